@@ -1,0 +1,82 @@
+//! The words the field side and the rest of the house exchange.
+
+use std::time::Duration;
+
+use super::{DeviceId, Now, PortId, Reading};
+
+/// Why a transaction counts as proof that the device lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The reply that was asked for.
+    Answer,
+    /// The unit refused the request with this exception code: it is alive.
+    Exception(u8),
+    /// Its reply came after we had given up; the values were thrown away.
+    Late,
+}
+
+/// Why a transaction counts as a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Not one byte came back in time.
+    Silence,
+    /// Bytes came, but no frame with a good checksum.
+    Garbled,
+    /// A good frame, but not the reply that was asked for: wrong unit,
+    /// function or byte count.
+    Foreign,
+    /// A Modbus gateway answered for the unit: exception 0Ah (path
+    /// unavailable) or 0Bh (target failed to respond).
+    GatewaySaysNo(u8),
+    /// The connection broke while waiting.
+    ConnectionLost,
+}
+
+/// What one transaction proved about one device. Decided in one place,
+/// `field/evidence.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The device lives.
+    Alive(Proof),
+    /// The device was asked and did not prove that it lives.
+    Missed(Miss),
+}
+
+/// What a port tells the hub.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FieldEvent {
+    /// The port is open; its devices are being polled.
+    PortUp {
+        /// Which port.
+        port: PortId,
+    },
+    /// The port cannot be opened, or was lost. Its devices are silent because
+    /// of that and are not blamed one by one. Told once per change.
+    PortDown {
+        /// Which port.
+        port: PortId,
+        /// The system's words.
+        why: String,
+    },
+    /// One transaction with one device ended.
+    Polled {
+        /// Which device.
+        device: DeviceId,
+        /// When it ended.
+        at: Now,
+        /// What it proved.
+        evidence: Evidence,
+        /// The values it brought; empty unless the reply was accepted.
+        readings: Vec<Reading>,
+        /// From the last byte of the request to the first of the reply.
+        turnaround: Option<Duration>,
+    },
+    /// How busy the port was since the last report: wire time, turnaround and
+    /// timeouts as a share of the clock, in thousandths. Told every few seconds.
+    Load {
+        /// Which port.
+        port: PortId,
+        /// 0 to 1000.
+        permille: u16,
+    },
+}

@@ -1,0 +1,25 @@
+//! Floor 0: the words every room uses.
+//!
+//! Plain data and arithmetic. Nothing here decides anything, knows a bus or a
+//! platform, or reads a clock: time arrives as [`Now`], chance as [`Rng`].
+
+pub mod backoff;
+pub mod event;
+pub mod id;
+pub mod link;
+pub mod rng;
+pub mod secret;
+pub mod tell;
+pub mod text;
+pub mod time;
+pub mod value;
+
+pub use backoff::Backoff;
+pub use event::{Evidence, FieldEvent, Miss, Proof};
+pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
+pub use link::{LinkCommand, LinkDown, LinkEvent};
+pub use rng::Rng;
+pub use secret::Secret;
+pub use tell::{About, Level, Tell};
+pub use time::{Mono, Now, Wake, Wall};
+pub use value::{Reading, Value};

@@ -1,0 +1,55 @@
+//! How a room tells the operator something.
+//!
+//! Each room has an enum of notices; each notice knows its level, its stable
+//! event name, whom it is about, its fields and one sentence. Engines hand
+//! notices out as data, so tests can demand them; `io/log.rs` alone turns them
+//! into journal entries or terminal lines.
+
+use super::{DeviceId, PortId};
+
+/// Who should care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Data was lost, or somebody must come.
+    Error,
+    /// Odd, still working; would matter if it goes on.
+    Warn,
+    /// A device, port or link changed its state.
+    Info,
+    /// A decision.
+    Debug,
+}
+
+/// Whom a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The gateway as a whole, or its link to the cloud.
+    Gateway,
+    /// One port.
+    Port(PortId),
+    /// One device.
+    Device(DeviceId),
+}
+
+/// Something worth telling the operator.
+pub trait Tell {
+    /// Who should care.
+    fn level(&self) -> Level;
+
+    /// The stable name of this kind of event, `kebab-case`: journal field
+    /// `EVENT`, never renamed quietly.
+    fn event(&self) -> &'static str;
+
+    /// Whom it is about. The log adds the names and ids of the device and its
+    /// port, so the sentence need not.
+    fn about(&self) -> About;
+
+    /// Further journal fields, names in `UPPER_CASE`.
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// One sentence: what happened, why, and what happens next. Lower case, no
+    /// full stop, no secrets.
+    fn sentence(&self) -> String;
+}

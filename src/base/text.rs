@@ -1,0 +1,54 @@
+//! Showing bytes from outside to people, safely and briefly.
+
+use std::fmt::Write;
+
+/// The first bytes of something malformed, printable: text as text, the rest
+/// escaped, at most `limit` bytes, with the whole length if it was cut.
+#[must_use]
+pub fn excerpt(bytes: &[u8], limit: usize) -> String {
+    let shown = &bytes[..bytes.len().min(limit)];
+    let mut out = String::new();
+    for chunk in shown.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() {
+                let _ = write!(out, "{}", c.escape_default());
+            } else {
+                out.push(c);
+            }
+        }
+        for b in chunk.invalid() {
+            let _ = write!(out, "\\x{b:02x}");
+        }
+    }
+    if shown.len() < bytes.len() {
+        let _ = write!(out, "… ({} bytes)", bytes.len());
+    }
+    out
+}
+
+/// Bytes as people write frames: `01 03 00 0a`.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 3);
+    for (i, b) in bytes.iter().enumerate() {
+        let _ = write!(out, "{}{b:02x}", if i == 0 { "" } else { " " });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_printable_and_bounded() {
+        assert_eq!(excerpt(b"{\"id\":1}\n", 64), "{\"id\":1}\\n");
+        assert_eq!(excerpt(&[0xff, b'a', 0], 64), "\\xffa\\u{0}");
+        assert_eq!(excerpt(&[b'x'; 100], 3), "xxx… (100 bytes)");
+    }
+
+    #[test]
+    fn hex_is_spaced() {
+        assert_eq!(hex(&[1, 0xab]), "01 ab");
+    }
+}

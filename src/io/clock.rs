@@ -1,0 +1,86 @@
+//! The only reader of clocks.
+//!
+//! Monotonic time is tokio's, so a paused test clock holds here as well; wall
+//! time is the system's, except on virtual time, where it is derived from the
+//! monotonic one.
+
+use std::time::SystemTime;
+
+use tokio::time::{Instant, Sleep};
+
+use crate::base::{Mono, Now, Wall};
+
+/// Where "now" comes from. Cheap to clone; all clones agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+    wall: WallSource,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum WallSource {
+    System,
+    SinceStart(Wall),
+}
+
+impl Clock {
+    /// The system's clocks. The monotonic one starts now.
+    #[must_use]
+    pub fn system() -> Self {
+        Clock {
+            start: Instant::now(),
+            wall: WallSource::System,
+        }
+    }
+
+    /// A clock whose wall time is `at` now and advances with tokio's clock
+    /// only: the same run gives the same stamps.
+    #[must_use]
+    pub fn starting_at(at: Wall) -> Self {
+        Clock {
+            start: Instant::now(),
+            wall: WallSource::SinceStart(at),
+        }
+    }
+
+    /// This instant, on both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let elapsed = self.start.elapsed();
+        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let wall = match self.wall {
+            WallSource::System => wall_now(),
+            WallSource::SinceStart(at) => {
+                let millis = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
+                Wall::from_millis(at.as_millis().saturating_add(millis))
+            }
+        };
+        Now {
+            mono: Mono::from_micros(micros),
+            wall,
+        }
+    }
+
+    /// A timer that fires at `at`; at once if that has passed.
+    pub fn sleep_until(&self, at: Mono) -> Sleep {
+        tokio::time::sleep_until(self.instant(at))
+    }
+
+    /// `at` on tokio's clock.
+    #[must_use]
+    pub fn instant(&self, at: Mono) -> Instant {
+        self.start + at.since(Mono::START)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the wall clock"
+)]
+fn wall_now() -> Wall {
+    let millis = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
+    };
+    Wall::from_millis(millis)
+}

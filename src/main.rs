@@ -1,0 +1,2 @@
+//! The daemon and the tool people type.
+fn main() {}

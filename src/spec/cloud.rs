@@ -1,0 +1,174 @@
+//! The platform side: where it is, who we are there, and its limits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::{DeviceName, ProductKey, Secret};
+
+/// Everything about the platform that configuration decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CloudSpec {
+    /// Where to connect.
+    pub broker: BrokerSpec,
+    /// Who we are.
+    pub gateway: GatewayIdentity,
+    /// How the gateway and its sub-devices sign. Default HMAC-SHA256.
+    pub sign_method: SignMethod,
+    /// Limits and deadlines of sessions.
+    pub session: SessionLimits,
+    /// How readings are sent.
+    pub post: PostPolicy,
+}
+
+/// The MQTT endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerSpec {
+    /// Name or address.
+    pub host: String,
+    /// Default 8883 with TLS, 1883 without.
+    pub port: u16,
+    /// TLS unless the URL said `mqtt://`.
+    pub transport: Transport,
+    /// MQTT keepalive, 30–1200 s; default 300 (the platform refuses others and
+    /// recommends 300 or more).
+    pub keepalive: Duration,
+    /// From the first packet to CONNACK. Default 10 s.
+    pub connect_timeout: Duration,
+    /// Who subscribes.
+    pub subscriptions: Subscriptions,
+}
+
+/// How bytes travel to the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS with the system's roots, plus this PEM file if given.
+    Tls {
+        /// Further trusted roots.
+        ca_file: Option<PathBuf>,
+    },
+    /// Plain TCP, for laboratories and old accounts.
+    Plain,
+}
+
+/// Who subscribes to the reply topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscriptions {
+    /// The platform does (`_ss=1`), we add what its published list leaves out.
+    Platform,
+    /// A plain MQTT broker stands between: we subscribe to everything,
+    /// sub-devices by wildcard.
+    Broker,
+}
+
+/// The gateway's own device certificate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GatewayIdentity {
+    /// Product of the gateway.
+    pub product_key: ProductKey,
+    /// Name of the gateway.
+    pub device_name: DeviceName,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// How a device proves that it knows its secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignMethod {
+    /// HMAC-MD5.
+    HmacMd5,
+    /// HMAC-SHA1.
+    HmacSha1,
+    /// HMAC-SHA256.
+    HmacSha256,
+}
+
+impl SignMethod {
+    /// As the platform spells it in CONNECT's client id.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SignMethod::HmacMd5 => "hmacmd5",
+            SignMethod::HmacSha1 => "hmacsha1",
+            SignMethod::HmacSha256 => "hmacsha256",
+        }
+    }
+}
+
+/// Limits and deadlines of sub-device sessions. The platform's pages disagree
+/// across the years, so each is configuration with today's default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Devices per batch message: 50 ("Connect or disconnect sub-devices";
+    /// 5 in 2020).
+    pub batch: usize,
+    /// Sub-devices online at once: 2,000 (same page; 1,500 in 2020).
+    pub online: usize,
+    /// How long a log-in or log-out waits for company before it is sent.
+    /// Default 250 ms.
+    pub linger: Duration,
+    /// How long a request waits for its reply. Default 10 s: QoS 0 loses
+    /// messages, so every ask has a deadline.
+    pub reply_timeout: Duration,
+    /// First wait after a failed attempt; doubles with jitter. Default 2 s.
+    pub retry_floor: Duration,
+    /// Longest wait between attempts. Default 5 min.
+    pub retry_ceiling: Duration,
+    /// Submissions of one device to log-in in any 60 s: 4. The platform answers
+    /// 429 above 5.
+    pub logins_per_minute: usize,
+    /// Requests waiting for a reply at once. Default 4.
+    pub in_flight: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        SessionLimits {
+            batch: 50,
+            online: 2000,
+            linger: Duration::from_millis(250),
+            reply_timeout: Duration::from_secs(10),
+            retry_floor: Duration::from_secs(2),
+            retry_ceiling: Duration::from_secs(300),
+            logins_per_minute: 4,
+            in_flight: 4,
+        }
+    }
+}
+
+/// How readings are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostPolicy {
+    /// Messages a second over the whole connection: 25. The platform silently
+    /// drops what exceeds 30/s at QoS 0 ("Limits").
+    pub messages_per_second: u32,
+    /// Sub-devices per pack: 20 (error 6357 above).
+    pub pack_devices: usize,
+    /// Properties per message: 200 (error 6106 above).
+    pub pack_properties: usize,
+    /// Bytes per message: 200,000. The platform discards above 256 KB.
+    pub message_bytes: usize,
+    /// How long a reading waits for company before it is sent. Default 500 ms.
+    pub linger: Duration,
+    /// How long a post waits for its reply before it is sent again. Default 10 s.
+    pub reply_timeout: Duration,
+    /// Posts waiting for a reply at once. Default 16.
+    pub in_flight: usize,
+    /// Readings held in memory while they cannot be sent; the oldest are
+    /// dropped first and counted. Default 100,000.
+    pub queue: usize,
+}
+
+impl Default for PostPolicy {
+    fn default() -> Self {
+        PostPolicy {
+            messages_per_second: 25,
+            pack_devices: 20,
+            pack_properties: 200,
+            message_bytes: 200_000,
+            linger: Duration::from_millis(500),
+            reply_timeout: Duration::from_secs(10),
+            in_flight: 16,
+            queue: 100_000,
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The field side: ports, devices, profiles, points.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
+
+/// A physical port and its manners. One task owns it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortSpec {
+    /// Unique among ports.
+    pub name: String,
+    /// What it is.
+    pub line: LineSpec,
+    /// From the last byte sent until the first byte of a reply must be there.
+    /// Default 500 ms on serial lines, 1 s on TCP.
+    pub response_timeout: Duration,
+}
+
+/// What a port is made of. A closed set: adding a kind makes the compiler list
+/// every place that must know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LineSpec {
+    /// A serial line: Modbus RTU.
+    Serial(SerialSpec),
+    /// A TCP endpoint: Modbus TCP.
+    Tcp(TcpSpec),
+}
+
+/// Settings of a serial line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SerialSpec {
+    /// The device node; `/dev/serial/by-id/…` survives re-plugging.
+    pub path: PathBuf,
+    /// Bits per second.
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    /// Default none.
+    pub parity: Parity,
+    /// Default one.
+    pub stop_bits: StopBits,
+}
+
+impl SerialSpec {
+    /// Bits on the wire per character: start, data, parity, stop.
+    #[must_use]
+    pub fn bits_per_character(&self) -> u32 {
+        let parity = u32::from(self.parity != Parity::None);
+        let stop = match self.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        1 + u32::from(self.data_bits) + parity + stop
+    }
+}
+
+/// Parity of a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    /// No parity bit.
+    None,
+    /// Even parity, the default of the Modbus standard.
+    Even,
+    /// Odd parity.
+    Odd,
+}
+
+/// Stop bits of a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopBits {
+    /// One.
+    One,
+    /// Two.
+    Two,
+}
+
+/// A Modbus TCP endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TcpSpec {
+    /// Name or address.
+    pub host: String,
+    /// Default 502.
+    pub port: u16,
+    /// For resolving and connecting together. Default 3 s.
+    pub connect_timeout: Duration,
+}
+
+/// One device on a bus and its identity in the cloud.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceSpec {
+    /// Unique among devices; what people call it.
+    pub name: String,
+    /// The port it hangs on.
+    pub port: PortId,
+    /// Its address there; unique on the port.
+    pub unit: UnitId,
+    /// What it can be asked. Shared by all devices of the kind.
+    pub profile: Arc<ProfileSpec>,
+    /// Product of the sub-device.
+    pub product_key: ProductKey,
+    /// Name of the sub-device.
+    pub device_name: DeviceName,
+    /// Secret of the sub-device, for signing its log-in.
+    pub secret: Secret,
+    /// When it counts as silent and as back.
+    pub liveness: Liveness,
+    /// Overrides the port's response timeout.
+    pub response_timeout: Option<Duration>,
+    /// Extra quiet time before each request to it, on top of 3.5 characters,
+    /// for units that need a rest. Default zero.
+    pub turnaround: Duration,
+}
+
+/// When a device counts as silent, and when as back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Liveness {
+    /// This many polls in a row without proof of life … Default 3.
+    pub missed: u32,
+    /// … and at least this long since the last proof. Default: the larger of
+    /// 3 s and twice the slowest interval of the device's points.
+    pub quiet: Duration,
+    /// This many proofs of life in a row bring a silent device back. Default 2.
+    pub returns: u32,
+}
+
+/// A named list of points: one kind of device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileSpec {
+    /// Unique among profiles.
+    pub name: String,
+    /// In configuration order; a [`crate::base::Reading`] refers to them by
+    /// index.
+    pub points: Vec<PointSpec>,
+    /// The most registers one request may ask of this kind of device; 1–125.
+    pub max_registers: u16,
+}
+
+impl ProfileSpec {
+    /// The slowest interval of any point; zero for a profile without points.
+    #[must_use]
+    pub fn slowest_interval(&self) -> Duration {
+        self.points
+            .iter()
+            .map(|p| p.interval)
+            .max()
+            .unwrap_or_default()
+    }
+}
+
+/// One value of a device: where it is, what it means, how often to read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PointSpec {
+    /// The property identifier in the thing model.
+    pub id: String,
+    /// Which of the four tables.
+    pub table: Table,
+    /// 0-based address of its first register or bit.
+    pub address: u16,
+    /// How the registers become a value.
+    pub codec: Codec,
+    /// Read this often. At least 50 ms.
+    pub interval: Duration,
+}
+
+/// The four Modbus tables (Modbus Application Protocol V1.1b3 §4.3) and the
+/// function that reads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Function 1.
+    Coil,
+    /// Function 2.
+    DiscreteInput,
+    /// Function 3.
+    HoldingRegister,
+    /// Function 4.
+    InputRegister,
+}
+
+impl Table {
+    /// Whether its entries are single bits.
+    #[must_use]
+    pub const fn is_bits(self) -> bool {
+        matches!(self, Table::Coil | Table::DiscreteInput)
+    }
+
+    /// The function code that reads it.
+    #[must_use]
+    pub const fn read_function(self) -> u8 {
+        match self {
+            Table::Coil => 1,
+            Table::DiscreteInput => 2,
+            Table::HoldingRegister => 3,
+            Table::InputRegister => 4,
+        }
+    }
+}
+
+/// How bits and registers become a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Codec {
+    /// A coil or discrete input.
+    Bool,
+    /// One bit of a register, 0 = least significant.
+    Bit(u8),
+    /// A number of one to four registers.
+    Number {
+        /// Size and kind.
+        kind: Number,
+        /// Which register comes first.
+        words: WordOrder,
+        /// Which byte comes first within a register.
+        bytes: ByteOrder,
+        /// Multiplied first, if not 1.
+        scale: Decimal,
+        /// Added after scaling, if not 0.
+        offset: Decimal,
+    },
+    /// Text, two characters per register, ended by NUL, trailing blanks cut.
+    Text {
+        /// How many registers, 1–125.
+        registers: u16,
+        /// Which byte comes first within a register.
+        bytes: ByteOrder,
+    },
+}
+
+impl Codec {
+    /// How many table entries (bits or registers) it covers.
+    #[must_use]
+    pub const fn width(&self) -> u16 {
+        match self {
+            Codec::Bool | Codec::Bit(_) => 1,
+            Codec::Number { kind, .. } => kind.registers(),
+            Codec::Text { registers, .. } => *registers,
+        }
+    }
+}
+
+/// Sizes and kinds of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// Unsigned 16 bit.
+    U16,
+    /// Signed 16 bit, two's complement.
+    I16,
+    /// Unsigned 32 bit.
+    U32,
+    /// Signed 32 bit.
+    I32,
+    /// Unsigned 64 bit.
+    U64,
+    /// Signed 64 bit.
+    I64,
+    /// IEEE 754 single.
+    F32,
+    /// IEEE 754 double.
+    F64,
+}
+
+impl Number {
+    /// How many registers it takes.
+    #[must_use]
+    pub const fn registers(self) -> u16 {
+        match self {
+            Number::U16 | Number::I16 => 1,
+            Number::U32 | Number::I32 | Number::F32 => 2,
+            Number::U64 | Number::I64 | Number::F64 => 4,
+        }
+    }
+}
+
+/// Which register of a wide number comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordOrder {
+    /// Most significant first (the usual).
+    High,
+    /// Least significant first ("word swapped").
+    Low,
+}
+
+/// Which byte of a register comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteOrder {
+    /// Most significant first (the standard).
+    High,
+    /// Least significant first ("byte swapped").
+    Low,
+}
+
+/// An exact decimal number, `digits × 10^-places`, so that a scale of 0.1 is a
+/// tenth and not the nearest binary fraction: 2305 becomes 230.5, never
+/// 230.50000000000003.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    /// The digits with sign.
+    pub digits: i64,
+    /// How many of them stand after the point, 0–15.
+    pub places: u8,
+}
+
+impl Decimal {
+    /// 1
+    pub const ONE: Decimal = Decimal {
+        digits: 1,
+        places: 0,
+    };
+    /// 0
+    pub const ZERO: Decimal = Decimal {
+        digits: 0,
+        places: 0,
+    };
+}

@@ -1,0 +1,66 @@
+//! Floor 1: this installation, validated.
+//!
+//! What the configuration compiles to and what every engine is built from.
+//! Plain data: whatever a [`Spec`] can say is allowed, so nothing above has to
+//! check again. Durations are durations, addresses are in range, names are
+//! unique, every reference resolves.
+
+pub mod cloud;
+pub mod field;
+
+pub use cloud::{
+    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions,
+    Transport,
+};
+pub use field::{
+    ByteOrder, Codec, Decimal, DeviceSpec, LineSpec, Liveness, Number, Parity, PointSpec, PortSpec,
+    ProfileSpec, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
+};
+
+use std::time::Duration;
+
+use crate::base::{DeviceId, PortId};
+
+/// One gateway: its cloud identity, its ports, its devices.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// The platform side.
+    pub cloud: CloudSpec,
+    /// Indexed by [`PortId`].
+    pub ports: Vec<PortSpec>,
+    /// Indexed by [`DeviceId`]; at most 2,000 (the platform's limit of online
+    /// sub-devices per gateway).
+    pub devices: Vec<DeviceSpec>,
+    /// From SIGTERM until the process is gone: log-outs, DISCONNECT, close.
+    /// Default 10 s.
+    pub stop_within: Duration,
+}
+
+impl Spec {
+    /// The port called by this id.
+    #[must_use]
+    pub fn port(&self, id: PortId) -> Option<&PortSpec> {
+        self.ports.get(id.index())
+    }
+
+    /// The device called by this id.
+    #[must_use]
+    pub fn device(&self, id: DeviceId) -> Option<&DeviceSpec> {
+        self.devices.get(id.index())
+    }
+
+    /// All devices with their ids, in configuration order.
+    pub fn devices(&self) -> impl Iterator<Item = (DeviceId, &DeviceSpec)> {
+        (0u32..).map(DeviceId).zip(&self.devices)
+    }
+
+    /// All ports with their ids, in configuration order.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, &PortSpec)> {
+        (0u16..).map(PortId).zip(&self.ports)
+    }
+
+    /// The devices on one port, in configuration order.
+    pub fn devices_on(&self, port: PortId) -> impl Iterator<Item = (DeviceId, &DeviceSpec)> {
+        self.devices().filter(move |(_, d)| d.port == port)
+    }
+}
