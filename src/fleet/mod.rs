@@ -1,1 +1,26 @@
-//! (being built)
+//! What we believe about each device.
+//!
+//! Decides: whether a device is responding or silent, why, and therefore
+//! whether it ought to be online in the cloud. Refuses to know: buses (it is
+//! handed [`Evidence`](crate::base::Evidence), already judged) and the platform
+//! (it says what it wants; `cloud/` gets it).
+//!
+//! Contract: one [`Fleet::on_field`] or [`Fleet::on_time`], then
+//! [`Fleet::poll`] until `None`, then sleep until [`Fleet::wake_at`].
+//!
+//! Invariants:
+//! - A device is wanted online if and only if it is responding.
+//! - A device is silent only after as many missed polls *and* as long a quiet
+//!   as its [`Liveness`](crate::spec::Liveness) says, or because its port has
+//!   been down for that long; whichever it was is in the notice.
+//! - An exception from the unit, and a reply that came too late to be used, are
+//!   proof of life like any other.
+//! - A change of mind is told once, with its reason.
+
+mod liveness;
+mod notice;
+mod registry;
+
+pub use liveness::{Because, Life};
+pub use notice::Notice;
+pub use registry::{Fleet, Output, Tally};

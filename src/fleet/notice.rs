@@ -1,0 +1,139 @@
+//! What the operator is told about devices.
+
+use std::time::Duration;
+
+use super::Because;
+use crate::base::{About, DeviceId, Level, Miss, PortId, Tell};
+
+/// A change in what we believe.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// First proof of life since the start.
+    Appeared {
+        /// Which device.
+        device: DeviceId,
+    },
+    /// It does not answer.
+    Silent {
+        /// Which device.
+        device: DeviceId,
+        /// Why.
+        because: Because,
+    },
+    /// It answers again.
+    Returned {
+        /// Which device.
+        device: DeviceId,
+        /// How long it was counted as silent.
+        after: Duration,
+    },
+    /// The devices of a port fell silent together because it is down.
+    PortSilenced {
+        /// Which port.
+        port: PortId,
+        /// How many of its devices fell silent at this instant.
+        devices: usize,
+        /// The system's words.
+        why: String,
+    },
+}
+
+impl Tell for Notice {
+    fn level(&self) -> Level {
+        match self {
+            Notice::Appeared { .. } | Notice::Returned { .. } => Level::Info,
+            Notice::Silent { .. } | Notice::PortSilenced { .. } => Level::Warn,
+        }
+    }
+
+    fn event(&self) -> &'static str {
+        match self {
+            Notice::Appeared { .. } => "device-responding",
+            Notice::Silent { .. } => "device-silent",
+            Notice::Returned { .. } => "device-returned",
+            Notice::PortSilenced { .. } => "port-silenced",
+        }
+    }
+
+    fn about(&self) -> About {
+        match self {
+            Notice::Appeared { device }
+            | Notice::Silent { device, .. }
+            | Notice::Returned { device, .. } => About::Device(*device),
+            Notice::PortSilenced { port, .. } => About::Port(*port),
+        }
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Notice::Silent {
+                because: Because::Missed { polls, quiet, .. },
+                ..
+            } => vec![
+                ("MISSED", polls.to_string()),
+                ("QUIET_MS", quiet.as_millis().to_string()),
+            ],
+            Notice::Returned { after, .. } => {
+                vec![("SILENT_MS", after.as_millis().to_string())]
+            }
+            Notice::PortSilenced { devices, .. } => vec![("DEVICES", devices.to_string())],
+            Notice::Appeared { .. } | Notice::Silent { .. } => Vec::new(),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Notice::Appeared { .. } => "responding".into(),
+            Notice::Silent {
+                because:
+                    Because::Missed {
+                        polls,
+                        quiet,
+                        last,
+                        answered_before,
+                    },
+                ..
+            } => {
+                let history = if *answered_before {
+                    ""
+                } else {
+                    ", never answered since the start (check wiring, unit id, line settings)"
+                };
+                format!(
+                    "silent: {polls} polls in a row without an answer, {} quiet, last: {}{history}",
+                    seconds(*quiet),
+                    miss_words(*last)
+                )
+            }
+            Notice::Silent {
+                because: Because::PortDown,
+                ..
+            } => "silent because its port is down".into(),
+            Notice::Returned { after, .. } => {
+                format!("responding again after {} of silence", seconds(*after))
+            }
+            Notice::PortSilenced { devices, why, .. } => {
+                format!("down ({why}): its {devices} devices count as silent because of that")
+            }
+        }
+    }
+}
+
+fn seconds(d: Duration) -> String {
+    format!("{:.1} s", d.as_secs_f64())
+}
+
+/// A miss in the operator's words.
+fn miss_words(miss: Miss) -> String {
+    match miss {
+        Miss::Silence => "not one byte came back".into(),
+        Miss::Garbled => "garbled bytes, no frame with a good checksum".into(),
+        Miss::Foreign => "a good frame that was not the reply asked for".into(),
+        Miss::GatewaySaysNo(code) => {
+            format!(
+                "a Modbus gateway in between says it cannot reach the unit (exception {code:#04x})"
+            )
+        }
+        Miss::ConnectionLost => "the connection broke while waiting".into(),
+    }
+}

@@ -1,0 +1,254 @@
+//! The table of devices: field events in, wishes and notices out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::liveness::{Because, Change, Life, Watch};
+use super::notice::Notice;
+use crate::base::{DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Wake};
+use crate::spec::Spec;
+
+/// What we believe about every device. See the room's doc for the contract.
+#[derive(Debug)]
+pub struct Fleet {
+    devices: Vec<Device>,
+    ports: Vec<Port>,
+    /// When each device falls silent if nothing more is heard: the earliest
+    /// first, so that 2,000 devices cost one look.
+    deadlines: BTreeSet<(Mono, DeviceId)>,
+    out: VecDeque<Output>,
+}
+
+/// What the fleet has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// This device ought to be online in the cloud, or ought not.
+    Want {
+        /// Which device.
+        device: DeviceId,
+        /// Online or offline.
+        online: bool,
+    },
+    /// For the operator.
+    Notice(Notice),
+}
+
+/// What became of a device's transactions since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Accepted replies.
+    pub answers: u64,
+    /// Exceptions from the unit.
+    pub exceptions: u64,
+    /// Replies that came after we had given up.
+    pub late: u64,
+    /// Not one byte in time.
+    pub timeouts: u64,
+    /// No frame with a good checksum.
+    pub garbled: u64,
+    /// Good frames that were not the reply.
+    pub foreign: u64,
+    /// A Modbus gateway in between could not reach the unit.
+    pub gateway: u64,
+    /// The connection broke.
+    pub connection: u64,
+}
+
+#[derive(Debug)]
+struct Device {
+    port: PortId,
+    watch: Watch,
+    deadline: Option<Wake>,
+    tally: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Port {
+    devices: Vec<DeviceId>,
+    down: Option<String>,
+    load_permille: u16,
+}
+
+impl Fleet {
+    /// Every device unknown, every port not yet heard of.
+    #[must_use]
+    pub fn new(spec: &Spec, now: Now) -> Self {
+        let ports = spec
+            .ports()
+            .map(|(id, _)| Port {
+                devices: spec.devices_on(id).map(|(d, _)| d).collect(),
+                ..Port::default()
+            })
+            .collect();
+        let devices = spec
+            .devices
+            .iter()
+            .map(|d| Device {
+                port: d.port,
+                watch: Watch::new(d.liveness, now.mono),
+                deadline: None,
+                tally: Tally::default(),
+            })
+            .collect();
+        Fleet {
+            devices,
+            ports,
+            deadlines: BTreeSet::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Something happened on a port. Readings are not looked at here.
+    pub fn on_field(&mut self, now: Now, event: &FieldEvent) {
+        match event {
+            FieldEvent::Polled {
+                device, evidence, ..
+            } => {
+                let mut silenced = BTreeMap::new();
+                if let Some(d) = self.devices.get_mut(device.index()) {
+                    d.tally.count(*evidence);
+                    let change = d.watch.on_evidence(now.mono, *evidence);
+                    self.settle(*device, change, &mut silenced);
+                }
+                self.tell_silenced(silenced);
+            }
+            FieldEvent::PortUp { port } => self.on_port(now, *port, None),
+            FieldEvent::PortDown { port, why } => self.on_port(now, *port, Some(why.clone())),
+            FieldEvent::Load { port, permille } => {
+                if let Some(p) = self.ports.get_mut(port.index()) {
+                    p.load_permille = *permille;
+                }
+            }
+        }
+    }
+
+    /// Time has passed.
+    pub fn on_time(&mut self, now: Now) {
+        let mut silenced = BTreeMap::new();
+        while let Some(&(at, device)) = self.deadlines.first() {
+            if at > now.mono {
+                break;
+            }
+            self.deadlines.pop_first();
+            if let Some(d) = self.devices.get_mut(device.index()) {
+                d.deadline = None;
+                let change = d.watch.on_time(now.mono);
+                self.settle(device, change, &mut silenced);
+            }
+        }
+        self.tell_silenced(silenced);
+    }
+
+    /// The next thing to say.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// When the next device falls silent if nothing more is heard.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        let (_, device) = self.deadlines.first()?;
+        self.devices.get(device.index())?.deadline
+    }
+
+    /// The field side of a device.
+    #[must_use]
+    pub fn life(&self, device: DeviceId) -> Option<Life> {
+        self.devices.get(device.index()).map(|d| d.watch.life())
+    }
+
+    /// What became of a device's transactions.
+    #[must_use]
+    pub fn tally(&self, device: DeviceId) -> Option<Tally> {
+        self.devices.get(device.index()).map(|d| d.tally)
+    }
+
+    /// Why a port is down; `None` while it is up or not yet heard of.
+    #[must_use]
+    pub fn port_down(&self, port: PortId) -> Option<&str> {
+        self.ports.get(port.index())?.down.as_deref()
+    }
+
+    /// How busy a port was lately, in thousandths.
+    #[must_use]
+    pub fn load_permille(&self, port: PortId) -> u16 {
+        self.ports.get(port.index()).map_or(0, |p| p.load_permille)
+    }
+
+    fn on_port(&mut self, now: Now, port: PortId, down: Option<String>) {
+        let Some(p) = self.ports.get_mut(port.index()) else {
+            return;
+        };
+        let is_down = down.is_some();
+        p.down = down;
+        let mut silenced = BTreeMap::new();
+        for device in p.devices.clone() {
+            if let Some(d) = self.devices.get_mut(device.index()) {
+                let change = d.watch.on_port(now.mono, is_down);
+                self.settle(device, change, &mut silenced);
+            }
+        }
+        self.tell_silenced(silenced);
+    }
+
+    /// Turns a change into a wish and a notice, and keeps the deadline current.
+    fn settle(
+        &mut self,
+        device: DeviceId,
+        change: Option<Change>,
+        silenced: &mut BTreeMap<PortId, usize>,
+    ) {
+        let Some(d) = self.devices.get_mut(device.index()) else {
+            return;
+        };
+        let due = d.watch.wake_at();
+        if d.deadline != due {
+            if let Some(old) = d.deadline {
+                self.deadlines.remove(&(old.at, device));
+            }
+            if let Some(new) = due {
+                self.deadlines.insert((new.at, device));
+            }
+            d.deadline = due;
+        }
+        let (online, notice) = match change {
+            None => return,
+            Some(Change::Appeared) => (true, Some(Notice::Appeared { device })),
+            Some(Change::Returned(after)) => (true, Some(Notice::Returned { device, after })),
+            Some(Change::FellSilent(Because::PortDown)) => {
+                *silenced.entry(d.port).or_default() += 1;
+                (false, None)
+            }
+            Some(Change::FellSilent(because)) => (false, Some(Notice::Silent { device, because })),
+        };
+        self.out.push_back(Output::Want { device, online });
+        self.out.extend(notice.map(Output::Notice));
+    }
+
+    /// One line for a port, not one for each of its devices.
+    fn tell_silenced(&mut self, silenced: BTreeMap<PortId, usize>) {
+        for (port, devices) in silenced {
+            let why = self.port_down(port).unwrap_or_default().to_owned();
+            self.out
+                .push_back(Output::Notice(Notice::PortSilenced { port, devices, why }));
+        }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, evidence: Evidence) {
+        let counter = match evidence {
+            Evidence::Alive(Proof::Answer) => &mut self.answers,
+            Evidence::Alive(Proof::Exception(_)) => &mut self.exceptions,
+            Evidence::Alive(Proof::Late) => &mut self.late,
+            Evidence::Missed(Miss::Silence) => &mut self.timeouts,
+            Evidence::Missed(Miss::Garbled) => &mut self.garbled,
+            Evidence::Missed(Miss::Foreign) => &mut self.foreign,
+            Evidence::Missed(Miss::GatewaySaysNo(_)) => &mut self.gateway,
+            Evidence::Missed(Miss::ConnectionLost) => &mut self.connection,
+        };
+        *counter += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

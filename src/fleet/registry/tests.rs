@@ -1,0 +1,207 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::base::{DeviceName, ProductKey, Secret, UnitId, Wall};
+use crate::spec::*;
+
+fn spec() -> Spec {
+    let profile = Arc::new(ProfileSpec {
+        name: "meter".into(),
+        points: Vec::new(),
+        max_registers: 125,
+    });
+    let port = |name: &str| PortSpec {
+        name: name.into(),
+        line: LineSpec::Tcp(TcpSpec {
+            host: "127.0.0.1".into(),
+            port: 502,
+            connect_timeout: Duration::from_secs(1),
+        }),
+        response_timeout: Duration::from_secs(1),
+    };
+    let device = |n: u8, port: u16| DeviceSpec {
+        name: format!("m{n}"),
+        port: PortId(port),
+        unit: UnitId(n),
+        profile: profile.clone(),
+        product_key: ProductKey::new("pk"),
+        device_name: DeviceName::new(&format!("m{n}")),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(5),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "127.0.0.1".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("gwpk"),
+                device_name: DeviceName::new("gw"),
+                secret: Secret::new("s"),
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: vec![port("line1"), port("line2")],
+        devices: vec![device(1, 0), device(2, 0), device(3, 1)],
+        stop_within: Duration::from_secs(10),
+    }
+}
+
+fn at(seconds: u64) -> Now {
+    Now {
+        mono: Mono::from_micros(seconds * 1_000_000),
+        wall: Wall::from_millis(0),
+    }
+}
+
+fn polled(device: u32, evidence: Evidence) -> FieldEvent {
+    FieldEvent::Polled {
+        device: DeviceId(device),
+        at: at(0),
+        evidence,
+        readings: Vec::new(),
+        turnaround: None,
+    }
+}
+
+fn settle(fleet: &mut Fleet) -> Vec<Output> {
+    std::iter::from_fn(|| fleet.poll()).collect()
+}
+
+const ANSWER: Evidence = Evidence::Alive(Proof::Answer);
+const MISS: Evidence = Evidence::Missed(Miss::Silence);
+
+#[test]
+fn a_device_that_answers_is_wanted_online_and_told_once() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    fleet.on_field(at(1), &polled(0, ANSWER));
+    fleet.on_field(at(2), &polled(0, ANSWER));
+    let device = DeviceId(0);
+    assert_eq!(
+        settle(&mut fleet),
+        [
+            Output::Want {
+                device,
+                online: true
+            },
+            Output::Notice(Notice::Appeared { device })
+        ]
+    );
+}
+
+#[test]
+fn silence_comes_by_the_clock_even_when_no_further_poll_does() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    fleet.on_field(at(1), &polled(0, ANSWER));
+    for s in [2, 3, 4] {
+        fleet.on_field(at(s), &polled(0, MISS));
+    }
+    settle(&mut fleet);
+    assert_eq!(fleet.wake_at().map(|w| w.at), Some(at(6).mono));
+    fleet.on_time(at(6));
+    let out = settle(&mut fleet);
+    assert_eq!(
+        out.first(),
+        Some(&Output::Want {
+            device: DeviceId(0),
+            online: false
+        })
+    );
+    assert_eq!(fleet.wake_at(), None);
+}
+
+#[test]
+fn an_answer_takes_the_deadline_back() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    for s in [1, 2, 3] {
+        fleet.on_field(at(s), &polled(0, MISS));
+    }
+    assert!(fleet.wake_at().is_some());
+    fleet.on_field(at(4), &polled(0, ANSWER));
+    assert_eq!(fleet.wake_at(), None);
+}
+
+#[test]
+fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    for d in 0..3 {
+        fleet.on_field(at(1), &polled(d, ANSWER));
+    }
+    settle(&mut fleet);
+    fleet.on_field(
+        at(2),
+        &FieldEvent::PortDown {
+            port: PortId(0),
+            why: "no such device".into(),
+        },
+    );
+    assert_eq!(
+        settle(&mut fleet),
+        [],
+        "a grace before anyone is logged out"
+    );
+    fleet.on_time(at(6));
+    assert_eq!(
+        settle(&mut fleet),
+        [
+            Output::Want {
+                device: DeviceId(0),
+                online: false
+            },
+            Output::Want {
+                device: DeviceId(1),
+                online: false
+            },
+            Output::Notice(Notice::PortSilenced {
+                port: PortId(0),
+                devices: 2,
+                why: "no such device".into()
+            }),
+        ]
+    );
+    assert_eq!(fleet.life(DeviceId(2)), Some(Life::Responding));
+}
+
+#[test]
+fn every_kind_of_end_has_its_own_count() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    for e in [
+        ANSWER,
+        Evidence::Alive(Proof::Exception(2)),
+        Evidence::Alive(Proof::Late),
+        MISS,
+        Evidence::Missed(Miss::Garbled),
+        Evidence::Missed(Miss::Foreign),
+        Evidence::Missed(Miss::GatewaySaysNo(11)),
+        Evidence::Missed(Miss::ConnectionLost),
+    ] {
+        fleet.on_field(at(1), &polled(0, e));
+    }
+    assert_eq!(
+        fleet.tally(DeviceId(0)),
+        Some(Tally {
+            answers: 1,
+            exceptions: 1,
+            late: 1,
+            timeouts: 1,
+            garbled: 1,
+            foreign: 1,
+            gateway: 1,
+            connection: 1
+        })
+    );
+}
