@@ -1,1 +1,60 @@
-//! (being built)
+//! Floor 2: everything known about the platform, without a network.
+//!
+//! **Decides** when to connect and as whom ([`connect`]), who is logged in and
+//! out, in which batches, and what a refusal means (`session`, `verdict`,
+//! `batch`, [`code`]), how readings travel and when they are settled (`post`),
+//! and how fast we may speak (`pace`). Knows the platform's topics, bodies,
+//! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
+//! that others may use of it besides [`connect`] and [`engine`].
+//!
+//! **Refuses to know** sockets, clocks, tasks; buses; why a device is wanted
+//! online or offline.
+//!
+//! **Contract**: that of [`engine::Cloud`], at the top of its file.
+//!
+//! **Invariants**, each held by `tests/session.rs`:
+//! - never more than `session.batch` devices in a message, nor more than
+//!   `session.online` devices that are or may be online;
+//! - never two log-ins or log-outs under way for one device, never two posts;
+//! - no post for a device whose session is not `In`;
+//! - an id is never used twice on a connection;
+//! - every ask has a deadline; while the link is up and a device is not what it
+//!   is wanted to be, there is a next wake-up;
+//! - no healthy device is submitted more than three times for the sake of
+//!   finding a bad one, nor more than `session.logins_per_minute` times in 60 s;
+//! - nothing of the connection's pace is exceeded in any second;
+//! - a device that may be online and is not wanted is asked to be logged out
+//!   until the platform has answered, or the connection is gone;
+//! - every reading taken is delivered, or waits, or is counted as dropped.
+//!
+//! **Why** log-ins and log-outs have a gate each: the platform's 429 counts
+//! log-ins ("too many subDeviceOnline msg in one minute"); a device that fell
+//! silent must not look alive for a minute because others logged in too often.
+//! **Why** 460 for a batch is searched: each part of it is another request, and
+//! one device's odd name must not keep 49 offline; a lone 460 is barred for an
+//! hour.
+//!
+//! Rooms left free: registration and topology (they will answer 6401 and
+//! missing secrets before `session` asks), downlink (property set and services,
+//! arriving in [`engine::Cloud::on_message`] as further topics), and the spool
+//! (which will take what [`engine::Cloud`] settles or drops).
+
+pub mod alink;
+mod ask;
+mod batch;
+pub mod code;
+pub mod connect;
+pub mod engine;
+pub mod notice;
+mod pace;
+mod post;
+pub mod session;
+pub mod sign;
+pub mod topic;
+mod verdict;
+
+pub use code::Code;
+pub use connect::{Connector, Credentials, credentials};
+pub use engine::{Cloud, Output};
+pub use notice::{Counters, Notice};
+pub use session::{Presence, Session};

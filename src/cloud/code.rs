@@ -1,0 +1,179 @@
+//! The platform's codes, and what each means for us: one table.
+//!
+//! Sources: "Connect or disconnect sub-devices" and "Error codes (for
+//! sub-device development)" of the platform's documentation, 2018–2020 copies.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A code as the platform sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Code(pub i64);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a code means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done.
+    Accepted,
+    /// Too often: the gate closes, nobody is blamed.
+    Throttled,
+    /// No room for more sub-devices under this gateway.
+    Full,
+    /// The device has no session.
+    NoSession,
+    /// The platform is in trouble: the same again later, nobody is blamed.
+    Trouble,
+    /// Something about one device. It is found, barred for a while, and tried
+    /// again alone; each time in a row the bar doubles.
+    Device {
+        /// The first bar.
+        first: Duration,
+        /// The longest.
+        longest: Duration,
+    },
+    /// The request was wrong: our bug. Never sent again unchanged: searched
+    /// like a device's fault, since each part of a batch is another request,
+    /// and the device whose lone request is wrong is barred for long.
+    Request,
+    /// A code we do not know: searched, then retried with growing waits.
+    Unknown,
+}
+
+const fn minutes(first: u64, longest: u64) -> Verdict {
+    Verdict::Device {
+        first: Duration::from_secs(first * 60),
+        longest: Duration::from_secs(longest * 60),
+    }
+}
+
+struct Row(i64, Verdict, &'static str, &'static str);
+
+/// Code, verdict, meaning, and what a person can do about it.
+const TABLE: &[Row] = &[
+    Row(200, Verdict::Accepted, "accepted", ""),
+    Row(
+        401,
+        minutes(10, 60),
+        "signature refused",
+        "check the device's secret",
+    ),
+    Row(
+        427,
+        minutes(1, 10),
+        "the same device is connected elsewhere",
+        "look for another gateway, or the device itself, using this identity",
+    ),
+    Row(
+        428,
+        Verdict::Full,
+        "too many sub-devices online under this gateway",
+        "lower session.online, or ask for a larger quota",
+    ),
+    Row(429, Verdict::Throttled, "asked too often", ""),
+    Row(
+        460,
+        Verdict::Request,
+        "the request was malformed",
+        "this is a fault of this program; please report it with the message",
+    ),
+    Row(500, Verdict::Trouble, "the platform failed", ""),
+    Row(520, Verdict::NoSession, "the device has no session", ""),
+    Row(
+        521,
+        minutes(10, 60),
+        "the device was deleted on the platform",
+        "create it again, or remove it from the configuration",
+    ),
+    Row(
+        522,
+        minutes(1, 10),
+        "the device is disabled on the platform",
+        "enable it in the console",
+    ),
+    Row(
+        527,
+        minutes(1, 10),
+        "the device logged in twice",
+        "look for another gateway using this identity",
+    ),
+    Row(
+        6100,
+        minutes(5, 30),
+        "the platform does not know the device",
+        "create it, or check product_key and device_name",
+    ),
+    Row(
+        6204,
+        minutes(1, 10),
+        "the device is disabled on the platform",
+        "enable it in the console",
+    ),
+    Row(
+        6287,
+        minutes(10, 60),
+        "signature refused",
+        "check the device's secret",
+    ),
+    Row(
+        6313,
+        Verdict::Trouble,
+        "the platform's model service is unavailable",
+        "",
+    ),
+    Row(
+        6401,
+        minutes(1, 10),
+        "the device is not in this gateway's topology",
+        "add it under the gateway in the console",
+    ),
+];
+
+impl Code {
+    /// 200
+    pub const ACCEPTED: Code = Code(200);
+
+    fn row(self) -> Option<&'static Row> {
+        TABLE.iter().find(|row| row.0 == self.0)
+    }
+
+    /// What it means for us.
+    #[must_use]
+    pub fn verdict(self) -> Verdict {
+        self.row().map_or(Verdict::Unknown, |row| row.1)
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        self.row()
+            .map_or("a code this program does not know", |row| row.2)
+    }
+
+    /// What a person can do; may be empty.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        self.row().map_or("", |row| row.3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_session_pages_has_its_row_and_none_has_two() {
+        for code in [
+            200, 460, 429, 428, 6401, 6100, 521, 522, 6204, 6287, 520, 427, 527, 500,
+        ] {
+            assert_ne!(Code(code).verdict(), Verdict::Unknown, "{code}");
+            assert_eq!(TABLE.iter().filter(|r| r.0 == code).count(), 1, "{code}");
+        }
+        assert_eq!(Code(-1).verdict(), Verdict::Unknown);
+    }
+}

@@ -1,0 +1,535 @@
+//! The cloud side of the gateway for one link, composed.
+//!
+//! Contract: tell it what happened (`on_…`) or what is wished (`want`, `put`,
+//! `stop`), then drain [`Cloud::poll`] until `None`, then sleep until
+//! [`Cloud::wake_at`] or the next thing to tell. It reads no clock and keeps no
+//! socket: whatever it puts out while the link is down or lost is lost too, and
+//! it copes with that, because every ask has a deadline. Not draining delays
+//! everything; nothing else breaks.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::text::excerpt;
+use crate::base::{DeviceId, Mono, Now, Reading, Rng, Wake};
+use crate::spec::{Spec, Subscriptions};
+
+use super::alink::{self, Login, Reply};
+use super::ask::{Asks, Found};
+use super::notice::{Counters, Diary, Notice};
+use super::pace::Bucket;
+use super::post::{Parcel, Posts};
+use super::session::{Errand, Kind, Presence, Session, Sessions};
+use super::sign;
+use super::topic::{self, Identity, SessionAsk, Topic};
+
+/// What the engine wants done, or told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Publish at QoS 0.
+    Publish {
+        /// MQTT topic.
+        topic: String,
+        /// Alink JSON.
+        payload: Vec<u8>,
+    },
+    /// Subscribe.
+    Subscribe {
+        /// Topic filters.
+        filters: Vec<String>,
+    },
+    /// Tell the operator.
+    Notice(Notice),
+    /// After [`Cloud::stop`]: nothing of ours is online any more, or its asks
+    /// have run out. Once.
+    LoggedOut,
+}
+
+/// How long a device that falls silent stays online for its last readings.
+const LAST_WORDS: Duration = Duration::from_millis(750);
+/// Topics whose malformed messages have been told; beyond, they are counted
+/// only.
+const TOLD_TOPICS: usize = 64;
+/// Bytes of a malformed message shown to the operator.
+const SHOWN: usize = 120;
+
+#[derive(Clone, Debug)]
+enum Ask {
+    Session(Errand),
+    Post(Parcel),
+}
+
+/// A device to be logged out once its last readings are on their way.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    since: Mono,
+    until: Mono,
+}
+
+/// The engine.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    spec: Arc<Spec>,
+    gateway: Identity,
+    identities: Vec<Identity>,
+    ids: BTreeMap<Identity, DeviceId>,
+    asks: Asks<Ask>,
+    sessions: Sessions,
+    posts: Posts,
+    leaving: BTreeMap<DeviceId, Leaving>,
+    bucket: Bucket,
+    link: bool,
+    stop: Stop,
+    told_topics: BTreeSet<String>,
+    diary: Diary,
+    out: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    No,
+    Asked,
+    Done,
+}
+
+impl Cloud {
+    /// Everyone offline, nobody wanted, no link.
+    #[must_use]
+    pub fn new(spec: Arc<Spec>, mut rng: Rng, _now: Now) -> Self {
+        let identities: Vec<Identity> = spec
+            .devices
+            .iter()
+            .map(|d| Identity {
+                product_key: d.product_key.clone(),
+                device_name: d.device_name.clone(),
+            })
+            .collect();
+        // A random start, so that an answer to an earlier life of this program,
+        // kept by some broker, is hardly ever taken for one to this life. Below
+        // 2^31, so that one life never wraps.
+        let start = u32::try_from(rng.below(1 << 31)).unwrap_or_default();
+        Cloud {
+            gateway: Identity {
+                product_key: spec.cloud.gateway.product_key.clone(),
+                device_name: spec.cloud.gateway.device_name.clone(),
+            },
+            ids: identities
+                .iter()
+                .cloned()
+                .zip((0u32..).map(DeviceId))
+                .collect(),
+            identities,
+            asks: Asks::new(start),
+            sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
+            posts: Posts::new(Arc::clone(&spec), rng.fork()),
+            leaving: BTreeMap::new(),
+            bucket: Bucket::new(spec.cloud.post.messages_per_second),
+            link: false,
+            stop: Stop::No,
+            told_topics: BTreeSet::new(),
+            diary: Diary::default(),
+            out: VecDeque::new(),
+            spec,
+        }
+    }
+
+    // --- the world ---------------------------------------------------------
+
+    /// A new connection was accepted: nobody of ours is online on it.
+    pub fn on_link_up(&mut self, now: Now) {
+        if self.link {
+            // A connection we were not told the end of.
+            self.on_link_down(now);
+        }
+        self.link = true;
+        self.out.push_back(Output::Subscribe {
+            filters: topic::filters(&self.gateway, self.spec.cloud.broker.subscriptions),
+        });
+        self.sessions.link_up(now.mono);
+    }
+
+    /// The connection is gone, and with it every session and every answer.
+    pub fn on_link_down(&mut self, now: Now) {
+        self.link = false;
+        // What was not yet handed out was meant for that connection.
+        self.out
+            .retain(|o| !matches!(o, Output::Publish { .. } | Output::Subscribe { .. }));
+        for (id, _) in std::mem::take(&mut self.leaving) {
+            self.sessions
+                .want(now.mono, id, Presence::Offline, now.mono);
+        }
+        self.sessions.link_down();
+        let parcels = self.asks.drain().into_iter().filter_map(|ask| match ask {
+            Ask::Post(parcel) => Some(parcel),
+            Ask::Session(_) => None,
+        });
+        self.posts.link_down(now.mono, parcels);
+        self.follow(now.mono);
+    }
+
+    /// A message arrived.
+    pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        let Some(parsed) = Topic::parse(topic) else {
+            self.diary.counters.unknown_topics += 1;
+            return;
+        };
+        match &parsed {
+            Topic::Session(..) | Topic::Post(_) | Topic::Pack(_) => {
+                // Our own words, from a broker that is generous with wildcards.
+                self.diary.counters.unknown_topics += 1;
+                return;
+            }
+            Topic::SessionReply(..)
+            | Topic::PostReply(_)
+            | Topic::PackReply(_)
+            | Topic::Error(_) => {}
+        }
+        let reply = match Reply::parse(payload) {
+            Ok(reply) => reply,
+            Err(why) => return self.malformed(topic, payload, &format!("{why:?}")),
+        };
+        let named: Vec<DeviceId> = reply
+            .named
+            .iter()
+            .filter_map(|who| self.ids.get(who).copied())
+            .collect();
+        if let Topic::Error(_) = parsed {
+            self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
+            for id in named {
+                self.sessions
+                    .kicked(now.mono, id, reply.code, &reply.message, &mut self.diary);
+            }
+            return self.follow(now.mono);
+        }
+        let Some(id) = reply.id else {
+            self.diary.counters.unknown_replies += 1;
+            return;
+        };
+        match self.asks.close(&parsed, id) {
+            Found::Open(Ask::Session(errand)) => {
+                self.sessions
+                    .answered(now.mono, errand, &reply, &named, &mut self.diary);
+            }
+            Found::Open(Ask::Post(parcel)) => {
+                let gone = self
+                    .posts
+                    .answered(now.mono, parcel, &reply, &named, &mut self.diary);
+                for (id, code) in gone {
+                    self.sessions
+                        .kicked(now.mono, id, code, &reply.message, &mut self.diary);
+                }
+            }
+            Found::Late => self.diary.counters.late_replies += 1,
+            Found::Unknown => self.diary.counters.unknown_replies += 1,
+        }
+        self.follow(now.mono);
+    }
+
+    /// The broker refused filters (SUBACK 80h).
+    pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
+        self.diary.counters.subscribe_refused += filters.len() as u64;
+        self.diary.tell(Notice::SubscribeRefused {
+            filters: filters.to_vec(),
+            fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
+        });
+    }
+
+    // --- our wishes ----------------------------------------------------------
+
+    /// Whether this device shall be online. An unknown device is ignored.
+    pub fn want(&mut self, now: Now, device: DeviceId, presence: Presence) {
+        let now = now.mono;
+        if presence == Presence::Offline && self.leaving.contains_key(&device) {
+            return;
+        }
+        self.leaving.remove(&device);
+        if presence == Presence::Offline
+            && self.sessions.session(device) == Session::In
+            && self.posts.is_waiting(device)
+            && self.stop == Stop::No
+        {
+            self.posts.hurry(now, device);
+            let until = now + LAST_WORDS;
+            self.leaving.insert(device, Leaving { since: now, until });
+        } else {
+            self.sessions.want(now, device, presence, now);
+        }
+        self.follow(now);
+    }
+
+    /// A reading to be delivered. Dropped, and counted, once stopping.
+    pub fn put(&mut self, now: Now, reading: Reading) {
+        if self.stop == Stop::No {
+            self.posts.put(now, reading, &mut self.diary);
+        } else {
+            self.diary.counters.dropped_at_stop += 1;
+        }
+    }
+
+    /// Logs everyone out and posts no more; ends with [`Output::LoggedOut`].
+    pub fn stop(&mut self, now: Now) {
+        if self.stop != Stop::No {
+            return;
+        }
+        self.stop = Stop::Asked;
+        self.leaving.clear();
+        self.sessions.stop(now.mono);
+        self.asks.hurry(now.mono + self.last_timeout());
+        self.follow(now.mono);
+    }
+
+    // --- output and time -------------------------------------------------------
+
+    /// The next thing to do or tell; `None` when there is nothing now.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        loop {
+            if let Some(notice) = self.diary.notices.pop_front() {
+                return Some(Output::Notice(notice));
+            }
+            if let Some(out) = self.out.pop_front() {
+                return Some(out);
+            }
+            if !self.step(now) {
+                return None;
+            }
+        }
+    }
+
+    /// When to poll again although nothing has happened.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
+        if self.link {
+            wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
+            wake = Wake::earlier(wake, self.paced(self.post_due()));
+            let last = self.leaving.values().map(|l| l.until).min();
+            wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
+        }
+        wake
+    }
+
+    // --- looking -----------------------------------------------------------------
+
+    /// A device's session.
+    #[must_use]
+    pub fn session(&self, device: DeviceId) -> Session {
+        self.sessions.session(device)
+    }
+
+    /// Devices online.
+    #[must_use]
+    pub fn online(&self) -> usize {
+        self.sessions.online()
+    }
+
+    /// Readings not delivered yet.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.posts.len()
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.diary.counters
+    }
+
+    // --- one step --------------------------------------------------------------------
+
+    /// Does one thing that is due; says whether there was one.
+    fn step(&mut self, now: Now) -> bool {
+        let mono = now.mono;
+        if let Some(ask) = self.asks.expired(mono) {
+            match ask {
+                Ask::Session(errand) => self.sessions.lost(mono, errand, &mut self.diary),
+                Ask::Post(parcel) => self.posts.lost(mono, parcel, &mut self.diary),
+            }
+            self.follow(mono);
+            return true;
+        }
+        if self.sessions.end_bars(mono) {
+            return true;
+        }
+        if self.let_go(mono) {
+            return true;
+        }
+        let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
+        if due(self.paced(self.sessions.ask_due())) {
+            if let Some(errand) = self.sessions.take(mono, &mut self.diary) {
+                self.ask_session(now, errand);
+            }
+            self.follow(mono);
+            return true;
+        }
+        if due(self.paced(self.post_due())) {
+            if let Some(parcel) = self.posts.take(mono) {
+                self.ask_post(mono, parcel);
+            }
+            return true;
+        }
+        if self.stop == Stop::Asked && self.sessions.is_over() {
+            self.stop = Stop::Done;
+            let readings = self.posts.len();
+            self.diary.counters.dropped_at_stop += readings as u64;
+            self.diary.tell(Notice::Stopped {
+                unconfirmed: self.sessions.unconfirmed,
+                readings,
+            });
+            self.out.push_back(Output::LoggedOut);
+            return true;
+        }
+        false
+    }
+
+    /// Hands over a device whose last readings are sent, or whose time is up.
+    fn let_go(&mut self, now: Mono) -> bool {
+        let gone = self
+            .leaving
+            .iter()
+            .find(|(id, l)| l.until <= now || !self.posts.is_waiting(**id))
+            .map(|(id, l)| (*id, l.since));
+        let Some((id, since)) = gone else {
+            return false;
+        };
+        self.leaving.remove(&id);
+        self.sessions.want(now, id, Presence::Offline, since);
+        self.follow(now);
+        true
+    }
+
+    /// Tells the posts who came and went.
+    fn follow(&mut self, now: Mono) {
+        for (id, online) in self.sessions.take_changes() {
+            if online {
+                self.posts.came(now, id);
+            } else {
+                self.posts.left(now, id);
+                if self.leaving.remove(&id).is_some() {
+                    self.sessions.want(now, id, Presence::Offline, now);
+                }
+            }
+        }
+    }
+
+    fn post_due(&self) -> Option<Wake> {
+        (self.link && self.stop == Stop::No).then(|| self.posts.due())?
+    }
+
+    /// No earlier than the connection's pace allows.
+    fn paced(&self, wake: Option<Wake>) -> Option<Wake> {
+        let ready = self.bucket.ready_at();
+        wake.map(|w| Wake {
+            at: w.at.max(ready),
+            why: w.why,
+        })
+    }
+
+    fn ask_session(&mut self, now: Now, errand: Errand) {
+        let id = self.asks.id();
+        let members = &errand.group.members;
+        let method = self.spec.cloud.sign_method;
+        let (ask, payload) = match (errand.kind, &members[..]) {
+            (Kind::LogIn, [one]) => (SessionAsk::Login, alink::login(id, &self.login(now, *one))),
+            (Kind::LogIn, many) => {
+                let list: Vec<Login> = many.iter().map(|m| self.login(now, *m)).collect();
+                (
+                    SessionAsk::BatchLogin,
+                    alink::batch_login(id, method, &list),
+                )
+            }
+            (Kind::LogOut, [one]) => (
+                SessionAsk::Logout,
+                alink::logout(id, &self.identities[one.index()]),
+            ),
+            (Kind::LogOut, many) => {
+                let list = many.iter().map(|m| &self.identities[m.index()]);
+                (SessionAsk::BatchLogout, alink::batch_logout(id, list))
+            }
+        };
+        match errand.kind {
+            Kind::LogIn => self.diary.counters.login_messages += 1,
+            Kind::LogOut => self.diary.counters.logout_messages += 1,
+        }
+        let timeout = match self.stop {
+            Stop::No => self.spec.cloud.session.reply_timeout,
+            Stop::Asked | Stop::Done => self.last_timeout(),
+        };
+        self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
+        self.asks.open(
+            id,
+            Topic::SessionReply(self.gateway.clone(), ask),
+            Ask::Session(errand),
+            now.mono + timeout,
+        );
+    }
+
+    fn ask_post(&mut self, now: Mono, parcel: Parcel) {
+        let id = self.asks.id();
+        let mut devices = parcel.readings.iter().map(|(device, readings)| {
+            let properties = self.posts.properties(*device, readings);
+            (&self.identities[device.index()], properties)
+        });
+        let (topic, reply, payload) = if parcel.readings.len() == 1
+            && let Some((who, properties)) = devices.next()
+        {
+            (
+                Topic::Post(who.clone()),
+                Topic::PostReply(who.clone()),
+                alink::post(id, &properties),
+            )
+        } else {
+            (
+                Topic::Pack(self.gateway.clone()),
+                Topic::PackReply(self.gateway.clone()),
+                alink::pack_post(id, devices),
+            )
+        };
+        self.diary.counters.post_messages += 1;
+        self.publish(now, topic, payload);
+        let deadline = now + self.spec.cloud.post.reply_timeout;
+        self.asks.open(id, reply, Ask::Post(parcel), deadline);
+    }
+
+    fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
+        self.bucket.take(now);
+        self.diary.counters.published += 1;
+        self.out.push_back(Output::Publish {
+            topic: topic.to_string(),
+            payload,
+        });
+    }
+
+    /// One device's signed part of a log-in.
+    fn login(&self, now: Now, id: DeviceId) -> Login {
+        let who = &self.identities[id.index()];
+        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
+        // The suffix asks the platform to subscribe the device's topics, the
+        // reply to its posts among them, as the C and Python SDKs do.
+        let client_id = match self.spec.cloud.broker.subscriptions {
+            Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
+            Subscriptions::Broker => format!("{pk}&{dn}"),
+        };
+        let timestamp = now.wall.as_millis().max(0).to_string();
+        let method = self.spec.cloud.sign_method;
+        let content = sign::device_content(&client_id, dn, pk, Some(&timestamp));
+        let sign = sign::sign(method, &self.spec.devices[id.index()].secret, &content);
+        Login::new(who, client_id, timestamp, method, sign)
+    }
+
+    /// When stopping, three rounds fit into the time there is: the answer to
+    /// what is under way, and two tries to log out.
+    fn last_timeout(&self) -> Duration {
+        (self.spec.stop_within / 4).min(self.spec.cloud.session.reply_timeout)
+    }
+
+    fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
+        self.diary.counters.malformed += 1;
+        if self.told_topics.len() < TOLD_TOPICS && self.told_topics.insert(topic.to_owned()) {
+            self.diary.tell(Notice::Malformed {
+                topic: excerpt(topic.as_bytes(), SHOWN),
+                why: format!("{why}: {}", excerpt(payload, SHOWN)),
+            });
+        }
+    }
+}

@@ -1,0 +1,509 @@
+//! Readings on their way up: gathered, packed, sent, settled.
+//!
+//! Readings wait in one bounded queue; when it is full the oldest goes. They
+//! leave in *parcels*: one message, for several devices (`pack/post`) or one
+//! (`property/post`), each value with its own time, one value per property,
+//! older first. A parcel is settled by the platform's reply and by nothing
+//! else; unanswered it is sent again, which the times of its values make
+//! harmless. A device has at most one parcel on its way, so its values arrive
+//! in order. Only devices that are online are posted for: when one leaves, what
+//! it has here waits for its return.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::base::{Backoff, DeviceId, Mono, Now, Reading, Rng, Wake};
+use crate::spec::{PostPolicy, Spec};
+
+use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
+use super::batch::Group;
+use super::code::{Code, Verdict};
+use super::notice::{Diary, Notice, Repeats};
+use super::pace::{Gate, MINUTE};
+
+/// After this many refusals in a row that blame nobody, a pack is taken apart
+/// all the same.
+const PATIENCE: u32 = 3;
+
+/// The order of arrival.
+type Seq = u64;
+
+/// One message's worth of readings.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Parcel {
+    pub(super) readings: BTreeMap<DeviceId, Vec<(Seq, Reading)>>,
+    backoff: Wait,
+    failures: u32,
+}
+
+/// A backoff that does not count when parcels are compared.
+#[derive(Clone, Debug)]
+struct Wait(Backoff);
+
+impl PartialEq for Wait {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// The queue and everything on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Posts {
+    spec: Arc<Spec>,
+    next_seq: Seq,
+    queue: BTreeMap<Seq, Reading>,
+    by_device: BTreeSet<(DeviceId, Seq)>,
+    /// Readings in parcels, waiting or under way.
+    in_parcels: usize,
+    /// Devices that are online.
+    online: BTreeSet<DeviceId>,
+    /// Devices with a parcel on its way or waiting for a retry.
+    busy: BTreeSet<DeviceId>,
+    /// Devices that could be posted for, by when they should.
+    ready: BTreeSet<(Mono, DeviceId)>,
+    ready_at: BTreeMap<DeviceId, Mono>,
+    retries: BTreeMap<(Mono, Seq), Parcel>,
+    under_way: usize,
+    gate: Gate,
+    full: Repeats,
+    unanswered: Repeats,
+    trouble: Repeats,
+    refused: BTreeMap<DeviceId, Repeats>,
+    rng: Rng,
+}
+
+impl Posts {
+    pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
+        Posts {
+            spec,
+            next_seq: 0,
+            queue: BTreeMap::new(),
+            by_device: BTreeSet::new(),
+            in_parcels: 0,
+            online: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            ready: BTreeSet::new(),
+            ready_at: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            under_way: 0,
+            gate: Gate::new(MINUTE, MINUTE * 10),
+            full: Repeats::default(),
+            unanswered: Repeats::default(),
+            trouble: Repeats::default(),
+            refused: BTreeMap::new(),
+            rng,
+        }
+    }
+
+    /// A reading to be delivered.
+    pub(super) fn put(&mut self, now: Now, reading: Reading, diary: &mut Diary) {
+        let device = self.spec.device(reading.device);
+        let Some(point) = device.and_then(|d| d.profile.points.get(usize::from(reading.point)))
+        else {
+            diary.counters.dropped_unknown += 1;
+            return;
+        };
+        let one = Properties::one(&point.id, &reading.value, reading.at);
+        // One for the comma, as in `pick`.
+        let bytes = MESSAGE_BYTES + PACKED_BYTES + one.len() + 1;
+        if bytes > self.policy().message_bytes {
+            diary.counters.dropped_too_large += 1;
+            if self
+                .refused
+                .entry(reading.device)
+                .or_default()
+                .hit(now.mono, 1)
+                .is_some()
+            {
+                diary.tell(Notice::TooLarge {
+                    device: reading.device,
+                    property: point.id.clone(),
+                    bytes,
+                });
+            }
+            return;
+        }
+        diary.counters.readings += 1;
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.by_device.insert((reading.device, seq));
+        let device = reading.device;
+        self.queue.insert(seq, reading);
+        while self.len() > self.policy().queue.max(1)
+            && let Some((seq, oldest)) = self.queue.pop_first()
+        {
+            self.by_device.remove(&(oldest.device, seq));
+            self.refresh(oldest.device, now.mono);
+            diary.counters.dropped_queue_full += 1;
+            if let Some(dropped) = self.full.hit(now.mono, 1) {
+                diary.tell(Notice::QueueFull { dropped });
+            }
+        }
+        self.refresh(device, now.mono + self.policy().linger);
+    }
+
+    /// The device is online: what waits for it may go.
+    pub(super) fn came(&mut self, now: Mono, id: DeviceId) {
+        self.online.insert(id);
+        self.refresh(id, now);
+    }
+
+    /// The device is no longer online.
+    pub(super) fn left(&mut self, now: Mono, id: DeviceId) {
+        self.online.remove(&id);
+        self.refresh(id, now);
+    }
+
+    /// Do not wait for company for this device.
+    pub(super) fn hurry(&mut self, now: Mono, id: DeviceId) {
+        self.unready(id);
+        self.refresh(id, now);
+    }
+
+    /// The connection is gone; everything on its way goes back to the queue.
+    pub(super) fn link_down(&mut self, now: Mono, under_way: impl Iterator<Item = Parcel>) {
+        let retries = std::mem::take(&mut self.retries);
+        for parcel in retries.into_values().chain(under_way) {
+            self.unpack(now, parcel);
+        }
+        self.under_way = 0;
+    }
+
+    /// Whether readings of this device have not been sent at all.
+    pub(super) fn is_waiting(&self, id: DeviceId) -> bool {
+        self.by_device
+            .range((id, 0)..)
+            .next()
+            .is_some_and(|(d, _)| *d == id)
+    }
+
+    /// Readings not delivered yet.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.in_parcels
+    }
+
+    /// When there is something to send.
+    pub(super) fn due(&self) -> Option<Wake> {
+        if self.under_way >= self.policy().in_flight.max(1) {
+            return None;
+        }
+        let retry = self.retries.keys().next().map(|(at, _)| *at);
+        let ready = self.ready.first().map(|(at, _)| {
+            if self.ready.len() >= self.pack_devices() {
+                Mono::START
+            } else {
+                *at
+            }
+        });
+        let at = [retry, ready].into_iter().flatten().min()?;
+        let open = self.gate.opens_at();
+        Some(if open > at {
+            Wake::new(open, "gate opens for posts")
+        } else {
+            Wake::new(at, "post")
+        })
+    }
+
+    /// The next parcel; its readings are under way from now on. `None` may also
+    /// mean that a parcel was put back because its devices have left.
+    pub(super) fn take(&mut self, now: Mono) -> Option<Parcel> {
+        let retry = self
+            .retries
+            .keys()
+            .next()
+            .copied()
+            .filter(|(at, _)| *at <= now);
+        let parcel = match retry.and_then(|key| self.retries.remove(&key)) {
+            Some(parcel) => self.without_absent(now, parcel),
+            None => self.pack(),
+        };
+        if parcel.readings.is_empty() {
+            return None;
+        }
+        self.under_way += 1;
+        Some(parcel)
+    }
+
+    /// The properties of one device of a parcel, as they are sent.
+    pub(super) fn properties(&self, id: DeviceId, readings: &[(Seq, Reading)]) -> Properties {
+        let mut all = Properties::default();
+        for (_, reading) in readings {
+            all.append(&self.one(id, reading));
+        }
+        all
+    }
+
+    /// The platform answered; `named` are the devices in its `data`. Returns
+    /// devices whose session, the answer says, is gone.
+    pub(super) fn answered(
+        &mut self,
+        now: Mono,
+        parcel: Parcel,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Diary,
+    ) -> Vec<(DeviceId, Code)> {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.unanswered.over();
+        let verdict = reply.code.verdict();
+        if verdict == Verdict::Accepted {
+            self.gate.passed();
+            self.trouble.over();
+            for (id, readings) in parcel.readings {
+                diary.counters.delivered += readings.len() as u64;
+                self.in_parcels -= readings.len();
+                self.refused.remove(&id);
+                self.free(now, id);
+            }
+            return Vec::new();
+        }
+        diary.counters.refused += 1;
+        match verdict {
+            Verdict::Throttled => {
+                diary.counters.throttled += 1;
+                let was = self.gate.opens_at();
+                let wait = self.gate.close(now, &mut self.rng);
+                if self.gate.opens_at() != was {
+                    diary.tell(Notice::Throttled { what: "post", wait });
+                }
+                self.retry(parcel, now);
+                return Vec::new();
+            }
+            Verdict::Trouble => {
+                if let Some(times) = self.trouble.hit(now, 1) {
+                    diary.tell(Notice::Trouble {
+                        code: reply.code,
+                        message: reply.message.clone(),
+                        times,
+                    });
+                }
+                if parcel.readings.len() == 1 || parcel.failures + 1 < PATIENCE {
+                    self.later(now, parcel);
+                    return Vec::new();
+                }
+            }
+            _ => {}
+        }
+        let mut parcel = parcel;
+        let members = parcel.readings.keys().copied().collect();
+        let split = Group { members }.refused(named);
+        for group in split.next {
+            let readings = group
+                .members
+                .into_iter()
+                .filter_map(|id| parcel.readings.remove_entry(&id))
+                .collect();
+            let part = self.parcel(readings);
+            self.retry(part, now);
+        }
+        let mut gone = Vec::new();
+        for id in split.culprits {
+            let Some(readings) = parcel.readings.remove(&id) else {
+                continue;
+            };
+            match verdict {
+                // The device cannot be online: keep what it said, and see to
+                // its session.
+                Verdict::NoSession | Verdict::Device { .. } => {
+                    self.put_back(now, id, readings);
+                    gone.push((id, reply.code));
+                }
+                _ => {
+                    let n = readings.len();
+                    self.in_parcels -= n;
+                    diary.counters.dropped_refused += n as u64;
+                    if let Some(dropped) = self.refused.entry(id).or_default().hit(now, n as u64) {
+                        diary.tell(Notice::PostRefused {
+                            device: id,
+                            code: reply.code,
+                            message: reply.message.clone(),
+                            dropped,
+                        });
+                    }
+                    self.free(now, id);
+                }
+            }
+        }
+        gone
+    }
+
+    /// No answer came in time.
+    pub(super) fn lost(&mut self, now: Mono, parcel: Parcel, diary: &mut Diary) {
+        self.under_way = self.under_way.saturating_sub(1);
+        diary.counters.unanswered += 1;
+        diary.counters.resent += parcel
+            .readings
+            .values()
+            .map(|r| r.len() as u64)
+            .sum::<u64>();
+        if let Some(times) = self.unanswered.hit(now, 1) {
+            diary.tell(Notice::Unanswered {
+                what: "post",
+                times,
+            });
+        }
+        self.later(now, parcel);
+    }
+
+    // --- packing ----------------------------------------------------------
+
+    /// A parcel from the queue: devices in the order of their due times, as
+    /// many as fit.
+    fn pack(&mut self) -> Parcel {
+        let mut bytes = MESSAGE_BYTES;
+        let mut properties = 0;
+        let mut readings = BTreeMap::new();
+        let order: Vec<DeviceId> = self
+            .ready
+            .iter()
+            .take(self.pack_devices())
+            .map(|(_, id)| *id)
+            .collect();
+        for id in order {
+            bytes += PACKED_BYTES;
+            let taken = self.pick(id, &mut bytes, &mut properties);
+            if taken.is_empty() {
+                break;
+            }
+            self.in_parcels += taken.len();
+            self.unready(id);
+            self.busy.insert(id);
+            readings.insert(id, taken);
+        }
+        self.parcel(readings)
+    }
+
+    /// The oldest value of each property of one device, as far as they fit.
+    fn pick(
+        &mut self,
+        id: DeviceId,
+        bytes: &mut usize,
+        properties: &mut usize,
+    ) -> Vec<(Seq, Reading)> {
+        let mut points = BTreeSet::new();
+        let mut seqs = Vec::new();
+        for &(device, seq) in self.by_device.range((id, 0)..) {
+            if device != id || *properties >= self.policy().pack_properties.max(1) {
+                break;
+            }
+            let Some(reading) = self.queue.get(&seq) else {
+                continue;
+            };
+            // One value per property: the second must not overtake the first.
+            if !points.insert(reading.point) {
+                continue;
+            }
+            // One for the comma.
+            let size = self.one(id, reading).len() + 1;
+            if *bytes + size > self.policy().message_bytes {
+                break;
+            }
+            *bytes += size;
+            *properties += 1;
+            seqs.push(seq);
+        }
+        let mut taken = Vec::new();
+        for seq in seqs {
+            self.by_device.remove(&(id, seq));
+            taken.extend(self.queue.remove(&seq).map(|r| (seq, r)));
+        }
+        taken
+    }
+
+    fn one(&self, id: DeviceId, reading: &Reading) -> Properties {
+        let point = self
+            .spec
+            .device(id)
+            .and_then(|d| d.profile.points.get(usize::from(reading.point)));
+        point.map_or_else(Properties::default, |p| {
+            Properties::one(&p.id, &reading.value, reading.at)
+        })
+    }
+
+    fn parcel(&self, readings: BTreeMap<DeviceId, Vec<(Seq, Reading)>>) -> Parcel {
+        let limits = &self.spec.cloud.session;
+        Parcel {
+            readings,
+            backoff: Wait(Backoff::new(limits.retry_floor, limits.retry_ceiling)),
+            failures: 0,
+        }
+    }
+
+    // --- back to the queue --------------------------------------------------
+
+    fn later(&mut self, now: Mono, mut parcel: Parcel) {
+        parcel.failures += 1;
+        let wait = parcel.backoff.0.failed(now, &mut self.rng);
+        self.retry(parcel, now + wait);
+    }
+
+    fn retry(&mut self, parcel: Parcel, at: Mono) {
+        if !parcel.readings.is_empty() {
+            self.next_seq += 1;
+            self.retries.insert((at, self.next_seq), parcel);
+        }
+    }
+
+    fn without_absent(&mut self, now: Mono, parcel: Parcel) -> Parcel {
+        let mut parcel = parcel;
+        let absent: Vec<DeviceId> = parcel
+            .readings
+            .keys()
+            .copied()
+            .filter(|id| !self.online.contains(id))
+            .collect();
+        for id in absent {
+            if let Some(readings) = parcel.readings.remove(&id) {
+                self.put_back(now, id, readings);
+            }
+        }
+        parcel
+    }
+
+    fn unpack(&mut self, now: Mono, parcel: Parcel) {
+        for (id, readings) in parcel.readings {
+            self.put_back(now, id, readings);
+        }
+    }
+
+    fn put_back(&mut self, now: Mono, id: DeviceId, readings: Vec<(Seq, Reading)>) {
+        self.in_parcels -= readings.len();
+        for (seq, reading) in readings {
+            self.by_device.insert((id, seq));
+            self.queue.insert(seq, reading);
+        }
+        self.free(now, id);
+    }
+
+    /// The device's parcel is settled; what has gathered since goes at once.
+    fn free(&mut self, now: Mono, id: DeviceId) {
+        self.busy.remove(&id);
+        self.refresh(id, now);
+    }
+
+    /// Enters the device among the ready ones, due at `at`, or takes it out.
+    /// One that is ready keeps its time.
+    fn refresh(&mut self, id: DeviceId, at: Mono) {
+        let ready = self.online.contains(&id) && !self.busy.contains(&id) && self.is_waiting(id);
+        if !ready {
+            self.unready(id);
+        } else if !self.ready_at.contains_key(&id) {
+            self.ready_at.insert(id, at);
+            self.ready.insert((at, id));
+        }
+    }
+
+    fn unready(&mut self, id: DeviceId) {
+        if let Some(at) = self.ready_at.remove(&id) {
+            self.ready.remove(&(at, id));
+        }
+    }
+
+    fn pack_devices(&self) -> usize {
+        self.policy().pack_devices.max(1)
+    }
+
+    fn policy(&self) -> &PostPolicy {
+        &self.spec.cloud.post
+    }
+}

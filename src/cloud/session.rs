@@ -1,0 +1,596 @@
+//! Who is online at the platform, and who should be.
+//!
+//! For every device there is what we want ([`Presence`]) and what is (the
+//! session, as far as we can know). This file reconciles the two, in batches:
+//! *who needs what* is one function, [`Sessions::need`]; *when* it is asked is
+//! another, [`Sessions::due`]; what an answer means is in `verdict.rs` beside
+//! this file.
+//!
+//! A device waits in one place at a time: in the pool (filled by linger, up to
+//! a whole batch), in a group of its own (a retry, a part of a refused batch, a
+//! suspect on probation), or under way. So there are never two asks for one
+//! device. A log-in or log-out whose answer was lost leaves it *unsure*: it may
+//! be online over there. An unsure device counts as occupying a place, is never
+//! posted for, and is logged out if nobody wants it any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Backoff, DeviceId, Mono, Rng, Wake};
+use crate::spec::{SessionLimits, Spec};
+
+use super::alink::LOGIN_BYTES;
+use super::batch::Group;
+use super::code::Code;
+use super::notice::{Diary, Notice, Repeats};
+use super::pace::{Attempts, Gate, MINUTE};
+
+/// What is wished for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It answers on its bus: it shall be online.
+    Online,
+    /// It does not: it shall be offline.
+    Offline,
+}
+
+/// What a device's session is, as far as we can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// No session.
+    Out,
+    /// Asked for, no verdict yet.
+    LoggingIn,
+    /// Online.
+    In,
+    /// Its end was asked for, no verdict yet.
+    LoggingOut,
+    /// Refused or taken offline by the platform; not tried before `until`.
+    Barred {
+        /// When it is tried again, if still wanted.
+        until: Mono,
+        /// Why.
+        code: Code,
+    },
+}
+
+/// The two things that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    LogOut,
+    LogIn,
+}
+
+impl Kind {
+    const ALL: [Kind; 2] = [Kind::LogOut, Kind::LogIn];
+
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Kind::LogOut => 0,
+            Kind::LogIn => 1,
+        }
+    }
+
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Kind::LogOut => "log-out",
+            Kind::LogIn => "log-in",
+        }
+    }
+}
+
+/// What is, at the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Actual {
+    Out,
+    /// Perhaps online: an answer was lost.
+    Unsure,
+    LoggingIn {
+        /// What it was before.
+        unsure: bool,
+    },
+    In,
+    LoggingOut {
+        /// What it was before.
+        unsure: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    Pool(Kind, Mono),
+    Waiting(u64),
+    UnderWay,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) until: Mono,
+    pub(super) code: Code,
+}
+
+/// The last bar and how often it came in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offence {
+    pub(super) code: Code,
+    pub(super) times: u32,
+    pub(super) until: Mono,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Device {
+    wanted: Presence,
+    pub(super) actual: Actual,
+    place: Place,
+    pub(super) bar: Option<Bar>,
+    pub(super) offence: Option<Offence>,
+    /// Was barred and has not been accepted since: tried alone, so that it
+    /// cannot spoil a batch again.
+    pub(super) suspect: bool,
+    /// Kicked while its log-in was under way.
+    pub(super) kick: Option<Code>,
+    attempts: Attempts,
+}
+
+/// One request: for whom, and how it has fared so far.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    pub(super) kind: Kind,
+    pub(super) group: Group,
+    pub(super) backoff: Backoff,
+    /// Answers lost, or refused for no fault of the devices, in a row.
+    pub(super) failures: u32,
+    /// The same since we are stopping.
+    pub(super) last_tries: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    errand: Errand,
+    not_before: Mono,
+}
+
+/// All sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Sessions {
+    pub(super) spec: Arc<Spec>,
+    pub(super) devices: Vec<Device>,
+    pools: [BTreeSet<(Mono, DeviceId)>; 2],
+    waiting: BTreeMap<u64, Waiting>,
+    next_key: u64,
+    bars: BTreeSet<(Mono, DeviceId)>,
+    pub(super) gates: [Gate; 2],
+    /// Closed by 428.
+    pub(super) full: Gate,
+    /// No place left within our own limit: looked at again then, or when
+    /// somebody leaves.
+    room_again: Mono,
+    room_told: Repeats,
+    /// Devices that are, or may be, online.
+    occupied: usize,
+    online: usize,
+    under_way: usize,
+    link: bool,
+    pub(super) stopping: bool,
+    /// Devices given up on while stopping.
+    pub(super) unconfirmed: usize,
+    /// Who came in (`true`) or left since last asked.
+    changes: Vec<(DeviceId, bool)>,
+    pub(super) unanswered: [Repeats; 2],
+    pub(super) trouble: Repeats,
+    pub(super) request: Repeats,
+    pub(super) rng: Rng,
+}
+
+/// How long to wait before looking again for a free place.
+const ROOM_CHECK: Duration = MINUTE;
+
+impl Sessions {
+    pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
+        let device = Device {
+            wanted: Presence::Offline,
+            actual: Actual::Out,
+            place: Place::Nowhere,
+            bar: None,
+            offence: None,
+            suspect: false,
+            kick: None,
+            attempts: Attempts::default(),
+        };
+        Sessions {
+            devices: vec![device; spec.devices.len()],
+            spec,
+            pools: Default::default(),
+            waiting: BTreeMap::new(),
+            next_key: 0,
+            bars: BTreeSet::new(),
+            gates: [
+                Gate::new(MINUTE, MINUTE * 10),
+                Gate::new(MINUTE, MINUTE * 10),
+            ],
+            full: Gate::new(MINUTE, MINUTE * 10),
+            room_again: Mono::START,
+            room_told: Repeats::default(),
+            occupied: 0,
+            online: 0,
+            under_way: 0,
+            link: false,
+            stopping: false,
+            unconfirmed: 0,
+            changes: Vec::new(),
+            unanswered: Default::default(),
+            trouble: Repeats::default(),
+            request: Repeats::default(),
+            rng,
+        }
+    }
+
+    // --- what the world and our wishes do -------------------------------
+
+    pub(super) fn link_up(&mut self, now: Mono) {
+        self.link = true;
+        for id in self.ids() {
+            self.settle(now, id, now);
+        }
+    }
+
+    /// Every session ends with the connection; nobody's wish changes.
+    pub(super) fn link_down(&mut self) {
+        self.link = false;
+        self.pools = Default::default();
+        self.waiting.clear();
+        self.under_way = 0;
+        self.room_again = Mono::START;
+        self.full.open();
+        for id in self.ids() {
+            self.set_actual(id, Actual::Out);
+            let device = &mut self.devices[id.index()];
+            device.place = Place::Nowhere;
+            device.kick = None;
+        }
+    }
+
+    /// A wish, which counts as made at `since`. Ignored once stopping.
+    pub(super) fn want(&mut self, now: Mono, id: DeviceId, presence: Presence, since: Mono) {
+        if self.stopping {
+            return;
+        }
+        if let Some(device) = self.devices.get_mut(id.index()) {
+            device.wanted = presence;
+            self.settle(now, id, since);
+        }
+    }
+
+    /// Nobody is wanted any more; what waits for a retry is tried at once.
+    pub(super) fn stop(&mut self, now: Mono) {
+        self.stopping = true;
+        for waiting in self.waiting.values_mut() {
+            waiting.not_before = now;
+        }
+        for id in self.ids() {
+            self.devices[id.index()].wanted = Presence::Offline;
+            self.settle(now, id, now);
+        }
+    }
+
+    // --- looking ---------------------------------------------------------
+
+    pub(super) fn session(&self, id: DeviceId) -> Session {
+        let Some(device) = self.devices.get(id.index()) else {
+            return Session::Out;
+        };
+        match (device.actual, device.bar) {
+            (Actual::In, _) => Session::In,
+            (Actual::LoggingIn { .. }, _) => Session::LoggingIn,
+            (Actual::LoggingOut { .. }, _) => Session::LoggingOut,
+            (Actual::Out | Actual::Unsure, Some(Bar { until, code })) => {
+                Session::Barred { until, code }
+            }
+            (Actual::Out | Actual::Unsure, None) => Session::Out,
+        }
+    }
+
+    pub(super) const fn online(&self) -> usize {
+        self.online
+    }
+
+    /// Nobody is, or may be, online, and nothing is under way.
+    pub(super) const fn is_over(&self) -> bool {
+        self.occupied == 0 && self.under_way == 0
+    }
+
+    pub(super) fn take_changes(&mut self) -> Vec<(DeviceId, bool)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    // --- when ------------------------------------------------------------
+
+    /// When the next bar ends.
+    pub(super) fn bar_due(&self) -> Option<Wake> {
+        self.bars.first().map(|b| Wake::new(b.0, "bar ends"))
+    }
+
+    /// When [`Sessions::take`] has something to ask.
+    pub(super) fn ask_due(&self) -> Option<Wake> {
+        Wake::earlier(self.kind_due(Kind::LogOut), self.kind_due(Kind::LogIn))
+    }
+
+    fn kind_due(&self, kind: Kind) -> Option<Wake> {
+        if !self.link || (self.stopping && kind == Kind::LogIn) {
+            return None;
+        }
+        // Stopping is bounded by the clock outside, not by politeness.
+        if !self.stopping && self.under_way >= self.limits().in_flight.max(1) {
+            return None;
+        }
+        let pool = &self.pools[kind.index()];
+        let pool = pool.first().map(|(since, _)| {
+            if self.stopping || pool.len() >= self.batch() {
+                *since
+            } else {
+                *since + self.limits().linger
+            }
+        });
+        let waiting = self.waiting.values();
+        let waiting = waiting
+            .filter(|w| w.errand.kind == kind)
+            .map(|w| w.not_before);
+        let at = waiting.chain(pool).min()?;
+        let mut open = self.gates[kind.index()].opens_at();
+        if kind == Kind::LogIn {
+            open = open.max(self.full.opens_at()).max(self.room_again);
+        }
+        Some(if open > at && !self.stopping {
+            Wake::new(open, "gate opens")
+        } else {
+            Wake::new(at, kind.words())
+        })
+    }
+
+    /// Ends bars that have run out; says whether there was one.
+    pub(super) fn end_bars(&mut self, now: Mono) -> bool {
+        let Some(&(until, id)) = self.bars.first().filter(|b| b.0 <= now) else {
+            return false;
+        };
+        self.bars.remove(&(until, id));
+        self.devices[id.index()].bar = None;
+        self.settle(now, id, now);
+        true
+    }
+
+    /// The next request, if one is due; its members are under way from now on.
+    /// `None` may also mean that something due was put off.
+    pub(super) fn take(&mut self, now: Mono, diary: &mut Diary) -> Option<Errand> {
+        let kind = Kind::ALL
+            .into_iter()
+            .find(|k| self.kind_due(*k).is_some_and(|w| w.at <= now))?;
+        let retry = self
+            .waiting
+            .iter()
+            .filter(|(_, w)| w.errand.kind == kind && w.not_before <= now)
+            .min_by_key(|(key, w)| (w.not_before, **key))
+            .map(|(key, _)| *key);
+        let mut errand = match retry.and_then(|key| self.waiting.remove(&key)) {
+            Some(waiting) => waiting.errand,
+            None => self.gather(kind),
+        };
+        if kind == Kind::LogIn {
+            errand = self.within_limits(now, errand, diary)?;
+        }
+        self.under_way += 1;
+        for id in errand.group.members.clone() {
+            let unsure = self.devices[id.index()].actual == Actual::Unsure;
+            self.devices[id.index()].place = Place::UnderWay;
+            match kind {
+                Kind::LogIn => {
+                    self.devices[id.index()].attempts.note(now);
+                    self.set_actual(id, Actual::LoggingIn { unsure });
+                }
+                Kind::LogOut => self.set_actual(id, Actual::LoggingOut { unsure }),
+            }
+        }
+        Some(errand)
+    }
+
+    /// A batch from the pool, those who wait longest first.
+    fn gather(&mut self, kind: Kind) -> Errand {
+        let mut members = Vec::new();
+        while members.len() < self.batch()
+            && let Some((_, id)) = self.pools[kind.index()].pop_first()
+        {
+            members.push(id);
+        }
+        self.errand(kind, members)
+    }
+
+    /// Puts off those who have tried too often in the last minute and those
+    /// for whom there is no place; `None` if nobody is left.
+    fn within_limits(&mut self, now: Mono, errand: Errand, diary: &mut Diary) -> Option<Errand> {
+        let budget = self.limits().logins_per_minute;
+        let mut room = self.limits().online.saturating_sub(self.occupied);
+        let (mut go, mut tired, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rested = now;
+        for id in errand.group.members {
+            let device = &self.devices[id.index()];
+            let free = device.attempts.free_at(budget);
+            if free > now {
+                rested = rested.max(free);
+                tired.push(id);
+            } else if device.actual == Actual::Unsure {
+                go.push(id);
+            } else if room > 0 {
+                room -= 1;
+                go.push(id);
+            } else {
+                crowd.push(id);
+            }
+        }
+        let like = |members| Errand {
+            kind: errand.kind,
+            group: Group { members },
+            backoff: errand.backoff.clone(),
+            failures: errand.failures,
+            last_tries: errand.last_tries,
+        };
+        if !crowd.is_empty() {
+            self.room_again = now + ROOM_CHECK;
+            if self.room_told.hit(now, 1).is_some() {
+                diary.tell(Notice::Full {
+                    online: self.occupied,
+                    wait: ROOM_CHECK,
+                    ours: true,
+                });
+            }
+            self.put_off(now, like(crowd), now);
+        }
+        self.put_off(now, like(tired), rested);
+        Some(like(go)).filter(|e| !e.group.members.is_empty())
+    }
+
+    // --- moving devices about, for verdict.rs ------------------------------
+
+    /// An errand for these that has not failed yet.
+    pub(super) fn errand(&self, kind: Kind, members: Vec<DeviceId>) -> Errand {
+        Errand {
+            kind,
+            group: Group { members },
+            backoff: Backoff::new(self.limits().retry_floor, self.limits().retry_ceiling),
+            failures: 0,
+            last_tries: 0,
+        }
+    }
+
+    /// The request is no longer under way.
+    pub(super) fn returned(&mut self, errand: &Errand) {
+        self.under_way = self.under_way.saturating_sub(1);
+        for id in &errand.group.members {
+            self.devices[id.index()].place = Place::Nowhere;
+        }
+    }
+
+    /// The same again, not before then; those who no longer need it go their
+    /// own way.
+    pub(super) fn put_off(&mut self, now: Mono, mut errand: Errand, not_before: Mono) {
+        let (keep, leave): (Vec<_>, Vec<_>) = errand
+            .group
+            .members
+            .into_iter()
+            .partition(|id| self.need(*id) == Some(errand.kind));
+        for id in leave {
+            self.devices[id.index()].place = Place::Nowhere;
+            self.settle(now, id, now);
+        }
+        if keep.is_empty() {
+            return;
+        }
+        let key = self.next_key;
+        self.next_key += 1;
+        for id in &keep {
+            self.devices[id.index()].place = Place::Waiting(key);
+        }
+        errand.group.members = keep;
+        self.waiting.insert(key, Waiting { errand, not_before });
+    }
+
+    /// Bars a device until then.
+    pub(super) fn set_bar(&mut self, id: DeviceId, bar: Bar) {
+        if let Some(old) = self.devices[id.index()].bar.replace(bar) {
+            self.bars.remove(&(old.until, id));
+        }
+        self.bars.insert((bar.until, id));
+    }
+
+    pub(super) fn set_actual(&mut self, id: DeviceId, actual: Actual) {
+        let device = &mut self.devices[id.index()];
+        let before = std::mem::replace(&mut device.actual, actual);
+        match (before == Actual::In, actual == Actual::In) {
+            (false, true) => {
+                self.online += 1;
+                self.changes.push((id, true));
+            }
+            (true, false) => {
+                self.online -= 1;
+                self.changes.push((id, false));
+            }
+            _ => {}
+        }
+        match (before == Actual::Out, actual == Actual::Out) {
+            (true, false) => self.occupied += 1,
+            (false, true) => {
+                self.occupied -= 1;
+                self.room_again = Mono::START;
+                self.full.open();
+            }
+            _ => {}
+        }
+    }
+
+    /// What this device needs now.
+    pub(super) fn need(&self, id: DeviceId) -> Option<Kind> {
+        let device = &self.devices[id.index()];
+        match (device.wanted, device.actual) {
+            (Presence::Online, Actual::Out | Actual::Unsure) => {
+                device.bar.is_none().then_some(Kind::LogIn)
+            }
+            (Presence::Offline, Actual::In | Actual::Unsure) => Some(Kind::LogOut),
+            (Presence::Online, Actual::In)
+            | (Presence::Offline, Actual::Out)
+            // Under way: the verdict comes first.
+            | (_, Actual::LoggingIn { .. } | Actual::LoggingOut { .. }) => None,
+        }
+    }
+
+    /// Puts a device where its need belongs.
+    pub(super) fn settle(&mut self, now: Mono, id: DeviceId, since: Mono) {
+        let need = self.need(id).filter(|_| self.link);
+        let place = self.devices[id.index()].place;
+        match place {
+            Place::UnderWay => return,
+            Place::Pool(kind, _) if need == Some(kind) => return,
+            Place::Pool(kind, at) => {
+                self.pools[kind.index()].remove(&(at, id));
+            }
+            Place::Waiting(key) => {
+                if let Some(waiting) = self.waiting.get_mut(&key) {
+                    if need == Some(waiting.errand.kind) {
+                        return;
+                    }
+                    waiting.errand.group.members.retain(|m| *m != id);
+                    if waiting.errand.group.members.is_empty() {
+                        self.waiting.remove(&key);
+                    }
+                }
+            }
+            Place::Nowhere => {}
+        }
+        self.devices[id.index()].place = Place::Nowhere;
+        match need {
+            None => {}
+            Some(Kind::LogIn) if self.devices[id.index()].suspect => {
+                let errand = self.errand(Kind::LogIn, vec![id]);
+                self.put_off(now, errand, now);
+            }
+            Some(kind) => {
+                self.pools[kind.index()].insert((since, id));
+                self.devices[id.index()].place = Place::Pool(kind, since);
+            }
+        }
+    }
+
+    fn limits(&self) -> &SessionLimits {
+        &self.spec.cloud.session
+    }
+
+    /// Devices per message, small enough for the size limit as well.
+    fn batch(&self) -> usize {
+        let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
+        self.limits().batch.min(fits).max(1)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {
+        let n = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
+        (0..n).map(DeviceId)
+    }
+}

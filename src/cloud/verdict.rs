@@ -1,0 +1,369 @@
+//! What the platform's answers, its silence and its own acts mean for
+//! sessions: the second half of `session.rs`.
+
+use std::time::Duration;
+
+use crate::base::{DeviceId, Mono};
+
+use super::alink::Reply;
+use super::code::{Code, Verdict};
+use super::notice::{Diary, Notice};
+use super::session::{Actual, Bar, Errand, Kind, Offence, Sessions};
+
+/// After this many refusals in a row that blame nobody (500), a batch is
+/// searched all the same: perhaps one device makes the platform stumble.
+const PATIENCE: u32 = 3;
+/// How often a log-out is asked when stopping.
+const LAST_TRIES: u32 = 2;
+/// The wait between them.
+const LAST_WAIT: Duration = Duration::from_millis(200);
+/// A device refused for our own malformed request.
+const OUR_FAULT: Duration = Duration::from_secs(3600);
+/// A bar within this time after the last one counts as "again".
+const AGAIN: Duration = Duration::from_secs(600);
+
+impl Sessions {
+    /// The answer to a request; `named` are the devices in its `data`.
+    pub(super) fn answered(
+        &mut self,
+        now: Mono,
+        errand: Errand,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Diary,
+    ) {
+        self.returned(&errand);
+        self.unanswered[errand.kind.index()].over();
+        if reply.code.verdict() == Verdict::Accepted {
+            self.trouble.over();
+            return self.accepted(now, &errand, diary);
+        }
+        diary.counters.refused += 1;
+        self.revert(&errand);
+        match reply.code.verdict() {
+            Verdict::Accepted => {}
+            Verdict::Throttled => {
+                diary.counters.throttled += 1;
+                let gate = &mut self.gates[errand.kind.index()];
+                let was = gate.opens_at();
+                let wait = gate.close(now, &mut self.rng);
+                if gate.opens_at() != was {
+                    diary.tell(Notice::Throttled {
+                        what: errand.kind.words(),
+                        wait,
+                    });
+                }
+                self.again(now, errand, now);
+            }
+            Verdict::Full if errand.kind == Kind::LogIn => {
+                let was = self.full.opens_at();
+                let wait = self.full.close(now, &mut self.rng);
+                if self.full.opens_at() != was {
+                    diary.tell(Notice::Full {
+                        online: self.online(),
+                        wait,
+                        ours: false,
+                    });
+                }
+                self.again(now, errand, now);
+            }
+            Verdict::Trouble => {
+                if let Some(times) = self.trouble.hit(now, 1) {
+                    diary.tell(Notice::Trouble {
+                        code: reply.code,
+                        message: reply.message.clone(),
+                        times,
+                    });
+                }
+                if errand.failures + 1 >= PATIENCE && errand.group.members.len() > 1 {
+                    self.search(now, errand, reply, named, diary);
+                } else {
+                    self.later(now, errand);
+                }
+            }
+            Verdict::Request => {
+                if self.request.hit(now, 1).is_some() {
+                    diary.tell(Notice::RequestRefused {
+                        message: reply.message.clone(),
+                        devices: errand.group.members.len(),
+                    });
+                }
+                self.search(now, errand, reply, named, diary);
+            }
+            Verdict::NoSession | Verdict::Full | Verdict::Device { .. } | Verdict::Unknown => {
+                self.search(now, errand, reply, named, diary);
+            }
+        }
+    }
+
+    /// No answer came in time: what happened over there is unknown.
+    pub(super) fn lost(&mut self, now: Mono, errand: Errand, diary: &mut Diary) {
+        self.returned(&errand);
+        diary.counters.unanswered += 1;
+        if let Some(times) = self.unanswered[errand.kind.index()].hit(now, 1) {
+            diary.tell(Notice::Unanswered {
+                what: errand.kind.words(),
+                times,
+            });
+        }
+        for &id in &errand.group.members {
+            self.set_actual(id, Actual::Unsure);
+            if let Some(code) = self.devices[id.index()].kick.take() {
+                self.bar(now, id, code, "", true, diary);
+            }
+        }
+        self.later(now, errand);
+    }
+
+    /// The platform ended a session, or says there is none.
+    pub(super) fn kicked(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        code: Code,
+        message: &str,
+        diary: &mut Diary,
+    ) {
+        let Some(device) = self.devices.get_mut(id.index()) else {
+            return;
+        };
+        let lost = code.verdict() == Verdict::NoSession;
+        match (device.actual, code.verdict()) {
+            (Actual::In, Verdict::NoSession) => {
+                diary.tell(Notice::SessionLost { device: id });
+            }
+            // An answer is under way, and says more than a notice about a
+            // message sent earlier.
+            (_, Verdict::NoSession) => return,
+            (Actual::LoggingIn { .. }, Verdict::Device { .. }) => {
+                device.kick = Some(code);
+                return;
+            }
+            (_, Verdict::Device { .. }) => {}
+            // Nothing else is known to end a session.
+            (_, _) => {
+                if self.trouble.hit(now, 1).is_some() {
+                    diary.tell(Notice::Trouble {
+                        code,
+                        message: message.to_owned(),
+                        times: 1,
+                    });
+                }
+                return;
+            }
+        }
+        if matches!(device.actual, Actual::In | Actual::Unsure) {
+            diary.counters.kicked += 1;
+            self.set_actual(id, Actual::Out);
+        }
+        if !lost {
+            self.bar(now, id, code, message, true, diary);
+        }
+        self.settle(now, id, now);
+    }
+
+    fn accepted(&mut self, now: Mono, errand: &Errand, diary: &mut Diary) {
+        self.gates[errand.kind.index()].passed();
+        let mut moved = Vec::new();
+        for &id in &errand.group.members {
+            match errand.kind {
+                Kind::LogIn => match self.devices[id.index()].kick.take() {
+                    Some(code) => {
+                        // Which came first over there is unknown.
+                        self.set_actual(id, Actual::Unsure);
+                        self.bar(now, id, code, "", true, diary);
+                    }
+                    None => {
+                        self.devices[id.index()].suspect = false;
+                        self.set_actual(id, Actual::In);
+                        diary.counters.logged_in += 1;
+                        moved.push(id);
+                    }
+                },
+                Kind::LogOut => {
+                    self.set_actual(id, Actual::Out);
+                    diary.counters.logged_out += 1;
+                    moved.push(id);
+                }
+            }
+        }
+        if errand.kind == Kind::LogIn {
+            self.full.passed();
+        }
+        self.tell_moved(errand.kind, moved, diary);
+        for &id in &errand.group.members {
+            self.settle(now, id, now);
+        }
+    }
+
+    fn tell_moved(&self, kind: Kind, devices: Vec<DeviceId>, diary: &mut Diary) {
+        if devices.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = devices
+            .iter()
+            .filter_map(|id| self.spec.device(*id))
+            .map(|d| d.name.as_str())
+            .collect();
+        let (names, online) = (names.join(" "), self.online());
+        diary.tell(match kind {
+            Kind::LogIn => Notice::LoggedIn {
+                devices,
+                names,
+                online,
+            },
+            Kind::LogOut => Notice::LoggedOut {
+                devices,
+                names,
+                online,
+            },
+        });
+    }
+
+    /// A refused request changed nothing: everyone is what they were.
+    fn revert(&mut self, errand: &Errand) {
+        for &id in &errand.group.members {
+            let before = match self.devices[id.index()].actual {
+                Actual::LoggingIn { unsure: false } => Actual::Out,
+                Actual::LoggingOut { unsure: false } => Actual::In,
+                _ => Actual::Unsure,
+            };
+            self.set_actual(id, before);
+            self.devices[id.index()].kick = None;
+        }
+    }
+
+    /// Somebody in this group is to blame: find out who.
+    fn search(
+        &mut self,
+        now: Mono,
+        errand: Errand,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Diary,
+    ) {
+        let kind = errand.kind;
+        let like = errand.clone();
+        let split = errand.group.refused(named);
+        for id in split.culprits {
+            match kind {
+                Kind::LogIn => {
+                    self.bar(now, id, reply.code, &reply.message, false, diary);
+                    self.settle(now, id, now);
+                }
+                Kind::LogOut => self.logout_refused(now, id, &like, reply, diary),
+            }
+        }
+        for group in split.next {
+            let errand = self.errand(kind, group.members);
+            self.put_off(now, errand, now);
+        }
+    }
+
+    fn logout_refused(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        like: &Errand,
+        reply: &Reply,
+        diary: &mut Diary,
+    ) {
+        match reply.code.verdict() {
+            // No session, or no such device: what we wanted.
+            Verdict::NoSession | Verdict::Device { .. } => {
+                self.set_actual(id, Actual::Out);
+                diary.counters.logged_out += 1;
+                self.tell_moved(Kind::LogOut, vec![id], diary);
+                self.settle(now, id, now);
+            }
+            verdict => {
+                let mut errand = self.errand(Kind::LogOut, vec![id]);
+                errand.backoff = like.backoff.clone();
+                errand.failures = like.failures;
+                errand.last_tries = like.last_tries;
+                let wait = match verdict {
+                    Verdict::Request => OUR_FAULT,
+                    _ => errand.backoff.failed(now, &mut self.rng),
+                };
+                if errand.backoff.failures().is_power_of_two() || verdict == Verdict::Request {
+                    diary.tell(Notice::LogoutRefused {
+                        device: id,
+                        code: reply.code,
+                        message: reply.message.clone(),
+                        retry_in: wait,
+                    });
+                }
+                self.again(now, errand, now + wait);
+            }
+        }
+    }
+
+    /// The same again after a growing wait.
+    fn later(&mut self, now: Mono, mut errand: Errand) {
+        let wait = errand.backoff.failed(now, &mut self.rng);
+        self.again(now, errand, now + wait);
+    }
+
+    /// The same again then; when stopping, soon and not for ever.
+    fn again(&mut self, now: Mono, mut errand: Errand, not_before: Mono) {
+        errand.failures += 1;
+        if !self.stopping || errand.kind == Kind::LogIn {
+            return self.put_off(now, errand, not_before);
+        }
+        errand.last_tries += 1;
+        if errand.last_tries < LAST_TRIES {
+            return self.put_off(now, errand, now + LAST_WAIT);
+        }
+        for id in errand.group.members {
+            self.unconfirmed += 1;
+            self.set_actual(id, Actual::Out);
+        }
+    }
+
+    /// Not before a while, longer each time in a row, and then alone.
+    fn bar(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        code: Code,
+        message: &str,
+        kicked: bool,
+        diary: &mut Diary,
+    ) {
+        let limits = &self.spec.cloud.session;
+        let (first, longest) = match code.verdict() {
+            Verdict::Device { first, longest } => (first, longest),
+            Verdict::Request => (OUR_FAULT, OUR_FAULT),
+            _ => (limits.retry_floor, limits.retry_ceiling),
+        };
+        let device = &self.devices[id.index()];
+        if device.bar.is_some_and(|b| b.code == code) {
+            // The same news by another way.
+            return;
+        }
+        let times = match device.offence {
+            Some(o) if o.code == code && now.since(o.until) < AGAIN => o.times.saturating_add(1),
+            _ => 1,
+        };
+        let factor = 1u32
+            .checked_shl(times.saturating_sub(1).min(16))
+            .unwrap_or(u32::MAX);
+        let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
+        let until = now + retry_in;
+        diary.counters.barred += 1;
+        if times.is_power_of_two() {
+            diary.tell(Notice::Barred {
+                device: id,
+                code,
+                message: message.to_owned(),
+                kicked,
+                retry_in,
+                times,
+            });
+        }
+        let device = &mut self.devices[id.index()];
+        device.suspect = true;
+        device.offence = Some(Offence { code, times, until });
+        self.set_bar(id, Bar { until, code });
+    }
+}
