@@ -1,1 +1,3 @@
-//! (being built)
+//! Floor 6: the hand on the tool. One verb each; the only room that prints.
+
+pub mod check;

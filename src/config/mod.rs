@@ -1,1 +1,49 @@
-//! (being built)
+//! Floor 2: from text to [`crate::spec::Spec`], with kindness.
+//!
+//! Decides what a configuration means and whether it is right, and says
+//! everything that is wrong with it at once, in words that help
+//! ([`Problem`]). Knows no file system: it is given bytes, names what else it
+//! needs ([`Want`]), and is given that.
+//!
+//! Contract: [`Draft::new`] → read [`Draft::wants`] → [`Draft::outline`] → read
+//! [`Outline::wants`] → [`Outline::compile`]. The same bytes give the same
+//! answer.
+//!
+//! Invariants:
+//! - No input panics or exhausts the stack.
+//! - A [`Compiled`] has no error: names are unique, references resolve, every
+//!   number is in range; nothing above checks again.
+//! - No secret appears in a [`Problem`] or in `Debug`.
+//! - A problem is told once: what follows from it is not told.
+//!
+//! Why not serde: it stops at the first problem and knows no lines. Figment
+//! merges the layers (`layers.rs`); the merged tree, whose nodes still know
+//! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
+//! reader that meets a problem notes it and goes on.
+//!
+//! Inside: `problem near tree` ← `section word range` ← `yaml layers table secret
+//! limits cloud port point` ← `profile` ← `roster` ← `device` ← `outline draft`.
+
+mod cloud;
+mod device;
+mod draft;
+mod layers;
+mod limits;
+mod near;
+mod outline;
+mod point;
+mod port;
+mod problem;
+mod profile;
+mod range;
+mod roster;
+mod secret;
+mod section;
+mod table;
+mod tree;
+mod word;
+mod yaml;
+
+pub use draft::{Answers, Draft, PREFIX, Source, VARIABLES, Want};
+pub use outline::{Compiled, Outline};
+pub use problem::{Problem, Report, Severity};

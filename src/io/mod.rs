@@ -7,3 +7,4 @@
 pub mod clock;
 pub mod log;
 pub mod pulse;
+pub mod settings;

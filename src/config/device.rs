@@ -1,0 +1,313 @@
+//! `devices:` and the rows of `devices_file:`: who hangs where, and who it is
+//! on the platform.
+
+use std::time::Duration;
+
+use super::near;
+use super::port::{Ports, response_time};
+use super::problem::Wrong;
+use super::profile::{Profile, Profiles};
+use super::range;
+use super::roster::{Entry, Roster};
+use super::secret::{self, SecretSource};
+use super::section::{Notes, Section, shown};
+use super::tree::{Is, Node};
+use super::word::{name, product_key, time, whole};
+use crate::base::PortId;
+use crate::spec::{LineSpec, Liveness};
+
+/// The platform's limit of sub-devices online under one gateway ("Connect or
+/// disconnect sub-devices"; 1,500 in 2020).
+pub(crate) const MOST: usize = 2000;
+
+const KEYS: [&str; 13] = [
+    "name",
+    "port",
+    "unit",
+    "units",
+    "profile",
+    "product_key",
+    "device_name",
+    "secret",
+    "secret_file",
+    "secret_credential",
+    "liveness",
+    "response_timeout",
+    "turnaround",
+];
+
+/// Reads one entry, which may stand for many devices. `all_profiles` is false
+/// if some profile could not be read, so that an unknown name is not news.
+pub(crate) fn read(
+    node: &Node,
+    ports: &Ports,
+    profiles: &Profiles,
+    all_profiles: bool,
+    roster: &mut Roster,
+    notes: &mut Notes,
+) {
+    let s = Section::open(node, &KEYS, notes);
+    if !s.is_there() {
+        return;
+    }
+    let pattern = s.need(
+        "name",
+        pattern,
+        || Wrong::wanted("a name for the device"),
+        notes,
+    );
+    let port = port(&s, ports, notes);
+    let profile = profile(&s, profiles, all_profiles, notes);
+    let units = units(&s, port, ports, notes);
+    let product = product(&s, profile, notes);
+    let secret = secret::source(&s, notes);
+    let slowest = profile.map(|p| p.spec.slowest_interval());
+    let secret = match secret {
+        SecretSource::File(name, at) | SecretSource::Credential(name, at)
+            if range::fill(&name, 0).is_err() =>
+        {
+            if let Err(wrong) = range::fill(&name, 0) {
+                notes.error(at, shown(&name), wrong);
+            }
+            SecretSource::Missing
+        }
+        fine => fine,
+    };
+    let entry = Entry {
+        name: pattern.unwrap_or_default(),
+        device_name: s.read("device_name", self::pattern, notes),
+        port,
+        profile,
+        product_key: product,
+        secret,
+        liveness: liveness(&s, slowest.unwrap_or_default(), notes),
+        response_timeout: s.read("response_timeout", response_time, notes),
+        turnaround: s
+            .read(
+                "turnaround",
+                time(Duration::ZERO..=Duration::from_secs(10)),
+                notes,
+            )
+            .unwrap_or_default(),
+        s,
+    };
+    if entry.name.is_empty() {
+        return;
+    }
+    if units.len() > 1 && !range_makes_sense(&entry, notes) {
+        return;
+    }
+    // One mistake in a range is one problem, not one for each of its devices.
+    let known = notes.problems.len();
+    for unit in units {
+        roster.add(&entry, unit, notes);
+        if notes.problems.len() > known {
+            break;
+        }
+    }
+}
+
+/// A name that may contain `{unit}`.
+fn pattern(text: &str) -> Result<String, Wrong> {
+    range::fill(text, 0)?;
+    name(text)
+}
+
+fn port(s: &Section<'_>, ports: &Ports, notes: &mut Notes) -> Option<PortId> {
+    let known = || ports.by_name.keys().map(String::as_str);
+    let parse = |text: &str| {
+        ports.by_name.get(text).map(|(id, _)| *id).ok_or_else(|| {
+            if ports.by_name.is_empty() {
+                return Wrong::wanted("the name of a port")
+                    .hint("there is no port under ports: yet");
+            }
+            Wrong::wanted("the name of a port")
+                .maybe_hint(near::did_you_mean(text, known()).or_else(|| few("ports", known())))
+        })
+    };
+    s.need("port", parse, || Wrong::wanted("the name of a port"), notes)
+}
+
+fn profile<'a>(
+    s: &Section<'_>,
+    profiles: &'a Profiles,
+    all_profiles: bool,
+    notes: &mut Notes,
+) -> Option<&'a Profile> {
+    if !all_profiles && s.node("profile").is_some() {
+        let text = s.text("profile", "the name of a profile", notes)?;
+        return profiles.get(text);
+    }
+    let known = || profiles.keys().map(String::as_str);
+    let parse = |text: &str| {
+        profiles.get(text).ok_or_else(|| {
+            if profiles.is_empty() {
+                return Wrong::wanted("the name of a profile").hint(
+                    "there is no profile yet, neither under profiles: nor in profiles_from:",
+                );
+            }
+            Wrong::wanted("the name of a profile")
+                .maybe_hint(near::did_you_mean(text, known()).or_else(|| few("profiles", known())))
+        })
+    };
+    s.need(
+        "profile",
+        parse,
+        || Wrong::wanted("the name of a profile"),
+        notes,
+    )
+}
+
+/// The known names, if they fit on a line.
+fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<_> = names.take(7).collect();
+    (names.len() < 7).then(|| format!("the {what} are: {}", names.join(", ")))
+}
+
+fn units(s: &Section<'_>, port: Option<PortId>, ports: &Ports, notes: &mut Notes) -> Vec<u8> {
+    let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
+    let (allowed, why) = match line {
+        Some(LineSpec::Serial(_)) => (
+            1..=247u8,
+            "on a serial line 0 is broadcast and 248 to 255 are reserved",
+        ),
+        Some(LineSpec::Tcp(_)) | None => (0..=255, ""),
+    };
+    let fits = |unit: u8| {
+        if allowed.contains(&unit) {
+            return Ok(unit);
+        }
+        Err(Wrong::wanted(format!("{} to {}", allowed.start(), allowed.end())).hint(why))
+    };
+    match (s.node("unit"), s.node("units")) {
+        (Some(_), Some(units)) => {
+            notes.error(
+                units.origin,
+                "unit and units",
+                Wrong::wanted("unit for one device, or units for several"),
+            );
+            Vec::new()
+        }
+        (Some(_), None) => {
+            let parse = |text: &str| {
+                let unit = whole(0..=255u8)(text).map_err(|_| {
+                    let (lo, hi) = (allowed.start(), allowed.end());
+                    let wrong = Wrong::wanted(format!("{lo} to {hi}"));
+                    if text.contains(['-', ',']) && text.len() > 2 {
+                        wrong.hint("several units at once are written units:")
+                    } else {
+                        wrong
+                    }
+                })?;
+                fits(unit)
+            };
+            s.read("unit", parse, notes).into_iter().collect()
+        }
+        (None, Some(node)) => {
+            let joined = match &node.is {
+                Is::List(list) => list
+                    .iter()
+                    .map(|n| match &n.is {
+                        Is::Text(text) => text.as_str(),
+                        Is::Nothing | Is::List(_) | Is::Map(_) => "?",
+                    })
+                    .collect::<Vec<_>>()
+                    .join(","),
+                Is::Text(text) => text.clone(),
+                Is::Nothing | Is::Map(_) => "?".into(),
+            };
+            let parsed = range::units(&joined).and_then(|units| {
+                for unit in &units {
+                    fits(*unit)?;
+                }
+                Ok(units)
+            });
+            parsed.unwrap_or_else(|wrong| {
+                notes.error(node.origin, shown(&joined), wrong);
+                Vec::new()
+            })
+        }
+        (None, None) => {
+            notes.missing(
+                s.origin,
+                "unit",
+                Wrong::wanted(format!(
+                    "the device's address on the port, {} to {}",
+                    allowed.start(),
+                    allowed.end()
+                )),
+            );
+            Vec::new()
+        }
+    }
+}
+
+fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Option<String> {
+    let given = s.read("product_key", product_key, notes);
+    let inherited = profile.and_then(|p| p.product_key.clone());
+    let unknown = profile.is_some_and(|p| p.product_key.is_none() && !p.product_key_given);
+    if s.node("product_key").is_none() && unknown {
+        notes.missing(
+            s.origin,
+            "product_key",
+            Wrong::wanted("the ProductKey of the device")
+                .hint("product_key: in the profile serves all devices of the profile"),
+        );
+    }
+    given.or(inherited)
+}
+
+/// Defaults: three misses, and the larger of 3 s and twice the slowest
+/// interval, so that a slow point alone never makes a device silent; two proofs
+/// of life to return.
+fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
+    let l = s.section("liveness", &["missed", "quiet", "returns"], notes);
+    let day = Duration::from_secs(86400);
+    Liveness {
+        missed: l.read("missed", whole(1..=1000u32), notes).unwrap_or(3),
+        quiet: l
+            .read("quiet", time(Duration::ZERO..=day), notes)
+            .unwrap_or_else(|| Duration::from_secs(3).max(slowest.saturating_mul(2))),
+        returns: l.read("returns", whole(1..=100u32), notes).unwrap_or(2),
+    }
+}
+
+/// A range of devices must give each of them a name and should give each its
+/// own secret.
+fn range_makes_sense(entry: &Entry<'_>, notes: &mut Notes) -> bool {
+    let hint = "{unit} is replaced by the unit, {unit:03} with leading zeros";
+    let mut good = true;
+    for (key, pattern) in [
+        ("name", Some(&entry.name)),
+        ("device_name", entry.device_name.as_ref()),
+    ] {
+        if let Some(pattern) = pattern.filter(|p| !range::varies(p)) {
+            notes.error(
+                entry.s.at(key),
+                shown(pattern),
+                Wrong::wanted("a name with {unit} in it, because units: makes several devices")
+                    .hint(hint),
+            );
+            good = false;
+        }
+    }
+    let (said, origin) = match &entry.secret {
+        SecretSource::Inline(_, origin) => ("***", *origin),
+        SecretSource::File(name, origin) | SecretSource::Credential(name, origin)
+            if !range::varies(name) =>
+        {
+            (name.as_str(), *origin)
+        }
+        SecretSource::File(..) | SecretSource::Credential(..) | SecretSource::Missing => {
+            return good;
+        }
+    };
+    notes.warning(
+        origin,
+        said,
+        Wrong::wanted("a secret for each device").hint(
+            "the platform gives every device its own: use secret_file with {unit}, or a devices_file",
+        ),
+    );
+    good
+}

@@ -1,0 +1,399 @@
+//! The first half of the way from texts to a [`crate::spec::Spec`].
+//!
+//! [`Draft`] holds the main file, its additions and the environment as one
+//! tree, and names the profiles and device tables to read. With those it
+//! becomes an [`Outline`], which names the secrets to read. Between the steps,
+//! `io/settings.rs` reads what was named.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::cloud;
+use super::device;
+use super::layers::{self, Layer};
+use super::outline::Outline;
+use super::port;
+use super::problem::{Report, Wrong};
+use super::profile::{self, Profiles};
+use super::roster::Roster;
+use super::secret::{looked_for, open_to_others, permissions};
+use super::section::{Notes, Section, shown};
+use super::tree::{Is, Node, Origin, OriginId, Step};
+use super::word::time;
+use super::{near, table, yaml};
+
+/// One file, or what became of the attempt to read it.
+///
+/// Not `Debug`: it may be a secret.
+#[derive(Clone)]
+pub struct Source {
+    /// As the operator would open it.
+    pub path: String,
+    /// Its contents, or why there are none, in words that follow "but":
+    /// "there is no such file".
+    pub bytes: Result<Vec<u8>, String>,
+    /// Its permissions, where they are known.
+    pub mode: Option<u32>,
+}
+
+/// Something a configuration names and that has to be read for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// A file, relative to the main file's directory, or absolute.
+    File(String),
+    /// All files that a pattern names, in name order; `*` stands for any
+    /// characters within the last part of the path.
+    Pattern(String),
+    /// A systemd credential.
+    Credential(String),
+}
+
+/// What was read. A file or credential is one source; a pattern may be any
+/// number. No source for a credential means that there was nowhere to look.
+pub type Answers = BTreeMap<Want, Vec<Source>>;
+
+/// Environment variables that may be set, and the key each stands for. A short
+/// list on purpose: what an installation is should be found in its files.
+pub const VARIABLES: [(&str, [&str; 2]); 3] = [
+    ("ALINK_GATEWAY_URL", ["cloud", "url"]),
+    ("ALINK_GATEWAY_SECRET", ["gateway", "secret"]),
+    ("ALINK_GATEWAY_CA_FILE", ["cloud", "ca_file"]),
+];
+
+/// All our variables begin like this.
+pub const PREFIX: &str = "ALINK_GATEWAY_";
+
+const ROOT: [&str; 8] = [
+    "gateway",
+    "cloud",
+    "ports",
+    "profiles",
+    "profiles_from",
+    "devices",
+    "devices_file",
+    "stop_within",
+];
+
+/// Step one: all layers as one tree.
+pub struct Draft {
+    notes: Notes,
+    base: PathBuf,
+    root: Node,
+    profiles_from: Vec<(Want, OriginId)>,
+    devices_file: Vec<(Want, OriginId)>,
+}
+
+impl Draft {
+    /// Reads the main file (the first source), its additions in order, and the
+    /// environment (only names with our prefix matter).
+    ///
+    /// # Errors
+    /// Everything that is wrong, if a file cannot be read as YAML at all: what
+    /// is missing then cannot be told from what could not be read.
+    pub fn new(sources: &[Source], environment: &[(String, String)]) -> Result<Self, Report> {
+        let mut notes = Notes::default();
+        let base = sources
+            .first()
+            .and_then(|s| Path::new(&s.path).parent())
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        let mut layers = Vec::new();
+        let mut root_origin = None;
+        for (i, source) in sources.iter().enumerate() {
+            let file = notes.origins.add_file(&source.path);
+            let origin = notes.origins.whole(file);
+            root_origin.get_or_insert(origin);
+            let bytes = match &source.bytes {
+                Ok(bytes) => bytes,
+                Err(why) => {
+                    let mut wrong = Wrong::wanted("a configuration file that can be read");
+                    if i == 0 {
+                        wrong = wrong.hint("alink-gateway check FILE looks at another file");
+                    }
+                    notes.error(origin, why, wrong);
+                    continue;
+                }
+            };
+            // An addition that says nothing adds nothing.
+            if i > 0 && blank(bytes) {
+                continue;
+            }
+            let Some(node) = yaml::read(bytes, file, &mut notes) else {
+                continue;
+            };
+            match node.is {
+                Is::Map(mut entries) => {
+                    if source.mode.is_some_and(open_to_others) {
+                        warn_inline(&entries, &mut notes);
+                    }
+                    for key in ["devices_file", "profiles_from"] {
+                        if let Some(node) = entries.get_mut(key) {
+                            as_list(node);
+                        }
+                    }
+                    layers.push(Layer::new(&source.path, entries));
+                }
+                Is::Nothing | Is::Text(_) | Is::List(_) => notes.error(
+                    node.origin,
+                    node.is.kind(),
+                    Wrong::wanted("sections such as gateway:, cloud:, ports:, devices:"),
+                ),
+            }
+        }
+        if notes.failed() {
+            return Err(notes.report());
+        }
+        layers.push(environment_layer(environment, &mut notes));
+        let Some(entries) = layers::merge(layers) else {
+            // `Layer` never fails to give its data.
+            return Err(notes.report());
+        };
+        let origin = root_origin.unwrap_or(OriginId(0));
+        let root = Node {
+            origin,
+            is: Is::Map(entries),
+        };
+        let mut draft = Draft {
+            notes,
+            base,
+            root,
+            profiles_from: Vec::new(),
+            devices_file: Vec::new(),
+        };
+        draft.collect_files();
+        Ok(draft)
+    }
+
+    fn collect_files(&mut self) {
+        let s = Section::open(&self.root, &ROOT, &mut self.notes);
+        for (key, out) in [
+            ("profiles_from", &mut self.profiles_from),
+            ("devices_file", &mut self.devices_file),
+        ] {
+            for node in s.list(key, &mut self.notes) {
+                match &node.is {
+                    Is::Text(text) if !text.trim().is_empty() => {
+                        let pattern = key == "profiles_from" && text.contains('*');
+                        if pattern
+                            && text
+                                .rsplit_once('/')
+                                .is_some_and(|(dir, _)| dir.contains('*'))
+                        {
+                            self.notes.error(
+                                node.origin,
+                                shown(text),
+                                Wrong::wanted("a * in the last part of the path only"),
+                            );
+                        } else if pattern {
+                            out.push((Want::Pattern(text.clone()), node.origin));
+                        } else {
+                            out.push((Want::File(text.clone()), node.origin));
+                        }
+                    }
+                    other => self.notes.error(
+                        node.origin,
+                        other.kind(),
+                        Wrong::wanted("the name of a file"),
+                    ),
+                }
+            }
+        }
+    }
+
+    /// What to read next: profiles and tables of devices.
+    #[must_use]
+    pub fn wants(&self) -> BTreeSet<Want> {
+        let all = self.profiles_from.iter().chain(&self.devices_file);
+        all.map(|(want, _)| want.clone()).collect()
+    }
+
+    /// Takes what was read and goes on to everything but secrets.
+    #[must_use]
+    pub fn outline(self, answers: &Answers) -> Outline {
+        let Draft {
+            mut notes,
+            base,
+            root,
+            profiles_from,
+            devices_file,
+        } = self;
+        let s = Section::again(&root);
+        let platform = cloud::read(&s, &base, &mut notes);
+        let ports = port::read(&s, &mut notes);
+        let mut profiles = Profiles::new();
+        let mut complete = true;
+        for node in s.list("profiles", &mut notes) {
+            complete &= profile::read(node, &mut profiles, &mut notes);
+        }
+        for (want, origin) in &profiles_from {
+            let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
+            if let (Want::Pattern(pattern), []) = (want, found) {
+                notes.warning(
+                    *origin,
+                    shown(pattern),
+                    Wrong::wanted("files with profiles").hint("nothing fits this pattern"),
+                );
+            }
+            for source in found {
+                let file = notes.origins.add_file(&source.path);
+                let node = contents(source, *origin, want, &mut notes)
+                    .and_then(|bytes| yaml::read(bytes, file, &mut notes));
+                match node {
+                    Some(node) => complete &= profile::read(&node, &mut profiles, &mut notes),
+                    None => complete = false,
+                }
+            }
+        }
+        let mut roster = Roster::default();
+        for node in s.list("devices", &mut notes) {
+            device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
+        }
+        for (want, origin) in &devices_file {
+            for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
+                let file = notes.origins.add_file(&source.path);
+                let Some(bytes) = contents(source, *origin, want, &mut notes) else {
+                    continue;
+                };
+                let (rows, secrets) = table::read(bytes, file, &mut notes);
+                if secrets && source.mode.is_some_and(open_to_others) {
+                    let whole = notes.origins.whole(file);
+                    notes.warning(
+                        whole,
+                        "secrets in a file that everybody can read",
+                        permissions(&source.path),
+                    );
+                }
+                for node in &rows {
+                    device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
+                }
+            }
+        }
+        // systemd kills after 90 s unless it is told otherwise.
+        let most = Duration::from_secs(90);
+        let stop_within = s
+            .read(
+                "stop_within",
+                time(Duration::from_secs(1)..=most),
+                &mut notes,
+            )
+            .unwrap_or(Duration::from_secs(10));
+        count(&roster, platform.session.online, &mut notes);
+        Outline {
+            notes,
+            platform,
+            ports,
+            profiles: profiles.len(),
+            roster,
+            stop_within,
+        }
+    }
+}
+
+fn blank(bytes: &[u8]) -> bool {
+    bytes.split(|b| *b == b'\n').all(|line| {
+        let line = line.trim_ascii();
+        line.is_empty() || line.starts_with(b"#")
+    })
+}
+
+/// A single file name where a list may stand.
+fn as_list(node: &mut Node) {
+    if matches!(node.is, Is::Text(_)) {
+        let only = node.clone();
+        node.is = Is::List(vec![only]);
+    }
+}
+
+/// Warns once for a file that holds secrets and is open to everybody.
+fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
+    let secret = |node: &Node| match &node.is {
+        Is::Map(map) => map.get("secret").map(|n| n.origin),
+        Is::Nothing | Is::Text(_) | Is::List(_) => None,
+    };
+    let devices = entries.get("devices").and_then(|n| match &n.is {
+        Is::List(list) => list.iter().find_map(secret),
+        Is::Nothing | Is::Text(_) | Is::Map(_) => None,
+    });
+    if let Some(at) = entries.get("gateway").and_then(secret).or(devices) {
+        let path = notes.origins.file(at);
+        let wrong = permissions("").hint(format!(
+            "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
+        ));
+        notes.warning(at, "*** in a file that everybody can read", wrong);
+    }
+}
+
+fn environment_layer(environment: &[(String, String)], notes: &mut Notes) -> Layer {
+    let file = notes.origins.add_file("environment");
+    let mut sections: BTreeMap<String, Node> = BTreeMap::new();
+    for (name, value) in environment {
+        if !name.starts_with(PREFIX) {
+            continue;
+        }
+        let origin = notes.origins.add(Origin {
+            file,
+            at: (0, 0),
+            key_at: (0, 0),
+            parent: None,
+            step: Step::Key(name.as_str().into()),
+        });
+        let Some((_, [section, key])) = VARIABLES.iter().find(|(n, _)| n == name) else {
+            let known = || VARIABLES.iter().map(|(n, _)| *n);
+            let wrong = Wrong::wanted(super::word::or(known()))
+                .maybe_hint(near::did_you_mean(name, known()));
+            notes.warning(origin, "a variable that means nothing here", wrong);
+            continue;
+        };
+        let node = sections.entry((*section).to_owned()).or_insert(Node {
+            origin,
+            is: Is::Map(BTreeMap::new()),
+        });
+        if let Is::Map(map) = &mut node.is {
+            let is = Is::Text(value.clone());
+            map.insert((*key).to_owned(), Node { origin, is });
+        }
+    }
+    Layer::new("environment", sections)
+}
+
+/// The bytes of a file that was named at `origin`.
+pub(crate) fn contents<'a>(
+    source: &'a Source,
+    origin: OriginId,
+    want: &Want,
+    notes: &mut Notes,
+) -> Option<&'a [u8]> {
+    match &source.bytes {
+        Ok(bytes) => Some(bytes),
+        Err(why) => {
+            let (Want::File(name) | Want::Pattern(name) | Want::Credential(name)) = want;
+            notes.error(
+                origin,
+                format!("{}, but {why}", shown(name)),
+                Wrong::wanted("a file that can be read").maybe_hint(looked_for(name, &source.path)),
+            );
+            None
+        }
+    }
+}
+
+fn count(roster: &Roster, online: usize, notes: &mut Notes) {
+    let n = roster.all.len();
+    if let Some(first) = roster.all.get(device::MOST) {
+        notes.error(
+            first.at,
+            format!("{n} devices in all"),
+            Wrong::wanted(format!("at most {}", device::MOST)).hint(
+                "the platform keeps no more sub-devices online under one gateway; the others need a second gateway",
+            ),
+        );
+    } else if let Some(first) = roster.all.get(online) {
+        notes.warning(
+            first.at,
+            format!("{n} devices in all"),
+            Wrong::wanted(format!("at most {online}, as cloud.session.online says"))
+                .hint("the devices beyond it are polled but never come online"),
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! The second half of the way: everything but the secrets, and then the secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::cloud::Platform;
+use super::draft::{Answers, Want, contents};
+use super::port::Ports;
+use super::problem::{Problem, Report, Wrong};
+use super::roster::{DeviceDraft, Roster};
+use super::secret::{self, SecretSource, Trouble, open_to_others, permissions};
+use super::section::{Notes, shown};
+use super::tree::OriginId;
+use crate::base::{DeviceName, ProductKey, Secret};
+use crate::spec::{BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, Spec};
+
+/// Step two: everything but the secrets.
+pub struct Outline {
+    pub(crate) notes: Notes,
+    pub(crate) platform: Platform,
+    pub(crate) ports: Ports,
+    pub(crate) profiles: usize,
+    pub(crate) roster: Roster,
+    pub(crate) stop_within: Duration,
+}
+
+/// Step three: what the configuration means.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The installation.
+    pub spec: Spec,
+    /// Odd, but no obstacle.
+    pub warnings: Vec<Problem>,
+    /// How many profiles there are, used or not.
+    pub profiles: usize,
+    /// False while the gateway's identity is still the package's placeholder:
+    /// there is nobody to be on the platform yet.
+    pub commissioned: bool,
+}
+
+impl Outline {
+    /// What to read next: secrets and the CA file.
+    #[must_use]
+    pub fn wants(&self) -> BTreeSet<Want> {
+        let ca_file = self.platform.ca_file.iter();
+        self.secrets()
+            .filter_map(SecretSource::want)
+            .chain(ca_file.map(|(name, _)| Want::File(name.clone())))
+            .collect()
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
+        let devices = self.roster.all.iter().map(|d| &d.secret);
+        [&self.platform.secret].into_iter().chain(devices)
+    }
+
+    /// Takes what was read and finishes.
+    ///
+    /// # Errors
+    /// Everything that is wrong or odd, if anything is wrong.
+    pub fn compile(mut self, answers: &Answers) -> Result<Compiled, Report> {
+        if let Some((name, origin)) = &self.platform.ca_file {
+            check_ca(name, *origin, answers, &mut self.notes);
+        }
+        self.check_permissions(answers);
+        let Outline {
+            mut notes,
+            platform,
+            ports,
+            profiles,
+            roster,
+            stop_within,
+        } = self;
+        let commissioned = platform.commissioned;
+        let secret = platform.secret.resolve(answers).unwrap_or_else(|trouble| {
+            secret::note(vec![trouble], &mut notes);
+            Secret::new("")
+        });
+        let devices = devices(roster.all, answers, &mut notes);
+        let failed = notes.failed();
+        let report = notes.report();
+        if failed {
+            return Err(report);
+        }
+        Ok(Compiled {
+            spec: Spec {
+                cloud: cloud(platform, secret),
+                ports: ports.all,
+                devices,
+                stop_within,
+            },
+            warnings: report.into_problems(),
+            profiles,
+            commissioned,
+        })
+    }
+
+    /// One warning for all secret files that are open to everybody.
+    fn check_permissions(&mut self, answers: &Answers) {
+        let mut open = BTreeMap::new();
+        for source in self.secrets() {
+            let found = source.want().and_then(|w| answers.get(&w)?.first());
+            if let (SecretSource::File(_, at), Some(found)) = (source, found)
+                && found.bytes.is_ok()
+                && found.mode.is_some_and(open_to_others)
+            {
+                open.entry(found.path.clone()).or_insert(*at);
+            }
+        }
+        let more = open.len().saturating_sub(1);
+        if let Some((path, at)) = open.into_iter().next() {
+            let others = match more {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            let said = format!("{path}{others}, which everybody can read");
+            self.notes.warning(at, said, permissions(&path));
+        }
+    }
+}
+
+fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Vec<DeviceSpec> {
+    let mut troubles: BTreeMap<OriginId, Vec<Trouble>> = BTreeMap::new();
+    let devices = drafts
+        .into_iter()
+        .map(|d| DeviceSpec {
+            secret: d.secret.resolve(answers).unwrap_or_else(|trouble| {
+                troubles.entry(d.at).or_default().push(trouble);
+                Secret::new("")
+            }),
+            name: d.name,
+            port: d.port,
+            unit: d.unit,
+            profile: d.profile,
+            product_key: ProductKey::new(&d.product_key),
+            device_name: DeviceName::new(&d.device_name),
+            liveness: d.liveness,
+            response_timeout: d.response_timeout,
+            turnaround: d.turnaround,
+        })
+        .collect();
+    for (_, troubles) in troubles {
+        secret::note(troubles, notes);
+    }
+    devices
+}
+
+fn cloud(p: Platform, secret: Secret) -> CloudSpec {
+    CloudSpec {
+        broker: BrokerSpec {
+            host: p.host,
+            port: p.port,
+            transport: p.transport,
+            keepalive: p.keepalive,
+            connect_timeout: p.connect_timeout,
+            subscriptions: p.subscriptions,
+        },
+        gateway: GatewayIdentity {
+            product_key: ProductKey::new(&p.product_key),
+            device_name: DeviceName::new(&p.device_name),
+            secret,
+        },
+        sign_method: p.sign_method,
+        session: p.session,
+        post: p.post,
+    }
+}
+
+fn check_ca(name: &str, origin: OriginId, answers: &Answers, notes: &mut Notes) {
+    let want = Want::File(name.to_owned());
+    let Some(source) = answers.get(&want).and_then(|a| a.first()) else {
+        return;
+    };
+    let Some(bytes) = contents(source, origin, &want, notes) else {
+        return;
+    };
+    let mark = b"-----BEGIN CERTIFICATE-----";
+    if !bytes.windows(mark.len()).any(|w| w == mark) {
+        notes.error(
+            origin,
+            format!("{}, which holds no certificate in PEM", shown(name)),
+            Wrong::wanted("a PEM file with -----BEGIN CERTIFICATE-----")
+                .hint("openssl x509 -inform der -in FILE -out FILE.pem converts a DER file"),
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! One point of a profile: where a value is, and how registers become it.
+
+use std::time::Duration;
+
+use super::problem::Wrong;
+use super::profile::interval;
+use super::section::{Notes, Section};
+use super::tree::{Is, Node, OriginId};
+use super::word::{choice, decimal, identifier, whole};
+use crate::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, Table, WordOrder};
+
+const KEYS: [&str; 11] = [
+    "id",
+    "table",
+    "address",
+    "type",
+    "scale",
+    "offset",
+    "words",
+    "bytes",
+    "bit",
+    "registers",
+    "interval",
+];
+
+const TABLES: [(&str, Table); 4] = [
+    ("coil", Table::Coil),
+    ("discrete", Table::DiscreteInput),
+    ("holding", Table::HoldingRegister),
+    ("input", Table::InputRegister),
+];
+
+/// What `type:` can say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Bool,
+    Bit,
+    Text,
+    Number(Number),
+}
+
+const TYPES: [(&str, Type); 11] = [
+    ("u16", Type::Number(Number::U16)),
+    ("i16", Type::Number(Number::I16)),
+    ("u32", Type::Number(Number::U32)),
+    ("i32", Type::Number(Number::I32)),
+    ("u64", Type::Number(Number::U64)),
+    ("i64", Type::Number(Number::I64)),
+    ("f32", Type::Number(Number::F32)),
+    ("f64", Type::Number(Number::F64)),
+    ("bit", Type::Bit),
+    ("string", Type::Text),
+    ("bool", Type::Bool),
+];
+
+const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
+const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
+
+/// Reads one point; `default` is the interval of its profile.
+pub(crate) fn read(
+    node: &Node,
+    default: Option<Duration>,
+    max_registers: u16,
+    notes: &mut Notes,
+) -> Option<(PointSpec, OriginId)> {
+    let s = Section::open(node, &KEYS, notes);
+    if !s.is_there() {
+        return None;
+    }
+    let id = s.need(
+        "id",
+        identifier,
+        || Wrong::wanted("the identifier of the property in the thing model"),
+        notes,
+    );
+    let table = s.need(
+        "table",
+        choice(&TABLES),
+        || Wrong::wanted("coil, discrete, holding or input"),
+        notes,
+    );
+    let address = s.need(
+        "address",
+        |text| whole(0..=65535u16)(text).map_err(|wrong| wrong.maybe_hint(notation(text, table))),
+        || Wrong::wanted("the 0-based address, 0 to 65535"),
+        notes,
+    );
+    if let Some(address) = address {
+        suspect(&s, address, table, notes);
+    }
+    let codec = codec(&s, table, max_registers, notes);
+    if s.node("interval").is_none() && default.is_none() {
+        notes.missing(
+            s.origin,
+            "interval",
+            Wrong::wanted("how often to read it, like 10s")
+                .hint("interval: in the profile is the default of all its points"),
+        );
+    }
+    let interval = s.read("interval", interval, notes).or(default);
+    if let (Some(address), Some(codec)) = (address, &codec) {
+        fits(&s, address, codec, notes);
+    }
+    let spec = PointSpec {
+        id: id.unwrap_or_default(),
+        table: table.unwrap_or(Table::HoldingRegister),
+        address: address.unwrap_or_default(),
+        codec: codec.unwrap_or(Codec::Bool),
+        interval: interval.unwrap_or(Duration::from_secs(10)),
+    };
+    Some((spec, s.at("id")))
+}
+
+/// What an address that is too high would be if it is meant as in a manual that
+/// counts from 400001.
+fn notation(text: &str, table: Option<Table>) -> Option<String> {
+    let n: u32 = text.parse().ok()?;
+    let (base, name) = match table {
+        Some(Table::HoldingRegister) => (400_001, "4"),
+        Some(Table::InputRegister) => (300_001, "3"),
+        Some(Table::DiscreteInput) => (100_001, "1"),
+        Some(Table::Coil) | None => return None,
+    };
+    Some(match n.checked_sub(base).filter(|a| *a <= 65535) {
+        Some(address) => {
+            format!("\"{name}xxxxx\" notation starts at {base}; the 0-based address is {address}")
+        }
+        None => format!("\"{name}xxxx\" notation starts at {name}0001; write the 0-based address"),
+    })
+}
+
+/// An address that is allowed but looks as if it were copied from a manual that
+/// counts from 40001.
+fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Notes) {
+    let (base, name) = match table {
+        Some(Table::HoldingRegister) => (40_001, "4"),
+        Some(Table::InputRegister) => (30_001, "3"),
+        Some(Table::DiscreteInput) => (10_001, "1"),
+        Some(Table::Coil) | None => return,
+    };
+    let written_in_decimal =
+        matches!(s.node("address").map(|n| &n.is), Some(Is::Text(t)) if !t.starts_with("0x"));
+    if written_in_decimal && (base..base + 9999).contains(&address) {
+        notes.warning(
+            s.at("address"),
+            address.to_string(),
+            Wrong::wanted("a 0-based address").hint(format!(
+                "if this is \"{name}xxxx\" notation, write {}; if it is really meant, write {address:#06x}",
+                address - base
+            )),
+        );
+    }
+}
+
+fn codec(
+    s: &Section<'_>,
+    table: Option<Table>,
+    max_registers: u16,
+    notes: &mut Notes,
+) -> Option<Codec> {
+    let table = table?;
+    let kind = if table.is_bits() && s.node("type").is_none() {
+        Type::Bool
+    } else {
+        let missing = || Wrong::wanted(super::word::or(TYPES[..10].iter().map(|(w, _)| *w)));
+        s.need("type", choice(&TYPES), missing, notes)?
+    };
+    let word = TYPES
+        .iter()
+        .find(|(_, t)| *t == kind)
+        .map_or("", |(word, _)| *word);
+    if table.is_bits() != (kind == Type::Bool) {
+        let (wanted, hint) = if table.is_bits() {
+            (
+                "bool, or no type at all",
+                "coils and discrete inputs are single bits",
+            )
+        } else {
+            (
+                "a type made of registers",
+                "for one bit of a register: type: bit with bit: 0 to 15",
+            )
+        };
+        notes.error(s.at("type"), word, Wrong::wanted(wanted).hint(hint));
+        return None;
+    }
+    let allowed: &[&str] = match kind {
+        Type::Bool => &[],
+        Type::Bit => &["bit"],
+        Type::Text => &["registers", "bytes"],
+        Type::Number(n) if n.registers() == 1 => &["scale", "offset", "bytes"],
+        Type::Number(_) => &["scale", "offset", "bytes", "words"],
+    };
+    for key in ["scale", "offset", "words", "bytes", "bit", "registers"] {
+        if s.node(key).is_some() && !allowed.contains(&key) {
+            let why = match (key, kind) {
+                ("words", Type::Number(_)) => {
+                    format!("{word} is one register; for swapped bytes write bytes: low")
+                }
+                ("registers", Type::Number(n)) => {
+                    format!("{word} always takes {}", n.registers())
+                }
+                _ => format!("{key} has no meaning for {word}"),
+            };
+            notes.error(
+                s.at(key),
+                format!("{key} with type {word}"),
+                Wrong::wanted(format!("no {key} here")).hint(why),
+            );
+        }
+    }
+    let bytes = |notes: &mut Notes| {
+        s.read("bytes", choice(&BYTES), notes)
+            .unwrap_or(ByteOrder::High)
+    };
+    let codec = match kind {
+        Type::Bool => Codec::Bool,
+        Type::Bit => Codec::Bit(s.need(
+            "bit",
+            whole(0..=15u8),
+            || Wrong::wanted("0 to 15").hint("bit 0 is the least significant"),
+            notes,
+        )?),
+        Type::Text => Codec::Text {
+            registers: s.need(
+                "registers",
+                whole(1..=125u16),
+                || Wrong::wanted("1 to 125").hint("each register holds two characters"),
+                notes,
+            )?,
+            bytes: bytes(notes),
+        },
+        Type::Number(kind) => Codec::Number {
+            kind,
+            words: s
+                .read("words", choice(&WORDS), notes)
+                .unwrap_or(WordOrder::High),
+            bytes: bytes(notes),
+            scale: s.read("scale", scale, notes).unwrap_or(Decimal::ONE),
+            offset: s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO),
+        },
+    };
+    if !table.is_bits() && codec.width() > max_registers {
+        notes.error(
+            s.at("type"),
+            format!("{} registers", codec.width()),
+            Wrong::wanted(format!(
+                "at most {max_registers}, the profile's max_registers"
+            ))
+            .hint("a value is never read in two halves: they could belong to different moments"),
+        );
+    }
+    Some(codec)
+}
+
+fn scale(text: &str) -> Result<Decimal, Wrong> {
+    let scale = decimal(text)?;
+    if scale == Decimal::ZERO {
+        return Err(Wrong::wanted("a factor other than 0").hint("0 would make every value 0"));
+    }
+    Ok(scale)
+}
+
+fn fits(s: &Section<'_>, address: u16, codec: &Codec, notes: &mut Notes) {
+    let width = codec.width();
+    let last = u32::from(address) + u32::from(width) - 1;
+    if last > 65535 {
+        notes.error(
+            s.at("address"),
+            format!("{address}, for {width} registers"),
+            Wrong::wanted(format!("0 to {}", 65536 - u32::from(width)))
+                .hint("the last register of a table is 65535"),
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! `ports:`: serial lines and Modbus TCP endpoints.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::problem::Wrong;
+use super::section::{Notes, Section, shown};
+use super::tree::{Node, OriginId};
+use super::word::{choice, host, name, plain, time, whole};
+use crate::base::PortId;
+use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+
+/// All ports, by number and by name.
+#[derive(Default)]
+pub(crate) struct Ports {
+    pub(crate) all: Vec<PortSpec>,
+    /// A name leads to its port even if the rest of the port is wrong.
+    pub(crate) by_name: BTreeMap<String, (PortId, OriginId)>,
+}
+
+/// Reads them all.
+pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
+    let mut ports = Ports::default();
+    let mut lines: BTreeMap<PathBuf, (String, OriginId)> = BTreeMap::new();
+    let mut endpoints: BTreeMap<(String, u16), (String, OriginId)> = BTreeMap::new();
+    for node in root.list("ports", notes) {
+        let (port, at) = one(node, notes);
+        let taken = match &port.line {
+            LineSpec::Serial(s) if !s.path.as_os_str().is_empty() => match lines.get(&s.path) {
+                Some(first) => Some((first.clone(), s.path.display().to_string())),
+                None => {
+                    lines.insert(s.path.clone(), (port.name.clone(), at));
+                    None
+                }
+            },
+            LineSpec::Serial(_) => None,
+            LineSpec::Tcp(t) => {
+                let key = (t.host.clone(), t.port);
+                if let Some((first, first_at)) = endpoints.get(&key).filter(|_| !t.host.is_empty())
+                {
+                    let hint = format!(
+                        "port {first} ({}) already connects there; many Modbus TCP devices take one connection only",
+                        notes.origins.line(*first_at)
+                    );
+                    notes.warning(
+                        at,
+                        format!("{}:{}", t.host, t.port),
+                        Wrong::wanted("one port for each endpoint").hint(hint),
+                    );
+                }
+                endpoints.entry(key).or_insert((port.name.clone(), at));
+                None
+            }
+        };
+        if let Some(((first, first_at), path)) = taken {
+            let hint = format!(
+                "port {first} ({}) already uses it; put all devices of one line on one port",
+                notes.origins.line(first_at)
+            );
+            notes.error(
+                at,
+                path,
+                Wrong::wanted("one port for each serial line").hint(hint),
+            );
+        }
+        let id = PortId(u16::try_from(ports.all.len()).unwrap_or(u16::MAX));
+        if port.name.is_empty() {
+            // Already noted.
+        } else if let Some((_, first)) = ports.by_name.get(&port.name) {
+            let hint = format!("{} already has this name", notes.origins.line(*first));
+            let name_at = Section::again(node).at("name");
+            notes.error(
+                name_at,
+                shown(&port.name),
+                Wrong::wanted("a name no other port has").hint(hint),
+            );
+        } else {
+            ports.by_name.insert(port.name.clone(), (id, node.origin));
+        }
+        ports.all.push(port);
+    }
+    ports
+}
+
+const KEYS: [&str; 4] = ["name", "serial", "tcp", "response_timeout"];
+
+/// One port, and the place of what it is made of.
+fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
+    let s = Section::open(node, &KEYS, notes);
+    let port_name = if s.is_there() {
+        s.need("name", name, || Wrong::wanted("a name for the port"), notes)
+    } else {
+        None
+    };
+    let (line, at, default) = match (s.node("serial"), s.node("tcp")) {
+        (Some(_), Some(tcp)) => {
+            notes.error(
+                tcp.origin,
+                "serial and tcp",
+                Wrong::wanted("only one of them").hint("a port is one line or one endpoint"),
+            );
+            (tcp_line(&s, notes), tcp.origin, 1000)
+        }
+        (Some(serial), None) => {
+            let at = Section::again(serial).at("device");
+            (serial_line(&s, notes), at, 500)
+        }
+        (None, Some(tcp)) => (tcp_line(&s, notes), tcp.origin, 1000),
+        (None, None) => {
+            if s.is_there() {
+                notes.missing(
+                    node.origin,
+                    "serial",
+                    Wrong::wanted("serial: or tcp:").hint(
+                        "for example  serial: { device: /dev/ttyUSB0, baud: 9600 }  or  tcp: { host: 192.168.1.10 }",
+                    ),
+                );
+            }
+            (nowhere(), node.origin, 1000)
+        }
+    };
+    let response_timeout = s
+        .read("response_timeout", response_time, notes)
+        .unwrap_or(Duration::from_millis(default));
+    let port = PortSpec {
+        name: port_name.unwrap_or_default(),
+        line,
+        response_timeout,
+    };
+    (port, at)
+}
+
+/// How long to wait for a reply: ports and devices alike.
+pub(crate) fn response_time(text: &str) -> Result<Duration, Wrong> {
+    time(Duration::from_millis(10)..=Duration::from_secs(60))(text)
+}
+
+const SERIAL: [&str; 5] = ["device", "baud", "data_bits", "parity", "stop_bits"];
+
+fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
+    let s = port.section("serial", &SERIAL, notes);
+    let device = |text: &str| {
+        let wanted = "the path of a serial device, like /dev/ttyUSB0";
+        let path = plain(wanted)(text)?;
+        if path.starts_with('/') {
+            Ok(path)
+        } else {
+            Err(Wrong::wanted(wanted).hint(format!("did you mean /dev/{path}?")))
+        }
+    };
+    let path = if s.is_there() {
+        let missing = || {
+            Wrong::wanted("the path of a serial device, like /dev/ttyUSB0").hint(
+                "a name under /dev/serial/by-id/ stays the same when the adapter is plugged in elsewhere",
+            )
+        };
+        s.need("device", device, missing, notes)
+    } else {
+        None
+    };
+    let data_bits = |text: &str| match text {
+        "8" => Ok(8),
+        "7" => Err(Wrong::wanted("8").hint("Modbus RTU frames are binary and need 8 data bits")),
+        _ => Err(Wrong::wanted("8")),
+    };
+    LineSpec::Serial(SerialSpec {
+        path: path.unwrap_or_default().into(),
+        baud: s
+            .read("baud", whole(300..=4_000_000u32), notes)
+            .unwrap_or(9600),
+        data_bits: s.read("data_bits", data_bits, notes).unwrap_or(8),
+        parity: s
+            .read(
+                "parity",
+                choice(&[
+                    ("none", Parity::None),
+                    ("even", Parity::Even),
+                    ("odd", Parity::Odd),
+                ]),
+                notes,
+            )
+            .unwrap_or(Parity::None),
+        stop_bits: s
+            .read(
+                "stop_bits",
+                choice(&[("1", StopBits::One), ("2", StopBits::Two)]),
+                notes,
+            )
+            .unwrap_or(StopBits::One),
+    })
+}
+
+fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
+    let s = port.section("tcp", &["host", "port", "connect_timeout"], notes);
+    let host = if s.is_there() {
+        let missing = || Wrong::wanted("the host name or IP address of the Modbus TCP device");
+        s.need("host", host, missing, notes)
+    } else {
+        None
+    };
+    LineSpec::Tcp(TcpSpec {
+        host: host.unwrap_or_default(),
+        port: s.read("port", whole(1..=65535u16), notes).unwrap_or(502),
+        connect_timeout: s
+            .read(
+                "connect_timeout",
+                time(Duration::from_millis(100)..=Duration::from_secs(60)),
+                notes,
+            )
+            .unwrap_or(Duration::from_secs(3)),
+    })
+}
+
+fn nowhere() -> LineSpec {
+    LineSpec::Tcp(TcpSpec {
+        host: String::new(),
+        port: 502,
+        connect_timeout: Duration::from_secs(3),
+    })
+}

@@ -1,0 +1,110 @@
+//! `profiles:`: kinds of devices, each a named list of points.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::point;
+use super::problem::Wrong;
+use super::section::{Notes, Section, shown};
+use super::tree::{Node, OriginId};
+use super::word::{name, product_key, time, whole};
+use crate::spec::ProfileSpec;
+
+/// One kind of device.
+pub(crate) struct Profile {
+    pub(crate) spec: Arc<ProfileSpec>,
+    /// The product of its devices, unless they say otherwise.
+    pub(crate) product_key: Option<String>,
+    /// A wrong product key was given, so that its lack is not news.
+    pub(crate) product_key_given: bool,
+    pub(crate) at: OriginId,
+}
+
+/// All profiles by name.
+pub(crate) type Profiles = BTreeMap<String, Profile>;
+
+const KEYS: [&str; 5] = ["name", "product_key", "interval", "max_registers", "points"];
+
+/// The shortest and the longest time between two readings of a point.
+pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
+    time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
+}
+
+/// Reads one profile and adds it to the others. False if its name is not known,
+/// so that an unknown name elsewhere may be meant for it.
+pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> bool {
+    let s = Section::open(node, &KEYS, notes);
+    if !s.is_there() {
+        return false;
+    }
+    let profile_name = s.need(
+        "name",
+        name,
+        || Wrong::wanted("a name for the profile"),
+        notes,
+    );
+    let default = s.read("interval", interval, notes);
+    let max_registers = s
+        .read("max_registers", whole(1..=125u16), notes)
+        .unwrap_or(125);
+    let mut points = Vec::new();
+    let mut ids: BTreeMap<String, OriginId> = BTreeMap::new();
+    for point in s.list("points", notes) {
+        let found = point::read(point, default, max_registers, notes);
+        let Some((spec, at)) = found else { continue };
+        if spec.id.is_empty() {
+            // Already noted.
+        } else if let Some(first) = ids.get(&spec.id) {
+            let hint = format!("{} already has this id", notes.origins.line(*first));
+            notes.error(
+                at,
+                shown(&spec.id),
+                Wrong::wanted("an id no other point of the profile has").hint(hint),
+            );
+        } else {
+            ids.insert(spec.id.clone(), at);
+        }
+        points.push(spec);
+    }
+    match s.node("points") {
+        None => notes.missing(s.origin, "points", Wrong::wanted("a list of points")),
+        Some(list) if points.is_empty() => {
+            if matches!(&list.is, super::tree::Is::List(l) if l.is_empty()) {
+                notes.error(
+                    list.origin,
+                    "an empty list",
+                    Wrong::wanted("at least one point").hint(
+                        "a device without points is never asked anything and never comes online",
+                    ),
+                );
+            }
+        }
+        Some(_) => {}
+    }
+    let product = s.read("product_key", product_key, notes);
+    let Some(profile_name) = profile_name else {
+        return false;
+    };
+    if let Some(first) = profiles.get(&profile_name) {
+        let hint = format!("{} already has this name", notes.origins.line(first.at));
+        notes.error(
+            s.at("name"),
+            shown(&profile_name),
+            Wrong::wanted("a name no other profile has").hint(hint),
+        );
+        return true;
+    }
+    let profile = Profile {
+        spec: Arc::new(ProfileSpec {
+            name: profile_name.clone(),
+            points,
+            max_registers,
+        }),
+        product_key: product,
+        product_key_given: s.node("product_key").is_some(),
+        at: s.origin,
+    };
+    profiles.insert(profile_name, profile);
+    true
+}

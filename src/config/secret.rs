@@ -1,0 +1,212 @@
+//! Where a secret comes from, and what it is.
+//!
+//! Three ways to give one, exactly one of which is used. Where layers give
+//! different ways, the latest layer wins, so that the environment or a file in
+//! `conf.d` can replace what the main file says. The text of a secret is never
+//! repeated in a problem.
+
+use super::draft::{Answers, Want};
+use super::problem::Wrong;
+use super::range;
+use super::section::{Notes, Section};
+use super::tree::{Is, Node, OriginId};
+use crate::base::Secret;
+
+/// The keys that give a secret.
+pub(crate) const KEYS: [&str; 3] = ["secret", "secret_file", "secret_credential"];
+
+/// Where a secret comes from.
+#[derive(Clone)]
+pub(crate) enum SecretSource {
+    /// Written in the configuration.
+    Inline(Secret, OriginId),
+    /// A file that holds nothing else.
+    File(String, OriginId),
+    /// A systemd credential of this name.
+    Credential(String, OriginId),
+    /// None was given, or a wrong one; that is already noted.
+    Missing,
+}
+
+/// Finds the one secret of `section`; notes none and more than one.
+pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
+    let given: Vec<(&str, &Node)> = KEYS
+        .iter()
+        .filter_map(|key| Some((*key, section.node(key)?)))
+        .collect();
+    let latest = given
+        .iter()
+        .map(|(_, n)| notes.origins.layer(n.origin))
+        .max();
+    let given: Vec<_> = given
+        .into_iter()
+        .filter(|(_, n)| Some(notes.origins.layer(n.origin)) == latest)
+        .collect();
+    match given.as_slice() {
+        [] => {
+            notes.missing(
+                section.origin,
+                "secret",
+                Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret")
+                    .hint("secret_file: names a file that holds the secret and nothing else"),
+            );
+            SecretSource::Missing
+        }
+        [(key, node)] => one(key, node, notes),
+        [_, (_, node), ..] => {
+            let both: Vec<_> = given.iter().map(|(key, _)| *key).collect();
+            notes.error(
+                node.origin,
+                both.join(" and "),
+                Wrong::wanted("only one of them"),
+            );
+            SecretSource::Missing
+        }
+    }
+}
+
+fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
+    let text = match &node.is {
+        Is::Text(text) if !text.trim().is_empty() => text.trim(),
+        Is::Text(_) | Is::Nothing | Is::List(_) | Is::Map(_) => {
+            notes.error(
+                node.origin,
+                "***",
+                Wrong::wanted("a single value that is not empty"),
+            );
+            return SecretSource::Missing;
+        }
+    };
+    match key {
+        "secret" => SecretSource::Inline(Secret::new(text), node.origin),
+        "secret_file" => SecretSource::File(text.to_owned(), node.origin),
+        _ if text.contains('/') => {
+            notes.error(
+                node.origin,
+                text,
+                Wrong::wanted("the name of a credential, without a path")
+                    .hint("for a file, use secret_file"),
+            );
+            SecretSource::Missing
+        }
+        _ => SecretSource::Credential(text.to_owned(), node.origin),
+    }
+}
+
+impl SecretSource {
+    /// What has to be read to know it.
+    pub(crate) fn want(&self) -> Option<Want> {
+        match self {
+            SecretSource::File(name, _) => Some(Want::File(name.clone())),
+            SecretSource::Credential(name, _) => Some(Want::Credential(name.clone())),
+            SecretSource::Inline(..) | SecretSource::Missing => None,
+        }
+    }
+
+    /// The one of the device with `unit`, if the pattern varies.
+    pub(crate) fn of_unit(&self, unit: u8) -> SecretSource {
+        let fill = |pattern: &str| range::fill(pattern, unit).unwrap_or_default();
+        match self {
+            SecretSource::File(name, at) => SecretSource::File(fill(name), *at),
+            SecretSource::Credential(name, at) => SecretSource::Credential(fill(name), *at),
+            SecretSource::Inline(..) | SecretSource::Missing => self.clone(),
+        }
+    }
+
+    /// The secret, now that `answers` are there.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn resolve(&self, answers: &Answers) -> Result<Secret, Trouble> {
+        let (name, at) = match self {
+            SecretSource::Inline(secret, _) => return Ok(secret.clone()),
+            SecretSource::Missing => return Ok(Secret::new("")),
+            SecretSource::File(name, at) | SecretSource::Credential(name, at) => (name, *at),
+        };
+        let trouble = |said: String, wrong: Wrong| Trouble {
+            at,
+            name: name.clone(),
+            warning: false,
+            said,
+            wrong,
+        };
+        let found = self
+            .want()
+            .and_then(|want| answers.get(&want))
+            .and_then(|a| a.first());
+        let Some(found) = found else {
+            let wrong = Wrong::wanted("a credential handed over by systemd")
+                .hint("systemd hands it to the service only; from a shell it cannot be checked");
+            return Err(Trouble {
+                warning: true,
+                ..trouble(name.clone(), wrong)
+            });
+        };
+        let wanted = || Wrong::wanted("a file that holds the secret and nothing else");
+        let bytes = found.bytes.as_ref().map_err(|why| {
+            let wrong = wanted().maybe_hint(looked_for(name, &found.path));
+            trouble(format!("{name}, but {why}"), wrong)
+        })?;
+        let fault = match std::str::from_utf8(bytes).map(str::trim) {
+            Ok("") => "which is empty",
+            Ok(text) if text.chars().any(|c| c.is_control() || c.is_whitespace()) => {
+                "which holds more than one word"
+            }
+            Ok(text) => return Ok(Secret::new(text)),
+            Err(_) => "which is not text",
+        };
+        Err(trouble(format!("{name}, {fault}"), wanted()))
+    }
+}
+
+/// What is wrong with a secret that was to be read.
+pub(crate) struct Trouble {
+    at: OriginId,
+    /// The file or credential.
+    name: String,
+    /// Whether it only could not be looked at.
+    warning: bool,
+    said: String,
+    wrong: Wrong,
+}
+
+/// Notes the troubles of one entry as one problem: a range of a hundred devices
+/// without their files is one mistake.
+pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
+    let more = match troubles.as_slice() {
+        [] | [_] => None,
+        [_, others @ ..] => {
+            let names: Vec<_> = others.iter().take(3).map(|t| t.name.as_str()).collect();
+            let rest = match others.len() - names.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            Some(format!("the same with {}{rest}", names.join(", ")))
+        }
+    };
+    if let Some(first) = troubles.into_iter().next() {
+        let wrong = first.wrong.maybe_hint(more);
+        if first.warning {
+            notes.warning(first.at, first.said, wrong);
+        } else {
+            notes.error(first.at, first.said, wrong);
+        }
+    }
+}
+
+/// Whether users other than the owner and the group can read a file. The group
+/// is left out on purpose: `root:alink-gateway 0640` is how the service itself
+/// reads its configuration.
+pub(crate) fn open_to_others(mode: u32) -> bool {
+    mode & 0o004 != 0
+}
+
+/// Where a file was looked for, unless that is what was written.
+pub(crate) fn looked_for(written: &str, path: &str) -> Option<String> {
+    (written != path).then(|| format!("looked for {path}"))
+}
+
+/// What to do about it.
+pub(crate) fn permissions(path: &str) -> Wrong {
+    Wrong::wanted("a file that only its owner and group can read").hint(format!("chmod o-r {path}"))
+}

@@ -1,0 +1,252 @@
+//! Reading sections of the tree, noting everything that is wrong on the way.
+//!
+//! A reader that is told "wrong" here goes on with a stand-in: the problem is
+//! noted, the result will be thrown away, and the next problem is found as well.
+
+use std::collections::BTreeMap;
+
+use super::near;
+use super::problem::{Problem, Report, Severity, Wrong};
+use super::tree::{Is, Node, OriginId, Origins};
+use crate::base::text::excerpt;
+
+/// What has been found so far, and where everything is.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) origins: Origins,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Notes {
+    /// Whether anything noted so far forbids a start.
+    pub(crate) fn failed(&self) -> bool {
+        self.problems.iter().any(|p| p.severity == Severity::Error)
+    }
+
+    /// All of it, in order.
+    pub(crate) fn report(self) -> Report {
+        Report::new(self.problems, self.origins.files())
+    }
+
+    pub(crate) fn error(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {
+        self.note(Severity::Error, at, None, "", said.into(), wrong);
+    }
+
+    pub(crate) fn warning(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {
+        self.note(Severity::Warning, at, None, "", said.into(), wrong);
+    }
+
+    /// An error at another line and column than those of `at`.
+    pub(crate) fn error_at(
+        &mut self,
+        at: OriginId,
+        position: (u32, u32),
+        said: impl Into<String>,
+        wrong: Wrong,
+    ) {
+        self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
+    }
+
+    /// Something that should be inside `at` and is not.
+    pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Wrong) {
+        self.note(Severity::Error, at, None, key, "nothing".into(), wrong);
+    }
+
+    fn note(
+        &mut self,
+        severity: Severity,
+        at: OriginId,
+        position: Option<(u32, u32)>,
+        key: &str,
+        said: String,
+        wrong: Wrong,
+    ) {
+        let origin = self.origins.get(at);
+        let (line, column) = position.or(origin.map(|o| o.at)).unwrap_or_default();
+        let mut path = self.origins.path(at);
+        if !key.is_empty() {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(key);
+        }
+        self.problems.push(Problem {
+            severity,
+            file: self.origins.file(at),
+            line,
+            column,
+            path: shown_in(&path, 200),
+            said,
+            wanted: wrong.wanted,
+            hint: wrong.hint,
+        });
+    }
+}
+
+/// What was written, fit for one line on a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".into();
+    }
+    shown_in(text, 60)
+}
+
+fn shown_in(text: &str, limit: usize) -> String {
+    excerpt(text.as_bytes(), limit)
+}
+
+/// One mapping, whose keys are known.
+#[derive(Clone, Copy)]
+pub(crate) struct Section<'a> {
+    pub(crate) origin: OriginId,
+    entries: Option<&'a BTreeMap<String, Node>>,
+}
+
+impl<'a> Section<'a> {
+    /// Opens `node` as a section with these keys; others are noted, and so is
+    /// a node that is no section.
+    pub(crate) fn open(node: &'a Node, keys: &[&str], notes: &mut Notes) -> Self {
+        let entries = match &node.is {
+            Is::Map(map) => Some(map),
+            other => {
+                if !matches!(other, Is::Nothing) {
+                    notes.error(
+                        node.origin,
+                        other.kind(),
+                        Wrong::wanted(format!("a section with keys such as {}", first(keys, 3))),
+                    );
+                }
+                None
+            }
+        };
+        for (key, value) in entries.into_iter().flatten() {
+            if !keys.contains(&key.as_str()) {
+                let at = notes.origins.get(value.origin).map(|o| o.key_at);
+                let hint = near::did_you_mean(key, keys.iter().copied());
+                notes.error_at(
+                    value.origin,
+                    at.unwrap_or_default(),
+                    format!("the key {}", shown(key)),
+                    Wrong::wanted(format!("one of {}", keys.join(", "))).maybe_hint(hint),
+                );
+            }
+        }
+        Section {
+            origin: node.origin,
+            entries,
+        }
+    }
+
+    /// Opens `node` a second time: what is wrong with it is already noted.
+    pub(crate) fn again(node: &'a Node) -> Self {
+        let entries = match &node.is {
+            Is::Map(map) => Some(map),
+            Is::Nothing | Is::Text(_) | Is::List(_) => None,
+        };
+        Section {
+            origin: node.origin,
+            entries,
+        }
+    }
+
+    /// The section inside it, or an empty one.
+    pub(crate) fn section(&self, key: &str, keys: &[&str], notes: &mut Notes) -> Section<'a> {
+        match self.node(key) {
+            Some(node) => Section::open(node, keys, notes),
+            None => Section {
+                origin: self.origin,
+                entries: None,
+            },
+        }
+    }
+
+    /// Whether it was there and was a section.
+    pub(crate) fn is_there(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// The value of `key`, if it has one.
+    pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
+        self.entries?
+            .get(key)
+            .filter(|n| !matches!(n.is, Is::Nothing))
+    }
+
+    /// Where `key` was written, or the section itself.
+    pub(crate) fn at(&self, key: &str) -> OriginId {
+        self.node(key).map_or(self.origin, |n| n.origin)
+    }
+
+    /// The scalar of `key`.
+    pub(crate) fn text(&self, key: &str, wanted: &str, notes: &mut Notes) -> Option<&'a str> {
+        let node = self.node(key)?;
+        match &node.is {
+            Is::Text(text) => Some(text),
+            other => {
+                notes.error(node.origin, other.kind(), Wrong::wanted(wanted));
+                None
+            }
+        }
+    }
+
+    /// The value of `key`, if it was written and `parse` takes it.
+    pub(crate) fn read<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+        notes: &mut Notes,
+    ) -> Option<T> {
+        let node = self.node(key)?;
+        let (said, parsed) = match &node.is {
+            Is::Text(text) => (shown(text), parse(text)),
+            // The parser's own words for what it wants, whatever it is given.
+            other => (
+                other.kind().to_owned(),
+                parse("").map_or_else(Err, |_| Err(Wrong::wanted("a single value"))),
+            ),
+        };
+        match parsed {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                notes.error(node.origin, said, wrong);
+                None
+            }
+        }
+    }
+
+    /// [`Section::read`], with what to note when it was not written.
+    pub(crate) fn need<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+        missing: impl FnOnce() -> Wrong,
+        notes: &mut Notes,
+    ) -> Option<T> {
+        if self.node(key).is_none() {
+            notes.missing(self.origin, key, missing());
+        }
+        self.read(key, parse, notes)
+    }
+
+    /// The elements of the list `key`; none if it was not written.
+    pub(crate) fn list(&self, key: &str, notes: &mut Notes) -> &'a [Node] {
+        match self.node(key) {
+            None => &[],
+            Some(node) => match &node.is {
+                Is::List(list) => list,
+                other => {
+                    notes.error(
+                        node.origin,
+                        other.kind(),
+                        Wrong::wanted("a list").hint("each entry begins with \"- \""),
+                    );
+                    &[]
+                }
+            },
+        }
+    }
+}
+
+fn first(keys: &[&str], n: usize) -> String {
+    keys.iter().take(n).copied().collect::<Vec<_>>().join(", ")
+}

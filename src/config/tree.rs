@@ -1,0 +1,157 @@
+//! A configuration as a tree of words, each of which knows where it was written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Where a node was written: index into [`Origins`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OriginId(pub(crate) u32);
+
+/// One node. Scalars stay the text that was written, so that `0123` and `12e4`
+/// survive as names and secrets; what they mean is decided by who reads them.
+///
+/// Not `Debug`: the text may be a secret.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub(crate) origin: OriginId,
+    pub(crate) is: Is,
+}
+
+/// What a node is.
+#[derive(Clone)]
+pub(crate) enum Is {
+    /// A key without a value: as if it had not been written.
+    Nothing,
+    /// A scalar.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping.
+    Map(BTreeMap<String, Node>),
+}
+
+impl Is {
+    /// What it is called in a problem.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Is::Nothing => "nothing",
+            Is::Text(_) => "a single value",
+            Is::List(_) => "a list",
+            Is::Map(_) => "a section with keys of its own",
+        }
+    }
+}
+
+/// How a node is reached from the one around it.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    /// The whole file.
+    Root,
+    /// `.key`
+    Key(Arc<str>),
+    /// `[index]`
+    Index(usize),
+}
+
+/// Where a node was written.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    /// Index into the files of [`Origins`]; later files override earlier ones.
+    pub(crate) file: usize,
+    /// 1-based line and column of the value; 0 for the whole file.
+    pub(crate) at: (u32, u32),
+    /// 1-based line and column of its key; the same as `at` without one.
+    pub(crate) key_at: (u32, u32),
+    /// The node around it.
+    pub(crate) parent: Option<OriginId>,
+    /// How it is reached from there.
+    pub(crate) step: Step,
+}
+
+/// All places of one configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origins {
+    files: Vec<Arc<str>>,
+    all: Vec<Origin>,
+}
+
+impl Origins {
+    /// A new file; its number.
+    pub(crate) fn add_file(&mut self, name: &str) -> usize {
+        self.files.push(name.into());
+        self.files.len() - 1
+    }
+
+    /// All files, in the order in which they were read.
+    pub(crate) fn files(&self) -> &[Arc<str>] {
+        &self.files
+    }
+
+    /// A new place.
+    pub(crate) fn add(&mut self, origin: Origin) -> OriginId {
+        let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        self.all.push(origin);
+        OriginId(id)
+    }
+
+    /// The place of a file as a whole.
+    pub(crate) fn whole(&mut self, file: usize) -> OriginId {
+        self.add(Origin {
+            file,
+            at: (0, 0),
+            key_at: (0, 0),
+            parent: None,
+            step: Step::Root,
+        })
+    }
+
+    /// One place; that of nothing in particular if there is no such id.
+    pub(crate) fn get(&self, id: OriginId) -> Option<&Origin> {
+        self.all.get(id.0 as usize)
+    }
+
+    /// The number of the file it was written in: its layer.
+    pub(crate) fn layer(&self, id: OriginId) -> usize {
+        self.get(id).map_or(0, |o| o.file)
+    }
+
+    /// The file it was written in.
+    pub(crate) fn file(&self, id: OriginId) -> Arc<str> {
+        self.get(id)
+            .and_then(|o| self.files.get(o.file))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// `devices[3].points[2].address`
+    pub(crate) fn path(&self, id: OriginId) -> String {
+        let mut steps = Vec::new();
+        let mut next = self.get(id);
+        while let Some(origin) = next {
+            steps.push(&origin.step);
+            next = origin.parent.and_then(|p| self.get(p));
+        }
+        let mut path = String::new();
+        for step in steps.into_iter().rev() {
+            match step {
+                Step::Root => {}
+                Step::Key(key) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(key);
+                }
+                Step::Index(i) => path.push_str(&format!("[{i}]")),
+            }
+        }
+        path
+    }
+
+    /// `gateway.yaml:41`, for pointing at it from elsewhere.
+    pub(crate) fn line(&self, id: OriginId) -> String {
+        match self.get(id) {
+            Some(o) if o.at.0 > 0 => format!("{}:{}", self.file(id), o.at.0),
+            _ => self.file(id).to_string(),
+        }
+    }
+}

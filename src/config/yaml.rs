@@ -1,0 +1,364 @@
+//! YAML text → tree of words with their places, and everything that is wrong
+//! with the YAML itself.
+//!
+//! Built from the parser's events rather than by a ready loader: scalars stay
+//! text, all duplicate keys are found and not just the first, and nesting is
+//! bounded, so that no file can exhaust the stack.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
+
+use super::problem::Wrong;
+use super::section::Notes;
+use super::tree::{Is, Node, Origin, OriginId, Step};
+
+/// Nesting deeper than any configuration needs.
+const DEPTH: usize = 24;
+/// Nodes that aliases may add; a few anchors inside each other could otherwise
+/// ask for more memory than there is.
+const COPIES: usize = 50_000;
+
+/// Reads one file. `None` if the file cannot be used at all; what is wrong is
+/// then noted.
+pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node> {
+    let whole = notes.origins.whole(file);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(e) => {
+            let at = position(&bytes[..e.valid_up_to()]);
+            let byte = bytes.get(e.valid_up_to()).copied().unwrap_or_default();
+            notes.error_at(
+                whole,
+                at,
+                format!("a byte that is not UTF-8: {byte:#04x}"),
+                Wrong::wanted("text in UTF-8").hint("save the file with encoding UTF-8"),
+            );
+            return None;
+        }
+    };
+    let mut tree = Tree {
+        notes,
+        file,
+        whole,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        copies: COPIES,
+        document: None,
+        documents: 0,
+    };
+    for event in Parser::<StrInput<'_>>::new_from_str(text) {
+        match event {
+            Ok((event, span)) => {
+                if tree.event(event, span).is_err() {
+                    return None;
+                }
+            }
+            Err(e) => {
+                let marker = e.marker();
+                let at = (one_based(marker.line(), 0), one_based(marker.col(), 1));
+                syntax(notes, whole, text, at, e.info());
+                return None;
+            }
+        }
+    }
+    let document = tree.document;
+    match document {
+        Some(node) if !matches!(node.is, Is::Nothing) => Some(node),
+        _ => {
+            notes.error(
+                whole,
+                "an empty file",
+                Wrong::wanted("sections such as gateway:, cloud:, ports:, devices:"),
+            );
+            None
+        }
+    }
+}
+
+/// A syntax error in the words of somebody who did not write the parser.
+fn syntax(notes: &mut Notes, whole: OriginId, text: &str, at: (u32, u32), info: &str) {
+    let tab = (1u32..)
+        .zip(text.lines())
+        .filter_map(|(n, line)| {
+            let blank = line.len() - line.trim_start().len();
+            let column = line[..blank].find('\t')?;
+            Some((n, u32::try_from(column).unwrap_or(0) + 1))
+        })
+        .find(|(n, _)| *n <= at.0);
+    if let Some(at) = tab {
+        notes.error_at(
+            whole,
+            at,
+            "a tab at the beginning of the line",
+            Wrong::wanted("spaces").hint("YAML does not allow tabs for indenting"),
+        );
+        return;
+    }
+    let hint = if info.contains("mapping values are not allowed") {
+        "either this line is indented differently from its neighbours, or a value contains ': ' and needs quotes"
+    } else if info.contains("expected ',' or ']'") || info.contains("expected ',' or '}'") {
+        "a [ or { that was opened on this line or above is not closed, or a comma is missing"
+    } else if info.contains("quoted scalar") || info.contains("quoted string") {
+        "a quotation mark is not closed"
+    } else if info.contains("anchor") {
+        "a value that begins with * or & needs quotes"
+    } else if info.contains("cannot start any token") {
+        "a value that begins with @, % or ` needs quotes"
+    } else {
+        "look at this line and the one above: indentation, quotes, a missing colon"
+    };
+    notes.error_at(
+        whole,
+        at,
+        format!("something that is not YAML ({info})"),
+        Wrong::wanted("YAML").hint(hint),
+    );
+}
+
+/// The event could not be used and neither can the rest of the file.
+struct Unusable;
+
+/// A collection that has begun and not ended.
+struct Open {
+    origin: OriginId,
+    anchor: usize,
+    kind: Kind,
+}
+
+enum Kind {
+    List(Vec<Node>),
+    Map {
+        entries: BTreeMap<String, Node>,
+        key: Option<(String, (u32, u32))>,
+    },
+}
+
+struct Tree<'a> {
+    notes: &'a mut Notes,
+    file: usize,
+    whole: OriginId,
+    open: Vec<Open>,
+    anchors: BTreeMap<usize, Node>,
+    copies: usize,
+    document: Option<Node>,
+    documents: usize,
+}
+
+impl Tree<'_> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Unusable> {
+        let at = (
+            one_based(span.start.line(), 0),
+            one_based(span.start.col(), 1),
+        );
+        match event {
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => {
+                self.documents += 1;
+                if self.documents == 2 {
+                    self.complain(
+                        at,
+                        "a second document (---)",
+                        Wrong::wanted("one document per file"),
+                    );
+                    return Err(Unusable);
+                }
+                Ok(())
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                if tag.is_some_and(|t| !t.is_yaml_core_schema()) {
+                    self.complain(
+                        at,
+                        "a tag (!…)",
+                        Wrong::wanted("a plain value").hint(
+                            "a value that begins with ! needs quotes; includes and the like are not understood",
+                        ),
+                    );
+                }
+                if self.awaits_key() {
+                    self.key(text.into_owned(), at);
+                    return Ok(());
+                }
+                let plain = style == ScalarStyle::Plain;
+                let is = match &*text {
+                    "" | "~" | "null" if plain => Is::Nothing,
+                    _ => Is::Text(text.into_owned()),
+                };
+                let origin = self.place(at);
+                self.add(Node { origin, is }, anchor);
+                Ok(())
+            }
+            Event::SequenceStart(anchor, _) => self.begin(Kind::List(Vec::new()), anchor, at),
+            Event::MappingStart(anchor, _) => {
+                let kind = Kind::Map {
+                    entries: BTreeMap::new(),
+                    key: None,
+                };
+                self.begin(kind, anchor, at)
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                let Some(done) = self.open.pop() else {
+                    return Err(Unusable);
+                };
+                let is = match done.kind {
+                    Kind::List(list) => Is::List(list),
+                    Kind::Map { entries, .. } => Is::Map(entries),
+                };
+                let origin = done.origin;
+                self.add(Node { origin, is }, done.anchor);
+                Ok(())
+            }
+            Event::Alias(id) => {
+                let Some(node) = self.anchors.get(&id).cloned() else {
+                    self.complain(
+                        at,
+                        "an alias (*…) of something that contains it",
+                        Wrong::wanted("an anchor (&…) that is complete above"),
+                    );
+                    return Err(Unusable);
+                };
+                self.copies = self.copies.saturating_sub(size(&node));
+                if self.copies == 0 {
+                    self.complain(
+                        at,
+                        "aliases (*…) that unfold to far too much",
+                        Wrong::wanted("a file of reasonable size"),
+                    );
+                    return Err(Unusable);
+                }
+                self.add(node, 0);
+                Ok(())
+            }
+        }
+    }
+
+    fn awaits_key(&self) -> bool {
+        matches!(
+            self.open.last(),
+            Some(Open {
+                kind: Kind::Map { key: None, .. },
+                ..
+            })
+        )
+    }
+
+    fn key(&mut self, text: String, at: (u32, u32)) {
+        let Some(Open {
+            origin,
+            kind: Kind::Map { entries, key },
+            ..
+        }) = self.open.last_mut()
+        else {
+            return;
+        };
+        if let Some(first) = entries.get(&text) {
+            let line = self.notes.origins.line(first.origin);
+            let here = self.notes.origins.add(Origin {
+                file: self.file,
+                at,
+                key_at: at,
+                parent: Some(*origin),
+                step: Step::Key(text.as_str().into()),
+            });
+            let said = format!("{} a second time", super::section::shown(&text));
+            self.notes.error(
+                here,
+                said,
+                Wrong::wanted("each key once").hint(format!("it is already at {line}")),
+            );
+        }
+        *key = Some((text, at));
+    }
+
+    fn begin(&mut self, kind: Kind, anchor: usize, at: (u32, u32)) -> Result<(), Unusable> {
+        if self.awaits_key() {
+            self.complain(
+                at,
+                "a list or section where a key should be",
+                Wrong::wanted("a plain word as key")
+                    .hint("a value that begins with { or [ needs quotes"),
+            );
+            return Err(Unusable);
+        }
+        if self.open.len() >= DEPTH {
+            self.complain(
+                at,
+                format!("more than {DEPTH} levels of nesting"),
+                Wrong::wanted("the structure of gateway.example.yaml"),
+            );
+            return Err(Unusable);
+        }
+        let origin = self.place(at);
+        self.open.push(Open {
+            origin,
+            anchor,
+            kind,
+        });
+        Ok(())
+    }
+
+    /// A place for the value that begins here.
+    fn place(&mut self, at: (u32, u32)) -> OriginId {
+        let (parent, step, key_at) = match self.open.last() {
+            None => (None, Step::Root, at),
+            Some(open) => match &open.kind {
+                Kind::List(list) => (Some(open.origin), Step::Index(list.len()), at),
+                Kind::Map { key, .. } => match key {
+                    Some((key, key_at)) => {
+                        (Some(open.origin), Step::Key(key.as_str().into()), *key_at)
+                    }
+                    None => (Some(open.origin), Step::Root, at),
+                },
+            },
+        };
+        self.notes.origins.add(Origin {
+            file: self.file,
+            at,
+            key_at,
+            parent,
+            step,
+        })
+    }
+
+    fn add(&mut self, node: Node, anchor: usize) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|o| &mut o.kind) {
+            None => self.document = Some(node),
+            Some(Kind::List(list)) => list.push(node),
+            Some(Kind::Map { entries, key }) => {
+                if let Some((key, _)) = key.take() {
+                    entries.entry(key).or_insert(node);
+                }
+            }
+        }
+    }
+
+    fn complain(&mut self, at: (u32, u32), said: impl Into<String>, wrong: Wrong) {
+        self.notes.error_at(self.whole, at, said, wrong);
+    }
+}
+
+fn size(node: &Node) -> usize {
+    1 + match &node.is {
+        Is::Nothing | Is::Text(_) => 0,
+        Is::List(list) => list.iter().map(size).sum(),
+        Is::Map(map) => map.values().map(size).sum(),
+    }
+}
+
+fn one_based(n: usize, add: usize) -> u32 {
+    u32::try_from(n + add).unwrap_or(u32::MAX).max(1)
+}
+
+/// Line and column of the end of `before`.
+pub(crate) fn position(before: &[u8]) -> (u32, u32) {
+    let line = before.iter().filter(|b| **b == b'\n').count();
+    let start = before
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |i| i + 1);
+    let column = String::from_utf8_lossy(&before[start..]).chars().count();
+    (one_based(line, 1), one_based(column, 1))
+}

@@ -1,0 +1,223 @@
+//! Reads what a configuration is made of; what it means is `config/`'s business.
+//!
+//! The main file, `conf.d/*.yaml` beside it in name order, the few environment
+//! variables that may be set, and whatever files and credentials those name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Source, Want};
+use crate::spec::Spec;
+
+/// Where the configuration is unless somebody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/alink-gateway/gateway.yaml";
+
+/// More than any file of a configuration: whoever names `/dev/zero` gets a
+/// problem instead of all the memory.
+const LARGEST: u64 = 16 << 20;
+
+/// A configuration without errors.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub spec: Spec,
+    /// What is odd about it.
+    pub warnings: Vec<Problem>,
+    /// How many profiles there are, used or not.
+    pub profiles: usize,
+    /// False while the gateway's identity is still the package's placeholder:
+    /// such a gateway runs, but must not connect to the platform.
+    pub commissioned: bool,
+}
+
+/// What is around the configuration and may change its meaning.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Environment variables; those without our prefix do not matter.
+    pub environment: Vec<(String, String)>,
+    /// Where systemd has put the service's credentials.
+    pub credentials: Option<PathBuf>,
+    /// Whether a credential may be absent because there is no directory of
+    /// credentials: so it is when a person runs `check` from a shell.
+    pub by_hand: bool,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+            .collect();
+        Surroundings {
+            environment,
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            by_hand: false,
+        }
+    }
+
+    /// Those of this process, when a person looks at a configuration that the
+    /// service will use.
+    #[must_use]
+    pub fn of_person() -> Self {
+        Surroundings {
+            by_hand: true,
+            ..Surroundings::of_process()
+        }
+    }
+}
+
+/// Loads the configuration for running it.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_in(path, &Surroundings::of_process())
+}
+
+/// Loads the configuration in these surroundings.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong.
+pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut sources = vec![read(path)];
+    sources.extend(matching(base, "conf.d/*.yaml").iter().map(|p| read(p)));
+    let draft = Draft::new(&sources, &around.environment)?;
+    let answers = answer(&draft.wants(), base, around);
+    let outline = draft.outline(&answers);
+    let answers = answer(&outline.wants(), base, around);
+    let Compiled {
+        spec,
+        warnings,
+        profiles,
+        commissioned,
+    } = outline.compile(&answers)?;
+    Ok(Loaded {
+        spec,
+        warnings,
+        profiles,
+        commissioned,
+    })
+}
+
+fn answer(wants: &BTreeSet<Want>, base: &Path, around: &Surroundings) -> Answers {
+    let one = |want: &Want| match want {
+        Want::File(name) => vec![read(&base.join(name))],
+        Want::Pattern(pattern) => matching(base, pattern).iter().map(|p| read(p)).collect(),
+        Want::Credential(name) => match &around.credentials {
+            Some(directory) => vec![read(&directory.join(name))],
+            None if around.by_hand => Vec::new(),
+            None => vec![Source {
+                path: "$CREDENTIALS_DIRECTORY".into(),
+                bytes: Err("systemd has handed over no credentials".into()),
+                mode: None,
+            }],
+        },
+    };
+    wants.iter().map(|w| (w.clone(), one(w))).collect()
+}
+
+fn read(path: &Path) -> Source {
+    let mut mode = None;
+    let mut attempt = || -> std::io::Result<Vec<u8>> {
+        let file = fs::File::open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_dir() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
+        mode = Some(metadata.permissions().mode());
+        let mut bytes = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = match attempt() {
+        Ok(bytes) if bytes.len() as u64 > LARGEST => {
+            Err(format!("it is larger than {} MiB", LARGEST >> 20))
+        }
+        Ok(bytes) => Ok(bytes),
+        Err(e) => Err(match e.kind() {
+            ErrorKind::NotFound => "there is no such file".into(),
+            ErrorKind::PermissionDenied => "this user may not read it".into(),
+            ErrorKind::IsADirectory => "it is a directory".into(),
+            _ => format!("it cannot be read: {e}"),
+        }),
+    };
+    Source {
+        path: path.display().to_string(),
+        bytes,
+        mode,
+    }
+}
+
+/// The files that `pattern` names, in name order; hidden files are left out.
+fn matching(base: &Path, pattern: &str) -> Vec<PathBuf> {
+    let pattern = base.join(pattern);
+    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
+        return Vec::new();
+    };
+    let name = name.to_string_lossy();
+    let mut found: Vec<PathBuf> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name())
+        .filter(|file| {
+            let file = file.to_string_lossy();
+            !file.starts_with('.') && fits(&name, &file)
+        })
+        .map(|file| directory.join(file))
+        .filter(|path| !path.is_dir())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whether `name` fits `pattern`, in which `*` stands for any characters.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or("");
+    let Some(mut rest) = name.strip_prefix(first) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, name, expected) in [
+            ("*.yaml", "a.yaml", true),
+            ("*.yaml", "a.yml", false),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("a.yaml", "a.yaml", true),
+            ("a.yaml", "aa.yaml", false),
+            ("aa*aa", "aaa", false),
+            ("*", "anything", true),
+        ] {
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}
