@@ -1,0 +1,288 @@
+//! Connections: who is let in, who must go, and who fell silent.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::ledger::{Event, Violation};
+use super::outbox::Recent;
+use super::sign::{self, Method};
+use super::{Conn, Device, Link, Output, Platform, State, topic};
+use crate::base::Now;
+
+/// What a CONNECT packet says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// `{base}|securemode=…,signmethod=…[,timestamp=…][,_ss=1]…|`
+    pub client_id: String,
+    /// `{deviceName}&{productKey}`
+    pub username: String,
+    /// Hex HMAC.
+    pub password: String,
+    /// Seconds.
+    pub keepalive_secs: u16,
+    /// MQTT clean session.
+    pub clean_session: bool,
+    /// Whether it carries a will.
+    pub will: bool,
+    /// Whether it came over TLS.
+    pub tls: bool,
+}
+
+/// Why a CONNECT was not accepted.
+struct Refusal {
+    who: Option<Device>,
+    code: Option<u8>,
+    why: &'static str,
+}
+
+/// What the extensions of a client id say.
+struct Extensions<'a> {
+    base: &'a str,
+    securemode: Option<&'a str>,
+    signmethod: Option<&'a str>,
+    timestamp: Option<&'a str>,
+    auth_type: Option<&'a str>,
+    subscribes: bool,
+}
+
+impl<'a> Extensions<'a> {
+    /// `{base}|k=v,k=v|`; a comma too many before the last bar is tolerated, as
+    /// one official SDK writes it.
+    fn parse(client_id: &'a str) -> Option<Self> {
+        let (base, rest) = client_id.split_once('|')?;
+        let list = rest.strip_suffix('|')?;
+        if base.is_empty() || base.chars().count() > 64 || list.contains('|') {
+            return None;
+        }
+        let mut it = Extensions {
+            base,
+            securemode: None,
+            signmethod: None,
+            timestamp: None,
+            auth_type: None,
+            subscribes: false,
+        };
+        for pair in list.split(',').filter(|p| !p.is_empty()) {
+            let (key, value) = pair.split_once('=')?;
+            match key {
+                "securemode" => it.securemode = Some(value),
+                "signmethod" => it.signmethod = Some(value),
+                "timestamp" => it.timestamp = Some(value),
+                "authType" => it.auth_type = Some(value),
+                "_ss" => it.subscribes = value == "1",
+                _ => {}
+            }
+        }
+        Some(it)
+    }
+}
+
+impl Platform {
+    /// A CONNECT arrived.
+    pub fn on_connect(&mut self, now: Now, conn: Conn, asked: &Connect) {
+        self.now = now.mono;
+        if self.faults.deaf {
+            return;
+        }
+        self.ledger.totals.connects += 1;
+        if self.links.contains_key(&conn) {
+            self.close(now, conn, "a second CONNECT on one connection");
+            return;
+        }
+        match self.admit(now, asked) {
+            Ok(mut link) => {
+                if asked.will {
+                    let gateway = link.gateway.to_string();
+                    self.ledger.broke(Violation::Will, || gateway);
+                }
+                let kept = self.kept.remove(&link.gateway);
+                let kept = kept.filter(|_| !asked.clean_session);
+                let session_present = kept.is_some();
+                link.filters = kept.unwrap_or_default();
+                self.let_in(now, conn, link);
+                self.outbox.push(Output::ConnAck {
+                    conn,
+                    code: 0,
+                    session_present,
+                });
+            }
+            Err(Refusal { who, code, why }) => {
+                self.ledger.event(now, Event::Refused { who, code, why });
+                if let Some(code) = code {
+                    self.outbox.push(Output::ConnAck {
+                        conn,
+                        code,
+                        session_present: false,
+                    });
+                }
+                self.outbox.push(Output::Close { conn, why });
+            }
+        }
+    }
+
+    /// The rules in the order in which they are looked at ("Establish MQTT
+    /// connections over TCP", doc 73742; "Bring devices online and offline").
+    fn admit(&mut self, now: Now, asked: &Connect) -> Result<Link, Refusal> {
+        let refused = |who: Option<&Device>, code: Option<u8>, why| Refusal {
+            who: who.cloned(),
+            code,
+            why,
+        };
+        let said = Extensions::parse(&asked.client_id)
+            .ok_or_else(|| refused(None, Some(2), "malformed client id"))?;
+        let (name, product) = asked
+            .username
+            .split_once('&')
+            .filter(|(name, product)| !name.is_empty() && !product.is_empty())
+            .ok_or_else(|| refused(None, Some(4), "malformed user name"))?;
+        let device = Device::new(product, name);
+        let Some(account) = self.accounts.get(&device) else {
+            return Err(refused(Some(&device), Some(4), "unknown device"));
+        };
+        let (secret, state) = (account.secret.clone(), account.state);
+        let minute = Duration::from_secs(60);
+        let attempts = self.connects.entry(device.clone()).or_default();
+        if attempts.note(now.mono, minute) > self.limits.connects_per_minute {
+            let code = self.switches.connack_too_many;
+            let why = "too many CONNECTs in a minute";
+            self.ledger
+                .broke(Violation::ConnectQuota, || device.to_string());
+            return Err(refused(Some(&device), code, why));
+        }
+        if said.auth_type.is_some() {
+            let why = "dynamic registration is not modelled";
+            return Err(refused(Some(&device), Some(2), why));
+        }
+        let wanted = if asked.tls { "2" } else { "3" };
+        if said.securemode != Some(wanted) {
+            let why = "securemode does not fit the transport";
+            return Err(refused(Some(&device), Some(2), why));
+        }
+        let Some(method) = Method::parse(said.signmethod.unwrap_or("hmacmd5")) else {
+            return Err(refused(Some(&device), Some(2), "unknown signmethod"));
+        };
+        let range = self.limits.keepalive_least..=self.limits.keepalive_most;
+        if !range.contains(&asked.keepalive_secs) {
+            self.ledger.broke(Violation::Keepalive, || {
+                format!("{device}: {} s", asked.keepalive_secs)
+            });
+            let code = self.switches.connack_keepalive;
+            return Err(refused(Some(&device), Some(code), "keepalive out of range"));
+        }
+        let mut content = format!("clientId{}deviceName{name}productKey{product}", said.base);
+        if let Some(timestamp) = said.timestamp {
+            content.push_str("timestamp");
+            content.push_str(timestamp);
+        }
+        if !sign::holds(method, secret.expose(), &content, &asked.password) {
+            self.ledger.broke(Violation::BadSign, || device.to_string());
+            return Err(refused(Some(&device), Some(4), "the signature is wrong"));
+        }
+        if state != State::Enabled {
+            let code = self.switches.connack_barred;
+            let why = "the device is disabled or deleted";
+            return Err(refused(Some(&device), Some(code), why));
+        }
+        Ok(Link {
+            gateway: device,
+            keepalive: Some(Duration::from_secs(asked.keepalive_secs.into())),
+            last_heard: now.mono,
+            subscribed_by_platform: said.subscribes,
+            clean: asked.clean_session,
+            filters: BTreeSet::new(),
+            sent: Recent::default(),
+            sent_qos0: Recent::default(),
+            sent_qos1: Recent::default(),
+        })
+    }
+
+    /// The newer connection of a certificate wins.
+    pub(super) fn let_in(&mut self, now: Now, conn: Conn, link: Link) {
+        if let Some(older) = self.connection(&link.gateway) {
+            self.close(now, older, "kicked by the same device");
+        }
+        self.ledger
+            .event(now, Event::Connected(link.gateway.clone()));
+        self.gateways.insert(link.gateway.clone(), conn);
+        self.links.insert(conn, link);
+    }
+
+    pub(super) fn close(&mut self, now: Now, conn: Conn, why: &'static str) {
+        self.end(now, conn, why);
+        self.outbox.push(Output::Close { conn, why });
+    }
+
+    /// The end of a connection is the end of all its sessions (doc 100555).
+    pub(super) fn end(&mut self, now: Now, conn: Conn, why: &'static str) {
+        self.outbox.forget(conn);
+        let Some(link) = self.links.remove(&conn) else {
+            return;
+        };
+        let before = self.sessions.len();
+        self.sessions.retain(|_, session| session.conn != conn);
+        self.ledger.ids.remove(&conn);
+        self.gateways.remove(&link.gateway);
+        if !link.clean {
+            self.kept.insert(link.gateway.clone(), link.filters);
+        }
+        self.ledger.event(
+            now,
+            Event::Disconnected {
+                gateway: link.gateway,
+                why,
+                sessions: before - self.sessions.len(),
+            },
+        );
+    }
+
+    /// Every tick the platform closes connections that have been silent for
+    /// more than one and a half keepalives: after 1.5·K to 1.5·K + one tick.
+    pub(super) fn look_for_silent(&mut self, now: Now) {
+        while self.next_look <= now.mono {
+            let look = self.next_look;
+            let silent: Vec<Conn> = self
+                .links
+                .iter()
+                .filter(|(_, link)| {
+                    link.keepalive
+                        .is_some_and(|k| look.since(link.last_heard) > k * 3 / 2)
+                })
+                .map(|(conn, _)| *conn)
+                .collect();
+            for conn in silent {
+                self.close(now, conn, "keepalive timeout");
+            }
+            let tick = self.limits.keepalive_tick.max(Duration::from_millis(1));
+            self.next_look = look + tick;
+            if !self.links.values().any(|l| l.keepalive.is_some()) {
+                // Nobody to look for: jump to the first look after now.
+                let past = now.mono.since(self.next_look).as_micros();
+                let skipped = past.div_ceil(tick.as_micros());
+                let skipped = u32::try_from(skipped).unwrap_or(u32::MAX);
+                self.next_look = self.next_look + tick.saturating_mul(skipped);
+                if self.next_look <= now.mono {
+                    self.next_look = self.next_look + tick;
+                }
+            }
+        }
+    }
+
+    /// Whether this connection may subscribe this filter: its own topics, and
+    /// those of sub-devices that have a session on it.
+    pub(super) fn may_hear(&self, conn: Conn, filter: &str) -> bool {
+        let Some(link) = self.links.get(&conn) else {
+            return false;
+        };
+        if !topic::is_filter(filter) {
+            return false;
+        }
+        let Some((product, name)) = topic::whose(filter) else {
+            return filter.starts_with("/ext/");
+        };
+        if [product, name].iter().any(|s| *s == "+" || *s == "#") {
+            return self.switches.wildcard_identity;
+        }
+        let device = Device::new(product, name);
+        device == link.gateway || self.sessions.get(&device).is_some_and(|s| s.conn == conn)
+    }
+}

@@ -1,0 +1,213 @@
+//! The hands of a person at the platform's console, and misfortune.
+//!
+//! Each verb tells whether there was anything to do it to.
+
+use serde_json::{Value as Json, json};
+
+use super::reply::{self, Code};
+use super::{Account, Certificate, Conn, Device, Fault, Notice, Platform, State};
+use crate::base::Now;
+
+/// `status` of `thing/topo/change`. The page contradicts itself about the last
+/// two; the C SDK's header and newer texts have them like this.
+#[derive(Clone, Copy)]
+enum Change {
+    Created = 0,
+    Deleted = 1,
+    Enabled = 2,
+    Disabled = 8,
+}
+
+impl Platform {
+    /// Adds a device, under nobody. One that is known gets a new secret.
+    pub fn register(&mut self, certificate: Certificate) {
+        let device = certificate.device();
+        let above = self.accounts.remove(&device).and_then(|a| a.above);
+        self.accounts.insert(
+            device,
+            Account {
+                secret: certificate.secret,
+                state: State::Enabled,
+                above,
+            },
+        );
+    }
+
+    /// The device turns up elsewhere: a sub-device's session ends with the
+    /// taken-over code, a gateway's connection is closed.
+    pub fn kick(&mut self, now: Now, device: &Device) -> bool {
+        self.now = now.mono;
+        if self.sessions.contains_key(device) {
+            self.end_session(now, device, Code(self.switches.taken_over), true);
+            return true;
+        }
+        self.cut(now, device, "kicked by the same device")
+    }
+
+    /// Disables a device: it is thrown out and not let in again.
+    pub fn disable(&mut self, now: Now, device: &Device) -> bool {
+        self.bar(now, device, State::Disabled)
+    }
+
+    /// Deletes a device: it is thrown out and forgotten, with its topology.
+    pub fn delete(&mut self, now: Now, device: &Device) -> bool {
+        self.bar(now, device, State::Deleted)
+    }
+
+    /// Enables a device again.
+    pub fn enable(&mut self, now: Now, device: &Device) -> bool {
+        self.now = now.mono;
+        let Some(account) = self.accounts.get_mut(device) else {
+            return false;
+        };
+        if account.state != State::Disabled {
+            return false;
+        }
+        account.state = State::Enabled;
+        if let Some(conn) = self.above(device) {
+            for notice in self.switches.notices.clone() {
+                match notice {
+                    Notice::Thing => self.tell_thing(now, conn, device, "enable"),
+                    Notice::ExtError => {}
+                    Notice::TopologyChange => self.tell_change(now, conn, device, Change::Enabled),
+                }
+            }
+        }
+        true
+    }
+
+    /// Puts a device under a gateway, as if it had been added in the console.
+    pub fn add_topology(&mut self, now: Now, gateway: &Device, sub: &Device) -> bool {
+        self.now = now.mono;
+        let Some(account) = self.accounts.get_mut(sub) else {
+            return false;
+        };
+        account.above = Some(gateway.clone());
+        if let Some(conn) = self.connection(gateway) {
+            self.tell_change(now, conn, sub, Change::Created);
+        }
+        true
+    }
+
+    /// Takes a device from under its gateway; its session ends with 6401.
+    pub fn remove_topology(&mut self, now: Now, sub: &Device) -> bool {
+        self.now = now.mono;
+        let conn = self.above(sub);
+        let had = self.accounts.get_mut(sub).and_then(|a| a.above.take());
+        if had.is_none() {
+            return false;
+        }
+        if let Some(conn) = conn {
+            let change = Change::Deleted;
+            self.throw_out(now, conn, sub, Code::NO_TOPOLOGY, None, change);
+        }
+        true
+    }
+
+    /// Asks a gateway to add a device to its topology by itself
+    /// (`thing/topo/add/notify`).
+    pub fn ask_to_add(&mut self, now: Now, gateway: &Device, sub: &Device) -> bool {
+        self.now = now.mono;
+        let Some(conn) = self.connection(gateway) else {
+            return false;
+        };
+        let params = Json::Array(vec![reply::pair(sub)]);
+        let payload = reply::order(self.fresh_id(), "thing.topo.add.notify", params);
+        let topic = format!("/sys/{gateway}/thing/topo/add/notify");
+        self.tell(now, conn, topic, payload);
+        true
+    }
+
+    /// Cuts the connection of a gateway.
+    pub fn drop_connection(&mut self, now: Now, gateway: &Device) -> bool {
+        self.now = now.mono;
+        self.cut(now, gateway, "dropped by order")
+    }
+
+    /// Switches a misfortune on or off.
+    pub fn fault(&mut self, now: Now, fault: Fault) {
+        self.now = now.mono;
+        match fault {
+            Fault::Kick(device) => {
+                self.kick(now, &device);
+            }
+            Fault::Cut(gateway) => {
+                self.drop_connection(now, &gateway);
+            }
+            lasting => self.faults.set(now.mono, lasting),
+        }
+    }
+
+    fn bar(&mut self, now: Now, device: &Device, state: State) -> bool {
+        self.now = now.mono;
+        let above = self.above(device);
+        let Some(account) = self.accounts.get_mut(device) else {
+            return false;
+        };
+        account.state = state;
+        let (code, order, change) = match state {
+            State::Deleted => {
+                account.above = None;
+                (Code::DELETED, "delete", Change::Deleted)
+            }
+            State::Disabled | State::Enabled => (Code::FORBIDDEN, "disable", Change::Disabled),
+        };
+        if let Some(conn) = above {
+            self.throw_out(now, conn, device, code, Some(order), change);
+        }
+        self.cut(now, device, "disabled or deleted at the console");
+        true
+    }
+
+    /// Tells a gateway that one of its devices is out, in the configured order.
+    fn throw_out(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        device: &Device,
+        code: Code,
+        order: Option<&str>,
+        change: Change,
+    ) {
+        let online = self.sessions.contains_key(device);
+        for notice in self.switches.notices.clone() {
+            match (notice, order) {
+                (Notice::Thing, Some(order)) => self.tell_thing(now, conn, device, order),
+                (Notice::Thing, None) => {}
+                (Notice::ExtError, _) if online => self.tell_error(now, conn, device, code),
+                (Notice::ExtError, _) => {}
+                (Notice::TopologyChange, _) => self.tell_change(now, conn, device, change),
+            }
+        }
+        self.end_session(now, device, code, false);
+    }
+
+    fn tell_thing(&mut self, now: Now, conn: Conn, device: &Device, order: &str) {
+        let id = self.fresh_id();
+        let payload = reply::order(id, &format!("thing.{order}"), json!({}));
+        self.tell(now, conn, format!("/sys/{device}/thing/{order}"), payload);
+    }
+
+    fn tell_change(&mut self, now: Now, conn: Conn, device: &Device, change: Change) {
+        let Some(gateway) = self.links.get(&conn).map(|l| l.gateway.clone()) else {
+            return;
+        };
+        let params = json!({ "status": change as u8, "subList": [reply::pair(device)] });
+        let payload = reply::order(self.fresh_id(), "thing.topo.change", params);
+        let topic = format!("/sys/{gateway}/thing/topo/change");
+        self.tell(now, conn, topic, payload);
+    }
+
+    /// The connection of the gateway a device hangs under.
+    fn above(&self, device: &Device) -> Option<Conn> {
+        self.connection(self.gateway_of(device)?)
+    }
+
+    fn cut(&mut self, now: Now, gateway: &Device, why: &'static str) -> bool {
+        let Some(conn) = self.connection(gateway) else {
+            return false;
+        };
+        self.close(now, conn, why);
+        true
+    }
+}

@@ -1,0 +1,413 @@
+//! What the platform has seen: for assertions, and for people watching.
+//!
+//! Nothing here decides. Logs are bounded and say how much they forgot;
+//! totals are not.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+
+use serde_json::Value as Json;
+
+use super::{Code, Conn, Device};
+use crate::base::{Mono, Now, Wall};
+
+/// The newest entries of something that may go on for ever.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log<T> {
+    entries: VecDeque<T>,
+    keep: usize,
+    forgotten: u64,
+}
+
+impl<T> Log<T> {
+    pub(super) const fn keeping(keep: usize) -> Self {
+        Log {
+            entries: VecDeque::new(),
+            keep,
+            forgotten: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, entry: T) {
+        if self.entries.len() == self.keep {
+            self.entries.pop_front();
+            self.forgotten += 1;
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// The entries still remembered, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        self.entries.iter()
+    }
+
+    /// How many were ever written.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.forgotten + self.entries.len() as u64
+    }
+}
+
+/// The four session requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ask {
+    /// `combine/login`
+    Login,
+    /// `combine/batch_login`
+    BatchLogin,
+    /// `combine/logout`
+    Logout,
+    /// `combine/batch_logout`
+    BatchLogout,
+}
+
+/// One session request and what was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
+    /// When it arrived.
+    pub at: Mono,
+    /// Which gateway asked.
+    pub gateway: Device,
+    /// What it asked for.
+    pub ask: Ask,
+    /// For how many devices.
+    pub size: usize,
+    /// What it was answered.
+    pub code: Code,
+}
+
+/// A rule a client broke. Most are answered; some the platform passes over in
+/// silence, which is why they are kept here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Violation {
+    /// More than 50 devices in one session request (460).
+    BatchTooLarge,
+    /// The same device twice in one request (460).
+    DeviceTwice,
+    /// More than 2,000 sub-devices online (428).
+    TooManyOnline,
+    /// One sub-device submitted to log-in more than 5 times in 60 s (429).
+    LoginTooOften,
+    /// More than 200 log-ins in a second (429).
+    LoginQuota,
+    /// A signature that does not hold.
+    BadSign,
+    /// A message for a sub-device without a session here (520).
+    BeforeLogin,
+    /// A pack post naming a sub-device without a session; the platform may
+    /// accept it.
+    PackBeforeLogin,
+    /// An id that this device used before on this connection.
+    IdReused,
+    /// An id that is not decimal text from 0 to 4294967295.
+    IdMalformed,
+    /// More messages in a second than the quota; silently dropped.
+    MessageQuota,
+    /// A session request or a sub-device's message above QoS 0.
+    QosAboveZero,
+    /// A message with the retain flag: unsupported.
+    Retain,
+    /// A CONNECT with a will: unsupported.
+    Will,
+    /// QoS 2: unsupported; the connection is closed.
+    Qos2,
+    /// A payload above 256 KB; discarded.
+    PayloadTooLarge,
+    /// A topic above 128 bytes; discarded.
+    TopicTooLong,
+    /// A topic the model does not know, or of a device that is not there.
+    UnknownTopic,
+    /// A payload that is not a JSON object; discarded.
+    Malformed,
+    /// Parameters that miss their shape (460).
+    BadParameters,
+    /// More than 20 sub-devices in one pack (6357).
+    PackTooLarge,
+    /// More than 200 properties in one message (6106).
+    TooManyProperties,
+    /// More CONNECTs in a minute than the quota.
+    ConnectQuota,
+    /// A keepalive outside 30…1200 s (CONNACK 2).
+    Keepalive,
+    /// More than 8 filters in one SUBSCRIBE or 100 in all (SUBACK 80h).
+    TooManyFilters,
+    /// A subscription to a topic one may not hear (SUBACK 80h).
+    ForbiddenFilter,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// How often a rule was broken, and the first time in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// How often.
+    pub times: u64,
+    /// What happened the first time.
+    pub first: String,
+}
+
+/// Something that happened, for tests that read like a log.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A gateway was let in.
+    Connected(Device),
+    /// A CONNECT was refused.
+    Refused {
+        /// Who it said it was, if that could be read.
+        who: Option<Device>,
+        /// CONNACK code; `None` if it was closed without one.
+        code: Option<u8>,
+        /// Why.
+        why: &'static str,
+    },
+    /// A gateway's connection ended, and with it all its sessions.
+    Disconnected {
+        /// Which gateway.
+        gateway: Device,
+        /// Why.
+        why: &'static str,
+        /// How many sessions ended with it.
+        sessions: usize,
+    },
+    /// A sub-device came online.
+    LoggedIn(Device),
+    /// A sub-device was logged out by its gateway.
+    LoggedOut(Device),
+    /// The platform ended a sub-device's session.
+    Ended {
+        /// Which sub-device.
+        device: Device,
+        /// The code of the notice.
+        code: Code,
+    },
+    /// A device answered an order of the platform's.
+    Replied {
+        /// Which device.
+        device: Device,
+        /// The topic after `/sys/{pk}/{dn}/`.
+        tail: String,
+    },
+}
+
+/// Messages of one kind, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// CONNECTs, refused ones included.
+    pub connects: u64,
+    /// PUBLISHes received, dropped ones included.
+    pub received: u64,
+    /// Replies, notices and orders handed out.
+    pub sent: u64,
+    /// Requests lost by a fault.
+    pub lost_requests: u64,
+    /// Replies and notices lost by a fault.
+    pub lost_replies: u64,
+    /// Messages for which nobody had subscribed.
+    pub undelivered: u64,
+}
+
+/// How many ids of one device and connection are remembered before the count
+/// starts afresh; a bound on memory, far above what a test sends.
+const IDS: usize = 1_000_000;
+
+/// All that was asked and done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    pub(super) totals: Totals,
+    pub(super) asked: Log<Asked>,
+    pub(super) events: Log<(Mono, Event)>,
+    broken: BTreeMap<Violation, Broken>,
+    pub(super) peak: usize,
+    pub(super) ids: BTreeMap<Conn, BTreeMap<Device, BTreeSet<u32>>>,
+}
+
+impl Ledger {
+    pub(super) const fn new() -> Self {
+        Ledger {
+            totals: Totals {
+                connects: 0,
+                received: 0,
+                sent: 0,
+                lost_requests: 0,
+                lost_replies: 0,
+                undelivered: 0,
+            },
+            asked: Log::keeping(100_000),
+            events: Log::keeping(100_000),
+            broken: BTreeMap::new(),
+            peak: 0,
+            ids: BTreeMap::new(),
+        }
+    }
+
+    /// Messages, counted.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// Session requests with what each was answered, oldest first.
+    pub fn asked(&self) -> impl DoubleEndedIterator<Item = &Asked> {
+        self.asked.iter()
+    }
+
+    /// Sizes of the accepted log-ins, single and batch, oldest first.
+    #[must_use]
+    pub fn login_sizes(&self) -> Vec<usize> {
+        self.accepted_sizes(&[Ask::Login, Ask::BatchLogin])
+    }
+
+    /// Sizes of the accepted log-outs, single and batch, oldest first.
+    #[must_use]
+    pub fn logout_sizes(&self) -> Vec<usize> {
+        self.accepted_sizes(&[Ask::Logout, Ask::BatchLogout])
+    }
+
+    fn accepted_sizes(&self, asks: &[Ask]) -> Vec<usize> {
+        self.asked()
+            .filter(|a| a.code == Code::OK && asks.contains(&a.ask))
+            .map(|a| a.size)
+            .collect()
+    }
+
+    /// What happened, oldest first.
+    pub fn events(&self) -> impl DoubleEndedIterator<Item = &(Mono, Event)> {
+        self.events.iter()
+    }
+
+    /// The rules that were broken.
+    #[must_use]
+    pub const fn violations(&self) -> &BTreeMap<Violation, Broken> {
+        &self.broken
+    }
+
+    /// How often this rule was broken.
+    #[must_use]
+    pub fn times(&self, rule: Violation) -> u64 {
+        self.broken.get(&rule).map_or(0, |b| b.times)
+    }
+
+    /// The most messages any connection sent within one second.
+    #[must_use]
+    pub const fn peak_per_second(&self) -> usize {
+        self.peak
+    }
+
+    /// The ids of this device's messages on this connection, while it lasts.
+    #[must_use]
+    pub fn ids(&self, conn: Conn, device: &Device) -> Option<&BTreeSet<u32>> {
+        self.ids.get(&conn)?.get(device)
+    }
+
+    pub(super) fn broke(&mut self, rule: Violation, what: impl FnOnce() -> String) {
+        match self.broken.get_mut(&rule) {
+            Some(broken) => broken.times += 1,
+            None => {
+                let first = what();
+                self.broken.insert(rule, Broken { times: 1, first });
+            }
+        }
+    }
+
+    pub(super) fn event(&mut self, now: Now, event: Event) {
+        self.events.push((now.mono, event));
+    }
+
+    pub(super) fn id(&mut self, conn: Conn, device: &Device, id: &Json) {
+        let number = id
+            .as_str()
+            .filter(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|s| s.parse::<u32>().ok());
+        let Some(number) = number else {
+            self.broke(Violation::IdMalformed, || format!("{device}: id {id}"));
+            return;
+        };
+        let of_conn = self.ids.entry(conn).or_default();
+        let seen = of_conn.entry(device.clone()).or_default();
+        if seen.len() >= IDS {
+            seen.clear();
+        }
+        if !seen.insert(number) {
+            self.broke(Violation::IdReused, || format!("{device}: id {number}"));
+        }
+    }
+}
+
+/// One value the platform accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AcceptedValue {
+    /// When it arrived.
+    pub at: Mono,
+    /// Whose.
+    pub device: Device,
+    /// Which property.
+    pub property: String,
+    /// What.
+    pub value: Json,
+    /// The time it says it was read, if it says.
+    pub time: Option<Wall>,
+    /// Whether it came as history, which does not change the current value.
+    pub history: bool,
+}
+
+/// The values the platform accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accepted {
+    total: u64,
+    events: u64,
+    log: Log<AcceptedValue>,
+    latest: BTreeMap<Device, BTreeMap<String, AcceptedValue>>,
+}
+
+impl Accepted {
+    pub(super) const fn new() -> Self {
+        Accepted {
+            total: 0,
+            events: 0,
+            log: Log::keeping(100_000),
+            latest: BTreeMap::new(),
+        }
+    }
+
+    /// How many values in all.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How many events in all.
+    #[must_use]
+    pub const fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The newest values, oldest first.
+    pub fn log(&self) -> impl DoubleEndedIterator<Item = &AcceptedValue> {
+        self.log.iter()
+    }
+
+    /// The current values of one device, by property.
+    #[must_use]
+    pub fn of(&self, device: &Device) -> Option<&BTreeMap<String, AcceptedValue>> {
+        self.latest.get(device)
+    }
+
+    pub(super) fn put(&mut self, value: AcceptedValue) {
+        self.total += 1;
+        if !value.history {
+            self.latest
+                .entry(value.device.clone())
+                .or_default()
+                .insert(value.property.clone(), value.clone());
+        }
+        self.log.push(value);
+    }
+
+    pub(super) const fn note_events(&mut self, count: u64) {
+        self.events += count;
+    }
+}

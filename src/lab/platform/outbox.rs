@@ -1,0 +1,92 @@
+//! What is still to be handed out, and when.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{Conn, Output};
+use crate::base::{Mono, Wake};
+
+/// Outputs in the order in which they are due.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outbox {
+    now: VecDeque<Output>,
+    later: BTreeMap<(Mono, u64), Output>,
+    /// The last due time per connection, so that delay alone keeps the order.
+    last: BTreeMap<Conn, Mono>,
+    count: u64,
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, output: Output) {
+        self.now.push_back(output);
+    }
+
+    /// After `after`, not before what this connection is already owed if
+    /// `in_order`.
+    pub(super) fn push_after(
+        &mut self,
+        now: Mono,
+        conn: Conn,
+        after: Duration,
+        in_order: bool,
+        output: Output,
+    ) {
+        let mut due = now + after;
+        if in_order {
+            if let Some(last) = self.last.get(&conn) {
+                due = due.max(*last);
+            }
+            self.last.insert(conn, due);
+        }
+        if due <= now {
+            self.now.push_back(output);
+        } else {
+            self.count += 1;
+            self.later.insert((due, self.count), output);
+        }
+    }
+
+    pub(super) fn poll(&mut self, now: Mono) -> Option<Output> {
+        if let Some(output) = self.now.pop_front() {
+            return Some(output);
+        }
+        let first = self.later.first_entry()?;
+        (first.key().0 <= now).then(|| first.remove())
+    }
+
+    /// Forgets what a connection that ended was still owed.
+    pub(super) fn forget(&mut self, conn: Conn) {
+        self.last.remove(&conn);
+        let owed = |output: &Output| output.conn() == conn;
+        self.later.retain(|_, output| !owed(output));
+    }
+
+    pub(super) fn wake_at(&self, now: Mono) -> Option<Wake> {
+        if !self.now.is_empty() {
+            return Some(Wake::new(now, "outputs are waiting"));
+        }
+        let (due, _) = self.later.keys().next()?;
+        Some(Wake::new(*due, "a delayed message is due"))
+    }
+}
+
+/// When things happened lately: for rules of the kind "n in any span".
+#[derive(Clone, Debug, Default)]
+pub(super) struct Recent(VecDeque<Mono>);
+
+impl Recent {
+    /// Notes one more at `now` and tells how many there were within `span`
+    /// before it, itself included.
+    pub(super) fn note(&mut self, now: Mono, span: Duration) -> usize {
+        while self.0.front().is_some_and(|t| now.since(*t) >= span) {
+            self.0.pop_front();
+        }
+        self.0.push_back(now);
+        self.0.len()
+    }
+
+    /// Takes back the last note.
+    pub(super) fn unnote(&mut self) {
+        self.0.pop_back();
+    }
+}

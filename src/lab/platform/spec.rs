@@ -1,0 +1,265 @@
+//! What a platform model is built from: who is registered, what hangs under
+//! whom, its limits, and what it does where the documents do not say.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::base::{DeviceName, ProductKey, Secret};
+use crate::spec::Spec;
+
+/// A device as the platform names it: the pair that appears in every topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Device {
+    /// Its product.
+    pub product_key: ProductKey,
+    /// Its name within the product.
+    pub device_name: DeviceName,
+}
+
+impl Device {
+    /// The device of this product with this name.
+    #[must_use]
+    pub fn new(product_key: &str, device_name: &str) -> Self {
+        Device {
+            product_key: ProductKey::new(product_key),
+            device_name: DeviceName::new(device_name),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.product_key, self.device_name)
+    }
+}
+
+/// A registered device and its secret. Gateways and sub-devices alike: the
+/// platform tells them apart by what they do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// Its product.
+    pub product_key: ProductKey,
+    /// Its name.
+    pub device_name: DeviceName,
+    /// What it signs with.
+    pub secret: Secret,
+}
+
+impl Certificate {
+    /// Whose certificate it is.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        Device {
+            product_key: self.product_key.clone(),
+            device_name: self.device_name.clone(),
+        }
+    }
+}
+
+/// Everything a platform model starts from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PlatformSpec {
+    /// Every registered device.
+    pub certificates: Vec<Certificate>,
+    /// Which sub-device hangs under which gateway: (gateway, sub-device).
+    pub topology: Vec<(Device, Device)>,
+    /// Behaviour where the documents are silent or disagree.
+    pub switches: Switches,
+    /// Quotas and times.
+    pub limits: Limits,
+}
+
+impl PlatformSpec {
+    /// A platform that knows this installation: its gateway and all its
+    /// devices are registered and every device hangs under the gateway.
+    #[must_use]
+    pub fn knowing(spec: &Spec) -> Self {
+        let identity = &spec.cloud.gateway;
+        let gateway = Certificate {
+            product_key: identity.product_key.clone(),
+            device_name: identity.device_name.clone(),
+            secret: identity.secret.clone(),
+        };
+        let subs = spec.devices.iter().map(|d| Certificate {
+            product_key: d.product_key.clone(),
+            device_name: d.device_name.clone(),
+            secret: d.secret.clone(),
+        });
+        Self::gateway_with(gateway, subs.collect())
+    }
+
+    /// A platform that knows one gateway with these sub-devices under it.
+    #[must_use]
+    pub fn gateway_with(gateway: Certificate, subs: Vec<Certificate>) -> Self {
+        let above = gateway.device();
+        let topology = subs.iter().map(|s| (above.clone(), s.device())).collect();
+        let mut certificates = vec![gateway];
+        certificates.extend(subs);
+        PlatformSpec {
+            certificates,
+            topology,
+            ..PlatformSpec::default()
+        }
+    }
+}
+
+/// Quotas and times, with the newest published value of each as default.
+///
+/// Sources: "Limits" (product-overview/limits), "Connect or disconnect
+/// sub-devices", "Bring devices online and offline", "Device properties,
+/// events, and services".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Shortest MQTT keepalive, seconds: 30.
+    pub keepalive_least: u16,
+    /// Longest MQTT keepalive, seconds: 1200.
+    pub keepalive_most: u16,
+    /// How often the platform looks for silent connections: 30 s.
+    pub keepalive_tick: Duration,
+    /// CONNECTs of one device in any 60 s: 5.
+    pub connects_per_minute: usize,
+    /// Sub-devices in one batch log-in or log-out: 50.
+    pub batch: usize,
+    /// Sub-devices online at once under one gateway: 2,000.
+    pub online: usize,
+    /// Log-ins of one sub-device in any 60 s before it is answered 429: 5.
+    pub logins_per_minute: usize,
+    /// Log-ins of one gateway per second: 200.
+    pub logins_per_second: u32,
+    /// Sub-devices in one topology request: 30.
+    pub topology: usize,
+    /// Sub-devices in one pack post: 20.
+    pub pack_devices: usize,
+    /// Properties in one message: 200.
+    pub pack_properties: usize,
+    /// Upstream messages in any second at QoS 0: 30.
+    pub messages_qos0: usize,
+    /// Upstream messages in any second at QoS 1: 10.
+    pub messages_qos1: usize,
+    /// Bytes of one payload: 256 KiB.
+    pub payload: usize,
+    /// Bytes of one custom topic: 128.
+    pub topic: usize,
+    /// Subscriptions of one connection: 100.
+    pub subscriptions: usize,
+    /// Topic filters in one SUBSCRIBE: 8.
+    pub filters: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            keepalive_least: 30,
+            keepalive_most: 1200,
+            keepalive_tick: Duration::from_secs(30),
+            connects_per_minute: 5,
+            batch: 50,
+            online: 2000,
+            logins_per_minute: 5,
+            logins_per_second: 200,
+            topology: 30,
+            pack_devices: 20,
+            pack_properties: 200,
+            messages_qos0: 30,
+            messages_qos1: 10,
+            payload: 256 * 1024,
+            topic: 128,
+            subscriptions: 100,
+            filters: 8,
+        }
+    }
+}
+
+/// What the platform does where its documents are silent, disagree, or were
+/// never checked against the live service. A client must live with every
+/// setting; the defaults are the likeliest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switches {
+    /// Whom the reply to a failed batch names.
+    pub failed_batch_names: FailedBatchNames,
+    /// Whether `code` of a batch reply is `"200"` (the page's examples) or 200
+    /// (its table). Single replies always carry a number.
+    pub batch_code_is_text: bool,
+    /// Whether a batch sent to `combine/login`, as the page prints, is served;
+    /// else it is answered 460, as no real client sends it there.
+    pub batch_on_single_topic: bool,
+    /// Whether the per-second log-in quota counts devices; else messages.
+    pub login_quota_counts_devices: bool,
+    /// Whether log-ins that were refused count towards 5 in 60 s.
+    pub refused_logins_count: bool,
+    /// What adding a sub-device of another gateway does: it moves here; else
+    /// the request is refused with 6401.
+    pub topology_moves: bool,
+    /// Code of a log-in of a disabled device: 522 (log-in page) or 6204 (error
+    /// list).
+    pub disabled: u16,
+    /// Code of the notice that a session was taken over: 427, or 527 of the
+    /// 2020 list.
+    pub taken_over: u16,
+    /// CONNACK code of a keepalive out of range: 2.
+    pub connack_keepalive: u8,
+    /// CONNACK code of a disabled or deleted gateway: 4.
+    pub connack_barred: u8,
+    /// CONNACK code of a CONNECT above the quota; `None` just closes.
+    pub connack_too_many: Option<u8>,
+    /// Whether messages the platform does not subscribe a device to by itself
+    /// must have been subscribed: with `_ss=1` those missing from the published
+    /// list, without it all but `/ext/…`. Else everything is delivered except
+    /// `property/batch/post_reply` and custom topics.
+    pub strict_delivery: bool,
+    /// Whether a subscription with a wildcard for product or device is granted.
+    pub wildcard_identity: bool,
+    /// Whether a pack post demands that each of its devices is logged in
+    /// (answered 520); else topology is enough.
+    pub pack_needs_session: bool,
+    /// Whether the message quota drops what exceeds it.
+    pub message_quota: bool,
+    /// What is told, and in which order, when somebody disables, enables or
+    /// deletes a sub-device or removes it from the topology.
+    pub notices: Vec<Notice>,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Switches {
+            failed_batch_names: FailedBatchNames::Culprits,
+            batch_code_is_text: true,
+            batch_on_single_topic: false,
+            login_quota_counts_devices: true,
+            refused_logins_count: true,
+            topology_moves: true,
+            disabled: 522,
+            taken_over: 427,
+            connack_keepalive: 2,
+            connack_barred: 4,
+            connack_too_many: None,
+            strict_delivery: false,
+            wildcard_identity: false,
+            pack_needs_session: false,
+            message_quota: true,
+            notices: vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange],
+        }
+    }
+}
+
+/// Whom the reply to a failed batch names in `data`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedBatchNames {
+    /// Those that were refused.
+    Culprits,
+    /// Everybody in the request.
+    All,
+    /// Nobody: `[]`.
+    Nobody,
+}
+
+/// The three ways a change in the console reaches a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `thing/disable`, `thing/enable`, `thing/delete` on the device's topic.
+    Thing,
+    /// `/ext/error` on the gateway's, if the device had a session.
+    ExtError,
+    /// `thing/topo/change` on the gateway's.
+    TopologyChange,
+}

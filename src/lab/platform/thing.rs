@@ -1,0 +1,311 @@
+//! The thing model's side: properties, events, packs, histories; and the
+//! smaller services on `/sys` and `/ext/ntp` ("Device properties, events, and
+//! services", doc 89301).
+
+use serde_json::{Map, Value as Json, json};
+
+use super::ledger::{AcceptedValue, Event, Violation};
+use super::reply::{self, Code, Request};
+use super::{Conn, Device, Platform, State};
+use crate::base::{Now, Wall};
+
+impl Platform {
+    /// A message on `/sys/{device}/{tail}`, from a device that may speak.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one arrival, told once; a struct for it would live for one call"
+    )]
+    pub(super) fn on_thing(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        gateway: &Device,
+        device: Device,
+        tail: &str,
+        topic: &str,
+        payload: &[u8],
+    ) {
+        if tail == "thing/model/up_raw" {
+            return;
+        }
+        let Some(request) = Request::parse(payload) else {
+            self.ledger.broke(Violation::Malformed, || topic.to_owned());
+            return;
+        };
+        if tail.ends_with("_reply") || tail.starts_with("rrpc/response/") {
+            let tail = tail.to_owned();
+            self.ledger.event(now, Event::Replied { device, tail });
+            return;
+        }
+        self.ledger.id(conn, &device, &request.id);
+        let Some((code, data)) = self.answer(now, conn, gateway, &device, tail, &request.params)
+        else {
+            self.ledger
+                .broke(Violation::UnknownTopic, || topic.to_owned());
+            return;
+        };
+        if code == Code::PARAMETER {
+            self.ledger
+                .broke(Violation::BadParameters, || topic.to_owned());
+        }
+        if request.ack {
+            let payload = reply::write(&request.id, code, false, data);
+            self.tell(now, conn, format!("{topic}_reply"), payload);
+        }
+    }
+
+    fn answer(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        gateway: &Device,
+        device: &Device,
+        tail: &str,
+        params: &Json,
+    ) -> Option<(Code, Json)> {
+        let done = |code| Some((code, json!({})));
+        let levels: Vec<&str> = tail.split('/').collect();
+        match levels.as_slice() {
+            // On the gateway's own topics only.
+            ["thing", "topo", "add"] if device == gateway => {
+                Some(self.add_topology_asked(gateway, params))
+            }
+            ["thing", "topo", "delete"] if device == gateway => {
+                Some(self.delete_topology_asked(now, gateway, params))
+            }
+            ["thing", "topo", "get"] if device == gateway => Some(self.topology_asked(gateway)),
+            ["thing", "list", "found"] if device == gateway => done(Code::OK),
+            ["thing", "sub", "register"] if device == gateway => Some(self.register_asked(params)),
+            ["thing", "event", "property", "pack", "post"] if device == gateway => {
+                done(self.pack(now, conn, gateway, params))
+            }
+            ["thing", "event", "property", "history", "post"] => {
+                done(self.history(now, gateway, device, params))
+            }
+            ["thing", "event", "property", "batch", "post"] => {
+                done(self.batch(now, device, params))
+            }
+            ["thing", "event", "property", "post"] => done(self.post(now, device, params)),
+            ["thing", "event", _, "post"] => {
+                let code = match params {
+                    Json::Object(_) => self.may_post(device),
+                    _ => Code::PARAMETER,
+                };
+                if code == Code::OK {
+                    self.accepted.note_events(1);
+                }
+                done(code)
+            }
+            ["thing", "deviceinfo", "update" | "delete"] => done(Code::OK),
+            ["thing", "property", "desired", "get" | "delete"] => done(Code::OK),
+            ["thing", "config", "get"] => done(Code(6713)),
+            _ => None,
+        }
+    }
+
+    /// `property/post`: one device, one value per property.
+    fn post(&mut self, now: Now, device: &Device, params: &Json) -> Code {
+        let Json::Object(properties) = params else {
+            return Code::PARAMETER;
+        };
+        if let Err(code) = self.check_count(properties.len()) {
+            return code;
+        }
+        let code = self.may_post(device);
+        if code == Code::OK {
+            self.take(now, device, properties, false);
+        }
+        code
+    }
+
+    /// `property/pack/post`: the gateway's own and those of up to 20
+    /// sub-devices; one that fails, fails all.
+    fn pack(&mut self, now: Now, conn: Conn, gateway: &Device, params: &Json) -> Code {
+        let object = |of: &Json, key: &str| match of.get(key) {
+            None => Some(Map::new()),
+            Some(Json::Object(map)) => Some(map.clone()),
+            Some(_) => None,
+        };
+        let subs = match params.get("subDevices") {
+            None => &Vec::new(),
+            Some(Json::Array(subs)) => subs,
+            Some(_) => return Code::PARAMETER,
+        };
+        if subs.len() > self.limits.pack_devices {
+            let count = subs.len();
+            self.ledger
+                .broke(Violation::PackTooLarge, || format!("{count} sub-devices"));
+            return Code::TOO_MANY_IN_PACK;
+        }
+        let mut parts = Vec::with_capacity(subs.len() + 1);
+        for (whose, part) in std::iter::once((Some(gateway.clone()), params)).chain(
+            subs.iter()
+                .map(|s| (s.get("identity").and_then(reply::pair_of), s)),
+        ) {
+            let found = (whose, object(part, "properties"), object(part, "events"));
+            let (Some(device), Some(properties), Some(events)) = found else {
+                return Code::PARAMETER;
+            };
+            parts.push((device, properties, events));
+        }
+        let count = parts.iter().map(|(_, p, _)| p.len()).sum();
+        if let Err(code) = self.check_count(count) {
+            return code;
+        }
+        for (device, ..) in &parts {
+            let code = self.may_be_packed(conn, gateway, device);
+            if code != Code::OK {
+                return code;
+            }
+        }
+        for (device, properties, events) in &parts {
+            self.take(now, device, properties, false);
+            self.accepted.note_events(events.len() as u64);
+        }
+        Code::OK
+    }
+
+    fn may_be_packed(&mut self, conn: Conn, gateway: &Device, device: &Device) -> Code {
+        if device == gateway {
+            return Code::OK;
+        }
+        let code = self.may_post(device);
+        if code != Code::OK {
+            return code;
+        }
+        if self.gateway_of(device) != Some(gateway) {
+            return Code::NO_TOPOLOGY;
+        }
+        if self.sessions.get(device).is_none_or(|s| s.conn != conn) {
+            self.ledger
+                .broke(Violation::PackBeforeLogin, || device.to_string());
+            if self.switches.pack_needs_session {
+                return Code::NO_SESSION;
+            }
+        }
+        Code::OK
+    }
+
+    /// `property/history/post`: of the sender, or of any of a gateway's
+    /// sub-devices; a history does not change the current value.
+    fn history(&mut self, now: Now, gateway: &Device, sender: &Device, params: &Json) -> Code {
+        let Some(list) = params.as_array().filter(|l| !l.is_empty()) else {
+            return Code::PARAMETER;
+        };
+        let mut parts = Vec::new();
+        for one in list {
+            let Some(device) = one.get("identity").and_then(reply::pair_of) else {
+                return Code::PARAMETER;
+            };
+            let own = device == *sender;
+            let below = sender == gateway && self.gateway_of(&device) == Some(gateway);
+            if !own && !below {
+                return Code::NO_TOPOLOGY;
+            }
+            let code = self.may_post(&device);
+            if code != Code::OK {
+                return code;
+            }
+            parts.push((device, one));
+        }
+        let list_of = |part: &Json, key: &str| -> Vec<Json> {
+            let list = part.get(key).and_then(Json::as_array);
+            list.cloned().unwrap_or_default()
+        };
+        for (device, part) in parts {
+            for properties in list_of(part, "properties") {
+                if let Json::Object(properties) = properties {
+                    self.take(now, &device, &properties, true);
+                }
+            }
+            let events = list_of(part, "events").len();
+            self.accepted.note_events(events as u64);
+        }
+        Code::OK
+    }
+
+    /// `property/batch/post`: several times of one device.
+    fn batch(&mut self, now: Now, device: &Device, params: &Json) -> Code {
+        let Json::Object(_) = params else {
+            return Code::PARAMETER;
+        };
+        let code = self.may_post(device);
+        if code != Code::OK {
+            return code;
+        }
+        let lists = |key: &str| -> Vec<(String, Vec<Json>)> {
+            let map = params.get(key).and_then(Json::as_object);
+            map.into_iter()
+                .flatten()
+                .map(|(name, list)| (name.clone(), list.as_array().cloned().unwrap_or_default()))
+                .collect()
+        };
+        for (property, values) in lists("properties") {
+            for value in values {
+                let one = Map::from_iter([(property.clone(), value)]);
+                self.take(now, device, &one, false);
+            }
+        }
+        let events: usize = lists("events").iter().map(|(_, l)| l.len()).sum();
+        self.accepted.note_events(events as u64);
+        Code::OK
+    }
+
+    fn check_count(&mut self, properties: usize) -> Result<(), Code> {
+        if properties > self.limits.pack_properties {
+            self.ledger.broke(Violation::TooManyProperties, || {
+                format!("{properties} properties")
+            });
+            return Err(Code::TOO_MANY_PROPERTIES);
+        }
+        Ok(())
+    }
+
+    fn may_post(&self, device: &Device) -> Code {
+        match self.accounts.get(device).map(|a| a.state) {
+            None | Some(State::Deleted) => Code::NOT_FOUND,
+            Some(State::Disabled) => Code(6204),
+            Some(State::Enabled) => self.faults.refusal(device).unwrap_or(Code::OK),
+        }
+    }
+
+    /// Writes values down: bare, or with the time they were read.
+    fn take(&mut self, now: Now, device: &Device, properties: &Map<String, Json>, history: bool) {
+        for (property, said) in properties {
+            let (value, time) = match said {
+                Json::Object(o) if o.contains_key("value") => {
+                    let time = o.get("time").and_then(Json::as_i64).map(Wall::from_millis);
+                    (o.get("value").cloned().unwrap_or(Json::Null), time)
+                }
+                bare => (bare.clone(), None),
+            };
+            self.accepted.put(AcceptedValue {
+                at: now.mono,
+                device: device.clone(),
+                property: property.clone(),
+                value,
+                time,
+                history,
+            });
+        }
+    }
+
+    /// `/ext/ntp/{gateway}/request`: all three times as text (doc 102509).
+    pub(super) fn on_ntp(&mut self, now: Now, conn: Conn, gateway: &Device, payload: &[u8]) {
+        let sent = serde_json::from_slice::<Json>(payload)
+            .ok()
+            .and_then(|asked| super::sign::text_of(&asked, "deviceSendTime"));
+        let Some(sent) = sent else {
+            self.ledger.broke(Violation::Malformed, || {
+                format!("/ext/ntp/{gateway}/request")
+            });
+            return;
+        };
+        let time = now.wall.as_millis().to_string();
+        let answer = json!({
+            "deviceSendTime": sent, "serverRecvTime": time, "serverSendTime": time,
+        });
+        let topic = format!("/ext/ntp/{gateway}/response");
+        self.tell(now, conn, topic, answer.to_string().into_bytes());
+    }
+}
