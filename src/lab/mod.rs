@@ -1,1 +1,4 @@
 //! (being built)
+pub mod bridge;
+pub mod broker;
+pub mod platform;
