@@ -1,0 +1,323 @@
+//! The platform on real sockets: heard by rumqttc's client and mosquitto's
+//! tools, over TCP, over TLS, and from behind a real mosquitto.
+#![cfg(feature = "lab")]
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use alink_gateway::base::{Rng, Secret};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::platform::*;
+use rumqttc::{AsyncClient, Event as Mqtt, EventLoop, MqttOptions, Packet, QoS};
+use serde_json::{Value as Json, json};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(20);
+const GATEWAY: &str = "a1GwDemoPk0/gw-0001";
+/// protocol vectors V3 (CONNECT without timestamp) and V4 (log-in), sha256.
+const V3: &str = "cda167d2db03195efea9c80c69f70e7e3a09b322694ea5cac4531b7b87140f5a";
+const V4: &str = "74fd49529fe065718497896ecf23178b870d249cdb881c11e1d45862aa4276a6";
+const CLIENT: &str = "a1GwDemoPk0.gw-0001|securemode=3,signmethod=hmacsha256,_ss=1|";
+const USER: &str = "gw-0001&a1GwDemoPk0";
+
+fn anywhere() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn model(clock: Clock) -> Platform {
+    let certificate = |product: &str, name: &str, secret: &str| {
+        let device = Device::new(product, name);
+        Certificate {
+            product_key: device.product_key,
+            device_name: device.device_name,
+            secret: Secret::new(secret),
+        }
+    };
+    let gateway = certificate("a1GwDemoPk0", "gw-0001", "GwSecret0123456789abcdefABCDEF00");
+    let meter = certificate(
+        "a1SubDemoPk",
+        "meter-001",
+        "SubSecret111111111111111111111111",
+    );
+    let spec = PlatformSpec::gateway_with(gateway, vec![meter]);
+    Platform::new(spec, Rng::new(1), clock.now())
+}
+
+fn meter() -> Device {
+    Device::new("a1SubDemoPk", "meter-001")
+}
+
+fn meter_online(platform: &Platform) -> bool {
+    let meter = meter();
+    platform.is_online(&meter.product_key, &meter.device_name)
+}
+
+fn log_in() -> String {
+    let params = json!({
+        "productKey": "a1SubDemoPk", "deviceName": "meter-001",
+        "clientId": "a1SubDemoPk&meter-001", "timestamp": "1700000000000",
+        "cleanSession": "true", "signMethod": "hmacSha256", "sign": V4,
+    });
+    json!({"id": "1", "params": params}).to_string()
+}
+
+fn options(addr: SocketAddr) -> MqttOptions {
+    let mut options = MqttOptions::new(CLIENT, addr.ip().to_string(), addr.port());
+    options.set_credentials(USER, V3);
+    options.set_keep_alive(Duration::from_secs(60));
+    options
+}
+
+/// The next thing that arrives, as far as it concerns these tests.
+async fn next(events: &mut EventLoop) -> Packet {
+    loop {
+        match timeout(SOON, events.poll()).await.unwrap().unwrap() {
+            Mqtt::Incoming(packet) => return packet,
+            Mqtt::Outgoing(_) => {}
+        }
+    }
+}
+
+async fn message(events: &mut EventLoop) -> (String, Json) {
+    loop {
+        if let Packet::Publish(p) = next(events).await {
+            return (p.topic, serde_json::from_slice(&p.payload).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn rumqttc_logs_a_meter_in_posts_for_it_and_sees_it_kicked() {
+    let clock = Clock::system();
+    let broker = Broker::start(anywhere(), model(clock), clock)
+        .await
+        .unwrap();
+    let (client, mut events) = AsyncClient::new(options(broker.addr()), 10);
+    assert!(matches!(next(&mut events).await, Packet::ConnAck(_)));
+    let login = format!("/ext/session/{GATEWAY}/combine/login");
+    client
+        .publish(&login, QoS::AtMostOnce, false, log_in())
+        .await
+        .unwrap();
+    let (topic, reply) = message(&mut events).await;
+    assert_eq!(
+        (topic, &reply["code"]),
+        (format!("{login}_reply"), &json!(200))
+    );
+    // QoS 1 is acknowledged, though a sub-device's messages should be QoS 0.
+    let post = "/sys/a1SubDemoPk/meter-001/thing/event/property/post";
+    let value = r#"{"id":"2","params":{"T":21.5}}"#;
+    client
+        .publish(post, QoS::AtLeastOnce, false, value)
+        .await
+        .unwrap();
+    let (mut acknowledged, mut replied) = (false, false);
+    while !(acknowledged && replied) {
+        match next(&mut events).await {
+            Packet::PubAck(_) => acknowledged = true,
+            Packet::Publish(p) => replied = p.topic == format!("{post}_reply"),
+            other => panic!("{other:?}"),
+        }
+    }
+    client
+        .subscribe("/sys/a1SubDemoPk/meter-001/thing/disable", QoS::AtLeastOnce)
+        .await
+        .unwrap();
+    let Packet::SubAck(granted) = next(&mut events).await else {
+        panic!("no SUBACK");
+    };
+    assert_eq!(
+        granted.return_codes,
+        [rumqttc::SubscribeReasonCode::Success(QoS::AtMostOnce)]
+    );
+    assert!(broker.with(|p, now| p.kick(now, &meter())).await.unwrap());
+    let (topic, notice) = message(&mut events).await;
+    assert_eq!(
+        (topic, &notice["code"]),
+        (format!("/ext/error/{GATEWAY}"), &json!(427))
+    );
+    client.disconnect().await.unwrap();
+    while events.poll().await.is_ok() {}
+    let gone = |p: &Platform| {
+        p.connection(&Device::new("a1GwDemoPk0", "gw-0001"))
+            .is_none()
+    };
+    assert!(broker.until(SOON, gone).await.unwrap());
+    let platform = broker.stop().await.unwrap();
+    assert_eq!(platform.accepted().total(), 1);
+    assert_eq!(platform.ledger().times(Violation::QosAboveZero), 1);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_with_4_and_a_cut_is_seen_at_once() {
+    let clock = Clock::system();
+    let broker = Broker::start(anywhere(), model(clock), clock)
+        .await
+        .unwrap();
+    let mut wrong = options(broker.addr());
+    wrong.set_credentials(USER, "0".repeat(64));
+    let (_client, mut events) = AsyncClient::new(wrong, 10);
+    let refused = timeout(SOON, events.poll()).await.unwrap().unwrap_err();
+    assert!(
+        refused.to_string().contains("BadUserNamePassword"),
+        "{refused}"
+    );
+    let (_client, mut events) = AsyncClient::new(options(broker.addr()), 10);
+    assert!(matches!(next(&mut events).await, Packet::ConnAck(_)));
+    let gateway = Device::new("a1GwDemoPk0", "gw-0001");
+    assert!(
+        broker
+            .with(move |p, now| p.drop_connection(now, &gateway))
+            .await
+            .unwrap()
+    );
+    assert!(timeout(SOON, events.poll()).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn mosquitto_pub_over_tls_logs_a_meter_in() {
+    if missing("mosquitto_pub") || missing("openssl") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    let made = Command::new("openssl")
+        .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(' '))
+        .args(["-subj", "/CN=localhost", "-addext"])
+        .arg("subjectAltName=DNS:localhost,IP:127.0.0.1")
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .await
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let clock = Clock::system();
+    let tls = alink_gateway::lab::broker::tls_from_pem(&certificate, &key).unwrap();
+    let broker = Broker::start_tls(anywhere(), model(clock), clock, tls)
+        .await
+        .unwrap();
+    let topic = format!("/ext/session/{GATEWAY}/combine/login");
+    let publish = |mode: &str| {
+        let mut it = Command::new("mosquitto_pub");
+        it.args(["-h", "localhost", "-p", &broker.addr().port().to_string()])
+            .args(["-i", &CLIENT.replace("securemode=3", mode)])
+            .args(["-u", USER, "-P", V3, "-t", &topic, "-m", &log_in()])
+            .arg("--cafile")
+            .arg(&certificate);
+        it
+    };
+    let refused = publish("securemode=3").output().await.unwrap();
+    assert!(!refused.status.success(), "securemode 3 over TLS");
+    let done = publish("securemode=2").output().await.unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let platform = broker.stop().await.unwrap();
+    assert_eq!(platform.ledger().login_sizes(), [1]);
+}
+
+#[tokio::test]
+async fn behind_a_real_mosquitto_the_model_answers_and_never_hears_itself() {
+    if missing("mosquitto") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (_mosquitto, addr) = mosquitto(dir.path()).await;
+    let clock = Clock::system();
+    let broker = Broker::attach(addr, None, model(clock), clock)
+        .await
+        .unwrap();
+    let (client, mut events) = AsyncClient::new(options(addr), 10);
+    client
+        .subscribe(format!("/ext/session/{GATEWAY}/combine/+"), QoS::AtMostOnce)
+        .await
+        .unwrap();
+    while !matches!(next(&mut events).await, Packet::SubAck(_)) {}
+    let login = format!("/ext/session/{GATEWAY}/combine/login");
+    client
+        .publish(&login, QoS::AtMostOnce, false, log_in())
+        .await
+        .unwrap();
+    let reply = loop {
+        // The broker gives us back our own request as well.
+        let (topic, body) = message(&mut events).await;
+        if topic == format!("{login}_reply") {
+            break body;
+        }
+    };
+    assert_eq!(reply["code"], 200);
+    assert!(broker.with(|p, _| meter_online(p)).await.unwrap());
+    // A closed connection is a matter of the model: the next message opens one.
+    let gateway = Device::new("a1GwDemoPk0", "gw-0001");
+    assert!(
+        broker
+            .with(move |p, now| p.drop_connection(now, &gateway))
+            .await
+            .unwrap()
+    );
+    assert!(!broker.with(|p, _| meter_online(p)).await.unwrap());
+    client
+        .publish(&login, QoS::AtMostOnce, false, log_in())
+        .await
+        .unwrap();
+    // Our own message coming back shows that it was sent.
+    while message(&mut events).await.0 != login {}
+    assert!(broker.until(SOON, meter_online).await.unwrap());
+    let platform = broker.stop().await.unwrap();
+    assert_eq!(platform.ledger().times(Violation::UnknownTopic), 0);
+    assert_eq!(platform.ledger().totals().received, 2);
+}
+
+/// A mosquitto on a free port, ready.
+async fn mosquitto(dir: &std::path::Path) -> (Child, SocketAddr) {
+    for _ in 0..5 {
+        let addr = std::net::TcpListener::bind(anywhere())
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let conf = dir.join("mosquitto.conf");
+        let text = format!("listener {} 127.0.0.1\nallow_anonymous true\n", addr.port());
+        std::fs::write(&conf, text).unwrap();
+        let mut child = Command::new(tool("mosquitto").unwrap())
+            .arg("-c")
+            .arg(&conf)
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let up = async {
+            loop {
+                if tokio::net::TcpStream::connect(addr).await.is_ok() {
+                    return true;
+                }
+                if child.try_wait().unwrap().is_some() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if timeout(SOON, up).await.unwrap() {
+            return (child, addr);
+        }
+    }
+    panic!("mosquitto would not start");
+}
+
+fn tool(name: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
+
+fn missing(name: &str) -> bool {
+    let missing = tool(name).is_none();
+    if missing {
+        println!("SKIPPED: {name} is not installed");
+    }
+    missing
+}
