@@ -1,1 +1,37 @@
-//! (being built)
+//! Floor 2: everything known about buses, without a bus.
+//!
+//! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
+//! the reply ([`modbus`], [`rtu`], [`mbap`]), what a reply means ([`point`]),
+//! what it proves ([`evidence`]) and what may not be believed ([`doubt`]).
+//!
+//! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
+//! schedule says); whether a device counts as silent (`fleet`); the cloud.
+//!
+//! Contract: the [`schedule::Schedule`] is asked for the next transaction and
+//! told how it ended; the receivers are told bytes and silences. Neither reads
+//! a clock.
+//!
+//! Invariants:
+//! - Every point of a profile is read by exactly one request, whole.
+//! - A reply counts only with the unit, function and byte count that were asked
+//!   for and a good checksum (RTU) or the right transaction id (TCP).
+//! - A value is accepted only from a reply that no abandoned request could have
+//!   caused.
+//! - No bytes make anything here panic, and how they were split makes no
+//!   difference.
+//! - At most one instance of a request is owed at any time; none starves.
+//! - Devices that do not answer cost the others at most a twentieth of a
+//!   contended line.
+//!
+//! Why tokio-modbus' types but not its clients: they return as success what an
+//! earlier request asked for, and replies of the wrong length. Its vocabulary
+//! and its PDU decoder are used.
+
+pub mod mbap;
+pub mod modbus;
+pub mod plan;
+pub mod point;
+pub mod rtu;
+pub mod silence;
+#[cfg(test)]
+pub(crate) mod test_spec;

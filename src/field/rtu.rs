@@ -1,0 +1,331 @@
+//! Modbus RTU frames: building, checking, and finding the one reply that was
+//! asked for in whatever a two-wire line delivers.
+//!
+//! [`Receiver`] is told bytes as they come and told when the line has fallen
+//! silent; how the bytes were split makes no difference. A frame counts only
+//! whole and with a good checksum (Modbus over Serial Line V1.02 §2.5.1). The
+//! reply is taken at once when it stands at the head of what is unread; behind
+//! noise it is taken only at the next silence, when it is certain that it is
+//! not a part of a longer frame.
+
+use crc::{CRC_16_MODBUS, Crc};
+
+use crate::base::{Miss, UnitId};
+
+use super::modbus::{Ask, EXCEPTION, Reply};
+
+/// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
+pub const MAX_FRAME: usize = 256;
+
+/// What is kept of a burst; a line that says more without a pause babbles.
+const MAX_BURST: usize = 2 * MAX_FRAME;
+
+/// A burst that starts like the reply and has at least the length of the
+/// shortest one was the reply, spoiled. Anything else may be noise, and the
+/// reply may still come.
+const SPOILED: usize = 5;
+
+/// Our requests: unit, function, address, quantity, checksum.
+const REQUEST: usize = 8;
+
+const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
+
+/// Puts a PDU into a frame: unit, PDU, checksum (low byte first).
+#[must_use]
+pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pdu.len() + 3);
+    out.push(unit.0);
+    out.extend_from_slice(pdu);
+    let crc = CRC.checksum(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// Takes a whole frame apart; `None` if it is too short or its checksum is
+/// wrong.
+#[must_use]
+pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
+    let (body, crc) = frame.split_last_chunk::<2>()?;
+    let (unit, pdu) = body.split_first()?;
+    (!pdu.is_empty() && CRC.checksum(body).to_le_bytes() == *crc).then_some((UnitId(*unit), pdu))
+}
+
+/// What else was on the line, besides the reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Units whose well-formed replies passed by that nobody waited for.
+    pub overheard: Vec<UnitId>,
+    /// Well-formed frames that were not the reply, `overheard` included.
+    pub foreign: u32,
+    /// Our own requests, heard back through the adapter.
+    pub echoes: u32,
+    /// Bytes that belong to no well-formed frame.
+    pub noise: u32,
+}
+
+impl Heard {
+    /// Adds what another listener heard.
+    pub fn add(&mut self, other: Heard) {
+        self.overheard.extend(other.overheard);
+        self.foreign = self.foreign.saturating_add(other.foreign);
+        self.echoes = self.echoes.saturating_add(other.echoes);
+        self.noise = self.noise.saturating_add(other.noise);
+    }
+}
+
+/// How listening ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The unit answered or refused; never [`Reply::Stranger`].
+    Reply(Reply),
+    /// A frame came and was spoiled beyond reading; waiting longer is of no use.
+    Spoiled,
+}
+
+/// Listens for the reply to one request, or, without one, to whatever passes.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    ask: Option<Ask>,
+    request: Vec<u8>,
+    unread: Vec<u8>,
+    heard: Heard,
+    ended: bool,
+}
+
+/// What the head of the unread bytes is.
+enum Head {
+    /// Not enough bytes to tell.
+    Unfinished,
+    /// A whole frame of this many bytes.
+    Frame(usize, Found),
+    /// No frame starts here.
+    Nothing,
+}
+
+enum Found {
+    Reply(Reply),
+    Echo,
+    /// Somebody's reply.
+    Overheard(UnitId),
+    /// A well-formed frame that proves nothing about its unit: a request of
+    /// another master looks like this.
+    Foreign,
+}
+
+impl Receiver {
+    /// Listens for the reply to `ask`.
+    #[must_use]
+    pub fn new(ask: Ask) -> Self {
+        Receiver {
+            request: frame(ask.unit, &ask.pdu()),
+            ask: Some(ask),
+            unread: Vec::with_capacity(MAX_FRAME),
+            heard: Heard::default(),
+            ended: false,
+        }
+    }
+
+    /// Listens without having asked: what arrives while the line should be
+    /// quiet.
+    #[must_use]
+    pub fn idle() -> Self {
+        Receiver {
+            request: Vec::new(),
+            ask: None,
+            unread: Vec::new(),
+            heard: Heard::default(),
+            ended: false,
+        }
+    }
+
+    /// These bytes came. After a verdict everything further is ignored.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
+        for byte in bytes {
+            if self.ended {
+                return None;
+            }
+            self.unread.push(*byte);
+            let verdict = if self.unread.len() >= MAX_BURST {
+                self.silence()
+            } else {
+                self.take_head()
+            };
+            if let Some(verdict) = verdict {
+                self.ended = true;
+                return Some(verdict);
+            }
+        }
+        None
+    }
+
+    /// The line has fallen silent: what is unfinished now stays unfinished.
+    pub fn silence(&mut self) -> Option<Verdict> {
+        let mut rest = std::mem::take(&mut self.unread);
+        let spoiled = self.starts_like_reply(&rest);
+        let mut unreadable = 0usize;
+        while !rest.is_empty() {
+            if let Head::Frame(len, found) = self.head(&rest, true) {
+                rest.drain(..len);
+                if let Some(reply) = self.note(found) {
+                    self.ended = true;
+                    self.count_noise(unreadable + rest.len());
+                    return Some(Verdict::Reply(reply));
+                }
+            } else {
+                rest.remove(0);
+                unreadable += 1;
+            }
+        }
+        self.count_noise(unreadable);
+        if spoiled && unreadable >= SPOILED {
+            self.ended = true;
+            return Some(Verdict::Spoiled);
+        }
+        None
+    }
+
+    /// Whether bytes are waiting for the rest of their frame.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Time is up without a verdict: how the request was missed.
+    #[must_use]
+    pub fn miss(&self) -> Miss {
+        if self.heard.foreign > 0 {
+            Miss::Foreign
+        } else if self.heard.noise > 0 || self.is_reading() {
+            Miss::Garbled
+        } else {
+            Miss::Silence
+        }
+    }
+
+    /// What else was on the line.
+    #[must_use]
+    pub fn heard(self) -> Heard {
+        self.heard
+    }
+
+    fn take_head(&mut self) -> Option<Verdict> {
+        let Head::Frame(len, found) = self.head(&self.unread, false) else {
+            return None;
+        };
+        self.unread.drain(..len);
+        self.note(found).map(Verdict::Reply)
+    }
+
+    fn note(&mut self, found: Found) -> Option<Reply> {
+        match found {
+            Found::Reply(reply) => return Some(reply),
+            Found::Echo => self.heard.echoes = self.heard.echoes.saturating_add(1),
+            Found::Overheard(unit) => {
+                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                if !self.heard.overheard.contains(&unit) {
+                    self.heard.overheard.push(unit);
+                }
+            }
+            Found::Foreign => self.heard.foreign = self.heard.foreign.saturating_add(1),
+        }
+        None
+    }
+
+    fn starts_like_reply(&self, burst: &[u8]) -> bool {
+        match (self.ask, burst) {
+            (Some(ask), [unit, function, ..]) => {
+                *unit == ask.unit.0 && function & !EXCEPTION == ask.function()
+            }
+            _ => false,
+        }
+    }
+
+    fn count_noise(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.heard.noise = self.heard.noise.saturating_add(bytes);
+    }
+
+    /// What stands at the head of `bytes`; `all` says that nothing will be
+    /// added to them.
+    fn head(&self, bytes: &[u8], all: bool) -> Head {
+        // Our own request comes first: some of its echoes, or echoes with a
+        // zero behind them, pass every test of a reply.
+        if !self.request.is_empty() {
+            if bytes.starts_with(&self.request) {
+                return Head::Frame(REQUEST, Found::Echo);
+            }
+            if !all && self.request.starts_with(bytes) {
+                return Head::Unfinished;
+            }
+        }
+        let [unit, function, third, ..] = *bytes else {
+            return Head::Unfinished;
+        };
+        if let Some(ask) = self.ask.filter(|a| a.unit.0 == unit) {
+            let shape = ask.shape();
+            let expected = if function == shape.function | EXCEPTION {
+                Some(5)
+            } else if function == shape.function && third == shape.bytes {
+                Some(ask.reply_len() + 3)
+            } else {
+                None
+            };
+            if let Some(len) = expected {
+                let Some(candidate) = bytes.get(..len) else {
+                    return Head::Unfinished;
+                };
+                return match open(candidate).map(|(_, pdu)| ask.judge(pdu)) {
+                    Some(Reply::Stranger) | None => Head::Nothing,
+                    Some(reply) => Head::Frame(len, Found::Reply(reply)),
+                };
+            }
+        }
+        someone_elses(bytes, unit, function, third)
+    }
+}
+
+/// Recognises frames that were not asked for, by the lengths they may have.
+fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
+    // Unit 0 is broadcast and 248–255 are reserved (Modbus over Serial Line
+    // V1.02 §2.2): no reply starts like that.
+    if unit == 0 || unit > 247 {
+        return Head::Nothing;
+    }
+    let (reply, request) = match function {
+        1..=4 => {
+            let whole_registers = function <= 2 || third.is_multiple_of(2);
+            let reply = (third > 0 && whole_registers).then_some(5 + usize::from(third));
+            (reply, Some(REQUEST))
+        }
+        // Writes: request and reply are alike, or the request is longer.
+        5 | 6 | 15 | 16 => (None, Some(REQUEST)),
+        0x81..=0xFF => (Some(5), None),
+        _ => return Head::Nothing,
+    };
+    let mut unfinished = false;
+    for (len, is_reply) in [(reply, true), (request, false)] {
+        let Some(len) = len else { continue };
+        match bytes.get(..len) {
+            None => unfinished = true,
+            Some(candidate) if open(candidate).is_some() => {
+                // A gateway's "your unit does not answer" is not the unit.
+                let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
+                let found = if is_reply && len != REQUEST && from_unit {
+                    Found::Overheard(UnitId(unit))
+                } else {
+                    Found::Foreign
+                };
+                return Head::Frame(len, found);
+            }
+            Some(_) => {}
+        }
+    }
+    if unfinished {
+        Head::Unfinished
+    } else {
+        Head::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests;

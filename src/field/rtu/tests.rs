@@ -1,0 +1,231 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::field::modbus::Data;
+use crate::spec::Table;
+
+fn ask(unit: u8, start: u16, count: u16) -> Ask {
+    Ask {
+        unit: UnitId(unit),
+        table: Table::HoldingRegister,
+        start,
+        count,
+    }
+}
+
+fn reply(unit: u8, registers: &[u16]) -> Vec<u8> {
+    let mut pdu = vec![3, (registers.len() * 2) as u8];
+    pdu.extend(registers.iter().flat_map(|r| r.to_be_bytes()));
+    frame(UnitId(unit), &pdu)
+}
+
+fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
+    match verdict {
+        Some(Verdict::Reply(Reply::Answer(Data::Registers(r)))) => Some(r),
+        _ => None,
+    }
+}
+
+/// Everything at once, then silence.
+fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+    let mut r = Receiver::new(ask);
+    let verdict = r.push(bytes).or_else(|| r.silence());
+    let miss = r.miss();
+    (verdict, r.heard(), miss)
+}
+
+#[test]
+fn the_checksum_is_the_published_one() {
+    // CRC RevEng catalogue, CRC-16/MODBUS: check value 4B37h.
+    assert_eq!(CRC.checksum(b"123456789"), 0x4B37);
+    // Modbus over Serial Line V1.02 §6.2.2 (appendix B): 02 07 gives 41 12.
+    assert_eq!(frame(UnitId(2), &[7]), [0x02, 0x07, 0x41, 0x12]);
+    // Widely published frame: unit 17 reads 3 registers at 006Bh.
+    assert_eq!(
+        frame(UnitId(0x11), &[0x03, 0x00, 0x6B, 0x00, 0x03]),
+        [0x11, 0x03, 0x00, 0x6B, 0x00, 0x03, 0x76, 0x87]
+    );
+}
+
+#[test]
+fn frames_open_only_whole_and_unspoiled() {
+    let good = reply(1, &[7]);
+    assert_eq!(open(&good), Some((UnitId(1), &[3, 2, 0, 7][..])));
+    for i in 0..good.len() {
+        let mut bad = good.clone();
+        bad[i] ^= 0x10;
+        assert_eq!(open(&bad), None);
+        assert_eq!(open(&good[..i]), None);
+    }
+}
+
+#[test]
+fn the_reply_is_taken_at_once() {
+    let mut r = Receiver::new(ask(1, 0, 2));
+    assert_eq!(registers(r.push(&reply(1, &[5, 6]))), Some(vec![5, 6]));
+    let mut r = Receiver::new(ask(1, 0, 2));
+    assert_eq!(
+        r.push(&frame(UnitId(1), &[0x83, 2])),
+        Some(Verdict::Reply(Reply::Exception(2)))
+    );
+}
+
+#[test]
+fn noise_before_the_reply_is_tolerated() {
+    for noise in [
+        vec![0],
+        vec![0xFF; 25],
+        vec![0; 25],
+        vec![1],
+        vec![1, 3],
+        // A plausible header with an impossible length.
+        vec![1, 3, 0xFA],
+    ] {
+        let mut bytes = noise.clone();
+        bytes.extend(reply(1, &[5, 6]));
+        let (verdict, heard, _) = hear(ask(1, 0, 2), &bytes);
+        assert_eq!(registers(verdict), Some(vec![5, 6]), "{noise:x?}");
+        assert_eq!(heard.noise as usize, noise.len());
+    }
+}
+
+#[test]
+fn strangers_are_recognised_and_the_wait_goes_on() {
+    let mut r = Receiver::new(ask(1, 0, 2));
+    assert_eq!(r.push(&reply(2, &[5, 6])), None);
+    assert_eq!(r.push(&reply(1, &[5, 6, 7])), None);
+    assert_eq!(r.push(&frame(UnitId(1), &[4, 4, 0, 1, 0, 2])), None);
+    assert_eq!(r.miss(), Miss::Foreign);
+    assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
+    let heard = r.heard();
+    assert_eq!(heard.foreign, 3);
+    assert_eq!(heard.overheard, [UnitId(2), UnitId(1)]);
+}
+
+#[test]
+fn our_own_echo_is_skipped() {
+    let ask = ask(1, 0, 2);
+    let mut bytes = frame(ask.unit, &ask.pdu());
+    let (verdict, heard, miss) = hear(ask, &bytes);
+    assert_eq!((verdict, heard.echoes, miss), (None, 1, Miss::Silence));
+    bytes.extend(reply(1, &[5, 6]));
+    let (verdict, heard, _) = hear(ask, &bytes);
+    assert_eq!(registers(verdict), Some(vec![5, 6]));
+    assert_eq!((heard.echoes, heard.noise), (1, 0));
+}
+
+#[test]
+fn an_echo_with_a_zero_behind_it_is_no_reply() {
+    // Two registers from 04xxh: echo + 00h has the reply's header, length and,
+    // the checksum of a frame with its checksum being zero, a good checksum.
+    let ask = ask(1, 0x0400, 2);
+    let mut trap = frame(ask.unit, &ask.pdu());
+    trap.push(0);
+    assert!(open(&trap).is_some(), "the trap is real");
+    let (verdict, heard, _) = hear(ask, &trap);
+    assert_eq!((verdict, heard.echoes), (None, 1));
+}
+
+#[test]
+fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
+    let inner = reply(1, &[0x6666]);
+    let mut pdu = vec![3, 8, 0];
+    pdu.extend(&inner);
+    let outer = frame(UnitId(9), &pdu);
+    let (verdict, heard, miss) = hear(ask(1, 0, 1), &outer);
+    assert_eq!(verdict, None);
+    assert_eq!((heard.overheard, miss), (vec![UnitId(9)], Miss::Foreign));
+}
+
+#[test]
+fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
+    let mut bytes = reply(1, &[5, 6]);
+    bytes[4] ^= 1;
+    assert_eq!(hear(ask(1, 0, 2), &bytes).0, Some(Verdict::Spoiled));
+    let cut = &reply(1, &[5, 6])[..6];
+    assert_eq!(hear(ask(1, 0, 2), cut).0, Some(Verdict::Spoiled));
+    // A short glitch does not.
+    let (verdict, _, miss) = hear(ask(1, 0, 2), &[1, 3, 4]);
+    assert_eq!((verdict, miss), (None, Miss::Garbled));
+}
+
+#[test]
+fn a_gateways_word_is_not_proof_of_its_units_life() {
+    let mut r = Receiver::idle();
+    r.push(&frame(UnitId(7), &[0x83, 0x0B]));
+    r.push(&frame(UnitId(8), &[0x83, 0x02]));
+    let heard = r.heard();
+    assert_eq!((heard.foreign, heard.overheard), (2, vec![UnitId(8)]));
+}
+
+#[test]
+fn a_babbling_line_is_bounded() {
+    let mut r = Receiver::new(ask(1, 0, 2));
+    for _ in 0..10_000 {
+        r.push(&[0xAA; 64]);
+        assert!(r.unread.len() <= MAX_BURST);
+    }
+    assert_eq!(r.miss(), Miss::Garbled);
+}
+
+/// Pieces of what a hostile line may say.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..12),
+        prop::collection::vec(prop::sample::select(vec![0u8, 1, 3, 4, 0xFF]), 0..12),
+        (1u8..4, prop::collection::vec(any::<u16>(), 1..5)).prop_map(|(u, r)| reply(u, &r)),
+        Just(frame(UnitId(1), &ask(1, 0, 2).pdu())),
+        (1u8..4).prop_map(|u| frame(UnitId(u), &[0x83, 2])),
+        (prop::collection::vec(any::<u16>(), 2), 0usize..9, 0u8..8).prop_map(|(r, at, bit)| {
+            let mut spoiled = reply(1, &r);
+            spoiled[at] ^= 1 << bit;
+            spoiled
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn how_the_bytes_were_split_makes_no_difference(
+        pieces in prop::collection::vec(piece(), 0..6),
+        cut in 1usize..9,
+    ) {
+        let wire = pieces.concat();
+        let (at_once, heard, miss) = hear(ask(1, 0, 2), &wire);
+        let mut r = Receiver::new(ask(1, 0, 2));
+        let mut verdict = None;
+        for part in wire.chunks(cut) {
+            if verdict.is_none() {
+                verdict = r.push(part);
+            }
+        }
+        let verdict = verdict.or_else(|| r.silence());
+        prop_assert_eq!(&verdict, &at_once);
+        if verdict.is_none() {
+            prop_assert_eq!(r.miss(), miss);
+            prop_assert_eq!(r.heard(), heard);
+        }
+    }
+
+    #[test]
+    fn an_accepted_reply_was_on_the_wire_as_a_whole_good_frame(
+        pieces in prop::collection::vec(piece(), 0..6),
+    ) {
+        let wire = pieces.concat();
+        if let Some(got) = registers(hear(ask(1, 0, 2), &wire).0) {
+            let whole = reply(1, &got);
+            prop_assert!(wire.windows(whole.len()).any(|w| w == whole));
+        }
+    }
+
+    #[test]
+    fn without_a_good_frame_from_the_unit_nothing_is_accepted(
+        bytes in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
+        let (verdict, ..) = hear(ask(1, 0, 2), &bytes);
+        if let Some(Verdict::Reply(_)) = verdict {
+            let good = |len| bytes.windows(len).any(|w| w[0] == 1 && open(w).is_some());
+            prop_assert!(good(9) || good(5));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Small installations for this room's tests and the port's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
+use crate::spec::*;
+
+/// A plain number, high word and byte first, unscaled.
+pub(crate) const fn number(kind: Number) -> Codec {
+    Codec::Number {
+        kind,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+    }
+}
+
+/// A point read every `interval_ms`.
+pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) -> PointSpec {
+    PointSpec {
+        id: format!("p{address}"),
+        table,
+        address,
+        codec,
+        interval: Duration::from_millis(interval_ms),
+    }
+}
+
+/// A kind of device with these points and no limit of its own.
+pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
+    ProfileSpec {
+        name: "p".into(),
+        points,
+        max_registers: 125,
+    }
+}
+
+/// A serial line, 8E1, with the default response timeout.
+pub(crate) fn serial(baud: u32) -> PortSpec {
+    PortSpec {
+        name: "line".into(),
+        line: LineSpec::Serial(SerialSpec {
+            path: "/dev/null".into(),
+            baud,
+            data_bits: 8,
+            parity: Parity::Even,
+            stop_bits: StopBits::One,
+        }),
+        response_timeout: Duration::from_millis(500),
+    }
+}
+
+/// A TCP endpoint.
+pub(crate) fn tcp() -> PortSpec {
+    PortSpec {
+        name: "rack".into(),
+        line: LineSpec::Tcp(TcpSpec {
+            host: "rack".into(),
+            port: 502,
+            connect_timeout: Duration::from_secs(3),
+        }),
+        response_timeout: Duration::from_secs(1),
+    }
+}
+
+/// One port with units 1, 2, … of these kinds.
+pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
+    let devices = (1u8..)
+        .zip(profiles)
+        .map(|(unit, profile)| DeviceSpec {
+            name: format!("d{unit}"),
+            port: PortId(0),
+            unit: UnitId(unit),
+            profile: Arc::new(profile),
+            product_key: ProductKey::new("a1"),
+            device_name: DeviceName::new(&format!("d{unit}")),
+            secret: Secret::new("s"),
+            liveness: Liveness {
+                missed: 3,
+                quiet: Duration::from_secs(3),
+                returns: 2,
+            },
+            response_timeout: None,
+            turnaround: Duration::ZERO,
+        })
+        .collect();
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "cloud".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("a0"),
+                device_name: DeviceName::new("gw"),
+                secret: Secret::new("s"),
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: vec![port],
+        devices,
+        stop_within: Duration::from_secs(10),
+    }
+}
