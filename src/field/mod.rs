@@ -27,11 +27,18 @@
 //! earlier request asked for, and replies of the wrong length. Its vocabulary
 //! and its PDU decoder are used.
 
+pub mod budget;
+pub mod doubt;
+pub mod evidence;
+pub mod job;
 pub mod mbap;
 pub mod modbus;
+pub mod notice;
 pub mod plan;
 pub mod point;
 pub mod rtu;
+pub mod schedule;
 pub mod silence;
+mod station;
 #[cfg(test)]
 pub(crate) mod test_spec;

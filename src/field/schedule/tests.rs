@@ -1,0 +1,358 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::base::Miss;
+use crate::field::modbus::Data;
+use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::spec::{Number, PortSpec, ProfileSpec, Table};
+
+const SECOND: u64 = 1_000_000;
+
+/// A line on virtual time: answering units take `cost`, dead ones their
+/// timeout.
+struct Line {
+    schedule: Schedule,
+    now: Mono,
+    cost: Duration,
+    dead: Vec<u32>,
+    /// When each (device, first address) was answered.
+    polls: BTreeMap<(u32, u16), Vec<Mono>>,
+    /// Attempts at each device that got nothing, and how long they took.
+    misses: BTreeMap<u32, Vec<Mono>>,
+    lost: Duration,
+}
+
+impl Line {
+    fn new(port: PortSpec, profiles: Vec<ProfileSpec>, cost_ms: u64) -> Self {
+        let spec = installation(port, profiles);
+        Line {
+            schedule: Schedule::new(&spec, PortId(0), Rng::new(1), Now::default()),
+            now: Mono::START,
+            cost: Duration::from_millis(cost_ms),
+            dead: Vec::new(),
+            polls: BTreeMap::new(),
+            misses: BTreeMap::new(),
+            lost: Duration::ZERO,
+        }
+    }
+
+    fn answer(job: &Job) -> Outcome {
+        let n = usize::from(job.ask.count);
+        Outcome::Answered(if job.ask.table.is_bits() {
+            Data::Bits(vec![false; n])
+        } else {
+            Data::Registers(vec![0; n])
+        })
+    }
+
+    fn until(&mut self, end_s: u64) {
+        let end = Mono::from_micros(end_s * SECOND);
+        while self.now < end {
+            match self.schedule.next(self.now) {
+                Next::Run(job) if self.dead.contains(&job.device.0) => {
+                    self.now = self.now + job.timeout;
+                    self.lost += job.timeout;
+                    self.misses.entry(job.device.0).or_default().push(self.now);
+                    let outcome = Outcome::Missed(Miss::Silence);
+                    self.schedule.done(self.now, &job, &outcome);
+                }
+                Next::Run(job) => {
+                    self.now = self.now + self.cost;
+                    if job.trusted {
+                        let key = (job.device.0, job.ask.start);
+                        self.polls.entry(key).or_default().push(self.now);
+                    }
+                    self.schedule.done(self.now, &job, &Self::answer(&job));
+                }
+                Next::NotBefore(at, why) => {
+                    assert!(at > self.now, "{why} at {at}, now {}", self.now);
+                    self.now = at;
+                }
+                Next::Idle => panic!("idle"),
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.polls.clear();
+        self.misses.clear();
+        self.lost = Duration::ZERO;
+    }
+
+    fn widest_gap(&self, device: u32) -> Duration {
+        self.polls
+            .iter()
+            .filter(|((d, _), _)| *d == device)
+            .flat_map(|(_, at)| at.windows(2).map(|w| w[1].since(w[0])))
+            .max()
+            .unwrap()
+    }
+}
+
+/// Two blocks of different shapes, both every `interval_ms`.
+fn meter(interval_ms: u64) -> ProfileSpec {
+    profile(vec![
+        point(Table::InputRegister, 0, number(Number::U32), interval_ms),
+        point(Table::InputRegister, 2, number(Number::U32), interval_ms),
+        point(Table::InputRegister, 9, number(Number::U16), interval_ms),
+    ])
+}
+
+fn lone(interval_ms: u64) -> ProfileSpec {
+    profile(vec![point(
+        Table::InputRegister,
+        0,
+        number(Number::U16),
+        interval_ms,
+    )])
+}
+
+#[test]
+fn a_port_without_devices_is_idle() {
+    let spec = installation(serial(9600), vec![]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    assert_eq!(s.next(Mono::START), Next::Idle);
+}
+
+#[test]
+fn polls_are_locked_to_their_grid() {
+    let mut line = Line::new(serial(9600), vec![meter(1000); 4], 30);
+    line.until(2);
+    line.forget();
+    line.until(62);
+    for (key, at) in &line.polls {
+        assert!((59..=61).contains(&at.len()), "{key:?}: {}", at.len());
+        // No drift: a minute later it is still the same phase, within the
+        // length of the few transactions that may stand before it.
+        let phase = |t: &Mono| t.as_micros() % SECOND;
+        let first = phase(&at[0]);
+        for t in at {
+            let off = phase(t).abs_diff(first);
+            assert!(off.min(SECOND - off) <= 120_000, "{key:?} at {t}");
+        }
+    }
+}
+
+#[test]
+fn everybody_is_asked_at_once_after_a_start_in_turn() {
+    let mut line = Line::new(serial(9600), vec![meter(60_000); 8], 30);
+    line.until(1);
+    assert_eq!(line.polls.len(), 16);
+    let last_of_first_round = (0..8).map(|d| line.polls[&(d, 0)][0].min(line.polls[&(d, 9)][0]));
+    assert!(last_of_first_round.max().unwrap() <= Mono::from_micros(8 * 30_000));
+}
+
+#[test]
+fn an_overloaded_line_starves_nobody() {
+    // 3.2 s of work a second, one request much rarer than the others.
+    let mut profiles = vec![meter(500); 8];
+    profiles.push(lone(20_000));
+    let mut line = Line::new(serial(9600), profiles, 100);
+    line.until(300);
+    let counts: Vec<usize> = line.polls.values().map(Vec::len).collect();
+    let (rare, fast) = (counts[counts.len() - 1], &counts[..counts.len() - 1]);
+    assert!((15..=16).contains(&rare), "{rare}");
+    let (least, most) = (fast.iter().min().unwrap(), fast.iter().max().unwrap());
+    assert!(most - least <= 2, "{fast:?}");
+}
+
+#[test]
+fn four_dead_of_sixteen_at_half_load_cost_the_others_nothing() {
+    // 16 × 2 requests × 31 ms a second would be the whole line: every 2 s.
+    let mut line = Line::new(serial(9600), vec![meter(2000); 16], 31);
+    line.dead = vec![0, 5, 6, 15];
+    line.until(600);
+    for (key, at) in &line.polls {
+        assert!(at.len() >= 297, "{key:?}: {} of 300", at.len());
+    }
+    assert!(
+        (0..16)
+            .filter(|d| !line.dead.contains(d))
+            .all(|d| line.widest_gap(d) < Duration::from_secs(3))
+    );
+}
+
+#[test]
+fn twenty_dead_of_thirty_one_leave_the_others_their_polls() {
+    let mut line = Line::new(serial(9600), vec![meter(10_000); 31], 47);
+    line.dead = (11..31).collect();
+    line.until(1000);
+    for (key, at) in &line.polls {
+        assert!(at.len() >= 99, "{key:?}: {} of 100", at.len());
+    }
+}
+
+#[test]
+fn on_a_contended_line_dead_devices_get_a_twentieth() {
+    // Flat out: the answering ones alone would fill the line three times.
+    let mut line = Line::new(serial(9600), vec![meter(100); 16], 20);
+    line.dead = vec![1, 2, 3, 4];
+    line.until(60);
+    line.forget();
+    line.until(660);
+    let share = line.lost.as_secs_f64() / 600.0;
+    assert!(share <= 0.052, "{share}");
+    assert!(line.misses.values().all(|at| at.len() > 5), "each is tried");
+}
+
+#[test]
+fn a_dead_device_is_tried_soon_and_then_ever_less_often() {
+    let mut line = Line::new(serial(9600), vec![meter(1000)], 30);
+    line.dead = vec![0];
+    line.until(120);
+    let at = &line.misses[&0];
+    assert!(at[2] <= Mono::from_micros(4 * SECOND), "{at:?}");
+    let gaps: Vec<Duration> = at.windows(2).map(|w| w[1].since(w[0])).collect();
+    assert!(gaps.iter().all(|g| *g <= Duration::from_millis(10_500)));
+    assert!(
+        gaps[gaps.len() - 5..]
+            .iter()
+            .all(|g| *g >= Duration::from_secs(5))
+    );
+}
+
+#[test]
+fn the_first_proof_of_life_brings_back_the_whole_plan() {
+    for profile in [meter(1000), lone(1000)] {
+        let requests = super::super::plan::plan(&profile).len();
+        let mut line = Line::new(serial(9600), vec![profile], 30);
+        line.dead = vec![0];
+        line.until(60);
+        line.dead.clear();
+        line.until(75);
+        assert_eq!(line.polls.len(), requests);
+        let first = line.polls.values().map(|at| at[0]).min().unwrap();
+        for at in line.polls.values() {
+            assert!(at[0].since(first) <= Duration::from_secs(1));
+            let end = Mono::from_micros(75 * SECOND);
+            let expected = end.since(first).as_secs() as usize;
+            assert!(at.len() + 2 >= expected, "{} of {expected}", at.len());
+        }
+    }
+}
+
+/// The rule of `doubt.rs`, seen from the schedule: after a miss, no request
+/// whose reply the abandoned one could fake is trusted.
+#[test]
+fn after_a_miss_the_next_trusted_request_has_another_shape() {
+    let spec = installation(serial(9600), vec![meter(1000)]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let Next::Run(first) = s.next(Mono::START) else {
+        panic!()
+    };
+    assert!(first.trusted);
+    let missed = Mono::START + first.timeout;
+    s.done(missed, &first, &Outcome::Missed(Miss::Silence));
+    let Next::NotBefore(at, _) = s.next(missed) else {
+        panic!()
+    };
+    assert!(at >= missed + first.timeout, "sits out one more timeout");
+    let Next::Run(second) = s.next(at) else {
+        panic!()
+    };
+    assert!(second.trusted && second.ask.shape() != first.ask.shape());
+    s.done(at, &second, &Line::answer(&second));
+    let Next::Run(third) = s.next(at) else {
+        panic!()
+    };
+    assert!(third.trusted, "the doubt is over");
+}
+
+#[test]
+fn a_device_with_one_shape_has_one_reply_thrown_away_and_is_left_alone() {
+    let spec = installation(serial(9600), vec![lone(1000)]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let Next::Run(first) = s.next(Mono::START) else {
+        panic!()
+    };
+    let missed = Mono::START + first.timeout;
+    s.done(missed, &first, &Outcome::Missed(Miss::Silence));
+    let Next::NotBefore(at, _) = s.next(missed) else {
+        panic!()
+    };
+    let Next::Run(second) = s.next(at) else {
+        panic!()
+    };
+    assert!(!second.trusted);
+    let answered = at + Duration::from_millis(30);
+    s.done(answered, &second, &Line::answer(&second));
+    let Next::NotBefore(free, _) = s.next(answered) else {
+        panic!()
+    };
+    assert!(free >= answered + second.timeout);
+    let Next::Run(third) = s.next(free) else {
+        panic!()
+    };
+    assert!(third.trusted);
+}
+
+#[test]
+fn on_tcp_a_miss_leaves_no_doubt() {
+    let spec = installation(tcp(), vec![lone(1000), lone(1000)]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let Next::Run(first) = s.next(Mono::START) else {
+        panic!()
+    };
+    let now = Mono::START + first.timeout;
+    s.done(now, &first, &Outcome::Missed(Miss::Silence));
+    for _ in 0..2 {
+        let mut now = now;
+        let job = loop {
+            match s.next(now) {
+                Next::Run(job) => break job,
+                Next::NotBefore(at, _) => now = at,
+                Next::Idle => panic!(),
+            }
+        };
+        assert!(job.trusted);
+        s.done(now, &job, &Line::answer(&job));
+    }
+}
+
+#[test]
+fn a_late_reply_is_proof_of_life_of_its_sender_only_if_it_was_asked() {
+    let mut line = Line::new(serial(9600), vec![meter(1000); 2], 30);
+    line.dead = vec![0];
+    line.until(30);
+    let (now, schedule) = (line.now, &mut line.schedule);
+    assert_eq!(schedule.overheard(now, UnitId(2)), None, "owes nothing");
+    assert_eq!(schedule.overheard(now, UnitId(9)), None, "not ours");
+    assert_eq!(schedule.overheard(now, UnitId(1)), Some(DeviceId(0)));
+    let Next::Run(job) = schedule.next(now + Duration::from_secs(1)) else {
+        panic!()
+    };
+    assert!(job.device == DeviceId(0) || job.device == DeviceId(1));
+}
+
+#[test]
+fn an_exception_is_an_answer_and_waits_for_its_next_slot() {
+    let spec = installation(serial(9600), vec![lone(1000)]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let Next::Run(job) = s.next(Mono::START) else {
+        panic!()
+    };
+    s.done(Mono::START, &job, &Outcome::Exception(2));
+    let mut now = Mono::START;
+    for _ in 0..2 {
+        let Next::NotBefore(at, why) = s.next(now) else {
+            panic!()
+        };
+        assert_eq!(why, "next poll");
+        now = at;
+        let Next::Run(job) = s.next(now) else {
+            panic!()
+        };
+        s.done(now, &job, &Outcome::Exception(2));
+    }
+    assert!(now <= Mono::from_micros(2 * SECOND));
+}
+
+#[test]
+fn a_reopened_line_is_tried_at_once() {
+    let mut line = Line::new(tcp(), vec![meter(1000); 3], 5);
+    line.dead = vec![0, 1, 2];
+    line.until(100);
+    line.schedule.reopened(line.now);
+    assert!(matches!(line.schedule.next(line.now), Next::Run(_)));
+}

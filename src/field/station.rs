@@ -1,0 +1,291 @@
+//! One device as its line's schedule sees it: its requests on their grid, how
+//! much effort it deserves, and what must not be believed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Backoff, DeviceId, Evidence, Mono, Rng, UnitId};
+use crate::spec::{DeviceSpec, ProfileSpec};
+
+use super::doubt::Doubt;
+use super::evidence::weigh;
+use super::job::{Job, Outcome};
+use super::plan::{ReadBlock, plan};
+
+/// First wait after a miss; doubles.
+const RETRY_FLOOR: Duration = Duration::from_millis(500);
+
+/// The longest wait between attempts at a device that does not answer.
+const RETRY_CEILING: Duration = Duration::from_secs(10);
+
+/// How long a due request may be overtaken by more frequent ones.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// From this many misses in a row on, attempts are expected to fail, and spend
+/// only shapes that are in doubt already: one stays clean for the return.
+const EXPECTED_TO_FAIL: u32 = 2;
+
+/// A request and its place on the grid `origin + n × interval`.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) block: ReadBlock,
+    /// The oldest slot not yet served; never more than one is owed.
+    pub(super) due: Mono,
+    /// One slot of the grid.
+    origin: Mono,
+}
+
+impl Slot {
+    /// When the next slot comes, and this one is lost.
+    pub(super) fn deadline(&self) -> Mono {
+        self.due + self.block.interval
+    }
+
+    /// The order of service: by deadline, but a rare request may be overtaken
+    /// for a second only. Without that bound an overloaded line would serve it
+    /// a whole interval late, every time.
+    pub(super) fn rank(&self) -> Mono {
+        self.due + self.block.interval.min(PATIENCE)
+    }
+
+    /// Served at `now`: the next slot is owed, those missed are skipped.
+    fn serve(&mut self, now: Mono) {
+        self.due = if now < self.origin {
+            self.origin
+        } else {
+            self.grid(now) + self.interval()
+        };
+    }
+
+    /// The last slot not after `now`; before the first slot, that one.
+    fn grid(&self, now: Mono) -> Mono {
+        let past = now.since(self.origin).as_micros();
+        let n = past / self.interval().as_micros();
+        let micros = u64::try_from(n * self.interval().as_micros()).unwrap_or(u64::MAX);
+        self.origin + Duration::from_micros(micros)
+    }
+
+    fn interval(&self) -> Duration {
+        self.block.interval.max(Duration::from_millis(1))
+    }
+}
+
+/// One device on the line.
+#[derive(Clone, Debug)]
+pub(super) struct Station {
+    pub(super) device: DeviceId,
+    pub(super) unit: UnitId,
+    pub(super) timeout: Duration,
+    turnaround: Duration,
+    profile: Arc<ProfileSpec>,
+    pub(super) slots: Vec<Slot>,
+    /// Attempts wait for this; it also counts the misses in a row.
+    retry: Backoff,
+    doubt: Doubt,
+    /// Whether replies carry the number of their request.
+    numbered: bool,
+    /// The turn in which it was served last.
+    pub(super) served: u64,
+}
+
+impl Station {
+    /// `number` counts the requests of the line, so that each gets a phase of
+    /// its own.
+    pub(super) fn new(
+        id: DeviceId,
+        spec: &DeviceSpec,
+        timeout: Duration,
+        numbered: bool,
+        number: &mut u64,
+        now: Mono,
+    ) -> Self {
+        let slots = plan(&spec.profile)
+            .into_iter()
+            .map(|block| {
+                let origin = now + phase(*number, block.interval);
+                *number += 1;
+                // The first poll does not wait for its slot: everybody is asked
+                // at once after a start, in turn.
+                Slot {
+                    block,
+                    due: now,
+                    origin,
+                }
+            })
+            .collect();
+        Station {
+            device: id,
+            unit: spec.unit,
+            timeout,
+            turnaround: spec.turnaround,
+            profile: Arc::clone(&spec.profile),
+            slots,
+            retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
+            doubt: Doubt::default(),
+            numbered,
+            served: 0,
+        }
+    }
+
+    /// Misses in a row; while there are any, only one cheap request is tried.
+    pub(super) const fn misses(&self) -> u32 {
+        self.retry.failures()
+    }
+
+    /// When a device that missed may be tried again.
+    pub(super) fn retry_at(&self, now: Mono) -> Mono {
+        let retry = self.retry.not_before().unwrap_or(now);
+        retry.max(self.free_at(now)).max(now)
+    }
+
+    /// When it may be asked anything, as far as doubt is concerned.
+    pub(super) fn free_at(&self, now: Mono) -> Mono {
+        self.doubt.sits_out_until(now).unwrap_or(now)
+    }
+
+    /// Time passes.
+    pub(super) fn at(&mut self, now: Mono) {
+        self.doubt.at(now);
+    }
+
+    /// Its cheapest request.
+    pub(super) fn cheapest(&self) -> Option<usize> {
+        (0..self.slots.len()).min_by_key(|i| self.slots[*i].block.ask(self.unit).reply_len())
+    }
+
+    /// The transaction that serves this slot best, given what is in doubt.
+    pub(super) fn job(&self, slot: usize, now: Mono) -> Option<Job> {
+        let wanted = &self.slots.get(slot)?.block;
+        if !self.doubted(wanted) {
+            return Some(self.build(slot, wanted.clone(), true, now));
+        }
+        if self.misses() >= EXPECTED_TO_FAIL {
+            return Some(self.build(slot, wanted.clone(), false, now));
+        }
+        Some(match self.unmistakable(slot) {
+            Some((slot, block)) => self.build(slot, block, true, now),
+            None => self.build(slot, wanted.clone(), false, now),
+        })
+    }
+
+    /// How a job ended.
+    pub(super) fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) {
+        let shape = job.ask.shape();
+        match outcome {
+            Outcome::Answered(_) if job.trusted => self.doubt.resolved(),
+            Outcome::Missed(_) if !self.numbered => {
+                self.doubt.missed(now, shape, job.asked, self.timeout);
+            }
+            // A refusal names its function, but not which request of it was
+            // refused; an untrusted answer may be an older one.
+            Outcome::Answered(_) | Outcome::Exception(_) if !self.doubt.is_clear() => {
+                self.doubt.ambiguous(shape, job.asked);
+                if self.unmistakable(job.block).is_none() {
+                    self.doubt.settle(now, self.timeout);
+                }
+            }
+            _ => {}
+        }
+        match weigh(outcome) {
+            Evidence::Alive(_) => {
+                self.lives(now);
+                // A reply that brought nothing, or only a part, leaves the slot
+                // owed; a refusal of the whole is final until the next slot.
+                let served = match outcome {
+                    Outcome::Answered(_) => job.whole && job.trusted,
+                    _ => job.whole,
+                };
+                if let Some(slot) = self.slots.get_mut(job.block).filter(|_| served) {
+                    slot.serve(now);
+                }
+            }
+            Evidence::Missed(_) => {
+                self.retry.failed(now, rng);
+            }
+        }
+    }
+
+    /// It proved that it lives: the whole plan from now on.
+    pub(super) fn lives(&mut self, now: Mono) {
+        if self.misses() == 0 {
+            return;
+        }
+        self.retry.reset();
+        for slot in &mut self.slots {
+            // What was suspended is owed once, and no more urgent than others.
+            slot.due = slot.due.max(slot.grid(now).min(now));
+        }
+    }
+
+    /// The line is back: whoever was given up may be tried at once.
+    pub(super) fn retry_now(&mut self, now: Mono) {
+        self.lives(now);
+    }
+
+    /// Whether a reply of a unit nobody waited for can be the late one.
+    pub(super) fn owes_a_reply(&self) -> bool {
+        self.numbered || !self.doubt.is_clear()
+    }
+
+    fn doubted(&self, block: &ReadBlock) -> bool {
+        !self.numbered && self.doubt.covers(block.ask(self.unit).shape())
+    }
+
+    /// A request that no abandoned one resembles: this slot's, another's, or a
+    /// shortened one.
+    fn unmistakable(&self, slot: usize) -> Option<(usize, ReadBlock)> {
+        let mut order: Vec<usize> = (0..self.slots.len()).collect();
+        order.sort_by_key(|i| (*i != slot, self.slots[*i].block.count, *i));
+        let whole = order
+            .iter()
+            .map(|i| (*i, self.slots[*i].block.clone()))
+            .find(|(_, block)| !self.doubted(block));
+        whole.or_else(|| {
+            order.iter().find_map(|i| {
+                let shorter = self.slots[*i].block.shortened(&self.profile);
+                shorter
+                    .filter(|b| !self.doubted(b) && !b.ask(self.unit).echo_looks_like_reply())
+                    .map(|b| (*i, b))
+                    .next()
+            })
+        })
+    }
+
+    fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
+        Job {
+            device: self.device,
+            ask: block.ask(self.unit),
+            whole: block.count == self.slots[slot].block.count,
+            points: block.points,
+            timeout: self.timeout,
+            turnaround: self.turnaround,
+            trusted,
+            asked: now,
+            block: slot,
+        }
+    }
+}
+
+/// Where in its interval the request with this number has its slot: multiples
+/// of the golden ratio, which spread any number of requests evenly.
+fn phase(number: u64, interval: Duration) -> Duration {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let turn = u128::from(number.wrapping_mul(GOLDEN));
+    let micros = (interval.as_micros() * turn) >> 64;
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_spread_over_the_interval() {
+        let interval = Duration::from_secs(1);
+        let mut phases: Vec<Duration> = (0..32).map(|n| phase(n, interval)).collect();
+        phases.sort_unstable();
+        let widest = phases.windows(2).map(|w| w[1] - w[0]).max().unwrap();
+        assert!(phases.iter().all(|p| *p < interval));
+        assert!(widest < Duration::from_millis(80), "{widest:?}");
+    }
+}
