@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod log;
+pub mod notify;
 pub mod pulse;
-pub mod settings;
+mod utc;

@@ -1,0 +1,234 @@
+//! What libraries say, and how loud everything is: sets `tracing` up.
+
+use std::fmt;
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tracing::{Event, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::{IDENTIFIER, JOURNAL_SOCKET, Sink};
+use crate::base::Level;
+use crate::io::clock::Clock;
+use crate::io::utc::Utc;
+
+/// Why logging could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The filter is not in the syntax of `EnvFilter`.
+    #[error("log filter {said:?}: {why}")]
+    Filter {
+        /// What was given.
+        said: String,
+        /// The parser's words.
+        why: String,
+    },
+    /// Logging was set up before in this process.
+    #[error("logging is already set up")]
+    Twice,
+}
+
+/// Sets up logging for this process, once, and says where notices go.
+///
+/// `filter` is what the command line asked for; without it
+/// `ALINK_GATEWAY_LOG`, then `RUST_LOG`, then `info` decides.
+///
+/// # Errors
+/// A filter that does not parse; a second call.
+pub fn init(filter: Option<&str>, clock: Clock) -> Result<Sink, InitError> {
+    let said = filter.map_or_else(from_environment, str::to_owned);
+    let least = loudness(&said);
+    let filter = EnvFilter::try_new(library_filter(&said)).map_err(|e| InitError::Filter {
+        said: said.clone(),
+        why: e.to_string(),
+    })?;
+
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    if is_journal(&stream, std::io::stderr())
+        && let Ok(sink) = Sink::journal(least, clock, Path::new(JOURNAL_SOCKET))
+        && let Ok(layer) = tracing_journald::layer()
+    {
+        // The journal's own names, no prefix: the fields of libraries are few
+        // and theirs. tracing-journald's default levels are one too low for
+        // `journalctl -p info` to mean what it says.
+        let layer = layer
+            .with_field_prefix(None)
+            .with_syslog_identifier(IDENTIFIER.to_owned())
+            .with_priority_mappings(PriorityMappings {
+                error: Priority::Error,
+                warn: Priority::Warning,
+                info: Priority::Informational,
+                debug: Priority::Debug,
+                trace: Priority::Debug,
+            });
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(layer)
+            .try_init()
+            .map_err(|_| InitError::Twice)?;
+        return Ok(sink);
+    }
+
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .event_format(Line { clock });
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()
+        .map_err(|_| InitError::Twice)?;
+    Ok(Sink::text(least, clock))
+}
+
+fn from_environment() -> String {
+    ["ALINK_GATEWAY_LOG", "RUST_LOG"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|words| !words.trim().is_empty())
+        .unwrap_or_else(|| "info".to_owned())
+}
+
+/// Whether `stream`, the value of `JOURNAL_STREAM` (`device:inode`, decimal), is
+/// the file behind `fd`: systemd.exec(5) asks for this comparison, because a
+/// child's standard error may have been redirected since.
+fn is_journal(stream: &str, fd: impl AsFd) -> bool {
+    let Some((device, inode)) = stream.split_once(':') else {
+        return false;
+    };
+    let (Ok(device), Ok(inode)) = (device.parse::<u64>(), inode.parse::<u64>()) else {
+        return false;
+    };
+    fd.as_fd()
+        .try_clone_to_owned()
+        .map(std::fs::File::from)
+        .and_then(|file| file.metadata())
+        .is_ok_and(|m| m.dev() == device && m.ino() == inode)
+}
+
+/// The level of notices in a filter: the last bare level or `alink_gateway=…`.
+fn loudness(filter: &str) -> Level {
+    filter
+        .split(',')
+        .filter_map(|directive| {
+            let directive = directive.trim();
+            let word = directive
+                .strip_prefix("alink_gateway=")
+                .unwrap_or(directive);
+            match word.to_ascii_lowercase().as_str() {
+                "off" | "error" => Some(Level::Error),
+                "warn" => Some(Level::Warn),
+                "info" => Some(Level::Info),
+                "debug" | "trace" => Some(Level::Debug),
+                _ => None,
+            }
+        })
+        .next_back()
+        .unwrap_or(Level::Info)
+}
+
+/// What libraries may say under the same words. At `info` libraries speak from
+/// `warn` on; rumqttc's codec logs each error it also returns, and we tell those
+/// ourselves, so it is heard only when named.
+fn library_filter(filter: &str) -> String {
+    let quiet = match filter.trim() {
+        "" | "info" => "warn,alink_gateway=info",
+        asked => asked,
+    };
+    if quiet.contains("rumqttc") {
+        quiet.to_owned()
+    } else {
+        format!("{quiet},rumqttc=off")
+    }
+}
+
+/// The same shape of line as a notice, with the target in place of whom it is
+/// about.
+struct Line {
+    clock: Clock,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let meta = event.metadata();
+        let time = Utc::of(self.clock.now().wall).time_of_day();
+        write!(
+            writer,
+            "{time} {:<5} {}: ",
+            meta.level().as_str(),
+            meta.target()
+        )?;
+        ctx.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notices_follow_the_bare_level_or_our_own_target() {
+        for (filter, level) in [
+            ("", Level::Info),
+            ("info", Level::Info),
+            ("DEBUG", Level::Debug),
+            ("trace", Level::Debug),
+            ("warn,tokio_modbus=trace", Level::Warn),
+            ("rustls=debug", Level::Info),
+            ("error,alink_gateway=debug", Level::Debug),
+            ("off", Level::Error),
+        ] {
+            assert_eq!(loudness(filter), level, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn standard_error_is_the_journal_only_if_device_and_inode_agree() {
+        let file = tempfile::tempfile().unwrap();
+        let meta = file.metadata().unwrap();
+        let stream = format!("{}:{}", meta.dev(), meta.ino());
+        assert!(is_journal(&stream, &file));
+        assert!(!is_journal(&stream, std::io::stdin()));
+        for other in [
+            "",
+            ":",
+            "8",
+            "8:",
+            "a:b",
+            &format!("{}:{}", meta.dev(), meta.ino() + 1),
+        ] {
+            assert!(!is_journal(other, &file), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn libraries_are_quiet_by_default_and_heard_when_named() {
+        assert_eq!(
+            library_filter("info"),
+            "warn,alink_gateway=info,rumqttc=off"
+        );
+        assert_eq!(library_filter("debug"), "debug,rumqttc=off");
+        assert_eq!(library_filter("info,rumqttc=debug"), "info,rumqttc=debug");
+        for filter in ["info", "debug", "info,rumqttc=debug"] {
+            assert!(EnvFilter::try_new(library_filter(filter)).is_ok());
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Notices become journal entries, or lines on a terminal.
+//!
+//! The only place that turns a [`Tell`] into a log record. It adds what every
+//! line about a device must carry: its name, its port, its unit id and the
+//! platform's names of it.
+//!
+//! Two kinds of records, two ways out:
+//!
+//! - **Notices** go out by our own sender of the journal's native protocol
+//!   ([`journald`]). Their fields are interface (`EVENT`, `DEVICE`, `PORT`,
+//!   `UNIT_ID`, `PRODUCT_KEY`, `DEVICE_NAME`, `CODE` …) and differ from notice
+//!   to notice. `tracing` wants field names fixed where the event is written, and
+//!   tracing-journald puts the target and the source line of *this file* on each;
+//!   eighty lines of datagram are the honest way.
+//! - **Records of libraries** and our own traces go through `tracing` (with the
+//!   `log` bridge): by tracing-journald under systemd, as text otherwise.
+//!
+//! Both obey one filter, `ALINK_GATEWAY_LOG` (else `RUST_LOG`, else `info`), in
+//! the syntax of `tracing_subscriber::EnvFilter`: a bare level is for
+//! everything, `target=level` for one library.
+//!
+//! The journal is used when standard error *is* the journal, that is when
+//! `JOURNAL_STREAM` names the device and inode of file descriptor 2
+//! (systemd.exec(5)); a redirected gateway writes text where it was sent.
+//!
+//! Logging never blocks and never fails: what the journal does not take at once
+//! is dropped, counted, and the count told as soon as it takes entries again.
+
+mod journald;
+mod library;
+mod terminal;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::base::{About, Level, Tell};
+use crate::io::clock::Clock;
+use crate::spec::Spec;
+
+pub use journald::JOURNAL_SOCKET;
+pub use library::{InitError, init};
+
+use journald::JournalSocket;
+
+/// The name of this program in every record.
+const IDENTIFIER: &str = "alink-gateway";
+
+/// Where notices go, and down to which level.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    least: Level,
+    clock: Clock,
+    outlet: Outlet,
+}
+
+#[derive(Clone, Debug)]
+enum Outlet {
+    /// The journal's native protocol.
+    Journal(Arc<JournalSocket>),
+    /// Text on standard error.
+    Text,
+    /// To whatever `tracing` subscriber there is.
+    Tracing,
+}
+
+impl Sink {
+    /// Text lines on standard error.
+    #[must_use]
+    pub fn text(least: Level, clock: Clock) -> Self {
+        Sink {
+            least,
+            clock,
+            outlet: Outlet::Text,
+        }
+    }
+
+    /// Structured entries for the journal that listens at `socket` (normally
+    /// [`JOURNAL_SOCKET`]).
+    ///
+    /// # Errors
+    /// When no datagram socket can be made at all; whether the journal listens
+    /// is seen at each entry, for it may be restarted.
+    pub fn journal(least: Level, clock: Clock, socket: &Path) -> std::io::Result<Self> {
+        Ok(Sink {
+            least,
+            clock,
+            outlet: Outlet::Journal(Arc::new(JournalSocket::new(socket)?)),
+        })
+    }
+}
+
+/// Knows the names behind the ids, and where log records go. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    spec: Arc<Spec>,
+    sink: Sink,
+}
+
+impl Journal {
+    /// A journal for this installation whose notices go to whatever `tracing`
+    /// subscriber there is, and nowhere if there is none: for tests and tools.
+    /// The daemon continues with [`Journal::to`].
+    #[must_use]
+    pub fn new(spec: Arc<Spec>) -> Self {
+        Journal {
+            spec,
+            sink: Sink {
+                least: Level::Debug,
+                clock: Clock::system(),
+                outlet: Outlet::Tracing,
+            },
+        }
+    }
+
+    /// The same journal, writing to `sink`.
+    #[must_use]
+    pub fn to(self, sink: Sink) -> Self {
+        Journal { sink, ..self }
+    }
+
+    /// Tells the operator.
+    pub fn tell(&self, notice: &dyn Tell) {
+        let level = notice.level();
+        // `Error` is the smallest level: more severe is less.
+        if level > self.sink.least {
+            return;
+        }
+        let whom = Whom {
+            about: notice.about(),
+            spec: &self.spec,
+        };
+        let text = format!("{whom}{}", notice.sentence());
+        match &self.sink.outlet {
+            Outlet::Journal(socket) => {
+                let mut entry = journald::Entry::new(level, &text);
+                entry.field("EVENT", notice.event());
+                whom.fields(&mut entry);
+                for (name, value) in notice.fields() {
+                    entry.field(name, &value);
+                }
+                socket.send(&entry);
+            }
+            Outlet::Text => terminal::write(self.sink.clock.now().wall, level, &text),
+            Outlet::Tracing => match level {
+                Level::Error => tracing::error!("{text}"),
+                Level::Warn => tracing::warn!("{text}"),
+                Level::Info => tracing::info!("{text}"),
+                Level::Debug => tracing::debug!("{text}"),
+            },
+        }
+    }
+}
+
+/// Whom a line is about, by the names people gave.
+struct Whom<'a> {
+    about: About,
+    spec: &'a Spec,
+}
+
+impl Whom<'_> {
+    fn fields(&self, entry: &mut journald::Entry) {
+        match self.about {
+            About::Gateway => {}
+            About::Port(id) => {
+                if let Some(port) = self.spec.port(id) {
+                    entry.field("PORT", &port.name);
+                }
+            }
+            About::Device(id) => {
+                let Some(device) = self.spec.device(id) else {
+                    return;
+                };
+                entry.field("DEVICE", &device.name);
+                if let Some(port) = self.spec.port(device.port) {
+                    entry.field("PORT", &port.name);
+                }
+                entry.field("UNIT_ID", &device.unit.to_string());
+                entry.field("PRODUCT_KEY", device.product_key.as_str());
+                entry.field("DEVICE_NAME", device.device_name.as_str());
+            }
+        }
+    }
+}
+
+impl fmt::Display for Whom<'_> {
+    /// `meter-07 (line1 unit 7): `, `line1: `, or nothing for the gateway.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.about {
+            About::Gateway => Ok(()),
+            About::Port(id) => match self.spec.port(id) {
+                Some(port) => write!(f, "{}: ", port.name),
+                None => write!(f, "port {}: ", id.0),
+            },
+            About::Device(id) => match self.spec.device(id) {
+                Some(device) => {
+                    let port = self.spec.port(device.port).map_or("?", |p| p.name.as_str());
+                    write!(f, "{} ({port} unit {}): ", device.name, device.unit)
+                }
+                None => write!(f, "device {}: ", id.0),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+pub(in crate::io) mod tests;

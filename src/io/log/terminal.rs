@@ -1,0 +1,55 @@
+//! Text lines: `12:31:07 WARN  meter-07 (line1 unit 7): silent: …`, time in UTC.
+
+use std::io::Write;
+
+use crate::base::{Level, Wall};
+use crate::io::utc::Utc;
+
+/// One line without its newline. Control characters are escaped, so that
+/// nothing a device or a broker said can move the cursor or forge a line.
+pub(super) fn line(at: Wall, level: Level, text: &str) -> String {
+    let mut line = format!("{} {} ", Utc::of(at).time_of_day(), word(level));
+    for c in text.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+/// Writes one line to standard error; a closed standard error is nobody's
+/// fault here.
+pub(super) fn write(at: Wall, level: Level, text: &str) {
+    let mut line = line(at, level, text);
+    line.push('\n');
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+const fn word(level: Level) -> &'static str {
+    match level {
+        Level::Error => "ERROR",
+        Level::Warn => "WARN ",
+        Level::Info => "INFO ",
+        Level::Debug => "DEBUG",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_by_others_can_forge_a_line() {
+        let at = Wall::from_millis(45_067_000);
+        assert_eq!(
+            line(
+                at,
+                Level::Error,
+                "said \"a\"\n12:31:08 INFO  all well\x1b[2J"
+            ),
+            "12:31:07 ERROR said \"a\"\\n12:31:08 INFO  all well\\u{1b}[2J"
+        );
+    }
+}

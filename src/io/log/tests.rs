@@ -1,0 +1,195 @@
+//! Journal entries and text lines, seen from the other side of the socket.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::base::{DeviceId, DeviceName, PortId, ProductKey, Secret, UnitId, Wall};
+use crate::spec::{
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, LineSpec, Liveness, Parity, PortSpec,
+    PostPolicy, ProfileSpec, SerialSpec, SessionLimits, SignMethod, StopBits, Subscriptions,
+    Transport,
+};
+
+struct Refused;
+
+impl Tell for Refused {
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+    fn event(&self) -> &'static str {
+        "login-refused"
+    }
+    fn about(&self) -> About {
+        About::Device(DeviceId(0))
+    }
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![("CODE", "6287".to_owned())]
+    }
+    fn sentence(&self) -> String {
+        "log-in refused (6287): wrong secret; next try in 1 h".to_owned()
+    }
+}
+
+struct Opened;
+
+impl Tell for Opened {
+    fn level(&self) -> Level {
+        Level::Info
+    }
+    fn event(&self) -> &'static str {
+        "port-open"
+    }
+    fn about(&self) -> About {
+        About::Port(PortId(0))
+    }
+    fn sentence(&self) -> String {
+        "open".to_owned()
+    }
+}
+
+#[test]
+fn a_notice_about_a_device_names_device_port_and_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let heard = UnixDatagram::bind(&path).unwrap();
+    let sink = Sink::journal(Level::Info, Clock::system(), &path).unwrap();
+    let journal = Journal::new(Arc::new(spec())).to(sink);
+
+    journal.tell(&Refused);
+    journal.tell(&Opened);
+
+    assert_eq!(
+        receive(&heard),
+        "MESSAGE=meter-07 (line1 unit 7): log-in refused (6287): wrong secret; next try in 1 h\n\
+         PRIORITY=4\n\
+         SYSLOG_IDENTIFIER=alink-gateway\n\
+         EVENT=login-refused\n\
+         DEVICE=meter-07\n\
+         PORT=line1\n\
+         UNIT_ID=7\n\
+         PRODUCT_KEY=a1Meter\n\
+         DEVICE_NAME=m007\n\
+         CODE=6287\n"
+    );
+    assert_eq!(
+        receive(&heard),
+        "MESSAGE=line1: open\nPRIORITY=6\nSYSLOG_IDENTIFIER=alink-gateway\nEVENT=port-open\nPORT=line1\n"
+    );
+}
+
+#[test]
+fn what_the_journal_did_not_take_is_counted_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let sink = Sink::journal(Level::Info, Clock::system(), &path).unwrap();
+    let journal = Journal::new(Arc::new(spec())).to(sink);
+    journal.tell(&Opened);
+    journal.tell(&Opened);
+
+    let heard = UnixDatagram::bind(&path).unwrap();
+    journal.tell(&Opened);
+    assert!(receive(&heard).starts_with("MESSAGE=line1: open\n"));
+    let confession = receive(&heard);
+    assert!(
+        confession.contains("EVENT=journal-lost\nCOUNT=2\n"),
+        "{confession}"
+    );
+    journal.tell(&Opened);
+    assert!(receive(&heard).starts_with("MESSAGE=line1: open\n"));
+}
+
+#[test]
+fn notices_below_the_level_asked_for_are_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let heard = UnixDatagram::bind(&path).unwrap();
+    let sink = Sink::journal(Level::Warn, Clock::system(), &path).unwrap();
+    let journal = Journal::new(Arc::new(spec())).to(sink);
+    journal.tell(&Opened);
+    journal.tell(&Refused);
+    assert!(receive(&heard).contains("EVENT=login-refused"));
+}
+
+#[test]
+fn a_text_line_says_when_how_bad_whom_and_what() {
+    let spec = spec();
+    let text = |notice: &dyn Tell| {
+        let whom = Whom {
+            about: notice.about(),
+            spec: &spec,
+        };
+        let text = format!("{whom}{}", notice.sentence());
+        terminal::line(Wall::from_millis(45_067_999), notice.level(), &text)
+    };
+    assert_eq!(
+        text(&Refused),
+        "12:31:07 WARN  meter-07 (line1 unit 7): log-in refused (6287): wrong secret; next try in 1 h"
+    );
+    assert_eq!(text(&Opened), "12:31:07 INFO  line1: open");
+}
+
+fn receive(socket: &UnixDatagram) -> String {
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let mut buffer = [0; 8192];
+    let n = socket.recv(&mut buffer).unwrap();
+    String::from_utf8(buffer[..n].to_vec()).unwrap()
+}
+
+pub(in crate::io) fn spec() -> Spec {
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "localhost".to_owned(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("a1Gw"),
+                device_name: DeviceName::new("gw"),
+                secret: Secret::new("s"),
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: vec![PortSpec {
+            name: "line1".to_owned(),
+            line: LineSpec::Serial(SerialSpec {
+                path: PathBuf::from("/dev/ttyS0"),
+                baud: 9600,
+                data_bits: 8,
+                parity: Parity::None,
+                stop_bits: StopBits::One,
+            }),
+            response_timeout: Duration::from_millis(500),
+        }],
+        devices: vec![DeviceSpec {
+            name: "meter-07".to_owned(),
+            port: PortId(0),
+            unit: UnitId(7),
+            profile: Arc::new(ProfileSpec {
+                name: "meter".to_owned(),
+                points: Vec::new(),
+                max_registers: 125,
+            }),
+            product_key: ProductKey::new("a1Meter"),
+            device_name: DeviceName::new("m007"),
+            secret: Secret::new("s"),
+            liveness: Liveness {
+                missed: 3,
+                quiet: Duration::from_secs(3),
+                returns: 2,
+            },
+            response_timeout: None,
+            turnaround: Duration::ZERO,
+        }],
+        stop_within: Duration::from_secs(10),
+    }
+}
