@@ -1,0 +1,142 @@
+//! A process under test: what it says are events to wait for, and it never
+//! outlives the test.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// How long anything may take that normally takes well under a second: a
+/// machine shared with others is slow, and a test that fails for that is
+/// worth nothing.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running process and everything it has said.
+pub(crate) struct Child {
+    name: String,
+    process: tokio::process::Child,
+    lines: mpsc::UnboundedReceiver<String>,
+    seen: Vec<String>,
+}
+
+impl Child {
+    /// Starts `program` under the name the transcript will use. The kernel
+    /// ends it with SIGTERM should the test die first.
+    pub(crate) fn start<A: AsRef<str>>(name: &str, program: &str, args: &[A]) -> Child {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", program]);
+        command.args(args.iter().map(AsRef::as_ref));
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Whoever runs the tests may be supervised by systemd; the child is not.
+        command.env_remove("NOTIFY_SOCKET");
+        command.env_remove("JOURNAL_STREAM");
+        command.kill_on_drop(true);
+        let mut process = command
+            .spawn()
+            .unwrap_or_else(|e| panic!("{name}: {program}: {e}"));
+        let (tell, lines) = mpsc::unbounded_channel();
+        read_lines(process.stdout.take().unwrap(), tell.clone());
+        read_lines(process.stderr.take().unwrap(), tell);
+        Child {
+            name: name.to_owned(),
+            process,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// The next line that `wanted` accepts; lines before it are passed over
+    /// but stay in the transcript.
+    pub(crate) async fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let found = timeout(PATIENCE, async {
+            while let Some(line) = self.lines.recv().await {
+                self.seen.push(line.clone());
+                if wanted(&line) {
+                    return Some(line);
+                }
+            }
+            None
+        });
+        match found.await {
+            Ok(Some(line)) => line,
+            Ok(None) => panic!("{}: ended before {what}", self.name),
+            Err(_) => panic!("{}: no {what} within {PATIENCE:?}", self.name),
+        }
+    }
+
+    /// Sends `TERM`, `KILL`, `HUP`, … as kill(1) names them.
+    pub(crate) fn signal(&self, name: &str) {
+        let Some(pid) = self.process.id() else {
+            panic!("{}: has ended already", self.name);
+        };
+        // The shell's own kill: no unsafe call, no further package.
+        let sent = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -{name} {pid}")])
+            .status();
+        assert!(sent.unwrap().success(), "{}: kill -{name}", self.name);
+    }
+
+    /// Waits for its end; everything it still had to say is in
+    /// [`Child::seen`] afterwards.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let Ok(status) = timeout(PATIENCE, self.process.wait()).await else {
+            panic!("{}: still running after {PATIENCE:?}", self.name);
+        };
+        while let Ok(Some(line)) = timeout(PATIENCE, self.lines.recv()).await {
+            self.seen.push(line);
+        }
+        status.unwrap()
+    }
+
+    /// SIGTERM, and its end.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.exit().await
+    }
+
+    /// Every line so far, in order of arrival.
+    pub(crate) fn seen(&mut self) -> &[String] {
+        while let Ok(line) = self.lines.try_recv() {
+            self.seen.push(line);
+        }
+        &self.seen
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let name = self.name.clone();
+            for line in self.seen() {
+                eprintln!("{name} | {line}");
+            }
+        }
+    }
+}
+
+fn read_lines(from: impl AsyncRead + Unpin + Send + 'static, to: mpsc::UnboundedSender<String>) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(from).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Waits until `come_true` holds. For what announces itself nowhere; a line
+/// to wait for is better.
+pub(crate) async fn until(what: &str, mut come_true: impl FnMut() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !come_true() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "not within {PATIENCE:?}: {what}");
+}
