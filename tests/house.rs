@@ -57,7 +57,7 @@ const WORLD: [&str; 18] = [
 
 /// Who may mention what of it, and why. A path ending in `/` is a folder;
 /// `*` is everything.
-const DOORS: [(&str, &str, &str); 11] = [
+const DOORS: [(&str, &str, &str); 12] = [
     ("src/io/", "*", "the only door to the world"),
     ("src/app.rs", "*", "wiring: which task holds which end"),
     ("src/main.rs", "*", "arguments in, exit status out"),
@@ -65,6 +65,11 @@ const DOORS: [(&str, &str, &str); 11] = [
         "src/cli/",
         "std::process::ExitCode",
         "an exit status is a number until main returns it",
+    ),
+    (
+        "src/cli/",
+        "std::env::args_os",
+        "the words typed behind the program's name",
     ),
     (
         "src/field/",
