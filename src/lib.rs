@@ -1,12 +1,71 @@
-//! alink-gateway
+//! A gateway between field buses and Alibaba Cloud IoT Platform: the map of
+//! the house.
+//!
+//! Below are meters and modules on Modbus lines; above is an MQTT session on
+//! which each of them is a *sub-device* that is online exactly while it answers
+//! on its bus. Between the two stands this crate. To find your way, ask it a
+//! question:
+//!
+//! | question | room |
+//! |---|---|
+//! | What is wrong with this configuration? | [`config`] |
+//! | Why is it polled now, and in how many requests? | [`field`] |
+//! | Was that an answer, and what does it mean? | [`field`] |
+//! | Is the device alive, and why not? | [`fleet`] |
+//! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
+//! | What does the whole look like right now? | [`hub`] |
+//! | How do bytes, files and time get in and out? | [`io`] |
+//!
+//! # The law
+//!
+//! Only [`io`] touches the world: sockets, ttys, files, clocks, signals, tasks.
+//! (Wiring may name them too: [`app`], `main.rs`, the shells of the lab.)
+//! Everything else is plain Rust that is *told* what happened and what time it
+//! is, and answers with data. `use crate::` points only to lower floors, and
+//! rooms on one floor do not know each other. `tests/house.rs` reads the
+//! sources and fails on a breach.
+//!
+//! ```text
+//! floor 6   main.rs  cli            the hand on the tool
+//! floor 5   app                     who holds which end of which channel
+//! floor 4   io                      the only door to the world
+//! floor 3   hub                     the gateway's mind, composed
+//! floor 2   config field fleet cloud   rooms that do not know each other
+//! floor 1   spec                    this installation, validated; plain data
+//! floor 0   base                    words everyone uses
+//!           lab                     side wing: the simulated plant and platform
+//! ```
+//!
+//! # How every engine is driven
+//!
+//! One mutation, then drain, then sleep: `on_…(now, what)` or a verb, then
+//! `poll()` until `None`, then nothing until `wake_at()`, which says why.
+//!
+//! # A reading's way up
+//!
+//! `io::port` asks [`field`]'s schedule what is due, keeps the line quiet for
+//! as long as it must, sends, and receives until [`field`] says that the frame
+//! is the one asked for. The decoded values and what the exchange proved about
+//! the device travel to the hub in one event. [`fleet`] takes the proof and may
+//! change its wish; [`cloud`] takes the values, logs the device in if that is
+//! wanted and not yet so, gathers values of many devices into one message, and
+//! settles them when the platform's own reply accepts them.
+
 pub mod base;
-pub mod cli;
+pub mod spec;
+
 pub mod cloud;
 pub mod config;
 pub mod field;
 pub mod fleet;
+
 pub mod hub;
+
 pub mod io;
+
+pub mod app;
+
+pub mod cli;
+
 #[cfg(feature = "lab")]
 pub mod lab;
-pub mod spec;

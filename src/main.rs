@@ -1,2 +1,7 @@
 //! The daemon and the tool people type.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    alink_gateway::cli::main()
+}

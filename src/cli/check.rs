@@ -8,11 +8,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::EXIT_CONFIG;
 use crate::config::{Problem, Report};
 use crate::io::settings::{self, Loaded, Surroundings};
-
-/// A wrong configuration, as systemd and sysexits.h number it (EX_CONFIG).
-pub const WRONG: u8 = 78;
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
@@ -31,7 +29,7 @@ pub fn run(path: &Path) -> ExitCode {
                 println!("{problem}");
             }
             println!("{}", verdict(&report));
-            ExitCode::from(WRONG)
+            ExitCode::from(EXIT_CONFIG)
         }
     }
 }

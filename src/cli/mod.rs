@@ -1,3 +1,69 @@
-//! Floor 6: the hand on the tool. One verb each; the only room that prints.
+//! Floor 6: the hand on the tool.
+//!
+//! One verb per file. Verbs read the configuration, call what is below and
+//! print; they decide nothing. Exit codes: 0 done, 1 failed, 2 wrong usage,
+//! 78 the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the
+//! service manager does not restart into the same mistake.
 
 pub mod check;
+pub mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::io::settings::DEFAULT_PATH;
+
+/// The configuration is wrong (`EX_CONFIG`).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// Polls Modbus devices and keeps each one online, reported and truthful on
+/// Alibaba Cloud IoT Platform.
+#[derive(Debug, Parser)]
+#[command(name = "alink-gateway", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the gateway (what the service does).
+    Run {
+        /// The configuration file.
+        #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
+        config: PathBuf,
+    },
+    /// Check a configuration and print every problem in it.
+    Check {
+        /// The configuration file.
+        #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
+        file: PathBuf,
+    },
+}
+
+/// Parses the process's arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    main_with(std::env::args_os())
+}
+
+/// The same with given arguments, the first being the program's name; for the
+/// lab, which runs the daemon as a child of its own binary.
+#[must_use]
+pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => match arguments.verb {
+            Verb::Run { config } => run::run(&config),
+            Verb::Check { file } => check::run(&file),
+        },
+        Err(e) => {
+            // Help and version go to standard output with 0, mistakes to
+            // standard error with 2; clap knows which is which.
+            let code = u8::try_from(e.exit_code()).unwrap_or(2);
+            let _ = e.print();
+            ExitCode::from(code)
+        }
+    }
+}

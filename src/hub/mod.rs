@@ -1,1 +1,23 @@
-//! (being built)
+//! Floor 3: the gateway's mind, composed.
+//!
+//! Decides nothing of its own: it carries what the field side says to `fleet/`
+//! and `cloud/`, what the fleet wants to the cloud, and what the link says to
+//! the cloud; and it knows the picture of the whole for people. Refuses to
+//! know: sockets, tasks, clocks.
+//!
+//! Contract: one [`Hub::handle`], then [`Hub::poll`] until `None`, then sleep
+//! until [`Hub::wake_at`]. The caller may stop polling early when the link's
+//! outbox is full; nothing is lost, it waits inside.
+//!
+//! Invariants:
+//! - The fleet's wish for a device reaches the cloud in the same turn.
+//! - A reading is offered to the cloud whatever the state of the session; only
+//!   `cloud/` decides when it travels.
+
+mod mind;
+mod status;
+mod talk;
+
+pub use mind::Hub;
+pub use status::{Phase, Status};
+pub use talk::{Input, Notice, Output};

@@ -5,7 +5,17 @@
 //! engines and does what they say.
 
 pub mod clock;
+pub mod link;
 pub mod log;
 pub mod notify;
+pub mod port;
 pub mod pulse;
 mod utc;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A seed for the engines' jitter: different in each process, not for keys.
+#[must_use]
+pub fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

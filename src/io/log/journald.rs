@@ -45,7 +45,7 @@ impl Entry {
             debug_assert!(false, "{name:?} is no journal field name");
             return;
         }
-        let kept = &value[..value.floor_char_boundary(VALUE_MAX)];
+        let kept = first_bytes(value, VALUE_MAX);
         let tail = if kept.len() < value.len() { "…" } else { "" };
         let out = &mut self.0;
         out.extend_from_slice(name.as_bytes());
@@ -74,6 +74,15 @@ const fn priority(level: Level) -> &'static str {
         Level::Info => "6",
         Level::Debug => "7",
     }
+}
+
+/// At most `limit` bytes of `text`, whole characters.
+fn first_bytes(text: &str, limit: usize) -> &str {
+    let mut end = limit.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 fn is_field_name(name: &str) -> bool {

@@ -7,7 +7,7 @@
 //! Two kinds of records, two ways out:
 //!
 //! - **Notices** go out by our own sender of the journal's native protocol
-//!   ([`journald`]). Their fields are interface (`EVENT`, `DEVICE`, `PORT`,
+//!   (`journald.rs`). Their fields are interface (`EVENT`, `DEVICE`, `PORT`,
 //!   `UNIT_ID`, `PRODUCT_KEY`, `DEVICE_NAME`, `CODE` …) and differ from notice
 //!   to notice. `tracing` wants field names fixed where the event is written, and
 //!   tracing-journald puts the target and the source line of *this file* on each;

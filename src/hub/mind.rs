@@ -1,0 +1,147 @@
+//! Fleet and cloud, composed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::status::Status;
+use super::talk::{Input, Notice, Output};
+use crate::base::{FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
+use crate::cloud::{self, Cloud, Presence};
+use crate::fleet::{self, Fleet};
+use crate::spec::Spec;
+
+/// The gateway's mind. See the room's doc for the contract.
+#[derive(Debug)]
+pub struct Hub {
+    spec: Arc<Spec>,
+    fleet: Fleet,
+    cloud: Cloud,
+    link_up: bool,
+    stopping: bool,
+    out: VecDeque<Output>,
+}
+
+impl Hub {
+    /// A mind for this installation; every device unknown, the link down.
+    #[must_use]
+    pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
+        Hub {
+            fleet: Fleet::new(&spec, now),
+            cloud: Cloud::new(spec.clone(), rng.fork(), now),
+            spec,
+            link_up: false,
+            stopping: false,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// One thing happened.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Field(event) => self.on_field(now, event),
+            Input::Link(event) => self.on_link(now, event),
+            Input::Time => {}
+            Input::Stop => {
+                if !self.stopping {
+                    self.stopping = true;
+                    self.cloud.stop(now);
+                }
+            }
+        }
+        self.fleet.on_time(now);
+        self.carry_wishes(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        if let Some(out) = self.out.pop_front() {
+            return Some(out);
+        }
+        let out = match self.cloud.poll(now)? {
+            cloud::Output::Publish { topic, payload } => {
+                Output::Link(LinkCommand::Publish { topic, payload })
+            }
+            cloud::Output::Subscribe { filters } => {
+                Output::Link(LinkCommand::Subscribe { filters })
+            }
+            cloud::Output::Notice(notice) => Output::Notice(Notice::Cloud(notice)),
+            cloud::Output::LoggedOut => {
+                self.out.push_back(Output::Stopped);
+                Output::Link(LinkCommand::Disconnect)
+            }
+        };
+        Some(out)
+    }
+
+    /// When to be handed [`Input::Time`] if nothing else happens.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at())
+    }
+
+    /// The picture of the whole, for people.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.spec, &self.fleet, &self.cloud, self.link_up)
+    }
+
+    /// The cloud's view, for tests and for `devices`.
+    #[must_use]
+    pub fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// The field's view.
+    #[must_use]
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    fn on_field(&mut self, now: Now, mut event: FieldEvent) {
+        self.fleet.on_field(now, &event);
+        // The wish first: a device that has just come back is logged in before
+        // its first values queue up behind it.
+        self.carry_wishes(now);
+        if let FieldEvent::Polled { readings, .. } = &mut event {
+            for reading in readings.drain(..) {
+                self.cloud.put(now, reading);
+            }
+        }
+    }
+
+    fn on_link(&mut self, now: Now, event: LinkEvent) {
+        match event {
+            LinkEvent::Up => {
+                self.link_up = true;
+                self.cloud.on_link_up(now);
+            }
+            LinkEvent::Down(_) => {
+                if std::mem::take(&mut self.link_up) {
+                    self.cloud.on_link_down(now);
+                }
+            }
+            LinkEvent::Message { topic, payload } => self.cloud.on_message(now, &topic, &payload),
+            LinkEvent::SubscribeRefused { filters } => {
+                self.cloud.on_subscribe_refused(now, &filters);
+            }
+        }
+    }
+
+    fn carry_wishes(&mut self, now: Now) {
+        while let Some(out) = self.fleet.poll() {
+            match out {
+                fleet::Output::Want { device, online } => {
+                    let presence = if online {
+                        Presence::Online
+                    } else {
+                        Presence::Offline
+                    };
+                    self.cloud.want(now, device, presence);
+                }
+                fleet::Output::Notice(notice) => {
+                    self.out.push_back(Output::Notice(Notice::Fleet(notice)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The picture of the whole, for people: `STATUS=`, and later the status verb.
+//!
+//! A device's life hides two independent truths, what the bus shows and what
+//! the cloud shows. Each has its own machine (`fleet/liveness.rs`,
+//! `cloud/session.rs`); [`Phase`] is the one word for people made of both. It
+//! stands here because the two rooms do not know each other.
+
+use std::fmt::Write;
+
+use crate::base::PortId;
+use crate::cloud::{Cloud, Session};
+use crate::fleet::{Fleet, Life};
+use crate::spec::Spec;
+
+/// One word for a device, made of its field side and its cloud side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not yet asked often enough to say.
+    Unknown,
+    /// It answers on the bus; not (yet) online in the cloud.
+    Responding,
+    /// It answers, and the cloud shows it online.
+    Online,
+    /// It does not answer; the cloud may still show it online.
+    Silent,
+    /// It does not answer, and the cloud shows it offline.
+    LoggedOut,
+}
+
+impl Phase {
+    /// The word for these two truths.
+    #[must_use]
+    pub fn of(life: Life, session: Session) -> Self {
+        match (life, session) {
+            (Life::Unknown, _) => Phase::Unknown,
+            (Life::Responding, Session::In) => Phase::Online,
+            (Life::Responding, _) => Phase::Responding,
+            (Life::Silent { .. }, Session::Out | Session::Barred { .. }) => Phase::LoggedOut,
+            (Life::Silent { .. }, _) => Phase::Silent,
+        }
+    }
+}
+
+/// Counts and loads at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the link is up.
+    pub link_up: bool,
+    /// Devices the cloud shows online through us.
+    pub online: usize,
+    /// Devices configured.
+    pub devices: usize,
+    /// Name, load in thousandths, and whether it is down, per port.
+    pub ports: Vec<PortStatus>,
+}
+
+/// One port at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortStatus {
+    /// Its name.
+    pub name: String,
+    /// Share of the clock it was busy lately, in thousandths.
+    pub load_permille: u16,
+    /// Whether it cannot be opened.
+    pub down: bool,
+}
+
+/// As many ports as a status line names; the busiest and the broken first.
+const PORTS_NAMED: usize = 4;
+
+impl Status {
+    pub(super) fn of(spec: &Spec, fleet: &Fleet, cloud: &Cloud, link_up: bool) -> Self {
+        let port = |id: PortId, name: &str| PortStatus {
+            name: name.to_owned(),
+            load_permille: fleet.load_permille(id),
+            down: fleet.port_down(id).is_some(),
+        };
+        Status {
+            link_up,
+            online: cloud.online(),
+            devices: spec.devices.len(),
+            ports: spec.ports().map(|(id, p)| port(id, &p.name)).collect(),
+        }
+    }
+
+    /// One line that says everything: `cloud up · 118/120 online · line1 41 %`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut line = format!(
+            "cloud {} · {}/{} online",
+            if self.link_up { "up" } else { "down" },
+            self.online,
+            self.devices
+        );
+        let mut ports: Vec<&PortStatus> = self.ports.iter().collect();
+        ports.sort_by_key(|p| (!p.down, std::cmp::Reverse(p.load_permille)));
+        for p in ports.iter().take(PORTS_NAMED) {
+            let _ = match p.down {
+                true => write!(line, " · {} DOWN", p.name),
+                false => write!(line, " · {} {} %", p.name, (p.load_permille + 5) / 10),
+            };
+        }
+        if ports.len() > PORTS_NAMED {
+            let _ = write!(line, " · {} more ports", ports.len() - PORTS_NAMED);
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Mono;
+    use crate::fleet::Because;
+
+    fn port(name: &str, load_permille: u16, down: bool) -> PortStatus {
+        PortStatus {
+            name: name.into(),
+            load_permille,
+            down,
+        }
+    }
+
+    #[test]
+    fn the_status_line_reads_like_the_promise() {
+        let status = Status {
+            link_up: true,
+            online: 118,
+            devices: 120,
+            ports: vec![port("line1", 412, false)],
+        };
+        assert_eq!(status.line(), "cloud up · 118/120 online · line1 41 %");
+    }
+
+    #[test]
+    fn broken_ports_come_first_and_many_ports_are_counted() {
+        let mut ports = vec![port("broken", 0, true)];
+        ports.extend((0..6).map(|n| port(&format!("p{n}"), n * 100, false)));
+        ports.rotate_left(1);
+        let status = Status {
+            link_up: false,
+            online: 0,
+            devices: 7,
+            ports,
+        };
+        assert_eq!(
+            status.line(),
+            "cloud down · 0/7 online · broken DOWN · p5 50 % · p4 40 % · p3 30 % · 3 more ports"
+        );
+    }
+
+    #[test]
+    fn the_word_for_people_follows_the_table() {
+        let silent = Life::Silent {
+            since: Mono::START,
+            because: Because::PortDown,
+        };
+        assert_eq!(Phase::of(Life::Unknown, Session::Out), Phase::Unknown);
+        assert_eq!(
+            Phase::of(Life::Responding, Session::LoggingIn),
+            Phase::Responding
+        );
+        assert_eq!(Phase::of(Life::Responding, Session::In), Phase::Online);
+        assert_eq!(
+            Phase::of(Life::Responding, Session::LoggingOut),
+            Phase::Responding
+        );
+        assert_eq!(Phase::of(silent, Session::LoggingIn), Phase::Silent);
+        assert_eq!(Phase::of(silent, Session::In), Phase::Silent);
+        assert_eq!(Phase::of(silent, Session::LoggingOut), Phase::Silent);
+        assert_eq!(Phase::of(silent, Session::Out), Phase::LoggedOut);
+    }
+}

@@ -1,0 +1,69 @@
+//! Every sentence that enters or leaves the mind, on one screen.
+
+use crate::base::{About, FieldEvent, Level, LinkCommand, LinkEvent, Tell};
+use crate::{cloud, fleet};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// On a bus.
+    Field(FieldEvent),
+    /// On the link to the cloud.
+    Link(LinkEvent),
+    /// Nothing but time.
+    Time,
+    /// The service is asked to end: log everyone out.
+    Stop,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// By the link.
+    Link(LinkCommand),
+    /// By the journal.
+    Notice(Notice),
+    /// After [`Input::Stop`]: nobody of ours is online any more, or the asks
+    /// have run out; the link has been told to disconnect.
+    Stopped,
+}
+
+/// Notices of all rooms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// About a device or port.
+    Fleet(fleet::Notice),
+    /// About the platform.
+    Cloud(cloud::Notice),
+}
+
+impl Notice {
+    fn inner(&self) -> &dyn Tell {
+        match self {
+            Notice::Fleet(n) => n,
+            Notice::Cloud(n) => n,
+        }
+    }
+}
+
+impl Tell for Notice {
+    fn level(&self) -> Level {
+        self.inner().level()
+    }
+
+    fn event(&self) -> &'static str {
+        self.inner().event()
+    }
+
+    fn about(&self) -> About {
+        self.inner().about()
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        self.inner().fields()
+    }
+
+    fn sentence(&self) -> String {
+        self.inner().sentence()
+    }
+}

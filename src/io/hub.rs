@@ -1,0 +1,127 @@
+//! The hub's loop: one input, one mutation, drain, sleep.
+//!
+//! The only task that waits for many things at once, and it never waits for a
+//! full channel: when the link's outbox is full, the one command that did not
+//! fit is held here and the mind is not asked for more. Its outputs wait inside
+//! the engine, which was built to hold them; inputs keep flowing.
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::link::{Outgoing, Wire};
+use super::log::Journal;
+use super::pulse::Pulse;
+use crate::base::{FieldEvent, LinkCommand};
+use crate::hub::{Hub, Input, Output};
+
+/// Inputs handled in one turn before anything else gets its say.
+const TURN: usize = 64;
+/// The loop turns at least this often, so that the watchdog sees it move.
+const BREATH: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// The ends of the channels the hub holds.
+#[derive(Debug)]
+pub struct Ends {
+    /// From all ports.
+    pub field: mpsc::Receiver<FieldEvent>,
+    /// From and to the link.
+    pub link: Wire,
+    /// The one line that says how things are.
+    pub status: watch::Sender<String>,
+}
+
+/// Runs the hub until it has stopped: after `stop` is cancelled, everyone is
+/// logged out and the link told to disconnect, then this returns.
+pub async fn run(
+    mut hub: Hub,
+    mut ends: Ends,
+    clock: Clock,
+    journal: Journal,
+    pulse: Pulse,
+    stop: CancellationToken,
+) {
+    let mut outbox = Outbox {
+        link: ends.link.outgoing,
+        held: None,
+    };
+    let mut stopping = false;
+    loop {
+        if outbox.drain(&mut hub, clock, &journal) {
+            // The last command, DISCONNECT, must reach the link.
+            outbox.finish().await;
+            return;
+        }
+        ends.status.send_if_modified(|told| {
+            let line = hub.status().line();
+            let news = *told != line;
+            *told = line;
+            news
+        });
+        pulse.beat();
+        let breath = clock.now().mono + BREATH;
+        let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
+        let input = tokio::select! {
+            biased;
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                Input::Stop
+            }
+            () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
+            Some(event) = ends.link.incoming.next() => Input::Link(event),
+            Some(event) = ends.field.recv() => Input::Field(event),
+            () = clock.sleep_until(wake) => Input::Time,
+        };
+        hub.handle(clock.now(), input);
+        // What else the field has said is cheaper to take now than by one
+        // wake-up each; the budget keeps the other arms alive.
+        for _ in 0..TURN {
+            let Ok(event) = ends.field.try_recv() else {
+                break;
+            };
+            hub.handle(clock.now(), Input::Field(event));
+        }
+    }
+}
+
+/// The way to the link, which holds at most one command that did not fit.
+struct Outbox {
+    link: Outgoing,
+    held: Option<LinkCommand>,
+}
+
+impl Outbox {
+    /// Carries out what the mind wants, as far as the link takes it; true when
+    /// the mind has stopped.
+    fn drain(&mut self, hub: &mut Hub, clock: Clock, journal: &Journal) -> bool {
+        loop {
+            if let Some(command) = self.held.take() {
+                match self.link.try_send(command) {
+                    // A link that has ended takes nothing; we are stopping.
+                    Ok(()) | Err(TrySendError::Closed(_)) => {}
+                    Err(TrySendError::Full(command)) => {
+                        self.held = Some(command);
+                        return false;
+                    }
+                }
+            }
+            match hub.poll(clock.now()) {
+                None => return false,
+                Some(Output::Link(command)) => self.held = Some(command),
+                Some(Output::Notice(notice)) => journal.tell(&notice),
+                Some(Output::Stopped) => return true,
+            }
+        }
+    }
+
+    async fn finish(mut self) {
+        while let Some(command) = self.held.take() {
+            self.link.writable().await;
+            if let Err(TrySendError::Full(command)) = self.link.try_send(command) {
+                self.held = Some(command);
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The two ends of the channel between the hub and the link.
+//!
+//! Commands and events cross each other: the hub may still be speaking to a
+//! connection whose end it has not heard of yet. Said on the next connection,
+//! such a command would be an answer to a question nobody asked there. So every
+//! event carries the number of the attempt it belongs to, every command the number
+//! of the last event *its sender had heard*, and the link takes only commands with
+//! the number of the connection it is on. The number is kept inside
+//! [`Wire`] and [`Ends`]; neither the hub nor any engine sees it.
+//!
+//! `Disconnect` is meant for the link itself and holds whatever its number.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio_util::sync::CancellationToken;
+
+use crate::base::{LinkCommand, LinkEvent};
+
+/// Messages that fit between the hub and the link, each way.
+pub const CAPACITY: usize = 256;
+
+/// The hub's end: both halves, which may also be used apart.
+#[derive(Debug)]
+pub struct Wire {
+    /// To the link.
+    pub outgoing: Outgoing,
+    /// From the link.
+    pub incoming: Incoming,
+}
+
+/// Commands to the link.
+#[derive(Debug)]
+pub struct Outgoing {
+    commands: mpsc::Sender<(u64, LinkCommand)>,
+    heard: Arc<AtomicU64>,
+}
+
+/// Events from the link.
+#[derive(Debug)]
+pub struct Incoming {
+    events: mpsc::Receiver<(u64, LinkEvent)>,
+    heard: Arc<AtomicU64>,
+}
+
+/// The link's end.
+#[derive(Debug)]
+pub struct Ends {
+    commands: mpsc::Receiver<(u64, LinkCommand)>,
+    events: mpsc::Sender<(u64, LinkEvent)>,
+    attempt: u64,
+    dropped: u64,
+    stop: CancellationToken,
+}
+
+/// A pair of ends. The link ends by `stop`, by `Disconnect`, or when the
+/// [`Wire`] is gone.
+#[must_use]
+pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
+    let (command_tx, command_rx) = mpsc::channel(capacity);
+    let (event_tx, event_rx) = mpsc::channel(capacity);
+    let heard = Arc::new(AtomicU64::new(0));
+    let wire = Wire {
+        outgoing: Outgoing {
+            commands: command_tx,
+            heard: heard.clone(),
+        },
+        incoming: Incoming {
+            events: event_rx,
+            heard,
+        },
+    };
+    let ends = Ends {
+        commands: command_rx,
+        events: event_tx,
+        attempt: 0,
+        dropped: 0,
+        stop,
+    };
+    (wire, ends)
+}
+
+impl Incoming {
+    /// The next event; `None` when the link has ended. May be dropped and
+    /// called again without losing one.
+    pub async fn next(&mut self) -> Option<LinkEvent> {
+        let (attempt, event) = self.events.recv().await?;
+        // Both halves belong to one task; the order between them is its own.
+        self.heard.store(attempt, Ordering::Relaxed);
+        Some(event)
+    }
+}
+
+impl Outgoing {
+    /// Tells the link, without waiting. What is meant for a connection that has
+    /// ended since is dropped at the other end, and counted there.
+    ///
+    /// # Errors
+    /// `Full`: keep it and try later. `Closed`: the link has ended. Both hand
+    /// the command back.
+    pub fn try_send(&self, command: LinkCommand) -> Result<(), TrySendError<LinkCommand>> {
+        let heard = self.heard.load(Ordering::Relaxed);
+        self.commands
+            .try_send((heard, command))
+            .map_err(|e| match e {
+                TrySendError::Full((_, command)) => TrySendError::Full(command),
+                TrySendError::Closed((_, command)) => TrySendError::Closed(command),
+            })
+    }
+
+    /// Waits until at least one command fits; at once if the link has ended.
+    pub async fn writable(&self) {
+        let _ = self.commands.reserve().await;
+    }
+}
+
+impl Ends {
+    /// From here on another attempt is meant.
+    pub(super) fn next_attempt(&mut self) {
+        self.attempt += 1;
+    }
+
+    /// Cancelled when the link shall end.
+    pub(super) fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// What is to be done next on this connection. May be dropped and called
+    /// again without losing anything.
+    pub(super) async fn order(&mut self) -> Order {
+        loop {
+            let received = self.commands.recv().await;
+            if let Some(order) = self.sort(received) {
+                return order;
+            }
+        }
+    }
+
+    /// The same without waiting; `None` if there is nothing to do now.
+    pub(super) fn order_ready(&mut self) -> Option<Order> {
+        loop {
+            let received = match self.commands.try_recv() {
+                Ok(received) => Some(received),
+                Err(TryRecvError::Disconnected) => None,
+                Err(TryRecvError::Empty) => return None,
+            };
+            if let Some(order) = self.sort(received) {
+                return Some(order);
+            }
+        }
+    }
+
+    /// `None` for what was meant for an earlier connection.
+    fn sort(&mut self, received: Option<(u64, LinkCommand)>) -> Option<Order> {
+        match received {
+            None | Some((_, LinkCommand::Disconnect)) => Some(Order::End),
+            Some((attempt, command)) if attempt == self.attempt => Some(Order::Say(command)),
+            Some(_) => {
+                self.dropped += 1;
+                None
+            }
+        }
+    }
+
+    /// Drops commands until the link shall end: there is no connection.
+    pub(super) async fn until_end(&mut self) {
+        while let Order::Say(_) = self.order().await {
+            self.dropped += 1;
+        }
+    }
+
+    /// Tells the hub; false if the link shall end instead.
+    pub(super) async fn tell(&mut self, event: LinkEvent) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            told = self.events.send((self.attempt, event)) => told.is_ok(),
+        }
+    }
+
+    /// Tells the hub even while stopping, if it still listens; does not wait
+    /// long for it.
+    pub(super) async fn tell_last(&mut self, event: LinkEvent) {
+        let told = self.events.send((self.attempt, event));
+        let _ = tokio::time::timeout(super::BREATH, told).await;
+    }
+
+    /// Adds what was dropped elsewhere.
+    pub(super) fn count_dropped(&mut self, commands: u64) {
+        self.dropped += commands;
+    }
+
+    /// How many commands were dropped since this was last asked.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+}
+
+/// What the other end wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Say this on the connection.
+    Say(LinkCommand),
+    /// Say goodbye: `Disconnect` came, or nobody is left to say anything.
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(topic: &str) -> LinkCommand {
+        LinkCommand::Publish {
+            topic: topic.to_owned(),
+            payload: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_the_end_was_heard_is_not_said_on_the_next_connection() {
+        let (mut wire, mut ends) = pair(8, CancellationToken::new());
+        ends.next_attempt();
+        assert!(ends.tell(LinkEvent::Up).await);
+        wire.incoming.next().await.unwrap();
+        wire.outgoing.try_send(publish("first")).unwrap();
+        assert_eq!(ends.order().await, Order::Say(publish("first")));
+
+        // The connection dies and the next one is up before the hub hears.
+        wire.outgoing.try_send(publish("too late")).unwrap();
+        assert!(
+            ends.tell(LinkEvent::Down(crate::base::LinkDown::Closed))
+                .await
+        );
+        ends.next_attempt();
+        assert!(ends.tell(LinkEvent::Up).await);
+        wire.outgoing.try_send(publish("much too late")).unwrap();
+        wire.incoming.next().await.unwrap();
+        wire.outgoing
+            .try_send(publish("knows of the end only"))
+            .unwrap();
+        wire.incoming.next().await.unwrap();
+        wire.outgoing.try_send(publish("second")).unwrap();
+
+        assert_eq!(ends.order().await, Order::Say(publish("second")));
+        assert_eq!(ends.take_dropped(), 3);
+    }
+
+    #[tokio::test]
+    async fn disconnect_ends_the_link_whatever_connection_it_was_meant_for() {
+        let (wire, mut ends) = pair(8, CancellationToken::new());
+        ends.next_attempt();
+        wire.outgoing.try_send(publish("nowhere")).unwrap();
+        wire.outgoing.try_send(LinkCommand::Disconnect).unwrap();
+        ends.until_end().await;
+        assert_eq!(ends.take_dropped(), 1);
+    }
+}

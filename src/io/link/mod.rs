@@ -1,0 +1,213 @@
+//! The connection to the platform: one task, one connection at a time, each
+//! thrown away at its first error.
+//!
+//! **Decides** nothing about devices: it carries [`crate::base::LinkCommand`]s out
+//! and [`LinkEvent`]s in. When to try next, and as whom, is asked of
+//! [`crate::cloud::connect`]; what a message means is not its business.
+//! **Refuses to know** JSON, topics, sub-devices, retries of a message.
+//!
+//! Contract: [`channel::pair`] makes both ends, [`run`] lives on one of them
+//! until told to end (`Disconnect`, the stop token, or nobody left at the other
+//! end).
+//!
+//! Invariants:
+//! - Each attempt ends in exactly one `Down`; `Up` comes at most once, before it.
+//! - A command is said on the connection it was meant for, or dropped and
+//!   counted ([`channel`]).
+//! - Nothing blocks for ever: resolving, connecting, TLS and CONNACK share
+//!   `connect_timeout`; a stalled write ends after 20 s, an unanswered ping after
+//!   two more; the farewell takes 2 s at most.
+//! - Reading never waits for writing nor the other way round, so two full
+//!   buffers cannot hold each other.
+//! - Memory is bounded: 256 KiB per packet either way, and commands are left in
+//!   their channel while 64 KiB wait to be written.
+//! - The watchdog's pulse beats at each turn of a loop, at least every 3 s,
+//!   and not while an event waits for the hub.
+//!
+//! # Why not rumqttc's `EventLoop`
+//!
+//! rumqttc is here for its MQTT 3.1.1 codec (`mqttbytes::v4`). Its event loop
+//! drops queued messages silently when a session ends, reports messages as sent
+//! before they are written, reads nothing while a flush is stuck, notices a dead
+//! peer only after up to two keepalives (10 min at the platform's 300 s), opens its
+//! own sockets (no TCP_USER_TIMEOUT, one budget for all addresses), and its TLS
+//! features pull a certificate library with open advisories. A connection of our
+//! own is four hundred lines, runs on a pipe under virtual time, and uses
+//! today's rustls.
+//!
+//! Its `MqttState` is not used either. We publish at QoS 0 only, so what it keeps
+//! (windows of QoS 1 and 2) is empty, and what it enforces we do not want: an
+//! acknowledgement nobody asked for is an error there and would log out two
+//! thousand devices, and *one* unanswered ping is already too many. What remains
+//! is a packet id and a PUBACK (`talk.rs`).
+
+pub mod channel;
+mod dial;
+pub mod notice;
+mod session;
+mod talk;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rumqttc::mqttbytes::v4::Connect;
+use tokio::time::timeout_at;
+
+pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
+pub use notice::LinkNotice;
+
+use crate::base::{LinkDown, LinkEvent};
+use crate::cloud::connect::{Connector, credentials};
+use crate::io::clock::Clock;
+use crate::io::log::Journal;
+use crate::io::pulse::Pulse;
+use crate::spec::{CloudSpec, Spec};
+use dial::{Stream, dial};
+use session::Session;
+
+/// A waiting loop turns at least this often, to show that it lives.
+const BREATH: Duration = Duration::from_secs(3);
+
+/// Keeps a connection to the platform until told to end: waits as `connector`
+/// says, tries, speaks, tells.
+pub async fn run(
+    spec: Arc<Spec>,
+    connector: Connector,
+    ends: Ends,
+    clock: Clock,
+    journal: Journal,
+    pulse: Pulse,
+) {
+    let link = Link {
+        spec,
+        connector,
+        ends,
+        clock,
+        journal,
+        pulse,
+        roots_told: None,
+    };
+    link.run().await;
+}
+
+struct Link {
+    spec: Arc<Spec>,
+    connector: Connector,
+    ends: Ends,
+    clock: Clock,
+    journal: Journal,
+    pulse: Pulse,
+    /// The last thing said about the system's roots, so as not to say it at
+    /// each attempt.
+    roots_told: Option<LinkNotice>,
+}
+
+impl Link {
+    async fn run(mut self) {
+        while self.wait().await {
+            self.ends.next_attempt();
+            self.connector.on_attempt(self.clock.now());
+            self.tell_notices();
+            let down = self.attempt().await;
+            self.connector.on_down(self.clock.now(), &down);
+            self.tell_notices();
+            let dropped = self.ends.take_dropped();
+            if dropped > 0 {
+                self.journal
+                    .tell(&LinkNotice::Dropped { commands: dropped });
+            }
+            if down == LinkDown::Ours {
+                self.ends.tell_last(LinkEvent::Down(down)).await;
+                return;
+            }
+            if !self.ends.tell(LinkEvent::Down(down)).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next attempt; false if there shall be none.
+    async fn wait(&mut self) -> bool {
+        let at = self.clock.instant(self.connector.attempt_at().at);
+        let due = tokio::time::sleep_until(at);
+        unless_ended(&mut self.ends, &self.pulse, due)
+            .await
+            .is_some()
+    }
+
+    /// One attempt, and the connection's whole life if it succeeds.
+    async fn attempt(&mut self) -> LinkDown {
+        let opening = open(&self.spec.cloud, &self.clock);
+        let opened = unless_ended(&mut self.ends, &self.pulse, opening).await;
+        let (session, notice) = match opened {
+            None => return LinkDown::Ours,
+            Some(Err(down)) => return down,
+            Some(Ok(opened)) => opened,
+        };
+        if notice != self.roots_told {
+            if let Some(notice) = &notice {
+                self.journal.tell(notice);
+            }
+            self.roots_told = notice;
+        }
+        self.connector.on_up(self.clock.now());
+        self.tell_notices();
+        if !self.ends.tell(LinkEvent::Up).await {
+            // `live` says goodbye properly: it will see the same stop.
+            tracing::debug!("told to end between CONNACK and the first message");
+        }
+        session
+            .live(&mut self.ends, &self.clock, &self.journal, &self.pulse)
+            .await
+    }
+
+    fn tell_notices(&mut self) {
+        let now = self.clock.now();
+        while let Some(notice) = self.connector.poll(now) {
+            self.journal.tell(&notice);
+        }
+    }
+}
+
+/// Opens one connection within the broker's `connect_timeout`.
+async fn open(
+    cloud: &CloudSpec,
+    clock: &Clock,
+) -> Result<(Session<Stream>, Option<LinkNotice>), LinkDown> {
+    let broker = &cloud.broker;
+    let deadline = clock.instant(clock.now().mono + broker.connect_timeout);
+    let (stream, notice) = dial(broker, clock, deadline).await?;
+    match timeout_at(deadline, Session::open(stream, connect(cloud), clock)).await {
+        Ok(session) => Ok((session?, notice)),
+        Err(_) => Err(LinkDown::NoConnack),
+    }
+}
+
+/// Our CONNECT: a clean session, for the platform keeps nothing of ours that we
+/// would want back, and no will, which it does not support (protocol 1.3).
+fn connect(cloud: &CloudSpec) -> Connect {
+    let credentials = credentials(cloud);
+    let mut connect = Connect::new(credentials.client_id);
+    // The configuration allows 30–1200 s.
+    connect.keep_alive = u16::try_from(cloud.broker.keepalive.as_secs()).unwrap_or(u16::MAX);
+    connect.set_login(credentials.username, credentials.password.expose());
+    connect
+}
+
+/// Waits for `work` while there is no connection; `None` if the link shall end
+/// first.
+async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Pulse, work: F) -> Option<F::Output> {
+    let stop = ends.stop();
+    tokio::pin!(work);
+    loop {
+        pulse.beat();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return None,
+            () = ends.until_end() => return None,
+            done = &mut work => return Some(done),
+            () = tokio::time::sleep(BREATH) => {}
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! One connection, from CONNECT to its end: moves bytes between a stream and a
+//! [`Talk`], and nothing else. Generic over the stream, so that it runs on a pipe
+//! and virtual time as well as on TLS.
+
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio_util::codec::Encoder;
+
+use super::BREATH;
+use super::channel::{Ends, Order};
+use super::talk::{Talk, broken, codec, decode};
+use crate::base::{LinkCommand, LinkDown, Mono};
+use crate::io::clock::Clock;
+use crate::io::log::Journal;
+use crate::io::pulse::Pulse;
+
+/// The last words, the flush and the close take no longer than this.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Reads in a row before everything else gets a turn.
+const READS_PER_TURN: u32 = 16;
+
+/// Packet type of CONNACK (MQTT 3.1.1 §2.2.1).
+const CONNACK: u8 = 2;
+
+/// Read this much at a time, at least.
+const READ_SIZE: usize = 8 * 1024;
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(super) struct Session<S> {
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    unflushed: bool,
+    talk: Talk,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+    /// Says CONNECT and waits for CONNACK. The deadline is the caller's.
+    pub(super) async fn open(stream: S, connect: Connect, clock: &Clock) -> Result<Self, LinkDown> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let keepalive = Duration::from_secs(connect.keep_alive.into());
+        let mut codec = codec();
+        let mut bytes = BytesMut::new();
+        codec
+            .encode(Packet::Connect(connect), &mut bytes)
+            .map_err(|e| broken(&format!("our CONNECT: {e}")))?;
+        writer.write_all_buf(&mut bytes).await.map_err(lost)?;
+        writer.flush().await.map_err(lost)?;
+
+        loop {
+            // Said at the first byte: another protocol's greeting may look like
+            // the beginning of a long packet and would be waited for in vain.
+            if bytes.first().is_some_and(|b| b >> 4 != CONNACK) {
+                return Err(broken(
+                    "something else where CONNACK was due: is this an MQTT port?",
+                ));
+            }
+            match decode(&mut codec, &mut bytes)? {
+                Some(Packet::ConnAck(ack)) if ack.code == ConnectReturnCode::Success => break,
+                Some(Packet::ConnAck(ack)) => return Err(LinkDown::Refused(ack.code as u8)),
+                Some(_) | None => {}
+            }
+            bytes.reserve(READ_SIZE);
+            if reader.read_buf(&mut bytes).await.map_err(lost)? == 0 {
+                return Err(LinkDown::Closed);
+            }
+        }
+        Ok(Session {
+            reader,
+            writer,
+            unflushed: false,
+            talk: Talk::new(bytes, keepalive, clock.now().mono),
+        })
+    }
+
+    /// Lives until the connection is lost or we are told to end, and says why.
+    pub(super) async fn live(
+        mut self,
+        ends: &mut Ends,
+        clock: &Clock,
+        journal: &Journal,
+        pulse: &Pulse,
+    ) -> LinkDown {
+        let down = self.turn(ends, clock, journal, pulse).await;
+        if down == LinkDown::Ours {
+            self.part(ends, clock).await;
+        }
+        ends.count_dropped(self.talk.unsendable());
+        down
+    }
+
+    async fn turn(
+        &mut self,
+        ends: &mut Ends,
+        clock: &Clock,
+        journal: &Journal,
+        pulse: &Pulse,
+    ) -> LinkDown {
+        let stop = ends.stop();
+        let mut reads = 0;
+        loop {
+            pulse.beat();
+            let now = clock.now().mono;
+            match self.talk.next_event(now) {
+                Ok(Some(event)) => {
+                    // Waiting for the hub here is right: it never waits for us.
+                    if !ends.tell(event).await {
+                        return LinkDown::Ours;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(down) => return down,
+            }
+            self.talk.inbox.reserve(READ_SIZE);
+            let wake = self.talk.wake_at().at.min(now + BREATH);
+            let to_write = self.unflushed || !self.talk.outbox.is_empty();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return LinkDown::Ours,
+                n = self.reader.read_buf(&mut self.talk.inbox), if reads < READS_PER_TURN => {
+                    match n {
+                        Ok(0) => return LinkDown::Closed,
+                        Ok(_) => reads += 1,
+                        Err(e) => return lost(e),
+                    }
+                    continue;
+                }
+                done = push(&mut self.writer, &mut self.talk.outbox, &mut self.unflushed), if to_write => {
+                    match done {
+                        Ok(()) => self.talk.wrote(
+                            self.talk.outbox.is_empty() && !self.unflushed,
+                            clock.now().mono,
+                        ),
+                        Err(e) => return lost(e),
+                    }
+                }
+                order = ends.order(), if self.talk.has_room() => {
+                    if self.say(order, ends, now) == Go::End {
+                        return LinkDown::Ours;
+                    }
+                    if let Some(notice) = self.talk.take_first_unsendable() {
+                        journal.tell(&notice);
+                    }
+                }
+                () = clock.sleep_until(wake) => {
+                    if let Err(down) = self.talk.on_time(clock.now().mono) {
+                        return down;
+                    }
+                }
+                // Only after a long row of reads, when nothing else was ready.
+                () = tokio::task::yield_now(), if reads >= READS_PER_TURN => {}
+            }
+            reads = 0;
+        }
+    }
+
+    /// Says one thing, and what else is ready as far as there is room, so that
+    /// they share a write.
+    fn say(&mut self, order: Order, ends: &mut Ends, now: Mono) -> Go {
+        let mut next = Some(order);
+        while let Some(order) = next {
+            match order {
+                Order::Say(command) => self.talk.say(command, now),
+                Order::End => return Go::End,
+            }
+            next = if self.talk.has_room() {
+                ends.order_ready()
+            } else {
+                None
+            };
+        }
+        Go::On
+    }
+
+    /// Writes what is queued and DISCONNECT, then closes both ways: a socket
+    /// closed with unread bytes in it resets the connection, and the reset may
+    /// overtake our last words.
+    async fn part(&mut self, ends: &mut Ends, clock: &Clock) {
+        let now = clock.now().mono;
+        while let Some(Order::Say(command)) = ends.order_ready() {
+            self.talk.say(command, now);
+        }
+        self.talk.say(LinkCommand::Disconnect, now);
+        let last_words = async {
+            self.writer.write_all_buf(&mut self.talk.outbox).await?;
+            self.writer.flush().await?;
+            self.writer.shutdown().await?;
+            while self.reader.read_buf(&mut self.talk.inbox).await? > 0 {
+                self.talk.inbox.clear();
+            }
+            io::Result::Ok(())
+        };
+        // Too late or too broken: it ends here all the same.
+        let _ = tokio::time::timeout(FAREWELL, last_words).await;
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Go {
+    On,
+    End,
+}
+
+/// Writes some of `bytes`, or flushes once all are written. May be dropped at
+/// any await without losing or repeating a byte.
+async fn push<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    bytes: &mut BytesMut,
+    unflushed: &mut bool,
+) -> io::Result<()> {
+    if !bytes.is_empty() {
+        if writer.write_buf(bytes).await? == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        *unflushed = true;
+        return Ok(());
+    }
+    writer.flush().await?;
+    *unflushed = false;
+    Ok(())
+}
+
+/// What a failed read or write means.
+fn lost(error: io::Error) -> LinkDown {
+    match error.kind() {
+        // The last is what rustls says when TLS ends without close_notify.
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => LinkDown::Closed,
+        _ => LinkDown::Io(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,290 @@
+//! What is said on one MQTT 3.1.1 connection once CONNACK 0 has come: packets
+//! in, events and packets out. Bytes and time are given to it; it has neither a
+//! socket nor a clock.
+//!
+//! Contract: append what was read to [`Talk::inbox`] and drain
+//! [`Talk::next_event`] until `None`; hand commands to [`Talk::say`] while
+//! [`Talk::has_room`]; write out [`Talk::outbox`] and tell [`Talk::wrote`];
+//! call [`Talk::on_time`] no later than [`Talk::wake_at`]. The first error is the
+//! end of the connection.
+//!
+//! # Pings
+//!
+//! A PINGREQ goes out every [`PING_EVERY`], whatever else is said and whatever
+//! keepalive was declared: the keepalive (300 s by the platform's advice) only
+//! says when *the platform* gives *us* up. Two unanswered pings end the
+//! connection when the third is due, so a dead peer is noticed within 75 s;
+//! Alibaba's C SDK does the same (protocol 1.4). Other traffic does not count as an
+//! answer: a peer that sends but no longer reads is dead to us.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rumqttc::mqttbytes::v4::{
+    Codec, Packet, PubAck, Publish, Subscribe, SubscribeFilter, SubscribeReasonCode,
+};
+use rumqttc::mqttbytes::{Error as PacketError, QoS};
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::notice::LinkNotice;
+use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono, Wake};
+
+/// Largest packet, either way: the platform's limit of a message is 256 KB
+/// ("Limits").
+pub(super) const PACKET_MAX: usize = 256 * 1024;
+
+/// From one ping to the next.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
+
+/// Unanswered pings that end a connection.
+const PINGS_MISSED: u8 = 2;
+
+/// If not one byte can be written for this long, the connection is dead.
+pub(super) const STALLED_AFTER: Duration = Duration::from_secs(20);
+
+/// Filters per SUBSCRIBE packet. The platform documents no limit above it for
+/// certain; small packets also keep a refusal attributable.
+const FILTERS_PER_PACKET: usize = 8;
+
+/// Commands are taken while less than this waits to be written.
+const ROOM: usize = 64 * 1024;
+
+/// One connection's talk.
+#[derive(Debug)]
+pub(super) struct Talk {
+    codec: Codec,
+    pub(super) inbox: BytesMut,
+    pub(super) outbox: BytesMut,
+    /// Filters by the id of the SUBSCRIBE whose SUBACK is awaited.
+    asked: BTreeMap<u16, Vec<String>>,
+    last_id: u16,
+    ping_every: Duration,
+    ping_at: Mono,
+    unanswered: u8,
+    /// Since when nothing that waits could be written.
+    waiting_since: Option<Mono>,
+    /// Messages that do not fit, and the first of them.
+    unsendable: u64,
+    first_unsendable: Option<LinkNotice>,
+}
+
+impl Talk {
+    /// The talk of a connection accepted at `now`. `inbox` may hold what came
+    /// right behind CONNACK.
+    pub(super) fn new(inbox: BytesMut, keepalive: Duration, now: Mono) -> Self {
+        // Never longer than the keepalive, which a laboratory may set short.
+        let ping_every = PING_EVERY.min(keepalive.mul_f32(0.8));
+        Talk {
+            codec: codec(),
+            inbox,
+            outbox: BytesMut::new(),
+            asked: BTreeMap::new(),
+            last_id: 0,
+            ping_every,
+            ping_at: now + ping_every,
+            unanswered: 0,
+            waiting_since: None,
+            unsendable: 0,
+            first_unsendable: None,
+        }
+    }
+
+    /// Takes the next thing worth telling out of the inbox.
+    pub(super) fn next_event(&mut self, now: Mono) -> Result<Option<LinkEvent>, LinkDown> {
+        while let Some(packet) = decode(&mut self.codec, &mut self.inbox)? {
+            match packet {
+                Packet::Publish(message) => return self.on_message(message, now).map(Some),
+                Packet::SubAck(ack) => {
+                    let asked = self.asked.remove(&ack.pkid).unwrap_or_default();
+                    let filters: Vec<String> = asked
+                        .into_iter()
+                        .zip(ack.return_codes)
+                        .filter(|(_, code)| matches!(code, SubscribeReasonCode::Failure))
+                        .map(|(filter, _)| filter)
+                        .collect();
+                    if !filters.is_empty() {
+                        return Ok(Some(LinkEvent::SubscribeRefused { filters }));
+                    }
+                }
+                Packet::PingResp => self.unanswered = 0,
+                // Acknowledgements of things we never send. Harmless, and no
+                // reason to log out two thousand devices.
+                Packet::PubAck(_)
+                | Packet::PubRec(_)
+                | Packet::PubRel(_)
+                | Packet::PubComp(_)
+                | Packet::UnsubAck(_) => {}
+                Packet::ConnAck(_) => return Err(broken("a second CONNACK")),
+                Packet::Connect(_)
+                | Packet::Subscribe(_)
+                | Packet::Unsubscribe(_)
+                | Packet::PingReq
+                | Packet::Disconnect => return Err(broken("a packet only clients send")),
+            }
+        }
+        Ok(None)
+    }
+
+    fn on_message(&mut self, message: Publish, now: Mono) -> Result<LinkEvent, LinkDown> {
+        match message.qos {
+            QoS::AtMostOnce => {}
+            QoS::AtLeastOnce => {
+                self.queue(Packet::PubAck(PubAck::new(message.pkid)), now);
+            }
+            // Subscribed at QoS 1 at most; MQTT 3.1.1 §3.8.4 forbids more.
+            QoS::ExactlyOnce => return Err(broken("a message at QoS 2, never asked for")),
+        }
+        Ok(LinkEvent::Message {
+            topic: message.topic,
+            payload: message.payload.into(),
+        })
+    }
+
+    /// Queues a command. `Disconnect` queues DISCONNECT; ending the connection
+    /// after it is the caller's.
+    pub(super) fn say(&mut self, command: LinkCommand, now: Mono) {
+        match command {
+            LinkCommand::Publish { topic, payload } => {
+                let size = payload.len();
+                // A topic's length is 16 bits, which the codec would wrap.
+                let fits = u16::try_from(topic.len()).is_ok();
+                let message = Publish {
+                    dup: false,
+                    qos: QoS::AtMostOnce,
+                    retain: false,
+                    topic: topic.clone(),
+                    pkid: 0,
+                    payload: Bytes::from(payload),
+                };
+                if !fits || !self.queue(Packet::Publish(message), now) {
+                    self.give_up(topic, size);
+                }
+            }
+            LinkCommand::Subscribe { filters } => {
+                for filters in filters.chunks(FILTERS_PER_PACKET) {
+                    self.subscribe(filters, now);
+                }
+            }
+            LinkCommand::Disconnect => {
+                self.queue(Packet::Disconnect, now);
+            }
+        }
+    }
+
+    fn subscribe(&mut self, filters: &[String], now: Mono) {
+        // 0 is no packet id (§2.3.1).
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        let packet = Packet::Subscribe(Subscribe {
+            pkid: self.last_id,
+            filters: filters
+                .iter()
+                .map(|f| SubscribeFilter::new(f.clone(), QoS::AtLeastOnce))
+                .collect(),
+        });
+        let fits = filters.iter().all(|f| u16::try_from(f.len()).is_ok());
+        if fits && self.queue(packet, now) {
+            self.asked.insert(self.last_id, filters.to_vec());
+        } else {
+            let topic = filters.first().cloned().unwrap_or_default();
+            self.give_up(topic, filters.iter().map(String::len).sum());
+        }
+    }
+
+    /// Encodes a packet behind the others; false, and nothing queued, if it
+    /// is too large.
+    fn queue(&mut self, packet: Packet, now: Mono) -> bool {
+        let before = self.outbox.len();
+        if self.codec.encode(packet, &mut self.outbox).is_err() {
+            self.outbox.truncate(before);
+            return false;
+        }
+        self.waiting_since.get_or_insert(now);
+        true
+    }
+
+    fn give_up(&mut self, topic: String, size: usize) {
+        self.unsendable += 1;
+        if self.unsendable == 1 {
+            self.first_unsendable = Some(LinkNotice::Unsendable { topic, size });
+        }
+    }
+
+    /// The first message of this connection that did not fit, to be told once.
+    pub(super) fn take_first_unsendable(&mut self) -> Option<LinkNotice> {
+        self.first_unsendable.take()
+    }
+
+    /// How many messages of this connection did not fit.
+    pub(super) fn unsendable(&self) -> u64 {
+        self.unsendable
+    }
+
+    /// Whether more may be said before some of it is written.
+    pub(super) fn has_room(&self) -> bool {
+        self.outbox.len() < ROOM
+    }
+
+    /// Bytes left us at `now`; `all` if nothing is left to write or flush.
+    pub(super) fn wrote(&mut self, all: bool, now: Mono) {
+        self.waiting_since = if all { None } else { Some(now) };
+    }
+
+    /// When time itself will have something to say.
+    pub(super) fn wake_at(&self) -> Wake {
+        let ping = Wake::new(self.ping_at, "ping");
+        let stalled = self
+            .waiting_since
+            .map(|since| Wake::new(since + STALLED_AFTER, "write stalled"));
+        match stalled {
+            Some(stalled) if stalled.at < ping.at => stalled,
+            _ => ping,
+        }
+    }
+
+    /// Pings, or gives the connection up.
+    pub(super) fn on_time(&mut self, now: Mono) -> Result<(), LinkDown> {
+        if let Some(since) = self.waiting_since
+            && now >= since + STALLED_AFTER
+        {
+            let seconds = STALLED_AFTER.as_secs();
+            return Err(LinkDown::Io(format!(
+                "not one byte could be written for {seconds} s"
+            )));
+        }
+        if now >= self.ping_at {
+            if self.unanswered >= PINGS_MISSED {
+                return Err(LinkDown::PingTimeout);
+            }
+            self.unanswered += 1;
+            self.ping_at = now + self.ping_every;
+            self.queue(Packet::PingReq, now);
+        }
+        Ok(())
+    }
+}
+
+/// The codec with our limits.
+pub(super) fn codec() -> Codec {
+    Codec {
+        max_incoming_size: PACKET_MAX,
+        max_outgoing_size: PACKET_MAX,
+    }
+}
+
+/// The next packet of `bytes`, if it is all there.
+pub(super) fn decode(codec: &mut Codec, bytes: &mut BytesMut) -> Result<Option<Packet>, LinkDown> {
+    codec.decode(bytes).map_err(|error| match error {
+        // The codec knows the codes of §3.2.2.3 only; a newer one is still a
+        // refusal and not a broken packet.
+        PacketError::InvalidConnectReturnCode(code) => LinkDown::Refused(code),
+        PacketError::PayloadSizeLimitExceeded(size) => broken(&format!(
+            "a packet of {size} bytes, where {PACKET_MAX} are allowed"
+        )),
+        other => broken(&other.to_string()),
+    })
+}
+
+pub(super) fn broken(what: &str) -> LinkDown {
+    LinkDown::Protocol(what.to_owned())
+}
