@@ -124,6 +124,7 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     let link_task = loaded.commissioned.then(|| {
         tokio::spawn(link::run(
             spec.clone(),
+            link::Dialer::Network,
             Connector::new(&spec.cloud, rng.fork(), clock.now()),
             link_ends,
             clock,

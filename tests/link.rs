@@ -17,7 +17,7 @@ use std::time::Duration;
 use alink_gateway::base::{DeviceName, LinkCommand, LinkDown, LinkEvent, ProductKey, Rng, Secret};
 use alink_gateway::cloud::connect::{Connector, credentials};
 use alink_gateway::io::clock::Clock;
-use alink_gateway::io::link::{self, Wire};
+use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::pulse::Pulse;
 use alink_gateway::spec::{
@@ -209,6 +209,7 @@ impl Linked {
         let connector = Connector::new(&spec.cloud, Rng::new(1), clock.now());
         let task = tokio::spawn(link::run(
             spec.clone(),
+            Dialer::Network,
             connector,
             ends,
             clock,

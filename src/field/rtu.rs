@@ -208,6 +208,11 @@ impl Receiver {
         self.heard
     }
 
+    /// The same, since the last time this was asked.
+    pub fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
+    }
+
     fn take_head(&mut self) -> Option<Verdict> {
         let Head::Frame(len, found) = self.head(&self.unread, false) else {
             return None;

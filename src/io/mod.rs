@@ -5,9 +5,9 @@
 //! engines and does what they say.
 
 pub mod clock;
-pub mod link;
+pub mod exchange;
+pub mod line;
 pub mod log;
-pub mod notify;
 pub mod port;
 pub mod pulse;
 mod utc;

@@ -24,7 +24,7 @@ use rumqttc::mqttbytes::v4::{
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -99,6 +99,24 @@ impl Broker {
         tls: Arc<rustls::ServerConfig>,
     ) -> io::Result<Self> {
         Self::listen(addr, platform, clock, Some(tls.into())).await
+    }
+
+    /// Takes connections at a door instead of a socket: each pipe sent there is
+    /// one, over TLS as far as the platform can see if `tls`. For worlds on
+    /// virtual time.
+    #[must_use]
+    pub fn at_door(platform: Platform, clock: Clock, tls: bool) -> (Self, mpsc::Sender<DuplexStream>) {
+        let (told, inbox) = mpsc::channel(INBOX);
+        let (door, mut knocks) = mpsc::channel(1);
+        let guests = told.clone();
+        let porter = tokio::spawn(async move {
+            while let Some(pipe) = knocks.recv().await {
+                tokio::spawn(converse(pipe, tls, guests.clone()));
+            }
+        });
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let broker = Self::own(nowhere, platform, clock, told, inbox, porter);
+        (broker, door)
     }
 
     /// Attaches the platform to a foreign broker as one of its clients: it

@@ -13,8 +13,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
@@ -35,18 +36,54 @@ const USER_TIMEOUT: Duration = Duration::from_secs(40);
 /// The kernel's own probes keep NAT entries alive while we say nothing.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A connected stream. A closed set: TLS, or plain TCP for laboratories.
+/// Where connections are made.
+#[derive(Clone, Debug)]
+pub enum Dialer {
+    /// On the network, as the broker's specification says.
+    Network,
+    /// At the door of a test world, which is handed the other end of a pipe for
+    /// each attempt: virtual time and real sockets do not go together. A closed
+    /// door cannot be reached.
+    Door(mpsc::Sender<DuplexStream>),
+}
+
+/// What fits into a door's pipe each way, about a socket's buffer.
+const PIPE: usize = 64 * 1024;
+
+/// A connected stream. A closed set: TLS, plain TCP for laboratories, a pipe
+/// for worlds on virtual time.
 #[derive(Debug)]
 pub(super) enum Stream {
     /// MQTT over TLS.
     Tls(Box<TlsStream<TcpStream>>),
     /// MQTT over TCP.
     Plain(TcpStream),
+    /// In memory.
+    Pipe(DuplexStream),
 }
 
-/// Connects to the broker before `deadline`. What is odd but no reason to fail
-/// comes along as a notice.
-pub(super) async fn dial(
+impl Dialer {
+    /// Connects before `deadline`. What is odd but no reason to fail comes
+    /// along as a notice.
+    pub(super) async fn dial(
+        &self,
+        broker: &BrokerSpec,
+        clock: &Clock,
+        deadline: Instant,
+    ) -> Result<(Stream, Option<LinkNotice>), LinkDown> {
+        match self {
+            Dialer::Network => dial(broker, clock, deadline).await,
+            Dialer::Door(door) => {
+                let (ours, theirs) = tokio::io::duplex(PIPE);
+                let closed = |_| LinkDown::Unreachable("the door is closed".into());
+                door.send(theirs).await.map_err(closed)?;
+                Ok((Stream::Pipe(ours), None))
+            }
+        }
+    }
+}
+
+async fn dial(
     broker: &BrokerSpec,
     clock: &Clock,
     deadline: Instant,
@@ -130,6 +167,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Tls(s) => Pin::new(s).poll_read(cx, buf),
             Stream::Plain(s) => Pin::new(s).poll_read(cx, buf),
+            Stream::Pipe(s) => Pin::new(s).poll_read(cx, buf),
         }
     }
 }
@@ -143,6 +181,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tls(s) => Pin::new(s).poll_write(cx, buf),
             Stream::Plain(s) => Pin::new(s).poll_write(cx, buf),
+            Stream::Pipe(s) => Pin::new(s).poll_write(cx, buf),
         }
     }
 
@@ -150,6 +189,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tls(s) => Pin::new(s).poll_flush(cx),
             Stream::Plain(s) => Pin::new(s).poll_flush(cx),
+            Stream::Pipe(s) => Pin::new(s).poll_flush(cx),
         }
     }
 
@@ -157,6 +197,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Tls(s) => Pin::new(s).poll_shutdown(cx),
             Stream::Plain(s) => Pin::new(s).poll_shutdown(cx),
+            Stream::Pipe(s) => Pin::new(s).poll_shutdown(cx),
         }
     }
 }

@@ -63,7 +63,8 @@ use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::Pulse;
 use crate::spec::{CloudSpec, Spec};
-use dial::{Stream, dial};
+use dial::Stream;
+pub use dial::Dialer;
 use session::Session;
 
 /// A waiting loop turns at least this often, to show that it lives.
@@ -73,6 +74,7 @@ const BREATH: Duration = Duration::from_secs(3);
 /// says, tries, speaks, tells.
 pub async fn run(
     spec: Arc<Spec>,
+    dialer: Dialer,
     connector: Connector,
     ends: Ends,
     clock: Clock,
@@ -81,6 +83,7 @@ pub async fn run(
 ) {
     let link = Link {
         spec,
+        dialer,
         connector,
         ends,
         clock,
@@ -93,6 +96,7 @@ pub async fn run(
 
 struct Link {
     spec: Arc<Spec>,
+    dialer: Dialer,
     connector: Connector,
     ends: Ends,
     clock: Clock,
@@ -138,7 +142,7 @@ impl Link {
 
     /// One attempt, and the connection's whole life if it succeeds.
     async fn attempt(&mut self) -> LinkDown {
-        let opening = open(&self.spec.cloud, &self.clock);
+        let opening = open(&self.dialer, &self.spec.cloud, &self.clock);
         let opened = unless_ended(&mut self.ends, &self.pulse, opening).await;
         let (session, notice) = match opened {
             None => return LinkDown::Ours,
@@ -172,12 +176,13 @@ impl Link {
 
 /// Opens one connection within the broker's `connect_timeout`.
 async fn open(
+    dialer: &Dialer,
     cloud: &CloudSpec,
     clock: &Clock,
 ) -> Result<(Session<Stream>, Option<LinkNotice>), LinkDown> {
     let broker = &cloud.broker;
     let deadline = clock.instant(clock.now().mono + broker.connect_timeout);
-    let (stream, notice) = dial(broker, clock, deadline).await?;
+    let (stream, notice) = dialer.dial(broker, clock, deadline).await?;
     match timeout_at(deadline, Session::open(stream, connect(cloud), clock)).await {
         Ok(session) => Ok((session?, notice)),
         Err(_) => Err(LinkDown::NoConnack),
@@ -185,7 +190,7 @@ async fn open(
 }
 
 /// Our CONNECT: a clean session, for the platform keeps nothing of ours that we
-/// would want back, and no will, which it does not support (protocol 1.3).
+/// would want back, and no will, which it does not support ("Establish MQTT connections over TCP").
 fn connect(cloud: &CloudSpec) -> Connect {
     let credentials = credentials(cloud);
     let mut connect = Connect::new(credentials.client_id);

@@ -14,7 +14,7 @@
 //! keepalive was declared: the keepalive (300 s by the platform's advice) only
 //! says when *the platform* gives *us* up. Two unanswered pings end the
 //! connection when the third is due, so a dead peer is noticed within 75 s;
-//! Alibaba's C SDK does the same (protocol 1.4). Other traffic does not count as an
+//! Alibaba's C SDK does the same (Link SDK C 4.x: PINGREQ every 25 s, two lost is dead). Other traffic does not count as an
 //! answer: a peer that sends but no longer reads is dead to us.
 
 use std::collections::BTreeMap;

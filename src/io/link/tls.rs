@@ -1,7 +1,7 @@
 //! TLS: whom we trust, and failures in words an operator can act on.
 //!
 //! The system's roots, plus `ca_file` if given: the platform's port 8883 chains
-//! to a root of its own that no system carries (protocol 1.2). Both are read again
+//! to a root of its own that no system carries. Both are read again
 //! for each attempt, so a repaired certificate store or file is used without a
 //! restart; attempts are at most five a minute.
 
@@ -88,7 +88,7 @@ fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice
 }
 
 /// What went wrong, for people; `wall` is what our clock says, because a
-/// certificate cannot be checked by a clock that was never set (protocol 1.2).
+/// certificate cannot be checked by a clock that was never set.
 fn words(error: &io::Error, wall: Wall) -> String {
     let inner = error
         .get_ref()

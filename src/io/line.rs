@@ -1,0 +1,223 @@
+//! A line to the field: a tty, a TCP connection, or a test's pipe.
+//!
+//! Bytes in, bytes out. Never flushed: on a tty that blocks the thread until
+//! the last bit has left (`tcdrain`); `field/silence.rs` computes that instant
+//! instead. A read of zero bytes is an error here: after an unplug a tty
+//! returns it for ever, at full speed.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
+
+use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+
+/// An open line.
+#[derive(Debug)]
+pub enum Line {
+    /// A tty, exclusively ours (`TIOCEXCL` and `flock`).
+    Serial(SerialStream),
+    /// A connection to a Modbus TCP endpoint.
+    Tcp(TcpStream),
+    /// In memory, for worlds on virtual time.
+    Pipe(DuplexStream),
+}
+
+impl Line {
+    /// Waits for bytes and returns how many came, at least one.
+    ///
+    /// # Errors
+    /// The line is lost; whatever the system says, it must be opened anew.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Line::Serial(tty) => tty.read(buffer).await?,
+            Line::Tcp(tcp) => tcp.read(buffer).await?,
+            Line::Pipe(pipe) => pipe.read(buffer).await?,
+        };
+        match (read, self) {
+            (0, Line::Serial(_)) => Err(gone("the device is gone")),
+            (0, _) => Err(gone("the other end closed the connection")),
+            (n, _) => Ok(n),
+        }
+    }
+
+    /// Hands all bytes to the system. They may leave later.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Line::Serial(tty) => tty.write_all(bytes).await,
+            Line::Tcp(tcp) => tcp.write_all(bytes).await,
+            Line::Pipe(pipe) => pipe.write_all(bytes).await,
+        }
+    }
+}
+
+fn gone(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+}
+
+/// Where a port's lines come from.
+#[derive(Debug)]
+pub enum Opener {
+    /// The system, as the port's specification says.
+    System,
+    /// A test world hands them in. None there: the port cannot be opened.
+    Pipes(mpsc::Receiver<DuplexStream>),
+}
+
+/// A line that was just opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The line.
+    pub line: Line,
+    /// Settings that are not what was asked for, in words. Pseudo terminals
+    /// drop parity, some adapters round the speed: worth saying, no reason to
+    /// refuse.
+    pub differs: Option<String>,
+}
+
+impl Opener {
+    /// One attempt.
+    ///
+    /// # Errors
+    /// The system's words why not.
+    pub async fn open(&mut self, spec: &PortSpec) -> io::Result<Opened> {
+        let line = match self {
+            Opener::Pipes(pipes) => match pipes.try_recv() {
+                Ok(pipe) => Line::Pipe(pipe),
+                Err(_) => return Err(io::Error::new(io::ErrorKind::NotFound, "nothing there")),
+            },
+            Opener::System => match &spec.line {
+                LineSpec::Serial(serial) => return open_serial(serial),
+                LineSpec::Tcp(tcp) => Line::Tcp(connect(tcp).await?),
+            },
+        };
+        Ok(Opened {
+            line,
+            differs: None,
+        })
+    }
+}
+
+async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
+    let connecting = TcpStream::connect((spec.host.as_str(), spec.port));
+    let stream = tokio::time::timeout(spec.connect_timeout, connecting)
+        .await
+        .map_err(|_| {
+            let seconds = spec.connect_timeout.as_secs_f64();
+            let why = format!("no connection within {seconds} s");
+            io::Error::new(io::ErrorKind::TimedOut, why)
+        })??;
+    // A request is one small packet and must not wait for company.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
+    let data_bits = match spec.data_bits {
+        7 => tokio_serial::DataBits::Seven,
+        _ => tokio_serial::DataBits::Eight,
+    };
+    let parity = match spec.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = match spec.stop_bits {
+        StopBits::One => tokio_serial::StopBits::One,
+        StopBits::Two => tokio_serial::StopBits::Two,
+    };
+    let tty = tokio_serial::new(spec.path.to_string_lossy(), spec.baud)
+        .data_bits(data_bits)
+        .parity(parity)
+        .stop_bits(stop_bits)
+        .open_native_async()?;
+
+    let mut differs = Vec::new();
+    let mut compare = |name: &str, asked: String, has: Option<String>| {
+        let has = has.unwrap_or_else(|| "unknown".into());
+        if asked != has {
+            differs.push(format!("{name} {has} instead of {asked}"));
+        }
+    };
+    let words = |x: &dyn std::fmt::Debug| format!("{x:?}").to_lowercase();
+    compare(
+        "speed",
+        spec.baud.to_string(),
+        tty.baud_rate().ok().map(|b| b.to_string()),
+    );
+    compare(
+        "data bits",
+        words(&data_bits),
+        tty.data_bits().ok().map(|x| words(&x)),
+    );
+    compare(
+        "parity",
+        words(&parity),
+        tty.parity().ok().map(|x| words(&x)),
+    );
+    compare(
+        "stop bits",
+        words(&stop_bits),
+        tty.stop_bits().ok().map(|x| words(&x)),
+    );
+    Ok(Opened {
+        line: Line::Serial(tty),
+        differs: (!differs.is_empty()).then(|| differs.join(", ")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::test_spec::serial;
+
+    #[tokio::test]
+    async fn a_hung_up_line_is_an_error_and_not_an_endless_read() {
+        let (ours, theirs) = tokio::io::duplex(16);
+        drop(theirs);
+        let mut line = Line::Pipe(ours);
+        assert!(line.read(&mut [0; 8]).await.is_err());
+
+        let (master, slave) = SerialStream::pair().unwrap();
+        drop(master);
+        let mut line = Line::Serial(slave);
+        assert!(line.read(&mut [0; 8]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn opening_says_why_not() {
+        let mut spec = serial(9600);
+        spec.line = LineSpec::Serial(SerialSpec {
+            path: "/dev/there-is-no-such-port".into(),
+            baud: 9600,
+            data_bits: 8,
+            parity: Parity::None,
+            stop_bits: StopBits::One,
+        });
+        let why = Opener::System.open(&spec).await.unwrap_err().to_string();
+        assert!(why.contains("No such file"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn settings_that_did_not_stick_are_named() {
+        let (master, slave) = SerialStream::pair().unwrap();
+        let path = slave.name().unwrap();
+        drop(slave);
+        let mut spec = serial(9600);
+        if let LineSpec::Serial(s) = &mut spec.line {
+            s.path = path.into();
+        }
+        // A pseudo terminal drops parity.
+        let opened = Opener::System.open(&spec).await.unwrap();
+        assert_eq!(
+            opened.differs.as_deref(),
+            Some("parity none instead of even")
+        );
+        drop(master);
+    }
+}

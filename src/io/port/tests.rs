@@ -1,0 +1,509 @@
+//! The port's task on a pipe with a scripted line at the other end, on paused
+//! time.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+use crate::base::{Evidence, Proof, UnitId, Value, Wall};
+use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::field::{mbap, rtu};
+use crate::spec::{Number, ProfileSpec, Table};
+
+/// A port's task and both its ends.
+struct World {
+    pipes: mpsc::Sender<DuplexStream>,
+    hub: mpsc::Receiver<FieldEvent>,
+    attempted: oneshot::Receiver<()>,
+    pulse: Pulse,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
+    let spec = Arc::new(installation(port, profiles));
+    let (pipes, handed_in) = mpsc::channel(8);
+    let (hub_in, hub) = mpsc::channel(64);
+    let (told, attempted) = oneshot::channel();
+    let pulse = Pulse::new("line");
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(run(
+        PortId(0),
+        Arc::clone(&spec),
+        Opener::Pipes(handed_in),
+        Rng::new(1),
+        Clock::starting_at(Wall::from_millis(1_700_000_000_000)),
+        Journal::new(spec),
+        hub_in,
+        pulse.clone(),
+        stop.clone(),
+        told,
+    ));
+    World {
+        pipes,
+        hub,
+        attempted,
+        pulse,
+        stop,
+        task,
+    }
+}
+
+impl World {
+    async fn plug(&self) -> DuplexStream {
+        let (ours, theirs) = tokio::io::duplex(1024);
+        self.pipes.send(ours).await.unwrap();
+        theirs
+    }
+
+    async fn event(&mut self) -> FieldEvent {
+        loop {
+            let event = timeout(Duration::from_secs(60), self.hub.recv()).await;
+            match event.expect("nothing happened").expect("the task ended") {
+                FieldEvent::Load { .. } => {}
+                event => return event,
+            }
+        }
+    }
+
+    /// The next transaction's device, evidence and values.
+    async fn polled(&mut self) -> (u32, Evidence, Vec<u64>) {
+        loop {
+            if let FieldEvent::Polled {
+                device,
+                evidence,
+                readings,
+                ..
+            } = self.event().await
+            {
+                let values = readings.into_iter().map(|r| match r.value {
+                    Value::UInt(n) => n,
+                    other => panic!("{other:?}"),
+                });
+                return (device.0, evidence, values.collect());
+            }
+        }
+    }
+}
+
+/// What comes back for a request.
+type Answerer = fn(&[u8]) -> Vec<u8>;
+
+/// What the line does with one request: bytes, each after so many ms.
+type Script = Vec<(u64, Vec<u8>)>;
+
+/// Answers RTU requests by a script until the line is unplugged.
+fn line(
+    mut pipe: DuplexStream,
+    mut script: impl FnMut(usize, &[u8]) -> Script + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut n = 0;
+        let mut request = [0; 8];
+        while pipe.read_exact(&mut request).await.is_ok() {
+            for (after, bytes) in script(n, &request) {
+                sleep(Duration::from_millis(after)).await;
+                if pipe.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            n += 1;
+        }
+    })
+}
+
+/// A reply whose registers all hold `value`, of the length that was asked for.
+fn reply(request: &[u8], value: u16) -> Vec<u8> {
+    let count = request[5];
+    let mut pdu = vec![request[1], count * 2];
+    for _ in 0..count {
+        pdu.extend(value.to_be_bytes());
+    }
+    rtu::frame(UnitId(request[0]), &pdu)
+}
+
+fn lone(address: u16) -> ProfileSpec {
+    profile(vec![point(
+        Table::HoldingRegister,
+        address,
+        number(Number::U16),
+        1000,
+    )])
+}
+
+const ANSWER: Evidence = Evidence::Alive(Proof::Answer);
+const SILENCE: Evidence = Evidence::Missed(Miss::Silence);
+
+#[tokio::test(start_paused = true)]
+async fn values_arrive_with_the_stamp_of_their_reply() {
+    let mut w = world(serial(9600), vec![lone(7)]);
+    let pipe = w.plug().await;
+    line(pipe, |_, request| vec![(50, reply(request, 42))]);
+    assert_eq!(w.event().await, FieldEvent::PortUp { port: PortId(0) });
+    let FieldEvent::Polled {
+        device,
+        at,
+        evidence,
+        readings,
+        turnaround,
+    } = w.event().await
+    else {
+        panic!()
+    };
+    assert_eq!((device, evidence), (DeviceId(0), ANSWER));
+    assert_eq!(readings.len(), 1);
+    assert_eq!(readings[0].value, Value::UInt(42));
+    assert_eq!(readings[0].at, at.wall);
+    assert!(at.wall > Wall::from_millis(1_700_000_000_000));
+    let turnaround = turnaround.unwrap();
+    assert!(turnaround < Duration::from_millis(50), "{turnaround:?}");
+    w.attempted.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_is_quiet_for_three_and_a_half_characters_before_each_request() {
+    let mut fast = serial(9600);
+    fast.response_timeout = Duration::from_millis(100);
+    let profiles = vec![lone(1), lone(2), lone(3)];
+    let mut w = world(fast, profiles);
+    let mut pipe = w.plug().await;
+    let (quiet_in, mut quiet) = mpsc::channel(64);
+    tokio::spawn(async move {
+        let mut last: Option<Instant> = None;
+        let mut request = [0; 8];
+        while pipe.read_exact(&mut request).await.is_ok() {
+            if let Some(last) = last {
+                let _ = quiet_in.send(last.elapsed()).await;
+            }
+            sleep(Duration::from_millis(12)).await;
+            let _ = pipe.write_all(&reply(&request, 1)).await;
+            last = Some(Instant::now());
+        }
+    });
+    for _ in 0..12 {
+        w.polled().await;
+    }
+    for _ in 0..10 {
+        let gap = quiet.recv().await.unwrap();
+        assert!(gap >= Duration::from_micros(4010), "{gap:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_never_becomes_somebodys_value() {
+    // Two requests of one shape at different addresses, and a unit that is
+    // late by every amount that may matter: inside the extra wait, just after
+    // it, and much later. The value says which request it belongs to: its
+    // first address.
+    for late in [510, 600, 900, 1000, 1010, 1100, 1400, 1800, 2100, 2600] {
+        let mut w = world(serial(9600), vec![meter_with_twins()]);
+        let pipe = w.plug().await;
+        // Requests are answered in order, the third one late.
+        let (mut from_master, mut to_master) = tokio::io::split(pipe);
+        let (queue, mut queued) = mpsc::unbounded_channel::<[u8; 8]>();
+        tokio::spawn(async move {
+            let mut request = [0; 8];
+            while from_master.read_exact(&mut request).await.is_ok() {
+                let _ = queue.send(request);
+            }
+        });
+        tokio::spawn(async move {
+            let mut n = 0;
+            while let Some(request) = queued.recv().await {
+                n += 1;
+                sleep(Duration::from_millis(if n == 3 { late } else { 20 })).await;
+                let address = u16::from_be_bytes([request[2], request[3]]);
+                let _ = to_master.write_all(&reply(&request, address)).await;
+            }
+        });
+        let mut seen = 0;
+        while seen < 40 {
+            if let FieldEvent::Polled { readings, .. } = w.event().await {
+                for r in readings {
+                    let address = [10, 20, 30, 30][usize::from(r.point)];
+                    assert_eq!(r.value, Value::UInt(address), "late by {late} ms");
+                    seen += 1;
+                }
+            }
+        }
+    }
+}
+
+/// Two lone registers and a pair.
+fn meter_with_twins() -> ProfileSpec {
+    let at = |address| point(Table::HoldingRegister, address, number(Number::U16), 1000);
+    let mut p = profile(vec![at(10), at(20), at(30), at(31)]);
+    p.points[2].interval = Duration::from_secs(2);
+    p.points[3].interval = Duration::from_secs(2);
+    p
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_during_anothers_turn_is_proof_of_life_of_its_sender() {
+    let mut w = world(serial(9600), vec![lone(1), lone(2)]);
+    let pipe = w.plug().await;
+    line(pipe, |n, request| match n {
+        0 => vec![],
+        // Unit 1 at last, and then unit 2, who was asked.
+        1 => vec![
+            (20, rtu::frame(UnitId(1), &[3, 2, 0, 99])),
+            (20, reply(request, 2)),
+        ],
+        _ => vec![(20, reply(request, u16::from(request[0])))],
+    });
+    assert_eq!(w.polled().await, (0, SILENCE, vec![]));
+    assert_eq!(w.polled().await, (1, ANSWER, vec![2]));
+    assert_eq!(w.polled().await, (0, Evidence::Alive(Proof::Late), vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_the_reply_is_not_taken() {
+    let script: [Answerer; 5] = [
+        // Another unit, another function, another length, a spoiled frame.
+        |_| rtu::frame(UnitId(9), &[3, 2, 0, 66]),
+        |_| rtu::frame(UnitId(1), &[4, 2, 0, 66]),
+        |_| rtu::frame(UnitId(1), &[3, 4, 0, 66, 0, 66]),
+        |request| {
+            let mut bad = reply(request, 66);
+            bad[4] ^= 1;
+            bad
+        },
+        // The adapter's echo and nothing else.
+        |request| request.to_vec(),
+    ];
+    let misses = [
+        Miss::Foreign,
+        Miss::Foreign,
+        Miss::Foreign,
+        Miss::Garbled,
+        Miss::Silence,
+    ];
+    for (answer, miss) in script.into_iter().zip(misses) {
+        let mut w = world(serial(9600), vec![lone(1)]);
+        let pipe = w.plug().await;
+        line(pipe, move |_, request| vec![(20, answer(request))]);
+        assert_eq!(w.polled().await, (0, Evidence::Missed(miss), vec![]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn noise_and_echo_before_the_reply_do_no_harm() {
+    let mut w = world(serial(9600), vec![lone(1)]);
+    let pipe = w.plug().await;
+    line(pipe, |n, request| {
+        let good = reply(request, 5);
+        match n % 4 {
+            0 => vec![(20, [vec![0xFF; 25], good].concat())],
+            1 => vec![(0, request.to_vec()), (20, good)],
+            // Noise, a pause, then the reply.
+            2 => vec![(5, vec![0; 3]), (60, good)],
+            // Byte by byte.
+            _ => good.iter().map(|b| (1, vec![*b])).collect(),
+        }
+    });
+    for _ in 0..8 {
+        assert_eq!(w.polled().await, (0, ANSWER, vec![5]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unplugged_the_port_is_down_once_and_up_when_it_is_back() {
+    let mut w = world(serial(9600), vec![lone(1)]);
+    (&mut w.attempted).await.unwrap();
+    assert!(matches!(
+        w.hub.recv().await,
+        Some(FieldEvent::PortDown { .. })
+    ));
+    for _ in 0..3 {
+        let pipe = w.plug().await;
+        let slave = line(pipe, |_, request| vec![(20, reply(request, 5))]);
+        let next = timeout(Duration::from_secs(6), w.hub.recv()).await.unwrap();
+        assert_eq!(next, Some(FieldEvent::PortUp { port: PortId(0) }));
+        let next = timeout(Duration::from_secs(1), w.hub.recv()).await.unwrap();
+        assert!(matches!(next, Some(FieldEvent::Polled { .. })), "{next:?}");
+        slave.abort();
+        // It was idle: the loss is noticed without asking anybody.
+        let next = timeout(Duration::from_secs(1), w.hub.recv()).await.unwrap();
+        assert!(
+            matches!(next, Some(FieldEvent::PortDown { .. })),
+            "{next:?}"
+        );
+        let steps = w.pulse.steps();
+        let more = timeout(Duration::from_secs(60), w.hub.recv()).await;
+        assert!(more.is_err(), "{more:?}");
+        let beats = w.pulse.steps() - steps;
+        assert!((12..200).contains(&beats), "alive, not spinning: {beats}");
+    }
+    w.stop.cancel();
+    w.task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_back_at_once_is_nobodys_business() {
+    let mut w = world(serial(9600), vec![lone(1)]);
+    let pipe = w.plug().await;
+    let first = line(pipe, |_, request| vec![(20, reply(request, 5))]);
+    w.polled().await;
+    let pipe = w.plug().await;
+    line(pipe, |_, request| vec![(20, reply(request, 6))]);
+    first.abort();
+    let next = w.event().await;
+    let FieldEvent::Polled { readings, .. } = next else {
+        panic!("{next:?}")
+    };
+    assert_eq!(readings[0].value, Value::UInt(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_port_beats_and_reports_its_load() {
+    let mut slow = lone(1);
+    slow.points[0].interval = Duration::from_secs(3600);
+    let mut w = world(serial(9600), vec![slow]);
+    let pipe = w.plug().await;
+    line(pipe, |_, request| vec![(20, reply(request, 5))]);
+    w.polled().await;
+    let steps = w.pulse.steps();
+    let mut loads = 0;
+    let _ = timeout(Duration::from_secs(60), async {
+        while let Some(event) = w.hub.recv().await {
+            loads += u32::from(matches!(
+                event,
+                FieldEvent::Load {
+                    permille: 0..=10,
+                    ..
+                }
+            ));
+        }
+    })
+    .await;
+    assert!(loads >= 11, "{loads}");
+    assert!(w.pulse.steps() - steps >= 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_device_costs_its_neighbour_no_polls() {
+    let mut w = world(serial(9600), vec![lone(1), lone(2)]);
+    let pipe = w.plug().await;
+    line(pipe, |_, request| match request[0] {
+        1 => vec![],
+        _ => vec![(20, reply(request, 2))],
+    });
+    let start = Instant::now();
+    let mut answers = 0;
+    while start.elapsed() < Duration::from_secs(100) {
+        answers += u32::from(w.polled().await == (1, ANSWER, vec![2]));
+    }
+    assert!(answers >= 99, "{answers}");
+}
+
+/// Modbus TCP requests are 12 bytes.
+fn rack(
+    mut pipe: DuplexStream,
+    mut script: impl FnMut(usize, u16, u8) -> Script + Send + 'static,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut n = 0;
+        let mut request = [0; 12];
+        while pipe.read_exact(&mut request).await.is_ok() {
+            let id = u16::from_be_bytes([request[0], request[1]]);
+            for (after, bytes) in script(n, id, request[6]) {
+                sleep(Duration::from_millis(after)).await;
+                if pipe.write_all(&bytes).await.is_err() {
+                    return;
+                }
+            }
+            n += 1;
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_tcp_a_late_reply_is_dropped_and_the_connection_goes_on() {
+    let mut w = world(tcp(), vec![lone(1), lone(2)]);
+    let pipe = w.plug().await;
+    rack(pipe, |n, id, unit| {
+        let good = mbap::frame(id, UnitId(unit), &[3, 2, 0, unit]);
+        match n {
+            0 => vec![],
+            1 => vec![
+                (5, mbap::frame(id - 1, UnitId(unit - 1), &[3, 2, 0, 99])),
+                (5, good),
+            ],
+            _ => vec![(5, good)],
+        }
+    });
+    assert_eq!(w.polled().await, (0, SILENCE, vec![]));
+    assert_eq!(w.polled().await, (1, ANSWER, vec![2]));
+    assert_eq!(w.polled().await, (0, Evidence::Alive(Proof::Late), vec![]));
+    assert_eq!(w.polled().await, (0, ANSWER, vec![1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_tcp_what_is_not_modbus_ends_the_connection() {
+    let mut w = world(tcp(), vec![lone(1)]);
+    let pipe = w.plug().await;
+    rack(pipe, |_, _, _| {
+        vec![(5, b"HTTP/1.1 400 Bad Request".to_vec())]
+    });
+    let lost = Evidence::Missed(Miss::ConnectionLost);
+    assert_eq!(w.polled().await, (0, lost, vec![]));
+    let next = w.event().await;
+    let FieldEvent::PortDown { why, .. } = next else {
+        panic!("{next:?}")
+    };
+    assert_eq!(why, "what it sends is not Modbus TCP");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tcp_connection_on_which_nobody_answers_is_made_anew() {
+    let mut w = world(tcp(), vec![lone(1)]);
+    let deaf = w.plug().await;
+    let pipe = w.plug().await;
+    rack(pipe, |_, id, unit| {
+        vec![(5, mbap::frame(id, UnitId(unit), &[3, 2, 0, 7]))]
+    });
+    for _ in 0..3 {
+        assert_eq!(w.polled().await, (0, SILENCE, vec![]));
+    }
+    assert_eq!(w.polled().await, (0, ANSWER, vec![7]));
+    drop(deaf);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closed_while_idle_is_no_miss() {
+    let mut w = world(tcp(), vec![lone(1)]);
+    let mut first = w.plug().await;
+    let second = w.plug().await;
+    tokio::spawn(async move {
+        let mut request = [0; 12];
+        first.read_exact(&mut request).await.unwrap();
+        let reply = mbap::frame(0, UnitId(1), &[3, 2, 0, 7]);
+        first.write_all(&reply).await.unwrap();
+    });
+    rack(second, |_, id, unit| {
+        vec![(5, mbap::frame(id, UnitId(unit), &[3, 2, 0, 8]))]
+    });
+    assert_eq!(w.event().await, FieldEvent::PortUp { port: PortId(0) });
+    assert_eq!(w.polled().await, (0, ANSWER, vec![7]));
+    for _ in 0..3 {
+        let FieldEvent::Polled { readings, .. } = w.event().await else {
+            panic!()
+        };
+        assert_eq!(readings[0].value, Value::UInt(8));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopping_interrupts_whatever_it_was_waiting_for() {
+    for plugged in [true, false] {
+        let w = world(serial(9600), vec![lone(1)]);
+        let _pipe = if plugged { Some(w.plug().await) } else { None };
+        sleep(Duration::from_millis(250)).await;
+        w.stop.cancel();
+        timeout(Duration::from_millis(1), w.task)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+}
