@@ -10,7 +10,10 @@ use crate::io::settings;
 ///
 /// A wrong configuration prints every problem, starts nothing and exits 78.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "before the log exists, standard error is the log")]
+#[expect(
+    clippy::print_stderr,
+    reason = "before the log exists, standard error is the log"
+)]
 pub fn run(config: &Path) -> ExitCode {
     let loaded = match settings::load(config) {
         Ok(loaded) => loaded,

@@ -105,7 +105,11 @@ impl Broker {
     /// one, over TLS as far as the platform can see if `tls`. For worlds on
     /// virtual time.
     #[must_use]
-    pub fn at_door(platform: Platform, clock: Clock, tls: bool) -> (Self, mpsc::Sender<DuplexStream>) {
+    pub fn at_door(
+        platform: Platform,
+        clock: Clock,
+        tls: bool,
+    ) -> (Self, mpsc::Sender<DuplexStream>) {
         let (told, inbox) = mpsc::channel(INBOX);
         let (door, mut knocks) = mpsc::channel(1);
         let guests = told.clone();

@@ -63,8 +63,8 @@ use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::Pulse;
 use crate::spec::{CloudSpec, Spec};
-use dial::Stream;
 pub use dial::Dialer;
+use dial::Stream;
 use session::Session;
 
 /// A waiting loop turns at least this often, to show that it lives.
