@@ -1,4 +1,2 @@
 //! (being built)
-pub mod bridge;
-pub mod broker;
-pub mod platform;
+pub mod bus;

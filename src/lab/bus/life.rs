@@ -1,0 +1,352 @@
+//! What the simulated devices measure: plausible, and known in advance.
+//!
+//! Every value is a function of the unit's seed and the wall clock, nothing
+//! else, so that anyone can say afterwards what stood in a register at any
+//! moment. Values change once per [`Life::tick`] and all together, as in a
+//! device that copies its measurements into its registers in one go.
+
+use std::f64::consts::TAU;
+
+use crate::base::{Rng, Wall};
+use crate::spec::Table;
+
+/// What kind of device a unit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// A three-phase meter; see [`meter`] for its registers, which are the
+    /// same in the input and the holding table.
+    Meter,
+    /// An input/output module; see [`io_module`].
+    IoModule,
+    /// No device of this world: entries 0–999 of all four tables hold numbers
+    /// that belong to one unit, table, address and tick alone. A value that
+    /// strayed from elsewhere is found out, but for one chance in 65,536.
+    Marked,
+}
+
+/// The meter's registers; two-register values have the high word first.
+pub mod meter {
+    /// u16 × 0.1 V, three of them.
+    pub const VOLTAGE: u16 = 0;
+    /// u16 × 0.01 A, three of them.
+    pub const CURRENT: u16 = 3;
+    /// i32, W, all phases.
+    pub const POWER: u16 = 6;
+    /// u16 × 0.01 Hz.
+    pub const FREQUENCY: u16 = 8;
+    /// i16 × 0.001.
+    pub const POWER_FACTOR: u16 = 9;
+    /// u32 × 0.01 kWh; only grows.
+    pub const ENERGY: u16 = 10;
+    /// f32, kVA, all phases.
+    pub const APPARENT: u16 = 12;
+    /// u64, Wh; only grows.
+    pub const ENERGY_FINE: u16 = 14;
+    /// Text, 16 characters.
+    pub const SERIAL: u16 = 18;
+    /// How many registers there are.
+    pub const REGISTERS: u16 = 32;
+    /// Discrete input: the phase is present, three of them.
+    pub const PHASE_PRESENT: u16 = 0;
+    /// How many discrete inputs there are.
+    pub const INPUTS: u16 = 4;
+    /// How many coils there are (relays, off until written).
+    pub const COILS: u16 = 4;
+}
+
+/// The module's entries.
+pub mod io_module {
+    /// Discrete inputs and coils.
+    pub const BITS: u16 = 16;
+    /// Input registers 0–7: analogue inputs, 0–27648.
+    pub const ANALOGUES: u16 = 8;
+    /// Input registers from here: four u32 pulse counters, which only grow.
+    pub const COUNTERS: u16 = 8;
+    /// How many input registers there are.
+    pub const INPUT_REGISTERS: u16 = 16;
+    /// Holding registers 0–7: analogue outputs, 0 until written.
+    pub const HOLDING_REGISTERS: u16 = 8;
+}
+
+/// How many entries each table of [`Life::Marked`] has.
+pub const MARKED_ENTRIES: u16 = 1000;
+
+/// Counters start at zero here: 2024-01-01T00:00:00Z.
+const FIRST_DAY: i64 = 1_704_067_200_000;
+
+impl Life {
+    /// Values stand still for this many milliseconds.
+    #[must_use]
+    pub const fn tick(self) -> i64 {
+        match self {
+            Life::Meter => 500,
+            Life::IoModule => 250,
+            Life::Marked => 1000,
+        }
+    }
+
+    /// How many entries a table has, from address 0.
+    #[must_use]
+    pub const fn entries(self, table: Table) -> u16 {
+        match (self, table) {
+            (Life::Meter, Table::InputRegister | Table::HoldingRegister) => meter::REGISTERS,
+            (Life::Meter, Table::DiscreteInput) => meter::INPUTS,
+            (Life::Meter, Table::Coil) => meter::COILS,
+            (Life::IoModule, Table::Coil | Table::DiscreteInput) => io_module::BITS,
+            (Life::IoModule, Table::InputRegister) => io_module::INPUT_REGISTERS,
+            (Life::IoModule, Table::HoldingRegister) => io_module::HOLDING_REGISTERS,
+            (Life::Marked, _) => MARKED_ENTRIES,
+        }
+    }
+
+    /// What the device itself would put into this entry at this time; `None`
+    /// if it has no such entry. Bits are 0 and 1.
+    #[must_use]
+    pub fn entry(self, seed: u64, at: Wall, table: Table, address: u16) -> Option<u16> {
+        if address >= self.entries(table) {
+            return None;
+        }
+        let tick = at.as_millis().div_euclid(self.tick());
+        let still = Wall::from_millis(tick * self.tick());
+        Some(match self {
+            Life::Meter => match table {
+                Table::InputRegister | Table::HoldingRegister => {
+                    Meter::at(seed, still).register(address)
+                }
+                Table::DiscreteInput => u16::from(address < meter::PHASE_PRESENT + 3),
+                Table::Coil => 0,
+            },
+            Life::IoModule => module_entry(seed, still, table, address),
+            Life::Marked => {
+                let mark = mix(&[seed, table as u64, u64::from(address), tick as u64]);
+                if table.is_bits() {
+                    (mark & 1) as u16
+                } else {
+                    mark as u16
+                }
+            }
+        })
+    }
+}
+
+/// One draw that depends on all of `parts` and on nothing else.
+fn mix(parts: &[u64]) -> u64 {
+    parts.iter().fold(0, |sum, part| {
+        Rng::new(sum ^ part.wrapping_mul(0x9E37_79B9_7F4A_7C15)).next_u64()
+    })
+}
+
+/// 0 to 1, depending on `parts` alone.
+fn share(parts: &[u64]) -> f64 {
+    (mix(parts) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// −1 to 1 in `period` seconds, starting anywhere.
+fn swing(seed: u64, which: u64, seconds: f64, period: f64) -> f64 {
+    (TAU * (seconds / period + share(&[seed, which]))).sin()
+}
+
+fn seconds(at: Wall) -> f64 {
+    (at.as_millis() - FIRST_DAY).max(0) as f64 / 1000.0
+}
+
+/// A meter's measurements at one moment.
+struct Meter {
+    seed: u64,
+    volts: [f64; 3],
+    amperes: [f64; 3],
+    watts: f64,
+    hertz: f64,
+    factor: f64,
+    watt_hours: f64,
+}
+
+impl Meter {
+    fn at(seed: u64, at: Wall) -> Meter {
+        let t = seconds(at);
+        // Between 1 and 9 kW on average, by half of that up and down in ten
+        // minutes; the energy is the exact integral, so it never falls.
+        let mean = 1000.0 + 8000.0 * share(&[seed, 1]);
+        let depth = 0.5;
+        let period = 600.0;
+        let phase = share(&[seed, 2]);
+        let angle = TAU * (t / period + phase);
+        let watts = mean * (1.0 + depth * angle.sin());
+        let turned = depth * period / TAU * ((TAU * phase).cos() - angle.cos());
+        let watt_hours = mean * (t + turned) / 3600.0;
+
+        let factor = 0.93 + 0.05 * swing(seed, 3, t, 97.0);
+        let volts = [0, 1, 2].map(|p| 230.0 + 4.0 * swing(seed, 10 + p, t, 61.0 + 7.0 * p as f64));
+        // The load hangs unevenly on the three phases.
+        let parts = [0.40, 0.33, 0.27];
+        let amperes = [0, 1, 2].map(|p| watts * parts[p] / (volts[p] * factor));
+        Meter {
+            seed,
+            volts,
+            amperes,
+            watts,
+            hertz: 50.0 + 0.03 * swing(seed, 4, t, 41.0),
+            factor,
+            watt_hours,
+        }
+    }
+
+    fn register(&self, address: u16) -> u16 {
+        let place = usize::from(address);
+        let word = |wide: u64, words: usize, first: u16| {
+            (wide >> (16 * (words - 1 - (place - usize::from(first))))) as u16
+        };
+        match address {
+            0..=2 => (self.volts[place] * 10.0).round() as u16,
+            3..=5 => (self.amperes[place - 3] * 100.0).round() as u16,
+            6..=7 => word(self.watts.round() as i32 as u32 as u64, 2, meter::POWER),
+            8 => (self.hertz * 100.0).round() as u16,
+            9 => (self.factor * 1000.0).round() as i16 as u16,
+            10..=11 => word((self.watt_hours / 10.0) as u32 as u64, 2, meter::ENERGY),
+            12..=13 => {
+                let kva = (self.watts / self.factor / 1000.0) as f32;
+                word(u64::from(kva.to_bits()), 2, meter::APPARENT)
+            }
+            14..=17 => word(self.watt_hours as u64, 4, meter::ENERGY_FINE),
+            18..=25 => {
+                let text = format!("LAB-{:012}", self.seed % 1_000_000_000_000);
+                let at = 2 * (place - usize::from(meter::SERIAL));
+                u16::from_be_bytes([text.as_bytes()[at], text.as_bytes()[at + 1]])
+            }
+            _ => 0,
+        }
+    }
+}
+
+fn module_entry(seed: u64, at: Wall, table: Table, address: u16) -> u16 {
+    let t = seconds(at);
+    let which = 100 + u64::from(address);
+    match table {
+        // Switches with periods of 2 to 20 s.
+        Table::DiscreteInput => {
+            let period = 2.0 + 18.0 * share(&[seed, which]);
+            u16::from(swing(seed, which + 50, t, period) > 0.0)
+        }
+        Table::Coil | Table::HoldingRegister => 0,
+        Table::InputRegister if address < io_module::ANALOGUES => {
+            let level = 13_824.0 * (1.0 + 0.9 * swing(seed, which, t, 120.0));
+            level.round() as u16
+        }
+        Table::InputRegister => {
+            let counter = (address - io_module::COUNTERS) / 2;
+            let per_second = 0.2 + 5.0 * share(&[seed, 200 + u64::from(counter)]);
+            let pulses = (t * per_second) as u32;
+            if address.is_multiple_of(2) {
+                (pulses >> 16) as u16
+            } else {
+                pulses as u16
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 1_790_000_000_000;
+
+    fn wide(life: Life, seed: u64, millis: i64, address: u16, words: u16) -> u64 {
+        (0..words).fold(0, |sum, i| {
+            let at = Wall::from_millis(millis);
+            let word = life.entry(seed, at, Table::InputRegister, address + i);
+            sum << 16 | u64::from(word.unwrap())
+        })
+    }
+
+    #[test]
+    fn a_meter_looks_like_a_meter() {
+        for seed in 0..20 {
+            for step in 0..200 {
+                let now = NOON + step * 7_000;
+                let at = |a, n| wide(Life::Meter, seed, now, a, n);
+                for phase in 0..3 {
+                    assert!((2200..=2400).contains(&at(meter::VOLTAGE + phase, 1)));
+                    assert!((50..=3000).contains(&at(meter::CURRENT + phase, 1)));
+                }
+                assert!((500..=13_500).contains(&at(meter::POWER, 2)));
+                assert!((4990..=5010).contains(&at(meter::FREQUENCY, 1)));
+                assert!((870..=990).contains(&at(meter::POWER_FACTOR, 1)));
+                let kva = f32::from_bits(at(meter::APPARENT, 2) as u32);
+                assert!(f64::from(kva) * 1000.0 >= at(meter::POWER, 2) as f64 * 0.99);
+            }
+        }
+    }
+
+    #[test]
+    fn energy_only_grows_and_agrees_with_the_power() {
+        for seed in 0..20 {
+            let mut last = 0;
+            for second in 0..3600 {
+                let wh = wide(
+                    Life::Meter,
+                    seed,
+                    NOON + second * 1000,
+                    meter::ENERGY_FINE,
+                    4,
+                );
+                assert!(wh >= last);
+                last = wh;
+            }
+            let first = wide(Life::Meter, seed, NOON, meter::ENERGY_FINE, 4);
+            let sum: u64 = (0..3600)
+                .map(|s| wide(Life::Meter, seed, NOON + s * 1000, meter::POWER, 2))
+                .sum();
+            let expected = sum as f64 / 3600.0;
+            let seen = (last - first) as f64;
+            assert!((seen - expected).abs() < 15.0, "{seen} against {expected}");
+        }
+    }
+
+    #[test]
+    fn values_stand_still_within_a_tick_and_move_between_ticks() {
+        let entry = |ms| Life::Marked.entry(1, Wall::from_millis(ms), Table::HoldingRegister, 5);
+        let start = NOON - NOON.rem_euclid(Life::Marked.tick());
+        assert_eq!(entry(start), entry(start + Life::Marked.tick() - 1));
+        assert_ne!(entry(start), entry(start + Life::Marked.tick()));
+    }
+
+    #[test]
+    fn no_two_marked_units_hold_the_same_numbers() {
+        let at = Wall::from_millis(NOON);
+        let row = |seed| {
+            (0..100)
+                .map(|a| Life::Marked.entry(seed, at, Table::InputRegister, a))
+                .collect::<Vec<_>>()
+        };
+        assert_ne!(row(1), row(2));
+        assert_eq!(row(1), row(1));
+    }
+
+    #[test]
+    fn counters_of_a_module_only_grow() {
+        for counter in 0..4 {
+            let mut last = 0;
+            for second in 0..500 {
+                let n = wide(
+                    Life::IoModule,
+                    3,
+                    NOON + second * 1000,
+                    io_module::COUNTERS + 2 * counter,
+                    2,
+                );
+                assert!(n >= last);
+                last = n;
+            }
+        }
+    }
+
+    #[test]
+    fn a_clock_before_the_first_day_is_no_trouble() {
+        for life in [Life::Meter, Life::IoModule, Life::Marked] {
+            for address in 0..40 {
+                let _ = life.entry(1, Wall::from_millis(-5), Table::InputRegister, address);
+            }
+        }
+    }
+}

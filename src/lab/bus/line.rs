@@ -1,0 +1,417 @@
+//! A multidrop serial line: one pair of wires, one master, many units, and
+//! every character takes its time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::frame;
+use super::manners::{Fault, distort, noise};
+use super::pace::Pace;
+use super::unit::Unit;
+use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
+
+/// A master on time may be this much early by rounding of clocks that count
+/// whole microseconds, ours and its own.
+const ROUNDING: Duration = Duration::from_micros(5);
+
+/// What a line gives out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineOutput {
+    /// These characters have arrived at the master.
+    Bytes(Vec<u8>),
+}
+
+/// What has happened on a line so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineCounts {
+    /// Requests that reached a living unit whole.
+    pub requests: u64,
+    /// Requests for a unit that is dead or not there.
+    pub unanswered: u64,
+    /// Frames of the master without a good checksum, glued or collided.
+    pub not_understood: u64,
+    /// How often the master began less than 3.5 characters after another frame
+    /// had ended, its own or a unit's.
+    pub silence_violations: u64,
+    /// How often two talked at once.
+    pub collisions: u64,
+    /// Characters on the wire, from anyone.
+    pub characters: u64,
+    /// Faults that struck, by [`Fault::name`].
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+/// A multidrop line.
+///
+/// Contract: tell it what the master wrote ([`Line::on_bytes`]), then and at
+/// [`Line::wake_at`] call [`Line::poll`] until `None`. Time never runs back.
+///
+/// What the master writes in one go occupies the wire from that moment, one
+/// character after the other. A frame ends after 3.5 characters of silence;
+/// what was written into that silence belongs to the frame before it, so
+/// neither is understood. Replies begin after that silence and the unit's
+/// turnaround, whatever the line is doing then: a late reply collides with
+/// whoever talks, and both are spoilt.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pace: Pace,
+    units: BTreeMap<UnitId, Unit>,
+    rng: Rng,
+    /// The adapter hears itself: every request comes back to the master.
+    pub echo: bool,
+    heard: Heard,
+    master_from: Mono,
+    master_until: Mono,
+    voices: Vec<Voice>,
+    counts: LineCounts,
+}
+
+/// What is on the wire since the last silence.
+#[derive(Clone, Debug, Default)]
+struct Heard {
+    bytes: Vec<u8>,
+    master: bool,
+    units: bool,
+    spoilt: bool,
+    end: Mono,
+}
+
+/// Somebody talking to the master.
+#[derive(Clone, Debug)]
+struct Voice {
+    start: Mono,
+    bytes: Vec<u8>,
+    sent: usize,
+    /// The adapter's own echo: not on the wire a second time.
+    echo: bool,
+    collided: bool,
+}
+
+impl Line {
+    /// An empty line.
+    #[must_use]
+    pub fn new(pace: Pace, rng: Rng) -> Self {
+        Line {
+            pace,
+            units: BTreeMap::new(),
+            rng,
+            echo: false,
+            heard: Heard::default(),
+            master_from: Mono::START,
+            master_until: Mono::START,
+            voices: Vec::new(),
+            counts: LineCounts::default(),
+        }
+    }
+
+    /// Hangs a unit on the line; one that had the address before is taken off.
+    pub fn attach(&mut self, id: UnitId, unit: Unit) {
+        self.units.insert(id, unit);
+    }
+
+    /// The unit with this address.
+    #[must_use]
+    pub fn unit(&self, id: UnitId) -> Option<&Unit> {
+        self.units.get(&id)
+    }
+
+    /// The unit with this address, to change its manners.
+    pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
+        self.units.get_mut(&id)
+    }
+
+    /// All units.
+    pub fn units(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
+        self.units.iter().map(|(&id, unit)| (id, unit))
+    }
+
+    /// All units, to change their manners.
+    pub fn units_mut(&mut self) -> impl Iterator<Item = (UnitId, &mut Unit)> {
+        self.units.iter_mut().map(|(&id, unit)| (id, unit))
+    }
+
+    /// Takes the unit's power away.
+    pub fn kill(&mut self, id: UnitId) {
+        self.set_alive(id, false);
+    }
+
+    /// Gives it back.
+    pub fn revive(&mut self, id: UnitId) {
+        self.set_alive(id, true);
+    }
+
+    fn set_alive(&mut self, id: UnitId, alive: bool) {
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.manners.alive = alive;
+        }
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub const fn counts(&self) -> &LineCounts {
+        &self.counts
+    }
+
+    /// How fast it is.
+    #[must_use]
+    pub const fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// The master began to send these bytes at `now`.
+    pub fn on_bytes(&mut self, now: Now, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.note_silence(now);
+        let start = now.mono.max(self.master_until);
+        let end = start + self.pace.characters(bytes.len());
+        if !self.heard.bytes.is_empty()
+            && (self.heard.units || frame::open(&self.heard.bytes).is_some())
+        {
+            self.counts.silence_violations += 1;
+        }
+        if now.mono >= self.master_until {
+            self.master_from = start;
+        }
+        self.master_until = end;
+        self.counts.characters += bytes.len() as u64;
+        self.heard.take(bytes, end);
+        self.heard.master = true;
+        if self.echo {
+            self.voices.push(Voice::new(start, bytes.to_vec(), true));
+        }
+    }
+
+    /// What happens next on the line, up to `now`.
+    pub fn poll(&mut self, now: Now) -> Option<LineOutput> {
+        loop {
+            self.note_silence(now);
+            let pace = self.pace;
+            let next = self
+                .voices
+                .iter()
+                .enumerate()
+                .map(|(i, v)| (v.next(pace).0, i))
+                .min()?;
+            let (due, which) = next;
+            if due > now.mono {
+                return None;
+            }
+            let bytes = self.speak(which, now);
+            if self.voices[which].sent == self.voices[which].bytes.len() {
+                self.voices.remove(which);
+            }
+            if !bytes.is_empty() {
+                return Some(LineOutput::Bytes(bytes));
+            }
+        }
+    }
+
+    /// When [`Line::poll`] has something to do, and what.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        let character = self
+            .voices
+            .iter()
+            .map(|v| v.next(self.pace).0)
+            .min()
+            .map(|at| Wake::new(at, "characters arrive"));
+        let request = self
+            .heard
+            .master
+            .then(|| Wake::new(self.heard.end + self.pace.silence(), "a request ends"));
+        Wake::earlier(character, request)
+    }
+
+    /// Ends the frame on the wire if it has been quiet for long enough.
+    fn note_silence(&mut self, now: Now) {
+        let silence = self.pace.silence();
+        if self.heard.bytes.is_empty() || now.mono + ROUNDING < self.heard.end + silence {
+            return;
+        }
+        let heard = std::mem::take(&mut self.heard);
+        if !heard.master {
+            return; // A reply. The other units know it is not for them.
+        }
+        let ended = heard.end + silence;
+        match frame::open(&heard.bytes) {
+            Some((unit, pdu)) if !heard.units && !heard.spoilt => {
+                self.request(moment(now, ended), unit, pdu, &heard.bytes);
+            }
+            _ => self.counts.not_understood += 1,
+        }
+    }
+
+    /// A whole request is on the line; `at` is when the units know.
+    fn request(&mut self, at: Now, unit: u8, pdu: &[u8], frame: &[u8]) {
+        if unit == 0 {
+            // Broadcast: everybody obeys, nobody answers (§2.1).
+            let writes = matches!(pdu.first(), Some(5 | 6 | 15 | 16));
+            for unit in self.units.values_mut() {
+                if writes && unit.manners.alive {
+                    let _ = unit.answer(at, pdu);
+                }
+            }
+            return;
+        }
+        let Some(there) = self
+            .units
+            .get_mut(&UnitId(unit))
+            .filter(|u| u.manners.alive)
+        else {
+            self.counts.unanswered += 1;
+            return;
+        };
+        self.counts.requests += 1;
+        let reply = there.answer(at, pdu);
+        let fault = there.manners.draw(&mut there.rng);
+        let start = at.mono + there.manners.delay(&mut there.rng);
+        if let Some(fault) = fault {
+            *self.counts.faults.entry(fault.name()).or_default() += 1;
+        }
+        self.reply(start, unit, distort(fault, reply), fault, frame);
+    }
+
+    /// Puts a reply, and what a fault makes of it, on the wire.
+    fn reply(&mut self, start: Mono, unit: u8, pdu: Vec<u8>, fault: Option<Fault>, asked: &[u8]) {
+        let rng = &mut self.rng;
+        let mut bytes = frame::seal(unit, &pdu);
+        let whole = bytes.len();
+        let half = || 1 + whole / 2;
+        let mut voices = match fault {
+            Some(Fault::Mute) => vec![],
+            Some(Fault::Late(by)) => vec![(start + by, bytes)],
+            Some(Fault::Cut) => {
+                bytes.truncate(1 + rng.below(whole as u64 - 1) as usize);
+                vec![(start, bytes)]
+            }
+            Some(Fault::Flip) => {
+                flip(&mut bytes, rng);
+                vec![(start, bytes)]
+            }
+            Some(Fault::Twice) => {
+                let again = start + self.pace.characters(whole) + self.pace.silence();
+                vec![(start, bytes.clone()), (again, bytes)]
+            }
+            Some(Fault::Foreign) => vec![(start, frame::seal(unit % 247 + 1, &pdu))],
+            Some(Fault::Echo) => {
+                let after = start + self.pace.characters(asked.len());
+                vec![(start, asked.to_vec()), (after, bytes)]
+            }
+            Some(Fault::Noise(n)) => {
+                let mut noisy = noise(usize::from(n), rng);
+                noisy.append(&mut bytes);
+                vec![(start, noisy)]
+            }
+            Some(Fault::Babble) => vec![(start, noise(whole, rng))],
+            Some(Fault::Hiccup(pause)) => {
+                let rest = bytes.split_off(half().min(whole - 1));
+                let resumed = start + self.pace.characters(bytes.len()) + pause;
+                vec![(start, bytes), (resumed, rest)]
+            }
+            Some(Fault::WrongFunction | Fault::Short | Fault::WrongTransaction) | None => {
+                vec![(start, bytes)]
+            }
+        };
+        self.voices.extend(
+            voices
+                .drain(..)
+                .map(|(at, bytes)| Voice::new(at, bytes, false)),
+        );
+    }
+
+    /// The next group of characters of one voice, as the master hears it.
+    fn speak(&mut self, which: usize, now: Now) -> Vec<u8> {
+        let pace = self.pace;
+        let voice = &self.voices[which];
+        let (_, upto) = voice.next(pace);
+        let from = voice.start + pace.characters(voice.sent);
+        let to = voice.start + pace.characters(upto);
+        let mut bytes = voice.bytes[voice.sent..upto].to_vec();
+        if voice.echo {
+            self.voices[which].sent = upto;
+            return bytes;
+        }
+        let talks = |v: &Voice| !v.echo && from < v.end(pace) && v.start < to;
+        let crowd = self.voices.iter().filter(|v| talks(v)).count() > 1;
+        if crowd || (from < self.master_until && self.master_from < to) {
+            for byte in &mut bytes {
+                *byte ^= 1 + self.rng.below(255) as u8;
+            }
+            if !self.voices[which].collided {
+                self.counts.collisions += 1;
+            }
+            for voice in self.voices.iter_mut().filter(|v| talks(v)) {
+                voice.collided = true;
+            }
+            self.heard.spoilt = true;
+        }
+        self.voices[which].sent = upto;
+        self.counts.characters += bytes.len() as u64;
+        // If nobody looked in time the characters were still on their way: what
+        // the master does counts from when it can have seen them.
+        self.heard.take(&bytes, now.mono.max(to));
+        self.heard.units = true;
+        bytes
+    }
+}
+
+impl Heard {
+    fn take(&mut self, bytes: &[u8], end: Mono) {
+        // Bounded however long somebody talks without a pause: more than a
+        // frame is not a frame.
+        let room = (frame::RTU_MAX + 1).saturating_sub(self.bytes.len());
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.end = self.end.max(end);
+    }
+}
+
+impl Voice {
+    fn new(start: Mono, bytes: Vec<u8>, echo: bool) -> Self {
+        Voice {
+            start,
+            bytes,
+            sent: 0,
+            echo,
+            collided: false,
+        }
+    }
+
+    fn end(&self, pace: Pace) -> Mono {
+        self.start + pace.characters(self.bytes.len())
+    }
+
+    /// When the next group is complete, and up to which character it goes.
+    fn next(&self, pace: Pace) -> (Mono, usize) {
+        let upto = (self.sent + pace.group.max(1)).min(self.bytes.len());
+        (self.start + pace.characters(upto), upto)
+    }
+}
+
+/// The instant `at`, not after `now`, on both clocks.
+fn moment(now: Now, at: Mono) -> Now {
+    let ago = i64::try_from(now.mono.since(at).as_millis()).unwrap_or(i64::MAX);
+    Now {
+        mono: at,
+        wall: Wall::from_millis(now.wall.as_millis().saturating_sub(ago)),
+    }
+}
+
+/// Turns over one to three different bits.
+fn flip(bytes: &mut [u8], rng: &mut Rng) {
+    let bits = bytes.len() as u64 * 8;
+    let mut turned = Vec::new();
+    for _ in 0..=rng.below(3) {
+        let bit = rng.below(bits) as usize;
+        if !turned.contains(&bit) {
+            turned.push(bit);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

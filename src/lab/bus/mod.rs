@@ -1,0 +1,37 @@
+//! A pure model of the field: a multidrop serial line and a Modbus TCP rack,
+//! with units that measure, answer, fail and return.
+//!
+//! **Decides** what stands in which register at which time, what bytes a unit
+//! answers, when each character is on the wire, and what goes wrong.
+//! **Refuses to know** terminals, sockets, tasks and clocks (`lab/wire.rs`
+//! does), and everything about the product: framing and checksum are written
+//! here a second time on purpose, so that the model can be a witness against
+//! the product's codec.
+//!
+//! Contract: [`Line`] and [`Rack`] are told what the master sent and what time
+//! it is, are drained by `poll` until `None`, and say by `wake_at` when to come
+//! back. Units may be changed between any two calls.
+//!
+//! Invariants:
+//! - The same seeds and the same calls give the same bytes at the same times.
+//! - What a unit answers is what [`Unit::truth`] says for the moment at which
+//!   the request was understood.
+//! - No unit answers a request that was not for it, was damaged, or was not
+//!   set apart by 3.5 characters of silence.
+//! - No unit talks before that silence is over.
+//! - Everything that goes wrong is counted.
+
+pub mod frame;
+pub mod life;
+mod line;
+mod manners;
+mod pace;
+mod rack;
+mod unit;
+
+pub use life::Life;
+pub use line::{Line, LineCounts, LineOutput};
+pub use manners::{Chance, Fault, Manners, Refusal};
+pub use pace::Pace;
+pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput};
+pub use unit::Unit;
