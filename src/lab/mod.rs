@@ -1,2 +1,3 @@
 //! (being built)
 pub mod bus;
+pub mod wire;
