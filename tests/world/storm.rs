@@ -1,0 +1,136 @@
+//! Seeded misfortune: what can happen, and how often.
+
+use std::time::Duration;
+
+use alink_gateway::base::{DeviceId, Rng};
+use alink_gateway::lab::bus::{Chance, Fault as Bad, Manners};
+use alink_gateway::lab::platform::{Device, Fault};
+
+use super::house::{House, name};
+
+/// One thing that happens to the house from outside.
+#[derive(Clone, Debug)]
+pub(crate) enum Blow {
+    /// A unit loses power.
+    Die(DeviceId),
+    /// It has power again.
+    Revive(DeviceId),
+    /// A unit begins to answer late, garbled, short, twice, in foreign names.
+    Sicken(DeviceId, Vec<Chance>),
+    /// It is well again.
+    Recover(DeviceId),
+    /// A cable is pulled.
+    Unplug(usize),
+    /// It is put back.
+    Plug(usize),
+    /// Something befalls the platform or the way there.
+    Cloud(Fault),
+}
+
+/// Draws the next blow.
+pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
+    let devices = house.spec.devices.len() as u64;
+    let device = DeviceId(rng.below(devices) as u32);
+    let wire = rng.below(house.wires.len() as u64) as usize;
+    let ms = |n: u64| Duration::from_millis(n);
+    match rng.below(20) {
+        0..=3 => Blow::Die(device),
+        4..=6 => Blow::Revive(device),
+        7 | 8 => Blow::Sicken(device, sickness(rng)),
+        9 => Blow::Recover(device),
+        10 => Blow::Unplug(wire),
+        11 | 12 => Blow::Plug(wire),
+        13 => Blow::Cloud(Fault::LoseRequests {
+            permille: rng.below(300) as u32,
+        }),
+        14 => Blow::Cloud(Fault::LoseReplies {
+            permille: rng.below(300) as u32,
+        }),
+        15 => Blow::Cloud(Fault::Delay {
+            least: ms(0),
+            most: ms(rng.below(12_000)),
+        }),
+        16 => Blow::Cloud(Fault::Duplicate {
+            permille: rng.below(500) as u32,
+        }),
+        17 => Blow::Cloud(Fault::Cut(gateway(house))),
+        18 => Blow::Cloud(Fault::Kick(name(&house.spec, device))),
+        _ => Blow::Cloud(match rng.below(4) {
+            0 => Fault::Throttle {
+                during: Duration::from_secs(60),
+            },
+            1 => Fault::Reorder {
+                permille: 200,
+                by: ms(3_000),
+            },
+            _ => Fault::Heal,
+        }),
+    }
+}
+
+fn sickness(rng: &mut Rng) -> Vec<Chance> {
+    let all = [
+        Bad::Mute,
+        Bad::Late(Duration::from_millis(150 + rng.below(800))),
+        Bad::Cut,
+        Bad::Flip,
+        Bad::Twice,
+        Bad::Foreign,
+        Bad::WrongFunction,
+        Bad::Short,
+        Bad::Echo,
+        Bad::Noise(1 + rng.below(40) as u8),
+        Bad::Babble,
+        Bad::Hiccup(Duration::from_millis(rng.below(60))),
+    ];
+    (0..3)
+        .map(|_| Chance {
+            fault: all[rng.below(all.len() as u64) as usize],
+            permille: 100 + rng.below(400) as u32,
+        })
+        .collect()
+}
+
+/// The gateway as the platform names it.
+pub(crate) fn gateway(house: &House) -> Device {
+    let g = &house.spec.cloud.gateway;
+    Device {
+        product_key: g.product_key.clone(),
+        device_name: g.device_name.clone(),
+    }
+}
+
+/// Lets it happen.
+pub(crate) async fn strike(house: &mut House, blow: Blow) {
+    match blow {
+        Blow::Die(d) => on_unit(house, d, |m| m.alive = false),
+        Blow::Revive(d) => on_unit(house, d, |m| m.alive = true),
+        Blow::Sicken(d, faults) => on_unit(house, d, |m| m.faults = faults),
+        Blow::Recover(d) => on_unit(house, d, |m| m.faults.clear()),
+        Blow::Unplug(w) => house.wires[w].unplug().await,
+        Blow::Plug(w) => house.wires[w].plug(),
+        Blow::Cloud(fault) => {
+            let done = house.platform.with(|p, now| p.fault(now, fault));
+            done.await.expect("the model does not panic");
+        }
+    }
+}
+
+fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut Manners)) {
+    let d = &house.spec.devices[device.index()];
+    house.wires[d.port.index()].with(|line| {
+        let unit = line.unit_mut(d.unit).expect("every device has its unit");
+        change(&mut unit.manners);
+    });
+}
+
+/// Ends every sickness of units, lines and platform; the dead stay dead.
+pub(crate) async fn calm(house: &mut House) {
+    for n in 0..house.wires.len() {
+        strike(house, Blow::Plug(n)).await;
+    }
+    for n in 0..house.spec.devices.len() {
+        strike(house, Blow::Recover(DeviceId(n as u32))).await;
+    }
+    strike(house, Blow::Cloud(Fault::Heal)).await;
+}
