@@ -23,6 +23,7 @@ use super::post::{Parcel, Posts};
 use super::session::{Errand, Kind, Presence, Session, Sessions};
 use super::sign;
 use super::topic::{self, Identity, SessionAsk, Topic};
+use super::verdict::News;
 
 /// What the engine wants done, or told.
 #[derive(Clone, Debug, PartialEq)]
@@ -198,7 +199,7 @@ impl Cloud {
             self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
             for id in named {
                 self.sessions
-                    .kicked(now.mono, id, reply.code, &reply.message, &mut self.diary);
+                    .kicked(now.mono, id, &reply, News::Notice, &mut self.diary);
             }
             return self.follow(now.mono);
         }
@@ -215,9 +216,9 @@ impl Cloud {
                 let gone = self
                     .posts
                     .answered(now.mono, parcel, &reply, &named, &mut self.diary);
-                for (id, code) in gone {
+                for id in gone {
                     self.sessions
-                        .kicked(now.mono, id, code, &reply.message, &mut self.diary);
+                        .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
                 }
             }
             Found::Late => self.diary.counters.late_replies += 1,

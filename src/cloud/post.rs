@@ -17,7 +17,7 @@ use crate::spec::{PostPolicy, Spec};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
 use super::batch::Group;
-use super::code::{Code, Verdict};
+use super::code::Verdict;
 use super::notice::{Diary, Notice, Repeats};
 use super::pace::{Gate, MINUTE};
 
@@ -189,7 +189,8 @@ impl Posts {
         }
         let retry = self.retries.keys().next().map(|(at, _)| *at);
         let ready = self.ready.first().map(|(at, _)| {
-            if self.ready.len() >= self.pack_devices() {
+            // More than one message holds: the first of them need not wait.
+            if self.ready.len() > self.pack_devices() {
                 Mono::START
             } else {
                 *at
@@ -242,7 +243,7 @@ impl Posts {
         reply: &Reply,
         named: &[DeviceId],
         diary: &mut Diary,
-    ) -> Vec<(DeviceId, Code)> {
+    ) -> Vec<DeviceId> {
         self.under_way = self.under_way.saturating_sub(1);
         self.unanswered.over();
         let verdict = reply.code.verdict();
@@ -306,7 +307,7 @@ impl Posts {
                 // its session.
                 Verdict::NoSession | Verdict::Device { .. } => {
                     self.put_back(now, id, readings);
-                    gone.push((id, reply.code));
+                    gone.push(id);
                 }
                 _ => {
                     let n = readings.len();

@@ -150,6 +150,8 @@ pub(super) struct Errand {
 struct Waiting {
     errand: Errand,
     not_before: Mono,
+    /// For want of a place, not of success: tried as soon as somebody leaves.
+    crowd: bool,
 }
 
 /// All sessions.
@@ -164,9 +166,6 @@ pub(super) struct Sessions {
     pub(super) gates: [Gate; 2],
     /// Closed by 428.
     pub(super) full: Gate,
-    /// No place left within our own limit: looked at again then, or when
-    /// somebody leaves.
-    room_again: Mono,
     room_told: Repeats,
     /// Devices that are, or may be, online.
     occupied: usize,
@@ -211,7 +210,6 @@ impl Sessions {
                 Gate::new(MINUTE, MINUTE * 10),
             ],
             full: Gate::new(MINUTE, MINUTE * 10),
-            room_again: Mono::START,
             room_told: Repeats::default(),
             occupied: 0,
             online: 0,
@@ -242,7 +240,6 @@ impl Sessions {
         self.pools = Default::default();
         self.waiting.clear();
         self.under_way = 0;
-        self.room_again = Mono::START;
         self.full.open();
         for id in self.ids() {
             self.set_actual(id, Actual::Out);
@@ -325,14 +322,7 @@ impl Sessions {
         if !self.stopping && self.under_way >= self.limits().in_flight.max(1) {
             return None;
         }
-        let pool = &self.pools[kind.index()];
-        let pool = pool.first().map(|(since, _)| {
-            if self.stopping || pool.len() >= self.batch() {
-                *since
-            } else {
-                *since + self.limits().linger
-            }
-        });
+        let pool = self.pool_due(kind);
         let waiting = self.waiting.values();
         let waiting = waiting
             .filter(|w| w.errand.kind == kind)
@@ -340,12 +330,23 @@ impl Sessions {
         let at = waiting.chain(pool).min()?;
         let mut open = self.gates[kind.index()].opens_at();
         if kind == Kind::LogIn {
-            open = open.max(self.full.opens_at()).max(self.room_again);
+            open = open.max(self.full.opens_at());
         }
         Some(if open > at && !self.stopping {
             Wake::new(open, "gate opens")
         } else {
             Wake::new(at, kind.words())
+        })
+    }
+
+    /// When the pool may go: when it fills a batch, or after the linger.
+    fn pool_due(&self, kind: Kind) -> Option<Mono> {
+        let pool = &self.pools[kind.index()];
+        let (since, _) = pool.first()?;
+        Some(if self.stopping || pool.len() >= self.batch() {
+            *since
+        } else {
+            *since + self.limits().linger
         })
     }
 
@@ -366,11 +367,14 @@ impl Sessions {
         let kind = Kind::ALL
             .into_iter()
             .find(|k| self.kind_due(*k).is_some_and(|w| w.at <= now))?;
+        // Whichever has been due longest, so that neither starves the other.
+        let pool = self.pool_due(kind).filter(|at| *at <= now);
         let retry = self
             .waiting
             .iter()
             .filter(|(_, w)| w.errand.kind == kind && w.not_before <= now)
             .min_by_key(|(key, w)| (w.not_before, **key))
+            .filter(|(_, w)| pool.is_none_or(|at| w.not_before <= at))
             .map(|(key, _)| *key);
         let mut errand = match retry.and_then(|key| self.waiting.remove(&key)) {
             Some(waiting) => waiting.errand,
@@ -435,7 +439,6 @@ impl Sessions {
             last_tries: errand.last_tries,
         };
         if !crowd.is_empty() {
-            self.room_again = now + ROOM_CHECK;
             if self.room_told.hit(now, 1).is_some() {
                 diary.tell(Notice::Full {
                     online: self.occupied,
@@ -443,7 +446,7 @@ impl Sessions {
                     ours: true,
                 });
             }
-            self.put_off(now, like(crowd), now);
+            self.wait(now, like(crowd), now + ROOM_CHECK, true);
         }
         self.put_off(now, like(tired), rested);
         Some(like(go)).filter(|e| !e.group.members.is_empty())
@@ -472,7 +475,11 @@ impl Sessions {
 
     /// The same again, not before then; those who no longer need it go their
     /// own way.
-    pub(super) fn put_off(&mut self, now: Mono, mut errand: Errand, not_before: Mono) {
+    pub(super) fn put_off(&mut self, now: Mono, errand: Errand, not_before: Mono) {
+        self.wait(now, errand, not_before, false);
+    }
+
+    fn wait(&mut self, now: Mono, mut errand: Errand, not_before: Mono, crowd: bool) {
         let (keep, leave): (Vec<_>, Vec<_>) = errand
             .group
             .members
@@ -491,7 +498,12 @@ impl Sessions {
             self.devices[id.index()].place = Place::Waiting(key);
         }
         errand.group.members = keep;
-        self.waiting.insert(key, Waiting { errand, not_before });
+        let waiting = Waiting {
+            errand,
+            not_before,
+            crowd,
+        };
+        self.waiting.insert(key, waiting);
     }
 
     /// Bars a device until then.
@@ -520,8 +532,10 @@ impl Sessions {
             (true, false) => self.occupied += 1,
             (false, true) => {
                 self.occupied -= 1;
-                self.room_again = Mono::START;
                 self.full.open();
+                for waiting in self.waiting.values_mut().filter(|w| w.crowd) {
+                    waiting.not_before = Mono::START;
+                }
             }
             _ => {}
         }

@@ -22,6 +22,15 @@ const OUR_FAULT: Duration = Duration::from_secs(3600);
 /// A bar within this time after the last one counts as "again".
 const AGAIN: Duration = Duration::from_secs(600);
 
+/// By which way we heard that a session is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// `/ext/error`.
+    Notice,
+    /// A refused post.
+    Post,
+}
+
 impl Sessions {
     /// The answer to a request; `named` are the devices in its `data`.
     pub(super) fn answered(
@@ -116,14 +125,19 @@ impl Sessions {
     }
 
     /// The platform ended a session, or says there is none.
+    ///
+    /// On `/ext/error` it says so itself. When it refuses a *post* with such a
+    /// code, the session's end is only a guess: the device is then unsure, and
+    /// logged out if nobody wants it.
     pub(super) fn kicked(
         &mut self,
         now: Mono,
         id: DeviceId,
-        code: Code,
-        message: &str,
+        news: &Reply,
+        by: News,
         diary: &mut Diary,
     ) {
+        let (code, message) = (news.code, news.message.as_str());
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
@@ -154,7 +168,13 @@ impl Sessions {
         }
         if matches!(device.actual, Actual::In | Actual::Unsure) {
             diary.counters.kicked += 1;
-            self.set_actual(id, Actual::Out);
+            self.set_actual(
+                id,
+                match by {
+                    News::Post if !lost => Actual::Unsure,
+                    News::Post | News::Notice => Actual::Out,
+                },
+            );
         }
         if !lost {
             self.bar(now, id, code, message, true, diary);
