@@ -8,28 +8,37 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::EXIT_CONFIG;
-use crate::config::{Problem, Report};
 use crate::io::settings::{self, Loaded, Surroundings};
+
+/// The exit status for a wrong configuration (EX_CONFIG of sysexits.h): the
+/// service's unit does not restart after it.
+pub const WRONG: u8 = 78;
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    match settings::load_in(path, &Surroundings::of_person()) {
+    let (text, status) = outcome(path, &Surroundings::of_person());
+    print!("{text}");
+    ExitCode::from(status)
+}
+
+/// What [`run`] prints, and its exit status.
+#[must_use]
+pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
+    match settings::load_in(path, around) {
         Ok(loaded) => {
+            let mut text = String::new();
             for problem in &loaded.warnings {
-                println!("{problem}");
+                text.push_str(&format!("{problem}\n"));
             }
-            println!("{}", summary(&loaded));
-            ExitCode::SUCCESS
+            text.push_str(&summary(&loaded));
+            (text + "\n", 0)
         }
         Err(report) => {
-            for problem in report.problems() {
-                println!("{problem}");
-            }
-            println!("{}", verdict(&report));
-            ExitCode::from(EXIT_CONFIG)
+            let errors = many(report.errors(), "error");
+            let warnings = many(report.warnings(), "warning");
+            (format!("{report}\n{errors}, {warnings}\n"), WRONG)
         }
     }
 }
@@ -37,23 +46,12 @@ pub fn run(path: &Path) -> ExitCode {
 /// `2 ports, 120 devices, 6 profiles; 0 warnings`
 #[must_use]
 pub fn summary(loaded: &Loaded) -> String {
-    let warnings: &[Problem] = &loaded.warnings;
     format!(
         "{}, {}, {}; {}",
         many(loaded.spec.ports.len(), "port"),
         many(loaded.spec.devices.len(), "device"),
         many(loaded.profiles, "profile"),
-        many(warnings.len(), "warning"),
-    )
-}
-
-/// `3 errors, 1 warning; nothing was started`
-#[must_use]
-pub fn verdict(report: &Report) -> String {
-    format!(
-        "{}, {}",
-        many(report.errors(), "error"),
-        many(report.warnings(), "warning"),
+        many(loaded.warnings.len(), "warning"),
     )
 }
 

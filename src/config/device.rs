@@ -75,7 +75,12 @@ pub(crate) fn read(
     };
     let entry = Entry {
         name: pattern.unwrap_or_default(),
-        device_name: s.read("device_name", self::pattern, notes),
+        // Whether the platform allows it is checked for each device.
+        device_name: s.read(
+            "device_name",
+            |text| range::fill(text, 0).map(|_| text.to_owned()),
+            notes,
+        ),
         port,
         profile,
         product_key: product,
@@ -177,7 +182,8 @@ fn units(s: &Section<'_>, port: Option<PortId>, ports: &Ports, notes: &mut Notes
         if allowed.contains(&unit) {
             return Ok(unit);
         }
-        Err(Wrong::wanted(format!("{} to {}", allowed.start(), allowed.end())).hint(why))
+        let why = Some(why.to_owned()).filter(|w| !w.is_empty());
+        Err(Wrong::wanted(format!("{} to {}", allowed.start(), allowed.end())).maybe_hint(why))
     };
     match (s.node("unit"), s.node("units")) {
         (Some(_), Some(units)) => {
@@ -192,7 +198,8 @@ fn units(s: &Section<'_>, port: Option<PortId>, ports: &Ports, notes: &mut Notes
             let parse = |text: &str| {
                 let unit = whole(0..=255u8)(text).map_err(|_| {
                     let (lo, hi) = (allowed.start(), allowed.end());
-                    let wrong = Wrong::wanted(format!("{lo} to {hi}"));
+                    let why = Some(why.to_owned()).filter(|w| !w.is_empty());
+                    let wrong = Wrong::wanted(format!("{lo} to {hi}")).maybe_hint(why);
                     if text.contains(['-', ',']) && text.len() > 2 {
                         wrong.hint("several units at once are written units:")
                     } else {

@@ -1,13 +1,27 @@
 //! "Did you mean …?"
 
 /// The candidate nearest to `word`, if it is near enough to be a slip of the
-/// hand: at most one change for every three characters, counting a swap of
-/// neighbours as one.
+/// hand (at most one change for every three characters, counting a swap of
+/// neighbours as one) or the only one that begins with it.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).flat_map(char::to_lowercase).collect();
+    let candidates: Vec<_> = candidates.into_iter().collect();
+    let begun = |c: &&&str| {
+        !word.is_empty()
+            && c.to_lowercase()
+                .chars()
+                .zip(&word)
+                .filter(|(a, b)| a == *b)
+                .count()
+                == word.len()
+    };
+    let mut beginnings = candidates.iter().filter(begun);
+    if let (Some(only), None) = (beginnings.next(), beginnings.next()) {
+        return Some(only);
+    }
     let limit = word.len().div_ceil(3).min(3);
     candidates
         .into_iter()
@@ -55,6 +69,7 @@ mod tests {
         assert_eq!(nearest("keepalife", keys), Some("keepalive"));
         assert_eq!(nearest("keep_alive", keys), Some("keepalive"));
         assert_eq!(nearest("KeepAlive", keys), Some("keepalive"));
+        assert_eq!(nearest("keep", keys), Some("keepalive"));
         assert_eq!(nearest("ulr", keys), Some("url"));
         assert_eq!(nearest("broker", keys), None);
         assert_eq!(nearest("", keys), None);

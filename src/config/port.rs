@@ -144,10 +144,13 @@ fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
         let wanted = "the path of a serial device, like /dev/ttyUSB0";
         let path = plain(wanted)(text)?;
         if path.starts_with('/') {
-            Ok(path)
-        } else {
-            Err(Wrong::wanted(wanted).hint(format!("did you mean /dev/{path}?")))
+            return Ok(path);
         }
+        Err(Wrong::wanted(wanted).hint(if path.starts_with("tty") {
+            format!("did you mean /dev/{path}?")
+        } else {
+            "ls /dev/serial/by-id lists the adapters that are plugged in".into()
+        }))
     };
     let path = if s.is_there() {
         let missing = || {

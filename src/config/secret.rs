@@ -79,6 +79,16 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
     };
     match key {
         "secret" => SecretSource::Inline(Secret::new(text), node.origin),
+        // A DeviceSecret is 32 hexadecimal digits; nobody calls a file that.
+        _ if text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            notes.error(
+                node.origin,
+                "*** (this looks like the secret itself)",
+                Wrong::wanted("the name of a file or credential that holds the secret")
+                    .hint("put the secret into a file, or write it after secret:"),
+            );
+            SecretSource::Missing
+        }
         "secret_file" => SecretSource::File(text.to_owned(), node.origin),
         _ if text.contains('/') => {
             notes.error(
@@ -142,7 +152,11 @@ impl SecretSource {
                 ..trouble(name.clone(), wrong)
             });
         };
-        let wanted = || Wrong::wanted("a file that holds the secret and nothing else");
+        let kind = match self {
+            SecretSource::Credential(..) => "credential",
+            _ => "file",
+        };
+        let wanted = || Wrong::wanted(format!("a {kind} that holds the secret and nothing else"));
         let bytes = found.bytes.as_ref().map_err(|why| {
             let wrong = wanted().maybe_hint(looked_for(name, &found.path));
             trouble(format!("{name}, but {why}"), wrong)

@@ -88,7 +88,21 @@ pub(crate) fn shown(text: &str) -> String {
     if text.is_empty() {
         return "\"\"".into();
     }
+    // A password in a URL is a secret as well.
+    if let Some((scheme, rest)) = text.split_once("://")
+        && let Some((_, host)) = rest.rsplit_once('@')
+    {
+        return shown_in(&format!("{scheme}://***@{host}"), 60);
+    }
     shown_in(text, 60)
+}
+
+/// A key, without what may be its value: `{ secret:x }` is one key to YAML.
+pub(crate) fn shown_key(key: &str) -> String {
+    match key.split_once(':') {
+        Some((word, _)) => format!("{}:…", shown(word)),
+        None => shown(key),
+    }
 }
 
 fn shown_in(text: &str, limit: usize) -> String {
@@ -122,11 +136,19 @@ impl<'a> Section<'a> {
         for (key, value) in entries.into_iter().flatten() {
             if !keys.contains(&key.as_str()) {
                 let at = notes.origins.get(value.origin).map(|o| o.key_at);
-                let hint = near::did_you_mean(key, keys.iter().copied());
+                let (word, glued) = match key.split_once(':') {
+                    Some((word, _)) => (word, true),
+                    None => (key.as_str(), false),
+                };
+                let hint = if glued {
+                    Some("a blank is missing after the colon".to_owned())
+                } else {
+                    near::did_you_mean(word, keys.iter().copied())
+                };
                 notes.error_at(
                     value.origin,
                     at.unwrap_or_default(),
-                    format!("the key {}", shown(key)),
+                    format!("the key {}", shown_key(key)),
                     Wrong::wanted(format!("one of {}", keys.join(", "))).maybe_hint(hint),
                 );
             }

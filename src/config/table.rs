@@ -66,14 +66,20 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, 
             header = Some(columns);
             continue;
         };
-        if record.iter().all(|cell| cell.trim().is_empty()) {
+        let comment = record
+            .get(0)
+            .is_some_and(|c| c.trim_start().starts_with('#'));
+        if comment || record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
         if record.len() != columns.len() {
             notes.error_at(
                 whole,
                 (row.line, 1),
-                format!("a row of {} cells", record.len()),
+                match record.len() {
+                    1 => "a row of 1 cell".to_owned(),
+                    n => format!("a row of {n} cells"),
+                },
                 Wrong::wanted(format!("{} cells, as in the header", columns.len())).hint(
                     "an empty cell still needs its comma; a value with a comma in it needs quotes",
                 ),

@@ -139,7 +139,9 @@ impl Origins {
                     if !path.is_empty() {
                         path.push('.');
                     }
-                    path.push_str(key);
+                    // `{ secret:x }` is one key to YAML; what follows the
+                    // colon may be a secret.
+                    path.push_str(key.split(':').next().unwrap_or_default());
                 }
                 Step::Index(i) => path.push_str(&format!("[{i}]")),
             }

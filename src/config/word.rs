@@ -192,10 +192,13 @@ pub(crate) fn host(text: &str) -> Result<String, Wrong> {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-._:%".contains(&b));
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(Wrong::wanted("a host name or an IP address"))
+    match text.matches(':').count() {
+        0 if fits => Ok(text.to_owned()),
+        // An IPv6 address has two at least.
+        2.. if fits => Ok(text.to_owned()),
+        1 => Err(Wrong::wanted("a host name or an IP address, alone")
+            .hint("the port number has a key of its own, port:")),
+        _ => Err(Wrong::wanted("a host name or an IP address, alone")),
     }
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::problem::Wrong;
-use super::section::Notes;
+use super::section::{Notes, shown_key};
 use super::tree::{Is, Node, Origin, OriginId, Step};
 
 /// Nesting deeper than any configuration needs.
@@ -106,7 +106,7 @@ fn syntax(notes: &mut Notes, whole: OriginId, text: &str, at: (u32, u32), info: 
     } else if info.contains("cannot start any token") {
         "a value that begins with @, % or ` needs quotes"
     } else {
-        "look at this line and the one above: indentation, quotes, a missing colon"
+        "look at this line and the one above: indentation, quotes, a colon, a blank after the colon"
     };
     notes.error_at(
         whole,
@@ -260,7 +260,7 @@ impl Tree<'_> {
                 parent: Some(*origin),
                 step: Step::Key(text.as_str().into()),
             });
-            let said = format!("{} a second time", super::section::shown(&text));
+            let said = format!("{} a second time", shown_key(&text));
             self.notes.error(
                 here,
                 said,

@@ -87,7 +87,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![read(path)];
-    sources.extend(matching(base, "conf.d/*.yaml").iter().map(|p| read(p)));
+    sources.extend(matching(base, "conf.d/*.yaml"));
     let draft = Draft::new(&sources, &around.environment)?;
     let answers = answer(&draft.wants(), base, around);
     let outline = draft.outline(&answers);
@@ -109,7 +109,7 @@ pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
 fn answer(wants: &BTreeSet<Want>, base: &Path, around: &Surroundings) -> Answers {
     let one = |want: &Want| match want {
         Want::File(name) => vec![read(&base.join(name))],
-        Want::Pattern(pattern) => matching(base, pattern).iter().map(|p| read(p)).collect(),
+        Want::Pattern(pattern) => matching(base, pattern),
         Want::Credential(name) => match &around.credentials {
             Some(directory) => vec![read(&directory.join(name))],
             None if around.by_hand => Vec::new(),
@@ -141,12 +141,7 @@ fn read(path: &Path) -> Source {
             Err(format!("it is larger than {} MiB", LARGEST >> 20))
         }
         Ok(bytes) => Ok(bytes),
-        Err(e) => Err(match e.kind() {
-            ErrorKind::NotFound => "there is no such file".into(),
-            ErrorKind::PermissionDenied => "this user may not read it".into(),
-            ErrorKind::IsADirectory => "it is a directory".into(),
-            _ => format!("it cannot be read: {e}"),
-        }),
+        Err(e) => Err(why(&e)),
     };
     Source {
         path: path.display().to_string(),
@@ -155,16 +150,37 @@ fn read(path: &Path) -> Source {
     }
 }
 
-/// The files that `pattern` names, in name order; hidden files are left out.
-fn matching(base: &Path, pattern: &str) -> Vec<PathBuf> {
+/// Why something cannot be read, in words that follow "but".
+fn why(e: &std::io::Error) -> String {
+    match e.kind() {
+        ErrorKind::NotFound => "there is no such file".into(),
+        ErrorKind::PermissionDenied => "this user may not read it".into(),
+        ErrorKind::IsADirectory => "it is a directory".into(),
+        _ => format!("it cannot be read: {e}"),
+    }
+}
+
+/// The files that `pattern` names, in name order; hidden files are left out. No
+/// directory means no files; a directory that cannot be read is one source that
+/// says so, lest half a configuration pass for a whole one.
+fn matching(base: &Path, pattern: &str) -> Vec<Source> {
     let pattern = base.join(pattern);
     let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
         return Vec::new();
     };
     let name = name.to_string_lossy();
-    let mut found: Vec<PathBuf> = fs::read_dir(directory)
-        .into_iter()
-        .flatten()
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Vec::new(),
+        Err(e) => {
+            return vec![Source {
+                path: directory.display().to_string(),
+                bytes: Err(why(&e)),
+                mode: None,
+            }];
+        }
+    };
+    let mut found: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.file_name())
         .filter(|file| {
@@ -175,7 +191,7 @@ fn matching(base: &Path, pattern: &str) -> Vec<PathBuf> {
         .filter(|path| !path.is_dir())
         .collect();
     found.sort();
-    found
+    found.iter().map(|p| read(p)).collect()
 }
 
 /// Whether `name` fits `pattern`, in which `*` stands for any characters.
