@@ -1,0 +1,430 @@
+//! Configurations, right and wrong, and the exact words `check` has for them.
+//!
+//! Each directory under `config_cases/` is one mistake: `gateway.yaml`, whatever
+//! lies beside it, and `expect.txt`, what is printed and the exit status. It is
+//! copied to a directory of its own where nobody else may read the files
+//! (`modes` lists exceptions); `environment` lists variables; `credentials/`
+//! stands for systemd's directory. `BLESS=1` writes what is printed to
+//! `expect.txt`, for review.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says no")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use alink_gateway::cli::check;
+use alink_gateway::config::{Draft, Severity, Source};
+use alink_gateway::io::settings::{Surroundings, load_in};
+use proptest::prelude::*;
+
+fn root(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+}
+
+fn pairs(file: &Path, separator: char) -> Vec<(String, String)> {
+    fs::read_to_string(file)
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.split_once(separator))
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .collect()
+}
+
+/// What `check` prints for one case, and its exit status as the last line.
+fn outcome(case: &Path) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    copy(case, dir.path());
+    for (file, mode) in pairs(&case.join("modes"), ' ') {
+        let mode = u32::from_str_radix(&mode, 8).unwrap();
+        fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
+    }
+    let around = Surroundings {
+        environment: pairs(&case.join("environment"), '='),
+        credentials: Some(dir.path().join("credentials")).filter(|d| d.is_dir()),
+        by_hand: true,
+    };
+    let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
+    let text = text.replace(&format!("{}/", dir.path().display()), "");
+    format!("{text}exit {status}\n")
+}
+
+#[test]
+fn every_mistake_is_told_in_the_expected_words() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut cases: Vec<_> = fs::read_dir(root("tests/config_cases"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    cases.sort();
+    assert!(cases.len() > 50, "where have the cases gone?");
+    let mut wrong = String::new();
+    for case in cases {
+        let found = outcome(&case);
+        let file = case.join("expect.txt");
+        if bless {
+            fs::write(&file, &found).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        if found != expected {
+            let name = case.file_name().unwrap().to_string_lossy().into_owned();
+            wrong += &format!("--- {name}: expected\n{expected}--- found\n{found}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn no_case_prints_its_secret() {
+    for case in fs::read_dir(root("tests/config_cases")).unwrap() {
+        let case = case.unwrap().path();
+        assert!(
+            !outcome(&case).contains("hunter2"),
+            "{} prints a secret",
+            case.display()
+        );
+    }
+}
+
+/// `config/` as the package installs it, in a directory of its own.
+fn installed() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("config"), dir.path());
+    dir
+}
+
+fn quiet() -> Surroundings {
+    Surroundings::default()
+}
+
+#[test]
+fn a_fresh_install_is_valid_polls_nothing_and_is_not_commissioned() {
+    let dir = installed();
+    let loaded = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap();
+    assert!(!loaded.commissioned);
+    assert!(loaded.spec.ports.is_empty() && loaded.spec.devices.is_empty());
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(
+        loaded.warnings[0]
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("not commissioned")
+    );
+}
+
+#[test]
+fn the_example_is_valid_once_its_secrets_are_there() {
+    let dir = installed();
+    let example = dir.path().join("gateway.example.yaml");
+    let missing = load_in(&example, &quiet()).unwrap_err();
+    assert!(
+        missing
+            .problems()
+            .iter()
+            .all(|p| p.path.ends_with("secret_file"))
+    );
+    fs::create_dir(dir.path().join("secrets")).unwrap();
+    for secret in [
+        "gateway.secret",
+        "secrets/heating",
+        "secrets/hall-001",
+        "secrets/hall-002",
+        "secrets/hall-003",
+    ] {
+        fs::write(dir.path().join(secret), "s3cret\n").unwrap();
+        fs::set_permissions(dir.path().join(secret), Permissions::from_mode(0o600)).unwrap();
+    }
+    let loaded = load_in(&example, &quiet()).unwrap();
+    assert_eq!(
+        check::summary(&loaded),
+        "2 ports, 4 devices, 3 profiles; 0 warnings"
+    );
+    assert!(loaded.commissioned);
+}
+
+#[test]
+fn the_defaults_that_the_example_shows_are_the_defaults() {
+    // The example with every commented default in force means the same as
+    // without.
+    let text = fs::read_to_string(root("config/gateway.example.yaml")).unwrap();
+    let secrets = [
+        "#secret_credential",
+        "#secret:",
+        "#ca_file",
+        "#product_key",
+        "#devices_file",
+    ];
+    let mut uncommented = String::new();
+    for line in text.lines() {
+        let bare = line.trim_start();
+        let is_key = bare.starts_with('#')
+            && !bare.starts_with("# ")
+            && !secrets.iter().any(|s| bare.starts_with(s));
+        if is_key {
+            uncommented.push_str(&line.replacen('#', "", 1));
+        } else {
+            uncommented.push_str(line);
+        }
+        uncommented.push('\n');
+    }
+    let dir = installed();
+    fs::create_dir(dir.path().join("secrets")).unwrap();
+    for secret in [
+        "gateway.secret",
+        "secrets/heating",
+        "secrets/hall-001",
+        "secrets/hall-002",
+        "secrets/hall-003",
+    ] {
+        fs::write(dir.path().join(secret), "s3cret\n").unwrap();
+    }
+    let example = dir.path().join("gateway.example.yaml");
+    let plain = load_in(&example, &quiet()).unwrap().spec;
+    fs::write(&example, uncommented).unwrap();
+    let full = load_in(&example, &quiet()).unwrap().spec;
+    // An override says "the port's" or nothing; written out it says how much.
+    let mut full = full;
+    assert_eq!(
+        full.devices[0].response_timeout.take(),
+        Some(Duration::from_millis(300))
+    );
+    assert_eq!(plain, full);
+}
+
+#[test]
+fn the_service_does_not_start_without_its_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/credential-outside-the-service"),
+        dir.path(),
+    );
+    let report = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap_err();
+    assert_eq!(
+        report.problems()[0].said,
+        "gateway, but systemd has handed over no credentials"
+    );
+}
+
+const HEAD: &str = "\
+gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s3cret }
+cloud: { url: 'mqtts://gateway.example' }
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 10s
+    points:
+      - { id: Voltage, table: holding, address: 0, type: u16 }
+ports:
+";
+
+fn racks(n: usize) -> String {
+    (0..n)
+        .map(|i| format!("  - {{ name: rack{i}, tcp: {{ host: 10.0.0.{i} }} }}\n"))
+        .collect()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it really takes is what is measured"
+)]
+/// Loads `yaml` and `csv` and says how many devices there are and how long it
+/// took.
+fn time_to_load(yaml: &str, csv: &str) -> (usize, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.yaml");
+    fs::write(&path, yaml).unwrap();
+    fs::write(dir.path().join("devices.csv"), csv).unwrap();
+    let start = Instant::now();
+    let loaded = load_in(&path, &quiet()).unwrap();
+    (loaded.spec.devices.len(), start.elapsed())
+}
+
+#[test]
+fn two_thousand_devices_are_pleasant_to_load() {
+    let ranges: String = (0..10)
+        .map(|i| {
+            format!("  - {{ name: 'r{i}-{{unit:03}}', units: 1-200, port: rack{i}, profile: meter, secret: s }}\n")
+        })
+        .collect();
+    let yaml = format!("{HEAD}{}devices:\n{ranges}", racks(10));
+    let (n, ranges) = time_to_load(&yaml, "");
+    assert_eq!(n, 2000);
+
+    let rows: String = (0..2000)
+        .map(|i| format!("dev-{i:04},rack{},{},meter,s{i}\n", i / 200, i % 200))
+        .collect();
+    let yaml = format!("{HEAD}{}devices_file: devices.csv\n", racks(10));
+    let (n, table) = time_to_load(&yaml, &format!("name,port,unit,profile,secret\n{rows}"));
+    assert_eq!(n, 2000);
+
+    let entries: String = (0..2000)
+        .map(|i| {
+            format!(
+                "  - {{ name: dev-{i:04}, port: rack{}, unit: {}, profile: meter, secret: s{i} }}\n",
+                i / 200,
+                i % 200
+            )
+        })
+        .collect();
+    let yaml = format!("{HEAD}{}devices:\n{entries}", racks(10));
+    let (n, listed) = time_to_load(&yaml, "");
+    assert_eq!(n, 2000);
+
+    println!("2,000 devices: ranges {ranges:?}, table {table:?}, listed {listed:?}");
+    // A second each in a debug build; three here, for a busy machine.
+    let limit = Duration::from_secs(3);
+    assert!(
+        ranges < limit && table < limit && listed < limit,
+        "{ranges:?} {table:?} {listed:?}"
+    );
+}
+
+#[test]
+fn values_mean_what_they_say() {
+    let yaml = format!(
+        "{HEAD}  - {{ name: rack0, tcp: {{ host: h }} }}\n\
+         devices:\n\
+         \x20 - {{ name: 012345678901, port: rack0, unit: 0x10, profile: meter, product_key: 12e4, secret: 0123 }}\n"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.yaml");
+    fs::write(&path, yaml).unwrap();
+    let spec = load_in(&path, &quiet()).unwrap().spec;
+    let device = &spec.devices[0];
+    assert_eq!(device.name, "012345678901");
+    assert_eq!(device.device_name.as_str(), "012345678901");
+    assert_eq!(device.product_key.as_str(), "12e4");
+    assert_eq!(device.secret.expose(), "0123");
+    assert_eq!(device.unit.0, 16);
+    assert_eq!(device.liveness.missed, 3);
+    assert_eq!(device.liveness.quiet, Duration::from_secs(20));
+    assert_eq!(device.liveness.returns, 2);
+    assert_eq!(spec.ports[0].response_timeout, Duration::from_secs(1));
+    assert_eq!(spec.cloud.broker.port, 8883);
+    assert_eq!(spec.cloud.broker.keepalive, Duration::from_secs(300));
+    assert!(!format!("{spec:?}").contains("0123\""));
+}
+
+/// The whole way without a file system: whatever is asked for is answered with
+/// the text itself.
+fn compile(bytes: Vec<u8>) -> bool {
+    let source = Source {
+        path: "gateway.yaml".into(),
+        bytes: Ok(bytes),
+        mode: Some(0o600),
+    };
+    let Ok(draft) = Draft::new(std::slice::from_ref(&source), &[]) else {
+        return false;
+    };
+    let answers = |wants: std::collections::BTreeSet<_>| {
+        wants
+            .into_iter()
+            .map(|w| (w, vec![source.clone()]))
+            .collect()
+    };
+    let files = answers(draft.wants());
+    let outline = draft.outline(&files);
+    let secrets = answers(outline.wants());
+    match outline.compile(&secrets) {
+        Ok(compiled) => {
+            assert!(
+                compiled
+                    .warnings
+                    .iter()
+                    .all(|p| p.severity == Severity::Warning)
+            );
+            true
+        }
+        Err(report) => {
+            assert!(report.errors() > 0);
+            false
+        }
+    }
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_does_not_exhaust_the_stack() {
+    for piece in ["[", "{a: ", "- ", "a:\n ", "? "] {
+        assert!(!compile(piece.repeat(50_000).into_bytes()), "{piece:?}");
+    }
+    let bomb: String = (0..20)
+        .map(|i| format!("a{}: &a{} [*a{i}, *a{i}, *a{i}, *a{i}]\n", i + 1, i + 1))
+        .collect();
+    assert!(!compile(format!("a0: &a0 x\n{bomb}").into_bytes()));
+}
+
+fn sample() -> Vec<u8> {
+    let yaml = format!(
+        "{HEAD}  - {{ name: line1, serial: {{ device: /dev/ttyUSB0 }} }}\n\
+         devices_file: [x.csv]\nprofiles_from: ['*.yaml']\n\
+         devices:\n  - {{ name: 'm-{{unit:03}}', port: line1, units: '1-3,8', profile: meter, secret_file: 's{{unit}}' }}\n"
+    );
+    yaml.into_bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        compile(bytes);
+    }
+
+    #[test]
+    fn no_yaml_like_text_panics(text in "([a-z]{1,6}|: |\n|  |- |\\[|\\]|\\{|\\}|,|#|\"|'|&a|\\*a|!|\\||>|\t|[0-9]{1,5}|é){0,80}") {
+        compile(text.into_bytes());
+    }
+
+    #[test]
+    fn no_damage_to_a_valid_file_panics(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6),
+    ) {
+        let mut bytes = sample();
+        for (at, byte, what) in cuts {
+            let at = at.index(bytes.len().max(1));
+            match what {
+                0 if at < bytes.len() => bytes[at] = byte,
+                1 => bytes.insert(at.min(bytes.len()), byte),
+                2 if at < bytes.len() => { bytes.remove(at); }
+                _ => bytes.truncate(at),
+            }
+        }
+        compile(bytes);
+    }
+
+    #[test]
+    fn no_value_anywhere_panics(value in "\\PC{0,12}", line in 0usize..16) {
+        let text = String::from_utf8(sample()).unwrap();
+        let changed: Vec<String> = text
+            .lines()
+            .enumerate()
+            .map(|(n, l)| match l.rsplit_once(": ") {
+                Some((key, _)) if n == line => format!("{key}: {value:?}"),
+                _ => l.to_owned(),
+            })
+            .collect();
+        compile(changed.join("\n").into_bytes());
+    }
+}
