@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 use alink_gateway::cli::check;
 use alink_gateway::config::{Draft, Severity, Source};
 use alink_gateway::io::settings::{Surroundings, load_in};
+use alink_gateway::spec::{
+    ByteOrder, Codec, Decimal, Number, PostPolicy, SessionLimits, SignMethod, Table, Transport,
+    WordOrder,
+};
 use proptest::prelude::*;
 
 fn root(relative: &str) -> PathBuf {
@@ -321,6 +325,134 @@ fn values_mean_what_they_say() {
     assert_eq!(spec.cloud.broker.port, 8883);
     assert_eq!(spec.cloud.broker.keepalive, Duration::from_secs(300));
     assert!(!format!("{spec:?}").contains("0123\""));
+}
+
+#[test]
+fn the_whole_shape_means_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/nothing-wrong-in-the-whole-shape"),
+        dir.path(),
+    );
+    let spec = load_in(&dir.path().join("gateway.yaml"), &quiet())
+        .unwrap()
+        .spec;
+    assert_eq!(
+        spec.cloud.broker.transport,
+        Transport::Tls {
+            ca_file: Some(dir.path().join("aliyun-root.pem"))
+        }
+    );
+    assert_eq!(spec.cloud.session, SessionLimits::default());
+    assert_eq!(spec.cloud.post, PostPolicy::default());
+    assert_eq!(spec.cloud.gateway.secret.expose(), "hunter2");
+    assert_eq!(spec.cloud.sign_method, SignMethod::HmacSha256);
+
+    let names: Vec<_> = spec.devices.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["meter-001", "hall-001", "hall-002", "hall-003", "pump-001"]
+    );
+    let hall = &spec.devices[2];
+    assert_eq!((hall.port.0, hall.unit.0), (1, 2));
+    assert_eq!(hall.liveness.quiet, Duration::from_secs(10));
+    assert_eq!(hall.response_timeout, Some(Duration::from_millis(300)));
+    assert_eq!(hall.turnaround, Duration::from_millis(20));
+    // Twice the slowest interval, which is that of Energy.
+    assert_eq!(spec.devices[0].liveness.quiet, Duration::from_secs(120));
+    // Three seconds at least.
+    assert_eq!(spec.devices[4].liveness.quiet, Duration::from_secs(3));
+    assert_eq!(spec.devices[4].device_name.as_str(), "pump:001");
+    assert_eq!(spec.devices[4].product_key.as_str(), "a1Pump");
+
+    let number = |kind, words, scale| Codec::Number {
+        kind,
+        words,
+        bytes: ByteOrder::High,
+        scale,
+        offset: Decimal::ZERO,
+    };
+    let tenth = Decimal {
+        digits: 1,
+        places: 1,
+    };
+    let text = Codec::Text {
+        registers: 8,
+        bytes: ByteOrder::High,
+    };
+    let seconds = Duration::from_secs;
+    let points: Vec<_> = hall
+        .profile
+        .points
+        .iter()
+        .map(|p| {
+            (
+                p.id.as_str(),
+                p.table,
+                p.address,
+                p.codec.clone(),
+                p.interval,
+            )
+        })
+        .collect();
+    let (u16_, u32_) = (Number::U16, Number::U32);
+    assert_eq!(
+        points,
+        [
+            (
+                "Voltage",
+                Table::HoldingRegister,
+                0,
+                number(u16_, WordOrder::High, tenth),
+                seconds(10)
+            ),
+            (
+                "Energy",
+                Table::InputRegister,
+                10,
+                number(u32_, WordOrder::Low, Decimal::ONE),
+                seconds(60)
+            ),
+            ("Relay", Table::Coil, 0, Codec::Bool, seconds(10)),
+            (
+                "Alarm",
+                Table::HoldingRegister,
+                20,
+                Codec::Bit(3),
+                seconds(10)
+            ),
+            ("Model", Table::HoldingRegister, 30, text, seconds(10)),
+        ]
+    );
+}
+
+#[test]
+fn later_layers_override_values_and_add_to_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/conf-d-adds-and-overrides"),
+        dir.path(),
+    );
+    let around = Surroundings {
+        environment: vec![(
+            "ALINK_GATEWAY_URL".into(),
+            "mqtts://other.example:443".into(),
+        )],
+        ..quiet()
+    };
+    let spec = load_in(&dir.path().join("gateway.yaml"), &around)
+        .unwrap()
+        .spec;
+    assert_eq!(spec.cloud.broker.keepalive, Duration::from_secs(600));
+    assert_eq!(spec.cloud.broker.host, "other.example");
+    assert_eq!(spec.cloud.broker.port, 443);
+    assert_eq!(spec.stop_within, Duration::from_secs(5));
+    // The addition's secret_file instead of the main file's secret.
+    assert_eq!(spec.cloud.gateway.secret.expose(), "of-the-site");
+    let ports: Vec<_> = spec.ports.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(ports, ["line1", "rack1", "rack2"]);
+    let devices: Vec<_> = spec.devices.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(devices, ["meter-001", "roof-001"]);
 }
 
 /// The whole way without a file system: whatever is asked for is answered with

@@ -17,41 +17,12 @@ use super::port;
 use super::problem::{Report, Wrong};
 use super::profile::{self, Profiles};
 use super::roster::Roster;
-use super::secret::{looked_for, open_to_others, permissions};
+use super::secret::{open_to_others, permissions};
 use super::section::{Notes, Section, shown};
+use super::source::{Answers, Source, Want, contents};
 use super::tree::{Is, Node, Origin, OriginId, Step};
-use super::word::time;
+use super::word::{file_name, time};
 use super::{near, table, yaml};
-
-/// One file, or what became of the attempt to read it.
-///
-/// Not `Debug`: it may be a secret.
-#[derive(Clone)]
-pub struct Source {
-    /// As the operator would open it.
-    pub path: String,
-    /// Its contents, or why there are none, in words that follow "but":
-    /// "there is no such file".
-    pub bytes: Result<Vec<u8>, String>,
-    /// Its permissions, where they are known.
-    pub mode: Option<u32>,
-}
-
-/// Something a configuration names and that has to be read for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Want {
-    /// A file, relative to the main file's directory, or absolute.
-    File(String),
-    /// All files that a pattern names, in name order; `*` stands for any
-    /// characters within the last part of the path.
-    Pattern(String),
-    /// A systemd credential.
-    Credential(String),
-}
-
-/// What was read. A file or credential is one source; a pattern may be any
-/// number. No source for a credential means that there was nowhere to look.
-pub type Answers = BTreeMap<Want, Vec<Source>>;
 
 /// Environment variables that may be set, and the key each stands for. A short
 /// list on purpose: what an installation is should be found in its files.
@@ -172,30 +143,18 @@ impl Draft {
             ("devices_file", &mut self.devices_file),
         ] {
             for node in s.list(key, &mut self.notes) {
-                match &node.is {
-                    Is::Text(text) if !text.trim().is_empty() => {
-                        let pattern = key == "profiles_from" && text.contains('*');
-                        if pattern
-                            && text
-                                .rsplit_once('/')
-                                .is_some_and(|(dir, _)| dir.contains('*'))
-                        {
-                            self.notes.error(
-                                node.origin,
-                                shown(text),
-                                Wrong::wanted("a * in the last part of the path only"),
-                            );
-                        } else if pattern {
-                            out.push((Want::Pattern(text.clone()), node.origin));
-                        } else {
-                            out.push((Want::File(text.clone()), node.origin));
-                        }
-                    }
-                    other => self.notes.error(
-                        node.origin,
-                        other.kind(),
-                        Wrong::wanted("the name of a file"),
-                    ),
+                let Is::Text(text) = &node.is else {
+                    let wrong = Wrong::wanted("the name of a file");
+                    self.notes.error(node.origin, node.is.kind(), wrong);
+                    continue;
+                };
+                let named = match key {
+                    "profiles_from" => file_or_pattern(text),
+                    _ => file_name(text).map(Want::File),
+                };
+                match named {
+                    Ok(want) => out.push((want, node.origin)),
+                    Err(wrong) => self.notes.error(node.origin, shown(text), wrong),
                 }
             }
         }
@@ -290,6 +249,20 @@ impl Draft {
     }
 }
 
+fn file_or_pattern(text: &str) -> Result<Want, Wrong> {
+    let name = file_name(text)?;
+    let directory = name.rsplit_once('/').map_or("", |(d, _)| d);
+    if directory.contains('*') {
+        return Err(Wrong::wanted("a * in the last part of the path only"));
+    }
+    Ok(if name.contains('*') {
+        Want::Pattern(name)
+    } else {
+        Want::File(name)
+    })
+}
+
+/// Whether there is nothing but comments.
 fn blank(bytes: &[u8]) -> bool {
     bytes.split(|b| *b == b'\n').all(|line| {
         let line = line.trim_ascii();
@@ -355,27 +328,6 @@ fn environment_layer(environment: &[(String, String)], notes: &mut Notes) -> Lay
         }
     }
     Layer::new("environment", sections)
-}
-
-/// The bytes of a file that was named at `origin`.
-pub(crate) fn contents<'a>(
-    source: &'a Source,
-    origin: OriginId,
-    want: &Want,
-    notes: &mut Notes,
-) -> Option<&'a [u8]> {
-    match &source.bytes {
-        Ok(bytes) => Some(bytes),
-        Err(why) => {
-            let (Want::File(name) | Want::Pattern(name) | Want::Credential(name)) = want;
-            notes.error(
-                origin,
-                format!("{}, but {why}", shown(name)),
-                Wrong::wanted("a file that can be read").maybe_hint(looked_for(name, &source.path)),
-            );
-            None
-        }
-    }
 }
 
 fn count(roster: &Roster, online: usize, notes: &mut Notes) {

@@ -13,7 +13,8 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::tree::{Is, Node, OriginId};
 
-/// The number of the node's place.
+/// The numbers of the node's places, one for each layer that wrote it: lists are
+/// joined, so none is lost.
 const AT: &str = "at";
 /// The node's value.
 const IS: &str = "is";
@@ -67,7 +68,7 @@ pub(crate) fn merge(layers: Vec<Layer>) -> Option<BTreeMap<String, Node>> {
 
 fn pack(node: Node) -> Value {
     let mut dict = Dict::new();
-    let at = Value::from(node.origin.0);
+    let at = Value::from(vec![node.origin.0]);
     match node.is {
         Is::Nothing => {
             dict.insert(BLANK.into(), at);
@@ -96,7 +97,7 @@ fn unpack(value: Value) -> Node {
         _ => Dict::new(),
     };
     let at = dict.remove(AT).or_else(|| dict.remove(BLANK));
-    let number = at.and_then(|v| v.to_u128()).unwrap_or_default();
+    let places = at.and_then(Value::into_array).unwrap_or_default();
     let is = match dict.remove(IS) {
         Some(Value::String(_, text)) => Is::Text(text),
         Some(Value::Array(_, list)) => Is::List(list.into_iter().map(unpack).collect()),
@@ -105,6 +106,12 @@ fn unpack(value: Value) -> Node {
         }
         _ => Is::Nothing,
     };
+    // A value is where it was written last; a section is where it begins.
+    let place = match is {
+        Is::Text(_) | Is::Nothing => places.last(),
+        Is::List(_) | Is::Map(_) => places.first(),
+    };
+    let number = place.and_then(Value::to_u128).unwrap_or_default();
     Node {
         origin: OriginId(u32::try_from(number).unwrap_or_default()),
         is,

@@ -21,8 +21,9 @@
 //! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
 //! reader that meets a problem notes it and goes on.
 //!
-//! Inside: `problem near tree` ← `section word range` ← `yaml layers table secret
-//! limits cloud port point` ← `profile` ← `roster` ← `device` ← `outline draft`.
+//! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
+//! `secret table limits port point` ← `cloud profile` ← `roster` ← `device` ←
+//! `outline` ← `draft`.
 
 mod cloud;
 mod device;
@@ -39,11 +40,13 @@ mod range;
 mod roster;
 mod secret;
 mod section;
+mod source;
 mod table;
 mod tree;
 mod word;
 mod yaml;
 
-pub use draft::{Answers, Draft, PREFIX, Source, VARIABLES, Want};
+pub use draft::{Draft, PREFIX, VARIABLES};
 pub use outline::{Compiled, Outline};
 pub use problem::{Problem, Report, Severity};
+pub use source::{Answers, Source, Want};

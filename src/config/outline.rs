@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::cloud::Platform;
-use super::draft::{Answers, Want, contents};
 use super::port::Ports;
 use super::problem::{Problem, Report, Wrong};
 use super::roster::{DeviceDraft, Roster};
 use super::secret::{self, SecretSource, Trouble, open_to_others, permissions};
 use super::section::{Notes, shown};
+use super::source::{Answers, Want, contents};
 use super::tree::OriginId;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::spec::{BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, Spec};

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::problem::Wrong;
-use super::profile::interval;
 use super::section::{Notes, Section};
 use super::tree::{Is, Node, OriginId};
-use super::word::{choice, decimal, identifier, whole};
+use super::word::{choice, decimal, identifier, time, whole};
 use crate::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, Table, WordOrder};
 
 const KEYS: [&str; 11] = [
@@ -55,6 +54,11 @@ const TYPES: [(&str, Type); 11] = [
 
 const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
 const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
+
+/// The shortest and the longest time between two readings of a point.
+pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
+    time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
+}
 
 /// Reads one point; `default` is the interval of its profile.
 pub(crate) fn read(

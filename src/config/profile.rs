@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::point;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
-use super::word::{name, product_key, time, whole};
+use super::word::{name, product_key, whole};
 use crate::spec::ProfileSpec;
 
 /// One kind of device.
@@ -26,11 +25,6 @@ pub(crate) type Profiles = BTreeMap<String, Profile>;
 
 const KEYS: [&str; 5] = ["name", "product_key", "interval", "max_registers", "points"];
 
-/// The shortest and the longest time between two readings of a point.
-pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
-    time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
-}
-
 /// Reads one profile and adds it to the others. False if its name is not known,
 /// so that an unknown name elsewhere may be meant for it.
 pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> bool {
@@ -44,7 +38,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         || Wrong::wanted("a name for the profile"),
         notes,
     );
-    let default = s.read("interval", interval, notes);
+    let default = s.read("interval", point::interval, notes);
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);

@@ -5,10 +5,10 @@
 //! `conf.d` can replace what the main file says. The text of a secret is never
 //! repeated in a problem.
 
-use super::draft::{Answers, Want};
 use super::problem::Wrong;
 use super::range;
 use super::section::{Notes, Section};
+use super::source::{Answers, Want, looked_for};
 use super::tree::{Is, Node, OriginId};
 use crate::base::Secret;
 
@@ -213,11 +213,6 @@ pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
 /// reads its configuration.
 pub(crate) fn open_to_others(mode: u32) -> bool {
     mode & 0o004 != 0
-}
-
-/// Where a file was looked for, unless that is what was written.
-pub(crate) fn looked_for(written: &str, path: &str) -> Option<String> {
-    (written != path).then(|| format!("looked for {path}"))
 }
 
 /// What to do about it.

@@ -1,0 +1,63 @@
+//! What is read for a configuration, and by what name it is asked for.
+
+use std::collections::BTreeMap;
+
+use super::problem::Wrong;
+use super::section::{Notes, shown};
+use super::tree::OriginId;
+
+/// One file, or what became of the attempt to read it.
+///
+/// Not `Debug`: it may be a secret.
+#[derive(Clone)]
+pub struct Source {
+    /// As the operator would open it.
+    pub path: String,
+    /// Its contents, or why there are none, in words that follow "but":
+    /// "there is no such file".
+    pub bytes: Result<Vec<u8>, String>,
+    /// Its permissions, where they are known.
+    pub mode: Option<u32>,
+}
+
+/// Something a configuration names and that has to be read for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// A file, relative to the main file's directory, or absolute.
+    File(String),
+    /// All files that a pattern names, in name order; `*` stands for any
+    /// characters within the last part of the path.
+    Pattern(String),
+    /// A systemd credential.
+    Credential(String),
+}
+
+/// What was read. A file or credential is one source; a pattern may be any
+/// number. No source for a credential means that there was nowhere to look.
+pub type Answers = BTreeMap<Want, Vec<Source>>;
+
+/// The bytes of a file that was named at `origin`.
+pub(crate) fn contents<'a>(
+    source: &'a Source,
+    origin: OriginId,
+    want: &Want,
+    notes: &mut Notes,
+) -> Option<&'a [u8]> {
+    match &source.bytes {
+        Ok(bytes) => Some(bytes),
+        Err(why) => {
+            let (Want::File(name) | Want::Pattern(name) | Want::Credential(name)) = want;
+            notes.error(
+                origin,
+                format!("{}, but {why}", shown(name)),
+                Wrong::wanted("a file that can be read").maybe_hint(looked_for(name, &source.path)),
+            );
+            None
+        }
+    }
+}
+
+/// Where a file was looked for, unless that is what was written.
+pub(crate) fn looked_for(written: &str, path: &str) -> Option<String> {
+    (written != path).then(|| format!("looked for {path}"))
+}
