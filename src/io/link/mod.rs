@@ -216,3 +216,43 @@ async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Pulse, work: F) -> Opt
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::base::LinkCommand;
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_shows_life_and_ends_when_told() {
+        let stop = CancellationToken::new();
+        let (wire, mut ends) = pair(8, stop.clone());
+        let pulse = Pulse::new("link");
+        let watched = pulse.clone();
+        let waiting =
+            tokio::spawn(async move { unless_ended(&mut ends, &pulse, pending::<()>()).await });
+        tokio::time::sleep(BREATH * 100).await;
+        assert!(watched.steps() >= 99);
+        assert!(!waiting.is_finished());
+        wire.outgoing.try_send(LinkCommand::Disconnect).unwrap();
+        assert_eq!(waiting.await.unwrap(), None);
+
+        let (_wire, mut ends) = pair(8, stop.clone());
+        let done = unless_ended(&mut ends, &watched, ready(7)).await;
+        assert_eq!(done, Some(7));
+        stop.cancel();
+        let done = unless_ended(&mut ends, &watched, ready(7)).await;
+        assert_eq!(done, None, "stop comes before work that is done");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hub_that_is_gone_ends_the_link() {
+        let (wire, mut ends) = pair(8, CancellationToken::new());
+        drop(wire);
+        let waited = unless_ended(&mut ends, &Pulse::new("link"), pending::<()>()).await;
+        assert_eq!(waited, None);
+    }
+}

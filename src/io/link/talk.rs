@@ -288,3 +288,50 @@ pub(super) fn decode(codec: &mut Codec, bytes: &mut BytesMut) -> Result<Option<P
 pub(super) fn broken(what: &str) -> LinkDown {
     LinkDown::Protocol(what.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Events and end of a talk that hears `bytes` in pieces of `piece`.
+    fn talked(bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Option<LinkDown>) {
+        let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+        let mut events = Vec::new();
+        for piece in bytes.chunks(piece) {
+            talk.inbox.extend_from_slice(piece);
+            loop {
+                match talk.next_event(Mono::START) {
+                    Ok(Some(event)) => events.push(event),
+                    Ok(None) => break,
+                    Err(down) => return (events, Some(down)),
+                }
+            }
+        }
+        (events, None)
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_and_pieces_do_not_matter(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            piece in 1usize..40,
+        ) {
+            prop_assert_eq!(talked(&bytes, piece), talked(&bytes, 200));
+        }
+
+        #[test]
+        fn plausible_packets_with_wrong_insides_do_not_panic(
+            kind in 0u8..16,
+            flags in 0u8..16,
+            body in proptest::collection::vec(any::<u8>(), 0..60),
+            piece in 1usize..40,
+        ) {
+            let mut bytes = vec![kind << 4 | flags, u8::try_from(body.len()).unwrap()];
+            bytes.extend_from_slice(&body);
+            bytes.extend_from_slice(&[0xd0, 0]);
+            prop_assert_eq!(talked(&bytes, piece), talked(&bytes, 200));
+        }
+    }
+}
