@@ -75,7 +75,9 @@ async fn a_slow_reader_is_not_a_stalled_one() {
     // Some 900 bytes at 16 bytes per 2 s: two minutes for what is queued.
     while got < 900 {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        got += socket.read(&mut buffer).await.unwrap();
+        let n = socket.read(&mut buffer).await.unwrap();
+        assert_ne!(n, 0, "given up after {got} bytes");
+        got += n;
         if got % 160 == 0 {
             socket.write_all(&[0xd0, 0]).await.unwrap();
         }
