@@ -2,6 +2,7 @@
 //! one by one, misfortunes; then the same model on a socket, spoken to by
 //! clients that are not ours.
 #![cfg(feature = "lab")]
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::time::Duration;
 
@@ -1047,6 +1048,20 @@ fn kicks_removals_and_deletions_end_the_session_with_their_code() {
     assert!(!lab.platform.drop_connection(now, &device(GW)));
 }
 
+#[test]
+fn a_disabled_gateway_is_thrown_out_and_not_let_in_until_it_is_enabled() {
+    let mut lab = Lab::many(1, |_| ());
+    assert_eq!(lab.log_in(0..1), 200);
+    let now = lab.now();
+    assert!(lab.platform.disable(now, &device(GW)));
+    assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
+    assert_eq!(lab.platform.online(), 0);
+    let out = lab.connect(Conn(2), &good_connect());
+    assert_eq!(out[0], ack(Conn(2), 4));
+    assert!(lab.platform.enable(now, &device(GW)));
+    assert_eq!(lab.connect(Conn(3), &good_connect()), [ack(Conn(3), 0)]);
+}
+
 // ---- subscriptions ---------------------------------------------------------
 
 #[test]
@@ -1198,6 +1213,11 @@ fn throttling_ends_by_itself_and_a_dead_path_ends_at_the_keepalive() {
     lab.platform.fault(now, Fault::IgnorePings(true));
     lab.platform.on_ping(now, C);
     assert_eq!(lab.settle(), []);
+    // An answer on its way when the path dies never arrives.
+    let (least, most) = (Duration::from_secs(1), Duration::from_secs(1));
+    lab.platform.fault(now, Fault::Delay { least, most });
+    let logout = json!({"id": "77", "params": meter_pair(0)}).to_string();
+    assert_eq!(lab.publish(C, LOGOUT, &logout), []);
     lab.platform.fault(now, Fault::Deaf(true));
     assert_eq!(lab.publish(C, POST1, "{}"), []);
     lab.wait(Duration::from_secs(121));
@@ -1278,7 +1298,7 @@ proptest! {
             lab.platform.on_publish(now, C, &topic, &payload, qos, (qos > 0).then_some(1));
             let replies = messages(lab.settle())
                 .into_iter()
-                .filter(|(t, body)| *t == format!("{topic}_reply") && body["id"] == n.to_string())
+                .filter(|(t, body)| *t == format!("{topic}_reply") && body["id"].as_str() == Some(&n.to_string()))
                 .count();
             prop_assert!(replies <= 1);
             if qos == 2 {

@@ -9,6 +9,11 @@
 //! npm install --prefix target/node --no-audit --no-fund alibabacloud-iot-device-sdk@1.2.8
 //! ```
 #![cfg(feature = "lab")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says no by panicking, and says what it skipped"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -133,6 +138,11 @@ async fn run(mut script: Command) -> Platform {
                 "SubSecret222222222222222222222222",
             ),
         ],
+        // They must live with a platform that delivers no more than it says.
+        switches: Switches {
+            strict_delivery: true,
+            ..Switches::default()
+        },
         ..PlatformSpec::default()
     };
     let clock = Clock::system();

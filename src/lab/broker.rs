@@ -9,42 +9,30 @@
 //! The packet codec is rumqttc's, which the gateway uses as well; that real
 //! clients of other hands understand it is proven in `tests/sdk.rs`.
 
-use std::collections::BTreeMap;
+mod bridge;
+mod connection;
+mod owner;
+
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
-use rumqttc::mqttbytes::QoS;
-use rumqttc::mqttbytes::v4::{
-    Codec, ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode,
-    UnsubAck,
-};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::codec::Framed;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::debug;
 
 use crate::base::Now;
 use crate::io::clock::Clock;
-use crate::lab::bridge;
-use crate::lab::platform::{Conn, Connect, Output, Platform};
+use crate::lab::platform::Platform;
+use owner::{Action, Owner, Told};
 
-/// Above the platform's 256 KB, so that the model and not the codec judges.
-const PACKET: usize = 1024 * 1024;
-/// Until the first packet, and for each write: longer is a dead client.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Packets on their way to one connection. A topology of 2,000 or a logout of
-/// all fits; a client that lets more pile up is not reading.
-const OUTBOX: usize = 4096;
 /// Inputs on their way to the owner; full makes the connections wait.
 const INBOX: usize = 1024;
 
@@ -56,27 +44,6 @@ pub struct Broker {
     owner: AbortOnDropHandle<Platform>,
     /// Accepts, or carries the connection to a foreign broker.
     _door: AbortOnDropHandle<()>,
-}
-
-/// What the owner is told.
-pub(super) enum Told {
-    Opened(mpsc::Sender<Order>, oneshot::Sender<Conn>),
-    Packet(Conn, Packet, bool),
-    Closed(Conn),
-    /// Seen on a foreign broker: topic, payload, and where answers go.
-    Overheard(String, Vec<u8>, mpsc::Sender<Order>),
-    Do(Action),
-    Wait(Condition, oneshot::Sender<()>),
-    Stop,
-}
-
-type Action = Box<dyn FnOnce(&mut Platform, Now) + Send>;
-type Condition = Box<dyn FnMut(&Platform) -> bool + Send>;
-
-/// What a connection is told.
-pub(super) enum Order {
-    Send(Packet),
-    Close,
 }
 
 impl Broker {
@@ -128,7 +95,9 @@ impl Broker {
     /// publishes as that gateway's, and publishes its answers there.
     ///
     /// CONNECTs cannot be seen from there: a gateway counts as connected from
-    /// its first message on, and its keepalive is the foreign broker's affair.
+    /// its first message on, until [`Platform::drop_connection`]; its keepalive,
+    /// and the end of its connection, are the foreign broker's affair. So a
+    /// gateway that restarts keeps its sessions here and seems to reuse its ids.
     ///
     /// # Errors
     /// If the broker cannot be reached, or refuses the log-in or the
@@ -154,7 +123,7 @@ impl Broker {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
         let (told, inbox) = mpsc::channel(INBOX);
-        let door = tokio::spawn(accept(listener, tls, told.clone()));
+        let door = tokio::spawn(connection::accept(listener, tls, told.clone()));
         Ok(Self::own(addr, platform, clock, told, inbox, door))
     }
 
@@ -164,15 +133,9 @@ impl Broker {
         clock: Clock,
         told: mpsc::Sender<Told>,
         inbox: mpsc::Receiver<Told>,
-        door: tokio::task::JoinHandle<()>,
+        door: JoinHandle<()>,
     ) -> Self {
-        let owner = Owner {
-            platform,
-            clock,
-            outboxes: BTreeMap::new(),
-            waiting: Vec::new(),
-            conns: 0,
-        };
+        let owner = Owner::new(platform, clock);
         Broker {
             addr,
             told,
@@ -254,279 +217,4 @@ pub fn tls_from_pem(certificate: &Path, key: &Path) -> io::Result<Arc<rustls::Se
         .with_single_cert(chain, key)
         .map(Arc::new)
         .map_err(io::Error::other)
-}
-
-// ---- the owner -------------------------------------------------------------
-
-struct Outbox {
-    orders: mpsc::Sender<Order>,
-    /// A gateway on a foreign broker: closing it must not close the bridge.
-    foreign: bool,
-}
-
-struct Owner {
-    platform: Platform,
-    clock: Clock,
-    outboxes: BTreeMap<Conn, Outbox>,
-    waiting: Vec<(Condition, oneshot::Sender<()>)>,
-    conns: u64,
-}
-
-impl Owner {
-    async fn run(mut self, mut inbox: mpsc::Receiver<Told>) -> Platform {
-        loop {
-            let wake = self.platform.wake_at();
-            let timer = async {
-                match wake {
-                    Some(wake) => self.clock.sleep_until(wake.at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                told = inbox.recv() => match told {
-                    None | Some(Told::Stop) => return self.platform,
-                    Some(told) => self.on_told(told),
-                },
-                () = timer => {}
-            }
-            self.drain();
-            self.answer_waiting();
-        }
-    }
-
-    fn on_told(&mut self, told: Told) {
-        let now = self.clock.now();
-        match told {
-            Told::Opened(orders, answer) => {
-                let conn = self.open(orders, false);
-                let _ = answer.send(conn);
-            }
-            Told::Packet(conn, packet, tls) => self.on_packet(now, conn, packet, tls),
-            Told::Closed(conn) => {
-                self.outboxes.remove(&conn);
-                self.platform.on_closed(now, conn);
-            }
-            Told::Overheard(topic, payload, orders) => {
-                let Some(gateway) = self.platform.gateway_speaking(&topic) else {
-                    return;
-                };
-                let conn = self.platform.connection(&gateway).unwrap_or_else(|| {
-                    let conn = self.open(orders, true);
-                    self.platform.on_assumed(now, conn, &gateway);
-                    conn
-                });
-                self.platform
-                    .on_publish(now, conn, &topic, &payload, 0, None);
-            }
-            Told::Do(act) => act(&mut self.platform, now),
-            Told::Wait(holds, answer) => self.waiting.push((holds, answer)),
-            Told::Stop => {}
-        }
-    }
-
-    fn open(&mut self, orders: mpsc::Sender<Order>, foreign: bool) -> Conn {
-        self.conns += 1;
-        let conn = Conn(self.conns);
-        self.outboxes.insert(conn, Outbox { orders, foreign });
-        conn
-    }
-
-    fn on_packet(&mut self, now: Now, conn: Conn, packet: Packet, tls: bool) {
-        let platform = &mut self.platform;
-        match packet {
-            Packet::Connect(c) => {
-                let (username, password) = c
-                    .login
-                    .map(|login| (login.username, login.password))
-                    .unwrap_or_default();
-                let connect = Connect {
-                    client_id: c.client_id,
-                    username,
-                    password,
-                    keepalive_secs: c.keep_alive,
-                    clean_session: c.clean_session,
-                    will: c.last_will.is_some(),
-                    tls,
-                };
-                platform.on_connect(now, conn, &connect);
-            }
-            Packet::Publish(p) => {
-                if p.retain {
-                    platform.on_retain(now, conn);
-                }
-                let pkid = (p.qos != QoS::AtMostOnce).then_some(p.pkid);
-                platform.on_publish(now, conn, &p.topic, &p.payload, p.qos as u8, pkid);
-            }
-            Packet::Subscribe(s) => {
-                let filters: Vec<String> = s.filters.into_iter().map(|f| f.path).collect();
-                platform.on_subscribe(now, conn, &filters, Some(s.pkid));
-            }
-            Packet::Unsubscribe(u) => {
-                platform.on_unsubscribe(now, conn, &u.topics, Some(u.pkid));
-            }
-            Packet::PingReq => platform.on_ping(now, conn),
-            Packet::PubAck(_) => platform.on_puback(now, conn),
-            // DISCONNECT, and what a client may not send: the connection ends.
-            _ => {
-                platform.on_closed(now, conn);
-                if let Some(outbox) = self.outboxes.remove(&conn) {
-                    let _ = outbox.orders.try_send(Order::Close);
-                }
-            }
-        }
-    }
-
-    fn answer_waiting(&mut self) {
-        let platform = &self.platform;
-        let came_true = |(holds, answer): &mut (Condition, oneshot::Sender<()>)| {
-            answer.is_closed() || holds(platform)
-        };
-        for (_, answer) in self.waiting.extract_if(.., came_true) {
-            let _ = answer.send(());
-        }
-    }
-
-    fn drain(&mut self) {
-        let now = self.clock.now();
-        while let Some(output) = self.platform.poll(now) {
-            let conn = output.conn();
-            let Some(outbox) = self.outboxes.get(&conn) else {
-                continue;
-            };
-            let order = order(output);
-            let closes = matches!(order, Order::Close);
-            let sent = outbox.foreign && closes || outbox.orders.try_send(order).is_ok();
-            if closes || !sent {
-                let foreign = outbox.foreign;
-                self.outboxes.remove(&conn);
-                if !sent && !foreign {
-                    debug!(conn = conn.0, "a client does not take what it is sent");
-                    self.platform.on_closed(now, conn);
-                }
-            }
-        }
-    }
-}
-
-fn order(output: Output) -> Order {
-    Order::Send(match output {
-        Output::ConnAck {
-            code,
-            session_present,
-            ..
-        } => Packet::ConnAck(ConnAck::new(return_code(code), session_present)),
-        Output::SubAck { pkid, codes, .. } => {
-            let codes = codes.into_iter().map(|code| match code {
-                0 => SubscribeReasonCode::Success(QoS::AtMostOnce),
-                _ => SubscribeReasonCode::Failure,
-            });
-            Packet::SubAck(SubAck::new(pkid.unwrap_or_default(), codes.collect()))
-        }
-        Output::UnsubAck { pkid, .. } => Packet::UnsubAck(UnsubAck::new(pkid.unwrap_or_default())),
-        Output::PubAck { pkid, .. } => Packet::PubAck(PubAck::new(pkid)),
-        Output::Publish { topic, payload, .. } => {
-            Packet::Publish(Publish::new(topic, QoS::AtMostOnce, payload))
-        }
-        Output::PingResp { .. } => Packet::PingResp,
-        Output::Close { .. } => return Order::Close,
-    })
-}
-
-/// MQTT 3.1.1 §3.2.2.3.
-const fn return_code(code: u8) -> ConnectReturnCode {
-    match code {
-        0 => ConnectReturnCode::Success,
-        1 => ConnectReturnCode::RefusedProtocolVersion,
-        2 => ConnectReturnCode::BadClientId,
-        3 => ConnectReturnCode::ServiceUnavailable,
-        4 => ConnectReturnCode::BadUserNamePassword,
-        _ => ConnectReturnCode::NotAuthorized,
-    }
-}
-
-// ---- connections -----------------------------------------------------------
-
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, told: mpsc::Sender<Told>) {
-    loop {
-        let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
-            Err(error) => {
-                // Out of descriptors, most likely: wait for some to be freed.
-                debug!(%error, "accepting failed");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (tls, told) = (tls.clone(), told.clone());
-        tokio::spawn(async move {
-            if let Err(error) = serve(socket, tls, told).await {
-                debug!(%error, "a connection ended");
-            }
-        });
-    }
-}
-
-async fn serve(
-    socket: TcpStream,
-    tls: Option<TlsAcceptor>,
-    told: mpsc::Sender<Told>,
-) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    match tls {
-        None => converse(socket, false, told).await,
-        Some(tls) => {
-            let stream = timeout(PATIENCE, tls.accept(socket)).await??;
-            converse(stream, true, told).await
-        }
-    }
-}
-
-async fn converse<S>(stream: S, tls: bool, told: mpsc::Sender<Told>) -> io::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut framed = Framed::new(stream, codec());
-    let first = timeout(PATIENCE, framed.next()).await?;
-    let Some(Ok(first @ Packet::Connect(_))) = first else {
-        return Err(io::Error::other("the first packet was no CONNECT"));
-    };
-    let (orders, mut ordered) = mpsc::channel(OUTBOX);
-    let (answer, conn) = oneshot::channel();
-    let say = |told: &mpsc::Sender<Told>, what| {
-        let told = told.clone();
-        async move { told.send(what).await.map_err(|_| gone()) }
-    };
-    say(&told, Told::Opened(orders, answer)).await?;
-    let conn = conn.await.map_err(|_| gone())?;
-    say(&told, Told::Packet(conn, first, tls)).await?;
-    let ended = loop {
-        tokio::select! {
-            biased;
-            order = ordered.recv() => match order {
-                Some(Order::Send(packet)) => {
-                    let sent = timeout(PATIENCE, framed.send(packet)).await;
-                    if !matches!(sent, Ok(Ok(()))) {
-                        break Err(io::Error::other("writing failed"));
-                    }
-                }
-                Some(Order::Close) | None => break Ok(()),
-            },
-            packet = framed.next() => match packet {
-                Some(Ok(packet)) => say(&told, Told::Packet(conn, packet, tls)).await?,
-                Some(Err(error)) => break Err(io::Error::other(error)),
-                None => break Ok(()),
-            },
-        }
-    };
-    let _ = timeout(PATIENCE, framed.close()).await;
-    say(&told, Told::Closed(conn)).await?;
-    ended
-}
-
-pub(super) const fn codec() -> Codec {
-    Codec {
-        max_incoming_size: PACKET,
-        max_outgoing_size: PACKET,
-    }
 }

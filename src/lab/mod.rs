@@ -1,3 +1,3 @@
 //! (being built)
-pub mod bus;
-pub mod wire;
+pub mod broker;
+pub mod platform;

@@ -35,6 +35,7 @@ mod console;
 mod fault;
 mod ledger;
 mod outbox;
+mod output;
 mod reply;
 mod session;
 mod sign;
@@ -42,6 +43,7 @@ mod spec;
 mod thing;
 mod topic;
 mod topology;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -53,93 +55,15 @@ pub use fault::Fault;
 pub use ledger::{
     Accepted, AcceptedValue, Ask, Asked, Broken, Event, Ledger, Log, Totals, Violation,
 };
+pub use output::{Conn, Output};
 pub use reply::Code;
 pub use spec::{Certificate, Device, FailedBatchNames, Limits, Notice, PlatformSpec, Switches};
 pub use topic::is_downstream;
 
-use fault::{Fate, Faults};
+use fault::Faults;
 use outbox::{Outbox, Recent};
 use session::Session;
 use topic::{Kind, Topic};
-
-/// One network connection, named by the shell that carries it; never used
-/// again after it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Conn(pub u64);
-
-/// What the platform does to a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Answers CONNECT.
-    ConnAck {
-        /// Which connection.
-        conn: Conn,
-        /// 0 accepted; else a [`Output::Close`] follows (MQTT 3.1.1 §3.2.2.3).
-        code: u8,
-        /// Whether subscriptions of an earlier session are still there.
-        session_present: bool,
-    },
-    /// Answers SUBSCRIBE.
-    SubAck {
-        /// Which connection.
-        conn: Conn,
-        /// The packet's id, if one was given.
-        pkid: Option<u16>,
-        /// Per filter: 0 granted at QoS 0, 80h refused.
-        codes: Vec<u8>,
-    },
-    /// Answers UNSUBSCRIBE.
-    UnsubAck {
-        /// Which connection.
-        conn: Conn,
-        /// The packet's id, if one was given.
-        pkid: Option<u16>,
-    },
-    /// Takes note of a PUBLISH at QoS 1.
-    PubAck {
-        /// Which connection.
-        conn: Conn,
-        /// The packet's id.
-        pkid: u16,
-    },
-    /// Sends a message at QoS 0.
-    Publish {
-        /// Which connection.
-        conn: Conn,
-        /// MQTT topic.
-        topic: String,
-        /// Compact JSON.
-        payload: Vec<u8>,
-    },
-    /// Answers PINGREQ.
-    PingResp {
-        /// Which connection.
-        conn: Conn,
-    },
-    /// Closes the connection, after everything handed out before.
-    Close {
-        /// Which connection.
-        conn: Conn,
-        /// Why, for people.
-        why: &'static str,
-    },
-}
-
-impl Output {
-    /// Whom it is for.
-    #[must_use]
-    pub const fn conn(&self) -> Conn {
-        match self {
-            Output::ConnAck { conn, .. }
-            | Output::SubAck { conn, .. }
-            | Output::UnsubAck { conn, .. }
-            | Output::PubAck { conn, .. }
-            | Output::Publish { conn, .. }
-            | Output::PingResp { conn }
-            | Output::Close { conn, .. } => *conn,
-        }
-    }
-}
 
 /// What the platform knows of a registered device.
 #[derive(Clone, Debug)]
@@ -237,7 +161,7 @@ impl Platform {
 
     /// A connection that exists although no CONNECT was seen: the gateway is
     /// connected to a foreign broker that the model listens to. Its presence is
-    /// assumed from its first message on, and the platform subscribes for it.
+    /// assumed from its first message on.
     pub fn on_assumed(&mut self, now: Now, conn: Conn, gateway: &Device) {
         self.now = now.mono;
         self.let_in(
@@ -249,127 +173,13 @@ impl Platform {
                 last_heard: now.mono,
                 subscribed_by_platform: true,
                 clean: true,
-                filters: BTreeSet::new(),
+                // Who hears what is the foreign broker's affair.
+                filters: BTreeSet::from(["#".to_owned()]),
                 sent: Recent::default(),
                 sent_qos0: Recent::default(),
                 sent_qos1: Recent::default(),
             },
         );
-    }
-
-    /// A PUBLISH arrived. `pkid` is its packet id above QoS 0.
-    pub fn on_publish(
-        &mut self,
-        now: Now,
-        conn: Conn,
-        topic: &str,
-        payload: &[u8],
-        qos: u8,
-        pkid: Option<u16>,
-    ) {
-        if !self.hears(now, conn) {
-            return;
-        }
-        self.ledger.totals.received += 1;
-        if qos > 1 {
-            self.ledger.broke(Violation::Qos2, || topic.to_owned());
-            self.close(now, conn, "QoS 2 is not supported");
-            return;
-        }
-        if let (1, Some(pkid)) = (qos, pkid) {
-            self.outbox.push(Output::PubAck { conn, pkid });
-        }
-        if self.exceeds_quota(now, conn, topic, payload, qos) {
-            return;
-        }
-        if self.faults.loses_request() {
-            self.ledger.totals.lost_requests += 1;
-            return;
-        }
-        let Some(Link { gateway, .. }) = self.links.get(&conn) else {
-            return;
-        };
-        let gateway = gateway.clone();
-        let Some(Topic { device, kind }) = Topic::parse(topic) else {
-            self.ledger
-                .broke(Violation::UnknownTopic, || topic.to_owned());
-            return;
-        };
-        if qos > 0 && (device != gateway || matches!(kind, Kind::Session(_))) {
-            self.ledger
-                .broke(Violation::QosAboveZero, || topic.to_owned());
-        }
-        match kind {
-            Kind::Session(_) | Kind::Ntp if device != gateway => {
-                self.ledger
-                    .broke(Violation::UnknownTopic, || format!("{gateway}: {topic}"));
-            }
-            Kind::Session(ask) => self.on_session_request(now, conn, &gateway, ask, topic, payload),
-            Kind::Ntp => self.on_ntp(now, conn, &gateway, payload),
-            Kind::Sys(_) | Kind::Ota | Kind::Custom
-                if !self.speaks_for(now, conn, &gateway, &device, topic) => {}
-            Kind::Sys(tail) => {
-                self.on_thing(now, conn, &gateway, device, tail, topic, payload);
-            }
-            Kind::Ota | Kind::Custom => {}
-        }
-    }
-
-    /// A PUBLISH carried the retain flag, which the platform does not support;
-    /// told besides the message itself.
-    pub fn on_retain(&mut self, _now: Now, conn: Conn) {
-        self.ledger
-            .broke(Violation::Retain, || format!("connection {}", conn.0));
-    }
-
-    /// A SUBSCRIBE arrived.
-    pub fn on_subscribe(&mut self, now: Now, conn: Conn, filters: &[String], pkid: Option<u16>) {
-        if !self.hears(now, conn) {
-            return;
-        }
-        let too_many = filters.len() > self.limits.filters;
-        let mut codes = Vec::with_capacity(filters.len());
-        for filter in filters {
-            let Some(link) = self.links.get(&conn) else {
-                return;
-            };
-            let full = link.filters.len() >= self.limits.subscriptions
-                && !link.filters.contains(filter.as_str());
-            let refusal = if too_many || full {
-                Some(Violation::TooManyFilters)
-            } else if !self.may_hear(conn, filter) {
-                Some(Violation::ForbiddenFilter)
-            } else {
-                None
-            };
-            match refusal {
-                Some(rule) => {
-                    self.ledger.broke(rule, || filter.clone());
-                    codes.push(0x80);
-                }
-                None => {
-                    if let Some(link) = self.links.get_mut(&conn) {
-                        link.filters.insert(filter.clone());
-                    }
-                    codes.push(0);
-                }
-            }
-        }
-        self.outbox.push(Output::SubAck { conn, pkid, codes });
-    }
-
-    /// An UNSUBSCRIBE arrived. Whether it counts as a sign of life is nowhere
-    /// written; the published list does not name it, so it does not.
-    pub fn on_unsubscribe(&mut self, _now: Now, conn: Conn, filters: &[String], pkid: Option<u16>) {
-        if self.faults.deaf {
-            return;
-        }
-        if let Some(link) = self.links.get_mut(&conn) {
-            for filter in filters {
-                link.filters.remove(filter.as_str());
-            }
-            self.outbox.push(Output::UnsubAck { conn, pkid });
-        }
     }
 
     /// A PINGREQ arrived.
@@ -397,7 +207,15 @@ impl Platform {
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         self.now = now.mono;
         self.look_for_silent(now);
-        self.outbox.poll(now.mono)
+        while let Some(output) = self.outbox.poll(now.mono) {
+            if self.faults.deaf && matches!(output, Output::Publish { .. }) {
+                // It was on its way when the path died.
+                self.ledger.totals.lost_replies += 1;
+                continue;
+            }
+            return Some(output);
+        }
+        None
     }
 
     /// When to poll again if nothing happens before.
@@ -487,92 +305,6 @@ impl Platform {
                 true
             }
             None => false,
-        }
-    }
-
-    /// Sizes and rates; what exceeds them is dropped without a word ("Limits").
-    fn exceeds_quota(
-        &mut self,
-        now: Now,
-        conn: Conn,
-        topic: &str,
-        payload: &[u8],
-        qos: u8,
-    ) -> bool {
-        let Some(link) = self.links.get_mut(&conn) else {
-            return true;
-        };
-        let second = Duration::from_secs(1);
-        self.ledger.peak = self.ledger.peak.max(link.sent.note(now.mono, second));
-        let (recent, most) = match qos {
-            0 => (&mut link.sent_qos0, self.limits.messages_qos0),
-            _ => (&mut link.sent_qos1, self.limits.messages_qos1),
-        };
-        let count = recent.note(now.mono, second);
-        if count > most {
-            self.ledger.broke(Violation::MessageQuota, || {
-                format!("message {count} of one second: {topic}")
-            });
-            if self.switches.message_quota {
-                // A dropped message does not count against the next ones.
-                recent.unnote();
-                return true;
-            }
-        }
-        if payload.len() > self.limits.payload {
-            self.ledger.broke(Violation::PayloadTooLarge, || {
-                format!("{topic}: {} bytes", payload.len())
-            });
-            return true;
-        }
-        if topic.len() > self.limits.topic {
-            self.ledger
-                .broke(Violation::TopicTooLong, || topic.to_owned());
-            return true;
-        }
-        false
-    }
-
-    /// Hands a message to a connection, through delivery rules and faults.
-    fn tell(&mut self, now: Now, conn: Conn, topic: String, payload: Vec<u8>) {
-        let Some(link) = self.links.get(&conn) else {
-            return;
-        };
-        if self.faults.deaf {
-            self.ledger.totals.lost_replies += 1;
-            return;
-        }
-        let subscribed = link.filters.iter().any(|f| topic::covers(f, &topic));
-        let by_platform = link.subscribed_by_platform || self.session_subscribes(&topic);
-        let delivered = subscribed
-            || topic::always_delivered(&topic)
-            || if self.switches.strict_delivery {
-                by_platform && topic::subscribed_by_platform(&topic)
-            } else {
-                !topic::needs_subscription(&topic)
-            };
-        if !delivered {
-            self.ledger.totals.undelivered += 1;
-            return;
-        }
-        match self.faults.fate() {
-            Fate::Lost => self.ledger.totals.lost_replies += 1,
-            Fate::Sent {
-                after,
-                in_order,
-                twice,
-            } => {
-                let message = Output::Publish {
-                    conn,
-                    topic,
-                    payload,
-                };
-                for _ in 0..=usize::from(twice) {
-                    self.ledger.totals.sent += 1;
-                    self.outbox
-                        .push_after(now.mono, conn, after, in_order, message.clone());
-                }
-            }
         }
     }
 

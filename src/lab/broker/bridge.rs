@@ -1,7 +1,7 @@
 //! The platform as a client of a foreign broker: the way to a real broker with
 //! the platform's answers behind it.
 //!
-//! A shell, and a thin one: it hears `#`, tells the owner in `lab/broker.rs`
+//! A shell, and a thin one: it hears `#`, tells the owner
 //! everything, and publishes what it is told. It hears its own publications as
 //! well; the model tells by the topic which way a message travels
 //! ([`crate::lab::platform::is_downstream`]).
@@ -21,7 +21,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::codec::Framed;
 use tracing::debug;
 
-use super::broker::{Order, Told, codec};
+use super::connection::codec;
+use super::owner::{Order, Told};
 
 /// Seconds; the bridge pings at a third of it.
 const KEEPALIVE: u16 = 60;
