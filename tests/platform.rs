@@ -4,10 +4,12 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{Mono, Now, Rng, Secret, Wall};
+use alink_gateway::base::{DeviceName, Mono, Now, PortId, ProductKey, Rng, Secret, UnitId, Wall};
 use alink_gateway::lab::platform::*;
+use alink_gateway::spec::*;
 use hmac::{Hmac, KeyInit, Mac};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -241,6 +243,55 @@ fn v5() -> Json {
 
 fn meter_pair(n: usize) -> Json {
     json!({"productKey": "a1SubDemoPk", "deviceName": format!("m-{n:04}")})
+}
+
+#[test]
+fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
+    let sub = |(product, name, secret): (&str, &str, &str), unit| DeviceSpec {
+        name: name.into(),
+        port: PortId(0),
+        unit: UnitId(unit),
+        profile: Arc::new(ProfileSpec {
+            name: "meter".into(),
+            points: vec![],
+            max_registers: 125,
+        }),
+        product_key: ProductKey::new(product),
+        device_name: DeviceName::new(name),
+        secret: Secret::new(secret),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(3),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    let gateway = certificate(GW);
+    let spec = Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "127.0.0.1".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: gateway.product_key,
+                device_name: gateway.device_name,
+                secret: gateway.secret,
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: vec![],
+        devices: vec![sub(SUB1, 1), sub(SUB2, 2)],
+        stop_within: Duration::from_secs(10),
+    };
+    assert_eq!(PlatformSpec::knowing(&spec), Lab::two());
 }
 
 // ---- CONNECT ---------------------------------------------------------------
@@ -1062,6 +1113,38 @@ fn a_disabled_gateway_is_thrown_out_and_not_let_in_until_it_is_enabled() {
     assert_eq!(lab.connect(Conn(3), &good_connect()), [ack(Conn(3), 0)]);
 }
 
+#[test]
+fn a_command_reaches_a_device_that_is_online_and_its_answer_is_written_down() {
+    let mut lab = Lab::many(1, |_| ());
+    let meter = Device::new("a1SubDemoPk", "m-0000");
+    let set = "thing.service.property.set";
+    let now = lab.now();
+    assert_eq!(
+        lab.platform.command(now, &meter, set, json!({"P": 1})),
+        None
+    );
+    assert_eq!(lab.log_in(0..1), 200);
+    let id = lab
+        .platform
+        .command(now, &meter, set, json!({"P": 1}))
+        .unwrap();
+    let topic = "/sys/a1SubDemoPk/m-0000/thing/service/property/set";
+    let expected = json!({"id": id, "version": "1.0", "params": {"P": 1}, "method": set});
+    assert_eq!(messages(lab.settle()), [(topic.to_owned(), expected)]);
+    let answer = json!({"id": id, "code": 200, "data": {}}).to_string();
+    assert_eq!(lab.publish(C, &format!("{topic}_reply"), &answer), []);
+    let replied = Event::Replied {
+        device: meter,
+        tail: "thing/service/property/set_reply".into(),
+        id: json!(id),
+        code: json!(200),
+    };
+    assert_eq!(
+        lab.platform.ledger().events().next_back().unwrap().1,
+        replied
+    );
+}
+
 // ---- subscriptions ---------------------------------------------------------
 
 #[test]
@@ -1223,6 +1306,40 @@ fn throttling_ends_by_itself_and_a_dead_path_ends_at_the_keepalive() {
     lab.wait(Duration::from_secs(121));
     assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
     assert_eq!(lab.platform.online(), 0);
+}
+
+#[test]
+fn the_same_seed_is_the_same_bad_day() {
+    let day = |seed: u64| {
+        let mut lab = Lab::new(Lab::two());
+        lab.platform = Platform::new(Lab::two(), Rng::new(seed), at(0));
+        let mut lab = lab.connected();
+        let now = lab.now();
+        let (least, most) = (Duration::ZERO, Duration::from_secs(2));
+        for fault in [
+            Fault::LoseRequests { permille: 200 },
+            Fault::LoseReplies { permille: 200 },
+            Fault::Duplicate { permille: 200 },
+            Fault::Delay { least, most },
+            Fault::Reorder {
+                permille: 200,
+                by: most,
+            },
+        ] {
+            lab.platform.fault(now, fault);
+        }
+        let mut told = Vec::new();
+        for n in 0..200 {
+            lab.wait(Duration::from_millis(100));
+            let topic = if n % 2 == 0 { LOGIN } else { LOGOUT };
+            let request = json!({"id": n.to_string(), "params": v4("", json!(0))});
+            told.extend(lab.publish(C, topic, &request.to_string()));
+        }
+        (told, lab.platform.ledger().clone())
+    };
+    let (one, two, other) = (day(7), day(7), day(8));
+    assert_eq!(one, two);
+    assert_ne!(one.0, other.0);
 }
 
 // ---- anything at all ---------------------------------------------------------

@@ -118,6 +118,27 @@ impl Platform {
         true
     }
 
+    /// Orders a device to do something: `method` is `thing.service.property.set`
+    /// or `thing.service.{name}`. Gives the order's id, under which
+    /// [`super::Event::Replied`] will show the answer; `None` if the device is
+    /// offline, for then the cloud's API fails at once and queues nothing.
+    pub fn command(
+        &mut self,
+        now: Now,
+        device: &Device,
+        method: &str,
+        params: Json,
+    ) -> Option<String> {
+        self.now = now.mono;
+        let session = self.sessions.get(device).map(|s| s.conn);
+        let conn = session.or_else(|| self.connection(device))?;
+        let id = self.fresh_id();
+        let payload = reply::order(id, method, params);
+        let topic = format!("/sys/{device}/{}", method.replace('.', "/"));
+        self.tell(now, conn, topic, payload);
+        Some(id.to_string())
+    }
+
     /// Cuts the connection of a gateway.
     pub fn drop_connection(&mut self, now: Now, gateway: &Device) -> bool {
         self.now = now.mono;

@@ -190,6 +190,10 @@ pub enum Event {
         device: Device,
         /// The topic after `/sys/{pk}/{dn}/`.
         tail: String,
+        /// Which order.
+        id: Json,
+        /// How it went.
+        code: Json,
     },
 }
 

@@ -24,8 +24,9 @@
 //! - Never more sessions under a gateway than the limit.
 //! - A value is accepted only from a device that is registered and enabled, and,
 //!   on its own topic, has a session on that very connection.
-//! - Every request that wants a reply gets one with its own `id`, unless a quota
-//!   or a fault swallowed it, and that is counted.
+//! - Every request that wants a reply gets exactly one, with its own `id`; where
+//!   it does not (a quota, a fault, an unreadable request, a reply nobody
+//!   subscribed), the [`Ledger`] has counted it under its reason.
 //!
 //! Facts: the platform's published pages (document ids at each rule) and what
 //! its official SDKs send and expect; nothing was tried on the live service.

@@ -74,6 +74,8 @@ pub(super) struct Request {
     pub(super) id: Json,
     /// `null` if absent.
     pub(super) params: Json,
+    /// Only in answers to orders; `null` if absent.
+    pub(super) code: Json,
     /// Whether a reply is wanted: `sys.ack`, 1 unless it says 0.
     pub(super) ack: bool,
 }
@@ -91,6 +93,7 @@ impl Request {
         Some(Request {
             id: fields.remove("id").unwrap_or(Json::Null),
             params: fields.remove("params").unwrap_or(Json::Null),
+            code: fields.remove("code").unwrap_or(Json::Null),
             ack,
         })
     }

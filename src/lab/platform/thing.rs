@@ -33,8 +33,13 @@ impl Platform {
             return;
         };
         if tail.ends_with("_reply") || tail.starts_with("rrpc/response/") {
-            let tail = tail.to_owned();
-            self.ledger.event(now, Event::Replied { device, tail });
+            let replied = Event::Replied {
+                device,
+                tail: tail.to_owned(),
+                id: request.id,
+                code: request.code,
+            };
+            self.ledger.event(now, replied);
             return;
         }
         self.ledger.id(conn, &device, &request.id);
@@ -97,6 +102,8 @@ impl Platform {
                 done(code)
             }
             ["thing", "deviceinfo", "update" | "delete"] => done(Code::OK),
+            // The C SDK and a Go library disagree about this topic.
+            ["thing", "log", "post"] | ["thing", "config", "log", "post"] => done(Code::OK),
             ["thing", "property", "desired", "get" | "delete"] => done(Code::OK),
             ["thing", "config", "get"] => done(Code(6713)),
             _ => None,
