@@ -31,6 +31,7 @@
 //! Facts: the platform's published pages (document ids at each rule) and what
 //! its official SDKs send and expect; nothing was tried on the live service.
 
+mod accepted;
 mod connect;
 mod console;
 mod fault;
@@ -51,11 +52,10 @@ use std::time::Duration;
 
 use crate::base::{DeviceName, Mono, Now, ProductKey, Rng, Secret, Wake};
 
+pub use accepted::{Accepted, AcceptedValue};
 pub use connect::Connect;
 pub use fault::Fault;
-pub use ledger::{
-    Accepted, AcceptedValue, Ask, Asked, Broken, Event, Ledger, Log, Totals, Violation,
-};
+pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Totals, Violation};
 pub use output::{Conn, Output};
 pub use reply::Code;
 pub use spec::{Certificate, Device, FailedBatchNames, Limits, Notice, PlatformSpec, Switches};

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::ledger::{Ask, Asked, Event, Violation};
 use super::reply::{self, Code, Request};
 use super::sign::{self, Method};
-use super::{Conn, Device, FailedBatchNames, Link, Platform, State, topic};
+use super::{Conn, Device, FailedBatchNames, Link, Platform, State};
 use crate::base::{Mono, Now};
 
 /// A sub-device that is online.
@@ -16,7 +16,7 @@ use crate::base::{Mono, Now};
 pub(super) struct Session {
     pub(super) conn: Conn,
     /// `_ss=1` in the client id it logged in with.
-    subscribed_by_platform: bool,
+    pub(super) subscribed_by_platform: bool,
 }
 
 /// A bucket of log-ins per gateway: the published 200 a second.
@@ -325,40 +325,6 @@ impl Platform {
         let id = Json::from(self.fresh_id().to_string());
         let payload = reply::write(&id, code, false, reply::pair(device));
         self.tell(now, conn, topic, payload);
-    }
-
-    /// Whether a message on `topic` may be taken as `device` speaking: the
-    /// gateway itself, or a sub-device with a session on this connection. Else
-    /// it is dropped and answered 520.
-    pub(super) fn speaks_for(
-        &mut self,
-        now: Now,
-        conn: Conn,
-        gateway: &Device,
-        device: &Device,
-        topic: &str,
-    ) -> bool {
-        if device == gateway || self.sessions.get(device).is_some_and(|s| s.conn == conn) {
-            return true;
-        }
-        if self.accounts.contains_key(device) {
-            self.ledger
-                .broke(Violation::BeforeLogin, || topic.to_owned());
-        } else {
-            self.ledger
-                .broke(Violation::UnknownTopic, || topic.to_owned());
-        }
-        self.tell_error(now, conn, device, Code::NO_SESSION);
-        false
-    }
-
-    /// Whether the sub-device a topic belongs to logged in with `_ss=1`.
-    pub(super) fn session_subscribes(&self, topic: &str) -> bool {
-        topic::whose(topic).is_some_and(|(product, name)| {
-            let device = Device::new(product, name);
-            let session = self.sessions.get(&device);
-            session.is_some_and(|s| s.subscribed_by_platform)
-        })
     }
 }
 

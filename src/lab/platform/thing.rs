@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::ledger::{AcceptedValue, Event, Violation};
+use super::accepted::AcceptedValue;
+use super::ledger::{Event, Violation};
 use super::reply::{self, Code, Request};
 use super::{Conn, Device, Platform, State};
 use crate::base::{Now, Wall};

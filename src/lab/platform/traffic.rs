@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fault::Fate;
 use super::ledger::Violation;
 use super::topic::{self, Kind, Topic};
-use super::{Conn, Link, Output, Platform};
+use super::{Code, Conn, Device, Link, Output, Platform};
 use crate::base::Now;
 
 impl Platform {
@@ -209,5 +209,39 @@ impl Platform {
                 }
             }
         }
+    }
+
+    /// Whether a message on `topic` may be taken as `device` speaking: the
+    /// gateway itself, or a sub-device with a session on this connection. Else
+    /// it is dropped and answered 520.
+    fn speaks_for(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        gateway: &Device,
+        device: &Device,
+        topic: &str,
+    ) -> bool {
+        if device == gateway || self.sessions.get(device).is_some_and(|s| s.conn == conn) {
+            return true;
+        }
+        if self.accounts.contains_key(device) {
+            self.ledger
+                .broke(Violation::BeforeLogin, || topic.to_owned());
+        } else {
+            self.ledger
+                .broke(Violation::UnknownTopic, || topic.to_owned());
+        }
+        self.tell_error(now, conn, device, Code::NO_SESSION);
+        false
+    }
+
+    /// Whether the sub-device a topic belongs to logged in with `_ss=1`.
+    fn session_subscribes(&self, topic: &str) -> bool {
+        topic::whose(topic).is_some_and(|(product, name)| {
+            let device = Device::new(product, name);
+            let session = self.sessions.get(&device);
+            session.is_some_and(|s| s.subscribed_by_platform)
+        })
     }
 }
