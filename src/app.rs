@@ -153,7 +153,7 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
 
     tokio::select! {
         biased;
-        () = asked.to_stop() => {}
+        () = asked.stop() => {}
         _ = &mut hub_task => return Err(Ended::Task("hub".into())),
         task = crew.ended() => return Err(Ended::Task(task)),
     }
@@ -169,7 +169,7 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
         biased;
         done = tokio::time::timeout(stop_within, orderly) => done.is_ok(),
         // Asked again: at once.
-        () = asked.to_stop() => false,
+        () = asked.stop() => false,
     };
     end.cancel();
     crew.tasks.shutdown().await;
@@ -225,7 +225,7 @@ impl Asked {
         })
     }
 
-    async fn to_stop(&mut self) {
+    async fn stop(&mut self) {
         tokio::select! {
             biased;
             _ = self.terminate.recv() => {}

@@ -72,7 +72,7 @@ struct Epitaph(u64);
 impl Drop for Epitaph {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!(
+            eprintln!(
                 "seed {} failed; again: ALINK_SEED={} cargo test --features lab --test world -- --nocapture",
                 self.0, self.0
             );

@@ -32,6 +32,10 @@ pub const VARIABLES: [(&str, [&str; 2]); 3] = [
     ("ALINK_GATEWAY_CA_FILE", ["cloud", "ca_file"]),
 ];
 
+/// Says how loud the log is; read where the log is set up, no part of the
+/// configuration.
+const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
+
 /// All our variables begin like this.
 pub const PREFIX: &str = "ALINK_GATEWAY_";
 
@@ -301,7 +305,7 @@ fn environment_layer(environment: &[(String, String)], notes: &mut Notes) -> Lay
     let file = notes.origins.add_file("environment");
     let mut sections: BTreeMap<String, Node> = BTreeMap::new();
     for (name, value) in environment {
-        if !name.starts_with(PREFIX) {
+        if !name.starts_with(PREFIX) || name == LOUDNESS {
             continue;
         }
         let origin = notes.origins.add(Origin {

@@ -7,33 +7,38 @@
 //! is not what we rest on. The rule is: **a value is accepted only from a reply
 //! that no abandoned request could have caused.** Two facts end the doubt:
 //!
-//! 1. a unit answers in order, so once it has answered a request of another
-//!    shape, nothing older can come;
-//! 2. where a unit has only one shape to offer, one reply is thrown away and
-//!    the unit is left alone until a second one would have come. How long is
-//!    measured by how late the unit may be, within limits. What is left of the
-//!    risk: a unit that answers later than that.
+//! 1. a unit answers in order, so once it has answered a request whose reply is
+//!    unmistakable, nothing older can come. Such a request is one of another
+//!    shape, or, where the unit's own requests are all of one shape, a *fence*:
+//!    a read of one entry with a function that is not in doubt. The unit may
+//!    answer it or refuse it, an exception names the function;
+//! 2. a unit that is silent to fences, against the standard, has one reply
+//!    thrown away and is left alone for twenty response timeouts, in which
+//!    whatever it still owes has come: a gap is better than a wrong value. What
+//!    is left of the risk: such a unit that answers later than that. How late
+//!    its last reply was is no bound for the next, so that is not measured.
 //!
 //! In addition the unit sits out one more response timeout after each miss, so
 //! that a straggler has left the line before anyone is waiting for its like;
 //! the line goes on with the others, whose replies carry another unit id.
 //! Modbus TCP needs none of this: replies carry the number of their request.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::Mono;
 
 use super::modbus::Shape;
 
-/// How many response timeouts a lone shape is left alone at most.
-const LONGEST_SETTLING: u32 = 4;
+/// How many response timeouts a unit is left alone that offers nothing
+/// unmistakable.
+const SETTLING: u32 = 20;
 
 /// The doubts about one unit.
 #[derive(Clone, Debug, Default)]
 pub struct Doubt {
-    /// Shapes that were asked for and not answered, and when first.
-    abandoned: BTreeMap<Shape, Mono>,
+    /// Shapes that were asked for and not answered.
+    abandoned: BTreeSet<Shape>,
     /// The unit is left alone until then.
     until: Option<Mono>,
     /// Whether the doubt ends with that.
@@ -50,7 +55,13 @@ impl Doubt {
     /// Whether a reply of this shape could be an older request's.
     #[must_use]
     pub fn covers(&self, shape: Shape) -> bool {
-        self.abandoned.contains_key(&shape)
+        self.abandoned.contains(&shape)
+    }
+
+    /// Whether an exception to this function could be an older request's.
+    #[must_use]
+    pub fn covers_function(&self, function: u8) -> bool {
+        self.abandoned.iter().any(|s| s.function == function)
     }
 
     /// Whether there is nothing to doubt.
@@ -69,9 +80,9 @@ impl Doubt {
         }
     }
 
-    /// A request of this shape, asked at `asked`, got no reply.
-    pub fn missed(&mut self, now: Mono, shape: Shape, asked: Mono, timeout: Duration) {
-        self.abandoned.entry(shape).or_insert(asked);
+    /// A request of this shape got no reply.
+    pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+        self.abandoned.insert(shape);
         self.until = Some(now + timeout);
         self.settling = false;
     }
@@ -83,20 +94,14 @@ impl Doubt {
 
     /// A reply came that may have been an older request's; the last request's
     /// own reply may then be on its way still.
-    pub fn ambiguous(&mut self, shape: Shape, asked: Mono) {
-        self.abandoned.entry(shape).or_insert(asked);
+    pub fn ambiguous(&mut self, shape: Shape) {
+        self.abandoned.insert(shape);
     }
 
     /// A reply was thrown away, and the unit has no other shape to offer: it is
     /// left alone until a further reply would have come.
     pub fn settle(&mut self, now: Mono, timeout: Duration) {
-        let lateness = self
-            .abandoned
-            .values()
-            .min()
-            .map_or(timeout, |oldest| now.since(*oldest));
-        let longest = timeout.saturating_mul(LONGEST_SETTLING);
-        self.until = Some(now + lateness.clamp(timeout, longest));
+        self.until = Some(now + timeout.saturating_mul(SETTLING));
         self.settling = true;
     }
 }
@@ -122,7 +127,7 @@ mod tests {
     #[test]
     fn waiting_alone_does_not_end_the_doubt() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, ms(0), TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT);
         assert_eq!(d.sits_out_until(ms(600)), Some(ms(1000)));
         d.at(ms(1_000_000));
         assert_eq!(d.sits_out_until(ms(1_000_000)), None);
@@ -132,31 +137,29 @@ mod tests {
     #[test]
     fn an_unmistakable_reply_ends_it() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, ms(0), TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT);
         d.resolved();
         assert!(d.is_clear() && d.sits_out_until(ms(501)).is_none());
     }
 
     #[test]
-    fn settling_ends_it_after_as_long_as_the_unit_may_be_late() {
-        for (answered, until) in [(600, 1200), (1200, 2400), (60_000, 62_000)] {
-            let mut d = Doubt::default();
-            d.missed(ms(500), SHAPE, ms(0), TIMEOUT);
-            d.settle(ms(answered), TIMEOUT);
-            d.at(ms(until - 1));
-            assert!(d.covers(SHAPE));
-            d.at(ms(until));
-            assert!(d.is_clear());
-        }
+    fn settling_ends_it_after_twenty_timeouts() {
+        let mut d = Doubt::default();
+        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.settle(ms(1100), TIMEOUT);
+        d.at(ms(11_099));
+        assert!(d.covers(SHAPE));
+        d.at(ms(11_100));
+        assert!(d.is_clear());
     }
 
     #[test]
     fn a_miss_while_settling_starts_over() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, ms(0), TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT);
         d.settle(ms(600), TIMEOUT);
-        d.missed(ms(1600), SHAPE, ms(1100), TIMEOUT);
-        d.at(ms(9000));
+        d.missed(ms(1600), SHAPE, TIMEOUT);
+        d.at(ms(30_000));
         assert!(d.covers(SHAPE));
     }
 }

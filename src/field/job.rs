@@ -13,7 +13,7 @@ pub struct Job {
     pub device: DeviceId,
     /// The request.
     pub ask: Ask,
-    /// Indices of the points it carries.
+    /// Indices of the points it carries; none for a fence.
     pub points: Vec<u16>,
     /// From the last byte of the request until the first of the reply.
     pub timeout: Duration,
@@ -28,6 +28,15 @@ pub struct Job {
     pub(super) block: usize,
     /// Whether it reads the whole block.
     pub(super) whole: bool,
+}
+
+impl Job {
+    /// Whether it asks for nothing of interest, only for an unmistakable reply
+    /// ([`super::doubt`]).
+    #[must_use]
+    pub const fn is_fence(&self) -> bool {
+        self.points.is_empty()
+    }
 }
 
 /// How a transaction ended.

@@ -22,7 +22,8 @@ pub enum Notice {
         /// How many attempts had failed since it was last open.
         failed: u32,
     },
-    /// The port cannot be opened; told at the first failure and then rarely.
+    /// The port cannot be opened, or is lost as soon as it is; told at the
+    /// first failure and then rarely.
     PortUnavailable {
         /// Which.
         port: PortId,
@@ -33,19 +34,15 @@ pub enum Notice {
         /// Until the next attempt.
         next: Duration,
     },
-    /// An open port was lost.
+    /// An open port was lost, or given up as of no further use; it is opened
+    /// anew.
     PortLost {
         /// Which.
         port: PortId,
-        /// The system's words.
+        /// The system's words, or ours.
         why: String,
-    },
-    /// The connection is given up on purpose and made anew.
-    PortReset {
-        /// Which.
-        port: PortId,
-        /// What was wrong with it.
-        why: &'static str,
+        /// How often since this was last told.
+        times: u32,
     },
     /// The port does not have the settings it was given.
     SettingsDiffer {
@@ -85,13 +82,28 @@ pub enum Trouble {
 /// Counts troubles and says when one is worth telling.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles {
-    seen: BTreeMap<(DeviceId, Trouble), Seen>,
+    seen: BTreeMap<(DeviceId, Trouble), Repeated>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    told: Mono,
+/// Something that may happen again and again, and is told at first and then at
+/// most every five minutes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Repeated {
+    told: Option<Mono>,
     since: u32,
+}
+
+impl Repeated {
+    /// It happened once more. `Some` with how often since it was last told, if
+    /// it is time to tell.
+    pub fn again(&mut self, now: Mono) -> Option<u32> {
+        self.since = self.since.saturating_add(1);
+        if self.told.is_some_and(|told| now.since(told) < SUMMARY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
 }
 
 impl Troubles {
@@ -103,24 +115,7 @@ impl Troubles {
         trouble: Trouble,
         detail: impl FnOnce() -> String,
     ) -> Option<Notice> {
-        let times = match self.seen.get_mut(&(device, trouble)) {
-            Some(seen) => {
-                seen.since = seen.since.saturating_add(1);
-                if now.since(seen.told) < SUMMARY {
-                    return None;
-                }
-                seen.told = now;
-                std::mem::take(&mut seen.since)
-            }
-            None => {
-                let first = Seen {
-                    told: now,
-                    since: 0,
-                };
-                self.seen.insert((device, trouble), first);
-                1
-            }
-        };
+        let times = self.seen.entry((device, trouble)).or_default().again(now)?;
         Some(Notice::DeviceTrouble {
             device,
             trouble,
@@ -182,7 +177,7 @@ const fn meaning(code: u8) -> &'static str {
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::PortOpened { .. } | Notice::PortReset { .. } => Level::Info,
+            Notice::PortOpened { .. } => Level::Info,
             Notice::PortUnavailable { .. }
             | Notice::PortLost { .. }
             | Notice::SettingsDiffer { .. }
@@ -195,7 +190,6 @@ impl Tell for Notice {
             Notice::PortOpened { .. } => "port-opened",
             Notice::PortUnavailable { .. } => "port-unavailable",
             Notice::PortLost { .. } => "port-lost",
-            Notice::PortReset { .. } => "port-reset",
             Notice::SettingsDiffer { .. } => "port-settings-differ",
             Notice::DeviceTrouble { trouble, .. } => trouble.event(),
         }
@@ -206,7 +200,6 @@ impl Tell for Notice {
             Notice::PortOpened { port, .. }
             | Notice::PortUnavailable { port, .. }
             | Notice::PortLost { port, .. }
-            | Notice::PortReset { port, .. }
             | Notice::SettingsDiffer { port, .. } => About::Port(*port),
             Notice::DeviceTrouble { device, .. } => About::Device(*device),
         }
@@ -217,6 +210,7 @@ impl Tell for Notice {
             Notice::PortUnavailable { failed, .. } | Notice::PortOpened { failed, .. } => {
                 vec![("FAILED", failed.to_string())]
             }
+            Notice::PortLost { times, .. } => vec![("TIMES", times.to_string())],
             Notice::DeviceTrouble { trouble, times, .. } => {
                 let mut fields = vec![("TIMES", times.to_string())];
                 if let Trouble::Refuses(code) = trouble {
@@ -237,12 +231,14 @@ impl Tell for Notice {
             Notice::PortUnavailable {
                 why, failed, next, ..
             } => format!(
-                "cannot be opened: {why}; its devices are silent until it can \
+                "not available: {why}; its devices are silent until it is \
                  (attempt {failed}, next in {:.1} s)",
                 next.as_secs_f64()
             ),
-            Notice::PortLost { why, .. } => format!("lost: {why}; opening again"),
-            Notice::PortReset { why, .. } => format!("connecting anew: {why}"),
+            Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
+            Notice::PortLost { why, times, .. } => {
+                format!("lost {times} times since last told: {why}; opening it again each time")
+            }
             Notice::SettingsDiffer { what, .. } => {
                 format!("does not have the settings it was given: {what}; using it as it is")
             }
@@ -296,7 +292,7 @@ mod tests {
         };
         assert_eq!(
             notice.sentence(),
-            "cannot be opened: No such file or directory; its devices are silent until it can \
+            "not available: No such file or directory; its devices are silent until it is \
              (attempt 1, next in 0.1 s)"
         );
         let notice = Notice::DeviceTrouble {

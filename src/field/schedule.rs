@@ -77,7 +77,7 @@ impl Schedule {
         }
         let (attempt, attempt_at) = self.next_attempt(now);
         if let Some(station) = attempt.filter(|_| attempt_at <= now)
-            && let Some(slot) = self.stations[station].cheapest()
+            && let Some(slot) = self.stations[station].attempt()
         {
             return self.run(station, slot, now);
         }

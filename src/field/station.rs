@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, Evidence, Mono, Rng, UnitId};
-use crate::spec::{DeviceSpec, ProfileSpec};
+use crate::spec::{DeviceSpec, ProfileSpec, Table};
 
 use super::doubt::Doubt;
 use super::evidence::weigh;
@@ -18,12 +18,12 @@ const RETRY_FLOOR: Duration = Duration::from_millis(500);
 /// The longest wait between attempts at a device that does not answer.
 const RETRY_CEILING: Duration = Duration::from_secs(10);
 
+/// After this many fences in a row without a reply the unit is taken for one
+/// that is silent to functions it does not have.
+const FENCES: u32 = 3;
+
 /// How long a due request may be overtaken by more frequent ones.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// From this many misses in a row on, attempts are expected to fail, and spend
-/// only shapes that are in doubt already: one stays clean for the return.
-const EXPECTED_TO_FAIL: u32 = 2;
 
 /// A request and its place on the grid `origin + n × interval`.
 #[derive(Clone, Debug)]
@@ -82,6 +82,10 @@ pub(super) struct Station {
     /// Attempts wait for this; it also counts the misses in a row.
     retry: Backoff,
     doubt: Doubt,
+    /// Fences that got no reply, while none ever got one.
+    fences_missed: u32,
+    /// Whether a fence ever got a reply.
+    answers_fences: bool,
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// The turn in which it was served last.
@@ -122,6 +126,8 @@ impl Station {
             slots,
             retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
             doubt: Doubt::default(),
+            fences_missed: 0,
+            answers_fences: false,
             numbered,
             served: 0,
         }
@@ -148,9 +154,15 @@ impl Station {
         self.doubt.at(now);
     }
 
-    /// Its cheapest request.
-    pub(super) fn cheapest(&self) -> Option<usize> {
-        (0..self.slots.len()).min_by_key(|i| self.slots[*i].block.ask(self.unit).reply_len())
+    /// The request to try a device with that missed: the cheapest, but of a
+    /// shape that is in doubt already. An attempt is likely to fail, and the
+    /// shapes that are not in doubt are needed for the return.
+    pub(super) fn attempt(&self) -> Option<usize> {
+        (0..self.slots.len()).min_by_key(|i| {
+            let block = &self.slots[*i].block;
+            let spends = !self.doubt.is_clear() && !self.doubted(block);
+            (spends, block.ask(self.unit).reply_len())
+        })
     }
 
     /// The transaction that serves this slot best, given what is in doubt.
@@ -159,7 +171,7 @@ impl Station {
         if !self.doubted(wanted) {
             return Some(self.build(slot, wanted.clone(), true, now));
         }
-        if self.misses() >= EXPECTED_TO_FAIL {
+        if self.misses() > 0 {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         Some(match self.unmistakable(slot) {
@@ -171,15 +183,25 @@ impl Station {
     /// How a job ended.
     pub(super) fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) {
         let shape = job.ask.shape();
+        if job.is_fence() {
+            if matches!(outcome, Outcome::Missed(_)) {
+                self.fences_missed += 1;
+            } else {
+                self.answers_fences = true;
+            }
+        }
         match outcome {
             Outcome::Answered(_) if job.trusted => self.doubt.resolved(),
+            Outcome::Exception(_) if !self.doubt.covers_function(shape.function) => {
+                self.doubt.resolved();
+            }
             Outcome::Missed(_) if !self.numbered => {
-                self.doubt.missed(now, shape, job.asked, self.timeout);
+                self.doubt.missed(now, shape, self.timeout);
             }
             // A refusal names its function, but not which request of it was
             // refused; an untrusted answer may be an older one.
-            Outcome::Answered(_) | Outcome::Exception(_) if !self.doubt.is_clear() => {
-                self.doubt.ambiguous(shape, job.asked);
+            Outcome::Answered(_) | Outcome::Exception(_) if !self.numbered => {
+                self.doubt.ambiguous(shape);
                 if self.unmistakable(job.block).is_none() {
                     self.doubt.settle(now, self.timeout);
                 }
@@ -219,6 +241,7 @@ impl Station {
 
     /// The line is back: whoever was given up may be tried at once.
     pub(super) fn retry_now(&mut self, now: Mono) {
+        self.fences_missed = 0;
         self.lives(now);
     }
 
@@ -231,8 +254,8 @@ impl Station {
         !self.numbered && self.doubt.covers(block.ask(self.unit).shape())
     }
 
-    /// A request that no abandoned one resembles: this slot's, another's, or a
-    /// shortened one.
+    /// A request that no abandoned one resembles: this slot's, another's, a
+    /// shortened one, or a fence.
     fn unmistakable(&self, slot: usize) -> Option<(usize, ReadBlock)> {
         let mut order: Vec<usize> = (0..self.slots.len()).collect();
         order.sort_by_key(|i| (*i != slot, self.slots[*i].block.count, *i));
@@ -240,14 +263,37 @@ impl Station {
             .iter()
             .map(|i| (*i, self.slots[*i].block.clone()))
             .find(|(_, block)| !self.doubted(block));
-        whole.or_else(|| {
-            order.iter().find_map(|i| {
-                let shorter = self.slots[*i].block.shortened(&self.profile);
-                shorter
-                    .filter(|b| !self.doubted(b) && !b.ask(self.unit).echo_looks_like_reply())
-                    .map(|b| (*i, b))
-                    .next()
+        whole
+            .or_else(|| {
+                order.iter().find_map(|i| {
+                    let shorter = self.slots[*i].block.shortened(&self.profile);
+                    shorter
+                        .filter(|b| !self.doubted(b) && !b.ask(self.unit).echo_looks_like_reply())
+                        .map(|b| (*i, b))
+                        .next()
+                })
             })
+            .or_else(|| self.fence(slot).map(|block| (slot, block)))
+    }
+
+    fn fence(&self, slot: usize) -> Option<ReadBlock> {
+        if !self.answers_fences && self.fences_missed >= FENCES {
+            return None;
+        }
+        let free = [
+            Table::HoldingRegister,
+            Table::InputRegister,
+            Table::DiscreteInput,
+            Table::Coil,
+        ]
+        .into_iter()
+        .find(|table| !self.doubt.covers_function(table.read_function()))?;
+        Some(ReadBlock {
+            table: free,
+            start: 0,
+            count: 1,
+            interval: self.slots[slot].interval(),
+            points: Vec::new(),
         })
     }
 
@@ -255,7 +301,7 @@ impl Station {
         Job {
             device: self.device,
             ask: block.ask(self.unit),
-            whole: block.count == self.slots[slot].block.count,
+            whole: block.points.len() == self.slots[slot].block.points.len(),
             points: block.points,
             timeout: self.timeout,
             turnaround: self.turnaround,

@@ -1,4 +1,4 @@
-//! What we believe about each device.
+//! Floor 2: what we believe about each device.
 //!
 //! Decides: whether a device is responding or silent, why, and therefore
 //! whether it ought to be online in the cloud. Refuses to know: buses (it is

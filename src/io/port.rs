@@ -5,11 +5,14 @@
 //! and the hub is told once. A line that is lost after it had been of use is
 //! opened again at once, and only if that fails is the port down: servers close
 //! idle connections, adapters re-enumerate, and nobody upstairs needs to know.
+//! One that is lost before anybody answered is down until somebody has.
 //! A TCP connection on which several requests in a row, to everybody asked, got
 //! nothing is made anew as well: it may be half dead.
 //!
 //! The task beats its pulse whenever it has decided what to do next, and never
 //! waits longer than five seconds for that.
+
+mod report;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +20,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Backoff, DeviceId, FieldEvent, Miss, Mono, PortId, Reading, Rng};
-use crate::field::evidence::{self, weigh};
+use crate::base::{Backoff, FieldEvent, Miss, Mono, PortId, Rng};
 use crate::field::job::{Job, Outcome};
-use crate::field::notice::{Notice, Trouble, Troubles};
-use crate::field::point::decode;
 use crate::field::rtu::Heard;
 use crate::field::schedule::{Next, Schedule};
 use crate::spec::{LineSpec, PortSpec, Spec};
 
+use self::report::{HubGone, Report};
 use super::clock::Clock;
 use super::exchange::{Ended, Exchange, Lost};
 use super::line::Opener;
@@ -35,11 +36,12 @@ use super::pulse::Pulse;
 /// First and longest wait between attempts to open.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The longest the task does nothing; also how often load is reported.
+/// The longest the task does nothing.
 const BREATH: Duration = Duration::from_secs(5);
 
-/// How often a port that stays closed is mentioned.
-const REMINDER: Duration = Duration::from_secs(300);
+/// A port that was lost before it was of use counts as up again only when
+/// somebody has answered, or when it has lasted this long.
+const LASTING: Duration = Duration::from_secs(10);
 
 /// Requests in a row that must get nothing before a TCP connection is doubted:
 /// as many as there are devices, within these limits.
@@ -68,23 +70,17 @@ pub async fn run(
     };
     let now = clock.now();
     let task = Port {
-        port,
         schedule: Schedule::new(&spec, port, rng.fork(), now),
+        report: Report::new(port, spec, journal, hub, now.mono),
         manners,
-        spec,
         opener,
         backoff: Backoff::new(REOPEN.0, REOPEN.1),
         rng,
         clock,
-        journal,
-        hub,
         pulse,
         attempted: Some(attempted),
-        told: None,
-        reminded: None,
-        troubles: Troubles::default(),
-        busy: Duration::ZERO,
-        load_since: now.mono,
+        opened: now.mono,
+        proven: true,
         unanswered: 0,
     };
     // Nothing in here needs to be finished: whatever it waits for may be
@@ -96,47 +92,30 @@ pub async fn run(
     }
 }
 
-/// Nobody listens any more.
-struct HubGone;
-
 /// Why a line is no longer used.
 enum End {
     HubGone,
-    /// Lost, after at least one answer or not.
+    /// Lost, after it had been of use or not.
     Lost {
         why: String,
         useful: bool,
     },
-    /// Given up on purpose.
-    Reset(&'static str),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Up,
-    Down,
 }
 
 struct Port {
-    port: PortId,
-    spec: Arc<Spec>,
     manners: PortSpec,
     opener: Opener,
     schedule: Schedule,
+    report: Report,
     backoff: Backoff,
     rng: Rng,
     clock: Clock,
-    journal: Journal,
-    hub: mpsc::Sender<FieldEvent>,
     pulse: Pulse,
     attempted: Option<oneshot::Sender<()>>,
-    /// What the hub believes about the port.
-    told: Option<Told>,
-    /// When the journal was last told that it cannot be opened.
-    reminded: Option<Mono>,
-    troubles: Troubles,
-    busy: Duration,
-    load_since: Mono,
+    /// When it was opened.
+    opened: Mono,
+    /// Whether opening it is reason enough to call it up.
+    proven: bool,
     /// Requests in a row that got nothing.
     unanswered: u32,
 }
@@ -147,26 +126,16 @@ impl Port {
             let Ok(mut exchange) = self.open().await else {
                 return HubGone;
             };
-            match self.serve(&mut exchange).await {
-                End::HubGone => return HubGone,
-                End::Reset(why) => {
-                    let port = self.port;
-                    self.journal.tell(&Notice::PortReset { port, why });
-                }
-                End::Lost { why, useful } => {
-                    let port = self.port;
-                    let notice = Notice::PortLost {
-                        port,
-                        why: why.clone(),
-                    };
-                    self.journal.tell(&notice);
-                    drop(exchange);
-                    // One that is lost before it was of any use would be lost
-                    // again: that is a port that is down.
-                    if !useful && self.unavailable(why).await.is_err() {
-                        return HubGone;
-                    }
-                }
+            let End::Lost { why, useful } = self.serve(&mut exchange).await else {
+                return HubGone;
+            };
+            drop(exchange);
+            let now = self.clock.now().mono;
+            self.proven = useful || now.since(self.opened) >= LASTING;
+            if self.proven {
+                self.report.lost(now, why);
+            } else if self.unavailable(why).await.is_err() {
+                return HubGone;
             }
         }
     }
@@ -183,10 +152,13 @@ impl Port {
             match opened {
                 Ok(opened) => {
                     if let Some(what) = opened.differs {
-                        let port = self.port;
-                        self.journal.tell(&Notice::SettingsDiffer { port, what });
+                        self.report.differs(what);
                     }
-                    self.available().await?;
+                    self.opened = self.clock.now().mono;
+                    self.unanswered = 0;
+                    if self.proven {
+                        self.available().await?;
+                    }
                     return Ok(Exchange::new(opened.line, &self.manners.line, self.clock));
                 }
                 Err(e) => self.unavailable(e.to_string()).await?,
@@ -194,42 +166,22 @@ impl Port {
         }
     }
 
-    /// It is open.
+    /// It is open and of use: says so, if that is news.
     async fn available(&mut self) -> Result<(), HubGone> {
-        self.unanswered = 0;
-        if self.told == Some(Told::Up) {
+        if self.report.is_up() {
             return Ok(());
         }
-        self.reminded = None;
-        let port = self.port;
-        let failed = self.backoff.failures();
-        self.journal.tell(&Notice::PortOpened { port, failed });
         let now = self.clock.now().mono;
         self.schedule.reopened(now);
-        self.busy = Duration::ZERO;
-        self.load_since = now;
-        self.told = Some(Told::Up);
-        self.tell(FieldEvent::PortUp { port }).await
+        self.report.up(now, self.backoff.failures()).await
     }
 
     /// It is not: says so, and waits before the next attempt.
     async fn unavailable(&mut self, why: String) -> Result<(), HubGone> {
-        let port = self.port;
         let now = self.clock.now().mono;
         let next = self.backoff.failed(now, &mut self.rng);
-        if self.reminded.is_none_or(|at| now.since(at) >= REMINDER) {
-            self.reminded = Some(now);
-            self.journal.tell(&Notice::PortUnavailable {
-                port,
-                why: why.clone(),
-                failed: self.backoff.failures(),
-                next,
-            });
-        }
-        if self.told != Some(Told::Down) {
-            self.told = Some(Told::Down);
-            self.tell(FieldEvent::PortDown { port, why }).await?;
-        }
+        let failed = self.backoff.failures();
+        self.report.down(now, why, failed, next).await?;
         self.pulse.beat();
         self.clock.sleep_until(now + next).await;
         Ok(())
@@ -240,170 +192,84 @@ impl Port {
         let mut useful = false;
         loop {
             self.pulse.beat();
-            if self.report_load().await.is_err() {
-                return End::HubGone;
-            }
-            let now = self.clock.now().mono;
-            let step = match self.schedule.next(now) {
-                Next::Run(job) => match exchange.run(&job).await {
-                    Ok(ended) => {
-                        let answered = !matches!(ended.outcome, Outcome::Missed(_));
-                        useful |= answered;
-                        if answered {
-                            self.backoff.reset();
-                        }
-                        self.busy += ended.at.mono.since(now);
-                        self.finished(&job, ended).await
-                    }
-                    Err(lost) => return self.lost(&job, lost, useful).await,
-                },
-                Next::NotBefore(at, _) => self.listen(exchange, at.min(now + BREATH)).await,
-                Next::Idle => self.listen(exchange, now + BREATH).await,
-            };
-            match step {
+            match self.step(exchange, &mut useful).await {
                 Ok(()) => {}
                 Err(Stopped::HubGone) => return End::HubGone,
                 Err(Stopped::Lost(lost)) => {
-                    return End::Lost {
-                        why: lost.why,
-                        useful,
-                    };
+                    let why = lost.why;
+                    return End::Lost { why, useful };
                 }
             }
             if self.is_doubtful() {
-                self.unanswered = 0;
-                return End::Reset("several requests in a row got nothing");
+                // On purpose, and not the port's fault until it cannot be
+                // opened again.
+                return End::Lost {
+                    why: "several requests in a row got nothing".into(),
+                    useful: true,
+                };
             }
         }
     }
 
-    async fn listen(&mut self, exchange: &mut Exchange, until: Mono) -> Result<(), Stopped> {
-        let until = until.min(self.load_since + BREATH);
-        let heard = exchange.listen(until).await?;
-        self.overheard(heard).await?;
-        Ok(())
+    /// One transaction, or one wait.
+    async fn step(&mut self, exchange: &mut Exchange, useful: &mut bool) -> Result<(), Stopped> {
+        let now = self.clock.now().mono;
+        self.report.load(now).await?;
+        if *useful || now.since(self.opened) >= LASTING {
+            self.available().await?;
+        }
+        let until = match self.schedule.next(now) {
+            Next::Run(job) => return self.transact(exchange, &job, useful).await,
+            Next::NotBefore(at, _) => at.min(now + BREATH),
+            Next::Idle => now + BREATH,
+        };
+        let heard = exchange.listen(until.min(self.report.load_due())).await?;
+        self.overheard(heard).await
     }
 
-    /// A transaction ended.
-    async fn finished(&mut self, job: &Job, ended: Ended) -> Result<(), Stopped> {
+    async fn transact(
+        &mut self,
+        exchange: &mut Exchange,
+        job: &Job,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
+        let ended = match exchange.run(job).await {
+            Ok(ended) => ended,
+            Err(lost) => {
+                // Who had been asked has missed; who had not is asked again.
+                if lost.asked {
+                    let at = self.clock.now();
+                    let outcome = Outcome::Missed(Miss::ConnectionLost);
+                    self.schedule.done(at.mono, job, &outcome);
+                    self.report.cut_off(job, at).await?;
+                }
+                return Err(lost.into());
+            }
+        };
         let now = ended.at.mono;
+        if !matches!(ended.outcome, Outcome::Missed(_)) {
+            *useful = true;
+            self.available().await?;
+            self.backoff.reset();
+        }
         self.schedule.done(now, job, &ended.outcome);
         self.unanswered = match ended.outcome {
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
         };
-        self.complain(job, &ended.outcome, now);
-        let readings = self.readings(job, &ended);
-        self.tell(FieldEvent::Polled {
-            device: job.device,
-            at: ended.at,
-            evidence: weigh(&ended.outcome),
-            readings,
-            turnaround: ended.turnaround,
-        })
-        .await?;
-        self.overheard(ended.heard).await?;
-        Ok(())
-    }
-
-    /// The line was lost with a job in hand. Whoever had been asked missed;
-    /// who had not is asked again.
-    async fn lost(&mut self, job: &Job, lost: Lost, useful: bool) -> End {
-        if lost.asked {
-            let at = self.clock.now();
-            let outcome = Outcome::Missed(Miss::ConnectionLost);
-            self.schedule.done(at.mono, job, &outcome);
-            let event = FieldEvent::Polled {
-                device: job.device,
-                at,
-                evidence: weigh(&outcome),
-                readings: Vec::new(),
-                turnaround: None,
-            };
-            if self.tell(event).await.is_err() {
-                return End::HubGone;
-            }
-        }
-        End::Lost {
-            why: lost.why,
-            useful,
-        }
-    }
-
-    fn readings(&mut self, job: &Job, ended: &Ended) -> Vec<Reading> {
-        let Outcome::Answered(data) = &ended.outcome else {
-            return Vec::new();
-        };
-        if !job.trusted {
-            return Vec::new();
-        }
-        let spec = Arc::clone(&self.spec);
-        let Some(device) = spec.device(job.device) else {
-            return Vec::new();
-        };
-        let mut readings = Vec::with_capacity(job.points.len());
-        for index in &job.points {
-            let Some(point) = device.profile.points.get(usize::from(*index)) else {
-                continue;
-            };
-            match decode(point, job.ask.start, data) {
-                Ok(value) => readings.push(Reading {
-                    device: job.device,
-                    point: *index,
-                    value,
-                    at: ended.at.wall,
-                }),
-                Err(why) => self.trouble(ended.at.mono, job.device, Trouble::NoValue(why), || {
-                    format!("point {}", point.id)
-                }),
-            }
-        }
-        readings
-    }
-
-    fn complain(&mut self, job: &Job, outcome: &Outcome, now: Mono) {
-        let trouble = match outcome {
-            Outcome::Exception(code) => Trouble::Refuses(*code),
-            Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
-            Outcome::Missed(Miss::Foreign) => Trouble::Foreign,
-            Outcome::Answered(_) | Outcome::Missed(_) => return,
-        };
-        let ask = job.ask;
-        self.trouble(now, job.device, trouble, || {
-            let from = ask.start;
-            let count = ask.count;
-            format!("function {}, {count} from address {from}", ask.function())
-        });
-    }
-
-    fn trouble(
-        &mut self,
-        now: Mono,
-        device: DeviceId,
-        trouble: Trouble,
-        detail: impl FnOnce() -> String,
-    ) {
-        if let Some(notice) = self.troubles.note(now, device, trouble, detail) {
-            self.journal.tell(&notice);
-        }
+        self.report.was_busy(now.since(job.asked));
+        self.report.polled(job, &ended).await?;
+        let Ended { heard, .. } = ended;
+        self.overheard(heard).await
     }
 
     /// Replies nobody waited for: those that were given up prove life.
-    async fn overheard(&mut self, heard: Heard) -> Result<(), HubGone> {
+    async fn overheard(&mut self, heard: Heard) -> Result<(), Stopped> {
         for unit in heard.overheard {
             let at = self.clock.now();
-            let Some(device) = self.schedule.overheard(at.mono, unit) else {
-                continue;
-            };
-            self.trouble(at.mono, device, Trouble::Late, String::new);
-            self.tell(FieldEvent::Polled {
-                device,
-                at,
-                evidence: evidence::LATE,
-                readings: Vec::new(),
-                turnaround: None,
-            })
-            .await?;
+            if let Some(device) = self.schedule.overheard(at.mono, unit) {
+                self.report.late(device, at).await?;
+            }
         }
         Ok(())
     }
@@ -414,25 +280,6 @@ impl Port {
         let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
         matches!(self.manners.line, LineSpec::Tcp(_))
             && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
-    }
-
-    async fn report_load(&mut self) -> Result<(), HubGone> {
-        let now = self.clock.now().mono;
-        let elapsed = now.since(self.load_since);
-        if elapsed < BREATH {
-            return Ok(());
-        }
-        let permille = self.busy.as_micros() * 1000 / elapsed.as_micros().max(1);
-        self.busy = Duration::ZERO;
-        self.load_since = now;
-        let port = self.port;
-        let permille = u16::try_from(permille.min(1000)).unwrap_or(1000);
-        self.tell(FieldEvent::Load { port, permille }).await
-    }
-
-    /// A full hub slows the field; that is meant.
-    async fn tell(&self, event: FieldEvent) -> Result<(), HubGone> {
-        self.hub.send(event).await.map_err(|_| HubGone)
     }
 }
 

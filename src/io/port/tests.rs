@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::base::{Evidence, Proof, UnitId, Value, Wall};
+use crate::base::{DeviceId, Evidence, Proof, UnitId, Value, Wall};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::{mbap, rtu};
 use crate::spec::{Number, ProfileSpec, Table};
@@ -190,43 +190,91 @@ async fn the_line_is_quiet_for_three_and_a_half_characters_before_each_request()
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_late_reply_never_becomes_somebodys_value() {
-    // Two requests of one shape at different addresses, and a unit that is
-    // late by every amount that may matter: inside the extra wait, just after
-    // it, and much later. The value says which request it belongs to: its
-    // first address.
-    for late in [510, 600, 900, 1000, 1010, 1100, 1400, 1800, 2100, 2600] {
-        let mut w = world(serial(9600), vec![meter_with_twins()]);
-        let pipe = w.plug().await;
-        // Requests are answered in order, the third one late.
-        let (mut from_master, mut to_master) = tokio::io::split(pipe);
-        let (queue, mut queued) = mpsc::unbounded_channel::<[u8; 8]>();
-        tokio::spawn(async move {
-            let mut request = [0; 8];
-            while from_master.read_exact(&mut request).await.is_ok() {
-                let _ = queue.send(request);
-            }
-        });
-        tokio::spawn(async move {
-            let mut n = 0;
-            while let Some(request) = queued.recv().await {
-                n += 1;
-                sleep(Duration::from_millis(if n == 3 { late } else { 20 })).await;
-                let address = u16::from_be_bytes([request[2], request[3]]);
-                let _ = to_master.write_all(&reply(&request, address)).await;
-            }
-        });
-        let mut seen = 0;
-        while seen < 40 {
-            if let FieldEvent::Polled { readings, .. } = w.event().await {
-                for r in readings {
-                    let address = [10, 20, 30, 30][usize::from(r.point)];
-                    assert_eq!(r.value, Value::UInt(address), "late by {late} ms");
-                    seen += 1;
-                }
+/// A unit on a line of its own that answers in order, each request after a
+/// time of its own; `None`: not at all. The value says to which request the
+/// reply belongs: its first address.
+fn sluggish(pipe: DuplexStream, mut delay: impl FnMut(usize) -> Option<u64> + Send + 'static) {
+    let (mut from_master, mut to_master) = tokio::io::split(pipe);
+    let (queue, mut queued) = mpsc::unbounded_channel::<([u8; 8], Instant)>();
+    tokio::spawn(async move {
+        let mut request = [0; 8];
+        let mut n = 0;
+        while from_master.read_exact(&mut request).await.is_ok() {
+            n += 1;
+            if let Some(ms) = delay(n) {
+                let at = Instant::now() + Duration::from_millis(ms);
+                let _ = queue.send((request, at));
             }
         }
+    });
+    tokio::spawn(async move {
+        while let Some((request, at)) = queued.recv().await {
+            tokio::time::sleep_until(at).await;
+            let address = u16::from_be_bytes([request[2], request[3]]);
+            let _ = to_master.write_all(&reply(&request, address)).await;
+            sleep(Duration::from_millis(8)).await;
+        }
+    });
+}
+
+/// Every value that arrives belongs to the point it is given to.
+async fn values_are_their_own(w: &mut World, addresses: &[u64], values: usize, about: &str) {
+    let mut seen = 0;
+    while seen < values {
+        if let FieldEvent::Polled { readings, .. } = w.event().await {
+            for r in readings {
+                let address = addresses[usize::from(r.point)];
+                assert_eq!(r.value, Value::UInt(address), "{about}");
+                seen += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_never_becomes_somebodys_value() {
+    // Inside the extra wait, just after it, and much later; each of the first
+    // requests in turn.
+    for nth in 1..=4 {
+        for late in (510..4000).step_by(70) {
+            let mut w = world(serial(9600), vec![meter_with_twins()]);
+            let pipe = w.plug().await;
+            sluggish(pipe, move |n| Some(if n == nth { late } else { 20 }));
+            let about = format!("request {nth} answered after {late} ms");
+            values_are_their_own(&mut w, &[10, 20, 30, 30], 20, &about).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_it_from_a_unit_with_one_shape() {
+    let at = |address| point(Table::HoldingRegister, address, number(Number::U16), 1000);
+    for nth in 1..=4 {
+        for late in (510..5000).step_by(90) {
+            let twins = profile(vec![at(10), at(20)]);
+            let mut w = world(serial(9600), vec![twins]);
+            let pipe = w.plug().await;
+            sluggish(pipe, move |n| Some(if n == nth { late } else { 20 }));
+            let about = format!("request {nth} answered after {late} ms");
+            values_are_their_own(&mut w, &[10, 20], 20, &about).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn random_delays_and_losses_never_make_a_wrong_value() {
+    for seed in 0..300 {
+        let mut w = world(serial(9600), vec![meter_with_twins()]);
+        let pipe = w.plug().await;
+        let mut rng = Rng::new(seed);
+        sluggish(pipe, move |_| match rng.below(10) {
+            0 => None,
+            1 => Some(500 + rng.below(6000)),
+            2 => Some(300 + rng.below(400)),
+            _ => Some(5 + rng.below(100)),
+        });
+        let about = format!("seed {seed}");
+        values_are_their_own(&mut w, &[10, 20, 30, 30], 30, &about).await;
     }
 }
 
@@ -506,4 +554,33 @@ async fn stopping_interrupts_whatever_it_was_waiting_for() {
             .unwrap()
             .unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_only_hangs_up_is_down_once() {
+    let mut w = world(tcp(), vec![lone(1)]);
+    let first = w.plug().await;
+    let pipes = w.pipes.clone();
+    tokio::spawn(async move {
+        sleep(Duration::from_millis(1)).await;
+        drop(first);
+        loop {
+            let (ours, theirs) = tokio::io::duplex(64);
+            if pipes.send(ours).await.is_err() {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
+            drop(theirs);
+        }
+    });
+    assert_eq!(w.event().await, FieldEvent::PortUp { port: PortId(0) });
+    let (mut downs, mut ups) = (0, 0);
+    let _ = timeout(Duration::from_secs(600), async {
+        while let Some(event) = w.hub.recv().await {
+            downs += u32::from(matches!(event, FieldEvent::PortDown { .. }));
+            ups += u32::from(matches!(event, FieldEvent::PortUp { .. }));
+        }
+    })
+    .await;
+    assert_eq!((downs, ups), (1, 0));
 }

@@ -1,0 +1,245 @@
+//! What a port tells: the hub its events, the operator its troubles. Knows
+//! what has been said already.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::base::{DeviceId, FieldEvent, Miss, Mono, Now, PortId, Reading};
+use crate::field::evidence::{self, weigh};
+use crate::field::job::{Job, Outcome};
+use crate::field::notice::{Notice, Repeated, Trouble, Troubles};
+use crate::field::point::decode;
+use crate::io::exchange::Ended;
+use crate::io::log::Journal;
+use crate::spec::Spec;
+
+/// How often load is reported.
+pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
+
+/// Nobody listens any more.
+pub(super) struct HubGone;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Up,
+    Down,
+}
+
+pub(super) struct Report {
+    port: PortId,
+    spec: Arc<Spec>,
+    journal: Journal,
+    hub: mpsc::Sender<FieldEvent>,
+    /// What the hub believes about the port.
+    told: Option<Told>,
+    unavailable: Repeated,
+    losses: Repeated,
+    troubles: Troubles,
+    busy: Duration,
+    load_since: Mono,
+}
+
+impl Report {
+    pub(super) fn new(
+        port: PortId,
+        spec: Arc<Spec>,
+        journal: Journal,
+        hub: mpsc::Sender<FieldEvent>,
+        now: Mono,
+    ) -> Self {
+        Report {
+            port,
+            spec,
+            journal,
+            hub,
+            told: None,
+            unavailable: Repeated::default(),
+            losses: Repeated::default(),
+            troubles: Troubles::default(),
+            busy: Duration::ZERO,
+            load_since: now,
+        }
+    }
+
+    /// Whether the hub believes that the port is open.
+    pub(super) fn is_up(&self) -> bool {
+        self.told == Some(Told::Up)
+    }
+
+    /// It is open.
+    pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
+        let port = self.port;
+        self.journal.tell(&Notice::PortOpened { port, failed });
+        self.unavailable = Repeated::default();
+        self.busy = Duration::ZERO;
+        self.load_since = now;
+        self.told = Some(Told::Up);
+        self.tell(FieldEvent::PortUp { port }).await
+    }
+
+    /// It is not, and will be tried again.
+    pub(super) async fn down(
+        &mut self,
+        now: Mono,
+        why: String,
+        failed: u32,
+        next: Duration,
+    ) -> Result<(), HubGone> {
+        let port = self.port;
+        if self.unavailable.again(now).is_some() {
+            self.journal.tell(&Notice::PortUnavailable {
+                port,
+                why: why.clone(),
+                failed,
+                next,
+            });
+        }
+        if self.told == Some(Told::Down) {
+            return Ok(());
+        }
+        self.told = Some(Told::Down);
+        self.tell(FieldEvent::PortDown { port, why }).await
+    }
+
+    /// It was lost and is opened again at once: the hub need not know.
+    pub(super) fn lost(&mut self, now: Mono, why: String) {
+        let port = self.port;
+        if let Some(times) = self.losses.again(now) {
+            self.journal.tell(&Notice::PortLost { port, why, times });
+        }
+    }
+
+    /// Its settings are not those that were asked for.
+    pub(super) fn differs(&self, what: String) {
+        let port = self.port;
+        self.journal.tell(&Notice::SettingsDiffer { port, what });
+    }
+
+    /// When the next load is to be reported.
+    pub(super) fn load_due(&self) -> Mono {
+        self.load_since + LOAD_EVERY
+    }
+
+    /// The line was in use for this long.
+    pub(super) fn was_busy(&mut self, busy: Duration) {
+        self.busy += busy;
+    }
+
+    /// Reports the load if it is time to.
+    pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
+        if now < self.load_due() {
+            return Ok(());
+        }
+        let elapsed = now.since(self.load_since).as_micros().max(1);
+        let permille = (self.busy.as_micros() * 1000 / elapsed).min(1000);
+        self.busy = Duration::ZERO;
+        self.load_since = now;
+        let port = self.port;
+        let permille = u16::try_from(permille).unwrap_or(1000);
+        self.tell(FieldEvent::Load { port, permille }).await
+    }
+
+    /// A transaction ended.
+    pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
+        self.complain(job, &ended.outcome, ended.at.mono);
+        let readings = self.readings(job, ended);
+        self.tell(FieldEvent::Polled {
+            device: job.device,
+            at: ended.at,
+            evidence: weigh(&ended.outcome),
+            readings,
+            turnaround: ended.turnaround,
+        })
+        .await
+    }
+
+    /// The line was lost before the reply came.
+    pub(super) async fn cut_off(&mut self, job: &Job, at: Now) -> Result<(), HubGone> {
+        let ended = Ended {
+            outcome: Outcome::Missed(Miss::ConnectionLost),
+            at,
+            turnaround: None,
+            heard: Default::default(),
+        };
+        self.polled(job, &ended).await
+    }
+
+    /// A reply of this device came after it had been given up.
+    pub(super) async fn late(&mut self, device: DeviceId, at: Now) -> Result<(), HubGone> {
+        self.trouble(at.mono, device, Trouble::Late, String::new);
+        self.tell(FieldEvent::Polled {
+            device,
+            at,
+            evidence: evidence::LATE,
+            readings: Vec::new(),
+            turnaround: None,
+        })
+        .await
+    }
+
+    fn readings(&mut self, job: &Job, ended: &Ended) -> Vec<Reading> {
+        let Outcome::Answered(data) = &ended.outcome else {
+            return Vec::new();
+        };
+        let spec = Arc::clone(&self.spec);
+        let Some(device) = spec.device(job.device).filter(|_| job.trusted) else {
+            return Vec::new();
+        };
+        let mut readings = Vec::with_capacity(job.points.len());
+        for index in &job.points {
+            let Some(point) = device.profile.points.get(usize::from(*index)) else {
+                continue;
+            };
+            match decode(point, job.ask.start, data) {
+                Ok(value) => readings.push(Reading {
+                    device: job.device,
+                    point: *index,
+                    value,
+                    at: ended.at.wall,
+                }),
+                Err(why) => self.trouble(ended.at.mono, job.device, Trouble::NoValue(why), || {
+                    format!("point {}", point.id)
+                }),
+            }
+        }
+        readings
+    }
+
+    fn complain(&mut self, job: &Job, outcome: &Outcome, now: Mono) {
+        let trouble = match outcome {
+            // A fence may well be refused.
+            Outcome::Exception(_) if job.is_fence() => return,
+            Outcome::Exception(code) => Trouble::Refuses(*code),
+            Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
+            Outcome::Missed(Miss::Foreign) => Trouble::Foreign,
+            Outcome::Answered(_) | Outcome::Missed(_) => return,
+        };
+        let ask = job.ask;
+        self.trouble(now, job.device, trouble, || {
+            let function = ask.function();
+            format!(
+                "function {function}, {} from address {}",
+                ask.count, ask.start
+            )
+        });
+    }
+
+    fn trouble(
+        &mut self,
+        now: Mono,
+        device: DeviceId,
+        trouble: Trouble,
+        detail: impl FnOnce() -> String,
+    ) {
+        if let Some(notice) = self.troubles.note(now, device, trouble, detail) {
+            self.journal.tell(&notice);
+        }
+    }
+
+    /// A full hub slows the field; that is meant.
+    async fn tell(&self, event: FieldEvent) -> Result<(), HubGone> {
+        self.hub.send(event).await.map_err(|_| HubGone)
+    }
+}
