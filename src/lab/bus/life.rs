@@ -81,7 +81,7 @@ impl Life {
         match self {
             Life::Meter => 500,
             Life::IoModule => 250,
-            Life::Marked => 1000,
+            Life::Marked => 100,
         }
     }
 

@@ -14,6 +14,10 @@ use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
 /// whole microseconds, ours and its own.
 const ROUNDING: Duration = Duration::from_micros(5);
 
+/// A character handed over less than this ago may not have been seen yet by a
+/// master that was about to talk.
+const REACTION: Duration = Duration::from_millis(1);
+
 /// What a line gives out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineOutput {
@@ -152,6 +156,11 @@ impl Line {
         &self.counts
     }
 
+    /// From now on the adapter hands over characters in groups of this many.
+    pub const fn set_group(&mut self, characters: usize) {
+        self.pace.group = characters;
+    }
+
     /// How fast it is.
     #[must_use]
     pub const fn pace(&self) -> Pace {
@@ -166,9 +175,7 @@ impl Line {
         self.note_silence(now);
         let start = now.mono.max(self.master_until);
         let end = start + self.pace.characters(bytes.len());
-        if !self.heard.bytes.is_empty()
-            && (self.heard.units || frame::open(&self.heard.bytes).is_some())
-        {
+        if self.interrupts(now) {
             self.counts.silence_violations += 1;
         }
         if now.mono >= self.master_until {
@@ -241,6 +248,16 @@ impl Line {
             }
             _ => self.counts.not_understood += 1,
         }
+    }
+
+    /// Whether a master that talks now breaks the rule: a frame was there less
+    /// than 3.5 characters ago, and it could know.
+    fn interrupts(&self, now: Now) -> bool {
+        if !self.heard.units {
+            return frame::open(&self.heard.bytes).is_some();
+        }
+        let talking = self.voices.iter().any(|v| !v.echo && v.sent > 0);
+        !talking || now.mono >= self.heard.end + REACTION
     }
 
     /// A whole request is on the line; `at` is when the units know.

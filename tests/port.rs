@@ -1,0 +1,571 @@
+//! The real port task on a pipe, with the model of a line at the other end, on
+//! virtual time: whatever the line does, no value is wrong and nobody is
+//! talked over.
+#![cfg(feature = "lab")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test says no by panicking, and says what it saw"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alink_gateway::base::{
+    DeviceId, DeviceName, Evidence, FieldEvent, Miss, Now, PortId, ProductKey, Proof, Reading, Rng,
+    Secret, UnitId, Value, Wall,
+};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::io::line::Opener;
+use alink_gateway::io::log::Journal;
+use alink_gateway::io::port;
+use alink_gateway::io::pulse::Pulse;
+use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Refusal, Unit};
+use alink_gateway::lab::wire::LineRig;
+use alink_gateway::spec::*;
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Milliseconds from the moment a unit looks at its registers until the reply
+/// is complete: it may begin as late as the timeout, and then some sixty
+/// characters follow, with a pause in the middle.
+const JOURNEY: i64 = 300 + 75 + 25;
+
+/// A line of marked units, the port task that polls it, and what it said.
+struct World {
+    clock: Clock,
+    rig: LineRig,
+    spec: Arc<Spec>,
+    pipes: mpsc::Sender<DuplexStream>,
+    hub: mpsc::Receiver<FieldEvent>,
+    stop: CancellationToken,
+    polls: BTreeMap<u8, Tally>,
+}
+
+/// What became of one device's polls.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    answers: u64,
+    exceptions: u64,
+    late: u64,
+    missed: BTreeMap<String, u64>,
+    values: u64,
+    wrong: Vec<String>,
+    last_values: Option<Now>,
+    longest_gap: Duration,
+}
+
+/// Three requests of different shapes, and values of two registers that could
+/// be torn.
+fn profile(interval: Duration) -> Arc<ProfileSpec> {
+    let number = |kind| Codec::Number {
+        kind,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+    };
+    let mut points = Vec::new();
+    let mut add = |table: Table, address: u16, kind: Number| {
+        points.push(PointSpec {
+            id: format!("{table:?}{address}"),
+            table,
+            address,
+            codec: number(kind),
+            interval,
+        });
+    };
+    for address in 0..8 {
+        add(Table::HoldingRegister, address, Number::U16);
+    }
+    for address in [600, 602, 604, 606] {
+        add(Table::HoldingRegister, address, Number::U32);
+    }
+    add(Table::InputRegister, 40, Number::U16);
+    Arc::new(ProfileSpec {
+        name: "marked".into(),
+        points,
+        max_registers: 125,
+    })
+}
+
+/// Values in one round of that profile.
+const ROUND: u64 = 13;
+
+fn installation(units: u8, interval: Duration) -> Spec {
+    let profile = profile(interval);
+    let device = |unit| DeviceSpec {
+        name: format!("unit{unit}"),
+        port: PortId(0),
+        unit: UnitId(unit),
+        profile: Arc::clone(&profile),
+        product_key: ProductKey::new("a1"),
+        device_name: DeviceName::new(&format!("unit{unit}")),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(3),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "nowhere".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("a0"),
+                device_name: DeviceName::new("gw"),
+                secret: Secret::new("s"),
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: vec![PortSpec {
+            name: "line".into(),
+            line: LineSpec::Serial(serial()),
+            response_timeout: TIMEOUT,
+        }],
+        devices: (1..=units).map(device).collect(),
+        stop_within: Duration::from_secs(10),
+    }
+}
+
+fn serial() -> SerialSpec {
+    SerialSpec {
+        path: "/dev/null".into(),
+        baud: 9600,
+        data_bits: 8,
+        parity: Parity::Even,
+        stop_bits: StopBits::One,
+    }
+}
+
+impl World {
+    async fn new(units: u8, interval: Duration, seed: u64) -> World {
+        let spec = Arc::new(installation(units, interval));
+        let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
+        let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
+        for unit in 1..=units {
+            let own = seed.wrapping_mul(1000) + u64::from(unit);
+            line.attach(UnitId(unit), Unit::new(Life::Marked, own));
+        }
+        let (pipes, handed_in) = mpsc::channel(8);
+        let (hub_in, hub) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let (attempted, _) = oneshot::channel();
+        let mut world = World {
+            clock,
+            rig: LineRig::new(line, clock),
+            spec: Arc::clone(&spec),
+            pipes,
+            hub,
+            stop: stop.clone(),
+            polls: BTreeMap::new(),
+        };
+        world.plug().await;
+        tokio::spawn(port::run(
+            PortId(0),
+            Arc::clone(&spec),
+            Opener::Pipes(handed_in),
+            Rng::new(seed),
+            clock,
+            Journal::new(spec),
+            hub_in,
+            Pulse::new("line"),
+            stop,
+            attempted,
+        ));
+        world
+    }
+
+    async fn plug(&mut self) {
+        let pipe = self.rig.plug_pipe();
+        self.pipes.send(pipe).await.unwrap();
+    }
+
+    /// Lets the world run, keeps count, and shows every event.
+    async fn watch(&mut self, span: Duration, mut look: impl FnMut(&FieldEvent)) {
+        let end = tokio::time::Instant::now() + span;
+        while let Ok(event) = tokio::time::timeout_at(end, self.hub.recv()).await {
+            let event = event.expect("the port task ended");
+            self.note(&event);
+            look(&event);
+        }
+    }
+
+    async fn run(&mut self, span: Duration) {
+        self.watch(span, |_| {}).await;
+    }
+
+    fn note(&mut self, event: &FieldEvent) {
+        let FieldEvent::Polled {
+            device,
+            at,
+            evidence,
+            readings,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let wrong: Vec<String> = readings
+            .iter()
+            .filter(|r| !self.is_true(r))
+            .map(|r| format!("{at:?} {r:?}"))
+            .collect();
+        let unit = self.spec.device(*device).unwrap().unit.0;
+        let tally = self.polls.entry(unit).or_default();
+        tally.wrong.extend(wrong);
+        tally.values += readings.len() as u64;
+        match evidence {
+            Evidence::Alive(Proof::Answer) => tally.answers += 1,
+            Evidence::Alive(Proof::Exception(_)) => tally.exceptions += 1,
+            Evidence::Alive(Proof::Late) => tally.late += 1,
+            Evidence::Missed(why) => *tally.missed.entry(format!("{why:?}")).or_default() += 1,
+        }
+        if !readings.is_empty() {
+            if let Some(last) = tally.last_values {
+                tally.longest_gap = tally.longest_gap.max(at.mono.since(last.mono));
+            }
+            tally.last_values = Some(*at);
+        }
+    }
+
+    /// Whether the value stood on the unit, whole, while it may have been read.
+    fn is_true(&self, reading: &Reading) -> bool {
+        let device = self.spec.device(reading.device).unwrap();
+        let point = &device.profile.points[usize::from(reading.point)];
+        let Value::UInt(n) = reading.value else {
+            return false;
+        };
+        let words: &[u16] = match point.codec.width() {
+            1 => &[n as u16],
+            _ => &[(n >> 16) as u16, n as u16],
+        };
+        let from = Wall::from_millis(reading.at.as_millis() - JOURNEY);
+        self.rig.with(|line, _| {
+            let unit = line.unit(device.unit).unwrap();
+            unit.held(from..=reading.at, point.table, point.address, words)
+        })
+    }
+
+    /// Sets what goes wrong with this unit's replies, in thousandths.
+    fn spoil(&self, unit: u8, faults: &[(Fault, u32)]) {
+        self.rig.with(|line, _| {
+            let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
+            manners.faults = faults
+                .iter()
+                .map(|&(fault, permille)| Chance { fault, permille })
+                .collect();
+        });
+    }
+
+    /// What one unit's polls came to so far.
+    fn tally(&self, unit: u8) -> Tally {
+        self.polls.get(&unit).cloned().unwrap_or_default()
+    }
+
+    /// What holds on every line.
+    fn check(&self) {
+        let wrong: Vec<_> = self.polls.values().flat_map(|t| &t.wrong).collect();
+        assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
+        let counts = self.rig.with(|line, _| line.counts().clone());
+        assert_eq!(counts.silence_violations, 0, "{counts:?}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_healthy_line_delivers_every_value_in_every_slot() {
+    let mut w = World::new(3, s(1), 1).await;
+    w.run(s(60)).await;
+    w.check();
+    for unit in 1..=3 {
+        let t = w.tally(unit);
+        // Once at the start, and then on the grid.
+        assert!((60 * ROUND..=61 * ROUND).contains(&t.values), "{t:?}");
+        assert!(t.missed.is_empty(), "{t:?}");
+    }
+    let counts = w.rig.with(|line, _| line.counts().clone());
+    assert_eq!((counts.not_understood, counts.collisions), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_is_nobodys_value_but_proves_life() {
+    let mut w = World::new(3, s(1), 2).await;
+    // Half of unit 2's replies come when they are no longer waited for.
+    w.spoil(2, &[(Fault::Late(ms(400)), 500)]);
+    w.run(s(300)).await;
+    w.check();
+    let t = w.tally(2);
+    assert!(t.late > 20 && t.missed["Silence"] > 20, "{t:?}");
+    assert!(t.values > 300, "{t:?}");
+    for unit in [1, 3] {
+        let t = w.tally(unit);
+        assert!(t.values > 270 * ROUND, "{t:?}");
+        assert_eq!(t.late, 0, "{t:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_from_the_wrong_unit_is_a_miss_and_never_a_value() {
+    let mut w = World::new(3, s(1), 3).await;
+    w.spoil(1, &[(Fault::Foreign, 1000)]);
+    w.run(s(60)).await;
+    w.check();
+    let t = w.tally(1);
+    assert_eq!((t.values, t.answers), (0, 0), "{t:?}");
+    assert!(t.missed["Foreign"] > 3, "{t:?}");
+    // Unit 2, whose name was taken in vain, has neither gained nor lost.
+    let t = w.tally(2);
+    assert!(t.values > 55 * ROUND && t.late == 0, "{t:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_of_another_length_or_function_is_never_a_value() {
+    for fault in [Fault::Short, Fault::WrongFunction] {
+        let mut w = World::new(2, s(1), 4).await;
+        w.spoil(1, &[(fault, 1000)]);
+        w.run(s(60)).await;
+        w.check();
+        let t = w.tally(1);
+        assert_eq!((t.values, t.answers), (0, 0), "{fault:?} {t:?}");
+        assert!(w.tally(2).values > 50 * ROUND);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn noise_and_echo_in_front_of_a_reply_hide_it_from_nobody() {
+    for fault in [Fault::Noise(3), Fault::Noise(20), Fault::Echo] {
+        let mut w = World::new(2, s(1), 5).await;
+        w.spoil(1, &[(fault, 1000)]);
+        w.run(s(60)).await;
+        w.check();
+        let t = w.tally(1);
+        assert!(t.values > 50 * ROUND, "{fault:?} {t:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adapter_that_hears_itself_is_no_obstacle() {
+    let mut w = World::new(2, s(1), 6).await;
+    w.rig.with(|line, _| line.echo = true);
+    w.run(s(60)).await;
+    w.check();
+    for unit in 1..=2 {
+        let t = w.tally(unit);
+        assert!(t.values > 58 * ROUND && t.missed.is_empty(), "{t:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_may_come_in_whatever_groups_the_adapter_likes() {
+    for group in [2, 7, 16, 256] {
+        let mut w = World::new(2, s(1), 7).await;
+        w.rig.with(|line, _| line.set_group(group));
+        w.run(s(30)).await;
+        w.check();
+        assert!(w.tally(1).values > 28 * ROUND, "groups of {group}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_proves_life_and_costs_the_other_values_nothing() {
+    let mut w = World::new(2, s(1), 8).await;
+    w.rig.with(|line, _| {
+        let manners = &mut line.unit_mut(UnitId(1)).unwrap().manners;
+        manners.refusals.push(Refusal {
+            table: Table::InputRegister,
+            addresses: 40..=40,
+            code: 2,
+        });
+    });
+    w.run(s(60)).await;
+    w.check();
+    let t = w.tally(1);
+    assert!(t.exceptions > 50 && t.missed.is_empty(), "{t:?}");
+    assert!(t.values > 58 * (ROUND - 1), "{t:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
+    let mut w = World::new(3, s(1), 9).await;
+    w.run(s(10)).await;
+    w.rig.unplug().await;
+    let mut down = 0;
+    let mut blamed = Vec::new();
+    w.watch(s(60), |event| match event {
+        FieldEvent::PortDown { .. } => down += 1,
+        FieldEvent::Polled {
+            evidence: Evidence::Missed(why),
+            ..
+        } => blamed.push(*why),
+        FieldEvent::Polled { .. } | FieldEvent::PortUp { .. } | FieldEvent::Load { .. } => {}
+    })
+    .await;
+    assert_eq!(down, 1);
+    // At most the one that was being asked.
+    assert!(blamed.is_empty() || blamed == [Miss::ConnectionLost]);
+
+    w.polls.clear();
+    w.plug().await;
+    let clock = w.clock;
+    let before = clock.now().mono;
+    let mut up = Vec::new();
+    w.watch(s(60), |event| {
+        if matches!(event, FieldEvent::PortUp { .. }) {
+            up.push(clock.now().mono.since(before));
+        }
+    })
+    .await;
+    assert!(matches!(up[..], [took] if took <= s(5)), "{up:?}");
+    for unit in 1..=3 {
+        assert!(w.tally(unit).values > 50 * ROUND);
+    }
+    w.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_unit_slows_itself_and_not_its_neighbours() {
+    let mut w = World::new(6, s(3), 10).await;
+    w.rig.with(|line, _| {
+        let manners = &mut line.unit_mut(UnitId(4)).unwrap().manners;
+        manners.turnaround = ms(200);
+        manners.jitter = ms(50);
+    });
+    w.run(s(120)).await;
+    w.check();
+    for unit in 1..=6 {
+        let t = w.tally(unit);
+        assert!(t.values >= 39 * ROUND, "{unit}: {t:?}");
+        assert!(t.missed.is_empty(), "{unit}: {t:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_units_cost_the_living_no_polls_and_are_noticed_when_they_return() {
+    let mut w = World::new(12, s(5), 11).await;
+    let dead = 1..=8;
+    w.rig
+        .with(|line, _| dead.clone().for_each(|u| line.kill(UnitId(u))));
+    w.run(s(600)).await;
+    w.check();
+    for unit in 9..=12 {
+        let t = w.tally(unit);
+        assert!(t.values >= 119 * ROUND, "{unit}: {t:?}");
+        assert!(t.longest_gap <= s(6), "{unit}: {t:?}");
+    }
+    for unit in dead.clone() {
+        let t = w.tally(unit);
+        assert_eq!(t.answers, 0);
+        assert!(t.missed["Silence"] >= 40, "{unit}: {t:?}");
+    }
+
+    let before = w.clock.now().mono;
+    w.rig
+        .with(|line, _| dead.clone().for_each(|u| line.revive(UnitId(u))));
+    let mut back: BTreeMap<DeviceId, Duration> = BTreeMap::new();
+    w.watch(s(60), |event| {
+        if let FieldEvent::Polled {
+            device,
+            at,
+            evidence: Evidence::Alive(_),
+            ..
+        } = event
+        {
+            back.entry(*device).or_insert(at.mono.since(before));
+        }
+    })
+    .await;
+    assert_eq!(back.len(), 12);
+    assert!(back.values().all(|d| *d <= s(15)), "{back:?}");
+    w.check();
+}
+
+/// Everything that can go wrong with a reply, in thousandths.
+const HOSTILE: &[(Fault, u32)] = &[
+    (Fault::Mute, 15),
+    (Fault::Late(ms(250)), 15),
+    (Fault::Late(ms(330)), 25),
+    (Fault::Late(ms(450)), 15),
+    (Fault::Cut, 25),
+    (Fault::Flip, 40),
+    (Fault::Twice, 25),
+    (Fault::Foreign, 25),
+    (Fault::WrongFunction, 15),
+    (Fault::Short, 25),
+    (Fault::Echo, 25),
+    (Fault::Noise(1), 15),
+    (Fault::Noise(17), 25),
+    (Fault::Babble, 25),
+    (Fault::Hiccup(ms(3)), 15),
+    (Fault::Hiccup(ms(20)), 15),
+];
+
+#[tokio::test(start_paused = true)]
+async fn on_a_hostile_line_no_value_is_wrong_and_nobody_is_talked_over() {
+    let mut transactions = 0;
+    let mut values = 0;
+    let mut struck: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in 0..4 {
+        let mut w = World::new(6, s(1), 100 + seed).await;
+        for unit in 1..=6 {
+            w.spoil(unit, HOSTILE);
+            w.rig.with(|line, _| {
+                let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
+                manners.turnaround = ms(2);
+                manners.jitter = ms(40);
+            });
+        }
+        // Besides, units die and return, and somebody pulls the plug.
+        for round in 0..20 {
+            w.run(s(30)).await;
+            let unit = UnitId(round % 6 + 1);
+            w.rig.with(|line, _| line.kill(unit));
+            w.run(s(10)).await;
+            w.rig.with(|line, _| line.revive(unit));
+            if round % 5 == 4 {
+                w.rig.unplug().await;
+                w.run(s(2)).await;
+                w.plug().await;
+            }
+        }
+        w.check();
+        let counts = w.rig.with(|line, _| line.counts().clone());
+        transactions += counts.requests + counts.unanswered + counts.not_understood;
+        for (name, n) in counts.faults {
+            *struck.entry(name).or_default() += n;
+        }
+        values += w.polls.values().map(|t| t.values).sum::<u64>();
+    }
+    println!("{transactions} transactions, {values} values, none wrong; {struck:?}");
+    assert!(transactions >= 10_000, "{transactions}");
+    assert!(values >= 20_000, "{values}");
+    assert_eq!(struck.len(), 12, "{struck:?}");
+}
