@@ -4,6 +4,11 @@
 //! alone, on virtual time; it shares no code with the engine. Every message the
 //! engine sends passes [`World::check`], so each test also tests the invariants.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test, and a helper of tests, says no"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,6 +174,11 @@ impl Sent {
     }
 }
 
+/// Whether the platform says this of a device only when its session is gone.
+fn ends_session(code: i64) -> bool {
+    ![428, 429, 460, 500, 31337].contains(&code)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Naming {
     Culprits,
@@ -192,7 +202,12 @@ impl Platform {
     /// The code and the devices of the reply.
     fn judge(&mut self, sent: &Sent) -> (i64, Vec<u32>) {
         if !self.moods.is_empty() {
-            return (self.moods.remove(0), Vec::new());
+            let code = self.moods.remove(0);
+            // A log-out refused for the device's sake: it has no session.
+            if sent.what().ends_with("logout") && ends_session(code) {
+                self.online.retain(|d| !sent.devices.contains(d));
+            }
+            return (code, Vec::new());
         }
         let mut code = 200;
         let mut culprits = Vec::new();
@@ -375,7 +390,12 @@ impl World {
     }
 
     fn kick(&mut self, id: u32, code: i64) {
-        self.platform.online.remove(&id);
+        // 520 speaks of a message sent earlier: it ends no session that has
+        // begun since.
+        let stale = code == 520 && self.session(id) != Session::In;
+        if ends_session(code) && !stale {
+            self.platform.online.remove(&id);
+        }
         let body = json!({"id": "9", "code": code, "data": {"productKey": "subPk", "deviceName": name(id)}});
         self.message(ERROR, body.to_string().as_bytes());
     }

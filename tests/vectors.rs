@@ -1,6 +1,11 @@
 //! Signatures that others computed: published examples, captured SDK traffic,
 //! and another implementation of HMAC. The data names the source of each.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test, and a helper of tests, says no"
+)]
+
 use alink_gateway::base::{DeviceName, ProductKey, Secret};
 use alink_gateway::cloud::{credentials, sign};
 use alink_gateway::spec::{

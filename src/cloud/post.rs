@@ -9,6 +9,7 @@
 //! in order. Only devices that are online are posted for: when one leaves, what
 //! it has here waits for its return.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -488,8 +489,8 @@ impl Posts {
         let ready = self.online.contains(&id) && !self.busy.contains(&id) && self.is_waiting(id);
         if !ready {
             self.unready(id);
-        } else if !self.ready_at.contains_key(&id) {
-            self.ready_at.insert(id, at);
+        } else if let Entry::Vacant(entry) = self.ready_at.entry(id) {
+            entry.insert(at);
             self.ready.insert((at, id));
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! For every device there is what we want ([`Presence`]) and what is (the
 //! session, as far as we can know). This file reconciles the two, in batches:
-//! *who needs what* is one function, [`Sessions::need`]; *when* it is asked is
-//! another, [`Sessions::due`]; what an answer means is in `verdict.rs` beside
+//! *who needs what* is one function, `need`; *when* it is asked is
+//! another, `ask_due`; what an answer means is in `verdict.rs` beside
 //! this file.
 //!
 //! A device waits in one place at a time: in the pool (filled by linger, up to

@@ -171,8 +171,8 @@ impl Sessions {
             self.set_actual(
                 id,
                 match by {
-                    News::Post if !lost => Actual::Unsure,
-                    News::Post | News::Notice => Actual::Out,
+                    News::Post => Actual::Unsure,
+                    News::Notice => Actual::Out,
                 },
             );
         }
@@ -265,6 +265,19 @@ impl Sessions {
         let kind = errand.kind;
         let like = errand.clone();
         let split = errand.group.refused(named);
+        let absent = matches!(
+            reply.code.verdict(),
+            Verdict::NoSession | Verdict::Device { .. }
+        );
+        if kind == Kind::LogOut && absent && split.culprits.is_empty() {
+            // Somebody here has no session, and may be wanted again before we
+            // know who.
+            for group in &split.next {
+                for &id in &group.members {
+                    self.set_actual(id, Actual::Unsure);
+                }
+            }
+        }
         for id in split.culprits {
             match kind {
                 Kind::LogIn => {
