@@ -13,23 +13,33 @@
 
 #[path = "process/child.rs"]
 mod child;
+#[path = "process/cloud.rs"]
+mod cloud;
+#[path = "process/gateway.rs"]
+mod gateway;
 #[path = "process/mosquitto.rs"]
 mod mosquitto;
 #[path = "process/plant.rs"]
 mod plant;
-#[path = "process/tools.rs"]
+#[path = "peers/tools.rs"]
 mod tools;
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::path::Path;
+
 use child::Child;
+use cloud::Cloud;
+use gateway::{Config, GATEWAY};
 use mosquitto::{Account, Mosquitto};
 use plant::{Line, Meters};
-use tools::{Tool, have};
+use tools::have;
 
 // The strangers themselves: when one of these fails, the fault is not ours.
 
 #[tokio::test]
 async fn the_meters_answer_a_master_that_is_not_ours() {
-    let tools = [Tool::Socat, Tool::Pymodbus, Tool::Libmodbus, Tool::Mbpoll];
+    let tools = ["socat", "pymodbus", "libmodbus", "mbpoll"];
     if !have(&tools) {
         return;
     }
@@ -68,19 +78,14 @@ async fn the_meters_answer_a_master_that_is_not_ours() {
 async fn ask(how: &[&str], whom: &str) -> String {
     let what = ["-b", "9600", "-t", "4", "-r", "1", "-c", "1", "-1", "-q"];
     let args: Vec<&str> = how.iter().copied().chain(what).chain([whom]).collect();
-    let mut mbpoll = Child::start("mbpoll", &Tool::Mbpoll.program(), &args);
+    let mut mbpoll = Child::start("mbpoll", "mbpoll", &args);
     let line = mbpoll.line("a value", |l| l.starts_with("[1]:")).await;
     line.rsplit('\t').next().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn the_broker_lets_in_who_signs_as_the_platform_asks_and_nobody_else() {
-    let tools = [
-        Tool::Mosquitto,
-        Tool::MosquittoPasswd,
-        Tool::MosquittoPub,
-        Tool::Openssl,
-    ];
+    let tools = ["mosquitto", "mosquitto_passwd", "mosquitto_pub", "openssl"];
     if !have(&tools) {
         return;
     }
@@ -103,7 +108,7 @@ async fn the_broker_lets_in_who_signs_as_the_platform_asks_and_nobody_else() {
     ] {
         let mut publish = Child::start(
             "mosquitto_pub",
-            &Tool::MosquittoPub.program(),
+            "mosquitto_pub",
             &[
                 "-h",
                 "localhost",
@@ -126,4 +131,224 @@ async fn the_broker_lets_in_who_signs_as_the_platform_asks_and_nobody_else() {
         let code = publish.exit().await.code().unwrap();
         assert!(ends.contains(&code), "{code}, not one of {ends:?}");
     }
+}
+
+// The gateway between them.
+
+const SERIAL: [&str; 3] = ["socat", "pymodbus", "libmodbus"];
+
+#[tokio::test]
+async fn meters_served_by_others_come_online_and_their_values_arrive() {
+    if !have(&SERIAL) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let python_line = Line::plug_in(folder.path(), "line1").await;
+    let c_line = Line::plug_in(folder.path(), "line2").await;
+    let _python = Meters::pymodbus_rtu(&python_line, &[1, 2]).await;
+    let _c = Meters::libmodbus_rtu(&c_line, 3).await;
+    let python_rack = Meters::pymodbus_tcp(&[4, 5]).await;
+    let c_rack = Meters::libmodbus_tcp(6).await;
+
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .serial(&python_line.near, &[1, 2])
+        .serial(&c_line.near, &[3])
+        .tcp("rack1", python_rack.port.unwrap(), &[4, 5])
+        .tcp("rack2", c_rack.port.unwrap(), &[6])
+        .write(folder.path());
+    cloud.knows(&config).await;
+    let mut gateway = gateway::run(&config);
+
+    cloud.sees_online(&[1, 2, 3, 4, 5, 6]).await;
+    for unit in [1, 2, 4, 5] {
+        cloud
+            .receives(unit, "Voltage", f64::from(2300 + u16::from(unit)) / 10.0)
+            .await;
+        cloud
+            .receives(unit, "Energy", -100_000.0 - f64::from(unit))
+            .await;
+        cloud.receives(unit, "Power", 1.5 * f64::from(unit)).await;
+        cloud
+            .receives(unit, "Frequency", 7000.0 + f64::from(unit))
+            .await;
+    }
+    for unit in [3, 6] {
+        cloud
+            .receives(unit, "Voltage", f64::from(2200 + u16::from(unit)) / 10.0)
+            .await;
+        cloud
+            .receives(unit, "Energy", -200_000.0 - f64::from(unit))
+            .await;
+        cloud.receives(unit, "Power", 2.5 * f64::from(unit)).await;
+        cloud
+            .receives(unit, "Frequency", 6000.0 + f64::from(unit))
+            .await;
+    }
+    for unit in 1..=6 {
+        cloud.receives(unit, "Relay", 1.0).await;
+        cloud.receives(unit, "Door", 1.0).await;
+    }
+
+    gateway::stop(&mut gateway).await;
+    assert_eq!(
+        cloud.logged_out().await,
+        6,
+        "each was logged out, not just dropped"
+    );
+    cloud.is_content().await;
+}
+
+#[tokio::test]
+async fn a_killed_gateway_starts_again_and_everyone_returns() {
+    if !have(&["pymodbus"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rack = Meters::pymodbus_tcp(&[1, 2, 3]).await;
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .tcp("rack1", rack.port.unwrap(), &[1, 2, 3])
+        .write(folder.path());
+    cloud.knows(&config).await;
+
+    let mut first = gateway::run(&config);
+    cloud.sees_online(&[1, 2, 3]).await;
+    first.signal("KILL");
+    assert_eq!(first.exit().await.code(), None, "killed, not ended");
+    // The platform logs out whom its gateway has left.
+    cloud.sees_online(&[]).await;
+
+    let mut second = gateway::run(&config);
+    cloud.sees_online(&[1, 2, 3]).await;
+    gateway::stop(&mut second).await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_missing_at_start_and_lost_later_is_opened_when_it_appears() {
+    if !have(&SERIAL) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rack = Meters::libmodbus_tcp(9).await;
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .serial(&folder.path().join("line1"), &[1, 2])
+        .tcp("rack1", rack.port.unwrap(), &[9])
+        .write(folder.path());
+    cloud.knows(&config).await;
+    let mut gateway = gateway::run(&config);
+    cloud.sees_online(&[9]).await;
+
+    for _ in 0..2 {
+        let line = Line::plug_in(folder.path(), "line1").await;
+        let meters = Meters::pymodbus_rtu(&line, &[1, 2]).await;
+        cloud.sees_online(&[1, 2, 9]).await;
+        drop(meters);
+        line.unplug().await;
+        cloud.sees_online(&[9]).await;
+    }
+    gateway::stop(&mut gateway).await;
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    // Where a gateway that had started would have called.
+    let platform = TcpListener::bind("127.0.0.1:0").unwrap();
+    let rack = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("mqtt://{}", platform.local_addr().unwrap());
+    let config = Config::towards(&url, &["keepalive: 7".into(), "sign_method: sha256".into()])
+        .tcp("rack1", rack.local_addr().unwrap().port(), &[1, 1])
+        .write(folder.path());
+
+    for verb in [&["run", "--config"][..], &["check"]] {
+        let file = config.to_str().unwrap();
+        let args: Vec<&str> = verb.iter().copied().chain([file]).collect();
+        let mut gateway = Child::start("gateway", env!("CARGO_BIN_EXE_alink-gateway"), &args);
+        assert_eq!(gateway.exit().await.code(), Some(78), "EX_CONFIG");
+        for mistake in ["cloud.keepalive", "cloud.sign_method", "devices[1].unit"] {
+            let told = gateway.seen().iter().any(|l| l.contains(mistake));
+            assert!(told, "{verb:?} says nothing of {mistake}");
+        }
+        let secret = gateway.seen().iter().any(|l| l.contains(GATEWAY.2));
+        assert!(!secret, "{verb:?} shows the gateway's secret");
+    }
+    for listener in [platform, rack] {
+        listener.set_nonblocking(true).unwrap();
+        let called = listener.accept().unwrap_err();
+        assert_eq!(called.kind(), ErrorKind::WouldBlock, "nobody called");
+    }
+}
+
+const BROKER: [&str; 4] = ["mosquitto", "mosquitto_passwd", "openssl", "pymodbus"];
+
+/// The account of the platform model.
+fn platform() -> Account {
+    Account {
+        user: "platform".to_owned(),
+        password: "of-platform".to_owned(),
+    }
+}
+
+/// Mosquitto where the gateway and the platform model have accounts.
+async fn mosquitto(folder: &Path) -> Mosquitto {
+    let (product, name, secret) = GATEWAY;
+    let accounts = [Account::of_gateway(product, name, secret), platform()];
+    Mosquitto::start(folder, &accounts).await
+}
+
+fn over_tls(broker: &Mosquitto, ca: &Path) -> Config {
+    let url = format!("mqtts://localhost:{}", broker.tls);
+    let more = [
+        format!("ca_file: {}", ca.display()),
+        "subscriptions: broker".to_owned(),
+    ];
+    Config::towards(&url, &more)
+}
+
+#[tokio::test]
+async fn it_does_its_job_over_tls_through_a_broker_that_is_not_ours() {
+    if !have(&BROKER) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rack = Meters::pymodbus_tcp(&[1, 2, 3]).await;
+    let broker = mosquitto(folder.path()).await;
+    let config = over_tls(&broker, &broker.ca)
+        .tcp("rack1", rack.port.unwrap(), &[1, 2, 3])
+        .write(folder.path());
+    let cloud = Cloud::behind(&broker, &platform(), &config).await;
+    let mut gateway = gateway::run(&config);
+
+    cloud.sees_online(&[1, 2, 3]).await;
+    cloud.receives(2, "Voltage", 230.2).await;
+    gateway::stop(&mut gateway).await;
+    assert_eq!(cloud.logged_out().await, 3);
+    cloud.is_content().await;
+}
+
+#[tokio::test]
+async fn a_broker_whose_authority_is_a_stranger_is_refused_in_words() {
+    if !have(&BROKER) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let rack = Meters::pymodbus_tcp(&[1]).await;
+    let mut broker = mosquitto(folder.path()).await;
+    let stranger = mosquitto::authority(folder.path(), "stranger");
+    let config = over_tls(&broker, &stranger)
+        .tcp("rack1", rack.port.unwrap(), &[1])
+        .write(folder.path());
+    let mut gateway = gateway::run(&config);
+
+    gateway
+        .line("words about the certificate", |l| l.contains("certificate"))
+        .await;
+    // The broker has seen a handshake fail, and nobody's password.
+    broker
+        .line("an unknown authority", |l| l.contains("unknown ca"))
+        .await;
+    assert!(!broker.seen().iter().any(|l| l.contains("CONNACK")));
+    gateway::stop(&mut gateway).await;
 }

@@ -129,14 +129,3 @@ fn read_lines(from: impl AsyncRead + Unpin + Send + 'static, to: mpsc::Unbounded
         }
     });
 }
-
-/// Waits until `come_true` holds. For what announces itself nowhere; a line
-/// to wait for is better.
-pub(crate) async fn until(what: &str, mut come_true: impl FnMut() -> bool) {
-    let waited = timeout(PATIENCE, async {
-        while !come_true() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "not within {PATIENCE:?}: {what}");
-}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::child::Child;
-use crate::tools::Tool;
+use crate::tools;
 
 /// Who may log in at the broker.
 pub(crate) struct Account {
@@ -59,7 +59,7 @@ impl Mosquitto {
         let ca = authority(folder, "ca");
         certify(folder, "ca");
         for (n, account) in accounts.iter().enumerate() {
-            let mut command = Command::new(Tool::MosquittoPasswd.program());
+            let mut command = Command::new("mosquitto_passwd");
             command.arg("-b").args((n == 0).then_some("-c"));
             command.arg(folder.join("passwords"));
             succeed(command.args([&account.user, &account.password]));
@@ -78,7 +78,7 @@ impl Mosquitto {
         fs::write(&file, config).unwrap();
         let mut process = Child::start(
             "mosquitto",
-            &Tool::Mosquitto.program(),
+            tools::path("mosquitto").to_str().unwrap(),
             &["-c", file.to_str().unwrap()],
         );
         process
@@ -95,6 +95,11 @@ impl Mosquitto {
     /// The next line of its log that `wanted` accepts.
     pub(crate) async fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         self.process.line(what, wanted).await
+    }
+
+    /// Its log so far.
+    pub(crate) fn seen(&mut self) -> &[String] {
+        self.process.seen()
     }
 }
 
@@ -135,7 +140,7 @@ fn certify(folder: &Path, ca: &str) {
 }
 
 fn openssl(folder: &Path) -> Command {
-    let mut command = Command::new(Tool::Openssl.program());
+    let mut command = Command::new("openssl");
     command.current_dir(folder);
     command
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::child::Child;
-use crate::tools::Tool;
+use crate::tools;
 
 /// A serial line: what is written at one end is read at the other. It ends,
 /// and its two names vanish, when dropped or [unplugged](Line::unplug).
@@ -24,7 +24,7 @@ impl Line {
         let end = |path: &Path| format!("pty,rawer,link={}", path.display());
         let mut socat = Child::start(
             &format!("line {name}"),
-            &Tool::Socat.program(),
+            "socat",
             &["-d", "-d", &end(&near), &end(&far)],
         );
         socat
@@ -55,30 +55,30 @@ impl Meters {
         let mut args = vec![script("pymodbus_server.py"), "rtu".to_owned()];
         args.push(text(&line.far));
         args.extend(units.iter().map(u8::to_string));
-        Meters::serve("pymodbus rtu", Tool::Pymodbus, &args).await
+        Meters::serve("pymodbus rtu", "pymodbus", &args).await
     }
 
     /// pymodbus serves `units` on TCP.
     pub(crate) async fn pymodbus_tcp(units: &[u8]) -> Meters {
         let mut args = vec![script("pymodbus_server.py"), "tcp".to_owned()];
         args.extend(units.iter().map(u8::to_string));
-        Meters::serve("pymodbus tcp", Tool::Pymodbus, &args).await
+        Meters::serve("pymodbus tcp", "pymodbus", &args).await
     }
 
     /// libmodbus serves one unit on a serial line.
     pub(crate) async fn libmodbus_rtu(line: &Line, unit: u8) -> Meters {
         let args = ["rtu".to_owned(), text(&line.far), unit.to_string()];
-        Meters::serve("libmodbus rtu", Tool::Libmodbus, &args).await
+        Meters::serve("libmodbus rtu", "libmodbus", &args).await
     }
 
     /// libmodbus serves one unit on TCP.
     pub(crate) async fn libmodbus_tcp(unit: u8) -> Meters {
         let args = ["tcp".to_owned(), unit.to_string()];
-        Meters::serve("libmodbus tcp", Tool::Libmodbus, &args).await
+        Meters::serve("libmodbus tcp", "libmodbus", &args).await
     }
 
-    async fn serve(name: &str, tool: Tool, args: &[String]) -> Meters {
-        let mut server = Child::start(name, &tool.program(), args);
+    async fn serve(name: &str, tool: &str, args: &[String]) -> Meters {
+        let mut server = Child::start(name, &text(&tools::path(tool)), args);
         let ready = server.line("ready", |l| l.starts_with("ready")).await;
         let port = ready.split(' ').nth(1).map(|p| p.parse().unwrap());
         Meters {

@@ -1,0 +1,67 @@
+//! Programs that are not ours, and what to do without them.
+//!
+//! A test that needs a missing one is skipped with the reason, in a list that
+//! `tests/run` shows. With `ALINK_TESTS_REQUIRE=all`, as in CI, it fails
+//! instead: nothing passes by being left out.
+
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Whether every one of `tools` is there; if not, the running test goes on the
+/// list of what was skipped, or fails where nothing may be.
+pub(crate) fn have(tools: &[&str]) -> bool {
+    let missing: Vec<_> = tools.iter().filter(|t| find(t).is_none()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    // The test harness names a test's thread after it.
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let ring = env!("CARGO_CRATE_NAME");
+    let line = format!("{ring}::{test}: {missing:?} missing; tests/run as root installs it");
+    assert!(
+        env::var("ALINK_TESTS_REQUIRE").as_deref() != Ok("all"),
+        "{line}"
+    );
+    eprintln!("skipped {line}");
+    if let Some(list) = env::var_os("ALINK_TESTS_SKIPPED") {
+        let list = OpenOptions::new().create(true).append(true).open(list);
+        writeln!(list.unwrap(), "{line}").unwrap();
+    }
+    false
+}
+
+/// Where a tool is that [`have`] has promised.
+pub(crate) fn path(tool: &str) -> PathBuf {
+    find(tool).unwrap_or_else(|| panic!("{tool} is missing"))
+}
+
+fn find(tool: &str) -> Option<PathBuf> {
+    match tool {
+        // What tests/run installs: Python with both packages, Node's, ours in C.
+        "pymodbus" | "linkkit" => existing(peers().join("venv/complete"))
+            .and_then(|_| existing(peers().join("venv/bin/python"))),
+        "device-sdk" => existing(peers().join("node/complete"))
+            .and_then(|_| existing(peers().join("node/node_modules"))),
+        "libmodbus" => existing(peers().join("libmodbus_server")),
+        // Debian keeps daemons out of the path of ordinary users.
+        "mosquitto" => on_path(tool).or_else(|| existing("/usr/sbin/mosquitto")),
+        _ => on_path(tool),
+    }
+}
+
+/// Where `tests/run` puts what it installs or compiles.
+fn peers() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers")
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders).find_map(|f| existing(f.join(name)))
+}
+
+fn existing(path: impl Into<PathBuf>) -> Option<PathBuf> {
+    Some(path.into()).filter(|p| p.exists())
+}

@@ -1,0 +1,113 @@
+//! The platform model at the other end of a real connection.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use alink_gateway::base::Rng;
+use alink_gateway::io::{clock::Clock, settings};
+use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
+
+use crate::child::PATIENCE;
+use crate::gateway::{METER_PRODUCT, meter};
+use crate::mosquitto::{Account, Mosquitto};
+
+/// A platform that knows one installation.
+pub(crate) struct Cloud {
+    broker: Broker,
+}
+
+impl Cloud {
+    /// A platform with its own listener. It knows nobody yet, because a
+    /// configuration needs its address first.
+    pub(crate) async fn listening() -> Cloud {
+        let clock = Clock::system();
+        let platform = Platform::new(PlatformSpec::default(), Rng::new(1), clock.now());
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let broker = Broker::start(anywhere, platform, clock).await.unwrap();
+        Cloud { broker }
+    }
+
+    /// A platform that is one of the clients of a broker that is not ours; it
+    /// knows everybody in `config`.
+    pub(crate) async fn behind(broker: &Mosquitto, as_: &Account, config: &Path) -> Cloud {
+        let clock = Clock::system();
+        let platform = Platform::new(everybody_in(config), Rng::new(1), clock.now());
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, broker.plain));
+        let login = Some((as_.user.as_str(), as_.password.as_str()));
+        let broker = Broker::attach(at, login, platform, clock).await.unwrap();
+        Cloud { broker }
+    }
+
+    /// What a gateway connects to.
+    pub(crate) fn url(&self) -> String {
+        format!("mqtt://{}", self.broker.addr())
+    }
+
+    /// Registers everybody in `config` and hangs the meters under the gateway.
+    pub(crate) async fn knows(&self, config: &Path) {
+        let known = everybody_in(config);
+        let told = self.broker.with(move |platform, now| {
+            for certificate in known.certificates {
+                platform.register(certificate);
+            }
+            for (gateway, sub) in known.topology {
+                assert!(platform.add_topology(now, &gateway, &sub));
+            }
+        });
+        told.await.unwrap();
+    }
+
+    /// Waits until exactly these meters are online.
+    pub(crate) async fn sees_online(&self, units: &[u8]) {
+        let mut want: Vec<_> = units.iter().map(|u| meter(*u)).collect();
+        want.sort();
+        let wanted = want.clone();
+        let came = self.broker.until(PATIENCE, move |p| online(p) == wanted);
+        if !came.await.unwrap() {
+            let seen = self.broker.with(|p, _| online(p)).await.unwrap();
+            panic!("after {PATIENCE:?} online are {seen:?}, not {want:?}");
+        }
+    }
+
+    /// Waits until the platform has accepted `value` for this property.
+    pub(crate) async fn receives(&self, unit: u8, property: &'static str, value: f64) {
+        let device = Device::new(METER_PRODUCT, &meter(unit));
+        let latest = move |platform: &Platform| {
+            let values = platform.accepted().of(&device)?;
+            values.get(property)?.value.as_f64()
+        };
+        let wanted = latest.clone();
+        let came = self
+            .broker
+            .until(PATIENCE, move |p| wanted(p) == Some(value));
+        if !came.await.unwrap() {
+            let seen = self.broker.with(move |p, _| latest(p)).await.unwrap();
+            panic!("after {PATIENCE:?} {property} of unit {unit} is {seen:?}, not {value}");
+        }
+    }
+
+    /// How many log-outs it has accepted, single or in batches.
+    pub(crate) async fn logged_out(&self) -> usize {
+        let sizes = self.broker.with(|p, _| p.ledger().logout_sizes());
+        sizes.await.unwrap().into_iter().sum()
+    }
+
+    /// Demands that none of its rules was broken.
+    pub(crate) async fn is_content(&self) {
+        let broken = self
+            .broker
+            .with(|p, _| format!("{:?}", p.ledger().violations()));
+        assert_eq!(broken.await.unwrap(), "{}");
+    }
+}
+
+fn online(platform: &Platform) -> Vec<String> {
+    let devices = platform.online_devices();
+    devices.map(|d| d.device_name.to_string()).collect()
+}
+
+fn everybody_in(config: &Path) -> PlatformSpec {
+    let loaded = settings::load(config).unwrap_or_else(|report| panic!("{report}"));
+    PlatformSpec::knowing(&loaded.spec)
+}

@@ -1,0 +1,134 @@
+//! The gateway under test: its configuration and its process.
+
+use std::fmt::Write;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::child::Child;
+
+/// The gateway's own certificate in every story.
+pub(crate) const GATEWAY: (&str, &str, &str) =
+    ("a1GwDemoPk0", "gw-0001", "GwSecret0123456789abcdefABCDEF00");
+/// The product of every meter.
+pub(crate) const METER_PRODUCT: &str = "a1SubDemoPk";
+
+/// A configuration being written.
+pub(crate) struct Config {
+    cloud: String,
+    ports: String,
+    devices: String,
+}
+
+impl Config {
+    /// A gateway that connects to `url`; `more` are further lines of `cloud:`.
+    pub(crate) fn towards(url: &str, more: &[String]) -> Config {
+        let mut cloud = format!("  url: {url}\n");
+        for line in more {
+            writeln!(cloud, "  {line}").unwrap();
+        }
+        Config {
+            cloud,
+            ports: String::new(),
+            devices: String::new(),
+        }
+    }
+
+    /// Adds a serial port; its name is the last part of its path.
+    pub(crate) fn serial(mut self, tty: &Path, units: &[u8]) -> Config {
+        let name = tty.file_name().unwrap().to_str().unwrap().to_owned();
+        let tty = tty.display();
+        writeln!(
+            self.ports,
+            "  - {{ name: {name}, serial: {{ device: {tty}, baud: 9600, parity: none }} }}"
+        )
+        .unwrap();
+        self.meters(&name, units)
+    }
+
+    /// Adds a TCP port.
+    pub(crate) fn tcp(mut self, name: &str, port: u16, units: &[u8]) -> Config {
+        writeln!(
+            self.ports,
+            "  - {{ name: {name}, tcp: {{ host: 127.0.0.1, port: {port} }} }}"
+        )
+        .unwrap();
+        self.meters(name, units)
+    }
+
+    fn meters(mut self, port: &str, units: &[u8]) -> Config {
+        for unit in units {
+            writeln!(
+                self.devices,
+                "  - {{ name: {}, port: {port}, unit: {unit}, profile: meter, secret: of-meter-{unit} }}",
+                meter(*unit)
+            )
+            .unwrap();
+        }
+        self
+    }
+
+    /// Writes it into `folder`.
+    pub(crate) fn write(&self, folder: &Path) -> PathBuf {
+        let (product, name, secret) = GATEWAY;
+        let Config {
+            cloud,
+            ports,
+            devices,
+        } = self;
+        let text = format!(
+            "gateway: {{ product_key: {product}, device_name: {name}, secret: {secret} }}
+cloud:
+{cloud}
+ports:
+{ports}
+profiles:
+  - name: meter
+    product_key: {METER_PRODUCT}
+    interval: 200ms
+    points:
+      - {{ id: Voltage, table: holding, address: 0, type: u16, scale: 0.1 }}
+      - {{ id: Energy, table: holding, address: 2, type: i32 }}
+      - {{ id: Power, table: holding, address: 10, type: f32 }}
+      - {{ id: Frequency, table: input, address: 0, type: u16 }}
+      - {{ id: Relay, table: coil, address: 0, type: bool }}
+      - {{ id: Door, table: discrete, address: 1, type: bool }}
+devices:
+{devices}"
+        );
+        let file = folder.join("gateway.yaml");
+        fs::write(&file, text).unwrap();
+        // It holds secrets; the gateway would say so.
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        file
+    }
+}
+
+/// What the meter with this unit number is called.
+pub(crate) fn meter(unit: u8) -> String {
+    format!("meter-{unit}")
+}
+
+/// Starts the daemon.
+pub(crate) fn run(config: &Path) -> Child {
+    let config = config.to_str().unwrap();
+    Child::start(
+        "gateway",
+        env!("CARGO_BIN_EXE_alink-gateway"),
+        &["run", "--config", config],
+    )
+}
+
+/// Stops it by SIGTERM: it must end well, and within its bound.
+pub(crate) async fn stop(gateway: &mut Child) {
+    // `stop_within` as it is by default, and a moment for the process itself.
+    let bound = Duration::from_secs(10 + 2);
+    let asked = Instant::now();
+    let status = gateway.stop().await;
+    let took = asked.elapsed();
+    assert!(status.success(), "{status}");
+    assert!(took < bound, "stopping took {took:?}");
+}
