@@ -302,4 +302,6 @@ impl From<Lost> for Stopped {
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;

@@ -1,0 +1,150 @@
+//! The port against servers that are not ours: tokio-modbus' own, on a real
+//! pseudo terminal and a real socket, in real time.
+
+use std::collections::BTreeMap;
+use std::future::{Ready, ready};
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_modbus::server::{Service, rtu, tcp};
+use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
+use tokio_serial::{SerialPort, SerialStream};
+
+use super::*;
+use crate::base::{Evidence, Proof, Reading, Value};
+use crate::field::test_spec::{installation, number, point, profile, serial, tcp as endpoint};
+use crate::spec::{Codec, Number, ProfileSpec, Table};
+
+/// Every register holds three times its address, every third bit is on;
+/// nothing from 9000 on.
+struct Device;
+
+impl Service for Device {
+    type Request = SlaveRequest<'static>;
+    type Response = Response;
+    type Exception = ExceptionCode;
+    type Future = Ready<Result<Response, ExceptionCode>>;
+
+    fn call(&self, request: Self::Request) -> Self::Future {
+        let registers = |a: u16, n: u16| (a..a + n).map(|i| i * 3).collect();
+        let bits = |a: u16, n: u16| (a..a + n).map(|i| i % 3 == 0).collect();
+        ready(match request.request {
+            Request::ReadHoldingRegisters(9000.., _) => Err(ExceptionCode::IllegalDataAddress),
+            Request::ReadCoils(a, n) => Ok(Response::ReadCoils(bits(a, n))),
+            Request::ReadDiscreteInputs(a, n) => Ok(Response::ReadDiscreteInputs(bits(a, n))),
+            Request::ReadHoldingRegisters(a, n) => {
+                Ok(Response::ReadHoldingRegisters(registers(a, n)))
+            }
+            Request::ReadInputRegisters(a, n) => Ok(Response::ReadInputRegisters(registers(a, n))),
+            _ => Err(ExceptionCode::IllegalFunction),
+        })
+    }
+}
+
+fn everything() -> ProfileSpec {
+    let mut points = vec![
+        point(Table::HoldingRegister, 9000, number(Number::U16), 200),
+        point(Table::HoldingRegister, 100, number(Number::U32), 200),
+        point(Table::HoldingRegister, 102, number(Number::U16), 200),
+    ];
+    points.extend((40..140).map(|a| point(Table::InputRegister, a, number(Number::U16), 200)));
+    points.extend((7..30).map(|a| point(Table::Coil, a, Codec::Bool, 200)));
+    points.extend((7..17).map(|a| point(Table::DiscreteInput, a, Codec::Bool, 200)));
+    profile(points)
+}
+
+fn expected(profile: &ProfileSpec, index: u16) -> Value {
+    let p = &profile.points[usize::from(index)];
+    let a = u64::from(p.address);
+    match (p.table.is_bits(), p.codec.width()) {
+        (true, _) => Value::Bool(a % 3 == 0),
+        (false, 2) => Value::UInt(((a * 3) << 16) + (a + 1) * 3),
+        (false, _) => Value::UInt(a * 3),
+    }
+}
+
+/// Collects until every point but the first has its value and that one its
+/// refusal.
+async fn reads_everything(hub: &mut mpsc::Receiver<FieldEvent>) {
+    let profile = everything();
+    let mut values = BTreeMap::new();
+    let mut refused = false;
+    let all = async {
+        while values.len() + 1 < profile.points.len() || !refused {
+            match hub.recv().await {
+                Some(FieldEvent::Polled {
+                    evidence, readings, ..
+                }) => {
+                    refused |= evidence == Evidence::Alive(Proof::Exception(2));
+                    for Reading { point, value, .. } in readings {
+                        values.insert(point, value);
+                    }
+                }
+                Some(_) => {}
+                None => panic!("the task ended"),
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), all)
+        .await
+        .expect("in time");
+    for (point, value) in values {
+        assert_eq!(value, expected(&profile, point));
+    }
+}
+
+struct Ends {
+    hub: mpsc::Receiver<FieldEvent>,
+    attempted: oneshot::Receiver<()>,
+}
+
+fn start(port: PortSpec) -> Ends {
+    let spec = Arc::new(installation(port, vec![everything()]));
+    let (hub_in, hub) = mpsc::channel(64);
+    let (told, attempted) = oneshot::channel();
+    tokio::spawn(run(
+        PortId(0),
+        Arc::clone(&spec),
+        Opener::System,
+        Rng::new(1),
+        Clock::system(),
+        Journal::new(spec),
+        hub_in,
+        Pulse::new("line"),
+        CancellationToken::new(),
+        told,
+    ));
+    Ends { hub, attempted }
+}
+
+#[tokio::test]
+async fn reads_a_tokio_modbus_server_on_a_pseudo_terminal() {
+    let (master, slave) = SerialStream::pair().unwrap();
+    let path = slave.name().unwrap();
+    drop(slave);
+    let mut port = serial(115_200);
+    if let LineSpec::Serial(s) = &mut port.line {
+        s.path = path.into();
+    }
+    let mut ends = start(port);
+    // Only then: with nobody at the other end the server would see a hang-up.
+    ends.attempted.await.unwrap();
+    tokio::spawn(rtu::Server::new(master).serve_forever(Device));
+    reads_everything(&mut ends.hub).await;
+}
+
+#[tokio::test]
+async fn reads_a_tokio_modbus_server_on_a_socket() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut port = endpoint();
+    if let LineSpec::Tcp(t) = &mut port.line {
+        t.host = "127.0.0.1".into();
+        t.port = listener.local_addr().unwrap().port();
+    }
+    tokio::spawn(async move {
+        let server = tcp::Server::new(listener);
+        let connected = |stream, _| ready(Ok(Some((Device, stream))));
+        server.serve(&connected, |_| {}).await
+    });
+    reads_everything(&mut start(port).hub).await;
+}
