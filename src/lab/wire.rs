@@ -364,5 +364,4 @@ async fn attend(mut stream: TcpStream, id: ConnId, handle: Handle<Rack>) {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

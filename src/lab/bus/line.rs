@@ -8,6 +8,7 @@ use super::frame;
 use super::manners::{Fault, distort, noise};
 use super::pace::Pace;
 use super::unit::Unit;
+use super::voice::{Heard, Voice};
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
 
 /// A master on time may be this much early by rounding of clocks that count
@@ -68,27 +69,6 @@ pub struct Line {
     master_until: Mono,
     voices: Vec<Voice>,
     counts: LineCounts,
-}
-
-/// What is on the wire since the last silence.
-#[derive(Clone, Debug, Default)]
-struct Heard {
-    bytes: Vec<u8>,
-    master: bool,
-    units: bool,
-    spoilt: bool,
-    end: Mono,
-}
-
-/// Somebody talking to the master.
-#[derive(Clone, Debug)]
-struct Voice {
-    start: Mono,
-    bytes: Vec<u8>,
-    sent: usize,
-    /// The adapter's own echo: not on the wire a second time.
-    echo: bool,
-    collided: bool,
 }
 
 impl Line {
@@ -374,39 +354,6 @@ impl Line {
     }
 }
 
-impl Heard {
-    fn take(&mut self, bytes: &[u8], end: Mono) {
-        // Bounded however long somebody talks without a pause: more than a
-        // frame is not a frame.
-        let room = (frame::RTU_MAX + 1).saturating_sub(self.bytes.len());
-        self.bytes
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.end = self.end.max(end);
-    }
-}
-
-impl Voice {
-    fn new(start: Mono, bytes: Vec<u8>, echo: bool) -> Self {
-        Voice {
-            start,
-            bytes,
-            sent: 0,
-            echo,
-            collided: false,
-        }
-    }
-
-    fn end(&self, pace: Pace) -> Mono {
-        self.start + pace.characters(self.bytes.len())
-    }
-
-    /// When the next group is complete, and up to which character it goes.
-    fn next(&self, pace: Pace) -> (Mono, usize) {
-        let upto = (self.sent + pace.group.max(1)).min(self.bytes.len());
-        (self.start + pace.characters(upto), upto)
-    }
-}
-
 /// The instant `at`, not after `now`, on both clocks.
 fn moment(now: Now, at: Mono) -> Now {
     let ago = i64::try_from(now.mono.since(at).as_millis()).unwrap_or(i64::MAX);
@@ -430,5 +377,4 @@ fn flip(bytes: &mut [u8], rng: &mut Rng) {
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
 mod tests;

@@ -28,6 +28,7 @@ mod manners;
 mod pace;
 mod rack;
 mod unit;
+mod voice;
 
 pub use life::Life;
 pub use line::{Line, LineCounts, LineOutput};

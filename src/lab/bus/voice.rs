@@ -1,0 +1,59 @@
+//! Who is talking on a line, and what the line has heard.
+
+use super::frame;
+use super::pace::Pace;
+use crate::base::Mono;
+
+/// What is on the wire since the last silence.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard {
+    pub(super) bytes: Vec<u8>,
+    pub(super) master: bool,
+    pub(super) units: bool,
+    pub(super) spoilt: bool,
+    pub(super) end: Mono,
+}
+
+impl Heard {
+    pub(super) fn take(&mut self, bytes: &[u8], end: Mono) {
+        // Bounded however long somebody talks without a pause: more than a
+        // frame is not a frame.
+        let room = (frame::RTU_MAX + 1).saturating_sub(self.bytes.len());
+        self.bytes
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.end = self.end.max(end);
+    }
+}
+
+/// Somebody talking to the master.
+#[derive(Clone, Debug)]
+pub(super) struct Voice {
+    pub(super) start: Mono,
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+    /// The adapter's own echo: not on the wire a second time.
+    pub(super) echo: bool,
+    pub(super) collided: bool,
+}
+
+impl Voice {
+    pub(super) fn new(start: Mono, bytes: Vec<u8>, echo: bool) -> Self {
+        Voice {
+            start,
+            bytes,
+            sent: 0,
+            echo,
+            collided: false,
+        }
+    }
+
+    pub(super) fn end(&self, pace: Pace) -> Mono {
+        self.start + pace.characters(self.bytes.len())
+    }
+
+    /// When the next group is complete, and up to which character it goes.
+    pub(super) fn next(&self, pace: Pace) -> (Mono, usize) {
+        let upto = (self.sent + pace.group.max(1)).min(self.bytes.len());
+        (self.start + pace.characters(upto), upto)
+    }
+}
