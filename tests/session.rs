@@ -1031,6 +1031,20 @@ fn a_kick_that_crosses_a_log_in_is_not_forgotten() {
 }
 
 #[test]
+fn a_kick_that_crosses_a_refused_log_out_is_not_forgotten() {
+    let mut w = online(1);
+    w.platform.moods = vec![500];
+    w.want([0], Presence::Offline);
+    w.run(ms(255));
+    assert_eq!(w.session(0), Session::LoggingOut);
+    w.kick(0, 6100);
+    w.want([0], Presence::Online);
+    w.run(ms(100));
+    assert_eq!(w.barred_with(0), Some(6100));
+    assert_eq!(w.online(), 0);
+}
+
+#[test]
 fn a_device_kicked_again_and_again_is_barred_ever_longer_and_told_ever_more_rarely() {
     let mut w = online(1);
     let mut waits = Vec::new();

@@ -142,6 +142,10 @@ impl Sessions {
             return;
         };
         let lost = code.verdict() == Verdict::NoSession;
+        if let Actual::LoggingOut { unsure } = &mut device.actual {
+            // Should the log-out be refused, it was not online before it.
+            *unsure = true;
+        }
         match (device.actual, code.verdict()) {
             (Actual::In, Verdict::NoSession) => {
                 diary.tell(Notice::SessionLost { device: id });
