@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::base::{Backoff, LinkDown, Mono, Now, Rng, Secret, Wake};
 use crate::spec::{CloudSpec, Subscriptions, Transport};
 
-use super::notice::{Notice, Repeats};
+use super::diary::Repeats;
+use super::notice::Notice;
 use super::pace::Attempts;
 use super::sign;
 

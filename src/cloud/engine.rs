@@ -11,19 +11,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::text::excerpt;
 use crate::base::{DeviceId, Mono, Now, Reading, Rng, Wake};
 use crate::spec::{Spec, Subscriptions};
 
-use super::alink::{self, Login, Reply};
-use super::ask::{Asks, Found};
-use super::notice::{Counters, Diary, Notice};
+use super::ask::Asks;
+use super::device::Errand;
+use super::diary::{Counters, Diary};
+use super::notice::Notice;
 use super::pace::Bucket;
-use super::post::{Parcel, Posts};
-use super::session::{Errand, Kind, Presence, Session, Sessions};
-use super::sign;
-use super::topic::{self, Identity, SessionAsk, Topic};
-use super::verdict::News;
+use super::pack::Parcel;
+use super::post::Posts;
+use super::session::{Presence, Session, Sessions};
+use super::topic::{self, Identity};
 
 /// What the engine wants done, or told.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,14 +48,8 @@ pub enum Output {
 
 /// How long a device that falls silent stays online for its last readings.
 const LAST_WORDS: Duration = Duration::from_millis(750);
-/// Topics whose malformed messages have been told; beyond, they are counted
-/// only.
-const TOLD_TOPICS: usize = 64;
-/// Bytes of a malformed message shown to the operator.
-const SHOWN: usize = 120;
-
 #[derive(Clone, Debug)]
-enum Ask {
+pub(super) enum Ask {
     Session(Errand),
     Post(Parcel),
 }
@@ -71,24 +64,24 @@ struct Leaving {
 /// The engine.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    spec: Arc<Spec>,
-    gateway: Identity,
-    identities: Vec<Identity>,
-    ids: BTreeMap<Identity, DeviceId>,
-    asks: Asks<Ask>,
-    sessions: Sessions,
-    posts: Posts,
+    pub(super) spec: Arc<Spec>,
+    pub(super) gateway: Identity,
+    pub(super) identities: Vec<Identity>,
+    pub(super) ids: BTreeMap<Identity, DeviceId>,
+    pub(super) asks: Asks<Ask>,
+    pub(super) sessions: Sessions,
+    pub(super) posts: Posts,
     leaving: BTreeMap<DeviceId, Leaving>,
-    bucket: Bucket,
+    pub(super) bucket: Bucket,
     link: bool,
-    stop: Stop,
-    told_topics: BTreeSet<String>,
-    diary: Diary,
-    out: VecDeque<Output>,
+    pub(super) stop: Stop,
+    pub(super) told_topics: BTreeSet<String>,
+    pub(super) diary: Diary,
+    pub(super) out: VecDeque<Output>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
+pub(super) enum Stop {
     No,
     Asked,
     Done,
@@ -166,64 +159,6 @@ impl Cloud {
             Ask::Session(_) => None,
         });
         self.posts.link_down(now.mono, parcels);
-        self.follow(now.mono);
-    }
-
-    /// A message arrived.
-    pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
-        let Some(parsed) = Topic::parse(topic) else {
-            self.diary.counters.unknown_topics += 1;
-            return;
-        };
-        match &parsed {
-            Topic::Session(..) | Topic::Post(_) | Topic::Pack(_) => {
-                // Our own words, from a broker that is generous with wildcards.
-                self.diary.counters.unknown_topics += 1;
-                return;
-            }
-            Topic::SessionReply(..)
-            | Topic::PostReply(_)
-            | Topic::PackReply(_)
-            | Topic::Error(_) => {}
-        }
-        let reply = match Reply::parse(payload) {
-            Ok(reply) => reply,
-            Err(why) => return self.malformed(topic, payload, &format!("{why:?}")),
-        };
-        let named: Vec<DeviceId> = reply
-            .named
-            .iter()
-            .filter_map(|who| self.ids.get(who).copied())
-            .collect();
-        if let Topic::Error(_) = parsed {
-            self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
-            for id in named {
-                self.sessions
-                    .kicked(now.mono, id, &reply, News::Notice, &mut self.diary);
-            }
-            return self.follow(now.mono);
-        }
-        let Some(id) = reply.id else {
-            self.diary.counters.unknown_replies += 1;
-            return;
-        };
-        match self.asks.close(&parsed, id) {
-            Found::Open(Ask::Session(errand)) => {
-                self.sessions
-                    .answered(now.mono, errand, &reply, &named, &mut self.diary);
-            }
-            Found::Open(Ask::Post(parcel)) => {
-                let gone = self
-                    .posts
-                    .answered(now.mono, parcel, &reply, &named, &mut self.diary);
-                for id in gone {
-                    self.sessions
-                        .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
-                }
-            }
-            Found::Late => self.diary.counters.late_replies += 1,
-            Found::Unknown => self.diary.counters.unknown_replies += 1,
-        }
         self.follow(now.mono);
     }
 
@@ -400,7 +335,7 @@ impl Cloud {
     }
 
     /// Tells the posts who came and went.
-    fn follow(&mut self, now: Mono) {
+    pub(super) fn follow(&mut self, now: Mono) {
         for (id, online) in self.sessions.take_changes() {
             if online {
                 self.posts.came(now, id);
@@ -426,111 +361,9 @@ impl Cloud {
         })
     }
 
-    fn ask_session(&mut self, now: Now, errand: Errand) {
-        let id = self.asks.id();
-        let members = &errand.group.members;
-        let method = self.spec.cloud.sign_method;
-        let (ask, payload) = match (errand.kind, &members[..]) {
-            (Kind::LogIn, [one]) => (SessionAsk::Login, alink::login(id, &self.login(now, *one))),
-            (Kind::LogIn, many) => {
-                let list: Vec<Login> = many.iter().map(|m| self.login(now, *m)).collect();
-                (
-                    SessionAsk::BatchLogin,
-                    alink::batch_login(id, method, &list),
-                )
-            }
-            (Kind::LogOut, [one]) => (
-                SessionAsk::Logout,
-                alink::logout(id, &self.identities[one.index()]),
-            ),
-            (Kind::LogOut, many) => {
-                let list = many.iter().map(|m| &self.identities[m.index()]);
-                (SessionAsk::BatchLogout, alink::batch_logout(id, list))
-            }
-        };
-        match errand.kind {
-            Kind::LogIn => self.diary.counters.login_messages += 1,
-            Kind::LogOut => self.diary.counters.logout_messages += 1,
-        }
-        let timeout = match self.stop {
-            Stop::No => self.spec.cloud.session.reply_timeout,
-            Stop::Asked | Stop::Done => self.last_timeout(),
-        };
-        self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
-        self.asks.open(
-            id,
-            Topic::SessionReply(self.gateway.clone(), ask),
-            Ask::Session(errand),
-            now.mono + timeout,
-        );
-    }
-
-    fn ask_post(&mut self, now: Mono, parcel: Parcel) {
-        let id = self.asks.id();
-        let mut devices = parcel.readings.iter().map(|(device, readings)| {
-            let properties = self.posts.properties(*device, readings);
-            (&self.identities[device.index()], properties)
-        });
-        let (topic, reply, payload) = if parcel.readings.len() == 1
-            && let Some((who, properties)) = devices.next()
-        {
-            (
-                Topic::Post(who.clone()),
-                Topic::PostReply(who.clone()),
-                alink::post(id, &properties),
-            )
-        } else {
-            (
-                Topic::Pack(self.gateway.clone()),
-                Topic::PackReply(self.gateway.clone()),
-                alink::pack_post(id, devices),
-            )
-        };
-        self.diary.counters.post_messages += 1;
-        self.publish(now, topic, payload);
-        let deadline = now + self.spec.cloud.post.reply_timeout;
-        self.asks.open(id, reply, Ask::Post(parcel), deadline);
-    }
-
-    fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
-        self.bucket.take(now);
-        self.diary.counters.published += 1;
-        self.out.push_back(Output::Publish {
-            topic: topic.to_string(),
-            payload,
-        });
-    }
-
-    /// One device's signed part of a log-in.
-    fn login(&self, now: Now, id: DeviceId) -> Login {
-        let who = &self.identities[id.index()];
-        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
-        // The suffix asks the platform to subscribe the device's topics, the
-        // reply to its posts among them, as the C and Python SDKs do.
-        let client_id = match self.spec.cloud.broker.subscriptions {
-            Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
-            Subscriptions::Broker => format!("{pk}&{dn}"),
-        };
-        let timestamp = now.wall.as_millis().max(0).to_string();
-        let method = self.spec.cloud.sign_method;
-        let content = sign::device_content(&client_id, dn, pk, Some(&timestamp));
-        let sign = sign::sign(method, &self.spec.devices[id.index()].secret, &content);
-        Login::new(who, client_id, timestamp, method, sign)
-    }
-
     /// When stopping, three rounds fit into the time there is: the answer to
     /// what is under way, and two tries to log out.
-    fn last_timeout(&self) -> Duration {
+    pub(super) fn last_timeout(&self) -> Duration {
         (self.spec.stop_within / 4).min(self.spec.cloud.session.reply_timeout)
-    }
-
-    fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
-        self.diary.counters.malformed += 1;
-        if self.told_topics.len() < TOLD_TOPICS && self.told_topics.insert(topic.to_owned()) {
-            self.diary.tell(Notice::Malformed {
-                topic: excerpt(topic.as_bytes(), SHOWN),
-                why: format!("{why}: {}", excerpt(payload, SHOWN)),
-            });
-        }
     }
 }

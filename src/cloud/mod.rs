@@ -1,9 +1,9 @@
 //! Floor 2: everything known about the platform, without a network.
 //!
 //! **Decides** when to connect and as whom ([`connect`]), who is logged in and
-//! out, in which batches, and what a refusal means (`session`, `verdict`,
-//! `batch`, [`code`]), how readings travel and when they are settled (`post`),
-//! and how fast we may speak (`pace`). Knows the platform's topics, bodies,
+//! out, in which batches, and what a refusal means (`session`, `turn`,
+//! `verdict`, `bar`, `batch`, [`code`]), how readings travel and when they are settled
+//! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
 //! that others may use of it besides [`connect`] and [`engine`].
 //!
@@ -41,20 +41,29 @@
 
 pub mod alink;
 mod ask;
+mod bar;
 mod batch;
 pub mod code;
 pub mod connect;
+mod device;
+pub mod diary;
 pub mod engine;
+mod hear;
 pub mod notice;
 mod pace;
+mod pack;
 mod post;
 pub mod session;
 pub mod sign;
+mod speak;
 pub mod topic;
+mod turn;
 mod verdict;
+mod words;
 
 pub use code::Code;
 pub use connect::{Connector, Credentials, credentials};
+pub use diary::Counters;
 pub use engine::{Cloud, Output};
-pub use notice::{Counters, Notice};
+pub use notice::Notice;
 pub use session::{Presence, Session};

@@ -13,55 +13,36 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Reading, Rng, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Rng, Wake};
 use crate::spec::{PostPolicy, Spec};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
 use super::batch::Group;
 use super::code::Verdict;
-use super::notice::{Diary, Notice, Repeats};
+use super::diary::{Diary, Repeats};
+use super::notice::Notice;
 use super::pace::{Gate, MINUTE};
+use super::pack::{Parcel, Seq};
 
 /// After this many refusals in a row that blame nobody, a pack is taken apart
 /// all the same.
 const PATIENCE: u32 = 3;
 
-/// The order of arrival.
-type Seq = u64;
-
-/// One message's worth of readings.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Parcel {
-    pub(super) readings: BTreeMap<DeviceId, Vec<(Seq, Reading)>>,
-    backoff: Wait,
-    failures: u32,
-}
-
-/// A backoff that does not count when parcels are compared.
-#[derive(Clone, Debug)]
-struct Wait(Backoff);
-
-impl PartialEq for Wait {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
 /// The queue and everything on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Posts {
-    spec: Arc<Spec>,
+    pub(super) spec: Arc<Spec>,
     next_seq: Seq,
-    queue: BTreeMap<Seq, Reading>,
-    by_device: BTreeSet<(DeviceId, Seq)>,
+    pub(super) queue: BTreeMap<Seq, Reading>,
+    pub(super) by_device: BTreeSet<(DeviceId, Seq)>,
     /// Readings in parcels, waiting or under way.
-    in_parcels: usize,
+    pub(super) in_parcels: usize,
     /// Devices that are online.
     online: BTreeSet<DeviceId>,
     /// Devices with a parcel on its way or waiting for a retry.
-    busy: BTreeSet<DeviceId>,
+    pub(super) busy: BTreeSet<DeviceId>,
     /// Devices that could be posted for, by when they should.
-    ready: BTreeSet<(Mono, DeviceId)>,
+    pub(super) ready: BTreeSet<(Mono, DeviceId)>,
     ready_at: BTreeMap<DeviceId, Mono>,
     retries: BTreeMap<(Mono, Seq), Parcel>,
     under_way: usize,
@@ -226,15 +207,6 @@ impl Posts {
         Some(parcel)
     }
 
-    /// The properties of one device of a parcel, as they are sent.
-    pub(super) fn properties(&self, id: DeviceId, readings: &[(Seq, Reading)]) -> Properties {
-        let mut all = Properties::default();
-        for (_, reading) in readings {
-            all.append(&self.one(id, reading));
-        }
-        all
-    }
-
     /// The platform answered; `named` are the devices in its `data`. Returns
     /// devices whose session, the answer says, is gone.
     pub(super) fn answered(
@@ -347,90 +319,6 @@ impl Posts {
         self.later(now, parcel);
     }
 
-    // --- packing ----------------------------------------------------------
-
-    /// A parcel from the queue: devices in the order of their due times, as
-    /// many as fit.
-    fn pack(&mut self) -> Parcel {
-        let mut bytes = MESSAGE_BYTES;
-        let mut properties = 0;
-        let mut readings = BTreeMap::new();
-        let order: Vec<DeviceId> = self
-            .ready
-            .iter()
-            .take(self.pack_devices())
-            .map(|(_, id)| *id)
-            .collect();
-        for id in order {
-            bytes += PACKED_BYTES;
-            let taken = self.pick(id, &mut bytes, &mut properties);
-            if taken.is_empty() {
-                break;
-            }
-            self.in_parcels += taken.len();
-            self.unready(id);
-            self.busy.insert(id);
-            readings.insert(id, taken);
-        }
-        self.parcel(readings)
-    }
-
-    /// The oldest value of each property of one device, as far as they fit.
-    fn pick(
-        &mut self,
-        id: DeviceId,
-        bytes: &mut usize,
-        properties: &mut usize,
-    ) -> Vec<(Seq, Reading)> {
-        let mut points = BTreeSet::new();
-        let mut seqs = Vec::new();
-        for &(device, seq) in self.by_device.range((id, 0)..) {
-            if device != id || *properties >= self.policy().pack_properties.max(1) {
-                break;
-            }
-            let Some(reading) = self.queue.get(&seq) else {
-                continue;
-            };
-            // One value per property: the second must not overtake the first.
-            if !points.insert(reading.point) {
-                continue;
-            }
-            // One for the comma.
-            let size = self.one(id, reading).len() + 1;
-            if *bytes + size > self.policy().message_bytes {
-                break;
-            }
-            *bytes += size;
-            *properties += 1;
-            seqs.push(seq);
-        }
-        let mut taken = Vec::new();
-        for seq in seqs {
-            self.by_device.remove(&(id, seq));
-            taken.extend(self.queue.remove(&seq).map(|r| (seq, r)));
-        }
-        taken
-    }
-
-    fn one(&self, id: DeviceId, reading: &Reading) -> Properties {
-        let point = self
-            .spec
-            .device(id)
-            .and_then(|d| d.profile.points.get(usize::from(reading.point)));
-        point.map_or_else(Properties::default, |p| {
-            Properties::one(&p.id, &reading.value, reading.at)
-        })
-    }
-
-    fn parcel(&self, readings: BTreeMap<DeviceId, Vec<(Seq, Reading)>>) -> Parcel {
-        let limits = &self.spec.cloud.session;
-        Parcel {
-            readings,
-            backoff: Wait(Backoff::new(limits.retry_floor, limits.retry_ceiling)),
-            failures: 0,
-        }
-    }
-
     // --- back to the queue --------------------------------------------------
 
     fn later(&mut self, now: Mono, mut parcel: Parcel) {
@@ -495,17 +383,17 @@ impl Posts {
         }
     }
 
-    fn unready(&mut self, id: DeviceId) {
+    pub(super) fn unready(&mut self, id: DeviceId) {
         if let Some(at) = self.ready_at.remove(&id) {
             self.ready.remove(&(at, id));
         }
     }
 
-    fn pack_devices(&self) -> usize {
+    pub(super) fn pack_devices(&self) -> usize {
         self.policy().pack_devices.max(1)
     }
 
-    fn policy(&self) -> &PostPolicy {
+    pub(super) fn policy(&self) -> &PostPolicy {
         &self.spec.cloud.post
     }
 }

@@ -3,8 +3,7 @@
 //! For every device there is what we want ([`Presence`]) and what is (the
 //! session, as far as we can know). This file reconciles the two, in batches:
 //! *who needs what* is one function, `need`; *when* it is asked is
-//! another, `ask_due`; what an answer means is in `verdict.rs` beside
-//! this file.
+//! another, `ask_due` in `turn.rs`; what an answer means is in `verdict.rs`.
 //!
 //! A device waits in one place at a time: in the pool (filled by linger, up to
 //! a whole batch), in a group of its own (a retry, a part of a refused batch, a
@@ -15,15 +14,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Rng, Wake};
+use crate::base::{Backoff, DeviceId, Mono, Rng};
 use crate::spec::{SessionLimits, Spec};
 
 use super::alink::LOGIN_BYTES;
+use super::bar::Bar;
 use super::batch::Group;
 use super::code::Code;
-use super::notice::{Diary, Notice, Repeats};
+use super::device::{Actual, Device, Errand, Kind, Place, Waiting};
+use super::diary::Repeats;
 use super::pace::{Attempts, Gate, MINUTE};
 
 /// What is wished for a device.
@@ -55,123 +55,24 @@ pub enum Session {
     },
 }
 
-/// The two things that can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    LogOut,
-    LogIn,
-}
-
-impl Kind {
-    const ALL: [Kind; 2] = [Kind::LogOut, Kind::LogIn];
-
-    pub(super) const fn index(self) -> usize {
-        match self {
-            Kind::LogOut => 0,
-            Kind::LogIn => 1,
-        }
-    }
-
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Kind::LogOut => "log-out",
-            Kind::LogIn => "log-in",
-        }
-    }
-}
-
-/// What is, at the platform.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Actual {
-    Out,
-    /// Perhaps online: an answer was lost.
-    Unsure,
-    LoggingIn {
-        /// What it was before.
-        unsure: bool,
-    },
-    In,
-    LoggingOut {
-        /// What it was before.
-        unsure: bool,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Nowhere,
-    Pool(Kind, Mono),
-    Waiting(u64),
-    UnderWay,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bar {
-    pub(super) until: Mono,
-    pub(super) code: Code,
-}
-
-/// The last bar and how often it came in a row.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offence {
-    pub(super) code: Code,
-    pub(super) times: u32,
-    pub(super) until: Mono,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Device {
-    wanted: Presence,
-    pub(super) actual: Actual,
-    place: Place,
-    pub(super) bar: Option<Bar>,
-    pub(super) offence: Option<Offence>,
-    /// Was barred and has not been accepted since: tried alone, so that it
-    /// cannot spoil a batch again.
-    pub(super) suspect: bool,
-    /// Kicked while its log-in was under way.
-    pub(super) kick: Option<Code>,
-    attempts: Attempts,
-}
-
-/// One request: for whom, and how it has fared so far.
-#[derive(Clone, Debug)]
-pub(super) struct Errand {
-    pub(super) kind: Kind,
-    pub(super) group: Group,
-    pub(super) backoff: Backoff,
-    /// Answers lost, or refused for no fault of the devices, in a row.
-    pub(super) failures: u32,
-    /// The same since we are stopping.
-    pub(super) last_tries: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Waiting {
-    errand: Errand,
-    not_before: Mono,
-    /// For want of a place, not of success: tried as soon as somebody leaves.
-    crowd: bool,
-}
-
 /// All sessions.
 #[derive(Clone, Debug)]
 pub(super) struct Sessions {
     pub(super) spec: Arc<Spec>,
     pub(super) devices: Vec<Device>,
-    pools: [BTreeSet<(Mono, DeviceId)>; 2],
-    waiting: BTreeMap<u64, Waiting>,
+    pub(super) pools: [BTreeSet<(Mono, DeviceId)>; 2],
+    pub(super) waiting: BTreeMap<u64, Waiting>,
     next_key: u64,
-    bars: BTreeSet<(Mono, DeviceId)>,
+    pub(super) bars: BTreeSet<(Mono, DeviceId)>,
     pub(super) gates: [Gate; 2],
     /// Closed by 428.
     pub(super) full: Gate,
-    room_told: Repeats,
+    pub(super) room_told: Repeats,
     /// Devices that are, or may be, online.
-    occupied: usize,
+    pub(super) occupied: usize,
     online: usize,
-    under_way: usize,
-    link: bool,
+    pub(super) under_way: usize,
+    pub(super) link: bool,
     pub(super) stopping: bool,
     /// Devices given up on while stopping.
     pub(super) unconfirmed: usize,
@@ -182,9 +83,6 @@ pub(super) struct Sessions {
     pub(super) request: Repeats,
     pub(super) rng: Rng,
 }
-
-/// How long to wait before looking again for a free place.
-const ROOM_CHECK: Duration = MINUTE;
 
 impl Sessions {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
@@ -302,156 +200,6 @@ impl Sessions {
         std::mem::take(&mut self.changes)
     }
 
-    // --- when ------------------------------------------------------------
-
-    /// When the next bar ends.
-    pub(super) fn bar_due(&self) -> Option<Wake> {
-        self.bars.first().map(|b| Wake::new(b.0, "bar ends"))
-    }
-
-    /// When [`Sessions::take`] has something to ask.
-    pub(super) fn ask_due(&self) -> Option<Wake> {
-        Wake::earlier(self.kind_due(Kind::LogOut), self.kind_due(Kind::LogIn))
-    }
-
-    fn kind_due(&self, kind: Kind) -> Option<Wake> {
-        if !self.link || (self.stopping && kind == Kind::LogIn) {
-            return None;
-        }
-        // Stopping is bounded by the clock outside, not by politeness.
-        if !self.stopping && self.under_way >= self.limits().in_flight.max(1) {
-            return None;
-        }
-        let pool = self.pool_due(kind);
-        let waiting = self.waiting.values();
-        let waiting = waiting
-            .filter(|w| w.errand.kind == kind)
-            .map(|w| w.not_before);
-        let at = waiting.chain(pool).min()?;
-        let mut open = self.gates[kind.index()].opens_at();
-        if kind == Kind::LogIn {
-            open = open.max(self.full.opens_at());
-        }
-        Some(if open > at && !self.stopping {
-            Wake::new(open, "gate opens")
-        } else {
-            Wake::new(at, kind.words())
-        })
-    }
-
-    /// When the pool may go: when it fills a batch, or after the linger.
-    fn pool_due(&self, kind: Kind) -> Option<Mono> {
-        let pool = &self.pools[kind.index()];
-        let (since, _) = pool.first()?;
-        Some(if self.stopping || pool.len() >= self.batch() {
-            *since
-        } else {
-            *since + self.limits().linger
-        })
-    }
-
-    /// Ends bars that have run out; says whether there was one.
-    pub(super) fn end_bars(&mut self, now: Mono) -> bool {
-        let Some(&(until, id)) = self.bars.first().filter(|b| b.0 <= now) else {
-            return false;
-        };
-        self.bars.remove(&(until, id));
-        self.devices[id.index()].bar = None;
-        self.settle(now, id, now);
-        true
-    }
-
-    /// The next request, if one is due; its members are under way from now on.
-    /// `None` may also mean that something due was put off.
-    pub(super) fn take(&mut self, now: Mono, diary: &mut Diary) -> Option<Errand> {
-        let kind = Kind::ALL
-            .into_iter()
-            .find(|k| self.kind_due(*k).is_some_and(|w| w.at <= now))?;
-        // Whichever has been due longest, so that neither starves the other.
-        let pool = self.pool_due(kind).filter(|at| *at <= now);
-        let retry = self
-            .waiting
-            .iter()
-            .filter(|(_, w)| w.errand.kind == kind && w.not_before <= now)
-            .min_by_key(|(key, w)| (w.not_before, **key))
-            .filter(|(_, w)| pool.is_none_or(|at| w.not_before <= at))
-            .map(|(key, _)| *key);
-        let mut errand = match retry.and_then(|key| self.waiting.remove(&key)) {
-            Some(waiting) => waiting.errand,
-            None => self.gather(kind),
-        };
-        if kind == Kind::LogIn {
-            errand = self.within_limits(now, errand, diary)?;
-        }
-        self.under_way += 1;
-        for id in errand.group.members.clone() {
-            let unsure = self.devices[id.index()].actual == Actual::Unsure;
-            self.devices[id.index()].place = Place::UnderWay;
-            match kind {
-                Kind::LogIn => {
-                    self.devices[id.index()].attempts.note(now);
-                    self.set_actual(id, Actual::LoggingIn { unsure });
-                }
-                Kind::LogOut => self.set_actual(id, Actual::LoggingOut { unsure }),
-            }
-        }
-        Some(errand)
-    }
-
-    /// A batch from the pool, those who wait longest first.
-    fn gather(&mut self, kind: Kind) -> Errand {
-        let mut members = Vec::new();
-        while members.len() < self.batch()
-            && let Some((_, id)) = self.pools[kind.index()].pop_first()
-        {
-            members.push(id);
-        }
-        self.errand(kind, members)
-    }
-
-    /// Puts off those who have tried too often in the last minute and those
-    /// for whom there is no place; `None` if nobody is left.
-    fn within_limits(&mut self, now: Mono, errand: Errand, diary: &mut Diary) -> Option<Errand> {
-        let budget = self.limits().logins_per_minute;
-        let mut room = self.limits().online.saturating_sub(self.occupied);
-        let (mut go, mut tired, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
-        let mut rested = now;
-        for id in errand.group.members {
-            let device = &self.devices[id.index()];
-            let free = device.attempts.free_at(budget);
-            if free > now {
-                rested = rested.max(free);
-                tired.push(id);
-            } else if device.actual == Actual::Unsure {
-                go.push(id);
-            } else if room > 0 {
-                room -= 1;
-                go.push(id);
-            } else {
-                crowd.push(id);
-            }
-        }
-        let like = |members| Errand {
-            kind: errand.kind,
-            group: Group { members },
-            backoff: errand.backoff.clone(),
-            failures: errand.failures,
-            last_tries: errand.last_tries,
-        };
-        if !crowd.is_empty() {
-            if self.room_told.hit(now, 1).is_some() {
-                diary.tell(Notice::Full {
-                    online: self.occupied,
-                    wait: ROOM_CHECK,
-                    ours: true,
-                });
-            }
-            self.wait(now, like(crowd), now + ROOM_CHECK, true);
-        }
-        self.put_off(now, like(tired), rested);
-        Some(like(go)).filter(|e| !e.group.members.is_empty())
-    }
-
     // --- moving devices about, for verdict.rs ------------------------------
 
     /// An errand for these that has not failed yet.
@@ -479,7 +227,7 @@ impl Sessions {
         self.wait(now, errand, not_before, false);
     }
 
-    fn wait(&mut self, now: Mono, mut errand: Errand, not_before: Mono, crowd: bool) {
+    pub(super) fn wait(&mut self, now: Mono, mut errand: Errand, not_before: Mono, crowd: bool) {
         let (keep, leave): (Vec<_>, Vec<_>) = errand
             .group
             .members
@@ -504,14 +252,6 @@ impl Sessions {
             crowd,
         };
         self.waiting.insert(key, waiting);
-    }
-
-    /// Bars a device until then.
-    pub(super) fn set_bar(&mut self, id: DeviceId, bar: Bar) {
-        if let Some(old) = self.devices[id.index()].bar.replace(bar) {
-            self.bars.remove(&(old.until, id));
-        }
-        self.bars.insert((bar.until, id));
     }
 
     pub(super) fn set_actual(&mut self, id: DeviceId, actual: Actual) {
@@ -593,12 +333,12 @@ impl Sessions {
         }
     }
 
-    fn limits(&self) -> &SessionLimits {
+    pub(super) fn limits(&self) -> &SessionLimits {
         &self.spec.cloud.session
     }
 
     /// Devices per message, small enough for the size limit as well.
-    fn batch(&self) -> usize {
+    pub(super) fn batch(&self) -> usize {
         let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
         self.limits().batch.min(fits).max(1)
     }

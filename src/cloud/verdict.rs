@@ -6,9 +6,12 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono};
 
 use super::alink::Reply;
-use super::code::{Code, Verdict};
-use super::notice::{Diary, Notice};
-use super::session::{Actual, Bar, Errand, Kind, Offence, Sessions};
+use super::bar::OUR_FAULT;
+use super::code::Verdict;
+use super::device::{Actual, Errand, Kind};
+use super::diary::Diary;
+use super::notice::Notice;
+use super::session::Sessions;
 
 /// After this many refusals in a row that blame nobody (500), a batch is
 /// searched all the same: perhaps one device makes the platform stumble.
@@ -17,11 +20,6 @@ const PATIENCE: u32 = 3;
 const LAST_TRIES: u32 = 2;
 /// The wait between them.
 const LAST_WAIT: Duration = Duration::from_millis(200);
-/// A device refused for our own malformed request.
-const OUR_FAULT: Duration = Duration::from_secs(3600);
-/// A bar within this time after the last one counts as "again".
-const AGAIN: Duration = Duration::from_secs(600);
-
 /// By which way we heard that a session is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
@@ -355,52 +353,5 @@ impl Sessions {
             self.unconfirmed += 1;
             self.set_actual(id, Actual::Out);
         }
-    }
-
-    /// Not before a while, longer each time in a row, and then alone.
-    fn bar(
-        &mut self,
-        now: Mono,
-        id: DeviceId,
-        code: Code,
-        message: &str,
-        kicked: bool,
-        diary: &mut Diary,
-    ) {
-        let limits = &self.spec.cloud.session;
-        let (first, longest) = match code.verdict() {
-            Verdict::Device { first, longest } => (first, longest),
-            Verdict::Request => (OUR_FAULT, OUR_FAULT),
-            _ => (limits.retry_floor, limits.retry_ceiling),
-        };
-        let device = &self.devices[id.index()];
-        if device.bar.is_some_and(|b| b.code == code) {
-            // The same news by another way.
-            return;
-        }
-        let times = match device.offence {
-            Some(o) if o.code == code && now.since(o.until) < AGAIN => o.times.saturating_add(1),
-            _ => 1,
-        };
-        let factor = 1u32
-            .checked_shl(times.saturating_sub(1).min(16))
-            .unwrap_or(u32::MAX);
-        let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
-        let until = now + retry_in;
-        diary.counters.barred += 1;
-        if times.is_power_of_two() {
-            diary.tell(Notice::Barred {
-                device: id,
-                code,
-                message: message.to_owned(),
-                kicked,
-                retry_in,
-                times,
-            });
-        }
-        let device = &mut self.devices[id.index()];
-        device.suspect = true;
-        device.offence = Some(Offence { code, times, until });
-        self.set_bar(id, Bar { until, code });
     }
 }

@@ -1,0 +1,106 @@
+//! Bars: how long a device waits that the platform has refused or thrown out.
+//!
+//! The first wait depends on the code; each further one for the same code in a
+//! row is twice as long, up to the code's ceiling. A device whose bar has ended
+//! is a suspect: it is tried alone, so that it cannot spoil a batch again.
+
+use std::time::Duration;
+
+use crate::base::{DeviceId, Mono, Wake};
+
+use super::code::{Code, Verdict};
+use super::diary::Diary;
+use super::notice::Notice;
+use super::session::Sessions;
+
+/// A device refused for our own malformed request.
+pub(super) const OUR_FAULT: Duration = Duration::from_secs(3600);
+/// A bar within this time after the last one counts as "again".
+const AGAIN: Duration = Duration::from_secs(600);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bar {
+    pub(super) until: Mono,
+    pub(super) code: Code,
+}
+
+/// The last bar and how often it came in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offence {
+    pub(super) code: Code,
+    pub(super) times: u32,
+    pub(super) until: Mono,
+}
+
+impl Sessions {
+    /// When the next bar ends.
+    pub(super) fn bar_due(&self) -> Option<Wake> {
+        self.bars.first().map(|b| Wake::new(b.0, "bar ends"))
+    }
+
+    /// Ends bars that have run out; says whether there was one.
+    pub(super) fn end_bars(&mut self, now: Mono) -> bool {
+        let Some(&(until, id)) = self.bars.first().filter(|b| b.0 <= now) else {
+            return false;
+        };
+        self.bars.remove(&(until, id));
+        self.devices[id.index()].bar = None;
+        self.settle(now, id, now);
+        true
+    }
+
+    /// Not before a while, longer each time in a row, and then alone.
+    pub(super) fn bar(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        code: Code,
+        message: &str,
+        kicked: bool,
+        diary: &mut Diary,
+    ) {
+        let limits = &self.spec.cloud.session;
+        let (first, longest) = match code.verdict() {
+            Verdict::Device { first, longest } => (first, longest),
+            Verdict::Request => (OUR_FAULT, OUR_FAULT),
+            _ => (limits.retry_floor, limits.retry_ceiling),
+        };
+        let device = &self.devices[id.index()];
+        if device.bar.is_some_and(|b| b.code == code) {
+            // The same news by another way.
+            return;
+        }
+        let times = match device.offence {
+            Some(o) if o.code == code && now.since(o.until) < AGAIN => o.times.saturating_add(1),
+            _ => 1,
+        };
+        let factor = 1u32
+            .checked_shl(times.saturating_sub(1).min(16))
+            .unwrap_or(u32::MAX);
+        let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
+        let until = now + retry_in;
+        diary.counters.barred += 1;
+        if times.is_power_of_two() {
+            diary.tell(Notice::Barred {
+                device: id,
+                code,
+                message: message.to_owned(),
+                kicked,
+                retry_in,
+                times,
+            });
+        }
+        let device = &mut self.devices[id.index()];
+        device.suspect = true;
+        device.offence = Some(Offence { code, times, until });
+        self.set_bar(id, Bar { until, code });
+    }
+
+    /// Bars a device until then.
+    fn set_bar(&mut self, id: DeviceId, bar: Bar) {
+        if let Some(old) = self.devices[id.index()].bar.replace(bar) {
+            self.bars.remove(&(old.until, id));
+        }
+        self.bars.insert((bar.until, id));
+    }
+}

@@ -1,0 +1,95 @@
+//! What is known of one device, and the requests it is part of: the plain data
+//! of `session.rs`.
+
+use crate::base::{Backoff, Mono};
+
+use super::bar::{Bar, Offence};
+use super::batch::Group;
+use super::code::Code;
+use super::pace::Attempts;
+use super::session::Presence;
+
+/// The two things that can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    LogOut,
+    LogIn,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 2] = [Kind::LogOut, Kind::LogIn];
+
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Kind::LogOut => 0,
+            Kind::LogIn => 1,
+        }
+    }
+
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Kind::LogOut => "log-out",
+            Kind::LogIn => "log-in",
+        }
+    }
+}
+
+/// What is, at the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Actual {
+    Out,
+    /// Perhaps online: an answer was lost.
+    Unsure,
+    LoggingIn {
+        /// What it was before.
+        unsure: bool,
+    },
+    In,
+    LoggingOut {
+        /// What it was before.
+        unsure: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Nowhere,
+    Pool(Kind, Mono),
+    Waiting(u64),
+    UnderWay,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Device {
+    pub(super) wanted: Presence,
+    pub(super) actual: Actual,
+    pub(super) place: Place,
+    pub(super) bar: Option<Bar>,
+    pub(super) offence: Option<Offence>,
+    /// Was barred and has not been accepted since: tried alone, so that it
+    /// cannot spoil a batch again.
+    pub(super) suspect: bool,
+    /// Kicked while its log-in was under way.
+    pub(super) kick: Option<Code>,
+    pub(super) attempts: Attempts,
+}
+
+/// One request: for whom, and how it has fared so far.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    pub(super) kind: Kind,
+    pub(super) group: Group,
+    pub(super) backoff: Backoff,
+    /// Answers lost, or refused for no fault of the devices, in a row.
+    pub(super) failures: u32,
+    /// The same since we are stopping.
+    pub(super) last_tries: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) errand: Errand,
+    pub(super) not_before: Mono,
+    /// For want of a place, not of success: tried as soon as somebody leaves.
+    pub(super) crowd: bool,
+}

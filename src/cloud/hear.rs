@@ -1,0 +1,88 @@
+//! How the engine takes what the platform says: to whom it belongs, or why it
+//! belongs to nobody. The hearing half of `engine.rs`.
+
+use crate::base::text::excerpt;
+use crate::base::{DeviceId, Now};
+
+use super::alink::Reply;
+use super::ask::Found;
+use super::engine::{Ask, Cloud};
+use super::notice::Notice;
+use super::topic::Topic;
+use super::verdict::News;
+
+/// Topics whose malformed messages have been told; beyond, they are counted
+/// only.
+const TOLD_TOPICS: usize = 64;
+/// Bytes of a malformed message shown to the operator.
+const SHOWN: usize = 120;
+
+impl Cloud {
+    /// A message arrived.
+    pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        let Some(parsed) = Topic::parse(topic) else {
+            self.diary.counters.unknown_topics += 1;
+            return;
+        };
+        match &parsed {
+            Topic::Session(..) | Topic::Post(_) | Topic::Pack(_) => {
+                // Our own words, from a broker that is generous with wildcards.
+                self.diary.counters.unknown_topics += 1;
+                return;
+            }
+            Topic::SessionReply(..)
+            | Topic::PostReply(_)
+            | Topic::PackReply(_)
+            | Topic::Error(_) => {}
+        }
+        let reply = match Reply::parse(payload) {
+            Ok(reply) => reply,
+            Err(why) => return self.malformed(topic, payload, &format!("{why:?}")),
+        };
+        let named: Vec<DeviceId> = reply
+            .named
+            .iter()
+            .filter_map(|who| self.ids.get(who).copied())
+            .collect();
+        if let Topic::Error(_) = parsed {
+            self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
+            for id in named {
+                self.sessions
+                    .kicked(now.mono, id, &reply, News::Notice, &mut self.diary);
+            }
+            return self.follow(now.mono);
+        }
+        let Some(id) = reply.id else {
+            self.diary.counters.unknown_replies += 1;
+            return;
+        };
+        match self.asks.close(&parsed, id) {
+            Found::Open(Ask::Session(errand)) => {
+                self.sessions
+                    .answered(now.mono, errand, &reply, &named, &mut self.diary);
+            }
+            Found::Open(Ask::Post(parcel)) => {
+                let gone = self
+                    .posts
+                    .answered(now.mono, parcel, &reply, &named, &mut self.diary);
+                for id in gone {
+                    self.sessions
+                        .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
+                }
+            }
+            Found::Late => self.diary.counters.late_replies += 1,
+            Found::Unknown => self.diary.counters.unknown_replies += 1,
+        }
+        self.follow(now.mono);
+    }
+
+    fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
+        self.diary.counters.malformed += 1;
+        if self.told_topics.len() < TOLD_TOPICS && self.told_topics.insert(topic.to_owned()) {
+            self.diary.tell(Notice::Malformed {
+                topic: excerpt(topic.as_bytes(), SHOWN),
+                why: format!("{why}: {}", excerpt(payload, SHOWN)),
+            });
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How the engine puts things to the platform: which topic, which body, signed
+//! and under which deadline. The speaking half of `engine.rs`.
+
+use crate::base::{DeviceId, Mono, Now};
+use crate::spec::Subscriptions;
+
+use super::alink::{self, Login};
+use super::device::{Errand, Kind};
+use super::engine::{Ask, Cloud, Output, Stop};
+use super::pack::Parcel;
+use super::sign;
+use super::topic::{SessionAsk, Topic};
+
+impl Cloud {
+    pub(super) fn ask_session(&mut self, now: Now, errand: Errand) {
+        let id = self.asks.id();
+        let members = &errand.group.members;
+        let method = self.spec.cloud.sign_method;
+        let (ask, payload) = match (errand.kind, &members[..]) {
+            (Kind::LogIn, [one]) => (SessionAsk::Login, alink::login(id, &self.login(now, *one))),
+            (Kind::LogIn, many) => {
+                let list: Vec<Login> = many.iter().map(|m| self.login(now, *m)).collect();
+                (
+                    SessionAsk::BatchLogin,
+                    alink::batch_login(id, method, &list),
+                )
+            }
+            (Kind::LogOut, [one]) => (
+                SessionAsk::Logout,
+                alink::logout(id, &self.identities[one.index()]),
+            ),
+            (Kind::LogOut, many) => {
+                let list = many.iter().map(|m| &self.identities[m.index()]);
+                (SessionAsk::BatchLogout, alink::batch_logout(id, list))
+            }
+        };
+        match errand.kind {
+            Kind::LogIn => self.diary.counters.login_messages += 1,
+            Kind::LogOut => self.diary.counters.logout_messages += 1,
+        }
+        let timeout = match self.stop {
+            Stop::No => self.spec.cloud.session.reply_timeout,
+            Stop::Asked | Stop::Done => self.last_timeout(),
+        };
+        self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
+        self.asks.open(
+            id,
+            Topic::SessionReply(self.gateway.clone(), ask),
+            Ask::Session(errand),
+            now.mono + timeout,
+        );
+    }
+
+    pub(super) fn ask_post(&mut self, now: Mono, parcel: Parcel) {
+        let id = self.asks.id();
+        let mut devices = parcel.readings.iter().map(|(device, readings)| {
+            let properties = self.posts.properties(*device, readings);
+            (&self.identities[device.index()], properties)
+        });
+        let (topic, reply, payload) = if parcel.readings.len() == 1
+            && let Some((who, properties)) = devices.next()
+        {
+            (
+                Topic::Post(who.clone()),
+                Topic::PostReply(who.clone()),
+                alink::post(id, &properties),
+            )
+        } else {
+            (
+                Topic::Pack(self.gateway.clone()),
+                Topic::PackReply(self.gateway.clone()),
+                alink::pack_post(id, devices),
+            )
+        };
+        self.diary.counters.post_messages += 1;
+        self.publish(now, topic, payload);
+        let deadline = now + self.spec.cloud.post.reply_timeout;
+        self.asks.open(id, reply, Ask::Post(parcel), deadline);
+    }
+
+    fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
+        self.bucket.take(now);
+        self.diary.counters.published += 1;
+        self.out.push_back(Output::Publish {
+            topic: topic.to_string(),
+            payload,
+        });
+    }
+
+    /// One device's signed part of a log-in.
+    fn login(&self, now: Now, id: DeviceId) -> Login {
+        let who = &self.identities[id.index()];
+        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
+        // The suffix asks the platform to subscribe the device's topics, the
+        // reply to its posts among them, as the C and Python SDKs do.
+        let client_id = match self.spec.cloud.broker.subscriptions {
+            Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
+            Subscriptions::Broker => format!("{pk}&{dn}"),
+        };
+        let timestamp = now.wall.as_millis().max(0).to_string();
+        let method = self.spec.cloud.sign_method;
+        let content = sign::device_content(&client_id, dn, pk, Some(&timestamp));
+        let sign = sign::sign(method, &self.spec.devices[id.index()].secret, &content);
+        Login::new(who, client_id, timestamp, method, sign)
+    }
+}

@@ -1,0 +1,249 @@
+//! The sentences of this room's notices.
+
+use std::time::Duration;
+
+use crate::base::LinkDown;
+
+use super::code::Code;
+use super::notice::Notice;
+
+/// One sentence: what happened, why, what happens next.
+pub(super) fn sentence(notice: &Notice) -> String {
+    match notice {
+        Notice::Connected { after: 0 } => "connected to the platform".into(),
+        Notice::Connected { after } => {
+            format!("connected to the platform after {after} failed attempts")
+        }
+        Notice::Disconnected {
+            why,
+            lasted,
+            times: n,
+            retry_in,
+        } => {
+            let lasted = lasted.map_or(String::new(), |d| format!("after {}: ", span(d)));
+            format!(
+                "{lasted}{}{}; next attempt in {}",
+                link_words(why),
+                times(*n),
+                span(*retry_in)
+            )
+        }
+        Notice::KickedSuspected { sessions } => format!(
+            "the connection was ended shortly after it began {sessions} times in a row: look for another client using this gateway's certificate (a second copy of this program, or a cloned box)"
+        ),
+        Notice::SubscribeRefused { filters, fatal } => format!(
+            "the broker refused to subscribe us to {}{}",
+            filters.join(", "),
+            if *fatal {
+                ": its messages cannot reach us; check the broker's access rules"
+            } else {
+                "; the platform delivers most of these unasked"
+            }
+        ),
+        Notice::LoggedIn {
+            devices,
+            names,
+            online,
+        } => match devices.len() {
+            1 => format!("online on the platform ({online} in all)"),
+            n => format!("{n} devices online on the platform ({online} in all): {names}"),
+        },
+        Notice::LoggedOut {
+            devices,
+            names,
+            online,
+        } => match devices.len() {
+            1 => format!("logged out of the platform ({online} still online)"),
+            n => format!("{n} devices logged out of the platform ({online} still online): {names}"),
+        },
+        Notice::Barred {
+            code,
+            message,
+            kicked,
+            retry_in,
+            times: n,
+            ..
+        } => format!(
+            "{} by the platform, {}{}; tried again in {}{}",
+            if *kicked {
+                "taken offline"
+            } else {
+                "log-in refused"
+            },
+            code_words(*code, message),
+            if *n > 1 {
+                format!(" ({n} times in a row)")
+            } else {
+                String::new()
+            },
+            span(*retry_in),
+            advice(*code),
+        ),
+        Notice::SessionLost { .. } => {
+            "the platform has no session for it (code 520); it is logged in again".into()
+        }
+        Notice::LogoutRefused {
+            code,
+            message,
+            retry_in,
+            ..
+        } => {
+            format!(
+                "log-out refused, {}; tried again in {}",
+                code_words(*code, message),
+                span(*retry_in)
+            )
+        }
+        Notice::RequestRefused { message, devices } => format!(
+            "a request about {devices} devices was refused, {}; it is not sent again unchanged{}",
+            code_words(Code(460), message),
+            advice(Code(460))
+        ),
+        Notice::Throttled { what, wait } => {
+            format!(
+                "the platform throttles us (code 429): no {what} for {}",
+                span(*wait)
+            )
+        }
+        Notice::Full {
+            online,
+            wait,
+            ours: false,
+        } => format!(
+            "the platform takes no more sub-devices (code 428) with {online} online; log-ins resume when one leaves, or in {}{}",
+            span(*wait),
+            advice(Code(428))
+        ),
+        Notice::Full { online, .. } => format!(
+            "{online} devices online is the configured limit; the others wait until one leaves"
+        ),
+        Notice::Trouble {
+            code,
+            message,
+            times: n,
+        } => {
+            format!(
+                "trouble on the platform, {}{}; retried with growing waits",
+                code_words(*code, message),
+                times(*n)
+            )
+        }
+        Notice::Unanswered { what, times: n } => {
+            format!(
+                "{what} not answered in time{}; asked again with growing waits",
+                times(*n)
+            )
+        }
+        Notice::Malformed { topic, why } => {
+            format!(
+                "message on {topic} could not be read and is ignored, as will be others there: {why}"
+            )
+        }
+        Notice::QueueFull { dropped } => {
+            format!("the queue of readings is full: {dropped} of the oldest dropped")
+        }
+        Notice::PostRefused {
+            code,
+            message,
+            dropped,
+            ..
+        } => {
+            format!(
+                "{dropped} readings refused and dropped, {}{}",
+                code_words(*code, message),
+                advice(*code)
+            )
+        }
+        Notice::TooLarge {
+            property, bytes, ..
+        } => {
+            format!("{property} takes {bytes} bytes, more than a message may have; dropped")
+        }
+        Notice::Stopped {
+            unconfirmed: 0,
+            readings: 0,
+        } => "everything logged out".into(),
+        Notice::Stopped {
+            unconfirmed,
+            readings,
+        } => format!(
+            "stopped: {unconfirmed} log-outs not confirmed (their sessions end with the connection), {readings} readings not delivered"
+        ),
+    }
+}
+
+/// A span as people say it.
+fn span(d: Duration) -> String {
+    let s = d.as_secs();
+    match s {
+        0 => format!("{} ms", d.as_millis()),
+        1..120 => format!("{s} s"),
+        _ => format!("{} min", s / 60),
+    }
+}
+
+fn times(n: u64) -> String {
+    if n > 1 {
+        format!(" ({n} times since last told)")
+    } else {
+        String::new()
+    }
+}
+
+fn code_words(code: Code, message: &str) -> String {
+    let mut out = format!("code {code}: {}", code.meaning());
+    if !message.is_empty() {
+        out.push_str(&format!(
+            " (\"{}\")",
+            crate::base::text::excerpt(message.as_bytes(), 200)
+        ));
+    }
+    out
+}
+
+fn advice(code: Code) -> String {
+    match code.advice() {
+        "" => String::new(),
+        a => format!("; {a}"),
+    }
+}
+
+/// What failed, and what to check.
+fn link_words(why: &LinkDown) -> String {
+    match why {
+        LinkDown::Unreachable(e) => format!("broker unreachable: {e}; check the network, the broker's name and port, and the firewall"),
+        LinkDown::Tls(e) => format!("TLS failed: {e}; check the system's clock, the host name, and whether ca_file is needed"),
+        LinkDown::Refused(1) => "CONNECT refused, code 1: protocol version not accepted; is this the platform's MQTT endpoint?".into(),
+        LinkDown::Refused(2) => "CONNECT refused, code 2: client id rejected; check product_key, device_name and keepalive (30-1200 s)".into(),
+        LinkDown::Refused(3) => "CONNECT refused, code 3: platform unavailable, or too many connections".into(),
+        LinkDown::Refused(4) => "CONNECT refused, code 4: bad user name or password; check the gateway's product_key, device_name and secret, and that it exists and is enabled".into(),
+        LinkDown::Refused(5) => "CONNECT refused, code 5: not authorised; check that the gateway is enabled and belongs to this instance and region".into(),
+        LinkDown::Refused(n) => format!("CONNECT refused, code {n}, which MQTT 3.1.1 does not define"),
+        LinkDown::NoConnack => "no answer to CONNECT in time; is this an MQTT port, and TLS or plain as configured?".into(),
+        LinkDown::Closed => "the platform closed the connection; another client with the same certificate, or the device disabled or deleted?".into(),
+        LinkDown::PingTimeout => "the platform stopped answering pings".into(),
+        LinkDown::Protocol(e) => format!("the other side broke the protocol: {e}; is this an MQTT port?"),
+        LinkDown::Io(e) => format!("the connection broke: {e}"),
+        LinkDown::Ours => "disconnected by us".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_of_losing_the_link_says_what_to_check() {
+        for why in [
+            LinkDown::Unreachable("x".into()),
+            LinkDown::Tls("x".into()),
+            LinkDown::Refused(2),
+            LinkDown::Refused(4),
+            LinkDown::Refused(5),
+            LinkDown::NoConnack,
+        ] {
+            let words = link_words(&why);
+            assert!(words.contains("check") || words.contains('?'), "{words}");
+        }
+    }
+}
