@@ -3,9 +3,12 @@
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test says no by panicking, and says what it skipped"
 )]
+
+#[path = "peers/tools.rs"]
+mod tools;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -245,7 +248,7 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_nobody_up() {
 
 #[tokio::test]
 async fn mosquitto_pub_over_tls_logs_a_meter_in() {
-    if missing("mosquitto_pub") || missing("openssl") {
+    if !tools::have(&["mosquitto_pub", "openssl"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -288,7 +291,7 @@ async fn mosquitto_pub_over_tls_logs_a_meter_in() {
 
 #[tokio::test]
 async fn behind_a_real_mosquitto_the_model_answers_and_never_hears_itself() {
-    if missing("mosquitto") {
+    if !tools::have(&["mosquitto"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -348,7 +351,7 @@ async fn mosquitto(dir: &std::path::Path) -> (Child, SocketAddr) {
         let conf = dir.join("mosquitto.conf");
         let text = format!("listener {} 127.0.0.1\nallow_anonymous true\n", addr.port());
         std::fs::write(&conf, text).unwrap();
-        let mut child = Command::new(tool("mosquitto").unwrap())
+        let mut child = Command::new(tools::path("mosquitto"))
             .arg("-c")
             .arg(&conf)
             .stderr(Stdio::null())
@@ -371,20 +374,4 @@ async fn mosquitto(dir: &std::path::Path) -> (Child, SocketAddr) {
         }
     }
     panic!("mosquitto would not start");
-}
-
-fn tool(name: &str) -> Option<std::path::PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into()])
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
-}
-
-fn missing(name: &str) -> bool {
-    let missing = tool(name).is_none();
-    if missing {
-        println!("SKIPPED: {name} is not installed");
-    }
-    missing
 }

@@ -2,18 +2,16 @@
 //!
 //! They show that real clients can live with the model, which keeps it honest:
 //! nobody here wrote both sides. Nothing of them ships. `tests/run` installs
-//! them; by hand:
-//!
-//! ```text
-//! python3 -m venv target/venv && target/venv/bin/pip install 'aliyun-iot-linkkit==1.2.13' 'paho-mqtt<2'
-//! npm install --prefix target/node --no-audit --no-fund alibabacloud-iot-device-sdk@1.2.8
-//! ```
+//! them.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test says no by panicking, and says what it skipped"
 )]
+
+#[path = "peers/tools.rs"]
+mod tools;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,14 +31,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn the_python_sdk_connects_logs_two_meters_in_posts_and_logs_them_out() {
-    let python = root("ALINK_TEST_VENV", "target/venv").join("bin/python");
-    let library = root("ALINK_TEST_VENV", "target/venv").join("lib");
-    if !has(&library, "linkkit") || !python.exists() {
-        skipped("the Python SDK (aliyun-iot-linkkit) is not in target/venv");
+    if !tools::have(&["linkkit"]) {
         return;
     }
-    let mut script = Command::new(python);
-    script.arg(root("", "tests/sdk/python/gateway.py"));
+    let mut script = Command::new(tools::path("linkkit"));
+    script.arg(beside("sdk/python/gateway.py"));
     let platform = run(script).await;
     let ledger = platform.ledger();
     let asked: Vec<(Ask, usize, Code)> = ledger.asked().map(|a| (a.ask, a.size, a.code)).collect();
@@ -74,15 +69,13 @@ async fn the_python_sdk_connects_logs_two_meters_in_posts_and_logs_them_out() {
 
 #[tokio::test]
 async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
-    let modules = root("ALINK_TEST_NODE", "target/node").join("node_modules");
-    if !modules.join("alibabacloud-iot-device-sdk").is_dir() {
-        skipped("the Node SDK (alibabacloud-iot-device-sdk) is not in target/node");
+    if !tools::have(&["node", "device-sdk"]) {
         return;
     }
     let mut script = Command::new("node");
     script
-        .arg(root("", "tests/sdk/node/gateway.js"))
-        .env("NODE_PATH", modules);
+        .arg(beside("sdk/node/gateway.js"))
+        .env("NODE_PATH", tools::path("device-sdk"));
     let platform = run(script).await;
     let ledger = platform.ledger();
     let asked: Vec<(Ask, usize, Code)> = ledger.asked().map(|a| (a.ask, a.size, a.code)).collect();
@@ -183,22 +176,8 @@ fn value(platform: &Platform, product: &str, name: &str, property: &str) -> serd
     values[property].value.clone()
 }
 
-/// A place in the repository, or where the environment says.
-fn root(variable: &str, inside: &str) -> PathBuf {
-    match std::env::var_os(variable) {
-        Some(elsewhere) if !variable.is_empty() => elsewhere.into(),
-        _ => Path::new(env!("CARGO_MANIFEST_DIR")).join(inside),
-    }
-}
-
-/// Whether a venv's `lib` holds this package, whatever the Python version.
-fn has(library: &Path, package: &str) -> bool {
-    let versions = std::fs::read_dir(library).into_iter().flatten().flatten();
-    versions
-        .map(|version| version.path().join("site-packages").join(package))
-        .any(|path| path.is_dir())
-}
-
-fn skipped(why: &str) {
-    println!("SKIPPED: {why}; the head of tests/sdk.rs says how to install it");
+fn beside(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(script)
 }
