@@ -6,7 +6,10 @@
 //! [`REMEMBERED`].
 
 #![cfg(feature = "lab")]
-#![expect(clippy::print_stderr, reason = "a failing seed says how to run it again")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a failing seed says how to run it again"
+)]
 
 mod world {
     pub(crate) mod house;

@@ -10,6 +10,9 @@ const SHARE_PERMILLE: u64 = 50;
 /// What may be saved up: one ordinary timeout.
 const CEILING_MICROS: i64 = 500_000;
 
+/// How far it may be overdrawn for what cannot wait.
+const OVERDRAFT_MICROS: i64 = 2_000_000;
+
 /// Time that fills up slowly and may be overdrawn by one attempt.
 #[derive(Clone, Debug)]
 pub struct Budget {
@@ -31,6 +34,13 @@ impl Budget {
     #[must_use]
     pub fn allows(&self, now: Mono) -> bool {
         self.left(now) > 0
+    }
+
+    /// Whether an attempt may be paid from it that cannot wait: finding out
+    /// that a device that answered a moment ago no longer does.
+    #[must_use]
+    pub fn allows_urgent(&self, now: Mono) -> bool {
+        self.left(now) > -OVERDRAFT_MICROS
     }
 
     /// From when on it allows an attempt.

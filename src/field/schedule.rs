@@ -13,7 +13,8 @@
 //!
 //! A device that missed is tried with its cheapest request only, soon and then
 //! ever less often, and only when no answering device would lose a poll by it,
-//! or from a budget of a twentieth of the clock. Its first proof of life brings
+//! or from a budget of a twentieth of the clock; the first tries of a device
+//! that answered before may overdraw it a little. Its first proof of life brings
 //! back its whole plan. Whether it counts as silent is not decided here.
 
 use crate::base::{DeviceId, Mono, Now, PortId, Rng, UnitId};
@@ -32,6 +33,25 @@ pub enum Next {
     NotBefore(Mono, &'static str),
     /// Nothing ever: there is nothing to read on this port.
     Idle,
+}
+
+/// A poll that is due.
+struct Turn {
+    station: usize,
+    slot: usize,
+    rank: Mono,
+}
+
+/// A try of a device that missed.
+#[derive(Clone, Copy)]
+struct Attempt {
+    station: usize,
+    slot: usize,
+    /// Not before then.
+    at: Mono,
+    /// Whether it may take time from the others.
+    paid: bool,
+    rank: Mono,
 }
 
 /// The turns on one line.
@@ -72,23 +92,22 @@ impl Schedule {
         for station in &mut self.stations {
             station.at(now);
         }
-        if let Some((station, slot)) = self.most_urgent(now) {
-            return self.run(station, slot, now);
-        }
-        let (attempt, attempt_at) = self.next_attempt(now);
-        if let Some(station) = attempt.filter(|_| attempt_at <= now)
-            && let Some(slot) = self.stations[station].attempt()
-        {
-            return self.run(station, slot, now);
-        }
-        let poll = self.next_poll(now);
-        match (poll, attempt) {
-            (Some(poll), Some(_)) if attempt_at < poll => {
-                Next::NotBefore(attempt_at, "next try of a device that missed")
+        let attempt = self.next_attempt(now);
+        let ready = attempt.filter(|a| a.at <= now);
+        match (self.most_urgent(now), ready) {
+            (Some(poll), Some(attempt)) if attempt.paid && attempt.rank < poll.rank => {
+                self.run(attempt.station, attempt.slot, now)
             }
-            (Some(poll), _) => Next::NotBefore(poll, "next poll"),
-            (None, Some(_)) => Next::NotBefore(attempt_at, "next try of a device that missed"),
-            (None, None) => Next::Idle,
+            (Some(poll), _) => self.run(poll.station, poll.slot, now),
+            (None, Some(attempt)) => self.run(attempt.station, attempt.slot, now),
+            (None, None) => {
+                let attempt = attempt.map(|a| (a.at, "next try of a device that missed"));
+                let poll = self.next_poll(now).map(|at| (at, "next poll"));
+                match poll.into_iter().chain(attempt).min_by_key(|(at, _)| *at) {
+                    Some((at, why)) => Next::NotBefore(at, why),
+                    None => Next::Idle,
+                }
+            }
         }
     }
 
@@ -144,18 +163,17 @@ impl Schedule {
     }
 
     /// The due request of an answering device that comes first.
-    fn most_urgent(&self, now: Mono) -> Option<(usize, usize)> {
+    fn most_urgent(&self, now: Mono) -> Option<Turn> {
         self.answering()
             .filter(|(_, s)| s.free_at(now) <= now)
-            .flat_map(|(i, s)| {
-                s.slots
-                    .iter()
-                    .enumerate()
-                    .map(move |(j, slot)| (i, j, s, slot))
+            .flat_map(|(i, s)| s.slots.iter().enumerate().map(move |x| (i, s, x)))
+            .filter(|(_, _, (_, slot))| slot.due <= now)
+            .min_by_key(|(i, s, (j, slot))| (slot.rank(), s.served, *i, *j))
+            .map(|(station, _, (slot, poll))| Turn {
+                station,
+                slot,
+                rank: poll.rank(),
             })
-            .filter(|(.., slot)| slot.due <= now)
-            .min_by_key(|(i, j, s, slot)| (slot.rank(), s.served, *i, *j))
-            .map(|(i, j, ..)| (i, j))
     }
 
     /// When an answering device will be due.
@@ -170,20 +188,33 @@ impl Schedule {
 
     /// The device that missed whose turn to be tried comes first, and when. An
     /// attempt is free while the line would be idle and no answering device can
-    /// lose a slot by it; otherwise it is paid from the budget.
-    fn next_attempt(&self, now: Mono) -> (Option<usize>, Mono) {
+    /// lose a slot by it; otherwise it is paid from the budget, on credit if it
+    /// is to confirm a silence that has just begun, and takes its turn among
+    /// the polls.
+    fn next_attempt(&self, now: Mono) -> Option<Attempt> {
         let trying = self.stations.iter().enumerate();
-        let first = trying
+        trying
             .filter(|(_, s)| s.misses() > 0)
-            .min_by_key(|(_, s)| (s.retry_at(now), s.served));
-        let Some((i, station)) = first else {
-            return (None, now);
-        };
-        let at = station.retry_at(now);
-        if at > now || self.budget.allows(now) || !self.contended(now, station) {
-            return (Some(i), at);
-        }
-        (Some(i), self.budget.ready_at(now))
+            .filter_map(|(station, s)| {
+                let at = s.retry_at(now);
+                let urgent = s.is_urgent() && self.budget.allows_urgent(now);
+                let paid = urgent || self.budget.allows(now);
+                let allowed = at > now || paid || !self.contended(now, s);
+                let attempt = Attempt {
+                    station,
+                    slot: s.attempt()?,
+                    at: if allowed {
+                        at
+                    } else {
+                        self.budget.ready_at(now)
+                    },
+                    paid,
+                    rank: s.retry_rank(now),
+                };
+                Some(((attempt.at, !urgent, s.served), attempt))
+            })
+            .min_by_key(|(order, _)| *order)
+            .map(|(_, attempt)| attempt)
     }
 
     /// Whether an attempt that fails could cost an answering device a slot.

@@ -18,6 +18,10 @@ const RETRY_FLOOR: Duration = Duration::from_millis(500);
 /// The longest wait between attempts at a device that does not answer.
 const RETRY_CEILING: Duration = Duration::from_secs(10);
 
+/// A device that answered before is tried this often without delay, so that
+/// its silence is soon certain.
+const CONFIRMATIONS: u32 = 2;
+
 /// After this many fences in a row without a reply the unit is taken for one
 /// that is silent to functions it does not have.
 const FENCES: u32 = 3;
@@ -86,6 +90,8 @@ pub(super) struct Station {
     fences_missed: u32,
     /// Whether a fence ever got a reply.
     answers_fences: bool,
+    /// Whether it ever proved that it lives.
+    known: bool,
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// The turn in which it was served last.
@@ -128,6 +134,7 @@ impl Station {
             doubt: Doubt::default(),
             fences_missed: 0,
             answers_fences: false,
+            known: false,
             numbered,
             served: 0,
         }
@@ -142,6 +149,22 @@ impl Station {
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
         retry.max(self.free_at(now)).max(now)
+    }
+
+    /// Its place among the polls that are due: that of a rare one, or, to
+    /// confirm a silence, before them.
+    pub(super) fn retry_rank(&self, now: Mono) -> Mono {
+        let retry = self.retry.not_before().unwrap_or(now);
+        if self.is_urgent() {
+            retry
+        } else {
+            retry + PATIENCE
+        }
+    }
+
+    /// Whether the next try is to confirm a silence that has just begun.
+    pub(super) const fn is_urgent(&self) -> bool {
+        self.known && self.misses() <= CONFIRMATIONS
     }
 
     /// When it may be asked anything, as far as doubt is concerned.
@@ -210,6 +233,7 @@ impl Station {
         }
         match weigh(outcome) {
             Evidence::Alive(_) => {
+                self.known = true;
                 self.lives(now);
                 // A reply that brought nothing, or only a part, leaves the slot
                 // owed; a refusal of the whole is final until the next slot.
