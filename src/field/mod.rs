@@ -21,7 +21,12 @@
 //!   difference.
 //! - At most one instance of a request is owed at any time; none starves.
 //! - Devices that do not answer cost the others at most a twentieth of a
-//!   contended line.
+//!   contended line, besides their first miss and a bounded credit with which a
+//!   fresh silence is confirmed.
+//!
+//! Not covered: a unit that sends one reply twice, the second time so late that
+//! the next request of the same shape is already out. On RTU nothing on the
+//! wire tells the two apart.
 //!
 //! Why tokio-modbus' types but not its clients: they return as success what an
 //! earlier request asked for, and replies of the wrong length. Its vocabulary
