@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Evidence, Mono, Rng, UnitId};
+use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, Rng, UnitId};
 use crate::spec::{DeviceSpec, ProfileSpec, Table};
 
 use super::doubt::Doubt;
@@ -92,6 +92,8 @@ pub(super) struct Station {
     answers_fences: bool,
     /// Whether it ever proved that it lives.
     known: bool,
+    /// Whether its last reply was spoilt, which was not held against it.
+    excused: bool,
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// The turn in which it was served last.
@@ -135,6 +137,7 @@ impl Station {
             fences_missed: 0,
             answers_fences: false,
             known: false,
+            excused: false,
             numbered,
             served: 0,
         }
@@ -234,6 +237,7 @@ impl Station {
         match weigh(outcome) {
             Evidence::Alive(_) => {
                 self.known = true;
+                self.excused = false;
                 self.lives(now);
                 // A reply that brought nothing, or only a part, leaves the slot
                 // owed; a refusal of the whole is final until the next slot.
@@ -244,6 +248,14 @@ impl Station {
                 if let Some(slot) = self.slots.get_mut(job.block).filter(|_| served) {
                     slot.serve(now);
                 }
+            }
+            // Bytes came, so somebody spoke: a neighbour's straggler or a spike
+            // spoilt the reply. Once, that is not the unit's fault: it stays
+            // among those that answer, and is asked again when its sit-out ends.
+            Evidence::Missed(Miss::Garbled | Miss::Foreign)
+                if self.misses() == 0 && !self.excused =>
+            {
+                self.excused = true;
             }
             Evidence::Missed(_) => {
                 self.retry.failed(now, rng);
