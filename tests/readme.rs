@@ -1,0 +1,91 @@
+//! What the README promises is there, and what it shows works.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test: a panic is how a test says no"
+)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use alink_gateway::cloud::code::{Code, Verdict};
+use alink_gateway::io::settings::{Surroundings, load_in};
+
+const README: &str = include_str!("../README.md");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_first_configuration_is_right_once_its_secrets_are_there() {
+    let begin = README.find("```yaml\n").unwrap() + "```yaml\n".len();
+    let length = README[begin..].find("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+    };
+    write("gateway.yaml", &README[begin..begin + length]);
+    for secret in ["gateway.secret", "meter-1.secret", "meter-2.secret"] {
+        write(secret, "s3cret\n");
+    }
+    // Any certificate will do here: it is looked at, not used.
+    write(
+        "aliyun-iot-ca.pem",
+        include_str!("config_cases/nothing-wrong-in-the-whole-shape/aliyun-root.pem"),
+    );
+    let file = folder.path().join("gateway.yaml");
+    let loaded = load_in(&file, &Surroundings::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.spec.devices.len(), 2);
+}
+
+#[test]
+fn the_codes_of_its_table_are_treated_as_it_says() {
+    let row = |line: &'static str| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        match cells[..] {
+            ["", code, _, _, again, ""] => Some((code.parse().ok()?, again)),
+            _ => None,
+        }
+    };
+    let rows: Vec<(i64, &str)> = README.lines().filter_map(row).collect();
+    assert!(rows.len() >= 9, "{rows:?}");
+    for (code, again) in rows {
+        let says = match Code(code).verdict() {
+            Verdict::Device { first, longest } => {
+                format!("{} to {} min", first.as_secs() / 60, longest.as_secs() / 60)
+            }
+            Verdict::Unknown => panic!("{code} is not in the table of codes"),
+            _ => String::new(),
+        };
+        assert_eq!(again, says, "{code}");
+    }
+}
+
+#[test]
+fn what_it_points_to_is_there() {
+    let inside = README
+        .split("](")
+        .skip(1)
+        .filter_map(|s| s.split(')').next());
+    let inside: Vec<_> = inside.filter(|l| !l.contains("://")).collect();
+    assert!(inside.len() >= 4, "{inside:?}");
+    for link in inside {
+        assert!(root().join(link).exists(), "{link}");
+    }
+    let installed = README.lines().filter(|l| l.starts_with("install -m "));
+    for word in installed.flat_map(|l| l.split(' ')) {
+        let ours = ["packaging/", "systemd/", "config/"];
+        if ours.iter().any(|o| word.starts_with(o)) && !word.contains('*') {
+            assert!(root().join(word).exists(), "{word}");
+        }
+    }
+    let run = fs::metadata(root().join("tests/run")).unwrap();
+    assert!(run.permissions().mode() & 0o111 != 0, "tests/run");
+    let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
+    assert!(aliases.contains("\ndemo = "), "cargo demo");
+}
