@@ -1,10 +1,5 @@
 //! What the README promises is there, and what it shows works.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
