@@ -4,12 +4,15 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a panic is how a test says no, and a skipped test says so"
 )]
 
+#[path = "peers/tools.rs"]
+mod tools;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -281,11 +284,8 @@ struct Lab {
 impl Lab {
     /// `None`, said aloud, on a machine without mosquitto or openssl.
     fn new() -> Option<Self> {
-        for tool in ["/usr/sbin/mosquitto", "/usr/bin/openssl"] {
-            if !Path::new(tool).exists() {
-                println!("SKIPPED: {tool} is not installed");
-                return None;
-            }
+        if !tools::have(&["mosquitto", "mosquitto_passwd", "openssl"]) {
+            return None;
         }
         let lab = Lab {
             dir: TempDir::new().unwrap(),
@@ -394,7 +394,7 @@ impl Lab {
         );
         let path = self.path("mosquitto.conf");
         std::fs::write(&path, config).unwrap();
-        let mut child = Command::new("/usr/sbin/mosquitto")
+        let mut child = Command::new(tools::path("mosquitto"))
             .arg("-c")
             .arg(&path)
             .stderr(Stdio::piped())

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 /// Whether every one of `tools` is there; if not, the running test goes on the
 /// list of what was skipped, or fails where nothing may be.
 pub(crate) fn have(tools: &[&str]) -> bool {
-    let missing: Vec<_> = tools.iter().filter(|t| find(t).is_none()).collect();
+    let missing = tools.iter().copied().filter(|t| find(t).is_none());
+    let missing: Vec<&str> = missing.collect();
     if missing.is_empty() {
         return true;
     }
@@ -20,7 +21,7 @@ pub(crate) fn have(tools: &[&str]) -> bool {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let ring = env!("CARGO_CRATE_NAME");
-    let line = format!("{ring}::{test}: {missing:?} missing; tests/run as root installs it");
+    let line = format!("{ring}::{test}: without {}", missing.join(", "));
     assert!(
         env::var("ALINK_TESTS_REQUIRE").as_deref() != Ok("all"),
         "{line}"

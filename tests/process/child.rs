@@ -52,6 +52,16 @@ impl Child {
     /// The next line that `wanted` accepts; lines before it are passed over
     /// but stay in the transcript.
     pub(crate) async fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let found = self.line_or_end(what, wanted).await;
+        found.unwrap_or_else(|| panic!("{}: ended before {what}", self.name))
+    }
+
+    /// The same; `None` if it ends before.
+    pub(crate) async fn line_or_end(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Option<String> {
         let found = timeout(PATIENCE, async {
             while let Some(line) = self.lines.recv().await {
                 self.seen.push(line.clone());
@@ -61,11 +71,10 @@ impl Child {
             }
             None
         });
-        match found.await {
-            Ok(Some(line)) => line,
-            Ok(None) => panic!("{}: ended before {what}", self.name),
-            Err(_) => panic!("{}: no {what} within {PATIENCE:?}", self.name),
-        }
+        let Ok(found) = found.await else {
+            panic!("{}: no {what} within {PATIENCE:?}", self.name);
+        };
+        found
     }
 
     /// Sends `TERM`, `KILL`, `HUP`, … as kill(1) names them.

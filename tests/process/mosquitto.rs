@@ -64,32 +64,20 @@ impl Mosquitto {
             command.arg(folder.join("passwords"));
             succeed(command.args([&account.user, &account.password]));
         }
-        let (tls, plain) = (free_port(), free_port());
-        let at = folder.display();
-        // `user root`: as root, mosquitto would drop to a user who cannot read
-        // a private folder; for everybody else the line means nothing.
-        let config = format!(
-            "user root\nlog_dest stderr\nlog_type all\npersistence false\n\
-             allow_anonymous false\npassword_file {at}/passwords\n\
-             listener {plain} 127.0.0.1\n\
-             listener {tls} 127.0.0.1\ncertfile {at}/server.pem\nkeyfile {at}/server.key\n"
-        );
-        let file = folder.join("mosquitto.conf");
-        fs::write(&file, config).unwrap();
-        let mut process = Child::start(
-            "mosquitto",
-            tools::path("mosquitto").to_str().unwrap(),
-            &["-c", file.to_str().unwrap()],
-        );
-        process
-            .line("a running broker", |l| l.ends_with(" running"))
-            .await;
-        Mosquitto {
-            process,
-            tls,
-            plain,
-            ca,
+        // It cannot be asked to choose a port itself, and between finding a
+        // free one and binding it another process may be faster.
+        for _ in 0..5 {
+            let (tls, plain) = (free_port(), free_port());
+            if let Some(process) = listen(folder, tls, plain).await {
+                return Mosquitto {
+                    process,
+                    tls,
+                    plain,
+                    ca,
+                };
+            }
         }
+        panic!("mosquitto found no free port");
     }
 
     /// The next line of its log that `wanted` accepts.
@@ -101,6 +89,27 @@ impl Mosquitto {
     pub(crate) fn seen(&mut self) -> &[String] {
         self.process.seen()
     }
+}
+
+/// Mosquitto on these ports; `None` if it ends at once.
+async fn listen(folder: &Path, tls: u16, plain: u16) -> Option<Child> {
+    let at = folder.display();
+    // `user root`: as root, mosquitto would drop to a user who cannot read a
+    // private folder; for everybody else the line means nothing.
+    let config = format!(
+        "user root\nlog_dest stderr\nlog_type all\npersistence false\n\
+         allow_anonymous false\npassword_file {at}/passwords\n\
+         listener {plain} 127.0.0.1\n\
+         listener {tls} 127.0.0.1\ncertfile {at}/server.pem\nkeyfile {at}/server.key\n"
+    );
+    let file = folder.join("mosquitto.conf");
+    fs::write(&file, config).unwrap();
+    let program = tools::path("mosquitto");
+    let args = ["-c", file.to_str().unwrap()];
+    let mut process = Child::start("mosquitto", program.to_str().unwrap(), &args);
+    let running = process.line_or_end("a running broker", |l| l.ends_with(" running"));
+    running.await?;
+    Some(process)
 }
 
 /// Makes a certificate authority `name` in `folder`.
@@ -151,9 +160,8 @@ fn succeed(command: &mut Command) {
     assert!(out.status.success(), "{command:?}: {said}");
 }
 
-/// A port nobody listens on at this moment. Mosquitto cannot be asked to
-/// choose one itself.
-pub(crate) fn free_port() -> u16 {
+/// A port nobody listens on at this moment.
+fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

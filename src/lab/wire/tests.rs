@@ -1,6 +1,7 @@
 //! The shells, used by programs that are not ours: mbpoll (libmodbus) and
 //! tokio-modbus.
 
+use std::io::Write;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,7 +41,7 @@ async fn mbpoll(args: &[&str]) -> Option<Result<Vec<u16>, String>> {
     let out = match ran {
         Ok(out) => out,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            println!("SKIPPED: mbpoll is not installed");
+            skipped("mbpoll");
             return None;
         }
         Err(e) => panic!("{e}"),
@@ -54,6 +55,19 @@ async fn mbpoll(args: &[&str]) -> Option<Result<Vec<u16>, String>> {
         value.split_whitespace().next()?.parse().ok()
     };
     Some(Ok(text.lines().filter_map(value).collect()))
+}
+
+/// Says that a test was skipped, where `tests/run` looks; fails where nothing
+/// may be skipped.
+fn skipped(without: &str) {
+    let nothing_may = std::env::var("ALINK_TESTS_REQUIRE").as_deref() == Ok("all");
+    assert!(!nothing_may, "{without} is not installed");
+    if let Some(list) = std::env::var_os("ALINK_TESTS_SKIPPED") {
+        let mut list = std::fs::File::options().append(true).open(list).unwrap();
+        let test = std::thread::current();
+        let test = test.name().unwrap_or("lab::wire");
+        writeln!(list, "{test}: without {without}").unwrap();
+    }
 }
 
 /// One transaction with unit 1, after the silence that is due.
