@@ -1,2 +1,98 @@
-//! The lab.
-fn main() {}
+//! `alink-lab`: the plant and the platform to try a gateway on, and the demo
+//! that plays all three together.
+
+mod demo;
+mod table;
+mod training;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// A simulated plant and platform for alink-gateway.
+#[derive(Debug, Parser)]
+#[command(name = "alink-lab", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The main job, end to end: platform, 120 devices, and the real daemon.
+    ///
+    /// The exit status is 0 if the story came true.
+    Demo {
+        /// End within this many seconds, whatever happens.
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=3600))]
+        seconds: u64,
+        /// Print as the last line one JSON object; progress goes to standard error.
+        #[arg(long)]
+        json: bool,
+        /// Try this daemon instead of the one this program was built with.
+        #[arg(long, value_name = "PATH")]
+        gateway: Option<PathBuf>,
+        /// Print lines even if standard output is a terminal.
+        #[arg(long)]
+        plain: bool,
+    },
+    /// The simulated platform alone: an MQTT listener that talks Alink.
+    Platform(training::PlatformOptions),
+    /// Simulated devices alone: a serial line on a pseudo terminal, or a
+    /// Modbus TCP rack.
+    Bus(training::BusOptions),
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let program = arguments.next();
+    let rest: Vec<OsString> = arguments.collect();
+    if rest.first().is_some_and(|first| first == demo::GATEWAY) {
+        // We are the daemon, as a child of the demo.
+        let as_gateway = std::iter::once("alink-gateway".into()).chain(rest.into_iter().skip(1));
+        return alink_gateway::cli::main_with(as_gateway);
+    }
+    let arguments = Arguments::parse_from(program.into_iter().chain(rest));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let played = runtime.and_then(|runtime| runtime.block_on(play(arguments.verb)));
+    match played {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            complain(&e);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(verb: Verb) -> io::Result<bool> {
+    match verb {
+        Verb::Demo {
+            seconds,
+            json,
+            gateway,
+            plain,
+        } => {
+            demo::run(demo::Options {
+                within: Duration::from_secs(seconds),
+                json,
+                gateway,
+                table: !plain && io::stdout().is_terminal(),
+            })
+            .await
+        }
+        Verb::Platform(options) => training::platform(options).await.map(|()| true),
+        Verb::Bus(options) => training::bus(options).await.map(|()| true),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "there is nothing else to say it with")]
+fn complain(e: &io::Error) {
+    eprintln!("alink-lab: {e}");
+}

@@ -414,3 +414,31 @@ fn a_reopened_line_is_tried_at_once() {
     line.schedule.reopened(line.now);
     assert!(matches!(line.schedule.next(line.now), Next::Run(_)));
 }
+
+#[test]
+fn one_spoilt_reply_is_held_against_nobody_the_second_in_a_row_is() {
+    for (ends, misses) in [
+        (vec![Miss::Garbled], 0),
+        (vec![Miss::Foreign], 0),
+        (vec![Miss::Garbled, Miss::Garbled], 1),
+        (vec![Miss::Silence], 1),
+    ] {
+        let mut line = Line::new(serial(9600), vec![lone(1000)], 20);
+        line.until(3);
+        let mut left = ends.clone().into_iter();
+        while left.len() > 0 {
+            match line.schedule.next(line.now) {
+                Next::Run(job) => {
+                    line.now = line.now + line.cost;
+                    // What is untrusted is asked to end the doubt and may well
+                    // be answered; the misses in a row are what counts here.
+                    let miss = left.next().unwrap();
+                    line.schedule.done(line.now, &job, &Outcome::Missed(miss));
+                }
+                Next::NotBefore(at, _) => line.now = at,
+                Next::Idle => panic!("idle"),
+            }
+        }
+        assert_eq!(line.schedule.stations[0].misses(), misses, "{ends:?}");
+    }
+}

@@ -1,0 +1,145 @@
+//! What came of the story: for people, for scripts, and as an exit status.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// More problems than this are counted, not told.
+const TOLD: usize = 20;
+
+/// The last line of `demo --json`. The fields and their order are an
+/// interface.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// How many devices there are.
+    pub(crate) devices: usize,
+    /// How many were online at once.
+    pub(crate) online: usize,
+    /// How many devices each log-in brought online, until all were.
+    pub(crate) batch_sizes: Vec<usize>,
+    /// Values the platform accepted.
+    pub(crate) values_accepted: u64,
+    /// From the daemon's start until all were online.
+    pub(crate) all_online_ms: Option<u64>,
+    /// From the moment a meter lost its power until it was logged out.
+    pub(crate) silent_to_logout_ms: Option<u64>,
+    /// From the moment it had power again until it was logged in.
+    pub(crate) back_to_login_ms: Option<u64>,
+    /// Whether all came online again after the connection was cut.
+    pub(crate) recovered: bool,
+    /// How many devices were logged out between SIGTERM and the end.
+    pub(crate) logged_out_at_exit: usize,
+    /// What did not come true. Empty: the exit status is 0.
+    pub(crate) problems: Vec<String>,
+    /// How many problems were not told.
+    #[serde(skip)]
+    pub(crate) untold: usize,
+}
+
+impl Report {
+    /// Something did not come true.
+    pub(crate) fn problem(&mut self, what: impl Into<String>) {
+        if self.problems.len() < TOLD {
+            self.problems.push(what.into());
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Nothing more will be added.
+    pub(crate) fn close(&mut self) {
+        if self.untold > 0 {
+            self.problems.push(format!("… and {} more", self.untold));
+            self.untold = 0;
+        }
+    }
+
+    /// Whether the story came true.
+    pub(crate) fn came_true(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// One line of JSON.
+    pub(crate) fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Some lines for people.
+    pub(crate) fn text(&self) -> String {
+        let ms = |t: Option<u64>| match t {
+            Some(ms) => format!("{:.1} s", ms as f64 / 1000.0),
+            None => "never".into(),
+        };
+        let mut lines = vec![
+            format!(
+                "{} of {} devices online after {}, in log-ins of {:?}",
+                self.online,
+                self.devices,
+                ms(self.all_online_ms),
+                self.batch_sizes
+            ),
+            format!("{} values accepted in the cloud", self.values_accepted),
+            format!(
+                "unplugged meter logged out after {}, logged in again after {}",
+                ms(self.silent_to_logout_ms),
+                ms(self.back_to_login_ms)
+            ),
+            format!(
+                "cut connection: {}; at the end {} devices logged out",
+                if self.recovered {
+                    "recovered"
+                } else {
+                    "not recovered"
+                },
+                self.logged_out_at_exit
+            ),
+        ];
+        if self.came_true() {
+            lines.push("The story came true.".into());
+        }
+        lines.extend(self.problems.iter().map(|p| format!("PROBLEM: {p}")));
+        lines.join("\n")
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_line_is_what_scripts_expect() {
+        let report = Report {
+            devices: 120,
+            online: 120,
+            batch_sizes: vec![50, 50, 20],
+            values_accepted: 9,
+            all_online_ms: Some(1),
+            silent_to_logout_ms: Some(2),
+            back_to_login_ms: Some(3),
+            recovered: true,
+            logged_out_at_exit: 120,
+            ..Report::default()
+        };
+        assert_eq!(
+            report.json(),
+            r#"{"devices":120,"online":120,"batch_sizes":[50,50,20],"values_accepted":9,"all_online_ms":1,"silent_to_logout_ms":2,"back_to_login_ms":3,"recovered":true,"logged_out_at_exit":120,"problems":[]}"#
+        );
+    }
+
+    #[test]
+    fn problems_are_told_up_to_a_point_and_then_counted() {
+        let mut report = Report::default();
+        for n in 0..100 {
+            report.problem(format!("{n}"));
+        }
+        report.close();
+        assert_eq!(report.problems.len(), TOLD + 1);
+        assert_eq!(report.problems[TOLD], "… and 80 more");
+        assert!(!report.came_true());
+    }
+}

@@ -1,0 +1,264 @@
+//! The stage of the demo: platform, line, racks and daemon, what can be seen of
+//! them, and the passing of time.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use alink_gateway::base::{Mono, Now, Rng};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::platform::{Device, Platform};
+use alink_gateway::lab::wire::{LineRig, RackRig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::daemon::{Daemon, Folder};
+use super::judge::Judge;
+use super::plant::{Place, Plant, RACKS};
+use super::report::Report;
+use super::{ENDING, Options, STEPS};
+use crate::table::{Picture, Row, Screen};
+
+/// How often the demo looks at everything.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often the table is drawn anew.
+const DRAW: Duration = Duration::from_millis(250);
+/// Everything the story needs.
+pub(super) struct Stage {
+    pub(super) clock: Clock,
+    started: Mono,
+    pub(super) deadline: Mono,
+    pub(super) plant: Plant,
+    pub(super) broker: Broker,
+    pub(super) line: LineRig,
+    pub(super) racks: Vec<RackRig>,
+    pub(super) folder: Folder,
+    pub(super) daemon: Daemon,
+    interrupt: Signal,
+    terminate: Signal,
+    pub(super) judge: Judge,
+    pub(super) report: Report,
+    pub(super) screen: Screen,
+    pub(super) step: usize,
+    pub(super) drawn: Option<Mono>,
+}
+
+/// What can be seen at one moment.
+pub(super) struct View {
+    pub(super) online: usize,
+    pub(super) devices: Vec<Device>,
+    pub(super) login_sizes: Vec<usize>,
+    pub(super) heard_from: usize,
+    pub(super) connected: bool,
+}
+
+impl Stage {
+    pub(super) async fn set(options: &Options) -> io::Result<Stage> {
+        let clock = Clock::system();
+        let started = clock.now().mono;
+        let plant = Plant::new();
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+
+        let platform = Platform::new(plant.registered(), Rng::new(1), clock.now());
+        let broker = Broker::start(anywhere, platform, clock).await?;
+        let mut racks = Vec::new();
+        for n in 0..RACKS {
+            racks.push(RackRig::start(plant.rack(n), anywhere, clock).await?);
+        }
+        let folder = Folder::new()?;
+        let tty = folder.path().join("ttyLINE1");
+        let mut line = LineRig::new(plant.line(), clock);
+        line.plug_terminal(&tty)?;
+
+        let cloud = broker.addr().to_string();
+        let endpoint = |rack: &RackRig| (rack.address().ip().to_string(), rack.address().port());
+        let endpoints: Vec<_> = racks.iter().map(endpoint).collect();
+        for (name, content) in plant.files(&cloud, &tty, &endpoints) {
+            folder.write(&name, &content)?;
+        }
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        let daemon = Daemon::start(options.gateway.as_deref(), &folder)?;
+        let report = Report {
+            devices: plant.members.len(),
+            ..Report::default()
+        };
+        let mut screen = Screen::open(options.table, options.json)?;
+        let ports: Vec<u16> = endpoints.iter().map(|(_, port)| *port).collect();
+        let (meters, tty) = (line.with(|l, _| l.units().count()), tty.display());
+        let set = format!("platform on {cloud}, {meters} meters on {tty}, racks on {ports:?}");
+        screen.say(Duration::ZERO, &set);
+        Ok(Stage {
+            clock,
+            started,
+            deadline: started + options.within,
+            judge: Judge::new(),
+            plant,
+            broker,
+            line,
+            racks,
+            folder,
+            daemon,
+            interrupt,
+            terminate,
+            report,
+            screen,
+            step: 0,
+            drawn: None,
+        })
+    }
+
+    /// Waits until `holds`, at most as long as the step may take.
+    pub(super) async fn until(
+        &mut self,
+        holds: impl Fn(&View) -> bool,
+    ) -> Result<Duration, String> {
+        let (what, limit) = STEPS[self.step];
+        let since = self.clock.now().mono;
+        loop {
+            let view = self.tick().await?;
+            let now = self.clock.now().mono;
+            if holds(&view) {
+                let took = now.since(since);
+                let said = format!("{what}: after {:.1} s", took.as_secs_f64());
+                self.screen.say(now.since(self.started), &said);
+                return Ok(took);
+            }
+            let short = now + ENDING >= self.deadline;
+            if short || now.since(since) > limit {
+                let seen = format!("{} online, values of {}", view.online, view.heard_from);
+                let of = self.plant.members.len();
+                return Err(if short {
+                    format!("no time left for: {what} ({seen} of {of})")
+                } else {
+                    format!("not within {limit:?}: {what} ({seen} of {of})")
+                });
+            }
+        }
+    }
+
+    /// A moment passes.
+    pub(super) async fn tick(&mut self) -> Result<View, String> {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => return Err("interrupted".into()),
+            _ = self.terminate.recv() => return Err("interrupted".into()),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        let view = self.look().await?;
+        self.judge_values().await?;
+        let ending = self.step + 1 == STEPS.len();
+        if !ending && let Ok(Some(status)) = self.daemon.ended() {
+            return Err(format!("the daemon ended in the middle: {status}"));
+        }
+        self.draw(&view).await?;
+        Ok(view)
+    }
+
+    pub(super) async fn look(&mut self) -> Result<View, String> {
+        let gateway = self.plant.gateway.clone();
+        let members: Vec<Device> = self
+            .plant
+            .members
+            .iter()
+            .map(|m| m.device.clone())
+            .collect();
+        self.platform(move |p, _| View {
+            online: p.online(),
+            devices: p.online_devices().cloned().collect(),
+            login_sizes: p.ledger().login_sizes(),
+            heard_from: members
+                .iter()
+                .filter(|d| p.accepted().of(d).is_some())
+                .count(),
+            connected: p.connection(&gateway).is_some(),
+        })
+        .await
+    }
+
+    /// Holds every value that came since the last time against its register.
+    pub(super) async fn judge_values(&mut self) -> Result<(), String> {
+        let judged = self.judge.judged();
+        let fresh = self
+            .platform(move |p, _| {
+                let fresh = p.accepted().total().saturating_sub(judged);
+                let newest = p.accepted().log().rev();
+                let n = usize::try_from(fresh).unwrap_or(usize::MAX);
+                newest.take(n).cloned().collect::<Vec<_>>()
+            })
+            .await?;
+        for value in fresh.iter().rev() {
+            let member = self
+                .plant
+                .members
+                .iter()
+                .position(|m| m.device == value.device);
+            let unit = member.and_then(|index| {
+                let (place, unit) = (
+                    self.plant.members[index].place,
+                    self.plant.members[index].unit,
+                );
+                match place {
+                    Place::Line => self.line.with(|line, _| line.unit(unit).cloned()),
+                    Place::Rack(n) => self.racks[n].with(|rack, _| rack.unit(unit).cloned()),
+                }
+            });
+            let member = member.map(|index| (index, &self.plant.members[index]));
+            self.judge.value(value, member.zip(unit));
+        }
+        Ok(())
+    }
+
+    async fn draw(&mut self, view: &View) -> Result<(), String> {
+        let now = self.clock.now().mono;
+        if !self.screen.is_table() || self.drawn.is_some_and(|at| now.since(at) < DRAW) {
+            return Ok(());
+        }
+        self.drawn = Some(now);
+        let wanted: Vec<_> = self
+            .plant
+            .members
+            .iter()
+            .map(|m| (m.device.clone(), m.kind.headline().0))
+            .collect();
+        let (values, total) = self
+            .platform(move |p, _| {
+                let values = wanted.iter().map(|(device, property)| {
+                    let value = p.accepted().of(device)?.get(*property)?;
+                    Some(value.value.to_string())
+                });
+                (values.collect::<Vec<_>>(), p.accepted().total())
+            })
+            .await?;
+        let rows = self.plant.members.iter().zip(values).map(|(m, value)| {
+            let unit = m.kind.headline().1;
+            Row {
+                name: m.name.clone(),
+                online: view.devices.contains(&m.device),
+                value: value.map_or_else(String::new, |v| format!("{v} {unit}")),
+            }
+        });
+        let picture = Picture {
+            elapsed: now.since(self.started),
+            steps: STEPS.map(|(what, _)| what).to_vec(),
+            step: self.step,
+            connected: view.connected,
+            online: view.online,
+            values: total,
+            rows: rows.collect(),
+        };
+        self.screen
+            .show(&picture)
+            .map_err(|e| format!("the terminal: {e}"))
+    }
+
+    pub(super) async fn platform<R: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Platform, Now) -> R + Send + 'static,
+    ) -> Result<R, String> {
+        self.broker
+            .with(act)
+            .await
+            .map_err(|e| format!("the platform: {e}"))
+    }
+}

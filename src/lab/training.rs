@@ -1,0 +1,335 @@
+//! `alink-lab platform` and `alink-lab bus`: the parts alone, for training and
+//! for trying a gateway that was configured by hand.
+#![expect(
+    clippy::print_stdout,
+    reason = "what happens is told on standard output"
+)]
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use alink_gateway::base::{Mono, Rng, UnitId};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::io::settings;
+use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Manners, Pace, Rack, Unit};
+use alink_gateway::lab::platform::{Event, Fault as Misfortune, Platform, PlatformSpec};
+use alink_gateway::lab::wire::{LineRig, RackRig};
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How often something is looked at that cannot be awaited.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// `alink-lab platform`.
+#[derive(Debug, Args)]
+pub(crate) struct PlatformOptions {
+    /// Where to listen, plain TCP; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)))]
+    listen: SocketAddr,
+    /// A gateway's configuration: its gateway and all its devices are known.
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+    /// Lose this many of a thousand requests.
+    #[arg(long, value_name = "PERMILLE", default_value_t = 0)]
+    lose_requests: u32,
+    /// Lose this many of a thousand replies.
+    #[arg(long, value_name = "PERMILLE", default_value_t = 0)]
+    lose_replies: u32,
+    /// Send this many of a thousand replies twice.
+    #[arg(long, value_name = "PERMILLE", default_value_t = 0)]
+    duplicate: u32,
+    /// Delay replies by up to this many milliseconds.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    delay: u64,
+}
+
+/// Runs the platform until interrupted, telling what happens.
+pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
+    let loaded = settings::load(&options.config).map_err(|r| io::Error::other(r.to_string()))?;
+    let clock = Clock::system();
+    let known = PlatformSpec::knowing(&loaded.spec);
+    let platform = Platform::new(known, Rng::new(1), clock.now());
+    let broker = Broker::start(options.listen, platform, clock).await?;
+    let misfortunes = [
+        Misfortune::LoseRequests {
+            permille: options.lose_requests,
+        },
+        Misfortune::LoseReplies {
+            permille: options.lose_replies,
+        },
+        Misfortune::Duplicate {
+            permille: options.duplicate,
+        },
+        Misfortune::Delay {
+            least: Duration::ZERO,
+            most: Duration::from_millis(options.delay),
+        },
+    ];
+    broker
+        .with(move |p, now| misfortunes.into_iter().for_each(|m| p.fault(now, m)))
+        .await?;
+    println!(
+        "platform for {} devices on mqtt://{}",
+        loaded.spec.devices.len(),
+        broker.addr()
+    );
+    let mut since = Mono::START;
+    let mut values = 0;
+    let mut stopped = Stopped::listen()?;
+    while !stopped.within(LOOK).await {
+        let (events, until, accepted) = broker
+            .with(move |p, now| {
+                let events = p.ledger().events();
+                let fresh = events.filter(|(at, _)| (since..now.mono).contains(at));
+                let fresh: Vec<(Mono, Event)> = fresh.cloned().collect();
+                (fresh, now.mono, p.accepted().total())
+            })
+            .await?;
+        for (at, event) in events {
+            println!("{at}  {}", Told(&event));
+        }
+        if accepted > values {
+            println!("{until}  {accepted} values accepted");
+        }
+        (since, values) = (until, accepted);
+    }
+    Ok(())
+}
+
+/// An event in words.
+struct Told<'a>(&'a Event);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Event::Connected(gateway) => write!(f, "{gateway} connected"),
+            Event::Refused { who, code, why } => match (who, code) {
+                (Some(who), Some(code)) => write!(f, "{who} refused with {code}: {why}"),
+                (Some(who), None) => write!(f, "{who} refused: {why}"),
+                (None, _) => write!(f, "somebody refused: {why}"),
+            },
+            Event::Disconnected {
+                gateway,
+                why,
+                sessions,
+            } => write!(
+                f,
+                "{gateway} disconnected ({why}), {sessions} sessions ended"
+            ),
+            Event::LoggedIn(device) => write!(f, "{device} logged in"),
+            Event::LoggedOut(device) => write!(f, "{device} logged out"),
+            Event::Ended { device, code } => write!(f, "{device} thrown out: {code:?}"),
+            Event::Replied { device, tail, .. } => write!(f, "{device} answered {tail}"),
+        }
+    }
+}
+
+/// `alink-lab bus`.
+#[derive(Debug, Args)]
+pub(crate) struct BusOptions {
+    /// Put a serial line on a pseudo terminal under this name.
+    #[arg(
+        long,
+        value_name = "LINK",
+        required_unless_present = "tcp",
+        conflicts_with = "tcp"
+    )]
+    tty: Option<PathBuf>,
+    /// Serve Modbus TCP here instead; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR")]
+    tcp: Option<SocketAddr>,
+    /// Speed of the line; 8 data bits, no parity.
+    #[arg(long, default_value_t = 9600, value_parser = clap::value_parser!(u32).range(50..=4_000_000))]
+    baud: u32,
+    /// How many units, from 1 on.
+    #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=247))]
+    units: u8,
+    /// What they are.
+    #[arg(long, value_enum, default_value_t = KindOfUnit::Meter)]
+    kind: KindOfUnit,
+    /// Milliseconds from request to reply.
+    #[arg(long, value_name = "MS", default_value_t = 5)]
+    turnaround: u64,
+    /// Units without power, such as 3,7.
+    #[arg(long, value_name = "UNITS", value_delimiter = ',')]
+    dead: Vec<u8>,
+    /// What goes wrong with how many of a thousand replies, such as flip=20 or
+    /// late:700=50. One of mute, late:MS, cut, flip, twice, foreign,
+    /// wrong-function, short, wrong-transaction, echo, noise:BYTES, babble,
+    /// hiccup:MS. May be repeated.
+    #[arg(long, value_name = "FAULT=PERMILLE")]
+    fault: Vec<Ordered>,
+}
+
+/// Kinds of simulated devices.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindOfUnit {
+    /// Three-phase meters: input and holding registers 0–31.
+    Meter,
+    /// Input/output modules: 16 inputs, 16 relays, 8 analogue inputs.
+    IoModule,
+    /// Numbers that belong to one unit, address and tenth of a second alone.
+    Marked,
+}
+
+/// A fault as typed.
+#[derive(Clone, Copy, Debug)]
+struct Ordered(Chance);
+
+impl FromStr for Ordered {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, permille) = text.split_once('=').ok_or("want FAULT=PERMILLE")?;
+        let permille: u32 = permille
+            .parse()
+            .ok()
+            .filter(|p| *p <= 1000)
+            .ok_or("PERMILLE is a whole number up to 1000")?;
+        let (name, argument) = match what.split_once(':') {
+            Some((name, argument)) => (name, Some(argument)),
+            None => (what, None),
+        };
+        let number = || -> Result<u64, String> {
+            argument
+                .and_then(|a| a.parse().ok())
+                .ok_or(format!("{name} wants a number, such as {name}:20"))
+        };
+        let span = || number().map(Duration::from_millis);
+        let fault = match name {
+            "mute" => Fault::Mute,
+            "late" => Fault::Late(span()?),
+            "cut" => Fault::Cut,
+            "flip" => Fault::Flip,
+            "twice" => Fault::Twice,
+            "foreign" => Fault::Foreign,
+            "wrong-function" => Fault::WrongFunction,
+            "short" => Fault::Short,
+            "wrong-transaction" => Fault::WrongTransaction,
+            "echo" => Fault::Echo,
+            "noise" => Fault::Noise(number()?.try_into().map_err(|_| "at most 255 bytes")?),
+            "babble" => Fault::Babble,
+            "hiccup" => Fault::Hiccup(span()?),
+            other => return Err(format!("there is no fault called {other}")),
+        };
+        Ok(Ordered(Chance { fault, permille }))
+    }
+}
+
+/// Runs the devices until interrupted, telling now and then what was asked.
+pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
+    let clock = Clock::system();
+    let life = match options.kind {
+        KindOfUnit::Meter => Life::Meter,
+        KindOfUnit::IoModule => Life::IoModule,
+        KindOfUnit::Marked => Life::Marked,
+    };
+    let units = (1..=options.units).map(|id| {
+        let manners = Manners {
+            alive: !options.dead.contains(&id),
+            turnaround: Duration::from_millis(options.turnaround),
+            faults: options.fault.iter().map(|o| o.0).collect(),
+            ..Manners::default()
+        };
+        let unit = Unit::new(life, u64::from(id)).with(manners);
+        (UnitId(id), unit)
+    });
+    let mut stopped = Stopped::listen()?;
+    if let Some(address) = options.tcp {
+        let mut rack = Rack::new();
+        units.for_each(|(id, unit)| rack.attach(id, unit));
+        let rig = RackRig::start(rack, address, clock).await?;
+        println!("{} units on {}", options.units, rig.address());
+        let mut before = None;
+        while !stopped.within(LOOK * 10).await {
+            let counts = Some(rig.with(|rack, _| rack.counts().clone()));
+            if counts != before {
+                println!("{}  {counts:?}", clock.now().mono);
+            }
+            before = counts;
+        }
+    } else if let Some(link) = options.tty {
+        let pace = Pace {
+            bits: 10,
+            ..Pace::standard(options.baud)
+        };
+        let mut line = Line::new(pace, Rng::new(1));
+        units.for_each(|(id, unit)| line.attach(id, unit));
+        let mut rig = LineRig::new(line, clock);
+        rig.plug_terminal(&link)?;
+        println!(
+            "{} units at {} baud on {}",
+            options.units,
+            options.baud,
+            link.display()
+        );
+        let mut before = None;
+        while !stopped.within(LOOK * 10).await {
+            let counts = Some(rig.with(|line, _| line.counts().clone()));
+            if counts != before {
+                println!("{}  {counts:?}", clock.now().mono);
+            }
+            before = counts;
+        }
+        rig.unplug().await;
+    }
+    Ok(())
+}
+
+/// SIGINT or SIGTERM.
+struct Stopped {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stopped {
+    fn listen() -> io::Result<Stopped> {
+        Ok(Stopped {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Whether it came within this time.
+    async fn within(&mut self, span: Duration) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => true,
+            _ = self.terminate.recv() => true,
+            () = tokio::time::sleep(span) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_ordered_by_name() {
+        let ordered = |text: &str| text.parse::<Ordered>().map(|o| o.0);
+        assert_eq!(
+            ordered("late:700=50"),
+            Ok(Chance {
+                fault: Fault::Late(Duration::from_millis(700)),
+                permille: 50
+            })
+        );
+        assert_eq!(ordered("flip=20").map(|c| c.fault), Ok(Fault::Flip));
+        for wrong in [
+            "flip",
+            "flip=x",
+            "flip=1001",
+            "late=5",
+            "noise:300=5",
+            "sulk=5",
+        ] {
+            assert!(ordered(wrong).is_err(), "{wrong}");
+        }
+    }
+}
