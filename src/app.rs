@@ -54,6 +54,9 @@ pub enum Ended {
     /// connection closes.
     #[error("stopped after {0:?} with log-outs unfinished")]
     StopDeadline(Duration),
+    /// Asked a second time to stop, it did so at once.
+    #[error("stopped at once, as asked, with log-outs unfinished")]
+    StopAtOnce,
 }
 
 /// Builds the runtime and serves. One thread: the same order of events in the
@@ -165,19 +168,16 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
             let _ = link.await;
         }
     };
-    let in_time = tokio::select! {
+    let ended = tokio::select! {
         biased;
-        done = tokio::time::timeout(stop_within, orderly) => done.is_ok(),
-        // Asked again: at once.
-        () = asked.stop() => false,
+        done = tokio::time::timeout(stop_within, orderly) => {
+            done.map_err(|_| Ended::StopDeadline(stop_within))
+        }
+        () = asked.stop() => Err(Ended::StopAtOnce),
     };
     end.cancel();
     crew.tasks.shutdown().await;
-    if in_time {
-        Ok(())
-    } else {
-        Err(Ended::StopDeadline(stop_within))
-    }
+    ended
 }
 
 /// The tasks that live as long as the service, by name.

@@ -296,6 +296,8 @@ struct World {
     platform: Platform,
     link: bool,
     stopped: bool,
+    /// No post after this once stopped.
+    last_posts: Mono,
     wanted: BTreeMap<u32, Presence>,
     mail: BTreeMap<(Mono, u64), (String, Vec<u8>)>,
     posted: u64,
@@ -338,6 +340,7 @@ impl World {
             },
             link: false,
             stopped: false,
+            last_posts: Mono::START,
             wanted: BTreeMap::new(),
             mail: BTreeMap::new(),
             posted: 0,
@@ -407,6 +410,7 @@ impl World {
 
     fn stop(&mut self) {
         self.stopped = true;
+        self.last_posts = self.now.mono + secs(2).min(self.spec.stop_within / 5);
         for wish in self.wanted.values_mut() {
             *wish = Presence::Offline;
         }
@@ -557,7 +561,10 @@ impl World {
                 .count();
             assert!(busy <= limits.online, "{busy} online or about to be");
         } else {
-            assert!(!self.stopped, "posted while stopping");
+            assert!(
+                !self.stopped || self.now.mono <= self.last_posts,
+                "posted while logging out"
+            );
             assert!(sent.devices.len() <= policy.pack_devices);
             assert!(sent.bytes <= policy.message_bytes);
             let mut properties = 0;
@@ -1091,6 +1098,35 @@ fn stopping_logs_everyone_out_in_batches() {
     assert!(w.platform.online.is_empty());
     w.run(secs(100));
     assert_eq!(w.logged_out, 1);
+}
+
+#[test]
+fn stopping_delivers_what_waits_before_it_logs_out() {
+    let mut w = online(3);
+    for id in 0..3 {
+        w.put(id, 0, 7);
+    }
+    w.stop();
+    assert!(w.run_for(secs(10), |w| w.logged_out == 1));
+    assert_eq!(w.spoken(), ["pack×3", "batch_logout×3"]);
+    assert_eq!(
+        *w.notices.last().unwrap(),
+        Notice::Stopped {
+            unconfirmed: 0,
+            readings: 0
+        }
+    );
+}
+
+#[test]
+fn stopping_does_not_wait_long_for_last_readings() {
+    let mut w = online(3);
+    w.put(0, 0, 7);
+    w.loss = 1000;
+    w.stop();
+    w.run(ms(2100));
+    assert_eq!(w.spoken(), ["post×1", "batch_logout×3"]);
+    assert!(w.run_for(secs(10), |w| w.logged_out == 1));
 }
 
 #[test]

@@ -141,6 +141,10 @@ impl Connector {
     /// The attempt failed, or the connection ended.
     pub fn on_down(&mut self, now: Now, why: &LinkDown) {
         let lasted = self.up_since.take().map(|since| now.mono.since(since));
+        if *why == LinkDown::Ours {
+            // As told: nothing failed, and nothing follows.
+            return;
+        }
         let wait = match (lasted, why) {
             (Some(lasted), _) if lasted >= GOOD_SPELL => {
                 self.short = 0;
@@ -158,7 +162,7 @@ impl Connector {
                 self.why = "connect again after a failure";
                 // Takeover by a twin looks like this from here: MQTT 3.1.1 has
                 // no word for it.
-                if lasted.is_some() && *why != LinkDown::Ours {
+                if lasted.is_some() {
                     self.short += 1;
                 }
                 self.backoff.failed(now.mono, &mut self.rng)

@@ -46,6 +46,8 @@ pub enum Output {
     LoggedOut,
 }
 
+/// How long the whole house stays online for its last readings when it stops.
+const LAST_READINGS: Duration = Duration::from_secs(2);
 /// How long a device that falls silent stays online for its last readings.
 const LAST_WORDS: Duration = Duration::from_millis(750);
 #[derive(Clone, Debug)]
@@ -83,6 +85,10 @@ pub struct Cloud {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     No,
+    /// The last readings are on their way; nobody has been logged out yet.
+    LastReadings {
+        until: Mono,
+    },
     Asked,
     Done,
 }
@@ -203,15 +209,23 @@ impl Cloud {
         }
     }
 
-    /// Logs everyone out and posts no more; ends with [`Output::LoggedOut`].
+    /// Sends what waits to be sent, but not for long; then logs everyone out.
+    /// Ends with [`Output::LoggedOut`].
     pub fn stop(&mut self, now: Now) {
         if self.stop != Stop::No {
             return;
         }
+        let until = now.mono + LAST_READINGS.min(self.spec.stop_within / 5);
+        self.stop = Stop::LastReadings { until };
+        self.posts.hurry_all(now.mono);
+        self.asks.hurry(now.mono + self.last_timeout());
+    }
+
+    /// The second part of stopping.
+    fn log_all_out(&mut self, now: Now) {
         self.stop = Stop::Asked;
         self.leaving.clear();
         self.sessions.stop(now.mono);
-        self.asks.hurry(now.mono + self.last_timeout());
         self.follow(now.mono);
     }
 
@@ -241,6 +255,9 @@ impl Cloud {
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
+        }
+        if let Stop::LastReadings { until } = self.stop {
+            wake = Wake::earlier(wake, Some(Wake::new(until, "last readings before the end")));
         }
         wake
     }
@@ -288,6 +305,12 @@ impl Cloud {
             return true;
         }
         if self.let_go(mono) {
+            return true;
+        }
+        if let Stop::LastReadings { until } = self.stop
+            && (until <= mono || !self.link || !self.posts.has_last_readings())
+        {
+            self.log_all_out(now);
             return true;
         }
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
@@ -349,7 +372,8 @@ impl Cloud {
     }
 
     fn post_due(&self) -> Option<Wake> {
-        (self.link && self.stop == Stop::No).then(|| self.posts.due())?
+        let posting = matches!(self.stop, Stop::No | Stop::LastReadings { .. });
+        (self.link && posting).then(|| self.posts.due())?
     }
 
     /// No earlier than the connection's pace allows.
@@ -362,7 +386,7 @@ impl Cloud {
     }
 
     /// When stopping, three rounds fit into the time there is: the answer to
-    /// what is under way, and two tries to log out.
+    /// what is under way, or the last readings, and two tries to log out.
     pub(super) fn last_timeout(&self) -> Duration {
         (self.spec.stop_within / 4).min(self.spec.cloud.session.reply_timeout)
     }

@@ -142,6 +142,18 @@ impl Posts {
         self.refresh(id, now);
     }
 
+    /// Do not wait for company for anybody.
+    pub(super) fn hurry_all(&mut self, now: Mono) {
+        for id in self.online.clone() {
+            self.hurry(now, id);
+        }
+    }
+
+    /// Whether anything is left that could still be delivered.
+    pub(super) fn has_last_readings(&self) -> bool {
+        self.in_parcels > 0 || self.online.iter().any(|id| self.is_waiting(*id))
+    }
+
     /// The connection is gone; everything on its way goes back to the queue.
     pub(super) fn link_down(&mut self, now: Mono, under_way: impl Iterator<Item = Parcel>) {
         let retries = std::mem::take(&mut self.retries);

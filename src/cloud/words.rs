@@ -212,7 +212,7 @@ fn advice(code: Code) -> String {
 fn link_words(why: &LinkDown) -> String {
     match why {
         LinkDown::Unreachable(e) => format!("broker unreachable: {e}; check the network, the broker's name and port, and the firewall"),
-        LinkDown::Tls(e) => format!("TLS failed: {e}; check the system's clock, the host name, and whether ca_file is needed"),
+        LinkDown::Tls(e) => format!("TLS failed: {e}"),
         LinkDown::Refused(1) => "CONNECT refused, code 1: protocol version not accepted; is this the platform's MQTT endpoint?".into(),
         LinkDown::Refused(2) => "CONNECT refused, code 2: client id rejected; check product_key, device_name and keepalive (30-1200 s)".into(),
         LinkDown::Refused(3) => "CONNECT refused, code 3: platform unavailable, or too many connections".into(),

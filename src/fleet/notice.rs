@@ -31,7 +31,7 @@ pub enum Notice {
     PortSilenced {
         /// Which port.
         port: PortId,
-        /// How many of its devices fell silent at this instant.
+        /// How many of its devices were not silent for reasons of their own.
         devices: usize,
         /// The system's words.
         why: String,
@@ -113,7 +113,13 @@ impl Tell for Notice {
                 format!("responding again after {} of silence", seconds(*after))
             }
             Notice::PortSilenced { devices, why, .. } => {
-                format!("down ({why}): its {devices} devices count as silent because of that")
+                format!(
+                    "down ({why}): {} silent because of that",
+                    match devices {
+                        1 => "its device counts as".into(),
+                        n => format!("its {n} devices count as"),
+                    }
+                )
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The table of devices: field events in, wishes and notices out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::liveness::{Because, Change, Life, Watch};
 use super::notice::Notice;
@@ -65,6 +65,8 @@ struct Device {
 struct Port {
     devices: Vec<DeviceId>,
     down: Option<String>,
+    /// Whether it was told that its devices fall silent because it is down.
+    told: bool,
     load_permille: u16,
 }
 
@@ -103,7 +105,7 @@ impl Fleet {
             FieldEvent::Polled {
                 device, evidence, ..
             } => {
-                let mut silenced = BTreeMap::new();
+                let mut silenced = BTreeSet::new();
                 if let Some(d) = self.devices.get_mut(device.index()) {
                     d.tally.count(*evidence);
                     let change = d.watch.on_evidence(now.mono, *evidence);
@@ -123,7 +125,7 @@ impl Fleet {
 
     /// Time has passed.
     pub fn on_time(&mut self, now: Now) {
-        let mut silenced = BTreeMap::new();
+        let mut silenced = BTreeSet::new();
         while let Some(&(at, device)) = self.deadlines.first() {
             if at > now.mono {
                 break;
@@ -180,7 +182,8 @@ impl Fleet {
         };
         let is_down = down.is_some();
         p.down = down;
-        let mut silenced = BTreeMap::new();
+        p.told &= is_down;
+        let mut silenced = BTreeSet::new();
         for device in p.devices.clone() {
             if let Some(d) = self.devices.get_mut(device.index()) {
                 let change = d.watch.on_port(now.mono, is_down);
@@ -195,7 +198,7 @@ impl Fleet {
         &mut self,
         device: DeviceId,
         change: Option<Change>,
-        silenced: &mut BTreeMap<PortId, usize>,
+        silenced: &mut BTreeSet<PortId>,
     ) {
         let Some(d) = self.devices.get_mut(device.index()) else {
             return;
@@ -215,7 +218,7 @@ impl Fleet {
             Some(Change::Appeared) => (true, Some(Notice::Appeared { device })),
             Some(Change::Returned(after)) => (true, Some(Notice::Returned { device, after })),
             Some(Change::FellSilent(Because::PortDown)) => {
-                *silenced.entry(d.port).or_default() += 1;
+                silenced.insert(d.port);
                 (false, None)
             }
             Some(Change::FellSilent(because)) => (false, Some(Notice::Silent { device, because })),
@@ -224,12 +227,33 @@ impl Fleet {
         self.out.extend(notice.map(Output::Notice));
     }
 
-    /// One line for a port, not one for each of its devices.
-    fn tell_silenced(&mut self, silenced: BTreeMap<PortId, usize>) {
-        for (port, devices) in silenced {
-            let why = self.port_down(port).unwrap_or_default().to_owned();
-            self.out
-                .push_back(Output::Notice(Notice::PortSilenced { port, devices, why }));
+    /// One line for a port that is down, when the first of its devices falls
+    /// silent because of that, and none for the others, which follow as the
+    /// grace of each runs out.
+    fn tell_silenced(&mut self, silenced: BTreeSet<PortId>) {
+        for port in silenced {
+            let Some(p) = self.ports.get_mut(port.index()) else {
+                continue;
+            };
+            if std::mem::replace(&mut p.told, true) {
+                continue;
+            }
+            let devices = &self.devices;
+            let because_of_it = |d: &&DeviceId| {
+                let life = devices.get(d.index()).map(|d| d.watch.life());
+                !matches!(
+                    life,
+                    Some(Life::Silent {
+                        because: Because::Missed { .. },
+                        ..
+                    })
+                )
+            };
+            self.out.push_back(Output::Notice(Notice::PortSilenced {
+                port,
+                devices: p.devices.iter().filter(because_of_it).count(),
+                why: p.down.clone().unwrap_or_default(),
+            }));
         }
     }
 }

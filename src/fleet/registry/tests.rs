@@ -205,3 +205,27 @@ fn every_kind_of_end_has_its_own_count() {
         })
     );
 }
+
+#[test]
+fn devices_whose_grace_ends_later_follow_without_a_line_of_their_own() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    fleet.on_field(at(1), &polled(0, ANSWER));
+    fleet.on_field(at(3), &polled(1, ANSWER));
+    settle(&mut fleet);
+    let down = FieldEvent::PortDown {
+        port: PortId(0),
+        why: "gone".into(),
+    };
+    fleet.on_field(at(4), &down);
+    let mut told = 0;
+    for s in 5..20 {
+        fleet.on_time(at(s));
+        let out = settle(&mut fleet);
+        told += out
+            .iter()
+            .filter(|o| matches!(o, Output::Notice(Notice::PortSilenced { devices: 2, .. })))
+            .count();
+    }
+    assert_eq!(told, 1);
+    assert!(matches!(fleet.life(DeviceId(1)), Some(Life::Silent { .. })));
+}

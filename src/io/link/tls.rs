@@ -120,6 +120,9 @@ fn words(error: &io::Error, wall: Wall) -> String {
                 "nobody we trust has signed the certificate: name its root as ca_file (the platform's port 8883 needs one)"
                     .to_owned()
             }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                format!("the certificate is for another host: {certificate}; is cloud.url right?")
+            }
             other => format!("the certificate is not acceptable: {other}"),
         },
         rustls::Error::InvalidMessage(_) => {
