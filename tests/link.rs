@@ -113,7 +113,7 @@ async fn tls_works_with_the_named_root_and_only_with_it() {
         "127.0.0.2",
         broker.tls2,
         lab.trust("ca.pem"),
-        "not acceptable",
+        "for another host",
     )
     .await;
     lab.refuses(

@@ -96,7 +96,7 @@ fn words(error: &io::Error, wall: Wall) -> String {
     let Some(inner) = inner else {
         return match error.kind() {
             io::ErrorKind::UnexpectedEof => "the other side hung up at our greeting".to_owned(),
-            _ => error.to_string(),
+            _ => format!("{error}; check the network and the firewall"),
         };
     };
     let here = Utc::of(wall);
@@ -123,12 +123,12 @@ fn words(error: &io::Error, wall: Wall) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 format!("the certificate is for another host: {certificate}; is cloud.url right?")
             }
-            other => format!("the certificate is not acceptable: {other}"),
+            other => format!("the certificate is not acceptable: {other}; is this the platform's endpoint?"),
         },
         rustls::Error::InvalidMessage(_) => {
             format!("the other side does not speak TLS: {inner}")
         }
-        other => other.to_string(),
+        other => format!("{other}; is this a TLS port?"),
     }
 }
 
