@@ -136,8 +136,12 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
         ))
     });
     let (status, status_rx) = watch::channel(String::new());
+    let mut mind = Hub::new(spec, rng.fork(), clock.now());
+    if !loaded.commissioned {
+        mind = mind.not_commissioned();
+    }
     let mut hub_task = tokio::spawn(hub::run(
-        Hub::new(spec, rng.fork(), clock.now()),
+        mind,
         hub::Ends {
             field,
             link: wire,

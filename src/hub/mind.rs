@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::status::Status;
+use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
 use crate::base::{FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
 use crate::cloud::{self, Cloud, Presence};
@@ -16,7 +16,7 @@ pub struct Hub {
     spec: Arc<Spec>,
     fleet: Fleet,
     cloud: Cloud,
-    link_up: bool,
+    link: LinkState,
     stopping: bool,
     out: VecDeque<Output>,
 }
@@ -29,9 +29,19 @@ impl Hub {
             fleet: Fleet::new(&spec, now),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
             spec,
-            link_up: false,
+            link: LinkState::Down,
             stopping: false,
             out: VecDeque::new(),
+        }
+    }
+
+    /// The same for a gateway that has no identity yet: it polls, says so, and
+    /// is never connected.
+    #[must_use]
+    pub fn not_commissioned(self) -> Self {
+        Hub {
+            link: LinkState::NotCommissioned,
+            ..self
         }
     }
 
@@ -82,7 +92,7 @@ impl Hub {
     /// The picture of the whole, for people.
     #[must_use]
     pub fn status(&self) -> Status {
-        Status::of(&self.spec, &self.fleet, &self.cloud, self.link_up)
+        Status::of(&self.spec, &self.fleet, &self.cloud, self.link)
     }
 
     /// The cloud's view, for tests and for `devices`.
@@ -112,11 +122,11 @@ impl Hub {
     fn on_link(&mut self, now: Now, event: LinkEvent) {
         match event {
             LinkEvent::Up => {
-                self.link_up = true;
+                self.link = LinkState::Up;
                 self.cloud.on_link_up(now);
             }
             LinkEvent::Down(_) => {
-                if std::mem::take(&mut self.link_up) {
+                if std::mem::replace(&mut self.link, LinkState::Down) == LinkState::Up {
                     self.cloud.on_link_down(now);
                 }
             }

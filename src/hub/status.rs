@@ -44,14 +44,25 @@ impl Phase {
 /// Counts and loads at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether the link is up.
-    pub link_up: bool,
+    /// How the link stands.
+    pub link: LinkState,
     /// Devices the cloud shows online through us.
     pub online: usize,
     /// Devices configured.
     pub devices: usize,
     /// Name, load in thousandths, and whether it is down, per port.
     pub ports: Vec<PortStatus>,
+}
+
+/// How the link to the cloud stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// The gateway has no identity yet and keeps away from the platform.
+    NotCommissioned,
+    /// Not connected.
+    Down,
+    /// Connected.
+    Up,
 }
 
 /// One port at one instant.
@@ -69,14 +80,14 @@ pub struct PortStatus {
 const PORTS_NAMED: usize = 4;
 
 impl Status {
-    pub(super) fn of(spec: &Spec, fleet: &Fleet, cloud: &Cloud, link_up: bool) -> Self {
+    pub(super) fn of(spec: &Spec, fleet: &Fleet, cloud: &Cloud, link: LinkState) -> Self {
         let port = |id: PortId, name: &str| PortStatus {
             name: name.to_owned(),
             load_permille: fleet.load_permille(id),
             down: fleet.port_down(id).is_some(),
         };
         Status {
-            link_up,
+            link,
             online: cloud.online(),
             devices: spec.devices.len(),
             ports: spec.ports().map(|(id, p)| port(id, &p.name)).collect(),
@@ -87,8 +98,12 @@ impl Status {
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = format!(
-            "cloud {} · {}/{} online",
-            if self.link_up { "up" } else { "down" },
+            "{} · {}/{} online",
+            match self.link {
+                LinkState::NotCommissioned => "not commissioned",
+                LinkState::Down => "cloud down",
+                LinkState::Up => "cloud up",
+            },
             self.online,
             self.devices
         );
@@ -124,7 +139,7 @@ mod tests {
     #[test]
     fn the_status_line_reads_like_the_promise() {
         let status = Status {
-            link_up: true,
+            link: LinkState::Up,
             online: 118,
             devices: 120,
             ports: vec![port("line1", 412, false)],
@@ -138,7 +153,7 @@ mod tests {
         ports.extend((0..6).map(|n| port(&format!("p{n}"), n * 100, false)));
         ports.rotate_left(1);
         let status = Status {
-            link_up: false,
+            link: LinkState::Down,
             online: 0,
             devices: 7,
             ports,

@@ -152,7 +152,7 @@ impl Kind {
     pub(crate) const fn headline(self) -> (&'static str, &'static str) {
         match self {
             Kind::Meter => ("ActivePower", "W"),
-            Kind::Module => ("Counter1", "pulses"),
+            Kind::Module => ("Analogue1", "raw"),
         }
     }
 
