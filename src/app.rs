@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::Rng;
@@ -31,6 +31,10 @@ use crate::io::notify::{self, Notifier};
 use crate::io::pulse::Pulse;
 use crate::io::settings::Loaded;
 use crate::io::{hub, link, port};
+
+mod notice;
+
+use notice::Notice;
 
 /// Events waiting between the ports and the hub. When it is full the ports
 /// wait: the field slows, nothing is lost.
@@ -81,10 +85,15 @@ pub fn run(loaded: Loaded) -> Result<(), Ended> {
 /// [`Ended`], never for anything that the field or the cloud did.
 pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     let clock = Clock::system();
-    let sink = log::init(None, clock)?;
+    let sink = log::init(clock)?;
     let spec = Arc::new(loaded.spec);
     let stop_within = spec.stop_within;
     let journal = Journal::new(spec.clone()).to(sink);
+    journal.tell(&Notice::Started {
+        ports: spec.ports.len(),
+        devices: spec.devices.len(),
+        commissioned: loaded.commissioned,
+    });
     let mut rng = Rng::new(crate::io::seed());
     let mut asked = Asked::listen()?;
 
@@ -124,7 +133,7 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     let _ = tokio::time::timeout(ATTEMPTS_WITHIN, attempted).await;
 
     let (wire, link_ends) = link::pair(link::channel::CAPACITY, end.clone());
-    let link_task = loaded.commissioned.then(|| {
+    let mut link_task = loaded.commissioned.then(|| {
         tokio::spawn(link::run(
             spec.clone(),
             link::Dialer::Network,
@@ -155,16 +164,27 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     let notifier = Notifier::from_environment();
     notifier.ready();
     let pulses = std::mem::take(&mut crew.pulses);
-    let watchdog = notify::run(notifier, pulses, status_rx, clock, journal, stop.clone());
+    let watchdog = notify::run(
+        notifier,
+        pulses,
+        status_rx,
+        clock,
+        journal.clone(),
+        stop.clone(),
+    );
     crew.spawn("watchdog".into(), watchdog);
 
     tokio::select! {
         biased;
         () = asked.stop() => {}
         _ = &mut hub_task => return Err(Ended::Task("hub".into())),
+        Some(_) = finished(&mut link_task) => return Err(Ended::Task("cloud link".into())),
         task = crew.ended() => return Err(Ended::Task(task)),
     }
 
+    journal.tell(&Notice::Stopping {
+        within: stop_within,
+    });
     stop.cancel();
     let orderly = async {
         let _ = hub_task.await;
@@ -182,6 +202,14 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     end.cancel();
     crew.tasks.shutdown().await;
     ended
+}
+
+/// Waits for a task, if there is one.
+async fn finished(task: &mut Option<JoinHandle<()>>) -> Option<Result<(), JoinError>> {
+    match task {
+        Some(task) => Some(task.await),
+        None => None,
+    }
 }
 
 /// The tasks that live as long as the service, by name.

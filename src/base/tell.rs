@@ -44,6 +44,12 @@ pub trait Tell {
     /// port, so the sentence need not.
     fn about(&self) -> About;
 
+    /// Those it concerns when they are several: each gets a journal field
+    /// `DEVICE` of its own, so that the log of one device is whole.
+    fn devices(&self) -> &[DeviceId] {
+        &[]
+    }
+
     /// Further journal fields, names in `UPPER_CASE`.
     fn fields(&self) -> Vec<(&'static str, String)> {
         Vec::new()

@@ -6,6 +6,8 @@
 //! absent.
 
 use serde::Serialize;
+use std::fmt;
+
 use serde_json::Value as Json;
 
 use crate::base::{AskId, Value, Wall};
@@ -259,6 +261,16 @@ pub enum Malformed {
     NotAnObject,
     /// It has no `code` that is a number.
     NoCode,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Malformed::NotJson => "not JSON",
+            Malformed::NotAnObject => "not a JSON object",
+            Malformed::NoCode => "no code",
+        })
+    }
 }
 
 impl Reply {

@@ -10,10 +10,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Backoff, LinkDown, Mono, Now, Rng, Secret, Wake};
+use crate::base::{Backoff, LinkDown, Mono, Now, Repeats, Rng, Secret, Wake};
 use crate::spec::{CloudSpec, Subscriptions, Transport};
 
-use super::diary::Repeats;
 use super::notice::Notice;
 use super::pace::Attempts;
 use super::sign;
@@ -177,7 +176,13 @@ impl Connector {
         if self.last_kind.replace(kind) != Some(kind) {
             self.repeats.over();
         }
-        if let Some(times) = self.repeats.hit(now.mono, 1) {
+        // A connection that was up and ended is always told: five attempts a
+        // minute bound that. Failed attempts are counted and summed up.
+        let times = match lasted {
+            Some(_) => Some(1),
+            None => self.repeats.hit(now.mono, 1),
+        };
+        if let Some(times) = times {
             self.notices.push_back(Notice::Disconnected {
                 why: why.clone(),
                 lasted,

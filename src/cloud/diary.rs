@@ -1,9 +1,6 @@
-//! What this room counts, and when a repeated failure is told again.
+//! What this room counts, and what it has to tell.
 
 use std::collections::VecDeque;
-use std::time::Duration;
-
-use crate::base::Mono;
 
 use super::notice::Notice;
 
@@ -62,33 +59,6 @@ pub struct Counters {
     pub dropped_at_stop: u64,
 }
 
-/// Decides when a repeated failure is told again: the first time, then after
-/// a minute, then at doubling gaps up to an hour, with the count in between.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Repeats {
-    untold: u64,
-    told: Option<(Mono, Duration)>,
-}
-
-impl Repeats {
-    /// It happened `n` times more; says how many to tell, if it is time.
-    pub(super) fn hit(&mut self, now: Mono, n: u64) -> Option<u64> {
-        self.untold += n;
-        let gap = match self.told {
-            None => Duration::from_secs(60),
-            Some((at, gap)) if now.since(at) >= gap => (gap * 2).min(Duration::from_secs(3600)),
-            Some(_) => return None,
-        };
-        self.told = Some((now, gap));
-        Some(std::mem::take(&mut self.untold))
-    }
-
-    /// It is over; the next time is a first time.
-    pub(super) fn over(&mut self) {
-        *self = Repeats::default();
-    }
-}
-
 /// The room's diary: counters, and notices waiting to be handed out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Diary {
@@ -100,24 +70,5 @@ impl Diary {
     /// To be told.
     pub(super) fn tell(&mut self, notice: Notice) {
         self.notices.push_back(notice);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repeated_failures_are_told_first_and_then_ever_more_rarely_with_their_count() {
-        let mut repeats = Repeats::default();
-        let mut told = Vec::new();
-        for second in 0..1000u64 {
-            if let Some(n) = repeats.hit(Mono::from_micros(second * 1_000_000), 1) {
-                told.push((second, n));
-            }
-        }
-        assert_eq!(told, [(0, 1), (60, 60), (180, 120), (420, 240), (900, 480)]);
-        repeats.over();
-        assert_eq!(repeats.hit(Mono::from_micros(1_000_000_000), 1), Some(1));
     }
 }

@@ -7,11 +7,11 @@
 //! it copes with that, because every ask has a deadline. Not draining delays
 //! everything; nothing else breaks.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono, Now, Reading, Rng, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Wake};
 use crate::spec::{Spec, Subscriptions};
 
 use super::ask::Asks;
@@ -77,7 +77,8 @@ pub struct Cloud {
     pub(super) bucket: Bucket,
     link: bool,
     pub(super) stop: Stop,
-    pub(super) told_topics: BTreeSet<String>,
+    /// Malformed messages, by topic.
+    pub(super) malformed: BTreeMap<String, Repeats>,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
 }
@@ -127,7 +128,7 @@ impl Cloud {
             bucket: Bucket::new(spec.cloud.post.messages_per_second),
             link: false,
             stop: Stop::No,
-            told_topics: BTreeSet::new(),
+            malformed: BTreeMap::new(),
             diary: Diary::default(),
             out: VecDeque::new(),
             spec,

@@ -4,15 +4,14 @@
 use crate::base::text::excerpt;
 use crate::base::{DeviceId, Now};
 
-use super::alink::Reply;
+use super::alink::{Malformed, Reply};
 use super::ask::Found;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
 use super::topic::Topic;
 use super::verdict::News;
 
-/// Topics whose malformed messages have been told; beyond, they are counted
-/// only.
+/// Topics whose malformed messages are told; beyond, they are counted only.
 const TOLD_TOPICS: usize = 64;
 /// Bytes of a malformed message shown to the operator.
 const SHOWN: usize = 120;
@@ -37,7 +36,7 @@ impl Cloud {
         }
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
-            Err(why) => return self.malformed(topic, payload, &format!("{why:?}")),
+            Err(why) => return self.malformed(now, topic, payload, why),
         };
         let named: Vec<DeviceId> = reply
             .named
@@ -76,12 +75,17 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
+    fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
         self.diary.counters.malformed += 1;
-        if self.told_topics.len() < TOLD_TOPICS && self.told_topics.insert(topic.to_owned()) {
+        if !self.malformed.contains_key(topic) && self.malformed.len() >= TOLD_TOPICS {
+            return;
+        }
+        let repeats = self.malformed.entry(topic.to_owned()).or_default();
+        if let Some(times) = repeats.hit(now.mono, 1) {
             self.diary.tell(Notice::Malformed {
                 topic: excerpt(topic.as_bytes(), SHOWN),
                 why: format!("{why}: {}", excerpt(payload, SHOWN)),
+                times,
             });
         }
     }

@@ -127,12 +127,14 @@ pub enum Notice {
         /// Times since this was last told.
         times: u64,
     },
-    /// A message from the cloud could not be read; told once per topic.
+    /// A message from the cloud could not be read.
     Malformed {
         /// Where it came.
         topic: String,
         /// What was wrong, and the first bytes.
         why: String,
+        /// Times on this topic since this was last told.
+        times: u64,
     },
     /// The memory queue is full; the oldest readings are dropped.
     QueueFull {
@@ -251,11 +253,30 @@ impl Tell for Notice {
         }
     }
 
+    fn devices(&self) -> &[DeviceId] {
+        match self {
+            Notice::LoggedIn { devices, .. } | Notice::LoggedOut { devices, .. } => {
+                match devices[..] {
+                    // `about` names it.
+                    [_] => &[],
+                    _ => devices,
+                }
+            }
+            _ => &[],
+        }
+    }
+
     fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
-            Notice::LoggedIn { names, online, .. } | Notice::LoggedOut { names, online, .. } => {
-                vec![("DEVICES", names.clone()), ("ONLINE", online.to_string())]
+            Notice::LoggedIn {
+                devices, online, ..
             }
+            | Notice::LoggedOut {
+                devices, online, ..
+            } => vec![
+                ("COUNT", devices.len().to_string()),
+                ("ONLINE", online.to_string()),
+            ],
             Notice::Barred { code, times, .. } => {
                 vec![("CODE", code.to_string()), ("TIMES", times.to_string())]
             }
@@ -273,7 +294,9 @@ impl Tell for Notice {
                 why: LinkDown::Refused(rc),
                 ..
             } => vec![("CONNACK", rc.to_string())],
-            Notice::Malformed { topic, .. } => vec![("TOPIC", topic.clone())],
+            Notice::Malformed { topic, times, .. } => {
+                vec![("TOPIC", topic.clone()), ("TIMES", times.to_string())]
+            }
             Notice::QueueFull { dropped } => vec![("DROPPED", dropped.to_string())],
             Notice::TooLarge { property, .. } => vec![("PROPERTY", property.clone())],
             _ => Vec::new(),

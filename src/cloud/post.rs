@@ -13,13 +13,13 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{DeviceId, Mono, Now, Reading, Rng, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Wake};
 use crate::spec::{PostPolicy, Spec};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
 use super::batch::Group;
 use super::code::Verdict;
-use super::diary::{Diary, Repeats};
+use super::diary::Diary;
 use super::notice::Notice;
 use super::pace::{Gate, MINUTE};
 use super::pack::{Parcel, Seq};

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{Backoff, DeviceId, Mono, Rng};
+use crate::base::{Backoff, DeviceId, Mono, Repeats, Rng};
 use crate::spec::{SessionLimits, Spec};
 
 use super::alink::LOGIN_BYTES;
@@ -23,7 +23,7 @@ use super::bar::Bar;
 use super::batch::Group;
 use super::code::Code;
 use super::device::{Actual, Device, Errand, Kind, Place, Waiting};
-use super::diary::Repeats;
+
 use super::pace::{Attempts, Gate, MINUTE};
 
 /// What is wished for a device.

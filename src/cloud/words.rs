@@ -20,7 +20,16 @@ pub(super) fn sentence(notice: &Notice) -> String {
             times: n,
             retry_in,
         } => {
-            let lasted = lasted.map_or(String::new(), |d| format!("after {}: ", span(d)));
+            if lasted.is_none() && *why == LinkDown::Closed {
+                return format!(
+                    "the platform closed the connection before it accepted us{}: too many attempts in a minute, or not an MQTT port; next attempt in {}",
+                    times(*n),
+                    span(*retry_in)
+                );
+            }
+            let lasted = lasted.map_or(String::new(), |d| {
+                format!("connection ended after {}: ", span(d))
+            });
             format!(
                 "{lasted}{}{}; next attempt in {}",
                 link_words(why),
@@ -129,16 +138,16 @@ pub(super) fn sentence(notice: &Notice) -> String {
             )
         }
         Notice::Unanswered { what, times: n } => {
-            format!(
-                "{what} not answered in time{}; asked again with growing waits",
-                times(*n)
-            )
+            format!("{what} not answered in time{}; asked again", times(*n))
         }
-        Notice::Malformed { topic, why } => {
-            format!(
-                "message on {topic} could not be read and is ignored, as will be others there: {why}"
-            )
-        }
+        Notice::Malformed {
+            topic,
+            why,
+            times: n,
+        } => format!(
+            "a message on {topic} could not be read and was dropped{}: {why}",
+            times(*n)
+        ),
         Notice::QueueFull { dropped } => {
             format!("the queue of readings is full: {dropped} of the oldest dropped")
         }
@@ -162,7 +171,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
         Notice::Stopped {
             unconfirmed: 0,
             readings: 0,
-        } => "everything logged out".into(),
+        } => "stopped: nothing of ours is online any more".into(),
         Notice::Stopped {
             unconfirmed,
             readings,

@@ -1,16 +1,14 @@
 //! What the field side tells the operator: ports that open and close, and
 //! troubles of devices that are worth a look. A trouble that goes on is told
-//! once, and then at most every few minutes with its count.
+//! once, and then ever more rarely with its count.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, Level, Mono, PortId, Tell};
+use crate::base::{About, DeviceId, Level, Mono, PortId, Repeats, Tell};
+use crate::spec::Table;
 
 use super::point::Refusal;
-
-/// How often a trouble that goes on is told.
-const SUMMARY: Duration = Duration::from_secs(300);
 
 /// Something the operator should know about the field side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +25,8 @@ pub enum Notice {
     PortUnavailable {
         /// Which.
         port: PortId,
+        /// What was to be opened: a path, or a host and port.
+        what: String,
         /// The system's words.
         why: String,
         /// Attempts that failed so far, this one included.
@@ -42,7 +42,7 @@ pub enum Notice {
         /// The system's words, or ours.
         why: String,
         /// How often since this was last told.
-        times: u32,
+        times: u64,
     },
     /// The port does not have the settings it was given.
     SettingsDiffer {
@@ -58,7 +58,7 @@ pub enum Notice {
         /// What is wrong.
         trouble: Trouble,
         /// How often since this was last told.
-        times: u32,
+        times: u64,
         /// A detail of the latest occurrence.
         detail: String,
     },
@@ -73,37 +73,37 @@ pub enum Trouble {
     Foreign,
     /// Replies came after they had been given up.
     Late,
-    /// It refuses a request with an exception.
-    Refuses(u8),
-    /// A point's registers hold no value.
-    NoValue(Refusal),
+    /// It refuses to be read there, with an exception.
+    Refuses {
+        /// The exception's code.
+        code: u8,
+        /// What was asked for.
+        table: Table,
+        /// The first address.
+        first: u16,
+        /// How many.
+        count: u16,
+    },
+    /// The registers of one point hold no value.
+    NoValue {
+        /// Index of the point in the device's profile.
+        point: u16,
+        /// Why not.
+        why: Refusal,
+    },
 }
 
-/// Counts troubles and says when one is worth telling.
+/// Counts troubles and says when one is worth telling. Bounded by what can be
+/// configured: devices, their requests and their points.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles {
-    seen: BTreeMap<(DeviceId, Trouble), Repeated>,
+    seen: BTreeMap<(DeviceId, Trouble), Seen>,
 }
 
-/// Something that may happen again and again, and is told at first and then at
-/// most every five minutes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Repeated {
-    told: Option<Mono>,
-    since: u32,
-}
-
-impl Repeated {
-    /// It happened once more. `Some` with how often since it was last told, if
-    /// it is time to tell.
-    pub fn again(&mut self, now: Mono) -> Option<u32> {
-        self.since = self.since.saturating_add(1);
-        if self.told.is_some_and(|told| now.since(told) < SUMMARY) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.since))
-    }
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    repeats: Repeats,
+    detail: String,
 }
 
 impl Troubles {
@@ -115,13 +115,30 @@ impl Troubles {
         trouble: Trouble,
         detail: impl FnOnce() -> String,
     ) -> Option<Notice> {
-        let times = self.seen.entry((device, trouble)).or_default().again(now)?;
+        let seen = self.seen.entry((device, trouble)).or_default();
+        let times = seen.repeats.hit(now, 1)?;
+        seen.detail = detail();
         Some(Notice::DeviceTrouble {
             device,
             trouble,
             times,
-            detail: detail(),
+            detail: seen.detail.clone(),
         })
+    }
+
+    /// What was counted and not told, of troubles whose time has come.
+    pub fn sweep(&mut self, now: Mono) -> Vec<Notice> {
+        let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
+            let times = seen.repeats.sweep(now)?;
+            let detail = seen.detail.clone();
+            Some(Notice::DeviceTrouble {
+                device,
+                trouble,
+                times,
+                detail,
+            })
+        };
+        self.seen.iter_mut().filter_map(due).collect()
     }
 }
 
@@ -131,8 +148,8 @@ impl Trouble {
             Trouble::Garbled => "device-garbled",
             Trouble::Foreign => "device-foreign",
             Trouble::Late => "device-late",
-            Trouble::Refuses(_) => "device-refuses",
-            Trouble::NoValue(_) => "device-no-value",
+            Trouble::Refuses { .. } => "device-refuses",
+            Trouble::NoValue { .. } => "device-no-value",
         }
     }
 
@@ -147,14 +164,32 @@ impl Trouble {
             Trouble::Late => "replies came after they had been given up; dropped (a longer \
                               response timeout may help)"
                 .into(),
-            Trouble::Refuses(code) => {
-                format!(
-                    "refuses the request with exception {code} ({})",
-                    meaning(code)
-                )
-            }
-            Trouble::NoValue(why) => format!("a point's registers give no value: {why}"),
+            Trouble::Refuses {
+                code,
+                table,
+                first,
+                count,
+            } => format!(
+                "refuses {} with exception {code} ({})",
+                range(table, first, count),
+                meaning(code)
+            ),
+            Trouble::NoValue { why, .. } => format!("the registers give no value: {why}"),
         }
+    }
+}
+
+/// `holding register 7`, `coils 0 to 15`.
+fn range(table: Table, first: u16, count: u16) -> String {
+    let name = match table {
+        Table::Coil => "coil",
+        Table::DiscreteInput => "discrete input",
+        Table::HoldingRegister => "holding register",
+        Table::InputRegister => "input register",
+    };
+    match count {
+        0 | 1 => format!("{name} {first}"),
+        n => format!("{name}s {first} to {}", u32::from(first) + u32::from(n) - 1),
     }
 }
 
@@ -213,7 +248,7 @@ impl Tell for Notice {
             Notice::PortLost { times, .. } => vec![("TIMES", times.to_string())],
             Notice::DeviceTrouble { trouble, times, .. } => {
                 let mut fields = vec![("TIMES", times.to_string())];
-                if let Trouble::Refuses(code) = trouble {
+                if let Trouble::Refuses { code, .. } = trouble {
                     fields.push(("CODE", code.to_string()));
                 }
                 fields
@@ -229,10 +264,14 @@ impl Tell for Notice {
                 format!("open after {failed} failed attempts, polling")
             }
             Notice::PortUnavailable {
-                why, failed, next, ..
+                what,
+                why,
+                failed,
+                next,
+                ..
             } => format!(
-                "not available: {why}; its devices are silent until it is \
-                 (attempt {failed}, next in {:.1} s)",
+                "cannot open {what}: {why}; tried again until it can, its devices fall silent \
+                 meanwhile (attempt {failed}, next in {:.1} s)",
                 next.as_secs_f64()
             ),
             Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
@@ -269,7 +308,7 @@ mod tests {
     fn a_trouble_is_told_at_first_and_then_counted() {
         let mut troubles = Troubles::default();
         let mut told = Vec::new();
-        for second in 0..=900u64 {
+        for second in 0..=200u64 {
             let now = Mono::from_micros(second * 1_000_000);
             if let Some(Notice::DeviceTrouble { times, .. }) =
                 troubles.note(now, DeviceId(1), Trouble::Garbled, String::new)
@@ -277,7 +316,16 @@ mod tests {
                 told.push((second, times));
             }
         }
-        assert_eq!(told, [(0, 1), (300, 300), (600, 300), (900, 300)]);
+        assert_eq!(told, [(0, 1), (60, 60), (180, 120)]);
+        // It stops; what was left is told when its time comes, and only then.
+        let at = |second: u64| Mono::from_micros(second * 1_000_000);
+        assert_eq!(troubles.sweep(at(300)), []);
+        let left = troubles.sweep(at(420));
+        assert!(
+            matches!(left[..], [Notice::DeviceTrouble { times: 20, .. }]),
+            "{left:?}"
+        );
+        assert_eq!(troubles.sweep(at(4000)), []);
         let other = troubles.note(Mono::START, DeviceId(2), Trouble::Garbled, String::new);
         assert!(other.is_some(), "each device has its own");
     }
@@ -286,25 +334,31 @@ mod tests {
     fn sentences_say_what_why_and_what_next() {
         let notice = Notice::PortUnavailable {
             port: PortId(0),
+            what: "/dev/ttyUSB0".into(),
             why: "No such file or directory".into(),
             failed: 1,
             next: Duration::from_millis(100),
         };
         assert_eq!(
             notice.sentence(),
-            "not available: No such file or directory; its devices are silent until it is \
-             (attempt 1, next in 0.1 s)"
+            "cannot open /dev/ttyUSB0: No such file or directory; tried again until it can, its \
+             devices fall silent meanwhile (attempt 1, next in 0.1 s)"
         );
         let notice = Notice::DeviceTrouble {
             device: DeviceId(0),
-            trouble: Trouble::Refuses(2),
+            trouble: Trouble::Refuses {
+                code: 2,
+                table: Table::HoldingRegister,
+                first: 10,
+                count: 10,
+            },
             times: 40,
-            detail: "holding registers 10–19".into(),
+            detail: String::new(),
         };
         assert_eq!(
             notice.sentence(),
-            "refuses the request with exception 2 (illegal data address) \
-             (holding registers 10–19), 40 times since last told"
+            "refuses holding registers 10 to 19 with exception 2 (illegal data address), 40 times \
+             since last told"
         );
     }
 }

@@ -9,7 +9,8 @@
 //! While its port is down a device is not asked, so misses cannot count; it
 //! falls silent when it has been quiet for `t`, *because the port is down*.
 //! That wait is also what keeps a cable that is pulled and put back from
-//! logging out a whole line.
+//! logging out a whole line. A device that does not answer after its port has
+//! come back stays silent, but for a reason of its own, which is told.
 
 use std::time::Duration;
 
@@ -57,6 +58,8 @@ pub(super) enum Change {
     Appeared,
     /// Silent now.
     FellSilent(Because),
+    /// Silent as before, but no longer because of its port.
+    StaysSilent(Because),
     /// Answering again, after this long.
     Returned(Duration),
 }
@@ -103,11 +106,14 @@ impl Watch {
 
     pub(super) fn on_port(&mut self, now: Mono, down: bool) -> Option<Change> {
         self.port_down = down;
+        // Not the device's misses: it could not be asked.
+        self.misses = 0;
+        self.last_miss = None;
         if down {
-            // Not the device's misses: it could not be asked.
-            self.misses = 0;
-            self.last_miss = None;
             self.returns = 0;
+        } else if self.is_silent_because_of_its_port() {
+            // It is asked again from now on, and judged by that.
+            self.quiet_since = now;
         }
         self.on_time(now)
     }
@@ -128,6 +134,10 @@ impl Watch {
             },
             _ => Because::PortDown,
         };
+        if let Life::Silent { since, .. } = self.life {
+            self.life = Life::Silent { since, because };
+            return Some(Change::StaysSilent(because));
+        }
         self.life = Life::Silent {
             since: now,
             because,
@@ -138,7 +148,8 @@ impl Watch {
 
     /// When this device falls silent if nothing more is heard of it.
     pub(super) fn wake_at(&self) -> Option<Wake> {
-        if matches!(self.life, Life::Silent { .. }) {
+        let silent = matches!(self.life, Life::Silent { .. });
+        if silent && (self.port_down || !self.is_silent_because_of_its_port()) {
             return None;
         }
         let at = self.quiet_since + self.rule.quiet;
@@ -153,6 +164,16 @@ impl Watch {
 
     pub(super) const fn life(&self) -> Life {
         self.life
+    }
+
+    fn is_silent_because_of_its_port(&self) -> bool {
+        matches!(
+            self.life,
+            Life::Silent {
+                because: Because::PortDown,
+                ..
+            }
+        )
     }
 
     fn on_proof(&mut self, now: Mono) -> Option<Change> {
@@ -289,6 +310,34 @@ mod tests {
         assert_eq!(p.on_time(at(30)), None);
         assert_eq!(p.on_evidence(at(31), PROOF), None);
         assert_eq!(p.life(), Life::Responding);
+    }
+
+    #[test]
+    fn a_device_that_stays_silent_when_its_port_is_back_gets_a_reason_of_its_own() {
+        let mut p = responding();
+        p.on_port(at(4), true);
+        p.on_time(at(10));
+        assert_eq!(p.on_port(at(20), false), None);
+        for s in [21, 23, 29] {
+            assert_eq!(p.on_evidence(at(s), MISS), None);
+        }
+        assert_eq!(p.wake_at().map(|w| w.at), Some(at(30)));
+        assert!(matches!(
+            p.on_time(at(30)),
+            Some(Change::StaysSilent(Because::Missed {
+                polls: 3,
+                answered_before: true,
+                ..
+            }))
+        ));
+        assert_eq!(p.wake_at(), None);
+        assert_eq!(p.on_time(at(40)), None, "told once");
+        p.on_evidence(at(50), PROOF);
+        assert_eq!(
+            p.on_evidence(at(51), PROOF),
+            Some(Change::Returned(Duration::from_secs(41))),
+            "silent since it first fell silent"
+        );
     }
 
     #[test]

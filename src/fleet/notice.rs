@@ -31,8 +31,8 @@ pub enum Notice {
     PortSilenced {
         /// Which port.
         port: PortId,
-        /// How many of its devices were not silent for reasons of their own.
-        devices: usize,
+        /// Those of its devices that were not silent for reasons of their own.
+        devices: Vec<DeviceId>,
         /// The system's words.
         why: String,
     },
@@ -64,6 +64,13 @@ impl Tell for Notice {
         }
     }
 
+    fn devices(&self) -> &[DeviceId] {
+        match self {
+            Notice::PortSilenced { devices, .. } => devices,
+            Notice::Appeared { .. } | Notice::Silent { .. } | Notice::Returned { .. } => &[],
+        }
+    }
+
     fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
             Notice::Silent {
@@ -76,7 +83,7 @@ impl Tell for Notice {
             Notice::Returned { after, .. } => {
                 vec![("SILENT_MS", after.as_millis().to_string())]
             }
-            Notice::PortSilenced { devices, .. } => vec![("DEVICES", devices.to_string())],
+            Notice::PortSilenced { devices, .. } => vec![("COUNT", devices.len().to_string())],
             Notice::Appeared { .. } | Notice::Silent { .. } => Vec::new(),
         }
     }
@@ -115,7 +122,7 @@ impl Tell for Notice {
             Notice::PortSilenced { devices, why, .. } => {
                 format!(
                     "down ({why}): {} silent because of that",
-                    match devices {
+                    match devices.len() {
                         1 => "its device counts as".into(),
                         n => format!("its {n} devices count as"),
                     }

@@ -222,6 +222,11 @@ impl Fleet {
                 (false, None)
             }
             Some(Change::FellSilent(because)) => (false, Some(Notice::Silent { device, because })),
+            // Its wish was told when it fell silent.
+            Some(Change::StaysSilent(because)) => {
+                let notice = Notice::Silent { device, because };
+                return self.out.push_back(Output::Notice(notice));
+            }
         };
         self.out.push_back(Output::Want { device, online });
         self.out.extend(notice.map(Output::Notice));
@@ -251,7 +256,7 @@ impl Fleet {
             };
             self.out.push_back(Output::Notice(Notice::PortSilenced {
                 port,
-                devices: p.devices.iter().filter(because_of_it).count(),
+                devices: p.devices.iter().filter(because_of_it).copied().collect(),
                 why: p.down.clone().unwrap_or_default(),
             }));
         }

@@ -95,18 +95,6 @@ impl Hub {
         Status::of(&self.spec, &self.fleet, &self.cloud, self.link)
     }
 
-    /// The cloud's view, for tests and for `devices`.
-    #[must_use]
-    pub fn cloud(&self) -> &Cloud {
-        &self.cloud
-    }
-
-    /// The field's view.
-    #[must_use]
-    pub fn fleet(&self) -> &Fleet {
-        &self.fleet
-    }
-
     fn on_field(&mut self, now: Now, mut event: FieldEvent) {
         self.fleet.on_field(now, &event);
         // The wish first: a device that has just come back is logged in before

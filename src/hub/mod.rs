@@ -19,5 +19,5 @@ mod status;
 mod talk;
 
 pub use mind::Hub;
-pub use status::{LinkState, Phase, PortStatus, Status};
+pub use status::{LinkState, PortStatus, Status};
 pub use talk::{Input, Notice, Output};

@@ -1,45 +1,11 @@
-//! The picture of the whole, for people: `STATUS=`, and later the status verb.
-//!
-//! A device's life hides two independent truths, what the bus shows and what
-//! the cloud shows. Each has its own machine (`fleet/liveness.rs`,
-//! `cloud/session.rs`); [`Phase`] is the one word for people made of both. It
-//! stands here because the two rooms do not know each other.
+//! The picture of the whole, for people: the line behind `STATUS=`.
 
 use std::fmt::Write;
 
 use crate::base::PortId;
-use crate::cloud::{Cloud, Session};
-use crate::fleet::{Fleet, Life};
+use crate::cloud::Cloud;
+use crate::fleet::Fleet;
 use crate::spec::Spec;
-
-/// One word for a device, made of its field side and its cloud side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Not yet asked often enough to say.
-    Unknown,
-    /// It answers on the bus; not (yet) online in the cloud.
-    Responding,
-    /// It answers, and the cloud shows it online.
-    Online,
-    /// It does not answer; the cloud may still show it online.
-    Silent,
-    /// It does not answer, and the cloud shows it offline.
-    LoggedOut,
-}
-
-impl Phase {
-    /// The word for these two truths.
-    #[must_use]
-    pub fn of(life: Life, session: Session) -> Self {
-        match (life, session) {
-            (Life::Unknown, _) => Phase::Unknown,
-            (Life::Responding, Session::In) => Phase::Online,
-            (Life::Responding, _) => Phase::Responding,
-            (Life::Silent { .. }, Session::Out | Session::Barred { .. }) => Phase::LoggedOut,
-            (Life::Silent { .. }, _) => Phase::Silent,
-        }
-    }
-}
 
 /// Counts and loads at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +91,6 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Mono;
-    use crate::fleet::Because;
 
     fn port(name: &str, load_permille: u16, down: bool) -> PortStatus {
         PortStatus {
@@ -162,27 +126,5 @@ mod tests {
             status.line(),
             "cloud down · 0/7 online · broken DOWN · p5 50 % · p4 40 % · p3 30 % · 3 more ports"
         );
-    }
-
-    #[test]
-    fn the_word_for_people_follows_the_table() {
-        let silent = Life::Silent {
-            since: Mono::START,
-            because: Because::PortDown,
-        };
-        assert_eq!(Phase::of(Life::Unknown, Session::Out), Phase::Unknown);
-        assert_eq!(
-            Phase::of(Life::Responding, Session::LoggingIn),
-            Phase::Responding
-        );
-        assert_eq!(Phase::of(Life::Responding, Session::In), Phase::Online);
-        assert_eq!(
-            Phase::of(Life::Responding, Session::LoggingOut),
-            Phase::Responding
-        );
-        assert_eq!(Phase::of(silent, Session::LoggingIn), Phase::Silent);
-        assert_eq!(Phase::of(silent, Session::In), Phase::Silent);
-        assert_eq!(Phase::of(silent, Session::LoggingOut), Phase::Silent);
-        assert_eq!(Phase::of(silent, Session::Out), Phase::LoggedOut);
     }
 }

@@ -1,6 +1,6 @@
 //! Every sentence that enters or leaves the mind, on one screen.
 
-use crate::base::{About, FieldEvent, Level, LinkCommand, LinkEvent, Tell};
+use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Tell};
 use crate::{cloud, fleet};
 
 /// What happened.
@@ -57,6 +57,10 @@ impl Tell for Notice {
 
     fn about(&self) -> About {
         self.inner().about()
+    }
+
+    fn devices(&self) -> &[DeviceId] {
+        self.inner().devices()
     }
 
     fn fields(&self) -> Vec<(&'static str, String)> {

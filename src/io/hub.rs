@@ -99,7 +99,8 @@ impl Outbox {
         loop {
             if let Some(command) = self.held.take() {
                 match self.link.try_send(command) {
-                    // A link that has ended takes nothing; we are stopping.
+                    // A link that has ended takes nothing: there is none for a
+                    // gateway that is not commissioned, and else the whole ends.
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
                         self.held = Some(command);

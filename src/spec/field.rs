@@ -1,5 +1,6 @@
 //! The field side: ports, devices, profiles, points.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,16 @@ pub enum LineSpec {
     Serial(SerialSpec),
     /// A TCP endpoint: Modbus TCP.
     Tcp(TcpSpec),
+}
+
+impl fmt::Display for LineSpec {
+    /// What is opened: the path, or host and port.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LineSpec::Serial(serial) => serial.path.display().fmt(f),
+            LineSpec::Tcp(tcp) => write!(f, "{}:{}", tcp.host, tcp.port),
+        }
+    }
 }
 
 /// Settings of a serial line.

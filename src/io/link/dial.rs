@@ -7,7 +7,7 @@
 //! connection now and then, and the platform counts connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -129,7 +129,11 @@ async fn reach(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Li
     if refused.is_empty() {
         return Err(unreachable(format!("{host} has no address")));
     }
-    Err(unreachable(format!("{host}: {}", refused.join("; "))))
+    // Addresses name the host well enough if it was given as one.
+    Err(unreachable(match host.parse::<IpAddr>() {
+        Ok(_) => refused.join("; "),
+        Err(_) => format!("{host}: {}", refused.join("; ")),
+    }))
 }
 
 /// Families in turn, beginning with the one the system prefers; the order

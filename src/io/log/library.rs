@@ -38,13 +38,12 @@ pub enum InitError {
 
 /// Sets up logging for this process, once, and says where notices go.
 ///
-/// `filter` is what the command line asked for; without it
-/// `ALINK_GATEWAY_LOG`, then `RUST_LOG`, then `info` decides.
+/// `ALINK_GATEWAY_LOG`, else `RUST_LOG`, else `info` says how loud.
 ///
 /// # Errors
 /// A filter that does not parse; a second call.
-pub fn init(filter: Option<&str>, clock: Clock) -> Result<Sink, InitError> {
-    let said = filter.map_or_else(from_environment, str::to_owned);
+pub fn init(clock: Clock) -> Result<Sink, InitError> {
+    let said = from_environment();
     let least = loudness(&said);
     let filter = EnvFilter::try_new(library_filter(&said)).map_err(|e| InitError::Filter {
         said: said.clone(),

@@ -136,6 +136,11 @@ impl Journal {
                 let mut entry = journald::Entry::new(level, &text);
                 entry.field("EVENT", notice.event());
                 whom.fields(&mut entry);
+                for id in notice.devices() {
+                    if let Some(device) = self.spec.device(*id) {
+                        entry.field("DEVICE", &device.name);
+                    }
+                }
                 for (name, value) in notice.fields() {
                     entry.field(name, &value);
                 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::base::{DeviceId, FieldEvent, Miss, Mono, Now, PortId, Reading};
+use crate::base::{DeviceId, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats};
 use crate::field::evidence::{self, weigh};
 use crate::field::job::{Job, Outcome};
-use crate::field::notice::{Notice, Repeated, Trouble, Troubles};
+use crate::field::notice::{Notice, Trouble, Troubles};
 use crate::field::point::decode;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
@@ -34,8 +34,8 @@ pub(super) struct Report {
     hub: mpsc::Sender<FieldEvent>,
     /// What the hub believes about the port.
     told: Option<Told>,
-    unavailable: Repeated,
-    losses: Repeated,
+    unavailable: Repeats,
+    losses: Repeats,
     troubles: Troubles,
     busy: Duration,
     load_since: Mono,
@@ -55,8 +55,8 @@ impl Report {
             journal,
             hub,
             told: None,
-            unavailable: Repeated::default(),
-            losses: Repeated::default(),
+            unavailable: Repeats::default(),
+            losses: Repeats::default(),
             troubles: Troubles::default(),
             busy: Duration::ZERO,
             load_since: now,
@@ -72,7 +72,7 @@ impl Report {
     pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
         let port = self.port;
         self.journal.tell(&Notice::PortOpened { port, failed });
-        self.unavailable = Repeated::default();
+        self.unavailable = Repeats::default();
         self.busy = Duration::ZERO;
         self.load_since = now;
         self.told = Some(Told::Up);
@@ -88,9 +88,11 @@ impl Report {
         next: Duration,
     ) -> Result<(), HubGone> {
         let port = self.port;
-        if self.unavailable.again(now).is_some() {
+        if self.unavailable.hit(now, 1).is_some() {
+            let line = self.spec.port(port).map(|p| p.line.to_string());
             self.journal.tell(&Notice::PortUnavailable {
                 port,
+                what: line.unwrap_or_default(),
                 why: why.clone(),
                 failed,
                 next,
@@ -106,7 +108,7 @@ impl Report {
     /// It was lost and is opened again at once: the hub need not know.
     pub(super) fn lost(&mut self, now: Mono, why: String) {
         let port = self.port;
-        if let Some(times) = self.losses.again(now) {
+        if let Some(times) = self.losses.hit(now, 1) {
             self.journal.tell(&Notice::PortLost { port, why, times });
         }
     }
@@ -131,6 +133,9 @@ impl Report {
     pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
         if now < self.load_due() {
             return Ok(());
+        }
+        for notice in self.troubles.sweep(now) {
+            self.journal.tell(&notice);
         }
         let elapsed = now.since(self.load_since).as_micros().max(1);
         let permille = (self.busy.as_micros() * 1000 / elapsed).min(1000);
@@ -199,9 +204,11 @@ impl Report {
                     value,
                     at: ended.at.wall,
                 }),
-                Err(why) => self.trouble(ended.at.mono, job.device, Trouble::NoValue(why), || {
-                    format!("point {}", point.id)
-                }),
+                Err(why) => {
+                    let trouble = Trouble::NoValue { point: *index, why };
+                    let name = || format!("point {}", point.id);
+                    self.trouble(ended.at.mono, job.device, trouble, name);
+                }
             }
         }
         readings
@@ -211,18 +218,25 @@ impl Report {
         let trouble = match outcome {
             // A fence may well be refused.
             Outcome::Exception(_) if job.is_fence() => return,
-            Outcome::Exception(code) => Trouble::Refuses(*code),
+            Outcome::Exception(code) => Trouble::Refuses {
+                code: *code,
+                table: job.ask.table,
+                first: job.ask.start,
+                count: job.ask.count,
+            },
             Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
             Outcome::Missed(Miss::Foreign) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Missed(_) => return,
         };
         let ask = job.ask;
-        self.trouble(now, job.device, trouble, || {
-            let function = ask.function();
-            format!(
-                "function {function}, {} from address {}",
-                ask.count, ask.start
-            )
+        self.trouble(now, job.device, trouble, || match trouble {
+            Trouble::Refuses { .. } => String::new(),
+            _ => format!(
+                "function {}, {} from address {}",
+                ask.function(),
+                ask.count,
+                ask.start
+            ),
         });
     }
 
