@@ -46,8 +46,10 @@ impl Tell for Notice {
                 devices,
                 commissioned,
             } => format!(
-                "alink-gateway {} started: {ports} ports, {devices} devices{}",
+                "alink-gateway {} started: {}, {}{}",
                 env!("CARGO_PKG_VERSION"),
+                many(*ports, "port"),
+                many(*devices, "device"),
                 if *commissioned {
                     ""
                 } else {
@@ -59,5 +61,12 @@ impl Tell for Notice {
                 within.as_secs()
             ),
         }
+    }
+}
+
+fn many(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
     }
 }
