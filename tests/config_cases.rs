@@ -245,6 +245,93 @@ fn racks(n: usize) -> String {
         .collect()
 }
 
+/// `right` or, where the bit is set, `wrong`, for each key; how many are wrong.
+fn seeded(keys: &[(&str, &str, &str)], which: u32) -> (String, usize) {
+    let words: Vec<_> = (0..)
+        .zip(keys)
+        .map(|(bit, (key, right, wrong))| {
+            let value = if which >> bit & 1 == 1 { wrong } else { right };
+            format!("{key}: {value}")
+        })
+        .collect();
+    (words.join(", "), which.count_ones() as usize)
+}
+
+/// How many errors `yaml` has, as `check` counts them.
+fn errors(yaml: &str) -> (usize, String) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("gateway.yaml"), yaml).unwrap();
+    fs::write(dir.path().join("secret"), "s3cret").unwrap();
+    match load_in(&dir.path().join("gateway.yaml"), &quiet()) {
+        Ok(_) => (0, String::new()),
+        Err(report) => (report.errors(), report.to_string()),
+    }
+}
+
+#[test]
+fn so_many_mistakes_so_many_problems() {
+    let device = [
+        ("name", "dev2", "dev1"),
+        ("port", "rack0", "rack9"),
+        ("unit", "2", "999"),
+        ("profile", "meter", "nope"),
+        ("device_name", "dev-2", "ä"),
+        ("product_key", "a1SubDemoPk", "a/b"),
+        ("secret_file", "secret", "s/9"),
+        ("turnaround", "0s", "1"),
+        ("response_timeout", "1s", "x"),
+        ("liveness", "{ missed: 3 }", "{ missed: 0 }"),
+    ];
+    for which in 0..1 << device.len() {
+        let (entry, mistakes) = seeded(&device, which);
+        let yaml = format!(
+            "{HEAD}{}devices:\n\
+             \x20 - {{ name: dev1, port: rack0, unit: 1, profile: meter, secret: s }}\n\
+             \x20 - {{ {entry} }}\n",
+            racks(2)
+        );
+        let (found, told) = errors(&yaml);
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+
+    let point = [
+        ("id", "Current", "1x"),
+        ("table", "holding", "holdng"),
+        ("address", "1", "-1"),
+        ("type", "u32", "u33"),
+        ("scale", "1", "0"),
+        ("offset", "0", "x"),
+        ("words", "low", "up"),
+        ("bytes", "low", "down"),
+        ("interval", "10s", "10"),
+    ];
+    for which in 0..1 << point.len() {
+        let (entry, mistakes) = seeded(&point, which);
+        let yaml = HEAD.replace(
+            "    points:\n",
+            &format!("    points:\n      - {{ {entry} }}\n"),
+        );
+        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+
+    let session = [
+        ("batch", "50", "51"),
+        ("retry_floor", "1m", "x"),
+        ("retry_ceiling", "10m", "0s"),
+        ("in_flight", "4", "0"),
+    ];
+    for which in 0..1 << session.len() {
+        let (entry, mistakes) = seeded(&session, which);
+        let yaml = HEAD.replace(
+            "gateway.example' }",
+            &format!("gateway.example', session: {{ {entry} }} }}"),
+        );
+        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "how long it really takes is what is measured"

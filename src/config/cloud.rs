@@ -61,11 +61,11 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
     ];
     let gateway = root.section("gateway", &keys, notes);
     if root.node("gateway").is_none() {
-        notes.missing(
-            root.origin,
+        root.lacks(
             "gateway",
             Wrong::wanted("the gateway's own product_key, device_name and secret_file")
                 .hint("copy them from the device's page in the console"),
+            notes,
         );
     }
     let product_written = gateway.text("product_key", "the ProductKey", notes);
@@ -157,10 +157,10 @@ fn identity(gateway: &Section<'_>, notes: &mut Notes) -> (String, String, Secret
 fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (String, u16, bool) {
     let nowhere = (String::new(), 8883, true);
     if root.node("cloud").is_none() {
-        notes.missing(
-            root.origin,
+        root.lacks(
             "cloud",
             Wrong::wanted("a section with the platform's url"),
+            notes,
         );
         return nowhere;
     }

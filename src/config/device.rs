@@ -8,7 +8,7 @@ use super::port::{Ports, response_time};
 use super::problem::Wrong;
 use super::profile::{Profile, Profiles};
 use super::range;
-use super::roster::{Entry, Roster};
+use super::roster::{Entry, Roster, Told};
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::{Is, Node};
@@ -73,8 +73,8 @@ pub(crate) fn read(
         }
         fine => fine,
     };
-    let entry = Entry {
-        name: pattern.unwrap_or_default(),
+    let mut entry = Entry {
+        name: pattern,
         // Whether the platform allows it is checked for each device.
         device_name: s.read(
             "device_name",
@@ -96,19 +96,16 @@ pub(crate) fn read(
             .unwrap_or_default(),
         s,
     };
-    if entry.name.is_empty() {
-        return;
+    let mut told = Told::default();
+    if units.len() > 1 {
+        range_makes_sense(&mut entry, notes);
     }
-    if units.len() > 1 && !range_makes_sense(&entry, notes) {
-        return;
+    if units.is_empty() {
+        // Its unit is a mistake of its own; the rest is looked at without it.
+        roster.add(&entry, None, &mut told, notes);
     }
-    // One mistake in a range is one problem, not one for each of its devices.
-    let known = notes.problems.len();
     for unit in units {
-        roster.add(&entry, unit, notes);
-        if notes.problems.len() > known {
-            break;
-        }
+        roster.add(&entry, Some(unit), &mut told, notes);
     }
 }
 
@@ -119,6 +116,10 @@ fn pattern(text: &str) -> Result<String, Wrong> {
 }
 
 fn port(s: &Section<'_>, ports: &Ports, notes: &mut Notes) -> Option<PortId> {
+    if !ports.complete && s.node("port").is_some() {
+        let text = s.text("port", "the name of a port", notes)?;
+        return ports.by_name.get(text).map(|(id, _)| *id);
+    }
     let known = || ports.by_name.keys().map(String::as_str);
     let parse = |text: &str| {
         ports.by_name.get(text).map(|(id, _)| *id).ok_or_else(|| {
@@ -235,14 +236,14 @@ fn units(s: &Section<'_>, port: Option<PortId>, ports: &Ports, notes: &mut Notes
             })
         }
         (None, None) => {
-            notes.missing(
-                s.origin,
+            s.lacks(
                 "unit",
                 Wrong::wanted(format!(
                     "the device's address on the port, {} to {}",
                     allowed.start(),
                     allowed.end()
                 )),
+                notes,
             );
             Vec::new()
         }
@@ -254,14 +255,19 @@ fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Opt
     let inherited = profile.and_then(|p| p.product_key.clone());
     let unknown = profile.is_some_and(|p| p.product_key.is_none() && !p.product_key_given);
     if s.node("product_key").is_none() && unknown {
-        notes.missing(
-            s.origin,
+        s.lacks(
             "product_key",
             Wrong::wanted("the ProductKey of the device")
                 .hint("product_key: in the profile serves all devices of the profile"),
+            notes,
         );
     }
-    given.or(inherited)
+    // A wrong one stands for another product than the profile's.
+    if s.node("product_key").is_some() {
+        given
+    } else {
+        inherited
+    }
 }
 
 /// Defaults: three misses, and the larger of 3 s and twice the slowest
@@ -280,22 +286,22 @@ fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
 }
 
 /// A range of devices must give each of them a name and should give each its
-/// own secret.
-fn range_makes_sense(entry: &Entry<'_>, notes: &mut Notes) -> bool {
+/// own secret. A name that does not vary is forgotten once it is noted: that it
+/// is taken from the second device on is not another mistake.
+fn range_makes_sense(entry: &mut Entry<'_>, notes: &mut Notes) {
     let hint = "{unit} is replaced by the unit, {unit:03} with leading zeros";
-    let mut good = true;
-    for (key, pattern) in [
-        ("name", Some(&entry.name)),
-        ("device_name", entry.device_name.as_ref()),
+    let s = entry.s;
+    for (key, name) in [
+        ("name", &mut entry.name),
+        ("device_name", &mut entry.device_name),
     ] {
-        if let Some(pattern) = pattern.filter(|p| !range::varies(p)) {
+        if let Some(pattern) = name.take_if(|p| !range::varies(p)) {
             notes.error(
-                entry.s.at(key),
-                shown(pattern),
+                s.at(key),
+                shown(&pattern),
                 Wrong::wanted("a name with {unit} in it, because units: makes several devices")
                     .hint(hint),
             );
-            good = false;
         }
     }
     let (said, origin) = match &entry.secret {
@@ -306,7 +312,7 @@ fn range_makes_sense(entry: &Entry<'_>, notes: &mut Notes) -> bool {
             (name.as_str(), *origin)
         }
         SecretSource::File(..) | SecretSource::Credential(..) | SecretSource::Missing => {
-            return good;
+            return;
         }
     };
     notes.warning(
@@ -316,5 +322,4 @@ fn range_makes_sense(entry: &Entry<'_>, notes: &mut Notes) -> bool {
             "the platform gives every device its own: use secret_file with {unit}, or a devices_file",
         ),
     );
-    good
 }

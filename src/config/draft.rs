@@ -57,6 +57,9 @@ pub struct Draft {
     root: Node,
     profiles_from: Vec<(Want, OriginId)>,
     devices_file: Vec<(Want, OriginId)>,
+    /// Whether all of `profiles_from` could be read; otherwise an unknown
+    /// profile is not news.
+    profiles_complete: bool,
 }
 
 impl Draft {
@@ -135,6 +138,7 @@ impl Draft {
             root,
             profiles_from: Vec::new(),
             devices_file: Vec::new(),
+            profiles_complete: true,
         };
         draft.collect_files();
         Ok(draft)
@@ -146,7 +150,11 @@ impl Draft {
             ("profiles_from", &mut self.profiles_from),
             ("devices_file", &mut self.devices_file),
         ] {
+            let before = self.notes.problems.len();
             for node in s.list(key, &mut self.notes) {
+                if matches!(node.is, Is::Nothing) {
+                    continue;
+                }
                 let Is::Text(text) = &node.is else {
                     let wrong = Wrong::wanted("the name of a file");
                     self.notes.error(node.origin, node.is.kind(), wrong);
@@ -160,6 +168,9 @@ impl Draft {
                     Ok(want) => out.push((want, node.origin)),
                     Err(wrong) => self.notes.error(node.origin, shown(text), wrong),
                 }
+            }
+            if key == "profiles_from" {
+                self.profiles_complete = self.notes.problems.len() == before;
             }
         }
     }
@@ -180,12 +191,13 @@ impl Draft {
             root,
             profiles_from,
             devices_file,
+            profiles_complete,
         } = self;
         let s = Section::again(&root);
         let platform = cloud::read(&s, &base, &mut notes);
         let ports = port::read(&s, &mut notes);
         let mut profiles = Profiles::new();
-        let mut complete = true;
+        let mut complete = profiles_complete && !s.is_no_list("profiles");
         for node in s.list("profiles", &mut notes) {
             complete &= profile::read(node, &mut profiles, &mut notes);
         }

@@ -53,6 +53,11 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
     let read_time = |key: &str, lo: Duration, hi: Duration, or: Duration, notes: &mut Notes| {
         s.read(key, time(lo..=hi), notes).unwrap_or(or)
     };
+    let floor = s.read("retry_floor", time(millis(100)..=secs(600)), notes);
+    let ceiling = s.read("retry_ceiling", time(secs(1)..=secs(86400)), notes);
+    // What could not be read is compared with nothing.
+    let known = floor.is_some() == s.node("retry_floor").is_some()
+        && ceiling.is_some() == s.node("retry_ceiling").is_some();
     let limits = SessionLimits {
         batch: s
             .read("batch", limit(50, SESSIONS, 1), notes)
@@ -62,14 +67,8 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
             .unwrap_or(d.online),
         linger: read_time("linger", Duration::ZERO, secs(10), d.linger, notes),
         reply_timeout: read_time("reply_timeout", secs(1), secs(120), d.reply_timeout, notes),
-        retry_floor: read_time("retry_floor", millis(100), secs(600), d.retry_floor, notes),
-        retry_ceiling: read_time(
-            "retry_ceiling",
-            secs(1),
-            secs(86400),
-            d.retry_ceiling,
-            notes,
-        ),
+        retry_floor: floor.unwrap_or(d.retry_floor),
+        retry_ceiling: ceiling.unwrap_or(d.retry_ceiling),
         logins_per_minute: s
             .read(
                 "logins_per_minute",
@@ -85,7 +84,7 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
             .read("in_flight", whole(1..=50), notes)
             .unwrap_or(d.in_flight),
     };
-    if limits.retry_floor > limits.retry_ceiling {
+    if known && limits.retry_floor > limits.retry_ceiling {
         notes.error(
             s.at("retry_floor"),
             show_time(limits.retry_floor),

@@ -120,12 +120,13 @@ impl Outline {
 }
 
 fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Vec<DeviceSpec> {
-    let mut troubles: BTreeMap<OriginId, Vec<Trouble>> = BTreeMap::new();
+    let mut troubles: BTreeMap<(OriginId, String), Vec<Trouble>> = BTreeMap::new();
     let devices = drafts
         .into_iter()
         .map(|d| DeviceSpec {
             secret: d.secret.resolve(answers).unwrap_or_else(|trouble| {
-                troubles.entry(d.at).or_default().push(trouble);
+                let key = (d.at, trouble.fault.clone());
+                troubles.entry(key).or_default().push(trouble);
                 Secret::new("")
             }),
             name: d.name,

@@ -94,11 +94,11 @@ pub(crate) fn read(
     }
     let codec = codec(&s, table, max_registers, notes);
     if s.node("interval").is_none() && default.is_none() {
-        notes.missing(
-            s.origin,
+        s.lacks(
             "interval",
             Wrong::wanted("how often to read it, like 10s")
                 .hint("interval: in the profile is the default of all its points"),
+            notes,
         );
     }
     let interval = s.read("interval", interval, notes).or(default);
@@ -162,41 +162,108 @@ fn codec(
     max_registers: u16,
     notes: &mut Notes,
 ) -> Option<Codec> {
-    let table = table?;
-    let kind = if table.is_bits() && s.node("type").is_none() {
-        Type::Bool
-    } else {
-        let missing = || Wrong::wanted(super::word::or(TYPES[..10].iter().map(|(w, _)| *w)));
-        s.need("type", choice(&TYPES), missing, notes)?
+    let bits = table.map(Table::is_bits);
+    let untyped = s.node("type").is_none();
+    let kind = match bits {
+        Some(true) if untyped => Some(Type::Bool),
+        // Whether a type is needed follows from the table.
+        None if untyped => None,
+        Some(_) | None => {
+            let missing = || Wrong::wanted(super::word::or(TYPES[..10].iter().map(|(w, _)| *w)));
+            s.need("type", choice(&TYPES), missing, notes)
+        }
     };
-    let word = TYPES
+    let agree = match (bits, kind) {
+        (Some(bits), Some(kind)) => agree(s, bits, kind, notes),
+        (None, _) | (_, None) => false,
+    };
+    let settings = settings(s, kind, notes);
+    let codec = match kind? {
+        Type::Bool => Codec::Bool,
+        Type::Bit => Codec::Bit(settings.bit?),
+        Type::Text => Codec::Text {
+            registers: settings.registers?,
+            bytes: settings.bytes,
+        },
+        Type::Number(kind) => Codec::Number {
+            kind,
+            words: settings.words,
+            bytes: settings.bytes,
+            scale: settings.scale,
+            offset: settings.offset,
+        },
+    };
+    if bits == Some(false) && agree && codec.width() > max_registers {
+        notes.error(
+            s.at("type"),
+            format!("{} registers", codec.width()),
+            Wrong::wanted(format!(
+                "at most {max_registers}, the profile's max_registers"
+            ))
+            .hint("a value is never read in two halves: they could belong to different moments"),
+        );
+    }
+    agree.then_some(codec)
+}
+
+/// Whether what the table holds and what the type is made of are the same.
+fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
+    if bits == (kind == Type::Bool) {
+        return true;
+    }
+    let (wanted, hint) = if bits {
+        (
+            "bool, or no type at all",
+            "coils and discrete inputs are single bits",
+        )
+    } else {
+        (
+            "a type made of registers",
+            "for one bit of a register: type: bit with bit: 0 to 15",
+        )
+    };
+    notes.error(s.at("type"), word(kind), Wrong::wanted(wanted).hint(hint));
+    false
+}
+
+/// How `type:` says it.
+fn word(kind: Type) -> &'static str {
+    TYPES
         .iter()
         .find(|(_, t)| *t == kind)
-        .map_or("", |(word, _)| *word);
-    if table.is_bits() != (kind == Type::Bool) {
-        let (wanted, hint) = if table.is_bits() {
-            (
-                "bool, or no type at all",
-                "coils and discrete inputs are single bits",
-            )
-        } else {
-            (
-                "a type made of registers",
-                "for one bit of a register: type: bit with bit: 0 to 15",
-            )
-        };
-        notes.error(s.at("type"), word, Wrong::wanted(wanted).hint(hint));
-        return None;
-    }
+        .map_or("", |(word, _)| *word)
+}
+
+/// What refines a type, with stand-ins for what has no meaning for it.
+struct Settings {
+    scale: Decimal,
+    offset: Decimal,
+    words: WordOrder,
+    bytes: ByteOrder,
+    bit: Option<u8>,
+    registers: Option<u16>,
+}
+
+/// The keys there can be for a type.
+const SETTINGS: [&str; 6] = ["scale", "offset", "words", "bytes", "bit", "registers"];
+
+/// Reads the keys that `kind` allows and notes the others; without a type any
+/// of them may be meant, and each is read for itself.
+fn settings(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Settings {
     let allowed: &[&str] = match kind {
-        Type::Bool => &[],
-        Type::Bit => &["bit"],
-        Type::Text => &["registers", "bytes"],
-        Type::Number(n) if n.registers() == 1 => &["scale", "offset", "bytes"],
-        Type::Number(_) => &["scale", "offset", "bytes", "words"],
+        None => &SETTINGS,
+        Some(Type::Bool) => &[],
+        Some(Type::Bit) => &["bit"],
+        Some(Type::Text) => &["registers", "bytes"],
+        Some(Type::Number(n)) if n.registers() == 1 => &["scale", "offset", "bytes"],
+        Some(Type::Number(_)) => &["scale", "offset", "bytes", "words"],
     };
-    for key in ["scale", "offset", "words", "bytes", "bit", "registers"] {
-        if s.node(key).is_some() && !allowed.contains(&key) {
+    for key in SETTINGS {
+        if let Some(kind) = kind
+            && s.node(key).is_some()
+            && !allowed.contains(&key)
+        {
+            let word = word(kind);
             let why = match (key, kind) {
                 ("words", Type::Number(_)) => {
                     format!("{word} is one register; for swapped bytes write bytes: low")
@@ -213,48 +280,42 @@ fn codec(
             );
         }
     }
-    let bytes = |notes: &mut Notes| {
-        s.read("bytes", choice(&BYTES), notes)
-            .unwrap_or(ByteOrder::High)
-    };
-    let codec = match kind {
-        Type::Bool => Codec::Bool,
-        Type::Bit => Codec::Bit(s.need(
-            "bit",
-            whole(0..=15u8),
-            || Wrong::wanted("0 to 15").hint("bit 0 is the least significant"),
-            notes,
-        )?),
-        Type::Text => Codec::Text {
-            registers: s.need(
-                "registers",
-                whole(1..=125u16),
-                || Wrong::wanted("1 to 125").hint("each register holds two characters"),
-                notes,
-            )?,
-            bytes: bytes(notes),
-        },
-        Type::Number(kind) => Codec::Number {
-            kind,
-            words: s
-                .read("words", choice(&WORDS), notes)
-                .unwrap_or(WordOrder::High),
-            bytes: bytes(notes),
-            scale: s.read("scale", scale, notes).unwrap_or(Decimal::ONE),
-            offset: s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO),
-        },
-    };
-    if !table.is_bits() && codec.width() > max_registers {
-        notes.error(
-            s.at("type"),
-            format!("{} registers", codec.width()),
-            Wrong::wanted(format!(
-                "at most {max_registers}, the profile's max_registers"
-            ))
-            .hint("a value is never read in two halves: they could belong to different moments"),
-        );
+    if kind == Some(Type::Bit) && s.node("bit").is_none() {
+        let wrong = Wrong::wanted("0 to 15").hint("bit 0 is the least significant");
+        s.lacks("bit", wrong, notes);
     }
-    Some(codec)
+    if kind == Some(Type::Text) && s.node("registers").is_none() {
+        let wrong = Wrong::wanted("1 to 125").hint("each register holds two characters");
+        s.lacks("registers", wrong, notes);
+    }
+    let only = |key: &str| allowed.contains(&key);
+    let mut out = Settings {
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        bit: None,
+        registers: None,
+    };
+    if only("scale") {
+        out.scale = s.read("scale", scale, notes).unwrap_or(out.scale);
+    }
+    if only("offset") {
+        out.offset = s.read("offset", decimal, notes).unwrap_or(out.offset);
+    }
+    if only("words") {
+        out.words = s.read("words", choice(&WORDS), notes).unwrap_or(out.words);
+    }
+    if only("bytes") {
+        out.bytes = s.read("bytes", choice(&BYTES), notes).unwrap_or(out.bytes);
+    }
+    if only("bit") {
+        out.bit = s.read("bit", whole(0..=15u8), notes);
+    }
+    if only("registers") {
+        out.registers = s.read("registers", whole(1..=125u16), notes);
+    }
+    out
 }
 
 fn scale(text: &str) -> Result<Decimal, Wrong> {

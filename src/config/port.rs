@@ -17,11 +17,16 @@ pub(crate) struct Ports {
     pub(crate) all: Vec<PortSpec>,
     /// A name leads to its port even if the rest of the port is wrong.
     pub(crate) by_name: BTreeMap<String, (PortId, OriginId)>,
+    /// Whether all names could be read; otherwise an unknown name is not news.
+    pub(crate) complete: bool,
 }
 
 /// Reads them all.
 pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
-    let mut ports = Ports::default();
+    let mut ports = Ports {
+        complete: !root.is_no_list("ports"),
+        ..Ports::default()
+    };
     let mut lines: BTreeMap<PathBuf, (String, OriginId)> = BTreeMap::new();
     let mut endpoints: BTreeMap<(String, u16), (String, OriginId)> = BTreeMap::new();
     for node in root.list("ports", notes) {
@@ -67,6 +72,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
         let id = PortId(u16::try_from(ports.all.len()).unwrap_or(u16::MAX));
         if port.name.is_empty() {
             // Already noted.
+            ports.complete = false;
         } else if let Some((_, first)) = ports.by_name.get(&port.name) {
             let hint = format!("{} already has this name", notes.origins.line(*first));
             let name_at = Section::again(node).at("name");
@@ -100,6 +106,7 @@ fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
                 "serial and tcp",
                 Wrong::wanted("only one of them").hint("a port is one line or one endpoint"),
             );
+            serial_line(&s, notes);
             (tcp_line(&s, notes), tcp.origin, 1000)
         }
         (Some(serial), None) => {
@@ -109,13 +116,10 @@ fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
         (None, Some(tcp)) => (tcp_line(&s, notes), tcp.origin, 1000),
         (None, None) => {
             if s.is_there() {
-                notes.missing(
-                    node.origin,
-                    "serial",
+                s.lacks("serial",
                     Wrong::wanted("serial: or tcp:").hint(
                         "for example  serial: { device: /dev/ttyUSB0, baud: 9600 }  or  tcp: { host: 192.168.1.10 }",
-                    ),
-                );
+                    ), notes);
             }
             (nowhere(), node.origin, 1000)
         }
@@ -202,9 +206,12 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     } else {
         None
     };
+    let port = s.read("port", whole(1..=65535u16), notes);
+    // An endpoint half of which is unknown is not compared with others.
+    let known = port.is_some() || s.node("port").is_none();
     LineSpec::Tcp(TcpSpec {
-        host: host.unwrap_or_default(),
-        port: s.read("port", whole(1..=65535u16), notes).unwrap_or(502),
+        host: host.filter(|_| known).unwrap_or_default(),
+        port: port.unwrap_or(502),
         connect_timeout: s
             .read(
                 "connect_timeout",

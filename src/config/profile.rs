@@ -62,7 +62,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         points.push(spec);
     }
     match s.node("points") {
-        None => notes.missing(s.origin, "points", Wrong::wanted("a list of points")),
+        None => s.lacks("points", Wrong::wanted("a list of points"), notes),
         Some(list) if points.is_empty() => {
             if matches!(&list.is, super::tree::Is::List(l) if l.is_empty()) {
                 notes.error(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::problem::Wrong;
 use super::profile::Profile;
-use super::range::fill;
+use super::range::{fill, varies};
 use super::secret::SecretSource;
 use super::section::{Notes, Section, shown};
 use super::tree::OriginId;
@@ -38,10 +38,11 @@ pub(crate) struct Roster {
     units: BTreeMap<(PortId, u8), (String, OriginId)>,
 }
 
-/// One entry: a device, or what the devices of a range have in common.
+/// One entry: a device, or what the devices of a range have in common. What
+/// could not be read is `None`; that is already noted.
 pub(crate) struct Entry<'a> {
     pub(crate) s: Section<'a>,
-    pub(crate) name: String,
+    pub(crate) name: Option<String>,
     pub(crate) device_name: Option<String>,
     pub(crate) port: Option<PortId>,
     pub(crate) profile: Option<&'a Profile>,
@@ -52,43 +53,74 @@ pub(crate) struct Entry<'a> {
     pub(crate) turnaround: Duration,
 }
 
+/// What has been said of an entry: one mistake in a range is one problem, not
+/// one for each of its devices.
+#[derive(Default)]
+pub(crate) struct Told {
+    spelling: bool,
+    name: bool,
+    identity: bool,
+    unit: bool,
+}
+
 impl Roster {
-    /// Adds the device that `entry` makes with `unit`; notes what is taken.
-    pub(crate) fn add(&mut self, entry: &Entry<'_>, unit: u8, notes: &mut Notes) {
-        // Patterns were tried when the entry was read.
-        let filled = |pattern: &str| fill(pattern, unit).unwrap_or_default();
-        let name = filled(&entry.name);
-        let device_name = entry.device_name.as_deref().map_or(name.clone(), filled);
-        let secret = entry.secret.of_unit(unit);
-        let identity = entry
-            .product_key
-            .clone()
-            .map(|product| (product, device_name.clone()));
-        self.check_names(entry, &name, &device_name, identity.as_ref(), notes);
-        self.check_unit(entry, unit, notes);
+    /// Adds the device that `entry` makes with `unit`, or what is known of it if
+    /// its unit is not; notes what is taken. Stand-ins take the place of what
+    /// could not be read, so that the rest is looked at all the same.
+    pub(crate) fn add(
+        &mut self,
+        entry: &Entry<'_>,
+        unit: Option<u8>,
+        told: &mut Told,
+        notes: &mut Notes,
+    ) {
+        // Patterns were tried when the entry was read. Without the unit, one
+        // that varies says nothing yet.
+        let filled = |pattern: &String| match unit {
+            Some(unit) => fill(pattern, unit).ok(),
+            None => Some(pattern.clone()).filter(|p| !varies(p)),
+        };
+        let name = entry.name.as_ref().and_then(filled);
+        let device_name = if entry.s.node("device_name").is_some() {
+            entry.device_name.as_ref().and_then(filled)
+        } else {
+            name.clone()
+        };
+        let identity = entry.product_key.clone().zip(device_name.clone());
+        self.check_names(
+            entry,
+            name.as_deref(),
+            device_name.as_deref(),
+            identity.as_ref(),
+            told,
+            notes,
+        );
+        if let (Some(port), Some(unit)) = (entry.port, unit) {
+            self.check_unit(entry, port, unit, told, notes);
+        }
 
         let at = entry.s.origin;
-        self.names.entry(name.clone()).or_insert(at);
+        if let Some(name) = &name {
+            self.names.entry(name.clone()).or_insert(at);
+        }
         if let Some(identity) = identity {
             self.identities.entry(identity).or_insert(at);
         }
-        if let Some(port) = entry.port {
-            let taken = (name.clone(), at);
+        if let (Some(port), Some(unit)) = (entry.port, unit) {
+            let taken = (name.clone().unwrap_or_default(), at);
             self.units.entry((port, unit)).or_insert(taken);
         }
-        // Without port or profile something is already noted, and the device
-        // only takes its place.
-        let (Some(port), Some(profile)) = (entry.port, entry.profile) else {
-            return;
-        };
         self.all.push(DeviceDraft {
-            name,
-            port,
-            unit: UnitId(unit),
-            profile: profile.spec.clone(),
+            name: name.unwrap_or_default(),
+            port: entry.port.unwrap_or(PortId(0)),
+            unit: UnitId(unit.unwrap_or_default()),
+            profile: entry.profile.map_or_else(nothing, |p| p.spec.clone()),
             product_key: entry.product_key.clone().unwrap_or_default(),
-            device_name,
-            secret,
+            device_name: device_name.unwrap_or_default(),
+            secret: match unit {
+                Some(unit) => entry.secret.of_unit(unit),
+                None => entry.secret.fixed(),
+            },
             liveness: entry.liveness,
             response_timeout: entry.response_timeout,
             turnaround: entry.turnaround,
@@ -99,32 +131,38 @@ impl Roster {
     fn check_names(
         &self,
         entry: &Entry<'_>,
-        name: &str,
-        device_name: &str,
+        name: Option<&str>,
+        device_name: Option<&str>,
         identity: Option<&(String, String)>,
+        told: &mut Told,
         notes: &mut Notes,
     ) {
         let s = &entry.s;
         let written = s.node("device_name").is_some();
         let key = if written { "device_name" } else { "name" };
-        // A device name that could not be read is already noted.
-        let known = entry.device_name.is_some() == written;
-        if let Err(wrong) = word::device_name(device_name)
-            && known
+        if let Some(device_name) = device_name
+            && let Err(wrong) = word::device_name(device_name)
+            && !std::mem::replace(&mut told.spelling, true)
         {
             let hint = "the name is also the DeviceName; give device_name: as well if they differ";
             let hint = (!written).then(|| hint.to_owned());
             notes.error(s.at(key), shown(device_name), wrong.maybe_hint(hint));
         }
-        if let Some(first) = self.names.get(name) {
+        let taken = name.and_then(|n| Some((n, self.names.get(n)?)));
+        if let Some((name, first)) = taken
+            && !std::mem::replace(&mut told.name, true)
+        {
             let hint = format!("{} already has this name", notes.origins.line(*first));
             notes.error(
                 s.at("name"),
                 shown(name),
                 Wrong::wanted("a name no other device has").hint(hint),
             );
-        } else if let Some(identity) = identity
+        }
+        // Where the name is the DeviceName too, that is the same mistake.
+        if let Some(identity) = identity.filter(|_| written || taken.is_none())
             && let Some(first) = self.identities.get(identity)
+            && !std::mem::replace(&mut told.identity, true)
         {
             let hint = format!("{} is already this device", notes.origins.line(*first));
             notes.error(
@@ -135,11 +173,26 @@ impl Roster {
         }
     }
 
-    fn check_unit(&self, entry: &Entry<'_>, unit: u8, notes: &mut Notes) {
-        let taken = entry.port.and_then(|port| self.units.get(&(port, unit)));
-        let Some((first, at)) = taken else { return };
+    fn check_unit(
+        &self,
+        entry: &Entry<'_>,
+        port: PortId,
+        unit: u8,
+        told: &mut Told,
+        notes: &mut Notes,
+    ) {
+        let Some((first, at)) = self.units.get(&(port, unit)) else {
+            return;
+        };
+        if std::mem::replace(&mut told.unit, true) {
+            return;
+        }
         let line = notes.origins.line(*at);
-        let hint = format!("{first} ({line}) already has unit {unit} on this port");
+        let who = match first.as_str() {
+            "" => format!("the device in {line}"),
+            first => format!("{first} ({line})"),
+        };
+        let hint = format!("{who} already has unit {unit} on this port");
         let alone = entry.s.node("unit").is_some();
         notes.error(
             entry.s.at(if alone { "unit" } else { "units" }),
@@ -147,4 +200,13 @@ impl Roster {
             Wrong::wanted("a unit no other device on the port has").hint(hint),
         );
     }
+}
+
+/// Stands in for a profile that could not be found.
+fn nothing() -> Arc<ProfileSpec> {
+    Arc::new(ProfileSpec {
+        name: String::new(),
+        points: Vec::new(),
+        max_registers: 125,
+    })
 }

@@ -44,11 +44,11 @@ pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
         .collect();
     match given.as_slice() {
         [] => {
-            notes.missing(
-                section.origin,
+            section.lacks(
                 "secret",
                 Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret")
                     .hint("secret_file: names a file that holds the secret and nothing else"),
+                notes,
             );
             SecretSource::Missing
         }
@@ -123,6 +123,18 @@ impl SecretSource {
         }
     }
 
+    /// The one of a device whose unit is not known: none, if the pattern varies.
+    pub(crate) fn fixed(&self) -> SecretSource {
+        match self {
+            SecretSource::File(name, _) | SecretSource::Credential(name, _)
+                if range::varies(name) =>
+            {
+                SecretSource::Missing
+            }
+            fixed => fixed.clone(),
+        }
+    }
+
     /// The secret, now that `answers` are there.
     ///
     /// # Errors
@@ -133,11 +145,11 @@ impl SecretSource {
             SecretSource::Missing => return Ok(Secret::new("")),
             SecretSource::File(name, at) | SecretSource::Credential(name, at) => (name, *at),
         };
-        let trouble = |said: String, wrong: Wrong| Trouble {
+        let trouble = |fault: String, wrong: Wrong| Trouble {
             at,
             name: name.clone(),
             warning: false,
-            said,
+            fault,
             wrong,
         };
         let found = self
@@ -149,7 +161,7 @@ impl SecretSource {
                 .hint("systemd hands it to the service only; from a shell it cannot be checked");
             return Err(Trouble {
                 warning: true,
-                ..trouble(name.clone(), wrong)
+                ..trouble(String::new(), wrong)
             });
         };
         let kind = match self {
@@ -159,7 +171,7 @@ impl SecretSource {
         let wanted = || Wrong::wanted(format!("a {kind} that holds the secret and nothing else"));
         let bytes = found.bytes.as_ref().map_err(|why| {
             let wrong = wanted().maybe_hint(looked_for(name, &found.path));
-            trouble(format!("{name}, but {why}"), wrong)
+            trouble(format!(", but {why}"), wrong)
         })?;
         let fault = match std::str::from_utf8(bytes).map(str::trim) {
             Ok("") => "which is empty",
@@ -169,7 +181,7 @@ impl SecretSource {
             Ok(text) => return Ok(Secret::new(text)),
             Err(_) => "which is not text",
         };
-        Err(trouble(format!("{name}, {fault}"), wanted()))
+        Err(trouble(format!(", {fault}"), wanted()))
     }
 }
 
@@ -178,13 +190,14 @@ pub(crate) struct Trouble {
     at: OriginId,
     /// The file or credential.
     name: String,
+    /// What is wrong with it, without its name.
+    pub(crate) fault: String,
     /// Whether it only could not be looked at.
     warning: bool,
-    said: String,
     wrong: Wrong,
 }
 
-/// Notes the troubles of one entry as one problem: a range of a hundred devices
+/// Notes troubles of one kind in one entry as one problem: a range of a hundred devices
 /// without their files is one mistake.
 pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
     let more = match troubles.as_slice() {
@@ -199,11 +212,12 @@ pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
         }
     };
     if let Some(first) = troubles.into_iter().next() {
+        let said = format!("{}{}", first.name, first.fault);
         let wrong = first.wrong.maybe_hint(more);
         if first.warning {
-            notes.warning(first.at, first.said, wrong);
+            notes.warning(first.at, said, wrong);
         } else {
-            notes.error(first.at, first.said, wrong);
+            notes.error(first.at, said, wrong);
         }
     }
 }

@@ -182,6 +182,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Notes that `key` should be in here: where it stands without a value, or
+    /// else where the section begins.
+    pub(crate) fn lacks(&self, key: &str, wrong: Wrong, notes: &mut Notes) {
+        match self.entries.and_then(|e| e.get(key)) {
+            Some(node) => notes.error(node.origin, "nothing", wrong),
+            None => notes.missing(self.origin, key, wrong),
+        }
+    }
+
     /// Whether it was there and was a section.
     pub(crate) fn is_there(&self) -> bool {
         self.entries.is_some()
@@ -197,6 +206,12 @@ impl<'a> Section<'a> {
     /// Where `key` was written, or the section itself.
     pub(crate) fn at(&self, key: &str) -> OriginId {
         self.node(key).map_or(self.origin, |n| n.origin)
+    }
+
+    /// Whether `key` was written and is no list, so that what it should list
+    /// is not known.
+    pub(crate) fn is_no_list(&self, key: &str) -> bool {
+        self.node(key).is_some_and(|n| !matches!(n.is, Is::List(_)))
     }
 
     /// The scalar of `key`.
@@ -245,7 +260,7 @@ impl<'a> Section<'a> {
         notes: &mut Notes,
     ) -> Option<T> {
         if self.node(key).is_none() {
-            notes.missing(self.origin, key, missing());
+            self.lacks(key, missing(), notes);
         }
         self.read(key, parse, notes)
     }
@@ -255,7 +270,16 @@ impl<'a> Section<'a> {
         match self.node(key) {
             None => &[],
             Some(node) => match &node.is {
-                Is::List(list) => list,
+                Is::List(list) => {
+                    for entry in list.iter().filter(|n| matches!(n.is, Is::Nothing)) {
+                        notes.error(
+                            entry.origin,
+                            "nothing",
+                            Wrong::wanted("an entry behind the \"-\", or no \"-\""),
+                        );
+                    }
+                    list
+                }
                 other => {
                     notes.error(
                         node.origin,

@@ -106,11 +106,13 @@ fn header(
     notes: &mut Notes,
 ) -> Option<Vec<Option<&'static str>>> {
     let before = notes.problems.len();
+    let mut all_known = true;
     let mut columns: Vec<Option<&'static str>> = Vec::new();
     for (i, cell) in record.iter().enumerate() {
         let cell = cell.trim();
         let known = COLUMNS.iter().find(|c| **c == cell).copied();
         if known.is_none() {
+            all_known = false;
             let hint = if record.len() == 1 && cell.contains([';', '\t']) {
                 Some("cells are separated by commas".to_owned())
             } else {
@@ -123,6 +125,7 @@ fn header(
                 Wrong::wanted(format!("one of {}", COLUMNS.join(", "))).maybe_hint(hint),
             );
         } else if columns.contains(&known) {
+            all_known = false;
             notes.error_at(
                 whole,
                 (row.line, row.column(i)),
@@ -132,15 +135,18 @@ fn header(
         }
         columns.push(known);
     }
-    for needed in NEEDED {
-        if notes.problems.len() == before && !columns.contains(&Some(needed)) {
-            notes.error_at(
-                whole,
-                (row.line, 1),
-                format!("no column {needed}"),
-                Wrong::wanted(format!("at least the columns {}", NEEDED.join(", "))),
-            );
-        }
+    // A column that is missing may be one whose name is wrong or repeated.
+    let missing: Vec<_> = NEEDED
+        .into_iter()
+        .filter(|n| all_known && !columns.contains(&Some(n)))
+        .collect();
+    if !missing.is_empty() {
+        notes.error_at(
+            whole,
+            (row.line, 1),
+            format!("no column {}", missing.join(", ")),
+            Wrong::wanted(format!("at least the columns {}", NEEDED.join(", "))),
+        );
     }
     (notes.problems.len() == before).then_some(columns)
 }
