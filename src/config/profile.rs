@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::point;
 use super::problem::Wrong;
@@ -38,7 +39,9 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         || Wrong::wanted("a name for the profile"),
         notes,
     );
+    // A wrong one is still one: its points do not lack theirs.
     let default = s.read("interval", point::interval, notes);
+    let default = default.or(s.node("interval").map(|_| Duration::from_secs(10)));
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
