@@ -180,9 +180,10 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
         return nowhere;
     };
     if !tls {
+        let said = shown(cloud.text("url", "", notes).unwrap_or_default());
         notes.warning(
             cloud.at("url"),
-            format!("mqtt://{}", shown(&host)),
+            said,
             Wrong::wanted("mqtts://").hint(
                 "without TLS anybody on the way can read and change everything; accounts opened after 2022-08-02 are refused",
             ),
@@ -207,6 +208,9 @@ fn url(text: &str) -> Result<(String, u16, bool), Wrong> {
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     if rest.contains('@') {
         return Err(wanted().hint("no user or password here; they follow from gateway:"));
+    }
+    if rest.contains(['/', '?', '#']) {
+        return Err(wanted().hint("nothing follows the host and its port: no path"));
     }
     let (name, port) = match rest.strip_prefix('[') {
         Some(v6) => {
