@@ -21,7 +21,7 @@ use super::secret::{open_to_others, permissions};
 use super::section::{Notes, Section, shown};
 use super::source::{Answers, Source, Want, contents};
 use super::tree::{Is, Node, Origin, OriginId, Step};
-use super::word::{file_name, show_time, time};
+use super::word::{file_name, time};
 use super::{near, table, yaml};
 
 /// Environment variables that may be set, and the key each stands for. A short
@@ -254,9 +254,10 @@ impl Draft {
             )
             .unwrap_or(Duration::from_secs(10));
         if stop_within > Duration::from_secs(15) {
+            let said = s.text("stop_within", "", &mut notes).unwrap_or_default();
             notes.warning(
                 s.at("stop_within"),
-                show_time(stop_within),
+                shown(said),
                 Wrong::wanted("15s or less, unless TimeoutStopSec= of the unit is longer too").hint(
                     "systemd kills the service after TimeoutStopSec=, 20 s as installed; a drop-in made with systemctl edit alink-gateway can raise it",
                 ),
