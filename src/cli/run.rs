@@ -4,32 +4,78 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
-use crate::io::settings;
+use crate::app::Ended;
+use crate::config::{Problem, Severity};
+use crate::io::{log, settings};
 
 /// Loads the configuration and serves until told to stop.
 ///
-/// A wrong configuration prints every problem, starts nothing and exits 78.
+/// A wrong configuration, or a log filter nobody understands, prints every
+/// problem, starts nothing and exits 78.
 #[must_use]
 #[expect(
     clippy::print_stderr,
     reason = "before the log exists, standard error is the log"
 )]
 pub fn run(config: &Path) -> ExitCode {
+    let journal = log::is_on_journal();
+    let print = |problems: &[Problem]| {
+        for problem in problems {
+            let text = problem.to_string();
+            let gap = if journal { "" } else { "\n" };
+            eprint!("{}{gap}", levelled(&text, problem.severity, journal));
+        }
+    };
     let loaded = match settings::load(config) {
         Ok(loaded) => loaded,
         Err(report) => {
-            eprint!("{report}");
+            print(report.problems());
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    for warning in &loaded.warnings {
-        eprint!("{warning}");
-    }
+    print(&loaded.warnings);
     match crate::app::run(loaded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
-            eprintln!("alink-gateway: {ended}");
-            ExitCode::FAILURE
+            let text = format!("alink-gateway: {ended}\n");
+            eprint!("{}", levelled(&text, Severity::Error, journal));
+            match ended {
+                // As wrong the next time.
+                Ended::Log(_) => ExitCode::from(EXIT_CONFIG),
+                Ended::Start(_) | Ended::Task(_) | Ended::StopDeadline(_) | Ended::StopAtOnce => {
+                    ExitCode::FAILURE
+                }
+            }
         }
+    }
+}
+
+/// `text` as it is; for the journal with the level before each line, which is
+/// an entry of its own there (sd-daemon(3)), so that `journalctl -p warning`
+/// finds it.
+fn levelled(text: &str, severity: Severity, journal: bool) -> String {
+    let level = match severity {
+        _ if !journal => "",
+        Severity::Error => "<3>",
+        Severity::Warning => "<4>",
+    };
+    text.lines()
+        .map(|line| format!("{level}{line}\n"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journal_gets_a_level_before_each_line_and_a_terminal_none() {
+        let text = "gateway.yaml:1:1\n  said    x\n";
+        assert_eq!(levelled(text, Severity::Error, false), text);
+        assert_eq!(
+            levelled(text, Severity::Error, true),
+            "<3>gateway.yaml:1:1\n<3>  said    x\n"
+        );
+        assert!(levelled(text, Severity::Warning, true).starts_with("<4>"));
     }
 }

@@ -20,6 +20,9 @@ use crate::base::Level;
 use crate::io::clock::Clock;
 use crate::io::utc::Utc;
 
+/// The environment variable that says how loud the log is.
+pub const FILTER: &str = "ALINK_GATEWAY_LOG";
+
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
@@ -45,13 +48,9 @@ pub enum InitError {
 pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let said = from_environment();
     let least = loudness(&said);
-    let filter = EnvFilter::try_new(library_filter(&said)).map_err(|e| InitError::Filter {
-        said: said.clone(),
-        why: e.to_string(),
-    })?;
+    let filter = parse(&said)?;
 
-    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-    if is_journal(&stream, std::io::stderr())
+    if is_on_journal()
         && let Ok(sink) = Sink::journal(least, clock, Path::new(JOURNAL_SOCKET))
         && let Ok(layer) = tracing_journald::layer()
     {
@@ -88,8 +87,30 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
     Ok(Sink::text(least, clock))
 }
 
+/// Whether [`init`] would take this filter.
+///
+/// # Errors
+/// [`InitError::Filter`], with the parser's words.
+pub fn try_filter(said: &str) -> Result<(), InitError> {
+    parse(said).map(|_| ())
+}
+
+fn parse(said: &str) -> Result<EnvFilter, InitError> {
+    EnvFilter::try_new(library_filter(said)).map_err(|e| InitError::Filter {
+        said: said.to_owned(),
+        why: e.to_string(),
+    })
+}
+
+/// Whether standard error is the journal.
+#[must_use]
+pub fn is_on_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    is_journal(&stream, std::io::stderr())
+}
+
 fn from_environment() -> String {
-    ["ALINK_GATEWAY_LOG", "RUST_LOG"]
+    [FILTER, "RUST_LOG"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|words| !words.trim().is_empty())

@@ -39,7 +39,7 @@ use crate::io::clock::Clock;
 use crate::spec::Spec;
 
 pub use journald::JOURNAL_SOCKET;
-pub use library::{InitError, init};
+pub use library::{FILTER, InitError, init, is_on_journal, try_filter};
 
 use journald::JournalSocket;
 
