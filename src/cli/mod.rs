@@ -18,6 +18,15 @@ use crate::io::settings::DEFAULT_PATH;
 /// The configuration is wrong (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
+/// What may be set outside the configuration's files; the README has it too.
+const ENVIRONMENT: &str = "\
+Environment:
+  ALINK_GATEWAY_URL      instead of cloud.url
+  ALINK_GATEWAY_SECRET   instead of the gateway's secret
+  ALINK_GATEWAY_CA_FILE  instead of cloud.ca_file
+  ALINK_GATEWAY_LOG      how loud the log is: error, warn, info (default), debug, trace;
+                         or target=level for one library, separated by commas";
+
 /// Polls Modbus devices and keeps each one online, reported and truthful on
 /// Alibaba Cloud IoT Platform.
 #[derive(Debug, Parser)]
@@ -30,6 +39,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the gateway (what the service does).
+    #[command(after_help = ENVIRONMENT)]
     Run {
         /// The configuration file.
         #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]

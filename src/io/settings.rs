@@ -9,7 +9,9 @@ use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Source, Want};
+use crate::base::text::excerpt;
+use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Severity, Source, Want};
+use crate::io::log;
 use crate::spec::Spec;
 
 /// Where the configuration is unless somebody says otherwise.
@@ -85,6 +87,40 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// Everything that is wrong or odd, if anything is wrong.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
+    let loaded = load_files(path, around);
+    let Some(problem) = loudness(around) else {
+        return loaded;
+    };
+    let mut problems = match loaded {
+        Ok(loaded) => loaded.warnings,
+        Err(report) => report.into_problems(),
+    };
+    problems.push(problem);
+    let files: Vec<_> = problems.iter().map(|p| p.file.clone()).collect();
+    Err(Report::new(problems, &files))
+}
+
+/// What is wrong with how loud the log is to be: no part of the configuration,
+/// but nothing starts with it either.
+fn loudness(around: &Surroundings) -> Option<Problem> {
+    let (name, said) = around.environment.iter().find(|(n, _)| n == log::FILTER)?;
+    // As if it were not set.
+    if said.trim().is_empty() || log::try_filter(said).is_ok() {
+        return None;
+    }
+    Some(Problem {
+        severity: Severity::Error,
+        file: "environment".into(),
+        line: 0,
+        column: 0,
+        path: name.clone(),
+        said: excerpt(said.as_bytes(), 60),
+        wanted: "error, warn, info, debug or trace".into(),
+        hint: Some("one library alone is target=level; several are separated by commas".into()),
+    })
+}
+
+fn load_files(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![read(path)];
     sources.extend(matching(base, "conf.d/*.yaml"));
