@@ -26,10 +26,12 @@ use crate::cloud::connect::Connector;
 use crate::hub::Hub;
 use crate::io::clock::Clock;
 use crate::io::line::Opener;
+use crate::io::link::Link;
 use crate::io::log::{self, Journal};
 use crate::io::notify::{self, Notifier};
 use crate::io::pulse::Pulse;
 use crate::io::settings::Loaded;
+use crate::io::vault::Vault;
 use crate::io::{hub, link, port};
 
 mod notice;
@@ -133,8 +135,12 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
     let _ = tokio::time::timeout(ATTEMPTS_WITHIN, attempted).await;
 
     let (wire, link_ends) = link::pair(link::channel::CAPACITY, end.clone());
-    let mut link_task = loaded.commissioned.then(|| {
-        tokio::spawn(link::run(
+    let (vault, notice) = Vault::open(&loaded.state_dir);
+    if let Some(notice) = notice {
+        journal.tell(&notice);
+    }
+    let link_task = loaded.commissioned.then(|| {
+        let link = Link::new(
             spec.clone(),
             link::Dialer::Network,
             Connector::new(&spec.cloud, rng.fork(), clock.now()),
@@ -142,7 +148,8 @@ pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
             clock,
             journal.clone(),
             crew.pulse("cloud link"),
-        ))
+        );
+        tokio::spawn(link.with_vault(vault).run())
     });
     let (status, status_rx) = watch::channel(String::new());
     let mut mind = Hub::new(spec, rng.fork(), clock.now());

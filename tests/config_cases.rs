@@ -14,12 +14,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use alink_gateway::base::Secret;
 use alink_gateway::cli::check;
 use alink_gateway::config::{Draft, Severity, Source};
 use alink_gateway::io::settings::{Surroundings, load_in};
 use alink_gateway::spec::{
-    ByteOrder, Codec, Decimal, Number, PostPolicy, SessionLimits, SignMethod, Table, Transport,
-    WordOrder,
+    ByteOrder, Codec, Decimal, GatewayCertificate, Number, PostPolicy, SessionLimits, SignMethod,
+    Table, Transport, WordOrder,
 };
 use proptest::prelude::*;
 
@@ -64,6 +65,7 @@ fn outcome(case: &Path) -> String {
         environment: pairs(&case.join("environment"), '='),
         credentials: Some(dir.path().join("credentials")).filter(|d| d.is_dir()),
         by_hand: true,
+        ..Surroundings::default()
     };
     let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
     let text = text.replace(&format!("{}/", dir.path().display()), "");
@@ -535,7 +537,10 @@ fn later_layers_override_values_and_add_to_lists() {
     assert_eq!(spec.cloud.broker.port, 443);
     assert_eq!(spec.stop_within, Duration::from_secs(5));
     // The addition's secret_file instead of the main file's secret.
-    assert_eq!(spec.cloud.gateway.secret.expose(), "of-the-site");
+    assert_eq!(
+        spec.cloud.gateway.certificate,
+        GatewayCertificate::Device(Secret::new("of-the-site"))
+    );
     let ports: Vec<_> = spec.ports.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(ports, ["line1", "rack1", "rack2"]);
     let devices: Vec<_> = spec.devices.iter().map(|d| d.name.as_str()).collect();

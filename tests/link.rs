@@ -18,14 +18,15 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceName, LinkCommand, LinkDown, LinkEvent, ProductKey, Rng, Secret};
-use alink_gateway::cloud::connect::{Connector, credentials};
+use alink_gateway::cloud::connect::Connector;
+use alink_gateway::cloud::identity::{self, Credentials};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::pulse::Pulse;
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Spec,
-    Subscriptions, Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, SessionLimits,
+    SignMethod, Spec, Subscriptions, Transport,
 };
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
 use tempfile::TempDir;
@@ -132,7 +133,7 @@ async fn a_wrong_password_is_refused_with_its_code_and_tried_again_later() {
     let Some(lab) = Lab::new() else { return };
     let broker = lab.broker();
     let mut spec = spec("127.0.0.1", broker.plain, Transport::Plain);
-    spec.cloud.gateway.secret = Secret::new("not the one");
+    spec.cloud.gateway.certificate = GatewayCertificate::Device(Secret::new("not the one"));
     let mut link = Linked::start(spec);
     assert_eq!(link.next().await, LinkEvent::Down(LinkDown::Refused(5)));
     link.stop.cancel();
@@ -262,7 +263,9 @@ fn spec(host: &str, port: u16, transport: Transport) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("a1GwDemoPk0"),
                 device_name: DeviceName::new("gw-0001"),
-                secret: Secret::new("GwSecret0123456789abcdefABCDEF00"),
+                certificate: GatewayCertificate::Device(Secret::new(
+                    "GwSecret0123456789abcdefABCDEF00",
+                )),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),
@@ -491,4 +494,11 @@ async fn turn(events: &mut EventLoop) {
             return;
         }
     }
+}
+
+fn credentials(cloud: &CloudSpec) -> Credentials {
+    let GatewayCertificate::Device(secret) = &cloud.gateway.certificate else {
+        panic!("a certificate of its own")
+    };
+    identity::credentials(cloud, secret)
 }

@@ -281,7 +281,7 @@ fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
             gateway: GatewayIdentity {
                 product_key: gateway.product_key,
                 device_name: gateway.device_name,
-                secret: gateway.secret,
+                certificate: GatewayCertificate::Device(gateway.secret),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),

@@ -123,7 +123,7 @@ fn installation(units: u8, interval: Duration) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("a0"),
                 device_name: DeviceName::new("gw"),
-                secret: Secret::new("s"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),

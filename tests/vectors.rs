@@ -7,10 +7,11 @@
 )]
 
 use alink_gateway::base::{DeviceName, ProductKey, Secret};
-use alink_gateway::cloud::{credentials, sign};
+use alink_gateway::cloud::identity::{self, Credentials};
+use alink_gateway::cloud::sign;
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions,
-    Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, SessionLimits,
+    SignMethod, Subscriptions, Transport,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -102,7 +103,9 @@ fn gateway(
         gateway: GatewayIdentity {
             product_key: ProductKey::new("a1GwDemoPk0"),
             device_name: DeviceName::new("gw-0001"),
-            secret: Secret::new("GwSecret0123456789abcdefABCDEF00"),
+            certificate: GatewayCertificate::Device(Secret::new(
+                "GwSecret0123456789abcdefABCDEF00",
+            )),
         },
         sign_method,
         session: SessionLimits::default(),
@@ -136,4 +139,11 @@ fn connect_says_who_we_are_and_how_we_came() {
         "a1GwDemoPk0.gw-0001|securemode=3,signmethod=hmacmd5,timestamp=2524608000000|"
     );
     assert_eq!(plain.password.expose(), "16357253d7761b6fdde90bfaa1601574");
+}
+
+fn credentials(cloud: &CloudSpec) -> Credentials {
+    let GatewayCertificate::Device(secret) = &cloud.gateway.certificate else {
+        panic!("a certificate of its own")
+    };
+    identity::credentials(cloud, secret)
 }

@@ -1,62 +1,35 @@
-//! Who we are to the broker, and when to knock.
+//! When to knock at the broker's door.
 //!
-//! [`credentials`] is the CONNECT packet's identity. [`Connector`] decides when
-//! the next attempt may be made and says what went wrong; it connects nothing.
+//! [`Connector`] decides when the next attempt may be made and says what went
+//! wrong; it connects nothing, and does not care as whom.
 //!
 //! Contract: before an attempt, wait until [`Connector::attempt_at`]; tell it
 //! `on_attempt`, then exactly one of `on_up` or `on_down`, and `on_down` again
-//! when what was up ends; drain [`Connector::poll`] after each.
+//! when what was up ends; drain [`Connector::poll`] after each. An attempt in
+//! order to register is told `on_attempt` as well, for the platform counts it,
+//! and then one of `on_registered` and `on_not_registered`, the latter also if it
+//! was not made at all.
+//!
+//! # Two gateways with one certificate
+//!
+//! The platform keeps the newer connection and closes the older one without a
+//! word (MQTT 3.1.1 has none), so two boxes that come back at once kick each
+//! other for ever and neither ever serves a device. From here it looks like
+//! this: the *other side* closes, soon after CONNACK, again and again. After
+//! [`SUSPICIOUS`] such sessions in a row the wait becomes minutes and an
+//! operator is called. A connection that breaks in any other way (pings
+//! unanswered, an error) is a bad line and is not suspected.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Backoff, LinkDown, Mono, Now, Repeats, Rng, Secret, Wake};
-use crate::spec::{CloudSpec, Subscriptions, Transport};
+use crate::base::{Backoff, LinkDown, Mono, Now, Rng, Wake};
+use crate::spec::CloudSpec;
 
+use super::diary::Repeats;
+use super::enrolment::Failure;
 use super::notice::Notice;
 use super::pace::Attempts;
-use super::sign;
-
-/// What goes into CONNECT ("Establish MQTT connections over TCP").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credentials {
-    /// `{base}|securemode=…,signmethod=…,timestamp=…[,_ss=1]|`
-    pub client_id: String,
-    /// `{deviceName}&{productKey}`
-    pub username: String,
-    /// The signature.
-    pub password: Secret,
-}
-
-/// The constant that the official C SDK (4.x) sends and signs, 2050-01-01T00:00
-/// UTC+8, so that a box whose clock is unset can connect.
-const TIMESTAMP: &str = "2524608000000";
-
-/// The gateway's credentials.
-#[must_use]
-pub fn credentials(spec: &CloudSpec) -> Credentials {
-    let pk = spec.gateway.product_key.as_str();
-    let dn = spec.gateway.device_name.as_str();
-    let base = format!("{pk}.{dn}");
-    let securemode = match spec.broker.transport {
-        Transport::Tls { .. } => 2,
-        Transport::Plain => 3,
-    };
-    // The platform then subscribes the system topics it lists for us.
-    let subscribe = match spec.broker.subscriptions {
-        Subscriptions::Platform => ",_ss=1",
-        Subscriptions::Broker => "",
-    };
-    let content = sign::device_content(&base, dn, pk, Some(TIMESTAMP));
-    Credentials {
-        client_id: format!(
-            "{base}|securemode={securemode},signmethod={},timestamp={TIMESTAMP}{subscribe}|",
-            spec.sign_method.as_str()
-        ),
-        username: format!("{dn}&{pk}"),
-        password: Secret::new(sign::sign(spec.sign_method, &spec.gateway.secret, &content)),
-    }
-}
 
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
 const PER_MINUTE: usize = 5;
@@ -73,6 +46,12 @@ const REFUSED_FLOOR: Duration = Duration::from_secs(30);
 const REFUSED_CEILING: Duration = Duration::from_secs(600);
 /// So many short sessions in a row are no accident.
 const SUSPICIOUS: u32 = 3;
+/// Waits while another client with our certificate is suspected.
+const CONTESTED_FLOOR: Duration = Duration::from_secs(240);
+const CONTESTED_CEILING: Duration = Duration::from_secs(600);
+/// While it is suspected, only a connection that outlasts the other one's
+/// longest wait shows that it is gone.
+const UNCONTESTED: Duration = Duration::from_secs(900);
 
 /// Paces attempts to connect.
 #[derive(Clone, Debug)]
@@ -80,6 +59,7 @@ pub struct Connector {
     attempts: Attempts,
     backoff: Backoff,
     refused: Backoff,
+    contested: Backoff,
     not_before: Mono,
     why: &'static str,
     up_since: Option<Mono>,
@@ -99,6 +79,7 @@ impl Connector {
             attempts: Attempts::default(),
             backoff: Backoff::new(FLOOR, CEILING),
             refused: Backoff::new(REFUSED_FLOOR, REFUSED_CEILING),
+            contested: Backoff::new(CONTESTED_FLOOR, CONTESTED_CEILING),
             not_before: now.mono,
             why: "connect",
             up_since: None,
@@ -144,29 +125,8 @@ impl Connector {
             // As told: nothing failed, and nothing follows.
             return;
         }
-        let wait = match (lasted, why) {
-            (Some(lasted), _) if lasted >= GOOD_SPELL => {
-                self.short = 0;
-                self.backoff.reset();
-                self.repeats.over();
-                self.why = "connect again";
-                let micros = u64::try_from(RETURN_WITHIN.as_micros()).unwrap_or(u64::MAX);
-                Duration::from_micros(self.rng.below(micros))
-            }
-            (None, LinkDown::Refused(2 | 4 | 5)) => {
-                self.why = "connect again after a refusal";
-                self.refused.failed(now.mono, &mut self.rng)
-            }
-            (lasted, _) => {
-                self.why = "connect again after a failure";
-                // Takeover by a twin looks like this from here: MQTT 3.1.1 has
-                // no word for it.
-                if lasted.is_some() {
-                    self.short += 1;
-                }
-                self.backoff.failed(now.mono, &mut self.rng)
-            }
-        };
+        let short = self.short;
+        let wait = self.wait(now, lasted, why);
         if lasted.is_none() {
             self.failed = self.failed.saturating_add(1);
         }
@@ -190,10 +150,82 @@ impl Connector {
                 retry_in,
             });
         }
-        if lasted.is_some() && self.short >= SUSPICIOUS && self.short.is_multiple_of(SUSPICIOUS) {
+        // Told when it is first suspected, and as often as that again, ever more
+        // rarely: 3, 6, 12, 24 … sessions.
+        let often = self.short / SUSPICIOUS;
+        if self.short > short && self.short.is_multiple_of(SUSPICIOUS) && often.is_power_of_two() {
             self.notices.push_back(Notice::KickedSuspected {
                 sessions: self.short,
             });
+        }
+    }
+
+    /// We registered and have hung up: connect as soon as the quota allows.
+    pub fn on_registered(&mut self, now: Now) {
+        self.refused.reset();
+        self.not_before = now.mono;
+        self.why = "connect with what was earned";
+    }
+
+    /// Registering failed, or could not even be tried; returns how long until
+    /// the next attempt. Why, and what to do about it, is told by whoever asked.
+    pub fn on_not_registered(&mut self, now: Now, why: &Failure) -> Duration {
+        let wait = match why {
+            Failure::Lost(_) | Failure::Refused(0 | 1 | 3 | 6..) => {
+                self.backoff.failed(now.mono, &mut self.rng)
+            }
+            // Nothing that is over in a moment.
+            Failure::Refused(2 | 4 | 5)
+            | Failure::NoAnswer
+            | Failure::Malformed(_)
+            | Failure::NotKept(_) => self.refused.failed(now.mono, &mut self.rng),
+        };
+        self.why = "register again";
+        self.not_before = now.mono + wait;
+        self.attempt_at().at.since(now.mono)
+    }
+
+    /// A generator of its own for what belongs to connecting.
+    pub fn fork(&mut self) -> Rng {
+        self.rng.fork()
+    }
+
+    /// How long to wait after a connection that `lasted`, or an attempt that
+    /// failed.
+    fn wait(&mut self, now: Now, lasted: Option<Duration>, why: &LinkDown) -> Duration {
+        let good = if self.short < SUSPICIOUS {
+            GOOD_SPELL
+        } else {
+            UNCONTESTED
+        };
+        match (lasted, why) {
+            (Some(lasted), _) if lasted >= good => {
+                self.short = 0;
+                self.backoff.reset();
+                self.contested.reset();
+                self.repeats.over();
+                self.why = "connect again";
+                let micros = u64::try_from(RETURN_WITHIN.as_micros()).unwrap_or(u64::MAX);
+                Duration::from_micros(self.rng.below(micros))
+            }
+            (Some(_), LinkDown::Closed) => {
+                self.short = self.short.saturating_add(1);
+                if self.short < SUSPICIOUS {
+                    self.why = "connect again after a short session";
+                    self.backoff.failed(now.mono, &mut self.rng)
+                } else {
+                    self.why = "connect again, giving way to another with our certificate";
+                    self.contested.failed(now.mono, &mut self.rng)
+                }
+            }
+            (None, LinkDown::Refused(2 | 4 | 5)) => {
+                self.why = "connect again after a refusal";
+                self.refused.failed(now.mono, &mut self.rng)
+            }
+            _ => {
+                self.why = "connect again after a failure";
+                self.backoff.failed(now.mono, &mut self.rng)
+            }
         }
     }
 

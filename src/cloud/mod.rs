@@ -1,6 +1,7 @@
 //! Floor 2: everything known about the platform, without a network.
 //!
-//! **Decides** when to connect and as whom ([`connect`]), who is logged in and
+//! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
+//! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
 //! `verdict`, `bar`, `batch`, [`code`]), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
@@ -48,7 +49,9 @@ pub mod connect;
 mod device;
 pub mod diary;
 pub mod engine;
+pub mod enrolment;
 mod hear;
+pub mod identity;
 pub mod notice;
 mod pace;
 mod pack;
@@ -62,8 +65,10 @@ mod verdict;
 mod words;
 
 pub use code::Code;
-pub use connect::{Connector, Credentials, credentials};
+pub use connect::Connector;
 pub use diary::Counters;
 pub use engine::{Cloud, Output};
+pub use enrolment::Enrolment;
+pub use identity::{Credentials, Earned, credentials};
 pub use notice::Notice;
 pub use session::{Presence, Session};

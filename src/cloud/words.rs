@@ -38,7 +38,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
             )
         }
         Notice::KickedSuspected { sessions } => format!(
-            "the connection was ended shortly after it began {sessions} times in a row: look for another client using this gateway's certificate (a second copy of this program, or a cloned box)"
+            "the platform ended the connection shortly after it began, {sessions} times in a row: look for another client using this gateway's certificate (a second copy of this program, or a cloned box); until it is gone we try every few minutes only, so that one of the two can work"
         ),
         Notice::SubscribeRefused { filters, fatal } => format!(
             "the broker refused to subscribe us to {}{}",
@@ -218,7 +218,7 @@ fn advice(code: Code) -> String {
 }
 
 /// What failed, and what to check.
-fn link_words(why: &LinkDown) -> String {
+pub(super) fn link_words(why: &LinkDown) -> String {
     match why {
         LinkDown::Unreachable(e) => format!("broker unreachable: {e}; check the network, the broker's name and port, and the firewall"),
         // What to check differs from cause to cause: `io/link/tls.rs` says it.

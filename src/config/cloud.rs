@@ -9,8 +9,8 @@ use super::problem::Wrong;
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::OriginId;
-use super::word::{choice, device_name, file_name, host, product_key, time, whole};
-use crate::spec::{PostPolicy, SessionLimits, SignMethod, Subscriptions, Transport};
+use super::word::{choice, device_name, file_name, host, name, product_key, time, whole};
+use crate::spec::{PostPolicy, Registration, SessionLimits, SignMethod, Subscriptions, Transport};
 
 /// What the package writes where the operator has to fill in. A gateway whose
 /// product key is still this word is not commissioned: it starts, polls what it
@@ -23,6 +23,8 @@ pub(crate) struct Platform {
     pub(crate) product_key: String,
     pub(crate) device_name: String,
     pub(crate) secret: SecretSource,
+    /// How to register, if the secret is the product's.
+    pub(crate) registration: Option<(Registration, Option<String>)>,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) transport: Transport,
@@ -34,6 +36,19 @@ pub(crate) struct Platform {
     pub(crate) session: SessionLimits,
     pub(crate) post: PostPolicy,
 }
+
+const GATEWAY: [&str; 10] = [
+    "product_key",
+    "device_name",
+    "secret",
+    "secret_file",
+    "secret_credential",
+    "product_secret",
+    "product_secret_file",
+    "product_secret_credential",
+    "registration",
+    "instance_id",
+];
 
 const CLOUD: [&str; 8] = [
     "url",
@@ -52,14 +67,7 @@ const fn secs(n: u64) -> Duration {
 
 /// Reads both sections.
 pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platform {
-    let keys = [
-        "product_key",
-        "device_name",
-        "secret",
-        "secret_file",
-        "secret_credential",
-    ];
-    let gateway = root.section("gateway", &keys, notes);
+    let gateway = root.section("gateway", &GATEWAY, notes);
     if root.node("gateway").is_none() {
         root.lacks(
             "gateway",
@@ -70,7 +78,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
     }
     let product_written = gateway.text("product_key", "the ProductKey", notes);
     let commissioned = product_written != Some(PLACEHOLDER);
-    let (product_key, device_name, secret) = if !commissioned {
+    let identity = if !commissioned {
         notes.warning(
             gateway.at("product_key"),
             PLACEHOLDER,
@@ -78,11 +86,12 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
                 "not commissioned: the service starts but does not connect; fill in gateway: and cloud.url",
             ),
         );
-        (
-            PLACEHOLDER.into(),
-            PLACEHOLDER.into(),
-            SecretSource::Missing,
-        )
+        Identity {
+            product_key: PLACEHOLDER.into(),
+            device_name: PLACEHOLDER.into(),
+            secret: SecretSource::Missing,
+            registration: None,
+        }
     } else {
         identity(&gateway, notes)
     };
@@ -99,13 +108,21 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
             ca_file: ca_file.as_deref().map(|f| base.join(f)),
         }
     } else {
+        if identity.registration.is_some() {
+            notes.error(
+                cloud.at("url"),
+                format!("mqtt://{}, with a product secret", shown(&host)),
+                Wrong::wanted("mqtts://, over which alone the platform hands out secrets"),
+            );
+        }
         Transport::Plain
     };
     Platform {
         commissioned,
-        product_key,
-        device_name,
-        secret,
+        product_key: identity.product_key,
+        device_name: identity.device_name,
+        secret: identity.secret,
+        registration: identity.registration,
         host,
         port,
         transport,
@@ -125,9 +142,22 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
     }
 }
 
-fn identity(gateway: &Section<'_>, notes: &mut Notes) -> (String, String, SecretSource) {
+/// What `gateway:` says.
+struct Identity {
+    product_key: String,
+    device_name: String,
+    secret: SecretSource,
+    registration: Option<(Registration, Option<String>)>,
+}
+
+fn identity(gateway: &Section<'_>, notes: &mut Notes) -> Identity {
     if !gateway.is_there() {
-        return (String::new(), String::new(), SecretSource::Missing);
+        return Identity {
+            product_key: String::new(),
+            device_name: String::new(),
+            secret: SecretSource::Missing,
+            registration: None,
+        };
     }
     let product = gateway.need(
         "product_key",
@@ -146,12 +176,70 @@ fn identity(gateway: &Section<'_>, notes: &mut Notes) -> (String, String, Secret
         || Wrong::wanted("the DeviceName of the gateway"),
         notes,
     );
-    let secret = secret::source(gateway, notes);
-    (
-        product.unwrap_or_default(),
-        device.unwrap_or_default(),
+    let (secret, registration) = certificate(gateway, notes);
+    Identity {
+        product_key: product.unwrap_or_default(),
+        device_name: device.unwrap_or_default(),
         secret,
-    )
+        registration,
+    }
+}
+
+/// The gateway's own secret, or its product's and how to register with it.
+fn certificate(
+    gateway: &Section<'_>,
+    notes: &mut Notes,
+) -> (SecretSource, Option<(Registration, Option<String>)>) {
+    let keys: Vec<&str> = [secret::KEYS, secret::PRODUCT_KEYS].concat();
+    let found = secret::find(gateway, &keys, notes);
+    let way = gateway.read("registration", choice(&REGISTRATIONS), notes);
+    let instance = gateway.read("instance_id", instance_id, notes);
+    let (key, source) = match found {
+        Some(found) => found,
+        None => {
+            let wrong = if gateway.node("registration").is_some() {
+                Wrong::wanted("the ProductSecret: product_secret_file, product_secret_credential or product_secret")
+                    .hint("registration: asks the platform for the gateway's own secret, by its product's")
+            } else {
+                Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret").hint(
+                    "secret_file: names a file that holds the secret and nothing else; with the product's secret instead, product_secret_file:, the gateway registers itself",
+                )
+            };
+            notes.missing(gateway.origin, "secret", wrong);
+            return (SecretSource::Missing, None);
+        }
+    };
+    if secret::PRODUCT_KEYS.contains(&key) {
+        let way = way.unwrap_or(Registration::Register);
+        return (source, Some((way, instance)));
+    }
+    for unused in ["registration", "instance_id"] {
+        if gateway.node(unused).is_some() && !matches!(source, SecretSource::Missing) {
+            notes.error(
+                gateway.at(unused),
+                format!("{unused} beside {key}"),
+                Wrong::wanted("nothing here: a gateway with a secret of its own does not register")
+                    .hint("product_secret_file: names the secret to register with"),
+            );
+        }
+    }
+    (source, None)
+}
+
+const REGISTRATIONS: [(&str, Registration); 2] = [
+    ("register", Registration::Register),
+    ("regnwl", Registration::RegNwl),
+];
+
+/// It becomes a part of a client id, where `,`, `=` and `|` have a meaning.
+fn instance_id(text: &str) -> Result<String, Wrong> {
+    name(text)
+        .ok()
+        .filter(|id| {
+            id.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+        .ok_or_else(|| Wrong::wanted("the id of the instance, iot-…, as the console shows it"))
 }
 
 fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (String, u16, bool) {

@@ -39,7 +39,7 @@ const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
 /// All our variables begin like this.
 pub const PREFIX: &str = "ALINK_GATEWAY_";
 
-const ROOT: [&str; 8] = [
+const ROOT: [&str; 9] = [
     "gateway",
     "cloud",
     "ports",
@@ -47,6 +47,7 @@ const ROOT: [&str; 8] = [
     "profiles_from",
     "devices",
     "devices_file",
+    "state_dir",
     "stop_within",
 ];
 
@@ -253,16 +254,7 @@ impl Draft {
                 &mut notes,
             )
             .unwrap_or(Duration::from_secs(10));
-        if stop_within > Duration::from_secs(15) {
-            let said = s.text("stop_within", "", &mut notes).unwrap_or_default();
-            notes.warning(
-                s.at("stop_within"),
-                shown(said),
-                Wrong::wanted("15s or less, unless TimeoutStopSec= of the unit is longer too").hint(
-                    "systemd kills the service after TimeoutStopSec=, 20 s as installed; a drop-in made with systemctl edit alink-gateway can raise it",
-                ),
-            );
-        }
+        let state_dir = s.read("state_dir", file_name, &mut notes);
         count(&roster, platform.session.online, &mut notes);
         Outline {
             notes,
@@ -271,6 +263,7 @@ impl Draft {
             profiles: profiles.len(),
             roster,
             stop_within,
+            state_dir: state_dir.map(|dir| base.join(dir)),
         }
     }
 }
@@ -307,7 +300,10 @@ fn as_list(node: &mut Node) {
 /// Warns once for a file that holds secrets and is open to everybody.
 fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
     let secret = |node: &Node| match &node.is {
-        Is::Map(map) => map.get("secret").map(|n| n.origin),
+        Is::Map(map) => {
+            let inline = map.get("secret").or_else(|| map.get("product_secret"));
+            inline.map(|n| n.origin)
+        }
         Is::Nothing | Is::Text(_) | Is::List(_) => None,
     };
     let devices = entries.get("devices").and_then(|n| match &n.is {

@@ -1,6 +1,7 @@
 //! The second half of the way: everything but the secrets, and then the secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::cloud::Platform;
@@ -12,7 +13,10 @@ use super::section::{Notes, shown};
 use super::source::{Answers, Want, contents};
 use super::tree::OriginId;
 use crate::base::{DeviceName, ProductKey, Secret};
-use crate::spec::{BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, Spec};
+use crate::spec::{
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, ProductCertificate,
+    Spec,
+};
 
 /// Step two: everything but the secrets.
 pub struct Outline {
@@ -22,6 +26,7 @@ pub struct Outline {
     pub(crate) profiles: usize,
     pub(crate) roster: Roster,
     pub(crate) stop_within: Duration,
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// Step three: what the configuration means.
@@ -36,6 +41,8 @@ pub struct Compiled {
     /// False while the gateway's identity is still the package's placeholder:
     /// there is nobody to be on the platform yet.
     pub commissioned: bool,
+    /// Where to keep what the platform hands out, if the configuration says so.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl Outline {
@@ -70,6 +77,7 @@ impl Outline {
             profiles,
             roster,
             stop_within,
+            state_dir,
         } = self;
         let commissioned = platform.commissioned;
         let secret = platform.secret.resolve(answers).unwrap_or_else(|trouble| {
@@ -92,6 +100,7 @@ impl Outline {
             warnings: report.into_problems(),
             profiles,
             commissioned,
+            state_dir,
         })
     }
 
@@ -147,6 +156,14 @@ fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Ve
 }
 
 fn cloud(p: Platform, secret: Secret) -> CloudSpec {
+    let certificate = match p.registration {
+        None => GatewayCertificate::Device(secret),
+        Some((registration, instance_id)) => GatewayCertificate::Product(ProductCertificate {
+            secret,
+            registration,
+            instance_id,
+        }),
+    };
     CloudSpec {
         broker: BrokerSpec {
             host: p.host,
@@ -159,7 +176,7 @@ fn cloud(p: Platform, secret: Secret) -> CloudSpec {
         gateway: GatewayIdentity {
             product_key: ProductKey::new(&p.product_key),
             device_name: DeviceName::new(&p.device_name),
-            secret,
+            certificate,
         },
         sign_method: p.sign_method,
         session: p.session,

@@ -15,6 +15,13 @@ use crate::base::Secret;
 /// The keys that give a secret.
 pub(crate) const KEYS: [&str; 3] = ["secret", "secret_file", "secret_credential"];
 
+/// The keys that give the secret of a product.
+pub(crate) const PRODUCT_KEYS: [&str; 3] = [
+    "product_secret",
+    "product_secret_file",
+    "product_secret_credential",
+];
+
 /// Where a secret comes from.
 #[derive(Clone)]
 pub(crate) enum SecretSource {
@@ -30,7 +37,28 @@ pub(crate) enum SecretSource {
 
 /// Finds the one secret of `section`; notes none and more than one.
 pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
-    let given: Vec<(&str, &Node)> = KEYS
+    match find(section, &KEYS, notes) {
+        Some((_, source)) => source,
+        None => {
+            notes.missing(
+                section.origin,
+                "secret",
+                Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret")
+                    .hint("secret_file: names a file that holds the secret and nothing else"),
+            );
+            SecretSource::Missing
+        }
+    }
+}
+
+/// Finds the one secret that `keys` give in `section`, and by which key; notes
+/// more than one. `None` if there is none at all.
+pub(crate) fn find<'k>(
+    section: &Section<'_>,
+    keys: &[&'k str],
+    notes: &mut Notes,
+) -> Option<(&'k str, SecretSource)> {
+    let given: Vec<(&str, &Node)> = keys
         .iter()
         .filter_map(|key| Some((*key, section.node(key)?)))
         .collect();
@@ -43,24 +71,16 @@ pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
         .filter(|(_, n)| Some(notes.origins.layer(n.origin)) == latest)
         .collect();
     match given.as_slice() {
-        [] => {
-            section.lacks(
-                "secret",
-                Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret")
-                    .hint("secret_file: names a file that holds the secret and nothing else"),
-                notes,
-            );
-            SecretSource::Missing
-        }
-        [(key, node)] => one(key, node, notes),
-        [_, (_, node), ..] => {
+        [] => None,
+        [(key, node)] => Some((key, one(key, node, notes))),
+        [(first, _), (_, node), ..] => {
             let both: Vec<_> = given.iter().map(|(key, _)| *key).collect();
             notes.error(
                 node.origin,
                 both.join(" and "),
                 Wrong::wanted("only one of them"),
             );
-            SecretSource::Missing
+            Some((first, SecretSource::Missing))
         }
     }
 }
@@ -78,7 +98,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
         }
     };
     match key {
-        "secret" => SecretSource::Inline(Secret::new(text), node.origin),
+        "secret" | "product_secret" => SecretSource::Inline(Secret::new(text), node.origin),
         // A DeviceSecret is 32 hexadecimal digits; nobody calls a file that.
         _ if text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
             notes.error(
@@ -89,7 +109,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             );
             SecretSource::Missing
         }
-        "secret_file" => SecretSource::File(text.to_owned(), node.origin),
+        "secret_file" | "product_secret_file" => SecretSource::File(text.to_owned(), node.origin),
         _ if text.contains('/') => {
             notes.error(
                 node.origin,

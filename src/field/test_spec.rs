@@ -99,7 +99,7 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("a0"),
                 device_name: DeviceName::new("gw"),
-                secret: Secret::new("s"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),

@@ -11,6 +11,7 @@ pub mod log;
 pub mod port;
 pub mod pulse;
 mod utc;
+pub mod vault;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

@@ -17,6 +17,10 @@ use crate::spec::Spec;
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/alink-gateway/gateway.yaml";
 
+/// Where what the platform hands out is kept, unless the configuration or
+/// systemd says otherwise.
+pub const DEFAULT_STATE: &str = "/var/lib/alink-gateway";
+
 /// More than any file of a configuration: whoever names `/dev/zero` gets a
 /// problem instead of all the memory.
 const LARGEST: u64 = 16 << 20;
@@ -33,6 +37,8 @@ pub struct Loaded {
     /// False while the gateway's identity is still the package's placeholder:
     /// such a gateway runs, but must not connect to the platform.
     pub commissioned: bool,
+    /// Where to keep what the platform hands out.
+    pub state_dir: PathBuf,
 }
 
 /// What is around the configuration and may change its meaning.
@@ -42,6 +48,8 @@ pub struct Surroundings {
     pub environment: Vec<(String, String)>,
     /// Where systemd has put the service's credentials.
     pub credentials: Option<PathBuf>,
+    /// Where systemd has made a directory for what the service keeps.
+    pub state: Option<PathBuf>,
     /// Whether a credential may be absent because there is no directory of
     /// credentials: so it is when a person runs `check` from a shell.
     pub by_hand: bool,
@@ -59,6 +67,7 @@ impl Surroundings {
         Surroundings {
             environment,
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            state: std::env::var_os("STATE_DIRECTORY").and_then(first_path),
             by_hand: false,
         }
     }
@@ -133,13 +142,24 @@ fn load_files(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
         warnings,
         profiles,
         commissioned,
+        state_dir,
     } = outline.compile(&answers)?;
+    let state_dir = state_dir
+        .or_else(|| around.state.clone())
+        .unwrap_or_else(|| DEFAULT_STATE.into());
     Ok(Loaded {
         spec,
         warnings,
         profiles,
         commissioned,
+        state_dir,
     })
+}
+
+/// systemd lists all directories of a unit, with colons between them
+/// (systemd.exec(5), `StateDirectory=`).
+fn first_path(list: std::ffi::OsString) -> Option<PathBuf> {
+    std::env::split_paths(&list).find(|path| path.is_absolute())
 }
 
 fn answer(wants: &BTreeSet<Want>, base: &Path, around: &Surroundings) -> Answers {

@@ -108,6 +108,7 @@ impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Event::Connected(gateway) => write!(f, "{gateway} connected"),
+            Event::Registered(device) => write!(f, "{device} registered"),
             Event::Refused { who, code, why } => match (who, code) {
                 (Some(who), Some(code)) => write!(f, "{who} refused with {code}: {why}"),
                 (Some(who), None) => write!(f, "{who} refused: {why}"),

@@ -60,15 +60,46 @@ pub enum Subscriptions {
     Broker,
 }
 
-/// The gateway's own device certificate.
+/// Who the gateway is, and what it can show for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewayIdentity {
     /// Product of the gateway.
     pub product_key: ProductKey,
     /// Name of the gateway.
     pub device_name: DeviceName,
-    /// Its secret.
+    /// What it proves that with.
+    pub certificate: GatewayCertificate,
+}
+
+/// What a gateway is given to prove who it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GatewayCertificate {
+    /// Its own secret, out of the console: one per device.
+    Device(Secret),
+    /// The secret of its product, the same in every box: it asks the platform
+    /// for its own once, and keeps that.
+    Product(ProductCertificate),
+}
+
+/// "One product certificate" of "MQTT-based dynamic registration".
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProductCertificate {
+    /// The ProductSecret.
     pub secret: Secret,
+    /// How to ask.
+    pub registration: Registration,
+    /// The instance, where it is a bought one: `iot-…`.
+    pub instance_id: Option<String>,
+}
+
+/// The two ways of dynamic registration of a device that connects by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// The device's name is in the console already; it is given a DeviceSecret.
+    Register,
+    /// It is not ("no whitelist"); the platform creates the device and gives it
+    /// a token.
+    RegNwl,
 }
 
 /// How a device proves that it knows its secret.

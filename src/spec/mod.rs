@@ -9,8 +9,8 @@ pub mod cloud;
 pub mod field;
 
 pub use cloud::{
-    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions,
-    Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
+    Registration, SessionLimits, SignMethod, Subscriptions, Transport,
 };
 pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, LineSpec, Liveness, Number, Parity, PointSpec, PortSpec,

@@ -310,7 +310,9 @@ fn spec(size: Size) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("a1GwDemoPk0"),
                 device_name: DeviceName::new("gw-0001"),
-                secret: Secret::new("GwSecret0123456789abcdefABCDEF00"),
+                certificate: GatewayCertificate::Device(Secret::new(
+                    "GwSecret0123456789abcdefABCDEF00",
+                )),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),

@@ -49,7 +49,7 @@ fn spec() -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("gwpk"),
                 device_name: DeviceName::new("gw"),
-                secret: Secret::new("s"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),

@@ -2,8 +2,9 @@
 //! thrown away at its first error.
 //!
 //! **Decides** nothing about devices: it carries [`crate::base::LinkCommand`]s out
-//! and [`LinkEvent`]s in. When to try next, and as whom, is asked of
-//! [`crate::cloud::connect`]; what a message means is not its business.
+//! and [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::connect`],
+//! as whom of [`crate::cloud::enrolment`]; what a message means is not its
+//! business, but for the one that answers a registration (`enrol.rs`).
 //! **Refuses to know** JSON, topics, sub-devices, retries of a message.
 //!
 //! Contract: [`channel::pair`] makes both ends, [`run`] lives on one of them
@@ -43,6 +44,7 @@
 
 pub mod channel;
 mod dial;
+mod enrol;
 pub mod notice;
 mod session;
 mod talk;
@@ -58,10 +60,13 @@ pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
 pub use notice::LinkNotice;
 
 use crate::base::{LinkDown, LinkEvent};
-use crate::cloud::connect::{Connector, credentials};
+use crate::cloud::connect::Connector;
+use crate::cloud::enrolment::{Enrolment, Next};
+use crate::cloud::identity::Credentials;
 use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::Pulse;
+use crate::io::vault::Vault;
 use crate::spec::{CloudSpec, Spec};
 pub use dial::Dialer;
 use dial::Stream;
@@ -71,7 +76,8 @@ use session::Session;
 const BREATH: Duration = Duration::from_secs(3);
 
 /// Keeps a connection to the platform until told to end: waits as `connector`
-/// says, tries, speaks, tells.
+/// says, tries, speaks, tells. For a gateway with a certificate of its own; see
+/// [`Link::with_vault`] for others.
 pub async fn run(
     spec: Arc<Spec>,
     dialer: Dialer,
@@ -81,23 +87,17 @@ pub async fn run(
     journal: Journal,
     pulse: Pulse,
 ) {
-    let link = Link {
-        spec,
-        dialer,
-        connector,
-        ends,
-        clock,
-        journal,
-        pulse,
-        roots_told: None,
-    };
+    let link = Link::new(spec, dialer, connector, ends, clock, journal, pulse);
     link.run().await;
 }
 
-struct Link {
+/// The link, before it runs.
+pub struct Link {
     spec: Arc<Spec>,
     dialer: Dialer,
     connector: Connector,
+    enrolment: Enrolment,
+    vault: Option<Vault>,
     ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -105,17 +105,63 @@ struct Link {
     /// The last thing said about the system's roots, so as not to say it at
     /// each attempt.
     roots_told: Option<LinkNotice>,
+    /// That what was earned is refused is said once.
+    earned_refused: bool,
 }
 
 impl Link {
-    async fn run(mut self) {
+    /// As [`run`].
+    #[must_use]
+    pub fn new(
+        spec: Arc<Spec>,
+        dialer: Dialer,
+        mut connector: Connector,
+        ends: Ends,
+        clock: Clock,
+        journal: Journal,
+        pulse: Pulse,
+    ) -> Self {
+        let enrolment = Enrolment::new(&spec.cloud, None, connector.fork());
+        Link {
+            spec,
+            dialer,
+            connector,
+            enrolment,
+            vault: None,
+            ends,
+            clock,
+            journal,
+            pulse,
+            roots_told: None,
+            earned_refused: false,
+        }
+    }
+
+    /// Lets a gateway that has only its product's certificate keep in `vault`
+    /// what it is given in exchange, and find it there.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        let gateway = &self.spec.cloud.gateway;
+        let kept = vault.gateway(&gateway.product_key, &gateway.device_name);
+        self.enrolment = Enrolment::new(&self.spec.cloud, kept, self.connector.fork());
+        self.vault = Some(vault);
+        self
+    }
+
+    /// Runs until told to end.
+    pub async fn run(mut self) {
         while self.wait().await {
-            self.ends.next_attempt();
-            self.connector.on_attempt(self.clock.now());
-            self.tell_notices();
-            let down = self.attempt().await;
-            self.connector.on_down(self.clock.now(), &down);
-            self.tell_notices();
+            let down = match self.enrolment.next() {
+                Next::Connect(credentials) => self.connect(credentials).await,
+                Next::Register => match self.register().await {
+                    Ok(()) => continue,
+                    Err(down) => down,
+                },
+                Next::Keep(earned) => match self.keep(earned).await {
+                    Ok(()) => continue,
+                    Err(down) => down,
+                },
+            };
             let dropped = self.ends.take_dropped();
             if dropped > 0 {
                 self.journal
@@ -131,6 +177,22 @@ impl Link {
         }
     }
 
+    /// One attempt to connect, told of to whoever wants to know.
+    async fn connect(&mut self, credentials: Credentials) -> LinkDown {
+        self.ends.next_attempt();
+        self.connector.on_attempt(self.clock.now());
+        self.tell_notices();
+        let down = self.attempt(credentials).await;
+        self.connector.on_down(self.clock.now(), &down);
+        self.tell_notices();
+        if down == LinkDown::Refused(4) && self.enrolment.is_earned() && !self.earned_refused {
+            self.earned_refused = true;
+            let place = self.vault.as_ref().map(Vault::place).unwrap_or_default();
+            self.journal.tell(&LinkNotice::EarnedRefused { place });
+        }
+        down
+    }
+
     /// Waits for the next attempt; false if there shall be none.
     async fn wait(&mut self) -> bool {
         let at = self.clock.instant(self.connector.attempt_at().at);
@@ -141,8 +203,8 @@ impl Link {
     }
 
     /// One attempt, and the connection's whole life if it succeeds.
-    async fn attempt(&mut self) -> LinkDown {
-        let opening = open(&self.dialer, &self.spec.cloud, &self.clock);
+    async fn attempt(&mut self, credentials: Credentials) -> LinkDown {
+        let opening = open(&self.dialer, &self.spec.cloud, credentials, &self.clock);
         let opened = unless_ended(&mut self.ends, &self.pulse, opening).await;
         let (session, notice) = match opened {
             None => return LinkDown::Ours,
@@ -156,6 +218,7 @@ impl Link {
             self.roots_told = notice;
         }
         self.connector.on_up(self.clock.now());
+        self.earned_refused = false;
         self.tell_notices();
         if !self.ends.tell(LinkEvent::Up).await {
             // `live` says goodbye properly: it will see the same stop.
@@ -178,12 +241,14 @@ impl Link {
 async fn open(
     dialer: &Dialer,
     cloud: &CloudSpec,
+    credentials: Credentials,
     clock: &Clock,
 ) -> Result<(Session<Stream>, Option<LinkNotice>), LinkDown> {
     let broker = &cloud.broker;
     let deadline = clock.instant(clock.now().mono + broker.connect_timeout);
     let (stream, notice) = dialer.dial(broker, clock, deadline).await?;
-    match timeout_at(deadline, Session::open(stream, connect(cloud), clock)).await {
+    let connect = connect(cloud, credentials);
+    match timeout_at(deadline, Session::open(stream, connect, clock)).await {
         Ok(session) => Ok((session?, notice)),
         Err(_) => Err(LinkDown::NoConnack),
     }
@@ -191,8 +256,7 @@ async fn open(
 
 /// Our CONNECT: a clean session, for the platform keeps nothing of ours that we
 /// would want back, and no will, which it does not support ("Establish MQTT connections over TCP").
-fn connect(cloud: &CloudSpec) -> Connect {
-    let credentials = credentials(cloud);
+fn connect(cloud: &CloudSpec, credentials: Credentials) -> Connect {
     let mut connect = Connect::new(credentials.client_id);
     // The configuration allows 30–1200 s.
     connect.keep_alive = u16::try_from(cloud.broker.keepalive.as_secs()).unwrap_or(u16::MAX);

@@ -1,7 +1,10 @@
 //! What the link itself tells; why it is down and when it tries again is told
 //! by `cloud/connect.rs`.
 
+use std::time::Duration;
+
 use crate::base::{About, Level, Tell};
+use crate::cloud::enrolment::Failure;
 
 /// Things only the link knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +29,40 @@ pub enum LinkNotice {
         /// How many are left.
         usable: usize,
     },
+    /// The gateway asks for a secret of its own.
+    Registering,
+    /// It was given one, and has stored it.
+    Registered {
+        /// Where.
+        place: String,
+    },
+    /// It was not given one, or could not store it.
+    RegistrationFailed {
+        /// Why.
+        why: Failure,
+        /// Times it happened since this was last told.
+        times: u64,
+        /// Until the next attempt.
+        retry_in: Duration,
+    },
+    /// What was earned by registration is refused now.
+    EarnedRefused {
+        /// Where it is stored.
+        place: String,
+    },
 }
 
 impl Tell for LinkNotice {
     fn level(&self) -> Level {
         match self {
-            LinkNotice::Dropped { .. } => Level::Info,
-            LinkNotice::Unsendable { .. } => Level::Error,
+            LinkNotice::Dropped { .. } | LinkNotice::Registered { .. } => Level::Info,
+            LinkNotice::Registering => Level::Debug,
+            LinkNotice::Unsendable { .. } | LinkNotice::EarnedRefused { .. } => Level::Error,
             LinkNotice::RootsSkipped { .. } => Level::Warn,
+            LinkNotice::RegistrationFailed { why, .. } => match why {
+                Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
+                Failure::Refused(_) | Failure::Malformed(_) | Failure::NotKept(_) => Level::Error,
+            },
         }
     }
 
@@ -42,6 +71,10 @@ impl Tell for LinkNotice {
             LinkNotice::Dropped { .. } => "link-dropped",
             LinkNotice::Unsendable { .. } => "link-unsendable",
             LinkNotice::RootsSkipped { .. } => "tls-roots-skipped",
+            LinkNotice::Registering => "gateway-registering",
+            LinkNotice::Registered { .. } => "gateway-registered",
+            LinkNotice::RegistrationFailed { .. } => "gateway-not-registered",
+            LinkNotice::EarnedRefused { .. } => "gateway-secret-refused",
         }
     }
 
@@ -56,6 +89,17 @@ impl Tell for LinkNotice {
                 vec![("TOPIC", topic.clone()), ("SIZE", size.to_string())]
             }
             LinkNotice::RootsSkipped { skipped, .. } => vec![("COUNT", skipped.to_string())],
+            LinkNotice::Registering => Vec::new(),
+            LinkNotice::Registered { place } | LinkNotice::EarnedRefused { place } => {
+                vec![("FILE", place.clone())]
+            }
+            LinkNotice::RegistrationFailed { why, times, .. } => {
+                let mut fields = vec![("TIMES", times.to_string())];
+                if let Failure::Refused(code) = why {
+                    fields.push(("CONNACK", code.to_string()));
+                }
+                fields
+            }
         }
     }
 
@@ -70,6 +114,29 @@ impl Tell for LinkNotice {
             ),
             LinkNotice::RootsSkipped { skipped, usable } => format!(
                 "{skipped} of the system's root certificates cannot be read and are ignored; {usable} are in use"
+            ),
+            LinkNotice::Registering => {
+                "registering the gateway by its product's certificate".to_owned()
+            }
+            LinkNotice::Registered { place } => format!(
+                "registered: the platform has given this gateway a secret of its own, kept in {place}; it is given only once, so keep a copy"
+            ),
+            LinkNotice::RegistrationFailed {
+                why,
+                times,
+                retry_in,
+            } => {
+                let times = match times {
+                    0 | 1 => String::new(),
+                    n => format!(" ({n} times)"),
+                };
+                format!(
+                    "the gateway could not register: {why}{times}; tried again in {} s",
+                    retry_in.as_secs()
+                )
+            }
+            LinkNotice::EarnedRefused { place } => format!(
+                "the secret that this gateway was given when it registered is refused; if it was reset in the console, take its entry out of {place} and restart, and it registers again"
             ),
         }
     }

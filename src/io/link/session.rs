@@ -13,7 +13,7 @@ use tokio_util::codec::Encoder;
 use super::BREATH;
 use super::channel::{Ends, Order};
 use super::talk::{Talk, broken, codec, decode};
-use crate::base::{LinkCommand, LinkDown, Mono};
+use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono};
 use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::Pulse;
@@ -178,15 +178,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Go::On
     }
 
-    /// Writes what is queued and DISCONNECT, then closes both ways: a socket
-    /// closed with unread bytes in it resets the connection, and the reset may
-    /// overtake our last words.
+    /// Says what is left to say, and goodbye.
     async fn part(&mut self, ends: &mut Ends, clock: &Clock) {
         let now = clock.now().mono;
         while let Some(Order::Say(command)) = ends.order_ready() {
             self.talk.say(command, now);
         }
-        self.talk.say(LinkCommand::Disconnect, now);
+        self.farewell(clock).await;
+    }
+
+    /// The next message, for a dialogue that is nobody's but the link's own. May
+    /// be dropped and called again without losing anything.
+    pub(super) async fn next_message(
+        &mut self,
+        clock: &Clock,
+    ) -> Result<(String, Vec<u8>), LinkDown> {
+        loop {
+            match self.talk.next_event(clock.now().mono)? {
+                Some(LinkEvent::Message { topic, payload }) => return Ok((topic, payload)),
+                Some(_) => continue,
+                None => {}
+            }
+            self.talk.inbox.reserve(READ_SIZE);
+            let read = self.reader.read_buf(&mut self.talk.inbox).await;
+            if read.map_err(lost)? == 0 {
+                return Err(LinkDown::Closed);
+            }
+        }
+    }
+
+    /// Writes what is queued and DISCONNECT, then closes both ways: a socket
+    /// closed with unread bytes in it resets the connection, and the reset may
+    /// overtake our last words.
+    pub(super) async fn farewell(&mut self, clock: &Clock) {
+        self.talk.say(LinkCommand::Disconnect, clock.now().mono);
         let last_words = async {
             self.writer.write_all_buf(&mut self.talk.outbox).await?;
             self.writer.flush().await?;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::{DeviceId, DeviceName, PortId, ProductKey, Secret, UnitId, Wall};
 use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, LineSpec, Liveness, Parity, PortSpec,
-    PostPolicy, ProfileSpec, SerialSpec, SessionLimits, SignMethod, StopBits, Subscriptions,
-    Transport,
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec, Liveness,
+    Parity, PortSpec, PostPolicy, ProfileSpec, SerialSpec, SessionLimits, SignMethod, StopBits,
+    Subscriptions, Transport,
 };
 
 struct Refused;
@@ -153,7 +153,7 @@ pub(in crate::io) fn spec() -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("a1Gw"),
                 device_name: DeviceName::new("gw"),
-                secret: Secret::new("s"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),

@@ -29,26 +29,37 @@ pub struct Connect {
 }
 
 /// Why a CONNECT was not accepted.
-struct Refusal {
+pub(super) struct Refusal {
     who: Option<Device>,
     code: Option<u8>,
     why: &'static str,
 }
 
+impl Refusal {
+    pub(super) fn of(who: Option<&Device>, code: Option<u8>, why: &'static str) -> Self {
+        Refusal {
+            who: who.cloned(),
+            code,
+            why,
+        }
+    }
+}
+
 /// What the extensions of a client id say.
-struct Extensions<'a> {
+pub(super) struct Extensions<'a> {
     base: &'a str,
-    securemode: Option<&'a str>,
-    signmethod: Option<&'a str>,
+    pub(super) securemode: Option<&'a str>,
+    pub(super) signmethod: Option<&'a str>,
     timestamp: Option<&'a str>,
-    auth_type: Option<&'a str>,
+    pub(super) auth_type: Option<&'a str>,
+    pub(super) random: Option<&'a str>,
     subscribes: bool,
 }
 
 impl<'a> Extensions<'a> {
     /// `{base}|k=v,k=v|`; a comma too many before the last bar is tolerated, as
     /// one official SDK writes it.
-    fn parse(client_id: &'a str) -> Option<Self> {
+    pub(super) fn parse(client_id: &'a str) -> Option<Self> {
         let (base, rest) = client_id.split_once('|')?;
         let list = rest.strip_suffix('|')?;
         if base.is_empty() || base.chars().count() > 64 || list.contains('|') {
@@ -60,6 +71,7 @@ impl<'a> Extensions<'a> {
             signmethod: None,
             timestamp: None,
             auth_type: None,
+            random: None,
             subscribes: false,
         };
         for pair in list.split(',').filter(|p| !p.is_empty()) {
@@ -69,6 +81,7 @@ impl<'a> Extensions<'a> {
                 "signmethod" => it.signmethod = Some(value),
                 "timestamp" => it.timestamp = Some(value),
                 "authType" => it.auth_type = Some(value),
+                "random" => it.random = Some(value),
                 "_ss" => it.subscribes = value == "1",
                 _ => {}
             }
@@ -85,8 +98,11 @@ impl Platform {
             return;
         }
         self.ledger.totals.connects += 1;
-        if self.links.contains_key(&conn) {
+        if self.links.contains_key(&conn) || self.registrar.holds(conn) {
             self.close(now, conn, "a second CONNECT on one connection");
+            return;
+        }
+        if self.on_registration(now, conn, asked) {
             return;
         }
         match self.admit(now, asked) {
@@ -106,40 +122,26 @@ impl Platform {
                     session_present,
                 });
             }
-            Err(Refusal { who, code, why }) => {
-                self.ledger.event(now, Event::Refused { who, code, why });
-                if let Some(code) = code {
-                    self.outbox.push(Output::ConnAck {
-                        conn,
-                        code,
-                        session_present: false,
-                    });
-                }
-                self.outbox.push(Output::Close { conn, why });
-            }
+            Err(refusal) => self.refuse(now, conn, refusal),
         }
     }
 
-    /// The rules in the order in which they are looked at ("Establish MQTT
-    /// connections over TCP", doc 73742; "Bring devices online and offline").
-    fn admit(&mut self, now: Now, asked: &Connect) -> Result<Link, Refusal> {
-        let refused = |who: Option<&Device>, code: Option<u8>, why| Refusal {
-            who: who.cloned(),
-            code,
-            why,
-        };
-        let said = Extensions::parse(&asked.client_id)
-            .ok_or_else(|| refused(None, Some(2), "malformed client id"))?;
-        let (name, product) = asked
-            .username
-            .split_once('&')
-            .filter(|(name, product)| !name.is_empty() && !product.is_empty())
-            .ok_or_else(|| refused(None, Some(4), "malformed user name"))?;
-        let device = Device::new(product, name);
-        let Some(account) = self.accounts.get(&device) else {
-            return Err(refused(Some(&device), Some(4), "unknown device"));
-        };
-        let (secret, state) = (account.secret.clone(), account.state);
+    pub(super) fn refuse(&mut self, now: Now, conn: Conn, refusal: Refusal) {
+        let Refusal { who, code, why } = refusal;
+        self.ledger.event(now, Event::Refused { who, code, why });
+        if let Some(code) = code {
+            self.outbox.push(Output::ConnAck {
+                conn,
+                code,
+                session_present: false,
+            });
+        }
+        self.outbox.push(Output::Close { conn, why });
+    }
+
+    /// Takes note of a CONNECT of this device, and refuses what exceeds 5 in
+    /// 60 s.
+    pub(super) fn count_connect(&mut self, now: Now, device: &Device) -> Result<(), Refusal> {
         let minute = Duration::from_secs(60);
         let attempts = self.connects.entry(device.clone()).or_default();
         if attempts.note(now.mono, minute) > self.limits.connects_per_minute {
@@ -147,13 +149,37 @@ impl Platform {
             let why = "too many CONNECTs in a minute";
             self.ledger
                 .broke(Violation::ConnectQuota, || device.to_string());
-            return Err(refused(Some(&device), code, why));
+            return Err(Refusal::of(Some(device), code, why));
         }
-        if said.auth_type.is_some() {
-            let why = "dynamic registration is not modelled";
-            return Err(refused(Some(&device), Some(2), why));
-        }
-        let wanted = if asked.tls { "2" } else { "3" };
+        Ok(())
+    }
+
+    /// The rules in the order in which they are looked at ("Establish MQTT
+    /// connections over TCP", doc 73742; "Bring devices online and offline").
+    fn admit(&mut self, now: Now, asked: &Connect) -> Result<Link, Refusal> {
+        let refused = Refusal::of;
+        let said = Extensions::parse(&asked.client_id)
+            .ok_or_else(|| refused(None, Some(2), "malformed client id"))?;
+        let device = Device::of_username(&asked.username)
+            .ok_or_else(|| refused(None, Some(4), "malformed user name"))?;
+        let (product, name) = (&device.product_key, &device.device_name);
+        let Some(account) = self.accounts.get(&device) else {
+            return Err(refused(Some(&device), Some(4), "unknown device"));
+        };
+        let (secret, state) = (account.secret.clone(), account.state);
+        self.count_connect(now, &device)?;
+        let by_token = match said.auth_type {
+            None => false,
+            Some("connwl") => true,
+            Some(_) => return Err(refused(Some(&device), Some(2), "unknown authType")),
+        };
+        let wanted = match (by_token, asked.tls) {
+            (true, true) => "-2",
+            (true, false) if self.switches.registration_over_plain => "-2",
+            (true, false) => return Err(refused(Some(&device), Some(2), "a token without TLS")),
+            (false, true) => "2",
+            (false, false) => "3",
+        };
         if said.securemode != Some(wanted) {
             let why = "securemode does not fit the transport";
             return Err(refused(Some(&device), Some(2), why));
@@ -174,7 +200,12 @@ impl Platform {
             content.push_str("timestamp");
             content.push_str(timestamp);
         }
-        if !sign::holds(method, secret.expose(), &content, &asked.password) {
+        let proven = if by_token {
+            self.shows_token(&device, said.base, &asked.password)
+        } else {
+            sign::holds(method, secret.expose(), &content, &asked.password)
+        };
+        if !proven {
             self.ledger.broke(Violation::BadSign, || device.to_string());
             return Err(refused(Some(&device), Some(4), "the signature is wrong"));
         }
@@ -201,6 +232,7 @@ impl Platform {
         if let Some(older) = self.connection(&link.gateway) {
             self.close(now, older, "kicked by the same device");
         }
+        self.registrar.activated(&link.gateway);
         self.ledger
             .event(now, Event::Connected(link.gateway.clone()));
         self.gateways.insert(link.gateway.clone(), conn);
@@ -215,6 +247,7 @@ impl Platform {
     /// The end of a connection is the end of all its sessions (doc 100555).
     pub(super) fn end(&mut self, now: Now, conn: Conn, why: &'static str) {
         self.outbox.forget(conn);
+        self.registrar.closed(conn);
         let Some(link) = self.links.remove(&conn) else {
             return;
         };

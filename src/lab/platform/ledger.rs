@@ -155,6 +155,8 @@ pub struct Broken {
 pub enum Event {
     /// A gateway was let in.
     Connected(Device),
+    /// A device was given a secret or a token of its own.
+    Registered(Device),
     /// A CONNECT was refused.
     Refused {
         /// Who it said it was, if that could be read.

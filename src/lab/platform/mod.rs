@@ -34,6 +34,7 @@
 mod accepted;
 mod connect;
 mod console;
+mod enrol;
 mod fault;
 mod ledger;
 mod outbox;
@@ -58,9 +59,12 @@ pub use fault::Fault;
 pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Totals, Violation};
 pub use output::{Conn, Output};
 pub use reply::Code;
-pub use spec::{Certificate, Device, FailedBatchNames, Limits, Notice, PlatformSpec, Switches};
+pub use spec::{
+    Certificate, Device, FailedBatchNames, Limits, Notice, PlatformSpec, Product, Switches,
+};
 pub use topic::is_downstream;
 
+use enrol::Registrar;
 use fault::Faults;
 use outbox::{Outbox, Recent};
 use session::Session;
@@ -114,6 +118,7 @@ pub struct Platform {
     connects: BTreeMap<Device, Recent>,
     /// Subscriptions that outlive a connection with MQTT clean session 0.
     kept: BTreeMap<Device, BTreeSet<String>>,
+    registrar: Registrar,
     faults: Faults,
     outbox: Outbox,
     ledger: Ledger,
@@ -140,6 +145,7 @@ impl Platform {
             quota: BTreeMap::new(),
             connects: BTreeMap::new(),
             kept: BTreeMap::new(),
+            registrar: Registrar::new(spec.products),
             faults: Faults::none(rng),
             outbox: Outbox::default(),
             ledger: Ledger::new(),
@@ -208,6 +214,7 @@ impl Platform {
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         self.now = now.mono;
         self.look_for_silent(now);
+        self.end_registrations(now);
         while let Some(output) = self.outbox.poll(now.mono) {
             if self.faults.deaf && matches!(output, Output::Publish { .. }) {
                 // It was on its way when the path died.
@@ -224,6 +231,7 @@ impl Platform {
     pub fn wake_at(&self) -> Option<Wake> {
         let watched = self.links.values().any(|l| l.keepalive.is_some());
         let look = watched.then(|| Wake::new(self.next_look, "the keepalive look"));
+        let look = Wake::earlier(look, self.registrar.wake_at());
         Wake::earlier(self.outbox.wake_at(self.now), look)
     }
 

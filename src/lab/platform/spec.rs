@@ -4,8 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::enrol::REGISTRATION;
 use crate::base::{DeviceName, ProductKey, Secret};
-use crate::spec::Spec;
+use crate::spec::{GatewayCertificate, Registration, Spec};
 
 /// A device as the platform names it: the pair that appears in every topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,14 @@ impl Device {
             product_key: ProductKey::new(product_key),
             device_name: DeviceName::new(device_name),
         }
+    }
+}
+
+impl Device {
+    /// Whom `{deviceName}&{productKey}` names.
+    pub(super) fn of_username(username: &str) -> Option<Self> {
+        let (name, product) = username.split_once('&')?;
+        (!name.is_empty() && !product.is_empty()).then(|| Device::new(product, name))
     }
 }
 
@@ -56,11 +65,26 @@ impl Certificate {
     }
 }
 
+/// A product that devices may register with ("MQTT-based dynamic registration").
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    /// Its key.
+    pub product_key: ProductKey,
+    /// Its ProductSecret.
+    pub secret: Secret,
+    /// Whether a device known to the console may ask for its secret.
+    pub register: bool,
+    /// Whether one that is not may ask for a token.
+    pub regnwl: bool,
+}
+
 /// Everything a platform model starts from.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PlatformSpec {
     /// Every registered device.
     pub certificates: Vec<Certificate>,
+    /// Products with dynamic registration.
+    pub products: Vec<Product>,
     /// Which sub-device hangs under which gateway: (gateway, sub-device).
     pub topology: Vec<(Device, Device)>,
     /// Behaviour where the documents are silent or disagree.
@@ -75,17 +99,34 @@ impl PlatformSpec {
     #[must_use]
     pub fn knowing(spec: &Spec) -> Self {
         let identity = &spec.cloud.gateway;
+        let (secret, product) = match &identity.certificate {
+            GatewayCertificate::Device(secret) => (secret.clone(), None),
+            // Registered, and never online: nobody has seen its secret.
+            GatewayCertificate::Product(product) => (Secret::new("unseen"), Some(product)),
+        };
         let gateway = Certificate {
             product_key: identity.product_key.clone(),
             device_name: identity.device_name.clone(),
-            secret: identity.secret.clone(),
+            secret,
         };
         let subs = spec.devices.iter().map(|d| Certificate {
             product_key: d.product_key.clone(),
             device_name: d.device_name.clone(),
             secret: d.secret.clone(),
         });
-        Self::gateway_with(gateway, subs.collect())
+        let mut platform = Self::gateway_with(gateway, subs.collect());
+        if let Some(product) = product {
+            if product.registration == Registration::RegNwl {
+                platform.certificates.remove(0);
+            }
+            platform.products.push(Product {
+                product_key: identity.product_key.clone(),
+                secret: product.secret.clone(),
+                register: product.registration == Registration::Register,
+                regnwl: product.registration == Registration::RegNwl,
+            });
+        }
+        platform
     }
 
     /// A platform that knows one gateway with these sub-devices under it.
@@ -144,6 +185,8 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Topic filters in one SUBSCRIBE: 8.
     pub filters: usize,
+    /// How long a connection for registration is left open: 15 s.
+    pub registration: Duration,
 }
 
 impl Default for Limits {
@@ -166,6 +209,7 @@ impl Default for Limits {
             topic: 128,
             subscriptions: 100,
             filters: 8,
+            registration: REGISTRATION,
         }
     }
 }
@@ -202,6 +246,16 @@ pub struct Switches {
     pub connack_barred: u8,
     /// CONNACK code of a CONNECT above the quota; `None` just closes.
     pub connack_too_many: Option<u8>,
+    /// CONNACK code of a registration of a device that has been online (6289): 4.
+    pub connack_activated: u8,
+    /// Whether the answer to `regnwl` comes on `/ext/regnwl`, as the SDKs have
+    /// it; else on `/ext/register`, as the page has it.
+    pub regnwl_on_its_own_topic: bool,
+    /// The one `securemode` that `regnwl` may carry: -2 (the page of 2020), 2
+    /// (older ones, and the SDKs); `None` takes both.
+    pub regnwl_securemode: Option<i8>,
+    /// Whether registration is served without TLS, for laboratories.
+    pub registration_over_plain: bool,
     /// Whether messages the platform does not subscribe a device to by itself
     /// must have been subscribed: with `_ss=1` those missing from the published
     /// list, without it all but `/ext/…`. Else everything is delivered except
@@ -233,6 +287,10 @@ impl Default for Switches {
             connack_keepalive: 2,
             connack_barred: 4,
             connack_too_many: None,
+            connack_activated: 4,
+            regnwl_on_its_own_topic: true,
+            regnwl_securemode: None,
+            registration_over_plain: false,
             strict_delivery: false,
             wildcard_identity: false,
             pack_needs_session: false,

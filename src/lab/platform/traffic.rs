@@ -190,6 +190,11 @@ impl Platform {
             self.ledger.totals.undelivered += 1;
             return;
         }
+        self.send(now, conn, topic, payload);
+    }
+
+    /// The same to a connection that is no gateway's, or whoever listens.
+    pub(super) fn send(&mut self, now: Now, conn: Conn, topic: String, payload: Vec<u8>) {
         match self.faults.fate() {
             Fate::Lost => self.ledger.totals.lost_replies += 1,
             Fate::Sent {

@@ -1,0 +1,184 @@
+//! Registering: a connection for one question and one answer, which nobody but
+//! the link hears of. What it means is decided in [`crate::cloud::enrolment`];
+//! here it is carried out.
+
+use tokio::time::sleep_until;
+
+use super::{Link, LinkNotice, open, unless_ended};
+use crate::base::LinkDown;
+use crate::cloud::enrolment::{Enrolment, Failure, Output};
+use crate::cloud::identity::{Credentials, Earned};
+use crate::io::clock::Clock;
+use crate::io::link::Dialer;
+use crate::io::vault::Vault;
+use crate::spec::CloudSpec;
+
+impl Link {
+    /// Registers the gateway; `Err` if it failed, or the link shall end.
+    pub(super) async fn register(&mut self) -> Result<(), LinkDown> {
+        let vault = match self.usable_vault().await? {
+            Ok(vault) => vault,
+            Err(why) => {
+                self.enrolment.on_nowhere_to_keep(self.clock.now(), why);
+                return self.conclude(Vec::new());
+            }
+        };
+        let now = self.clock.now();
+        let Some(credentials) = self.enrolment.on_attempt(now) else {
+            return Ok(());
+        };
+        self.ends.next_attempt();
+        self.connector.on_attempt(now);
+        self.journal.tell(&LinkNotice::Registering);
+        let dialogue = Dialogue {
+            enrolment: &mut self.enrolment,
+            vault: &vault,
+            dialer: &self.dialer,
+            cloud: &self.spec.cloud,
+            clock: &self.clock,
+        };
+        let held = dialogue.hold(credentials);
+        let outputs = unless_ended(&mut self.ends, &self.pulse, held).await;
+        self.conclude(outputs.ok_or(LinkDown::Ours)?)
+    }
+
+    /// Stores what was earned and could not be stored before.
+    pub(super) async fn keep(&mut self, earned: Earned) -> Result<(), LinkDown> {
+        let stored = match self.usable_vault().await? {
+            Ok(vault) => {
+                let storing = store(&vault, &self.spec.cloud, earned);
+                let stored = unless_ended(&mut self.ends, &self.pulse, storing).await;
+                stored.ok_or(LinkDown::Ours)?
+            }
+            Err(why) => Err(why),
+        };
+        self.enrolment.on_kept(self.clock.now(), stored);
+        self.conclude(Vec::new())
+    }
+
+    /// A vault in which something can be kept, or why there is none.
+    async fn usable_vault(&mut self) -> Result<Result<Vault, String>, LinkDown> {
+        let Some(vault) = self.vault.clone() else {
+            return Ok(Err("there is no place for it".into()));
+        };
+        let probed = unless_ended(&mut self.ends, &self.pulse, vault.probe()).await;
+        Ok(match probed.ok_or(LinkDown::Ours)? {
+            Ok(()) => Ok(vault),
+            Err(why) => Err(why.to_string()),
+        })
+    }
+
+    /// Draws the conclusions of what came out.
+    fn conclude(&mut self, mut outputs: Vec<Output>) -> Result<(), LinkDown> {
+        let now = self.clock.now();
+        outputs.extend(std::iter::from_fn(|| self.enrolment.poll(now)));
+        for output in outputs {
+            match output {
+                Output::Done => {
+                    self.connector.on_registered(now);
+                    let place = self.vault.as_ref().map(Vault::place).unwrap_or_default();
+                    self.journal.tell(&LinkNotice::Registered { place });
+                    return Ok(());
+                }
+                Output::Failed { why, times } => {
+                    let retry_in = self.connector.on_not_registered(now, &why);
+                    let down = down(&why);
+                    if let Some(times) = times {
+                        self.journal.tell(&LinkNotice::RegistrationFailed {
+                            why,
+                            times,
+                            retry_in,
+                        });
+                    }
+                    return Err(down);
+                }
+                // Done already, where there was a connection.
+                Output::Keep(_) | Output::Disconnect => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What one registration needs while it lasts.
+struct Dialogue<'a> {
+    enrolment: &'a mut Enrolment,
+    vault: &'a Vault,
+    dialer: &'a Dialer,
+    cloud: &'a CloudSpec,
+    clock: &'a Clock,
+}
+
+impl Dialogue<'_> {
+    /// Connects, waits for the answer, stores it, hangs up; returns what is left
+    /// to conclude.
+    async fn hold(self, credentials: Credentials) -> Vec<Output> {
+        let Dialogue {
+            enrolment,
+            vault,
+            dialer,
+            cloud,
+            clock,
+        } = self;
+        let mut outputs = Vec::new();
+        let mut session = match open(dialer, cloud, credentials, clock).await {
+            Ok((session, _)) => session,
+            Err(down) => {
+                enrolment.on_down(clock.now(), &down);
+                return outputs;
+            }
+        };
+        enrolment.on_up(clock.now());
+        loop {
+            while let Some(output) = enrolment.poll(clock.now()) {
+                match output {
+                    Output::Keep(earned) => {
+                        let stored = store(vault, cloud, earned).await;
+                        enrolment.on_kept(clock.now(), stored);
+                    }
+                    Output::Disconnect => {
+                        session.farewell(clock).await;
+                        enrolment.on_down(clock.now(), &LinkDown::Ours);
+                        return outputs;
+                    }
+                    Output::Done | Output::Failed { .. } => outputs.push(output),
+                }
+            }
+            let wake = enrolment.wake_at().map(|wake| clock.instant(wake.at));
+            let due = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                message = session.next_message(clock) => match message {
+                    Ok((topic, payload)) => enrolment.on_message(clock.now(), &topic, &payload),
+                    Err(down) => {
+                        enrolment.on_down(clock.now(), &down);
+                        return outputs;
+                    }
+                },
+                () = due => {}
+            }
+        }
+    }
+}
+
+async fn store(vault: &Vault, cloud: &CloudSpec, earned: Earned) -> Result<(), String> {
+    let gateway = &cloud.gateway;
+    let (product, name) = (gateway.product_key.clone(), gateway.device_name.clone());
+    let stored = vault.keep_gateway(product, name, earned).await;
+    stored.map_err(|why| why.to_string())
+}
+
+/// The same in the words of a link that did not come up.
+fn down(why: &Failure) -> LinkDown {
+    match why {
+        Failure::Refused(code) => LinkDown::Refused(*code),
+        Failure::Lost(down) => down.clone(),
+        Failure::NoAnswer | Failure::Malformed(_) => LinkDown::Protocol(why.to_string()),
+        Failure::NotKept(_) => LinkDown::Io(why.to_string()),
+    }
+}

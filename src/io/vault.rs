@@ -1,0 +1,527 @@
+//! Secrets the platform hands out once: the gateway's own, and those of devices
+//! registered on their behalf. Losing one may mean a journey to the site, so
+//! this file is written as if the power went at every line of it.
+//!
+//! One JSON file, `secrets.json` in the state directory, mode 0600. It is
+//! replaced and never changed: the new text goes into a file beside it, that is
+//! synced, then renamed over the old one, then the directory is synced (POSIX
+//! rename(2) is atomic; only the sync of the directory makes it last). Whatever
+//! happens in between, there is the old file or the new one.
+//!
+//! Contract: [`Vault::open`] never fails; what is wrong is told as a
+//! [`VaultNotice`]. Clones share one file. `keep_*` return once it is on disk.
+//!
+//! Invariants:
+//! - A file that could not be understood is never overwritten: a damaged one is
+//!   renamed aside first, one of a newer version, or one that cannot be read, is
+//!   left alone and nothing can be kept.
+//! - What is looked up is what is on disk: memory changes after the file did.
+//! - No secret is in any message or notice.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::base::{About, DeviceName, Level, ProductKey, Secret, Tell};
+use crate::cloud::Earned;
+
+/// Its name in the state directory.
+pub const FILE: &str = "secrets.json";
+/// What is written, and the newest that is understood.
+const VERSION: u32 = 1;
+/// 2,000 devices need less than 400 KiB.
+const LARGEST: u64 = 8 << 20;
+
+/// Keeps secrets; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Vault(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: PathBuf,
+    /// What is on disk; locked for moments only.
+    kept: Mutex<Kept>,
+    /// Held by whoever writes, in a thread that may block.
+    writing: Mutex<()>,
+    /// Why nothing can be kept.
+    closed: Option<String>,
+}
+
+/// Why something could not be kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The file that is there was not understood and is left alone.
+    #[error("{0}")]
+    Closed(String),
+    /// Writing failed; what was kept before is still there.
+    #[error("{file}: {step}: {why}")]
+    Write {
+        /// The file.
+        file: String,
+        /// What was being done.
+        step: &'static str,
+        /// What the system says.
+        why: String,
+    },
+}
+
+/// Whose secret.
+type Whose = (ProductKey, DeviceName);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Kept {
+    gateways: BTreeMap<Whose, Earned>,
+    devices: BTreeMap<Whose, Secret>,
+}
+
+impl Vault {
+    /// The vault in this directory. Neither needs to exist: both are made when
+    /// there is something to keep.
+    #[must_use]
+    pub fn open(directory: &Path) -> (Self, Option<VaultNotice>) {
+        let file = directory.join(FILE);
+        let (kept, notice) = match read(&file) {
+            Ok(kept) => (kept, None),
+            Err(Unread::Damaged(why)) => match set_aside(&file) {
+                Ok(aside) => {
+                    let notice = VaultNotice::Damaged {
+                        file: file.display().to_string(),
+                        why,
+                        aside: aside.display().to_string(),
+                    };
+                    (Kept::default(), Some(notice))
+                }
+                Err(e) => (
+                    Kept::default(),
+                    Some(VaultNotice::Closed {
+                        file: file.display().to_string(),
+                        why: format!("{why}; and it cannot be set aside: {e}"),
+                    }),
+                ),
+            },
+            Err(Unread::Unusable(why)) => (
+                Kept::default(),
+                Some(VaultNotice::Closed {
+                    file: file.display().to_string(),
+                    why,
+                }),
+            ),
+        };
+        let closed = match &notice {
+            Some(VaultNotice::Closed { file, why }) => Some(format!("{file}: {why}")),
+            Some(VaultNotice::Damaged { .. }) | None => None,
+        };
+        let inner = Inner {
+            file,
+            kept: Mutex::new(kept),
+            writing: Mutex::new(()),
+            closed,
+        };
+        (Vault(Arc::new(inner)), notice)
+    }
+
+    /// Where it keeps things, for people.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.0.file.display().to_string()
+    }
+
+    /// What this gateway has earned.
+    #[must_use]
+    pub fn gateway(&self, product: &ProductKey, name: &DeviceName) -> Option<Earned> {
+        let whose = (product.clone(), name.clone());
+        self.0.kept().gateways.get(&whose).cloned()
+    }
+
+    /// The secret of this sub-device.
+    #[must_use]
+    pub fn device(&self, product: &ProductKey, name: &DeviceName) -> Option<Secret> {
+        let whose = (product.clone(), name.clone());
+        self.0.kept().devices.get(&whose).cloned()
+    }
+
+    /// Finds out whether something could be kept, by writing what is kept
+    /// already: nobody should ask the platform for what is then lost.
+    ///
+    /// # Errors
+    /// What is in the way.
+    pub async fn probe(&self) -> Result<(), VaultError> {
+        self.change(|_| {}).await
+    }
+
+    /// Keeps what this gateway has earned.
+    ///
+    /// # Errors
+    /// It is not kept; what was kept before still is.
+    pub async fn keep_gateway(
+        &self,
+        product: ProductKey,
+        name: DeviceName,
+        earned: Earned,
+    ) -> Result<(), VaultError> {
+        self.change(move |kept| {
+            kept.gateways.insert((product, name), earned);
+        })
+        .await
+    }
+
+    /// Keeps the secret of a sub-device.
+    ///
+    /// # Errors
+    /// It is not kept; what was kept before still is.
+    pub async fn keep_device(
+        &self,
+        product: ProductKey,
+        name: DeviceName,
+        secret: Secret,
+    ) -> Result<(), VaultError> {
+        self.keep_devices(vec![(product, name, secret)]).await
+    }
+
+    /// Keeps the secrets of many sub-devices with one write.
+    ///
+    /// # Errors
+    /// None is kept; what was kept before still is.
+    pub async fn keep_devices(
+        &self,
+        secrets: Vec<(ProductKey, DeviceName, Secret)>,
+    ) -> Result<(), VaultError> {
+        self.change(move |kept| {
+            for (product, name, secret) in secrets {
+                kept.devices.insert((product, name), secret);
+            }
+        })
+        .await
+    }
+
+    async fn change(
+        &self,
+        change: impl FnOnce(&mut Kept) + Send + 'static,
+    ) -> Result<(), VaultError> {
+        let inner = self.0.clone();
+        let done = tokio::task::spawn_blocking(move || inner.change(change)).await;
+        // It only ends early with the runtime.
+        done.unwrap_or_else(|e| Err(VaultError::Closed(e.to_string())))
+    }
+}
+
+impl Inner {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing in here panics half-way through a change.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), VaultError> {
+        if let Some(why) = &self.closed {
+            return Err(VaultError::Closed(why.clone()));
+        }
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new = self.kept().clone();
+        change(&mut new);
+        let mut step = Step::Open;
+        write(&self.file, &new, &mut |next| {
+            step = next;
+            Ok(())
+        })
+        .map_err(|e| VaultError::Write {
+            file: self.file.display().to_string(),
+            step: step.words(),
+            why: e.to_string(),
+        })?;
+        *self.kept() = new;
+        Ok(())
+    }
+}
+
+// ---- the file ----------------------------------------------------------------
+
+/// What the file says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    version: u32,
+    gateways: Vec<GatewayText>,
+    devices: Vec<DeviceText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayText {
+    product_key: ProductKey,
+    device_name: DeviceName,
+    earned: EarnedText,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum EarnedText {
+    DeviceSecret(#[serde(with = "open")] Secret),
+    DeviceToken {
+        client_id: String,
+        #[serde(with = "open")]
+        token: Secret,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceText {
+    product_key: ProductKey,
+    device_name: DeviceName,
+    #[serde(with = "open")]
+    secret: Secret,
+}
+
+/// The version alone: what else a newer file holds is not ours to judge.
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+}
+
+/// Secrets in this one file, and nowhere else, are text.
+mod open {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::base::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
+    }
+}
+
+fn to_text(kept: &Kept) -> Text {
+    let gateways = kept.gateways.iter().map(|((pk, dn), earned)| GatewayText {
+        product_key: pk.clone(),
+        device_name: dn.clone(),
+        earned: match earned.clone() {
+            Earned::Secret(secret) => EarnedText::DeviceSecret(secret),
+            Earned::Token { client_id, token } => EarnedText::DeviceToken { client_id, token },
+        },
+    });
+    let devices = kept.devices.iter().map(|((pk, dn), secret)| DeviceText {
+        product_key: pk.clone(),
+        device_name: dn.clone(),
+        secret: secret.clone(),
+    });
+    Text {
+        version: VERSION,
+        gateways: gateways.collect(),
+        devices: devices.collect(),
+    }
+}
+
+fn from_text(text: Text) -> Kept {
+    let gateways = text.gateways.into_iter().map(|g| {
+        let earned = match g.earned {
+            EarnedText::DeviceSecret(secret) => Earned::Secret(secret),
+            EarnedText::DeviceToken { client_id, token } => Earned::Token { client_id, token },
+        };
+        ((g.product_key, g.device_name), earned)
+    });
+    let devices = text
+        .devices
+        .into_iter()
+        .map(|d| ((d.product_key, d.device_name), d.secret));
+    Kept {
+        gateways: gateways.collect(),
+        devices: devices.collect(),
+    }
+}
+
+/// Why a file could not be read.
+#[derive(Debug)]
+enum Unread {
+    /// It is ours, and broken.
+    Damaged(String),
+    /// It cannot be opened, or a newer version wrote it.
+    Unusable(String),
+}
+
+fn read(file: &Path) -> Result<Kept, Unread> {
+    let unusable = |e: io::Error| Unread::Unusable(e.to_string());
+    let mut text = Zeroizing::new(Vec::new());
+    match File::open(file) {
+        Ok(file) => {
+            let mut file = file.take(LARGEST + 1);
+            file.read_to_end(&mut text).map_err(unusable)?;
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
+        Err(e) => return Err(unusable(e)),
+    }
+    if text.len() as u64 > LARGEST {
+        return Err(Unread::Damaged(format!(
+            "it is larger than {LARGEST} bytes"
+        )));
+    }
+    // What serde says may quote what it read; where it is suffices.
+    let damaged = |e: serde_json::Error| {
+        Unread::Damaged(format!(
+            "not as we write it at line {}, column {}",
+            e.line(),
+            e.column()
+        ))
+    };
+    let Head { version } = serde_json::from_slice(&text).map_err(damaged)?;
+    if version > VERSION {
+        return Err(Unread::Unusable(format!(
+            "written by a newer version of this program (format {version}, this one knows {VERSION})"
+        )));
+    }
+    serde_json::from_slice(&text)
+        .map(from_text)
+        .map_err(damaged)
+}
+
+/// Gives a damaged file a name nothing has yet.
+fn set_aside(file: &Path) -> io::Result<PathBuf> {
+    for n in 1..=100 {
+        let aside = file.with_extension(format!("json.damaged-{n}"));
+        // A link fails if the name is taken, where a rename would replace.
+        match fs::hard_link(file, &aside) {
+            Ok(()) => {
+                fs::remove_file(file)?;
+                return Ok(aside);
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+/// What is about to be done when a file is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Directory,
+    Open,
+    Write,
+    Sync,
+    Rename,
+    SyncDirectory,
+}
+
+impl Step {
+    const fn words(self) -> &'static str {
+        match self {
+            Step::Directory => "making its directory",
+            Step::Open => "making a new file beside it",
+            Step::Write => "writing",
+            Step::Sync => "syncing",
+            Step::Rename => "renaming",
+            Step::SyncDirectory => "syncing its directory",
+        }
+    }
+}
+
+/// Replaces the file. `before` is told each step before it is taken and may
+/// forbid it, which is how tests pull the plug.
+fn write(
+    file: &Path,
+    kept: &Kept,
+    before: &mut dyn FnMut(Step) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut text = Zeroizing::new(serde_json::to_vec_pretty(&to_text(kept))?);
+    text.push(b'\n');
+    let directory = match file.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    before(Step::Directory)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)?;
+    before(Step::Open)?;
+    let fresh = file.with_extension("json.new");
+    // One left by a crash has an unknown mode: it is made anew.
+    match fs::remove_file(&fresh) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    before(Step::Write)?;
+    out.write_all(&text)?;
+    before(Step::Sync)?;
+    out.sync_all()?;
+    before(Step::Rename)?;
+    fs::rename(&fresh, file)?;
+    before(Step::SyncDirectory)?;
+    File::open(directory)?.sync_all()
+}
+
+// ---- words -------------------------------------------------------------------
+
+/// What is wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultNotice {
+    /// It was not understood and now has another name.
+    Damaged {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+        /// Its new name.
+        aside: String,
+    },
+    /// It is left alone, and nothing can be kept.
+    Closed {
+        /// Its name.
+        file: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Tell for VaultNotice {
+    fn level(&self) -> Level {
+        Level::Error
+    }
+
+    fn event(&self) -> &'static str {
+        match self {
+            VaultNotice::Damaged { .. } => "vault-damaged",
+            VaultNotice::Closed { .. } => "vault-closed",
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        match self {
+            VaultNotice::Damaged { file, aside, .. } => {
+                vec![("FILE", file.clone()), ("ASIDE", aside.clone())]
+            }
+            VaultNotice::Closed { file, .. } => vec![("FILE", file.clone())],
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            VaultNotice::Damaged { file, why, aside } => format!(
+                "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
+            ),
+            VaultNotice::Closed { file, why } => format!(
+                "the secrets kept in {file} cannot be used: {why}; it is left as it is, and no device registers until this is put right and the service restarted"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

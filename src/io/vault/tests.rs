@@ -1,0 +1,205 @@
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+
+const STEPS: [Step; 6] = [
+    Step::Directory,
+    Step::Open,
+    Step::Write,
+    Step::Sync,
+    Step::Rename,
+    Step::SyncDirectory,
+];
+
+fn pk(text: &str) -> ProductKey {
+    ProductKey::new(text)
+}
+
+fn dn(text: &str) -> DeviceName {
+    DeviceName::new(text)
+}
+
+fn kept(secret: &str) -> Kept {
+    let mut kept = Kept::default();
+    kept.gateways.insert(
+        (pk("a1Gw"), dn("gw-0001")),
+        Earned::Token {
+            client_id: "c-17".into(),
+            token: Secret::new(secret),
+        },
+    );
+    kept.devices
+        .insert((pk("a1Sub"), dn("meter-1")), Secret::new(secret));
+    kept
+}
+
+#[test]
+fn a_crash_before_any_step_leaves_the_old_or_the_new() {
+    for crash in STEPS {
+        for leftover in [None, Some("half a fi")] {
+            let dir = TempDir::new().unwrap();
+            let file = dir.path().join("state").join(FILE);
+            write(&file, &kept("old"), &mut |_| Ok(())).unwrap();
+            if let Some(text) = leftover {
+                let fresh = file.with_extension("json.new");
+                fs::write(&fresh, text).unwrap();
+                fs::set_permissions(&fresh, fs::Permissions::from_mode(0o644)).unwrap();
+            }
+            let mut steps = Vec::new();
+            let crashed = write(&file, &kept("new"), &mut |step| {
+                if step == crash {
+                    return Err(io::Error::other("the plug is pulled"));
+                }
+                steps.push(step);
+                Ok(())
+            });
+            crashed.unwrap_err();
+            assert_eq!(steps, STEPS[..steps.len()], "in this order");
+            let found = read(&file).unwrap();
+            let renamed = crash == Step::SyncDirectory;
+            assert_eq!(
+                found,
+                kept(if renamed { "new" } else { "old" }),
+                "{crash:?}"
+            );
+
+            // And the next time it works, whatever was left lying about.
+            write(&file, &kept("newer"), &mut |_| Ok(())).unwrap();
+            assert_eq!(read(&file).unwrap(), kept("newer"));
+            let mode = fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+            let names = fs::read_dir(file.parent().unwrap()).unwrap().count();
+            assert_eq!(names, 1, "nothing else is left");
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_at_any_byte_is_damaged_and_never_half_believed() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(FILE);
+    write(&file, &kept("s"), &mut |_| Ok(())).unwrap();
+    let whole = fs::read(&file).unwrap();
+    // But for the line's end, which means nothing.
+    for n in 0..whole.len() - 1 {
+        fs::write(&file, &whole[..n]).unwrap();
+        assert!(matches!(read(&file), Err(Unread::Damaged(_))), "{n} bytes");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_found_again_by_the_next_process() {
+    let dir = TempDir::new().unwrap();
+    let state = dir.path().join("state");
+    let (vault, notice) = Vault::open(&state);
+    assert_eq!(notice, None);
+    assert!(!state.exists(), "nothing is made before there is something");
+    let secret = Earned::Secret(Secret::new("fresh"));
+    vault
+        .keep_gateway(pk("a1Gw"), dn("gw-0001"), secret.clone())
+        .await
+        .unwrap();
+    // Many at once, from clones: none is lost.
+    let all: Vec<_> = (0..20)
+        .map(|n| {
+            let vault = vault.clone();
+            tokio::spawn(async move {
+                let name = dn(&format!("meter-{n}"));
+                vault
+                    .keep_device(pk("a1Sub"), name, Secret::new(format!("of {n}")))
+                    .await
+            })
+        })
+        .collect();
+    for one in all {
+        one.await.unwrap().unwrap();
+    }
+    let (again, notice) = Vault::open(&state);
+    assert_eq!(notice, None);
+    for vault in [&vault, &again] {
+        assert_eq!(
+            vault.gateway(&pk("a1Gw"), &dn("gw-0001")),
+            Some(secret.clone())
+        );
+        assert_eq!(vault.gateway(&pk("a1Gw"), &dn("gw-0002")), None);
+        assert_eq!(
+            vault.device(&pk("a1Sub"), &dn("meter-19")),
+            Some(Secret::new("of 19"))
+        );
+    }
+    let shown = format!("{vault:?}");
+    assert!(
+        !shown.contains("fresh") && !shown.contains("of 19"),
+        "{shown}"
+    );
+    let mode = fs::metadata(&state).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(FILE);
+    for n in 1..=3 {
+        let text = format!(r#"{{"version":1,"gateways":"hunter{n}"}}"#);
+        fs::write(&file, &text).unwrap();
+        let (vault, notice) = Vault::open(dir.path());
+        let notice = notice.unwrap();
+        let VaultNotice::Damaged { aside, .. } = &notice else {
+            panic!("{notice:?}")
+        };
+        assert!(
+            aside.ends_with(&format!("secrets.json.damaged-{n}")),
+            "{aside}"
+        );
+        assert!(
+            !notice.sentence().contains("hunter"),
+            "{}",
+            notice.sentence()
+        );
+        vault
+            .keep_device(pk("a1Sub"), dn("m"), Secret::new("s"))
+            .await
+            .unwrap();
+        for m in 1..=n {
+            let aside = dir.path().join(format!("secrets.json.damaged-{m}"));
+            let text = fs::read_to_string(aside).unwrap();
+            assert!(text.contains(&format!("hunter{m}")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_version_is_left_alone_and_nothing_is_kept() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(FILE);
+    let text = r#"{"version":2,"anything":[]}"#;
+    fs::write(&file, text).unwrap();
+    let (vault, notice) = Vault::open(dir.path());
+    assert!(
+        matches!(notice, Some(VaultNotice::Closed { .. })),
+        "{notice:?}"
+    );
+    let refused = vault.probe().await.unwrap_err();
+    assert!(refused.to_string().contains("newer version"), "{refused}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
+    let dir = TempDir::new().unwrap();
+    let blocked = dir.path().join("a file");
+    fs::write(&blocked, "").unwrap();
+    // No directory can be made inside a file, not even by root.
+    let (vault, notice) = Vault::open(&blocked.join("state"));
+    assert!(matches!(notice, Some(VaultNotice::Closed { .. }) | None));
+    let refused = vault.probe().await.unwrap_err();
+    assert!(refused.to_string().contains("secrets.json"), "{refused}");
+    // And where it can, probing changes nothing.
+    let (vault, _) = Vault::open(dir.path());
+    vault.probe().await.unwrap();
+    vault.probe().await.unwrap();
+    assert_eq!(read(&dir.path().join(FILE)).unwrap(), Kept::default());
+}
