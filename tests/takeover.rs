@@ -128,8 +128,12 @@ impl Linked {
     }
 
     /// Listens to it, so that it never waits.
-    fn leave_alone(mut self) -> (CancellationToken, JoinHandle<()>) {
-        tokio::spawn(async move { while self.wire.incoming.next().await.is_some() {} });
+    fn leave_alone(self) -> (CancellationToken, JoinHandle<()>) {
+        let mut wire = self.wire;
+        tokio::spawn(async move {
+            while wire.incoming.next().await.is_some() {}
+            drop(wire);
+        });
         (self.stop, self.task)
     }
 
@@ -366,17 +370,21 @@ async fn mutual(seed: u64) -> (u64, u64) {
 #[test]
 fn two_gateways_with_one_certificate_connect_twelve_times_in_ten_minutes_at_most_both_together() {
     let mut most = 0;
+    let mut least = u64::MAX;
     for seed in 0..100 {
         let life = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
-        let (connects, _) = life.block_on(mutual(seed));
+        let (connects, often) = life.block_on(mutual(seed));
+        assert_eq!(often, 0, "seed {seed}: together they stay within the quota");
         assert!(connects <= 12, "seed {seed}: {connects}");
         most = most.max(connects);
+        least = least.min(connects);
     }
-    eprintln!("mutual takeover: at most {most} CONNECTs in 10 min, both together, 100 seeds");
+    assert!(least >= 6, "they do meet: {least}");
+    eprintln!("mutual takeover: {least} to {most} CONNECTs in 10 min, both together, 100 seeds");
 }
 
 // ---- when to knock ---------------------------------------------------------------
@@ -419,11 +427,12 @@ fn takeover_is_suspected_after_three_short_sessions_told_once_and_answered_with_
         let mut loud = 0;
         for n in 1..=12 {
             let wait = session(&mut c, &mut now, 3 * SECOND, &LinkDown::Closed);
-            if n < 3 {
-                assert!(wait <= 5 * SECOND, "{n}: {wait:?}");
-            } else {
-                assert!(wait >= 2 * MINUTE && wait <= 10 * MINUTE, "{n}: {wait:?}");
-            }
+            let (least, most) = match n {
+                1 => (5 * SECOND, 10 * SECOND),
+                2 => (30 * SECOND, MINUTE),
+                _ => (2 * MINUTE, 10 * MINUTE),
+            };
+            assert!(wait >= least && wait <= most, "{n}: {wait:?}");
             for notice in notices(&mut c, now) {
                 if let Notice::KickedSuspected { sessions } = notice {
                     assert_eq!(sessions, n);
@@ -436,7 +445,7 @@ fn takeover_is_suspected_after_three_short_sessions_told_once_and_answered_with_
         let wait = session(&mut c, &mut now, 20 * MINUTE, &LinkDown::Closed);
         assert!(wait <= 5 * SECOND, "{wait:?}");
         let wait = session(&mut c, &mut now, 3 * SECOND, &LinkDown::Closed);
-        assert!(wait <= 5 * SECOND, "{wait:?}");
+        assert!(wait <= 10 * SECOND, "{wait:?}");
     }
 }
 

@@ -44,8 +44,13 @@ const CEILING: Duration = Duration::from_secs(120);
 /// Waits after a refusal that only a person can change (CONNACK 2, 4, 5).
 const REFUSED_FLOOR: Duration = Duration::from_secs(30);
 const REFUSED_CEILING: Duration = Duration::from_secs(600);
+/// Waits after the first and the second short session, before the next one makes
+/// them suspicious. Two gateways that share a certificate share its quota too:
+/// so spaced, their five first CONNECTs together take more than a minute, and
+/// neither is refused for the other's haste.
+const AFTER_SHORT: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 /// So many short sessions in a row are no accident.
-const SUSPICIOUS: u32 = 3;
+const SUSPICIOUS: u32 = 1 + AFTER_SHORT.len() as u32;
 /// Waits while another client with our certificate is suspected.
 const CONTESTED_FLOOR: Duration = Duration::from_secs(240);
 const CONTESTED_CEILING: Duration = Duration::from_secs(600);
@@ -209,10 +214,11 @@ impl Connector {
                 Duration::from_micros(self.rng.below(micros))
             }
             (Some(_), LinkDown::Closed) => {
+                let before = self.short as usize;
                 self.short = self.short.saturating_add(1);
-                if self.short < SUSPICIOUS {
+                if let Some(wait) = AFTER_SHORT.get(before) {
                     self.why = "connect again after a short session";
-                    self.backoff.failed(now.mono, &mut self.rng)
+                    self.rng.jitter(*wait)
                 } else {
                     self.why = "connect again, giving way to another with our certificate";
                     self.contested.failed(now.mono, &mut self.rng)
