@@ -434,7 +434,10 @@ fn the_whole_shape_means_what_it_says() {
     );
     assert_eq!(spec.cloud.session, SessionLimits::default());
     assert_eq!(spec.cloud.post, PostPolicy::default());
-    assert_eq!(spec.cloud.gateway.secret.expose(), "hunter2");
+    assert_eq!(
+        spec.cloud.gateway.certificate,
+        GatewayCertificate::Device(Secret::new("hunter2"))
+    );
     assert_eq!(spec.cloud.sign_method, SignMethod::HmacSha256);
 
     let names: Vec<_> = spec.devices.iter().map(|d| d.name.as_str()).collect();

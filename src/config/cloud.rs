@@ -197,7 +197,8 @@ fn certificate(
     let (key, source) = match found {
         Some(found) => found,
         None => {
-            let wrong = if gateway.node("registration").is_some() {
+            let registers = gateway.node("registration").is_some();
+            let wrong = if registers {
                 Wrong::wanted("the ProductSecret: product_secret_file, product_secret_credential or product_secret")
                     .hint("registration: asks the platform for the gateway's own secret, by its product's")
             } else {
@@ -205,7 +206,12 @@ fn certificate(
                     "secret_file: names a file that holds the secret and nothing else; with the product's secret instead, product_secret_file:, the gateway registers itself",
                 )
             };
-            notes.missing(gateway.origin, "secret", wrong);
+            let key = if registers {
+                "product_secret"
+            } else {
+                "secret"
+            };
+            notes.missing(gateway.origin, key, wrong);
             return (SecretSource::Missing, None);
         }
     };
@@ -213,8 +219,12 @@ fn certificate(
         let way = way.unwrap_or(Registration::Register);
         return (source, Some((way, instance)));
     }
+    // A later layer may replace a product's secret by one of the gateway's own.
+    let replaced = secret::PRODUCT_KEYS
+        .iter()
+        .any(|key| gateway.node(key).is_some());
     for unused in ["registration", "instance_id"] {
-        if gateway.node(unused).is_some() && !matches!(source, SecretSource::Missing) {
+        if gateway.node(unused).is_some() && !replaced {
             notes.error(
                 gateway.at(unused),
                 format!("{unused} beside {key}"),

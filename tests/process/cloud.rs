@@ -5,12 +5,12 @@ use std::path::Path;
 
 use alink_gateway::base::Rng;
 use alink_gateway::io::{clock::Clock, settings};
-use alink_gateway::lab::broker::Broker;
-use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
+use alink_gateway::lab::broker::{Broker, tls_from_pem};
+use alink_gateway::lab::platform::{Device, Event, Platform, PlatformSpec};
 
 use crate::child::PATIENCE;
 use crate::gateway::{METER_PRODUCT, meter};
-use crate::mosquitto::{Account, Mosquitto};
+use crate::mosquitto::{self, Account, Mosquitto};
 
 /// A platform that knows one installation.
 pub(crate) struct Cloud {
@@ -25,6 +25,22 @@ impl Cloud {
         let platform = Platform::new(PlatformSpec::default(), Rng::new(1), clock.now());
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let broker = Broker::start(anywhere, platform, clock).await.unwrap();
+        Cloud { broker }
+    }
+
+    /// The same with TLS, by a certificate that the authority in `ca.pem` of
+    /// `folder` has signed; both are made.
+    pub(crate) async fn listening_with_tls(folder: &Path) -> Cloud {
+        mosquitto::authority(folder, "ca");
+        mosquitto::certify(folder, "ca");
+        let file = |name: &str| folder.join(name);
+        let tls = tls_from_pem(&file("server.pem"), &file("server.key")).unwrap();
+        let clock = Clock::system();
+        let platform = Platform::new(PlatformSpec::default(), Rng::new(1), clock.now());
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let broker = Broker::start_tls(anywhere, platform, clock, tls)
+            .await
+            .unwrap();
         Cloud { broker }
     }
 
@@ -44,12 +60,36 @@ impl Cloud {
         format!("mqtt://{}", self.broker.addr())
     }
 
+    /// The same over TLS.
+    pub(crate) fn secure_url(&self) -> String {
+        format!("mqtts://{}", self.broker.addr())
+    }
+
+    /// Waits until the gateway is connected for the `n`th time; how often it had
+    /// registered by then.
+    pub(crate) async fn connected(&self, n: usize) -> usize {
+        let count = |p: &Platform, wanted: fn(&Event) -> bool| {
+            p.ledger().events().filter(|(_, e)| wanted(e)).count()
+        };
+        let came = self.broker.until(PATIENCE, move |p| {
+            count(p, |e| matches!(e, Event::Connected(_))) >= n
+        });
+        assert!(came.await.unwrap(), "not connected {n} times");
+        let registered = self
+            .broker
+            .with(move |p, _| count(p, |e| matches!(e, Event::Registered(_))));
+        registered.await.unwrap()
+    }
+
     /// Registers everybody in `config` and hangs the meters under the gateway.
     pub(crate) async fn knows(&self, config: &Path) {
         let known = everybody_in(config);
         let told = self.broker.with(move |platform, now| {
             for certificate in known.certificates {
                 platform.register(certificate);
+            }
+            for product in known.products {
+                platform.add_product(product);
             }
             for (gateway, sub) in known.topology {
                 assert!(platform.add_topology(now, &gateway, &sub));

@@ -13,11 +13,14 @@ use crate::child::Child;
 /// The gateway's own certificate in every story.
 pub(crate) const GATEWAY: (&str, &str, &str) =
     ("a1GwDemoPk0", "gw-0001", "GwSecret0123456789abcdefABCDEF00");
+/// The secret of the gateway's product.
+pub(crate) const PRODUCT_SECRET: &str = "ProdSecret000001";
 /// The product of every meter.
 pub(crate) const METER_PRODUCT: &str = "a1SubDemoPk";
 
 /// A configuration being written.
 pub(crate) struct Config {
+    gateway: String,
     cloud: String,
     ports: String,
     devices: String,
@@ -30,11 +33,24 @@ impl Config {
         for line in more {
             writeln!(cloud, "  {line}").unwrap();
         }
+        let (product, name, secret) = GATEWAY;
         Config {
+            gateway: format!("{{ product_key: {product}, device_name: {name}, secret: {secret} }}"),
             cloud,
             ports: String::new(),
             devices: String::new(),
         }
+    }
+
+    /// Gives the gateway its product's certificate instead of its own; what it
+    /// earns is kept in `state`, beside the configuration.
+    pub(crate) fn registering(mut self, registration: &str) -> Config {
+        let (product, name, _) = GATEWAY;
+        self.gateway = format!(
+            "{{ product_key: {product}, device_name: {name}, product_secret: {PRODUCT_SECRET}, registration: {registration} }}
+state_dir: state"
+        );
+        self
     }
 
     /// Adds a serial port; its name is the last part of its path.
@@ -73,14 +89,14 @@ impl Config {
 
     /// Writes it into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
-        let (product, name, secret) = GATEWAY;
         let Config {
+            gateway,
             cloud,
             ports,
             devices,
         } = self;
         let text = format!(
-            "gateway: {{ product_key: {product}, device_name: {name}, secret: {secret} }}
+            "gateway: {gateway}
 cloud:
 {cloud}
 ports:

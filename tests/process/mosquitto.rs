@@ -127,7 +127,7 @@ pub(crate) fn authority(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// Makes `server.key` and `server.pem`, for localhost, signed by `ca`.
-fn certify(folder: &Path, ca: &str) {
+pub(crate) fn certify(folder: &Path, ca: &str) {
     fs::write(
         folder.join("server.ext"),
         "subjectAltName=DNS:localhost,IP:127.0.0.1\n",

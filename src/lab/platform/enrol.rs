@@ -80,6 +80,12 @@ impl Platform {
         self.registrar.activated.contains(device)
     }
 
+    /// Adds a product with dynamic registration, or changes one.
+    pub fn add_product(&mut self, product: Product) {
+        let key = product.product_key.clone();
+        self.registrar.products.insert(key, product);
+    }
+
     /// Resets a device at the console, as if it had never connected.
     pub fn reset(&mut self, device: &Device) -> bool {
         self.registrar.tokens.remove(device);
