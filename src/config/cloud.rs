@@ -211,7 +211,7 @@ fn certificate(
             } else {
                 "secret"
             };
-            notes.missing(gateway.origin, key, wrong);
+            gateway.lacks(key, wrong, notes);
             return (SecretSource::Missing, None);
         }
     };
