@@ -25,7 +25,10 @@ const SUB2: (&str, &str, &str) = (
     "meter-002",
     "SubSecret222222222222222222222222",
 );
-/// protocol vectors V4 and V5, sha256.
+// The signatures in this file are of made-up certificates, computed with
+// Python's hmac module; tests/vectors/signatures.json has them with their
+// sources and what was signed.
+/// HMAC-SHA256 of the log-ins of the two sub-devices.
 const V4: &str = "74fd49529fe065718497896ecf23178b870d249cdb881c11e1d45862aa4276a6";
 const V5: &str = "5b3fe6f87e67bece0b974066989f751193e05118afd8aa29876d9dc7ab42fd4d";
 const TS: &str = "1700000000000";
@@ -75,7 +78,7 @@ fn connect(client_id: &str, password: &str) -> Connect {
     }
 }
 
-/// V1, sha256, as the full example in the reference prints it.
+/// CONNECT with a timestamp, HMAC-SHA256.
 fn good_connect() -> Connect {
     connect(
         "a1GwDemoPk0.gw-0001|securemode=2,signmethod=hmacsha256,timestamp=1700000000000,_ss=1,ext=3|",
@@ -298,7 +301,7 @@ fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
 
 #[test]
 fn every_published_connect_signature_is_accepted_in_either_letter_case() {
-    // V1 (timestamp), V2 (the SDKs' fixed timestamp), V3 (none).
+    // A timestamp, the C SDK's constant one, and none.
     for (extension, md5, sha1, sha256) in [
         (
             ",timestamp=1700000000000",
@@ -581,7 +584,8 @@ fn every_published_log_in_signature_is_accepted() {
 
 #[test]
 fn a_signature_over_clean_session_is_refused_with_6287() {
-    // V7, all three methods.
+    // V4 with `cleanSession` signed as well, as the obsolete text of 2018 had
+    // it; all three methods.
     for (method, sign) in [
         ("hmacMd5", "321c60a5b817e3dc79f21b1ce84d5776"),
         ("hmacSha1", "e88bb2e8bdfe1ccd3b2c16f69179fdb08450fd2b"),
