@@ -17,6 +17,8 @@ mod child;
 mod cloud;
 #[path = "process/gateway.rs"]
 mod gateway;
+#[path = "process/manager.rs"]
+mod manager;
 #[path = "process/mosquitto.rs"]
 mod mosquitto;
 #[path = "process/plant.rs"]
@@ -31,9 +33,11 @@ use std::path::Path;
 
 use child::Child;
 use cloud::Cloud;
-use gateway::{Config, GATEWAY, PRODUCT_SECRET};
+use gateway::{Config, GATEWAY};
+use manager::Manager;
 use mosquitto::{Account, Mosquitto};
 use plant::{Line, Meters};
+use tokio::net::TcpSocket;
 use tools::have;
 
 // The strangers themselves: when one of these fails, the fault is not ours.
@@ -91,7 +95,8 @@ async fn the_broker_lets_in_who_signs_as_the_platform_asks_and_nobody_else() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // Vector V2 of the protocol notes: the SDK's fixed timestamp.
+    // "gateway CONNECT with the C SDK's constant timestamp" of
+    // tests/vectors/signatures.json, computed with Python's hmac module.
     let good = Account::of_gateway("a1GwDemoPk0", "gw-0001", "GwSecret0123456789abcdefABCDEF00");
     assert_eq!(
         good.password,
@@ -280,6 +285,37 @@ async fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
         let called = listener.accept().unwrap_err();
         assert_eq!(called.kind(), ErrorKind::WouldBlock, "nobody called");
     }
+}
+
+#[tokio::test]
+async fn the_service_manager_hears_of_a_gateway_that_reaches_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // Bound but not listening: nobody else can take the port, and whoever
+    // calls is refused.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nowhere = nobody.local_addr().unwrap();
+    let config = Config::towards(&format!("mqtt://{nowhere}"), &[])
+        .serial(&folder.path().join("line1"), &[1])
+        .tcp("rack1", nowhere.port(), &[2])
+        .write(folder.path());
+    let manager = Manager::listening(folder.path());
+    let mut gateway = gateway::run_with(&config, &manager.environment(2_000_000));
+
+    assert_eq!(manager.next().await, "READY=1");
+    manager
+        .hears("STATUS that names what is not reached", |word| {
+            let named = ["cloud down", "0/2 online", "line1 DOWN", "rack1 DOWN"];
+            word.starts_with("STATUS=") && named.iter().all(|n| word.contains(n))
+        })
+        .await;
+    // Nothing is reached, yet everything moves: it must not be restarted.
+    for _ in 0..3 {
+        manager.hears("WATCHDOG", |word| word == "WATCHDOG=1").await;
+    }
+    gateway.signal("TERM");
+    manager.hears("STOPPING", |word| word == "STOPPING=1").await;
+    assert!(gateway.exit().await.success());
 }
 
 const BROKER: [&str; 4] = ["mosquitto", "mosquitto_passwd", "openssl", "pymodbus"];

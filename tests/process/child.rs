@@ -26,14 +26,32 @@ impl Child {
     /// Starts `program` under the name the transcript will use. The kernel
     /// ends it with SIGTERM should the test die first.
     pub(crate) fn start<A: AsRef<str>>(name: &str, program: &str, args: &[A]) -> Child {
+        Child::start_with(name, program, args, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_with<A: AsRef<str>>(
+        name: &str,
+        program: &str,
+        args: &[A],
+        environment: &[(&str, String)],
+    ) -> Child {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", program]);
         command.args(args.iter().map(AsRef::as_ref));
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Whoever runs the tests may be supervised by systemd; the child is not.
-        command.env_remove("NOTIFY_SOCKET");
-        command.env_remove("JOURNAL_STREAM");
+        // Whoever runs the tests may be supervised by systemd; the child is not,
+        // unless the test says so.
+        for of_systemd in [
+            "NOTIFY_SOCKET",
+            "WATCHDOG_USEC",
+            "WATCHDOG_PID",
+            "JOURNAL_STREAM",
+        ] {
+            command.env_remove(of_systemd);
+        }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         command.kill_on_drop(true);
         let mut process = command
             .spawn()

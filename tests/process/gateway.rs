@@ -130,11 +130,17 @@ pub(crate) fn meter(unit: u8) -> String {
 
 /// Starts the daemon.
 pub(crate) fn run(config: &Path) -> Child {
+    run_with(config, &[])
+}
+
+/// Starts the daemon with these variables in its environment.
+pub(crate) fn run_with(config: &Path, environment: &[(&str, String)]) -> Child {
     let config = config.to_str().unwrap();
-    Child::start(
+    Child::start_with(
         "gateway",
         env!("CARGO_BIN_EXE_alink-gateway"),
         &["run", "--config", config],
+        environment,
     )
 }
 
