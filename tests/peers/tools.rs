@@ -1,7 +1,8 @@
 //! Programs that are not ours, and what to do without them.
 //!
 //! A test that needs a missing one is skipped with the reason, in a list that
-//! `tests/run` shows. With `ALINK_TESTS_REQUIRE=all`, as in CI, it fails
+//! `tests/run` shows; one that has all it needs goes on a list as well, which
+//! `tests/run` demands not to be empty. With `ALINK_TESTS_REQUIRE=all`, as in CI, it fails
 //! instead: nothing passes by being left out.
 
 use std::env;
@@ -14,24 +15,33 @@ use std::path::{Path, PathBuf};
 pub(crate) fn have(tools: &[&str]) -> bool {
     let missing = tools.iter().copied().filter(|t| find(t).is_none());
     let missing: Vec<&str> = missing.collect();
-    if missing.is_empty() {
-        return true;
-    }
     // The test harness names a test's thread after it.
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let ring = env!("CARGO_CRATE_NAME");
+    if missing.is_empty() {
+        note(
+            "ALINK_TESTS_MET",
+            &format!("{ring}::{test}: with {}", tools.join(", ")),
+        );
+        return true;
+    }
     let line = format!("{ring}::{test}: without {}", missing.join(", "));
     assert!(
         env::var("ALINK_TESTS_REQUIRE").as_deref() != Ok("all"),
         "{line}"
     );
     eprintln!("skipped {line}");
-    if let Some(list) = env::var_os("ALINK_TESTS_SKIPPED") {
+    note("ALINK_TESTS_SKIPPED", &line);
+    false
+}
+
+/// Adds a line to the list that this variable names, if it names one.
+fn note(list: &str, line: &str) {
+    if let Some(list) = env::var_os(list) {
         let list = OpenOptions::new().create(true).append(true).open(list);
         writeln!(list.unwrap(), "{line}").unwrap();
     }
-    false
 }
 
 /// Where a tool is that [`have`] has promised.
