@@ -101,8 +101,20 @@ pub(crate) struct House {
 impl House {
     /// Builds everything and lets it run.
     pub(crate) fn build(size: Size, seed: u64, shape: impl FnOnce(&mut PlatformSpec)) -> House {
+        Self::build_with(size, SessionLimits::default(), seed, shape)
+    }
+
+    /// The same, with these limits of sessions instead of the usual ones.
+    pub(crate) fn build_with(
+        size: Size,
+        session: SessionLimits,
+        seed: u64,
+        shape: impl FnOnce(&mut PlatformSpec),
+    ) -> House {
         let mut rng = Rng::new(seed);
-        let spec = Arc::new(spec(size));
+        let mut spec = spec(size);
+        spec.cloud.session = session;
+        let spec = Arc::new(spec);
         let clock = Clock::starting_at(DAWN);
         let mut platform_spec = PlatformSpec::knowing(&spec);
         shape(&mut platform_spec);

@@ -161,7 +161,7 @@ impl Platform {
             return code;
         }
         for (device, ..) in &parts {
-            let code = self.may_be_packed(conn, gateway, device);
+            let code = self.may_be_packed(now, conn, gateway, device);
             if code != Code::OK {
                 return code;
             }
@@ -173,7 +173,7 @@ impl Platform {
         Code::OK
     }
 
-    fn may_be_packed(&mut self, conn: Conn, gateway: &Device, device: &Device) -> Code {
+    fn may_be_packed(&mut self, now: Now, conn: Conn, gateway: &Device, device: &Device) -> Code {
         if device == gateway {
             return Code::OK;
         }
@@ -187,6 +187,7 @@ impl Platform {
         if self.sessions.get(device).is_none_or(|s| s.conn != conn) {
             self.ledger
                 .broke(Violation::PackBeforeLogin, || device.to_string());
+            self.ledger.event(now, Event::OutOfSession(device.clone()));
             if self.switches.pack_needs_session {
                 return Code::NO_SESSION;
             }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::fault::Fate;
-use super::ledger::Violation;
+use super::ledger::{Event, Violation};
 use super::topic::{self, Kind, Topic};
 use super::{Code, Conn, Device, Link, Output, Platform};
 use crate::base::Now;
@@ -233,6 +233,7 @@ impl Platform {
         if self.accounts.contains_key(device) {
             self.ledger
                 .broke(Violation::BeforeLogin, || topic.to_owned());
+            self.ledger.event(now, Event::OutOfSession(device.clone()));
         } else {
             self.ledger
                 .broke(Violation::UnknownTopic, || topic.to_owned());
