@@ -5,6 +5,8 @@
     reason = "what happens is told on standard output"
 )]
 
+mod order;
+
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,17 +18,21 @@ use alink_gateway::base::{Mono, Rng, UnitId};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::settings;
 use alink_gateway::lab::broker::Broker;
-use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Manners, Pace, Rack, Unit};
-use alink_gateway::lab::platform::{Event, Fault as Misfortune, Platform, PlatformSpec};
+use alink_gateway::lab::bus::{Chance, Life, Line, Manners, Pace, Rack, Unit};
+use alink_gateway::lab::platform::{Device, Event, Fault as Misfortune, Platform, PlatformSpec};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use clap::{Args, ValueEnum};
+use order::{BusOrder, PlatformOrder};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// How often something is looked at that cannot be awaited.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// `alink-lab platform`.
 #[derive(Debug, Args)]
+#[command(after_help = order::PLATFORM_HELP)]
 pub(crate) struct PlatformOptions {
     /// Where to listen, plain TCP; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)))]
@@ -80,8 +86,25 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
     );
     let mut since = Mono::START;
     let mut values = 0;
-    let mut stopped = Stopped::listen()?;
-    while !stopped.within(LOOK).await {
+    let gateway = loaded.spec.cloud.gateway;
+    let gateway = Device {
+        product_key: gateway.product_key,
+        device_name: gateway.device_name,
+    };
+    let mut world = World::listen()?;
+    loop {
+        match world.within(LOOK).await {
+            Step::Stop => break,
+            Step::Order(line) => match PlatformOrder::parse(&line, &gateway) {
+                Ok(PlatformOrder::Help) => println!("{}", order::PLATFORM_HELP),
+                Ok(PlatformOrder::Fault(fault)) => {
+                    println!("{}  {fault:?}", clock.now().mono);
+                    broker.with(move |p, now| p.fault(now, fault)).await?;
+                }
+                Err(why) => println!("{why}"),
+            },
+            Step::Look => {}
+        }
         let (events, until, accepted) = broker
             .with(move |p, now| {
                 let events = p.ledger().events();
@@ -133,6 +156,7 @@ impl fmt::Display for Told<'_> {
 
 /// `alink-lab bus`.
 #[derive(Debug, Args)]
+#[command(after_help = order::BUS_HELP)]
 pub(crate) struct BusOptions {
     /// Put a serial line on a pseudo terminal under this name.
     #[arg(
@@ -188,37 +212,12 @@ impl FromStr for Ordered {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (what, permille) = text.split_once('=').ok_or("want FAULT=PERMILLE")?;
-        let permille: u32 = permille
-            .parse()
-            .ok()
-            .filter(|p| *p <= 1000)
-            .ok_or("PERMILLE is a whole number up to 1000")?;
+        let permille = order::permille(permille)?;
         let (name, argument) = match what.split_once(':') {
             Some((name, argument)) => (name, Some(argument)),
             None => (what, None),
         };
-        let number = || -> Result<u64, String> {
-            argument
-                .and_then(|a| a.parse().ok())
-                .ok_or(format!("{name} wants a number, such as {name}:20"))
-        };
-        let span = || number().map(Duration::from_millis);
-        let fault = match name {
-            "mute" => Fault::Mute,
-            "late" => Fault::Late(span()?),
-            "cut" => Fault::Cut,
-            "flip" => Fault::Flip,
-            "twice" => Fault::Twice,
-            "foreign" => Fault::Foreign,
-            "wrong-function" => Fault::WrongFunction,
-            "short" => Fault::Short,
-            "wrong-transaction" => Fault::WrongTransaction,
-            "echo" => Fault::Echo,
-            "noise" => Fault::Noise(number()?.try_into().map_err(|_| "at most 255 bytes")?),
-            "babble" => Fault::Babble,
-            "hiccup" => Fault::Hiccup(span()?),
-            other => return Err(format!("there is no fault called {other}")),
-        };
+        let fault = order::fault(name, argument)?;
         Ok(Ordered(Chance { fault, permille }))
     }
 }
@@ -241,17 +240,32 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         let unit = Unit::new(life, u64::from(id)).with(manners);
         (UnitId(id), unit)
     });
-    let mut stopped = Stopped::listen()?;
+    let mut world = World::listen()?;
     if let Some(address) = options.tcp {
         let mut rack = Rack::new();
         units.for_each(|(id, unit)| rack.attach(id, unit));
         let rig = RackRig::start(rack, address, clock).await?;
         println!("{} units on {}", options.units, rig.address());
         let mut before = None;
-        while !stopped.within(LOOK * 10).await {
-            let counts = Some(rig.with(|rack, _| rack.counts().clone()));
-            if counts != before {
-                println!("{}  {counts:?}", clock.now().mono);
+        loop {
+            match world.within(LOOK * 10).await {
+                Step::Stop => break,
+                Step::Order(line) => println!(
+                    "{}",
+                    BusOrder::parse(&line).map_or_else(
+                        |why| why,
+                        |order| rig.with(|rack, _| order.obey(|id| manners(rack.unit_mut(id))))
+                    )
+                ),
+                Step::Look => {}
+            }
+            let counts = rig.with(|rack, _| rack.counts().clone());
+            if before.as_ref() != Some(&counts) {
+                let (now, faults) = (clock.now().mono, &counts.faults);
+                println!(
+                    "{now}  {} connections, {} requests, {} for nobody; faults {faults:?}",
+                    counts.connections, counts.requests, counts.unanswered
+                );
             }
             before = counts;
         }
@@ -271,10 +285,30 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
             link.display()
         );
         let mut before = None;
-        while !stopped.within(LOOK * 10).await {
-            let counts = Some(rig.with(|line, _| line.counts().clone()));
-            if counts != before {
-                println!("{}  {counts:?}", clock.now().mono);
+        loop {
+            match world.within(LOOK * 10).await {
+                Step::Stop => break,
+                Step::Order(text) => println!(
+                    "{}",
+                    BusOrder::parse(&text).map_or_else(
+                        |why| why,
+                        |order| rig.with(|line, _| order.obey(|id| manners(line.unit_mut(id))))
+                    )
+                ),
+                Step::Look => {}
+            }
+            let counts = rig.with(|line, _| line.counts().clone());
+            if before.as_ref() != Some(&counts) {
+                let (now, faults) = (clock.now().mono, &counts.faults);
+                println!(
+                    "{now}  {} requests, {} for nobody, {} not understood, {} without silence \
+                     before them, {} collisions; faults {faults:?}",
+                    counts.requests,
+                    counts.unanswered,
+                    counts.not_understood,
+                    counts.silence_violations,
+                    counts.collisions
+                );
             }
             before = counts;
         }
@@ -283,27 +317,51 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// SIGINT or SIGTERM.
-struct Stopped {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
+fn manners(unit: Option<&mut Unit>) -> Option<&mut Manners> {
+    unit.map(|u| &mut u.manners)
 }
 
-impl Stopped {
-    fn listen() -> io::Result<Stopped> {
-        Ok(Stopped {
+/// What is to be done next.
+enum Step {
+    /// SIGINT or SIGTERM came.
+    Stop,
+    /// Somebody typed this.
+    Order(String),
+    /// Time has passed.
+    Look,
+}
+
+/// Those who may want something of us.
+struct World {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    orders: mpsc::Receiver<String>,
+    /// When to look next.
+    look: Instant,
+}
+
+impl World {
+    fn listen() -> io::Result<World> {
+        Ok(World {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            orders: order::lines(),
+            look: Instant::now(),
         })
     }
 
-    /// Whether it came within this time.
-    async fn within(&mut self, span: Duration) -> bool {
+    /// What comes first; a look is due this long after the one before.
+    async fn within(&mut self, span: Duration) -> Step {
         tokio::select! {
             biased;
-            _ = self.interrupt.recv() => true,
-            _ = self.terminate.recv() => true,
-            () = tokio::time::sleep(span) => false,
+            _ = self.interrupt.recv() => Step::Stop,
+            _ = self.terminate.recv() => Step::Stop,
+            // After the end of the input it is no longer looked at.
+            Some(order) = self.orders.recv() => Step::Order(order),
+            () = tokio::time::sleep_until(self.look) => {
+                self.look = Instant::now() + span;
+                Step::Look
+            }
         }
     }
 }
@@ -311,6 +369,7 @@ impl Stopped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alink_gateway::lab::bus::Fault;
 
     #[test]
     fn faults_are_ordered_by_name() {

@@ -1,0 +1,118 @@
+//! The lab's plant and platform as people start them, and the orders they take
+//! while they run.
+#![cfg(feature = "lab")]
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// A running `alink-lab`; killed when dropped.
+struct Lab {
+    child: Child,
+    orders: ChildStdin,
+    said: BufReader<ChildStdout>,
+}
+
+impl Lab {
+    fn start(args: &[&str]) -> Lab {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_alink-lab"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Lab {
+            orders: child.stdin.take().unwrap(),
+            said: BufReader::new(child.stdout.take().unwrap()),
+            child,
+        }
+    }
+
+    fn order(&mut self, line: &str) {
+        writeln!(self.orders, "{line}").unwrap();
+    }
+
+    /// The next line it says that has this in it.
+    fn says(&mut self, what: &str) -> String {
+        let lines = self.said.by_ref().lines().map_while(Result::ok);
+        let mut lines = lines.filter(|line| line.contains(what));
+        lines
+            .next()
+            .unwrap_or_else(|| panic!("it ended without saying {what}"))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Asks these units for one register, one after the other without waiting; the
+/// unit that answers first.
+fn first_answer(rack: &mut TcpStream, units: &[u8]) -> u8 {
+    for unit in units {
+        let request = [0, *unit, 0, 0, 0, 6, *unit, 3, 0, 0, 0, 1];
+        rack.write_all(&request).unwrap();
+    }
+    let mut reply = [0; 11];
+    rack.read_exact(&mut reply).unwrap();
+    reply[6]
+}
+
+#[test]
+fn a_unit_is_killed_and_revived_while_the_bus_runs() {
+    let mut bus = Lab::start(&["bus", "--tcp", "127.0.0.1:0", "--units", "3"]);
+    let started = bus.says("3 units on ");
+    let address = started.rsplit(' ').next().unwrap().to_owned();
+
+    bus.order("kill 3");
+    bus.says("unit 3 is dead");
+    let mut rack = TcpStream::connect(&address).unwrap();
+    assert_eq!(first_answer(&mut rack, &[3, 1]), 1, "the dead say nothing");
+
+    bus.order("revive 3");
+    bus.says("unit 3 is well");
+    let mut rack = TcpStream::connect(&address).unwrap();
+    assert_eq!(first_answer(&mut rack, &[3]), 3);
+
+    bus.order("kill 4");
+    bus.says("there is no unit 4");
+}
+
+#[test]
+fn misfortune_is_ordered_while_the_platform_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gateway.yaml");
+    let text = "gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s }
+cloud: { url: \"mqtt://localhost:1883\" }
+ports:
+  - { name: rack1, tcp: { host: localhost } }
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 1s
+    points:
+      - { id: Voltage, table: holding, address: 0, type: u16 }
+devices:
+  - { name: meter-1, port: rack1, unit: 1, profile: meter, secret: s }
+";
+    std::fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let mut platform = Lab::start(&["platform", "--listen", "127.0.0.1:0", "--config", config]);
+    platform.says("platform for 1 devices");
+    for (order, told) in [
+        ("throttle 60s", "Throttle"),
+        ("kick a1SubDemoPk meter-1", "Kick"),
+        ("reorder 200", "Reorder"),
+        ("cut", "Cut"),
+        ("heal", "Heal"),
+        ("sulk", "help says what can be ordered"),
+        ("help", "throttle SPAN"),
+    ] {
+        platform.order(order);
+        platform.says(told);
+    }
+}
