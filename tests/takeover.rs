@@ -5,8 +5,7 @@
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and figures are reported"
+    reason = "helpers of a test: a panic is how a test says no"
 )]
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@
 //! word (MQTT 3.1.1 has none), so two boxes that come back at once kick each
 //! other for ever and neither ever serves a device. From here it looks like
 //! this: the *other side* closes, soon after CONNACK, again and again. After
-//! [`SUSPICIOUS`] such sessions in a row the wait becomes minutes and an
+//! three such sessions in a row the wait becomes minutes and an
 //! operator is called. A connection that breaks in any other way (pings
 //! unanswered, an error) is a bad line and is not suspected.
 
