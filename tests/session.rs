@@ -174,6 +174,13 @@ impl Sent {
     }
 }
 
+fn is_aside(topic: &str) -> bool {
+    topic.contains("/thing/topo/") || topic.starts_with("/ota/") || {
+        let tail = topic.rsplit('/').next().unwrap_or_default();
+        ["disable_reply", "enable_reply", "delete_reply"].contains(&tail)
+    }
+}
+
 /// Whether the platform says this of a device only when its session is gone.
 fn ends_session(code: i64) -> bool {
     ![428, 429, 460, 500, 31337].contains(&code)
@@ -474,6 +481,10 @@ impl World {
             budget -= 1;
             assert!(budget > 0, "the engine never rests");
             match output {
+                Output::Publish { topic, payload } if is_aside(&topic) => {
+                    self.aside(&topic, &payload);
+                }
+                Output::Keep { device, .. } => panic!("{device:?} has its secret"),
                 Output::Publish { topic, payload } => {
                     let sent = Sent::read(self.now.mono, &topic, &payload);
                     self.check(&sent);
@@ -502,6 +513,38 @@ impl World {
         });
         if self.link && unsettled && self.logged_out == 0 {
             assert!(wake.is_some(), "nothing will ever happen");
+        }
+    }
+
+    /// Relations, orders' answers and the version: `tests/roll.rs` is about them.
+    /// Here everyone is in the topology, but for those bad with 6401, who hang
+    /// elsewhere.
+    fn aside(&mut self, topic: &str, payload: &[u8]) {
+        assert!(self.link, "published without a link");
+        let json: Json = serde_json::from_slice(payload).expect("JSON");
+        let lost = self.rng.chance(self.loss) || self.rng.chance(self.loss);
+        let (code, data) = if topic.ends_with("/topo/get") {
+            let under = (0..self.spec.devices.len() as u32)
+                .filter(|d| self.platform.bad.get(d) != Some(&6401))
+                .map(|d| json!({"productKey": "subPk", "deviceName": name(d)}));
+            (200, under.collect::<Vec<_>>())
+        } else if topic.ends_with("/topo/add") {
+            let bad = &self.platform.bad;
+            let elsewhere = json["params"].as_array().unwrap().iter().any(|d| {
+                let id = d["deviceName"].as_str().unwrap()[6..].parse().unwrap();
+                bad.get(&id) == Some(&6401)
+            });
+            (if elsewhere { 6401 } else { 200 }, Vec::new())
+        } else {
+            return;
+        };
+        let body = json!({"id": json["id"], "code": code, "message": "m", "data": data});
+        if !lost {
+            self.posted += 1;
+            self.mail.insert(
+                (self.now.mono + self.delay, self.posted),
+                (format!("{topic}_reply"), body.to_string().into_bytes()),
+            );
         }
     }
 
@@ -722,9 +765,12 @@ fn named_culprits_are_set_aside_and_the_rest_goes_on_at_once() {
     w.up();
     w.want(0..50, Presence::Online);
     w.run(secs(1));
-    assert_eq!(w.spoken(), ["batch_login×50", "batch_login×48"]);
+    // 30 was named together with 7, whose 6401 is mended first; its own code
+    // shows when it is alone.
+    let spoken = ["batch_login×50", "batch_login×48", "login×1"];
+    assert_eq!(w.spoken(), spoken);
     assert_eq!(w.online(), 48);
-    assert!(matches!(w.session(7), Session::Barred { .. }));
+    assert_eq!((w.barred_with(7), w.barred_with(30)), (Some(6401), Some(522)));
 }
 
 #[test]
@@ -764,11 +810,12 @@ fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
 #[test]
 fn every_code_at_log_in_has_its_own_bar() {
     for (code, least, most) in [
-        (6401, 30, 60),
+        // Hangs under another gateway: it cannot be added.
+        (6401, 300, 600),
         (6100, 150, 300),
         (521, 300, 600),
-        (522, 30, 60),
-        (6204, 30, 60),
+        (522, 150, 300),
+        (6204, 150, 300),
         (6287, 300, 600),
         (427, 30, 60),
         (527, 30, 60),
@@ -1033,7 +1080,7 @@ fn a_kick_that_crosses_a_log_in_is_not_forgotten() {
     w.kick(0, 522);
     w.run(secs(1));
     assert_eq!(w.barred_with(0), Some(522));
-    w.run(secs(120));
+    w.run(secs(320));
     assert_eq!(w.session(0), Session::In);
 }
 

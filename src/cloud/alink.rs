@@ -16,6 +16,8 @@ use crate::spec::SignMethod;
 use super::code::Code;
 use super::topic::Identity;
 
+pub mod relation;
+
 /// As the platform spells the method in Alink bodies.
 const fn sign_method(method: SignMethod) -> &'static str {
     match method {

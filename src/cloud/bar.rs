@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Wake};
 
-use super::code::{Code, Verdict};
+use super::code::{Code, Cure, Verdict};
+use super::device::Step;
 use super::diary::Diary;
 use super::notice::Notice;
 use super::session::Sessions;
@@ -17,6 +18,19 @@ use super::session::Sessions;
 pub(super) const OUR_FAULT: Duration = Duration::from_secs(3600);
 /// A bar within this time after the last one counts as "again".
 const AGAIN: Duration = Duration::from_secs(600);
+
+/// The least first and longest wait after a refused registration or relation:
+/// what stands in the way is a person's work, and nothing here is urgent.
+const STEP_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
+
+/// At what a device was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    LogIn,
+    /// It was taken offline.
+    Kick,
+    Step(Step),
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bar {
@@ -56,14 +70,21 @@ impl Sessions {
         id: DeviceId,
         code: Code,
         message: &str,
-        kicked: bool,
+        at: At,
         diary: &mut Diary,
     ) {
         let limits = &self.spec.cloud.session;
+        if code == Code::UNKNOWN_DEVICE && limits.report_unknown {
+            self.unknown.push(id);
+        }
         let (first, longest) = match code.verdict() {
             Verdict::Device { first, longest } => (first, longest),
             Verdict::Request => (OUR_FAULT, OUR_FAULT),
             _ => (limits.retry_floor, limits.retry_ceiling),
+        };
+        let (first, longest) = match at {
+            At::LogIn | At::Kick => (first, longest),
+            At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];
         if device.bar.is_some_and(|b| b.code == code) {
@@ -79,13 +100,21 @@ impl Sessions {
             .unwrap_or(u32::MAX);
         let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
         let until = now + retry_in;
+        if at == At::Kick && device.bar.is_some_and(|b| b.until >= until) {
+            // Two pieces of one piece of news; the graver holds.
+            return;
+        }
         diary.counters.barred += 1;
         if times.is_power_of_two() {
             diary.tell(Notice::Barred {
                 device: id,
                 code,
                 message: message.to_owned(),
-                kicked,
+                what: match at {
+                    At::LogIn | At::Kick => "log-in",
+                    At::Step(step) => step.words(),
+                },
+                kicked: at == At::Kick,
                 retry_in,
                 times,
             });
@@ -94,6 +123,22 @@ impl Sessions {
         device.suspect = true;
         device.offence = Some(Offence { code, times, until });
         self.set_bar(id, Bar { until, code });
+    }
+
+    /// Something that mends bars of one kind has happened: it is tried at once.
+    pub(super) fn cured(&mut self, now: Mono, id: DeviceId, cure: Cure) {
+        let Some(device) = self.devices.get_mut(id.index()) else {
+            return;
+        };
+        if device.kick.is_some_and(|code| code.cure() == cure) {
+            device.kick = None;
+        }
+        if let Some(bar) = device.bar.filter(|b| b.code.cure() == cure) {
+            device.bar = None;
+            device.offence = None;
+            self.bars.remove(&(bar.until, id));
+            self.settle(now, id, now);
+        }
     }
 
     /// Bars a device until then.

@@ -1,5 +1,8 @@
 //! The platform's codes, and what each means for us: one table.
 //!
+//! Per code: the verdict (what we do), the cure (what ends a bar before its
+//! time, and what is mended first), the meaning and the advice in words.
+//!
 //! Sources: "Connect or disconnect sub-devices" and "Error codes (for
 //! sub-device development)" of the platform's documentation, 2018–2020 copies.
 
@@ -45,6 +48,20 @@ pub enum Verdict {
     Unknown,
 }
 
+/// What mends a device that was refused with a code, other than time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cure {
+    /// Nothing we would hear of.
+    Time,
+    /// Being put under this gateway: we ask for it (`thing/topo/add`), or the
+    /// platform says that somebody did it.
+    Relation,
+    /// Being enabled in the console: the platform says so.
+    Enabling,
+    /// Another secret.
+    Secret,
+}
+
 const fn minutes(first: u64, longest: u64) -> Verdict {
     Verdict::Device {
         first: Duration::from_secs(first * 60),
@@ -52,91 +69,145 @@ const fn minutes(first: u64, longest: u64) -> Verdict {
     }
 }
 
-struct Row(i64, Verdict, &'static str, &'static str);
+struct Row(i64, Verdict, Cure, &'static str, &'static str);
 
-/// Code, verdict, meaning, and what a person can do about it.
+/// Code, verdict, cure, meaning, and what a person can do about it.
 const TABLE: &[Row] = &[
-    Row(200, Verdict::Accepted, "accepted", ""),
+    Row(200, Verdict::Accepted, Cure::Time, "accepted", ""),
     Row(
         401,
         minutes(10, 60),
+        Cure::Secret,
         "signature refused",
         "check the device's secret",
     ),
     Row(
         427,
         minutes(1, 10),
+        Cure::Time,
         "the same device is connected elsewhere",
         "look for another gateway, or the device itself, using this identity",
     ),
     Row(
         428,
         Verdict::Full,
+        Cure::Time,
         "too many sub-devices online under this gateway",
         "lower session.online, or ask for a larger quota",
     ),
-    Row(429, Verdict::Throttled, "asked too often", ""),
+    Row(429, Verdict::Throttled, Cure::Time, "asked too often", ""),
     Row(
         460,
         Verdict::Request,
+        Cure::Time,
         "the request was malformed",
         "this is a fault of this program; please report it with the message",
     ),
-    Row(500, Verdict::Trouble, "the platform failed", ""),
-    Row(520, Verdict::NoSession, "the device has no session", ""),
+    Row(500, Verdict::Trouble, Cure::Time, "the platform failed", ""),
+    Row(
+        520,
+        Verdict::NoSession,
+        Cure::Time,
+        "the device has no session",
+        "",
+    ),
     Row(
         521,
         minutes(10, 60),
+        Cure::Time,
         "the device was deleted on the platform",
         "create it again, or remove it from the configuration",
     ),
     Row(
         522,
-        minutes(1, 10),
+        minutes(5, 10),
+        Cure::Enabling,
         "the device is disabled on the platform",
         "enable it in the console",
     ),
     Row(
         527,
         minutes(1, 10),
+        Cure::Time,
         "the device logged in twice",
         "look for another gateway using this identity",
     ),
     Row(
         6100,
         minutes(5, 30),
+        Cure::Time,
         "the platform does not know the device",
         "create it, or check product_key and device_name",
     ),
     Row(
         6204,
-        minutes(1, 10),
+        minutes(5, 10),
+        Cure::Enabling,
         "the device is disabled on the platform",
         "enable it in the console",
     ),
     Row(
         6287,
         minutes(10, 60),
+        Cure::Secret,
         "signature refused",
         "check the device's secret",
     ),
     Row(
+        6288,
+        minutes(10, 60),
+        Cure::Time,
+        "dynamic registration is switched off for the product",
+        "switch it on in the console, or configure the device's secret",
+    ),
+    Row(
         6313,
         Verdict::Trouble,
+        Cure::Time,
         "the platform's model service is unavailable",
         "",
     ),
     Row(
+        6400,
+        minutes(10, 60),
+        Cure::Time,
+        "too many sub-devices in this gateway's topology",
+        "remove some in the console, or ask for a larger quota",
+    ),
+    Row(
         6401,
         minutes(1, 10),
+        Cure::Relation,
         "the device is not in this gateway's topology",
         "add it under the gateway in the console",
+    ),
+    Row(
+        6402,
+        minutes(10, 60),
+        Cure::Time,
+        "the device is the gateway itself",
+        "check product_key and device_name",
+    ),
+    Row(
+        6619,
+        minutes(10, 60),
+        Cure::Time,
+        "the device is bound to another gateway",
+        "remove it from the other gateway first",
     ),
 ];
 
 impl Code {
     /// 200
     pub const ACCEPTED: Code = Code(200);
+    /// 521: deleted.
+    pub const DELETED: Code = Code(521);
+    /// 522: disabled.
+    pub const DISABLED: Code = Code(522);
+    /// 6100: not known to the platform.
+    pub const UNKNOWN_DEVICE: Code = Code(6100);
+    /// 6401: not under this gateway.
+    pub const NO_RELATION: Code = Code(6401);
 
     fn row(self) -> Option<&'static Row> {
         TABLE.iter().find(|row| row.0 == self.0)
@@ -148,17 +219,23 @@ impl Code {
         self.row().map_or(Verdict::Unknown, |row| row.1)
     }
 
+    /// What mends it.
+    #[must_use]
+    pub fn cure(self) -> Cure {
+        self.row().map_or(Cure::Time, |row| row.2)
+    }
+
     /// In words.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.row()
-            .map_or("a code this program does not know", |row| row.2)
+            .map_or("a code this program does not know", |row| row.3)
     }
 
     /// What a person can do; may be empty.
     #[must_use]
     pub fn advice(self) -> &'static str {
-        self.row().map_or("", |row| row.3)
+        self.row().map_or("", |row| row.4)
     }
 }
 

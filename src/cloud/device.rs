@@ -1,6 +1,8 @@
 //! What is known of one device, and the requests it is part of: the plain data
 //! of `session.rs`.
 
+use std::time::Duration;
+
 use crate::base::{Backoff, Mono};
 
 use super::bar::{Bar, Offence};
@@ -31,6 +33,54 @@ impl Kind {
             Kind::LogOut => "log-out",
             Kind::LogIn => "log-in",
         }
+    }
+}
+
+/// What a device may need from the platform before it can log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// A secret.
+    Register,
+    /// A place in the gateway's topology.
+    Relate,
+}
+
+impl Step {
+    pub(super) const ALL: [Step; 2] = [Step::Register, Step::Relate];
+
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Step::Register => 0,
+            Step::Relate => 1,
+        }
+    }
+
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Step::Register => "registration",
+            Step::Relate => "topology",
+        }
+    }
+}
+
+/// What we know of a device's place in the gateway's topology.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tie {
+    /// The platform's list holds it, or it was let in.
+    pub(super) listed: bool,
+    /// When the platform last accepted our adding it.
+    added: Option<Mono>,
+}
+
+impl Tie {
+    pub(super) fn add(&mut self, now: Mono) {
+        self.added = Some(now);
+    }
+
+    /// Added so lately that asking again would change nothing.
+    pub(super) fn is_fresh(&self, now: Mono) -> bool {
+        self.added
+            .is_some_and(|at| now.since(at) < Duration::from_secs(60))
     }
 }
 
@@ -72,6 +122,11 @@ pub(super) struct Device {
     /// Kicked while its log-in was under way.
     pub(super) kick: Option<Code>,
     pub(super) attempts: Attempts,
+    /// What it needs before it can log in.
+    pub(super) hold: Option<Step>,
+    pub(super) tie: Tie,
+    /// Its secret changed while a log-in with the old one was under way.
+    pub(super) new_secret: bool,
 }
 
 /// One request: for whom, and how it has fared so far.

@@ -37,7 +37,19 @@ pub struct Counters {
     pub malformed: u64,
     /// Sessions ended by the platform.
     pub kicked: u64,
-    /// Notices of the platform about devices we do not have.
+    /// Messages about registration and topology among the published.
+    pub roll_messages: u64,
+    /// Devices registered.
+    pub registered: u64,
+    /// Devices added to the topology.
+    pub related: u64,
+    /// Devices deleted from it.
+    pub unrelated: u64,
+    /// Orders of the platform's taken.
+    pub orders: u64,
+    /// Answers to them dropped, because too many waited.
+    pub dropped_answers: u64,
+    /// Notices and orders of the platform about devices we do not have.
     pub strangers: u64,
     /// Filters refused by the broker.
     pub subscribe_refused: u64,

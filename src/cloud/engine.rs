@@ -11,18 +11,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
 use super::ask::Asks;
 use super::device::Errand;
 use super::diary::{Counters, Diary};
+use super::enrol::{Chore, Enrolment};
 use super::notice::Notice;
+use super::orders::Means;
 use super::pace::Bucket;
 use super::pack::Parcel;
 use super::post::Posts;
 use super::session::{Presence, Session, Sessions};
 use super::topic::{self, Identity};
+use super::topology::{Topology, TopologyAsk};
 
 /// What the engine wants done, or told.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +44,14 @@ pub enum Output {
     },
     /// Tell the operator.
     Notice(Notice),
+    /// Keep this device's secret, which the platform has just given, and hand it
+    /// in again by [`Cloud::secret`] after a restart.
+    Keep {
+        /// Whose.
+        device: DeviceId,
+        /// It.
+        secret: Secret,
+    },
     /// After [`Cloud::stop`]: nothing of ours is online any more, or its asks
     /// have run out. Once.
     LoggedOut,
@@ -54,6 +65,8 @@ const LAST_WORDS: Duration = Duration::from_millis(750);
 pub(super) enum Ask {
     Session(Errand),
     Post(Parcel),
+    Enrol(Chore),
+    Topology(TopologyAsk),
 }
 
 /// A device to be logged out once its last readings are on their way.
@@ -73,6 +86,12 @@ pub struct Cloud {
     pub(super) asks: Asks<Ask>,
     pub(super) sessions: Sessions,
     pub(super) posts: Posts,
+    /// Secrets that the configuration does not have, or no longer has right.
+    pub(super) secrets: BTreeMap<DeviceId, Secret>,
+    pub(super) enrolment: Enrolment,
+    pub(super) topology: Topology,
+    /// The last order about each device, so that it is told once.
+    pub(super) heard: BTreeMap<DeviceId, Means>,
     leaving: BTreeMap<DeviceId, Leaving>,
     pub(super) bucket: Bucket,
     link: bool,
@@ -124,6 +143,10 @@ impl Cloud {
             asks: Asks::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: Posts::new(Arc::clone(&spec), rng.fork()),
+            secrets: BTreeMap::new(),
+            enrolment: Enrolment::new(&spec.cloud.session, rng.fork()),
+            topology: Topology::new(&spec.cloud.session, rng.fork()),
+            heard: BTreeMap::new(),
             leaving: BTreeMap::new(),
             bucket: Bucket::new(spec.cloud.post.messages_per_second),
             link: false,
@@ -144,10 +167,14 @@ impl Cloud {
             self.on_link_down(now);
         }
         self.link = true;
-        self.out.push_back(Output::Subscribe {
-            filters: topic::filters(&self.gateway, self.spec.cloud.broker.subscriptions),
-        });
+        let filters = topic::filters(&self.gateway, self.spec.cloud.broker.subscriptions);
+        for filters in filters.chunks(topic::PER_PACKET) {
+            let filters = filters.to_vec();
+            self.out.push_back(Output::Subscribe { filters });
+        }
+        self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
+        self.follow(now.mono);
     }
 
     /// The connection is gone, and with it every session and every answer.
@@ -163,8 +190,10 @@ impl Cloud {
         self.sessions.link_down();
         let parcels = self.asks.drain().into_iter().filter_map(|ask| match ask {
             Ask::Post(parcel) => Some(parcel),
-            Ask::Session(_) => None,
+            Ask::Session(_) | Ask::Enrol(_) | Ask::Topology(_) => None,
         });
+        self.enrolment.link_down();
+        self.topology.link_down();
         self.posts.link_down(now.mono, parcels);
         self.follow(now.mono);
     }
@@ -199,6 +228,21 @@ impl Cloud {
             self.sessions.want(now, device, presence, now);
         }
         self.follow(now);
+    }
+
+    /// A device's secret, kept from an earlier life or changed since; it goes
+    /// before the configured one. What was refused for the old one is tried at
+    /// once. An unknown device is ignored.
+    pub fn secret(&mut self, now: Now, device: DeviceId, secret: Secret) {
+        let Some(configured) = self.spec.device(device).map(|d| &d.secret) else {
+            return;
+        };
+        if secret.is_empty() || *self.secrets.get(&device).unwrap_or(configured) == secret {
+            return;
+        }
+        self.secrets.insert(device, secret);
+        self.sessions.secret_changed(now.mono, device);
+        self.follow(now.mono);
     }
 
     /// A reading to be delivered. Dropped, and counted, once stopping.
@@ -253,6 +297,7 @@ impl Cloud {
         let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
         if self.link {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
+            wake = Wake::earlier(wake, self.paced(self.roll_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
@@ -298,11 +343,14 @@ impl Cloud {
             match ask {
                 Ask::Session(errand) => self.sessions.lost(mono, errand, &mut self.diary),
                 Ask::Post(parcel) => self.posts.lost(mono, parcel, &mut self.diary),
+                Ask::Enrol(chore) => self.enrolment.lost(mono, chore, &mut self.diary),
+                Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
             }
             self.follow(mono);
             return true;
         }
         if self.sessions.end_bars(mono) {
+            self.follow(mono);
             return true;
         }
         if self.let_go(mono) {
@@ -320,6 +368,10 @@ impl Cloud {
                 self.ask_session(now, errand);
             }
             self.follow(mono);
+            return true;
+        }
+        if due(self.paced(self.roll_due())) {
+            self.see_to_the_roll(now);
             return true;
         }
         if due(self.paced(self.post_due())) {
@@ -358,8 +410,14 @@ impl Cloud {
         true
     }
 
-    /// Tells the posts who came and went.
+    /// Tells the posts who came and went, and the enrolment who needs it.
     pub(super) fn follow(&mut self, now: Mono) {
+        for (id, step) in self.sessions.take_held() {
+            self.enrolment.need(now, step, id);
+        }
+        for id in std::mem::take(&mut self.sessions.unknown) {
+            self.topology.found(id);
+        }
         for (id, online) in self.sessions.take_changes() {
             if online {
                 self.posts.came(now, id);
@@ -370,6 +428,13 @@ impl Cloud {
                 }
             }
         }
+    }
+
+    /// Registration, topology and answers to orders, which end with the wish to
+    /// be online.
+    fn roll_due(&self) -> Option<Wake> {
+        let due = Wake::earlier(self.topology.due(), self.enrolment.due());
+        (self.link && self.stop == Stop::No).then_some(due)?
     }
 
     fn post_due(&self) -> Option<Wake> {

@@ -8,7 +8,7 @@ use super::alink::{Malformed, Reply};
 use super::ask::Found;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
-use super::topic::Topic;
+use super::topic::{GatewayAsk, Topic};
 use super::verdict::News;
 
 /// Topics whose malformed messages are told; beyond, they are counted only.
@@ -24,7 +24,12 @@ impl Cloud {
             return;
         };
         match &parsed {
-            Topic::Session(..) | Topic::Post(_) | Topic::Pack(_) => {
+            Topic::Session(..)
+            | Topic::Post(_)
+            | Topic::Pack(_)
+            | Topic::Gateway(..)
+            | Topic::OrderReply(..)
+            | Topic::Inform(_) => {
                 // Our own words, from a broker that is generous with wildcards.
                 self.diary.counters.unknown_topics += 1;
                 return;
@@ -32,11 +37,17 @@ impl Cloud {
             Topic::SessionReply(..)
             | Topic::PostReply(_)
             | Topic::PackReply(_)
+            | Topic::GatewayReply(..)
             | Topic::Error(_) => {}
+            Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
         }
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
-            Err(why) => return self.malformed(now, topic, payload, why),
+            // It may hold secrets, which are not for the log.
+            Err(why) if matches!(parsed, Topic::GatewayReply(_, GatewayAsk::Register)) => {
+                return self.malformed(topic, b"", &format!("{why:?}"));
+            }
+            Err(why) => return self.malformed(topic, payload, &format!("{why:?}")),
         };
         let named: Vec<DeviceId> = reply
             .named
@@ -69,13 +80,17 @@ impl Cloud {
                         .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
                 }
             }
+            Found::Open(Ask::Enrol(chore)) => {
+                self.enrol_answered(now.mono, chore, &reply, &named, payload);
+            }
+            Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
             Found::Late => self.diary.counters.late_replies += 1,
             Found::Unknown => self.diary.counters.unknown_replies += 1,
         }
         self.follow(now.mono);
     }
 
-    fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
+    pub(super) fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
         self.diary.counters.malformed += 1;
         if !self.malformed.contains_key(topic) && self.malformed.len() >= TOLD_TOPICS {
             return;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, Level, LinkDown, Tell};
 
 use super::code::Code;
+use super::roll::Roll;
 use super::words;
 
 /// Something about the cloud worth telling.
@@ -64,6 +65,8 @@ pub enum Notice {
         code: Code,
         /// And these words.
         message: String,
+        /// What was refused: `log-in`, `registration` or `topology`.
+        what: &'static str,
         /// Whether its session was ended of the platform's own accord.
         kicked: bool,
         /// Tried again after this.
@@ -168,11 +171,14 @@ pub enum Notice {
         /// Readings not delivered.
         readings: usize,
     },
+    /// Something about who belongs to the gateway.
+    Roll(Roll),
 }
 
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
+            Notice::Roll(roll) => roll.level(),
             Notice::Connected { .. } | Notice::LoggedIn { .. } | Notice::LoggedOut { .. } => {
                 Level::Info
             }
@@ -192,7 +198,9 @@ impl Tell for Notice {
             | Notice::PostRefused { .. }
             | Notice::TooLarge { .. } => Level::Error,
             Notice::Barred { code, .. } => match code.0 {
-                401 | 427 | 460 | 521 | 527 | 6100 | 6287 => Level::Error,
+                401 | 427 | 460 | 521 | 527 | 6100 | 6287 | 6288 | 6400 | 6402 | 6619 => {
+                    Level::Error
+                }
                 _ => Level::Warn,
             },
             Notice::Stopped {
@@ -233,6 +241,7 @@ impl Tell for Notice {
             Notice::PostRefused { .. } => "post-refused",
             Notice::TooLarge { .. } => "post-too-large",
             Notice::Stopped { .. } => "cloud-stopped",
+            Notice::Roll(roll) => roll.event(),
         }
     }
 
@@ -249,6 +258,7 @@ impl Tell for Notice {
             | Notice::LogoutRefused { device, .. }
             | Notice::PostRefused { device, .. }
             | Notice::TooLarge { device, .. } => About::Device(*device),
+            Notice::Roll(roll) => roll.about(),
             _ => About::Gateway,
         }
     }
@@ -298,6 +308,7 @@ impl Tell for Notice {
                 vec![("TOPIC", topic.clone()), ("TIMES", times.to_string())]
             }
             Notice::QueueFull { dropped } => vec![("DROPPED", dropped.to_string())],
+            Notice::Roll(roll) => roll.fields(),
             Notice::TooLarge { property, .. } => vec![("PROPERTY", property.clone())],
             _ => Vec::new(),
         }
@@ -318,6 +329,7 @@ mod tests {
             device: DeviceId(3),
             code: Code(6287),
             message: "invalid sign".into(),
+            what: "log-in",
             kicked: false,
             retry_in: Duration::from_secs(600),
             times: 1,

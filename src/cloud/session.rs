@@ -15,15 +15,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::base::{Backoff, DeviceId, Mono, Repeats, Rng};
-use crate::spec::{SessionLimits, Spec};
+use crate::base::{Backoff, DeviceId, Mono, Rng};
+use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use super::alink::LOGIN_BYTES;
 use super::bar::Bar;
 use super::batch::Group;
 use super::code::Code;
-use super::device::{Actual, Device, Errand, Kind, Place, Waiting};
-
+use super::device::{Actual, Device, Errand, Kind, Place, Step, Tie, Waiting};
+use super::diary::Repeats;
 use super::pace::{Attempts, Gate, MINUTE};
 
 /// What is wished for a device.
@@ -78,6 +78,10 @@ pub(super) struct Sessions {
     pub(super) unconfirmed: usize,
     /// Who came in (`true`) or left since last asked.
     changes: Vec<(DeviceId, bool)>,
+    /// Who could log in but for this, since last asked.
+    held: Vec<(DeviceId, Step)>,
+    /// Whom the platform does not know, since last asked.
+    pub(super) unknown: Vec<DeviceId>,
     pub(super) unanswered: [Repeats; 2],
     pub(super) trouble: Repeats,
     pub(super) request: Repeats,
@@ -95,9 +99,16 @@ impl Sessions {
             suspect: false,
             kick: None,
             attempts: Attempts::default(),
+            hold: None,
+            tie: Tie::default(),
+            new_secret: false,
+        };
+        let with_hold = |d: &DeviceSpec| Device {
+            hold: d.secret.is_empty().then_some(Step::Register),
+            ..device.clone()
         };
         Sessions {
-            devices: vec![device; spec.devices.len()],
+            devices: spec.devices.iter().map(with_hold).collect(),
             spec,
             pools: Default::default(),
             waiting: BTreeMap::new(),
@@ -116,6 +127,8 @@ impl Sessions {
             stopping: false,
             unconfirmed: 0,
             changes: Vec::new(),
+            held: Vec::new(),
+            unknown: Vec::new(),
             unanswered: Default::default(),
             trouble: Repeats::default(),
             request: Repeats::default(),
@@ -198,6 +211,11 @@ impl Sessions {
 
     pub(super) fn take_changes(&mut self) -> Vec<(DeviceId, bool)> {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Who is wanted, and needs something first.
+    pub(super) fn take_held(&mut self) -> Vec<(DeviceId, Step)> {
+        std::mem::take(&mut self.held)
     }
 
     // --- moving devices about, for verdict.rs ------------------------------
@@ -286,7 +304,8 @@ impl Sessions {
         let device = &self.devices[id.index()];
         match (device.wanted, device.actual) {
             (Presence::Online, Actual::Out | Actual::Unsure) => {
-                device.bar.is_none().then_some(Kind::LogIn)
+                let free = device.bar.is_none() && device.hold.is_none();
+                free.then_some(Kind::LogIn)
             }
             (Presence::Offline, Actual::In | Actual::Unsure) => Some(Kind::LogOut),
             (Presence::Online, Actual::In)
@@ -321,7 +340,7 @@ impl Sessions {
         }
         self.devices[id.index()].place = Place::Nowhere;
         match need {
-            None => {}
+            None => self.note_held(id),
             Some(Kind::LogIn) if self.devices[id.index()].suspect => {
                 let errand = self.errand(Kind::LogIn, vec![id]);
                 self.put_off(now, errand, now);
@@ -330,6 +349,20 @@ impl Sessions {
                 self.pools[kind.index()].insert((since, id));
                 self.devices[id.index()].place = Place::Pool(kind, since);
             }
+        }
+    }
+
+    /// One that could log in but for what it needs first.
+    fn note_held(&mut self, id: DeviceId) {
+        let device = &self.devices[id.index()];
+        let out = matches!(device.actual, Actual::Out | Actual::Unsure);
+        if self.link
+            && device.wanted == Presence::Online
+            && out
+            && device.bar.is_none()
+            && let Some(step) = device.hold
+        {
+            self.held.push((id, step));
         }
     }
 

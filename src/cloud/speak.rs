@@ -4,6 +4,7 @@
 use crate::base::{DeviceId, Mono, Now};
 use crate::spec::Subscriptions;
 
+use super::alink::relation::Relation;
 use super::alink::{self, Login};
 use super::device::{Errand, Kind};
 use super::engine::{Ask, Cloud, Output, Stop};
@@ -78,7 +79,7 @@ impl Cloud {
         self.asks.open(id, reply, Ask::Post(parcel), deadline);
     }
 
-    fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
+    pub(super) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
         self.bucket.take(now);
         self.diary.counters.published += 1;
         self.out.push_back(Output::Publish {
@@ -97,10 +98,28 @@ impl Cloud {
             Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
             Subscriptions::Broker => format!("{pk}&{dn}"),
         };
-        let timestamp = now.wall.as_millis().max(0).to_string();
+        let (timestamp, sign) = self.signed(now, id, &client_id);
         let method = self.spec.cloud.sign_method;
-        let content = sign::device_content(&client_id, dn, pk, Some(&timestamp));
-        let sign = sign::sign(method, &self.spec.devices[id.index()].secret, &content);
         Login::new(who, client_id, timestamp, method, sign)
+    }
+
+    /// One device's part of a relation, signed with its secret.
+    pub(super) fn relation(&self, now: Now, id: DeviceId) -> Relation {
+        let who = &self.identities[id.index()];
+        let client_id = format!("{}&{}", who.product_key, who.device_name);
+        let (timestamp, sign) = self.signed(now, id, &client_id);
+        Relation::new(who, client_id, timestamp, self.spec.cloud.sign_method, sign)
+    }
+
+    /// The time stamp, and the signature over it.
+    fn signed(&self, now: Now, id: DeviceId, client_id: &str) -> (String, String) {
+        let who = &self.identities[id.index()];
+        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
+        let timestamp = now.wall.as_millis().max(0).to_string();
+        let content = sign::device_content(client_id, dn, pk, Some(&timestamp));
+        let secret = self.secrets.get(&id);
+        let secret = secret.unwrap_or(&self.spec.devices[id.index()].secret);
+        let sign = sign::sign(self.spec.cloud.sign_method, secret, &content);
+        (timestamp, sign)
     }
 }

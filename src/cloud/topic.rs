@@ -64,6 +64,79 @@ impl SessionAsk {
     }
 }
 
+/// What a gateway asks on its own `/sys` topics about its sub-devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GatewayAsk {
+    /// `thing/topo/get`: who hangs under it.
+    Relations,
+    /// `thing/topo/add`.
+    Relate,
+    /// `thing/topo/delete`.
+    Unrelate,
+    /// `thing/sub/register`: secrets.
+    Register,
+    /// `thing/list/found`: devices seen that the platform may not know. The
+    /// tail is not `topo/list/found`.
+    Found,
+}
+
+impl GatewayAsk {
+    const ALL: [GatewayAsk; 5] = [
+        GatewayAsk::Relations,
+        GatewayAsk::Relate,
+        GatewayAsk::Unrelate,
+        GatewayAsk::Register,
+        GatewayAsk::Found,
+    ];
+
+    const fn tail(self) -> &'static str {
+        match self {
+            GatewayAsk::Relations => "thing/topo/get",
+            GatewayAsk::Relate => "thing/topo/add",
+            GatewayAsk::Unrelate => "thing/topo/delete",
+            GatewayAsk::Register => "thing/sub/register",
+            GatewayAsk::Found => "thing/list/found",
+        }
+    }
+}
+
+/// What the platform orders; each is answered on `…_reply`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Order {
+    /// `thing/disable`, on the sub-device's topic, as the next two.
+    Disable,
+    /// `thing/enable`
+    Enable,
+    /// `thing/delete`
+    Delete,
+    /// `thing/topo/change`, on the gateway's topic, as the next.
+    Change,
+    /// `thing/topo/add/notify`: the gateway shall add devices by itself.
+    Add,
+}
+
+impl Order {
+    const ALL: [Order; 5] = [
+        Order::Disable,
+        Order::Enable,
+        Order::Delete,
+        Order::Change,
+        Order::Add,
+    ];
+
+    /// The topic after `/sys/{pk}/{dn}/`.
+    #[must_use]
+    pub const fn tail(self) -> &'static str {
+        match self {
+            Order::Disable => "thing/disable",
+            Order::Enable => "thing/enable",
+            Order::Delete => "thing/delete",
+            Order::Change => "thing/topo/change",
+            Order::Add => "thing/topo/add/notify",
+        }
+    }
+}
+
 /// A topic this gateway uses. Sessions, packs and errors carry the *gateway's*
 /// identity, a property post the device's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +156,16 @@ pub enum Topic {
     Pack(Identity),
     /// `/sys/{pk}/{dn}/thing/event/property/pack/post_reply`
     PackReply(Identity),
+    /// `/sys/{pk}/{dn}/thing/topo/…`, `thing/sub/…`, `thing/list/…`
+    Gateway(Identity, GatewayAsk),
+    /// The same with `_reply`.
+    GatewayReply(Identity, GatewayAsk),
+    /// `/sys/{pk}/{dn}/thing/disable` and its kin.
+    Order(Identity, Order),
+    /// The same with `_reply`: our answer.
+    OrderReply(Identity, Order),
+    /// `/ota/device/inform/{pk}/{dn}`: which version runs here.
+    Inform(Identity),
 }
 
 impl Topic {
@@ -111,14 +194,19 @@ impl Topic {
             },
             ("sys", ..) => {
                 let (who, tail) = identity(text.strip_prefix("/sys/")?)?;
-                match tail.strip_prefix("thing/event/property/")? {
-                    "post" => Some(Topic::Post(who)),
-                    "post_reply" => Some(Topic::PostReply(who)),
-                    "pack/post" => Some(Topic::Pack(who)),
-                    "pack/post_reply" => Some(Topic::PackReply(who)),
-                    _ => None,
+                match tail.strip_prefix("thing/event/property/") {
+                    Some("post") => Some(Topic::Post(who)),
+                    Some("post_reply") => Some(Topic::PostReply(who)),
+                    Some("pack/post") => Some(Topic::Pack(who)),
+                    Some("pack/post_reply") => Some(Topic::PackReply(who)),
+                    Some(_) => None,
+                    None => system(who, tail),
                 }
             }
+            ("ota", "device", rest) => match identity(rest.strip_prefix("inform/")?)? {
+                (who, "") if !rest.ends_with('/') => Some(Topic::Inform(who)),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -130,11 +218,33 @@ impl Topic {
             Topic::Session(who, ask) => Some(Topic::SessionReply(who.clone(), *ask)),
             Topic::Post(who) => Some(Topic::PostReply(who.clone())),
             Topic::Pack(who) => Some(Topic::PackReply(who.clone())),
+            Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
+            Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
             Topic::SessionReply(..)
             | Topic::Error(_)
             | Topic::PostReply(_)
-            | Topic::PackReply(_) => None,
+            | Topic::PackReply(_)
+            | Topic::GatewayReply(..)
+            | Topic::OrderReply(..)
+            | Topic::Inform(_) => None,
         }
+    }
+}
+
+/// The relations and orders on `/sys/{pk}/{dn}/{tail}`.
+fn system(who: Identity, tail: &str) -> Option<Topic> {
+    let (bare, reply) = match tail.strip_suffix("_reply") {
+        Some(bare) => (bare, true),
+        None => (tail, false),
+    };
+    let ask = GatewayAsk::ALL.into_iter().find(|a| a.tail() == bare);
+    let order = Order::ALL.into_iter().find(|o| o.tail() == bare);
+    match (ask, order, reply) {
+        (Some(ask), _, false) => Some(Topic::Gateway(who, ask)),
+        (Some(ask), _, true) => Some(Topic::GatewayReply(who, ask)),
+        (None, Some(order), false) => Some(Topic::Order(who, order)),
+        (None, Some(order), true) => Some(Topic::OrderReply(who, order)),
+        (None, None, _) => None,
     }
 }
 
@@ -160,18 +270,30 @@ impl fmt::Display for Topic {
             Topic::PostReply(who) => write!(f, "/sys/{who}/thing/event/property/post_reply"),
             Topic::Pack(who) => write!(f, "/sys/{who}/thing/event/property/pack/post"),
             Topic::PackReply(who) => write!(f, "/sys/{who}/thing/event/property/pack/post_reply"),
+            Topic::Gateway(who, ask) => write!(f, "/sys/{who}/{}", ask.tail()),
+            Topic::GatewayReply(who, ask) => write!(f, "/sys/{who}/{}_reply", ask.tail()),
+            Topic::Order(who, order) => write!(f, "/sys/{who}/{}", order.tail()),
+            Topic::OrderReply(who, order) => write!(f, "/sys/{who}/{}_reply", order.tail()),
+            Topic::Inform(who) => write!(f, "/ota/device/inform/{who}"),
         }
     }
 }
+
+/// Topic filters in one SUBSCRIBE ("Limits", 2020).
+pub const PER_PACKET: usize = 8;
 
 /// What to subscribe to when a connection is up.
 ///
 /// [`Subscriptions::Platform`]: the platform subscribes its published list of
 /// system topics for us and for each sub-device that asked for it; the session
-/// replies, `/ext/error` and the pack's reply are not in that list, so they are
-/// asked for. [`Subscriptions::Broker`]: nobody subscribes anything for us.
+/// replies, `/ext/error`, the pack's reply and `topo/add/notify` are not in that
+/// list, so they are asked for. The orders on sub-devices' topics are not in it
+/// either, but would need wildcards, which the platform may refuse; a disabling
+/// or enabling also comes as `topo/change`, which is in the list.
+/// [`Subscriptions::Broker`]: nobody subscribes anything for us.
 /// Each filter is exact where it can be: a wildcard over `combine/` would
-/// bring our own requests back from a plain broker.
+/// bring our own requests back from a plain broker. At most [`PER_PACKET`] of
+/// them go into one packet.
 #[must_use]
 pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
     let mut filters: Vec<String> = SessionAsk::ALL
@@ -180,10 +302,17 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
         .collect();
     filters.push(Topic::Error(gateway.clone()).to_string());
     filters.push(Topic::PackReply(gateway.clone()).to_string());
+    filters.push(Topic::Order(gateway.clone(), Order::Add).to_string());
     match who {
         Subscriptions::Platform => {}
         Subscriptions::Broker => {
             filters.push("/sys/+/+/thing/event/property/post_reply".to_owned());
+            filters.push(Topic::Order(gateway.clone(), Order::Change).to_string());
+            let replies = GatewayAsk::ALL.map(|ask| Topic::GatewayReply(gateway.clone(), ask));
+            filters.extend(replies.iter().map(Topic::to_string));
+            for order in [Order::Disable, Order::Enable, Order::Delete] {
+                filters.push(format!("/sys/+/+/{}", order.tail()));
+            }
         }
     }
     filters
@@ -210,7 +339,16 @@ mod tests {
             Topic::PostReply(who.clone()),
             Topic::Pack(who.clone()),
             Topic::PackReply(who.clone()),
+            Topic::Inform(who.clone()),
         ]);
+        for ask in GatewayAsk::ALL {
+            all.push(Topic::Gateway(who.clone(), ask));
+            all.push(Topic::GatewayReply(who.clone(), ask));
+        }
+        for order in Order::ALL {
+            all.push(Topic::Order(who.clone(), order));
+            all.push(Topic::OrderReply(who.clone(), order));
+        }
         all
     }
 
@@ -228,13 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn one_subscribe_packet_is_enough_and_never_brings_our_own_words_back() {
+    fn the_platform_needs_one_packet_and_no_filter_brings_our_own_words_back() {
         let gw = Identity::new("gwPk", "gw-1");
+        assert!(filters(&gw, Subscriptions::Platform).len() <= PER_PACKET);
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
-            let filters = filters(&gw, mode);
-            assert!(filters.len() <= 8);
-            for f in &filters {
-                assert!(f.ends_with("_reply") || f.starts_with("/ext/error/"), "{f}");
+            for f in filters(&gw, mode) {
+                let order = Order::ALL.into_iter().any(|o| f.ends_with(o.tail()));
+                let theirs = f.ends_with("_reply") || f.starts_with("/ext/error/") || order;
+                assert!(theirs, "{f}");
             }
         }
     }

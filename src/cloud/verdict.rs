@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono};
 
 use super::alink::Reply;
-use super::bar::OUR_FAULT;
-use super::code::Verdict;
-use super::device::{Actual, Errand, Kind};
+use super::bar::{At, OUR_FAULT};
+use super::code::{Code, Cure, Verdict};
+use super::device::{Actual, Errand, Kind, Tie};
 use super::diary::Diary;
 use super::notice::Notice;
 use super::session::Sessions;
@@ -25,6 +25,8 @@ const LAST_WAIT: Duration = Duration::from_millis(200);
 pub(super) enum News {
     /// `/ext/error`.
     Notice,
+    /// An order of the platform's (`thing/disable`, `thing/topo/change`, …).
+    Order,
     /// A refused post.
     Post,
 }
@@ -98,7 +100,9 @@ impl Sessions {
                 self.search(now, errand, reply, named, diary);
             }
             Verdict::NoSession | Verdict::Full | Verdict::Device { .. } | Verdict::Unknown => {
-                self.search(now, errand, reply, named, diary);
+                if let Some(errand) = self.hold_back(now, errand, reply.code, named) {
+                    self.search(now, errand, reply, named, diary);
+                }
             }
         }
     }
@@ -116,7 +120,7 @@ impl Sessions {
         for &id in &errand.group.members {
             self.set_actual(id, Actual::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
-                self.bar(now, id, code, "", true, diary);
+                self.bar(now, id, code, "", At::Kick, diary);
             }
         }
         self.later(now, errand);
@@ -125,8 +129,9 @@ impl Sessions {
     /// The platform ended a session, or says there is none.
     ///
     /// On `/ext/error` it says so itself. When it refuses a *post* with such a
-    /// code, the session's end is only a guess: the device is then unsure, and
-    /// logged out if nobody wants it.
+    /// code, or orders what must end a session, the session's end is only a
+    /// guess (an order may be old): the device is then unsure, and logged out if
+    /// nobody wants it.
     pub(super) fn kicked(
         &mut self,
         now: Mono,
@@ -139,6 +144,9 @@ impl Sessions {
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
+        if code.cure() == Cure::Relation || code == Code::DELETED {
+            device.tie = Tie::default();
+        }
         let lost = code.verdict() == Verdict::NoSession;
         if let Actual::LoggingOut { unsure } = &mut device.actual {
             // Should the log-out be refused, it was not online before it.
@@ -173,13 +181,13 @@ impl Sessions {
             self.set_actual(
                 id,
                 match by {
-                    News::Post => Actual::Unsure,
+                    News::Post | News::Order => Actual::Unsure,
                     News::Notice => Actual::Out,
                 },
             );
         }
         if !lost {
-            self.bar(now, id, code, message, true, diary);
+            self.bar(now, id, code, message, At::Kick, diary);
         }
         self.settle(now, id, now);
     }
@@ -193,10 +201,14 @@ impl Sessions {
                     Some(code) => {
                         // Which came first over there is unknown.
                         self.set_actual(id, Actual::Unsure);
-                        self.bar(now, id, code, "", true, diary);
+                        self.bar(now, id, code, "", At::Kick, diary);
                     }
                     None => {
-                        self.devices[id.index()].suspect = false;
+                        let device = &mut self.devices[id.index()];
+                        device.suspect = false;
+                        device.new_secret = false;
+                        device.hold = None;
+                        device.tie.listed = true;
                         self.set_actual(id, Actual::In);
                         diary.counters.logged_in += 1;
                         moved.push(id);
@@ -283,7 +295,9 @@ impl Sessions {
         for id in split.culprits {
             match kind {
                 Kind::LogIn => {
-                    self.bar(now, id, reply.code, &reply.message, false, diary);
+                    if !self.mend(now, id, reply.code) {
+                        self.bar(now, id, reply.code, &reply.message, At::LogIn, diary);
+                    }
                     self.settle(now, id, now);
                 }
                 Kind::LogOut => self.logout_refused(now, id, &like, reply, diary),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::LinkDown;
+use crate::base::{LinkDown, Tell};
 
 use super::code::Code;
 use super::notice::Notice;
@@ -68,6 +68,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
         Notice::Barred {
             code,
             message,
+            what,
             kicked,
             retry_in,
             times: n,
@@ -75,18 +76,27 @@ pub(super) fn sentence(notice: &Notice) -> String {
         } => format!(
             "{} by the platform, {}{}; tried again in {}{}",
             if *kicked {
-                "taken offline"
+                "taken offline".to_owned()
             } else {
-                "log-in refused"
+                format!("{what} refused")
             },
-            code_words(*code, message),
+            if *what == "topology" && *code == Code::NO_RELATION {
+                // The platform's word for "it is not yours to add".
+                format!("code {code}: it hangs under another gateway")
+            } else {
+                code_words(*code, message)
+            },
             if *n > 1 {
                 format!(" ({n} times in a row)")
             } else {
                 String::new()
             },
             span(*retry_in),
-            advice(*code),
+            if *what == "topology" && *code == Code::NO_RELATION {
+                "; remove it from the other gateway, or from this configuration".into()
+            } else {
+                advice(*code)
+            },
         ),
         Notice::SessionLost { .. } => {
             "the platform has no session for it (code 520); it is logged in again".into()
@@ -168,6 +178,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
         } => {
             format!("{property} takes {bytes} bytes, more than a message may have; dropped")
         }
+        Notice::Roll(roll) => roll.sentence(),
         Notice::Stopped {
             unconfirmed: 0,
             readings: 0,
@@ -199,7 +210,7 @@ fn times(n: u64) -> String {
     }
 }
 
-fn code_words(code: Code, message: &str) -> String {
+pub(super) fn code_words(code: Code, message: &str) -> String {
     let mut out = format!("code {code}: {}", code.meaning());
     if !message.is_empty() {
         out.push_str(&format!(

@@ -12,7 +12,7 @@ use super::roster::{Entry, Roster, Told};
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::{Is, Node};
-use super::word::{name, product_key, time, whole};
+use super::word::{choice, name, product_key, time, whole};
 use crate::base::PortId;
 use crate::spec::{LineSpec, Liveness};
 
@@ -20,7 +20,7 @@ use crate::spec::{LineSpec, Liveness};
 /// disconnect sub-devices"; 1,500 in 2020).
 pub(crate) const MOST: usize = 2000;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "port",
     "unit",
@@ -31,6 +31,7 @@ const KEYS: [&str; 13] = [
     "secret",
     "secret_file",
     "secret_credential",
+    "register",
     "liveness",
     "response_timeout",
     "turnaround",
@@ -60,7 +61,11 @@ pub(crate) fn read(
     let profile = profile(&s, profiles, all_profiles, notes);
     let units = units(&s, port, ports, notes);
     let product = product(&s, profile, notes);
-    let secret = secret::source(&s, notes);
+    let secret = if registers(&s, notes) {
+        SecretSource::Missing
+    } else {
+        secret::source(&s, notes)
+    };
     let slowest = profile.map(|p| p.spec.slowest_interval());
     let secret = match secret {
         SecretSource::File(name, at) | SecretSource::Credential(name, at)
@@ -107,6 +112,24 @@ pub(crate) fn read(
     for unit in units {
         roster.add(&entry, Some(unit), &mut told, notes);
     }
+}
+
+/// Whether the platform is to be asked for the device's secret instead of
+/// giving one here.
+fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
+    let words = [("true", true), ("false", false)];
+    if s.read("register", choice(&words), notes) != Some(true) {
+        return false;
+    }
+    if let Some((key, node)) = secret::KEYS.iter().find_map(|k| Some((*k, s.node(k)?))) {
+        notes.error(
+            node.origin,
+            format!("{key} beside register: true"),
+            Wrong::wanted("only one of them")
+                .hint("register: true asks the platform for the secret and keeps it"),
+        );
+    }
+    true
 }
 
 /// A name that may contain `{unit}`.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::problem::Wrong;
 use super::section::{Notes, Section};
-use super::word::{show_time, time, whole};
-use crate::spec::{PostPolicy, SessionLimits};
+use super::word::{choice, show_time, time, whole};
+use crate::spec::{PostPolicy, SessionLimits, TopologyPolicy};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -36,6 +36,12 @@ where
     }
 }
 
+const TOPOLOGY: [(&str, TopologyPolicy); 3] = [
+    ("add", TopologyPolicy::Add),
+    ("mirror", TopologyPolicy::Mirror),
+    ("leave", TopologyPolicy::Leave),
+];
+
 /// Reads `session:`.
 pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
     let keys = [
@@ -47,6 +53,8 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
         "retry_ceiling",
         "logins_per_minute",
         "in_flight",
+        "topology",
+        "report_unknown",
     ];
     let s = cloud.section("session", &keys, notes);
     let d = SessionLimits::default();
@@ -83,6 +91,16 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
         in_flight: s
             .read("in_flight", whole(1..=50), notes)
             .unwrap_or(d.in_flight),
+        topology: s
+            .read("topology", choice(&TOPOLOGY), notes)
+            .unwrap_or(d.topology),
+        report_unknown: s
+            .read(
+                "report_unknown",
+                choice(&[("true", true), ("false", false)]),
+                notes,
+            )
+            .unwrap_or(d.report_unknown),
     };
     if known && limits.retry_floor > limits.retry_ceiling {
         notes.error(

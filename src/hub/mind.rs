@@ -50,6 +50,7 @@ impl Hub {
         match input {
             Input::Field(event) => self.on_field(now, event),
             Input::Link(event) => self.on_link(now, event),
+            Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
@@ -74,6 +75,7 @@ impl Hub {
             cloud::Output::Subscribe { filters } => {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
+            cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
             cloud::Output::Notice(notice) => Output::Notice(Notice::Cloud(notice)),
             cloud::Output::LoggedOut => {
                 self.out.push_back(Output::Stopped);

@@ -1,6 +1,6 @@
 //! Every sentence that enters or leaves the mind, on one screen.
 
-use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Tell};
+use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Secret, Tell};
 use crate::{cloud, fleet};
 
 /// What happened.
@@ -10,6 +10,13 @@ pub enum Input {
     Field(FieldEvent),
     /// On the link to the cloud.
     Link(LinkEvent),
+    /// A device's secret, kept from an earlier life or changed since.
+    Secret {
+        /// Whose.
+        device: DeviceId,
+        /// It.
+        secret: Secret,
+    },
     /// Nothing but time.
     Time,
     /// The service is asked to end: log everyone out.
@@ -23,6 +30,14 @@ pub enum Output {
     Link(LinkCommand),
     /// By the journal.
     Notice(Notice),
+    /// By the vault: this secret must outlive the process, and come back as
+    /// [`Input::Secret`].
+    Keep {
+        /// Whose.
+        device: DeviceId,
+        /// It.
+        secret: Secret,
+    },
     /// After [`Input::Stop`]: nobody of ours is online any more, or the asks
     /// have run out; the link has been told to disconnect.
     Stopped,

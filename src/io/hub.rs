@@ -112,6 +112,8 @@ impl Outbox {
                 None => return false,
                 Some(Output::Link(command)) => self.held = Some(command),
                 Some(Output::Notice(notice)) => journal.tell(&notice),
+                // Nowhere to keep it yet: after a restart it is asked for again.
+                Some(Output::Keep { .. }) => {}
                 Some(Output::Stopped) => return true,
             }
         }

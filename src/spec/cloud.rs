@@ -149,6 +149,25 @@ pub struct SessionLimits {
     pub logins_per_minute: usize,
     /// Requests waiting for a reply at once. Default 4.
     pub in_flight: usize,
+    /// What the gateway does to its topology on the platform. Default
+    /// [`TopologyPolicy::Add`].
+    pub topology: TopologyPolicy,
+    /// Whether devices that answer on their bus but that the platform does not
+    /// know are reported to it (`thing/list/found`). Default no.
+    pub report_unknown: bool,
+}
+
+/// What the gateway does by itself to its topology: the platform's persistent
+/// list of which sub-device hangs under which gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopologyPolicy {
+    /// Adds configured devices that are missing.
+    Add,
+    /// Adds what is missing and deletes what is not configured, but never more
+    /// than half of the list.
+    Mirror,
+    /// Touches nothing; a person sees to it in the console.
+    Leave,
 }
 
 impl Default for SessionLimits {
@@ -162,6 +181,8 @@ impl Default for SessionLimits {
             retry_ceiling: Duration::from_secs(300),
             logins_per_minute: 4,
             in_flight: 4,
+            topology: TopologyPolicy::Add,
+            report_unknown: false,
         }
     }
 }

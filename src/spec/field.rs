@@ -113,7 +113,8 @@ pub struct DeviceSpec {
     pub product_key: ProductKey,
     /// Name of the sub-device.
     pub device_name: DeviceName,
-    /// Secret of the sub-device, for signing its log-in.
+    /// Secret of the sub-device, for signing its log-in. Empty if the
+    /// configuration says `register: true`: the platform is asked for it.
     pub secret: Secret,
     /// When it counts as silent and as back.
     pub liveness: Liveness,

@@ -9,8 +9,8 @@ pub mod cloud;
 pub mod field;
 
 pub use cloud::{
-    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
-    Registration, SessionLimits, SignMethod, Subscriptions, Transport,
+    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions,
+    TopologyPolicy, Transport,
 };
 pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, LineSpec, Liveness, Number, Parity, PointSpec, PortSpec,

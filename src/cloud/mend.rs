@@ -1,0 +1,143 @@
+//! What is mended before a log-in is refused for good: a missing place in the
+//! topology, a missing or wrong secret. The sessions' side of `enrol.rs`.
+//!
+//! 6401 at a log-in is no device's fault before it has been added. A batch
+//! refused with it and naming nobody is not searched: whoever is not known to be
+//! in the topology is held back and added, all at once, which an existing
+//! relation does not mind. Only a device that was added within the last minute
+//! and is still refused is barred.
+
+use crate::base::{DeviceId, Mono};
+use crate::spec::TopologyPolicy;
+
+use super::batch::Group;
+use super::code::{Code, Cure};
+use super::device::{Actual, Errand, Kind, Step, Tie};
+use super::session::Sessions;
+
+impl Sessions {
+    /// After a refused batch: holds back those who may have to be added first
+    /// and puts off the rest. Gives the errand back if there is nobody to hold,
+    /// or the reply tells them apart.
+    pub(super) fn hold_back(
+        &mut self,
+        now: Mono,
+        errand: Errand,
+        code: Code,
+        named: &[DeviceId],
+    ) -> Option<Errand> {
+        let members = &errand.group.members;
+        let told = members.iter().filter(|m| named.contains(m)).count();
+        let telling = told > 0 && told < members.len();
+        let untied = |id: &DeviceId| {
+            let tie = &self.devices[id.index()].tie;
+            !tie.listed && !tie.is_fresh(now)
+        };
+        if errand.kind != Kind::LogIn || members.len() == 1 || telling || !self.may_relate(code) {
+            return Some(errand);
+        }
+        let (hold, rest): (Vec<DeviceId>, Vec<DeviceId>) =
+            members.iter().copied().partition(untied);
+        if hold.is_empty() {
+            return Some(errand);
+        }
+        for id in hold {
+            self.devices[id.index()].hold = Some(Step::Relate);
+            self.settle(now, id, now);
+        }
+        let errand = Errand {
+            group: Group { members: rest },
+            ..errand
+        };
+        self.put_off(now, errand, now);
+        None
+    }
+
+    /// Whether a device refused with this code is mended instead of barred.
+    pub(super) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
+        let may_relate = self.may_relate(code);
+        let device = &mut self.devices[id.index()];
+        if code.cure() == Cure::Secret && std::mem::take(&mut device.new_secret) {
+            // It was refused for the old secret.
+            return true;
+        }
+        if may_relate && !device.tie.is_fresh(now) {
+            device.hold = Some(Step::Relate);
+            device.tie.listed = false;
+            return true;
+        }
+        if code.cure() == Cure::Secret && self.spec.devices[id.index()].secret.is_empty() {
+            // A secret that was given to us no longer holds: ask for another,
+            // once the bar has ended.
+            device.hold = Some(Step::Register);
+        }
+        false
+    }
+
+    fn may_relate(&self, code: Code) -> bool {
+        code.cure() == Cure::Relation && self.limits().topology != TopologyPolicy::Leave
+    }
+
+    /// Another secret for this device.
+    pub(super) fn secret_changed(&mut self, now: Mono, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        device.new_secret = matches!(device.actual, Actual::LoggingIn { .. });
+        if device.hold == Some(Step::Register) {
+            device.hold = None;
+        }
+        self.cured(now, id, Cure::Secret);
+        self.settle(now, id, now);
+    }
+
+    /// The platform accepted our adding it.
+    pub(super) fn related(&mut self, now: Mono, id: DeviceId) {
+        self.devices[id.index()].tie.add(now);
+        self.released(now, id);
+    }
+
+    /// The platform says that it is in the topology.
+    pub(super) fn listed(&mut self, now: Mono, id: DeviceId) {
+        self.devices[id.index()].tie.listed = true;
+        self.released(now, id);
+    }
+
+    /// It could not be added; what that means is seen at its next log-in.
+    pub(super) fn released(&mut self, now: Mono, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        if device.hold == Some(Step::Relate) {
+            device.hold = None;
+        }
+        self.settle(now, id, now);
+    }
+
+    /// It shall be added whatever we knew.
+    pub(super) fn untie(&mut self, now: Mono, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        device.tie = Tie::default();
+        if matches!(device.actual, Actual::Out | Actual::Unsure) && device.hold.is_none() {
+            device.hold = Some(Step::Relate);
+            self.settle(now, id, now);
+        }
+    }
+
+    /// Whether it still needs this step.
+    pub(super) fn needs(&self, now: Mono, id: DeviceId, step: Step) -> bool {
+        let device = &self.devices[id.index()];
+        match step {
+            Step::Register => device.hold == Some(Step::Register),
+            Step::Relate => device.hold == Some(Step::Relate) || self.is_loose(now, id),
+        }
+    }
+
+    /// Whether a refusal of this step keeps it offline.
+    pub(super) fn needs_bar(&self, id: DeviceId, step: Step) -> bool {
+        self.devices[id.index()].hold == Some(step)
+    }
+
+    /// Not known to be in the topology, and with a secret to add it by.
+    pub(super) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
+        let device = &self.devices[id.index()];
+        let tied = device.tie.listed || device.tie.is_fresh(now) || device.actual == Actual::In;
+        !tied && device.hold != Some(Step::Register) && device.bar.is_none()
+    }
+}

@@ -1,0 +1,161 @@
+//! What the platform orders about sub-devices, obeyed and answered:
+//! `thing/disable|enable|delete` on their topics, `thing/topo/change` and
+//! `thing/topo/add/notify` on ours ("Alink protocol"; "Add a topological
+//! relationship").
+//!
+//! The same event may arrive by several of these ways and on `/ext/error`, in
+//! any order, twice, late, or about devices we do not have. So each order only
+//! says what is true now, and saying it again changes nothing. All are answered
+//! with 200. A configured device that somebody removed from the topology is
+//! added again after its bar (`topology: leave` lets it be): the configuration
+//! says that it belongs here.
+
+use crate::base::text::excerpt;
+use crate::base::{DeviceId, Mono, Now};
+
+use super::alink::Reply;
+use super::alink::relation::Ordered;
+use super::code::{Code, Cure};
+use super::device::Step;
+use super::engine::Cloud;
+use super::notice::Notice;
+use super::roll::Roll;
+use super::topic::{Identity, Order, Topic};
+use super::verdict::News;
+
+/// An order as we understand it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Means {
+    Disabled,
+    Enabled,
+    Deleted,
+    Related,
+    Unrelated,
+    /// Add it yourself.
+    Relate,
+    Unknown,
+}
+
+impl Means {
+    /// `status` of `topo/change`: the page contradicts itself about the last
+    /// two; the C SDK's header and newer texts have them like this.
+    const fn of(order: Order, status: Option<i64>) -> Means {
+        match (order, status) {
+            (Order::Disable, _) | (Order::Change, Some(8)) => Means::Disabled,
+            (Order::Enable, _) | (Order::Change, Some(2)) => Means::Enabled,
+            (Order::Delete, _) => Means::Deleted,
+            (Order::Change, Some(0)) => Means::Related,
+            (Order::Change, Some(1)) => Means::Unrelated,
+            (Order::Add, _) => Means::Relate,
+            (Order::Change, _) => Means::Unknown,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Means::Disabled => "disabled",
+            Means::Enabled => "enabled",
+            Means::Deleted => "deleted",
+            Means::Related => "added to the topology",
+            Means::Unrelated => "removed from the topology",
+            Means::Relate => "to be added to the topology by us",
+            Means::Unknown => "a change that this program does not know",
+        }
+    }
+}
+
+impl Cloud {
+    /// An order of the platform's on this device's topic.
+    pub(super) fn on_order(
+        &mut self,
+        now: Now,
+        who: &Identity,
+        order: Order,
+        topic: &str,
+        payload: &[u8],
+    ) {
+        let Some(ordered) = Ordered::parse(payload) else {
+            return self.malformed(topic, payload, "not an object");
+        };
+        self.diary.counters.orders += 1;
+        if let Some(answer) = ordered.answer() {
+            let topic = Topic::OrderReply(who.clone(), order);
+            self.topology.answer(topic, answer, &mut self.diary);
+        }
+        let means = Means::of(order, ordered.status);
+        let about = match order {
+            Order::Disable | Order::Enable | Order::Delete => std::slice::from_ref(who),
+            Order::Change | Order::Add => &ordered.named[..],
+        };
+        let raw = match ordered.status {
+            Some(status) => format!("{}, status {status}", order.tail()),
+            None => order.tail().to_owned(),
+        };
+        let mut news = Vec::new();
+        for who in about {
+            match self.ids.get(who).copied() {
+                Some(id) if self.heard.insert(id, means) != Some(means) => news.push(id),
+                Some(_) => {}
+                // It ends with the connection, which says more than this.
+                None if *who == self.gateway => {}
+                None => self.stranger(now.mono, who, &raw),
+            }
+        }
+        if !news.is_empty() {
+            self.diary.tell(Notice::Roll(Roll::Ordered {
+                names: self.names(&news),
+                devices: news,
+                raw,
+                means: means.words(),
+            }));
+        }
+        for who in about {
+            if let Some(id) = self.ids.get(who).copied() {
+                self.obey(now.mono, id, means);
+            }
+        }
+        self.follow(now.mono);
+    }
+
+    fn obey(&mut self, now: Mono, id: DeviceId, means: Means) {
+        match means {
+            Means::Disabled => self.ended(now, id, Code::DISABLED),
+            Means::Deleted => self.ended(now, id, Code::DELETED),
+            Means::Unrelated => self.ended(now, id, Code::NO_RELATION),
+            Means::Enabled => self.sessions.cured(now, id, Cure::Enabling),
+            Means::Related => {
+                self.sessions.listed(now, id);
+                self.sessions.cured(now, id, Cure::Relation);
+            }
+            Means::Relate => {
+                // An order, so whatever the policy is, and wanted or not.
+                self.sessions.cured(now, id, Cure::Relation);
+                self.sessions.untie(now, id);
+                self.enrolment.need(now, Step::Relate, id);
+            }
+            Means::Unknown => {}
+        }
+    }
+
+    fn ended(&mut self, now: Mono, id: DeviceId, code: Code) {
+        let news = Reply {
+            id: None,
+            code,
+            message: String::new(),
+            named: Vec::new(),
+        };
+        let diary = &mut self.diary;
+        self.sessions.kicked(now, id, &news, News::Order, diary);
+    }
+
+    fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
+        self.diary.counters.strangers += 1;
+        if let Some(times) = self.topology.strangers.hit(now, 1) {
+            self.diary.tell(Notice::Roll(Roll::Stranger {
+                raw: raw.to_owned(),
+                who: excerpt(who.to_string().as_bytes(), 64),
+                times,
+            }));
+        }
+    }
+}

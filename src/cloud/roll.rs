@@ -1,0 +1,218 @@
+//! What this room tells about who belongs to the gateway: registration,
+//! topology, and what the platform orders.
+
+use crate::base::{About, DeviceId, Level, Tell};
+
+use super::code::Code;
+use super::words::code_words;
+
+/// Something about the roll of sub-devices.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Roll {
+    /// The platform gave these devices their secrets.
+    Registered {
+        /// Which.
+        devices: Vec<DeviceId>,
+        /// Their names, for the journal.
+        names: String,
+    },
+    /// These devices hang under this gateway now, as we asked.
+    Related {
+        /// Which.
+        devices: Vec<DeviceId>,
+        /// Their names, for the journal.
+        names: String,
+    },
+    /// A request about relations was refused, and nothing waits for it.
+    Refused {
+        /// Which request.
+        what: &'static str,
+        /// With this code.
+        code: Code,
+        /// And these words.
+        message: String,
+        /// About whom.
+        names: String,
+    },
+    /// The platform's topology holds devices that are not configured.
+    Extra {
+        /// How many it lists.
+        listed: usize,
+        /// How many of them are not configured.
+        extra: usize,
+        /// What becomes of them.
+        fate: Fate,
+    },
+    /// They were deleted from the topology.
+    Unrelated {
+        /// Their identities.
+        names: String,
+    },
+    /// The platform did something to devices, or asks us to.
+    Ordered {
+        /// Which; more than one only for changes of the topology.
+        devices: Vec<DeviceId>,
+        /// Their names, for the journal.
+        names: String,
+        /// The order as it came: the topic's tail, and `status` if it has one.
+        raw: String,
+        /// As we understand it.
+        means: &'static str,
+    },
+    /// An order about devices that are not configured; told again ever more
+    /// rarely.
+    Stranger {
+        /// The order as it came.
+        raw: String,
+        /// One of them.
+        who: String,
+        /// Times since this was last told.
+        times: u64,
+    },
+}
+
+/// What becomes of relations that are not configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// They stay; pruning is not configured.
+    Left,
+    /// They are deleted.
+    Deleted,
+    /// They stay, although they should go: more than half of the list is more
+    /// likely a wrong configuration than a wrong list.
+    TooMany,
+}
+
+impl Tell for Roll {
+    fn level(&self) -> Level {
+        match self {
+            Roll::Extra {
+                fate: Fate::TooMany,
+                ..
+            } => Level::Error,
+            Roll::Refused { .. } | Roll::Stranger { .. } => Level::Warn,
+            Roll::Registered { .. }
+            | Roll::Related { .. }
+            | Roll::Extra { .. }
+            | Roll::Unrelated { .. }
+            | Roll::Ordered { .. } => Level::Info,
+        }
+    }
+
+    fn event(&self) -> &'static str {
+        match self {
+            Roll::Registered { .. } => "device-registered",
+            Roll::Related { .. } => "topology-added",
+            Roll::Refused { .. } => "topology-refused",
+            Roll::Extra { .. } => "topology-extra",
+            Roll::Unrelated { .. } => "topology-deleted",
+            Roll::Ordered { .. } => "platform-order",
+            Roll::Stranger { .. } => "platform-order-stranger",
+        }
+    }
+
+    fn about(&self) -> About {
+        match self {
+            Roll::Registered { devices, .. }
+            | Roll::Related { devices, .. }
+            | Roll::Ordered { devices, .. } => match devices[..] {
+                [one] => About::Device(one),
+                _ => About::Gateway,
+            },
+            _ => About::Gateway,
+        }
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Roll::Registered { names, .. }
+            | Roll::Related { names, .. }
+            | Roll::Unrelated { names } => vec![("DEVICES", names.clone())],
+            Roll::Refused { code, names, .. } => {
+                vec![("CODE", code.to_string()), ("DEVICES", names.clone())]
+            }
+            Roll::Ordered { names, raw, .. } => {
+                vec![("DEVICES", names.clone()), ("ORDER", raw.clone())]
+            }
+            Roll::Stranger { raw, .. } => vec![("ORDER", raw.clone())],
+            Roll::Extra { listed, extra, .. } => {
+                vec![("LISTED", listed.to_string()), ("EXTRA", extra.to_string())]
+            }
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Roll::Registered { devices, names } => match devices.len() {
+                1 => "registered: the platform gave it its secret".into(),
+                n => format!("{n} devices registered, each with its secret: {names}"),
+            },
+            Roll::Related { devices, names } => match devices.len() {
+                1 => "added to this gateway's topology".into(),
+                n => format!("{n} devices added to this gateway's topology: {names}"),
+            },
+            Roll::Refused {
+                what,
+                code,
+                message,
+                names,
+            } => {
+                let about = if names.is_empty() {
+                    String::new()
+                } else {
+                    format!(" about {names}")
+                };
+                format!("{what}{about} refused, {}", code_words(*code, message))
+            }
+            Roll::Extra {
+                listed,
+                extra,
+                fate,
+            } => {
+                let fate = match fate {
+                    Fate::Left => "they are left alone (topology: mirror would delete them)",
+                    Fate::Deleted => "they are deleted from it, as topology: mirror says",
+                    Fate::TooMany => {
+                        "that is more than half, so nothing is deleted; is this the right configuration? If it is, delete them in the console"
+                    }
+                };
+                format!(
+                    "{extra} of the {listed} devices in this gateway's topology are not configured; {fate}"
+                )
+            }
+            Roll::Unrelated { names } => format!("deleted from this gateway's topology: {names}"),
+            Roll::Ordered {
+                devices,
+                names,
+                raw,
+                means,
+            } => match devices.len() {
+                1 => format!("the platform says: {means} ({raw})"),
+                _ => format!("the platform says: {means} ({raw}): {names}"),
+            },
+            Roll::Stranger { raw, who, times } => format!(
+                "the platform speaks of a device that is not configured, {who} ({raw}, {times} times since last told); answered, and nothing else"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_told_raw_and_as_understood() {
+        let notice = Roll::Ordered {
+            devices: vec![DeviceId(1)],
+            names: "meter-1".into(),
+            raw: "thing/topo/change, status 8".into(),
+            means: "disabled",
+        };
+        assert_eq!(
+            notice.sentence(),
+            "the platform says: disabled (thing/topo/change, status 8)"
+        );
+        assert_eq!(notice.about(), About::Device(DeviceId(1)));
+    }
+}
