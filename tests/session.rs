@@ -770,7 +770,10 @@ fn named_culprits_are_set_aside_and_the_rest_goes_on_at_once() {
     let spoken = ["batch_login×50", "batch_login×48", "login×1"];
     assert_eq!(w.spoken(), spoken);
     assert_eq!(w.online(), 48);
-    assert_eq!((w.barred_with(7), w.barred_with(30)), (Some(6401), Some(522)));
+    assert_eq!(
+        (w.barred_with(7), w.barred_with(30)),
+        (Some(6401), Some(522))
+    );
 }
 
 #[test]

@@ -125,6 +125,9 @@ pub(super) struct Device {
     /// What it needs before it can log in.
     pub(super) hold: Option<Step>,
     pub(super) tie: Tie,
+    /// It may have been online when the last connection ended, and nothing has
+    /// been heard of it since.
+    pub(super) lingers: bool,
     /// Its secret changed while a log-in with the old one was under way.
     pub(super) new_secret: bool,
 }

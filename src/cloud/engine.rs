@@ -295,6 +295,11 @@ impl Cloud {
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
+        let lingering = self.sessions.lingering_due;
+        wake = Wake::earlier(
+            wake,
+            lingering.map(|at| Wake::new(at, "log-outs left over")),
+        );
         if self.link {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
             wake = Wake::earlier(wake, self.paced(self.roll_due()));
@@ -347,6 +352,9 @@ impl Cloud {
                 Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
             }
             self.follow(mono);
+            return true;
+        }
+        if self.link && self.sessions.end_lingering(mono) {
             return true;
         }
         if self.sessions.end_bars(mono) {

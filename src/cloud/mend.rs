@@ -13,7 +13,7 @@ use crate::spec::TopologyPolicy;
 use super::batch::Group;
 use super::code::{Code, Cure};
 use super::device::{Actual, Errand, Kind, Step, Tie};
-use super::session::Sessions;
+use super::session::{LINGERING, Presence, Sessions};
 
 impl Sessions {
     /// After a refused batch: holds back those who may have to be added first
@@ -76,6 +76,35 @@ impl Sessions {
 
     fn may_relate(&self, code: Code) -> bool {
         code.cure() == Cure::Relation && self.limits().topology != TopologyPolicy::Leave
+    }
+
+    /// Logs out who was online on the last connection and is not wanted on this
+    /// one; says whether it was time. The platform ends every session with the
+    /// connection, but of some kinds of device (LoRa) it goes on showing them
+    /// online until they are logged out. To be told that there is no session
+    /// (520) is as good.
+    pub(super) fn end_lingering(&mut self, now: Mono) -> bool {
+        if self.lingering_due.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.lingering_due = None;
+        for id in (0u32..).map(DeviceId).take(self.devices.len()) {
+            let full = self.occupied >= self.limits().online;
+            let device = &mut self.devices[id.index()];
+            if !device.lingers || device.wanted == Presence::Online || device.actual != Actual::Out
+            {
+                continue;
+            }
+            if full {
+                // Unsure takes a place; another time.
+                self.lingering_due = Some(now + LINGERING);
+                break;
+            }
+            device.lingers = false;
+            self.set_actual(id, Actual::Unsure);
+            self.settle(now, id, now);
+        }
+        true
     }
 
     /// Another secret for this device.

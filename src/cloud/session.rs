@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, Mono, Rng};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
@@ -25,6 +26,11 @@ use super::code::Code;
 use super::device::{Actual, Device, Errand, Kind, Place, Step, Tie, Waiting};
 use super::diary::Repeats;
 use super::pace::{Attempts, Gate, MINUTE};
+
+/// How long after a new connection it is before devices that were online on the
+/// last one, and are no longer wanted, are logged out: those who are wanted go
+/// first.
+pub(super) const LINGERING: Duration = Duration::from_secs(30);
 
 /// What is wished for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +84,8 @@ pub(super) struct Sessions {
     pub(super) unconfirmed: usize,
     /// Who came in (`true`) or left since last asked.
     changes: Vec<(DeviceId, bool)>,
+    /// When to log out those who were online on the last connection.
+    pub(super) lingering_due: Option<Mono>,
     /// Who could log in but for this, since last asked.
     held: Vec<(DeviceId, Step)>,
     /// Whom the platform does not know, since last asked.
@@ -101,6 +109,7 @@ impl Sessions {
             attempts: Attempts::default(),
             hold: None,
             tie: Tie::default(),
+            lingers: false,
             new_secret: false,
         };
         let with_hold = |d: &DeviceSpec| Device {
@@ -127,6 +136,7 @@ impl Sessions {
             stopping: false,
             unconfirmed: 0,
             changes: Vec::new(),
+            lingering_due: None,
             held: Vec::new(),
             unknown: Vec::new(),
             unanswered: Default::default(),
@@ -140,6 +150,7 @@ impl Sessions {
 
     pub(super) fn link_up(&mut self, now: Mono) {
         self.link = true;
+        self.lingering_due = Some(now + LINGERING);
         for id in self.ids() {
             self.settle(now, id, now);
         }
@@ -148,15 +159,18 @@ impl Sessions {
     /// Every session ends with the connection; nobody's wish changes.
     pub(super) fn link_down(&mut self) {
         self.link = false;
+        self.lingering_due = None;
         self.pools = Default::default();
         self.waiting.clear();
         self.under_way = 0;
         self.full.open();
         for id in self.ids() {
+            let lingers = self.devices[id.index()].actual != Actual::Out;
             self.set_actual(id, Actual::Out);
             let device = &mut self.devices[id.index()];
             device.place = Place::Nowhere;
             device.kick = None;
+            device.lingers |= lingers;
         }
     }
 

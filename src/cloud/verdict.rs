@@ -206,6 +206,7 @@ impl Sessions {
                     None => {
                         let device = &mut self.devices[id.index()];
                         device.suspect = false;
+                        device.lingers = false;
                         device.new_secret = false;
                         device.hold = None;
                         device.tie.listed = true;

@@ -148,7 +148,8 @@ impl fmt::Display for Told<'_> {
             Event::LoggedIn(device) => write!(f, "{device} logged in"),
             Event::LoggedOut(device) => write!(f, "{device} logged out"),
             Event::Ended { device, code } => write!(f, "{device} thrown out: {code:?}"),
-            Event::OutOfSession(device) => write!(f, "{device} spoke without a session"),
+            Event::Found(device) => write!(f, "{device} reported as found"),
+            Event::Informed { device, version } => write!(f, "{device} runs {version}"),
             Event::Replied { device, tail, .. } => write!(f, "{device} answered {tail}"),
         }
     }

@@ -252,7 +252,13 @@ impl Platform {
             return;
         };
         let before = self.sessions.len();
-        self.sessions.retain(|_, session| session.conn != conn);
+        self.sessions.retain(|device, session| {
+            let ended = session.conn == conn;
+            if ended && self.lora.contains(device) {
+                self.lingering.insert(device.clone());
+            }
+            !ended
+        });
         self.ledger.ids.remove(&conn);
         self.gateways.remove(&link.gateway);
         if !link.clean {

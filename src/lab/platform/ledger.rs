@@ -186,9 +186,15 @@ pub enum Event {
         /// The code of the notice.
         code: Code,
     },
-    /// A message of, or in a pack for, a sub-device without a session here
-    /// ([`Violation::BeforeLogin`], [`Violation::PackBeforeLogin`]).
-    OutOfSession(Device),
+    /// A gateway reported a device that it sees.
+    Found(Device),
+    /// A device told which version runs on it.
+    Informed {
+        /// Which device.
+        device: Device,
+        /// `version`, as it was sent.
+        version: Json,
+    },
     /// A device answered an order of the platform's.
     Replied {
         /// Which device.

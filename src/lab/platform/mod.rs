@@ -19,7 +19,8 @@
 //! - One connection per device certificate; the newer one wins.
 //! - A sub-device has at most one session, and only under a gateway that is
 //!   connected; when that connection ends, so do all its sessions, and none
-//!   comes back by itself.
+//!   comes back by itself. A device of the LoRa kind is still *shown* online
+//!   then, until its gateway logs it out.
 //! - A batch succeeds for everybody in it or for nobody.
 //! - Never more sessions under a gateway than the limit.
 //! - A value is accepted only from a device that is registered and enabled, and,
@@ -113,6 +114,10 @@ pub struct Platform {
     links: BTreeMap<Conn, Link>,
     gateways: BTreeMap<Device, Conn>,
     sessions: BTreeMap<Device, Session>,
+    lora: BTreeSet<Device>,
+    /// LoRa devices whose session ended without a log-out: still shown online.
+    lingering: BTreeSet<Device>,
+    registration_off: BTreeSet<ProductKey>,
     logins: BTreeMap<Device, Recent>,
     quota: BTreeMap<Device, session::Quota>,
     connects: BTreeMap<Device, Recent>,
@@ -141,6 +146,9 @@ impl Platform {
             links: BTreeMap::new(),
             gateways: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            lora: spec.lora,
+            lingering: BTreeSet::new(),
+            registration_off: spec.registration_off,
             logins: BTreeMap::new(),
             quota: BTreeMap::new(),
             connects: BTreeMap::new(),
@@ -245,18 +253,20 @@ impl Platform {
             product_key: product_key.clone(),
             device_name: device_name.clone(),
         };
-        self.sessions.contains_key(&device) || self.gateways.contains_key(&device)
+        self.sessions.contains_key(&device)
+            || self.lingering.contains(&device)
+            || self.gateways.contains_key(&device)
     }
 
     /// How many sub-devices are online.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() + self.lingering.len()
     }
 
     /// The sub-devices that are online.
     pub fn online_devices(&self) -> impl Iterator<Item = &Device> {
-        self.sessions.keys()
+        self.sessions.keys().chain(&self.lingering)
     }
 
     /// The connection of this gateway, if it is connected.

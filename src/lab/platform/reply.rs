@@ -33,6 +33,8 @@ impl Code {
     pub const NOT_FOUND: Code = Code(6100);
     /// Too many properties.
     pub const TOO_MANY_PROPERTIES: Code = Code(6106);
+    /// Dynamic registration is off for the product.
+    pub const NO_REGISTRATION: Code = Code(6288);
     /// A log-in's signature is wrong.
     pub const INVALID_SIGN: Code = Code(6287);
     /// Too many sub-devices in one pack.
@@ -41,6 +43,8 @@ impl Code {
     pub const NO_TOPOLOGY: Code = Code(6401);
     /// A device cannot hang under itself.
     pub const SELF_TOPOLOGY: Code = Code(6402);
+    /// A device to be registered hangs under another gateway.
+    pub const BOUND_ELSEWHERE: Code = Code(6619);
 
     /// The words that go with it.
     #[must_use]
@@ -58,9 +62,11 @@ impl Code {
             6100 => "device not found",
             6106 => "too many properties",
             6287 => "invalid sign",
+            6288 => "dynamic register disabled",
             6357 => "too many subdevices in one message",
             6401 => "topo relation not exist",
             6402 => "gateway and device are the same",
+            6619 => "device is bound to another gateway",
             6713 => "remote config service is not available",
             _ => "server error",
         }

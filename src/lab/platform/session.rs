@@ -165,7 +165,8 @@ impl Platform {
         let verdicts: Vec<(Device, Code)> = devices
             .iter()
             .map(|device| {
-                let here = self.sessions.get(device).is_some_and(|s| s.conn == conn);
+                let here = self.sessions.get(device).is_some_and(|s| s.conn == conn)
+                    || self.lingering.contains(device);
                 (
                     device.clone(),
                     if here { Code::OK } else { Code::NO_SESSION },
@@ -177,6 +178,7 @@ impl Platform {
         }
         for device in &devices {
             self.sessions.remove(device);
+            self.lingering.remove(device);
             self.ledger.event(now, Event::LoggedOut(device.clone()));
         }
         (size, Code::OK, names(single, &devices))
@@ -270,6 +272,7 @@ impl Platform {
         if earlier.is_some_and(|other| other != conn) {
             self.end_session(now, device, Code(self.switches.taken_over), true);
         }
+        self.lingering.remove(device);
         let client_id = sign::text_of(applicant.params, "clientId").unwrap_or_default();
         self.sessions.insert(
             device.clone(),

@@ -1,6 +1,7 @@
 //! What a platform model is built from: who is registered, what hangs under
 //! whom, its limits, and what it does where the documents do not say.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -87,6 +88,13 @@ pub struct PlatformSpec {
     pub products: Vec<Product>,
     /// Which sub-device hangs under which gateway: (gateway, sub-device).
     pub topology: Vec<(Device, Device)>,
+    /// Devices of the LoRa kind, known only as Inactive and Online: the platform
+    /// cannot see them leave. They stay Online when their gateway's connection
+    /// ends; only its log-out turns them off ("Bring devices online and
+    /// offline").
+    pub lora: BTreeSet<Device>,
+    /// Products whose dynamic registration is switched off (6288).
+    pub registration_off: BTreeSet<ProductKey>,
     /// Behaviour where the documents are silent or disagree.
     pub switches: Switches,
     /// Quotas and times.
@@ -234,6 +242,9 @@ pub struct Switches {
     /// What adding a sub-device of another gateway does: it moves here; else
     /// the request is refused with 6401.
     pub topology_moves: bool,
+    /// Whether a registration serves those it can and leaves out the others
+    /// with code 200; else one refusal fails the lot.
+    pub register_partly: bool,
     /// Code of a log-in of a disabled device: 522 (log-in page) or 6204 (error
     /// list).
     pub disabled: u16,
@@ -282,6 +293,7 @@ impl Default for Switches {
             login_quota_counts_devices: true,
             refused_logins_count: true,
             topology_moves: true,
+            register_partly: false,
             disabled: 522,
             taken_over: 427,
             connack_keepalive: 2,

@@ -60,6 +60,29 @@ impl Platform {
         }
     }
 
+    /// A message on `/ota/device/{…}/{device}`: only the version is looked at.
+    pub(super) fn on_ota(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        device: Device,
+        topic: &str,
+        payload: &[u8],
+    ) {
+        let Some(request) = Request::parse(payload) else {
+            self.ledger.broke(Violation::Malformed, || topic.to_owned());
+            return;
+        };
+        if topic.starts_with("/ota/device/inform/") {
+            if request.id.is_string() {
+                // The C SDK sends a bare number here, and nobody minds.
+                self.ledger.id(conn, &device, &request.id);
+            }
+            let version = request.params.get("version").cloned().unwrap_or_default();
+            self.ledger.event(now, Event::Informed { device, version });
+        }
+    }
+
     fn answer(
         &mut self,
         now: Now,
@@ -80,8 +103,10 @@ impl Platform {
                 Some(self.delete_topology_asked(now, gateway, params))
             }
             ["thing", "topo", "get"] if device == gateway => Some(self.topology_asked(gateway)),
-            ["thing", "list", "found"] if device == gateway => done(Code::OK),
-            ["thing", "sub", "register"] if device == gateway => Some(self.register_asked(params)),
+            ["thing", "list", "found"] if device == gateway => Some(self.found_asked(now, params)),
+            ["thing", "sub", "register"] if device == gateway => {
+                Some(self.register_asked(gateway, params))
+            }
             ["thing", "event", "property", "pack", "post"] if device == gateway => {
                 done(self.pack(now, conn, gateway, params))
             }

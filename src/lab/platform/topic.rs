@@ -112,6 +112,15 @@ pub(super) fn is_filter(filter: &str) -> bool {
     !filter.is_empty()
 }
 
+/// Whether a device answers with it to `thing/disable` and its kin.
+pub(super) fn answers_an_order(tail: &str) -> bool {
+    ["disable", "enable", "delete"].iter().any(|order| {
+        tail.strip_prefix("thing/")
+            .and_then(|t| t.strip_suffix("_reply"))
+            == Some(order)
+    })
+}
+
 /// The product and device levels of a topic filter, wildcards included.
 pub(super) fn whose(filter: &str) -> Option<(&str, &str)> {
     let levels: Vec<&str> = filter.split('/').collect();

@@ -4,7 +4,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::ledger::Violation;
+use super::ledger::{Event, Violation};
 use super::reply::{self, Code};
 use super::sign::{self, Method};
 use super::{Device, Platform, State};
@@ -110,7 +110,7 @@ impl Platform {
     }
 
     /// `thing/sub/register`: secrets of devices that were added beforehand.
-    pub(super) fn register_asked(&self, params: &Json) -> (Code, Json) {
+    pub(super) fn register_asked(&self, gateway: &Device, params: &Json) -> (Code, Json) {
         let Some(list) = self.listed(params) else {
             return (Code::PARAMETER, json!({}));
         };
@@ -119,17 +119,47 @@ impl Platform {
             let Some(device) = reply::pair_of(one) else {
                 return (Code::PARAMETER, json!({}));
             };
-            let Some(account) = self.accounts.get(&device) else {
-                return (Code::NOT_FOUND, json!({}));
-            };
-            data.push(json!({
-                "iotId": device.to_string(),
-                "productKey": device.product_key.as_str(),
-                "deviceName": device.device_name.as_str(),
-                "deviceSecret": account.secret.expose(),
-            }));
+            match self.examine_registration(gateway, &device) {
+                Ok(secret) => data.push(json!({
+                    "iotId": device.to_string(),
+                    "productKey": device.product_key.as_str(),
+                    "deviceName": device.device_name.as_str(),
+                    "deviceSecret": secret,
+                })),
+                Err(_) if self.switches.register_partly && list.len() > 1 => {}
+                Err(code) => return (code, json!({})),
+            }
         }
         (Code::OK, Json::Array(data))
+    }
+
+    fn examine_registration(&self, gateway: &Device, device: &Device) -> Result<&str, Code> {
+        if self.registration_off.contains(&device.product_key) {
+            return Err(Code::NO_REGISTRATION);
+        }
+        let account = self.accounts.get(device).ok_or(Code::NOT_FOUND)?;
+        if account.state == State::Deleted {
+            return Err(Code::NOT_FOUND);
+        }
+        let elsewhere = account.above.as_ref().is_some_and(|above| above != gateway);
+        if elsewhere {
+            return Err(Code::BOUND_ELSEWHERE);
+        }
+        Ok(account.secret.expose())
+    }
+
+    /// `thing/list/found`: devices that a gateway sees.
+    pub(super) fn found_asked(&mut self, now: Now, params: &Json) -> (Code, Json) {
+        let list = params.as_array();
+        let found: Option<Vec<Device>> =
+            list.and_then(|list| list.iter().map(reply::pair_of).collect());
+        let Some(found) = found.filter(|list| !list.is_empty()) else {
+            return (Code::PARAMETER, json!({}));
+        };
+        for device in found {
+            self.ledger.event(now, Event::Found(device));
+        }
+        (Code::OK, json!({}))
     }
 
     /// The list of a topology request: not empty, not more than 30.

@@ -59,12 +59,19 @@ impl Platform {
             }
             Kind::Session(ask) => self.on_session_request(now, conn, &gateway, ask, topic, payload),
             Kind::Ntp => self.on_ntp(now, conn, &gateway, payload),
+            // Its answer to being disabled comes when its session has ended.
+            Kind::Sys(tail)
+                if topic::answers_an_order(tail) && self.accounts.contains_key(&device) =>
+            {
+                self.on_thing(now, conn, &gateway, device, tail, topic, payload);
+            }
             Kind::Sys(_) | Kind::Ota | Kind::Custom
                 if !self.speaks_for(now, conn, &gateway, &device, topic) => {}
             Kind::Sys(tail) => {
                 self.on_thing(now, conn, &gateway, device, tail, topic, payload);
             }
-            Kind::Ota | Kind::Custom => {}
+            Kind::Ota => self.on_ota(now, conn, device, topic, payload),
+            Kind::Custom => {}
         }
     }
 
