@@ -116,6 +116,11 @@ impl Attempts {
         }
     }
 
+    /// Whether the last was made within this span.
+    pub(super) fn is_within(&self, now: Mono, span: Duration) -> bool {
+        self.recent.back().is_some_and(|t| now.since(*t) < span)
+    }
+
     /// Notes one.
     pub(super) fn note(&mut self, now: Mono) {
         while self

@@ -16,6 +16,8 @@ use super::session::Sessions;
 /// After this many refusals in a row that blame nobody (500), a batch is
 /// searched all the same: perhaps one device makes the platform stumble.
 const PATIENCE: u32 = 3;
+/// A session lost within this time of its log-in was hardly there.
+const JUST_IN: Duration = Duration::from_secs(5);
 /// How often a log-out is asked when stopping.
 const LAST_TRIES: u32 = 2;
 /// The wait between them.
@@ -147,12 +149,16 @@ impl Sessions {
         if code.cure() == Cure::Relation || code == Code::DELETED {
             device.tie = Tie::default();
         }
-        let lost = code.verdict() == Verdict::NoSession;
+        let mut lost = code.verdict() == Verdict::NoSession;
         if let Actual::LoggingOut { unsure } = &mut device.actual {
             // Should the log-out be refused, it was not online before it.
             *unsure = true;
         }
         match (device.actual, code.verdict()) {
+            // So soon after a log-in it is no accident: not at once again.
+            (Actual::In, Verdict::NoSession) if device.attempts.is_within(now, JUST_IN) => {
+                lost = false;
+            }
             (Actual::In, Verdict::NoSession) => {
                 diary.tell(Notice::SessionLost { device: id });
             }

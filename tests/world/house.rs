@@ -6,6 +6,7 @@
 //! (`lab::platform`, `lab::broker`). Missing: sockets, ttys and TLS, for virtual
 //! time and real sockets do not go together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,8 @@ pub(crate) struct House {
     pub(crate) platform: Broker,
     /// One for each port.
     pub(crate) wires: Vec<Wire>,
+    /// Devices that somebody has disabled in the console.
+    pub(crate) disabled: BTreeSet<DeviceId>,
     stop: CancellationToken,
     end: CancellationToken,
     hub: JoinHandle<()>,
@@ -178,6 +181,7 @@ impl House {
             clock,
             platform,
             wires,
+            disabled: BTreeSet::new(),
             stop,
             end,
             hub,

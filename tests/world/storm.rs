@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, Rng};
+use alink_gateway::base::{DeviceId, Now, Rng};
 use alink_gateway::lab::bus::{Chance, Fault as Bad, Manners};
-use alink_gateway::lab::platform::{Device, Fault};
+use alink_gateway::lab::platform::{Device, Fault, Platform};
 
 use super::house::{House, name};
 
@@ -25,6 +25,12 @@ pub(crate) enum Blow {
     Plug(usize),
     /// Something befalls the platform or the way there.
     Cloud(Fault),
+    /// Somebody disables a device in the console.
+    Disable(DeviceId),
+    /// Or enables it.
+    Enable(DeviceId),
+    /// Or takes it from the gateway's topology.
+    Remove(DeviceId),
 }
 
 /// Draws the next blow.
@@ -33,7 +39,7 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
     let device = DeviceId(rng.below(devices) as u32);
     let wire = rng.below(house.wires.len() as u64) as usize;
     let ms = |n: u64| Duration::from_millis(n);
-    match rng.below(20) {
+    match rng.below(24) {
         0..=3 => Blow::Die(device),
         4..=6 => Blow::Revive(device),
         7 | 8 => Blow::Sicken(device, sickness(rng)),
@@ -55,6 +61,9 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
         }),
         17 => Blow::Cloud(Fault::Cut(gateway(house))),
         18 => Blow::Cloud(Fault::Kick(name(&house.spec, device))),
+        19 => Blow::Disable(device),
+        20 | 21 => Blow::Enable(device),
+        22 => Blow::Remove(device),
         _ => Blow::Cloud(match rng.below(4) {
             0 => Fault::Throttle {
                 during: Duration::from_secs(60),
@@ -109,11 +118,30 @@ pub(crate) async fn strike(house: &mut House, blow: Blow) {
         Blow::Recover(d) => on_unit(house, d, |m| m.faults.clear()),
         Blow::Unplug(w) => house.wires[w].unplug().await,
         Blow::Plug(w) => house.wires[w].plug(),
+        Blow::Disable(d) => {
+            house.disabled.insert(d);
+            at_console(house, d, |p, now, who| p.disable(now, who)).await;
+        }
+        Blow::Enable(d) => {
+            house.disabled.remove(&d);
+            at_console(house, d, |p, now, who| p.enable(now, who)).await;
+        }
+        Blow::Remove(d) => at_console(house, d, |p, now, who| p.remove_topology(now, who)).await,
         Blow::Cloud(fault) => {
             let done = house.platform.with(|p, now| p.fault(now, fault));
             done.await.expect("the model does not panic");
         }
     }
+}
+
+async fn at_console(
+    house: &House,
+    device: DeviceId,
+    act: impl FnOnce(&mut Platform, Now, &Device) -> bool + Send + 'static,
+) {
+    let who = name(&house.spec, device);
+    let done = house.platform.with(move |p, now| act(p, now, &who));
+    done.await.expect("the model does not panic");
 }
 
 fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut Manners)) {
