@@ -116,9 +116,10 @@ impl Attempts {
         }
     }
 
-    /// Whether the last was made within this span.
-    pub(super) fn is_within(&self, now: Mono, span: Duration) -> bool {
-        self.recent.back().is_some_and(|t| now.since(*t) < span)
+    /// Whether the last two were made within this span.
+    pub(super) fn are_two_within(&self, now: Mono, span: Duration) -> bool {
+        let second = self.recent.iter().rev().nth(1);
+        second.is_some_and(|t| now.since(*t) < span)
     }
 
     /// Notes one.

@@ -11,13 +11,12 @@ use super::code::{Code, Cure, Verdict};
 use super::device::{Actual, Errand, Kind, Tie};
 use super::diary::Diary;
 use super::notice::Notice;
+use super::pace::MINUTE;
 use super::session::Sessions;
 
 /// After this many refusals in a row that blame nobody (500), a batch is
 /// searched all the same: perhaps one device makes the platform stumble.
 const PATIENCE: u32 = 3;
-/// A session lost within this time of its log-in was hardly there.
-const JUST_IN: Duration = Duration::from_secs(5);
 /// How often a log-out is asked when stopping.
 const LAST_TRIES: u32 = 2;
 /// The wait between them.
@@ -155,8 +154,8 @@ impl Sessions {
             *unsure = true;
         }
         match (device.actual, code.verdict()) {
-            // So soon after a log-in it is no accident: not at once again.
-            (Actual::In, Verdict::NoSession) if device.attempts.is_within(now, JUST_IN) => {
+            // Logged in again for it within the last minute: not at once again.
+            (Actual::In, Verdict::NoSession) if device.attempts.are_two_within(now, MINUTE) => {
                 lost = false;
             }
             (Actual::In, Verdict::NoSession) => {
