@@ -3,7 +3,9 @@
 //! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
-//! `verdict`, `bar`, `batch`, [`code`]), how readings travel and when they are settled
+//! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
+//! topology first (`mend`, `enrol`), what the topology shall be and what the
+//! platform's orders mean (`topology`, `orders`), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
 //! that others may use of it besides [`connect`] and [`engine`].
@@ -26,8 +28,21 @@
 //! - nothing of the connection's pace is exceeded in any second;
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
+//! - no log-in waits for the topology to be known, and nobody is barred with 6401
+//!   before having been added, unless the policy is to leave it;
+//! - never more than half of the topology is deleted;
+//! - an order of the platform's is obeyed and answered as often as it comes, and
+//!   changes something once; answers keep the pace and are bounded;
 //! - every reading taken is delivered, or waits, or is counted as dropped.
 //!
+//! (Those about the topology and orders by `tests/roll.rs`, cell by cell for each
+//! code by `tests/codes.rs`.)
+//!
+//! **Why** who was removed from the topology in the console is added again: the
+//! configuration says that it belongs here, and a removal that nobody undoes is
+//! more often a mistake than a decision; `topology: leave` is for the others.
+//! **Why** a log-in is tried before the topology is known: nearly always it is
+//! right, and a platform slow with one answer must not keep a plant offline.
 //! **Why** log-ins and log-outs have a gate each: the platform's 429 counts
 //! log-ins ("too many subDeviceOnline msg in one minute"); a device that fell
 //! silent must not look alive for a minute because others logged in too often.
@@ -35,8 +50,7 @@
 //! one device's odd name must not keep 49 offline; a lone 460 is barred for an
 //! hour.
 //!
-//! Rooms left free: registration and topology (they will answer 6401 and
-//! missing secrets before `session` asks), downlink (property set and services,
+//! Rooms left free: downlink (property set and services,
 //! arriving in [`engine::Cloud::on_message`] as further topics), and the spool
 //! (which will take what [`engine::Cloud`] settles or drops).
 

@@ -118,8 +118,11 @@ pub(crate) fn read(
 /// giving one here.
 fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
     let words = [("true", true), ("false", false)];
-    if s.read("register", choice(&words), notes) != Some(true) {
-        return false;
+    match s.read("register", choice(&words), notes) {
+        Some(true) => {}
+        Some(false) => return false,
+        // What could not be read is already noted; the secret is no news then.
+        None => return s.node("register").is_some(),
     }
     if let Some((key, node)) = secret::KEYS.iter().find_map(|k| Some((*k, s.node(k)?))) {
         notes.error(
