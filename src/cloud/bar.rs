@@ -20,7 +20,7 @@ pub(super) const OUR_FAULT: Duration = Duration::from_secs(3600);
 const AGAIN: Duration = Duration::from_secs(600);
 
 /// The least first and longest wait after a refused registration or relation:
-/// what stands in the way is a person's work, and nothing here is urgent.
+/// what stands in the way is a person's work, of which we mostly do not hear.
 const STEP_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
 
 /// At what a device was refused.
@@ -84,6 +84,8 @@ impl Sessions {
         };
         let (first, longest) = match at {
             At::LogIn | At::Kick => (first, longest),
+            // Disabled is disabled, wherever it is said.
+            At::Step(_) if code.cure() == Cure::Enabling => (first, longest),
             At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];

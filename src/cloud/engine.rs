@@ -14,10 +14,10 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
+use super::admission::{Admission, Chore};
 use super::ask::Asks;
 use super::device::Errand;
 use super::diary::{Counters, Diary};
-use super::enrol::{Chore, Enrolment};
 use super::notice::Notice;
 use super::orders::Means;
 use super::pace::Bucket;
@@ -65,7 +65,7 @@ const LAST_WORDS: Duration = Duration::from_millis(750);
 pub(super) enum Ask {
     Session(Errand),
     Post(Parcel),
-    Enrol(Chore),
+    Admit(Chore),
     Topology(TopologyAsk),
 }
 
@@ -88,7 +88,7 @@ pub struct Cloud {
     pub(super) posts: Posts,
     /// Secrets that the configuration does not have, or no longer has right.
     pub(super) secrets: BTreeMap<DeviceId, Secret>,
-    pub(super) enrolment: Enrolment,
+    pub(super) admission: Admission,
     pub(super) topology: Topology,
     /// The last order about each device, so that it is told once.
     pub(super) heard: BTreeMap<DeviceId, Means>,
@@ -144,7 +144,7 @@ impl Cloud {
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: Posts::new(Arc::clone(&spec), rng.fork()),
             secrets: BTreeMap::new(),
-            enrolment: Enrolment::new(&spec.cloud.session, rng.fork()),
+            admission: Admission::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
             heard: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -190,9 +190,9 @@ impl Cloud {
         self.sessions.link_down();
         let parcels = self.asks.drain().into_iter().filter_map(|ask| match ask {
             Ask::Post(parcel) => Some(parcel),
-            Ask::Session(_) | Ask::Enrol(_) | Ask::Topology(_) => None,
+            Ask::Session(_) | Ask::Admit(_) | Ask::Topology(_) => None,
         });
-        self.enrolment.link_down();
+        self.admission.link_down();
         self.topology.link_down();
         self.posts.link_down(now.mono, parcels);
         self.follow(now.mono);
@@ -348,7 +348,7 @@ impl Cloud {
             match ask {
                 Ask::Session(errand) => self.sessions.lost(mono, errand, &mut self.diary),
                 Ask::Post(parcel) => self.posts.lost(mono, parcel, &mut self.diary),
-                Ask::Enrol(chore) => self.enrolment.lost(mono, chore, &mut self.diary),
+                Ask::Admit(chore) => self.admission.lost(mono, chore, &mut self.diary),
                 Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
             }
             self.follow(mono);
@@ -418,10 +418,10 @@ impl Cloud {
         true
     }
 
-    /// Tells the posts who came and went, and the enrolment who needs it.
+    /// Tells the posts who came and went, and the admission who needs it.
     pub(super) fn follow(&mut self, now: Mono) {
         for (id, step) in self.sessions.take_held() {
-            self.enrolment.need(now, step, id);
+            self.admission.need(now, step, id);
         }
         for id in std::mem::take(&mut self.sessions.unknown) {
             self.topology.found(id);
@@ -441,7 +441,7 @@ impl Cloud {
     /// Registration, topology and answers to orders, which end with the wish to
     /// be online.
     fn roll_due(&self) -> Option<Wake> {
-        let due = Wake::earlier(self.topology.due(), self.enrolment.due());
+        let due = Wake::earlier(self.topology.due(), self.admission.due());
         (self.link && self.stop == Stop::No).then_some(due)?
     }
 

@@ -80,8 +80,8 @@ impl Cloud {
                         .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
                 }
             }
-            Found::Open(Ask::Enrol(chore)) => {
-                self.enrol_answered(now.mono, chore, &reply, &named, payload);
+            Found::Open(Ask::Admit(chore)) => {
+                self.admission_answered(now.mono, chore, &reply, &named, payload);
             }
             Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
             Found::Late => self.diary.counters.late_replies += 1,

@@ -1,5 +1,5 @@
 //! What is mended before a log-in is refused for good: a missing place in the
-//! topology, a missing or wrong secret. The sessions' side of `enrol.rs`.
+//! topology, a missing or wrong secret. The sessions' side of `admission.rs`.
 //!
 //! 6401 at a log-in is no device's fault before it has been added. A batch
 //! refused with it and naming nobody is not searched: whoever is not known to be

@@ -4,7 +4,7 @@
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
 //! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
-//! topology first (`mend`, `enrol`), what the topology shall be and what the
+//! topology first (`mend`, `admission`), what the topology shall be and what the
 //! platform's orders mean (`topology`, `orders`), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
@@ -54,6 +54,7 @@
 //! arriving in [`engine::Cloud::on_message`] as further topics), and the spool
 //! (which will take what [`engine::Cloud`] settles or drops).
 
+mod admission;
 pub mod alink;
 mod ask;
 mod bar;
@@ -63,7 +64,6 @@ pub mod connect;
 mod device;
 pub mod diary;
 pub mod engine;
-mod enrol;
 mod hear;
 mod mend;
 pub mod notice;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{Backoff, DeviceId, Reading};
+use crate::base::{Backoff, DeviceId, Mono, Reading};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties};
 use super::post::Posts;
@@ -31,16 +31,21 @@ impl PartialEq for Wait {
 impl Posts {
     /// A parcel from the queue: devices in the order of their due times, as
     /// many as fit.
-    pub(super) fn pack(&mut self) -> Parcel {
+    pub(super) fn pack(&mut self, now: Mono) -> Parcel {
         let mut bytes = MESSAGE_BYTES;
         let mut properties = 0;
         let mut readings = BTreeMap::new();
-        let order: Vec<DeviceId> = self
+        let mut order: Vec<DeviceId> = self
             .ready
             .iter()
             .take(self.pack_devices())
             .map(|(_, id)| *id)
             .collect();
+        // One whose session is to be proved goes alone, the others before it
+        // together.
+        if let Some(n) = order.iter().position(|id| self.wants_proof(now, *id)) {
+            order.truncate(n.max(1));
+        }
         for id in order {
             bytes += PACKED_BYTES;
             let taken = self.pick(id, &mut bytes, &mut properties);

@@ -12,6 +12,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Wake};
 use crate::spec::{PostPolicy, Spec};
@@ -27,6 +28,10 @@ use super::pack::{Parcel, Seq};
 /// After this many refusals in a row that blame nobody, a pack is taken apart
 /// all the same.
 const PATIENCE: u32 = 3;
+
+/// A device's readings go by its own topic, where the platform demands a
+/// session, at least this often.
+const PROOF: Duration = Duration::from_secs(600);
 
 /// The queue and everything on its way.
 #[derive(Clone, Debug)]
@@ -45,6 +50,8 @@ pub(super) struct Posts {
     pub(super) ready: BTreeSet<(Mono, DeviceId)>,
     ready_at: BTreeMap<DeviceId, Mono>,
     retries: BTreeMap<(Mono, Seq), Parcel>,
+    /// When a device's readings shall go by its own topic once more.
+    proof_at: BTreeMap<DeviceId, Mono>,
     under_way: usize,
     gate: Gate,
     full: Repeats,
@@ -67,6 +74,7 @@ impl Posts {
             ready: BTreeSet::new(),
             ready_at: BTreeMap::new(),
             retries: BTreeMap::new(),
+            proof_at: BTreeMap::new(),
             under_way: 0,
             gate: Gate::new(MINUTE, MINUTE * 10),
             full: Repeats::default(),
@@ -127,7 +135,21 @@ impl Posts {
     /// The device is online: what waits for it may go.
     pub(super) fn came(&mut self, now: Mono, id: DeviceId) {
         self.online.insert(id);
+        self.proved(now, id);
         self.refresh(id, now);
+    }
+
+    /// The platform has just shown that the device has its session. A pack does
+    /// not: it may be accepted for a device without one, and then a lost notice
+    /// of the session's end would never be found out.
+    fn proved(&mut self, now: Mono, id: DeviceId) {
+        let at = now + self.rng.jitter(PROOF);
+        self.proof_at.insert(id, at);
+    }
+
+    /// Whether it is time for the device to prove its session.
+    pub(super) fn wants_proof(&self, now: Mono, id: DeviceId) -> bool {
+        self.proof_at.get(&id).is_some_and(|at| *at <= now)
     }
 
     /// The device is no longer online.
@@ -210,7 +232,7 @@ impl Posts {
             .filter(|(at, _)| *at <= now);
         let parcel = match retry.and_then(|key| self.retries.remove(&key)) {
             Some(parcel) => self.without_absent(now, parcel),
-            None => self.pack(),
+            None => self.pack(now),
         };
         if parcel.readings.is_empty() {
             return None;
@@ -235,7 +257,11 @@ impl Posts {
         if verdict == Verdict::Accepted {
             self.gate.passed();
             self.trouble.over();
+            let alone = parcel.readings.len() == 1;
             for (id, readings) in parcel.readings {
+                if alone {
+                    self.proved(now, id);
+                }
                 diary.counters.delivered += readings.len() as u64;
                 self.in_parcels -= readings.len();
                 self.refused.remove(&id);

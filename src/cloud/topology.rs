@@ -2,7 +2,7 @@
 //! compared with the configuration, mended as the policy says. Log-ins do not
 //! wait for it.
 //!
-//! Missing devices go to `enrol.rs`. What is not configured is deleted only under
+//! Missing devices go to `admission.rs`. What is not configured is deleted only under
 //! [`TopologyPolicy::Mirror`], and never when that would be more than half of the
 //! list: a gateway started with the wrong file must not take a plant apart.
 //! Here also wait the other small duties towards the platform: which version
@@ -151,7 +151,7 @@ impl Cloud {
         if self.topology.due().is_some_and(|w| w.at <= mono) {
             return self.ask_topology(mono);
         }
-        self.enrol(now);
+        self.admit(now);
         self.follow(mono);
     }
 
@@ -250,7 +250,7 @@ impl Cloud {
                 self.sessions.listed(now, id);
                 self.sessions.cured(now, id, Cure::Relation);
             } else if self.sessions.is_loose(now, id) {
-                self.enrolment.need(now, Step::Relate, id);
+                self.admission.need(now, Step::Relate, id);
             }
         }
         let extra: Vec<Identity> = listed

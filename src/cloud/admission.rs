@@ -42,7 +42,7 @@ pub(super) struct Chore {
 
 /// Who waits for what.
 #[derive(Clone, Debug)]
-pub(super) struct Enrolment {
+pub(super) struct Admission {
     limits: SessionLimits,
     pools: [BTreeSet<(Mono, DeviceId)>; 2],
     retries: BTreeMap<(Mono, u64), Chore>,
@@ -57,9 +57,9 @@ pub(super) struct Enrolment {
     rng: Rng,
 }
 
-impl Enrolment {
+impl Admission {
     pub(super) fn new(limits: &SessionLimits, rng: Rng) -> Self {
-        Enrolment {
+        Admission {
             limits: limits.clone(),
             pools: Default::default(),
             retries: BTreeMap::new(),
@@ -101,7 +101,7 @@ impl Enrolment {
             let at = self.step_due(step)?;
             Some(at.max(self.gates[step.index()].opens_at()))
         });
-        due.min().map(|at| Wake::new(at, "enrolment"))
+        due.min().map(|at| Wake::new(at, "admission"))
     }
 
     fn step_due(&self, step: Step) -> Option<Mono> {
@@ -178,8 +178,8 @@ impl Enrolment {
 
 impl Cloud {
     /// Asks what is due of registration and relations.
-    pub(super) fn enrol(&mut self, now: Now) {
-        let Some(mut chore) = self.enrolment.take(now.mono) else {
+    pub(super) fn admit(&mut self, now: Now) {
+        let Some(mut chore) = self.admission.take(now.mono) else {
             return;
         };
         let (keep, leave): (Vec<_>, Vec<_>) = chore
@@ -188,7 +188,7 @@ impl Cloud {
             .into_iter()
             .partition(|id| self.sessions.needs(now.mono, *id, chore.step));
         for id in leave {
-            self.enrolment.free(id);
+            self.admission.free(id);
         }
         if keep.is_empty() {
             return;
@@ -206,8 +206,8 @@ impl Cloud {
                 (GatewayAsk::Relate, relation::relate(id, &list))
             }
         };
-        self.enrolment.under_way += 1;
-        self.ask_gateway(now.mono, id, ask, payload, Ask::Enrol(chore));
+        self.admission.under_way += 1;
+        self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(chore));
     }
 
     /// One of the gateway's questions, on its way.
@@ -227,7 +227,7 @@ impl Cloud {
     }
 
     /// The platform answered; `named` are the devices in its `data`.
-    pub(super) fn enrol_answered(
+    pub(super) fn admission_answered(
         &mut self,
         now: Mono,
         mut chore: Chore,
@@ -235,8 +235,8 @@ impl Cloud {
         named: &[DeviceId],
         payload: &[u8],
     ) {
-        self.enrolment.under_way = self.enrolment.under_way.saturating_sub(1);
-        self.enrolment.unanswered.over();
+        self.admission.under_way = self.admission.under_way.saturating_sub(1);
+        self.admission.unanswered.over();
         let step = chore.step;
         if step == Step::Register {
             // Whatever the code: a secret that was given is taken.
@@ -253,22 +253,22 @@ impl Cloud {
         match verdict {
             Verdict::Accepted if step == Step::Register => {
                 // Some got none, and no reason: asked again.
-                self.enrolment.later(now, chore, Duration::ZERO);
+                self.admission.later(now, chore, Duration::ZERO);
             }
             Verdict::Accepted => self.added(now, &chore.group.members),
             Verdict::Throttled => {
                 self.diary.counters.throttled += 1;
-                let gate = &mut self.enrolment.gates[step.index()];
+                let gate = &mut self.admission.gates[step.index()];
                 let was = gate.opens_at();
-                let wait = gate.close(now, &mut self.enrolment.rng);
+                let wait = gate.close(now, &mut self.admission.rng);
                 if gate.opens_at() != was {
                     let what = step.words();
                     self.diary.tell(Notice::Throttled { what, wait });
                 }
-                self.enrolment.again(chore, now);
+                self.admission.again(chore, now);
             }
             Verdict::Trouble => {
-                if let Some(times) = self.enrolment.trouble.hit(now, 1) {
+                if let Some(times) = self.admission.trouble.hit(now, 1) {
                     self.diary.tell(Notice::Trouble {
                         code: reply.code,
                         message: reply.message.clone(),
@@ -276,22 +276,22 @@ impl Cloud {
                     });
                 }
                 if chore.failures + 1 >= PATIENCE && chore.group.members.len() > 1 {
-                    self.search_enrolment(now, chore, reply, named);
+                    self.search_admission(now, chore, reply, named);
                 } else {
-                    self.enrolment.later(now, chore, Duration::ZERO);
+                    self.admission.later(now, chore, Duration::ZERO);
                 }
             }
             Verdict::Request => {
-                if self.enrolment.request.hit(now, 1).is_some() {
+                if self.admission.request.hit(now, 1).is_some() {
                     self.diary.tell(Notice::RequestRefused {
                         message: reply.message.clone(),
                         devices: chore.group.members.len(),
                     });
                 }
-                self.search_enrolment(now, chore, reply, named);
+                self.search_admission(now, chore, reply, named);
             }
             Verdict::Full | Verdict::NoSession | Verdict::Device { .. } | Verdict::Unknown => {
-                self.search_enrolment(now, chore, reply, named);
+                self.search_admission(now, chore, reply, named);
             }
         }
     }
@@ -305,13 +305,13 @@ impl Cloud {
                 self.diary.counters.strangers += 1;
                 continue;
             };
-            self.enrolment.free(id);
+            self.admission.free(id);
             self.secrets.insert(id, secret.clone());
             self.out.push_back(Output::Keep { device: id, secret });
             self.sessions.secret_changed(now, id);
             given.push(id);
         }
-        self.enrolment.gates[Step::Register.index()].passed();
+        self.admission.gates[Step::Register.index()].passed();
         self.diary.counters.registered += given.len() as u64;
         if !given.is_empty() {
             let names = self.names(&given);
@@ -323,11 +323,11 @@ impl Cloud {
     }
 
     fn added(&mut self, now: Mono, members: &[DeviceId]) {
-        self.enrolment.gates[Step::Relate.index()].passed();
-        self.enrolment.trouble.over();
+        self.admission.gates[Step::Relate.index()].passed();
+        self.admission.trouble.over();
         self.diary.counters.related += members.len() as u64;
         for &id in members {
-            self.enrolment.free(id);
+            self.admission.free(id);
             self.sessions.related(now, id);
         }
         self.diary.tell(Notice::Roll(Roll::Related {
@@ -336,11 +336,11 @@ impl Cloud {
         }));
     }
 
-    fn search_enrolment(&mut self, now: Mono, chore: Chore, reply: &Reply, named: &[DeviceId]) {
+    fn search_admission(&mut self, now: Mono, chore: Chore, reply: &Reply, named: &[DeviceId]) {
         let step = chore.step;
         let split = chore.group.refused(named);
         for id in split.culprits {
-            self.enrolment.free(id);
+            self.admission.free(id);
             if self.sessions.needs_bar(id, step) {
                 let (code, at) = (reply.code, At::Step(step));
                 let diary = &mut self.diary;
@@ -358,8 +358,8 @@ impl Cloud {
             }
         }
         for group in split.next {
-            let part = self.enrolment.chore(step, group.members);
-            self.enrolment.again(part, now);
+            let part = self.admission.chore(step, group.members);
+            self.admission.again(part, now);
         }
     }
 
