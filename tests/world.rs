@@ -30,7 +30,10 @@ use world::{invariants, storm};
 ///
 /// 118: the notice of a kick was lost, and packs go on being accepted for a device
 /// without a session: it stayed offline for ever.
-const REMEMBERED: [u64; 1] = [118];
+///
+/// 215: a LoRa device died on the next connection before its log-in, which was
+/// throttled, had been tried again: nobody logged it out.
+const REMEMBERED: [u64; 2] = [118, 215];
 
 const SECOND: Duration = Duration::from_secs(1);
 

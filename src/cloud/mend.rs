@@ -91,14 +91,14 @@ impl Sessions {
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
             let full = self.occupied >= self.limits().online;
             let device = &mut self.devices[id.index()];
-            if !device.lingers || device.wanted == Presence::Online || device.actual != Actual::Out
-            {
+            if !device.lingers {
                 continue;
             }
-            if full {
-                // Unsure takes a place; another time.
+            if full || device.wanted == Presence::Online || device.actual != Actual::Out {
+                // Unsure takes a place, and one that is wanted may still come in
+                // by itself: looked at again.
                 self.lingering_due = Some(now + LINGERING);
-                break;
+                continue;
             }
             device.lingers = false;
             self.set_actual(id, Actual::Unsure);

@@ -221,6 +221,7 @@ impl Sessions {
                     }
                 },
                 Kind::LogOut => {
+                    self.devices[id.index()].lingers = false;
                     self.set_actual(id, Actual::Out);
                     diary.counters.logged_out += 1;
                     moved.push(id);
