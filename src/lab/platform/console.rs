@@ -177,6 +177,8 @@ impl Platform {
             self.throw_out(now, conn, device, code, Some(order), change);
         }
         self.cut(now, device, "disabled or deleted at the console");
+        // Disabled is shown instead of Online, whoever had seen it last.
+        self.lingering.remove(device);
         true
     }
 
