@@ -582,7 +582,9 @@ impl World {
         );
         let timeout = match (sent.is_session(), self.stopped) {
             (true, true) => spec.stop_within / 4,
-            (true, false) => limits.reply_timeout,
+            // Shorter than configured as replies are seen to come sooner, but
+            // never shorter than this.
+            (true, false) => secs(2),
             (false, _) => policy.reply_timeout,
         };
         for d in &sent.devices {
@@ -704,15 +706,29 @@ fn online_with(spec: Spec) -> World {
 
 #[test]
 fn two_thousand_devices_come_online_in_forty_messages() {
-    let mut w = World::new(spec(2000, 1));
-    w.want(0..2000, Presence::Online);
-    assert_eq!(w.spoken(), Vec::<String>::new(), "no link, no word");
+    // At the published pace, and with the pacer opened.
+    for (per_second, within) in [(200, ms(10_500)), (10_000, secs(2))] {
+        let mut spec = spec(2000, 1);
+        spec.cloud.session.logins_per_second = per_second;
+        let mut w = World::new(spec);
+        w.want(0..2000, Presence::Online);
+        assert_eq!(w.spoken(), Vec::<String>::new(), "no link, no word");
+        w.up();
+        assert_eq!(w.subscribed.len(), 1);
+        assert!(w.run_for(within, |w| w.online() == 2000));
+        assert_eq!(w.spoken(), vec!["batch_login×50"; 40]);
+    }
+}
+
+#[test]
+fn a_pace_below_a_batch_makes_the_batches_smaller() {
+    let mut spec = spec(9, 1);
+    spec.cloud.session.logins_per_second = 3;
+    let mut w = World::new(spec);
     w.up();
-    assert_eq!(w.subscribed.len(), 1);
-    let start = w.now.mono;
-    assert!(w.run_for(secs(5), |w| w.online() == 2000));
-    assert!(w.now.mono.since(start) < secs(2));
-    assert_eq!(w.spoken(), vec!["batch_login×50"; 40]);
+    w.want(0..9, Presence::Online);
+    assert!(w.run_for(secs(3), |w| w.online() == 9));
+    assert_eq!(w.spoken(), vec!["batch_login×3"; 3]);
 }
 
 #[test]
@@ -954,12 +970,71 @@ fn a_lost_reply_is_asked_again_with_a_new_id() {
     w.up();
     w.loss = 1000;
     w.want(0..2, Presence::Online);
-    w.run(secs(10));
+    w.run(secs(5));
     w.loss = 0;
     w.run(secs(5));
     assert_eq!(w.spoken(), ["batch_login×2", "batch_login×2"]);
     assert_eq!(w.online(), 2);
     assert_eq!(w.cloud.counters().unanswered, 1);
+}
+
+#[test]
+fn losses_are_made_up_for_soon_where_replies_are_quick() {
+    let mut w = online(4);
+    w.loss = 1000;
+    w.want(0..4, Presence::Offline);
+    w.run(secs(2));
+    w.loss = 0;
+    // Two seconds of patience, and half a second until the next try.
+    assert!(w.run_for(secs(1), |w| w.platform.online.is_empty()));
+}
+
+#[test]
+fn a_platform_that_never_answers_is_asked_ever_more_rarely() {
+    let mut w = World::new(spec(1, 1));
+    w.up();
+    w.loss = 1000;
+    w.want([0], Presence::Online);
+    w.run(secs(3600));
+    let asked = w.spoken().len();
+    assert!(asked <= 25, "{asked} log-ins in an hour");
+}
+
+#[test]
+fn a_platform_that_is_always_late_converges_all_the_same() {
+    for late in [secs(4), secs(9), secs(12), secs(25)] {
+        let mut w = World::new(spec(60, 1));
+        w.delay = late;
+        w.platform.bad.insert(7, 522);
+        w.up();
+        w.want(0..60, Presence::Online);
+        let all = w.run_for(secs(900), |w| w.online() == 59);
+        assert!(all, "{late:?}: {} online", w.online());
+        let named = w.run_for(secs(900), |w| w.barred_with(7) == Some(522));
+        assert!(named, "{late:?}: the refusal counts as well");
+        w.put(0, 0, 1);
+        let taken = w.run_for(secs(900), |w| w.cloud.backlog() == 0);
+        assert!(taken, "{late:?}: a post is settled");
+        w.want(0..60, Presence::Offline);
+        let none = w.run_for(secs(900), |w| w.platform.online.is_empty());
+        assert!(none, "{late:?}");
+    }
+}
+
+#[test]
+fn a_late_answer_does_not_overrule_what_came_after_it() {
+    let mut w = World::new(spec(1, 1));
+    w.up();
+    w.delay = secs(30);
+    w.want([0], Presence::Online);
+    w.run(secs(1));
+    w.delay = ms(20);
+    w.want([0], Presence::Offline);
+    w.run(secs(10));
+    assert_eq!(w.spoken(), ["login×1", "logout×1"]);
+    assert_eq!(w.session(0), Session::Out);
+    w.run(secs(60));
+    assert_eq!(w.session(0), Session::Out, "the log-out came after it");
 }
 
 #[test]
@@ -972,7 +1047,7 @@ fn a_log_in_of_unknown_fate_that_is_no_longer_wanted_is_logged_out() {
     assert!(w.platform.online.contains(&0));
     w.delay = ms(20);
     w.want([0], Presence::Offline);
-    w.run(secs(5));
+    w.run(secs(3));
     assert_eq!(w.spoken(), ["login×1"], "the verdict comes first");
     w.run(secs(10));
     assert_eq!(w.spoken(), ["logout×1"]);
@@ -1181,10 +1256,15 @@ fn stopping_does_not_wait_long_for_last_readings() {
 
 #[test]
 fn stopping_in_the_middle_of_log_ins_waits_for_their_verdicts() {
-    let mut w = World::new(spec(100, 1));
+    let mut w = World::new({
+        let mut spec = spec(100, 1);
+        spec.cloud.session.logins_per_second = 10_000;
+        spec
+    });
     w.delay = ms(500);
     w.up();
     w.want(0..100, Presence::Online);
+    w.run(ms(10));
     w.stop();
     assert!(w.run_for(secs(10), |w| w.logged_out == 1));
     assert!(w.platform.online.is_empty());

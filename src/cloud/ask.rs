@@ -1,32 +1,40 @@
 //! Questions under way: matched on reply topic and id together, each with a
-//! deadline.
+//! deadline that follows how long replies take on this connection.
 //!
 //! Ids are decimal numbers of 32 bits, count up from a random start and are
 //! never used twice on a connection (the counter outlives connections, and at
 //! 30 messages a second goes round in four years). A reply that comes after
-//! its deadline, or to nothing we asked, is told apart and counted above; it
-//! is never an error.
+//! its deadline is told apart, with the question it belongs to as long as that
+//! is remembered; so is a reply to nothing we asked. Neither is an error.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::base::{AskId, Mono, Wake};
 
+use super::pace::ReplyTimes;
 use super::topic::Topic;
 
 /// How many ended ids are remembered, to tell a late reply from a strange one.
 const REMEMBERED: usize = 1024;
+/// How many questions that ran out are remembered whole. With a few requests
+/// of each kind in flight this is minutes.
+const OVERDUE: usize = 64;
 
 /// Open questions of kind `T`.
 #[derive(Clone, Debug)]
 pub(super) struct Asks<T> {
     next: u32,
     open: BTreeMap<AskId, Open<T>>,
+    overdue: VecDeque<(AskId, Open<T>)>,
+    times: ReplyTimes,
     ended: VecDeque<AskId>,
 }
 
 #[derive(Clone, Debug)]
 struct Open<T> {
     reply: Topic,
+    sent: Mono,
     deadline: Mono,
     what: T,
 }
@@ -36,18 +44,22 @@ struct Open<T> {
 pub(super) enum Found<T> {
     /// To this question, now closed.
     Open(T),
-    /// To one that is no longer open: late, or answered twice.
+    /// To this one, which has run out.
+    Overdue(T),
+    /// To one that is no longer open: very late, or answered twice.
     Late,
     /// To none of ours.
     Unknown,
 }
 
-impl<T> Asks<T> {
+impl<T: Clone> Asks<T> {
     /// No questions; ids start after `start`.
     pub(super) fn new(start: u32) -> Self {
         Asks {
             next: start,
             open: BTreeMap::new(),
+            overdue: VecDeque::new(),
+            times: ReplyTimes::default(),
             ended: VecDeque::new(),
         }
     }
@@ -58,25 +70,39 @@ impl<T> Asks<T> {
         AskId(self.next)
     }
 
+    /// How long it is worth waiting for a reply now, `most` at the longest.
+    pub(super) fn patience(&self, most: Duration) -> Duration {
+        self.times.patience(most)
+    }
+
     /// The question is on its way.
-    pub(super) fn open(&mut self, id: AskId, reply: Topic, what: T, deadline: Mono) {
+    pub(super) fn open(&mut self, id: AskId, reply: Topic, what: T, sent: Mono, wait: Duration) {
         self.open.insert(
             id,
             Open {
                 reply,
-                deadline,
+                sent,
+                deadline: sent + wait,
                 what,
             },
         );
     }
 
     /// A reply with this id arrived on this topic.
-    pub(super) fn close(&mut self, topic: &Topic, id: AskId) -> Found<T> {
+    pub(super) fn close(&mut self, now: Mono, topic: &Topic, id: AskId) -> Found<T> {
         if self.open.get(&id).is_some_and(|o| o.reply == *topic)
             && let Some(open) = self.open.remove(&id)
         {
             self.end(id);
+            self.times.measured(now.since(open.sent));
             return Found::Open(open.what);
+        }
+        let mut overdue = self.overdue.iter();
+        if let Some(at) = overdue.position(|(i, o)| *i == id && o.reply == *topic)
+            && let Some((_, open)) = self.overdue.remove(at)
+        {
+            self.times.measured(now.since(open.sent));
+            return Found::Overdue(open.what);
         }
         if self.ended.contains(&id) {
             Found::Late
@@ -85,16 +111,24 @@ impl<T> Asks<T> {
         }
     }
 
-    /// The next question whose time has run out, closed.
+    /// The next question whose time has run out, closed, but still remembered.
     pub(super) fn expired(&mut self, now: Mono) -> Option<T> {
         let id = *self.open.iter().find(|(_, o)| o.deadline <= now)?.0;
         let open = self.open.remove(&id)?;
         self.end(id);
-        Some(open.what)
+        if self.overdue.len() == OVERDUE {
+            self.overdue.pop_front();
+        }
+        let what = open.what.clone();
+        self.overdue.push_back((id, open));
+        Some(what)
     }
 
-    /// The connection is gone: every question is closed and handed back.
+    /// The connection is gone: every question is closed and handed back, and
+    /// the next connection is another one.
     pub(super) fn drain(&mut self) -> Vec<T> {
+        self.overdue.clear();
+        self.times = ReplyTimes::default();
         let open = std::mem::take(&mut self.open);
         for id in open.keys() {
             self.end(*id);
@@ -136,11 +170,26 @@ mod tests {
         let mut asks = Asks::new(u32::MAX);
         let id = asks.id();
         assert_eq!(id, AskId(0));
-        asks.open(id, login.clone(), "in", Mono::from_micros(5));
-        assert_eq!(asks.close(&logout, id), Found::Unknown);
-        assert_eq!(asks.close(&login, AskId(7)), Found::Unknown);
-        assert_eq!(asks.close(&login, id), Found::Open("in"));
-        assert_eq!(asks.close(&login, id), Found::Late);
+        asks.open(
+            id,
+            login.clone(),
+            "in",
+            Mono::START,
+            Duration::from_micros(5),
+        );
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &logout, id),
+            Found::Unknown
+        );
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &login, AskId(7)),
+            Found::Unknown
+        );
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &login, id),
+            Found::Open("in")
+        );
+        assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
     }
 
     #[test]
@@ -149,11 +198,22 @@ mod tests {
         let login = Topic::SessionReply(gw, SessionAsk::Login);
         let mut asks = Asks::new(0);
         let id = asks.id();
-        asks.open(id, login.clone(), "in", Mono::from_micros(5));
+        asks.open(
+            id,
+            login.clone(),
+            "in",
+            Mono::START,
+            Duration::from_micros(5),
+        );
         assert_eq!(asks.wake_at().map(|w| w.at), Some(Mono::from_micros(5)));
         assert_eq!(asks.expired(Mono::from_micros(4)), None);
         assert_eq!(asks.expired(Mono::from_micros(5)), Some("in"));
-        assert_eq!(asks.close(&login, id), Found::Late);
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &login, id),
+            Found::Overdue("in"),
+            "it is remembered what it was"
+        );
+        assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
         assert_eq!(asks.wake_at(), None);
     }
 }

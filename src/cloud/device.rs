@@ -122,14 +122,8 @@ pub(super) struct Device {
     /// Kicked while its log-in was under way.
     pub(super) kick: Option<Code>,
     pub(super) attempts: Attempts,
-    /// What it needs before it can log in.
-    pub(super) hold: Option<Step>,
-    pub(super) tie: Tie,
-    /// It may have been online when the last connection ended, and nothing has
-    /// been heard of it since.
-    pub(super) lingers: bool,
-    /// Its secret changed while a log-in with the old one was under way.
-    pub(super) new_secret: bool,
+    /// The last request it was part of.
+    pub(super) asked: u64,
 }
 
 /// One request: for whom, and how it has fared so far.
@@ -137,7 +131,11 @@ pub(super) struct Device {
 pub(super) struct Errand {
     pub(super) kind: Kind,
     pub(super) group: Group,
+    /// Its number since it was last sent.
+    pub(super) serial: u64,
     pub(super) backoff: Backoff,
+    /// Answers lost in a row.
+    pub(super) lost: u32,
     /// Answers lost, or refused for no fault of the devices, in a row.
     pub(super) failures: u32,
     /// The same since we are stopping.

@@ -66,7 +66,7 @@ impl Cloud {
             self.diary.counters.unknown_replies += 1;
             return;
         };
-        match self.asks.close(&parsed, id) {
+        match self.asks.close(now.mono, &parsed, id) {
             Found::Open(Ask::Session(errand)) => {
                 self.sessions
                     .answered(now.mono, errand, &reply, &named, &mut self.diary);
@@ -80,10 +80,15 @@ impl Cloud {
                         .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
                 }
             }
-            Found::Open(Ask::Admit(chore)) => {
-                self.admission_answered(now.mono, chore, &reply, &named, payload);
+            Found::Overdue(Ask::Session(errand)) => {
+                self.diary.counters.late_replies += 1;
+                self.sessions
+                    .late(now.mono, errand, &reply, &named, &mut self.diary);
             }
-            Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
+            Found::Overdue(Ask::Post(parcel)) => {
+                self.diary.counters.late_replies += 1;
+                self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
+            }
             Found::Late => self.diary.counters.late_replies += 1,
             Found::Unknown => self.diary.counters.unknown_replies += 1,
         }

@@ -25,7 +25,8 @@
 //!   is wanted to be, there is a next wake-up;
 //! - no healthy device is submitted more than three times for the sake of
 //!   finding a bad one, nor more than `session.logins_per_minute` times in 60 s;
-//! - nothing of the connection's pace is exceeded in any second;
+//! - nothing of the connection's pace is exceeded in any second, and no more
+//!   than `session.logins_per_second` devices are submitted in one;
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
 //! - no log-in waits for the topology to be known, and nobody is barred with 6401
@@ -46,6 +47,11 @@
 //! **Why** log-ins and log-outs have a gate each: the platform's 429 counts
 //! log-ins ("too many subDeviceOnline msg in one minute"); a device that fell
 //! silent must not look alive for a minute because others logged in too often.
+//! **Why** an unanswered ask is repeated sooner than a refused one: at QoS 0 a
+//! lost message is an everyday event and says nothing about the platform's
+//! mood, while a refusal does. The deadline follows the replies of this very
+//! connection, so that a loss costs seconds, and an answer that comes after it
+//! counts all the same if nothing newer has been asked for that device.
 //! **Why** 460 for a batch is searched: each part of it is another request, and
 //! one device's odd name must not keep 49 offline; a lone 460 is barred for an
 //! hour.

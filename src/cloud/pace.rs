@@ -47,6 +47,77 @@ impl Bucket {
     }
 }
 
+/// Log-ins a second, counted in devices and evenly spaced: after a message of
+/// `n` devices the next one waits `n` shares of a second, and 5 % more, because
+/// messages travel at different speeds and the platform counts on arrival.
+#[derive(Clone, Debug)]
+pub(super) struct LoginPace {
+    per_second: u32,
+    ready: Mono,
+}
+
+impl LoginPace {
+    /// `per_second` devices a second, at least 1.
+    pub(super) fn new(per_second: u32) -> Self {
+        LoginPace {
+            per_second: per_second.max(1),
+            ready: Mono::START,
+        }
+    }
+
+    /// Devices in one message: no more than may log in within a second.
+    pub(super) fn most(&self) -> usize {
+        usize::try_from(self.per_second).unwrap_or(usize::MAX)
+    }
+
+    /// The next message may be sent then.
+    pub(super) const fn ready_at(&self) -> Mono {
+        self.ready
+    }
+
+    /// A message about so many devices is sent.
+    pub(super) fn take(&mut self, now: Mono, devices: usize) {
+        let devices = u64::try_from(devices).unwrap_or(u64::MAX);
+        let micros = devices.saturating_mul(1_050_000) / u64::from(self.per_second);
+        self.ready = now + Duration::from_micros(micros);
+    }
+}
+
+/// How long replies take on this connection, smoothed as TCP smooths its round
+/// trips (RFC 6298), and so how long it is worth waiting for one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReplyTimes {
+    /// The smoothed time and the smoothed deviation from it.
+    known: Option<(Duration, Duration)>,
+}
+
+impl ReplyTimes {
+    /// Nobody is given up sooner, however quick the others were.
+    const LEAST: Duration = Duration::from_secs(2);
+
+    /// A reply took so long. A late one counts as well: ids are never used
+    /// twice, so it is certain which question it answers.
+    pub(super) fn measured(&mut self, took: Duration) {
+        self.known = Some(match self.known {
+            None => (took, took / 2),
+            Some((smooth, deviation)) => (
+                smooth * 7 / 8 + took / 8,
+                deviation * 3 / 4 + smooth.abs_diff(took) / 4,
+            ),
+        });
+    }
+
+    /// How long to wait for the next one, `most` at the longest; half of that
+    /// while nothing is known.
+    pub(super) fn patience(&self, most: Duration) -> Duration {
+        let wanted = match self.known {
+            None => most / 2,
+            Some((smooth, deviation)) => (smooth + deviation) * 4,
+        };
+        wanted.max(Self::LEAST).min(most)
+    }
+}
+
 /// A gate that the platform closes for a while, longer each time in a row.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
@@ -176,6 +247,65 @@ mod tests {
                 prop_assert!(within <= limit);
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn no_second_holds_more_log_ins_than_allowed(
+            rate in 1u32..400, sizes in prop::collection::vec((1usize..=50, 0u64..400), 1..200)
+        ) {
+            let mut pace = LoginPace::new(rate);
+            let mut now = Mono::from_micros(1_000_000);
+            let mut sent: Vec<(Mono, usize)> = Vec::new();
+            for (size, wait) in sizes {
+                let size = size.min(pace.most());
+                now = (now + Duration::from_millis(wait)).max(pace.ready_at());
+                pace.take(now, size);
+                sent.push((now, size));
+            }
+            for (i, (from, _)) in sent.iter().enumerate() {
+                let within = sent[i..].iter().take_while(|s| s.0.since(*from) < Duration::from_secs(1));
+                let devices: usize = within.map(|s| s.1).sum();
+                // One message may have begun the second, another ends it.
+                prop_assert!(devices < rate as usize + 50.min(pace.most()), "{devices} of {rate}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_thousand_devices_take_ten_seconds_at_the_published_pace() {
+        let mut pace = LoginPace::new(200);
+        let start = Mono::from_micros(5_000_000);
+        let mut now = start;
+        for _ in 0..40 {
+            now = now.max(pace.ready_at());
+            pace.take(now, 50);
+        }
+        let took = now.since(start);
+        assert!(took >= Duration::from_millis(9_750), "{took:?}");
+        assert!(took <= Duration::from_millis(10_400), "{took:?}");
+    }
+
+    #[test]
+    fn patience_follows_the_replies_within_its_bounds() {
+        let most = Duration::from_secs(10);
+        let mut times = ReplyTimes::default();
+        assert_eq!(times.patience(most), most / 2);
+        for _ in 0..20 {
+            times.measured(Duration::from_millis(20));
+        }
+        assert_eq!(times.patience(most), Duration::from_secs(2));
+        // One that came late makes us patient at once.
+        times.measured(Duration::from_secs(3));
+        assert!(times.patience(most) > Duration::from_secs(3));
+        for _ in 0..20 {
+            times.measured(Duration::from_secs(15));
+        }
+        assert_eq!(times.patience(most), most);
+        assert_eq!(
+            times.patience(Duration::from_secs(1)),
+            Duration::from_secs(1)
+        );
     }
 
     #[test]

@@ -255,18 +255,7 @@ impl Posts {
         self.unanswered.over();
         let verdict = reply.code.verdict();
         if verdict == Verdict::Accepted {
-            self.gate.passed();
-            self.trouble.over();
-            let alone = parcel.readings.len() == 1;
-            for (id, readings) in parcel.readings {
-                if alone {
-                    self.proved(now, id);
-                }
-                diary.counters.delivered += readings.len() as u64;
-                self.in_parcels -= readings.len();
-                self.refused.remove(&id);
-                self.free(now, id);
-            }
+            self.delivered(now, parcel, diary);
             return Vec::new();
         }
         diary.counters.refused += 1;
@@ -337,6 +326,32 @@ impl Posts {
             }
         }
         gone
+    }
+
+    fn delivered(&mut self, now: Mono, parcel: Parcel, diary: &mut Diary) {
+        self.gate.passed();
+        self.trouble.over();
+        for (id, readings) in parcel.readings {
+            diary.counters.delivered += readings.len() as u64;
+            self.in_parcels -= readings.len();
+            self.refused.remove(&id);
+            self.free(now, id);
+        }
+    }
+
+    /// An answer came after its deadline. If it accepts what still waits to be
+    /// sent again, that is delivered.
+    pub(super) fn late(&mut self, now: Mono, parcel: &Parcel, reply: &Reply, diary: &mut Diary) {
+        if reply.code.verdict() != Verdict::Accepted {
+            return;
+        }
+        let mut waiting = self.retries.iter();
+        let same = waiting.find(|(_, p)| p.readings == parcel.readings);
+        if let Some(key) = same.map(|(key, _)| *key)
+            && let Some(parcel) = self.retries.remove(&key)
+        {
+            self.delivered(now, parcel, diary);
+        }
     }
 
     /// No answer came in time.

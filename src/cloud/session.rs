@@ -25,7 +25,7 @@ use super::batch::Group;
 use super::code::Code;
 use super::device::{Actual, Device, Errand, Kind, Place, Step, Tie, Waiting};
 use super::diary::Repeats;
-use super::pace::{Attempts, Gate, MINUTE};
+use super::pace::{Attempts, Gate, LoginPace, MINUTE};
 
 /// How long after a new connection it is before devices that were online on the
 /// last one, and are no longer wanted, are logged out: those who are wanted go
@@ -71,13 +71,17 @@ pub(super) struct Sessions {
     next_key: u64,
     pub(super) bars: BTreeSet<(Mono, DeviceId)>,
     pub(super) gates: [Gate; 2],
+    pub(super) pace: LoginPace,
     /// Closed by 428.
     pub(super) full: Gate,
     pub(super) room_told: Repeats,
     /// Devices that are, or may be, online.
     pub(super) occupied: usize,
     online: usize,
-    pub(super) under_way: usize,
+    /// Requests of each kind waiting for their reply.
+    pub(super) under_way: [usize; 2],
+    /// Counts requests, so that it can be said which was a device's last.
+    pub(super) serial: u64,
     pub(super) link: bool,
     pub(super) stopping: bool,
     /// Devices given up on while stopping.
@@ -107,17 +111,11 @@ impl Sessions {
             suspect: false,
             kick: None,
             attempts: Attempts::default(),
-            hold: None,
-            tie: Tie::default(),
-            lingers: false,
-            new_secret: false,
-        };
-        let with_hold = |d: &DeviceSpec| Device {
-            hold: d.secret.is_empty().then_some(Step::Register),
-            ..device.clone()
+            asked: 0,
         };
         Sessions {
-            devices: spec.devices.iter().map(with_hold).collect(),
+            devices: vec![device; spec.devices.len()],
+            pace: LoginPace::new(spec.cloud.session.logins_per_second),
             spec,
             pools: Default::default(),
             waiting: BTreeMap::new(),
@@ -131,7 +129,8 @@ impl Sessions {
             room_told: Repeats::default(),
             occupied: 0,
             online: 0,
-            under_way: 0,
+            under_way: [0; 2],
+            serial: 0,
             link: false,
             stopping: false,
             unconfirmed: 0,
@@ -162,7 +161,7 @@ impl Sessions {
         self.lingering_due = None;
         self.pools = Default::default();
         self.waiting.clear();
-        self.under_way = 0;
+        self.under_way = [0; 2];
         self.full.open();
         for id in self.ids() {
             let lingers = self.devices[id.index()].actual != Actual::Out;
@@ -219,8 +218,8 @@ impl Sessions {
     }
 
     /// Nobody is, or may be, online, and nothing is under way.
-    pub(super) const fn is_over(&self) -> bool {
-        self.occupied == 0 && self.under_way == 0
+    pub(super) fn is_over(&self) -> bool {
+        self.occupied == 0 && self.under_way == [0; 2]
     }
 
     pub(super) fn take_changes(&mut self) -> Vec<(DeviceId, bool)> {
@@ -240,14 +239,17 @@ impl Sessions {
             kind,
             group: Group { members },
             backoff: Backoff::new(self.limits().retry_floor, self.limits().retry_ceiling),
+            serial: 0,
             failures: 0,
+            lost: 0,
             last_tries: 0,
         }
     }
 
     /// The request is no longer under way.
     pub(super) fn returned(&mut self, errand: &Errand) {
-        self.under_way = self.under_way.saturating_sub(1);
+        let under_way = &mut self.under_way[errand.kind.index()];
+        *under_way = under_way.saturating_sub(1);
         for id in &errand.group.members {
             self.devices[id.index()].place = Place::Nowhere;
         }
@@ -336,23 +338,16 @@ impl Sessions {
         match place {
             Place::UnderWay => return,
             Place::Pool(kind, _) if need == Some(kind) => return,
-            Place::Pool(kind, at) => {
-                self.pools[kind.index()].remove(&(at, id));
+            Place::Waiting(key)
+                if self
+                    .waiting
+                    .get(&key)
+                    .is_some_and(|w| need == Some(w.errand.kind)) =>
+            {
+                return;
             }
-            Place::Waiting(key) => {
-                if let Some(waiting) = self.waiting.get_mut(&key) {
-                    if need == Some(waiting.errand.kind) {
-                        return;
-                    }
-                    waiting.errand.group.members.retain(|m| *m != id);
-                    if waiting.errand.group.members.is_empty() {
-                        self.waiting.remove(&key);
-                    }
-                }
-            }
-            Place::Nowhere => {}
+            Place::Pool(..) | Place::Waiting(_) | Place::Nowhere => self.withdraw(id),
         }
-        self.devices[id.index()].place = Place::Nowhere;
         match need {
             None => self.note_held(id),
             Some(Kind::LogIn) if self.devices[id.index()].suspect => {
@@ -366,17 +361,22 @@ impl Sessions {
         }
     }
 
-    /// One that could log in but for what it needs first.
-    fn note_held(&mut self, id: DeviceId) {
-        let device = &self.devices[id.index()];
-        let out = matches!(device.actual, Actual::Out | Actual::Unsure);
-        if self.link
-            && device.wanted == Presence::Online
-            && out
-            && device.bar.is_none()
-            && let Some(step) = device.hold
-        {
-            self.held.push((id, step));
+    /// Takes a device out of the place where it waits.
+    pub(super) fn withdraw(&mut self, id: DeviceId) {
+        let place = std::mem::replace(&mut self.devices[id.index()].place, Place::Nowhere);
+        match place {
+            Place::Pool(kind, at) => {
+                self.pools[kind.index()].remove(&(at, id));
+            }
+            Place::Waiting(key) => {
+                if let Some(waiting) = self.waiting.get_mut(&key) {
+                    waiting.errand.group.members.retain(|m| *m != id);
+                    if waiting.errand.group.members.is_empty() {
+                        self.waiting.remove(&key);
+                    }
+                }
+            }
+            Place::UnderWay | Place::Nowhere => {}
         }
     }
 
@@ -384,10 +384,15 @@ impl Sessions {
         &self.spec.cloud.session
     }
 
-    /// Devices per message, small enough for the size limit as well.
-    pub(super) fn batch(&self) -> usize {
+    /// Devices per message, small enough for the size limit and for the pace
+    /// as well.
+    pub(super) fn batch(&self, kind: Kind) -> usize {
         let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
-        self.limits().batch.min(fits).max(1)
+        let most = self.limits().batch.min(fits).max(1);
+        match kind {
+            Kind::LogIn => most.min(self.pace.most()),
+            Kind::LogOut => most,
+        }
     }
 
     fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {

@@ -40,7 +40,7 @@ impl Cloud {
             Kind::LogOut => self.diary.counters.logout_messages += 1,
         }
         let timeout = match self.stop {
-            Stop::No => self.spec.cloud.session.reply_timeout,
+            Stop::No => self.asks.patience(self.spec.cloud.session.reply_timeout),
             Stop::LastReadings { .. } | Stop::Asked | Stop::Done => self.last_timeout(),
         };
         self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
@@ -48,7 +48,8 @@ impl Cloud {
             id,
             Topic::SessionReply(self.gateway.clone(), ask),
             Ask::Session(errand),
-            now.mono + timeout,
+            now.mono,
+            timeout,
         );
     }
 
@@ -75,8 +76,8 @@ impl Cloud {
         };
         self.diary.counters.post_messages += 1;
         self.publish(now, topic, payload);
-        let deadline = now + self.spec.cloud.post.reply_timeout;
-        self.asks.open(id, reply, Ask::Post(parcel), deadline);
+        let wait = self.spec.cloud.post.reply_timeout;
+        self.asks.open(id, reply, Ask::Post(parcel), now, wait);
     }
 
     pub(super) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {

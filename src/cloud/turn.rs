@@ -26,7 +26,8 @@ impl Sessions {
             return None;
         }
         // Stopping is bounded by the clock outside, not by politeness.
-        if !self.stopping && self.under_way >= self.limits().in_flight.max(1) {
+        let under_way = self.under_way[kind.index()];
+        if !self.stopping && under_way >= self.limits().in_flight.max(1) {
             return None;
         }
         let pool = self.pool_due(kind);
@@ -38,6 +39,11 @@ impl Sessions {
         let mut open = self.gates[kind.index()].opens_at();
         if kind == Kind::LogIn {
             open = open.max(self.full.opens_at());
+            // No gate, so no reason of its own.
+            let at = at.max(self.pace.ready_at());
+            if at >= open {
+                return Some(Wake::new(at, kind.words()));
+            }
         }
         Some(if open > at && !self.stopping {
             Wake::new(open, "gate opens")
@@ -50,7 +56,7 @@ impl Sessions {
     fn pool_due(&self, kind: Kind) -> Option<Mono> {
         let pool = &self.pools[kind.index()];
         let (since, _) = pool.first()?;
-        Some(if self.stopping || pool.len() >= self.batch() {
+        Some(if self.stopping || pool.len() >= self.batch(kind) {
             *since
         } else {
             *since + self.limits().linger
@@ -78,11 +84,15 @@ impl Sessions {
         };
         if kind == Kind::LogIn {
             errand = self.within_limits(now, errand, diary)?;
+            self.pace.take(now, errand.group.members.len());
         }
-        self.under_way += 1;
+        self.under_way[kind.index()] += 1;
+        self.serial += 1;
+        errand.serial = self.serial;
         for id in errand.group.members.clone() {
             let unsure = self.devices[id.index()].actual == Actual::Unsure;
             self.devices[id.index()].place = Place::UnderWay;
+            self.devices[id.index()].asked = self.serial;
             match kind {
                 Kind::LogIn => {
                     self.devices[id.index()].attempts.note(now);
@@ -97,7 +107,7 @@ impl Sessions {
     /// A batch from the pool, those who wait longest first.
     fn gather(&mut self, kind: Kind) -> Errand {
         let mut members = Vec::new();
-        while members.len() < self.batch()
+        while members.len() < self.batch(kind)
             && let Some((_, id)) = self.pools[kind.index()].pop_first()
         {
             members.push(id);
@@ -130,7 +140,9 @@ impl Sessions {
         let like = |members| Errand {
             kind: errand.kind,
             group: Group { members },
+            serial: errand.serial,
             backoff: errand.backoff.clone(),
+            lost: errand.lost,
             failures: errand.failures,
             last_tries: errand.last_tries,
         };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono};
 
 use super::alink::Reply;
-use super::bar::{At, OUR_FAULT};
-use super::code::{Code, Cure, Verdict};
-use super::device::{Actual, Errand, Kind, Tie};
+use super::bar::OUR_FAULT;
+use super::code::Verdict;
+use super::device::{Actual, Errand, Kind, Place};
 use super::diary::Diary;
 use super::notice::Notice;
 use super::pace::MINUTE;
@@ -17,6 +17,11 @@ use super::session::Sessions;
 /// After this many refusals in a row that blame nobody (500), a batch is
 /// searched all the same: perhaps one device makes the platform stumble.
 const PATIENCE: u32 = 3;
+/// At QoS 0 a lost message is nothing unusual: the first two losses in a row
+/// are answered by asking again soon, after this long and twice as long. Only
+/// then does the wait grow as after a refusal.
+const LOST_WAIT: Duration = Duration::from_millis(500);
+const QUICK: u32 = 2;
 /// How often a log-out is asked when stopping.
 const LAST_TRIES: u32 = 2;
 /// The wait between them.
@@ -109,7 +114,7 @@ impl Sessions {
     }
 
     /// No answer came in time: what happened over there is unknown.
-    pub(super) fn lost(&mut self, now: Mono, errand: Errand, diary: &mut Diary) {
+    pub(super) fn lost(&mut self, now: Mono, mut errand: Errand, diary: &mut Diary) {
         self.returned(&errand);
         diary.counters.unanswered += 1;
         if let Some(times) = self.unanswered[errand.kind.index()].hit(now, 1) {
@@ -124,7 +129,56 @@ impl Sessions {
                 self.bar(now, id, code, "", At::Kick, diary);
             }
         }
-        self.later(now, errand);
+        let quick = LOST_WAIT * (1 << errand.lost.min(QUICK));
+        errand.lost += 1;
+        if errand.lost <= QUICK {
+            let wait = self.rng.jitter(quick);
+            self.again(now, errand, now + wait);
+        } else {
+            self.later(now, errand);
+        }
+    }
+
+    /// An answer came after its deadline. It counts for those about whom
+    /// nothing newer was asked and nothing else was heard since, as if they
+    /// were still under way: a platform that is always late converges too.
+    ///
+    /// A refusal says who is to blame only together with whom was asked for, so
+    /// it counts only if it still concerns everybody.
+    pub(super) fn late(
+        &mut self,
+        now: Mono,
+        mut errand: Errand,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Diary,
+    ) {
+        let everybody = errand.group.members.len();
+        errand.group.members.retain(|id| {
+            let device = &self.devices[id.index()];
+            device.asked == errand.serial
+                && device.actual == Actual::Unsure
+                && device.bar.is_none()
+                && device.place != Place::UnderWay
+        });
+        let left = errand.group.members.len();
+        let accepted = reply.code.verdict() == Verdict::Accepted;
+        if left == 0 || (left < everybody && !accepted) {
+            return;
+        }
+        self.under_way[errand.kind.index()] += 1;
+        for &id in &errand.group.members {
+            self.withdraw(id);
+            let unsure = true;
+            self.set_actual(
+                id,
+                match errand.kind {
+                    Kind::LogIn => Actual::LoggingIn { unsure },
+                    Kind::LogOut => Actual::LoggingOut { unsure },
+                },
+            );
+        }
+        self.answered(now, errand, reply, named, diary);
     }
 
     /// The platform ended a session, or says there is none.

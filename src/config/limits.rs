@@ -52,6 +52,7 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
         "retry_floor",
         "retry_ceiling",
         "logins_per_minute",
+        "logins_per_second",
         "in_flight",
         "topology",
         "report_unknown",
@@ -88,6 +89,10 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
                 notes,
             )
             .unwrap_or(d.logins_per_minute),
+        // 50 times what the platform publishes, should it count a batch once.
+        logins_per_second: s
+            .read("logins_per_second", whole(1..=10_000), notes)
+            .unwrap_or(d.logins_per_second),
         in_flight: s
             .read("in_flight", whole(1..=50), notes)
             .unwrap_or(d.in_flight),
