@@ -1,6 +1,7 @@
 //! Whose turn it is: when the next log-in or log-out is asked, and for whom.
 //! The scheduling half of `session.rs`.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::base::{Mono, Wake};
@@ -69,14 +70,22 @@ impl Sessions {
         let kind = Kind::ALL
             .into_iter()
             .find(|k| self.kind_due(*k).is_some_and(|w| w.at <= now))?;
-        // Whichever has been due longest, so that neither starves the other.
-        let pool = self.pool_due(kind).filter(|at| *at <= now);
+        // Whichever helps most devices with one message; the search for who
+        // spoils a batch, ever smaller groups, waits until there is nothing
+        // better to say. Among equals, whichever has been due longest.
+        let pool = self
+            .pool_due(kind)
+            .filter(|at| *at <= now)
+            .map(|at| (self.pools[kind.index()].len().min(self.batch(kind)), at));
         let retry = self
             .waiting
             .iter()
             .filter(|(_, w)| w.errand.kind == kind && w.not_before <= now)
-            .min_by_key(|(key, w)| (w.not_before, **key))
-            .filter(|(_, w)| pool.is_none_or(|at| w.not_before <= at))
+            .max_by_key(|(key, w)| (w.errand.group.members.len(), Reverse((w.not_before, **key))))
+            .filter(|(_, w)| {
+                let size = w.errand.group.members.len();
+                pool.is_none_or(|(n, at)| (size, Reverse(w.not_before)) >= (n, Reverse(at)))
+            })
             .map(|(key, _)| *key);
         let mut errand = match retry.and_then(|key| self.waiting.remove(&key)) {
             Some(waiting) => waiting.errand,

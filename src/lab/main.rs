@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use alink_gateway::lab::converge::{Plan, measure};
 use clap::{Parser, Subcommand};
 
 /// A simulated plant and platform for alink-gateway.
@@ -42,6 +43,20 @@ enum Verb {
     },
     /// The simulated platform alone: an MQTT listener that talks Alink.
     Platform(training::PlatformOptions),
+    /// Measures how soon the cloud shows what the bus shows, on virtual time.
+    ///
+    /// The exit status is 0 if every target is met.
+    Converge {
+        /// Random lives per row of the table.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        seeds: u64,
+        /// Print as the last line one JSON object; the table goes to standard error.
+        #[arg(long)]
+        json: bool,
+        /// Write the page to this file, benches/CONVERGENCE.md if none is named.
+        #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "benches/CONVERGENCE.md")]
+        write: Option<PathBuf>,
+    },
     /// Simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
@@ -87,9 +102,33 @@ async fn play(verb: Verb) -> io::Result<bool> {
             })
             .await
         }
+        Verb::Converge { seeds, json, write } => converge(seeds, json, write),
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
     }
+}
+
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is what the program is for"
+)]
+fn converge(seeds: u64, json: bool, write: Option<PathBuf>) -> io::Result<bool> {
+    let plan = Plan::whole(seeds);
+    let measured = measure(&plan, |row| eprintln!("{row}"));
+    let summary = measured.summary();
+    if let Some(path) = write {
+        if let Some(above) = path.parent() {
+            std::fs::create_dir_all(above)?;
+        }
+        std::fs::write(path, measured.page())?;
+    }
+    if json {
+        println!("{}", serde_json::to_string(&summary)?);
+    } else {
+        println!("{}", measured.page());
+    }
+    Ok(summary.broken.is_empty())
 }
 
 #[expect(clippy::print_stderr, reason = "there is nothing else to say it with")]

@@ -1,0 +1,190 @@
+//! How quickly the cloud comes to show what the bus shows: measured, on virtual
+//! time, with the real cloud engine at one end and the model of the platform at
+//! the other.
+//!
+//! Measured from our own verdict about a device ("it answers", "it is silent")
+//! to the moment the platform acts on it: that is when the cloud's picture is
+//! right, whatever becomes of the answer. How long the bus side takes to reach
+//! its verdict depends on poll intervals and is no part of this. Two stories:
+//! everybody at once (a site starts, a site loses power), and one by one, each
+//! device at a moment of its own within five minutes.
+//!
+//! The only part of the lab that drives an engine of the product, because its
+//! purpose is to measure that engine; it judges by the model's ledger alone.
+
+mod report;
+mod site;
+mod takeover;
+
+use std::time::Duration;
+
+use crate::base::Rng;
+use crate::lab::platform::FailedBatchNames;
+use report::Spread;
+pub use report::Summary;
+use site::{Conditions, Site};
+
+/// What is measured: sizes, losses and how often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Seeds per row.
+    pub seeds: u64,
+    /// Numbers of devices.
+    pub sizes: Vec<u32>,
+    /// Share of messages lost, each way, in thousandths.
+    pub losses: Vec<u32>,
+}
+
+impl Plan {
+    /// What the published figures are made of.
+    #[must_use]
+    pub fn whole(seeds: u64) -> Self {
+        Plan {
+            seeds,
+            sizes: vec![60, 2000],
+            losses: vec![0, 50, 200],
+        }
+    }
+}
+
+/// Whether a story happens to everybody at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Story {
+    /// All devices at one instant.
+    AtOnce,
+    /// Each at its own moment within five minutes.
+    OneByOne,
+}
+
+/// One row: how long it took, over all devices and seeds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// How many devices there are.
+    pub devices: u32,
+    /// Messages lost each way, in thousandths.
+    pub loss: u32,
+    /// How it came about.
+    pub story: Story,
+    /// From "it answers" to "online at the platform".
+    pub online: Spread,
+    /// From "it is silent" to "logged out at the platform".
+    pub logout: Spread,
+}
+
+/// Everything measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Seeds per row.
+    pub seeds: u64,
+    /// The table.
+    pub rows: Vec<Row>,
+    /// Log-in messages for 2,000 healthy devices.
+    pub messages_clean_2000: u64,
+    /// Log-in messages at worst to find three unnamed culprits among 50.
+    pub messages_3_unnamed_of_50: u64,
+    /// From CONNACK until 2,000 are online, with the pacer opened.
+    pub all_2000_opened: Duration,
+    /// The same at the default pace.
+    pub all_2000_default: Duration,
+    /// CONNECTs of two gateways with one certificate within ten minutes.
+    pub takeover_connects: u64,
+}
+
+/// The span within which devices come and go one by one.
+const WITHIN: Duration = Duration::from_secs(300);
+/// The longest a row is waited for; what is not done by then is counted as
+/// having taken that long.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Measures everything. `say` is told what was just measured.
+#[must_use]
+pub fn measure(plan: &Plan, mut say: impl FnMut(&str)) -> Measured {
+    let mut rows = Vec::new();
+    for &devices in &plan.sizes {
+        for &loss in &plan.losses {
+            for story in [Story::AtOnce, Story::OneByOne] {
+                let row = measure_row(devices, loss, story, plan.seeds);
+                say(&row.line());
+                rows.push(row);
+            }
+        }
+    }
+    let (all_2000_opened, messages_clean_2000) = all_online(2000, 10_000);
+    let (all_2000_default, _) = all_online(2000, 200);
+    Measured {
+        seeds: plan.seeds,
+        rows,
+        messages_clean_2000,
+        messages_3_unnamed_of_50: (0..plan.seeds).map(search).max().unwrap_or_default(),
+        all_2000_opened,
+        all_2000_default,
+        takeover_connects: (0..plan.seeds)
+            .map(takeover::connects_in_ten_minutes)
+            .max()
+            .unwrap_or_default(),
+    }
+}
+
+fn measure_row(devices: u32, loss: u32, story: Story, seeds: u64) -> Row {
+    let (mut online, mut logout) = (Vec::new(), Vec::new());
+    for seed in 0..seeds {
+        let mut rng = Rng::new(seed ^ u64::from(devices) << 32 ^ u64::from(loss) << 20);
+        let conditions = Conditions {
+            loss,
+            ..Conditions::default()
+        };
+        let mut site = Site::new(devices, conditions, rng.fork());
+        site.connect();
+        let within = match story {
+            Story::AtOnce => Duration::ZERO,
+            Story::OneByOne => WITHIN,
+        };
+        online.extend(site.all_come(within, PATIENCE, &mut rng));
+        // Whatever is still unanswered comes to rest first.
+        site.live(Duration::from_secs(120));
+        logout.extend(site.all_go(within, PATIENCE, &mut rng));
+    }
+    Row {
+        devices,
+        loss,
+        story,
+        online: Spread::of(online),
+        logout: Spread::of(logout),
+    }
+}
+
+/// From CONNACK until all are online, and in how many messages.
+fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
+    let conditions = Conditions {
+        logins_per_second: per_second,
+        ..Conditions::default()
+    };
+    let mut site = Site::new(devices, conditions, Rng::new(1));
+    site.everybody_answers();
+    site.connect();
+    let took = site.until_online(devices as usize, PATIENCE);
+    (took, site.login_messages())
+}
+
+/// Log-in messages until 47 of 50 are online and three have been found.
+fn search(seed: u64) -> u64 {
+    let mut rng = Rng::new(seed);
+    let conditions = Conditions {
+        names: FailedBatchNames::Nobody,
+        ..Conditions::default()
+    };
+    let mut site = Site::new(50, conditions, rng.fork());
+    let mut culprits = Vec::new();
+    while culprits.len() < 3 {
+        let one = rng.below(50) as u32;
+        if !culprits.contains(&one) {
+            culprits.push(one);
+        }
+    }
+    site.refuse(&culprits);
+    site.everybody_answers();
+    site.connect();
+    site.until_online(47, PATIENCE);
+    site.live(Duration::from_secs(5));
+    site.login_messages()
+}

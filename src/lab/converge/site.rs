@@ -1,0 +1,372 @@
+//! A cloud engine and a platform with a lossy network between them, on virtual
+//! time. The bus is reduced to verdicts: a device answers, or it is silent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{
+    DeviceId, DeviceName, Mono, Now, PortId, ProductKey, Reading, Rng, Secret, UnitId, Value, Wall,
+};
+use crate::cloud::{Cloud, Output, Presence, credentials};
+use crate::lab::platform::{
+    self, Code, Conn, Connect, Device, Event, FailedBatchNames, Fault, Platform, PlatformSpec,
+};
+use crate::spec::{
+    BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayIdentity, LineSpec,
+    Liveness, Number, PointSpec, PortSpec, PostPolicy, ProfileSpec, SessionLimits, SignMethod,
+    Spec, Subscriptions, Table, TcpSpec, Transport, WordOrder,
+};
+
+/// 2026-01-01T00:00:00Z.
+const DAWN: i64 = 1_767_225_600_000;
+const CONN: Conn = Conn(1);
+
+/// Under which conditions is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Conditions {
+    /// Lost each way, in thousandths.
+    pub(super) loss: u32,
+    /// From a request to its reply.
+    pub(super) answer: Duration,
+    /// The pacer's setting.
+    pub(super) logins_per_second: u32,
+    /// Whom a failed batch names.
+    pub(super) names: FailedBatchNames,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Conditions {
+            loss: 0,
+            answer: Duration::from_millis(20),
+            logins_per_second: SessionLimits::default().logins_per_second,
+            names: FailedBatchNames::Culprits,
+        }
+    }
+}
+
+/// Both ends.
+pub(super) struct Site {
+    spec: Arc<Spec>,
+    cloud: Cloud,
+    platform: Platform,
+    now: Mono,
+}
+
+/// What becomes true at the platform.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Came,
+    Left,
+}
+
+impl Site {
+    pub(super) fn new(devices: u32, conditions: Conditions, mut rng: Rng) -> Site {
+        let spec = Arc::new(spec(devices, conditions.logins_per_second));
+        let mut known = PlatformSpec::knowing(&spec);
+        // What is measured is the gateway, not a quota.
+        known.limits.logins_per_second = 100_000;
+        known.switches.failed_batch_names = conditions.names;
+        let mono = Mono::from_micros(1_000_000);
+        let mut platform = Platform::new(known, rng.fork(), at(mono));
+        for fault in [
+            Fault::LoseRequests {
+                permille: conditions.loss,
+            },
+            Fault::LoseReplies {
+                permille: conditions.loss,
+            },
+            Fault::Delay {
+                least: conditions.answer,
+                most: conditions.answer,
+            },
+        ] {
+            platform.fault(at(mono), fault);
+        }
+        Site {
+            cloud: Cloud::new(spec.clone(), rng.fork(), at(mono)),
+            spec,
+            platform,
+            now: mono,
+        }
+    }
+
+    /// The connection comes up; CONNACK is now.
+    pub(super) fn connect(&mut self) {
+        let asked = connect(&self.spec.cloud);
+        self.platform.on_connect(at(self.now), CONN, &asked);
+        let _ = self.platform.settle(at(self.now));
+        self.cloud.on_link_up(at(self.now));
+        self.settle();
+    }
+
+    /// Every device answers on its bus.
+    pub(super) fn everybody_answers(&mut self) {
+        for id in self.ids() {
+            self.answers(id);
+        }
+        self.settle();
+    }
+
+    /// The platform refuses these as disabled.
+    pub(super) fn refuse(&mut self, devices: &[u32]) {
+        for n in devices {
+            let fault = Fault::Refuse {
+                device: self.device(DeviceId(*n)),
+                code: Some(Code(522)),
+            };
+            self.platform.fault(at(self.now), fault);
+        }
+    }
+
+    /// Each begins to answer at a moment of its own within the span; how long
+    /// each then took to be online at the platform.
+    pub(super) fn all_come(
+        &mut self,
+        within: Duration,
+        patience: Duration,
+        rng: &mut Rng,
+    ) -> Vec<Duration> {
+        self.all(Change::Came, within, patience, rng)
+    }
+
+    /// The same for falling silent and being logged out.
+    pub(super) fn all_go(
+        &mut self,
+        within: Duration,
+        patience: Duration,
+        rng: &mut Rng,
+    ) -> Vec<Duration> {
+        self.all(Change::Left, within, patience, rng)
+    }
+
+    /// Lets time pass.
+    pub(super) fn live(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.live_until(end, |_| false);
+    }
+
+    /// Until so many are online at the platform; how long it took.
+    pub(super) fn until_online(&mut self, count: usize, patience: Duration) -> Duration {
+        let from = self.now;
+        self.live_until(from + patience, |s| s.platform.online() == count);
+        self.now.since(from)
+    }
+
+    /// Log-in messages sent so far.
+    pub(super) fn login_messages(&self) -> u64 {
+        self.cloud.counters().login_messages
+    }
+
+    fn all(
+        &mut self,
+        change: Change,
+        within: Duration,
+        patience: Duration,
+        rng: &mut Rng,
+    ) -> Vec<Duration> {
+        let start = self.now;
+        let micros = u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+        let mut begins: Vec<(Mono, DeviceId)> = self
+            .ids()
+            .map(|id| (start + Duration::from_micros(rng.below(micros)), id))
+            .collect();
+        begins.sort_unstable();
+        for &(begin, id) in &begins {
+            self.live_until(begin, |_| false);
+            match change {
+                Change::Came => self.answers(id),
+                Change::Left => self.falls_silent(id),
+            }
+            self.settle();
+        }
+        let goal = match change {
+            Change::Came => begins.len(),
+            Change::Left => 0,
+        };
+        self.live_until(start + within + patience, |s| s.platform.online() == goal);
+        let mut since = BTreeMap::new();
+        for (when, event) in self.platform.ledger().events() {
+            let (device, is) = match event {
+                Event::LoggedIn(device) => (device, Change::Came),
+                Event::LoggedOut(device) => (device, Change::Left),
+                _ => continue,
+            };
+            if is == change && *when >= start {
+                since.entry(device.clone()).or_insert(*when);
+            }
+        }
+        let took = |(begin, id): &(Mono, DeviceId)| {
+            let done = since.get(&self.device(*id)).copied();
+            done.unwrap_or(start + within + patience).since(*begin)
+        };
+        begins.iter().map(took).collect()
+    }
+
+    fn answers(&mut self, id: DeviceId) {
+        let now = at(self.now);
+        self.cloud.want(now, id, Presence::Online);
+        self.says(id);
+    }
+
+    fn falls_silent(&mut self, id: DeviceId) {
+        // Its last words are not yet on their way: the slower case.
+        self.says(id);
+        self.cloud.want(at(self.now), id, Presence::Offline);
+    }
+
+    fn says(&mut self, device: DeviceId) {
+        let now = at(self.now);
+        let reading = Reading {
+            device,
+            point: 0,
+            value: Value::UInt(1),
+            at: now.wall,
+        };
+        self.cloud.put(now, reading);
+    }
+
+    fn live_until(&mut self, end: Mono, done: impl Fn(&Site) -> bool) {
+        while !done(self) {
+            let wakes = [self.cloud.wake_at(), self.platform.wake_at()];
+            let next = wakes.into_iter().flatten().map(|w| w.at).min();
+            self.now = next.unwrap_or(end).min(end).max(self.now);
+            self.settle();
+            if self.now >= end {
+                return;
+            }
+        }
+    }
+
+    /// Carries messages both ways until both ends rest.
+    fn settle(&mut self) {
+        let now = at(self.now);
+        loop {
+            let mut rested = true;
+            while let Some(output) = self.cloud.poll(now) {
+                rested = false;
+                if let Output::Publish { topic, payload } = output {
+                    self.platform
+                        .on_publish(now, CONN, &topic, &payload, 0, None);
+                }
+            }
+            for output in self.platform.settle(now) {
+                if let platform::Output::Publish { topic, payload, .. } = output {
+                    rested = false;
+                    self.cloud.on_message(now, &topic, &payload);
+                }
+            }
+            if rested {
+                return;
+            }
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {
+        let count = u32::try_from(self.spec.devices.len()).unwrap_or(u32::MAX);
+        (0..count).map(DeviceId)
+    }
+
+    fn device(&self, id: DeviceId) -> Device {
+        let d = &self.spec.devices[id.index()];
+        Device {
+            product_key: d.product_key.clone(),
+            device_name: d.device_name.clone(),
+        }
+    }
+}
+
+/// Both clocks at that moment.
+pub(super) fn at(mono: Mono) -> Now {
+    let millis = mono.since(Mono::START).as_millis();
+    Now {
+        mono,
+        wall: Wall::from_millis(DAWN.saturating_add(i64::try_from(millis).unwrap_or(i64::MAX))),
+    }
+}
+
+/// What the gateway's link would send.
+pub(super) fn connect(spec: &CloudSpec) -> Connect {
+    let who = credentials(spec);
+    Connect {
+        client_id: who.client_id,
+        username: who.username,
+        password: who.password.expose().to_owned(),
+        keepalive_secs: u16::try_from(spec.broker.keepalive.as_secs()).unwrap_or(u16::MAX),
+        clean_session: true,
+        will: false,
+        tls: false,
+    }
+}
+
+/// An installation of so many devices with one point each.
+pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
+    let profile = Arc::new(ProfileSpec {
+        name: "meter".into(),
+        points: vec![PointSpec {
+            id: "Value".into(),
+            table: Table::HoldingRegister,
+            address: 0,
+            codec: Codec::Number {
+                kind: Number::U16,
+                words: WordOrder::High,
+                bytes: ByteOrder::High,
+                scale: Decimal::ONE,
+                offset: Decimal::ZERO,
+            },
+            interval: Duration::from_secs(1),
+        }],
+        max_registers: 125,
+    });
+    let device = |n: u32| DeviceSpec {
+        name: format!("meter-{n:04}"),
+        port: PortId(0),
+        unit: UnitId(1),
+        profile: profile.clone(),
+        product_key: ProductKey::new("a1SubDemoPk"),
+        device_name: DeviceName::new(&format!("meter-{n:04}")),
+        secret: Secret::new(format!("secret-of-{n}")),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(3),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "platform".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("a1GwDemoPk0"),
+                device_name: DeviceName::new("gw-0001"),
+                secret: Secret::new("the-gateway"),
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits {
+                logins_per_second,
+                ..SessionLimits::default()
+            },
+            post: PostPolicy::default(),
+        },
+        ports: vec![PortSpec {
+            name: "rack".into(),
+            line: LineSpec::Tcp(TcpSpec {
+                host: "rack".into(),
+                port: 502,
+                connect_timeout: Duration::from_secs(3),
+            }),
+            response_timeout: Duration::from_secs(1),
+        }],
+        devices: (0..devices).map(device).collect(),
+        stop_within: Duration::from_secs(10),
+    }
+}
