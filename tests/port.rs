@@ -251,10 +251,11 @@ impl World {
             1 => &[n as u16],
             _ => &[(n >> 16) as u16, n as u16],
         };
-        let from = Wall::from_millis(reading.at.as_millis() - JOURNEY);
+        let at = reading.at.wall;
+        let from = Wall::from_millis(at.as_millis() - JOURNEY);
         self.rig.with(|line, _| {
             let unit = line.unit(device.unit).unwrap();
-            unit.held(from..=reading.at, point.table, point.address, words)
+            unit.held(from..=at, point.table, point.address, words)
         })
     }
 

@@ -393,7 +393,7 @@ impl World {
             device: DeviceId(id),
             point,
             value: Value::Int(value),
-            at: self.now.wall,
+            at: self.now,
         };
         self.cloud.put(self.now, reading);
         self.settle();
@@ -1560,7 +1560,7 @@ fn what_is_not_configured_or_too_large_is_dropped_and_counted() {
         device: DeviceId(0),
         point: 0,
         value: Value::Text("x".repeat(1000)),
-        at: w.now.wall,
+        at: w.now,
     };
     w.cloud.put(w.now, reading);
     w.run(secs(2));

@@ -2,7 +2,7 @@
 
 use serde_json::{Number, Value as Json};
 
-use super::{DeviceId, Wall};
+use super::{DeviceId, Now};
 
 /// The value of one point after decoding, order, scale and offset.
 ///
@@ -46,6 +46,7 @@ pub struct Reading {
     pub point: u16,
     /// What was read.
     pub value: Value,
-    /// When the reply that carried it was complete.
-    pub at: Wall,
+    /// When the reply that carried it was complete. On both clocks: the wall
+    /// clock may not be right yet.
+    pub at: Now,
 }

@@ -103,7 +103,7 @@ impl Posts {
             .device(id)
             .and_then(|d| d.profile.points.get(usize::from(reading.point)));
         point.map_or_else(Properties::default, |p| {
-            Properties::one(&p.id, &reading.value, reading.at)
+            Properties::one(&p.id, &reading.value, reading.at.wall)
         })
     }
 

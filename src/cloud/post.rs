@@ -93,7 +93,7 @@ impl Posts {
             diary.counters.dropped_unknown += 1;
             return;
         };
-        let one = Properties::one(&point.id, &reading.value, reading.at);
+        let one = Properties::one(&point.id, &reading.value, reading.at.wall);
         // One for the comma, as in `pick`.
         let bytes = MESSAGE_BYTES + PACKED_BYTES + one.len() + 1;
         if bytes > self.policy().message_bytes {

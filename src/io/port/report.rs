@@ -202,7 +202,7 @@ impl Report {
                     device: job.device,
                     point: *index,
                     value,
-                    at: ended.at.wall,
+                    at: ended.at,
                 }),
                 Err(why) => {
                     let trouble = Trouble::NoValue { point: *index, why };

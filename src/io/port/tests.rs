@@ -154,7 +154,7 @@ async fn values_arrive_with_the_stamp_of_their_reply() {
     assert_eq!((device, evidence), (DeviceId(0), ANSWER));
     assert_eq!(readings.len(), 1);
     assert_eq!(readings[0].value, Value::UInt(42));
-    assert_eq!(readings[0].at, at.wall);
+    assert_eq!(readings[0].at, at);
     assert!(at.wall > Wall::from_millis(1_700_000_000_000));
     let turnaround = turnaround.unwrap();
     assert!(turnaround < Duration::from_millis(50), "{turnaround:?}");

@@ -222,7 +222,7 @@ impl Site {
             device,
             point: 0,
             value: Value::UInt(1),
-            at: now.wall,
+            at: now,
         };
         self.cloud.put(now, reading);
     }
