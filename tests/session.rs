@@ -1406,6 +1406,55 @@ fn readings_wait_for_the_log_in_and_for_the_link() {
 }
 
 #[test]
+fn readings_wait_for_the_time_and_leave_with_the_one_they_were_read_at() {
+    const NTP: &str = "/ext/ntp/gwPk/gw-1/request";
+    let mut w = online(1);
+    w.cloud.on_clock(w.now, false);
+    let reading = Reading {
+        device: DeviceId(0),
+        point: 0,
+        value: Value::Int(7),
+        at: w.now,
+    };
+    w.cloud.put(w.now, reading);
+    let read = w.now.mono;
+    // Two asks are lost before one is answered; meanwhile the value waits.
+    let (mut asked, mut posts) = (0, 0);
+    let end = w.now.mono + secs(30);
+    while w.now.mono < end {
+        let at = w.cloud.wake_at().map_or(end, |wake| wake.at.min(end));
+        w.advance_to(at);
+        while let Some(output) = w.cloud.poll(w.now) {
+            match output {
+                Output::Publish { topic, payload } if topic == NTP => {
+                    asked += 1;
+                    assert_eq!(posts, 0, "posted before the time was known");
+                    let sent: Json = serde_json::from_slice(&payload).unwrap();
+                    let server = "1800000000000";
+                    let answer = json!({"deviceSendTime": sent["deviceSendTime"],
+                        "serverRecvTime": server, "serverSendTime": server});
+                    if asked == 3 {
+                        let topic = NTP.replace("request", "response");
+                        w.cloud
+                            .on_message(w.now, &topic, answer.to_string().as_bytes());
+                        let since = w.now.mono.since(read).as_millis() as i64;
+                        w.posted = (1_800_000_000_000 - since) as u64;
+                    }
+                }
+                Output::Publish { payload, .. } => {
+                    posts += 1;
+                    let post: Json = serde_json::from_slice(&payload).unwrap();
+                    assert_eq!(post["params"]["P0"]["time"], w.posted);
+                }
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((asked, w.cloud.counters().held), (3, 1));
+    assert!(posts > 0);
+}
+
+#[test]
 fn a_link_lost_under_a_post_sends_it_again() {
     let mut w = online(3);
     for d in 0..3 {

@@ -20,9 +20,10 @@ mod world {
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, Rng, Secret};
-use alink_gateway::lab::platform::{FailedBatchNames, Fault, Notice, PlatformSpec, Violation};
-use world::house::{House, Size};
+use alink_gateway::base::{DeviceId, Rng, Secret, Wall};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::lab::platform::{FailedBatchNames, Fault, PlatformSpec, Violation};
+use world::house::{DAWN, House, Size};
 use world::storm::Blow;
 use world::{invariants, storm};
 
@@ -321,6 +322,38 @@ fn one_bad_device_keeps_nobody_else_offline_named_or_not() {
             assert_eq!(often, 0, "{names:?}: nobody submitted too often");
         });
     }
+}
+
+#[test]
+fn a_box_without_a_clock_learns_the_time_and_every_value_has_the_right_one() {
+    run(async {
+        let nineteen_seventy = Clock::unset_at(Wall::from_millis(0));
+        let size = Size { lines: 2, units: 4 };
+        let mut house = House::build_on(nineteen_seventy, size, 6, |_| {});
+        let deaf = |on| {
+            Blow::Cloud(Fault::LoseReplies {
+                permille: if on { 1000 } else { 200 },
+            })
+        };
+        storm::strike(&mut house, deaf(true)).await;
+        house.live(20 * SECOND).await;
+        let early = house.platform(|p| p.accepted().total()).await;
+        assert_eq!(early, 0, "a value arrived before the time was known");
+        storm::strike(&mut house, deaf(false)).await;
+        assert!(house.until_online(8, 120 * SECOND).await.is_some());
+        house.live(60 * SECOND).await;
+        let cut = Blow::Cloud(Fault::Cut(storm::gateway(&house)));
+        storm::strike(&mut house, cut).await;
+        house.live(120 * SECOND).await;
+        let values = invariants::every_value_was_true(&house).await;
+        assert!(values > 100, "{values} values");
+        // What was read before anybody knew the time arrived as well.
+        let first = house
+            .platform(|p| p.accepted().log().filter_map(|v| v.time).min())
+            .await;
+        let first = first.expect("values have times").as_millis() - DAWN.as_millis();
+        assert!((0..20_000).contains(&first), "the first is {first} ms old");
+    });
 }
 
 #[test]

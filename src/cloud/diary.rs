@@ -67,6 +67,10 @@ pub struct Counters {
     pub dropped_too_large: u64,
     /// Readings dropped because their device or point is not configured.
     pub dropped_unknown: u64,
+    /// Readings that had to wait until the time was known.
+    pub held: u64,
+    /// Readings dropped because too many waited for the time.
+    pub dropped_unstamped: u64,
     /// Readings dropped because the gateway stopped.
     pub dropped_at_stop: u64,
 }

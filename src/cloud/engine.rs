@@ -17,13 +17,14 @@ use crate::spec::{Spec, Subscriptions};
 use super::admission::{Admission, Chore};
 use super::ask::Asks;
 use super::device::Errand;
-use super::diary::{Counters, Diary};
+use super::diary::{Counters, Diary, Repeats};
 use super::notice::Notice;
 use super::orders::Means;
 use super::pace::Bucket;
 use super::pack::Parcel;
 use super::post::Posts;
 use super::session::{Presence, Session, Sessions};
+use super::stamp::{ClockNews, Stamps};
 use super::topic::{self, Identity};
 use super::topology::{Topology, TopologyAsk};
 
@@ -86,18 +87,13 @@ pub struct Cloud {
     pub(super) asks: Asks<Ask>,
     pub(super) sessions: Sessions,
     pub(super) posts: Posts,
-    /// Secrets that the configuration does not have, or no longer has right.
-    pub(super) secrets: BTreeMap<DeviceId, Secret>,
-    pub(super) admission: Admission,
-    pub(super) topology: Topology,
-    /// The last order about each device, so that it is told once.
-    pub(super) heard: BTreeMap<DeviceId, Means>,
+    pub(super) stamps: Stamps,
     leaving: BTreeMap<DeviceId, Leaving>,
     pub(super) bucket: Bucket,
     link: bool,
     pub(super) stop: Stop,
-    /// Malformed messages, by topic.
-    pub(super) malformed: BTreeMap<String, Repeats>,
+    unstamped: Repeats,
+    pub(super) told_topics: BTreeSet<String>,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
 }
@@ -143,15 +139,13 @@ impl Cloud {
             asks: Asks::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: Posts::new(Arc::clone(&spec), rng.fork()),
-            secrets: BTreeMap::new(),
-            admission: Admission::new(&spec.cloud.session, rng.fork()),
-            topology: Topology::new(&spec.cloud.session, rng.fork()),
-            heard: BTreeMap::new(),
+            stamps: Stamps::new(),
             leaving: BTreeMap::new(),
             bucket: Bucket::new(spec.cloud.post.messages_per_second),
             link: false,
             stop: Stop::No,
-            malformed: BTreeMap::new(),
+            unstamped: Repeats::default(),
+            told_topics: BTreeSet::new(),
             diary: Diary::default(),
             out: VecDeque::new(),
             spec,
@@ -174,7 +168,7 @@ impl Cloud {
         }
         self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
-        self.follow(now.mono);
+        self.stamps.link_up(now.mono);
     }
 
     /// The connection is gone, and with it every session and every answer.
@@ -205,6 +199,13 @@ impl Cloud {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
         });
+    }
+
+    /// Whether the system's clock is synchronised. Until first told, stamps are
+    /// taken as they come.
+    pub fn on_clock(&mut self, now: Now, synchronised: bool) {
+        let news = self.stamps.system(now, synchronised);
+        self.clock_news(now, news);
     }
 
     // --- our wishes ----------------------------------------------------------
@@ -246,11 +247,17 @@ impl Cloud {
     }
 
     /// A reading to be delivered. Dropped, and counted, once stopping.
-    pub fn put(&mut self, now: Now, reading: Reading) {
-        if self.stop == Stop::No {
-            self.posts.put(now, reading, &mut self.diary);
-        } else {
+    pub fn put(&mut self, now: Now, mut reading: Reading) {
+        if self.stop != Stop::No {
             self.diary.counters.dropped_at_stop += 1;
+            return;
+        }
+        match self.stamps.stamp(reading.at) {
+            Some(wall) => {
+                reading.at.wall = wall;
+                self.posts.put(now, reading, &mut self.diary);
+            }
+            None => self.hold(now.mono, reading),
         }
     }
 
@@ -304,6 +311,7 @@ impl Cloud {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
             wake = Wake::earlier(wake, self.paced(self.roll_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
+            wake = Wake::earlier(wake, self.paced(self.stamps.due()));
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
         }
@@ -330,7 +338,7 @@ impl Cloud {
     /// Readings not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len()
+        self.posts.len() + self.stamps.held()
     }
 
     /// What has been counted so far.
@@ -371,6 +379,12 @@ impl Cloud {
             return true;
         }
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
+        if self.link && due(self.paced(self.stamps.due())) {
+            self.ask_time(mono);
+            let news = self.stamps.give_up(now);
+            self.clock_news(now, news);
+            return true;
+        }
         if due(self.paced(self.sessions.ask_due())) {
             if let Some(errand) = self.sessions.take(mono, &mut self.diary) {
                 self.ask_session(now, errand);
@@ -390,7 +404,7 @@ impl Cloud {
         }
         if self.stop == Stop::Asked && self.sessions.is_over() {
             self.stop = Stop::Done;
-            let readings = self.posts.len();
+            let readings = self.backlog();
             self.diary.counters.dropped_at_stop += readings as u64;
             self.diary.tell(Notice::Stopped {
                 unconfirmed: self.sessions.unconfirmed,
@@ -400,6 +414,29 @@ impl Cloud {
             return true;
         }
         false
+    }
+
+    /// Until the time is known.
+    fn hold(&mut self, now: Mono, reading: Reading) {
+        self.diary.counters.held += 1;
+        let dropped = self.stamps.hold(reading, self.spec.cloud.post.queue);
+        self.diary.counters.dropped_unstamped += dropped;
+        if dropped > 0
+            && let Some(readings) = self.unstamped.hit(now, dropped)
+        {
+            self.diary
+                .tell(Notice::Clock(ClockNews::Dropped { readings }));
+        }
+    }
+
+    /// Tells what became known of the time; what waited for it goes on.
+    pub(super) fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
+        if let Some(news) = news {
+            self.diary.tell(Notice::Clock(news));
+        }
+        while let Some(reading) = self.stamps.release() {
+            self.posts.put(now, reading, &mut self.diary);
+        }
     }
 
     /// Hands over a device whose last readings are sent, or whose time is up.

@@ -24,16 +24,12 @@ impl Cloud {
             return;
         };
         match &parsed {
-            Topic::Session(..)
-            | Topic::Post(_)
-            | Topic::Pack(_)
-            | Topic::Gateway(..)
-            | Topic::OrderReply(..)
-            | Topic::Inform(_) => {
+            Topic::Session(..) | Topic::Post(_) | Topic::Pack(_) | Topic::Ntp(_) => {
                 // Our own words, from a broker that is generous with wildcards.
                 self.diary.counters.unknown_topics += 1;
                 return;
             }
+            Topic::NtpReply(_) => return self.on_time_told(now, topic, payload),
             Topic::SessionReply(..)
             | Topic::PostReply(_)
             | Topic::PackReply(_)
@@ -95,7 +91,14 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    pub(super) fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
+    fn on_time_told(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        match self.stamps.answered(now.mono, payload) {
+            Ok(news) => self.clock_news(now, news),
+            Err(()) => self.malformed(topic, payload, "no answer to what time it is"),
+        }
+    }
+
+    fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
         self.diary.counters.malformed += 1;
         if !self.malformed.contains_key(topic) && self.malformed.len() >= TOLD_TOPICS {
             return;

@@ -29,12 +29,9 @@
 //!   than `session.logins_per_second` devices are submitted in one;
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
-//! - no log-in waits for the topology to be known, and nobody is barred with 6401
-//!   before having been added, unless the policy is to leave it;
-//! - never more than half of the topology is deleted;
-//! - an order of the platform's is obeyed and answered as often as it comes, and
-//!   changes something once; answers keep the pace and are bounded;
-//! - every reading taken is delivered, or waits, or is counted as dropped.
+//! - every reading taken is delivered, or waits, or is counted as dropped;
+//! - no reading leaves with a time nobody vouches for, once it is said that the
+//!   system's clock is not synchronised (`stamp`).
 //!
 //! (Those about the topology and orders by `tests/roll.rs`, cell by cell for each
 //! code by `tests/codes.rs`.)
@@ -81,6 +78,7 @@ pub mod roll;
 pub mod session;
 pub mod sign;
 mod speak;
+pub mod stamp;
 pub mod topic;
 mod topology;
 mod turn;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, Level, LinkDown, Tell};
 
 use super::code::Code;
-use super::roll::Roll;
+use super::stamp::ClockNews;
 use super::words;
 
 /// Something about the cloud worth telling.
@@ -164,6 +164,8 @@ pub enum Notice {
         /// Bytes.
         bytes: usize,
     },
+    /// What time it is, or that nobody knows.
+    Clock(ClockNews),
     /// The gateway stops: what is not on the platform is lost.
     Stopped {
         /// Devices whose log-out was not confirmed.
@@ -190,6 +192,7 @@ impl Tell for Notice {
                 why: LinkDown::Refused(2 | 4 | 5),
                 ..
             } => Level::Error,
+            Notice::Clock(news) => news.level(),
             Notice::SubscribeRefused { fatal: true, .. }
             | Notice::KickedSuspected { .. }
             | Notice::RequestRefused { .. }
@@ -240,6 +243,7 @@ impl Tell for Notice {
             Notice::QueueFull { .. } => "post-queue-full",
             Notice::PostRefused { .. } => "post-refused",
             Notice::TooLarge { .. } => "post-too-large",
+            Notice::Clock(news) => news.event(),
             Notice::Stopped { .. } => "cloud-stopped",
             Notice::Roll(roll) => roll.event(),
         }

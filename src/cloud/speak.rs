@@ -80,7 +80,12 @@ impl Cloud {
         self.asks.open(id, reply, Ask::Post(parcel), now, wait);
     }
 
-    pub(super) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
+    pub(super) fn ask_time(&mut self, now: Mono) {
+        let payload = self.stamps.ask(now);
+        self.publish(now, Topic::Ntp(self.gateway.clone()), payload);
+    }
+
+    fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
         self.bucket.take(now);
         self.diary.counters.published += 1;
         self.out.push_back(Output::Publish {
@@ -99,7 +104,8 @@ impl Cloud {
             Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
             Subscriptions::Broker => format!("{pk}&{dn}"),
         };
-        let (timestamp, sign) = self.signed(now, id, &client_id);
+        let wall = self.stamps.stamp(now).unwrap_or(now.wall);
+        let timestamp = wall.as_millis().max(0).to_string();
         let method = self.spec.cloud.sign_method;
         Login::new(who, client_id, timestamp, method, sign)
     }

@@ -148,6 +148,10 @@ pub enum Topic {
     /// `/ext/error/{pk}/{dn}`: what the platform does to sub-devices of its
     /// own accord.
     Error(Identity),
+    /// `/ext/ntp/{pk}/{dn}/request`: what time is it?
+    Ntp(Identity),
+    /// `/ext/ntp/{pk}/{dn}/response`
+    NtpReply(Identity),
     /// `/sys/{pk}/{dn}/thing/event/property/post`
     Post(Identity),
     /// `/sys/{pk}/{dn}/thing/event/property/post_reply`
@@ -192,6 +196,11 @@ impl Topic {
                 (who, "") => Some(Topic::Error(who)),
                 _ => None,
             },
+            ("ext", "ntp", rest) => match identity(rest)? {
+                (who, "request") => Some(Topic::Ntp(who)),
+                (who, "response") => Some(Topic::NtpReply(who)),
+                _ => None,
+            },
             ("sys", ..) => {
                 let (who, tail) = identity(text.strip_prefix("/sys/")?)?;
                 match tail.strip_prefix("thing/event/property/") {
@@ -218,8 +227,8 @@ impl Topic {
             Topic::Session(who, ask) => Some(Topic::SessionReply(who.clone(), *ask)),
             Topic::Post(who) => Some(Topic::PostReply(who.clone())),
             Topic::Pack(who) => Some(Topic::PackReply(who.clone())),
-            Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
-            Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
+            // Answered on a topic of another pattern, and by no id.
+            Topic::Ntp(_) | Topic::NtpReply(_) => None,
             Topic::SessionReply(..)
             | Topic::Error(_)
             | Topic::PostReply(_)
@@ -266,6 +275,8 @@ impl fmt::Display for Topic {
                 write!(f, "/ext/session/{who}/combine/{}_reply", ask.tail())
             }
             Topic::Error(who) => write!(f, "/ext/error/{who}"),
+            Topic::Ntp(who) => write!(f, "/ext/ntp/{who}/request"),
+            Topic::NtpReply(who) => write!(f, "/ext/ntp/{who}/response"),
             Topic::Post(who) => write!(f, "/sys/{who}/thing/event/property/post"),
             Topic::PostReply(who) => write!(f, "/sys/{who}/thing/event/property/post_reply"),
             Topic::Pack(who) => write!(f, "/sys/{who}/thing/event/property/pack/post"),
@@ -286,11 +297,8 @@ pub const PER_PACKET: usize = 8;
 ///
 /// [`Subscriptions::Platform`]: the platform subscribes its published list of
 /// system topics for us and for each sub-device that asked for it; the session
-/// replies, `/ext/error`, the pack's reply and `topo/add/notify` are not in that
-/// list, so they are asked for. The orders on sub-devices' topics are not in it
-/// either, but would need wildcards, which the platform may refuse; a disabling
-/// or enabling also comes as `topo/change`, which is in the list.
-/// [`Subscriptions::Broker`]: nobody subscribes anything for us.
+/// replies, `/ext/error`, `/ext/ntp` and the pack's reply are not in that list, so they are
+/// asked for. [`Subscriptions::Broker`]: nobody subscribes anything for us.
 /// Each filter is exact where it can be: a wildcard over `combine/` would
 /// bring our own requests back from a plain broker. At most [`PER_PACKET`] of
 /// them go into one packet.
@@ -302,7 +310,7 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
         .collect();
     filters.push(Topic::Error(gateway.clone()).to_string());
     filters.push(Topic::PackReply(gateway.clone()).to_string());
-    filters.push(Topic::Order(gateway.clone(), Order::Add).to_string());
+    filters.push(Topic::NtpReply(gateway.clone()).to_string());
     match who {
         Subscriptions::Platform => {}
         Subscriptions::Broker => {
@@ -335,6 +343,8 @@ mod tests {
             .collect();
         all.extend([
             Topic::Error(who.clone()),
+            Topic::Ntp(who.clone()),
+            Topic::NtpReply(who.clone()),
             Topic::Post(who.clone()),
             Topic::PostReply(who.clone()),
             Topic::Pack(who.clone()),
@@ -370,10 +380,11 @@ mod tests {
         let gw = Identity::new("gwPk", "gw-1");
         assert!(filters(&gw, Subscriptions::Platform).len() <= PER_PACKET);
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
-            for f in filters(&gw, mode) {
-                let order = Order::ALL.into_iter().any(|o| f.ends_with(o.tail()));
-                let theirs = f.ends_with("_reply") || f.starts_with("/ext/error/") || order;
-                assert!(theirs, "{f}");
+            let filters = filters(&gw, mode);
+            assert!(filters.len() <= 8);
+            for f in &filters {
+                let ours = ["_reply", "/response"].iter().all(|end| !f.ends_with(end));
+                assert!(!ours || f.starts_with("/ext/error/"), "{f}");
             }
         }
     }

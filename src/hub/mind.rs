@@ -50,7 +50,7 @@ impl Hub {
         match input {
             Input::Field(event) => self.on_field(now, event),
             Input::Link(event) => self.on_link(now, event),
-            Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
+            Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {

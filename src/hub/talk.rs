@@ -10,12 +10,11 @@ pub enum Input {
     Field(FieldEvent),
     /// On the link to the cloud.
     Link(LinkEvent),
-    /// A device's secret, kept from an earlier life or changed since.
-    Secret {
-        /// Whose.
-        device: DeviceId,
-        /// It.
-        secret: Secret,
+    /// Whether the system's clock is synchronised; said at the start, and again
+    /// until it is.
+    Clock {
+        /// As the system says.
+        synchronised: bool,
     },
     /// Nothing but time.
     Time,

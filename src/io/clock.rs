@@ -4,6 +4,7 @@
 //! time is the system's, except on virtual time, where it is derived from the
 //! monotonic one.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use tokio::time::{Instant, Sleep};
@@ -20,8 +21,14 @@ pub struct Clock {
 #[derive(Clone, Copy, Debug)]
 enum WallSource {
     System,
-    SinceStart(Wall),
+    SinceStart { at: Wall, synchronised: bool },
 }
+
+/// systemd-timesyncd makes this file when it has set the clock
+/// (systemd-timesyncd.service(8), FILES). The kernel's own word, adjtimex(2),
+/// has no safe wrapper. Where another daemon keeps the time the file is absent,
+/// and the platform is asked for the time, which costs a message an hour.
+const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
 impl Clock {
     /// The system's clocks. The monotonic one starts now.
@@ -39,7 +46,32 @@ impl Clock {
     pub fn starting_at(at: Wall) -> Self {
         Clock {
             start: Instant::now(),
-            wall: WallSource::SinceStart(at),
+            wall: WallSource::SinceStart {
+                at,
+                synchronised: true,
+            },
+        }
+    }
+
+    /// The same, but nobody has ever set it: a box without a battery clock.
+    #[must_use]
+    pub fn unset_at(at: Wall) -> Self {
+        Clock {
+            start: Instant::now(),
+            wall: WallSource::SinceStart {
+                at,
+                synchronised: false,
+            },
+        }
+    }
+
+    /// Whether somebody who knows has set the wall clock. A file system look:
+    /// not for every turn of a loop.
+    #[must_use]
+    pub fn is_synchronised(&self) -> bool {
+        match self.wall {
+            WallSource::System => Path::new(SYNCHRONISED).exists(),
+            WallSource::SinceStart { synchronised, .. } => synchronised,
         }
     }
 
@@ -50,7 +82,7 @@ impl Clock {
         let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let wall = match self.wall {
             WallSource::System => wall_now(),
-            WallSource::SinceStart(at) => {
+            WallSource::SinceStart { at, .. } => {
                 let millis = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX);
                 Wall::from_millis(at.as_millis().saturating_add(millis))
             }

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::link::{Outgoing, Wire};
 use super::log::Journal;
 use super::pulse::Pulse;
-use crate::base::{FieldEvent, LinkCommand};
+use crate::base::{FieldEvent, LinkCommand, Mono};
 use crate::hub::{Hub, Input, Output};
 
 /// Inputs handled in one turn before anything else gets its say.
@@ -48,7 +48,11 @@ pub async fn run(
         held: None,
     };
     let mut stopping = false;
+    let mut watch = ClockWatch::default();
     loop {
+        if let Some(input) = watch.look(clock) {
+            hub.handle(clock.now(), input);
+        }
         if outbox.drain(&mut hub, clock, &journal) {
             // The last command, DISCONNECT, must reach the link.
             outbox.finish().await;
@@ -83,6 +87,28 @@ pub async fn run(
             };
             hub.handle(clock.now(), Input::Field(event));
         }
+    }
+}
+
+/// Looks whether the system's clock is synchronised, until it is.
+#[derive(Default)]
+struct ClockWatch {
+    synchronised: bool,
+    next: Option<Mono>,
+}
+
+impl ClockWatch {
+    /// What the mind should know, if it is time to look.
+    fn look(&mut self, clock: Clock) -> Option<Input> {
+        let now = clock.now().mono;
+        if self.synchronised || self.next.is_some_and(|at| now < at) {
+            return None;
+        }
+        self.next = Some(now + BREATH);
+        self.synchronised = clock.is_synchronised();
+        Some(Input::Clock {
+            synchronised: self.synchronised,
+        })
     }
 }
 

@@ -104,13 +104,14 @@ pub(crate) struct House {
 impl House {
     /// Builds everything and lets it run.
     pub(crate) fn build(size: Size, seed: u64, shape: impl FnOnce(&mut PlatformSpec)) -> House {
-        Self::build_with(size, SessionLimits::default(), seed, shape)
+        House::build_on(Clock::starting_at(DAWN), size, seed, shape)
     }
 
-    /// The same, with these limits of sessions instead of the usual ones.
-    pub(crate) fn build_with(
+    /// The same with the gateway on a clock of its own; the world's begins at
+    /// [`DAWN`].
+    pub(crate) fn build_on(
+        ours: Clock,
         size: Size,
-        session: SessionLimits,
         seed: u64,
         shape: impl FnOnce(&mut PlatformSpec),
     ) -> House {
@@ -146,7 +147,7 @@ impl House {
                 spec.clone(),
                 Opener::Pipes(pipes),
                 rng.fork(),
-                clock,
+                ours,
                 journal.clone(),
                 field_tx.clone(),
                 Pulse::new("port"),
@@ -157,21 +158,21 @@ impl House {
         tasks.push(tokio::spawn(link::run(
             spec.clone(),
             Dialer::Door(door),
-            Connector::new(&spec.cloud, rng.fork(), clock.now()),
+            Connector::new(&spec.cloud, rng.fork(), ours.now()),
             link_ends,
-            clock,
+            ours,
             journal.clone(),
             Pulse::new("link"),
         )));
         let (status, _) = watch::channel(String::new());
         let hub = tokio::spawn(hub::run(
-            Hub::new(spec.clone(), rng.fork(), clock.now()),
+            Hub::new(spec.clone(), rng.fork(), ours.now()),
             Ends {
                 field,
                 link,
                 status,
             },
-            clock,
+            ours,
             journal,
             Pulse::new("hub"),
             stop.clone(),
