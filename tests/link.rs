@@ -274,6 +274,7 @@ fn spec(host: &str, port: u16, transport: Transport) -> Spec {
         ports: Vec::new(),
         devices: Vec::new(),
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }
 

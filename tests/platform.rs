@@ -293,6 +293,7 @@ fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
         ports: vec![],
         devices: vec![sub(SUB1, 1), sub(SUB2, 2)],
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     };
     assert_eq!(PlatformSpec::knowing(&spec), Lab::two());
 }

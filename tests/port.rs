@@ -136,6 +136,7 @@ fn installation(units: u8, interval: Duration) -> Spec {
         }],
         devices: (1..=units).map(device).collect(),
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }
 

@@ -108,6 +108,7 @@ fn spec(n: u32, points: usize) -> Spec {
             })
             .collect(),
         stop_within: secs(10),
+        retired: Retired::default(),
     }
 }
 

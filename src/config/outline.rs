@@ -13,10 +13,7 @@ use super::section::{Notes, shown};
 use super::source::{Answers, Want, contents};
 use super::tree::OriginId;
 use crate::base::{DeviceName, ProductKey, Secret};
-use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, ProductCertificate,
-    Spec,
-};
+use crate::spec::{BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, Retired, Spec};
 
 /// Step two: everything but the secrets.
 pub struct Outline {
@@ -96,6 +93,7 @@ impl Outline {
                 ports: ports.all,
                 devices,
                 stop_within,
+                retired: Retired::default(),
             },
             warnings: report.into_problems(),
             profiles,

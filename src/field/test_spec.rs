@@ -108,5 +108,6 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
         ports: vec![port],
         devices,
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }

@@ -118,6 +118,27 @@ impl Watch {
         self.on_time(now)
     }
 
+    /// Another rule from now on.
+    pub(super) fn judge_by(&mut self, now: Mono, rule: Liveness) -> Option<Change> {
+        self.rule = rule;
+        self.on_time(now)
+    }
+
+    /// The device is looked for elsewhere from now on. What was missed where it
+    /// was says nothing; one that was silent there is unknown here; one that
+    /// answered there counts as answering for as long as one that has just
+    /// done so, and the cloud need not notice.
+    pub(super) fn moved(&mut self, now: Mono) {
+        self.quiet_since = now;
+        self.answered_before = false;
+        self.misses = 0;
+        self.last_miss = None;
+        self.returns = 0;
+        if matches!(self.life, Life::Silent { .. }) {
+            self.life = Life::Unknown;
+        }
+    }
+
     /// Lets time pass: a device that has missed enough falls silent the moment
     /// it has also been quiet long enough.
     pub(super) fn on_time(&mut self, now: Mono) -> Option<Change> {

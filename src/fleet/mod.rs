@@ -20,6 +20,7 @@
 mod liveness;
 mod notice;
 mod registry;
+mod reload;
 
 pub use liveness::{Because, Life};
 pub use notice::Notice;

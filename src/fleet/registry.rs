@@ -5,17 +5,17 @@ use std::collections::{BTreeSet, VecDeque};
 use super::liveness::{Because, Change, Life, Watch};
 use super::notice::Notice;
 use crate::base::{DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Wake};
-use crate::spec::Spec;
+use crate::spec::{DeviceSpec, Spec};
 
 /// What we believe about every device. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Fleet {
-    devices: Vec<Device>,
-    ports: Vec<Port>,
+    pub(super) devices: Vec<Device>,
+    pub(super) ports: Vec<Port>,
     /// When each device falls silent if nothing more is heard: the earliest
     /// first, so that 2,000 devices cost one look.
     deadlines: BTreeSet<(Mono, DeviceId)>,
-    out: VecDeque<Output>,
+    pub(super) out: VecDeque<Output>,
 }
 
 /// What the fleet has to say.
@@ -54,17 +54,31 @@ pub struct Tally {
 }
 
 #[derive(Debug)]
-struct Device {
-    port: PortId,
-    watch: Watch,
+pub(super) struct Device {
+    pub(super) port: PortId,
+    pub(super) watch: Watch,
     deadline: Option<Wake>,
     tally: Tally,
+    /// No longer configured: nothing is believed of it.
+    pub(super) retired: bool,
+}
+
+impl Device {
+    pub(super) fn new(spec: &DeviceSpec, now: Mono) -> Self {
+        Device {
+            port: spec.port,
+            watch: Watch::new(spec.liveness, now),
+            deadline: None,
+            tally: Tally::default(),
+            retired: false,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
-struct Port {
-    devices: Vec<DeviceId>,
-    down: Option<String>,
+pub(super) struct Port {
+    pub(super) devices: Vec<DeviceId>,
+    pub(super) down: Option<String>,
     /// Whether it was told that its devices fall silent because it is down.
     told: bool,
     load_permille: u16,
@@ -84,12 +98,7 @@ impl Fleet {
         let devices = spec
             .devices
             .iter()
-            .map(|d| Device {
-                port: d.port,
-                watch: Watch::new(d.liveness, now.mono),
-                deadline: None,
-                tally: Tally::default(),
-            })
+            .map(|d| Device::new(d, now.mono))
             .collect();
         Fleet {
             devices,
@@ -106,7 +115,9 @@ impl Fleet {
                 device, evidence, ..
             } => {
                 let mut silenced = BTreeSet::new();
-                if let Some(d) = self.devices.get_mut(device.index()) {
+                if let Some(d) = self.devices.get_mut(device.index())
+                    && !d.retired
+                {
                     d.tally.count(*evidence);
                     let change = d.watch.on_evidence(now.mono, *evidence);
                     self.settle(*device, change, &mut silenced);
@@ -194,7 +205,7 @@ impl Fleet {
     }
 
     /// Turns a change into a wish and a notice, and keeps the deadline current.
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         device: DeviceId,
         change: Option<Change>,
@@ -203,7 +214,7 @@ impl Fleet {
         let Some(d) = self.devices.get_mut(device.index()) else {
             return;
         };
-        let due = d.watch.wake_at();
+        let due = d.watch.wake_at().filter(|_| !d.retired);
         if d.deadline != due {
             if let Some(old) = d.deadline {
                 self.deadlines.remove(&(old.at, device));
@@ -235,7 +246,7 @@ impl Fleet {
     /// One line for a port that is down, when the first of its devices falls
     /// silent because of that, and none for the others, which follow as the
     /// grace of each runs out.
-    fn tell_silenced(&mut self, silenced: BTreeSet<PortId>) {
+    pub(super) fn tell_silenced(&mut self, silenced: BTreeSet<PortId>) {
         for port in silenced {
             let Some(p) = self.ports.get_mut(port.index()) else {
                 continue;

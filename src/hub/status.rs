@@ -55,7 +55,7 @@ impl Status {
         Status {
             link,
             online: cloud.online(),
-            devices: spec.devices.len(),
+            devices: spec.devices().count(),
             ports: spec.ports().map(|(id, p)| port(id, &p.name)).collect(),
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod cloud;
 pub mod field;
+pub mod reload;
 
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions,
@@ -16,6 +17,8 @@ pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, LineSpec, Liveness, Number, Parity, PointSpec, PortSpec,
     ProfileSpec, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
 };
+
+pub use reload::{Changes, Retired};
 
 use std::time::Duration;
 
@@ -34,32 +37,38 @@ pub struct Spec {
     /// From SIGTERM until the process is gone: log-outs, DISCONNECT, close.
     /// Default 10 s.
     pub stop_within: Duration,
+    /// Places that stand for nobody any more; none in a configuration fresh
+    /// from its files.
+    pub retired: Retired,
 }
 
 impl Spec {
-    /// The port called by this id.
+    /// The port called by this id, also if it is retired.
     #[must_use]
     pub fn port(&self, id: PortId) -> Option<&PortSpec> {
         self.ports.get(id.index())
     }
 
-    /// The device called by this id.
+    /// The device called by this id, also if it is retired.
     #[must_use]
     pub fn device(&self, id: DeviceId) -> Option<&DeviceSpec> {
         self.devices.get(id.index())
     }
 
-    /// All devices with their ids, in configuration order.
+    /// All configured devices with their ids; in configuration order as long as
+    /// the configuration has not been loaded anew.
     pub fn devices(&self) -> impl Iterator<Item = (DeviceId, &DeviceSpec)> {
-        (0u32..).map(DeviceId).zip(&self.devices)
+        let all = (0u32..).map(DeviceId).zip(&self.devices);
+        all.filter(|(id, _)| !self.retired.devices.contains(id))
     }
 
-    /// All ports with their ids, in configuration order.
+    /// All configured ports with their ids, in the same order.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, &PortSpec)> {
-        (0u16..).map(PortId).zip(&self.ports)
+        let all = (0u16..).map(PortId).zip(&self.ports);
+        all.filter(|(id, _)| !self.retired.ports.contains(id))
     }
 
-    /// The devices on one port, in configuration order.
+    /// The configured devices on one port, in the same order.
     pub fn devices_on(&self, port: PortId) -> impl Iterator<Item = (DeviceId, &DeviceSpec)> {
         self.devices().filter(move |(_, d)| d.port == port)
     }

@@ -338,5 +338,6 @@ fn spec(size: Size) -> Spec {
         ports,
         devices,
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }

@@ -58,6 +58,7 @@ fn spec() -> Spec {
         ports: vec![port("line1"), port("line2")],
         devices: vec![device(1, 0), device(2, 0), device(3, 1)],
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }
 

@@ -191,5 +191,6 @@ pub(in crate::io) fn spec() -> Spec {
             turnaround: Duration::ZERO,
         }],
         stop_within: Duration::from_secs(10),
+        retired: crate::spec::Retired::default(),
     }
 }

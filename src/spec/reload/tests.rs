@@ -1,0 +1,324 @@
+//! Pairs of configurations and what lies between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{DeviceName, ProductKey, UnitId};
+use crate::spec::*;
+
+fn port(name: &str) -> PortSpec {
+    PortSpec {
+        name: name.into(),
+        line: LineSpec::Tcp(TcpSpec {
+            host: name.into(),
+            port: 502,
+            connect_timeout: Duration::from_secs(3),
+        }),
+        response_timeout: Duration::from_secs(1),
+    }
+}
+
+fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
+    DeviceSpec {
+        name: name.into(),
+        port: PortId(port),
+        unit: UnitId(unit),
+        profile: Arc::new(ProfileSpec {
+            name: "meter".into(),
+            points: Vec::new(),
+            max_registers: 125,
+        }),
+        product_key: ProductKey::new("pk"),
+        device_name: DeviceName::new(name),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(3),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    }
+}
+
+fn spec(ports: &[&str], devices: Vec<DeviceSpec>) -> Spec {
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "cloud".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("pk"),
+                device_name: DeviceName::new("gw"),
+                secret: Secret::new("s"),
+            },
+            sign_method: SignMethod::HmacSha256,
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: ports.iter().map(|n| port(n)).collect(),
+        devices,
+        stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
+    }
+}
+
+/// Two ports: a and b on line1, c on line2.
+fn three() -> Spec {
+    spec(
+        &["line1", "line2"],
+        vec![device("a", 0, 1), device("b", 0, 2), device("c", 1, 1)],
+    )
+}
+
+fn names(spec: &Spec) -> Vec<(u32, &str)> {
+    spec.devices().map(|(id, d)| (id.0, &*d.name)).collect()
+}
+
+const A: DeviceId = DeviceId(0);
+const B: DeviceId = DeviceId(1);
+const C: DeviceId = DeviceId(2);
+const LINE1: PortId = PortId(0);
+const LINE2: PortId = PortId(1);
+
+fn change(changes: &Changes, id: DeviceId) -> DeviceChange {
+    changes
+        .devices
+        .changed
+        .get(&id)
+        .copied()
+        .unwrap_or_default()
+}
+
+#[test]
+fn the_same_again_changes_nothing() {
+    let (next, changes) = three().continuing(&three());
+    assert!(changes.is_none(), "{changes:?}");
+    assert_eq!(next, three());
+}
+
+#[test]
+fn another_order_is_no_change() {
+    let other = spec(
+        &["line2", "line1"],
+        vec![device("c", 0, 1), device("b", 1, 2), device("a", 1, 1)],
+    );
+    let (next, changes) = other.continuing(&three());
+    assert!(changes.is_none(), "{changes:?}");
+    assert_eq!(next, three());
+}
+
+#[test]
+fn who_is_gone_keeps_a_place_without_a_secret_and_who_comes_is_appended() {
+    let other = spec(
+        &["line1", "line2"],
+        vec![device("d", 1, 9), device("c", 1, 1), device("a", 0, 1)],
+    );
+    let (next, changes) = other.continuing(&three());
+    assert_eq!(names(&next), [(0, "a"), (2, "c"), (3, "d")]);
+    assert_eq!(changes.devices.removed, BTreeSet::from([B]));
+    assert_eq!(changes.devices.added, BTreeSet::from([DeviceId(3)]));
+    assert_eq!(changes.ports.changed, BTreeSet::from([LINE1, LINE2]));
+    let gone = next.device(B).unwrap();
+    assert_eq!((&*gone.name, gone.secret.is_empty()), ("b", true));
+    assert!(!next.has(B) && next.has(A));
+    assert_eq!(next.devices_on(LINE1).count(), 1);
+
+    // And back again: the old place, counted as new.
+    let (again, changes) = three().continuing(&next);
+    assert_eq!(names(&again), [(0, "a"), (1, "b"), (2, "c")]);
+    assert_eq!(changes.devices.added, BTreeSet::from([B]));
+    assert_eq!(changes.devices.removed, BTreeSet::from([DeviceId(3)]));
+}
+
+#[test]
+fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
+    let none = BTreeSet::new();
+    let one = BTreeSet::from([LINE1]);
+    type Edit = fn(&mut DeviceSpec);
+    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 6] = [
+        (
+            |d| d.secret = Secret::new("t"),
+            DeviceChange {
+                secret: true,
+                ..Default::default()
+            },
+            &none,
+        ),
+        (
+            |d| d.name = "other".into(),
+            DeviceChange {
+                name: true,
+                ..Default::default()
+            },
+            &none,
+        ),
+        (
+            |d| d.liveness.missed = 5,
+            DeviceChange {
+                liveness: true,
+                ..Default::default()
+            },
+            &none,
+        ),
+        (
+            |d| d.unit = UnitId(77),
+            DeviceChange {
+                moved: true,
+                ..Default::default()
+            },
+            &one,
+        ),
+        (
+            |d| d.turnaround = Duration::from_millis(5),
+            DeviceChange {
+                polling: true,
+                ..Default::default()
+            },
+            &one,
+        ),
+        (
+            |d| Arc::make_mut(&mut d.profile).max_registers = 60,
+            DeviceChange {
+                polling: true,
+                ..Default::default()
+            },
+            &one,
+        ),
+    ];
+    for (edit, expected, ports) in table {
+        let mut new = three();
+        edit(&mut new.devices[1]);
+        let (_, changes) = new.continuing(&three());
+        assert_eq!(changes.devices.changed, BTreeMap::from([(B, expected)]));
+        assert_eq!(changes.ports.changed, *ports, "{expected:?}");
+        assert_eq!(changes.cloud, CloudChanges::default());
+    }
+}
+
+#[test]
+fn another_identity_is_one_who_leaves_and_one_who_comes() {
+    let mut new = three();
+    new.devices[0].device_name = DeviceName::new("a2");
+    let (next, changes) = new.continuing(&three());
+    assert_eq!(changes.devices.removed, BTreeSet::from([A]));
+    assert_eq!(changes.devices.added, BTreeSet::from([DeviceId(3)]));
+    assert_eq!(names(&next), [(1, "b"), (2, "c"), (3, "a")]);
+}
+
+#[test]
+fn mixed_up_identities_put_right_move_two_devices_and_log_out_none() {
+    let mut new = three();
+    new.devices[0].device_name = DeviceName::new("b");
+    new.devices[1].device_name = DeviceName::new("a");
+    let (next, changes) = new.continuing(&three());
+    assert!(changes.devices.added.is_empty() && changes.devices.removed.is_empty());
+    assert!(change(&changes, A).moved && change(&changes, B).moved);
+    assert_eq!(next.device(A).unwrap().unit, UnitId(2));
+}
+
+#[test]
+fn a_port_of_another_name_takes_its_devices_along() {
+    let new = spec(
+        &["hall", "line2"],
+        vec![device("a", 0, 1), device("b", 0, 2), device("c", 1, 1)],
+    );
+    let (next, changes) = new.continuing(&three());
+    assert_eq!(changes.ports.removed, BTreeSet::from([LINE1]));
+    assert_eq!(changes.ports.added, BTreeSet::from([PortId(2)]));
+    assert!(changes.ports.changed.is_empty());
+    assert!(change(&changes, A).moved && change(&changes, B).moved);
+    assert_eq!(change(&changes, C), DeviceChange::default());
+    assert_eq!(next.devices_on(PortId(2)).count(), 2);
+}
+
+#[test]
+fn places_of_ports_are_taken_again_by_the_reload_after_next() {
+    let mut now = spec(&["p0"], Vec::new());
+    for n in 1..100 {
+        let (next, changes) = spec(&[&format!("p{n}")], Vec::new()).continuing(&now);
+        assert_eq!(changes.ports.added.len(), 1);
+        assert_eq!(changes.ports.removed.len(), 1);
+        now = next;
+    }
+    assert_eq!(now.ports.len(), 2);
+}
+
+#[test]
+fn where_the_platform_is_and_who_we_are_there_is_a_new_connection_and_limits_are_not() {
+    type Edit = fn(&mut CloudSpec);
+    let table: [(Edit, bool, bool); 6] = [
+        (|c| c.broker.host = "other".into(), true, false),
+        (
+            |c| c.broker.keepalive = Duration::from_secs(60),
+            true,
+            false,
+        ),
+        (|c| c.gateway.secret = Secret::new("t"), true, false),
+        (|c| c.sign_method = SignMethod::HmacMd5, true, false),
+        (|c| c.session.batch = 5, false, true),
+        (|c| c.post.messages_per_second = 5, false, true),
+    ];
+    for (edit, connection, limits) in table {
+        let mut new = three();
+        edit(&mut new.cloud);
+        let (_, changes) = new.continuing(&three());
+        assert_eq!(changes.cloud, CloudChanges { connection, limits });
+        assert!(changes.devices == DeviceChanges::default());
+        assert!(changes.ports == PortChanges::default());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_place_stands_for_one_identity_for_ever_and_everybody_configured_has_one(
+        lives in prop::collection::vec(
+            (prop::collection::vec((0u8..12, 0u16..3, 1u8..20), 0..12), 1u16..4), 1..8)
+    ) {
+        let mut now = spec(&[], Vec::new());
+        let mut whose: BTreeMap<DeviceId, DeviceName> = BTreeMap::new();
+        for (devices, ports) in lives {
+            let mut seen = BTreeSet::new();
+            let devices: Vec<_> = devices
+                .into_iter()
+                .filter(|(n, p, _)| *p < ports && seen.insert(*n))
+                .map(|(n, p, unit)| device(&format!("d{n}"), p, unit))
+                .collect();
+            let names: Vec<String> = (0..ports).map(|n| format!("p{n}")).collect();
+            let names: Vec<&str> = names.iter().map(|n| &**n).collect();
+            let fresh = spec(&names, devices);
+            let (next, changes) = fresh.clone().continuing(&now);
+            // The same installation.
+            let picture = |s: &Spec| -> BTreeMap<String, (String, u8)> {
+                s.devices()
+                    .map(|(_, d)| {
+                        let port = s.port(d.port).map(|p| p.name.clone());
+                        (d.name.clone(), (port.unwrap_or_default(), d.unit.0))
+                    })
+                    .collect()
+            };
+            prop_assert_eq!(picture(&next), picture(&fresh));
+            for (id, d) in next.devices() {
+                prop_assert!(next.ports().any(|(p, _)| p == d.port));
+                let first = whose.entry(id).or_insert_with(|| d.device_name.clone());
+                prop_assert_eq!(&*first, &d.device_name);
+            }
+            // Added, removed and kept account for everybody, before and after.
+            for (id, _) in next.devices() {
+                prop_assert_ne!(now.has(id), changes.devices.added.contains(&id));
+            }
+            for (id, _) in now.devices() {
+                prop_assert_ne!(next.has(id), changes.devices.removed.contains(&id));
+            }
+            now = next;
+        }
+    }
+}
