@@ -136,6 +136,11 @@ impl<T: Clone> Asks<T> {
         open.into_values().map(|o| o.what).collect()
     }
 
+    /// What is asked, to be put right.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.open.values_mut().map(|o| &mut o.what)
+    }
+
     /// No question may wait longer than this any more.
     pub(super) fn hurry(&mut self, deadline: Mono) {
         for open in self.open.values_mut() {

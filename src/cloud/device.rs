@@ -126,6 +126,22 @@ pub(super) struct Device {
     pub(super) asked: u64,
 }
 
+impl Default for Device {
+    /// Out, and not wanted.
+    fn default() -> Self {
+        Device {
+            wanted: Presence::Offline,
+            actual: Actual::Out,
+            place: Place::Nowhere,
+            bar: None,
+            offence: None,
+            suspect: false,
+            kick: None,
+            attempts: Attempts::default(),
+        }
+    }
+}
+
 /// One request: for whom, and how it has fared so far.
 #[derive(Clone, Debug)]
 pub(super) struct Errand {

@@ -45,16 +45,8 @@ pub enum Output {
     },
     /// Tell the operator.
     Notice(Notice),
-    /// Keep this device's secret, which the platform has just given, and hand it
-    /// in again by [`Cloud::secret`] after a restart.
-    Keep {
-        /// Whose.
-        device: DeviceId,
-        /// It.
-        secret: Secret,
-    },
-    /// After [`Cloud::stop`]: nothing of ours is online any more, or its asks
-    /// have run out. Once.
+    /// After [`Cloud::stop`] or [`Cloud::part`]: nothing of ours is online any
+    /// more, or its asks have run out. Once.
     LoggedOut,
 }
 
@@ -72,7 +64,7 @@ pub(super) enum Ask {
 
 /// A device to be logged out once its last readings are on their way.
 #[derive(Clone, Copy, Debug)]
-struct Leaving {
+pub(super) struct Leaving {
     since: Mono,
     until: Mono,
 }
@@ -87,12 +79,14 @@ pub struct Cloud {
     pub(super) asks: Asks<Ask>,
     pub(super) sessions: Sessions,
     pub(super) posts: Posts,
-    pub(super) stamps: Stamps,
-    leaving: BTreeMap<DeviceId, Leaving>,
+    pub(super) leaving: BTreeMap<DeviceId, Leaving>,
+    /// No longer configured, and not yet forgotten.
+    pub(super) retiring: BTreeSet<DeviceId>,
     pub(super) bucket: Bucket,
-    link: bool,
+    pub(super) link: bool,
     pub(super) stop: Stop,
-    unstamped: Repeats,
+    /// The stop is for this connection only.
+    pub(super) parting: bool,
     pub(super) told_topics: BTreeSet<String>,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
@@ -113,23 +107,13 @@ impl Cloud {
     /// Everyone offline, nobody wanted, no link.
     #[must_use]
     pub fn new(spec: Arc<Spec>, mut rng: Rng, _now: Now) -> Self {
-        let identities: Vec<Identity> = spec
-            .devices
-            .iter()
-            .map(|d| Identity {
-                product_key: d.product_key.clone(),
-                device_name: d.device_name.clone(),
-            })
-            .collect();
+        let identities: Vec<Identity> = spec.devices.iter().map(Identity::of_device).collect();
         // A random start, so that an answer to an earlier life of this program,
         // kept by some broker, is hardly ever taken for one to this life. Below
         // 2^31, so that one life never wraps.
         let start = u32::try_from(rng.below(1 << 31)).unwrap_or_default();
         Cloud {
-            gateway: Identity {
-                product_key: spec.cloud.gateway.product_key.clone(),
-                device_name: spec.cloud.gateway.device_name.clone(),
-            },
+            gateway: Identity::of_gateway(&spec),
             ids: identities
                 .iter()
                 .cloned()
@@ -141,10 +125,11 @@ impl Cloud {
             posts: Posts::new(Arc::clone(&spec), rng.fork()),
             stamps: Stamps::new(),
             leaving: BTreeMap::new(),
+            retiring: BTreeSet::new(),
             bucket: Bucket::new(spec.cloud.post.messages_per_second),
             link: false,
             stop: Stop::No,
-            unstamped: Repeats::default(),
+            parting: false,
             told_topics: BTreeSet::new(),
             diary: Diary::default(),
             out: VecDeque::new(),
@@ -247,8 +232,10 @@ impl Cloud {
     }
 
     /// A reading to be delivered. Dropped, and counted, once stopping.
-    pub fn put(&mut self, now: Now, mut reading: Reading) {
-        if self.stop != Stop::No {
+    pub fn put(&mut self, now: Now, reading: Reading) {
+        if self.stop == Stop::No || self.parting {
+            self.posts.put(now, reading, &mut self.diary);
+        } else {
             self.diary.counters.dropped_at_stop += 1;
             return;
         }
@@ -265,7 +252,7 @@ impl Cloud {
     /// Ends with [`Output::LoggedOut`].
     pub fn stop(&mut self, now: Now) {
         if self.stop != Stop::No {
-            return;
+            return self.stop_for_good();
         }
         let until = now.mono + LAST_READINGS.min(self.spec.stop_within / 5);
         self.stop = Stop::LastReadings { until };
@@ -404,39 +391,23 @@ impl Cloud {
         }
         if self.stop == Stop::Asked && self.sessions.is_over() {
             self.stop = Stop::Done;
-            let readings = self.backlog();
-            self.diary.counters.dropped_at_stop += readings as u64;
-            self.diary.tell(Notice::Stopped {
-                unconfirmed: self.sessions.unconfirmed,
-                readings,
-            });
+            if !self.parting {
+                self.sum_up();
+            }
             self.out.push_back(Output::LoggedOut);
             return true;
         }
         false
     }
 
-    /// Until the time is known.
-    fn hold(&mut self, now: Mono, reading: Reading) {
-        self.diary.counters.held += 1;
-        let dropped = self.stamps.hold(reading, self.spec.cloud.post.queue);
-        self.diary.counters.dropped_unstamped += dropped;
-        if dropped > 0
-            && let Some(readings) = self.unstamped.hit(now, dropped)
-        {
-            self.diary
-                .tell(Notice::Clock(ClockNews::Dropped { readings }));
-        }
-    }
-
-    /// Tells what became known of the time; what waited for it goes on.
-    pub(super) fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
-        if let Some(news) = news {
-            self.diary.tell(Notice::Clock(news));
-        }
-        while let Some(reading) = self.stamps.release() {
-            self.posts.put(now, reading, &mut self.diary);
-        }
+    /// The last words.
+    pub(super) fn sum_up(&mut self) {
+        let readings = self.posts.len();
+        self.diary.counters.dropped_at_stop += readings as u64;
+        self.diary.tell(Notice::Stopped {
+            unconfirmed: self.sessions.unconfirmed,
+            readings,
+        });
     }
 
     /// Hands over a device whose last readings are sent, or whose time is up.
@@ -473,6 +444,7 @@ impl Cloud {
                 }
             }
         }
+        self.forget_retired();
     }
 
     /// Registration, topology and answers to orders, which end with the wish to

@@ -3,9 +3,7 @@
 //! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
-//! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
-//! topology first (`mend`, `admission`), what the topology shall be and what the
-//! platform's orders mean (`topology`, `orders`), how readings travel and when they are settled
+//! `verdict`, `bar`, `batch`, [`code`]), what another configuration changes of all that (`reload`), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
 //! that others may use of it besides [`connect`] and [`engine`].
@@ -29,9 +27,9 @@
 //!   than `session.logins_per_second` devices are submitted in one;
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
-//! - every reading taken is delivered, or waits, or is counted as dropped;
-//! - no reading leaves with a time nobody vouches for, once it is said that the
-//!   system's clock is not synchronised (`stamp`).
+//! - a configuration loaded anew takes back nothing that is under way and asks
+//!   for nobody whom it does not change;
+//! - every reading taken is delivered, or waits, or is counted as dropped.
 //!
 //! (Those about the topology and orders by `tests/roll.rs`, cell by cell for each
 //! code by `tests/codes.rs`.)
@@ -74,7 +72,7 @@ mod orders;
 mod pace;
 mod pack;
 mod post;
-pub mod roll;
+mod reload;
 pub mod session;
 pub mod sign;
 mod speak;

@@ -36,6 +36,14 @@ impl Bucket {
         }
     }
 
+    /// The same at another rate: what was sent already still counts.
+    pub(super) fn at_rate(&self, per_second: u32) -> Self {
+        Bucket {
+            even: self.even,
+            ..Bucket::new(per_second)
+        }
+    }
+
     /// The next message may be sent then.
     pub(super) fn ready_at(&self) -> Mono {
         Mono::START + self.even.since(Mono::START + self.slack)

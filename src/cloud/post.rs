@@ -43,15 +43,13 @@ pub(super) struct Posts {
     /// Readings in parcels, waiting or under way.
     pub(super) in_parcels: usize,
     /// Devices that are online.
-    online: BTreeSet<DeviceId>,
+    pub(super) online: BTreeSet<DeviceId>,
     /// Devices with a parcel on its way or waiting for a retry.
     pub(super) busy: BTreeSet<DeviceId>,
     /// Devices that could be posted for, by when they should.
     pub(super) ready: BTreeSet<(Mono, DeviceId)>,
     ready_at: BTreeMap<DeviceId, Mono>,
-    retries: BTreeMap<(Mono, Seq), Parcel>,
-    /// When a device's readings shall go by its own topic once more.
-    proof_at: BTreeMap<DeviceId, Mono>,
+    pub(super) retries: BTreeMap<(Mono, Seq), Parcel>,
     under_way: usize,
     gate: Gate,
     full: Repeats,
@@ -88,6 +86,7 @@ impl Posts {
     /// A reading to be delivered.
     pub(super) fn put(&mut self, now: Now, reading: Reading, diary: &mut Diary) {
         let device = self.spec.device(reading.device);
+        let device = device.filter(|_| self.spec.has(reading.device));
         let Some(point) = device.and_then(|d| d.profile.points.get(usize::from(reading.point)))
         else {
             diary.counters.dropped_unknown += 1;
@@ -391,9 +390,9 @@ impl Posts {
         let mut parcel = parcel;
         let absent: Vec<DeviceId> = parcel
             .readings
-            .keys()
-            .copied()
-            .filter(|id| !self.online.contains(id))
+            .iter()
+            .filter(|(id, readings)| readings.is_empty() || !self.online.contains(id))
+            .map(|(id, _)| *id)
             .collect();
         for id in absent {
             if let Some(readings) = parcel.readings.remove(&id) {
@@ -403,7 +402,7 @@ impl Posts {
         parcel
     }
 
-    fn unpack(&mut self, now: Mono, parcel: Parcel) {
+    pub(super) fn unpack(&mut self, now: Mono, parcel: Parcel) {
         for (id, readings) in parcel.readings {
             self.put_back(now, id, readings);
         }
@@ -426,7 +425,7 @@ impl Posts {
 
     /// Enters the device among the ready ones, due at `at`, or takes it out.
     /// One that is ready keeps its time.
-    fn refresh(&mut self, id: DeviceId, at: Mono) {
+    pub(super) fn refresh(&mut self, id: DeviceId, at: Mono) {
         let ready = self.online.contains(&id) && !self.busy.contains(&id) && self.is_waiting(id);
         if !ready {
             self.unready(id);

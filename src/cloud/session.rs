@@ -25,12 +25,7 @@ use super::batch::Group;
 use super::code::Code;
 use super::device::{Actual, Device, Errand, Kind, Place, Step, Tie, Waiting};
 use super::diary::Repeats;
-use super::pace::{Attempts, Gate, LoginPace, MINUTE};
-
-/// How long after a new connection it is before devices that were online on the
-/// last one, and are no longer wanted, are logged out: those who are wanted go
-/// first.
-pub(super) const LINGERING: Duration = Duration::from_secs(30);
+use super::pace::{Gate, MINUTE};
 
 /// What is wished for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +81,8 @@ pub(super) struct Sessions {
     pub(super) stopping: bool,
     /// Devices given up on while stopping.
     pub(super) unconfirmed: usize,
+    /// Devices whose log-in is under way with a secret that is no longer theirs.
+    pub(super) resigned: BTreeSet<DeviceId>,
     /// Who came in (`true`) or left since last asked.
     changes: Vec<(DeviceId, bool)>,
     /// When to log out those who were online on the last connection.
@@ -102,20 +99,8 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
-        let device = Device {
-            wanted: Presence::Offline,
-            actual: Actual::Out,
-            place: Place::Nowhere,
-            bar: None,
-            offence: None,
-            suspect: false,
-            kick: None,
-            attempts: Attempts::default(),
-            asked: 0,
-        };
         Sessions {
-            devices: vec![device; spec.devices.len()],
-            pace: LoginPace::new(spec.cloud.session.logins_per_second),
+            devices: vec![Device::default(); spec.devices.len()],
             spec,
             pools: Default::default(),
             waiting: BTreeMap::new(),
@@ -134,6 +119,7 @@ impl Sessions {
             link: false,
             stopping: false,
             unconfirmed: 0,
+            resigned: BTreeSet::new(),
             changes: Vec::new(),
             lingering_due: None,
             held: Vec::new(),
@@ -173,25 +159,21 @@ impl Sessions {
         }
     }
 
-    /// A wish, which counts as made at `since`. Ignored once stopping.
+    /// A wish, which counts as made at `since`. Without effect while stopping.
     pub(super) fn want(&mut self, now: Mono, id: DeviceId, presence: Presence, since: Mono) {
-        if self.stopping {
-            return;
-        }
         if let Some(device) = self.devices.get_mut(id.index()) {
             device.wanted = presence;
             self.settle(now, id, since);
         }
     }
 
-    /// Nobody is wanted any more; what waits for a retry is tried at once.
+    /// Nobody shall be online any more, whatever is wanted; what waits for a retry is tried at once.
     pub(super) fn stop(&mut self, now: Mono) {
         self.stopping = true;
         for waiting in self.waiting.values_mut() {
             waiting.not_before = now;
         }
         for id in self.ids() {
-            self.devices[id.index()].wanted = Presence::Offline;
             self.settle(now, id, now);
         }
     }
@@ -318,7 +300,12 @@ impl Sessions {
     /// What this device needs now.
     pub(super) fn need(&self, id: DeviceId) -> Option<Kind> {
         let device = &self.devices[id.index()];
-        match (device.wanted, device.actual) {
+        let wanted = if self.stopping {
+            Presence::Offline
+        } else {
+            device.wanted
+        };
+        match (wanted, device.actual) {
             (Presence::Online, Actual::Out | Actual::Unsure) => {
                 let free = device.bar.is_none() && device.hold.is_none();
                 free.then_some(Kind::LogIn)

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::base::{DeviceName, ProductKey};
-use crate::spec::Subscriptions;
+use crate::spec::{DeviceSpec, Spec, Subscriptions};
 
 /// How the platform names a device: product and name within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,24 @@ impl Identity {
         Identity {
             product_key: ProductKey::new(product_key),
             device_name: DeviceName::new(device_name),
+        }
+    }
+
+    /// The gateway's own.
+    #[must_use]
+    pub fn of_gateway(spec: &Spec) -> Self {
+        Identity {
+            product_key: spec.cloud.gateway.product_key.clone(),
+            device_name: spec.cloud.gateway.device_name.clone(),
+        }
+    }
+
+    /// A device's.
+    #[must_use]
+    pub fn of_device(device: &DeviceSpec) -> Self {
+        Identity {
+            product_key: device.product_key.clone(),
+            device_name: device.device_name.clone(),
         }
     }
 }

@@ -356,8 +356,8 @@ impl Sessions {
         for id in split.culprits {
             match kind {
                 Kind::LogIn => {
-                    if !self.mend(now, id, reply.code) {
-                        self.bar(now, id, reply.code, &reply.message, At::LogIn, diary);
+                    if !self.is_moot(id) {
+                        self.bar(now, id, reply.code, &reply.message, false, diary);
                     }
                     self.settle(now, id, now);
                 }

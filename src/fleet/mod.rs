@@ -15,6 +15,8 @@
 //!   been down for that long; whichever it was is in the notice.
 //! - An exception from the unit, and a reply that came too late to be used, are
 //!   proof of life like any other.
+//! - A device that is no longer configured is unwanted; one that moves is judged
+//!   anew, and wanted as before until then.
 //! - A change of mind is told once, with its reason.
 
 mod liveness;

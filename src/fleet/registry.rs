@@ -291,4 +291,4 @@ impl Tally {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

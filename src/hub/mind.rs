@@ -8,7 +8,7 @@ use super::talk::{Input, Notice, Output};
 use crate::base::{FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
 use crate::cloud::{self, Cloud, Presence};
 use crate::fleet::{self, Fleet};
-use crate::spec::Spec;
+use crate::spec::{Changes, Spec};
 
 /// The gateway's mind. See the room's doc for the contract.
 #[derive(Debug)]
@@ -58,6 +58,12 @@ impl Hub {
                     self.cloud.stop(now);
                 }
             }
+            Input::Part => self.cloud.part(now),
+            Input::Reload(spec, changes) => {
+                if !self.stopping {
+                    self.on_reload(now, spec, &changes);
+                }
+            }
         }
         self.fleet.on_time(now);
         self.carry_wishes(now);
@@ -78,7 +84,10 @@ impl Hub {
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
             cloud::Output::Notice(notice) => Output::Notice(Notice::Cloud(notice)),
             cloud::Output::LoggedOut => {
-                self.out.push_back(Output::Stopped);
+                self.out.push_back(match self.stopping {
+                    true => Output::Stopped,
+                    false => Output::Parted,
+                });
                 Output::Link(LinkCommand::Disconnect)
             }
         };
@@ -125,6 +134,16 @@ impl Hub {
                 self.cloud.on_subscribe_refused(now, &filters);
             }
         }
+    }
+
+    fn on_reload(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
+        if changes.cloud.connection && std::mem::take(&mut self.link_up) {
+            self.cloud.on_link_down(now);
+        }
+        self.fleet.respec(now, &spec, changes);
+        self.carry_wishes(now);
+        self.cloud.respec(now, Arc::clone(&spec), changes);
+        self.spec = spec;
     }
 
     fn carry_wishes(&mut self, now: Now) {

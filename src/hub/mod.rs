@@ -11,6 +11,8 @@
 //!
 //! Invariants:
 //! - The fleet's wish for a device reaches the cloud in the same turn.
+//! - After a reload the fleet and the cloud know the same installation; in
+//!   between nothing is handled.
 //! - A reading is offered to the cloud whatever the state of the session; only
 //!   `cloud/` decides when it travels.
 

@@ -1,6 +1,9 @@
 //! Every sentence that enters or leaves the mind, on one screen.
 
-use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Secret, Tell};
+use std::sync::Arc;
+
+use crate::base::{About, FieldEvent, Level, LinkCommand, LinkEvent, Tell};
+use crate::spec::{Changes, Spec};
 use crate::{cloud, fleet};
 
 /// What happened.
@@ -20,6 +23,12 @@ pub enum Input {
     Time,
     /// The service is asked to end: log everyone out.
     Stop,
+    /// The connection is to be changed: log everyone out of this one.
+    Part,
+    /// From now on this installation, and how it differs from the last. If the
+    /// connection changes, [`Output::Parted`] has come before and the link is
+    /// gone.
+    Reload(Arc<Spec>, Box<Changes>),
 }
 
 /// What is to be done.
@@ -29,14 +38,9 @@ pub enum Output {
     Link(LinkCommand),
     /// By the journal.
     Notice(Notice),
-    /// By the vault: this secret must outlive the process, and come back as
-    /// [`Input::Secret`].
-    Keep {
-        /// Whose.
-        device: DeviceId,
-        /// It.
-        secret: Secret,
-    },
+    /// After [`Input::Part`]: nobody of ours is online on this connection any
+    /// more, or the asks have run out; the link has been told to disconnect.
+    Parted,
     /// After [`Input::Stop`]: nobody of ours is online any more, or the asks
     /// have run out; the link has been told to disconnect.
     Stopped,

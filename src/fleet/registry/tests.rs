@@ -5,7 +5,7 @@ use super::*;
 use crate::base::{DeviceName, ProductKey, Secret, UnitId, Wall};
 use crate::spec::*;
 
-fn spec() -> Spec {
+pub(in crate::fleet) fn spec() -> Spec {
     let profile = Arc::new(ProfileSpec {
         name: "meter".into(),
         points: Vec::new(),

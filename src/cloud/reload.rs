@@ -1,0 +1,253 @@
+//! Another configuration, in the middle of everything.
+//!
+//! [`Cloud::respec`] on a connection that stays: who is no longer configured is
+//! logged out and then forgotten; whose secret changed is tried again soon, and
+//! stays online if he is; limits hold from now on. Nothing that is under way is
+//! taken back: its answer is heard as ever, and what then is, is compared with
+//! what is now wanted. A place stands for one identity for ever (see
+//! [`crate::spec::reload`]), so an answer cannot be about somebody else.
+//!
+//! Where another connection is needed, [`Cloud::part`] first logs everyone out of
+//! the old one, as [`Cloud::stop`] does, but wishes and readings are kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::{DeviceId, Mono, Now, Reading};
+use crate::spec::{Changes, ProfileSpec, Spec};
+
+use super::device::{Actual, Place};
+use super::engine::{Ask, Cloud, Output, Stop};
+use super::post::Posts;
+use super::session::{Presence, Sessions};
+use super::topic::Identity;
+
+/// Where each point of a profile is in the next one, if there.
+type Moves = BTreeMap<DeviceId, Vec<Option<u16>>>;
+
+impl Cloud {
+    /// Leaves this connection: sends what waits to be sent, but not for long,
+    /// and logs everyone out. Ends with [`Output::LoggedOut`]; then the link is to
+    /// be ended, and [`Cloud::respec`] begins again. Wishes and readings that
+    /// come meanwhile are kept.
+    pub fn part(&mut self, now: Now) {
+        if self.stop == Stop::No {
+            self.stop(now);
+            self.parting = true;
+        }
+    }
+
+    /// Parting becomes stopping.
+    pub(super) fn stop_for_good(&mut self) {
+        if std::mem::take(&mut self.parting) && self.stop == Stop::Done {
+            self.sum_up();
+            self.out.push_back(Output::LoggedOut);
+        }
+    }
+
+    /// From now on this installation, of which `changes` tells how it differs
+    /// from the last. If the connection changes, the old one must have ended.
+    pub fn respec(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
+        let mono = now.mono;
+        let old = std::mem::replace(&mut self.spec, Arc::clone(&spec));
+        self.sessions.spec = Arc::clone(&spec);
+        self.posts.spec = Arc::clone(&spec);
+        self.gateway = Identity::of_gateway(&spec);
+        if changes.cloud.limits {
+            let rate = spec.cloud.post.messages_per_second;
+            self.bucket = self.bucket.at_rate(rate);
+            self.sessions.look_for_room();
+        }
+        let moves = moves(&old, &spec, changes);
+        if changes.cloud.limits || !moves.is_empty() {
+            self.repack(mono, &moves);
+        }
+        for d in spec.devices.iter().skip(self.identities.len()) {
+            self.identities.push(Identity::of_device(d));
+            self.sessions.devices.push(Default::default());
+        }
+        for id in &changes.devices.added {
+            if let Some(who) = self.identities.get(id.index()) {
+                self.ids.insert(who.clone(), *id);
+            }
+            self.retiring.remove(id);
+            self.sessions.resigned(mono, *id);
+        }
+        for (id, change) in &changes.devices.changed {
+            if change.secret {
+                self.sessions.resigned(mono, *id);
+            }
+        }
+        for id in &changes.devices.removed {
+            self.retiring.insert(*id);
+            self.want(now, *id, Presence::Offline);
+        }
+        if std::mem::take(&mut self.parting) {
+            self.stop = Stop::No;
+            self.sessions.resume();
+        }
+        self.follow(mono);
+    }
+
+    /// Forgets those no longer configured of whom nothing is left over there.
+    pub(super) fn forget_retired(&mut self) {
+        if self.retiring.is_empty() {
+            return;
+        }
+        let (sessions, posts) = (&self.sessions, &self.posts);
+        let gone: Vec<DeviceId> = self
+            .retiring
+            .iter()
+            .copied()
+            .filter(|id| sessions.is_gone(*id) && !posts.busy.contains(id))
+            .collect();
+        for id in gone {
+            self.retiring.remove(&id);
+            self.sessions.acquit(id);
+            self.diary.counters.dropped_unknown += self.posts.forget(id);
+            if let Some(who) = self.identities.get(id.index()) {
+                self.ids.remove(who);
+            }
+        }
+    }
+
+    /// Takes back what waits to be sent again, for new limits to hold; and
+    /// every reading goes by its point's new number.
+    fn repack(&mut self, now: Mono, moves: &Moves) {
+        let mut dropped = self.posts.repack(now, moves);
+        for ask in self.asks.iter_mut() {
+            let Ask::Post(parcel) = ask else {
+                continue;
+            };
+            for (id, points) in moves {
+                if let Some(readings) = parcel.readings.get_mut(id) {
+                    let before = readings.len();
+                    readings.retain_mut(|(_, reading)| renumber(reading, points));
+                    let gone = before - readings.len();
+                    self.posts.in_parcels -= gone;
+                    dropped += gone as u64;
+                }
+            }
+        }
+        self.diary.counters.dropped_unknown += dropped;
+    }
+}
+
+impl Sessions {
+    /// This device signs with another secret from now on: whatever was held
+    /// against it was held against the old one. It is tried alone all the same.
+    fn resigned(&mut self, now: Mono, id: DeviceId) {
+        self.acquit(id);
+        let device = &mut self.devices[id.index()];
+        device.offence = None;
+        if matches!(device.actual, Actual::LoggingIn { .. }) {
+            self.resigned.insert(id);
+        }
+        self.settle(now, id, now);
+    }
+
+    /// Whether a refusal of this device's log-in means nothing any more.
+    pub(super) fn is_moot(&self, id: DeviceId) -> bool {
+        self.resigned.contains(&id) || !self.spec.has(id)
+    }
+
+    /// Lifts its bar.
+    fn acquit(&mut self, id: DeviceId) {
+        if let Some(device) = self.devices.get_mut(id.index())
+            && let Some(bar) = device.bar.take()
+        {
+            self.bars.remove(&(bar.until, id));
+        }
+    }
+
+    /// Nothing of it is, or may be, online, asked, or waiting to be asked.
+    fn is_gone(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_none_or(|d| d.actual == Actual::Out && d.place == Place::Nowhere)
+    }
+
+    /// There may be more room than there was.
+    fn look_for_room(&mut self) {
+        for waiting in self.waiting.values_mut().filter(|w| w.crowd) {
+            waiting.not_before = Mono::START;
+        }
+    }
+
+    /// What is wanted counts again.
+    fn resume(&mut self) {
+        self.stopping = false;
+        self.unconfirmed = 0;
+    }
+}
+
+impl Posts {
+    /// Drops what waits for this device; says how much it was.
+    fn forget(&mut self, id: DeviceId) -> u64 {
+        let waiting: Vec<_> = self
+            .by_device
+            .range((id, 0)..=(id, u64::MAX))
+            .copied()
+            .collect();
+        for entry in &waiting {
+            self.by_device.remove(entry);
+            self.queue.remove(&entry.1);
+        }
+        self.unready(id);
+        waiting.len() as u64
+    }
+
+    fn repack(&mut self, now: Mono, moves: &Moves) -> u64 {
+        for parcel in std::mem::take(&mut self.retries).into_values() {
+            self.unpack(now, parcel);
+        }
+        let mut dropped = 0;
+        for (id, points) in moves {
+            let waiting: Vec<_> = self
+                .by_device
+                .range((*id, 0)..=(*id, u64::MAX))
+                .copied()
+                .collect();
+            for entry in waiting {
+                let reading = self.queue.get_mut(&entry.1);
+                if !reading.is_some_and(|r| renumber(r, points)) {
+                    self.by_device.remove(&entry);
+                    self.queue.remove(&entry.1);
+                    dropped += 1;
+                }
+            }
+            self.refresh(*id, now);
+        }
+        dropped
+    }
+}
+
+/// Gives a reading its point's new number; false if the point is no more.
+fn renumber(reading: &mut Reading, points: &[Option<u16>]) -> bool {
+    match points.get(usize::from(reading.point)) {
+        Some(Some(new)) => {
+            reading.point = *new;
+            true
+        }
+        Some(None) | None => false,
+    }
+}
+
+/// Devices whose points are numbered otherwise than before.
+fn moves(old: &Spec, new: &Spec, changes: &Changes) -> Moves {
+    let ids = |p: &ProfileSpec| p.points.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
+    let changed = changes.devices.changed.iter().filter(|(_, c)| c.polling);
+    // Somebody who comes back may not have been forgotten yet.
+    changed
+        .map(|(id, _)| id)
+        .chain(&changes.devices.added)
+        .filter_map(|id| {
+            let before = ids(&old.device(*id)?.profile);
+            let after = ids(&new.device(*id)?.profile);
+            let at = |point| after.iter().position(|p| p == point);
+            let moves = before
+                .iter()
+                .map(|p| at(p).and_then(|n| u16::try_from(n).ok()));
+            (before != after).then(|| (*id, moves.collect()))
+        })
+        .collect()
+}
