@@ -10,39 +10,27 @@
 //! Starting: ports first, each attempts to open once; then READY; then the
 //! link. The cloud is not waited for: a gateway without internet polls, and
 //! says so. Stopping: log everyone out while the ports still stand, DISCONNECT,
-//! then the ports; all of it within `stop_within`.
+//! then the ports; all of it within `stop_within`. Loading the configuration
+//! anew: [`service`].
 
-use std::collections::BTreeMap;
+mod crew;
+pub mod notice;
+pub mod service;
+
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
-use tokio_util::sync::CancellationToken;
 
+use self::notice::Notice;
+use self::service::{Doors, Service};
 use crate::base::Rng;
-use crate::cloud::connect::Connector;
-use crate::hub::Hub;
+use crate::config::Report;
 use crate::io::clock::Clock;
-use crate::io::line::Opener;
-use crate::io::link::Link;
 use crate::io::log::{self, Journal};
-use crate::io::notify::{self, Notifier};
-use crate::io::pulse::Pulse;
-use crate::io::settings::Loaded;
-use crate::io::vault::Vault;
-use crate::io::{hub, link, port};
-
-mod notice;
-
-use notice::Notice;
-
-/// Events waiting between the ports and the hub. When it is full the ports
-/// wait: the field slows, nothing is lost.
-const FIELD_INBOX: usize = 256;
-/// READY does not wait longer than this for the first attempts on ports.
-const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
+use crate::io::notify::Notifier;
+use crate::io::settings::{self, Loaded};
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -65,188 +53,96 @@ pub enum Ended {
     StopAtOnce,
 }
 
-/// Builds the runtime and serves. One thread: the same order of events in the
-/// field as in the tests, and nothing here computes for long.
+/// Builds the runtime and serves what was loaded from `config`. One thread: the
+/// same order of events in the field as in the tests, and nothing here computes
+/// for long.
 ///
 /// # Errors
 /// As [`serve`]; also when the log or the runtime cannot be set up.
-pub fn run(loaded: Loaded) -> Result<(), Ended> {
+pub fn run(loaded: Loaded, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Ended::Start)?;
-    let ended = runtime.block_on(serve(loaded));
+    let ended = runtime.block_on(serve(loaded, config));
     // A name look-up that hangs must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
 
-/// Runs the gateway until SIGTERM or SIGINT.
+/// Runs the gateway until SIGTERM or SIGINT; loads `config` anew at each SIGHUP.
 ///
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
-pub async fn serve(loaded: Loaded) -> Result<(), Ended> {
-    let clock = Clock::system();
-    let sink = log::init(clock)?;
-    let spec = Arc::new(loaded.spec);
-    let stop_within = spec.stop_within;
-    let journal = Journal::new(spec.clone()).to(sink);
-    journal.tell(&Notice::Started {
-        ports: spec.ports.len(),
-        devices: spec.devices.len(),
-        commissioned: loaded.commissioned,
-    });
-    let mut rng = Rng::new(crate::io::seed());
+pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
     let mut asked = Asked::listen()?;
-
-    let stop = CancellationToken::new();
-    let end = CancellationToken::new();
-    let mut crew = Crew::default();
-
-    let (field_tx, field) = mpsc::channel(FIELD_INBOX);
-    let mut attempts = Vec::new();
-    for (id, p) in spec.ports() {
-        let (attempted, attempt) = oneshot::channel();
-        attempts.push(attempt);
-        let pulse = crew.pulse(&p.name);
-        crew.spawn(
-            format!("port {}", p.name),
-            port::run(
-                id,
-                spec.clone(),
-                Opener::System,
-                rng.fork(),
-                clock,
-                journal.clone(),
-                field_tx.clone(),
-                pulse,
-                end.clone(),
-                attempted,
-            ),
-        );
-    }
-    drop(field_tx);
-    let attempted = async {
-        for attempt in attempts {
-            // An error means the task has ended, which is told below.
-            let _ = attempt.await;
-        }
-    };
-    let _ = tokio::time::timeout(ATTEMPTS_WITHIN, attempted).await;
-
-    let (wire, link_ends) = link::pair(link::channel::CAPACITY, end.clone());
-    let (vault, notice) = Vault::open(&loaded.state_dir);
-    if let Some(notice) = notice {
-        journal.tell(&notice);
-    }
-    let link_task = loaded.commissioned.then(|| {
-        let link = Link::new(
-            spec.clone(),
-            link::Dialer::Network,
-            Connector::new(&spec.cloud, rng.fork(), clock.now()),
-            link_ends,
-            clock,
-            journal.clone(),
-            crew.pulse("cloud link"),
-        );
-        tokio::spawn(link.with_vault(vault).run())
-    });
-    let (status, status_rx) = watch::channel(String::new());
-    let mut mind = Hub::new(spec, rng.fork(), clock.now());
-    if !loaded.commissioned {
-        mind = mind.not_commissioned();
-    }
-    let mut hub_task = tokio::spawn(hub::run(
-        mind,
-        hub::Ends {
-            field,
-            link: wire,
-            status,
-        },
+    let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
+    let clock = Clock::system();
+    let sink = log::init(None, clock)?;
+    let journal = Journal::new(Arc::new(loaded.spec.clone())).to(sink);
+    let mut service = Service::start(
+        loaded.spec,
+        loaded.commissioned,
+        Doors::system(),
         clock,
         journal.clone(),
-        crew.pulse("hub"),
-        stop.clone(),
-    ));
+        Rng::new(crate::io::seed()),
+    )
+    .await;
     let notifier = Notifier::from_environment();
     notifier.ready();
-    let pulses = std::mem::take(&mut crew.pulses);
-    let watchdog = notify::run(
-        notifier,
-        pulses,
-        status_rx,
-        clock,
-        journal.clone(),
-        stop.clone(),
-    );
-    crew.spawn("watchdog".into(), watchdog);
+    service.inform(notifier.clone());
 
-    tokio::select! {
-        biased;
-        () = asked.stop() => {}
-        _ = &mut hub_task => return Err(Ended::Task("hub".into())),
-        Some(_) = finished(&mut link_task) => return Err(Ended::Task("cloud link".into())),
-        task = crew.ended() => return Err(Ended::Task(task)),
+    loop {
+        tokio::select! {
+            biased;
+            () = asked.stop() => break,
+            task = service.failed() => return Err(Ended::Task(task)),
+            _ = hangup.recv() => {}
+        }
+        notifier.reloading();
+        tokio::select! {
+            biased;
+            () = asked.stop() => break,
+            () = reload(&mut service, config, &journal) => {}
+        }
+        notifier.ready();
     }
 
-    journal.tell(&Notice::Stopping {
-        within: stop_within,
-    });
-    stop.cancel();
-    let orderly = async {
-        let _ = hub_task.await;
-        if let Some(link) = link_task {
-            let _ = link.await;
-        }
-    };
+    let stop_within = service.stop_within();
     let ended = tokio::select! {
         biased;
-        done = tokio::time::timeout(stop_within, orderly) => {
+        done = tokio::time::timeout(stop_within, service.stop()) => {
             done.map_err(|_| Ended::StopDeadline(stop_within))
         }
         () = asked.stop() => Err(Ended::StopAtOnce),
     };
-    end.cancel();
-    crew.tasks.shutdown().await;
+    service.end().await;
     ended
 }
 
-/// Waits for a task, if there is one.
-async fn finished(task: &mut Option<JoinHandle<()>>) -> Option<Result<(), JoinError>> {
-    match task {
-        Some(task) => Some(task.await),
-        None => None,
+/// Loads the configuration anew. One that is wrong changes nothing.
+async fn reload(service: &mut Service, config: &Path, journal: &Journal) {
+    let path = config.to_owned();
+    let loading = tokio::task::spawn_blocking(move || settings::load(&path));
+    let Ok(loaded) = loading.await else {
+        return;
+    };
+    match loaded {
+        Err(report) => tell_refused(&report, journal),
+        Ok(loaded) => {
+            for warning in loaded.warnings {
+                journal.tell(&Notice::Problem(Box::new(warning)));
+            }
+            let changes = service.reload(loaded.spec, loaded.commissioned).await;
+            journal.tell(&Notice::Reloaded(Box::new(changes)));
+        }
     }
 }
 
-/// The tasks that live as long as the service, by name.
-#[derive(Default)]
-struct Crew {
-    tasks: JoinSet<()>,
-    names: BTreeMap<tokio::task::Id, String>,
-    pulses: Vec<Pulse>,
-}
-
-impl Crew {
-    fn pulse(&mut self, name: &str) -> Pulse {
-        let pulse = Pulse::new(name);
-        self.pulses.push(pulse.clone());
-        pulse
-    }
-
-    fn spawn(&mut self, name: String, task: impl Future<Output = ()> + Send + 'static) {
-        let handle = self.tasks.spawn(task);
-        self.names.insert(handle.id(), name);
-    }
-
-    /// The name of the next task that ends, by itself or by a panic.
-    async fn ended(&mut self) -> String {
-        let id = match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => id,
-            Some(Err(e)) => e.id(),
-            None => return std::future::pending().await,
-        };
-        self.names.remove(&id).unwrap_or_default()
+fn tell_refused(report: &Report, journal: &Journal) {
+    for notice in Notice::refused(report) {
+        journal.tell(&notice);
     }
 }
 

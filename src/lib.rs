@@ -9,6 +9,7 @@
 //! | question | room |
 //! |---|---|
 //! | What is wrong with this configuration? | [`config`] |
+//! | What does a configuration loaded anew change? | [`spec::reload`], [`app::service`] |
 //! | Why is it polled now, and in how many requests? | [`field`] |
 //! | Was that an answer, and what does it mean? | [`field`] |
 //! | Is the device alive, and why not? | [`fleet`] |

@@ -27,10 +27,13 @@ mod plant;
 mod tools;
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
+use alink_gateway::base::UnitId;
+use alink_gateway::io::clock::Clock;
+use alink_gateway::lab::bus::{Life, Rack, Unit};
+use alink_gateway::lab::wire::RackRig;
 use child::Child;
 use cloud::Cloud;
 use gateway::{Config, GATEWAY};
@@ -391,48 +394,44 @@ async fn a_broker_whose_authority_is_a_stranger_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_gateway_with_its_products_certificate_registers_once_in_its_life() {
-    if !have(&["openssl", "pymodbus"]) {
-        return;
+async fn a_wrong_file_changes_nothing_and_says_why_and_a_right_one_changes_what_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rack = Rack::new();
+    for unit in [4, 5, 6] {
+        rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
     }
-    for registration in ["register", "regnwl"] {
-        let folder = tempfile::tempdir().unwrap();
-        let rack = Meters::pymodbus_tcp(&[1]).await;
-        let cloud = Cloud::listening_with_tls(folder.path()).await;
-        let more = [format!("ca_file: {}/ca.pem", folder.path().display())];
-        let config = Config::towards(&cloud.secure_url(), &more)
-            .registering(registration)
-            .tcp("rack1", rack.port.unwrap(), &[1])
-            .write(folder.path());
-        cloud.knows(&config).await;
-        let kept = folder.path().join("state/secrets.json");
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let rack = RackRig::start(rack, anywhere, Clock::system())
+        .await
+        .unwrap();
+    let port = rack.address().port();
+    let cloud = Cloud::listening().await;
+    let with = |units: &[u8]| Config::towards(&cloud.url(), &[]).tcp("rack1", port, units);
+    let file = with(&[4, 5, 6]).write(folder.path());
+    cloud.knows(&file).await;
+    with(&[4, 5]).write(folder.path());
+    let mut gateway = gateway::run(&file);
+    cloud.sees_online(&[4, 5]).await;
 
-        let mut first = gateway::run(&config);
-        assert_eq!(cloud.connected(1).await, 1);
-        cloud.sees_online(&[1]).await;
-        let mode = kept.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
-        let text = std::fs::read_to_string(&kept).unwrap();
-        // Killed without a warning: what it earned is on disk all the same.
-        first.signal("KILL");
-        first.exit().await;
-        cloud.sees_online(&[]).await;
+    let right = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, right.replace("unit: 5", "unit: 500")).unwrap();
+    gateway.signal("HUP");
+    let refused = |l: &str| l.contains("the configuration is wrong (1 error); nothing has changed");
+    gateway.line("a refusal", refused).await;
+    let why = |l: &str| l.contains("devices[1].unit") && l.contains("said 500, wanted");
+    gateway.line("the reason", why).await;
+    cloud.sees_online(&[4, 5]).await;
+    assert_eq!(cloud.logged_out().await, 0);
 
-        let mut second = gateway::run(&config);
-        assert_eq!(cloud.connected(2).await, 1, "not asked again");
-        cloud.sees_online(&[1]).await;
-        gateway::stop(&mut second).await;
-        assert_eq!(std::fs::read_to_string(&kept).unwrap(), text);
-        for process in [&mut first, &mut second] {
-            let log = process.seen().join("\n");
-            assert!(log.contains("connected to the platform"), "{log}");
-            let words = text.split('"').filter(|w| w.len() == 32);
-            let told: Vec<&str> = words
-                .chain([PRODUCT_SECRET])
-                .filter(|w| log.contains(*w))
-                .collect();
-            assert_eq!(told, Vec::<&str>::new(), "in the log");
-        }
-        cloud.is_content().await;
-    }
+    with(&[5, 6]).write(folder.path());
+    gateway.signal("HUP");
+    let loaded = "1 device added, 1 device removed, 1 port opened anew, \
+                  the connection to the platform stays";
+    gateway
+        .line("what has changed", |l| l.contains(loaded))
+        .await;
+    cloud.sees_online(&[5, 6]).await;
+    assert_eq!(cloud.logged_out().await, 1);
+    gateway::stop(&mut gateway).await;
+    cloud.is_content().await;
 }

@@ -1,37 +1,58 @@
-//! What the operator is told about the service itself.
-
-use std::time::Duration;
+//! What the operator is told about configurations loaded anew.
 
 use crate::base::{About, Level, Tell};
+use crate::config::{Problem, Report, Severity};
+use crate::spec::Changes;
 
-/// The service's own life.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Notice {
-    /// It begins.
-    Started {
-        /// Ports configured.
-        ports: usize,
-        /// Devices configured.
-        devices: usize,
-        /// Whether the gateway has an identity.
-        commissioned: bool,
+/// So many problems stand in the journal; `check` shows all.
+const SHOWN: usize = 20;
+
+/// A configuration was loaded anew, or was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is wrong: nothing has changed.
+    Refused {
+        /// How many errors it has.
+        errors: usize,
+        /// How many of its problems follow.
+        shown: usize,
     },
-    /// It was asked to end.
-    Stopping {
-        /// How long that may take.
-        within: Duration,
-    },
+    /// One thing that is wrong, or odd, in it.
+    Problem(Box<Problem>),
+    /// It is in force.
+    Reloaded(Box<Changes>),
+}
+
+impl Notice {
+    /// Everything to say about a configuration that is wrong.
+    #[must_use]
+    pub fn refused(report: &Report) -> Vec<Notice> {
+        let shown = report.problems().len().min(SHOWN);
+        let errors = report.errors();
+        let problems = report.problems().iter().take(SHOWN).cloned();
+        std::iter::once(Notice::Refused { errors, shown })
+            .chain(problems.map(|p| Notice::Problem(Box::new(p))))
+            .collect()
+    }
 }
 
 impl Tell for Notice {
     fn level(&self) -> Level {
-        Level::Info
+        match self {
+            Notice::Refused { .. } => Level::Error,
+            Notice::Problem(p) => match p.severity {
+                Severity::Error => Level::Error,
+                Severity::Warning => Level::Warn,
+            },
+            Notice::Reloaded(_) => Level::Info,
+        }
     }
 
     fn event(&self) -> &'static str {
         match self {
-            Notice::Started { .. } => "service-started",
-            Notice::Stopping { .. } => "service-stopping",
+            Notice::Refused { .. } => "reload-refused",
+            Notice::Problem(_) => "config-problem",
+            Notice::Reloaded(_) => "reloaded",
         }
     }
 
@@ -39,29 +60,89 @@ impl Tell for Notice {
         About::Gateway
     }
 
-    fn sentence(&self) -> String {
+    fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
-            Notice::Started {
-                ports,
-                devices,
-                commissioned,
-            } => format!(
-                "alink-gateway {} started: {}, {}{}",
-                env!("CARGO_PKG_VERSION"),
-                many(*ports, "port"),
-                many(*devices, "device"),
-                if *commissioned {
-                    ""
-                } else {
-                    "; not commissioned, keeps away from the platform"
-                }
-            ),
-            Notice::Stopping { within } => format!(
-                "asked to stop: logging everyone out, at most {} s",
-                within.as_secs()
-            ),
+            Notice::Refused { errors, .. } => vec![("ERRORS", errors.to_string())],
+            Notice::Problem(p) => vec![
+                ("CONFIG_FILE", p.file.to_string()),
+                ("CONFIG_LINE", p.line.to_string()),
+                ("CONFIG_PATH", p.path.clone()),
+            ],
+            Notice::Reloaded(c) => vec![
+                ("DEVICES_ADDED", c.devices.added.len().to_string()),
+                ("DEVICES_CHANGED", c.devices.changed.len().to_string()),
+                ("DEVICES_REMOVED", c.devices.removed.len().to_string()),
+                ("PORTS_RESTARTED", restarted(c).to_string()),
+                ("RECONNECTED", u8::from(c.cloud.connection).to_string()),
+            ],
         }
     }
+
+    fn sentence(&self) -> String {
+        match self {
+            Notice::Refused { errors, shown } => format!(
+                "the configuration is wrong ({}); nothing has changed; {}",
+                many(*errors, "error"),
+                match errors > shown {
+                    true => format!("the first {shown} follow, `alink-gateway check` shows all"),
+                    false => "what is wrong follows".into(),
+                }
+            ),
+            Notice::Problem(p) => {
+                let line = match p.line {
+                    0 => String::new(),
+                    _ => format!(":{}:{}", p.line, p.column),
+                };
+                let hint = p.hint.as_ref().map(|h| format!("; hint: {h}"));
+                format!(
+                    "{}{line} {}: said {}, wanted {}{}",
+                    p.file,
+                    p.path,
+                    p.said,
+                    p.wanted,
+                    hint.unwrap_or_default()
+                )
+            }
+            Notice::Reloaded(changes) => format!("configuration loaded anew: {}", words(changes)),
+        }
+    }
+}
+
+fn restarted(changes: &Changes) -> usize {
+    changes.ports.added.len() + changes.ports.changed.len()
+}
+
+fn words(changes: &Changes) -> String {
+    if changes.is_none() {
+        return "nothing has changed".into();
+    }
+    let devices = &changes.devices;
+    let mut words = Vec::new();
+    for (n, what) in [
+        (devices.added.len(), "added"),
+        (devices.changed.len(), "changed"),
+        (devices.removed.len(), "removed"),
+    ] {
+        if n > 0 {
+            words.push(format!("{} {what}", many(n, "device")));
+        }
+    }
+    for (n, what) in [
+        (changes.ports.removed.len(), "closed"),
+        (restarted(changes), "opened anew"),
+    ] {
+        if n > 0 {
+            words.push(format!("{} {what}", many(n, "port")));
+        }
+    }
+    if changes.cloud.limits || changes.stop_within {
+        words.push("other limits".into());
+    }
+    words.push(match changes.cloud.connection {
+        true => "a new connection to the platform".into(),
+        false => "the connection to the platform stays".into(),
+    });
+    words.join(", ")
 }
 
 fn many(n: usize, what: &str) -> String {

@@ -33,8 +33,10 @@ pub fn run(config: &Path) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    print(&loaded.warnings);
-    match crate::app::run(loaded) {
+    for warning in &loaded.warnings {
+        eprint!("{warning}");
+    }
+    match crate::app::run(loaded, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
             let text = format!("alink-gateway: {ended}\n");

@@ -5,9 +5,11 @@
 //! fit is held here and the mind is not asked for more. Its outputs wait inside
 //! the engine, which was built to hold them; inputs keep flowing.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
@@ -16,6 +18,7 @@ use super::log::Journal;
 use super::pulse::Pulse;
 use crate::base::{FieldEvent, LinkCommand, Mono};
 use crate::hub::{Hub, Input, Output};
+use crate::spec::{Changes, Spec};
 
 /// Inputs handled in one turn before anything else gets its say.
 const TURN: usize = 64;
@@ -29,8 +32,30 @@ pub struct Ends {
     pub field: mpsc::Receiver<FieldEvent>,
     /// From and to the link.
     pub link: Wire,
+    /// From whoever holds the house together.
+    pub control: mpsc::Receiver<Control>,
     /// The one line that says how things are.
     pub status: watch::Sender<String>,
+}
+
+/// What the hub is told to do. Each is answered when it is done; an answer
+/// nobody waits for is lost.
+#[derive(Debug)]
+pub enum Control {
+    /// Leave this connection: log everyone out, tell the link to disconnect.
+    Part(oneshot::Sender<()>),
+    /// Go on with another configuration. What the field said before is handled
+    /// before.
+    Reload {
+        /// From now on.
+        spec: Arc<Spec>,
+        /// How it differs from the last.
+        changes: Box<Changes>,
+        /// The end of another link, if the connection changes.
+        wire: Option<Wire>,
+        /// It is so.
+        done: oneshot::Sender<()>,
+    },
 }
 
 /// Runs the hub until it has stopped: after `stop` is cancelled, everyone is
@@ -48,15 +73,21 @@ pub async fn run(
         held: None,
     };
     let mut stopping = false;
-    let mut watch = ClockWatch::default();
+    let mut parting: Option<oneshot::Sender<()>> = None;
     loop {
-        if let Some(input) = watch.look(clock) {
-            hub.handle(clock.now(), input);
-        }
-        if outbox.drain(&mut hub, clock, &journal) {
-            // The last command, DISCONNECT, must reach the link.
-            outbox.finish().await;
-            return;
+        match outbox.drain(&mut hub, clock, &journal) {
+            Drained::Stopped => {
+                // The last command, DISCONNECT, must reach the link.
+                outbox.finish().await;
+                return;
+            }
+            Drained::Parted => {
+                if let Some(done) = parting.take() {
+                    let _ = done.send(());
+                }
+                continue;
+            }
+            Drained::Dry => {}
         }
         ends.status.send_if_modified(|told| {
             let line = hub.status().line();
@@ -73,6 +104,25 @@ pub async fn run(
                 stopping = true;
                 Input::Stop
             }
+            Some(control) = ends.control.recv(), if !stopping => match control {
+                Control::Part(done) => {
+                    parting = Some(done);
+                    Input::Part
+                }
+                Control::Reload { spec, changes, wire, done } => {
+                    for _ in 0..ends.field.len() {
+                        if let Ok(event) = ends.field.try_recv() {
+                            hub.handle(clock.now(), Input::Field(event));
+                        }
+                    }
+                    if let Some(wire) = wire {
+                        ends.link.incoming = wire.incoming;
+                        outbox = Outbox { link: wire.outgoing, held: None };
+                    }
+                    let _ = done.send(());
+                    Input::Reload(spec, changes)
+                }
+            },
             () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
             Some(event) = ends.link.incoming.next() => Input::Link(event),
             Some(event) = ends.field.recv() => Input::Field(event),
@@ -90,26 +140,14 @@ pub async fn run(
     }
 }
 
-/// Looks whether the system's clock is synchronised, until it is.
-#[derive(Default)]
-struct ClockWatch {
-    synchronised: bool,
-    next: Option<Mono>,
-}
-
-impl ClockWatch {
-    /// What the mind should know, if it is time to look.
-    fn look(&mut self, clock: Clock) -> Option<Input> {
-        let now = clock.now().mono;
-        if self.synchronised || self.next.is_some_and(|at| now < at) {
-            return None;
-        }
-        self.next = Some(now + BREATH);
-        self.synchronised = clock.is_synchronised();
-        Some(Input::Clock {
-            synchronised: self.synchronised,
-        })
-    }
+/// How far the mind is.
+enum Drained {
+    /// It wants nothing more for now, or the link takes no more.
+    Dry,
+    /// It has left the connection.
+    Parted,
+    /// It has stopped.
+    Stopped,
 }
 
 /// The way to the link, which holds at most one command that did not fit.
@@ -119,9 +157,8 @@ struct Outbox {
 }
 
 impl Outbox {
-    /// Carries out what the mind wants, as far as the link takes it; true when
-    /// the mind has stopped.
-    fn drain(&mut self, hub: &mut Hub, clock: Clock, journal: &Journal) -> bool {
+    /// Carries out what the mind wants, as far as the link takes it.
+    fn drain(&mut self, hub: &mut Hub, clock: Clock, journal: &Journal) -> Drained {
         loop {
             if let Some(command) = self.held.take() {
                 match self.link.try_send(command) {
@@ -130,17 +167,16 @@ impl Outbox {
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
                         self.held = Some(command);
-                        return false;
+                        return Drained::Dry;
                     }
                 }
             }
             match hub.poll(clock.now()) {
-                None => return false,
+                None => return Drained::Dry,
                 Some(Output::Link(command)) => self.held = Some(command),
                 Some(Output::Notice(notice)) => journal.tell(&notice),
-                // Nowhere to keep it yet: after a restart it is asked for again.
-                Some(Output::Keep { .. }) => {}
-                Some(Output::Stopped) => return true,
+                Some(Output::Parted) => return Drained::Parted,
+                Some(Output::Stopped) => return Drained::Stopped,
             }
         }
     }

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::{About, Level, Mono, Tell};
 use crate::io::clock::Clock;
 use crate::io::log::Journal;
-use crate::io::pulse::Pulse;
+use crate::io::pulse::{Pulse, Pulses};
 
 /// The pace at which stuck tasks are looked for when no watchdog is set.
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(30);
@@ -75,6 +75,15 @@ impl Notifier {
         self.send(&[NotifyState::Ready]);
     }
 
+    /// The configuration is loaded anew; [`Notifier::ready`] ends it.
+    pub fn reloading(&self) {
+        // sd_notify(3): the time stamp tells this reload from an earlier one.
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(_) => self.send(&[NotifyState::Reloading]),
+        }
+    }
+
     fn send(&self, words: &[NotifyState<'_>]) {
         let Some((socket, address)) = self.socket.as_deref() else {
             return;
@@ -90,7 +99,7 @@ impl Notifier {
 /// stopping. `status` carries the one line people see in `systemctl status`.
 pub async fn run(
     notifier: Notifier,
-    pulses: Vec<Pulse>,
+    pulses: Pulses,
     mut status: watch::Receiver<String>,
     clock: Clock,
     journal: Journal,
@@ -146,6 +155,7 @@ fn one_line(status: &str) -> String {
 /// Decides whether the watchdog may be fed. Told the time, reads none.
 #[derive(Debug)]
 struct Watch {
+    registry: Pulses,
     pulses: Vec<Watched>,
     interval: Duration,
     fed_at: Mono,
@@ -156,24 +166,38 @@ struct Watch {
 struct Watched {
     pulse: Pulse,
     steps_when_fed: u64,
+    /// Watched since then.
+    since: Mono,
     named: bool,
 }
 
 impl Watch {
-    fn new(pulses: Vec<Pulse>, interval: Duration, now: Mono) -> Self {
-        let pulses = pulses
-            .into_iter()
-            .map(|pulse| Watched {
-                steps_when_fed: pulse.steps(),
-                pulse,
-                named: false,
-            })
-            .collect();
-        Watch {
-            pulses,
+    fn new(registry: Pulses, interval: Duration, now: Mono) -> Self {
+        let mut watch = Watch {
+            registry,
+            pulses: Vec::new(),
             interval,
             fed_at: now,
             look_at: now + interval / 4,
+        };
+        watch.follow(now);
+        watch
+    }
+
+    /// Watches whoever is to be watched now: tasks come and go with the
+    /// configuration.
+    fn follow(&mut self, now: Mono) {
+        let all = self.registry.all();
+        self.pulses.retain(|w| all.iter().any(|p| p.is(&w.pulse)));
+        for pulse in all {
+            if !self.pulses.iter().any(|w| w.pulse.is(&pulse)) {
+                self.pulses.push(Watched {
+                    steps_when_fed: pulse.steps(),
+                    since: now,
+                    pulse,
+                    named: false,
+                });
+            }
         }
     }
 
@@ -183,6 +207,7 @@ impl Watch {
     /// advises for feeding.
     fn look(&mut self, now: Mono) -> (bool, Vec<NotifyNotice>) {
         self.look_at = now + self.interval / 4;
+        self.follow(now);
         let hungry_for = now.since(self.fed_at);
         let mut notices = Vec::new();
         let mut all_moved = true;
@@ -198,11 +223,12 @@ impl Watch {
                 continue;
             }
             all_moved = false;
-            if !one.named && hungry_for >= self.interval / 2 {
+            let stuck_for = hungry_for.min(now.since(one.since));
+            if !one.named && stuck_for >= self.interval / 2 {
                 one.named = true;
                 notices.push(NotifyNotice::Stuck {
                     task: one.pulse.name().to_owned(),
-                    since: hungry_for,
+                    since: stuck_for,
                     restart_in: self.interval.saturating_sub(hungry_for),
                 });
             }

@@ -6,8 +6,8 @@
 //! to wait. The watchdog is fed only when every task has beaten since the last
 //! time (`io/notify.rs`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One task's count of steps. Clones share the count.
 #[derive(Clone, Debug)]
@@ -41,5 +41,47 @@ impl Pulse {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// Whose pulses the watchdog watches. Clones share the list.
+#[derive(Clone, Debug, Default)]
+pub struct Pulses(Arc<Mutex<Vec<Pulse>>>);
+
+impl Pulses {
+    /// A new pulse, watched from now on.
+    #[must_use]
+    pub fn start(&self, name: &str) -> Pulse {
+        let pulse = Pulse::new(name);
+        self.add(pulse.clone());
+        pulse
+    }
+
+    /// This one is watched from now on.
+    pub fn add(&self, pulse: Pulse) {
+        self.lock().push(pulse);
+    }
+
+    /// Its task ends as it should: it is watched no more.
+    pub fn end(&self, pulse: &Pulse) {
+        self.lock().retain(|p| !p.is(pulse));
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Pulse> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Pulse>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pulse {
+    /// Whether both count the same steps.
+    #[must_use]
+    pub fn is(&self, other: &Pulse) -> bool {
+        Arc::ptr_eq(&self.steps, &other.steps)
     }
 }

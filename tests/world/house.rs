@@ -170,6 +170,7 @@ impl House {
             Ends {
                 field,
                 link,
+                control: mpsc::channel(1).1,
                 status,
             },
             ours,

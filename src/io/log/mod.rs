@@ -32,7 +32,7 @@ mod terminal;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::{About, Level, Tell};
 use crate::io::clock::Clock;
@@ -93,7 +93,8 @@ impl Sink {
 /// Knows the names behind the ids, and where log records go. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    spec: Arc<Spec>,
+    /// Shared by all clones, held for the time of a look only.
+    spec: Arc<RwLock<Arc<Spec>>>,
     sink: Sink,
 }
 
@@ -104,7 +105,7 @@ impl Journal {
     #[must_use]
     pub fn new(spec: Arc<Spec>) -> Self {
         Journal {
-            spec,
+            spec: Arc::new(RwLock::new(spec)),
             sink: Sink {
                 least: Level::Debug,
                 clock: Clock::system(),
@@ -119,6 +120,12 @@ impl Journal {
         Journal { sink, ..self }
     }
 
+    /// The names behind the ids are from now on those of `spec`, in this journal
+    /// and all its clones.
+    pub fn respec(&self, spec: Arc<Spec>) {
+        *self.spec.write().unwrap_or_else(PoisonError::into_inner) = spec;
+    }
+
     /// Tells the operator.
     pub fn tell(&self, notice: &dyn Tell) {
         let level = notice.level();
@@ -126,9 +133,10 @@ impl Journal {
         if level > self.sink.least {
             return;
         }
+        let spec = Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner));
         let whom = Whom {
             about: notice.about(),
-            spec: &self.spec,
+            spec: &spec,
         };
         let text = format!("{whom}{}", notice.sentence());
         match &self.sink.outlet {

@@ -27,6 +27,7 @@ struct House {
     manager: UnixDatagram,
     notifier: Notifier,
     status: watch::Sender<String>,
+    watched: Pulses,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
@@ -36,9 +37,13 @@ fn house(name: &str, pulses: &[&Pulse]) -> House {
     let notifier = Notifier::at(Some(address), Some(WATCHDOG));
     let (status, receiver) = watch::channel("starting".to_owned());
     let stop = CancellationToken::new();
+    let watched = Pulses::default();
+    for pulse in pulses {
+        watched.add((*pulse).clone());
+    }
     let task = tokio::spawn(run(
         notifier.clone(),
-        pulses.iter().map(|&p| p.clone()).collect(),
+        watched.clone(),
         receiver,
         Clock::system(),
         Journal::new(Arc::new(crate::io::log::tests::spec())),
@@ -48,6 +53,7 @@ fn house(name: &str, pulses: &[&Pulse]) -> House {
         manager,
         notifier,
         status,
+        watched,
         stop,
         task,
     }
@@ -147,10 +153,48 @@ async fn one_stuck_task_withholds_the_watchdog() {
     assert_eq!(heard(&house.manager), ["WATCHDOG=1\n"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_that_has_ended_is_watched_no_more_and_a_new_one_is() {
+    let (a, b) = (Pulse::new("hub"), Pulse::new("line1"));
+    let house = house("tasks", &[&a, &b]);
+    let fed = async |beats: &[&Pulse]| {
+        heard(&house.manager);
+        for _ in 0..60 {
+            beats.iter().for_each(|p| p.beat());
+            pass(Duration::from_secs(1)).await;
+        }
+        let fed = heard(&house.manager);
+        fed.iter().filter(|w| *w == "WATCHDOG=1\n").count()
+    };
+    house.watched.end(&b);
+    assert!(fed(&[&a]).await >= 4);
+    let c = house.watched.start("line2");
+    assert!(fed(&[&a]).await <= 1);
+    assert!(fed(&[&a, &c]).await >= 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_begins_with_its_time_and_ends_with_ready() {
+    let house = house("reload", &[]);
+    pass(Duration::from_millis(10)).await;
+    heard(&house.manager);
+    house.notifier.reloading();
+    house.notifier.ready();
+    let said = heard(&house.manager);
+    let time = said[0]
+        .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+        .unwrap();
+    assert!(time.trim_end().parse::<u64>().unwrap() > 0);
+    assert_eq!(said[1..], ["READY=1\n"]);
+}
+
 #[test]
 fn a_stuck_task_is_named_once_before_the_watchdog_bites_and_when_it_moves_again() {
     let (a, b) = (Pulse::new("hub"), Pulse::new("line1"));
-    let mut watch = Watch::new(vec![a.clone(), b.clone()], WATCHDOG, Mono::START);
+    let watched = Pulses::default();
+    watched.add(a.clone());
+    watched.add(b.clone());
+    let mut watch = Watch::new(watched, WATCHDOG, Mono::START);
     let mut now = Mono::START;
     let mut said = Vec::new();
     while now.since(Mono::START) < WATCHDOG {

@@ -1,0 +1,355 @@
+//! The running service: its tasks, and what a new configuration does to them.
+//!
+//! A reload touches as little as it can. Ports that are made, used or populated
+//! otherwise than before are stopped, then the hub is given the new
+//! configuration, then they are started; all others never hear of it, for places
+//! in the configuration are kept (`spec/reload.rs`). Whatever a stopped port had
+//! said is handled under the configuration it was said under. The link is touched
+//! only if the broker or our identity there has changed: then everyone is logged
+//! out, the link disconnects and ends, and another one begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::crew::{Crew, Member};
+use crate::base::{FieldEvent, PortId, Rng};
+use crate::cloud::connect::Connector;
+use crate::hub::Hub;
+use crate::io::clock::Clock;
+use crate::io::hub::{self, Control};
+use crate::io::line::Opener;
+use crate::io::link::{self, Dialer};
+use crate::io::log::Journal;
+use crate::io::notify::{self, Notifier};
+use crate::io::port;
+use crate::io::pulse::{Pulse, Pulses};
+use crate::spec::{Changes, LineSpec, PortSpec, Spec};
+
+/// Events waiting between the ports and the hub. When it is full the ports
+/// wait: the field slows, nothing is lost.
+const FIELD_INBOX: usize = 256;
+/// READY does not wait longer than this for the first attempts on ports.
+const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
+/// A link that was told to end takes no longer than this: its farewell, and a
+/// margin.
+const LINK_ENDS_WITHIN: Duration = Duration::from_secs(4);
+/// A port that waits beats its pulse this often.
+const BREATH: Duration = Duration::from_secs(2);
+
+/// Where lines and connections come from: the system, or a world of models.
+pub struct Doors {
+    /// Opens the lines of a port.
+    pub opener: Box<dyn FnMut(&PortSpec) -> Opener + Send>,
+    /// Dials the platform.
+    pub dialer: Box<dyn FnMut() -> Dialer + Send>,
+}
+
+impl Doors {
+    /// The real ones.
+    #[must_use]
+    pub fn system() -> Self {
+        Doors {
+            opener: Box::new(|_| Opener::System),
+            dialer: Box::new(|| Dialer::Network),
+        }
+    }
+}
+
+/// Everything that runs.
+pub struct Service {
+    spec: Arc<Spec>,
+    commissioned: bool,
+    doors: Doors,
+    clock: Clock,
+    journal: Journal,
+    rng: Rng,
+    crew: Crew,
+    ports: BTreeMap<PortId, Member>,
+    field: mpsc::Sender<FieldEvent>,
+    control: mpsc::Sender<Control>,
+    status: watch::Receiver<String>,
+    hub: JoinHandle<()>,
+    link: Option<Link>,
+    stop: CancellationToken,
+    end: CancellationToken,
+}
+
+struct Link {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+    pulse: Pulse,
+}
+
+impl Service {
+    /// Starts the ports, waits a moment for their first attempts, then starts
+    /// the link and the hub. Without `commissioned` there is no link.
+    pub async fn start(
+        spec: Spec,
+        commissioned: bool,
+        doors: Doors,
+        clock: Clock,
+        journal: Journal,
+        mut rng: Rng,
+    ) -> Self {
+        let spec = Arc::new(spec);
+        let crew = Crew::default();
+        let (field, field_inbox) = mpsc::channel(FIELD_INBOX);
+        let (control, orders) = mpsc::channel(1);
+        let (told, status) = watch::channel(String::new());
+        let (stop, end) = (CancellationToken::new(), CancellationToken::new());
+        let link_stop = end.child_token();
+        let (wire, link_ends) = link::pair(link::channel::CAPACITY, link_stop.clone());
+        let hub = hub::run(
+            Hub::new(spec.clone(), rng.fork(), clock.now()),
+            hub::Ends {
+                field: field_inbox,
+                link: wire,
+                control: orders,
+                status: told,
+            },
+            clock,
+            journal.clone(),
+            crew.pulses.start("hub"),
+            stop.clone(),
+        );
+        let mut service = Service {
+            commissioned,
+            doors,
+            clock,
+            journal,
+            rng,
+            crew,
+            ports: BTreeMap::new(),
+            field,
+            control,
+            status,
+            hub: tokio::spawn(hub),
+            link: None,
+            stop,
+            end,
+            spec,
+        };
+        let ids: Vec<PortId> = service.spec.ports().map(|(id, _)| id).collect();
+        let attempts: Vec<_> = ids
+            .into_iter()
+            .map(|id| service.start_port(id, Duration::ZERO))
+            .collect();
+        let attempted = async {
+            for attempt in attempts {
+                // An error means the task has ended, which is told elsewhere.
+                let _ = attempt.await;
+            }
+        };
+        let _ = tokio::time::timeout(ATTEMPTS_WITHIN, attempted).await;
+        if commissioned {
+            service.start_link(link_ends, link_stop);
+        }
+        service
+    }
+
+    /// Keeps the service manager informed from now on.
+    pub fn inform(&mut self, notifier: Notifier) {
+        let watchdog = notify::run(
+            notifier,
+            self.pulses(),
+            self.status.clone(),
+            self.clock,
+            self.journal.clone(),
+            self.stop.clone(),
+        );
+        self.crew.spawn("watchdog".into(), watchdog);
+    }
+
+    /// Goes on with another configuration, fresh from its files. May be dropped
+    /// half-way if the service is stopped next.
+    pub async fn reload(&mut self, fresh: Spec, commissioned: bool) -> Changes {
+        let (spec, mut changes) = fresh.continuing(&self.spec);
+        changes.cloud.connection |= commissioned != self.commissioned;
+        let old = std::mem::replace(&mut self.spec, Arc::new(spec));
+        self.commissioned = commissioned;
+        self.journal.respec(self.spec.clone());
+
+        let ports = &changes.ports;
+        for id in ports.removed.iter().chain(&ports.changed) {
+            if let Some(member) = self.ports.get(id) {
+                self.crew.dismiss(member).await;
+                self.ports.remove(id);
+            }
+        }
+        let link_stop = self.end.child_token();
+        let mut link = None;
+        if changes.cloud.connection {
+            self.part(old.stop_within).await;
+            link = Some(link::pair(link::channel::CAPACITY, link_stop.clone()));
+        }
+        let (wire, link_ends) = link.unzip();
+        let (done, heard) = oneshot::channel();
+        self.tell_hub(Control::Reload {
+            spec: self.spec.clone(),
+            changes: Box::new(changes.clone()),
+            wire,
+            done,
+        })
+        .await;
+        let _ = heard.await;
+        for id in ports.added.iter().chain(&ports.changed) {
+            // Nobody waits for the attempt: the others are at work already.
+            drop(self.start_port(*id, still_speaking(&old, *id)));
+        }
+        if let Some(ends) = link_ends.filter(|_| commissioned) {
+            self.start_link(ends, link_stop);
+        }
+        changes
+    }
+
+    /// The name of the task that ends although it never should.
+    pub async fn failed(&mut self) -> String {
+        tokio::select! {
+            biased;
+            _ = &mut self.hub => "hub".into(),
+            task = self.crew.ended() => task,
+        }
+    }
+
+    /// Logs everyone out and disconnects. Bounded by the caller.
+    pub async fn stop(&mut self) {
+        self.stop.cancel();
+        let _ = (&mut self.hub).await;
+        if let Some(link) = &mut self.link {
+            let _ = (&mut link.task).await;
+        }
+    }
+
+    /// Ends everything that still runs, at once.
+    pub async fn end(self) {
+        self.stop.cancel();
+        self.end.cancel();
+        self.crew.shutdown().await;
+        self.hub.abort();
+        if let Some(link) = self.link {
+            link.task.abort();
+        }
+    }
+
+    /// How long stopping may take.
+    #[must_use]
+    pub fn stop_within(&self) -> Duration {
+        self.spec.stop_within
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn spec(&self) -> &Arc<Spec> {
+        &self.spec
+    }
+
+    /// Whose pulses the watchdog watches.
+    #[must_use]
+    pub fn pulses(&self) -> Pulses {
+        self.crew.pulses.clone()
+    }
+
+    fn start_port(&mut self, id: PortId, quiet: Duration) -> oneshot::Receiver<()> {
+        let (attempted, attempt) = oneshot::channel();
+        let Some(manners) = self.spec.port(id) else {
+            return attempt;
+        };
+        let name = format!("port {}", manners.name);
+        let pulse = self.crew.pulses.start(&manners.name);
+        let stop = self.end.child_token();
+        let task = port::run(
+            id,
+            self.spec.clone(),
+            (self.doors.opener)(manners),
+            self.rng.fork(),
+            self.clock,
+            self.journal.clone(),
+            self.field.clone(),
+            pulse.clone(),
+            stop.clone(),
+            attempted,
+        );
+        let (beat, stopped) = (pulse.clone(), stop.clone());
+        let after_quiet = async move {
+            let mut left = quiet;
+            while !left.is_zero() && !stopped.is_cancelled() {
+                beat.beat();
+                let nap = left.min(BREATH);
+                let _ = tokio::time::timeout(nap, stopped.cancelled()).await;
+                left -= nap;
+            }
+            task.await;
+        };
+        let member = self.crew.hire(name, pulse, stop, after_quiet);
+        self.ports.insert(id, member);
+        attempt
+    }
+
+    fn start_link(&mut self, ends: link::Ends, stop: CancellationToken) {
+        let pulse = self.crew.pulses.start("cloud link");
+        let task = tokio::spawn(link::run(
+            self.spec.clone(),
+            (self.doors.dialer)(),
+            Connector::new(&self.spec.cloud, self.rng.fork(), self.clock.now()),
+            ends,
+            self.clock,
+            self.journal.clone(),
+            pulse.clone(),
+        ));
+        self.link = Some(Link { task, stop, pulse });
+    }
+
+    /// Logs everyone out of this connection and ends it.
+    async fn part(&mut self, within: Duration) {
+        let (done, heard) = oneshot::channel();
+        let orderly = async {
+            self.tell_hub(Control::Part(done)).await;
+            let _ = heard.await;
+            if let Some(link) = &mut self.link {
+                let _ = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
+            }
+        };
+        // The engine bounds it itself; this is for the case that it is wrong.
+        let _ = tokio::time::timeout(within + LINK_ENDS_WITHIN, orderly).await;
+        if let Some(link) = self.link.take() {
+            self.crew.pulses.end(&link.pulse);
+            link.stop.cancel();
+            if !link.task.is_finished() {
+                let abort = link.task.abort_handle();
+                let ended = tokio::time::timeout(LINK_ENDS_WITHIN, link.task).await;
+                if ended.is_err() {
+                    abort.abort();
+                }
+            }
+        }
+    }
+
+    async fn tell_hub(&self, control: Control) {
+        // A hub that is gone is told elsewhere.
+        let _ = self.control.send(control).await;
+    }
+}
+
+/// For how long somebody on this line may still answer what the port asked last:
+/// on a serial line the answer would be heard by whoever opens it next.
+fn still_speaking(old: &Spec, id: PortId) -> Duration {
+    let Some((port, line)) = old.port(id).and_then(|port| match &port.line {
+        LineSpec::Serial(line) => Some((port, line)),
+        LineSpec::Tcp(_) => None,
+    }) else {
+        return Duration::ZERO;
+    };
+    let first_byte = old
+        .devices_on(id)
+        .filter_map(|(_, d)| d.response_timeout)
+        .chain([port.response_timeout])
+        .max();
+    // The longest frame has 256 bytes (Modbus over Serial Line V1.02 §2.5.1).
+    let frame = Duration::from_secs(256) * line.bits_per_character() / line.baud.max(1);
+    first_byte.unwrap_or_default() + frame
+}

@@ -1,0 +1,363 @@
+//! The real service on virtual time, between models: a plant whose
+//! configuration is edited while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alink_gateway::app::service::{Doors, Service};
+use alink_gateway::base::{DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::io::line::Opener;
+use alink_gateway::io::link::Dialer;
+use alink_gateway::io::log::Journal;
+use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
+use alink_gateway::lab::platform::{Platform, PlatformSpec};
+use alink_gateway::lab::wire::LineRig;
+use alink_gateway::spec::*;
+use tokio::sync::mpsc;
+
+/// The units on each line of the plant, configured or not.
+pub(crate) const UNITS: u8 = 20;
+/// The lines.
+pub(crate) const LINES: u8 = 3;
+
+/// One line of a configuration: a device.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Meter {
+    /// Line, counted from 0.
+    pub(crate) line: u8,
+    /// Unit there.
+    pub(crate) unit: u8,
+    /// Its name on the platform.
+    pub(crate) name: String,
+    /// Its secret, if not the right one.
+    pub(crate) secret: String,
+    /// Which points it has: their order matters.
+    pub(crate) points: Vec<&'static str>,
+}
+
+/// A configuration, as a person thinks of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Config {
+    pub(crate) meters: Vec<Meter>,
+    /// Response timeout of each line.
+    pub(crate) timeouts: [Duration; LINES as usize],
+    /// Where the platform is.
+    pub(crate) host: &'static str,
+    /// Log-ins under way at once.
+    pub(crate) in_flight: usize,
+}
+
+/// The device of one unit; its name says where it is.
+pub(crate) fn meter(line: u8, unit: u8) -> Meter {
+    let name = format!("unit-{line}-{unit}");
+    Meter {
+        line,
+        unit,
+        secret: secret(&name),
+        name,
+        points: vec!["h10", "h11"],
+    }
+}
+
+/// The right secret.
+pub(crate) fn secret(name: &str) -> String {
+    format!("secret-of-{name}")
+}
+
+impl Config {
+    /// So many units on each of so many lines.
+    pub(crate) fn of(lines: u8, units: u8) -> Config {
+        let all = (0..lines).flat_map(|l| (1..=units).map(move |u| meter(l, u)));
+        Config {
+            meters: all.collect(),
+            timeouts: [Duration::from_millis(200); LINES as usize],
+            host: "platform",
+            in_flight: 4,
+        }
+    }
+
+    /// The meter of this name.
+    pub(crate) fn meter(&mut self, name: &str) -> &mut Meter {
+        let found = self.meters.iter_mut().find(|m| m.name == name);
+        found.expect("a meter of that name")
+    }
+
+    /// Without the meter of this name.
+    pub(crate) fn without(mut self, name: &str) -> Config {
+        self.meters.retain(|m| m.name != name);
+        self
+    }
+
+    /// The names of all, in order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.meters.iter().map(|m| m.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Compiled.
+    pub(crate) fn spec(&self) -> Spec {
+        let ports = (0..LINES).map(|n| PortSpec {
+            name: format!("line{n}"),
+            line: LineSpec::Serial(SerialSpec {
+                path: format!("/dev/line{n}").into(),
+                baud: 9600,
+                data_bits: 8,
+                parity: Parity::Even,
+                stop_bits: StopBits::One,
+            }),
+            response_timeout: self.timeouts[usize::from(n)],
+        });
+        let devices = self.meters.iter().map(|m| DeviceSpec {
+            name: m.name.clone(),
+            port: PortId(m.line.into()),
+            unit: UnitId(m.unit),
+            profile: Arc::new(profile(&m.points)),
+            product_key: ProductKey::new("a1SubDemoPk"),
+            device_name: DeviceName::new(&m.name),
+            secret: Secret::new(m.secret.clone()),
+            liveness: Liveness {
+                missed: 3,
+                quiet: Duration::from_secs(10),
+                returns: 2,
+            },
+            response_timeout: None,
+            turnaround: Duration::ZERO,
+        });
+        Spec {
+            cloud: CloudSpec {
+                broker: BrokerSpec {
+                    host: self.host.into(),
+                    port: 1883,
+                    transport: Transport::Plain,
+                    keepalive: Duration::from_secs(300),
+                    connect_timeout: Duration::from_secs(10),
+                    subscriptions: Subscriptions::Platform,
+                },
+                gateway: GatewayIdentity {
+                    product_key: ProductKey::new("a1GwDemoPk0"),
+                    device_name: DeviceName::new("gw-0001"),
+                    secret: Secret::new("GwSecret0123456789abcdefABCDEF00"),
+                },
+                sign_method: SignMethod::HmacSha256,
+                session: SessionLimits {
+                    in_flight: self.in_flight,
+                    ..SessionLimits::default()
+                },
+                post: PostPolicy::default(),
+            },
+            ports: ports.collect(),
+            devices: devices.collect(),
+            stop_within: Duration::from_secs(10),
+            retired: Retired::default(),
+        }
+    }
+}
+
+fn profile(points: &[&str]) -> ProfileSpec {
+    let point = |id: &&str| PointSpec {
+        id: (*id).to_owned(),
+        table: Table::HoldingRegister,
+        address: id[1..].parse().expect("h and a number"),
+        codec: Codec::Number {
+            kind: Number::U16,
+            words: WordOrder::High,
+            bytes: ByteOrder::High,
+            scale: Decimal::ONE,
+            offset: Decimal::ZERO,
+        },
+        interval: Duration::from_secs(2),
+    };
+    ProfileSpec {
+        name: "marked".into(),
+        points: points.iter().map(point).collect(),
+        max_registers: 125,
+    }
+}
+
+type Rigs = Arc<Mutex<BTreeMap<String, LineRig>>>;
+
+/// The service and the models around it.
+pub(crate) struct Plant {
+    pub(crate) service: Service,
+    pub(crate) platform: Broker,
+    rigs: Rigs,
+}
+
+impl Plant {
+    /// Starts the service with this configuration on a plant where every unit
+    /// of every line answers; the platform knows all of them.
+    pub(crate) async fn start(config: &Config, seed: u64) -> Plant {
+        let mut rng = Rng::new(seed);
+        let clock = Clock::starting_at(Wall::from_millis(1_767_225_600_000));
+        let everybody = Config::of(LINES, UNITS).spec();
+        let known = PlatformSpec::knowing(&everybody);
+        let platform = Platform::new(known, rng.fork(), clock.now());
+        let (platform, door) = Broker::at_door(platform, clock, false);
+        let rigs: Rigs = Rigs::default();
+        for (id, port) in everybody.ports() {
+            let pace = Pace {
+                group: 16,
+                ..Pace::standard(9600)
+            };
+            let mut line = Line::new(pace, rng.fork());
+            for (device, d) in everybody.devices_on(id) {
+                line.attach(d.unit, Unit::new(Life::Marked, u64::from(device.0)));
+            }
+            let rig = LineRig::new(line, clock);
+            rigs.lock().unwrap().insert(port.name.clone(), rig);
+        }
+        let cables = rigs.clone();
+        let doors = Doors {
+            opener: Box::new(move |port| {
+                let (pipes, received) = mpsc::channel(1);
+                let mut rigs = cables.lock().unwrap();
+                let rig = rigs.get_mut(&port.name).expect("every port has its line");
+                pipes.try_send(rig.plug_pipe()).expect("room for one");
+                Opener::Pipes(received)
+            }),
+            dialer: Box::new(move || Dialer::Door(door.clone())),
+        };
+        let spec = config.spec();
+        let journal = Journal::new(Arc::new(spec.clone()));
+        let service = Service::start(spec, true, doors, clock, journal, rng).await;
+        Plant {
+            service,
+            platform,
+            rigs,
+        }
+    }
+
+    /// Lets virtual time pass.
+    pub(crate) async fn live(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    /// Loads this configuration.
+    pub(crate) async fn reload(&mut self, config: &Config) -> Changes {
+        self.service.reload(config.spec(), true).await
+    }
+
+    /// Switches one unit off or on.
+    pub(crate) fn power(&self, line: u8, unit: u8, on: bool) {
+        let rigs = self.rigs.lock().unwrap();
+        rigs[&format!("line{line}")].with(|line, _| {
+            let unit = line.unit_mut(UnitId(unit)).expect("a unit there");
+            unit.manners.alive = on;
+        });
+    }
+
+    /// Looks at the platform.
+    pub(crate) async fn platform<R: Send + 'static>(
+        &self,
+        look: impl FnOnce(&mut Platform) -> R + Send + 'static,
+    ) -> R {
+        let looked = self.platform.with(|p, _| look(p)).await;
+        looked.expect("the model does not panic")
+    }
+
+    /// Who is online.
+    pub(crate) async fn online(&self) -> Vec<String> {
+        self.platform(|p| online(p)).await
+    }
+
+    /// Waits until exactly these are online.
+    pub(crate) async fn until_online(&self, names: &[String]) {
+        let wanted = names.to_vec();
+        let came = self
+            .platform
+            .until(Duration::from_secs(900), move |p| online(p) == wanted);
+        if !came.await.expect("the model does not panic") {
+            assert_eq!(self.online().await, names);
+        }
+    }
+
+    /// What the platform was asked so far: the sizes of log-ins and log-outs,
+    /// and how often it was connected to.
+    pub(crate) async fn asked(&self) -> Asked {
+        self.platform(|p| Asked {
+            logins: p.ledger().login_sizes(),
+            logouts: p.ledger().logout_sizes(),
+            connects: p.ledger().totals().connects,
+        })
+        .await
+    }
+
+    /// Demands that no rule of the platform was broken.
+    pub(crate) async fn is_content(&self) {
+        let broken = self.platform(|p| format!("{:?}", p.ledger().violations()));
+        assert_eq!(broken.await, "{}");
+    }
+
+    /// Demands that every value in the cloud stood in that very register of
+    /// that very unit at the time it claims; how many there were. Only where
+    /// each device stays at its unit.
+    pub(crate) async fn every_value_was_true(&self) -> usize {
+        let accepted: Vec<_> = self
+            .platform(|p| p.accepted().log().cloned().collect())
+            .await;
+        let rigs = self.rigs.lock().unwrap();
+        for v in &accepted {
+            let name = v.device.device_name.as_str();
+            let mut parts = name.split('-').skip(1).map(|n| n.parse::<u8>().unwrap());
+            let (line, unit) = (parts.next().unwrap(), parts.next().unwrap());
+            let address = v.property[1..].parse().unwrap();
+            let time = v.time.unwrap();
+            let value = u16::try_from(v.value.as_u64().unwrap()).unwrap();
+            let window = Wall::from_millis(time.as_millis() - 1_000)..=time;
+            let held = rigs[&format!("line{line}")].with(|line, _| {
+                line.unit(UnitId(unit))
+                    .is_some_and(|u| u.held(window, Table::HoldingRegister, address, &[value]))
+            });
+            assert!(held, "never held: {v:?}");
+        }
+        accepted.len()
+    }
+
+    /// Stops the service as `serve` does: orderly if that is done in time, else
+    /// as it is. Whether it was, and the platform afterwards.
+    pub(crate) async fn stop(mut self) -> (bool, Platform) {
+        let within = self.service.stop_within();
+        let stopped = tokio::time::timeout(within, self.service.stop()).await;
+        self.kill().await.map_or_else(
+            |_| panic!("the model does not panic"),
+            |platform| (stopped.is_ok(), platform),
+        )
+    }
+
+    /// Ends the service as a kill does: nothing more is said.
+    pub(crate) async fn kill(self) -> std::io::Result<Platform> {
+        self.service.end().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.platform.stop().await
+    }
+}
+
+/// See [`Plant::asked`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) logins: Vec<usize>,
+    pub(crate) logouts: Vec<usize>,
+    pub(crate) connects: u64,
+}
+
+impl Asked {
+    /// What was asked since `before`.
+    pub(crate) fn since(&self, before: &Asked) -> Asked {
+        Asked {
+            logins: self.logins[before.logins.len()..].to_vec(),
+            logouts: self.logouts[before.logouts.len()..].to_vec(),
+            connects: self.connects - before.connects,
+        }
+    }
+}
+
+fn online(platform: &Platform) -> Vec<String> {
+    let devices = platform.online_devices();
+    let mut names: Vec<_> = devices.map(|d| d.device_name.to_string()).collect();
+    names.sort();
+    names
+}
