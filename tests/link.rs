@@ -201,7 +201,7 @@ struct Linked {
     wire: Wire,
     stop: CancellationToken,
     client_id: String,
-    task: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<Connector>>,
 }
 
 impl Linked {

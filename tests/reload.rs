@@ -179,6 +179,23 @@ fn another_broker_is_an_orderly_farewell_and_one_new_connection() {
 }
 
 #[test]
+fn one_who_changes_the_broker_again_and_again_keeps_within_the_connects_of_a_minute() {
+    run(async {
+        let mut config = Config::of(1, 5);
+        let mut plant = Plant::start(&config, 7).await;
+        for n in 0..12 {
+            plant.live(SECOND).await;
+            config.host = ["one", "other"][n % 2];
+            plant.reload(&config).await;
+        }
+        plant.until_online(&config.names()).await;
+        // The platform's quota is among the rules.
+        plant.is_content().await;
+        assert!(plant.asked().await.connects >= 5, "the quota was in reach");
+    });
+}
+
+#[test]
 fn a_device_that_moves_to_where_nobody_answers_is_logged_out_after_its_quiet_time() {
     run(async {
         let before = Config::of(1, 5);

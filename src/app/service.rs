@@ -75,12 +75,14 @@ pub struct Service {
     status: watch::Receiver<String>,
     hub: JoinHandle<()>,
     link: Option<Link>,
+    /// Of the last link that has ended.
+    connector: Option<Connector>,
     stop: CancellationToken,
     end: CancellationToken,
 }
 
 struct Link {
-    task: JoinHandle<()>,
+    task: JoinHandle<Connector>,
     stop: CancellationToken,
     pulse: Pulse,
 }
@@ -130,6 +132,7 @@ impl Service {
             status,
             hub: tokio::spawn(hub),
             link: None,
+            connector: None,
             stop,
             end,
             spec,
@@ -292,10 +295,15 @@ impl Service {
 
     fn start_link(&mut self, ends: link::Ends, stop: CancellationToken) {
         let pulse = self.crew.pulses.start("cloud link");
+        let (cloud, now) = (&self.spec.cloud, self.clock.now());
+        let connector = match self.connector.take() {
+            Some(last) => last.afresh(cloud, now),
+            None => Connector::new(cloud, self.rng.fork(), now),
+        };
         let task = tokio::spawn(link::run(
             self.spec.clone(),
             (self.doors.dialer)(),
-            Connector::new(&self.spec.cloud, self.rng.fork(), self.clock.now()),
+            connector,
             ends,
             self.clock,
             self.journal.clone(),
@@ -307,26 +315,24 @@ impl Service {
     /// Logs everyone out of this connection and ends it.
     async fn part(&mut self, within: Duration) {
         let (done, heard) = oneshot::channel();
-        let orderly = async {
+        // The engine bounds it itself; this is for the case that it is wrong.
+        let parted = async {
             self.tell_hub(Control::Part(done)).await;
             let _ = heard.await;
-            if let Some(link) = &mut self.link {
-                let _ = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
-            }
         };
-        // The engine bounds it itself; this is for the case that it is wrong.
-        let _ = tokio::time::timeout(within + LINK_ENDS_WITHIN, orderly).await;
-        if let Some(link) = self.link.take() {
-            self.crew.pulses.end(&link.pulse);
+        let _ = tokio::time::timeout(within, parted).await;
+        let Some(mut link) = self.link.take() else {
+            return;
+        };
+        self.crew.pulses.end(&link.pulse);
+        let mut ended = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
+        if ended.is_err() {
+            // It has not heard.
             link.stop.cancel();
-            if !link.task.is_finished() {
-                let abort = link.task.abort_handle();
-                let ended = tokio::time::timeout(LINK_ENDS_WITHIN, link.task).await;
-                if ended.is_err() {
-                    abort.abort();
-                }
-            }
+            ended = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
         }
+        link.task.abort();
+        self.connector = ended.ok().and_then(Result::ok).or(self.connector.take());
     }
 
     async fn tell_hub(&self, control: Control) {

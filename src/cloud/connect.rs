@@ -97,6 +97,16 @@ impl Connector {
         }
     }
 
+    /// For another broker, or another identity there: what was held against the
+    /// old one is forgotten, but not how often we have knocked lately.
+    #[must_use]
+    pub fn afresh(self, spec: &CloudSpec, now: Now) -> Self {
+        Connector {
+            attempts: self.attempts,
+            ..Connector::new(spec, self.rng, now)
+        }
+    }
+
     /// When the next attempt may be made. Means nothing while one is being made
     /// or the connection is up.
     #[must_use]

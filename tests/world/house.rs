@@ -155,7 +155,7 @@ impl House {
                 attempted,
             )));
         }
-        tasks.push(tokio::spawn(link::run(
+        let link_task = link::run(
             spec.clone(),
             Dialer::Door(door),
             Connector::new(&spec.cloud, rng.fork(), ours.now()),
@@ -163,7 +163,10 @@ impl House {
             ours,
             journal.clone(),
             Pulse::new("link"),
-        )));
+        );
+        tasks.push(tokio::spawn(async {
+            link_task.await;
+        }));
         let (status, _) = watch::channel(String::new());
         let hub = tokio::spawn(hub::run(
             Hub::new(spec.clone(), rng.fork(), ours.now()),

@@ -76,8 +76,8 @@ use session::Session;
 const BREATH: Duration = Duration::from_secs(3);
 
 /// Keeps a connection to the platform until told to end: waits as `connector`
-/// says, tries, speaks, tells. For a gateway with a certificate of its own; see
-/// [`Link::with_vault`] for others.
+/// says, tries, speaks, tells. Hands the connector back, for the next link to
+/// know how often this one has knocked.
 pub async fn run(
     spec: Arc<Spec>,
     dialer: Dialer,
@@ -86,9 +86,18 @@ pub async fn run(
     clock: Clock,
     journal: Journal,
     pulse: Pulse,
-) {
-    let link = Link::new(spec, dialer, connector, ends, clock, journal, pulse);
-    link.run().await;
+) -> Connector {
+    let link = Link {
+        spec,
+        dialer,
+        connector,
+        ends,
+        clock,
+        journal,
+        pulse,
+        roots_told: None,
+    };
+    link.run().await
 }
 
 /// The link, before it runs.
@@ -110,46 +119,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// As [`run`].
-    #[must_use]
-    pub fn new(
-        spec: Arc<Spec>,
-        dialer: Dialer,
-        mut connector: Connector,
-        ends: Ends,
-        clock: Clock,
-        journal: Journal,
-        pulse: Pulse,
-    ) -> Self {
-        let enrolment = Enrolment::new(&spec.cloud, None, connector.fork());
-        Link {
-            spec,
-            dialer,
-            connector,
-            enrolment,
-            vault: None,
-            ends,
-            clock,
-            journal,
-            pulse,
-            roots_told: None,
-            earned_refused: false,
-        }
-    }
-
-    /// Lets a gateway that has only its product's certificate keep in `vault`
-    /// what it is given in exchange, and find it there.
-    #[must_use]
-    pub fn with_vault(mut self, vault: Vault) -> Self {
-        let gateway = &self.spec.cloud.gateway;
-        let kept = vault.gateway(&gateway.product_key, &gateway.device_name);
-        self.enrolment = Enrolment::new(&self.spec.cloud, kept, self.connector.fork());
-        self.vault = Some(vault);
-        self
-    }
-
-    /// Runs until told to end.
-    pub async fn run(mut self) {
+    async fn run(mut self) -> Connector {
         while self.wait().await {
             let down = match self.enrolment.next() {
                 Next::Connect(credentials) => self.connect(credentials).await,
@@ -169,12 +139,13 @@ impl Link {
             }
             if down == LinkDown::Ours {
                 self.ends.tell_last(LinkEvent::Down(down)).await;
-                return;
+                break;
             }
             if !self.ends.tell(LinkEvent::Down(down)).await {
-                return;
+                break;
             }
         }
+        self.connector
     }
 
     /// One attempt to connect, told of to whoever wants to know.
