@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::base::{DeviceId, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
-use super::device::{Actual, Place};
+use super::device::{Actual, Place, Step, Tie};
 use super::engine::{Ask, Cloud, Output, Stop};
 use super::post::Posts;
 use super::session::{Presence, Sessions};
@@ -104,6 +104,13 @@ impl Cloud {
         for id in gone {
             self.retiring.remove(&id);
             self.sessions.acquit(id);
+            if let Some(device) = self.sessions.devices.get_mut(id.index()) {
+                // How often it was tried lately still counts.
+                (device.hold, device.tie) = (None, Tie::default());
+                device.new_secret = false;
+            }
+            self.secrets.remove(&id);
+            self.heard.remove(&id);
             self.diary.counters.dropped_unknown += self.posts.forget(id);
             if let Some(who) = self.identities.get(id.index()) {
                 self.ids.remove(who);
