@@ -15,8 +15,8 @@ mod reload {
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use alink_gateway::base::Rng;
-use alink_gateway::lab::platform::Fault;
+use alink_gateway::base::{ProductKey, Rng};
+use alink_gateway::lab::platform::{Fault, PlatformSpec};
 use reload::plant::{Asked, Config, LINES, Meter, Plant, UNITS, meter, secret};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -155,6 +155,77 @@ fn a_secret_corrected_while_the_wrong_one_is_under_way_is_not_held_against_it() 
         }
         plant.reload(&good).await;
         plant.live(40 * SECOND).await;
+        assert_eq!(plant.online().await, good.names());
+    });
+}
+
+#[test]
+fn a_device_that_is_registered_from_now_on_comes_online_and_one_that_is_not_any_more_stays() {
+    run(async {
+        let good = Config::of(1, 5);
+        let mut bad = good.clone();
+        bad.meter("unit-0-2").secret = "wrong".into();
+        let mut registering = good.clone();
+        registering.meter("unit-0-2").secret.clear();
+        registering.meter("unit-0-3").secret.clear();
+        let mut plant = Plant::start(&bad, 3).await;
+        plant
+            .until_online(&good.clone().without("unit-0-2").names())
+            .await;
+        plant.live(10 * SECOND).await;
+        let was = plant.asked().await;
+        plant.reload(&registering).await;
+        plant.live(5 * SECOND).await;
+        assert_eq!(plant.online().await, good.names());
+        plant.reload(&good).await;
+        plant.live(5 * SECOND).await;
+        assert_eq!(plant.online().await, good.names());
+        let asked = plant.asked().await.since(&was);
+        assert_eq!((asked.logouts, asked.logins), (vec![], vec![1]));
+        // The configured secret goes before the one that was given.
+        plant.reload(&bad.clone().without("unit-0-2")).await;
+        plant.live(5 * SECOND).await;
+        plant.reload(&bad).await;
+        plant.live(30 * SECOND).await;
+        assert_eq!(plant.online().await, bad.without("unit-0-2").names());
+    });
+}
+
+#[test]
+fn a_secret_that_was_given_outlives_the_process_and_is_found_again_by_a_reload() {
+    run(async {
+        let good = Config::of(1, 4);
+        let mut registering = good.clone();
+        registering.meter("unit-0-2").secret.clear();
+        registering.meter("unit-0-3").secret.clear();
+        let others = good.clone().without("unit-0-2").without("unit-0-3");
+        let unwilling = |platform: &mut PlatformSpec| {
+            let sub = ProductKey::new("a1SubDemoPk");
+            platform.registration_off.insert(sub);
+        };
+        let state = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        // Without what was given before there is no way in.
+        let plant = Plant::start_in(elsewhere.path(), &registering, 3, unwilling).await;
+        plant.live(60 * SECOND).await;
+        assert_eq!(plant.online().await, others.names());
+        plant.kill().await.unwrap();
+
+        let plant = Plant::start_in(state.path(), &registering, 4, |_| {}).await;
+        plant.until_online(&good.names()).await;
+        // Online means asked, not yet kept; but it is not long in coming.
+        plant.live(SECOND).await;
+        plant.kill().await.unwrap();
+
+        let mut wrong = registering.clone();
+        wrong.meter("unit-0-2").secret = "wrong".into();
+        let mut plant = Plant::start_in(state.path(), &wrong, 5, unwilling).await;
+        plant
+            .until_online(&good.clone().without("unit-0-2").names())
+            .await;
+        plant.live(10 * SECOND).await;
+        plant.reload(&registering).await;
+        plant.live(5 * SECOND).await;
         assert_eq!(plant.online().await, good.names());
     });
 }
@@ -315,13 +386,14 @@ async fn restless_life(seed: u64) {
         .with(|p, now| p.fault(now, Fault::Heal))
         .await
         .unwrap();
-    // Who answers on the bus and signs rightly is online, nobody else is; who was
+    // Who answers on the bus and signs rightly or is registered is online, nobody else is; who was
     // given a wrong secret while online may still be.
     let alive = config
         .meters
         .iter()
         .filter(|m| !dead.contains(&(m.line, m.unit)));
-    let (good, bad): (Vec<_>, Vec<_>) = alive.partition(|m| m.secret == secret(&m.name));
+    let (good, bad): (Vec<_>, Vec<_>) =
+        alive.partition(|m| m.secret.is_empty() || m.secret == secret(&m.name));
     let names = |meters: Vec<&Meter>| -> BTreeSet<String> {
         meters.into_iter().map(|m| m.name.clone()).collect()
     };
@@ -379,6 +451,7 @@ fn draw(rng: &mut Rng, last: &Config) -> Config {
             (None, 0..=3) => next.meters.push(m),
             (Some(n), 2) => next.meters[n].secret = secret(&m.name),
             (Some(n), 3) if rng.chance(200) => next.meters[n].secret = "wrong".into(),
+            (Some(n), 6) if rng.chance(300) => next.meters[n].secret.clear(),
             (Some(n), 4) => next.meters[n].points = vec!["h10", "h12"],
             (Some(n), 5) => next.meters[n].points = vec!["h11", "h10"],
             _ => {}

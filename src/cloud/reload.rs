@@ -170,7 +170,7 @@ impl Sessions {
     /// Nothing of it is, or may be, online, asked, or waiting to be asked.
     fn is_gone(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
-        device.is_none_or(|d| d.actual == Actual::Out && d.place == Place::Nowhere)
+        device.is_none_or(|d| d.actual == Actual::Out && d.place == Place::Nowhere && !d.lingers)
     }
 
     /// There may be more room than there was.

@@ -2,6 +2,7 @@
 //! configuration is edited while it runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::platform::{Platform, PlatformSpec};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 /// The units on each line of the plant, configured or not.
@@ -32,7 +34,7 @@ pub(crate) struct Meter {
     pub(crate) unit: u8,
     /// Its name on the platform.
     pub(crate) name: String,
-    /// Its secret, if not the right one.
+    /// Its secret; empty to have it registered.
     pub(crate) secret: String,
     /// Which points it has: their order matters.
     pub(crate) points: Vec<&'static str>,
@@ -185,16 +187,32 @@ pub(crate) struct Plant {
     pub(crate) service: Service,
     pub(crate) platform: Broker,
     rigs: Rigs,
+    state: Option<TempDir>,
 }
 
 impl Plant {
     /// Starts the service with this configuration on a plant where every unit
     /// of every line answers; the platform knows all of them.
     pub(crate) async fn start(config: &Config, seed: u64) -> Plant {
+        let state = tempfile::tempdir().unwrap();
+        let mut plant = Plant::start_in(state.path(), config, seed, |_| {}).await;
+        plant.state = Some(state);
+        plant
+    }
+
+    /// The same with this directory for what the platform hands out, and a
+    /// platform that is like this.
+    pub(crate) async fn start_in(
+        state: &Path,
+        config: &Config,
+        seed: u64,
+        like: impl FnOnce(&mut PlatformSpec),
+    ) -> Plant {
         let mut rng = Rng::new(seed);
         let clock = Clock::starting_at(Wall::from_millis(1_767_225_600_000));
         let everybody = Config::of(LINES, UNITS).spec();
-        let known = PlatformSpec::knowing(&everybody);
+        let mut known = PlatformSpec::knowing(&everybody);
+        like(&mut known);
         let platform = Platform::new(known, rng.fork(), clock.now());
         let (platform, door) = Broker::at_door(platform, clock, false);
         let rigs: Rigs = Rigs::default();
@@ -223,11 +241,13 @@ impl Plant {
         };
         let spec = config.spec();
         let journal = Journal::new(Arc::new(spec.clone()));
-        let service = Service::start(spec, true, doors, clock, journal, rng).await;
+        let (vault, _) = Vault::open(state);
+        let service = Service::start(spec, true, doors, vault, clock, journal, rng).await;
         Plant {
             service,
             platform,
             rigs,
+            state: None,
         }
     }
 
