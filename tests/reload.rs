@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use alink_gateway::base::{ProductKey, Rng};
-use alink_gateway::lab::platform::{Fault, PlatformSpec};
+use alink_gateway::lab::platform::{Device, Fault, PlatformSpec};
+use alink_gateway::spec::TopologyPolicy;
 use reload::plant::{Asked, Config, LINES, Meter, Plant, UNITS, meter, secret};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -188,6 +189,34 @@ fn a_device_that_is_registered_from_now_on_comes_online_and_one_that_is_not_any_
         plant.reload(&bad).await;
         plant.live(30 * SECOND).await;
         assert_eq!(plant.online().await, bad.without("unit-0-2").names());
+    });
+}
+
+#[test]
+fn the_topology_follows_the_configuration_on_the_same_connection() {
+    run(async {
+        let mut before = Config::of(1, 5);
+        before.topology = TopologyPolicy::Mirror;
+        let mut after = before.clone().without("unit-0-2");
+        // It answers nobody, so no log-in shows that it has to be added.
+        after.meters.push(meter(1, 1));
+        let state = tempfile::tempdir().unwrap();
+        let five = |platform: &mut PlatformSpec| {
+            let five = before.names();
+            let named = |d: &Device| five.iter().any(|n| n == d.device_name.as_str());
+            platform.topology.retain(|(_, sub)| named(sub));
+        };
+        let mut plant = Plant::start_in(state.path(), &before, 3, five).await;
+        plant.until_online(&before.names()).await;
+        plant.power(1, 1, false);
+        plant.live(5 * SECOND).await;
+        let was = plant.asked().await;
+        assert!(plant.hangs("unit-0-2").await && !plant.hangs("unit-1-1").await);
+        plant.reload(&after).await;
+        plant.live(10 * SECOND).await;
+        assert!(!plant.hangs("unit-0-2").await && plant.hangs("unit-1-1").await);
+        assert_eq!(plant.asked().await.since(&was).connects, 0);
+        plant.is_content().await;
     });
 }
 

@@ -444,7 +444,7 @@ impl Cloud {
                 }
             }
         }
-        self.forget_retired();
+        self.forget_retired(now);
     }
 
     /// Registration, topology and answers to orders, which end with the wish to

@@ -66,6 +66,9 @@ impl Cloud {
             self.identities.push(Identity::of_device(d));
             self.sessions.devices.push(Default::default());
         }
+        if !changes.devices.added.is_empty() {
+            self.topology.look_again(mono);
+        }
         for id in &changes.devices.added {
             if let Some(who) = self.identities.get(id.index()) {
                 self.ids.insert(who.clone(), *id);
@@ -90,7 +93,7 @@ impl Cloud {
     }
 
     /// Forgets those no longer configured of whom nothing is left over there.
-    pub(super) fn forget_retired(&mut self) {
+    pub(super) fn forget_retired(&mut self, now: Mono) {
         if self.retiring.is_empty() {
             return;
         }
@@ -101,6 +104,9 @@ impl Cloud {
             .copied()
             .filter(|id| sessions.is_gone(*id) && !posts.busy.contains(id))
             .collect();
+        if !gone.is_empty() {
+            self.topology.look_again(now);
+        }
         for id in gone {
             self.retiring.remove(&id);
             self.sessions.acquit(id);

@@ -90,6 +90,24 @@ impl Topology {
         self.answers.clear();
     }
 
+    /// Another policy; what the list shows is judged by it the next time.
+    pub(super) fn relimit(&mut self, limits: &SessionLimits) {
+        self.policy = limits.topology;
+    }
+
+    /// The configuration has changed: the list is compared with it once more,
+    /// unless that is going to happen anyway.
+    pub(super) fn look_again(&mut self, now: Mono) {
+        if self.policy != TopologyPolicy::Leave && self.get.is_none() {
+            self.get = Some(now);
+        }
+    }
+
+    /// This device is no longer ours to report.
+    pub(super) fn forget(&mut self, id: DeviceId) {
+        self.found.remove(&id);
+    }
+
     /// A device answers that the platform does not know.
     pub(super) fn found(&mut self, id: DeviceId) {
         self.found.insert(id);

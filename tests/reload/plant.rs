@@ -14,7 +14,7 @@ use alink_gateway::io::link::Dialer;
 use alink_gateway::io::log::Journal;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
-use alink_gateway::lab::platform::{Platform, PlatformSpec};
+use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
 use tempfile::TempDir;
@@ -50,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) host: &'static str,
     /// Log-ins under way at once.
     pub(crate) in_flight: usize,
+    /// What is done to the topology.
+    pub(crate) topology: TopologyPolicy,
 }
 
 /// The device of one unit; its name says where it is.
@@ -78,6 +80,7 @@ impl Config {
             timeouts: [Duration::from_millis(200); LINES as usize],
             host: "platform",
             in_flight: 4,
+            topology: TopologyPolicy::Add,
         }
     }
 
@@ -147,6 +150,7 @@ impl Config {
                 sign_method: SignMethod::HmacSha256,
                 session: SessionLimits {
                     in_flight: self.in_flight,
+                    topology: self.topology,
                     ..SessionLimits::default()
                 },
                 post: PostPolicy::default(),
@@ -293,6 +297,12 @@ impl Plant {
         if !came.await.expect("the model does not panic") {
             assert_eq!(self.online().await, names);
         }
+    }
+
+    /// Whether a device of this name hangs under a gateway.
+    pub(crate) async fn hangs(&self, name: &str) -> bool {
+        let sub = Device::new("a1SubDemoPk", name);
+        self.platform(move |p| p.gateway_of(&sub).is_some()).await
     }
 
     /// What the platform was asked so far: the sizes of log-ins and log-outs,
