@@ -167,13 +167,21 @@ impl Sessions {
         }
     }
 
-    /// Nobody shall be online any more, whatever is wanted; what waits for a retry is tried at once.
+    /// Nobody shall be online any more, whatever is wanted; what waits for a
+    /// retry is tried at once.
     pub(super) fn stop(&mut self, now: Mono) {
         self.stopping = true;
         for waiting in self.waiting.values_mut() {
             waiting.not_before = now;
         }
+        self.lingering_due = None;
         for id in self.ids() {
+            // Who may still be shown online from the last connection is logged
+            // out now; there is no later.
+            let device = &mut self.devices[id.index()];
+            if std::mem::take(&mut device.lingers) && device.actual == Actual::Out && self.link {
+                self.set_actual(id, Actual::Unsure);
+            }
             self.settle(now, id, now);
         }
     }
