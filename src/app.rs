@@ -31,6 +31,7 @@ use crate::io::clock::Clock;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
 use crate::io::settings::{self, Loaded};
+use crate::io::vault::Vault;
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -78,12 +79,22 @@ pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();
-    let sink = log::init(None, clock)?;
+    let sink = log::init(clock)?;
     let journal = Journal::new(Arc::new(loaded.spec.clone())).to(sink);
+    journal.tell(&Notice::Started {
+        ports: loaded.spec.ports.len(),
+        devices: loaded.spec.devices.len(),
+        commissioned: loaded.commissioned,
+    });
+    let (vault, notice) = Vault::open(&loaded.state_dir);
+    if let Some(notice) = notice {
+        journal.tell(&notice);
+    }
     let mut service = Service::start(
         loaded.spec,
         loaded.commissioned,
         Doors::system(),
+        vault,
         clock,
         journal.clone(),
         Rng::new(crate::io::seed()),
@@ -110,6 +121,9 @@ pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
     }
 
     let stop_within = service.stop_within();
+    journal.tell(&Notice::Stopping {
+        within: stop_within,
+    });
     let ended = tokio::select! {
         biased;
         done = tokio::time::timeout(stop_within, service.stop()) => {

@@ -25,9 +25,9 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::{Cloud, Output, Presence, Session};
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayIdentity, LineSpec, Liveness, PointSpec,
-    PortSpec, PostPolicy, ProfileSpec, SessionLimits, SignMethod, Spec, Subscriptions, Table,
-    TcpSpec, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
+    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Retired, SessionLimits, SignMethod,
+    Spec, Subscriptions, Table, TcpSpec, Transport,
 };
 use serde_json::{Value as Json, json};
 
@@ -94,7 +94,7 @@ fn spec(n: u32) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("gwPk"),
                 device_name: DeviceName::new("gw-1"),
-                secret: Secret::new("s"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),
@@ -111,6 +111,7 @@ fn spec(n: u32) -> Spec {
         }],
         devices: (0..n).map(device).collect(),
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }
 
@@ -288,7 +289,7 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
                     device: DeviceId(d),
                     point: 0,
                     value: Value::Int(1),
-                    at: c.now.wall,
+                    at: c.now,
                 };
                 c.cloud.put(c.now, reading);
             }

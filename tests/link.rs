@@ -25,8 +25,8 @@ use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::pulse::Pulse;
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, Retired, SessionLimits, SignMethod, Spec,
-    Subscriptions, Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, Retired, SessionLimits,
+    SignMethod, Spec, Subscriptions, Transport,
 };
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
 use tempfile::TempDir;

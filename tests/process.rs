@@ -28,6 +28,7 @@ mod tools;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use alink_gateway::base::UnitId;
@@ -36,7 +37,7 @@ use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::wire::RackRig;
 use child::Child;
 use cloud::Cloud;
-use gateway::{Config, GATEWAY};
+use gateway::{Config, GATEWAY, PRODUCT_SECRET};
 use manager::Manager;
 use mosquitto::{Account, Mosquitto};
 use plant::{Line, Meters};
@@ -434,4 +435,51 @@ async fn a_wrong_file_changes_nothing_and_says_why_and_a_right_one_changes_what_
     assert_eq!(cloud.logged_out().await, 1);
     gateway::stop(&mut gateway).await;
     cloud.is_content().await;
+}
+
+#[tokio::test]
+async fn a_gateway_with_its_products_certificate_registers_once_in_its_life() {
+    if !have(&["openssl", "pymodbus"]) {
+        return;
+    }
+    for registration in ["register", "regnwl"] {
+        let folder = tempfile::tempdir().unwrap();
+        let rack = Meters::pymodbus_tcp(&[1]).await;
+        let cloud = Cloud::listening_with_tls(folder.path()).await;
+        let more = [format!("ca_file: {}/ca.pem", folder.path().display())];
+        let config = Config::towards(&cloud.secure_url(), &more)
+            .registering(registration)
+            .tcp("rack1", rack.port.unwrap(), &[1])
+            .write(folder.path());
+        cloud.knows(&config).await;
+        let kept = folder.path().join("state/secrets.json");
+
+        let mut first = gateway::run(&config);
+        assert_eq!(cloud.connected(1).await, 1);
+        cloud.sees_online(&[1]).await;
+        let mode = kept.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let text = std::fs::read_to_string(&kept).unwrap();
+        // Killed without a warning: what it earned is on disk all the same.
+        first.signal("KILL");
+        first.exit().await;
+        cloud.sees_online(&[]).await;
+
+        let mut second = gateway::run(&config);
+        assert_eq!(cloud.connected(2).await, 1, "not asked again");
+        cloud.sees_online(&[1]).await;
+        gateway::stop(&mut second).await;
+        assert_eq!(std::fs::read_to_string(&kept).unwrap(), text);
+        for process in [&mut first, &mut second] {
+            let log = process.seen().join("\n");
+            assert!(log.contains("connected to the platform"), "{log}");
+            let words = text.split('"').filter(|w| w.len() == 32);
+            let told: Vec<&str> = words
+                .chain([PRODUCT_SECRET])
+                .filter(|w| log.contains(*w))
+                .collect();
+            assert_eq!(told, Vec::<&str>::new(), "in the log");
+        }
+        cloud.is_content().await;
+    }
 }

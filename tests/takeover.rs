@@ -62,6 +62,7 @@ fn spec(certificate: GatewayCertificate, transport: Transport) -> Spec {
         ports: Vec::new(),
         devices: Vec::new(),
         stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
     }
 }
 
@@ -89,7 +90,7 @@ fn gateway() -> Device {
 struct Linked {
     wire: Wire,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Connector>,
 }
 
 impl Linked {
@@ -127,7 +128,7 @@ impl Linked {
     }
 
     /// Listens to it, so that it never waits.
-    fn leave_alone(self) -> (CancellationToken, JoinHandle<()>) {
+    fn leave_alone(self) -> (CancellationToken, JoinHandle<Connector>) {
         let mut wire = self.wire;
         tokio::spawn(async move {
             while wire.incoming.next().await.is_some() {}

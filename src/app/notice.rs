@@ -1,4 +1,7 @@
-//! What the operator is told about configurations loaded anew.
+//! What the operator is told about the service itself and about configurations
+//! loaded anew.
+
+use std::time::Duration;
 
 use crate::base::{About, Level, Tell};
 use crate::config::{Problem, Report, Severity};
@@ -7,10 +10,24 @@ use crate::spec::Changes;
 /// So many problems stand in the journal; `check` shows all.
 const SHOWN: usize = 20;
 
-/// A configuration was loaded anew, or was not.
+/// The service's own life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It is wrong: nothing has changed.
+    /// It begins.
+    Started {
+        /// Ports configured.
+        ports: usize,
+        /// Devices configured.
+        devices: usize,
+        /// Whether the gateway has an identity.
+        commissioned: bool,
+    },
+    /// It was asked to end.
+    Stopping {
+        /// How long that may take.
+        within: Duration,
+    },
+    /// A configuration was to be loaded anew, and is wrong: nothing has changed.
     Refused {
         /// How many errors it has.
         errors: usize,
@@ -19,7 +36,7 @@ pub enum Notice {
     },
     /// One thing that is wrong, or odd, in it.
     Problem(Box<Problem>),
-    /// It is in force.
+    /// It was right and is in force.
     Reloaded(Box<Changes>),
 }
 
@@ -44,12 +61,14 @@ impl Tell for Notice {
                 Severity::Error => Level::Error,
                 Severity::Warning => Level::Warn,
             },
-            Notice::Reloaded(_) => Level::Info,
+            Notice::Started { .. } | Notice::Stopping { .. } | Notice::Reloaded(_) => Level::Info,
         }
     }
 
     fn event(&self) -> &'static str {
         match self {
+            Notice::Started { .. } => "service-started",
+            Notice::Stopping { .. } => "service-stopping",
             Notice::Refused { .. } => "reload-refused",
             Notice::Problem(_) => "config-problem",
             Notice::Reloaded(_) => "reloaded",
@@ -62,6 +81,7 @@ impl Tell for Notice {
 
     fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
+            Notice::Started { .. } | Notice::Stopping { .. } => Vec::new(),
             Notice::Refused { errors, .. } => vec![("ERRORS", errors.to_string())],
             Notice::Problem(p) => vec![
                 ("CONFIG_FILE", p.file.to_string()),
@@ -80,6 +100,25 @@ impl Tell for Notice {
 
     fn sentence(&self) -> String {
         match self {
+            Notice::Started {
+                ports,
+                devices,
+                commissioned,
+            } => format!(
+                "alink-gateway {} started: {}, {}{}",
+                env!("CARGO_PKG_VERSION"),
+                many(*ports, "port"),
+                many(*devices, "device"),
+                if *commissioned {
+                    ""
+                } else {
+                    "; not commissioned, keeps away from the platform"
+                }
+            ),
+            Notice::Stopping { within } => format!(
+                "asked to stop: logging everyone out, at most {} s",
+                within.as_secs()
+            ),
             Notice::Refused { errors, shown } => format!(
                 "the configuration is wrong ({}); nothing has changed; {}",
                 many(*errors, "error"),

@@ -22,12 +22,14 @@ use crate::cloud::connect::Connector;
 use crate::hub::Hub;
 use crate::io::clock::Clock;
 use crate::io::hub::{self, Control};
+use crate::io::keep::Keeper;
 use crate::io::line::Opener;
 use crate::io::link::{self, Dialer};
 use crate::io::log::Journal;
 use crate::io::notify::{self, Notifier};
 use crate::io::port;
 use crate::io::pulse::{Pulse, Pulses};
+use crate::io::vault::Vault;
 use crate::spec::{Changes, LineSpec, PortSpec, Spec};
 
 /// Events waiting between the ports and the hub. When it is full the ports
@@ -65,6 +67,7 @@ pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
     doors: Doors,
+    vault: Vault,
     clock: Clock,
     journal: Journal,
     rng: Rng,
@@ -89,11 +92,13 @@ struct Link {
 
 impl Service {
     /// Starts the ports, waits a moment for their first attempts, then starts
-    /// the link and the hub. Without `commissioned` there is no link.
+    /// the link and the hub. Without `commissioned` there is no link. What the
+    /// platform hands out is kept in `vault`, for as long as the service lives.
     pub async fn start(
         spec: Spec,
         commissioned: bool,
         doors: Doors,
+        vault: Vault,
         clock: Clock,
         journal: Journal,
         mut rng: Rng,
@@ -106,8 +111,13 @@ impl Service {
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
         let link_stop = end.child_token();
         let (wire, link_ends) = link::pair(link::channel::CAPACITY, link_stop.clone());
+        let mut mind = Hub::new(spec.clone(), rng.fork(), clock.now());
+        if !commissioned {
+            mind = mind.not_commissioned();
+        }
         let hub = hub::run(
-            Hub::new(spec.clone(), rng.fork(), clock.now()),
+            mind,
+            Keeper::new(vault.clone(), spec.clone(), journal.clone()),
             hub::Ends {
                 field: field_inbox,
                 link: wire,
@@ -122,6 +132,7 @@ impl Service {
         let mut service = Service {
             commissioned,
             doors,
+            vault,
             clock,
             journal,
             rng,
@@ -195,6 +206,7 @@ impl Service {
         self.tell_hub(Control::Reload {
             spec: self.spec.clone(),
             changes: Box::new(changes.clone()),
+            commissioned,
             wire,
             done,
         })
@@ -215,6 +227,7 @@ impl Service {
         tokio::select! {
             biased;
             _ = &mut self.hub => "hub".into(),
+            () = ended(&mut self.link) => "cloud link".into(),
             task = self.crew.ended() => task,
         }
     }
@@ -300,7 +313,7 @@ impl Service {
             Some(last) => last.afresh(cloud, now),
             None => Connector::new(cloud, self.rng.fork(), now),
         };
-        let task = tokio::spawn(link::run(
+        let link = link::Link::new(
             self.spec.clone(),
             (self.doors.dialer)(),
             connector,
@@ -308,7 +321,8 @@ impl Service {
             self.clock,
             self.journal.clone(),
             pulse.clone(),
-        ));
+        );
+        let task = tokio::spawn(link.with_vault(self.vault.clone()).run());
         self.link = Some(Link { task, stop, pulse });
     }
 
@@ -338,6 +352,14 @@ impl Service {
     async fn tell_hub(&self, control: Control) {
         // A hub that is gone is told elsewhere.
         let _ = self.control.send(control).await;
+    }
+}
+
+/// Waits for the link to end, if there is one.
+async fn ended(link: &mut Option<Link>) {
+    match link {
+        Some(link) => drop((&mut link.task).await),
+        None => std::future::pending().await,
     }
 }
 

@@ -8,11 +8,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::EXIT_CONFIG;
 use crate::io::settings::{self, Loaded, Surroundings};
-
-/// The exit status for a wrong configuration (EX_CONFIG of sysexits.h): the
-/// service's unit does not restart after it.
-pub const WRONG: u8 = 78;
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
@@ -38,7 +35,7 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
         Err(report) => {
             let errors = many(report.errors(), "error");
             let warnings = many(report.warnings(), "warning");
-            (format!("{report}\n{errors}, {warnings}\n"), WRONG)
+            (format!("{report}\n{errors}, {warnings}\n"), EXIT_CONFIG)
         }
     }
 }

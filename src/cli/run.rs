@@ -33,9 +33,7 @@ pub fn run(config: &Path) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    for warning in &loaded.warnings {
-        eprint!("{warning}");
-    }
+    print(&loaded.warnings);
     match crate::app::run(loaded, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {

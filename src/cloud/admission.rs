@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
+use crate::base::{Backoff, DeviceId, Mono, Now, Repeats, Rng, Wake};
 use crate::spec::SessionLimits;
 
 use super::alink::Reply;
@@ -20,7 +20,7 @@ use super::bar::At;
 use super::batch::Group;
 use super::code::Verdict;
 use super::device::Step;
-use super::diary::{Diary, Repeats};
+use super::diary::Diary;
 use super::engine::{Ask, Cloud, Output};
 use super::notice::Notice;
 use super::pace::{Gate, MINUTE};
@@ -147,6 +147,16 @@ impl Admission {
         }
     }
 
+    /// Other limits from now on.
+    pub(super) fn relimit(&mut self, limits: &SessionLimits) {
+        self.limits = limits.clone();
+    }
+
+    /// Whether something is asked for this device, or is going to be.
+    pub(super) fn has(&self, id: DeviceId) -> bool {
+        self.placed.contains(&id)
+    }
+
     fn free(&mut self, id: DeviceId) {
         self.placed.remove(&id);
     }
@@ -188,8 +198,12 @@ impl Cloud {
             .into_iter()
             .partition(|id| self.sessions.needs(now.mono, *id, chore.step));
         for id in leave {
+            // It may need another step first, which could not be noted while it
+            // stood here for this one.
             self.admission.free(id);
+            self.sessions.settle(now.mono, id, now.mono);
         }
+        self.follow(now.mono);
         if keep.is_empty() {
             return;
         }
@@ -222,8 +236,8 @@ impl Cloud {
         self.diary.counters.roll_messages += 1;
         self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
         let reply = Topic::GatewayReply(self.gateway.clone(), ask);
-        let deadline = now + self.spec.cloud.session.reply_timeout;
-        self.asks.open(id, reply, what, deadline);
+        let wait = self.spec.cloud.session.reply_timeout;
+        self.asks.open(id, reply, what, now, wait);
     }
 
     /// The platform answered; `named` are the devices in its `data`.
@@ -341,6 +355,9 @@ impl Cloud {
         let split = chore.group.refused(named);
         for id in split.culprits {
             self.admission.free(id);
+            if !self.spec.has(id) {
+                continue;
+            }
             if self.sessions.needs_bar(id, step) {
                 let (code, at) = (reply.code, At::Step(step));
                 let diary = &mut self.diary;

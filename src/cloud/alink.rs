@@ -263,6 +263,8 @@ pub enum Malformed {
     NotAnObject,
     /// It has no `code` that is a number.
     NoCode,
+    /// It does not say what time it is, although that was asked.
+    NoTime,
 }
 
 impl fmt::Display for Malformed {
@@ -271,6 +273,7 @@ impl fmt::Display for Malformed {
             Malformed::NotJson => "not JSON",
             Malformed::NotAnObject => "not a JSON object",
             Malformed::NoCode => "no code",
+            Malformed::NoTime => "does not say what time it is",
         })
     }
 }

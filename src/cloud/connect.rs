@@ -23,10 +23,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Backoff, LinkDown, Mono, Now, Rng, Wake};
+use crate::base::{Backoff, LinkDown, Mono, Now, Repeats, Rng, Wake};
 use crate::spec::CloudSpec;
 
-use super::diary::Repeats;
 use super::enrolment::Failure;
 use super::notice::Notice;
 use super::pace::Attempts;

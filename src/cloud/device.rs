@@ -122,6 +122,14 @@ pub(super) struct Device {
     /// Kicked while its log-in was under way.
     pub(super) kick: Option<Code>,
     pub(super) attempts: Attempts,
+    /// What it needs before it can log in.
+    pub(super) hold: Option<Step>,
+    pub(super) tie: Tie,
+    /// It may have been online when the last connection ended, and nothing has
+    /// been heard of it since.
+    pub(super) lingers: bool,
+    /// Its secret changed while a log-in with the old one was under way.
+    pub(super) new_secret: bool,
     /// The last request it was part of.
     pub(super) asked: u64,
 }
@@ -138,6 +146,11 @@ impl Default for Device {
             suspect: false,
             kick: None,
             attempts: Attempts::default(),
+            hold: None,
+            tie: Tie::default(),
+            lingers: false,
+            new_secret: false,
+            asked: 0,
         }
     }
 }

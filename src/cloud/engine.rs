@@ -7,24 +7,24 @@
 //! it copes with that, because every ask has a deadline. Not draining delays
 //! everything; nothing else breaks.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
 use super::admission::{Admission, Chore};
 use super::ask::Asks;
 use super::device::Errand;
-use super::diary::{Counters, Diary, Repeats};
+use super::diary::{Counters, Diary};
 use super::notice::Notice;
 use super::orders::Means;
 use super::pace::Bucket;
 use super::pack::Parcel;
 use super::post::Posts;
 use super::session::{Presence, Session, Sessions};
-use super::stamp::{ClockNews, Stamps};
+use super::stamp::Stamps;
 use super::topic::{self, Identity};
 use super::topology::{Topology, TopologyAsk};
 
@@ -45,6 +45,14 @@ pub enum Output {
     },
     /// Tell the operator.
     Notice(Notice),
+    /// Keep this device's secret, which the platform has just given, and hand it
+    /// in again by [`Cloud::secret`] after a restart.
+    Keep {
+        /// Whose.
+        device: DeviceId,
+        /// It.
+        secret: Secret,
+    },
     /// After [`Cloud::stop`] or [`Cloud::part`]: nothing of ours is online any
     /// more, or its asks have run out. Once.
     LoggedOut,
@@ -79,6 +87,13 @@ pub struct Cloud {
     pub(super) asks: Asks<Ask>,
     pub(super) sessions: Sessions,
     pub(super) posts: Posts,
+    /// Secrets that the configuration does not have, or no longer has right.
+    pub(super) secrets: BTreeMap<DeviceId, Secret>,
+    pub(super) admission: Admission,
+    pub(super) topology: Topology,
+    /// The last order about each device, so that it is told once.
+    pub(super) heard: BTreeMap<DeviceId, Means>,
+    pub(super) stamps: Stamps,
     pub(super) leaving: BTreeMap<DeviceId, Leaving>,
     /// No longer configured, and not yet forgotten.
     pub(super) retiring: BTreeSet<DeviceId>,
@@ -87,7 +102,9 @@ pub struct Cloud {
     pub(super) stop: Stop,
     /// The stop is for this connection only.
     pub(super) parting: bool,
-    pub(super) told_topics: BTreeSet<String>,
+    /// Malformed messages, by topic.
+    pub(super) malformed: BTreeMap<String, Repeats>,
+    pub(super) unstamped: Repeats,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
 }
@@ -123,6 +140,10 @@ impl Cloud {
             asks: Asks::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: Posts::new(Arc::clone(&spec), rng.fork()),
+            secrets: BTreeMap::new(),
+            admission: Admission::new(&spec.cloud.session, rng.fork()),
+            topology: Topology::new(&spec.cloud.session, rng.fork()),
+            heard: BTreeMap::new(),
             stamps: Stamps::new(),
             leaving: BTreeMap::new(),
             retiring: BTreeSet::new(),
@@ -130,7 +151,8 @@ impl Cloud {
             link: false,
             stop: Stop::No,
             parting: false,
-            told_topics: BTreeSet::new(),
+            malformed: BTreeMap::new(),
+            unstamped: Repeats::default(),
             diary: Diary::default(),
             out: VecDeque::new(),
             spec,
@@ -153,6 +175,7 @@ impl Cloud {
         }
         self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
+        self.follow(now.mono);
         self.stamps.link_up(now.mono);
     }
 
@@ -184,13 +207,6 @@ impl Cloud {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
         });
-    }
-
-    /// Whether the system's clock is synchronised. Until first told, stamps are
-    /// taken as they come.
-    pub fn on_clock(&mut self, now: Now, synchronised: bool) {
-        let news = self.stamps.system(now, synchronised);
-        self.clock_news(now, news);
     }
 
     // --- our wishes ----------------------------------------------------------
@@ -232,10 +248,8 @@ impl Cloud {
     }
 
     /// A reading to be delivered. Dropped, and counted, once stopping.
-    pub fn put(&mut self, now: Now, reading: Reading) {
-        if self.stop == Stop::No || self.parting {
-            self.posts.put(now, reading, &mut self.diary);
-        } else {
+    pub fn put(&mut self, now: Now, mut reading: Reading) {
+        if self.stop != Stop::No && !self.parting {
             self.diary.counters.dropped_at_stop += 1;
             return;
         }
@@ -402,7 +416,7 @@ impl Cloud {
 
     /// The last words.
     pub(super) fn sum_up(&mut self) {
-        let readings = self.posts.len();
+        let readings = self.backlog();
         self.diary.counters.dropped_at_stop += readings as u64;
         self.diary.tell(Notice::Stopped {
             unconfirmed: self.sessions.unconfirmed,

@@ -27,10 +27,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::base::{LinkDown, Mono, Now, Rng, Secret, Wake};
+use crate::base::{LinkDown, Mono, Now, Repeats, Rng, Secret, Wake};
 use crate::spec::{CloudSpec, GatewayCertificate, ProductCertificate, Registration};
 
-use super::diary::Repeats;
 use super::identity::{
     Credentials, Earned, SecureMode, credentials, earned_credentials, registration_credentials,
 };

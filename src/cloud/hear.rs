@@ -24,7 +24,13 @@ impl Cloud {
             return;
         };
         match &parsed {
-            Topic::Session(..) | Topic::Post(_) | Topic::Pack(_) | Topic::Ntp(_) => {
+            Topic::Session(..)
+            | Topic::Post(_)
+            | Topic::Pack(_)
+            | Topic::Gateway(..)
+            | Topic::OrderReply(..)
+            | Topic::Inform(_)
+            | Topic::Ntp(_) => {
                 // Our own words, from a broker that is generous with wildcards.
                 self.diary.counters.unknown_topics += 1;
                 return;
@@ -41,9 +47,9 @@ impl Cloud {
             Ok(reply) => reply,
             // It may hold secrets, which are not for the log.
             Err(why) if matches!(parsed, Topic::GatewayReply(_, GatewayAsk::Register)) => {
-                return self.malformed(topic, b"", &format!("{why:?}"));
+                return self.malformed(now, topic, b"", why);
             }
-            Err(why) => return self.malformed(topic, payload, &format!("{why:?}")),
+            Err(why) => return self.malformed(now, topic, payload, why),
         };
         let named: Vec<DeviceId> = reply
             .named
@@ -76,6 +82,10 @@ impl Cloud {
                         .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
                 }
             }
+            Found::Open(Ask::Admit(chore)) => {
+                self.admission_answered(now.mono, chore, &reply, &named, payload);
+            }
+            Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
             Found::Overdue(Ask::Session(errand)) => {
                 self.diary.counters.late_replies += 1;
                 self.sessions
@@ -85,7 +95,10 @@ impl Cloud {
                 self.diary.counters.late_replies += 1;
                 self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
             }
-            Found::Late => self.diary.counters.late_replies += 1,
+            // Asked again by now.
+            Found::Overdue(Ask::Admit(_) | Ask::Topology(_)) | Found::Late => {
+                self.diary.counters.late_replies += 1;
+            }
             Found::Unknown => self.diary.counters.unknown_replies += 1,
         }
         self.follow(now.mono);
@@ -94,11 +107,11 @@ impl Cloud {
     fn on_time_told(&mut self, now: Now, topic: &str, payload: &[u8]) {
         match self.stamps.answered(now.mono, payload) {
             Ok(news) => self.clock_news(now, news),
-            Err(()) => self.malformed(topic, payload, "no answer to what time it is"),
+            Err(()) => self.malformed(now, topic, payload, Malformed::NoTime),
         }
     }
 
-    fn malformed(&mut self, topic: &str, payload: &[u8], why: &str) {
+    pub(super) fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
         self.diary.counters.malformed += 1;
         if !self.malformed.contains_key(topic) && self.malformed.len() >= TOLD_TOPICS {
             return;

@@ -57,10 +57,6 @@ impl Sessions {
     pub(super) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
         let may_relate = self.may_relate(code);
         let device = &mut self.devices[id.index()];
-        if code.cure() == Cure::Secret && std::mem::take(&mut device.new_secret) {
-            // It was refused for the old secret.
-            return true;
-        }
         if may_relate && !device.tie.is_fresh(now) {
             device.hold = Some(Step::Relate);
             device.tie.listed = false;
@@ -167,6 +163,6 @@ impl Sessions {
     pub(super) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
         let tied = device.tie.listed || device.tie.is_fresh(now) || device.actual == Actual::In;
-        !tied && device.hold != Some(Step::Register) && device.bar.is_none()
+        self.spec.has(id) && !tied && device.hold != Some(Step::Register) && device.bar.is_none()
     }
 }

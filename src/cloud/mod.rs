@@ -3,7 +3,10 @@
 //! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
-//! `verdict`, `bar`, `batch`, [`code`]), what another configuration changes of all that (`reload`), how readings travel and when they are settled
+//! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
+//! topology first (`mend`, `admission`), what the topology shall be and what the
+//! platform's orders mean (`topology`, `orders`), what another configuration changes
+//! of all that (`reload`), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
 //! that others may use of it besides [`connect`] and [`engine`].
@@ -29,7 +32,14 @@
 //!   until the platform has answered, or the connection is gone;
 //! - a configuration loaded anew takes back nothing that is under way and asks
 //!   for nobody whom it does not change;
-//! - every reading taken is delivered, or waits, or is counted as dropped.
+//! - no log-in waits for the topology to be known, and nobody is barred with 6401
+//!   before having been added, unless the policy is to leave it;
+//! - never more than half of the topology is deleted;
+//! - an order of the platform's is obeyed and answered as often as it comes, and
+//!   changes something once; answers keep the pace and are bounded;
+//! - every reading taken is delivered, or waits, or is counted as dropped;
+//! - no reading leaves with a time nobody vouches for, once it is said that the
+//!   system's clock is not synchronised (`stamp`).
 //!
 //! (Those about the topology and orders by `tests/roll.rs`, cell by cell for each
 //! code by `tests/codes.rs`.)
@@ -65,7 +75,9 @@ pub mod connect;
 mod device;
 pub mod diary;
 pub mod engine;
+pub mod enrolment;
 mod hear;
+pub mod identity;
 mod mend;
 pub mod notice;
 mod orders;
@@ -73,10 +85,12 @@ mod pace;
 mod pack;
 mod post;
 mod reload;
+pub mod roll;
 pub mod session;
 pub mod sign;
 mod speak;
 pub mod stamp;
+mod timekeeping;
 pub mod topic;
 mod topology;
 mod turn;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, Level, LinkDown, Tell};
 
 use super::code::Code;
+use super::roll::Roll;
 use super::stamp::ClockNews;
 use super::words;
 

@@ -13,6 +13,7 @@
 use crate::base::text::excerpt;
 use crate::base::{DeviceId, Mono, Now};
 
+use super::alink::Malformed;
 use super::alink::Reply;
 use super::alink::relation::Ordered;
 use super::code::{Code, Cure};
@@ -75,7 +76,7 @@ impl Cloud {
         payload: &[u8],
     ) {
         let Some(ordered) = Ordered::parse(payload) else {
-            return self.malformed(topic, payload, "not an object");
+            return self.malformed(now, topic, payload, Malformed::NotAnObject);
         };
         self.diary.counters.orders += 1;
         if let Some(answer) = ordered.answer() {

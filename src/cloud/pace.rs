@@ -73,6 +73,14 @@ impl LoginPace {
         }
     }
 
+    /// The same at another rate: what was sent already still counts.
+    pub(super) fn at_rate(&self, per_second: u32) -> Self {
+        LoginPace {
+            ready: self.ready,
+            ..LoginPace::new(per_second)
+        }
+    }
+
     /// Devices in one message: no more than may log in within a second.
     pub(super) fn most(&self) -> usize {
         usize::try_from(self.per_second).unwrap_or(usize::MAX)

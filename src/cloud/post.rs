@@ -50,6 +50,8 @@ pub(super) struct Posts {
     pub(super) ready: BTreeSet<(Mono, DeviceId)>,
     ready_at: BTreeMap<DeviceId, Mono>,
     pub(super) retries: BTreeMap<(Mono, Seq), Parcel>,
+    /// When a device's readings shall go by its own topic once more.
+    proof_at: BTreeMap<DeviceId, Mono>,
     under_way: usize,
     gate: Gate,
     full: Repeats,
@@ -330,7 +332,11 @@ impl Posts {
     fn delivered(&mut self, now: Mono, parcel: Parcel, diary: &mut Diary) {
         self.gate.passed();
         self.trouble.over();
+        let alone = parcel.readings.len() == 1;
         for (id, readings) in parcel.readings {
+            if alone {
+                self.proved(now, id);
+            }
             diary.counters.delivered += readings.len() as u64;
             self.in_parcels -= readings.len();
             self.refused.remove(&id);

@@ -56,7 +56,11 @@ impl Cloud {
         if changes.cloud.limits {
             let rate = spec.cloud.post.messages_per_second;
             self.bucket = self.bucket.at_rate(rate);
+            let rate = spec.cloud.session.logins_per_second;
+            self.sessions.pace = self.sessions.pace.at_rate(rate);
             self.sessions.look_for_room();
+            self.admission.relimit(&spec.cloud.session);
+            self.topology.relimit(&spec.cloud.session);
         }
         let moves = moves(&old, &spec, changes);
         if changes.cloud.limits || !moves.is_empty() {
@@ -74,16 +78,24 @@ impl Cloud {
                 self.ids.insert(who.clone(), *id);
             }
             self.retiring.remove(id);
-            self.sessions.resigned(mono, *id);
+            self.resigned(mono, *id);
         }
         for (id, change) in &changes.devices.changed {
             if change.secret {
-                self.sessions.resigned(mono, *id);
+                self.secrets.remove(id);
+                self.resigned(mono, *id);
             }
         }
         for id in &changes.devices.removed {
             self.retiring.insert(*id);
+            self.topology.forget(*id);
+            self.sessions.devices[id.index()].hold = None;
             self.want(now, *id, Presence::Offline);
+        }
+        if changes.cloud.connection {
+            // What was heard was about another gateway.
+            self.heard.clear();
+            self.sessions.untie_all(mono);
         }
         if std::mem::take(&mut self.parting) {
             self.stop = Stop::No;
@@ -92,17 +104,28 @@ impl Cloud {
         self.follow(mono);
     }
 
+    /// This device is configured with another secret than before, or with one at
+    /// all; the configured one goes before one that we were given.
+    fn resigned(&mut self, now: Mono, id: DeviceId) {
+        let configured = self.spec.device(id).is_some_and(|d| !d.secret.is_empty());
+        if configured {
+            self.secrets.remove(&id);
+        }
+        let has_secret = configured || self.secrets.contains_key(&id);
+        self.sessions.resigned(now, id, has_secret);
+    }
+
     /// Forgets those no longer configured of whom nothing is left over there.
     pub(super) fn forget_retired(&mut self, now: Mono) {
         if self.retiring.is_empty() {
             return;
         }
-        let (sessions, posts) = (&self.sessions, &self.posts);
+        let (sessions, posts, admission) = (&self.sessions, &self.posts, &self.admission);
         let gone: Vec<DeviceId> = self
             .retiring
             .iter()
             .copied()
-            .filter(|id| sessions.is_gone(*id) && !posts.busy.contains(id))
+            .filter(|id| sessions.is_gone(*id) && !posts.busy.contains(id) && !admission.has(*id))
             .collect();
         if !gone.is_empty() {
             self.topology.look_again(now);
@@ -142,6 +165,12 @@ impl Cloud {
                 }
             }
         }
+        dropped += self
+            .stamps
+            .retain(|reading| match moves.get(&reading.device) {
+                Some(points) => renumber(reading, points),
+                None => true,
+            });
         self.diary.counters.dropped_unknown += dropped;
     }
 }
@@ -149,19 +178,24 @@ impl Cloud {
 impl Sessions {
     /// This device signs with another secret from now on: whatever was held
     /// against it was held against the old one. It is tried alone all the same.
-    fn resigned(&mut self, now: Mono, id: DeviceId) {
+    /// Without one it is registered first.
+    fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
         self.acquit(id);
         let device = &mut self.devices[id.index()];
         device.offence = None;
-        if matches!(device.actual, Actual::LoggingIn { .. }) {
-            self.resigned.insert(id);
+        device.new_secret = matches!(device.actual, Actual::LoggingIn { .. });
+        match (has_secret, device.hold) {
+            (false, _) => device.hold = Some(Step::Register),
+            (true, Some(Step::Register)) => device.hold = None,
+            (true, _) => {}
         }
         self.settle(now, id, now);
     }
 
     /// Whether a refusal of this device's log-in means nothing any more.
     pub(super) fn is_moot(&self, id: DeviceId) -> bool {
-        self.resigned.contains(&id) || !self.spec.has(id)
+        let resigned = self.devices.get(id.index()).is_some_and(|d| d.new_secret);
+        resigned || !self.spec.has(id)
     }
 
     /// Lifts its bar.
@@ -183,6 +217,20 @@ impl Sessions {
     fn look_for_room(&mut self) {
         for waiting in self.waiting.values_mut().filter(|w| w.crowd) {
             waiting.not_before = Mono::START;
+        }
+    }
+
+    /// Nothing is known of anybody's place in the topology any more.
+    fn untie_all(&mut self, now: Mono) {
+        for device in &mut self.devices {
+            device.tie = Tie::default();
+            device.lingers = false;
+            if device.hold == Some(Step::Relate) {
+                device.hold = None;
+            }
+        }
+        for id in self.ids() {
+            self.settle(now, id, now);
         }
     }
 

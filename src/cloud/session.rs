@@ -16,16 +16,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Rng};
+use crate::base::{Backoff, DeviceId, Mono, Repeats, Rng};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use super::alink::LOGIN_BYTES;
 use super::bar::Bar;
 use super::batch::Group;
 use super::code::Code;
-use super::device::{Actual, Device, Errand, Kind, Place, Step, Tie, Waiting};
-use super::diary::Repeats;
-use super::pace::{Gate, MINUTE};
+use super::device::{Actual, Device, Errand, Kind, Place, Step, Waiting};
+use super::pace::{Gate, LoginPace, MINUTE};
+
+/// How long after a new connection it is before devices that were online on the
+/// last one, and are no longer wanted, are logged out: those who are wanted go
+/// first.
+pub(super) const LINGERING: Duration = Duration::from_secs(30);
 
 /// What is wished for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +85,6 @@ pub(super) struct Sessions {
     pub(super) stopping: bool,
     /// Devices given up on while stopping.
     pub(super) unconfirmed: usize,
-    /// Devices whose log-in is under way with a secret that is no longer theirs.
-    pub(super) resigned: BTreeSet<DeviceId>,
     /// Who came in (`true`) or left since last asked.
     changes: Vec<(DeviceId, bool)>,
     /// When to log out those who were online on the last connection.
@@ -99,8 +101,13 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
+        let with_hold = |d: &DeviceSpec| Device {
+            hold: d.secret.is_empty().then_some(Step::Register),
+            ..Device::default()
+        };
         Sessions {
-            devices: vec![Device::default(); spec.devices.len()],
+            devices: spec.devices.iter().map(with_hold).collect(),
+            pace: LoginPace::new(spec.cloud.session.logins_per_second),
             spec,
             pools: Default::default(),
             waiting: BTreeMap::new(),
@@ -119,7 +126,6 @@ impl Sessions {
             link: false,
             stopping: false,
             unconfirmed: 0,
-            resigned: BTreeSet::new(),
             changes: Vec::new(),
             lingering_due: None,
             held: Vec::new(),
@@ -356,6 +362,21 @@ impl Sessions {
         }
     }
 
+    /// One that could log in but for what it needs first.
+    fn note_held(&mut self, id: DeviceId) {
+        let device = &self.devices[id.index()];
+        let out = matches!(device.actual, Actual::Out | Actual::Unsure);
+        if self.link
+            && !self.stopping
+            && device.wanted == Presence::Online
+            && out
+            && device.bar.is_none()
+            && let Some(step) = device.hold
+        {
+            self.held.push((id, step));
+        }
+    }
+
     /// Takes a device out of the place where it waits.
     pub(super) fn withdraw(&mut self, id: DeviceId) {
         let place = std::mem::replace(&mut self.devices[id.index()].place, Place::Nowhere);
@@ -390,7 +411,7 @@ impl Sessions {
         }
     }
 
-    fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {
         let n = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
         (0..n).map(DeviceId)
     }

@@ -85,7 +85,7 @@ impl Cloud {
         self.publish(now, Topic::Ntp(self.gateway.clone()), payload);
     }
 
-    fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
+    pub(super) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
         self.bucket.take(now);
         self.diary.counters.published += 1;
         self.out.push_back(Output::Publish {
@@ -104,8 +104,7 @@ impl Cloud {
             Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
             Subscriptions::Broker => format!("{pk}&{dn}"),
         };
-        let wall = self.stamps.stamp(now).unwrap_or(now.wall);
-        let timestamp = wall.as_millis().max(0).to_string();
+        let (timestamp, sign) = self.signed(now, id, &client_id);
         let method = self.spec.cloud.sign_method;
         Login::new(who, client_id, timestamp, method, sign)
     }
@@ -122,7 +121,8 @@ impl Cloud {
     fn signed(&self, now: Now, id: DeviceId, client_id: &str) -> (String, String) {
         let who = &self.identities[id.index()];
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
-        let timestamp = now.wall.as_millis().max(0).to_string();
+        let wall = self.stamps.stamp(now).unwrap_or(now.wall);
+        let timestamp = wall.as_millis().max(0).to_string();
         let content = sign::device_content(client_id, dn, pk, Some(&timestamp));
         let secret = self.secrets.get(&id);
         let secret = secret.unwrap_or(&self.spec.devices[id.index()].secret);

@@ -303,6 +303,13 @@ impl Stamps {
         dropped
     }
 
+    /// Puts right what is held, and drops what `keep` says no to; how much.
+    pub(super) fn retain(&mut self, keep: impl FnMut(&mut Reading) -> bool) -> u64 {
+        let before = self.held.len();
+        self.held.retain_mut(keep);
+        (before - self.held.len()) as u64
+    }
+
     /// The next of those held that can be stamped now, stamped.
     pub(super) fn release(&mut self) -> Option<Reading> {
         let stamp = self.stamp(self.held.front()?.at)?;

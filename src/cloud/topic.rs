@@ -245,6 +245,8 @@ impl Topic {
             Topic::Session(who, ask) => Some(Topic::SessionReply(who.clone(), *ask)),
             Topic::Post(who) => Some(Topic::PostReply(who.clone())),
             Topic::Pack(who) => Some(Topic::PackReply(who.clone())),
+            Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
+            Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
             // Answered on a topic of another pattern, and by no id.
             Topic::Ntp(_) | Topic::NtpReply(_) => None,
             Topic::SessionReply(..)
@@ -315,8 +317,11 @@ pub const PER_PACKET: usize = 8;
 ///
 /// [`Subscriptions::Platform`]: the platform subscribes its published list of
 /// system topics for us and for each sub-device that asked for it; the session
-/// replies, `/ext/error`, `/ext/ntp` and the pack's reply are not in that list, so they are
-/// asked for. [`Subscriptions::Broker`]: nobody subscribes anything for us.
+/// replies, `/ext/error`, `/ext/ntp`, the pack's reply and `topo/add/notify` are not
+/// in that list, so they are asked for. The orders on sub-devices' topics are not
+/// in it either, but would need wildcards, which the platform may refuse; a
+/// disabling or enabling also comes as `topo/change`, which is in the list.
+/// [`Subscriptions::Broker`]: nobody subscribes anything for us.
 /// Each filter is exact where it can be: a wildcard over `combine/` would
 /// bring our own requests back from a plain broker. At most [`PER_PACKET`] of
 /// them go into one packet.
@@ -328,6 +333,7 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
         .collect();
     filters.push(Topic::Error(gateway.clone()).to_string());
     filters.push(Topic::PackReply(gateway.clone()).to_string());
+    filters.push(Topic::Order(gateway.clone(), Order::Add).to_string());
     filters.push(Topic::NtpReply(gateway.clone()).to_string());
     match who {
         Subscriptions::Platform => {}
@@ -398,11 +404,13 @@ mod tests {
         let gw = Identity::new("gwPk", "gw-1");
         assert!(filters(&gw, Subscriptions::Platform).len() <= PER_PACKET);
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
-            let filters = filters(&gw, mode);
-            assert!(filters.len() <= 8);
-            for f in &filters {
-                let ours = ["_reply", "/response"].iter().all(|end| !f.ends_with(end));
-                assert!(!ours || f.starts_with("/ext/error/"), "{f}");
+            for f in filters(&gw, mode) {
+                let order = Order::ALL.into_iter().any(|o| f.ends_with(o.tail()));
+                let theirs = f.ends_with("_reply")
+                    || f.ends_with("/response")
+                    || f.starts_with("/ext/error/")
+                    || order;
+                assert!(theirs, "{f}");
             }
         }
     }

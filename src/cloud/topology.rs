@@ -11,14 +11,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
+use crate::base::{Backoff, DeviceId, Mono, Now, Repeats, Rng, Wake};
 use crate::spec::{SessionLimits, TopologyPolicy};
 
 use super::alink::Reply;
 use super::alink::relation::{self, RELATIONS};
 use super::code::{Code, Cure, Verdict};
 use super::device::Step;
-use super::diary::{Diary, Repeats};
+use super::diary::Diary;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
 use super::pace::MINUTE;

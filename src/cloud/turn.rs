@@ -105,7 +105,7 @@ impl Sessions {
             match kind {
                 Kind::LogIn => {
                     self.devices[id.index()].attempts.note(now);
-                    self.resigned.remove(&id);
+                    self.devices[id.index()].new_secret = false;
                     self.set_actual(id, Actual::LoggingIn { unsure });
                 }
                 Kind::LogOut => self.set_actual(id, Actual::LoggingOut { unsure }),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono};
 
 use super::alink::Reply;
-use super::bar::OUR_FAULT;
-use super::code::Verdict;
-use super::device::{Actual, Errand, Kind, Place};
+use super::bar::{At, OUR_FAULT};
+use super::code::{Code, Cure, Verdict};
+use super::device::{Actual, Errand, Kind, Place, Tie};
 use super::diary::Diary;
 use super::notice::Notice;
 use super::pace::MINUTE;
@@ -235,6 +235,8 @@ impl Sessions {
                 return;
             }
         }
+        // Whatever was asked before this, a late answer to it says less.
+        device.asked = 0;
         if matches!(device.actual, Actual::In | Actual::Unsure) {
             diary.counters.kicked += 1;
             self.set_actual(
@@ -356,8 +358,8 @@ impl Sessions {
         for id in split.culprits {
             match kind {
                 Kind::LogIn => {
-                    if !self.is_moot(id) {
-                        self.bar(now, id, reply.code, &reply.message, false, diary);
+                    if !self.is_moot(id) && !self.mend(now, id, reply.code) {
+                        self.bar(now, id, reply.code, &reply.message, At::LogIn, diary);
                     }
                     self.settle(now, id, now);
                 }

@@ -178,6 +178,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
         } => {
             format!("{property} takes {bytes} bytes, more than a message may have; dropped")
         }
+        Notice::Roll(roll) => roll.sentence(),
         Notice::Clock(news) => news.sentence(),
         Notice::Stopped {
             unconfirmed: 0,

@@ -254,6 +254,16 @@ impl Draft {
                 &mut notes,
             )
             .unwrap_or(Duration::from_secs(10));
+        if stop_within > Duration::from_secs(15) {
+            let said = s.text("stop_within", "", &mut notes).unwrap_or_default();
+            notes.warning(
+                s.at("stop_within"),
+                shown(said),
+                Wrong::wanted("15s or less, unless TimeoutStopSec= of the unit is longer too").hint(
+                    "systemd kills the service after TimeoutStopSec=, 20 s as installed; a drop-in made with systemctl edit alink-gateway can raise it",
+                ),
+            );
+        }
         let state_dir = s.read("state_dir", file_name, &mut notes);
         count(&roster, platform.session.online, &mut notes);
         Outline {

@@ -13,7 +13,10 @@ use super::section::{Notes, shown};
 use super::source::{Answers, Want, contents};
 use super::tree::OriginId;
 use crate::base::{DeviceName, ProductKey, Secret};
-use crate::spec::{BrokerSpec, CloudSpec, DeviceSpec, GatewayIdentity, Retired, Spec};
+use crate::spec::{
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, ProductCertificate,
+    Retired, Spec,
+};
 
 /// Step two: everything but the secrets.
 pub struct Outline {

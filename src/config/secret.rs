@@ -40,11 +40,11 @@ pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
     match find(section, &KEYS, notes) {
         Some((_, source)) => source,
         None => {
-            notes.missing(
-                section.origin,
+            section.lacks(
                 "secret",
                 Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret")
                     .hint("secret_file: names a file that holds the secret and nothing else"),
+                notes,
             );
             SecretSource::Missing
         }

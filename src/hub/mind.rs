@@ -50,6 +50,7 @@ impl Hub {
         match input {
             Input::Field(event) => self.on_field(now, event),
             Input::Link(event) => self.on_link(now, event),
+            Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
             Input::Time => {}
             Input::Stop => {
@@ -59,9 +60,13 @@ impl Hub {
                 }
             }
             Input::Part => self.cloud.part(now),
-            Input::Reload(spec, changes) => {
+            Input::Reload {
+                spec,
+                changes,
+                commissioned,
+            } => {
                 if !self.stopping {
-                    self.on_reload(now, spec, &changes);
+                    self.on_reload(now, spec, &changes, commissioned);
                 }
             }
         }
@@ -136,9 +141,15 @@ impl Hub {
         }
     }
 
-    fn on_reload(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
-        if changes.cloud.connection && std::mem::take(&mut self.link_up) {
-            self.cloud.on_link_down(now);
+    fn on_reload(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes, commissioned: bool) {
+        if changes.cloud.connection {
+            let next = match commissioned {
+                true => LinkState::Down,
+                false => LinkState::NotCommissioned,
+            };
+            if std::mem::replace(&mut self.link, next) == LinkState::Up {
+                self.cloud.on_link_down(now);
+            }
         }
         self.fleet.respec(now, &spec, changes);
         self.carry_wishes(now);

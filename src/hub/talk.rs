@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{About, FieldEvent, Level, LinkCommand, LinkEvent, Tell};
+use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Secret, Tell};
 use crate::spec::{Changes, Spec};
 use crate::{cloud, fleet};
 
@@ -13,6 +13,13 @@ pub enum Input {
     Field(FieldEvent),
     /// On the link to the cloud.
     Link(LinkEvent),
+    /// A device's secret, kept from an earlier life or changed since.
+    Secret {
+        /// Whose.
+        device: DeviceId,
+        /// It.
+        secret: Secret,
+    },
     /// Whether the system's clock is synchronised; said at the start, and again
     /// until it is.
     Clock {
@@ -28,7 +35,15 @@ pub enum Input {
     /// From now on this installation, and how it differs from the last. If the
     /// connection changes, [`Output::Parted`] has come before and the link is
     /// gone.
-    Reload(Arc<Spec>, Box<Changes>),
+    Reload {
+        /// From now on.
+        spec: Arc<Spec>,
+        /// How it differs from the last.
+        changes: Box<Changes>,
+        /// Whether the gateway has an identity; to have one now and not before,
+        /// or the other way round, is a change of the connection.
+        commissioned: bool,
+    },
 }
 
 /// What is to be done.
@@ -38,6 +53,14 @@ pub enum Output {
     Link(LinkCommand),
     /// By the journal.
     Notice(Notice),
+    /// By the vault: this secret must outlive the process, and come back as
+    /// [`Input::Secret`].
+    Keep {
+        /// Whose.
+        device: DeviceId,
+        /// It.
+        secret: Secret,
+    },
     /// After [`Input::Part`]: nobody of ours is online on this connection any
     /// more, or the asks have run out; the link has been told to disconnect.
     Parted,

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
+use super::keep::Keeper;
 use super::link::{Outgoing, Wire};
 use super::log::Journal;
 use super::pulse::Pulse;
@@ -51,6 +52,8 @@ pub enum Control {
         spec: Arc<Spec>,
         /// How it differs from the last.
         changes: Box<Changes>,
+        /// Whether the gateway has an identity.
+        commissioned: bool,
         /// The end of another link, if the connection changes.
         wire: Option<Wire>,
         /// It is so.
@@ -59,9 +62,11 @@ pub enum Control {
 }
 
 /// Runs the hub until it has stopped: after `stop` is cancelled, everyone is
-/// logged out and the link told to disconnect, then this returns.
+/// logged out, the link told to disconnect and every secret kept that could be,
+/// then this returns.
 pub async fn run(
     mut hub: Hub,
+    mut keeper: Keeper,
     mut ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -72,13 +77,21 @@ pub async fn run(
         link: ends.link.outgoing,
         held: None,
     };
+    for (device, secret) in keeper.kept() {
+        hub.handle(clock.now(), Input::Secret { device, secret });
+    }
     let mut stopping = false;
     let mut parting: Option<oneshot::Sender<()>> = None;
+    let mut watch = ClockWatch::default();
     loop {
-        match outbox.drain(&mut hub, clock, &journal) {
+        if let Some(input) = watch.look(clock) {
+            hub.handle(clock.now(), input);
+        }
+        match outbox.drain(&mut hub, &mut keeper, clock, &journal) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
+                keeper.finish(clock).await;
                 return;
             }
             Drained::Parted => {
@@ -96,6 +109,7 @@ pub async fn run(
             news
         });
         pulse.beat();
+        keeper.start(clock.now().mono);
         let breath = clock.now().mono + BREATH;
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
@@ -109,7 +123,7 @@ pub async fn run(
                     parting = Some(done);
                     Input::Part
                 }
-                Control::Reload { spec, changes, wire, done } => {
+                Control::Reload { spec, changes, commissioned, wire, done } => {
                     for _ in 0..ends.field.len() {
                         if let Ok(event) = ends.field.try_recv() {
                             hub.handle(clock.now(), Input::Field(event));
@@ -119,11 +133,17 @@ pub async fn run(
                         ends.link.incoming = wire.incoming;
                         outbox = Outbox { link: wire.outgoing, held: None };
                     }
+                    let again = keeper.respec(spec.clone(), &changes);
+                    hub.handle(clock.now(), Input::Reload { spec, changes, commissioned });
+                    for (device, secret) in again {
+                        hub.handle(clock.now(), Input::Secret { device, secret });
+                    }
                     let _ = done.send(());
-                    Input::Reload(spec, changes)
+                    Input::Time
                 }
             },
             () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
+            () = keeper.written(clock) => Input::Time,
             Some(event) = ends.link.incoming.next() => Input::Link(event),
             Some(event) = ends.field.recv() => Input::Field(event),
             () = clock.sleep_until(wake) => Input::Time,
@@ -150,6 +170,28 @@ enum Drained {
     Stopped,
 }
 
+/// Looks whether the system's clock is synchronised, until it is.
+#[derive(Default)]
+struct ClockWatch {
+    synchronised: bool,
+    next: Option<Mono>,
+}
+
+impl ClockWatch {
+    /// What the mind should know, if it is time to look.
+    fn look(&mut self, clock: Clock) -> Option<Input> {
+        let now = clock.now().mono;
+        if self.synchronised || self.next.is_some_and(|at| now < at) {
+            return None;
+        }
+        self.next = Some(now + BREATH);
+        self.synchronised = clock.is_synchronised();
+        Some(Input::Clock {
+            synchronised: self.synchronised,
+        })
+    }
+}
+
 /// The way to the link, which holds at most one command that did not fit.
 struct Outbox {
     link: Outgoing,
@@ -158,7 +200,13 @@ struct Outbox {
 
 impl Outbox {
     /// Carries out what the mind wants, as far as the link takes it.
-    fn drain(&mut self, hub: &mut Hub, clock: Clock, journal: &Journal) -> Drained {
+    fn drain(
+        &mut self,
+        hub: &mut Hub,
+        keeper: &mut Keeper,
+        clock: Clock,
+        journal: &Journal,
+    ) -> Drained {
         loop {
             if let Some(command) = self.held.take() {
                 match self.link.try_send(command) {
@@ -175,6 +223,7 @@ impl Outbox {
                 None => return Drained::Dry,
                 Some(Output::Link(command)) => self.held = Some(command),
                 Some(Output::Notice(notice)) => journal.tell(&notice),
+                Some(Output::Keep { device, secret }) => keeper.keep(device, secret),
                 Some(Output::Parted) => return Drained::Parted,
                 Some(Output::Stopped) => return Drained::Stopped,
             }

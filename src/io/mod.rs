@@ -6,10 +6,15 @@
 
 pub mod clock;
 pub mod exchange;
+pub mod hub;
+pub mod keep;
 pub mod line;
+pub mod link;
 pub mod log;
+pub mod notify;
 pub mod port;
 pub mod pulse;
+pub mod settings;
 mod utc;
 pub mod vault;
 

@@ -28,8 +28,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::base::{About, DeviceName, Level, ProductKey, Secret, Tell};
+use crate::base::{DeviceName, ProductKey, Secret};
 use crate::cloud::Earned;
+
+mod notice;
+
+pub use notice::VaultNotice;
 
 /// Its name in the state directory.
 pub const FILE: &str = "secrets.json";
@@ -115,7 +119,7 @@ impl Vault {
         };
         let closed = match &notice {
             Some(VaultNotice::Closed { file, why }) => Some(format!("{file}: {why}")),
-            Some(VaultNotice::Damaged { .. }) | None => None,
+            Some(VaultNotice::Damaged { .. } | VaultNotice::NotKept { .. }) | None => None,
         };
         let inner = Inner {
             file,
@@ -461,66 +465,6 @@ fn write(
     fs::rename(&fresh, file)?;
     before(Step::SyncDirectory)?;
     File::open(directory)?.sync_all()
-}
-
-// ---- words -------------------------------------------------------------------
-
-/// What is wrong with the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VaultNotice {
-    /// It was not understood and now has another name.
-    Damaged {
-        /// Its name.
-        file: String,
-        /// What is wrong with it.
-        why: String,
-        /// Its new name.
-        aside: String,
-    },
-    /// It is left alone, and nothing can be kept.
-    Closed {
-        /// Its name.
-        file: String,
-        /// Why.
-        why: String,
-    },
-}
-
-impl Tell for VaultNotice {
-    fn level(&self) -> Level {
-        Level::Error
-    }
-
-    fn event(&self) -> &'static str {
-        match self {
-            VaultNotice::Damaged { .. } => "vault-damaged",
-            VaultNotice::Closed { .. } => "vault-closed",
-        }
-    }
-
-    fn about(&self) -> About {
-        About::Gateway
-    }
-
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        match self {
-            VaultNotice::Damaged { file, aside, .. } => {
-                vec![("FILE", file.clone()), ("ASIDE", aside.clone())]
-            }
-            VaultNotice::Closed { file, .. } => vec![("FILE", file.clone())],
-        }
-    }
-
-    fn sentence(&self) -> String {
-        match self {
-            VaultNotice::Damaged { file, why, aside } => format!(
-                "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
-            ),
-            VaultNotice::Closed { file, why } => format!(
-                "the secrets kept in {file} cannot be used: {why}; it is left as it is, and no device registers until this is put right and the service restarted"
-            ),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -78,13 +79,8 @@ impl Broker {
         tls: bool,
     ) -> (Self, mpsc::Sender<DuplexStream>) {
         let (told, inbox) = mpsc::channel(INBOX);
-        let (door, mut knocks) = mpsc::channel(1);
-        let guests = told.clone();
-        let porter = tokio::spawn(async move {
-            while let Some(pipe) = knocks.recv().await {
-                tokio::spawn(converse(pipe, tls, guests.clone()));
-            }
-        });
+        let (door, knocks) = mpsc::channel(1);
+        let porter = tokio::spawn(connection::receive(knocks, tls, told.clone()));
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let broker = Self::own(nowhere, platform, clock, told, inbox, porter);
         (broker, door)

@@ -15,3 +15,4 @@ pub mod broker;
 pub mod bus;
 pub mod converge;
 pub mod platform;
+pub mod wire;

@@ -148,6 +148,7 @@ impl fmt::Display for Told<'_> {
             Event::LoggedIn(device) => write!(f, "{device} logged in"),
             Event::LoggedOut(device) => write!(f, "{device} logged out"),
             Event::Ended { device, code } => write!(f, "{device} thrown out: {code:?}"),
+            Event::OutOfSession(device) => write!(f, "{device} spoke without a session"),
             Event::Found(device) => write!(f, "{device} reported as found"),
             Event::Informed { device, version } => write!(f, "{device} runs {version}"),
             Event::Replied { device, tail, .. } => write!(f, "{device} answered {tail}"),
@@ -268,7 +269,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
                     counts.connections, counts.requests, counts.unanswered
                 );
             }
-            before = counts;
+            before = Some(counts);
         }
     } else if let Some(link) = options.tty {
         let pace = Pace {
@@ -311,7 +312,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
                     counts.collisions
                 );
             }
-            before = counts;
+            before = Some(counts);
         }
         rig.unplug().await;
     }

@@ -189,6 +189,8 @@ impl Default for SessionLimits {
             logins_per_minute: 4,
             logins_per_second: 200,
             in_flight: 8,
+            topology: TopologyPolicy::Add,
+            report_unknown: false,
         }
     }
 }

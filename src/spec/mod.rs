@@ -10,8 +10,8 @@ pub mod field;
 pub mod reload;
 
 pub use cloud::{
-    BrokerSpec, CloudSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions,
-    TopologyPolicy, Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
+    Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
 };
 pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, LineSpec, Liveness, Number, Parity, PointSpec, PortSpec,

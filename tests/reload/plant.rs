@@ -12,6 +12,7 @@ use alink_gateway::io::clock::Clock;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::link::Dialer;
 use alink_gateway::io::log::Journal;
+use alink_gateway::io::vault::Vault;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
@@ -145,7 +146,9 @@ impl Config {
                 gateway: GatewayIdentity {
                     product_key: ProductKey::new("a1GwDemoPk0"),
                     device_name: DeviceName::new("gw-0001"),
-                    secret: Secret::new("GwSecret0123456789abcdefABCDEF00"),
+                    certificate: GatewayCertificate::Device(Secret::new(
+                        "GwSecret0123456789abcdefABCDEF00",
+                    )),
                 },
                 sign_method: SignMethod::HmacSha256,
                 session: SessionLimits {

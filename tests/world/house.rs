@@ -7,6 +7,7 @@
 //! time and real sockets do not go together.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,13 @@ use alink_gateway::cloud::connect::Connector;
 use alink_gateway::hub::Hub;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::hub::{self, Ends};
+use alink_gateway::io::keep::Keeper;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::link::{self, Dialer};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::port;
 use alink_gateway::io::pulse::Pulse;
+use alink_gateway::io::vault::Vault;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
@@ -104,7 +107,17 @@ pub(crate) struct House {
 impl House {
     /// Builds everything and lets it run.
     pub(crate) fn build(size: Size, seed: u64, shape: impl FnOnce(&mut PlatformSpec)) -> House {
-        House::build_on(Clock::starting_at(DAWN), size, seed, shape)
+        Self::build_with(size, SessionLimits::default(), seed, shape)
+    }
+
+    /// The same, with these limits of sessions instead of the usual ones.
+    pub(crate) fn build_with(
+        size: Size,
+        session: SessionLimits,
+        seed: u64,
+        shape: impl FnOnce(&mut PlatformSpec),
+    ) -> House {
+        House::build_on(Clock::starting_at(DAWN), size, session, seed, shape)
     }
 
     /// The same with the gateway on a clock of its own; the world's begins at
@@ -112,6 +125,7 @@ impl House {
     pub(crate) fn build_on(
         ours: Clock,
         size: Size,
+        session: SessionLimits,
         seed: u64,
         shape: impl FnOnce(&mut PlatformSpec),
     ) -> House {
@@ -168,8 +182,11 @@ impl House {
             link_task.await;
         }));
         let (status, _) = watch::channel(String::new());
+        // Nobody registers here.
+        let (nowhere, _) = Vault::open(Path::new("/nonexistent"));
         let hub = tokio::spawn(hub::run(
             Hub::new(spec.clone(), rng.fork(), ours.now()),
+            Keeper::new(nowhere, spec.clone(), journal.clone()),
             Ends {
                 field,
                 link,

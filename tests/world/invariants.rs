@@ -111,23 +111,23 @@ pub(crate) async fn every_value_was_true(house: &House) -> usize {
     accepted.len()
 }
 
-/// The cloud's picture is the bus's truth: what answers is online, what does
-/// not is not; and nobody who is disabled there is.
-pub(crate) async fn differences(house: &House) -> Vec<String> {
+/// The cloud's picture is the bus's truth: what answers is online, as far as
+/// the platform has places and accepts it; what does not is not; and nobody who
+/// is disabled there is.
+pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut left_out = Vec::new();
     let mut online = 0;
     for (id, d) in house.spec.devices() {
-        let (alive, online) = (house.is_alive(id), house.is_online(id).await);
-        let disabled = house.disabled.contains(&id);
-        if (alive && !disabled) != online {
-            wrong.push(format!(
-                "{}{}: on the bus {}, in the cloud {}",
-                d.name,
-                if disabled { " (disabled)" } else { "" },
-                if alive { "alive" } else { "dead" },
-                if online { "online" } else { "offline" },
-            ));
+        let wanted = house.is_alive(id)
+            && !house.disabled.contains(&id)
+            && !bad.contains(&name(&house.spec, id));
+        let is = house.is_online(id).await;
+        online += usize::from(is);
+        if wanted && !is {
+            left_out.push(format!("{}: alive, yet offline", d.name));
+        } else if is && !wanted {
+            wrong.push(format!("{}: dead or refused, yet online", d.name));
         }
     }
     // Whom there is no place for may be anybody.

@@ -77,7 +77,8 @@ const BREATH: Duration = Duration::from_secs(3);
 
 /// Keeps a connection to the platform until told to end: waits as `connector`
 /// says, tries, speaks, tells. Hands the connector back, for the next link to
-/// know how often this one has knocked.
+/// know how often this one has knocked. For a gateway with a certificate of its
+/// own; see [`Link::with_vault`] for others.
 pub async fn run(
     spec: Arc<Spec>,
     dialer: Dialer,
@@ -87,16 +88,7 @@ pub async fn run(
     journal: Journal,
     pulse: Pulse,
 ) -> Connector {
-    let link = Link {
-        spec,
-        dialer,
-        connector,
-        ends,
-        clock,
-        journal,
-        pulse,
-        roots_told: None,
-    };
+    let link = Link::new(spec, dialer, connector, ends, clock, journal, pulse);
     link.run().await
 }
 
@@ -119,7 +111,46 @@ pub struct Link {
 }
 
 impl Link {
-    async fn run(mut self) -> Connector {
+    /// As [`run`].
+    #[must_use]
+    pub fn new(
+        spec: Arc<Spec>,
+        dialer: Dialer,
+        mut connector: Connector,
+        ends: Ends,
+        clock: Clock,
+        journal: Journal,
+        pulse: Pulse,
+    ) -> Self {
+        let enrolment = Enrolment::new(&spec.cloud, None, connector.fork());
+        Link {
+            spec,
+            dialer,
+            connector,
+            enrolment,
+            vault: None,
+            ends,
+            clock,
+            journal,
+            pulse,
+            roots_told: None,
+            earned_refused: false,
+        }
+    }
+
+    /// Lets a gateway that has only its product's certificate keep in `vault`
+    /// what it is given in exchange, and find it there.
+    #[must_use]
+    pub fn with_vault(mut self, vault: Vault) -> Self {
+        let gateway = &self.spec.cloud.gateway;
+        let kept = vault.gateway(&gateway.product_key, &gateway.device_name);
+        self.enrolment = Enrolment::new(&self.spec.cloud, kept, self.connector.fork());
+        self.vault = Some(vault);
+        self
+    }
+
+    /// Runs until told to end; hands the connector back.
+    pub async fn run(mut self) -> Connector {
         while self.wait().await {
             let down = match self.enrolment.next() {
                 Next::Connect(credentials) => self.connect(credentials).await,

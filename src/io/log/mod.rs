@@ -145,7 +145,7 @@ impl Journal {
                 entry.field("EVENT", notice.event());
                 whom.fields(&mut entry);
                 for id in notice.devices() {
-                    if let Some(device) = self.spec.device(*id) {
+                    if let Some(device) = spec.device(*id) {
                         entry.field("DEVICE", &device.name);
                     }
                 }

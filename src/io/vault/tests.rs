@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
+use crate::base::Tell;
 
 const STEPS: [Step; 6] = [
     Step::Directory,

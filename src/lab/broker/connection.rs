@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use rumqttc::mqttbytes::v4::{Codec, Packet};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -42,6 +42,22 @@ pub(super) async fn accept(
         let (tls, told) = (tls.clone(), told.clone());
         tokio::spawn(async move {
             if let Err(error) = serve(socket, tls, told).await {
+                debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+/// The same for pipes handed in at a door.
+pub(super) async fn receive(
+    mut knocks: mpsc::Receiver<DuplexStream>,
+    tls: bool,
+    told: mpsc::Sender<Told>,
+) {
+    while let Some(pipe) = knocks.recv().await {
+        let told = told.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(pipe, tls, told).await {
                 debug!(%error, "a connection ended");
             }
         });

@@ -13,9 +13,9 @@ use crate::lab::platform::{
     self, Code, Conn, Connect, Device, Event, FailedBatchNames, Fault, Platform, PlatformSpec,
 };
 use crate::spec::{
-    BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayIdentity, LineSpec,
-    Liveness, Number, PointSpec, PortSpec, PostPolicy, ProfileSpec, SessionLimits, SignMethod,
-    Spec, Subscriptions, Table, TcpSpec, Transport, WordOrder,
+    BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
+    GatewayIdentity, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy, ProfileSpec,
+    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport, WordOrder,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -286,9 +286,12 @@ pub(super) fn at(mono: Mono) -> Now {
     }
 }
 
+/// The gateway's secret.
+const SECRET: &str = "the-gateway";
+
 /// What the gateway's link would send.
 pub(super) fn connect(spec: &CloudSpec) -> Connect {
-    let who = credentials(spec);
+    let who = credentials(spec, &Secret::new(SECRET));
     Connect {
         client_id: who.client_id,
         username: who.username,
@@ -348,7 +351,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("a1GwDemoPk0"),
                 device_name: DeviceName::new("gw-0001"),
-                secret: Secret::new("the-gateway"),
+                certificate: GatewayCertificate::Device(Secret::new(SECRET)),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits {
@@ -368,5 +371,6 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
         }],
         devices: (0..devices).map(device).collect(),
         stop_within: Duration::from_secs(10),
+        retired: crate::spec::Retired::default(),
     }
 }

@@ -186,6 +186,9 @@ pub enum Event {
         /// The code of the notice.
         code: Code,
     },
+    /// A message of, or in a pack for, a sub-device without a session here
+    /// ([`Violation::BeforeLogin`], [`Violation::PackBeforeLogin`]).
+    OutOfSession(Device),
     /// A gateway reported a device that it sees.
     Found(Device),
     /// A device told which version runs on it.

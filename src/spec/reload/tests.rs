@@ -58,7 +58,7 @@ fn spec(ports: &[&str], devices: Vec<DeviceSpec>) -> Spec {
             gateway: GatewayIdentity {
                 product_key: ProductKey::new("pk"),
                 device_name: DeviceName::new("gw"),
-                secret: Secret::new("s"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
             session: SessionLimits::default(),
@@ -262,7 +262,11 @@ fn where_the_platform_is_and_who_we_are_there_is_a_new_connection_and_limits_are
             true,
             false,
         ),
-        (|c| c.gateway.secret = Secret::new("t"), true, false),
+        (
+            |c| c.gateway.certificate = GatewayCertificate::Device(Secret::new("t")),
+            true,
+            false,
+        ),
         (|c| c.sign_method = SignMethod::HmacMd5, true, false),
         (|c| c.session.batch = 5, false, true),
         (|c| c.post.messages_per_second = 5, false, true),

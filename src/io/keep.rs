@@ -1,0 +1,167 @@
+//! Secrets of devices on their way from the mind to the vault and back.
+//!
+//! A device that the configuration gives no secret is registered by the mind,
+//! which is handed what an earlier life was given ([`Keeper::kept`],
+//! [`Keeper::respec`]) and hands out what it is given now ([`Keeper::keep`]).
+//! Neither the mind nor its loop waits for a disk: one write is under way at a
+//! time, in a task of its own, and takes along whatever has gathered meanwhile.
+//!
+//! Contract: [`Keeper::start`] once per turn of the loop, [`Keeper::written`]
+//! among what it waits for, [`Keeper::finish`] at the end.
+//!
+//! Invariants:
+//! - Of each device at most one secret waits, the newest.
+//! - What could not be written is told, waits, and is tried again.
+//! - A secret that the configuration has is never replaced by one from the vault.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::clock::Clock;
+use super::log::Journal;
+use super::vault::{Vault, VaultError, VaultNotice};
+use crate::base::{DeviceId, Mono, Repeats, Secret};
+use crate::spec::{Changes, Spec};
+
+/// A write that failed is tried again after so long: a full disk is emptied by
+/// a person.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Secrets by device.
+type Secrets = BTreeMap<DeviceId, Secret>;
+
+/// Carries secrets.
+#[derive(Debug)]
+pub struct Keeper {
+    vault: Vault,
+    spec: Arc<Spec>,
+    journal: Journal,
+    waiting: Secrets,
+    under_way: Option<(Secrets, JoinHandle<Result<(), VaultError>>)>,
+    not_before: Mono,
+    failed: Repeats,
+}
+
+impl Keeper {
+    /// Keeps in `vault` the secrets of the devices of `spec`.
+    #[must_use]
+    pub fn new(vault: Vault, spec: Arc<Spec>, journal: Journal) -> Self {
+        Keeper {
+            vault,
+            spec,
+            journal,
+            waiting: Secrets::new(),
+            under_way: None,
+            not_before: Mono::START,
+            failed: Repeats::default(),
+        }
+    }
+
+    /// What an earlier life was given for devices that the configuration gives
+    /// no secret.
+    #[must_use]
+    pub fn kept(&self) -> Vec<(DeviceId, Secret)> {
+        let known = self.spec.devices().filter_map(|(id, _)| self.given(id));
+        known.collect()
+    }
+
+    /// From now on this installation; gives what is kept of those devices that
+    /// had no use for it before.
+    pub fn respec(&mut self, spec: Arc<Spec>, changes: &Changes) -> Vec<(DeviceId, Secret)> {
+        self.spec = spec;
+        let changed = changes.devices.changed.iter();
+        let changed = changed.filter(|(_, c)| c.secret).map(|(id, _)| id);
+        let added = changes.devices.added.iter();
+        added
+            .chain(changed)
+            .filter_map(|id| self.given(*id))
+            .collect()
+    }
+
+    /// The secret given to a device that the configuration gives none.
+    fn given(&self, id: DeviceId) -> Option<(DeviceId, Secret)> {
+        let device = self.spec.device(id).filter(|d| d.secret.is_empty())?;
+        let writing = self.under_way.as_ref().map(|(secrets, _)| secrets);
+        let new = self.waiting.get(&id).or(writing.and_then(|s| s.get(&id)));
+        let secret = match new {
+            Some(secret) => secret.clone(),
+            None => self
+                .vault
+                .device(&device.product_key, &device.device_name)?,
+        };
+        Some((id, secret))
+    }
+
+    /// This one is to be kept.
+    pub fn keep(&mut self, device: DeviceId, secret: Secret) {
+        self.waiting.insert(device, secret);
+    }
+
+    /// Begins to write what waits, unless a write is under way or has just
+    /// failed.
+    pub fn start(&mut self, now: Mono) {
+        if self.waiting.is_empty() || self.under_way.is_some() || now < self.not_before {
+            return;
+        }
+        let secrets = std::mem::take(&mut self.waiting);
+        // A place stands for one identity for ever.
+        let list = secrets.iter().filter_map(|(id, secret)| {
+            let device = self.spec.device(*id)?;
+            let whose = (device.product_key.clone(), device.device_name.clone());
+            Some((whose.0, whose.1, secret.clone()))
+        });
+        let (vault, list) = (self.vault.clone(), list.collect());
+        let task = tokio::spawn(async move { vault.keep_devices(list).await });
+        self.under_way = Some((secrets, task));
+    }
+
+    /// Waits until the write that is under way has ended; for ever if there is
+    /// none. May be dropped and called again.
+    pub async fn written(&mut self, clock: Clock) {
+        let Some((_, task)) = &mut self.under_way else {
+            return std::future::pending().await;
+        };
+        // It only ends early with the runtime.
+        let done = task
+            .await
+            .unwrap_or_else(|e| Err(VaultError::Closed(e.to_string())));
+        let secrets = self.under_way.take().map(|(secrets, _)| secrets);
+        match done {
+            Ok(()) => {
+                self.failed.over();
+            }
+            Err(e) => self.put_back(clock.now().mono, secrets.unwrap_or_default(), &e),
+        }
+    }
+
+    fn put_back(&mut self, now: Mono, secrets: Secrets, why: &VaultError) {
+        let devices = secrets.len();
+        for (id, secret) in secrets {
+            // One that came meanwhile is newer.
+            self.waiting.entry(id).or_insert(secret);
+        }
+        self.not_before = now + AGAIN;
+        if self.failed.hit(now, 1).is_some() {
+            let why = why.to_string();
+            self.journal.tell(&VaultNotice::NotKept { devices, why });
+        }
+    }
+
+    /// Writes what is left, once. Bounded by the caller.
+    pub async fn finish(&mut self, clock: Clock) {
+        if self.under_way.is_some() {
+            self.written(clock).await;
+        }
+        self.not_before = Mono::START;
+        self.start(clock.now().mono);
+        if self.under_way.is_some() {
+            self.written(clock).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+use super::*;
+use crate::io::log::tests::spec;
+
+fn unregistered() -> Arc<Spec> {
+    let mut spec = spec();
+    for device in &mut spec.devices {
+        device.secret = Secret::new("");
+    }
+    Arc::new(spec)
+}
+
+fn keeper(vault: &Vault, spec: &Arc<Spec>) -> Keeper {
+    let journal = Journal::new(spec.clone());
+    Keeper::new(vault.clone(), spec.clone(), journal)
+}
+
+const D: DeviceId = DeviceId(0);
+
+#[tokio::test]
+async fn what_one_life_keeps_the_next_one_knows_unless_the_configuration_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = unregistered();
+    let (vault, _) = Vault::open(folder.path());
+    let mut first = keeper(&vault, &spec);
+    assert_eq!(first.kept(), vec![]);
+    first.keep(D, Secret::new("old"));
+    first.start(Mono::START);
+    // While the first write is under way the device is given another one.
+    first.keep(D, Secret::new("new"));
+    first.finish(Clock::system()).await;
+
+    let (vault, _) = Vault::open(folder.path());
+    let mut second = keeper(&vault, &spec);
+    assert_eq!(second.kept(), vec![(D, Secret::new("new"))]);
+    let mut configured = Spec::clone(&spec);
+    configured.devices[0].secret = Secret::new("configured");
+    let (configured, changes) = configured.continuing(&spec);
+    let configured = Arc::new(configured);
+    assert_eq!(second.respec(configured.clone(), &changes), vec![]);
+    assert_eq!(second.kept(), vec![]);
+    let (again, changes) = Spec::clone(&spec).continuing(&configured);
+    let known = second.respec(Arc::new(again), &changes);
+    assert_eq!(known, vec![(D, Secret::new("new"))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_waits_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let spec = unregistered();
+    let (vault, _) = Vault::open(&state);
+    // A file is where the directory should be.
+    std::fs::write(&state, "").unwrap();
+    let clock = Clock::system();
+    let mut keeper = keeper(&vault, &spec);
+    keeper.keep(D, Secret::new("given"));
+    keeper.start(clock.now().mono);
+    keeper.written(clock).await;
+    // Used all the same, and not tried again at once.
+    assert_eq!(keeper.kept(), vec![(D, Secret::new("given"))]);
+    keeper.start(clock.now().mono);
+    assert!(keeper.under_way.is_none());
+    std::fs::remove_file(&state).unwrap();
+    keeper.start(clock.now().mono + AGAIN);
+    keeper.written(clock).await;
+    let (vault, _) = Vault::open(&state);
+    let device = &spec.devices[0];
+    let kept = vault.device(&device.product_key, &device.device_name);
+    assert_eq!(kept, Some(Secret::new("given")));
+}

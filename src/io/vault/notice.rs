@@ -1,0 +1,73 @@
+//! What the operator is told about the vault.
+
+use crate::base::{About, Level, Tell};
+
+/// What is wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VaultNotice {
+    /// It was not understood and now has another name.
+    Damaged {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+        /// Its new name.
+        aside: String,
+    },
+    /// Secrets of devices could not be written; it is tried again.
+    NotKept {
+        /// How many devices they are of.
+        devices: usize,
+        /// What is in the way.
+        why: String,
+    },
+    /// It is left alone, and nothing can be kept.
+    Closed {
+        /// Its name.
+        file: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Tell for VaultNotice {
+    fn level(&self) -> Level {
+        Level::Error
+    }
+
+    fn event(&self) -> &'static str {
+        match self {
+            VaultNotice::Damaged { .. } => "vault-damaged",
+            VaultNotice::NotKept { .. } => "vault-not-kept",
+            VaultNotice::Closed { .. } => "vault-closed",
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        match self {
+            VaultNotice::Damaged { file, aside, .. } => {
+                vec![("FILE", file.clone()), ("ASIDE", aside.clone())]
+            }
+            VaultNotice::Closed { file, .. } => vec![("FILE", file.clone())],
+            VaultNotice::NotKept { devices, .. } => vec![("DEVICES", devices.to_string())],
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            VaultNotice::Damaged { file, why, aside } => format!(
+                "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
+            ),
+            VaultNotice::NotKept { devices, why } => format!(
+                "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again, and the platform is asked for them anew after a restart"
+            ),
+            VaultNotice::Closed { file, why } => format!(
+                "the secrets kept in {file} cannot be used: {why}; it is left as it is, and no device registers until this is put right and the service restarted"
+            ),
+        }
+    }
+}
