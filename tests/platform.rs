@@ -669,7 +669,7 @@ fn fifty_fit_and_fifty_one_are_a_parameter_error() {
     assert_eq!(lab.platform.online(), 50);
     assert_eq!(lab.times(Violation::BatchTooLarge), 1);
     assert_eq!(lab.platform.ledger().login_sizes(), [50]);
-    let sizes: Vec<usize> = lab.platform.ledger().asked().map(|a| a.size).collect();
+    let sizes: Vec<usize> = lab.platform.ledger().asked().map(|a| a.size()).collect();
     assert_eq!(sizes, [50, 51]);
     let list = [signed(60), signed(60)];
     assert_eq!(lab.code(BATCH_LOGIN, json!({"deviceList": list})), 460);

@@ -1306,6 +1306,26 @@ fn stopping_in_the_middle_of_unanswered_log_ins_ends_in_time() {
 }
 
 #[test]
+fn stopping_ends_in_time_though_it_is_slow_to_find_out_who_is_gone_already() {
+    let mut w = online(60);
+    // Each batch has a stranger to be searched for, each answer takes long, and
+    // so do the last readings.
+    w.platform.online.retain(|d| d % 7 != 3);
+    w.delay = ms(2_450);
+    w.put(0, 0, 7);
+    w.stop();
+    let within = w.spec.stop_within;
+    assert!(w.run_for(within, |w| w.logged_out == 1));
+    let Some(Notice::Stopped { unconfirmed, .. }) = w.notices.last() else {
+        panic!("not the last words: {:?}", w.notices.last());
+    };
+    assert!((1..60).contains(unconfirmed), "{unconfirmed} not confirmed");
+    let asked = w.sent.len();
+    w.run(secs(20));
+    assert_eq!(w.sent.len(), asked, "nothing is asked after the end");
+}
+
+#[test]
 fn stopping_without_a_link_is_done_at_once() {
     let mut w = online(3);
     w.down();

@@ -15,6 +15,7 @@ mod world {
     pub(crate) mod house;
     pub(crate) mod invariants;
     pub(crate) mod storm;
+    pub(crate) mod story;
 }
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ use alink_gateway::lab::platform::{
 use alink_gateway::spec::SessionLimits;
 use world::house::{DAWN, House, Size};
 use world::storm::Blow;
+use world::story::Story;
 use world::{invariants, storm};
 
 /// Seeds that failed once, with what they taught.
@@ -45,8 +47,16 @@ const REMEMBERED: [u64; 3] = [115, 118, 215];
 
 const SECOND: Duration = Duration::from_secs(1);
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Whether one seed is run alone, to be looked at.
+fn is_alone() -> bool {
+    number("ALINK_SEED").is_some()
+}
+
 fn seeds() -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
     if let Some(one) = number("ALINK_SEED") {
         return vec![one];
     }
@@ -161,10 +171,11 @@ impl Lot {
 }
 
 /// Lets time pass until the cloud shows the bus's truth.
-async fn converged(house: &House, bad: &[Device], within: Duration) {
+async fn converged(house: &House, bad: &[Device], within: Duration, story: &mut Story) {
     let mut differences = Vec::new();
     for _ in 0..within.as_secs() {
         house.live(SECOND).await;
+        story.catch_up(house).await;
         differences = invariants::differences(house, bad).await;
         if differences.is_empty() {
             return;
@@ -176,7 +187,12 @@ async fn converged(house: &House, bad: &[Device], within: Duration) {
 /// In the calm after a storm, what falls silent is logged out within its bound,
 /// which counts while the platform can be reached: without a connection only LoRa
 /// devices are still shown, and they are logged out on the next.
-async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng) {
+async fn silence_is_noticed(
+    house: &mut House,
+    bad: &[Device],
+    rng: &mut Rng,
+    story: &mut Story,
+) {
     let gateway = storm::gateway(house);
     if house
         .platform(move |p| p.connection(&gateway))
@@ -195,6 +211,7 @@ async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng) {
         return;
     }
     let device = online[rng.below(online.len() as u64) as usize];
+    story.blow(&Blow::Die(device));
     storm::strike(house, Blow::Die(device)).await;
     let bound = invariants::silence_bound(&house.spec);
     let name = world::house::name(&house.spec, device);
@@ -205,12 +222,13 @@ async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng) {
         })
         .await
         .expect("the model does not panic");
+    story.catch_up(house).await;
     assert!(
         left,
         "{device:?} is silent and still online after {bound:?}"
     );
     storm::strike(house, Blow::Revive(device)).await;
-    converged(house, bad, 120 * SECOND).await;
+    converged(house, bad, 120 * SECOND, story).await;
 }
 
 /// Takes the other threads' seeds away when a life ends badly.
@@ -224,6 +242,7 @@ impl Drop for StopOthers<'_> {
 
 async fn stormy_life(seed: u64) {
     let _epitaph = Epitaph(seed);
+    let mut story = Story::new(is_alone());
     let mut rng = Rng::new(seed.wrapping_mul(0x9E37_79B9));
     let Lot { mut house, bad } = Lot::draw(&mut rng, seed);
     let mut calms = rng.fork();
@@ -232,6 +251,8 @@ async fn stormy_life(seed: u64) {
             .live(Duration::from_millis(500 + rng.below(15_000)))
             .await;
         let blow = storm::draw(&house, &mut rng);
+        story.catch_up(&house).await;
+        story.blow(&blow);
         storm::strike(&mut house, blow).await;
         let strangers = bad.clone();
         house
@@ -239,8 +260,9 @@ async fn stormy_life(seed: u64) {
             .await;
         if blows % 10 == 0 {
             storm::calm(&mut house).await;
-            converged(&house, &bad, 900 * SECOND).await;
-            silence_is_noticed(&mut house, &bad, &mut calms).await;
+            story.blow(&"calm");
+            converged(&house, &bad, 900 * SECOND, &mut story).await;
+            silence_is_noticed(&mut house, &bad, &mut calms, &mut story).await;
         }
     }
     // And it stays so.

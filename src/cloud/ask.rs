@@ -136,6 +136,16 @@ impl<T: Clone> Asks<T> {
         open.into_values().map(|o| o.what).collect()
     }
 
+    /// These questions are of no interest any more; replies to them come late.
+    pub(super) fn forget(&mut self, which: impl Fn(&T) -> bool) {
+        let gone = self.open.iter().filter(|(_, o)| which(&o.what));
+        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.open.remove(&id);
+            self.end(id);
+        }
+        self.overdue.retain(|(_, o)| !which(&o.what));
+    }
+
     /// What is asked, to be put right.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.open.values_mut().map(|o| &mut o.what)

@@ -115,8 +115,13 @@ pub(super) enum Stop {
     /// The last readings are on their way; nobody has been logged out yet.
     LastReadings {
         until: Mono,
+        give_up: Mono,
     },
-    Asked,
+    /// Everyone is asked to be logged out.
+    Asked {
+        /// Whoever is not confirmed by then is given up.
+        give_up: Mono,
+    },
     Done,
 }
 
@@ -268,15 +273,19 @@ impl Cloud {
         if self.stop != Stop::No {
             return self.stop_for_good();
         }
-        let until = now.mono + LAST_READINGS.min(self.spec.stop_within / 5);
-        self.stop = Stop::LastReadings { until };
+        let within = self.spec.stop_within;
+        self.stop = Stop::LastReadings {
+            until: now.mono + LAST_READINGS.min(within / 5),
+            // The rest is for DISCONNECT, and for what stops after us.
+            give_up: now.mono + within * 9 / 10,
+        };
         self.posts.hurry_all(now.mono);
         self.asks.hurry(now.mono + self.last_timeout());
     }
 
     /// The second part of stopping.
-    fn log_all_out(&mut self, now: Now) {
-        self.stop = Stop::Asked;
+    fn log_all_out(&mut self, now: Now, give_up: Mono) {
+        self.stop = Stop::Asked { give_up };
         self.leaving.clear();
         self.sessions.stop(now.mono);
         self.follow(now.mono);
@@ -316,8 +325,14 @@ impl Cloud {
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
         }
-        if let Stop::LastReadings { until } = self.stop {
-            wake = Wake::earlier(wake, Some(Wake::new(until, "last readings before the end")));
+        match self.stop {
+            Stop::LastReadings { until, .. } => {
+                wake = Wake::earlier(wake, Some(Wake::new(until, "last readings before the end")));
+            }
+            Stop::Asked { give_up } => {
+                wake = Wake::earlier(wake, Some(Wake::new(give_up, "no more time to log out")));
+            }
+            Stop::No | Stop::Done => {}
         }
         wake
     }
@@ -373,10 +388,18 @@ impl Cloud {
         if self.let_go(mono) {
             return true;
         }
-        if let Stop::LastReadings { until } = self.stop
+        if let Stop::LastReadings { until, give_up } = self.stop
             && (until <= mono || !self.link || !self.posts.has_last_readings())
         {
-            self.log_all_out(now);
+            self.log_all_out(now, give_up);
+            return true;
+        }
+        if let Stop::Asked { give_up } = self.stop
+            && give_up <= mono
+            && !self.sessions.is_over()
+        {
+            self.asks.forget(|ask| matches!(ask, Ask::Session(_)));
+            self.sessions.give_up();
             return true;
         }
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
@@ -403,7 +426,7 @@ impl Cloud {
             }
             return true;
         }
-        if self.stop == Stop::Asked && self.sessions.is_over() {
+        if matches!(self.stop, Stop::Asked { .. }) && self.sessions.is_over() {
             self.stop = Stop::Done;
             if !self.parting {
                 self.sum_up();

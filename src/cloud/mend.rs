@@ -85,22 +85,27 @@ impl Sessions {
         }
         self.lingering_due = None;
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
-            let full = self.occupied >= self.limits().online;
-            let device = &mut self.devices[id.index()];
-            if !device.lingers {
-                continue;
-            }
-            if full || device.wanted == Presence::Online || device.actual != Actual::Out {
-                // Unsure takes a place, and one that is wanted may still come in
-                // by itself: looked at again.
-                self.lingering_due = Some(now + LINGERING);
-                continue;
-            }
-            device.lingers = false;
-            self.set_actual(id, Actual::Unsure);
+            self.linger_no_longer(id);
             self.settle(now, id, now);
+            if self.devices[id.index()].lingers {
+                // One that is wanted may still come in by itself: looked at
+                // again.
+                self.lingering_due = Some(now + LINGERING);
+            }
         }
         true
+    }
+
+    /// If it may still be shown online from the last connection and is not
+    /// wanted, it is unsure from now on, and so will be logged out. That takes a
+    /// place, even if there is none: it may have one over there.
+    pub(super) fn linger_no_longer(&mut self, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        let wanted = device.wanted == Presence::Online && !self.stopping;
+        if device.lingers && !wanted && device.actual == Actual::Out && self.link {
+            device.lingers = false;
+            self.set_actual(id, Actual::Unsure);
+        }
     }
 
     /// Another secret for this device.

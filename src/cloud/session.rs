@@ -169,6 +169,7 @@ impl Sessions {
     pub(super) fn want(&mut self, now: Mono, id: DeviceId, presence: Presence, since: Mono) {
         if let Some(device) = self.devices.get_mut(id.index()) {
             device.wanted = presence;
+            self.linger_no_longer(id);
             self.settle(now, id, since);
         }
     }
@@ -184,11 +185,24 @@ impl Sessions {
         for id in self.ids() {
             // Who may still be shown online from the last connection is logged
             // out now; there is no later.
-            let device = &mut self.devices[id.index()];
-            if std::mem::take(&mut device.lingers) && device.actual == Actual::Out && self.link {
-                self.set_actual(id, Actual::Unsure);
-            }
+            self.linger_no_longer(id);
             self.settle(now, id, now);
+        }
+    }
+
+    /// There is no more time: whoever may still be online counts as not
+    /// confirmed, and nothing more is asked. Their sessions end with the
+    /// connection.
+    pub(super) fn give_up(&mut self) {
+        self.pools = Default::default();
+        self.waiting.clear();
+        self.under_way = [0; 2];
+        for id in self.ids() {
+            self.devices[id.index()].place = Place::Nowhere;
+            if self.devices[id.index()].actual != Actual::Out {
+                self.unconfirmed += 1;
+                self.set_actual(id, Actual::Out);
+            }
         }
     }
 
@@ -320,6 +334,9 @@ impl Sessions {
             device.wanted
         };
         match (wanted, device.actual) {
+            // One that must wait before it is tried again shall not hold a place
+            // meanwhile that it may not even have.
+            (Presence::Online, Actual::Unsure) if device.bar.is_some() => Some(Kind::LogOut),
             (Presence::Online, Actual::Out | Actual::Unsure) => {
                 let free = device.bar.is_none() && device.hold.is_none();
                 free.then_some(Kind::LogIn)

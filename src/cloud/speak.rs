@@ -41,7 +41,7 @@ impl Cloud {
         }
         let timeout = match self.stop {
             Stop::No => self.asks.patience(self.spec.cloud.session.reply_timeout),
-            Stop::LastReadings { .. } | Stop::Asked | Stop::Done => self.last_timeout(),
+            Stop::LastReadings { .. } | Stop::Asked { .. } | Stop::Done => self.last_timeout(),
         };
         self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
         self.asks.open(

@@ -326,6 +326,7 @@ impl Sessions {
                 _ => Actual::Unsure,
             };
             self.set_actual(id, before);
+            self.linger_no_longer(id);
             self.devices[id.index()].kick = None;
         }
     }

@@ -165,7 +165,7 @@ impl Stage {
                     .map(|(rule, b)| format!("{rule}, {} times, first {}", b.times, b.first))
                     .collect();
                 (
-                    asked.map(|a| a.size).sum(),
+                    asked.map(|a| a.size()).sum(),
                     p.online(),
                     p.accepted().total(),
                     broken,

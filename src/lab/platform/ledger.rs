@@ -70,10 +70,18 @@ pub struct Asked {
     pub gateway: Device,
     /// What it asked for.
     pub ask: Ask,
-    /// For how many devices.
-    pub size: usize,
+    /// For whom; nobody if that could not be read.
+    pub devices: Vec<Device>,
     /// What it was answered.
     pub code: Code,
+}
+
+impl Asked {
+    /// For how many devices.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.devices.len()
+    }
 }
 
 /// A rule a client broke. Most are answered; some the platform passes over in
@@ -254,7 +262,7 @@ impl Ledger {
                 lost_replies: 0,
                 undelivered: 0,
             },
-            asked: Log::keeping(100_000),
+            asked: Log::keeping(20_000),
             events: Log::keeping(100_000),
             broken: BTreeMap::new(),
             peak: 0,
@@ -288,7 +296,7 @@ impl Ledger {
     fn accepted_sizes(&self, asks: &[Ask]) -> Vec<usize> {
         self.asked()
             .filter(|a| a.code == Code::OK && asks.contains(&a.ask))
-            .map(|a| a.size)
+            .map(Asked::size)
             .collect()
     }
 

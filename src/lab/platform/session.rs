@@ -64,7 +64,7 @@ impl Platform {
             }
         };
         self.ledger.id(conn, gateway, &request.id);
-        let (size, code, data) = match ask {
+        let (devices, code, data) = match ask {
             Ask::Login | Ask::BatchLogin => self.log_in(now, conn, gateway, ask, &request.params),
             Ask::Logout | Ask::BatchLogout => self.log_out(now, conn, ask, &request.params),
         };
@@ -72,7 +72,7 @@ impl Platform {
             at: now.mono,
             gateway: gateway.clone(),
             ask,
-            size,
+            devices,
             code,
         });
         if request.ack {
@@ -90,7 +90,7 @@ impl Platform {
         gateway: &Device,
         ask: Ask,
         params: &Json,
-    ) -> (usize, Code, Json) {
+    ) -> (Vec<Device>, Code, Json) {
         let single = ask == Ask::Login;
         let applicants = if single {
             applicant(params, None).map(|one| vec![one])
@@ -105,15 +105,17 @@ impl Platform {
         let Some(applicants) = applicants else {
             let what = || format!("{ask:?}: {params}");
             self.ledger.broke(Violation::BadParameters, what);
-            return (0, Code::PARAMETER, if single { empty() } else { none() });
+            return (Vec::new(), Code::PARAMETER, if single { empty() } else { none() });
         };
         let size = applicants.len();
         let devices: Vec<Device> = applicants.iter().map(|a| a.device.clone()).collect();
         if let Err(code) = self.check_shape(ask, &devices) {
-            return (size, code, names(single, &devices));
+            let named = names(single, &devices);
+            return (devices, code, named);
         }
         if !self.within_quota(now, gateway, size) {
-            return (size, Code::THROTTLED, names(single, &devices));
+            let named = names(single, &devices);
+            return (devices, Code::THROTTLED, named);
         }
         let mut verdicts = Vec::with_capacity(size);
         for applicant in &applicants {
@@ -133,17 +135,21 @@ impl Platform {
             code = Some(Code::TOO_MANY_DEVICES);
         }
         match code {
-            Some(code) => (size, code, self.failed(single, &devices, &verdicts)),
+            Some(code) => {
+                let data = self.failed(single, &devices, &verdicts);
+                (devices, code, data)
+            }
             None => {
                 for applicant in &applicants {
                     self.begin(now, conn, applicant);
                 }
-                (size, Code::OK, names(single, &devices))
+                let named = names(single, &devices);
+                (devices, Code::OK, named)
             }
         }
     }
 
-    fn log_out(&mut self, now: Now, conn: Conn, ask: Ask, params: &Json) -> (usize, Code, Json) {
+    fn log_out(&mut self, now: Now, conn: Conn, ask: Ask, params: &Json) -> (Vec<Device>, Code, Json) {
         let single = ask == Ask::Logout;
         let devices: Option<Vec<Device>> = if single {
             reply::pair_of(params).map(|one| vec![one])
@@ -156,11 +162,11 @@ impl Platform {
         let Some(devices) = devices else {
             let what = || format!("{ask:?}: {params}");
             self.ledger.broke(Violation::BadParameters, what);
-            return (0, Code::PARAMETER, if single { empty() } else { none() });
+            return (Vec::new(), Code::PARAMETER, if single { empty() } else { none() });
         };
-        let size = devices.len();
         if let Err(code) = self.check_shape(ask, &devices) {
-            return (size, code, names(single, &devices));
+            let named = names(single, &devices);
+            return (devices, code, named);
         }
         let verdicts: Vec<(Device, Code)> = devices
             .iter()
@@ -174,14 +180,16 @@ impl Platform {
             })
             .collect();
         if let Some(code) = first_refusal(&verdicts) {
-            return (size, code, self.failed(single, &devices, &verdicts));
+            let data = self.failed(single, &devices, &verdicts);
+            return (devices, code, data);
         }
         for device in &devices {
             self.sessions.remove(device);
             self.lingering.remove(device);
             self.ledger.event(now, Event::LoggedOut(device.clone()));
         }
-        (size, Code::OK, names(single, &devices))
+        let named = names(single, &devices);
+        (devices, Code::OK, named)
     }
 
     /// At most 50, and nobody twice.
