@@ -209,6 +209,12 @@ impl Attempts {
         second.is_some_and(|t| now.since(*t) < span)
     }
 
+    /// Whether the last one was made within this span.
+    pub(super) fn is_one_within(&self, now: Mono, span: Duration) -> bool {
+        let last = self.recent.back();
+        last.is_some_and(|t| now.since(*t) < span)
+    }
+
     /// Notes one.
     pub(super) fn note(&mut self, now: Mono) {
         while self

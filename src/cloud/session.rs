@@ -336,7 +336,9 @@ impl Sessions {
         match (wanted, device.actual) {
             // One that must wait before it is tried again shall not hold a place
             // meanwhile that it may not even have.
-            (Presence::Online, Actual::Unsure) if device.bar.is_some() => Some(Kind::LogOut),
+            (Presence::Online, Actual::Unsure) if device.bar.is_some() || self.is_overfull() => {
+                Some(Kind::LogOut)
+            }
             (Presence::Online, Actual::Out | Actual::Unsure) => {
                 let free = device.bar.is_none() && device.hold.is_none();
                 free.then_some(Kind::LogIn)
@@ -347,6 +349,12 @@ impl Sessions {
             // Under way: the verdict comes first.
             | (_, Actual::LoggingIn { .. } | Actual::LoggingOut { .. }) => None,
         }
+    }
+
+    /// More may be online than there are places: possible only for those who are
+    /// still shown from the last connection, and while they are logged out.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.occupied > self.limits().online
     }
 
     /// Puts a device where its need belongs.

@@ -138,7 +138,7 @@ impl Sessions {
             if free > now {
                 rested = rested.max(free);
                 tired.push(id);
-            } else if device.actual == Actual::Unsure {
+            } else if device.actual == Actual::Unsure && !self.is_overfull() {
                 go.push(id);
             } else if room > 0 {
                 room -= 1;

@@ -183,10 +183,11 @@ impl Sessions {
 
     /// The platform ended a session, or says there is none.
     ///
-    /// On `/ext/error` it says so itself. When it refuses a *post* with such a
-    /// code, or orders what must end a session, the session's end is only a
-    /// guess (an order may be old): the device is then unsure, and logged out if
-    /// nobody wants it.
+    /// On `/ext/error` it says so itself, though perhaps of an earlier session if
+    /// this one is young: messages overtake each other. When it refuses a *post*
+    /// with such a code, or orders what must end a session, the session's end is
+    /// only a guess (an order may be old). The device is then unsure, and logged
+    /// out if nobody wants it or it has to wait.
     pub(super) fn kicked(
         &mut self,
         now: Mono,
@@ -238,12 +239,14 @@ impl Sessions {
         // Whatever was asked before this, a late answer to it says less.
         device.asked = 0;
         if matches!(device.actual, Actual::In | Actual::Unsure) {
-            diary.counters.kicked += 1;
+            // The same news by another way counts once.
+            diary.counters.kicked += u64::from(device.bar.is_none());
+            let recent = device.attempts.is_one_within(now, MINUTE);
             self.set_actual(
                 id,
                 match by {
-                    News::Post | News::Order => Actual::Unsure,
-                    News::Notice => Actual::Out,
+                    News::Notice if !recent => Actual::Out,
+                    News::Notice | News::Post | News::Order => Actual::Unsure,
                 },
             );
         }
