@@ -38,7 +38,8 @@ async fn the_python_sdk_connects_logs_two_meters_in_posts_and_logs_them_out() {
     script.arg(beside("sdk/python/gateway.py"));
     let platform = run(script).await;
     let ledger = platform.ledger();
-    let asked: Vec<(Ask, usize, Code)> = ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
+    let asked: Vec<(Ask, usize, Code)> =
+        ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
     assert_eq!(
         asked,
         [
@@ -78,7 +79,8 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
         .env("NODE_PATH", tools::path("device-sdk"));
     let platform = run(script).await;
     let ledger = platform.ledger();
-    let asked: Vec<(Ask, usize, Code)> = ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
+    let asked: Vec<(Ask, usize, Code)> =
+        ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
     assert_eq!(
         asked,
         [(Ask::Login, 1, Code::OK), (Ask::Logout, 1, Code::OK)]

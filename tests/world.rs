@@ -187,12 +187,7 @@ async fn converged(house: &House, bad: &[Device], within: Duration, story: &mut 
 /// In the calm after a storm, what falls silent is logged out within its bound,
 /// which counts while the platform can be reached: without a connection only LoRa
 /// devices are still shown, and they are logged out on the next.
-async fn silence_is_noticed(
-    house: &mut House,
-    bad: &[Device],
-    rng: &mut Rng,
-    story: &mut Story,
-) {
+async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng, story: &mut Story) {
     let gateway = storm::gateway(house);
     if house
         .platform(move |p| p.connection(&gateway))
@@ -246,11 +241,16 @@ async fn stormy_life(seed: u64) {
     let mut rng = Rng::new(seed.wrapping_mul(0x9E37_79B9));
     let Lot { mut house, bad } = Lot::draw(&mut rng, seed);
     let mut calms = rng.fork();
+    // Draws of its own, for the same reason.
+    let mut thieves = Rng::new(!seed);
     for blows in 1..=30 {
         house
             .live(Duration::from_millis(500 + rng.below(15_000)))
             .await;
-        let blow = storm::draw(&house, &mut rng);
+        let blow = match thieves.chance(40) {
+            true => Blow::Cloud(Fault::Kick(storm::gateway(&house))),
+            false => storm::draw(&house, &mut rng),
+        };
         story.catch_up(&house).await;
         story.blow(&blow);
         storm::strike(&mut house, blow).await;

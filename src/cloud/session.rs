@@ -29,7 +29,7 @@ use super::pace::{Gate, LoginPace, MINUTE};
 /// How long after a new connection it is before devices that were online on the
 /// last one, and are no longer wanted, are logged out: those who are wanted go
 /// first.
-pub(super) const LINGERING: Duration = Duration::from_secs(30);
+pub(super) const LINGERING: Duration = Duration::from_secs(10);
 
 /// What is wished for a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alink_gateway::base::Wall;
-use alink_gateway::lab::platform::{Device, Event, Platform, Violation};
+use alink_gateway::base::{Mono, Wall};
+use alink_gateway::lab::platform::{Ask, Code, Device, Event, Platform, Violation};
 use alink_gateway::spec::{Spec, Table};
 
 use super::house::{House, name};
@@ -38,6 +38,14 @@ const NEVER: [Violation; 17] = [
 /// minute for answers that are late or lost.
 const HEARS_WITHIN: Duration = Duration::from_secs(660);
 
+/// A device whose secret was refused waits ten minutes the first time; jitter
+/// takes up to half of it away.
+const BARRED_FOR: Duration = Duration::from_secs(299);
+
+/// An answer that is slower than this, or overtaken for so long, may be taken for
+/// lost.
+const UNHEARD: Duration = Duration::from_secs(16);
+
 /// The platform's rules were kept: for `bad` devices, whose secret it does not
 /// accept, as far as one can.
 pub(crate) fn no_rule_broken(platform: &Platform, bad: &[Device]) {
@@ -47,9 +55,51 @@ pub(crate) fn no_rule_broken(platform: &Platform, bad: &[Device]) {
         assert!(!NEVER.contains(rule) || excused, "{rule:?}: {how:?}");
     }
     nobody_spoke_before_log_in(platform);
+    who_was_refused_alone_waits_and_stays_alone(platform, bad);
     for (at, event) in platform.ledger().events() {
         if let Event::LoggedIn(device) = event {
             assert!(!bad.contains(device), "{at}: {device} was let in");
+        }
+    }
+}
+
+/// A device whose secret the platform has refused, to itself alone, is not
+/// submitted again soon, nor ever again with others whom it would keep out.
+///
+/// Unless that answer was lost on its way: then it is soon asked again. And the
+/// platform's orders may end a wait.
+fn who_was_refused_alone_waits_and_stays_alone(platform: &Platform, bad: &[Device]) {
+    let interruptions: Vec<Mono> = platform
+        .ledger()
+        .events()
+        .filter(|(_, e)| matches!(e, Event::Disconnected { .. } | Event::Replied { .. }))
+        .map(|(at, _)| *at)
+        .collect();
+    for device in bad {
+        let mut refused: Option<Mono> = None;
+        let asked = platform.ledger().asked().filter(|a| {
+            matches!(a.ask, Ask::Login | Ask::BatchLogin) && a.devices.contains(device)
+        });
+        for a in asked {
+            if let Some(since) = refused {
+                let waited = a.at.since(since);
+                let heard =
+                    waited > UNHEARD && !interruptions.iter().any(|at| (since..=a.at).contains(at));
+                assert!(
+                    !heard || waited >= BARRED_FOR,
+                    "{}: {device} was tried again {waited:?} after its secret was refused",
+                    a.at
+                );
+                assert!(
+                    !heard || a.size() == 1,
+                    "{}: {device}, refused before, is in a batch of {}",
+                    a.at,
+                    a.size()
+                );
+            }
+            if a.size() == 1 && a.code == Code(6287) {
+                refused = a.answered.then_some(a.at);
+            }
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct Asked {
     pub devices: Vec<Device>,
     /// What it was answered.
     pub code: Code,
+    /// Whether the answer was asked for and not lost by a fault here.
+    pub answered: bool,
 }
 
 impl Asked {

@@ -68,19 +68,21 @@ impl Platform {
             Ask::Login | Ask::BatchLogin => self.log_in(now, conn, gateway, ask, &request.params),
             Ask::Logout | Ask::BatchLogout => self.log_out(now, conn, ask, &request.params),
         };
-        self.ledger.asked.push(Asked {
-            at: now.mono,
-            gateway: gateway.clone(),
-            ask,
-            devices,
-            code,
-        });
+        let lost = self.ledger.totals.lost_replies;
         if request.ack {
             let as_text = self.switches.batch_code_is_text
                 && matches!(ask, Ask::BatchLogin | Ask::BatchLogout);
             let payload = reply::write(&request.id, code, as_text, data);
             self.tell(now, conn, format!("{topic}_reply"), payload);
         }
+        self.ledger.asked.push(Asked {
+            at: now.mono,
+            gateway: gateway.clone(),
+            ask,
+            devices,
+            code,
+            answered: request.ack && self.ledger.totals.lost_replies == lost,
+        });
     }
 
     fn log_in(
@@ -105,7 +107,11 @@ impl Platform {
         let Some(applicants) = applicants else {
             let what = || format!("{ask:?}: {params}");
             self.ledger.broke(Violation::BadParameters, what);
-            return (Vec::new(), Code::PARAMETER, if single { empty() } else { none() });
+            return (
+                Vec::new(),
+                Code::PARAMETER,
+                if single { empty() } else { none() },
+            );
         };
         let size = applicants.len();
         let devices: Vec<Device> = applicants.iter().map(|a| a.device.clone()).collect();
@@ -149,7 +155,13 @@ impl Platform {
         }
     }
 
-    fn log_out(&mut self, now: Now, conn: Conn, ask: Ask, params: &Json) -> (Vec<Device>, Code, Json) {
+    fn log_out(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        ask: Ask,
+        params: &Json,
+    ) -> (Vec<Device>, Code, Json) {
         let single = ask == Ask::Logout;
         let devices: Option<Vec<Device>> = if single {
             reply::pair_of(params).map(|one| vec![one])
@@ -162,7 +174,11 @@ impl Platform {
         let Some(devices) = devices else {
             let what = || format!("{ask:?}: {params}");
             self.ledger.broke(Violation::BadParameters, what);
-            return (Vec::new(), Code::PARAMETER, if single { empty() } else { none() });
+            return (
+                Vec::new(),
+                Code::PARAMETER,
+                if single { empty() } else { none() },
+            );
         };
         if let Err(code) = self.check_shape(ask, &devices) {
             let named = names(single, &devices);
