@@ -97,6 +97,7 @@ fn spec(n: u32) -> Spec {
                 certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

@@ -268,6 +268,7 @@ fn spec(host: &str, port: u16, transport: Transport) -> Spec {
                 )),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

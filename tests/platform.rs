@@ -287,6 +287,7 @@ fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
                 certificate: GatewayCertificate::Device(gateway.secret),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

@@ -126,6 +126,7 @@ fn installation(units: u8, interval: Duration) -> Spec {
                 certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

@@ -56,6 +56,7 @@ fn spec(certificate: GatewayCertificate, transport: Transport) -> Spec {
                 certificate,
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

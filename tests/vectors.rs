@@ -108,6 +108,7 @@ fn gateway(
             )),
         },
         sign_method,
+        products: Default::default(),
         session: SessionLimits::default(),
         post: PostPolicy::default(),
     }

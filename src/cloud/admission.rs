@@ -1,8 +1,7 @@
 //! What devices need before they can log in: secrets of those that have none
-//! (`thing/sub/register`) and places in the gateway's topology
-//! (`thing/topo/add`).
+//! (`register.rs`) and places in the gateway's topology (`thing/topo/add`).
 //!
-//! Devices gather in a pool per step, leave thirty a message, and come back done,
+//! Devices gather in a pool per desk, leave thirty a message, and come back done,
 //! barred with the platform's code, or to be asked again. A refused message is
 //! taken apart like a refused log-in (`batch.rs`). Adding an existing relation
 //! and registering twice are taken to be harmless, so a lost answer is asked
@@ -19,9 +18,9 @@ use super::alink::relation::{self, RELATIONS};
 use super::bar::At;
 use super::batch::Group;
 use super::code::Verdict;
-use super::device::Step;
+use super::device::{Desk, Step};
 use super::diary::Diary;
-use super::engine::{Ask, Cloud, Output};
+use super::engine::{Ask, Cloud};
 use super::notice::Notice;
 use super::pace::{Gate, MINUTE};
 use super::roll::Roll;
@@ -34,8 +33,8 @@ const PATIENCE: u32 = 3;
 /// One request: for whom, and how it has fared so far.
 #[derive(Clone, Debug)]
 pub(super) struct Chore {
-    step: Step,
-    group: Group,
+    desk: Desk,
+    pub(super) group: Group,
     backoff: Backoff,
     failures: u32,
 }
@@ -44,17 +43,20 @@ pub(super) struct Chore {
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
     limits: SessionLimits,
-    pools: [BTreeSet<(Mono, DeviceId)>; 2],
+    pools: [BTreeSet<(Mono, DeviceId)>; 3],
     retries: BTreeMap<(Mono, u64), Chore>,
     /// In a pool, waiting for a retry, or under way: one place each.
     placed: BTreeSet<DeviceId>,
-    gates: [Gate; 2],
+    pub(super) gates: [Gate; 3],
     under_way: usize,
     next_key: u64,
     unanswered: Repeats,
     trouble: Repeats,
     request: Repeats,
-    rng: Rng,
+    /// Whether a secret that is given could be kept; nobody asks for one that
+    /// would be lost.
+    pub(super) keepable: bool,
+    pub(super) rng: Rng,
 }
 
 impl Admission {
@@ -64,23 +66,21 @@ impl Admission {
             pools: Default::default(),
             retries: BTreeMap::new(),
             placed: BTreeSet::new(),
-            gates: [
-                Gate::new(MINUTE, MINUTE * 10),
-                Gate::new(MINUTE, MINUTE * 10),
-            ],
+            gates: Desk::ALL.map(|_| Gate::new(MINUTE, MINUTE * 10)),
             under_way: 0,
             next_key: 0,
             unanswered: Repeats::default(),
             trouble: Repeats::default(),
             request: Repeats::default(),
+            keepable: true,
             rng,
         }
     }
 
-    /// This device needs that; once is enough.
-    pub(super) fn need(&mut self, now: Mono, step: Step, id: DeviceId) {
+    /// This device has business at that desk; once is enough.
+    fn need(&mut self, now: Mono, desk: Desk, id: DeviceId) {
         if self.placed.insert(id) {
-            self.pools[step.index()].insert((now, id));
+            self.pools[desk.index()].insert((now, id));
         }
     }
 
@@ -97,15 +97,18 @@ impl Admission {
         if self.under_way >= self.limits.in_flight.max(1) {
             return None;
         }
-        let due = Step::ALL.into_iter().filter_map(|step| {
-            let at = self.step_due(step)?;
-            Some(at.max(self.gates[step.index()].opens_at()))
+        let due = Desk::ALL.into_iter().filter_map(|desk| {
+            let at = self.desk_due(desk)?;
+            Some(at.max(self.gates[desk.index()].opens_at()))
         });
         due.min().map(|at| Wake::new(at, "admission"))
     }
 
-    fn step_due(&self, step: Step) -> Option<Mono> {
-        let pool = &self.pools[step.index()];
+    fn desk_due(&self, desk: Desk) -> Option<Mono> {
+        if desk.step() == Step::Register && !self.keepable {
+            return None;
+        }
+        let pool = &self.pools[desk.index()];
         let ready = pool.first().map(|(since, _)| {
             if pool.len() >= RELATIONS {
                 *since
@@ -113,34 +116,34 @@ impl Admission {
                 *since + self.limits.linger
             }
         });
-        let retries = self.retries.iter().filter(|(_, c)| c.step == step);
+        let retries = self.retries.iter().filter(|(_, c)| c.desk == desk);
         let retry = retries.map(|((at, _), _)| *at).next();
         [ready, retry].into_iter().flatten().min()
     }
 
     /// The next request that is due.
     fn take(&mut self, now: Mono) -> Option<Chore> {
-        let step = Step::ALL.into_iter().find(|step| {
-            let open = self.gates[step.index()].opens_at() <= now;
-            open && self.step_due(*step).is_some_and(|at| at <= now)
+        let desk = Desk::ALL.into_iter().find(|desk| {
+            let open = self.gates[desk.index()].opens_at() <= now;
+            open && self.desk_due(*desk).is_some_and(|at| at <= now)
         })?;
-        let retry = self.retries.iter().find(|(_, c)| c.step == step);
+        let retry = self.retries.iter().find(|(_, c)| c.desk == desk);
         let retry = retry.map(|(key, _)| *key).filter(|(at, _)| *at <= now);
         if let Some(chore) = retry.and_then(|key| self.retries.remove(&key)) {
             return Some(chore);
         }
         let mut members = Vec::new();
         while members.len() < RELATIONS
-            && let Some((_, id)) = self.pools[step.index()].pop_first()
+            && let Some((_, id)) = self.pools[desk.index()].pop_first()
         {
             members.push(id);
         }
-        Some(self.chore(step, members))
+        Some(self.chore(desk, members))
     }
 
-    fn chore(&self, step: Step, members: Vec<DeviceId>) -> Chore {
+    fn chore(&self, desk: Desk, members: Vec<DeviceId>) -> Chore {
         Chore {
-            step,
+            desk,
             group: Group { members },
             backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
             failures: 0,
@@ -157,8 +160,28 @@ impl Admission {
         self.placed.contains(&id)
     }
 
-    fn free(&mut self, id: DeviceId) {
+    pub(super) fn free(&mut self, id: DeviceId) {
         self.placed.remove(&id);
+    }
+
+    /// Takes back what is not under way of registrations; gives whose it was.
+    pub(super) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
+        let mut off = Vec::new();
+        for desk in [Desk::Register, Desk::ProductRegister] {
+            let pool = std::mem::take(&mut self.pools[desk.index()]);
+            off.extend(pool.into_iter().map(|(_, id)| id));
+        }
+        self.retries.retain(|_, chore| {
+            let keep = chore.desk.step() != Step::Register;
+            if !keep {
+                off.append(&mut chore.group.members);
+            }
+            keep
+        });
+        for id in &off {
+            self.free(*id);
+        }
+        off
     }
 
     fn again(&mut self, chore: Chore, at: Mono) {
@@ -168,7 +191,7 @@ impl Admission {
         }
     }
 
-    fn later(&mut self, now: Mono, mut chore: Chore, least: Duration) {
+    pub(super) fn later(&mut self, now: Mono, mut chore: Chore, least: Duration) {
         chore.failures += 1;
         let wait = chore.backoff.failed(now, &mut self.rng).max(least);
         self.again(chore, now + wait);
@@ -179,7 +202,7 @@ impl Admission {
         self.under_way = self.under_way.saturating_sub(1);
         diary.counters.unanswered += 1;
         if let Some(times) = self.unanswered.hit(now, 1) {
-            let what = chore.step.words();
+            let what = chore.desk.step().words();
             diary.tell(Notice::Unanswered { what, times });
         }
         self.later(now, chore, Duration::ZERO);
@@ -187,16 +210,21 @@ impl Admission {
 }
 
 impl Cloud {
+    /// This device needs that before it can log in.
+    pub(super) fn need(&mut self, now: Mono, step: Step, id: DeviceId) {
+        let desk = self.desk(step, id);
+        self.admission.need(now, desk, id);
+    }
+
     /// Asks what is due of registration and relations.
     pub(super) fn admit(&mut self, now: Now) {
         let Some(mut chore) = self.admission.take(now.mono) else {
             return;
         };
-        let (keep, leave): (Vec<_>, Vec<_>) = chore
-            .group
-            .members
-            .into_iter()
-            .partition(|id| self.sessions.needs(now.mono, *id, chore.step));
+        let (keep, leave): (Vec<_>, Vec<_>) = chore.group.members.into_iter().partition(|id| {
+            let step = chore.desk.step();
+            self.sessions.needs(now.mono, *id, step) && self.desk(step, *id) == chore.desk
+        });
         for id in leave {
             // It may need another step first, which could not be noted while it
             // stood here for this one.
@@ -210,12 +238,16 @@ impl Cloud {
         chore.group.members = keep;
         let id = self.asks.id();
         let members = chore.group.members.iter();
-        let (ask, payload) = match chore.step {
-            Step::Register => {
+        let (ask, payload) = match chore.desk {
+            Desk::Register => {
                 let who = members.map(|m| &self.identities[m.index()]);
                 (GatewayAsk::Register, relation::names(id, who))
             }
-            Step::Relate => {
+            Desk::ProductRegister => {
+                let list = self.proxied(&chore.group.members);
+                (GatewayAsk::ProductRegister, relation::proxied(id, &list))
+            }
+            Desk::Relate => {
                 let list: Vec<_> = members.map(|m| self.relation(now, *m)).collect();
                 (GatewayAsk::Relate, relation::relate(id, &list))
             }
@@ -251,10 +283,11 @@ impl Cloud {
     ) {
         self.admission.under_way = self.admission.under_way.saturating_sub(1);
         self.admission.unanswered.over();
-        let step = chore.step;
+        let (desk, step) = (chore.desk, chore.desk.step());
         if step == Step::Register {
             // Whatever the code: a secret that was given is taken.
-            let given = self.take_secrets(now, &chore, payload);
+            let given = self.take_secrets(now, &chore.group.members, payload);
+            self.admission.gates[desk.index()].passed();
             chore.group.members.retain(|id| !given.contains(id));
             if chore.group.members.is_empty() {
                 return;
@@ -272,7 +305,7 @@ impl Cloud {
             Verdict::Accepted => self.added(now, &chore.group.members),
             Verdict::Throttled => {
                 self.diary.counters.throttled += 1;
-                let gate = &mut self.admission.gates[step.index()];
+                let gate = &mut self.admission.gates[desk.index()];
                 let was = gate.opens_at();
                 let wait = gate.close(now, &mut self.admission.rng);
                 if gate.opens_at() != was {
@@ -310,34 +343,8 @@ impl Cloud {
         }
     }
 
-    /// Takes the secrets in a reply; gives whose they are.
-    fn take_secrets(&mut self, now: Mono, chore: &Chore, payload: &[u8]) -> Vec<DeviceId> {
-        let mut given = Vec::new();
-        for (who, secret) in relation::registered(payload) {
-            let id = self.ids.get(&who).copied();
-            let Some(id) = id.filter(|id| chore.group.members.contains(id)) else {
-                self.diary.counters.strangers += 1;
-                continue;
-            };
-            self.admission.free(id);
-            self.secrets.insert(id, secret.clone());
-            self.out.push_back(Output::Keep { device: id, secret });
-            self.sessions.secret_changed(now, id);
-            given.push(id);
-        }
-        self.admission.gates[Step::Register.index()].passed();
-        self.diary.counters.registered += given.len() as u64;
-        if !given.is_empty() {
-            let names = self.names(&given);
-            let devices = given.clone();
-            self.diary
-                .tell(Notice::Roll(Roll::Registered { devices, names }));
-        }
-        given
-    }
-
     fn added(&mut self, now: Mono, members: &[DeviceId]) {
-        self.admission.gates[Step::Relate.index()].passed();
+        self.admission.gates[Desk::Relate.index()].passed();
         self.admission.trouble.over();
         self.diary.counters.related += members.len() as u64;
         for &id in members {
@@ -351,7 +358,7 @@ impl Cloud {
     }
 
     fn search_admission(&mut self, now: Mono, chore: Chore, reply: &Reply, named: &[DeviceId]) {
-        let step = chore.step;
+        let step = chore.desk.step();
         let split = chore.group.refused(named);
         for id in split.culprits {
             self.admission.free(id);
@@ -362,6 +369,12 @@ impl Cloud {
                 let (code, at) = (reply.code, At::Step(step));
                 let diary = &mut self.diary;
                 self.sessions.bar(now, id, code, &reply.message, at, diary);
+                if step == Step::Relate {
+                    self.sessions.doubt_secret(id, code);
+                }
+            } else if step == Step::Register {
+                // It was given one by a late answer, or is no longer to have one.
+                self.sessions.settle(now, id, now);
             } else {
                 self.diary.tell(Notice::Roll(Roll::Refused {
                     what: "adding to the topology",
@@ -375,7 +388,7 @@ impl Cloud {
             }
         }
         for group in split.next {
-            let part = self.admission.chore(step, group.members);
+            let part = self.admission.chore(chore.desk, group.members);
             self.admission.again(part, now);
         }
     }

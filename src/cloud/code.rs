@@ -147,6 +147,13 @@ const TABLE: &[Row] = &[
         "enable it in the console",
     ),
     Row(
+        6250,
+        minutes(10, 60),
+        Cure::Time,
+        "the platform does not know the product",
+        "check product_key, and that the product is of this instance",
+    ),
+    Row(
         6287,
         minutes(10, 60),
         Cure::Secret,
@@ -159,6 +166,20 @@ const TABLE: &[Row] = &[
         Cure::Time,
         "dynamic registration is switched off for the product",
         "switch it on in the console, or configure the device's secret",
+    ),
+    Row(
+        6289,
+        minutes(10, 60),
+        Cure::Time,
+        "the device has been online with a secret that it was given before",
+        "restore the file of secrets, configure the device's secret, or reset the device in the console",
+    ),
+    Row(
+        6292,
+        minutes(10, 60),
+        Cure::Time,
+        "the platform does not have this sign method",
+        "choose another cloud.sign_method",
     ),
     Row(
         6313,
@@ -187,6 +208,13 @@ const TABLE: &[Row] = &[
         Cure::Time,
         "the device is the gateway itself",
         "check product_key and device_name",
+    ),
+    Row(
+        6600,
+        minutes(10, 60),
+        Cure::Secret,
+        "signature with the product's secret refused",
+        "check product_secret of the device's profile",
     ),
     Row(
         6619,

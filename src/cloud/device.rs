@@ -46,19 +46,41 @@ pub(super) enum Step {
 }
 
 impl Step {
-    pub(super) const ALL: [Step; 2] = [Step::Register, Step::Relate];
-
-    pub(super) const fn index(self) -> usize {
-        match self {
-            Step::Register => 0,
-            Step::Relate => 1,
-        }
-    }
-
     pub(super) const fn words(self) -> &'static str {
         match self {
             Step::Register => "registration",
             Step::Relate => "topology",
+        }
+    }
+}
+
+/// Where a step is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Desk {
+    /// A secret, by name alone.
+    Register,
+    /// A secret, with the signature of the device's product.
+    ProductRegister,
+    /// A place in the topology.
+    Relate,
+}
+
+impl Desk {
+    pub(super) const ALL: [Desk; 3] = [Desk::Register, Desk::ProductRegister, Desk::Relate];
+
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Desk::Register => 0,
+            Desk::ProductRegister => 1,
+            Desk::Relate => 2,
+        }
+    }
+
+    /// What it is good for.
+    pub(super) const fn step(self) -> Step {
+        match self {
+            Desk::Register | Desk::ProductRegister => Step::Register,
+            Desk::Relate => Step::Relate,
         }
     }
 }

@@ -466,7 +466,7 @@ impl Cloud {
     /// Tells the posts who came and went, and the admission who needs it.
     pub(super) fn follow(&mut self, now: Mono) {
         for (id, step) in self.sessions.take_held() {
-            self.admission.need(now, step, id);
+            self.need(now, step, id);
         }
         for id in std::mem::take(&mut self.sessions.unknown) {
             self.topology.found(id);

@@ -8,7 +8,7 @@ use super::alink::{Malformed, Reply};
 use super::ask::Found;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
-use super::topic::{GatewayAsk, Topic};
+use super::topic::Topic;
 use super::verdict::News;
 
 /// Topics whose malformed messages are told; beyond, they are counted only.
@@ -46,7 +46,7 @@ impl Cloud {
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
             // It may hold secrets, which are not for the log.
-            Err(why) if matches!(parsed, Topic::GatewayReply(_, GatewayAsk::Register)) => {
+            Err(why) if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) => {
                 return self.malformed(now, topic, b"", why);
             }
             Err(why) => return self.malformed(now, topic, payload, why),
@@ -95,9 +95,12 @@ impl Cloud {
                 self.diary.counters.late_replies += 1;
                 self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
             }
-            // Asked again by now.
+            // Asked again by now; but a secret that was handed out is taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_)) | Found::Late => {
                 self.diary.counters.late_replies += 1;
+                if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) {
+                    self.take_late_secrets(now.mono, payload);
+                }
             }
             Found::Unknown => self.diary.counters.unknown_replies += 1,
         }

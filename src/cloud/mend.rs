@@ -62,12 +62,22 @@ impl Sessions {
             device.tie.listed = false;
             return true;
         }
-        if code.cure() == Cure::Secret && self.spec.devices[id.index()].secret.is_empty() {
-            // A secret that was given to us no longer holds: ask for another,
-            // once the bar has ended.
-            device.hold = Some(Step::Register);
-        }
+        self.doubt_secret(id, code);
         false
+    }
+
+    /// After a refused signature: a secret that was given to us no longer holds,
+    /// so ask for another, once the bar has ended.
+    pub(super) fn doubt_secret(&mut self, id: DeviceId, code: Code) {
+        if code.cure() == Cure::Secret && self.spec.devices[id.index()].secret.is_empty() {
+            self.devices[id.index()].hold = Some(Step::Register);
+        }
+    }
+
+    /// Whether it still lacks a secret.
+    pub(super) fn lacks_secret(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_some_and(|d| d.hold == Some(Step::Register))
     }
 
     fn may_relate(&self, code: Code) -> bool {

@@ -4,7 +4,7 @@
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
 //! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
-//! topology first (`mend`, `admission`), what the topology shall be and what the
+//! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
 //! platform's orders mean (`topology`, `orders`), what another configuration changes
 //! of all that (`reload`), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
@@ -34,6 +34,8 @@
 //!   for nobody whom it does not change;
 //! - no log-in waits for the topology to be known, and nobody is barred with 6401
 //!   before having been added, unless the policy is to leave it;
+//! - nobody asks for a secret that could not be kept, and one that was given is
+//!   used and handed out to be kept, however late it came;
 //! - never more than half of the topology is deleted;
 //! - an order of the platform's is obeyed and answered as often as it comes, and
 //!   changes something once; answers keep the pace and are bounded;
@@ -84,6 +86,7 @@ mod orders;
 mod pace;
 mod pack;
 mod post;
+mod register;
 mod reload;
 pub mod roll;
 pub mod session;

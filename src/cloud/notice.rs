@@ -202,9 +202,19 @@ impl Tell for Notice {
             | Notice::PostRefused { .. }
             | Notice::TooLarge { .. } => Level::Error,
             Notice::Barred { code, .. } => match code.0 {
-                401 | 427 | 460 | 521 | 527 | 6100 | 6287 | 6288 | 6400 | 6402 | 6619 => {
-                    Level::Error
-                }
+                401
+                | 427
+                | 460
+                | 521
+                | 527
+                | 6100
+                | 6250
+                | 6287..=6289
+                | 6292
+                | 6400
+                | 6402
+                | 6600
+                | 6619 => Level::Error,
                 _ => Level::Warn,
             },
             Notice::Stopped {

@@ -132,7 +132,7 @@ impl Cloud {
                 // An order, so whatever the policy is, and wanted or not.
                 self.sessions.cured(now, id, Cure::Relation);
                 self.sessions.untie(now, id);
-                self.admission.need(now, Step::Relate, id);
+                self.need(now, Step::Relate, id);
             }
             Means::Unknown => {}
         }

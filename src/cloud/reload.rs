@@ -92,6 +92,12 @@ impl Cloud {
             self.sessions.devices[id.index()].hold = None;
             self.want(now, *id, Presence::Offline);
         }
+        if changes.cloud.products {
+            let (before, after) = (&old.cloud.products, &spec.cloud.products);
+            self.products_changed(mono, |who| {
+                before.get(&who.product_key) != after.get(&who.product_key)
+            });
+        }
         if changes.cloud.connection {
             // What was heard was about another gateway.
             self.heard.clear();
@@ -199,7 +205,7 @@ impl Sessions {
     }
 
     /// Lifts its bar.
-    fn acquit(&mut self, id: DeviceId) {
+    pub(super) fn acquit(&mut self, id: DeviceId) {
         if let Some(device) = self.devices.get_mut(id.index())
             && let Some(bar) = device.bar.take()
         {

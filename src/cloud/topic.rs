@@ -93,19 +93,28 @@ pub enum GatewayAsk {
     Unrelate,
     /// `thing/sub/register`: secrets.
     Register,
+    /// `thing/proxy/provisioning/product_register`: secrets, for devices whose
+    /// product's secret is known.
+    ProductRegister,
     /// `thing/list/found`: devices seen that the platform may not know. The
     /// tail is not `topo/list/found`.
     Found,
 }
 
 impl GatewayAsk {
-    const ALL: [GatewayAsk; 5] = [
+    const ALL: [GatewayAsk; 6] = [
         GatewayAsk::Relations,
         GatewayAsk::Relate,
         GatewayAsk::Unrelate,
         GatewayAsk::Register,
+        GatewayAsk::ProductRegister,
         GatewayAsk::Found,
     ];
+
+    /// Whether the reply may hold secrets, which are not for the log.
+    pub(super) const fn is_secret(self) -> bool {
+        matches!(self, GatewayAsk::Register | GatewayAsk::ProductRegister)
+    }
 
     const fn tail(self) -> &'static str {
         match self {
@@ -113,6 +122,7 @@ impl GatewayAsk {
             GatewayAsk::Relate => "thing/topo/add",
             GatewayAsk::Unrelate => "thing/topo/delete",
             GatewayAsk::Register => "thing/sub/register",
+            GatewayAsk::ProductRegister => "thing/proxy/provisioning/product_register",
             GatewayAsk::Found => "thing/list/found",
         }
     }

@@ -268,7 +268,7 @@ impl Cloud {
                 self.sessions.listed(now, id);
                 self.sessions.cured(now, id, Cure::Relation);
             } else if self.sessions.is_loose(now, id) {
-                self.admission.need(now, Step::Relate, id);
+                self.need(now, Step::Relate, id);
             }
         }
         let extra: Vec<Identity> = listed

@@ -215,12 +215,23 @@ impl Draft {
                 let file = notes.origins.add_file(&source.path);
                 let node = contents(source, *origin, want, &mut notes)
                     .and_then(|bytes| yaml::read(bytes, file, &mut notes));
+                if let Some(Is::Map(profile)) = node.as_ref().map(|n| &n.is)
+                    && source.mode.is_some_and(open_to_others)
+                    && let Some(secret) = profile.get("product_secret")
+                {
+                    warn_open(secret.origin, &mut notes);
+                }
                 match node {
                     Some(node) => complete &= profile::read(&node, &mut profiles, &mut notes),
                     None => complete = false,
                 }
             }
         }
+        let products = profiles.values().filter_map(|p| {
+            let key = p.product_key.clone()?;
+            Some((key, p.product_secret.clone()?))
+        });
+        let products = products.collect();
         let mut roster = Roster::default();
         for node in s.list("devices", &mut notes) {
             device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
@@ -231,8 +242,8 @@ impl Draft {
                 let Some(bytes) = contents(source, *origin, want, &mut notes) else {
                     continue;
                 };
-                let (rows, secrets) = table::read(bytes, file, &mut notes);
-                if secrets && source.mode.is_some_and(open_to_others) {
+                let rows = table::read(bytes, file, &mut notes);
+                if rows.secrets && source.mode.is_some_and(open_to_others) {
                     let whole = notes.origins.whole(file);
                     notes.warning(
                         whole,
@@ -240,9 +251,11 @@ impl Draft {
                         permissions(&source.path),
                     );
                 }
-                for node in &rows {
+                notes.lenient = rows.headless;
+                for node in &rows.devices {
                     device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
                 }
+                notes.lenient = false;
             }
         }
         // systemd kills after 90 s unless it is told otherwise.
@@ -271,6 +284,7 @@ impl Draft {
             platform,
             ports,
             profiles: profiles.len(),
+            products,
             roster,
             stop_within,
             state_dir: state_dir.map(|dir| base.join(dir)),
@@ -316,17 +330,25 @@ fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
         }
         Is::Nothing | Is::Text(_) | Is::List(_) => None,
     };
-    let devices = entries.get("devices").and_then(|n| match &n.is {
+    let listed = |key: &str| match &entries.get(key)?.is {
         Is::List(list) => list.iter().find_map(secret),
         Is::Nothing | Is::Text(_) | Is::Map(_) => None,
-    });
-    if let Some(at) = entries.get("gateway").and_then(secret).or(devices) {
-        let path = notes.origins.file(at);
-        let wrong = permissions("").hint(format!(
-            "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
-        ));
-        notes.warning(at, "*** in a file that everybody can read", wrong);
+    };
+    let first = entries.get("gateway").and_then(secret);
+    if let Some(at) = first
+        .or_else(|| listed("devices"))
+        .or_else(|| listed("profiles"))
+    {
+        warn_open(at, notes);
     }
+}
+
+fn warn_open(at: OriginId, notes: &mut Notes) {
+    let path = notes.origins.file(at);
+    let wrong = permissions("").hint(format!(
+        "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
+    ));
+    notes.warning(at, "*** in a file that everybody can read", wrong);
 }
 
 fn environment_layer(environment: &[(String, String)], notes: &mut Notes) -> Layer {

@@ -24,6 +24,8 @@ pub struct Outline {
     pub(crate) platform: Platform,
     pub(crate) ports: Ports,
     pub(crate) profiles: usize,
+    /// Products whose secrets are known, as often as profiles say so.
+    pub(crate) products: Vec<(String, SecretSource)>,
     pub(crate) roster: Roster,
     pub(crate) stop_within: Duration,
     pub(crate) state_dir: Option<PathBuf>,
@@ -58,7 +60,11 @@ impl Outline {
 
     fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
         let devices = self.roster.all.iter().map(|d| &d.secret);
-        [&self.platform.secret].into_iter().chain(devices)
+        let products = self.products.iter().map(|(_, secret)| secret);
+        [&self.platform.secret]
+            .into_iter()
+            .chain(products)
+            .chain(devices)
     }
 
     /// Takes what was read and finishes.
@@ -75,6 +81,7 @@ impl Outline {
             platform,
             ports,
             profiles,
+            products,
             roster,
             stop_within,
             state_dir,
@@ -84,6 +91,7 @@ impl Outline {
             secret::note(vec![trouble], &mut notes);
             Secret::new("")
         });
+        let products = products_of(&products, answers, &mut notes);
         let devices = devices(roster.all, answers, &mut notes);
         let failed = notes.failed();
         let report = notes.report();
@@ -92,7 +100,7 @@ impl Outline {
         }
         Ok(Compiled {
             spec: Spec {
-                cloud: cloud(platform, secret),
+                cloud: cloud(platform, secret, products),
                 ports: ports.all,
                 devices,
                 stop_within,
@@ -129,6 +137,39 @@ impl Outline {
     }
 }
 
+/// The secret of each product. Profiles of one product may repeat it.
+fn products_of(
+    given: &[(String, SecretSource)],
+    answers: &Answers,
+    notes: &mut Notes,
+) -> BTreeMap<ProductKey, Secret> {
+    let mut products: BTreeMap<ProductKey, Secret> = BTreeMap::new();
+    for (key, source) in given {
+        let secret = match source.resolve(answers) {
+            Ok(secret) if secret.is_empty() => continue,
+            Ok(secret) => secret,
+            Err(trouble) => {
+                secret::note(vec![trouble], notes);
+                continue;
+            }
+        };
+        let known = products
+            .entry(ProductKey::new(key))
+            .or_insert_with(|| secret.clone());
+        if *known != secret
+            && let Some(at) = source.at()
+        {
+            notes.error(
+                at,
+                format!("another secret for {key}"),
+                Wrong::wanted("one ProductSecret for each product")
+                    .hint("another profile of the same product gives another one"),
+            );
+        }
+    }
+    products
+}
+
 fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Vec<DeviceSpec> {
     let mut troubles: BTreeMap<(OriginId, String), Vec<Trouble>> = BTreeMap::new();
     let devices = drafts
@@ -156,7 +197,7 @@ fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Ve
     devices
 }
 
-fn cloud(p: Platform, secret: Secret) -> CloudSpec {
+fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) -> CloudSpec {
     let certificate = match p.registration {
         None => GatewayCertificate::Device(secret),
         Some((registration, instance_id)) => GatewayCertificate::Product(ProductCertificate {
@@ -180,6 +221,7 @@ fn cloud(p: Platform, secret: Secret) -> CloudSpec {
             certificate,
         },
         sign_method: p.sign_method,
+        products,
         session: p.session,
         post: p.post,
     }

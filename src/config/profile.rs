@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::point;
 use super::problem::Wrong;
+use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
 use super::word::{name, product_key, whole};
@@ -18,13 +19,24 @@ pub(crate) struct Profile {
     pub(crate) product_key: Option<String>,
     /// A wrong product key was given, so that its lack is not news.
     pub(crate) product_key_given: bool,
+    /// The secret of that product, for devices that are registered with it.
+    pub(crate) product_secret: Option<SecretSource>,
     pub(crate) at: OriginId,
 }
 
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 5] = ["name", "product_key", "interval", "max_registers", "points"];
+const KEYS: [&str; 8] = [
+    "name",
+    "product_key",
+    "product_secret",
+    "product_secret_file",
+    "product_secret_credential",
+    "interval",
+    "max_registers",
+    "points",
+];
 
 /// Reads one profile and adds it to the others. False if its name is not known,
 /// so that an unknown name elsewhere may be meant for it.
@@ -80,6 +92,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         Some(_) => {}
     }
     let product = s.read("product_key", product_key, notes);
+    let product_secret = product_secret(&s, notes);
     let Some(profile_name) = profile_name else {
         return false;
     };
@@ -100,8 +113,23 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         }),
         product_key: product,
         product_key_given: s.node("product_key").is_some(),
+        product_secret,
         at: s.origin,
     };
     profiles.insert(profile_name, profile);
     true
+}
+
+/// The secret of the profile's product, if it is given.
+fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
+    let (key, source) = secret::find(s, &secret::PRODUCT_KEYS, notes)?;
+    if s.node("product_key").is_none() {
+        notes.error(
+            s.at(key),
+            format!("{key} without product_key"),
+            Wrong::wanted("the ProductKey of that product beside it: product_key")
+                .hint("the secret serves the devices of the product that have register: true"),
+        );
+    }
+    Some(source)
 }

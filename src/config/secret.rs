@@ -133,6 +133,16 @@ impl SecretSource {
         }
     }
 
+    /// Where it was given.
+    pub(crate) fn at(&self) -> Option<OriginId> {
+        match self {
+            SecretSource::Inline(_, at)
+            | SecretSource::File(_, at)
+            | SecretSource::Credential(_, at) => Some(*at),
+            SecretSource::Missing => None,
+        }
+    }
+
     /// The one of the device with `unit`, if the pattern varies.
     pub(crate) fn of_unit(&self, unit: u8) -> SecretSource {
         let fill = |pattern: &str| range::fill(pattern, unit).unwrap_or_default();

@@ -15,6 +15,8 @@ use crate::base::text::excerpt;
 pub(crate) struct Notes {
     pub(crate) origins: Origins,
     pub(crate) problems: Vec<Problem>,
+    /// Whether what is missing is no news: it may be what could not be read.
+    pub(crate) lenient: bool,
 }
 
 impl Notes {
@@ -49,6 +51,9 @@ impl Notes {
 
     /// Something that should be inside `at` and is not.
     pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Wrong) {
+        if self.lenient {
+            return;
+        }
         self.note(Severity::Error, at, None, key, "nothing".into(), wrong);
     }
 

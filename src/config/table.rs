@@ -14,7 +14,7 @@ use super::tree::{Is, Node, Origin, OriginId, Step};
 use super::yaml::position;
 
 /// The columns there can be.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "name",
     "port",
     "unit",
@@ -24,13 +24,25 @@ const COLUMNS: [&str; 9] = [
     "secret",
     "secret_file",
     "secret_credential",
+    "register",
 ];
 
 /// Without these a row means nothing.
 const NEEDED: [&str; 4] = ["name", "port", "unit", "profile"];
 
-/// The devices of one table, and whether any row holds a secret.
-pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, bool) {
+/// What one table says.
+#[derive(Default)]
+pub(crate) struct Rows {
+    /// The devices.
+    pub(crate) devices: Vec<Node>,
+    /// Whether any row holds a secret.
+    pub(crate) secrets: bool,
+    /// Whether the header is wrong, so that what a row lacks is not news.
+    pub(crate) headless: bool,
+}
+
+/// Reads one table.
+pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
     let whole = notes.origins.whole(file);
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if let Err(e) = std::str::from_utf8(bytes) {
@@ -40,7 +52,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, 
             "a byte that is not UTF-8",
             Wrong::wanted("text in UTF-8").hint("save the table as \"CSV UTF-8\""),
         );
-        return (Vec::new(), false);
+        return Rows::default();
     }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -48,8 +60,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, 
         .comment(Some(b'#'))
         .from_reader(bytes);
     let mut header: Option<Vec<Option<&'static str>>> = None;
-    let mut devices = Vec::new();
-    let mut secrets = false;
+    let mut rows = Rows::default();
     let mut record = csv::StringRecord::new();
     let mut row = Row::first();
     // Reading from memory cannot fail, and the bytes are UTF-8.
@@ -60,10 +71,9 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, 
             .unwrap_or_default();
         row.move_to(bytes, start);
         let Some(columns) = &header else {
-            let Some(columns) = self::header(&record, &row, whole, notes) else {
-                return (Vec::new(), false);
-            };
-            header = Some(columns);
+            let before = notes.problems.len();
+            header = Some(self::header(&record, &row, whole, notes));
+            rows.headless = notes.problems.len() > before;
             continue;
         };
         let comment = record
@@ -86,7 +96,8 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, 
             );
             continue;
         }
-        devices.push(device(&record, columns, &row, file, notes, &mut secrets));
+        let device = device(&record, columns, &row, file, notes, &mut rows.secrets);
+        rows.devices.push(device);
     }
     if header.is_none() {
         notes.error(
@@ -95,17 +106,16 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> (Vec<Node>, 
             Wrong::wanted("a header: name,port,unit,profile,device_name,product_key,secret"),
         );
     }
-    (devices, secrets)
+    rows
 }
 
-/// Which column is which; `None` without the needed ones.
+/// Which column is which; one that is not known, or known already, is none.
 fn header(
     record: &csv::StringRecord,
     row: &Row<'_>,
     whole: OriginId,
     notes: &mut Notes,
-) -> Option<Vec<Option<&'static str>>> {
-    let before = notes.problems.len();
+) -> Vec<Option<&'static str>> {
     let mut all_known = true;
     let mut columns: Vec<Option<&'static str>> = Vec::new();
     for (i, cell) in record.iter().enumerate() {
@@ -133,7 +143,7 @@ fn header(
                 Wrong::wanted("each column once"),
             );
         }
-        columns.push(known);
+        columns.push(known.filter(|_| !columns.contains(&known)));
     }
     // A column that is missing may be one whose name is wrong or repeated.
     let missing: Vec<_> = NEEDED
@@ -148,7 +158,7 @@ fn header(
             Wrong::wanted(format!("at least the columns {}", NEEDED.join(", "))),
         );
     }
-    (notes.problems.len() == before).then_some(columns)
+    columns
 }
 
 fn device(

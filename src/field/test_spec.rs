@@ -102,6 +102,7 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
                 certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

@@ -1,5 +1,6 @@
 //! The platform side: where it is, who we are there, and its limits.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,10 @@ pub struct CloudSpec {
     pub gateway: GatewayIdentity,
     /// How the gateway and its sub-devices sign. Default HMAC-SHA256.
     pub sign_method: SignMethod,
+    /// Secrets of sub-devices' products, where known. A sub-device of such a
+    /// product that has no secret is registered with its product's signature
+    /// (`product_register`), any other by its name alone (`sub/register`).
+    pub products: BTreeMap<ProductKey, Secret>,
     /// Limits and deadlines of sessions.
     pub session: SessionLimits,
     /// How readings are sent.

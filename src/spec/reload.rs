@@ -88,6 +88,8 @@ pub struct CloudChanges {
     pub connection: bool,
     /// Limits and manners; they hold from now on, on the same connection.
     pub limits: bool,
+    /// Secrets of products, for devices that are still to be registered.
+    pub products: bool,
 }
 
 impl Changes {
@@ -210,6 +212,7 @@ impl CloudChanges {
                 || old.gateway != new.gateway
                 || old.sign_method != new.sign_method,
             limits: old.session != new.session || old.post != new.post,
+            products: old.products != new.products,
         }
     }
 }

@@ -151,6 +151,7 @@ impl Config {
                     )),
                 },
                 sign_method: SignMethod::HmacSha256,
+                products: Default::default(),
                 session: SessionLimits {
                     in_flight: self.in_flight,
                     topology: self.topology,

@@ -353,6 +353,7 @@ fn spec(size: Size) -> Spec {
                 )),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },

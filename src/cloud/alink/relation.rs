@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::{Named, identity, session, sign_method, whole};
 use crate::base::{AskId, Secret};
+use crate::cloud::sign;
 use crate::cloud::topic::Identity;
 use crate::spec::SignMethod;
 
@@ -71,6 +72,49 @@ pub fn names<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
+/// One device's part of `product_register`: signed with the secret of *its
+/// product*, and nothing of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Proxied {
+    /// Product of the sub-device.
+    pub product_key: String,
+    /// Its name.
+    pub device_name: String,
+    /// The literal text that was signed; new each time.
+    pub random: String,
+    /// Here with a capital M.
+    pub sign_method: &'static str,
+    /// The signature, hexadecimal.
+    pub sign: String,
+}
+
+impl Proxied {
+    /// One device's part, signed.
+    #[must_use]
+    pub fn new(who: &Identity, product: &Secret, method: SignMethod, random: String) -> Self {
+        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
+        let content = sign::registration_content(dn, pk, &random);
+        Proxied {
+            product_key: pk.to_owned(),
+            device_name: dn.to_owned(),
+            sign_method: sign_method(method),
+            sign: sign::sign(method, product, &content),
+            random,
+        }
+    }
+}
+
+/// The body for `thing/proxy/provisioning/product_register`.
+#[must_use]
+pub fn proxied(id: AskId, devices: &[Proxied]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Params<'a> {
+        proxieds: &'a [Proxied],
+    }
+    session(id, Params { proxieds: devices })
+}
+
 /// The body for `/ota/device/inform`. The id is text, as in every other
 /// envelope; the C SDK sends a bare number here, the platform echoes neither.
 #[must_use]
@@ -82,8 +126,9 @@ pub fn inform(id: AskId, version: &str) -> Vec<u8> {
     session(id, Params { version })
 }
 
-/// The secrets in the reply to `thing/sub/register`, whatever its code. What
-/// cannot be read is left out.
+/// The secrets in the reply to `thing/sub/register` or `product_register`,
+/// whatever its code. What cannot be read is left out. The shape of the second
+/// is nowhere written down, so a list inside an object is as good as a list.
 #[must_use]
 pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
     let Ok(json) = serde_json::from_slice::<Json>(payload) else {
@@ -96,6 +141,10 @@ pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
     };
     match json.get("data") {
         Some(Json::Array(list)) => list.iter().filter_map(one).collect(),
+        Some(Json::Object(fields)) if !fields.contains_key("deviceSecret") => {
+            let lists = fields.values().filter_map(Json::as_array);
+            lists.flatten().filter_map(one).collect()
+        }
         Some(entry) => one(entry).into_iter().collect(),
         None => Vec::new(),
     }
@@ -167,6 +216,32 @@ mod tests {
         let reply = br#"{"id":"1","code":200,"data":[{"iotId":"x","productKey":"p","deviceName":"d1","deviceSecret":"s1"},{"productKey":"p","deviceName":"d2"},{"productKey":"p","deviceName":"d3","deviceSecret":""}]}"#;
         let secrets = registered(reply);
         assert_eq!(secrets, [(Identity::new("p", "d1"), Secret::new("s1"))]);
+    }
+
+    #[test]
+    fn a_proxied_registration_is_signed_with_the_products_secret() {
+        // C SDK: `random` of 20 hexadecimal digits; the signature is vector V9
+        // of tests/vectors/signatures.json.
+        let who = Identity::new("a1SubDemoPk", "meter-001");
+        let product = Secret::new("ProdSecret000001");
+        let one = Proxied::new(&who, &product, SignMethod::HmacSha256, "567345".into());
+        assert_eq!(
+            String::from_utf8(proxied(AskId(3), &[one])).unwrap(),
+            r#"{"id":"3","version":"1.0","params":{"proxieds":[{"productKey":"a1SubDemoPk","deviceName":"meter-001","random":"567345","signMethod":"hmacSha256","sign":"76a1f34d543b4f8ad3cee70e54b3077663052dd073d8ad92281030a36b4877b8"}]}}"#
+        );
+    }
+
+    #[test]
+    fn a_list_of_secrets_may_stand_inside_an_object() {
+        for data in [
+            r#"[{"productKey":"p","deviceName":"d","deviceSecret":"s"}]"#,
+            r#"{"proxieds":[{"productKey":"p","deviceName":"d","deviceSecret":"s"}]}"#,
+            r#"{"productKey":"p","deviceName":"d","deviceSecret":"s"}"#,
+        ] {
+            let reply = format!(r#"{{"id":"1","code":200,"data":{data}}}"#);
+            let secrets = registered(reply.as_bytes());
+            assert_eq!(secrets, [(Identity::new("p", "d"), Secret::new("s"))]);
+        }
     }
 
     #[test]

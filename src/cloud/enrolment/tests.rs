@@ -39,6 +39,7 @@ fn cloud(registration: Registration) -> CloudSpec {
             }),
         },
         sign_method: SignMethod::HmacSha256,
+        products: Default::default(),
         session: SessionLimits::default(),
         post: PostPolicy::default(),
     }

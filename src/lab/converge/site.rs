@@ -354,6 +354,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 certificate: GatewayCertificate::Device(Secret::new(SECRET)),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits {
                 logins_per_second,
                 ..SessionLimits::default()

@@ -43,6 +43,11 @@ impl Registrar {
         self.activated.insert(device.clone());
     }
 
+    /// What is registered of this product.
+    pub(super) fn product(&self, key: &ProductKey) -> Option<&Product> {
+        self.products.get(key)
+    }
+
     /// The connection is over.
     pub(super) fn closed(&mut self, conn: Conn) {
         self.open.remove(&conn);
@@ -59,7 +64,7 @@ impl Registrar {
     }
 
     /// 32 hexadecimal digits that were never given before.
-    fn fresh(&mut self) -> String {
+    pub(super) fn fresh(&mut self) -> String {
         self.issued += 1;
         let mut rng = Rng::new(self.issued);
         format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())

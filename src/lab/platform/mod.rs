@@ -40,6 +40,7 @@ mod fault;
 mod ledger;
 mod outbox;
 mod output;
+mod register;
 mod reply;
 mod session;
 mod sign;

@@ -33,6 +33,12 @@ impl Code {
     pub const NOT_FOUND: Code = Code(6100);
     /// Too many properties.
     pub const TOO_MANY_PROPERTIES: Code = Code(6106);
+    /// No such product.
+    pub const NO_PRODUCT: Code = Code(6250);
+    /// A sign method the platform does not have.
+    pub const SIGN_METHOD: Code = Code(6292);
+    /// A signature with a product's secret is wrong.
+    pub const PRODUCT_SIGN: Code = Code(6600);
     /// Dynamic registration is off for the product.
     pub const NO_REGISTRATION: Code = Code(6288);
     /// A log-in's signature is wrong.
@@ -61,11 +67,14 @@ impl Code {
             522 | 6204 => "device forbidden",
             6100 => "device not found",
             6106 => "too many properties",
+            6250 => "product not found",
             6287 => "invalid sign",
             6288 => "dynamic register disabled",
+            6292 => "sign method not supported",
             6357 => "too many subdevices in one message",
             6401 => "topo relation not exist",
             6402 => "gateway and device are the same",
+            6600 => "sign check failed",
             6619 => "device is bound to another gateway",
             6713 => "remote config service is not available",
             _ => "server error",

@@ -66,7 +66,8 @@ impl Certificate {
     }
 }
 
-/// A product that devices may register with ("MQTT-based dynamic registration").
+/// A product that devices may register with ("MQTT-based dynamic registration"),
+/// by themselves or through a gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     /// Its key.
@@ -75,7 +76,8 @@ pub struct Product {
     pub secret: Secret,
     /// Whether a device known to the console may ask for its secret.
     pub register: bool,
-    /// Whether one that is not may ask for a token.
+    /// Whether one that is not may ask for a token; through a gateway, for a
+    /// secret.
     pub regnwl: bool,
 }
 
@@ -134,6 +136,15 @@ impl PlatformSpec {
                 regnwl: product.registration == Registration::RegNwl,
             });
         }
+        let others = spec.cloud.products.iter();
+        platform
+            .products
+            .extend(others.map(|(key, secret)| Product {
+                product_key: key.clone(),
+                secret: secret.clone(),
+                register: true,
+                regnwl: false,
+            }));
         platform
     }
 
@@ -245,6 +256,12 @@ pub struct Switches {
     /// Whether a registration serves those it can and leaves out the others
     /// with code 200; else one refusal fails the lot.
     pub register_partly: bool,
+    /// Whether `product_register` serves devices that hang under another
+    /// gateway, as a comment in the C SDK's header says; else 6619.
+    pub proxy_takes_over: bool,
+    /// Whether the reply to `product_register` has its list inside an object,
+    /// as its request has; else like that to `sub/register`.
+    pub proxy_data_nested: bool,
     /// Code of a log-in of a disabled device: 522 (log-in page) or 6204 (error
     /// list).
     pub disabled: u16,
@@ -294,6 +311,8 @@ impl Default for Switches {
             refused_logins_count: true,
             topology_moves: true,
             register_partly: false,
+            proxy_takes_over: true,
+            proxy_data_nested: false,
             disabled: 522,
             taken_over: 427,
             connack_keepalive: 2,

@@ -107,6 +107,9 @@ impl Platform {
             ["thing", "sub", "register"] if device == gateway => {
                 Some(self.register_asked(gateway, params))
             }
+            ["thing", "proxy", "provisioning", "product_register"] if device == gateway => {
+                Some(self.product_register_asked(now, gateway, params))
+            }
             ["thing", "event", "property", "pack", "post"] if device == gateway => {
                 done(self.pack(now, conn, gateway, params))
             }

@@ -171,6 +171,7 @@ pub(super) fn subscribed_by_platform(topic: &str) -> bool {
         "thing/topo/get_reply",
         "thing/sub/register_reply",
         "thing/sub/unregister_reply",
+        "thing/proxy/provisioning/product_register_reply",
         "thing/config/push",
         "thing/config/get_reply",
         "thing/property/desired/get_reply",

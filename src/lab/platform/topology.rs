@@ -1,6 +1,5 @@
-//! What hangs under whom: `thing/topo/*`, `thing/list/found`,
-//! `thing/sub/register` ("Add a topological relationship"; error codes of
-//! doc 120329).
+//! What hangs under whom: `thing/topo/*` and `thing/list/found` ("Add a
+//! topological relationship"; error codes of doc 120329).
 
 use serde_json::{Value as Json, json};
 
@@ -109,45 +108,6 @@ impl Platform {
         (Code::OK, Json::Array(under))
     }
 
-    /// `thing/sub/register`: secrets of devices that were added beforehand.
-    pub(super) fn register_asked(&self, gateway: &Device, params: &Json) -> (Code, Json) {
-        let Some(list) = self.listed(params) else {
-            return (Code::PARAMETER, json!({}));
-        };
-        let mut data = Vec::with_capacity(list.len());
-        for one in &list {
-            let Some(device) = reply::pair_of(one) else {
-                return (Code::PARAMETER, json!({}));
-            };
-            match self.examine_registration(gateway, &device) {
-                Ok(secret) => data.push(json!({
-                    "iotId": device.to_string(),
-                    "productKey": device.product_key.as_str(),
-                    "deviceName": device.device_name.as_str(),
-                    "deviceSecret": secret,
-                })),
-                Err(_) if self.switches.register_partly && list.len() > 1 => {}
-                Err(code) => return (code, json!({})),
-            }
-        }
-        (Code::OK, Json::Array(data))
-    }
-
-    fn examine_registration(&self, gateway: &Device, device: &Device) -> Result<&str, Code> {
-        if self.registration_off.contains(&device.product_key) {
-            return Err(Code::NO_REGISTRATION);
-        }
-        let account = self.accounts.get(device).ok_or(Code::NOT_FOUND)?;
-        if account.state == State::Deleted {
-            return Err(Code::NOT_FOUND);
-        }
-        let elsewhere = account.above.as_ref().is_some_and(|above| above != gateway);
-        if elsewhere {
-            return Err(Code::BOUND_ELSEWHERE);
-        }
-        Ok(account.secret.expose())
-    }
-
     /// `thing/list/found`: devices that a gateway sees.
     pub(super) fn found_asked(&mut self, now: Now, params: &Json) -> (Code, Json) {
         let list = params.as_array();
@@ -163,7 +123,7 @@ impl Platform {
     }
 
     /// The list of a topology request: not empty, not more than 30.
-    fn listed(&self, params: &Json) -> Option<Vec<Json>> {
+    pub(super) fn listed(&self, params: &Json) -> Option<Vec<Json>> {
         let list = params.as_array()?;
         (!list.is_empty() && list.len() <= self.limits.topology).then(|| list.clone())
     }

@@ -61,6 +61,7 @@ fn spec(ports: &[&str], devices: Vec<DeviceSpec>) -> Spec {
                 certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },
@@ -255,27 +256,44 @@ fn places_of_ports_are_taken_again_by_the_reload_after_next() {
 #[test]
 fn where_the_platform_is_and_who_we_are_there_is_a_new_connection_and_limits_are_not() {
     type Edit = fn(&mut CloudSpec);
-    let table: [(Edit, bool, bool); 6] = [
-        (|c| c.broker.host = "other".into(), true, false),
+    let table: [(Edit, bool, bool, bool); 7] = [
+        (|c| c.broker.host = "other".into(), true, false, false),
         (
             |c| c.broker.keepalive = Duration::from_secs(60),
             true,
+            false,
             false,
         ),
         (
             |c| c.gateway.certificate = GatewayCertificate::Device(Secret::new("t")),
             true,
             false,
+            false,
         ),
-        (|c| c.sign_method = SignMethod::HmacMd5, true, false),
-        (|c| c.session.batch = 5, false, true),
-        (|c| c.post.messages_per_second = 5, false, true),
+        (|c| c.sign_method = SignMethod::HmacMd5, true, false, false),
+        (|c| c.session.batch = 5, false, true, false),
+        (|c| c.post.messages_per_second = 5, false, true, false),
+        (
+            |c| {
+                c.products.insert(ProductKey::new("pk"), Secret::new("p"));
+            },
+            false,
+            false,
+            true,
+        ),
     ];
-    for (edit, connection, limits) in table {
+    for (edit, connection, limits, products) in table {
         let mut new = three();
         edit(&mut new.cloud);
         let (_, changes) = new.continuing(&three());
-        assert_eq!(changes.cloud, CloudChanges { connection, limits });
+        assert_eq!(
+            changes.cloud,
+            CloudChanges {
+                connection,
+                limits,
+                products
+            }
+        );
         assert!(changes.devices == DeviceChanges::default());
         assert!(changes.ports == PortChanges::default());
     }

@@ -1,0 +1,129 @@
+//! Secrets for sub-devices that were configured without: asked of the platform,
+//! once in a device's life, and handed out to be kept.
+//!
+//! A device whose product's secret is known asks with its signature
+//! (`thing/proxy/provisioning/product_register`), any other by its name alone
+//! (`thing/sub/register`). Gathering, pacing and taking refused messages apart is
+//! `admission.rs`, as for the topology.
+//!
+//! Invariants:
+//! - Nobody asks while what is given could not be kept ([`Cloud::can_keep`]).
+//! - A secret that was given is taken and handed out to be kept, whatever the
+//!   code of its reply and however late it comes.
+//! - A device that has a secret never asks, until the platform refuses what it
+//!   signs with one that was given.
+
+use crate::base::{DeviceId, Mono, Now};
+
+use super::alink::relation::{self, Proxied};
+use super::device::{Desk, Step};
+use super::engine::{Cloud, Output};
+use super::notice::Notice;
+use super::roll::Roll;
+use super::topic::Identity;
+
+impl Cloud {
+    /// Whether a secret that the platform gives could be kept. As long as it
+    /// could not, nobody asks for one; the others go on. It can until somebody
+    /// says otherwise.
+    pub fn can_keep(&mut self, now: Now, able: bool) {
+        self.admission.keepable = able;
+        self.follow(now.mono);
+    }
+
+    /// Where this device asks for that.
+    pub(super) fn desk(&self, step: Step, id: DeviceId) -> Desk {
+        match step {
+            Step::Relate => Desk::Relate,
+            Step::Register => {
+                let product = self.spec.device(id).map(|d| &d.product_key);
+                let known = product.is_some_and(|p| self.spec.cloud.products.contains_key(p));
+                match known {
+                    true => Desk::ProductRegister,
+                    false => Desk::Register,
+                }
+            }
+        }
+    }
+
+    /// These devices, signed for with the secrets of their products.
+    pub(super) fn proxied(&mut self, members: &[DeviceId]) -> Vec<Proxied> {
+        let cloud = &self.spec.cloud;
+        let rng = &mut self.admission.rng;
+        let one = |id: &DeviceId| {
+            let who = self.identities.get(id.index())?;
+            let secret = cloud.products.get(&who.product_key)?;
+            // 20 hexadecimal digits, as the C SDK has it.
+            let random = format!("{:016x}{:04x}", rng.next_u64(), rng.below(1 << 16));
+            Some(Proxied::new(who, secret, cloud.sign_method, random))
+        };
+        members.iter().filter_map(one).collect()
+    }
+
+    /// Takes the secrets in the reply to what was asked for `asked`; gives whose
+    /// they are.
+    pub(super) fn take_secrets(
+        &mut self,
+        now: Mono,
+        asked: &[DeviceId],
+        payload: &[u8],
+    ) -> Vec<DeviceId> {
+        let given = self.take(now, payload, |_, id| asked.contains(&id));
+        for id in &given {
+            self.admission.free(*id);
+        }
+        given
+    }
+
+    /// The same in a reply that comes when nobody waits for it any more: for
+    /// those who still lack theirs. They stand here, asking again; where they
+    /// stand they will be let go.
+    pub(super) fn take_late_secrets(&mut self, now: Mono, payload: &[u8]) {
+        self.take(now, payload, |cloud, id| cloud.sessions.lacks_secret(id));
+    }
+
+    fn take(
+        &mut self,
+        now: Mono,
+        payload: &[u8],
+        is_meant: impl Fn(&Cloud, DeviceId) -> bool,
+    ) -> Vec<DeviceId> {
+        let mut given = Vec::new();
+        for (who, secret) in relation::registered(payload) {
+            let id = self.ids.get(&who).copied();
+            let Some(id) = id.filter(|id| is_meant(self, *id)) else {
+                self.diary.counters.strangers += 1;
+                continue;
+            };
+            self.secrets.insert(id, secret.clone());
+            self.out.push_back(Output::Keep { device: id, secret });
+            self.sessions.secret_changed(now, id);
+            given.push(id);
+        }
+        self.diary.counters.registered += given.len() as u64;
+        if !given.is_empty() {
+            let names = self.names(&given);
+            let devices = given.clone();
+            self.diary
+                .tell(Notice::Roll(Roll::Registered { devices, names }));
+        }
+        given
+    }
+
+    /// Secrets of products have changed: who still lacks one asks at once, where
+    /// it is now to ask.
+    pub(super) fn products_changed(&mut self, now: Mono, is_changed: impl Fn(&Identity) -> bool) {
+        let off = self.admission.call_off_registrations();
+        let lacking = self.spec.devices().map(|(id, _)| id);
+        let lacking: Vec<DeviceId> = lacking
+            .filter(|id| self.sessions.lacks_secret(*id))
+            .filter(|id| self.identities.get(id.index()).is_some_and(&is_changed))
+            .collect();
+        for id in &lacking {
+            self.sessions.acquit(*id);
+        }
+        for id in off.into_iter().chain(lacking) {
+            self.sessions.settle(now, id, now);
+        }
+    }
+}
