@@ -30,12 +30,12 @@ pub(crate) type Profiles = BTreeMap<String, Profile>;
 const KEYS: [&str; 8] = [
     "name",
     "product_key",
-    "product_secret",
-    "product_secret_file",
-    "product_secret_credential",
     "interval",
     "max_registers",
     "points",
+    "product_secret",
+    "product_secret_file",
+    "product_secret_credential",
 ];
 
 /// Reads one profile and adds it to the others. False if its name is not known,

@@ -86,6 +86,9 @@ impl Roster {
         } else {
             name.clone()
         };
+        if unit.is_none() {
+            check_pattern(entry, told, notes);
+        }
         let identity = entry.product_key.clone().zip(device_name.clone());
         self.check_names(
             entry,
@@ -199,6 +202,25 @@ impl Roster {
             unit.to_string(),
             Wrong::wanted("a unit no other device on the port has").hint(hint),
         );
+    }
+}
+
+/// A pattern that no unit makes a DeviceName is wrong although the units are not
+/// known: units have one to three digits.
+fn check_pattern(entry: &Entry<'_>, told: &mut Told, notes: &mut Notes) {
+    let written = entry.s.node("device_name").is_some();
+    let (key, pattern) = match written {
+        true => ("device_name", &entry.device_name),
+        false => ("name", &entry.name),
+    };
+    let Some(pattern) = pattern.as_ref().filter(|p| varies(p)) else {
+        return;
+    };
+    let tries = [1, 10, 100].map(|unit| fill(pattern, unit).and_then(|n| word::device_name(&n)));
+    if let [Err(_), Err(_), Err(wrong)] = tries
+        && !std::mem::replace(&mut told.spelling, true)
+    {
+        notes.error(entry.s.at(key), shown(pattern), wrong);
     }
 }
 
