@@ -231,6 +231,35 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_earned_before_is_used_as_soon_as_the_vault_can_be_read() {
+    let spec = product_certificate(Registration::Register);
+    let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);
+    let dir = TempDir::new().unwrap();
+    let (vault, _) = Vault::open(dir.path());
+    let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
+    assert_eq!(link.next().await, LinkEvent::Up);
+    link.end().await;
+
+    let file = dir.path().join(alink_gateway::io::vault::FILE);
+    let aside = dir.path().join("aside");
+    std::fs::rename(&file, &aside).unwrap();
+    std::fs::write(&file, r#"{"version":99}"#).unwrap();
+    let (vault, notice) = Vault::open(dir.path());
+    assert!(notice.is_some());
+    let mut link = Linked::start(&spec, &door, clock, 2, Some(&vault));
+    let event = link.next().await;
+    assert!(
+        matches!(event, LinkEvent::Down(LinkDown::Io(_))),
+        "{event:?}"
+    );
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(link.next().await, LinkEvent::Up);
+    link.end().await;
+    let registered = count(&broker, |e| matches!(e, Event::Registered(_))).await;
+    assert_eq!(registered, 1, "never asked for twice");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_secret_that_was_lost_is_not_given_again_until_the_device_is_reset() {
     let spec = product_certificate(Registration::Register);
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);

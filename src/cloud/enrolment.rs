@@ -236,6 +236,15 @@ impl Enrolment {
         };
     }
 
+    /// What an earlier life earned has come to light; nothing is to be asked for.
+    /// Not for one who has earned something since.
+    pub fn on_found(&mut self, earned: Earned) {
+        if self.earned.is_none() {
+            self.earned = Some(earned);
+            self.kept = true;
+        }
+    }
+
     /// There is no use in registering: what would be earned could not be kept.
     pub fn on_nowhere_to_keep(&mut self, now: Now, why: String) {
         self.fail(now, Failure::NotKept(why));

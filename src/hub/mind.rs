@@ -51,6 +51,7 @@ impl Hub {
             Input::Field(event) => self.on_field(now, event),
             Input::Link(event) => self.on_link(now, event),
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
+            Input::Vault { usable } => self.cloud.can_keep(now, usable),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
             Input::Time => {}
             Input::Stop => {

@@ -20,6 +20,12 @@ pub enum Input {
         /// It.
         secret: Secret,
     },
+    /// Whether secrets can be kept; as long as they cannot, no device is
+    /// registered.
+    Vault {
+        /// As the last attempt showed.
+        usable: bool,
+    },
     /// Whether the system's clock is synchronised; said at the start, and again
     /// until it is.
     Clock {

@@ -77,9 +77,7 @@ pub async fn run(
         link: ends.link.outgoing,
         held: None,
     };
-    for (device, secret) in keeper.kept() {
-        hub.handle(clock.now(), Input::Secret { device, secret });
-    }
+    hand_over(&mut hub, &keeper, true, clock);
     let mut stopping = false;
     let mut parting: Option<oneshot::Sender<()>> = None;
     let mut watch = ClockWatch::default();
@@ -143,7 +141,10 @@ pub async fn run(
                 }
             },
             () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
-            () = keeper.written(clock) => Input::Time,
+            fresh = keeper.written(clock) => {
+                hand_over(&mut hub, &keeper, fresh, clock);
+                Input::Time
+            }
             Some(event) = ends.link.incoming.next() => Input::Link(event),
             Some(event) = ends.field.recv() => Input::Field(event),
             () = clock.sleep_until(wake) => Input::Time,
@@ -158,6 +159,18 @@ pub async fn run(
             hub.handle(clock.now(), Input::Field(event));
         }
     }
+}
+
+/// Tells the mind what the vault has, if that may be news, and then whether it
+/// takes more: nobody asks for what is there.
+fn hand_over(hub: &mut Hub, keeper: &Keeper, fresh: bool, clock: Clock) {
+    if fresh {
+        for (device, secret) in keeper.kept() {
+            hub.handle(clock.now(), Input::Secret { device, secret });
+        }
+    }
+    let usable = keeper.is_usable();
+    hub.handle(clock.now(), Input::Vault { usable });
 }
 
 /// How far the mind is.

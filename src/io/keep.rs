@@ -6,12 +6,18 @@
 //! Neither the mind nor its loop waits for a disk: one write is under way at a
 //! time, in a task of its own, and takes along whatever has gathered meanwhile.
 //!
+//! Before anybody may be registered it is found out whether a secret could be
+//! kept ([`Keeper::is_usable`]); after a write that failed nobody may until one
+//! succeeds.
+//!
 //! Contract: [`Keeper::start`] once per turn of the loop, [`Keeper::written`]
 //! among what it waits for, [`Keeper::finish`] at the end.
 //!
 //! Invariants:
 //! - Of each device at most one secret waits, the newest.
 //! - What could not be written is told, waits, and is tried again.
+//! - The vault is written to only if there is something to keep, or some device
+//!   is configured without a secret and might have.
 //! - A secret that the configuration has is never replaced by one from the vault.
 
 use std::collections::BTreeMap;
@@ -40,9 +46,12 @@ pub struct Keeper {
     spec: Arc<Spec>,
     journal: Journal,
     waiting: Secrets,
+    /// What is being written; nothing, when it is found out whether it could be.
     under_way: Option<(Secrets, JoinHandle<Result<(), VaultError>>)>,
     not_before: Mono,
     failed: Repeats,
+    /// How the last write ended.
+    usable: Option<bool>,
 }
 
 impl Keeper {
@@ -57,7 +66,15 @@ impl Keeper {
             under_way: None,
             not_before: Mono::START,
             failed: Repeats::default(),
+            usable: None,
         }
+    }
+
+    /// Whether a secret could be kept, as far as is known; not before it was
+    /// found out.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.usable == Some(true)
     }
 
     /// What an earlier life was given for devices that the configuration gives
@@ -100,10 +117,19 @@ impl Keeper {
         self.waiting.insert(device, secret);
     }
 
-    /// Begins to write what waits, unless a write is under way or has just
-    /// failed.
+    /// Begins to write what waits, or to find out whether it could be, unless a
+    /// write is under way or has just failed.
     pub fn start(&mut self, now: Mono) {
-        if self.waiting.is_empty() || self.under_way.is_some() || now < self.not_before {
+        if self.under_way.is_some() || now < self.not_before {
+            return;
+        }
+        if self.waiting.is_empty() {
+            let registers = || self.spec.devices().any(|(_, d)| d.secret.is_empty());
+            if !self.is_usable() && registers() {
+                let vault = self.vault.clone();
+                let task = tokio::spawn(async move { vault.probe().await });
+                self.under_way = Some((Secrets::new(), task));
+            }
             return;
         }
         let secrets = std::mem::take(&mut self.waiting);
@@ -119,8 +145,9 @@ impl Keeper {
     }
 
     /// Waits until the write that is under way has ended; for ever if there is
-    /// none. May be dropped and called again.
-    pub async fn written(&mut self, clock: Clock) {
+    /// none; says whether the vault is usable now and was not before, in which
+    /// case [`Keeper::kept`] may be more. May be dropped and called again.
+    pub async fn written(&mut self, clock: Clock) -> bool {
         let Some((_, task)) = &mut self.under_way else {
             return std::future::pending().await;
         };
@@ -132,8 +159,16 @@ impl Keeper {
         match done {
             Ok(()) => {
                 self.failed.over();
+                let before = self.usable.replace(true);
+                if before == Some(false) {
+                    self.journal.tell(&VaultNotice::Usable);
+                }
+                before != Some(true)
             }
-            Err(e) => self.put_back(clock.now().mono, secrets.unwrap_or_default(), &e),
+            Err(e) => {
+                self.put_back(clock.now().mono, secrets.unwrap_or_default(), &e);
+                false
+            }
         }
     }
 
@@ -144,9 +179,17 @@ impl Keeper {
             self.waiting.entry(id).or_insert(secret);
         }
         self.not_before = now + AGAIN;
-        if self.failed.hit(now, 1).is_some() {
-            let why = why.to_string();
-            self.journal.tell(&VaultNotice::NotKept { devices, why });
+        let news = self.usable.replace(false) != Some(false);
+        let why_in_words = why.to_string();
+        if devices > 0 {
+            if self.failed.hit(now, 1).is_some() {
+                let why = why_in_words;
+                self.journal.tell(&VaultNotice::NotKept { devices, why });
+            }
+        } else if news && !matches!(why, VaultError::Closed(_)) {
+            // One that is closed was told when it was opened.
+            self.journal
+                .tell(&VaultNotice::Unusable { why: why_in_words });
         }
     }
 

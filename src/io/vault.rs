@@ -14,7 +14,8 @@
 //! Invariants:
 //! - A file that could not be understood is never overwritten: a damaged one is
 //!   renamed aside first, one of a newer version, or one that cannot be read, is
-//!   left alone and nothing can be kept.
+//!   left alone and nothing can be kept until it is read after all: each attempt
+//!   to keep something begins with another look.
 //! - What is looked up is what is on disk: memory changes after the file did.
 //! - No secret is in any message or notice.
 
@@ -53,8 +54,8 @@ struct Inner {
     kept: Mutex<Kept>,
     /// Held by whoever writes, in a thread that may block.
     writing: Mutex<()>,
-    /// Why nothing can be kept.
-    closed: Option<String>,
+    /// Why nothing can be kept; locked for moments only.
+    closed: Mutex<Option<String>>,
 }
 
 /// Why something could not be kept.
@@ -119,13 +120,13 @@ impl Vault {
         };
         let closed = match &notice {
             Some(VaultNotice::Closed { file, why }) => Some(format!("{file}: {why}")),
-            Some(VaultNotice::Damaged { .. } | VaultNotice::NotKept { .. }) | None => None,
+            _ => None,
         };
         let inner = Inner {
             file,
             kept: Mutex::new(kept),
             writing: Mutex::new(()),
-            closed,
+            closed: Mutex::new(closed),
         };
         (Vault(Arc::new(inner)), notice)
     }
@@ -222,10 +223,8 @@ impl Inner {
     }
 
     fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), VaultError> {
-        if let Some(why) = &self.closed {
-            return Err(VaultError::Closed(why.clone()));
-        }
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look_again()?;
         let mut new = self.kept().clone();
         change(&mut new);
         let mut step = Step::Open;
@@ -240,6 +239,28 @@ impl Inner {
         })?;
         *self.kept() = new;
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Where the file was not understood: whether it is by now.
+    fn look_again(&self) -> Result<(), VaultError> {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        if closed.is_none() {
+            return Ok(());
+        }
+        match read(&self.file) {
+            Ok(kept) => {
+                *self.kept() = kept;
+                *closed = None;
+                Ok(())
+            }
+            Err(Unread::Damaged(why) | Unread::Unusable(why)) => {
+                let why = format!("{}: {why}", self.file.display());
+                *closed = Some(why.clone());
+                Err(VaultError::Closed(why))
+            }
+        }
     }
 }
 

@@ -68,3 +68,47 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     let kept = vault.device(&device.product_key, &device.device_name);
     assert_eq!(kept, Some(Secret::new("given")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::write(&state, "").unwrap();
+    let (vault, _) = Vault::open(&state);
+    let clock = Clock::system();
+    let mut keeper = keeper(&vault, &unregistered());
+    let mut now = clock.now().mono;
+    for _ in 0..3 {
+        keeper.start(now);
+        assert!(!keeper.written(clock).await);
+        assert!(!keeper.is_usable());
+        // Not at once again.
+        keeper.start(clock.now().mono);
+        assert!(keeper.under_way.is_none());
+        now = clock.now().mono + AGAIN;
+    }
+    std::fs::remove_file(&state).unwrap();
+    keeper.start(now);
+    assert!(keeper.written(clock).await, "from now on");
+    assert!(keeper.is_usable());
+    // Once is enough.
+    keeper.start(now + AGAIN);
+    assert!(keeper.under_way.is_none());
+    // A write that fails says that nobody else may.
+    std::fs::remove_dir_all(&state).unwrap();
+    std::fs::write(&state, "").unwrap();
+    keeper.keep(D, Secret::new("given"));
+    keeper.start(now + AGAIN);
+    assert!(!keeper.written(clock).await);
+    assert!(!keeper.is_usable());
+}
+
+#[tokio::test]
+async fn nothing_is_written_for_devices_that_all_have_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vault, _) = Vault::open(folder.path());
+    let mut keeper = keeper(&vault, &Arc::new(spec()));
+    keeper.start(Mono::START);
+    assert!(keeper.under_way.is_none());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

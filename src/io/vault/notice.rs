@@ -21,6 +21,13 @@ pub enum VaultNotice {
         /// What is in the way.
         why: String,
     },
+    /// Nothing could be kept, so no device is registered; it is tried again.
+    Unusable {
+        /// What is in the way.
+        why: String,
+    },
+    /// Things can be kept again.
+    Usable,
     /// It is left alone, and nothing can be kept.
     Closed {
         /// Its name.
@@ -32,13 +39,21 @@ pub enum VaultNotice {
 
 impl Tell for VaultNotice {
     fn level(&self) -> Level {
-        Level::Error
+        match self {
+            VaultNotice::Usable => Level::Info,
+            VaultNotice::Damaged { .. }
+            | VaultNotice::NotKept { .. }
+            | VaultNotice::Unusable { .. }
+            | VaultNotice::Closed { .. } => Level::Error,
+        }
     }
 
     fn event(&self) -> &'static str {
         match self {
             VaultNotice::Damaged { .. } => "vault-damaged",
             VaultNotice::NotKept { .. } => "vault-not-kept",
+            VaultNotice::Unusable { .. } => "vault-unusable",
+            VaultNotice::Usable => "vault-usable",
             VaultNotice::Closed { .. } => "vault-closed",
         }
     }
@@ -54,6 +69,7 @@ impl Tell for VaultNotice {
             }
             VaultNotice::Closed { file, .. } => vec![("FILE", file.clone())],
             VaultNotice::NotKept { devices, .. } => vec![("DEVICES", devices.to_string())],
+            VaultNotice::Unusable { .. } | VaultNotice::Usable => Vec::new(),
         }
     }
 
@@ -63,10 +79,14 @@ impl Tell for VaultNotice {
                 "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
             ),
             VaultNotice::NotKept { devices, why } => format!(
-                "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again, and the platform is asked for them anew after a restart"
+                "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again every minute, and no other device is registered meanwhile; a restart before it works loses them, and the platform is asked anew"
             ),
+            VaultNotice::Unusable { why } => format!(
+                "secrets cannot be stored: {why}; devices without a secret are not registered until they can; it is tried again every minute"
+            ),
+            VaultNotice::Usable => "secrets can be stored again".into(),
             VaultNotice::Closed { file, why } => format!(
-                "the secrets kept in {file} cannot be used: {why}; it is left as it is, and no device registers until this is put right and the service restarted"
+                "the secrets kept in {file} cannot be used: {why}; it is left as it is, and nobody is registered until this is put right; it is looked at again every minute"
             ),
         }
     }

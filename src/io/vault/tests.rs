@@ -189,6 +189,28 @@ async fn a_file_of_a_newer_version_is_left_alone_and_nothing_is_kept() {
 }
 
 #[tokio::test]
+async fn a_file_that_can_be_read_after_all_is_used_before_anything_is_written() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(FILE);
+    fs::write(&file, r#"{"version":2}"#).unwrap();
+    let (vault, _) = Vault::open(dir.path());
+    vault.probe().await.unwrap_err();
+    write(&file, &kept("old"), &mut |_| Ok(())).unwrap();
+    vault
+        .keep_device(pk("a1Sub"), dn("meter-2"), Secret::new("new"))
+        .await
+        .unwrap();
+    assert_eq!(
+        vault.device(&pk("a1Sub"), &dn("meter-1")),
+        Some(Secret::new("old"))
+    );
+    let mut both = kept("old");
+    both.devices
+        .insert((pk("a1Sub"), dn("meter-2")), Secret::new("new"));
+    assert_eq!(read(&file).unwrap(), both);
+}
+
+#[tokio::test]
 async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
     let dir = TempDir::new().unwrap();
     let blocked = dir.path().join("a file");
