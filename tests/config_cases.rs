@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use alink_gateway::base::Secret;
 use alink_gateway::cli::check;
 use alink_gateway::config::{Draft, Severity, Source};
+use alink_gateway::io::account::Account;
 use alink_gateway::io::settings::{Surroundings, load_in};
 use alink_gateway::spec::{
     ByteOrder, Codec, Decimal, GatewayCertificate, Number, PostPolicy, SessionLimits, SignMethod,
@@ -51,6 +52,58 @@ fn pairs(file: &Path, separator: char) -> Vec<(String, String)> {
         .filter_map(|line| line.split_once(separator))
         .map(|(a, b)| (a.to_owned(), b.to_owned()))
         .collect()
+}
+
+#[test]
+fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/profile-product-secret"),
+        dir.path(),
+    );
+    let set = |file: &str, mode| {
+        fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
+    };
+    let passwd = "alink-gateway:x:64990:64991::/:/usr/sbin/nologin\nroot:x:0:0::/:/bin/sh\n";
+    let group = "alink-gateway:x:64991:\nroot:x:0:\n";
+    let around = Surroundings {
+        by_hand: true,
+        service: Account::named("alink-gateway", passwd, group),
+        ..Surroundings::default()
+    };
+    let outcome = || {
+        let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
+        (
+            text.replace(&format!("{}/", dir.path().display()), ""),
+            status,
+        )
+    };
+    set(".", 0o755);
+    set("gateway.yaml", 0o644);
+    let (text, status) = outcome();
+    assert_eq!(status, 0, "{text}");
+    assert!(
+        text.contains("meter.secret, which the service cannot read: 0600 "),
+        "{text}"
+    );
+    assert!(
+        text.contains("chown root:alink-gateway meter.secret && chmod 0640 meter.secret"),
+        "{text}"
+    );
+    set("gateway.yaml", 0o600);
+    let (text, _) = outcome();
+    assert!(
+        text.contains("gateway.yaml and 1 more, which the service cannot read"),
+        "{text}"
+    );
+    set("gateway.yaml", 0o644);
+    set("meter.secret", 0o644);
+    let (text, _) = outcome();
+    assert!(!text.contains("cannot read"), "{text}");
+    // A directory above counts as well.
+    set(".", 0o700);
+    let (text, _) = outcome();
+    assert!(text.contains(" is 0700 "), "{text}");
 }
 
 /// What `check` prints for one case, and its exit status as the last line.
@@ -557,6 +610,7 @@ fn compile(bytes: Vec<u8>) -> bool {
         path: "gateway.yaml".into(),
         bytes: Ok(bytes),
         mode: Some(0o600),
+        hidden: None,
     };
     let Ok(draft) = Draft::new(std::slice::from_ref(&source), &[]) else {
         return false;

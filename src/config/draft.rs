@@ -84,7 +84,10 @@ impl Draft {
             let origin = notes.origins.whole(file);
             root_origin.get_or_insert(origin);
             let bytes = match &source.bytes {
-                Ok(bytes) => bytes,
+                Ok(bytes) => {
+                    notes.look_at(source, origin);
+                    bytes
+                }
                 Err(why) => {
                     let mut wrong = Wrong::wanted("a configuration file that can be read");
                     if i == 0 {

@@ -113,18 +113,26 @@ impl Outline {
         })
     }
 
-    /// One warning for all secret files that are open to everybody.
+    /// One warning for all secret files that are open to everybody, and one for
+    /// all files that are closed to the service.
     fn check_permissions(&mut self, answers: &Answers) {
         let mut open = BTreeMap::new();
+        let mut read = Vec::new();
         for source in self.secrets() {
             let found = source.want().and_then(|w| answers.get(&w)?.first());
             if let (SecretSource::File(_, at), Some(found)) = (source, found)
                 && found.bytes.is_ok()
-                && found.mode.is_some_and(open_to_others)
             {
-                open.entry(found.path.clone()).or_insert(*at);
+                read.push((found, *at));
+                if found.mode.is_some_and(open_to_others) {
+                    open.entry(found.path.clone()).or_insert(*at);
+                }
             }
         }
+        for (found, at) in read {
+            self.notes.look_at(found, at);
+        }
+        self.notes.warn_of_hidden();
         let more = open.len().saturating_sub(1);
         if let Some((path, at)) = open.into_iter().next() {
             let others = match more {

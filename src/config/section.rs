@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::near;
 use super::problem::{Problem, Report, Severity, Wrong};
+use super::source::Source;
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;
 
@@ -17,6 +18,9 @@ pub(crate) struct Notes {
     pub(crate) problems: Vec<Problem>,
     /// Whether what is missing is no news: it may be what could not be read.
     pub(crate) lenient: bool,
+    /// Files that the service cannot read: where they are named, which they are,
+    /// and why.
+    hidden: Vec<(OriginId, String, String)>,
 }
 
 impl Notes {
@@ -28,6 +32,32 @@ impl Notes {
     /// All of it, in order.
     pub(crate) fn report(self) -> Report {
         Report::new(self.problems, self.origins.files())
+    }
+
+    /// Remembers a file that was named at `origin`, if the service cannot read it.
+    pub(crate) fn look_at(&mut self, source: &Source, origin: OriginId) {
+        if let Some(why) = &source.hidden
+            && !self.hidden.iter().any(|(_, path, _)| *path == source.path)
+        {
+            let path = source.path.clone();
+            self.hidden.push((origin, path, why.clone()));
+        }
+    }
+
+    /// One warning for all files that the service cannot read.
+    pub(crate) fn warn_of_hidden(&mut self) {
+        let hidden = std::mem::take(&mut self.hidden);
+        let more = match hidden.len().saturating_sub(1) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        if let Some((at, path, why)) = hidden.into_iter().next() {
+            let wrong = Wrong::wanted("a file that the service, which runs as alink-gateway, can read").hint(
+                format!("chown root:alink-gateway {path} && chmod 0640 {path}; a directory above it needs 0750"),
+            );
+            let said = format!("{path}{more}, which the service cannot read: {why}");
+            self.warning(at, said, wrong);
+        }
     }
 
     pub(crate) fn error(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {

@@ -18,6 +18,9 @@ pub struct Source {
     pub bytes: Result<Vec<u8>, String>,
     /// Its permissions, where they are known.
     pub mode: Option<u32>,
+    /// Why the service could not read it although this process can: `0600
+    /// root:root`. `None` if it can, or nobody can say.
+    pub hidden: Option<String>,
 }
 
 /// Something a configuration names and that has to be read for it.
@@ -44,7 +47,10 @@ pub(crate) fn contents<'a>(
     notes: &mut Notes,
 ) -> Option<&'a [u8]> {
     match &source.bytes {
-        Ok(bytes) => Some(bytes),
+        Ok(bytes) => {
+            notes.look_at(source, origin);
+            Some(bytes)
+        }
         Err(why) => {
             let (Want::File(name) | Want::Pattern(name) | Want::Credential(name)) = want;
             notes.error(

@@ -4,6 +4,7 @@
 //! else. Everything in this room is thin: it carries bytes and time to the
 //! engines and does what they say.
 
+pub mod account;
 pub mod clock;
 pub mod exchange;
 pub mod hub;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::text::excerpt;
 use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Severity, Source, Want};
+use crate::io::account::Account;
 use crate::io::log;
 use crate::spec::Spec;
 
@@ -53,6 +54,9 @@ pub struct Surroundings {
     /// Whether a credential may be absent because there is no directory of
     /// credentials: so it is when a person runs `check` from a shell.
     pub by_hand: bool,
+    /// As whom the service will read the files, if that is somebody else and may
+    /// not.
+    pub service: Option<Account>,
 }
 
 impl Surroundings {
@@ -69,6 +73,7 @@ impl Surroundings {
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             state: std::env::var_os("STATE_DIRECTORY").and_then(first_path),
             by_hand: false,
+            service: None,
         }
     }
 
@@ -78,7 +83,18 @@ impl Surroundings {
     pub fn of_person() -> Self {
         Surroundings {
             by_hand: true,
+            service: Account::of_service(),
             ..Surroundings::of_process()
+        }
+    }
+}
+
+impl Surroundings {
+    /// Notes on a file that was read why the service cannot.
+    fn look_at(&self, source: &mut Source) {
+        if source.bytes.is_ok() {
+            let service = self.service.as_ref();
+            source.hidden = service.and_then(|s| s.obstacle(Path::new(&source.path)));
         }
     }
 }
@@ -133,6 +149,9 @@ fn load_files(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![read(path)];
     sources.extend(matching(base, "conf.d/*.yaml"));
+    for source in &mut sources {
+        around.look_at(source);
+    }
     let draft = Draft::new(&sources, &around.environment)?;
     let answers = answer(&draft.wants(), base, around);
     let outline = draft.outline(&answers);
@@ -173,10 +192,21 @@ fn answer(wants: &BTreeSet<Want>, base: &Path, around: &Surroundings) -> Answers
                 path: "$CREDENTIALS_DIRECTORY".into(),
                 bytes: Err("systemd has handed over no credentials".into()),
                 mode: None,
+                hidden: None,
             }],
         },
     };
-    wants.iter().map(|w| (w.clone(), one(w))).collect()
+    let looked_at = |want: &Want| {
+        let mut found = one(want);
+        // What systemd hands over, it reads as root.
+        if !matches!(want, Want::Credential(_)) {
+            for source in &mut found {
+                around.look_at(source);
+            }
+        }
+        (want.clone(), found)
+    };
+    wants.iter().map(looked_at).collect()
 }
 
 fn read(path: &Path) -> Source {
@@ -203,6 +233,7 @@ fn read(path: &Path) -> Source {
         path: path.display().to_string(),
         bytes,
         mode,
+        hidden: None,
     }
 }
 
@@ -233,6 +264,7 @@ fn matching(base: &Path, pattern: &str) -> Vec<Source> {
                 path: directory.display().to_string(),
                 bytes: Err(why(&e)),
                 mode: None,
+                hidden: None,
             }];
         }
     };
