@@ -229,6 +229,9 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         "#secret:",
         "#ca_file",
         "#product_key",
+        "#product_secret",
+        "#registration",
+        "#instance_id",
         "#devices_file",
     ];
     let mut uncommented = String::new();

@@ -316,11 +316,11 @@ impl Life {
                 }
             }
             platform::Output::ConnAck { code, .. } => self.ended(conn, &LinkDown::Refused(code)),
-            platform::Output::Publish { topic, payload, .. } => {
-                if self.doing == Doing::Registering(conn) {
-                    self.enrolment.on_message(self.now, &topic, &payload);
-                    self.drain();
-                }
+            platform::Output::Publish { topic, payload, .. }
+                if self.doing == Doing::Registering(conn) =>
+            {
+                self.enrolment.on_message(self.now, &topic, &payload);
+                self.drain();
             }
             platform::Output::Close { .. } => self.ended(conn, &LinkDown::Closed),
             _ => {}
