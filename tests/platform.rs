@@ -1348,6 +1348,81 @@ fn the_same_seed_is_the_same_bad_day() {
     assert_ne!(one.0, other.0);
 }
 
+/// `product_register` of the first meter: vectors V9, key `ProdSecret000001`.
+const V9: &str = "76a1f34d543b4f8ad3cee70e54b3077663052dd073d8ad92281030a36b4877b8";
+const PRODUCT_REGISTER: &str = "/sys/a1GwDemoPk0/gw-0001/thing/proxy/provisioning/product_register";
+
+#[test]
+fn a_sub_device_registers_with_its_products_signature_or_is_told_why_not() {
+    let proxied = |replace: &str, by: Json| {
+        let mut one = json!({
+            "productKey": "a1SubDemoPk", "deviceName": "meter-001",
+            "random": "567345", "signMethod": "hmacSha256", "sign": V9,
+        });
+        one[replace] = by;
+        one
+    };
+    let lab = |tune: fn(&mut PlatformSpec)| {
+        let mut spec = Lab::two();
+        spec.products.push(Product {
+            product_key: ProductKey::new("a1SubDemoPk"),
+            secret: Secret::new("ProdSecret000001"),
+            register: true,
+            regnwl: false,
+        });
+        tune(&mut spec);
+        Lab::new(spec).connected()
+    };
+    let ask = |lab: &mut Lab, list: Json| lab.ask(PRODUCT_REGISTER, json!({ "proxieds": list }));
+    let right = || proxied("sign", json!(V9.to_uppercase()));
+
+    let reply = ask(&mut lab(|_| {}), json!([right()]));
+    assert_eq!(code_of(&reply), 200);
+    assert_eq!(reply["data"][0]["deviceSecret"], SUB1.2);
+
+    let table: [(&str, Json, u64); 6] = [
+        ("productKey", json!("a1Elsewhere"), 6250),
+        ("signMethod", json!("sha256"), 6292),
+        ("sign", json!(V4), 6600),
+        ("random", json!("567346"), 6600),
+        ("random", json!(""), 460),
+        ("deviceName", json!(7), 460),
+    ];
+    for (field, by, code) in table {
+        let reply = ask(&mut lab(|_| {}), json!([proxied(field, by)]));
+        assert_eq!(code_of(&reply), code, "{field}");
+        assert!(!reply.to_string().contains("deviceSecret"));
+    }
+    let switched: [(fn(&mut PlatformSpec), u64); 5] = [
+        (|s| s.products[0].register = false, 6288),
+        (|s| drop(s.certificates.remove(1)), 6100),
+        (
+            |s| {
+                s.certificates.remove(1);
+                s.products[0].regnwl = true;
+            },
+            200,
+        ),
+        (
+            |s| s.topology[0].0 = Device::new("a1GwDemoPk0", "gw-0002"),
+            200,
+        ),
+        (
+            |s| {
+                s.topology[0].0 = Device::new("a1GwDemoPk0", "gw-0002");
+                s.switches.proxy_takes_over = false;
+            },
+            6619,
+        ),
+    ];
+    for (n, (tune, code)) in switched.into_iter().enumerate() {
+        let reply = ask(&mut lab(tune), json!([right()]));
+        assert_eq!(code_of(&reply), code, "switch {n}");
+    }
+    let many = vec![right(); 31];
+    assert_eq!(code_of(&ask(&mut lab(|_| {}), json!(many))), 460);
+}
+
 // ---- anything at all ---------------------------------------------------------
 
 fn any_topic() -> impl Strategy<Value = String> {
@@ -1362,6 +1437,7 @@ fn any_topic() -> impl Strategy<Value = String> {
         "/sys/a1GwDemoPk0/gw-0001/thing/topo/delete",
         "/sys/a1GwDemoPk0/gw-0001/thing/topo/get",
         "/sys/a1GwDemoPk0/gw-0001/thing/sub/register",
+        "/sys/a1GwDemoPk0/gw-0001/thing/proxy/provisioning/product_register",
         "/sys/a1GwDemoPk0/gw-0001/thing/event/property/history/post",
         "/sys/a1GwDemoPk0/gw-0001/thing/event/property/batch/post",
         "/ext/ntp/a1GwDemoPk0/gw-0001/request",
