@@ -260,6 +260,29 @@ fn a_secret_that_was_given_outlives_the_process_and_is_found_again_by_a_reload()
 }
 
 #[test]
+fn while_nothing_can_be_kept_devices_without_a_secret_wait_and_go_on_by_themselves() {
+    run(async {
+        let good = Config::of(1, 4);
+        let mut registering = good.clone();
+        registering.meter("unit-0-2").secret.clear();
+        let others = good.clone().without("unit-0-2");
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        // No directory can be made where a file is, not even by root.
+        std::fs::write(&state, "").unwrap();
+        let plant = Plant::start_in(&state, &registering, 3, |_| {}).await;
+        plant.until_online(&others.names()).await;
+        plant.live(600 * SECOND).await;
+        assert_eq!(plant.online().await, others.names());
+        std::fs::remove_file(&state).unwrap();
+        plant.live(90 * SECOND).await;
+        assert_eq!(plant.online().await, good.names());
+        plant.kill().await.unwrap();
+        assert!(state.join("secrets.json").is_file());
+    });
+}
+
+#[test]
 fn another_broker_is_an_orderly_farewell_and_one_new_connection() {
     run(async {
         let before = Config::of(2, 10);
