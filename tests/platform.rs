@@ -1393,7 +1393,8 @@ fn a_sub_device_registers_with_its_products_signature_or_is_told_why_not() {
         assert_eq!(code_of(&reply), code, "{field}");
         assert!(!reply.to_string().contains("deviceSecret"));
     }
-    let switched: [(fn(&mut PlatformSpec), u64); 5] = [
+    type Tune = fn(&mut PlatformSpec);
+    let switched: [(Tune, u64); 5] = [
         (|s| s.products[0].register = false, 6288),
         (|s| drop(s.certificates.remove(1)), 6100),
         (

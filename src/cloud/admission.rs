@@ -104,6 +104,17 @@ impl Admission {
         due.min().map(|at| Wake::new(at, "admission"))
     }
 
+    /// Whether somebody would ask for a secret now if it could be kept.
+    pub(super) fn wants_secrets(&self, now: Mono) -> bool {
+        let desks = [Desk::Register, Desk::ProductRegister];
+        let pooled = |desk: Desk| !self.pools[desk.index()].is_empty();
+        let retried = |desk: Desk| {
+            let mut due = self.retries.iter().take_while(|((at, _), _)| *at <= now);
+            due.any(|(_, chore)| chore.desk == desk)
+        };
+        desks.into_iter().any(|desk| pooled(desk) || retried(desk))
+    }
+
     fn desk_due(&self, desk: Desk) -> Option<Mono> {
         if desk.step() == Step::Register && !self.keepable {
             return None;

@@ -31,6 +31,13 @@ impl Cloud {
         self.follow(now.mono);
     }
 
+    /// Whether some device would ask for a secret now if it could be kept: then it
+    /// is worth finding out.
+    #[must_use]
+    pub fn wants_secrets(&self, now: Now) -> bool {
+        self.admission.wants_secrets(now.mono)
+    }
+
     /// Where this device asks for that.
     pub(super) fn desk(&self, step: Step, id: DeviceId) -> Desk {
         match step {

@@ -106,6 +106,13 @@ impl Hub {
         Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at())
     }
 
+    /// Whether some device waits for [`Input::Vault`] to say that its secret could
+    /// be kept.
+    #[must_use]
+    pub fn wants_secrets(&self, now: Now) -> bool {
+        self.cloud.wants_secrets(now)
+    }
+
     /// The picture of the whole, for people.
     #[must_use]
     pub fn status(&self) -> Status {

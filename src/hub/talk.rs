@@ -23,7 +23,7 @@ pub enum Input {
     /// Whether secrets can be kept; as long as they cannot, no device is
     /// registered.
     Vault {
-        /// As the last attempt showed.
+        /// As the last attempt showed, if that was lately.
         usable: bool,
     },
     /// Whether the system's clock is synchronised; said at the start, and again

@@ -77,13 +77,20 @@ pub async fn run(
         link: ends.link.outgoing,
         held: None,
     };
-    hand_over(&mut hub, &keeper, true, clock);
+    hand_over(&mut hub, &keeper, clock);
+    hub.handle(clock.now(), Input::Vault { usable: false });
+    let mut usable = false;
     let mut stopping = false;
     let mut parting: Option<oneshot::Sender<()>> = None;
     let mut watch = ClockWatch::default();
     loop {
         if let Some(input) = watch.look(clock) {
             hub.handle(clock.now(), input);
+        }
+        let now = clock.now();
+        if usable != keeper.is_usable(now.mono) {
+            usable = !usable;
+            hub.handle(now, Input::Vault { usable });
         }
         match outbox.drain(&mut hub, &mut keeper, clock, &journal) {
             Drained::Stopped => {
@@ -107,7 +114,7 @@ pub async fn run(
             news
         });
         pulse.beat();
-        keeper.start(clock.now().mono);
+        keeper.start(clock.now().mono, hub.wants_secrets(clock.now()));
         let breath = clock.now().mono + BREATH;
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
@@ -142,7 +149,9 @@ pub async fn run(
             },
             () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
             fresh = keeper.written(clock) => {
-                hand_over(&mut hub, &keeper, fresh, clock);
+                if fresh {
+                    hand_over(&mut hub, &keeper, clock);
+                }
                 Input::Time
             }
             Some(event) = ends.link.incoming.next() => Input::Link(event),
@@ -161,16 +170,11 @@ pub async fn run(
     }
 }
 
-/// Tells the mind what the vault has, if that may be news, and then whether it
-/// takes more: nobody asks for what is there.
-fn hand_over(hub: &mut Hub, keeper: &Keeper, fresh: bool, clock: Clock) {
-    if fresh {
-        for (device, secret) in keeper.kept() {
-            hub.handle(clock.now(), Input::Secret { device, secret });
-        }
+/// Tells the mind what the vault has: nobody asks for what is there.
+fn hand_over(hub: &mut Hub, keeper: &Keeper, clock: Clock) {
+    for (device, secret) in keeper.kept() {
+        hub.handle(clock.now(), Input::Secret { device, secret });
     }
-    let usable = keeper.is_usable();
-    hub.handle(clock.now(), Input::Vault { usable });
 }
 
 /// How far the mind is.

@@ -6,9 +6,9 @@
 //! Neither the mind nor its loop waits for a disk: one write is under way at a
 //! time, in a task of its own, and takes along whatever has gathered meanwhile.
 //!
-//! Before anybody may be registered it is found out whether a secret could be
-//! kept ([`Keeper::is_usable`]); after a write that failed nobody may until one
-//! succeeds.
+//! Before anybody is registered it is found out whether a secret could be kept
+//! ([`Keeper::is_usable`]): nobody is unless the last write succeeded, and that
+//! lately, for disks fill up between a start and the day a device is added.
 //!
 //! Contract: [`Keeper::start`] once per turn of the loop, [`Keeper::written`]
 //! among what it waits for, [`Keeper::finish`] at the end.
@@ -16,8 +16,8 @@
 //! Invariants:
 //! - Of each device at most one secret waits, the newest.
 //! - What could not be written is told, waits, and is tried again.
-//! - The vault is written to only if there is something to keep, or some device
-//!   is configured without a secret and might have.
+//! - The vault is written to only if there is something to keep, or somebody
+//!   wants to ask for something that would have to be.
 //! - A secret that the configuration has is never replaced by one from the vault.
 
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ use crate::spec::{Changes, Spec};
 /// a person.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// How long a write that succeeded shows that the next one would.
+const PROVEN: Duration = Duration::from_secs(60);
+
 /// Secrets by device.
 type Secrets = BTreeMap<DeviceId, Secret>;
 
@@ -50,8 +53,10 @@ pub struct Keeper {
     under_way: Option<(Secrets, JoinHandle<Result<(), VaultError>>)>,
     not_before: Mono,
     failed: Repeats,
-    /// How the last write ended.
-    usable: Option<bool>,
+    /// When the last write succeeded, unless one has failed since.
+    proven: Option<Mono>,
+    /// It has been told that nothing can be kept.
+    told: bool,
 }
 
 impl Keeper {
@@ -66,15 +71,15 @@ impl Keeper {
             under_way: None,
             not_before: Mono::START,
             failed: Repeats::default(),
-            usable: None,
+            proven: None,
+            told: false,
         }
     }
 
-    /// Whether a secret could be kept, as far as is known; not before it was
-    /// found out.
+    /// Whether a secret could be kept: it was found out lately that it could.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
-        self.usable == Some(true)
+    pub fn is_usable(&self, now: Mono) -> bool {
+        self.proven.is_some_and(|at| now.since(at) < PROVEN)
     }
 
     /// What an earlier life was given for devices that the configuration gives
@@ -117,15 +122,15 @@ impl Keeper {
         self.waiting.insert(device, secret);
     }
 
-    /// Begins to write what waits, or to find out whether it could be, unless a
-    /// write is under way or has just failed.
-    pub fn start(&mut self, now: Mono) {
+    /// Begins to write what waits, or, if somebody wants to ask for more, to find
+    /// out whether it could be written; unless a write is under way or has just
+    /// failed.
+    pub fn start(&mut self, now: Mono, wanted: bool) {
         if self.under_way.is_some() || now < self.not_before {
             return;
         }
         if self.waiting.is_empty() {
-            let registers = || self.spec.devices().any(|(_, d)| d.secret.is_empty());
-            if !self.is_usable() && registers() {
+            if wanted && !self.is_usable(now) {
                 let vault = self.vault.clone();
                 let task = tokio::spawn(async move { vault.probe().await });
                 self.under_way = Some((Secrets::new(), task));
@@ -145,8 +150,8 @@ impl Keeper {
     }
 
     /// Waits until the write that is under way has ended; for ever if there is
-    /// none; says whether the vault is usable now and was not before, in which
-    /// case [`Keeper::kept`] may be more. May be dropped and called again.
+    /// none; says whether the one before failed, or there was none, and this one
+    /// has not: then [`Keeper::kept`] may be more. May be dropped and called again.
     pub async fn written(&mut self, clock: Clock) -> bool {
         let Some((_, task)) = &mut self.under_way else {
             return std::future::pending().await;
@@ -159,11 +164,10 @@ impl Keeper {
         match done {
             Ok(()) => {
                 self.failed.over();
-                let before = self.usable.replace(true);
-                if before == Some(false) {
+                if std::mem::take(&mut self.told) {
                     self.journal.tell(&VaultNotice::Usable);
                 }
-                before != Some(true)
+                self.proven.replace(clock.now().mono).is_none()
             }
             Err(e) => {
                 self.put_back(clock.now().mono, secrets.unwrap_or_default(), &e);
@@ -179,7 +183,8 @@ impl Keeper {
             self.waiting.entry(id).or_insert(secret);
         }
         self.not_before = now + AGAIN;
-        let news = self.usable.replace(false) != Some(false);
+        self.proven = None;
+        let news = !std::mem::replace(&mut self.told, true);
         let why_in_words = why.to_string();
         if devices > 0 {
             if self.failed.hit(now, 1).is_some() {
@@ -199,7 +204,7 @@ impl Keeper {
             self.written(clock).await;
         }
         self.not_before = Mono::START;
-        self.start(clock.now().mono);
+        self.start(clock.now().mono, false);
         if self.under_way.is_some() {
             self.written(clock).await;
         }

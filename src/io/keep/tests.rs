@@ -24,7 +24,7 @@ async fn what_one_life_keeps_the_next_one_knows_unless_the_configuration_says_ot
     let mut first = keeper(&vault, &spec);
     assert_eq!(first.kept(), vec![]);
     first.keep(D, Secret::new("old"));
-    first.start(Mono::START);
+    first.start(Mono::START, false);
     // While the first write is under way the device is given another one.
     first.keep(D, Secret::new("new"));
     first.finish(Clock::system()).await;
@@ -54,14 +54,14 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     let clock = Clock::system();
     let mut keeper = keeper(&vault, &spec);
     keeper.keep(D, Secret::new("given"));
-    keeper.start(clock.now().mono);
+    keeper.start(clock.now().mono, false);
     keeper.written(clock).await;
     // Used all the same, and not tried again at once.
     assert_eq!(keeper.kept(), vec![(D, Secret::new("given"))]);
-    keeper.start(clock.now().mono);
+    keeper.start(clock.now().mono, false);
     assert!(keeper.under_way.is_none());
     std::fs::remove_file(&state).unwrap();
-    keeper.start(clock.now().mono + AGAIN);
+    keeper.start(clock.now().mono + AGAIN, false);
     keeper.written(clock).await;
     let (vault, _) = Vault::open(&state);
     let device = &spec.devices[0];
@@ -77,38 +77,33 @@ async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept
     let (vault, _) = Vault::open(&state);
     let clock = Clock::system();
     let mut keeper = keeper(&vault, &unregistered());
-    let mut now = clock.now().mono;
+    let now = || clock.now().mono;
+    keeper.start(now(), false);
+    assert!(keeper.under_way.is_none(), "nobody wants to know");
     for _ in 0..3 {
-        keeper.start(now);
+        keeper.start(now(), true);
         assert!(!keeper.written(clock).await);
-        assert!(!keeper.is_usable());
-        // Not at once again.
-        keeper.start(clock.now().mono);
-        assert!(keeper.under_way.is_none());
-        now = clock.now().mono + AGAIN;
+        assert!(!keeper.is_usable(now()));
+        keeper.start(now(), true);
+        assert!(keeper.under_way.is_none(), "not at once again");
+        tokio::time::sleep(AGAIN).await;
     }
     std::fs::remove_file(&state).unwrap();
-    keeper.start(now);
+    keeper.start(now(), true);
     assert!(keeper.written(clock).await, "from now on");
-    assert!(keeper.is_usable());
-    // Once is enough.
-    keeper.start(now + AGAIN);
-    assert!(keeper.under_way.is_none());
+    assert!(keeper.is_usable(now()));
+    keeper.start(now(), true);
+    assert!(keeper.under_way.is_none(), "once is enough for a while");
+    tokio::time::sleep(PROVEN).await;
+    assert!(!keeper.is_usable(now()), "but not for ever");
+    keeper.start(now(), true);
+    assert!(!keeper.written(clock).await, "as before");
+    assert!(keeper.is_usable(now()));
     // A write that fails says that nobody else may.
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::write(&state, "").unwrap();
     keeper.keep(D, Secret::new("given"));
-    keeper.start(now + AGAIN);
+    keeper.start(now(), false);
     assert!(!keeper.written(clock).await);
-    assert!(!keeper.is_usable());
-}
-
-#[tokio::test]
-async fn nothing_is_written_for_devices_that_all_have_a_secret() {
-    let folder = tempfile::tempdir().unwrap();
-    let (vault, _) = Vault::open(folder.path());
-    let mut keeper = keeper(&vault, &Arc::new(spec()));
-    keeper.start(Mono::START);
-    assert!(keeper.under_way.is_none());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert!(!keeper.is_usable(now()));
 }
