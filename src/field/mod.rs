@@ -32,6 +32,7 @@
 //! earlier request asked for, and replies of the wrong length. Its vocabulary
 //! and its PDU decoder are used.
 
+pub mod ascii;
 pub mod budget;
 pub mod doubt;
 pub mod evidence;

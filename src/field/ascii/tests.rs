@@ -1,0 +1,194 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::field::modbus::Data;
+use crate::spec::Table;
+
+fn ask(unit: u8, start: u16, count: u16) -> Ask {
+    Ask {
+        unit: UnitId(unit),
+        table: Table::HoldingRegister,
+        start,
+        count,
+    }
+}
+
+fn reply(unit: u8, registers: &[u16]) -> Vec<u8> {
+    let mut pdu = vec![3, (registers.len() * 2) as u8];
+    pdu.extend(registers.iter().flat_map(|r| r.to_be_bytes()));
+    frame(UnitId(unit), &pdu)
+}
+
+fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
+    match verdict {
+        Some(Verdict::Reply(Reply::Answer(Data::Registers(r)))) => Some(r),
+        _ => None,
+    }
+}
+
+/// Everything at once, then silence.
+fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+    let mut r = Receiver::new(ask);
+    let verdict = r.push(bytes).or_else(|| r.silence());
+    let miss = r.miss();
+    (verdict, r.heard(), miss)
+}
+
+/// bbs.21ic.com/icview-162927-1-1 (the widely published comparison of ASCII
+/// and RTU): unit 17 reads registers 40108–40110.
+#[test]
+fn the_published_request_is_built_and_opened() {
+    let published = b":1103006B00037E\r\n";
+    assert_eq!(frame(UnitId(0x11), &ask(0x11, 0x6B, 3).pdu()), published);
+    assert_eq!(
+        open(published),
+        Some((UnitId(0x11), vec![3, 0, 0x6B, 0, 3]))
+    );
+}
+
+/// CUTES CT-2000ES manual p. 54: unit F0h answers three registers. The manual
+/// leaves the check open; F0+03+06+03+E8+07 = 1EBh, so 15h completes it.
+#[test]
+fn the_reply_of_a_drive_manual_is_read() {
+    let (verdict, ..) = hear(ask(0xF0, 0x80, 3), b":F0030603E80007000015\r\n");
+    assert_eq!(registers(verdict), Some(vec![1000, 7, 0]));
+}
+
+#[test]
+fn small_letters_are_understood_and_anything_else_is_not() {
+    let good = reply(0x1F, &[0xABCD]);
+    assert_eq!(open(&good.to_ascii_lowercase()), open(&good));
+    for at in 1..good.len() - 2 {
+        for wrong in [b'G', b'g', b' ', b'\r', good[at] | 0x80] {
+            let mut bad = good.clone();
+            bad[at] = wrong;
+            assert_eq!(open(&bad), None);
+            assert_eq!(registers(hear(ask(0x1F, 0, 1), &bad).0), None);
+        }
+    }
+}
+
+#[test]
+fn every_colon_begins_anew() {
+    let whole = reply(1, &[5, 6]);
+    for cut in 0..whole.len() {
+        let bytes = [&[0, 0xFF, b'\n'], &whole[..cut], &whole].concat();
+        let (verdict, heard, _) = hear(ask(1, 0, 2), &bytes);
+        assert_eq!(registers(verdict), Some(vec![5, 6]), "cut at {cut}");
+        assert_eq!(heard.noise as usize, 3 + cut);
+    }
+}
+
+#[test]
+fn only_the_exact_reply_counts() {
+    let mut r = Receiver::new(ask(1, 0, 2));
+    assert_eq!(r.push(&reply(2, &[5, 6])), None);
+    assert_eq!(r.push(&reply(1, &[5, 6, 7])), None);
+    assert_eq!(r.push(&frame(UnitId(1), &[4, 4, 0, 1, 0, 2])), None);
+    assert_eq!(r.miss(), Miss::Foreign);
+    assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
+    let heard = r.heard();
+    assert_eq!(heard.foreign, 3);
+    assert_eq!(heard.overheard, [UnitId(2), UnitId(1)]);
+    let (verdict, ..) = hear(ask(1, 0, 2), &frame(UnitId(1), &[0x83, 2]));
+    assert_eq!(verdict, Some(Verdict::Reply(Reply::Exception(2))));
+}
+
+#[test]
+fn our_own_echo_is_skipped_even_where_it_looks_like_the_reply() {
+    // 17–24 bits from 03xxh: the request has the shape of its reply.
+    let ask = Ask {
+        table: Table::Coil,
+        ..ask(1, 0x0300, 20)
+    };
+    assert!(ask.echo_looks_like_reply());
+    let echo = frame(ask.unit, &ask.pdu());
+    let (verdict, heard, miss) = hear(ask, &echo);
+    assert_eq!((verdict, heard.echoes, miss), (None, 1, Miss::Silence));
+}
+
+#[test]
+fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
+    let whole = reply(1, &[5, 6]);
+    let mut bent = whole.clone();
+    bent[9] ^= 1;
+    assert_eq!(hear(ask(1, 0, 2), &bent).0, Some(Verdict::Spoiled));
+    assert_eq!(hear(ask(1, 0, 2), &whole[..9]).0, Some(Verdict::Spoiled));
+    let (verdict, _, miss) = hear(ask(1, 0, 2), &whole[..3]);
+    assert_eq!((verdict, miss), (None, Miss::Garbled));
+}
+
+#[test]
+fn a_babbling_line_is_bounded() {
+    let mut r = Receiver::new(ask(1, 0, 2));
+    r.push(b":");
+    for _ in 0..1000 {
+        assert_eq!(r.push(&[b'7'; 64]), None);
+        assert!(r.line.len() <= MAX_FRAME);
+    }
+    assert_eq!(r.miss(), Miss::Garbled);
+}
+
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..12),
+        prop::collection::vec(prop::sample::select(b":013AF\r\n".to_vec()), 0..12),
+        (1u8..4, prop::collection::vec(any::<u16>(), 1..5)).prop_map(|(u, r)| reply(u, &r)),
+        Just(frame(UnitId(1), &ask(1, 0, 2).pdu())),
+        (1u8..4).prop_map(|u| frame(UnitId(u), &[0x83, 2])),
+        (prop::collection::vec(any::<u16>(), 2), 0usize..19, 0u8..8).prop_map(|(r, at, bit)| {
+            let mut spoiled = reply(1, &r);
+            spoiled[at] ^= 1 << bit;
+            spoiled
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn frames_round_trip(unit in any::<u8>(), pdu in prop::collection::vec(any::<u8>(), 1..=253)) {
+        prop_assert_eq!(open(&frame(UnitId(unit), &pdu)), Some((UnitId(unit), pdu)));
+    }
+
+    #[test]
+    fn how_the_bytes_were_split_makes_no_difference(
+        pieces in prop::collection::vec(piece(), 0..6),
+        cut in 1usize..9,
+    ) {
+        let wire = pieces.concat();
+        let (at_once, heard, miss) = hear(ask(1, 0, 2), &wire);
+        let mut r = Receiver::new(ask(1, 0, 2));
+        let mut verdict = None;
+        for part in wire.chunks(cut) {
+            verdict = verdict.or_else(|| r.push(part));
+        }
+        let verdict = verdict.or_else(|| r.silence());
+        prop_assert_eq!(&verdict, &at_once);
+        prop_assert_eq!(r.miss(), miss);
+        prop_assert_eq!(r.heard(), heard);
+    }
+
+    /// A flipped bit may turn a capital into a small letter, which changes
+    /// nothing; it never changes a value.
+    #[test]
+    fn a_single_flipped_bit_never_changes_a_value(
+        sent in prop::collection::vec(any::<u16>(), 3),
+        bit in 0usize..27 * 8,
+    ) {
+        let mut wire = reply(7, &sent);
+        prop_assume!(bit / 8 < wire.len());
+        wire[bit / 8] ^= 1 << (bit % 8);
+        let got = registers(hear(ask(7, 0, 3), &wire).0);
+        prop_assert!(got.is_none() || got == Some(sent));
+    }
+
+    #[test]
+    fn a_foreign_unit_is_never_accepted(
+        unit in 0u8..=255,
+        pieces in prop::collection::vec(piece(), 0..6),
+    ) {
+        prop_assume!(!(1..4).contains(&unit));
+        let (verdict, ..) = hear(ask(unit, 0, 2), &pieces.concat());
+        prop_assert_eq!(registers(verdict), None);
+    }
+}
