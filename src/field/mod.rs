@@ -34,12 +34,14 @@
 
 pub mod ascii;
 pub mod budget;
+pub mod dlt645;
 pub mod doubt;
 pub mod evidence;
 pub mod job;
 pub mod mbap;
 pub mod modbus;
 pub mod notice;
+pub mod number;
 pub mod plan;
 pub mod point;
 pub mod rtu;

@@ -1,0 +1,135 @@
+//! A meter's address: twelve decimal digits, two to a byte, the last two first
+//! on the wire (DL/T 645-2007 §5.2.2, 1997 §5.2.2).
+
+use std::fmt;
+
+/// A byte that stands for any two digits (2007 §5.2.2: shortened addressing).
+const ANY_TWO: u8 = 0xAA;
+
+/// Twelve digits, or the last of them with wildcards in front.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Address([u8; 6]);
+
+/// Why a text is no meter address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAnAddress {
+    /// This many characters instead of twelve.
+    Length(usize),
+    /// A character that is no decimal digit.
+    Digit(char),
+}
+
+impl fmt::Display for NotAnAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotAnAddress::Length(n) => write!(f, "{n} characters instead of twelve digits"),
+            NotAnAddress::Digit(c) => write!(f, "{c:?} is no decimal digit"),
+        }
+    }
+}
+
+impl Address {
+    /// Whoever is there: of use where a single meter hangs on the line.
+    pub const ANY: Address = Address([ANY_TWO; 6]);
+
+    /// Everybody; nobody answers (§5.2.2).
+    pub const BROADCAST: Address = Address([0x99; 6]);
+
+    /// Twelve decimal digits, as printed on the meter.
+    ///
+    /// # Errors
+    /// [`NotAnAddress`]. Shorter numbers are refused rather than filled up: a
+    /// number that lost its leading zeros on the way has often lost more.
+    pub fn parse(text: &str) -> Result<Address, NotAnAddress> {
+        let digits: Vec<char> = text.chars().collect();
+        if let Some(c) = digits.iter().find(|c| !c.is_ascii_digit()) {
+            return Err(NotAnAddress::Digit(*c));
+        }
+        let Ok(digits) = <[char; 12]>::try_from(digits.as_slice()) else {
+            return Err(NotAnAddress::Length(digits.len()));
+        };
+        let mut wire = [0; 6];
+        for (byte, pair) in wire.iter_mut().rev().zip(digits.as_chunks::<2>().0) {
+            *byte = pair.iter().fold(0, |sum, c| sum << 4 | *c as u8 & 15);
+        }
+        Ok(Address(wire))
+    }
+
+    /// As it stands in a frame.
+    #[must_use]
+    pub const fn from_wire(wire: [u8; 6]) -> Address {
+        Address(wire)
+    }
+
+    /// As it goes into a frame.
+    #[must_use]
+    pub const fn to_wire(self) -> [u8; 6] {
+        self.0
+    }
+
+    /// Whether it may be a meter's own: decimal, and not the broadcast.
+    #[must_use]
+    pub fn is_one_meter(self) -> bool {
+        let decimal = |b: &u8| b >> 4 <= 9 && b & 15 <= 9;
+        self.0.iter().all(decimal) && self != Address::BROADCAST
+    }
+
+    /// Whether a meter with the address `other` is meant by this one.
+    #[must_use]
+    pub fn means(self, other: Address) -> bool {
+        let two = |(mine, theirs): (&u8, &u8)| *mine == ANY_TWO || mine == theirs;
+        other.is_one_meter() && self.0.iter().zip(&other.0).all(two)
+    }
+}
+
+impl fmt::Display for Address {
+    /// Most significant digits first; wildcards as `AA`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().rev().try_for_each(|b| write!(f, "{b:02X}"))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_digits_travel_first() {
+        let a = Address::parse("000000000161").unwrap();
+        assert_eq!(a.to_wire(), [0x61, 1, 0, 0, 0, 0]);
+        assert_eq!(a.to_string(), "000000000161");
+        assert_eq!(Address::from_wire(a.to_wire()), a);
+    }
+
+    #[test]
+    fn what_is_no_address_says_why() {
+        for (text, why) in [
+            ("", "0 characters instead of twelve digits"),
+            ("12345678901", "11 characters instead of twelve digits"),
+            ("1234567890123", "13 characters instead of twelve digits"),
+            ("12345678901A", "'A' is no decimal digit"),
+            ("12345678901é", "'é' is no decimal digit"),
+            ("１２３４５６７８９０１２", "'１' is no decimal digit"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap_err().to_string(), why);
+        }
+    }
+
+    #[test]
+    fn wildcards_mean_meters_and_nothing_else() {
+        let meter = Address::parse("000000000161").unwrap();
+        let short = Address::from_wire([0x61, 1, 0xAA, 0xAA, 0xAA, 0xAA]);
+        assert!(Address::ANY.means(meter) && short.means(meter) && meter.means(meter));
+        assert!(
+            !meter.means(Address::ANY) && !short.means(Address::parse("000000000261").unwrap())
+        );
+        assert!(!Address::ANY.means(Address::BROADCAST));
+        assert!(!Address::ANY.means(Address::from_wire([0x1A, 0, 0, 0, 0, 0])));
+    }
+}

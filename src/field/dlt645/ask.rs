@@ -1,0 +1,342 @@
+//! What to ask a meter, and what counts as its reply.
+//!
+//! Control codes and layouts: DL/T 645-2007 §7, 1997 §7. A long datum comes in
+//! several frames: each says whether more follows, and the next is asked for by
+//! its number ([`Joining`]).
+
+use super::frame::{Control, MAX_DATA};
+use super::{Address, Edition, Frame};
+
+/// An identifier: four bytes in 2007, two in 1997. It travels last byte first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    /// DI1 DI0.
+    Y1997(u16),
+    /// DI3 DI2 DI1 DI0.
+    Y2007(u32),
+}
+
+impl Id {
+    /// Which year's.
+    #[must_use]
+    pub const fn edition(self) -> Edition {
+        match self {
+            Id::Y1997(_) => Edition::Y1997,
+            Id::Y2007(_) => Edition::Y2007,
+        }
+    }
+
+    fn to_wire(self) -> Vec<u8> {
+        match self {
+            Id::Y1997(id) => id.to_le_bytes().to_vec(),
+            Id::Y2007(id) => id.to_le_bytes().to_vec(),
+        }
+    }
+}
+
+impl std::fmt::Display for Id {
+    /// As the standard prints it: `00010000`, `9010`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Id::Y1997(id) => write!(f, "{id:04X}"),
+            Id::Y2007(id) => write!(f, "{id:08X}"),
+        }
+    }
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Whom. A wildcard is answered by whoever it means.
+    pub address: Address,
+    /// What.
+    pub wish: Wish,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// A datum, or its first frame.
+    Read {
+        /// Which.
+        id: Id,
+        /// How many bytes of data a whole reply carries, where that is known.
+        /// Then another length is no reply.
+        bytes: Option<usize>,
+    },
+    /// The next frame of a datum that did not fit into one.
+    Follow {
+        /// Which.
+        id: Id,
+        /// Which frame, from 1 on. 1997 does not send it.
+        number: u8,
+    },
+    /// The meter's address (2007 only).
+    ReadAddress,
+    /// Sets a datum (2007 only; §7.4).
+    Write {
+        /// Which.
+        id: Id,
+        /// Level and password: PA P0 P1 P2.
+        password: [u8; 4],
+        /// Who does it: C0–C3.
+        operator: [u8; 4],
+        /// The value as it travels, without the 33H.
+        data: Vec<u8>,
+    },
+}
+
+/// How a frame from the meter that was asked relates to the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// What was asked for.
+    Answer(Part),
+    /// The meter refused.
+    Refusal(ErrorWord),
+    /// Something else: another meter, datum, frame or length.
+    Stranger,
+}
+
+/// The data of one reply frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Who answered; of interest if a wildcard was asked.
+    pub from: Address,
+    /// Behind the identifier, without the 33H and without a frame number.
+    pub data: Vec<u8>,
+    /// Whether another frame is needed for the rest.
+    pub more: bool,
+}
+
+/// Why a meter refuses: one bit per reason (2007 Appendix C, 1997 §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorWord {
+    /// Which year's bits.
+    pub edition: Edition,
+    /// As received.
+    pub bits: u8,
+}
+
+impl ErrorWord {
+    /// The reasons in words, least significant bit first.
+    pub fn reasons(self) -> impl Iterator<Item = &'static str> {
+        let words = match self.edition {
+            Edition::Y1997 => [
+                "illegal data",
+                "no such identifier",
+                "wrong password",
+                "reserved bit 3",
+                "too many annual time zones",
+                "too many daily periods",
+                "too many rates",
+                "reserved bit 7",
+            ],
+            Edition::Y2007 => [
+                "another error",
+                "no such data",
+                "wrong password or not authorised",
+                "the speed cannot be changed",
+                "too many annual time zones",
+                "too many daily periods",
+                "too many rates",
+                "reserved bit 7",
+            ],
+        };
+        (0..8)
+            .zip(words)
+            .filter_map(move |(bit, word)| (self.bits >> bit & 1 == 1).then_some(word))
+    }
+}
+
+impl std::fmt::Display for ErrorWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reasons: Vec<_> = self.reasons().collect();
+        if reasons.is_empty() {
+            return f.write_str("no reason given");
+        }
+        f.write_str(&reasons.join(", "))
+    }
+}
+
+impl Ask {
+    /// Reads a datum.
+    #[must_use]
+    pub const fn read(address: Address, id: Id, bytes: Option<usize>) -> Ask {
+        let wish = Wish::Read { id, bytes };
+        Ask { address, wish }
+    }
+
+    /// Which year's codes it uses.
+    #[must_use]
+    pub const fn edition(&self) -> Edition {
+        match &self.wish {
+            Wish::Read { id, .. } | Wish::Follow { id, .. } | Wish::Write { id, .. } => {
+                id.edition()
+            }
+            Wish::ReadAddress => Edition::Y2007,
+        }
+    }
+
+    /// The request, without wake-up bytes.
+    #[must_use]
+    pub fn frame(&self) -> Frame {
+        let data = match &self.wish {
+            Wish::Read { id, .. } => id.to_wire(),
+            Wish::Follow { id, number } => {
+                let mut data = id.to_wire();
+                if id.edition() == Edition::Y2007 {
+                    data.push(*number);
+                }
+                data
+            }
+            Wish::ReadAddress => Vec::new(),
+            Wish::Write {
+                id,
+                password,
+                operator,
+                data,
+            } => [&id.to_wire(), &password[..], operator, data].concat(),
+        };
+        Frame {
+            address: self.address,
+            control: Control(self.function()),
+            data,
+        }
+    }
+
+    const fn function(&self) -> u8 {
+        match (&self.wish, self.edition()) {
+            (Wish::Read { .. }, Edition::Y2007) => 0x11,
+            (Wish::Follow { .. }, Edition::Y2007) => 0x12,
+            (Wish::ReadAddress, _) => 0x13,
+            (Wish::Write { .. }, Edition::Y2007) => 0x14,
+            (Wish::Read { .. }, Edition::Y1997) => 0x01,
+            (Wish::Follow { .. }, Edition::Y1997) => 0x02,
+            (Wish::Write { .. }, Edition::Y1997) => 0x04,
+        }
+    }
+
+    /// Compares a well-formed frame with this request.
+    #[must_use]
+    pub fn judge(&self, frame: &Frame) -> Reply {
+        let from = frame.address;
+        let control = frame.control;
+        let ours = control.is_reply() && control.function() == self.function();
+        if !ours || !self.address.means(from) {
+            return Reply::Stranger;
+        }
+        if control.is_refusal() {
+            return match *frame.data {
+                [bits] if !control.has_more() => Reply::Refusal(ErrorWord {
+                    edition: self.edition(),
+                    bits,
+                }),
+                _ => Reply::Stranger,
+            };
+        }
+        let more = control.has_more();
+        self.payload(&frame.data, more)
+            .map_or(Reply::Stranger, |data| {
+                Reply::Answer(Part {
+                    from,
+                    data: data.to_vec(),
+                    more,
+                })
+            })
+    }
+
+    /// What the reply carries, if it is whole and of the right kind.
+    fn payload<'a>(&self, data: &'a [u8], more: bool) -> Option<&'a [u8]> {
+        match &self.wish {
+            Wish::Read { id, bytes } => {
+                let value = data.strip_prefix(&id.to_wire()[..])?;
+                // A datum that is split is longer than a frame, whole or not.
+                let fits = bytes.is_none_or(|n| n == value.len() && !more);
+                (fits && !value.is_empty()).then_some(value)
+            }
+            Wish::Follow { id, number } => {
+                let value = data.strip_prefix(&id.to_wire()[..])?;
+                match id.edition() {
+                    Edition::Y1997 => Some(value),
+                    Edition::Y2007 => value.strip_suffix(&[*number]),
+                }
+            }
+            Wish::ReadAddress => {
+                let wire = <[u8; 6]>::try_from(data).ok()?;
+                let own = Address::from_wire(wire);
+                (self.address.means(own) && !more).then_some(data)
+            }
+            Wish::Write { .. } => (data.is_empty() && !more).then_some(data),
+        }
+    }
+}
+
+/// The most a datum in several frames may have: the longest of the standard
+/// (2007, load records) are far below it.
+const MAX_JOINED: usize = 20 * MAX_DATA;
+
+/// A datum that comes in several frames, while it is being put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    address: Address,
+    id: Id,
+    next: u8,
+    data: Vec<u8>,
+}
+
+/// What a frame of a datum has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joined {
+    /// That was the last one.
+    Whole(Vec<u8>),
+    /// Ask this next.
+    Next(Ask, Joining),
+    /// It does not end: more frames or bytes than any datum has.
+    Endless,
+}
+
+impl Joining {
+    /// Begins with the reply to a [`Wish::Read`] of `id`.
+    #[must_use]
+    pub fn begin(id: Id, first: Part) -> Joined {
+        let joining = Joining {
+            // From here on only the one that answered is meant.
+            address: first.from,
+            id,
+            next: 1,
+            data: Vec::new(),
+        };
+        joining.add(first.data, first.more)
+    }
+
+    /// Goes on with the reply to the request it asked for last.
+    #[must_use]
+    pub fn go_on(mut self, part: Part) -> Joined {
+        let Some(next) = self.next.checked_add(1) else {
+            return Joined::Endless;
+        };
+        self.next = next;
+        self.add(part.data, part.more)
+    }
+
+    fn add(mut self, data: Vec<u8>, more: bool) -> Joined {
+        self.data.extend(data);
+        if self.data.len() > MAX_JOINED {
+            return Joined::Endless;
+        }
+        if !more {
+            return Joined::Whole(self.data);
+        }
+        let ask = Ask {
+            address: self.address,
+            wish: Wish::Follow {
+                id: self.id,
+                number: self.next,
+            },
+        };
+        Joined::Next(ask, self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use super::*;
+
+fn bytes(hex: &str) -> Vec<u8> {
+    hex.split_whitespace()
+        .map(|b| u8::from_str_radix(b, 16).unwrap())
+        .collect()
+}
+
+fn meter(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+const FORWARD: Id = Id::Y2007(0x0001_0000);
+
+#[test]
+fn published_requests_are_built() {
+    let own = meter("123456789012");
+    for (source, ask, wire) in [
+        (
+            "hwhale.com/article/138066: reverse active energy",
+            Ask::read(meter("000000000161"), Id::Y2007(0x0002_0000), Some(4)),
+            "68 61 01 00 00 00 00 68 11 04 33 33 35 33 15 16",
+        ),
+        (
+            "a C# test suite calculated by hand: whoever is there",
+            Ask::read(Address::ANY, FORWARD, Some(4)),
+            "68 AA AA AA AA AA AA 68 11 04 33 33 34 33 AE 16",
+        ),
+        (
+            "the same: the first follow-on frame",
+            Ask {
+                address: own,
+                wish: Wish::Follow {
+                    id: Id::Y2007(0x0330_0001),
+                    number: 1,
+                },
+            },
+            "68 12 90 78 56 34 12 68 12 05 34 33 63 36 34 D1 16",
+        ),
+        (
+            "manualshive.com, Heyuan ASDU-LS p. 18: 1997, voltage",
+            Ask::read(meter("000000000003"), Id::Y1997(0xB611), Some(2)),
+            "68 03 00 00 00 00 00 68 01 02 44 E9 03 16",
+        ),
+    ] {
+        assert_eq!(ask.frame().seal(), bytes(wire), "{source}");
+    }
+}
+
+fn reply(address: &str, control: u8, data: &[u8]) -> Frame {
+    Frame {
+        address: meter(address),
+        control: Control(control),
+        data: data.to_vec(),
+    }
+}
+
+#[test]
+fn only_the_exact_reply_is_an_answer() {
+    let ask = Ask::read(meter("000000000161"), FORWARD, Some(4));
+    let good = reply("000000000161", 0x91, &[0, 0, 1, 0, 0x26, 0, 0, 0]);
+    assert!(matches!(ask.judge(&good), Reply::Answer(_)));
+    for (frame, why) in [
+        (reply("000000000162", 0x91, &good.data), "of another meter"),
+        (
+            reply("000000000161", 0x91, &[0, 0, 2, 0, 0x26, 0, 0, 0]),
+            "another datum",
+        ),
+        (
+            reply("000000000161", 0x91, &good.data[..7]),
+            "short of its value",
+        ),
+        (reply("000000000161", 0x91, &good.data[..4]), "no value"),
+        (reply("000000000161", 0x91, &[]), "no data at all"),
+        (
+            reply("000000000161", 0xB1, &good.data),
+            "part of a value that fits into one frame",
+        ),
+        (reply("000000000161", 0x81, &good.data), "of the other year"),
+        (reply("000000000161", 0x92, &good.data), "another function"),
+        (reply("000000000161", 0x11, &good.data), "from a master"),
+        (
+            reply("000000000161", 0xD1, &[2, 0]),
+            "a refusal with a tail",
+        ),
+        (reply("000000000161", 0xD1, &[]), "a refusal without a word"),
+    ] {
+        assert_eq!(ask.judge(&frame), Reply::Stranger, "{why}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_in_the_words_of_its_year() {
+    let refusal = Frame::open(&bytes("68 18 55 60 06 00 00 68 D1 01 35 AA 16")).unwrap();
+    let ask = Ask::read(meter("000006605518"), FORWARD, Some(4));
+    let Reply::Refusal(word) = ask.judge(&refusal) else {
+        panic!("not a refusal");
+    };
+    assert_eq!(word.to_string(), "no such data");
+    let both = ErrorWord {
+        edition: Edition::Y1997,
+        bits: 0b110,
+    };
+    assert_eq!(both.to_string(), "no such identifier, wrong password");
+    let none = ErrorWord { bits: 0, ..both };
+    assert_eq!(none.to_string(), "no reason given");
+}
+
+#[test]
+fn a_meter_that_says_its_address_must_say_the_same_twice() {
+    let ask = Ask {
+        address: Address::ANY,
+        wish: Wish::ReadAddress,
+    };
+    let good = Frame::open(&bytes(
+        "68 08 02 02 41 22 00 68 93 06 3B 35 35 74 55 33 79 16",
+    ))
+    .unwrap();
+    let Reply::Answer(part) = ask.judge(&good) else {
+        panic!("not an answer");
+    };
+    assert_eq!(part.from, meter("002241020208"));
+    let own = Ask {
+        address: part.from,
+        ..ask
+    };
+    let mut other = good.clone();
+    other.data[0] = 9;
+    assert!(matches!(own.judge(&good), Reply::Answer(_)));
+    assert_eq!(own.judge(&other), Reply::Stranger);
+}
+
+#[test]
+fn a_write_is_answered_by_an_empty_frame() {
+    let ask = Ask {
+        address: meter("000000000161"),
+        wish: Wish::Write {
+            id: Id::Y2007(0x0400_0102),
+            password: [2, 0, 0, 0],
+            operator: [1, 2, 3, 4],
+            data: vec![0x34, 0x56, 0x05],
+        },
+    };
+    assert_eq!(ask.frame().control, Control(0x14));
+    assert_eq!(
+        ask.frame().data,
+        [2, 1, 0, 4, 2, 0, 0, 0, 1, 2, 3, 4, 0x34, 0x56, 0x05]
+    );
+    let done = reply("000000000161", 0x94, &[]);
+    assert!(matches!(ask.judge(&done), Reply::Answer(_)));
+    let talkative = reply("000000000161", 0x94, &[0]);
+    assert_eq!(ask.judge(&talkative), Reply::Stranger);
+}
+
+/// The parts of a long datum, put together by asking as told.
+fn join(edition: Edition, parts: &[&[u8]]) -> Option<Vec<u8>> {
+    let (id, wire, read, follow) = match edition {
+        Edition::Y2007 => (Id::Y2007(0x0330_0001), vec![1, 0, 0x30, 3], 0x91, 0x92),
+        Edition::Y1997 => (Id::Y1997(0x901F), vec![0x1F, 0x90], 0x81, 0x82),
+    };
+    let from = meter("000000000161");
+    let mut ask = Ask::read(Address::ANY, id, None);
+    let mut joining: Option<Joining> = None;
+    for (i, part) in parts.iter().enumerate() {
+        let more = if i + 1 < parts.len() { 0x20 } else { 0 };
+        let mut data = [&wire, *part].concat();
+        let control = if i == 0 { read } else { follow };
+        if i > 0 && edition == Edition::Y2007 {
+            data.push(i as u8);
+        }
+        let frame = Frame {
+            address: from,
+            control: Control(control | more),
+            data,
+        };
+        let Reply::Answer(part) = ask.judge(&frame) else {
+            return None;
+        };
+        let joined = match joining.take() {
+            None => Joining::begin(id, part),
+            Some(joining) => joining.go_on(part),
+        };
+        match joined {
+            Joined::Whole(data) => return Some(data),
+            Joined::Next(next, rest) => (ask, joining) = (next, Some(rest)),
+            Joined::Endless => return None,
+        }
+    }
+    None
+}
+
+#[test]
+fn follow_on_frames_are_joined_in_order() {
+    for edition in [Edition::Y1997, Edition::Y2007] {
+        let parts: [&[u8]; 3] = [&[1, 2, 3], &[4, 5], &[6]];
+        assert_eq!(join(edition, &parts), Some(vec![1, 2, 3, 4, 5, 6]));
+        assert_eq!(join(edition, &parts[..1]), Some(vec![1, 2, 3]));
+    }
+}
+
+#[test]
+fn a_follow_on_frame_with_another_number_is_a_stranger() {
+    let ask = Ask {
+        address: meter("000000000161"),
+        wish: Wish::Follow {
+            id: Id::Y2007(0x0330_0001),
+            number: 2,
+        },
+    };
+    let frame = |number| reply("000000000161", 0x92, &[1, 0, 0x30, 3, 7, 7, number]);
+    assert_eq!(ask.judge(&frame(1)), Reply::Stranger);
+    assert!(matches!(ask.judge(&frame(2)), Reply::Answer(_)));
+}
+
+#[test]
+fn a_datum_without_an_end_is_given_up() {
+    let part = Part {
+        from: meter("000000000161"),
+        data: vec![0; 1],
+        more: true,
+    };
+    let mut joined = Joining::begin(FORWARD, part.clone());
+    let mut asked = 0u32;
+    while let Joined::Next(ask, joining) = joined {
+        asked += 1;
+        assert_eq!(
+            ask.wish,
+            Wish::Follow {
+                id: FORWARD,
+                number: asked as u8
+            }
+        );
+        joined = joining.go_on(part.clone());
+    }
+    assert_eq!((joined, asked), (Joined::Endless, 255));
+}

@@ -1,0 +1,27 @@
+//! DL/T 645: how electricity meters in China are read, in both of its years.
+//!
+//! [`address`] is whom to ask, [`frame`] what travels, [`ask`] what to ask and
+//! what counts as its reply, [`receive`] how the reply is found on the line,
+//! [`item`] the standard's data by name and [`format`] how they are written.
+//!
+//! Every reply repeats the meter's address and the datum's identifier, so a
+//! late reply cannot be taken for the reply to another question. The two
+//! exceptions: a refusal names no datum, and the follow-on frames of 1997 carry
+//! no sequence number.
+//!
+//! The checksum is a plain sum. It finds every single spoiled byte but not
+//! every pair of them; that the address, the identifier, the exact length, and
+//! decimal digits are demanded besides is what makes a spoiled reply unlikely
+//! to pass.
+
+pub mod address;
+pub mod ask;
+pub mod format;
+pub mod frame;
+pub mod item;
+pub mod receive;
+
+pub use address::Address;
+pub use ask::{Ask, Reply};
+pub use frame::{Edition, Frame};
+pub use receive::Receiver;
