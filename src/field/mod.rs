@@ -1,8 +1,9 @@
 //! Floor 2: everything known about buses, without a bus.
 //!
 //! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
-//! the reply ([`modbus`], [`rtu`], [`mbap`]), what a reply means ([`point`]),
-//! what it proves ([`evidence`]) and what may not be believed ([`doubt`]).
+//! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
+//! [`dlt645`]; [`raw`]), what a reply means ([`point`], [`number`]), what it
+//! proves ([`evidence`]) and what may not be believed ([`doubt`]).
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.
@@ -14,7 +15,9 @@
 //! Invariants:
 //! - Every point of a profile is read by exactly one request, whole.
 //! - A reply counts only with the unit, function and byte count that were asked
-//!   for and a good checksum (RTU) or the right transaction id (TCP).
+//!   for and a good checksum (serial lines) or the right transaction id (TCP);
+//!   in DL/T 645 with the address, identifier and length; from a device without
+//!   a standard with everything its configuration fixes.
 //! - A value is accepted only from a reply that no abandoned request could have
 //!   caused.
 //! - No bytes make anything here panic, and how they were split makes no
@@ -44,6 +47,7 @@ pub mod notice;
 pub mod number;
 pub mod plan;
 pub mod point;
+pub mod raw;
 pub mod rtu;
 pub mod schedule;
 pub mod silence;

@@ -239,7 +239,7 @@ mod tests {
             (Format::Date, &[0, 0, 0, 0], NoValue::NoSuchTime),
             (Format::Time, &[0x60, 0, 0], NoValue::NoSuchTime),
             (Format::Text(2), &[0xFF, 0xFF], NoValue::NotText),
-            (Format::Text(2), &[b'\n', b'A'], NoValue::NotText),
+            (Format::Text(2), b"\nA", NoValue::NotText),
             (
                 Format::Peak {
                     bytes: 3,
@@ -261,7 +261,7 @@ mod tests {
                 .map(|_| {
                     let two = (rest % 100) as u8;
                     rest /= 100;
-                    two / 10 << 4 | two % 10
+                    ((two / 10) << 4) | (two % 10)
                 })
                 .collect();
             let printed: f64 = format!("{digits}e-{places}").parse().unwrap();

@@ -1,0 +1,179 @@
+//! Checksums as devices use them.
+//!
+//! The cyclic ones are the `crc` crate's, named as in the catalogue of
+//! parametrised CRC algorithms (reveng.sourceforge.io/crc-catalogue).
+
+use crc::{
+    CRC_16_GENIBUS, CRC_16_IBM_3740, CRC_16_IBM_SDLC, CRC_16_KERMIT, CRC_16_MODBUS,
+    CRC_16_SPI_FUJITSU, CRC_16_XMODEM, Crc,
+};
+
+/// How a checksum is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// The sum of all bytes, modulo 256.
+    Sum8,
+    /// All bytes, exclusive or.
+    Xor8,
+    /// The two's complement of the sum.
+    Lrc,
+    /// CRC-16/MODBUS.
+    Crc16Modbus,
+    /// CRC-16/XMODEM: CCITT, initial value 0.
+    Crc16Xmodem,
+    /// CRC-16/IBM-3740: CCITT, initial value FFFFh, often "CCITT-FALSE".
+    Crc16CcittFalse,
+    /// CRC-16/SPI-FUJITSU: CCITT, initial value 1D0Fh.
+    Crc16Aug,
+    /// CRC-16/GENIBUS: CCITT, initial value FFFFh, inverted at the end.
+    Crc16Genibus,
+    /// CRC-16/KERMIT: CCITT, reflected, initial value 0.
+    Crc16Kermit,
+    /// CRC-16/IBM-SDLC, often "X-25": CCITT, reflected, FFFFh, inverted.
+    Crc16X25,
+}
+
+/// How a checksum is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As bytes, most significant first.
+    High,
+    /// As bytes, least significant first.
+    Low,
+    /// As hexadecimal characters, most significant first; capitals are sent,
+    /// both are understood.
+    Hex,
+}
+
+/// A checksum of a request or a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// How it is computed.
+    pub sum: Sum,
+    /// How it is written.
+    pub written: Written,
+    /// The first byte it covers: those before it are left out.
+    pub from: usize,
+}
+
+impl Sum {
+    /// How many bytes it has.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Sum::Sum8 | Sum::Xor8 | Sum::Lrc => 1,
+            _ => 2,
+        }
+    }
+
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> u16 {
+        let sum = || bytes.iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
+        let crc = |algorithm| Crc::<u16>::new(algorithm).checksum(bytes);
+        match self {
+            Sum::Sum8 => u16::from(sum()),
+            Sum::Lrc => u16::from(sum().wrapping_neg()),
+            Sum::Xor8 => u16::from(bytes.iter().fold(0, |sum, b| sum ^ b)),
+            Sum::Crc16Modbus => crc(&CRC_16_MODBUS),
+            Sum::Crc16Xmodem => crc(&CRC_16_XMODEM),
+            Sum::Crc16CcittFalse => crc(&CRC_16_IBM_3740),
+            Sum::Crc16Aug => crc(&CRC_16_SPI_FUJITSU),
+            Sum::Crc16Genibus => crc(&CRC_16_GENIBUS),
+            Sum::Crc16Kermit => crc(&CRC_16_KERMIT),
+            Sum::Crc16X25 => crc(&CRC_16_IBM_SDLC),
+        }
+    }
+}
+
+impl Check {
+    /// How many bytes it takes as it is written.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self.written {
+            Written::High | Written::Low => self.sum.bytes(),
+            Written::Hex => 2 * self.sum.bytes(),
+        }
+    }
+
+    /// Never: every checksum takes at least a byte.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The checksum of what stands before it, as it is written.
+    #[must_use]
+    pub fn seal(&self, before: &[u8]) -> Vec<u8> {
+        let sum = self.sum.of(before.get(self.from..).unwrap_or_default());
+        let [high, low] = sum.to_be_bytes();
+        let bytes = match (self.sum.bytes(), self.written) {
+            (1, _) => vec![low],
+            (_, Written::Low) => vec![low, high],
+            _ => vec![high, low],
+        };
+        match self.written {
+            Written::Hex => bytes
+                .iter()
+                .flat_map(|b| format!("{b:02X}").into_bytes())
+                .collect(),
+            Written::High | Written::Low => bytes,
+        }
+    }
+
+    /// Whether `written` is the checksum of `before`.
+    #[must_use]
+    pub fn fits(&self, before: &[u8], written: &[u8]) -> bool {
+        let right = self.seal(before);
+        let same = match self.written {
+            Written::Hex => right.eq_ignore_ascii_case(written),
+            Written::High | Written::Low => right == written,
+        };
+        // It covers something, or it says nothing.
+        same && before.len() > self.from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check values of reveng.sourceforge.io/crc-catalogue/16.htm; sums by
+    /// hand: the characters 1–9 add up to 1DDh.
+    #[test]
+    fn every_sum_has_its_published_check_value() {
+        for (sum, check) in [
+            (Sum::Sum8, 0xDD),
+            (Sum::Lrc, 0x23),
+            (Sum::Xor8, 0x31),
+            (Sum::Crc16Modbus, 0x4B37),
+            (Sum::Crc16Xmodem, 0x31C3),
+            (Sum::Crc16CcittFalse, 0x29B1),
+            (Sum::Crc16Aug, 0xE5CC),
+            (Sum::Crc16Genibus, 0xD64E),
+            (Sum::Crc16Kermit, 0x2189),
+            (Sum::Crc16X25, 0x906E),
+        ] {
+            assert_eq!(sum.of(b"123456789"), check, "{sum:?}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_written_as_told() {
+        let check = |sum, written, from| Check { sum, written, from };
+        let modbus = check(Sum::Crc16Modbus, Written::Low, 0);
+        assert_eq!(modbus.seal(b"123456789"), [0x37, 0x4B]);
+        let high = check(Sum::Crc16Modbus, Written::High, 0);
+        assert_eq!(high.seal(b"123456789"), [0x4B, 0x37]);
+        let hex = check(Sum::Lrc, Written::Hex, 1);
+        assert_eq!(hex.seal(b":123456789"), b"23");
+        assert_eq!(hex.len(), 2);
+        let letters = check(Sum::Sum8, Written::Hex, 0);
+        assert!(letters.fits(b"123456789", b"dD"));
+        assert!(!letters.fits(b"123456789", b"DE"));
+        // 41h and 61h are the same letter only where letters are meant.
+        let binary = check(Sum::Sum8, Written::High, 0);
+        assert!(binary.fits(&[0x41], &[0x41]) && !binary.fits(&[0x41], &[0x61]));
+        assert!(!binary.fits(&[], &[0]), "it covers nothing");
+    }
+}

@@ -1,0 +1,191 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn plain(written: Number) -> Part {
+    Part::Number {
+        written,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+    }
+}
+
+fn binary_at(at: usize, kind: Kind, order: Order) -> Part {
+    plain(Number::Binary { at, kind, order })
+}
+
+fn between(after: &str, nth: usize, before: &str) -> Span {
+    Span::Between {
+        after: after.into(),
+        nth,
+        before: before.into(),
+    }
+}
+
+#[test]
+fn every_kind_and_order_of_binary_number() {
+    use Kind::{Bcd, F32, F64, Signed, Unsigned};
+    use Order::{BytesLow, High, Low, WordsLow};
+    let d = Value::Int;
+    for (bytes, kind, order, value) in [
+        (&[0xFE][..], Unsigned(1), High, d(254)),
+        (&[0xFE], Signed(1), Low, d(-2)),
+        (&[1, 2], Unsigned(2), High, d(0x0102)),
+        (&[1, 2], Unsigned(2), Low, d(0x0201)),
+        (&[0xFF, 0xFE], Signed(2), High, d(-2)),
+        (&[0xFE, 0xFF, 0xFF], Signed(3), Low, d(-2)),
+        (&[1, 2, 3], Unsigned(3), High, d(0x01_0203)),
+        (&[1, 2, 3, 4], Unsigned(4), High, d(0x0102_0304)),
+        (&[1, 2, 3, 4], Unsigned(4), Low, d(0x0403_0201)),
+        (&[1, 2, 3, 4], Unsigned(4), WordsLow, d(0x0304_0102)),
+        (&[1, 2, 3, 4], Unsigned(4), BytesLow, d(0x0201_0403)),
+        (&[0xFF; 8], Unsigned(8), High, Value::UInt(u64::MAX)),
+        (&[0xFF; 8], Signed(8), High, d(-1)),
+        (&[0x12, 0x34], Bcd(2), High, d(1234)),
+        (&[0x12, 0x34], Bcd(2), Low, d(3412)),
+        // IEEE 754: 0.1 as a single is 3DCCCCCDh, 230.5 as a double
+        // 406CD00000000000h.
+        (&[0x3D, 0xCC, 0xCC, 0xCD], F32, High, Value::Float(0.1)),
+        (&[0xCC, 0xCD, 0x3D, 0xCC], F32, WordsLow, Value::Float(0.1)),
+        (
+            &[0x40, 0x6C, 0xD0, 0, 0, 0, 0, 0],
+            F64,
+            High,
+            Value::Float(230.5),
+        ),
+    ] {
+        let reply = [&[0x55][..], bytes].concat();
+        let part = binary_at(1, kind, order);
+        assert_eq!(part.read(&reply), Ok(value), "{kind:?} {order:?}");
+        assert_eq!(part.read(&reply[..reply.len() - 1]), Err(NoValue::NotThere));
+    }
+}
+
+#[test]
+fn numbers_in_text_are_found_where_they_stand() {
+    // DCON: eight analogue inputs in one reply, every one seven characters.
+    let dcon = b">+025.12-001.50+000.00\r";
+    let at = |from| plain(Number::Decimal(Span::At { from, length: 7 }));
+    assert_eq!(at(1).read(dcon), Ok(Value::Float(25.12)));
+    assert_eq!(at(8).read(dcon), Ok(Value::Float(-1.5)));
+    assert_eq!(at(15).read(dcon), Ok(Value::Float(0.0)));
+    assert_eq!(at(20).read(dcon), Err(NoValue::NotThere));
+
+    let scale = b"ST,GS,+  12.345kg\r\n";
+    let weight = plain(Number::Decimal(between(",", 2, "kg")));
+    assert_eq!(weight.read(scale), Ok(Value::Float(12.345)));
+    let stable = Part::Text(between(",", 0, ","));
+    assert_eq!(stable.read(scale), Ok(Value::Text("ST".into())));
+
+    let columns = b"1;22;0x;FF\r\n";
+    let column = |nth| plain(Number::Decimal(between(";", nth, ";")));
+    assert_eq!(column(0).read(columns), Ok(Value::Int(1)));
+    assert_eq!(column(1).read(columns), Ok(Value::Int(22)));
+    assert_eq!(column(2).read(columns), Err(NoValue::NotText));
+    assert_eq!(column(3).read(columns), Err(NoValue::NotThere));
+    let last = plain(Number::Hexadecimal(between(";", 3, "")));
+    assert_eq!(last.read(columns), Ok(Value::Int(255)));
+    assert_eq!(column(4).read(columns), Err(NoValue::NotThere));
+}
+
+#[test]
+fn scale_and_offset_are_exact() {
+    let part = Part::Number {
+        written: Number::Binary {
+            at: 0,
+            kind: Kind::Signed(2),
+            order: Order::High,
+        },
+        scale: Decimal {
+            digits: 1,
+            places: 1,
+        },
+        offset: Decimal {
+            digits: -40,
+            places: 0,
+        },
+    };
+    assert_eq!(part.read(&2305u16.to_be_bytes()), Ok(Value::Float(190.5)));
+}
+
+#[test]
+fn what_is_no_number_is_no_value() {
+    for text in [
+        "", "-", "+", ".", "e3", "1e", "1e+-3", "--1", "1.2.3", "1,2", "0x1F", "nan", "inf",
+        "12 3", "１２", "1_000", "OVER",
+    ] {
+        let part = plain(Number::Decimal(between("", 0, "")));
+        assert_eq!(part.read(text.as_bytes()), Err(NoValue::NotText), "{text}");
+    }
+    for (text, value) in [
+        (" 5. ", Value::Int(5)),
+        (".5", Value::Float(0.5)),
+        ("-0.10", Value::Float(-0.1)),
+        ("+1.2E3", Value::Int(1200)),
+        ("12e-1", Value::Float(1.2)),
+    ] {
+        let part = plain(Number::Decimal(between("", 0, "")));
+        assert_eq!(part.read(text.as_bytes()), Ok(value), "{text}");
+    }
+    let nan = binary_at(0, Kind::F32, Order::High);
+    assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(NoValue::NotFinite));
+    let bcd = binary_at(0, Kind::Bcd(2), Order::High);
+    assert_eq!(bcd.read(&[0x12, 0x3A]), Err(NoValue::NotDecimal));
+}
+
+#[test]
+fn bits_are_counted_from_the_least_significant() {
+    for bit in 0..8 {
+        let part = Part::Bit { at: 1, bit };
+        assert_eq!(part.read(&[0, 1 << bit]), Ok(Value::Bool(true)));
+        assert_eq!(part.read(&[0, !(1 << bit)]), Ok(Value::Bool(false)));
+        assert_eq!(part.read(&[0]), Err(NoValue::NotThere));
+    }
+    assert_eq!(
+        Part::Bit { at: 0, bit: 8 }.read(&[0xFF]),
+        Err(NoValue::NotThere)
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_written_number_is_read_as_written(digits in any::<i32>(), places in 0usize..9) {
+        let plain_digits = format!("{:0>10}", i64::from(digits).abs());
+        let (whole, fraction) = plain_digits.split_at(10 - places);
+        let sign = if digits < 0 { "-" } else { "" };
+        let text = format!("{sign}{whole}.{fraction}");
+        let got = plain(Number::Decimal(between("", 0, ""))).read(text.as_bytes());
+        let got = match got {
+            Ok(Value::Int(n)) => n as f64,
+            Ok(Value::Float(x)) => x,
+            other => panic!("{other:?}"),
+        };
+        prop_assert_eq!(got, text.parse::<f64>().unwrap());
+    }
+
+    #[test]
+    fn no_reply_makes_it_panic_or_yield_a_non_number(
+        reply in prop::collection::vec(any::<u8>(), 0..40),
+        at in prop::sample::select(vec![0usize, 1, 30, usize::MAX]),
+        size in 0u8..10,
+        nth in 0usize..4,
+    ) {
+        let mut parts = vec![
+            Part::Bit { at, bit: size },
+            Part::Text(Span::At { from: at, length: usize::from(size) }),
+            Part::Text(Span::At { from: at, length: usize::MAX }),
+            plain(Number::Decimal(between("1", nth, "2"))),
+            plain(Number::Hexadecimal(between("", nth, ""))),
+        ];
+        for order in [Order::High, Order::Low, Order::WordsLow, Order::BytesLow] {
+            for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::F32, Kind::F64] {
+                parts.push(binary_at(at, kind, order));
+            }
+        }
+        for part in parts {
+            if let Ok(Value::Float(x)) = part.read(&reply) {
+                prop_assert!(x.is_finite());
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Finding the reply in whatever the line delivers.
+//!
+//! The contract is that of [`crate::field::rtu::Receiver`]: told bytes and
+//! silences, and how the bytes were split makes no difference. A reply ends by
+//! its length, its terminator, or silence; only a reply that fits its shape to
+//! the letter is taken. Our own request in front of it is an adapter's echo and
+//! is skipped.
+
+use crate::base::Miss;
+
+use super::Shape;
+use super::reply::{End, LONGEST};
+
+/// What else was on the line, besides the reply. Who said it, nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Our own requests, heard back through the adapter.
+    pub echoes: u32,
+    /// Bytes that were not the reply.
+    pub noise: u32,
+}
+
+/// How listening ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The reply, whole.
+    Reply(Vec<u8>),
+    /// Something of a reply's length came that is none; waiting longer is of no
+    /// use.
+    Spoiled,
+}
+
+/// Listens for the reply to one request.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    shape: Shape,
+    request: Vec<u8>,
+    unread: Vec<u8>,
+    /// What came since the last silence ended like a reply and was none.
+    spoiled: bool,
+    /// More came without a pause than any reply has: the rest is noise too.
+    babbling: bool,
+    heard: Heard,
+    ended: bool,
+}
+
+impl Receiver {
+    /// Listens for a reply of this shape to these bytes.
+    #[must_use]
+    pub fn new(shape: Shape, request: &[u8]) -> Self {
+        Receiver {
+            shape,
+            request: request.to_vec(),
+            unread: Vec::new(),
+            spoiled: false,
+            babbling: false,
+            heard: Heard::default(),
+            ended: false,
+        }
+    }
+
+    /// These bytes came. After a verdict everything further is ignored.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
+        for byte in bytes {
+            if self.ended {
+                return None;
+            }
+            if self.babbling {
+                self.count_noise(1);
+                continue;
+            }
+            self.unread.push(*byte);
+            if self.skip_echo() {
+                continue;
+            }
+            if !self.may_be_echo() && self.is_complete() && self.shape.fits(self.reply()) {
+                self.ended = true;
+                let reply = self.reply().to_vec();
+                self.count_noise(self.unread.len() - reply.len());
+                return Some(Verdict::Reply(reply));
+            }
+            if self.unread.len() > LONGEST {
+                self.babbling = true;
+                self.drop_unread();
+            }
+        }
+        None
+    }
+
+    /// The line has fallen silent: what is unfinished now stays unfinished, or
+    /// is whole, if silence is how a reply ends.
+    pub fn silence(&mut self) -> Option<Verdict> {
+        if self.ended {
+            return None;
+        }
+        self.babbling = false;
+        // A request of which only the beginning was heard back is no reply.
+        let quiet = matches!(self.shape.end, End::Silence(_)) && !self.may_be_echo();
+        if quiet && self.shape.fits(self.reply()) {
+            self.ended = true;
+            let reply = self.reply().to_vec();
+            self.count_noise(self.unread.len() - reply.len());
+            return Some(Verdict::Reply(reply));
+        }
+        self.spoiled |= quiet && !self.unread.is_empty() && self.starts_like_reply();
+        self.drop_unread();
+        std::mem::take(&mut self.spoiled).then(|| {
+            self.ended = true;
+            Verdict::Spoiled
+        })
+    }
+
+    /// Our own request, whole, at the head of what is unread.
+    fn skip_echo(&mut self) -> bool {
+        if self.request.is_empty() || self.unread != self.request {
+            return false;
+        }
+        self.unread.clear();
+        self.heard.echoes = self.heard.echoes.saturating_add(1);
+        true
+    }
+
+    /// Whether what is unread may yet become our own request.
+    fn may_be_echo(&self) -> bool {
+        self.request.starts_with(&self.unread)
+    }
+
+    /// From where on the unread bytes may be a reply.
+    fn reply(&self) -> &[u8] {
+        let beginning = self.shape.beginning();
+        if beginning.is_empty() {
+            return &self.unread;
+        }
+        let at = self
+            .unread
+            .windows(beginning.len())
+            .position(|w| w == beginning);
+        &self.unread[at.unwrap_or(self.unread.len())..]
+    }
+
+    fn starts_like_reply(&self) -> bool {
+        self.shape.beginning().is_empty() || !self.reply().is_empty()
+    }
+
+    /// Whether the bytes that may be a reply have come to its end; notes when
+    /// they have and are none.
+    fn is_complete(&mut self) -> bool {
+        let reply = self.reply();
+        let complete = match &self.shape.end {
+            End::Length(n) => reply.len() >= *n,
+            End::Terminator(t) => !t.is_empty() && reply.ends_with(t),
+            End::Silence(_) => false,
+        };
+        if complete && !self.shape.fits(reply) {
+            self.spoiled = true;
+            return false;
+        }
+        complete
+    }
+
+    fn drop_unread(&mut self) {
+        let bytes = self.unread.len();
+        self.unread.clear();
+        self.count_noise(bytes);
+    }
+
+    fn count_noise(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.heard.noise = self.heard.noise.saturating_add(bytes);
+    }
+
+    /// Whether bytes are waiting for the rest of the reply.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Time is up without a verdict: how the request was missed.
+    #[must_use]
+    pub const fn miss(&self) -> Miss {
+        if self.heard.noise > 0 || self.is_reading() {
+            Miss::Garbled
+        } else {
+            Miss::Silence
+        }
+    }
+
+    /// What else was on the line.
+    #[must_use]
+    pub fn heard(self) -> Heard {
+        self.heard
+    }
+
+    /// The same, since the last time this was asked.
+    pub fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What a reply looks like: where it ends and what must be in it.
+
+use std::time::Duration;
+
+use super::Check;
+
+/// The longest reply.
+pub const LONGEST: usize = 1024;
+
+/// What tells a reply from anything else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// How it ends.
+    pub end: End,
+    /// What must stand in it. With something at the very beginning, what comes
+    /// before is noise; otherwise the reply begins with the first byte.
+    pub fixed: Vec<Fixed>,
+    /// Its checksum, which covers everything before it.
+    pub check: Option<Check>,
+    /// How many bytes stand behind the checksum, the terminator included.
+    pub behind_check: usize,
+}
+
+/// How a reply ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After this many bytes; 1–1024.
+    Length(usize),
+    /// With these bytes, which belong to it; at least one.
+    Terminator(Vec<u8>),
+    /// When the line has been quiet for this long.
+    Silence(Duration),
+}
+
+/// Bytes that must stand at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// From the beginning of the reply.
+    pub at: usize,
+    /// Which; at least one.
+    pub bytes: Vec<u8>,
+}
+
+impl Shape {
+    /// How every reply begins, as far as that is fixed.
+    #[must_use]
+    pub fn beginning(&self) -> &[u8] {
+        self.fixed
+            .iter()
+            .find(|f| f.at == 0)
+            .map_or(&[], |f| &f.bytes)
+    }
+
+    /// Whether these bytes, all of them, are a reply.
+    #[must_use]
+    pub fn fits(&self, reply: &[u8]) -> bool {
+        let ends = match &self.end {
+            End::Length(n) => reply.len() == *n,
+            End::Terminator(t) => !t.is_empty() && reply.ends_with(t),
+            End::Silence(_) => !reply.is_empty(),
+        };
+        let is_there = |f: &Fixed| {
+            let from = reply.get(f.at..).unwrap_or_default();
+            !f.bytes.is_empty() && from.starts_with(&f.bytes)
+        };
+        reply.len() <= LONGEST && ends && self.fixed.iter().all(is_there) && self.is_whole(reply)
+    }
+
+    fn is_whole(&self, reply: &[u8]) -> bool {
+        let Some(check) = self.check else {
+            return true;
+        };
+        let parts = || {
+            let to = reply.len().checked_sub(self.behind_check)?;
+            let from = to.checked_sub(check.len())?;
+            Some((reply.get(..from)?, reply.get(from..to)?))
+        };
+        parts().is_some_and(|(before, written)| check.fits(before, written))
+    }
+
+    /// Whether anything at all tells a reply from noise.
+    #[must_use]
+    pub fn can_tell(&self) -> bool {
+        self.check.is_some() || !self.fixed.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::raw::check::{Sum, Written};
+
+    fn shape(end: End) -> Shape {
+        Shape {
+            end,
+            fixed: vec![Fixed {
+                at: 1,
+                bytes: b"01".to_vec(),
+            }],
+            check: None,
+            behind_check: 0,
+        }
+    }
+
+    #[test]
+    fn only_what_fits_whole_is_a_reply() {
+        let ended = shape(End::Terminator(b"\r".to_vec()));
+        for (reply, fits) in [
+            (&b">01+1\r"[..], true),
+            (b">01\r", true),
+            (b">02+1\r", false),
+            (b">01+1", false),
+            (b">0", false),
+            (b"", false),
+        ] {
+            assert_eq!(ended.fits(reply), fits, "{reply:?}");
+        }
+        let counted = shape(End::Length(4));
+        assert!(counted.fits(b">01x") && !counted.fits(b">01") && !counted.fits(b">01xx"));
+        let quiet = shape(End::Silence(Duration::from_millis(20)));
+        assert!(quiet.fits(b">01") && !quiet.fits(b"") && !quiet.fits(&[b'0'; 2000]));
+    }
+
+    #[test]
+    fn a_checksum_stands_where_it_is_said_to_stand() {
+        let checked = Shape {
+            check: Some(Check {
+                sum: Sum::Sum8,
+                written: Written::Hex,
+                from: 0,
+            }),
+            behind_check: 1,
+            ..shape(End::Terminator(b"\r".to_vec()))
+        };
+        // ICP DAS I-7000 manuals, "checksum": the worked example's reply.
+        let good = b"!01200600AA\r".to_vec();
+        assert!(checked.fits(&good));
+        for bit in 0..good.len() * 8 {
+            let mut bent = good.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            let same = bent.eq_ignore_ascii_case(&good);
+            assert_eq!(checked.fits(&bent), same, "{bent:?}");
+        }
+        assert!(!checked.fits(b"01\r"));
+    }
+
+    #[test]
+    fn empty_words_fit_nothing() {
+        assert!(!shape(End::Terminator(vec![])).fits(b">01"));
+        let nothing = Shape {
+            fixed: vec![Fixed {
+                at: 9,
+                bytes: vec![],
+            }],
+            ..shape(End::Length(3))
+        };
+        assert!(!nothing.fits(b">01"));
+    }
+}

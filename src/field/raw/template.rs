@@ -1,0 +1,266 @@
+//! What to send, as people write it: hexadecimal bytes, `"text"`, and
+//! `{check}` where the checksum goes.
+//!
+//! `02 "READ A" 0D`, `"#01\r"`, `01 03 00 00 00 02 {check}`. Inside quotes
+//! `\r`, `\n`, `\t`, `\0`, `\\`, `\"` and `\xHH` stand for the one byte they
+//! mean elsewhere; other characters are sent as UTF-8.
+
+use std::fmt;
+use std::iter::Peekable;
+use std::str::Chars;
+
+use super::Check;
+
+/// The longest request.
+const LONGEST: usize = 1024;
+
+/// What goes where the checksum goes.
+const PLACE: &str = "{check}";
+
+/// A request, parsed and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    bytes: Vec<u8>,
+}
+
+/// Why a text is no request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotATemplate {
+    /// It has no bytes.
+    Empty,
+    /// More than 1024 bytes.
+    TooLong,
+    /// Neither a byte in hexadecimal, nor text in quotes, nor `{check}`.
+    Word(String),
+    /// A text without its closing quote.
+    Open,
+    /// A backslash before something it has no meaning for.
+    Escape(String),
+    /// `{check}`, but no checksum is configured.
+    NoCheck,
+    /// A checksum is configured, but `{check}` does not stand exactly once.
+    NoPlace,
+    /// The checksum would cover nothing.
+    Covers,
+}
+
+impl fmt::Display for NotATemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotATemplate::Empty => f.write_str("nothing to send"),
+            NotATemplate::TooLong => write!(f, "more than {LONGEST} bytes"),
+            NotATemplate::Word(word) => {
+                write!(
+                    f,
+                    "{word:?} is no byte in hexadecimal, text in quotes, or {PLACE}"
+                )
+            }
+            NotATemplate::Open => f.write_str("a text without its closing quote"),
+            NotATemplate::Escape(what) => write!(f, "{what} has no meaning"),
+            NotATemplate::NoCheck => write!(f, "{PLACE}, but no checksum"),
+            NotATemplate::NoPlace => write!(f, "a checksum, but not exactly one {PLACE}"),
+            NotATemplate::Covers => f.write_str("a checksum that covers nothing"),
+        }
+    }
+}
+
+impl Template {
+    /// Understands a request.
+    ///
+    /// # Errors
+    /// [`NotATemplate`].
+    pub fn parse(text: &str, check: Option<Check>) -> Result<Template, NotATemplate> {
+        let mut bytes = Vec::new();
+        let mut places = 0;
+        let mut rest = text.chars().peekable();
+        while let Some(c) = rest.next() {
+            match c {
+                c if c.is_whitespace() => {}
+                '"' => quoted(&mut rest, &mut bytes)?,
+                c => match word(c, &mut rest) {
+                    Word::Byte(byte) => bytes.push(byte),
+                    Word::Place => {
+                        let check = check.ok_or(NotATemplate::NoCheck)?;
+                        if bytes.len() <= check.from {
+                            return Err(NotATemplate::Covers);
+                        }
+                        places += 1;
+                        bytes.extend(check.seal(&bytes));
+                    }
+                    Word::Other(word) => return Err(NotATemplate::Word(word)),
+                },
+            }
+            if bytes.len() > LONGEST {
+                return Err(NotATemplate::TooLong);
+            }
+        }
+        match (bytes.is_empty(), check.is_some(), places) {
+            (true, ..) => Err(NotATemplate::Empty),
+            (_, true, 1) | (_, false, 0) => Ok(Template { bytes }),
+            _ => Err(NotATemplate::NoPlace),
+        }
+    }
+
+    /// What goes onto the line.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+enum Word {
+    Byte(u8),
+    Place,
+    Other(String),
+}
+
+fn word(first: char, rest: &mut Peekable<Chars<'_>>) -> Word {
+    let mut word = String::from(first);
+    while let Some(c) = rest.next_if(|c| !c.is_whitespace() && *c != '"') {
+        word.push(c);
+    }
+    if word == PLACE {
+        return Word::Place;
+    }
+    match (word.len(), u8::from_str_radix(&word, 16)) {
+        (2, Ok(byte)) if !word.starts_with('+') => Word::Byte(byte),
+        _ => Word::Other(word),
+    }
+}
+
+fn quoted(rest: &mut Peekable<Chars<'_>>, bytes: &mut Vec<u8>) -> Result<(), NotATemplate> {
+    while let Some(c) = rest.next() {
+        match c {
+            '"' => return Ok(()),
+            '\\' => bytes.push(escaped(rest)?),
+            c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Err(NotATemplate::Open)
+}
+
+fn escaped(rest: &mut Peekable<Chars<'_>>) -> Result<u8, NotATemplate> {
+    let c = rest.next().ok_or(NotATemplate::Open)?;
+    Ok(match c {
+        'r' => b'\r',
+        'n' => b'\n',
+        't' => b'\t',
+        '0' => 0,
+        '\\' => b'\\',
+        '"' => b'"',
+        'x' => {
+            let digits: String = rest.by_ref().take(2).collect();
+            let byte = u8::from_str_radix(&digits, 16).ok();
+            byte.filter(|_| digits.len() == 2 && !digits.starts_with('+'))
+                .ok_or_else(|| NotATemplate::Escape(format!("\\x{digits}")))?
+        }
+        other => return Err(NotATemplate::Escape(format!("\\{other}"))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::field::raw::Sum;
+    use crate::field::raw::check::Written;
+
+    const MODBUS: Check = Check {
+        sum: Sum::Crc16Modbus,
+        written: Written::Low,
+        from: 0,
+    };
+
+    #[test]
+    fn bytes_text_and_checksums_become_a_request() {
+        for (text, check, bytes) in [
+            ("01 ff Fe", None, &[1, 0xFF, 0xFE][..]),
+            (r#""READ\r\n""#, None, b"READ\r\n"),
+            (r#"02 "A\x03\0\"\\\t" 0D"#, None, b"\x02A\x03\0\"\\\t\r"),
+            (r#"02"°"03"#, None, &[2, 0xC2, 0xB0, 3]),
+            // The example most manuals print: two registers of unit 1.
+            (
+                "01 03 00 00 00 02 {check}",
+                Some(MODBUS),
+                &[1, 3, 0, 0, 0, 2, 0xC4, 0x0B],
+            ),
+            // ICP DAS I-7000 manuals, "checksum": the worked example.
+            (
+                r#""$012" {check} 0D"#,
+                Some(Check {
+                    sum: Sum::Sum8,
+                    written: Written::Hex,
+                    from: 0,
+                }),
+                b"$012B7\r",
+            ),
+        ] {
+            let template = Template::parse(text, check);
+            assert_eq!(template.as_ref().map(Template::bytes), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_says_why() {
+        for (text, check, why) in [
+            ("", None, "nothing to send"),
+            (" \t", None, "nothing to send"),
+            (
+                "1",
+                None,
+                r#""1" is no byte in hexadecimal, text in quotes, or {check}"#,
+            ),
+            (
+                "+1",
+                None,
+                r#""+1" is no byte in hexadecimal, text in quotes, or {check}"#,
+            ),
+            (
+                "0103",
+                None,
+                r#""0103" is no byte in hexadecimal, text in quotes, or {check}"#,
+            ),
+            (r#""abc"#, None, "a text without its closing quote"),
+            (r#""abc\"#, None, "a text without its closing quote"),
+            (r#""\q""#, None, r"\q has no meaning"),
+            (r#""\x1""#, None, r#"\x1" has no meaning"#),
+            (r#""\x+1""#, None, r"\x+1 has no meaning"),
+            ("01 {check}", None, "{check}, but no checksum"),
+            (
+                "01",
+                Some(MODBUS),
+                "a checksum, but not exactly one {check}",
+            ),
+            (
+                "01 {check} {check}",
+                Some(MODBUS),
+                "a checksum, but not exactly one {check}",
+            ),
+            ("{check}", Some(MODBUS), "a checksum that covers nothing"),
+        ] {
+            let got = Template::parse(text, check).unwrap_err();
+            assert_eq!(got.to_string(), why, "{text}");
+        }
+        let long = "00 ".repeat(LONGEST + 1);
+        assert_eq!(Template::parse(&long, None), Err(NotATemplate::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_can_be_sent_in_both_ways(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
+            let hex = crate::base::text::hex(&bytes);
+            let quoted: String = bytes.iter().map(|b| format!("\\x{b:02x}")).collect();
+            for text in [hex, format!("\"{quoted}\"")] {
+                let template = Template::parse(&text, None).unwrap();
+                prop_assert_eq!(template.bytes(), &bytes[..]);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[0-9a-f\"\\\\x{}check °]{0,30}") {
+            let _ = Template::parse(&text, None);
+            let _ = Template::parse(&text, Some(MODBUS));
+        }
+    }
+}
