@@ -27,6 +27,7 @@ mod line;
 mod manners;
 mod pace;
 mod rack;
+pub mod tongue;
 mod unit;
 mod voice;
 

@@ -1,0 +1,126 @@
+//! What else is spoken on such lines: Modbus ASCII, DL/T 645, and protocols
+//! without a standard.
+//!
+//! A [`Tongue`] turns what the master said into what a device says and when,
+//! faults included; who else is talking and how long characters take is the
+//! line's business. Framing and checksums are written here apart from the
+//! product's, like the rest of the lab.
+
+pub mod ascii;
+pub mod meter;
+pub mod plain;
+
+use std::time::Duration;
+
+use super::manners::{Fault, distort, noise};
+use super::unit::Unit;
+use crate::base::{Now, Rng};
+
+pub use meter::{Meter, Year};
+pub use plain::Plain;
+
+/// One device, and how it speaks.
+#[derive(Clone, Debug)]
+pub enum Tongue {
+    /// A Modbus unit with this address, speaking ASCII.
+    Ascii(u8, Unit),
+    /// An electricity meter.
+    Meter(Meter),
+    /// A device with a table of questions and answers.
+    Plain(Plain),
+}
+
+/// Something a device says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Saying {
+    /// How long after the request was understood it begins.
+    pub after: Duration,
+    /// What.
+    pub bytes: Vec<u8>,
+}
+
+/// What a device's answer is made of, for faults to work on.
+struct Answer {
+    /// As it should be.
+    bytes: Vec<u8>,
+    /// The same from another device, checksum and all.
+    foreign: Vec<u8>,
+    /// The same, as if something else had been asked.
+    other: Vec<u8>,
+    /// The same with less than was asked for, checksum and all.
+    short: Vec<u8>,
+}
+
+impl Tongue {
+    /// What it says to this: nothing, if it is not meant or does not understand.
+    pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
+        let (answer, manners) = match self {
+            Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) if !unit.manners.alive => {
+                return vec![];
+            }
+            Tongue::Plain(plain) if !plain.manners.alive => return vec![],
+            Tongue::Ascii(address, unit) => {
+                let answer = ascii::answer(*address, unit, now, heard);
+                (answer, &unit.manners)
+            }
+            Tongue::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
+            Tongue::Plain(plain) => (plain.answer(heard), &plain.manners),
+        };
+        let Some(answer) = answer else {
+            return vec![];
+        };
+        let fault = manners.draw(rng);
+        let after = manners.delay(rng);
+        spoil(answer, fault, after, heard, rng)
+    }
+}
+
+/// What a fault makes of an answer.
+fn spoil(
+    answer: Answer,
+    fault: Option<Fault>,
+    after: Duration,
+    heard: &[u8],
+    rng: &mut Rng,
+) -> Vec<Saying> {
+    let mut bytes = answer.bytes;
+    let whole = bytes.len() as u64;
+    let at = |after, bytes| Saying { after, bytes };
+    match fault {
+        Some(Fault::Mute) => vec![],
+        Some(Fault::Late(by)) => vec![at(after + by, bytes)],
+        Some(Fault::Cut) => {
+            bytes.truncate(1 + rng.below(whole.saturating_sub(1)) as usize);
+            vec![at(after, bytes)]
+        }
+        // One bit: more may cancel out in a sum, and no receiver could tell.
+        Some(Fault::Flip) => {
+            let bit = rng.below(whole * 8) as usize;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            vec![at(after, bytes)]
+        }
+        Some(Fault::Twice) => vec![
+            at(after, bytes.clone()),
+            at(after + Duration::from_millis(40), bytes),
+        ],
+        Some(Fault::Foreign) => vec![at(after, answer.foreign)],
+        Some(Fault::WrongFunction) => vec![at(after, answer.other)],
+        Some(Fault::Short) => vec![at(after, answer.short)],
+        Some(Fault::Echo) => vec![at(after, [heard, &bytes].concat())],
+        Some(Fault::Noise(n)) => vec![at(after, [noise(n.into(), rng), bytes].concat())],
+        Some(Fault::Babble) => vec![at(after, noise(whole as usize, rng))],
+        Some(Fault::Hiccup(pause)) => {
+            let rest = bytes.split_off(bytes.len() / 2);
+            vec![at(after, bytes), at(after + pause, rest)]
+        }
+        Some(Fault::WrongTransaction) | None => vec![at(after, bytes)],
+    }
+}
+
+/// A Modbus answer as the faults of content leave it.
+fn distorted(fault: Fault, pdu: &[u8]) -> Vec<u8> {
+    distort(Some(fault), pdu.to_vec())
+}
+
+#[cfg(test)]
+mod tests;

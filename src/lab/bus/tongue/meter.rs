@@ -1,0 +1,200 @@
+//! An electricity meter that speaks DL/T 645-1997 or -2007.
+//!
+//! It measures what [`super::super::life::meter`] measures; its numbers are the
+//! registers of that meter in decimal digits. Answers longer than a frame of
+//! its choosing come in follow-on frames.
+
+use super::super::life::meter;
+use super::super::unit::Unit;
+use super::Answer;
+use crate::base::Now;
+use crate::spec::Table;
+
+/// Which year's codes it speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Year {
+    /// Two-byte identifiers, functions 01H and 02H.
+    Y1997,
+    /// Four-byte identifiers, functions 11H to 13H.
+    Y2007,
+}
+
+/// A meter.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    /// Which year's codes it speaks.
+    pub year: Year,
+    /// Its address as printed: twelve digits.
+    pub address: u64,
+    /// What it measures and how it behaves.
+    pub unit: Unit,
+    /// How many data bytes it puts into one frame; more follow in others.
+    pub frame: usize,
+    /// What it sends in front of a reply to wake the master: this many FEH.
+    pub wake_ups: usize,
+}
+
+impl Meter {
+    /// A meter of this year; follow-on frames from 200 bytes on, as the
+    /// standard wants.
+    #[must_use]
+    pub const fn new(year: Year, address: u64, unit: Unit) -> Meter {
+        Meter {
+            year,
+            address,
+            unit,
+            frame: 200,
+            wake_ups: 4,
+        }
+    }
+
+    pub(super) fn answer(&self, now: Now, heard: &[u8]) -> Option<Answer> {
+        let (whom, control, data) = open(heard)?;
+        let own = wire_address(self.address);
+        let meant = whom.iter().zip(&own).all(|(w, o)| *w == 0xAA || w == o);
+        if !meant || control & 0x80 != 0 {
+            return None;
+        }
+        let (code, reply) = self.execute(now, control, &data);
+        let sealed = |address, code, data: &[u8]| {
+            [vec![0xFE; self.wake_ups], seal(address, code, data)].concat()
+        };
+        let next = wire_address((self.address + 1) % 1_000_000_000_000);
+        let shorter = &reply[..reply.len().saturating_sub(1)];
+        let mut other = reply.clone();
+        if let Some(first) = other.first_mut() {
+            *first = first.wrapping_add(1);
+        }
+        Some(Answer {
+            bytes: sealed(own, code, &reply),
+            foreign: sealed(next, code, &reply),
+            other: sealed(own, code, &other),
+            short: sealed(own, code, shorter),
+        })
+    }
+
+    fn execute(&self, now: Now, control: u8, data: &[u8]) -> (u8, Vec<u8>) {
+        let (read, follow, id_bytes) = match self.year {
+            Year::Y1997 => (0x01, 0x02, 2),
+            Year::Y2007 => (0x11, 0x12, 4),
+        };
+        // "No such data" in 2007, "no such identifier" in 1997: the same bit.
+        let refused = (control | 0xC0, vec![0x02]);
+        if control == 0x13 && self.year == Year::Y2007 {
+            return (0x93, wire_address(self.address).to_vec());
+        }
+        if (control != read && control != follow) || data.len() < id_bytes {
+            return refused;
+        }
+        let (id, rest) = data.split_at(id_bytes);
+        let number = id.iter().rev().fold(0u32, |n, b| n << 8 | u32::from(*b));
+        let Some(value) = self.value(now, number) else {
+            return refused;
+        };
+        let which = match (control == follow, self.year, rest) {
+            (false, _, []) => 0,
+            (true, Year::Y2007, [n]) => usize::from(*n),
+            // 1997 does not number them; this meter has only a second one.
+            (true, Year::Y1997, []) => 1,
+            _ => return refused,
+        };
+        let Some(part) = value.chunks(self.frame.max(1)).nth(which) else {
+            return refused;
+        };
+        let more = value.len() > (which + 1) * self.frame.max(1);
+        let mut reply = [id, part].concat();
+        if control == follow && self.year == Year::Y2007 {
+            reply.push(which as u8);
+        }
+        (control | 0x80 | u8::from(more) << 5, reply)
+    }
+
+    /// What it has under this identifier, as it travels.
+    #[must_use]
+    pub fn value(&self, now: Now, id: u32) -> Option<Vec<u8>> {
+        let register = |at: u16| {
+            let word = self.unit.truth(now, Table::InputRegister, at);
+            u64::from(word.unwrap_or_default())
+        };
+        let wide = |at| register(at) << 16 | register(at + 1);
+        let volts = |phase: u16| match self.year {
+            Year::Y1997 => bcd(register(meter::VOLTAGE + phase) / 10, 2),
+            Year::Y2007 => bcd(register(meter::VOLTAGE + phase), 2),
+        };
+        let watts = i64::from(wide(meter::POWER) as u32 as i32);
+        Some(match (self.year, id) {
+            (Year::Y2007, 0x0001_0000) | (Year::Y1997, 0x9010) => bcd(wide(meter::ENERGY), 4),
+            (Year::Y2007, 0x0201_0100..=0x0201_0300) => volts((id >> 8 & 0xFF) as u16 - 1),
+            (Year::Y1997, 0xB611..=0xB613) => volts((id - 0xB611) as u16),
+            (Year::Y2007, 0x0201_FF00) | (Year::Y1997, 0xB61F) => {
+                [volts(0), volts(1), volts(2)].concat()
+            }
+            (Year::Y2007, 0x0203_0000) | (Year::Y1997, 0xB630) => {
+                let mut digits = bcd(watts.unsigned_abs() * 10, 3);
+                digits[2] |= u8::from(watts < 0) << 7;
+                digits
+            }
+            (Year::Y2007, 0x0206_0000) | (Year::Y1997, 0xB650) => {
+                bcd(register(meter::POWER_FACTOR), 2)
+            }
+            (Year::Y2007, 0x0280_0002) => bcd(register(meter::FREQUENCY), 2),
+            (Year::Y2007, 0x0400_0401) => wire_address(self.address).to_vec(),
+            _ => return None,
+        })
+    }
+}
+
+/// Decimal digits, two to a byte, last first.
+fn bcd(mut n: u64, bytes: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    for _ in 0..bytes {
+        out.push((n / 10 % 10 * 16 + n % 10) as u8);
+        n /= 100;
+    }
+    out
+}
+
+fn wire_address(address: u64) -> [u8; 6] {
+    let mut wire = [0; 6];
+    wire.copy_from_slice(&bcd(address, 6));
+    wire
+}
+
+/// A frame, 33H added to its data.
+#[must_use]
+pub fn seal(address: [u8; 6], control: u8, data: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x68];
+    out.extend(address);
+    out.extend([0x68, control, data.len() as u8]);
+    for byte in data {
+        out.push((u16::from(*byte) + 0x33) as u8);
+    }
+    let sum: u32 = out.iter().map(|b| u32::from(*b)).sum();
+    out.extend([(sum % 256) as u8, 0x16]);
+    out
+}
+
+/// Address, control and data of what was heard, wake-up bytes cut off.
+#[must_use]
+pub fn open(heard: &[u8]) -> Option<([u8; 6], u8, Vec<u8>)> {
+    let woken = heard.iter().position(|b| *b != 0xFE)?;
+    let frame = &heard[woken..];
+    if frame.len() < 12 || frame[0] != 0x68 || frame[7] != 0x68 {
+        return None;
+    }
+    let length = usize::from(frame[9]);
+    if frame.len() != length + 12 || frame[length + 11] != 0x16 {
+        return None;
+    }
+    let sum: u32 = frame[..length + 10].iter().map(|b| u32::from(*b)).sum();
+    let mut address = [0; 6];
+    address.copy_from_slice(&frame[1..7]);
+    let data = frame[10..length + 10].iter();
+    (sum % 256 == u32::from(frame[length + 10])).then(|| {
+        (
+            address,
+            frame[8],
+            data.map(|b| b.wrapping_sub(0x33)).collect(),
+        )
+    })
+}
