@@ -60,8 +60,9 @@ pub enum Wish {
     Read {
         /// Which.
         id: Id,
-        /// How many bytes of data a whole reply carries, where that is known.
-        /// Then another length is no reply.
+        /// How many bytes the datum has, where that is known. Then a frame
+        /// that carries more, or fewer without saying that more follow, is no
+        /// reply.
         bytes: Option<usize>,
     },
     /// The next frame of a datum that did not fit into one.
@@ -250,8 +251,11 @@ impl Ask {
         match &self.wish {
             Wish::Read { id, bytes } => {
                 let value = data.strip_prefix(&id.to_wire()[..])?;
-                // A datum that is split is longer than a frame, whole or not.
-                let fits = bytes.is_none_or(|n| n == value.len() && !more);
+                let fits = match (bytes, more) {
+                    (None, _) => true,
+                    (Some(n), false) => value.len() == *n,
+                    (Some(n), true) => value.len() < *n,
+                };
                 (fits && !value.is_empty()).then_some(value)
             }
             Wish::Follow { id, number } => {
@@ -280,6 +284,7 @@ const MAX_JOINED: usize = 20 * MAX_DATA;
 pub struct Joining {
     address: Address,
     id: Id,
+    bytes: Option<usize>,
     next: u8,
     data: Vec<u8>,
 }
@@ -291,18 +296,21 @@ pub enum Joined {
     Whole(Vec<u8>),
     /// Ask this next.
     Next(Ask, Joining),
-    /// It does not end: more frames or bytes than any datum has.
-    Endless,
+    /// The frames together are not the datum: of another length than it has,
+    /// or without an end.
+    Unfit,
 }
 
 impl Joining {
-    /// Begins with the reply to a [`Wish::Read`] of `id`.
+    /// Begins with the reply to a [`Wish::Read`] of `id`. The length of the
+    /// whole, where it is known, finds a part that came short.
     #[must_use]
-    pub fn begin(id: Id, first: Part) -> Joined {
+    pub fn begin(id: Id, bytes: Option<usize>, first: Part) -> Joined {
         let joining = Joining {
             // From here on only the one that answered is meant.
             address: first.from,
             id,
+            bytes,
             next: 1,
             data: Vec::new(),
         };
@@ -313,7 +321,7 @@ impl Joining {
     #[must_use]
     pub fn go_on(mut self, part: Part) -> Joined {
         let Some(next) = self.next.checked_add(1) else {
-            return Joined::Endless;
+            return Joined::Unfit;
         };
         self.next = next;
         self.add(part.data, part.more)
@@ -321,11 +329,16 @@ impl Joining {
 
     fn add(mut self, data: Vec<u8>, more: bool) -> Joined {
         self.data.extend(data);
-        if self.data.len() > MAX_JOINED {
-            return Joined::Endless;
+        if self.data.len() > self.bytes.unwrap_or(MAX_JOINED) {
+            return Joined::Unfit;
         }
         if !more {
-            return Joined::Whole(self.data);
+            let whole = self.bytes.is_none_or(|n| n == self.data.len());
+            return if whole {
+                Joined::Whole(self.data)
+            } else {
+                Joined::Unfit
+            };
         }
         let ask = Ask {
             address: self.address,

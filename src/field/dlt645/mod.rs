@@ -2,12 +2,14 @@
 //!
 //! [`address`] is whom to ask, [`frame`] what travels, [`ask`] what to ask and
 //! what counts as its reply, [`receive`] how the reply is found on the line,
-//! [`item`] the standard's data by name and [`format`] how they are written.
+//! [`item`] the standard's data by name and [`mod@format`] how they are written.
 //!
 //! Every reply repeats the meter's address and the datum's identifier, so a
 //! late reply cannot be taken for the reply to another question. The two
 //! exceptions: a refusal names no datum, and the follow-on frames of 1997 carry
-//! no sequence number.
+//! no number. A late or doubled one of them would be taken for the next: after a
+//! miss such a datum is begun anew, when the line has been quiet for longer than
+//! a meter may take.
 //!
 //! The checksum is a plain sum. It finds every single spoiled byte but not
 //! every pair of them; that the address, the identifier, the exact length, and

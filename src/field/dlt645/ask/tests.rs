@@ -153,13 +153,13 @@ fn a_write_is_answered_by_an_empty_frame() {
 }
 
 /// The parts of a long datum, put together by asking as told.
-fn join(edition: Edition, parts: &[&[u8]]) -> Option<Vec<u8>> {
+fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let (id, wire, read, follow) = match edition {
         Edition::Y2007 => (Id::Y2007(0x0330_0001), vec![1, 0, 0x30, 3], 0x91, 0x92),
         Edition::Y1997 => (Id::Y1997(0x901F), vec![0x1F, 0x90], 0x81, 0x82),
     };
     let from = meter("000000000161");
-    let mut ask = Ask::read(Address::ANY, id, None);
+    let mut ask = Ask::read(Address::ANY, id, bytes);
     let mut joining: Option<Joining> = None;
     for (i, part) in parts.iter().enumerate() {
         let more = if i + 1 < parts.len() { 0x20 } else { 0 };
@@ -177,13 +177,13 @@ fn join(edition: Edition, parts: &[&[u8]]) -> Option<Vec<u8>> {
             return None;
         };
         let joined = match joining.take() {
-            None => Joining::begin(id, part),
+            None => Joining::begin(id, bytes, part),
             Some(joining) => joining.go_on(part),
         };
         match joined {
             Joined::Whole(data) => return Some(data),
             Joined::Next(next, rest) => (ask, joining) = (next, Some(rest)),
-            Joined::Endless => return None,
+            Joined::Unfit => return None,
         }
     }
     None
@@ -193,8 +193,14 @@ fn join(edition: Edition, parts: &[&[u8]]) -> Option<Vec<u8>> {
 fn follow_on_frames_are_joined_in_order() {
     for edition in [Edition::Y1997, Edition::Y2007] {
         let parts: [&[u8]; 3] = [&[1, 2, 3], &[4, 5], &[6]];
-        assert_eq!(join(edition, &parts), Some(vec![1, 2, 3, 4, 5, 6]));
-        assert_eq!(join(edition, &parts[..1]), Some(vec![1, 2, 3]));
+        for bytes in [None, Some(6)] {
+            let whole = join(edition, bytes, &parts);
+            assert_eq!(whole, Some(vec![1, 2, 3, 4, 5, 6]));
+        }
+        assert_eq!(join(edition, None, &parts[..1]), Some(vec![1, 2, 3]));
+        for other in [2, 3, 5, 7] {
+            assert_eq!(join(edition, Some(other), &parts), None);
+        }
     }
 }
 
@@ -219,7 +225,7 @@ fn a_datum_without_an_end_is_given_up() {
         data: vec![0; 1],
         more: true,
     };
-    let mut joined = Joining::begin(FORWARD, part.clone());
+    let mut joined = Joining::begin(FORWARD, None, part.clone());
     let mut asked = 0u32;
     while let Joined::Next(ask, joining) = joined {
         asked += 1;
@@ -232,5 +238,5 @@ fn a_datum_without_an_end_is_given_up() {
         );
         joined = joining.go_on(part.clone());
     }
-    assert_eq!((joined, asked), (Joined::Endless, 255));
+    assert_eq!((joined, asked), (Joined::Unfit, 255));
 }
