@@ -23,6 +23,16 @@ pub enum Value {
 }
 
 impl Value {
+    /// As a signed whole number, if it is one.
+    #[must_use]
+    pub fn as_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(n) => Some(*n),
+            Value::UInt(n) => i64::try_from(*n).ok(),
+            Value::Float(_) | Value::Bool(_) | Value::Text(_) => None,
+        }
+    }
+
     /// As the thing model wants it: numbers as numbers, states as 0 and 1
     /// (Alink's `bool` is written as the numbers 0 and 1).
     #[must_use]

@@ -2,14 +2,28 @@
 //!
 //! A value is exact or it is not given. Whole numbers stay whole; scale and
 //! offset are decimal, so 2305 × 0.1 is the number nearest to 230.5 and not a
-//! sum of binary fractions; what is no number is refused with a reason.
+//! sum of binary fractions; what is no number, or not one that can be, is
+//! refused with a reason.
+//!
+//! Everything a value is made of comes out of one reply: the parts of a sum and
+//! the power of ten it is scaled by belong to the same moment, or there is no
+//! value.
+
+mod exact;
+mod raw;
 
 use std::fmt;
 
 use crate::base::Value;
-use crate::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, WordOrder};
+use crate::spec::{ByteOrder, Codec, Half, Measure, PointSpec};
 
 use super::modbus::Data;
+use exact::Exact;
+use raw::{Raw, ordered};
+
+/// The register says that there is no scale factor, and so no value (SunSpec
+/// Information Model Specification, type `sunssf`).
+const NO_POWER: u16 = 0x8000;
 
 /// Why a reply gave no value for a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,19 +34,43 @@ pub enum Refusal {
     Infinite,
     /// They hold bytes that are not UTF-8 text.
     NotText,
+    /// They hold a digit above 9.
+    NotDecimal,
+    /// They hold what the configuration lists as `invalid:`.
+    Marked,
+    /// The register with the power of ten says that there is no value, or a
+    /// power beyond −10 to 10.
+    NoPower,
+    /// The value is below `min:` or above `max:`.
+    OutOfRange,
+    /// The number is none of those under `values:`.
+    UnknownState,
     /// The reply does not cover the point, or is of the other kind. Never the
     /// device's fault.
     NotCovered,
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Refusal {
+    /// In a few words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
             Refusal::NotANumber => "not a number",
             Refusal::Infinite => "infinite",
             Refusal::NotText => "not text",
+            Refusal::NotDecimal => "a digit above 9 in a BCD number",
+            Refusal::Marked => "marked as invalid",
+            Refusal::NoPower => "no scale factor",
+            Refusal::OutOfRange => "out of range (min, max)",
+            Refusal::UnknownState => "a number that is not under values",
             Refusal::NotCovered => "not covered by the reply",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
     }
 }
 
@@ -70,7 +108,6 @@ fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
                 word.checked_shr(u32::from(*n)).is_some_and(|w| w & 1 == 1),
             ))
         }
-        Codec::Text { bytes, .. } => text(registers, *bytes),
         Codec::Number {
             kind,
             words,
@@ -78,128 +115,98 @@ fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
             scale,
             offset,
         } => {
-            let raw = assemble(registers, *words, *bytes);
-            let (scale, offset) = (reduced(*scale), reduced(*offset));
-            match kind {
-                Number::F32 => float(shortest(f32::from_bits(raw as u32)), scale, offset),
-                Number::F64 => float(f64::from_bits(raw), scale, offset),
-                Number::U16 | Number::U32 | Number::U64 => {
-                    whole(i128::from(raw), false, scale, offset)
-                }
-                Number::I16 => whole(i128::from(raw as u16 as i16), true, scale, offset),
-                Number::I32 => whole(i128::from(raw as u32 as i32), true, scale, offset),
-                Number::I64 => whole(i128::from(raw as i64), true, scale, offset),
-            }
+            let raw = Raw::from(registers, *kind, *words, *bytes);
+            let read = raw.number()?;
+            let number = read.times(*scale).moved(*offset);
+            number.value(raw.is_signed() || number != read)
         }
+        Codec::Measure(measure) => from_parts(measure, registers),
+        Codec::Text { bytes, .. } => text(pairs(registers, *bytes)),
+        Codec::Letters { half, .. } => text(letters(registers, *half)),
     }
 }
 
-/// The registers as one number, most significant first.
-fn assemble(registers: &[u16], words: WordOrder, bytes: ByteOrder) -> u64 {
-    let add = |raw: u64, word: &u16| (raw << 16) | u64::from(ordered(*word, bytes));
-    match words {
-        WordOrder::High => registers.iter().fold(0, add),
-        WordOrder::Low => registers.iter().rev().fold(0, add),
+fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
+    let mut sum = None;
+    let mut signed = false;
+    for part in &measure.parts {
+        let from = usize::from(part.at);
+        let to = from + usize::from(part.kind.registers());
+        let registers = registers.get(from..to).ok_or(Refusal::NotCovered)?;
+        let raw = Raw::from(registers, part.kind, measure.words, measure.bytes);
+        let raw = raw.picked(measure.bits);
+        if measure.invalid.iter().any(|marker| raw.is(*marker)) {
+            return Err(Refusal::Marked);
+        }
+        signed |= raw.is_signed();
+        let addend = raw.number()?.times(part.weight);
+        sum = Some(sum.map_or(addend, |sum: Exact| sum.plus(addend)));
     }
+    let read = sum.ok_or(Refusal::NotCovered)?;
+    let power = match measure.power {
+        None => 0,
+        Some(at) => {
+            let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
+            power(ordered(*word, measure.bytes))?
+        }
+    };
+    let number = read
+        .times(measure.scale)
+        .shifted(power)
+        .moved(measure.offset);
+    if measure
+        .min
+        .is_some_and(|min| number.compared(min).is_none_or(|o| o.is_lt()))
+        || measure
+            .max
+            .is_some_and(|max| number.compared(max).is_none_or(|o| o.is_gt()))
+    {
+        return Err(Refusal::OutOfRange);
+    }
+    let value = number.value(signed || number != read)?;
+    if let Some(states) = &measure.states {
+        let known = value.as_int().is_some_and(|n| states.contains_key(&n));
+        return known.then_some(value).ok_or(Refusal::UnknownState);
+    }
+    Ok(value)
 }
 
-const fn ordered(word: u16, bytes: ByteOrder) -> u16 {
-    match bytes {
-        ByteOrder::High => word,
-        ByteOrder::Low => word.swap_bytes(),
-    }
+/// A power of ten from its register.
+fn power(word: u16) -> Result<i8, Refusal> {
+    let power = i8::try_from(word as i16).ok();
+    power
+        .filter(|p| word != NO_POWER && (-10..=10).contains(p))
+        .ok_or(Refusal::NoPower)
 }
 
-fn text(registers: &[u16], order: ByteOrder) -> Result<Value, Refusal> {
-    let mut bytes: Vec<u8> = registers
+/// The characters of text, two in each register.
+fn pairs(registers: &[u16], order: ByteOrder) -> impl Iterator<Item = u8> {
+    registers
         .iter()
-        .flat_map(|w| ordered(*w, order).to_be_bytes())
-        .take_while(|b| *b != 0)
-        .collect();
+        .flat_map(move |w| ordered(*w, order).to_be_bytes())
+}
+
+/// The characters of text, one in each register.
+fn letters(registers: &[u16], half: Half) -> impl Iterator<Item = u8> {
+    registers.iter().map(move |w| {
+        let [high, low] = w.to_be_bytes();
+        match half {
+            Half::High => high,
+            Half::Low => low,
+        }
+    })
+}
+
+/// Up to NUL or FFh, which memory that was never written holds, and neither of
+/// which is part of any UTF-8 text that a device means.
+fn text(bytes: impl Iterator<Item = u8>) -> Result<Value, Refusal> {
+    let mut bytes: Vec<u8> = bytes.take_while(|b| *b != 0 && *b != 0xFF).collect();
     while bytes.last().is_some_and(u8::is_ascii_whitespace) {
         bytes.pop();
     }
     String::from_utf8(bytes)
         .map(Value::Text)
         .map_err(|_| Refusal::NotText)
-}
-
-/// A single holds about seven digits; the decimal it is printed as is what the
-/// device meant. 0.1 as a single is reported as 0.1, not as
-/// 0.10000000149011612.
-fn shortest(x: f32) -> f64 {
-    x.to_string().parse().unwrap_or_else(|_| f64::from(x))
-}
-
-fn float(x: f64, scale: Decimal, offset: Decimal) -> Result<Value, Refusal> {
-    if x.is_nan() {
-        return Err(Refusal::NotANumber);
-    }
-    let mut y = x;
-    if scale != Decimal::ONE {
-        // One rounding each: up to 22 places the divisor is exact.
-        y = y * scale.digits as f64 / 10f64.powi(i32::from(scale.places));
-    }
-    if offset != Decimal::ZERO {
-        y += offset.digits as f64 / 10f64.powi(i32::from(offset.places));
-    }
-    if y.is_finite() {
-        Ok(Value::Float(y))
-    } else {
-        Err(Refusal::Infinite)
-    }
-}
-
-/// `n × scale + offset` in whole numbers, turned into a float only if a
-/// fraction was asked for.
-fn whole(n: i128, signed: bool, scale: Decimal, offset: Decimal) -> Result<Value, Refusal> {
-    if scale == Decimal::ONE && offset == Decimal::ZERO {
-        return if signed {
-            i64::try_from(n).map(Value::Int)
-        } else {
-            u64::try_from(n).map(Value::UInt)
-        }
-        .map_err(|_| Refusal::Infinite);
-    }
-    let places = scale.places.max(offset.places);
-    let exact = || -> Option<i128> {
-        let scaled = n
-            .checked_mul(i128::from(scale.digits))?
-            .checked_mul(ten_to(places - scale.places)?)?;
-        let moved = i128::from(offset.digits).checked_mul(ten_to(places - offset.places)?)?;
-        scaled.checked_add(moved)
-    };
-    let Some(digits) = exact() else {
-        // Beyond 38 digits, and so beyond what a float could tell apart.
-        return float(n as f64, scale, offset);
-    };
-    if places == 0 {
-        if let Ok(n) = i64::try_from(digits) {
-            return Ok(Value::Int(n));
-        }
-        if let Ok(n) = u64::try_from(digits) {
-            return Ok(Value::UInt(n));
-        }
-    }
-    // The standard library reads decimals to the nearest float; that is
-    // exactly what is wanted, so let it.
-    match format!("{digits}e-{places}").parse::<f64>() {
-        Ok(x) if x.is_finite() => Ok(Value::Float(x)),
-        _ => Err(Refusal::Infinite),
-    }
-}
-
-fn ten_to(places: u8) -> Option<i128> {
-    10i128.checked_pow(u32::from(places))
-}
-
-/// Without trailing zeros: 1.0 is 1.
-const fn reduced(mut d: Decimal) -> Decimal {
-    while d.places > 0 && d.digits % 10 == 0 {
-        d.digits /= 10;
-        d.places -= 1;
-    }
-    d
 }
 
 #[cfg(test)]

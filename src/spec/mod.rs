@@ -7,6 +7,7 @@
 
 pub mod cloud;
 pub mod field;
+pub mod measure;
 pub mod reload;
 
 pub use cloud::{
@@ -14,9 +15,10 @@ pub use cloud::{
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
 };
 pub use field::{
-    ByteOrder, Codec, Decimal, DeviceSpec, LineSpec, Liveness, Number, Parity, PointSpec, PortSpec,
-    ProfileSpec, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
+    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Half, LineSpec, Liveness, Number, Parity,
+    PointSpec, PortSpec, ProfileSpec, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
 };
+pub use measure::{Bits, Marker, Measure, Part, States};
 
 pub use reload::{Changes, Retired};
 

@@ -3,7 +3,33 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::Table;
+use crate::spec::{Bits, Decimal, Half, Marker, Measure, Number, Part, Table, WordOrder};
+
+const KINDS: [Number; 23] = [
+    Number::U8(Half::High),
+    Number::U8(Half::Low),
+    Number::I8(Half::High),
+    Number::U16,
+    Number::I16,
+    Number::U24,
+    Number::I24,
+    Number::U32,
+    Number::I32,
+    Number::U48,
+    Number::I48,
+    Number::U64,
+    Number::I64,
+    Number::F16,
+    Number::F32,
+    Number::F64,
+    Number::Bcd8(Half::High),
+    Number::Bcd8(Half::Low),
+    Number::Bcd16,
+    Number::Bcd24,
+    Number::Bcd32,
+    Number::Bcd48,
+    Number::Bcd64,
+];
 
 fn numeric(
     kind: Number,
@@ -178,7 +204,7 @@ fn bits_and_states() {
 }
 
 #[test]
-fn text_ends_at_nul_and_loses_trailing_blanks() {
+fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
     let text = |bytes| Codec::Text {
         registers: 3,
         bytes,
@@ -193,10 +219,237 @@ fn text_ends_at_nul_and_loses_trailing_blanks() {
         said("ABC")
     );
     assert_eq!(read(text(ByteOrder::High), &[0, 0x4141, 0x4141]), said(""));
+    // Memory that was never written.
+    assert_eq!(read(text(ByteOrder::High), &[0xFFFF; 3]), said(""));
     assert_eq!(
-        read(text(ByteOrder::High), &[0xFFFF, 0xFFFF, 0xFFFF]),
+        read(text(ByteOrder::High), &[0x4142, 0xFFFF, 0x4343]),
+        said("AB")
+    );
+    assert_eq!(
+        read(text(ByteOrder::High), &[0x41C3, 0x2843, 0]),
         Err(Refusal::NotText)
     );
+    let letters = |half| Codec::Letters { registers: 4, half };
+    let registers = [0x4111, 0x4222, 0x2033, 0x0044];
+    assert_eq!(read(letters(Half::High), &registers), said("AB"));
+    assert_eq!(
+        read(letters(Half::Low), &[0x1141, 0x2242, 0x3320, 0xFF00]),
+        said("AB")
+    );
+}
+
+/// What only a [`Measure`] can say, over one number of this kind.
+fn measure(kind: Number, more: impl FnOnce(&mut Measure)) -> Codec {
+    let mut measure = Measure::of(kind);
+    more(&mut measure);
+    Codec::Measure(Box::new(measure))
+}
+
+const fn decimal(digits: i64, places: u8) -> Decimal {
+    Decimal { digits, places }
+}
+
+#[test]
+fn halves_and_odd_sizes() {
+    for (kind, registers, value) in [
+        (Number::U8(Half::High), &[0xF012][..], Value::UInt(0xF0)),
+        (Number::U8(Half::Low), &[0xF012][..], Value::UInt(0x12)),
+        (Number::I8(Half::High), &[0xF012][..], Value::Int(-16)),
+        (Number::I8(Half::Low), &[0x0080][..], Value::Int(-128)),
+        // The fourth byte is not part of the number.
+        (Number::U24, &[0xAB01, 0x0203][..], Value::UInt(0x01_0203)),
+        (Number::I24, &[0x00FF, 0xFFFE][..], Value::Int(-2)),
+        (Number::I24, &[0x007F, 0xFFFF][..], Value::Int(0x7F_FFFF)),
+        (Number::U48, &[1, 2, 3][..], Value::UInt(0x0001_0002_0003)),
+        (Number::I48, &[0xFFFF, 0xFFFF, 0xFFFF][..], Value::Int(-1)),
+        (Number::I48, &[0x8000, 0, 0][..], Value::Int(-(1 << 47))),
+    ] {
+        assert_eq!(read(plain(kind), registers), Ok(value), "{kind:?}");
+    }
+}
+
+#[test]
+fn decimal_digits_are_read_as_people_read_them() {
+    for (kind, registers, value) in [
+        (Number::Bcd8(Half::High), &[0x4299][..], Ok(42)),
+        (Number::Bcd8(Half::Low), &[0x4299][..], Ok(99)),
+        (Number::Bcd16, &[0x1234][..], Ok(1234)),
+        (Number::Bcd24, &[0x0012, 0x3456][..], Ok(123_456)),
+        (Number::Bcd24, &[0xFF12, 0x3456][..], Ok(123_456)),
+        (Number::Bcd32, &[0x1234, 0x5678][..], Ok(12_345_678)),
+        (
+            Number::Bcd48,
+            &[0x1234, 0x5678, 0x9012][..],
+            Ok(123_456_789_012),
+        ),
+        (Number::Bcd64, &[0x9999; 4][..], Ok(9_999_999_999_999_999)),
+        (Number::Bcd16, &[0x12A4][..], Err(Refusal::NotDecimal)),
+        (
+            Number::Bcd32,
+            &[0xFFFF, 0xFFFF][..],
+            Err(Refusal::NotDecimal),
+        ),
+    ] {
+        let expected = value.map(Value::UInt);
+        assert_eq!(read(plain(kind), registers), expected, "{kind:?}");
+    }
+    let codec = numeric(
+        Number::Bcd32,
+        WordOrder::Low,
+        ByteOrder::High,
+        (1, 2),
+        (0, 0),
+    );
+    assert_eq!(read(codec, &[0x5678, 0x1234]), Ok(Value::Float(123_456.78)));
+}
+
+#[test]
+fn bits_are_moved_down_and_masks_stay_in_place() {
+    let range = |kind, first, last| measure(kind, |m| m.bits = Some(Bits::Range(first, last)));
+    for (codec, register, value) in [
+        (range(Number::U16, 4, 7), 0xABCD, Value::UInt(0xC)),
+        (range(Number::U16, 0, 15), 0xABCD, Value::UInt(0xABCD)),
+        (range(Number::U16, 15, 15), 0x8000, Value::UInt(1)),
+        // The last bit of a signed field is its sign.
+        (range(Number::I16, 4, 7), 0xABCD, Value::Int(-4)),
+        (range(Number::I16, 4, 7), 0xAB7D, Value::Int(7)),
+        (
+            range(Number::U8(Half::High), 4, 7),
+            0xABCD,
+            Value::UInt(0xA),
+        ),
+        (
+            measure(Number::U16, |m| m.bits = Some(Bits::Mask(0x0FF0))),
+            0xABCD,
+            Value::UInt(0x0BC0),
+        ),
+    ] {
+        assert_eq!(read(codec.clone(), &[register]), Ok(value), "{codec:?}");
+    }
+}
+
+#[test]
+fn a_marker_is_no_value() {
+    let marked = |kind, markers: &[Marker]| {
+        measure(kind, |m| {
+            m.invalid = markers.to_vec();
+            m.scale = decimal(1, 1);
+        })
+    };
+    use Marker::{Bits as B, Number as N};
+    for (kind, marker, registers) in [
+        // SunSpec: "not implemented" of int16, uint16, int32.
+        (Number::I16, B(0x8000), &[0x8000][..]),
+        (Number::U16, B(0xFFFF), &[0xFFFF][..]),
+        (Number::I32, B(0x8000_0000), &[0x8000, 0][..]),
+        (Number::I16, N(decimal(-1, 0)), &[0xFFFF][..]),
+        (Number::F32, N(decimal(-9999, 0)), &[0xC61C, 0x3C00][..]),
+        (Number::F32, N(decimal(1, 1)), &[0x3DCC, 0xCCCD][..]),
+        (Number::F32, B(0x7F7F_FFFF), &[0x7F7F, 0xFFFF][..]),
+        (Number::F32, N(decimal(0, 0)), &[0x8000, 0][..]),
+        // A marker that is no digits is a marker all the same.
+        (Number::Bcd16, B(0xFFFF), &[0xFFFF][..]),
+        (Number::Bcd16, N(decimal(9999, 0)), &[0x9999][..]),
+    ] {
+        let codec = marked(kind, &[N(decimal(77, 0)), marker]);
+        assert_eq!(read(codec, registers), Err(Refusal::Marked), "{marker:?}");
+    }
+    let codec = marked(Number::I16, &[N(decimal(77, 0))]);
+    assert_eq!(
+        read(codec, &[770]),
+        Ok(Value::Float(77.0)),
+        "raw, not scaled"
+    );
+}
+
+#[test]
+fn limits_are_part_of_what_is_allowed() {
+    let limited = measure(Number::I16, |m| {
+        m.scale = decimal(1, 1);
+        m.min = Some(decimal(-400, 1));
+        m.max = Some(decimal(1255, 1));
+    });
+    for (raw, value) in [
+        (-400i16, Ok(Value::Float(-40.0))),
+        (-401, Err(Refusal::OutOfRange)),
+        (1255, Ok(Value::Float(125.5))),
+        (1256, Err(Refusal::OutOfRange)),
+    ] {
+        assert_eq!(read(limited.clone(), &[raw as u16]), value, "{raw}");
+    }
+    let float = measure(Number::F64, |m| m.max = Some(decimal(1, 1)));
+    assert_eq!(
+        read(float, &[0x3FB9, 0x9999, 0x9999, 0x999A]),
+        Ok(Value::Float(0.1))
+    );
+}
+
+#[test]
+fn a_state_is_its_number_and_an_unknown_one_is_no_value() {
+    let states = measure(Number::I16, |m| {
+        m.states = Some([(-1, "fault".into()), (1, "on".into())].into());
+    });
+    assert_eq!(read(states.clone(), &[1]), Ok(Value::Int(1)));
+    assert_eq!(read(states.clone(), &[0xFFFF]), Ok(Value::Int(-1)));
+    assert_eq!(read(states, &[2]), Err(Refusal::UnknownState));
+}
+
+#[test]
+fn the_power_of_ten_is_the_one_of_the_same_reply() {
+    // SunSpec inverter model 103: W at 12, W_SF at 13.
+    let watts = measure(Number::I16, |m| m.power = Some(1));
+    for (registers, value) in [
+        ([2305, 0], Ok(Value::Int(2305))),
+        ([2305, 0xFFFF], Ok(Value::Float(230.5))),
+        ([2305, 2], Ok(Value::Int(230_500))),
+        ([1, 0xFFF6], Ok(Value::Float(1e-10))),
+        ([1, 10], Ok(Value::Int(10_000_000_000))),
+        ([2305, 0x8000], Err(Refusal::NoPower)),
+        ([2305, 11], Err(Refusal::NoPower)),
+        ([2305, 0xFFF5], Err(Refusal::NoPower)),
+        ([2305, 0x7FFF], Err(Refusal::NoPower)),
+    ] {
+        assert_eq!(read(watts.clone(), &registers), value, "{registers:x?}");
+    }
+    // The factor may stand before the value.
+    let before = measure(Number::I16, |m| {
+        m.power = Some(0);
+        m.parts[0].at = 1;
+    });
+    assert_eq!(read(before.clone(), &[0xFFFE, 150]), Ok(Value::Float(1.5)));
+    assert_eq!(read(before, &[0xFFFE]), Err(Refusal::NotCovered));
+}
+
+#[test]
+fn parts_add_up_exactly() {
+    let part = |at, kind, digits, places| Part {
+        at,
+        kind,
+        weight: decimal(digits, places),
+    };
+    let sum = |parts: &[Part]| measure(Number::U16, |m| m.parts = parts.to_vec());
+    // Modulo-10000 counters: high × 10000 + low.
+    let counter = sum(&[part(0, Number::U16, 10_000, 0), part(1, Number::U16, 1, 0)]);
+    assert_eq!(
+        read(counter.clone(), &[123, 4567]),
+        Ok(Value::UInt(1_234_567))
+    );
+    assert_eq!(counter.width(), 2);
+    // Whole part and hundredths, with something else between.
+    let split = sum(&[
+        part(0, Number::I16, 1, 0),
+        part(2, Number::Bcd8(Half::High), 1, 2),
+    ]);
+    assert_eq!(
+        read(split.clone(), &[12, 0xFFFF, 0x3400]),
+        Ok(Value::Float(12.34))
+    );
+    assert_eq!(split.width(), 3);
+    let spoiled = measure(Number::U16, |m| {
+        m.parts = vec![part(0, Number::U16, 10_000, 0), part(1, Number::U16, 1, 0)];
+        m.invalid = vec![Marker::Bits(0xFFFF)];
+    });
+    assert_eq!(read(spoiled, &[1, 0xFFFF]), Err(Refusal::Marked));
 }
 
 proptest! {
@@ -216,7 +469,7 @@ proptest! {
     #[test]
     fn no_registers_and_no_codec_make_it_panic_or_yield_a_non_number(
         words in prop::collection::vec(any::<u16>(), 0..8),
-        kind in prop::sample::select(vec![Number::U16, Number::I16, Number::U32, Number::I32, Number::U64, Number::I64, Number::F32, Number::F64]),
+        kind in prop::sample::select(KINDS.to_vec()),
         low_words in any::<bool>(), low_bytes in any::<bool>(),
         scale in (any::<i64>(), 0u8..=15), offset in (any::<i64>(), 0u8..=15),
     ) {
@@ -229,6 +482,38 @@ proptest! {
         match read(codec, &words) {
             Ok(Value::Float(x)) => prop_assert!(x.is_finite()),
             Ok(Value::Int(_) | Value::UInt(_)) => {}
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => {}
+        }
+    }
+
+    #[test]
+    fn no_registers_and_no_measure_make_it_panic_or_yield_what_it_may_not(
+        words in prop::collection::vec(any::<u16>(), 0..12),
+        parts in prop::collection::vec((0u16..8, 0..KINDS.len(), any::<i64>(), 0u8..=15), 1..4),
+        power in prop::option::of(0u16..12),
+        limits in (any::<i64>(), any::<i64>(), 0u8..=15),
+        bits in prop::option::of((0u8..=70, 0u8..=70)),
+        scale in (any::<i64>(), 0u8..=15), offset in (any::<i64>(), 0u8..=15),
+    ) {
+        let (low, high) = (limits.0.min(limits.1), limits.0.max(limits.1));
+        let codec = measure(Number::U16, |m| {
+            m.parts = parts.iter().map(|&(at, kind, digits, places)| Part {
+                at, kind: KINDS[kind], weight: decimal(digits, places),
+            }).collect();
+            m.power = power;
+            m.bits = bits.map(|(first, last)| Bits::Range(first, last));
+            m.scale = decimal(scale.0, scale.1);
+            m.offset = decimal(offset.0, offset.1);
+            m.min = Some(decimal(low, limits.2));
+            m.max = Some(decimal(high, limits.2));
+        });
+        let ten = 10f64.powi(i32::from(limits.2));
+        let within = |x: f64| (low as f64 / ten..=high as f64 / ten).contains(&x);
+        match read(codec, &words) {
+            Ok(Value::Float(x)) => prop_assert!(x.is_finite() && within(x), "{x}"),
+            Ok(Value::Int(n)) => prop_assert!(within(n as f64), "{n}"),
+            Ok(Value::UInt(n)) => prop_assert!(within(n as f64), "{n}"),
             Ok(other) => panic!("{other:?}"),
             Err(_) => {}
         }

@@ -1,0 +1,164 @@
+//! From registers to the number that stands in them, before any scaling.
+
+use super::{Exact, Refusal};
+use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, WordOrder};
+
+/// The bits of one number, and how many there are.
+#[derive(Clone, Copy)]
+pub(super) struct Raw {
+    bits: u64,
+    size: u8,
+    digits: Digits,
+}
+
+impl Raw {
+    /// Out of as many registers as the kind takes.
+    pub(super) fn from(
+        registers: &[u16],
+        kind: Number,
+        words: WordOrder,
+        bytes: ByteOrder,
+    ) -> Self {
+        let whole = assemble(registers, words, bytes);
+        let size = kind.bits();
+        Raw {
+            bits: match kind.half() {
+                Some(Half::High) => (whole >> 8) & 0xFF,
+                Some(Half::Low) | None => whole & ones(size),
+            },
+            size,
+            digits: kind.digits(),
+        }
+    }
+
+    /// The bits that count.
+    pub(super) fn picked(self, bits: Option<Bits>) -> Self {
+        match bits {
+            None => self,
+            Some(Bits::Mask(mask)) => Raw {
+                bits: self.bits & mask,
+                ..self
+            },
+            Some(Bits::Range(first, last)) => {
+                let size = last.saturating_sub(first).saturating_add(1);
+                let moved = self.bits.checked_shr(u32::from(first)).unwrap_or(0);
+                Raw {
+                    bits: moved & ones(size),
+                    size,
+                    ..self
+                }
+            }
+        }
+    }
+
+    /// The number.
+    ///
+    /// # Errors
+    /// If the bits hold none.
+    pub(super) fn number(self) -> Result<Exact, Refusal> {
+        match (self.digits, self.size) {
+            (Digits::Unsigned, _) => Ok(Exact::whole(i128::from(self.bits))),
+            (Digits::Signed, size) => Ok(Exact::whole(signed(self.bits, size))),
+            (Digits::Decimal, size) => bcd(self.bits, size).map(Exact::whole),
+            (Digits::Floating, 16) => finite(half_precision(self.bits as u16)),
+            (Digits::Floating, 32) => finite(shortest(f32::from_bits(self.bits as u32))),
+            (Digits::Floating, _) => finite(f64::from_bits(self.bits)),
+        }
+    }
+
+    /// Whether this marker stands in the registers.
+    pub(super) fn is(self, marker: Marker) -> bool {
+        match marker {
+            Marker::Bits(bits) => self.bits == bits,
+            Marker::Number(n) => self
+                .number()
+                .is_ok_and(|x| x.compared(n).is_some_and(std::cmp::Ordering::is_eq)),
+        }
+    }
+
+    pub(super) const fn is_signed(self) -> bool {
+        matches!(self.digits, Digits::Signed)
+    }
+}
+
+/// The registers as one number, most significant first.
+fn assemble(registers: &[u16], words: WordOrder, bytes: ByteOrder) -> u64 {
+    let add = |raw: u64, word: &u16| (raw << 16) | u64::from(ordered(*word, bytes));
+    match words {
+        WordOrder::High => registers.iter().fold(0, add),
+        WordOrder::Low => registers.iter().rev().fold(0, add),
+    }
+}
+
+/// The register with its more significant byte first.
+pub(super) const fn ordered(word: u16, bytes: ByteOrder) -> u16 {
+    match bytes {
+        ByteOrder::High => word,
+        ByteOrder::Low => word.swap_bytes(),
+    }
+}
+
+const fn ones(size: u8) -> u64 {
+    match size {
+        64.. => u64::MAX,
+        _ => (1 << size) - 1,
+    }
+}
+
+/// Two's complement of this size.
+const fn signed(bits: u64, size: u8) -> i128 {
+    let unused = 64u32.saturating_sub(size as u32);
+    if unused >= 64 {
+        return 0;
+    }
+    (((bits << unused) as i64) >> unused) as i128
+}
+
+fn bcd(bits: u64, size: u8) -> Result<i128, Refusal> {
+    (0..size / 4).rev().try_fold(0, |n, place| {
+        let digit = (bits >> (4 * u32::from(place))) & 0xF;
+        match digit {
+            0..=9 => Ok(n * 10 + i128::from(digit)),
+            _ => Err(Refusal::NotDecimal),
+        }
+    })
+}
+
+const fn finite(x: f64) -> Result<Exact, Refusal> {
+    match (x.is_nan(), x.is_finite()) {
+        (true, _) => Err(Refusal::NotANumber),
+        (_, false) => Err(Refusal::Infinite),
+        (_, true) => Ok(Exact::Float(x)),
+    }
+}
+
+/// A single holds about seven digits; the decimal it is printed as is what the
+/// device meant. 0.1 as a single is reported as 0.1, not as
+/// 0.10000000149011612.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or_else(|_| f64::from(x))
+}
+
+/// IEEE 754-2008 binary16: sign, five bits of exponent biased by 15, ten bits
+/// of fraction. The standard library has no such type yet. As with singles, the
+/// shortest decimal that stands for it and no other.
+fn half_precision(bits: u16) -> f64 {
+    let fraction = f64::from(bits & 0x3FF);
+    let exponent = i32::from((bits >> 10) & 0x1F);
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (size, step) = match exponent {
+        0x1F if fraction == 0.0 => return sign * f64::INFINITY,
+        0x1F => return f64::NAN,
+        0 => (fraction * 2f64.powi(-24), 2f64.powi(-24)),
+        e => ((1024.0 + fraction) * 2f64.powi(e - 25), 2f64.powi(e - 25)),
+    };
+    // The neighbour below a power of two is only half a step away.
+    let room = |x: f64| match fraction == 0.0 && exponent > 1 && x < size {
+        true => step / 4.0,
+        false => step / 2.0,
+    };
+    let shortest = (0..=5usize)
+        .filter_map(|places| format!("{size:.places$e}").parse::<f64>().ok())
+        .find(|x| (x - size).abs() < room(*x));
+    sign * shortest.unwrap_or(size)
+}
