@@ -22,14 +22,16 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
-//! `secret table limits port point` ← `cloud profile` ← `roster` ← `device` ←
+//! `codec` ← `measure` ← `secret table limits port point` ← `cloud profile` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
 mod cloud;
+mod codec;
 mod device;
 mod draft;
 mod layers;
 mod limits;
+mod measure;
 mod near;
 mod outline;
 mod point;

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use super::codec;
+use super::measure::{self, ScaleFrom, Sketch};
+use super::near;
 use super::problem::Wrong;
-use super::section::{Notes, Section};
+use super::section::{Notes, Section, shown};
 use super::tree::{Is, Node, OriginId};
-use super::word::{choice, decimal, identifier, time, whole};
-use crate::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, Table, WordOrder};
+use super::word::{choice, identifier, time, whole};
+use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Table};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 22] = [
     "id",
     "table",
     "address",
@@ -17,8 +20,19 @@ const KEYS: [&str; 11] = [
     "offset",
     "words",
     "bytes",
+    "order",
+    "half",
     "bit",
+    "bits",
+    "mask",
     "registers",
+    "characters",
+    "invalid",
+    "min",
+    "max",
+    "values",
+    "scale_from",
+    "parts",
     "interval",
 ];
 
@@ -29,44 +43,27 @@ const TABLES: [(&str, Table); 4] = [
     ("input", Table::InputRegister),
 ];
 
-/// What `type:` can say.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Bool,
-    Bit,
-    Text,
-    Number(Number),
-}
-
-const TYPES: [(&str, Type); 11] = [
-    ("u16", Type::Number(Number::U16)),
-    ("i16", Type::Number(Number::I16)),
-    ("u32", Type::Number(Number::U32)),
-    ("i32", Type::Number(Number::I32)),
-    ("u64", Type::Number(Number::U64)),
-    ("i64", Type::Number(Number::I64)),
-    ("f32", Type::Number(Number::F32)),
-    ("f64", Type::Number(Number::F64)),
-    ("bit", Type::Bit),
-    ("string", Type::Text),
-    ("bool", Type::Bool),
-];
-
-const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
-const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
-
 /// The shortest and the longest time between two readings of a point.
 pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
 }
 
+/// A point that may yet have to find another one of its profile.
+pub(crate) struct Draft {
+    pub(crate) spec: PointSpec,
+    /// Where its id stands.
+    pub(crate) at: OriginId,
+    /// Where it is said how wide it is.
+    wide_at: OriginId,
+    address_at: OriginId,
+    /// What is more than a plain number of one place.
+    sketch: Option<Sketch>,
+    /// Address, table and type are right.
+    placed: bool,
+}
+
 /// Reads one point; `default` is the interval of its profile.
-pub(crate) fn read(
-    node: &Node,
-    default: Option<Duration>,
-    max_registers: u16,
-    notes: &mut Notes,
-) -> Option<(PointSpec, OriginId)> {
+pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) -> Option<Draft> {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
         return None;
@@ -83,16 +80,27 @@ pub(crate) fn read(
         || Wrong::wanted("coil, discrete, holding or input"),
         notes,
     );
-    let address = s.need(
+    if s.node("address").is_none() && s.node("parts").is_none() {
+        s.lacks(
+            "address",
+            Wrong::wanted("the 0-based address, 0 to 65535"),
+            notes,
+        );
+    }
+    let address = s.read(
         "address",
         |text| whole(0..=65535u16)(text).map_err(|wrong| wrong.maybe_hint(notation(text, table))),
-        || Wrong::wanted("the 0-based address, 0 to 65535"),
         notes,
     );
     if let Some(address) = address {
         suspect(&s, address, table, notes);
     }
-    let codec = codec(&s, table, max_registers, notes);
+    let (kind, agree) = codec::kind(&s, table.map(Table::is_bits), notes);
+    let refined = codec::refined(&s, kind, notes);
+    let sketch = refined
+        .number()
+        .map(|kind| measure::read(&s, &refined, kind, notes))
+        .filter(|sketch| !sketch.is_plain());
     if s.node("interval").is_none() && default.is_none() {
         s.lacks(
             "interval",
@@ -102,17 +110,194 @@ pub(crate) fn read(
         );
     }
     let interval = s.read("interval", interval, notes).or(default);
-    if let (Some(address), Some(codec)) = (address, &codec) {
-        fits(&s, address, codec, notes);
+    let codec = refined.codec().filter(|_| agree);
+    let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
+    let place = address.or(first);
+    Some(Draft {
+        placed: place.is_some() && codec.is_some(),
+        spec: PointSpec {
+            id: id.unwrap_or_default(),
+            table: table.unwrap_or(Table::HoldingRegister),
+            address: place.unwrap_or_default(),
+            codec: codec.unwrap_or(Codec::Bool),
+            interval: interval.unwrap_or(Duration::from_secs(10)),
+        },
+        at: s.at("id"),
+        address_at: s.at(match address {
+            Some(_) => "address",
+            None => "parts",
+        }),
+        wide_at: s.at(["scale_from", "parts"]
+            .into_iter()
+            .find(|key| s.node(key).is_some())
+            .unwrap_or("type")),
+        sketch,
+    })
+}
+
+/// The points, each with the place of everything it is made of.
+pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
+    let scales: Vec<Scale> = drafts
+        .iter()
+        .map(|d| Scale {
+            id: d.spec.id.clone(),
+            place: d.placed.then_some((d.spec.table, d.spec.address)),
+            fits: d.is_a_power(),
+        })
+        .collect();
+    let finished = drafts.into_iter().map(|mut draft| {
+        if let Some(sketch) = draft.sketch.take()
+            && draft.placed
+        {
+            draft.place(sketch, &scales, notes);
+        }
+        if draft.placed {
+            draft.fits(max_registers, notes);
+        }
+        draft.spec
+    });
+    finished.collect()
+}
+
+/// A point as another one sees it that looks for its power of ten.
+struct Scale {
+    id: String,
+    /// Unless something is wrong with it.
+    place: Option<(Table, u16)>,
+    /// Whether it holds one.
+    fits: bool,
+}
+
+impl Draft {
+    fn is_a_power(&self) -> bool {
+        let plain = |scale, offset| scale == Decimal::ONE && offset == Decimal::ZERO;
+        match (&self.sketch, &self.spec.codec) {
+            (
+                None,
+                Codec::Number {
+                    kind: Number::I16,
+                    scale,
+                    offset,
+                    ..
+                },
+            ) => plain(*scale, *offset),
+            (Some(sketch), Codec::Number { kind, .. }) => {
+                let m = &sketch.measure;
+                *kind == Number::I16
+                    && plain(m.scale, m.offset)
+                    && m.bits.is_none()
+                    && sketch.parts.is_empty()
+                    && sketch.scale_from.is_none()
+            }
+            _ => false,
+        }
     }
-    let spec = PointSpec {
-        id: id.unwrap_or_default(),
-        table: table.unwrap_or(Table::HoldingRegister),
-        address: address.unwrap_or_default(),
-        codec: codec.unwrap_or(Codec::Bool),
-        interval: interval.unwrap_or(Duration::from_secs(10)),
-    };
-    Some((spec, s.at("id")))
+
+    /// Counts the places of the sketch from the lowest of them.
+    fn place(&mut self, sketch: Sketch, scales: &[Scale], notes: &mut Notes) {
+        let Sketch {
+            mut measure,
+            mut parts,
+            scale_from,
+        } = sketch;
+        if parts.is_empty() {
+            let one = measure.parts.first().map(|p| (self.spec.address, *p));
+            parts.extend(one);
+        }
+        let power = match scale_from {
+            None => None,
+            Some((from, at)) => {
+                let found = self.power(from, at, scales, notes);
+                self.placed &= found.is_some();
+                found
+            }
+        };
+        let places = parts.iter().map(|(address, _)| *address).chain(power);
+        let lowest = places.min().unwrap_or(self.spec.address);
+        self.spec.address = lowest;
+        measure.parts = parts
+            .into_iter()
+            .map(|(address, part)| Part {
+                at: address - lowest,
+                ..part
+            })
+            .collect();
+        measure.power = power.map(|address| address - lowest);
+        self.spec.codec = Codec::Measure(Box::new(measure));
+    }
+
+    /// The address of the power of ten.
+    fn power(
+        &self,
+        from: ScaleFrom,
+        at: OriginId,
+        scales: &[Scale],
+        notes: &mut Notes,
+    ) -> Option<u16> {
+        let id = match from {
+            ScaleFrom::Address(address) => return Some(address),
+            ScaleFrom::Point(id) => id,
+        };
+        let Some(scale) = scales.iter().find(|s| s.id == id) else {
+            let known = scales.iter().map(|s| s.id.as_str());
+            let wrong = Wrong::wanted("the id of a point of this profile, or an address")
+                .maybe_hint(near::did_you_mean(&id, known));
+            notes.error(at, shown(&id), wrong);
+            return None;
+        };
+        let (table, address) = scale.place?;
+        if !scale.fits {
+            let wrong = Wrong::wanted("a point of type i16 without scale, offset, bits or parts")
+                .hint("it holds a power of ten, -10 to 10");
+            notes.error(at, shown(&id), wrong);
+            return None;
+        }
+        if table != self.spec.table {
+            let wrong = Wrong::wanted("a point of the same table")
+                .hint("value and factor are read by one request, so that they belong together");
+            notes.error(at, shown(&id), wrong);
+            return None;
+        }
+        Some(address)
+    }
+
+    /// Whether one request can read it, and the table is long enough.
+    fn fits(&self, max_registers: u16, notes: &mut Notes) {
+        let width = match &self.spec.codec {
+            // Further apart than a number of registers can say.
+            Codec::Measure(m) => {
+                let ends = m.parts.iter().map(|p| (p.at, p.kind.registers()));
+                let power = m.power.map(|at| (at, 1));
+                let ends = ends
+                    .chain(power)
+                    .map(|(at, n)| u32::from(at) + u32::from(n));
+                ends.max().unwrap_or(1)
+            }
+            codec => u32::from(codec.width()),
+        };
+        if !self.spec.table.is_bits() && width > u32::from(max_registers) {
+            notes.error(
+                self.wide_at,
+                format!("{width} registers"),
+                Wrong::wanted(format!(
+                    "at most {max_registers}, the profile's max_registers"
+                ))
+                .hint(match self.spec.codec {
+                    Codec::Measure(_) => "everything a value is made of is read by one request: it could belong to different moments",
+                    _ => "a value is never read in two halves: they could belong to different moments",
+                }),
+            );
+        }
+        let address = self.spec.address;
+        if u32::from(address) + width > 0x1_0000 {
+            notes.error(
+                self.address_at,
+                format!("{address}, for {width} registers"),
+                Wrong::wanted(format!("0 to {}", 0x1_0000u32.saturating_sub(width)))
+                    .hint("the last register of a table is 65535"),
+            );
+        }
+    }
 }
 
 /// What an address that is too high would be if it is meant as in a manual that
@@ -152,189 +337,6 @@ fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Note
                 "if this is \"{name}xxxx\" notation, write {}; if it is really meant, write {address:#06x}",
                 address - base
             )),
-        );
-    }
-}
-
-fn codec(
-    s: &Section<'_>,
-    table: Option<Table>,
-    max_registers: u16,
-    notes: &mut Notes,
-) -> Option<Codec> {
-    let bits = table.map(Table::is_bits);
-    let untyped = s.node("type").is_none();
-    let kind = match bits {
-        Some(true) if untyped => Some(Type::Bool),
-        // Whether a type is needed follows from the table.
-        None if untyped => None,
-        Some(_) | None => {
-            let missing = || Wrong::wanted(super::word::or(TYPES[..10].iter().map(|(w, _)| *w)));
-            s.need("type", choice(&TYPES), missing, notes)
-        }
-    };
-    let agree = match (bits, kind) {
-        (Some(bits), Some(kind)) => agree(s, bits, kind, notes),
-        (None, _) | (_, None) => false,
-    };
-    let settings = settings(s, kind, notes);
-    let codec = match kind? {
-        Type::Bool => Codec::Bool,
-        Type::Bit => Codec::Bit(settings.bit?),
-        Type::Text => Codec::Text {
-            registers: settings.registers?,
-            bytes: settings.bytes,
-        },
-        Type::Number(kind) => Codec::Number {
-            kind,
-            words: settings.words,
-            bytes: settings.bytes,
-            scale: settings.scale,
-            offset: settings.offset,
-        },
-    };
-    if bits == Some(false) && agree && codec.width() > max_registers {
-        notes.error(
-            s.at("type"),
-            format!("{} registers", codec.width()),
-            Wrong::wanted(format!(
-                "at most {max_registers}, the profile's max_registers"
-            ))
-            .hint("a value is never read in two halves: they could belong to different moments"),
-        );
-    }
-    agree.then_some(codec)
-}
-
-/// Whether what the table holds and what the type is made of are the same.
-fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
-    if bits == (kind == Type::Bool) {
-        return true;
-    }
-    let (wanted, hint) = if bits {
-        (
-            "bool, or no type at all",
-            "coils and discrete inputs are single bits",
-        )
-    } else {
-        (
-            "a type made of registers",
-            "for one bit of a register: type: bit with bit: 0 to 15",
-        )
-    };
-    notes.error(s.at("type"), word(kind), Wrong::wanted(wanted).hint(hint));
-    false
-}
-
-/// How `type:` says it.
-fn word(kind: Type) -> &'static str {
-    TYPES
-        .iter()
-        .find(|(_, t)| *t == kind)
-        .map_or("", |(word, _)| *word)
-}
-
-/// What refines a type, with stand-ins for what has no meaning for it.
-struct Settings {
-    scale: Decimal,
-    offset: Decimal,
-    words: WordOrder,
-    bytes: ByteOrder,
-    bit: Option<u8>,
-    registers: Option<u16>,
-}
-
-/// The keys there can be for a type.
-const SETTINGS: [&str; 6] = ["scale", "offset", "words", "bytes", "bit", "registers"];
-
-/// Reads the keys that `kind` allows and notes the others; without a type any
-/// of them may be meant, and each is read for itself.
-fn settings(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Settings {
-    let allowed: &[&str] = match kind {
-        None => &SETTINGS,
-        Some(Type::Bool) => &[],
-        Some(Type::Bit) => &["bit"],
-        Some(Type::Text) => &["registers", "bytes"],
-        Some(Type::Number(n)) if n.registers() == 1 => &["scale", "offset", "bytes"],
-        Some(Type::Number(_)) => &["scale", "offset", "bytes", "words"],
-    };
-    for key in SETTINGS {
-        if let Some(kind) = kind
-            && s.node(key).is_some()
-            && !allowed.contains(&key)
-        {
-            let word = word(kind);
-            let why = match (key, kind) {
-                ("words", Type::Number(_)) => {
-                    format!("{word} is one register; for swapped bytes write bytes: low")
-                }
-                ("registers", Type::Number(n)) => {
-                    format!("{word} always takes {}", n.registers())
-                }
-                _ => format!("{key} has no meaning for {word}"),
-            };
-            notes.error(
-                s.at(key),
-                format!("{key} with type {word}"),
-                Wrong::wanted(format!("no {key} here")).hint(why),
-            );
-        }
-    }
-    if kind == Some(Type::Bit) && s.node("bit").is_none() {
-        let wrong = Wrong::wanted("0 to 15").hint("bit 0 is the least significant");
-        s.lacks("bit", wrong, notes);
-    }
-    if kind == Some(Type::Text) && s.node("registers").is_none() {
-        let wrong = Wrong::wanted("1 to 125").hint("each register holds two characters");
-        s.lacks("registers", wrong, notes);
-    }
-    let only = |key: &str| allowed.contains(&key);
-    let mut out = Settings {
-        scale: Decimal::ONE,
-        offset: Decimal::ZERO,
-        words: WordOrder::High,
-        bytes: ByteOrder::High,
-        bit: None,
-        registers: None,
-    };
-    if only("scale") {
-        out.scale = s.read("scale", scale, notes).unwrap_or(out.scale);
-    }
-    if only("offset") {
-        out.offset = s.read("offset", decimal, notes).unwrap_or(out.offset);
-    }
-    if only("words") {
-        out.words = s.read("words", choice(&WORDS), notes).unwrap_or(out.words);
-    }
-    if only("bytes") {
-        out.bytes = s.read("bytes", choice(&BYTES), notes).unwrap_or(out.bytes);
-    }
-    if only("bit") {
-        out.bit = s.read("bit", whole(0..=15u8), notes);
-    }
-    if only("registers") {
-        out.registers = s.read("registers", whole(1..=125u16), notes);
-    }
-    out
-}
-
-fn scale(text: &str) -> Result<Decimal, Wrong> {
-    let scale = decimal(text)?;
-    if scale == Decimal::ZERO {
-        return Err(Wrong::wanted("a factor other than 0").hint("0 would make every value 0"));
-    }
-    Ok(scale)
-}
-
-fn fits(s: &Section<'_>, address: u16, codec: &Codec, notes: &mut Notes) {
-    let width = codec.width();
-    let last = u32::from(address) + u32::from(width) - 1;
-    if last > 65535 {
-        notes.error(
-            s.at("address"),
-            format!("{address}, for {width} registers"),
-            Wrong::wanted(format!("0 to {}", 65536 - u32::from(width)))
-                .hint("the last register of a table is 65535"),
         );
     }
 }

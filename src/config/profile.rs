@@ -57,25 +57,28 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
-    let mut points = Vec::new();
+    let mut drafts = Vec::new();
     let mut ids: BTreeMap<String, OriginId> = BTreeMap::new();
     for point in s.list("points", notes) {
-        let found = point::read(point, default, max_registers, notes);
-        let Some((spec, at)) = found else { continue };
-        if spec.id.is_empty() {
+        let Some(draft) = point::read(point, default, notes) else {
+            continue;
+        };
+        let (id, at) = (&draft.spec.id, draft.at);
+        if id.is_empty() {
             // Already noted.
-        } else if let Some(first) = ids.get(&spec.id) {
+        } else if let Some(first) = ids.get(id) {
             let hint = format!("{} already has this id", notes.origins.line(*first));
             notes.error(
                 at,
-                shown(&spec.id),
+                shown(id),
                 Wrong::wanted("an id no other point of the profile has").hint(hint),
             );
         } else {
-            ids.insert(spec.id.clone(), at);
+            ids.insert(id.clone(), at);
         }
-        points.push(spec);
+        drafts.push(draft);
     }
+    let points = point::finish(drafts, max_registers, notes);
     match s.node("points") {
         None => s.lacks("points", Wrong::wanted("a list of points"), notes),
         Some(list) if points.is_empty() => {

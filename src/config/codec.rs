@@ -1,0 +1,372 @@
+//! What `type:` and the keys beside it mean: how registers become a value.
+
+use super::problem::Wrong;
+use super::section::{Notes, Section};
+use super::word::{choice, decimal, or, whole};
+use crate::spec::{ByteOrder, Codec, Decimal, Digits, Half, Number, WordOrder};
+
+/// What `type:` can say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Bool,
+    Bit,
+    Text,
+    Number(Number),
+}
+
+/// Halves are those of a register whose other half is ignored, until `half:`
+/// says otherwise.
+const TYPES: [(&str, Type); 24] = [
+    ("u8", Type::Number(Number::U8(Half::Low))),
+    ("i8", Type::Number(Number::I8(Half::Low))),
+    ("u16", Type::Number(Number::U16)),
+    ("i16", Type::Number(Number::I16)),
+    ("u24", Type::Number(Number::U24)),
+    ("i24", Type::Number(Number::I24)),
+    ("u32", Type::Number(Number::U32)),
+    ("i32", Type::Number(Number::I32)),
+    ("u48", Type::Number(Number::U48)),
+    ("i48", Type::Number(Number::I48)),
+    ("u64", Type::Number(Number::U64)),
+    ("i64", Type::Number(Number::I64)),
+    ("f16", Type::Number(Number::F16)),
+    ("f32", Type::Number(Number::F32)),
+    ("f64", Type::Number(Number::F64)),
+    ("bcd8", Type::Number(Number::Bcd8(Half::Low))),
+    ("bcd16", Type::Number(Number::Bcd16)),
+    ("bcd24", Type::Number(Number::Bcd24)),
+    ("bcd32", Type::Number(Number::Bcd32)),
+    ("bcd48", Type::Number(Number::Bcd48)),
+    ("bcd64", Type::Number(Number::Bcd64)),
+    ("bit", Type::Bit),
+    ("string", Type::Text),
+    ("bool", Type::Bool),
+];
+
+const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
+const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
+const HALVES: [(&str, Half); 2] = [("high", Half::High), ("low", Half::Low)];
+
+/// The same, in the letters of manuals: A is the most significant byte.
+const ORDERS: [(&str, (WordOrder, ByteOrder)); 4] = [
+    ("ABCD", (WordOrder::High, ByteOrder::High)),
+    ("CDAB", (WordOrder::Low, ByteOrder::High)),
+    ("BADC", (WordOrder::High, ByteOrder::Low)),
+    ("DCBA", (WordOrder::Low, ByteOrder::Low)),
+];
+const SHORT_ORDERS: [(&str, (WordOrder, ByteOrder)); 2] = [
+    ("AB", (WordOrder::High, ByteOrder::High)),
+    ("BA", (WordOrder::High, ByteOrder::Low)),
+];
+
+/// The keys that refine a type.
+pub(super) const KEYS: [&str; 18] = [
+    "scale",
+    "offset",
+    "words",
+    "bytes",
+    "order",
+    "half",
+    "bit",
+    "bits",
+    "mask",
+    "registers",
+    "characters",
+    "invalid",
+    "min",
+    "max",
+    "values",
+    "scale_from",
+    "parts",
+    "type",
+];
+
+/// What a type and the keys beside it say, apart from what only a
+/// [`crate::spec::Measure`] can say.
+pub(super) struct Refined {
+    pub(super) kind: Option<Type>,
+    pub(super) scale: Decimal,
+    pub(super) offset: Decimal,
+    pub(super) words: WordOrder,
+    pub(super) bytes: ByteOrder,
+    half: Option<Half>,
+    bit: Option<u8>,
+    registers: Option<u16>,
+    characters: u8,
+}
+
+impl Refined {
+    /// The number it is, if it is one.
+    pub(super) fn number(&self) -> Option<Number> {
+        match self.kind? {
+            Type::Number(kind) => Some(halved(kind, self.half)),
+            Type::Bool | Type::Bit | Type::Text => None,
+        }
+    }
+
+    /// What it says, unless something needed is missing.
+    pub(super) fn codec(&self) -> Option<Codec> {
+        Some(match self.kind? {
+            Type::Bool => Codec::Bool,
+            Type::Bit => Codec::Bit(self.bit?),
+            Type::Text if self.characters == 1 => Codec::Letters {
+                registers: self.registers?,
+                half: self.half.unwrap_or(Half::Low),
+            },
+            Type::Text => Codec::Text {
+                registers: self.registers?,
+                bytes: self.bytes,
+            },
+            Type::Number(kind) => Codec::Number {
+                kind: halved(kind, self.half),
+                words: self.words,
+                bytes: self.bytes,
+                scale: self.scale,
+                offset: self.offset,
+            },
+        })
+    }
+}
+
+/// Another half of the register, for types that are one.
+pub(super) const fn halved(kind: Number, half: Option<Half>) -> Number {
+    match (kind, half) {
+        (Number::U8(_), Some(half)) => Number::U8(half),
+        (Number::I8(_), Some(half)) => Number::I8(half),
+        (Number::Bcd8(_), Some(half)) => Number::Bcd8(half),
+        _ => kind,
+    }
+}
+
+/// The type, for a table whose kind is known: bits or registers. `None` if it
+/// is wrong or does not fit.
+pub(super) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (Option<Type>, bool) {
+    let untyped = s.node("type").is_none();
+    let kind = match bits {
+        Some(true) if untyped => Some(Type::Bool),
+        // Whether a type is needed follows from the table.
+        None if untyped => None,
+        Some(_) | None => {
+            let words = TYPES.iter().filter(|(_, t)| *t != Type::Bool);
+            let missing = || Wrong::wanted(or(words.map(|(w, _)| *w)));
+            s.need("type", choice(&TYPES), missing, notes)
+        }
+    };
+    let agree = match (bits, kind) {
+        (Some(bits), Some(kind)) => agree(s, bits, kind, notes),
+        (None, _) | (_, None) => false,
+    };
+    (kind, agree)
+}
+
+/// Whether what the table holds and what the type is made of are the same.
+fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
+    if bits == (kind == Type::Bool) {
+        return true;
+    }
+    let (wanted, hint) = if bits {
+        (
+            "bool, or no type at all",
+            "coils and discrete inputs are single bits",
+        )
+    } else {
+        (
+            "a type made of registers",
+            "for one bit of a register: type: bit with bit: 0 to 15",
+        )
+    };
+    notes.error(s.at("type"), word(kind), Wrong::wanted(wanted).hint(hint));
+    false
+}
+
+/// How `type:` says it.
+pub(super) fn word(kind: Type) -> &'static str {
+    TYPES
+        .iter()
+        .find(|(_, t)| *t == kind)
+        .map_or("", |(word, _)| *word)
+}
+
+/// A number type that can be added up.
+pub(super) fn whole_number(text: &str) -> Result<Number, Wrong> {
+    let whole: Vec<(&str, Number)> = TYPES
+        .iter()
+        .filter_map(|(word, kind)| match kind {
+            Type::Number(n) if n.digits() != Digits::Floating => Some((*word, *n)),
+            _ => None,
+        })
+        .collect();
+    choice(&whole)(text)
+}
+
+/// `half:`
+pub(super) fn half(text: &str) -> Result<Half, Wrong> {
+    choice(&HALVES)(text)
+}
+
+/// The keys a type can have beside it.
+fn allowed(kind: Type) -> Vec<&'static str> {
+    let mut keys = vec!["type"];
+    let n = match kind {
+        Type::Bool => return keys,
+        Type::Bit => {
+            keys.push("bit");
+            return keys;
+        }
+        Type::Text => {
+            keys.extend(["registers", "bytes", "characters", "half"]);
+            return keys;
+        }
+        Type::Number(n) => n,
+    };
+    keys.extend(["scale", "offset", "invalid", "min", "max", "scale_from"]);
+    keys.extend(match (n.half(), n.registers()) {
+        (Some(_), _) => &["half"][..],
+        (None, 1) => &["bytes", "order"],
+        (None, _) => &["bytes", "order", "words"],
+    });
+    match n.digits() {
+        Digits::Floating => {}
+        Digits::Decimal => keys.extend(["values", "parts"]),
+        Digits::Signed => keys.extend(["values", "parts", "bits"]),
+        Digits::Unsigned => keys.extend(["values", "parts", "bits", "mask"]),
+    }
+    keys
+}
+
+/// Reads the keys that `kind` allows and notes the others; without a type any
+/// of them may be meant, and each is read for itself.
+pub(super) fn refined(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Refined {
+    let allowed = kind.map_or(KEYS.to_vec(), allowed);
+    for key in KEYS {
+        if let Some(kind) = kind
+            && s.node(key).is_some()
+            && !allowed.contains(&key)
+        {
+            let word = word(kind);
+            notes.error(
+                s.at(key),
+                format!("{key} with type {word}"),
+                Wrong::wanted(format!("no {key} here")).hint(why_not(key, kind)),
+            );
+        }
+    }
+    if kind == Some(Type::Bit) && s.node("bit").is_none() {
+        let wrong = Wrong::wanted("0 to 15").hint("bit 0 is the least significant");
+        s.lacks("bit", wrong, notes);
+    }
+    if kind == Some(Type::Text) && s.node("registers").is_none() {
+        let wrong = Wrong::wanted("1 to 125").hint("each register holds two characters");
+        s.lacks("registers", wrong, notes);
+    }
+    let only = |key: &str| allowed.contains(&key);
+    let mut out = Refined {
+        kind,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        half: None,
+        bit: None,
+        registers: None,
+        characters: 2,
+    };
+    if only("scale") {
+        out.scale = s.read("scale", factor, notes).unwrap_or(out.scale);
+    }
+    if only("offset") {
+        out.offset = s.read("offset", decimal, notes).unwrap_or(out.offset);
+    }
+    if only("words") {
+        out.words = s.read("words", choice(&WORDS), notes).unwrap_or(out.words);
+    }
+    if only("bytes") {
+        out.bytes = s.read("bytes", choice(&BYTES), notes).unwrap_or(out.bytes);
+    }
+    if only("order") {
+        let short = matches!(kind, Some(Type::Number(n)) if n.registers() == 1);
+        let order = s.read("order", |text| order(text, short), notes);
+        (out.words, out.bytes) = order.unwrap_or((out.words, out.bytes));
+        let twice = ["words", "bytes"]
+            .into_iter()
+            .find(|key| s.node(key).is_some());
+        if let Some(other) = twice.filter(|_| s.node("order").is_some()) {
+            notes.error(
+                s.at("order"),
+                format!("order with {other}"),
+                Wrong::wanted("either order, or words and bytes").hint("they say the same thing"),
+            );
+        }
+    }
+    if only("bit") {
+        out.bit = s.read("bit", whole(0..=15u8), notes);
+    }
+    if only("registers") {
+        out.registers = s.read("registers", whole(1..=125u16), notes);
+    }
+    if only("characters") {
+        let characters = s.read("characters", whole(1..=2u8), notes);
+        out.characters = characters.unwrap_or(out.characters);
+    }
+    if only("half") {
+        out.half = s.read("half", half, notes);
+    }
+    if kind == Some(Type::Text) {
+        text_agrees(s, out.characters, notes);
+    }
+    out
+}
+
+/// `bytes:` orders two characters, `half:` finds one.
+fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
+    let (key, hint) = match characters {
+        1 => ("bytes", "which half holds the character is said by half:"),
+        _ => ("half", "half: is for characters: 1"),
+    };
+    if s.node(key).is_some() {
+        notes.error(
+            s.at(key),
+            format!("{key} with {characters} characters in a register"),
+            Wrong::wanted(format!("no {key} here")).hint(hint),
+        );
+    }
+}
+
+fn why_not(key: &str, kind: Type) -> String {
+    let word = word(kind);
+    match (key, kind) {
+        ("words", Type::Number(n)) if n.half().is_none() => {
+            format!("{word} is one register; for swapped bytes write bytes: low")
+        }
+        ("words" | "bytes" | "order", Type::Number(_)) => {
+            format!("{word} is one byte; which one is said by half: high or low")
+        }
+        ("order" | "words", Type::Text) => "for swapped bytes write bytes: low".into(),
+        ("registers", Type::Number(n)) => {
+            format!("{word} always takes {}", n.registers())
+        }
+        ("bits", Type::Bit) => "for one bit write bit; for several, type: u16 with bits".into(),
+        ("mask" | "bits", Type::Number(_)) => {
+            format!("{word} is not made of single bits; use u16, u32 or the like")
+        }
+        _ => format!("{key} has no meaning for {word}"),
+    }
+}
+
+/// `order:`
+fn order(text: &str, short: bool) -> Result<(WordOrder, ByteOrder), Wrong> {
+    if !short {
+        return choice(&ORDERS)(text);
+    }
+    choice(&SHORT_ORDERS)(text)
+        .map_err(|_| Wrong::wanted("AB or BA").hint("this type is one register of two bytes"))
+}
+
+/// A factor: a decimal other than 0.
+pub(super) fn factor(text: &str) -> Result<Decimal, Wrong> {
+    let scale = decimal(text)?;
+    if scale == Decimal::ZERO {
+        return Err(Wrong::wanted("a factor other than 0").hint("0 would make every value 0"));
+    }
+    Ok(scale)
+}

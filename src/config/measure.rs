@@ -1,0 +1,303 @@
+//! The keys that make a number more than its registers: parts, bits, markers,
+//! limits, titles, and a factor from another register.
+
+use std::collections::BTreeMap;
+
+use super::codec::{Refined, factor, half, halved, whole_number};
+use super::problem::Wrong;
+use super::section::{Notes, Section, shown};
+use super::tree::{Is, Node, OriginId};
+use super::word::{decimal, identifier, whole};
+use crate::spec::{Bits, Decimal, Digits, Marker, Measure, Number, Part, States};
+
+/// Where the power of ten of a number stands.
+pub(super) enum ScaleFrom {
+    /// In the register with this address.
+    Address(u16),
+    /// In the register of the point with this id.
+    Point(String),
+}
+
+/// A measure whose places are not yet counted from the address of its point.
+pub(super) struct Sketch {
+    pub(super) measure: Measure,
+    /// The parts by their addresses; none if the point's address is all.
+    pub(super) parts: Vec<(u16, Part)>,
+    pub(super) scale_from: Option<(ScaleFrom, OriginId)>,
+}
+
+impl Sketch {
+    /// Whether it says nothing that a plain number does not.
+    pub(super) fn is_plain(&self) -> bool {
+        let m = &self.measure;
+        self.parts.is_empty()
+            && self.scale_from.is_none()
+            && m.bits.is_none()
+            && m.invalid.is_empty()
+            && m.min.is_none()
+            && m.max.is_none()
+            && m.states.is_none()
+    }
+}
+
+/// Reads what there is beside a number of this kind.
+pub(super) fn read(s: &Section<'_>, refined: &Refined, kind: Number, notes: &mut Notes) -> Sketch {
+    let bits = bits(s, kind, notes);
+    let mut measure = Measure {
+        words: refined.words,
+        bytes: refined.bytes,
+        scale: refined.scale,
+        offset: refined.offset,
+        bits,
+        invalid: invalid(s, kind, bits, notes),
+        ..Measure::of(kind)
+    };
+    measure.min = s.read("min", decimal, notes);
+    measure.max = s.read("max", decimal, notes);
+    if let (Some(min), Some(max)) = (measure.min, measure.max)
+        && cross(min, max) > cross(max, min)
+    {
+        let wrong = Wrong::wanted("a min that is not above max");
+        notes.error(s.at("min"), "min above max", wrong);
+    }
+    measure.states = states(s, notes);
+    let parts = match kind.digits() {
+        Digits::Floating => Vec::new(),
+        Digits::Unsigned | Digits::Signed | Digits::Decimal => parts(s, kind, notes),
+    };
+    let scale_from = s
+        .read("scale_from", scale_from, notes)
+        .map(|from| (from, s.at("scale_from")));
+    Sketch {
+        measure,
+        parts,
+        scale_from,
+    }
+}
+
+/// The digits of `a` with as many places as `b` may need.
+fn cross(a: Decimal, b: Decimal) -> i128 {
+    let places = a.places.max(b.places) - a.places;
+    i128::from(a.digits) * 10i128.pow(u32::from(places))
+}
+
+fn bits(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Bits> {
+    let last = kind.bits() - 1;
+    let binary = matches!(kind.digits(), Digits::Unsigned | Digits::Signed);
+    let range = match binary {
+        true => s.read("bits", |text| bit_range(text, last), notes),
+        false => None,
+    };
+    let mask = match kind.digits() {
+        Digits::Unsigned => s.read("mask", whole(1..=ones(kind.bits())), notes),
+        _ => None,
+    };
+    if s.node("bits").is_some() && s.node("mask").is_some() && kind.digits() == Digits::Unsigned {
+        notes.error(
+            s.at("mask"),
+            "mask with bits",
+            Wrong::wanted("either bits or mask")
+                .hint("bits moves what it picks down to bit 0, mask leaves it where it is"),
+        );
+    }
+    match (range, mask) {
+        (Some((first, last)), _) => Some(Bits::Range(first, last)),
+        (None, mask) => mask.map(Bits::Mask),
+    }
+}
+
+/// `4..7`, both included.
+fn bit_range(text: &str, highest: u8) -> Result<(u8, u8), Wrong> {
+    let wanted = || {
+        Wrong::wanted(format!(
+            "the first and the last bit, like 4..7, within 0..{highest}"
+        ))
+        .hint("bit 0 is the least significant; both are included")
+    };
+    let (first, last) = text.split_once("..").ok_or_else(wanted)?;
+    let bit = |text: &str| whole(0..=highest)(text.trim()).map_err(|_| wanted());
+    match (bit(first)?, bit(last)?) {
+        (first, last) if first <= last => Ok((first, last)),
+        (first, last) => Err(wanted().hint(format!("the smaller comes first: {last}..{first}"))),
+    }
+}
+
+const fn ones(bits: u8) -> u64 {
+    match bits {
+        64.. => u64::MAX,
+        _ => (1 << bits) - 1,
+    }
+}
+
+/// One marker or a list of them.
+fn invalid(s: &Section<'_>, kind: Number, bits: Option<Bits>, notes: &mut Notes) -> Vec<Marker> {
+    let mut found = Vec::new();
+    let nodes = match s.node("invalid").map(|n| &n.is) {
+        None => return found,
+        Some(Is::List(list)) => {
+            if list.is_empty() {
+                let wrong = Wrong::wanted("at least one number, or no invalid at all");
+                notes.error(s.at("invalid"), "an empty list", wrong);
+            }
+            list.iter().collect()
+        }
+        Some(_) => s.node("invalid").into_iter().collect::<Vec<_>>(),
+    };
+    for node in nodes {
+        let parsed = match &node.is {
+            Is::Text(text) => marker(text, kind, bits).map_err(|wrong| (shown(text), wrong)),
+            other => {
+                let wrong = Wrong::wanted("what the registers hold when there is no value");
+                Err((other.kind().to_owned(), wrong))
+            }
+        };
+        match parsed {
+            Ok(marker) => found.push(marker),
+            Err((said, wrong)) => notes.error(node.origin, said, wrong),
+        }
+    }
+    found
+}
+
+/// `0x7FFF` is how the registers look; any other number is what they say before
+/// scaling.
+fn marker(text: &str, kind: Number, bits: Option<Bits>) -> Result<Marker, Wrong> {
+    let size = match bits {
+        Some(Bits::Range(first, last)) => last - first + 1,
+        Some(Bits::Mask(_)) | None => kind.bits(),
+    };
+    let most = ones(size);
+    if text.starts_with("0x") {
+        let bits = whole(0..=most)(text)
+            .map_err(|_| Wrong::wanted(format!("0x0 to {most:#X}, or a number")))?;
+        return Ok(Marker::Bits(bits));
+    }
+    let number = decimal(text)?;
+    let (least, most) = match kind.digits() {
+        Digits::Floating => return Ok(Marker::Number(number)),
+        Digits::Unsigned => (0, i128::from(most)),
+        Digits::Signed => (-i128::from(most / 2) - 1, i128::from(most / 2)),
+        Digits::Decimal => (0, 10i128.pow(u32::from(size / 4)) - 1),
+    };
+    let digits = i128::from(number.digits);
+    if number.places == 0 && (least..=most).contains(&digits) {
+        return Ok(Marker::Number(number));
+    }
+    Err(Wrong::wanted(format!(
+        "a whole number, {least} to {most}, or its bits as 0x…"
+    ))
+    .hint("invalid is what the registers hold, before scale and offset"))
+}
+
+fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
+    let node = s.node("values")?;
+    let wanted = || Wrong::wanted("numbers and their titles, like { 0: off, 1: on }");
+    let Is::Map(map) = &node.is else {
+        notes.error(node.origin, node.is.kind(), wanted());
+        return None;
+    };
+    if map.is_empty() {
+        notes.error(node.origin, "nothing", wanted());
+    }
+    for key in ["scale", "offset", "scale_from", "min", "max"] {
+        if s.node(key).is_some() {
+            notes.error(
+                s.at(key),
+                format!("{key} with values"),
+                Wrong::wanted(format!("no {key} here"))
+                    .hint("values names the numbers as they stand in the registers; another number is no value"),
+            );
+        }
+    }
+    let mut states = BTreeMap::new();
+    for (number, title) in map {
+        match (state(number), &title.is) {
+            (Some(n), Is::Text(title)) => {
+                states.insert(n, title.clone());
+            }
+            (None, _) => {
+                let wrong = Wrong::wanted("a whole number, decimal or with 0x");
+                notes.error(title.origin, format!("the key {}", shown(number)), wrong);
+            }
+            (_, other) => {
+                let wrong = Wrong::wanted("the title of the number");
+                notes.error(title.origin, other.kind(), wrong);
+            }
+        }
+    }
+    Some(states)
+}
+
+fn state(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x") {
+        Some(_) => whole(0..=u64::MAX)(text)
+            .ok()
+            .and_then(|n| i64::try_from(n).ok()),
+        None => text.parse().ok(),
+    }
+}
+
+const PART_KEYS: [&str; 4] = ["address", "type", "half", "weight"];
+
+fn parts(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Vec<(u16, Part)> {
+    let list = s.list("parts", notes);
+    if s.node("parts").is_some() && !s.is_no_list("parts") && list.len() < 2 {
+        let wrong = Wrong::wanted("at least two parts").hint("one alone is address: and type:");
+        let said = match list {
+            [] => "an empty list",
+            _ => "a single part",
+        };
+        notes.error(s.at("parts"), said, wrong);
+    }
+    for key in ["address", "bits", "mask"] {
+        if s.node("parts").is_some() && s.node(key).is_some() {
+            notes.error(
+                s.at(key),
+                format!("{key} with parts"),
+                Wrong::wanted(format!("either {key} or parts"))
+                    .hint("each part has its own address"),
+            );
+        }
+    }
+    list.iter()
+        .filter_map(|node| part(node, kind, notes))
+        .collect()
+}
+
+fn part(node: &Node, kind: Number, notes: &mut Notes) -> Option<(u16, Part)> {
+    let s = Section::open(node, &PART_KEYS, notes);
+    if !s.is_there() {
+        return None;
+    }
+    let address = s.need(
+        "address",
+        whole(0..=65535u16),
+        || Wrong::wanted("the 0-based address, 0 to 65535"),
+        notes,
+    );
+    let kind = s.read("type", whole_number, notes).unwrap_or(kind);
+    let half = s.read("half", half, notes);
+    if half.is_some() && kind.half().is_none() {
+        let wrong = Wrong::wanted("no half here").hint("half: is for u8, i8 and bcd8");
+        notes.error(s.at("half"), "half with a whole register", wrong);
+    }
+    let part = Part {
+        at: 0,
+        kind: halved(kind, half),
+        weight: s.read("weight", factor, notes).unwrap_or(Decimal::ONE),
+    };
+    Some((address?, part))
+}
+
+/// An address, or the id of a point: an id does not begin with a digit.
+fn scale_from(text: &str) -> Result<ScaleFrom, Wrong> {
+    let wanted = "the id of the point, or the address of the register, that holds the power of ten";
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return whole(0..=65535u16)(text)
+            .map(ScaleFrom::Address)
+            .map_err(|_| Wrong::wanted(wanted).hint("an address is 0 to 65535"));
+    }
+    identifier(text)
+        .map(ScaleFrom::Point)
+        .map_err(|_| Wrong::wanted(wanted))
+}
