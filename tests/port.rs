@@ -456,7 +456,10 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
             evidence: Evidence::Missed(why),
             ..
         } => blamed.push(*why),
-        FieldEvent::Polled { .. } | FieldEvent::PortUp { .. } | FieldEvent::Load { .. } => {}
+        FieldEvent::Polled { .. }
+        | FieldEvent::PortUp { .. }
+        | FieldEvent::NoValue { .. }
+        | FieldEvent::Load { .. } => {}
     })
     .await;
     assert_eq!(down, 1);

@@ -71,6 +71,17 @@ pub enum FieldEvent {
         /// From the last byte of the request to the first of the reply.
         turnaround: Option<Duration>,
     },
+    /// A reply that was accepted held no value for some points. Told after the
+    /// [`FieldEvent::Polled`] of the same transaction; the port has told the
+    /// operator.
+    NoValue {
+        /// Which device.
+        device: DeviceId,
+        /// When the transaction ended.
+        at: Now,
+        /// Index of each such point in the device's profile, and why.
+        points: Vec<(u16, &'static str)>,
+    },
     /// How busy the port was since the last report: wire time, turnaround and
     /// timeouts as a share of the clock, in thousandths. Told every few seconds.
     Load {

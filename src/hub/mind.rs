@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::cache::{Cache, LastValue, Standing};
 use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
-use crate::base::{FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
+use crate::base::{DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
 use crate::cloud::{self, Cloud, Presence};
-use crate::fleet::{self, Fleet};
+use crate::fleet::{self, Fleet, Life};
 use crate::spec::{Changes, Spec};
 
 /// The gateway's mind. See the room's doc for the contract.
@@ -16,6 +17,7 @@ pub struct Hub {
     spec: Arc<Spec>,
     fleet: Fleet,
     cloud: Cloud,
+    cache: Cache,
     link: LinkState,
     stopping: bool,
     out: VecDeque<Output>,
@@ -28,6 +30,7 @@ impl Hub {
         Hub {
             fleet: Fleet::new(&spec, now),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
+            cache: Cache::new(&spec),
             spec,
             link: LinkState::Down,
             stopping: false,
@@ -119,11 +122,23 @@ impl Hub {
         Status::of(&self.spec, &self.fleet, &self.cloud, self.link)
     }
 
+    /// What was last read from a device, and how far it may be believed now.
+    pub fn values(&self, now: Now, device: DeviceId) -> impl Iterator<Item = LastValue<'_>> {
+        let port = self.spec.device(device).map(|d| d.port);
+        let standing = match self.fleet.life(device) {
+            _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => Standing::PortDown,
+            Some(Life::Responding) => Standing::Answering,
+            Some(Life::Unknown | Life::Silent { .. }) | None => Standing::Silent,
+        };
+        self.cache.look(now, &self.spec, device, standing)
+    }
+
     fn on_field(&mut self, now: Now, mut event: FieldEvent) {
         self.fleet.on_field(now, &event);
         // The wish first: a device that has just come back is logged in before
         // its first values queue up behind it.
         self.carry_wishes(now);
+        self.cache.on_field(now, &self.spec, &event);
         if let FieldEvent::Polled { readings, .. } = &mut event {
             for reading in readings.drain(..) {
                 self.cloud.put(now, reading);
@@ -161,6 +176,7 @@ impl Hub {
         }
         self.fleet.respec(now, &spec, changes);
         self.carry_wishes(now);
+        self.cache.respec(&spec, changes);
         self.cloud.respec(now, Arc::clone(&spec), changes);
         self.spec = spec;
     }
@@ -174,6 +190,9 @@ impl Hub {
                     } else {
                         Presence::Offline
                     };
+                    if !online {
+                        self.cache.lost(now, device);
+                    }
                     self.cloud.want(now, device, presence);
                 }
                 fleet::Output::Notice(notice) => {

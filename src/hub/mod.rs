@@ -3,7 +3,8 @@
 //! Decides nothing of its own: it carries what the field side says to `fleet/`
 //! and `cloud/`, what the fleet wants to the cloud, and what the link says to
 //! the cloud; and it knows the picture of the whole for people. Refuses to
-//! know: sockets, tasks, clocks.
+//! know: sockets, tasks, clocks. It remembers the last value of every point for
+//! whoever looks.
 //!
 //! Contract: one [`Hub::handle`], then [`Hub::poll`] until `None`, then sleep
 //! until [`Hub::wake_at`]. The caller may stop polling early when the link's
@@ -13,13 +14,17 @@
 //! - The fleet's wish for a device reaches the cloud in the same turn.
 //! - After a reload the fleet and the cloud know the same installation; in
 //!   between nothing is handled.
+//! - A value is good only if it was read lately, since its device last fell
+//!   silent or its port went down, and while it answers.
 //! - A reading is offered to the cloud whatever the state of the session; only
 //!   `cloud/` decides when it travels.
 
+mod cache;
 mod mind;
 mod status;
 mod talk;
 
+pub use cache::{LastValue, Quality};
 pub use mind::Hub;
 pub use status::{LinkState, PortStatus, Status};
 pub use talk::{Input, Notice, Output};

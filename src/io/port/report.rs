@@ -18,6 +18,9 @@ use crate::spec::Spec;
 /// How often load is reported.
 pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
 
+/// Points without a value, and why.
+type Refused = Vec<(u16, &'static str)>;
+
 /// Nobody listens any more.
 pub(super) struct HubGone;
 
@@ -149,13 +152,22 @@ impl Report {
     /// A transaction ended.
     pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
         self.complain(job, &ended.outcome, ended.at.mono);
-        let readings = self.readings(job, ended);
+        let (readings, refused) = self.readings(job, ended);
         self.tell(FieldEvent::Polled {
             device: job.device,
             at: ended.at,
             evidence: weigh(&ended.outcome),
             readings,
             turnaround: ended.turnaround,
+        })
+        .await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.tell(FieldEvent::NoValue {
+            device: job.device,
+            at: ended.at,
+            points: refused,
         })
         .await
     }
@@ -184,15 +196,17 @@ impl Report {
         .await
     }
 
-    fn readings(&mut self, job: &Job, ended: &Ended) -> Vec<Reading> {
+    /// The values of the reply, and the points it held none for.
+    fn readings(&mut self, job: &Job, ended: &Ended) -> (Vec<Reading>, Refused) {
         let Outcome::Answered(data) = &ended.outcome else {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         };
         let spec = Arc::clone(&self.spec);
         let Some(device) = spec.device(job.device).filter(|_| job.trusted) else {
-            return Vec::new();
+            return (Vec::new(), Vec::new());
         };
         let mut readings = Vec::with_capacity(job.points.len());
+        let mut refused = Vec::new();
         for index in &job.points {
             let Some(point) = device.profile.points.get(usize::from(*index)) else {
                 continue;
@@ -205,13 +219,14 @@ impl Report {
                     at: ended.at,
                 }),
                 Err(why) => {
+                    refused.push((*index, why.words()));
                     let trouble = Trouble::NoValue { point: *index, why };
                     let name = || format!("point {}", point.id);
                     self.trouble(ended.at.mono, job.device, trouble, name);
                 }
             }
         }
-        readings
+        (readings, refused)
     }
 
     fn complain(&mut self, job: &Job, outcome: &Outcome, now: Mono) {

@@ -1,0 +1,249 @@
+//! The last value of every point, and how far it may be believed.
+//!
+//! Contract: told what the field said ([`Cache::on_field`]) and who fell silent
+//! ([`Cache::lost`]); looked at with [`Cache::look`]. Nothing happens here when
+//! time passes: how old a value is, is found when somebody looks, so there is no
+//! instant at which an old value still counts as good.
+//!
+//! For people only. What is posted to the platform is the reading itself, once,
+//! with its own time; nothing leads from here to the cloud.
+
+use std::time::Duration;
+
+use crate::base::{DeviceId, FieldEvent, Mono, Now, Value};
+use crate::spec::{Changes, Codec, DeviceSpec, PointSpec, Spec};
+
+/// How far a value may be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quality {
+    /// It was read lately, and its device answers.
+    Good,
+    /// The device answers, but what it says there now is no value; this is the
+    /// last one it gave, if any.
+    Uncertain,
+    /// It is what was once read; the world has gone on since.
+    Stale,
+}
+
+impl Quality {
+    /// In one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Quality::Good => "good",
+            Quality::Uncertain => "uncertain",
+            Quality::Stale => "stale",
+        }
+    }
+}
+
+/// The last value of one point at one instant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LastValue<'a> {
+    /// The identifier of the property.
+    pub id: &'a str,
+    /// The value, unless there never was one.
+    pub value: Option<&'a Value>,
+    /// What it is called, if it is one of a list of states.
+    pub title: Option<&'a str>,
+    /// When the reply that carried it was complete.
+    pub taken: Option<Now>,
+    /// How long ago that was.
+    pub age: Option<Duration>,
+    /// How far it may be believed.
+    pub quality: Quality,
+    /// Why no further; empty for a good one.
+    pub why: &'static str,
+}
+
+/// How a device stands when its values are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It answers.
+    Answering,
+    /// It has not proved that it does, or it is silent.
+    Silent,
+    /// Its port is down.
+    PortDown,
+}
+
+/// The last values of all devices.
+#[derive(Debug)]
+pub(super) struct Cache {
+    devices: Vec<Device>,
+}
+
+#[derive(Debug, Default)]
+struct Device {
+    points: Vec<Entry>,
+    /// When it was last given up: what was read until then is from before.
+    lost: Option<Mono>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    value: Option<(Value, Now)>,
+    /// The registers held no value, last at this time, for this reason; gone
+    /// with the next value.
+    refused: Option<(Mono, &'static str)>,
+}
+
+impl Device {
+    fn new(spec: &DeviceSpec) -> Self {
+        Device {
+            points: vec![Entry::default(); spec.profile.points.len()],
+            lost: None,
+        }
+    }
+}
+
+impl Cache {
+    /// Nothing was read yet.
+    pub(super) fn new(spec: &Spec) -> Self {
+        Cache {
+            devices: spec.devices.iter().map(Device::new).collect(),
+        }
+    }
+
+    /// The field said something.
+    pub(super) fn on_field(&mut self, now: Now, spec: &Spec, event: &FieldEvent) {
+        match event {
+            FieldEvent::Polled { readings, .. } => {
+                for reading in readings {
+                    if let Some(entry) = self.entry(reading.device, reading.point) {
+                        entry.value = Some((reading.value.clone(), reading.at));
+                        entry.refused = None;
+                    }
+                }
+            }
+            FieldEvent::NoValue { device, at, points } => {
+                for (point, why) in points {
+                    if let Some(entry) = self.entry(*device, *point) {
+                        entry.refused = Some((at.mono, why));
+                    }
+                }
+            }
+            FieldEvent::PortDown { port, .. } => {
+                for (device, _) in spec.devices_on(*port) {
+                    self.lost(now, device);
+                }
+            }
+            FieldEvent::PortUp { .. } | FieldEvent::Load { .. } => {}
+        }
+    }
+
+    /// A device fell silent: until it is read again, its values are history,
+    /// also when it is back sooner than they would have grown old.
+    pub(super) fn lost(&mut self, now: Now, device: DeviceId) {
+        if let Some(device) = self.devices.get_mut(device.index()) {
+            device.lost = Some(now.mono);
+        }
+    }
+
+    /// From now on this installation. Where another thing is asked, or the same
+    /// of another unit, nothing was read yet.
+    pub(super) fn respec(&mut self, spec: &Spec, changes: &Changes) {
+        let known = self.devices.len();
+        let added = spec.devices.iter().skip(known).map(Device::new);
+        self.devices.extend(added);
+        let c = &changes.devices;
+        let other = c.changed.iter().filter(|(_, c)| c.moved || c.polling);
+        let fresh = c.added.iter().chain(&c.removed);
+        for id in fresh.chain(other.map(|(id, _)| id)) {
+            if let (Some(device), Some(spec)) = (self.devices.get_mut(id.index()), spec.device(*id))
+            {
+                *device = Device::new(spec);
+            }
+        }
+    }
+
+    /// What is known of every point of a device, in the order of its profile;
+    /// nothing of a device that is not configured.
+    pub(super) fn look<'a>(
+        &'a self,
+        now: Now,
+        spec: &'a Spec,
+        id: DeviceId,
+        standing: Standing,
+    ) -> impl Iterator<Item = LastValue<'a>> {
+        let device = self.devices.get(id.index());
+        let of = spec.device(id).filter(|_| spec.has(id));
+        let timeout = of.map_or(Duration::ZERO, |d| {
+            let port = spec.port(d.port).map(|p| p.response_timeout);
+            d.response_timeout.or(port).unwrap_or_default()
+        });
+        let points = of.into_iter().flat_map(|d| &d.profile.points);
+        let all = points.zip(device.into_iter().flat_map(|d| &d.points));
+        all.map(move |(point, entry)| {
+            let taken = entry.value.as_ref().map(|(_, at)| *at);
+            let lost = device.and_then(|d| d.lost);
+            let judged = entry.judge(now.mono, lost, fresh_for(point, timeout), standing);
+            let (quality, why) = judged;
+            let value = entry.value.as_ref().map(|(value, _)| value);
+            LastValue {
+                id: &point.id,
+                value,
+                title: value.and_then(|v| title(point, v)),
+                taken,
+                age: taken.map(|at| now.mono.since(at.mono)),
+                quality,
+                why,
+            }
+        })
+    }
+
+    fn entry(&mut self, device: DeviceId, point: u16) -> Option<&mut Entry> {
+        let device = self.devices.get_mut(device.index())?;
+        device.points.get_mut(usize::from(point))
+    }
+}
+
+/// How long a value of this point is good: two intervals, so that one lost
+/// reply does not spoil it, and the time a reply may take.
+fn fresh_for(point: &PointSpec, timeout: Duration) -> Duration {
+    point.interval * 2 + timeout
+}
+
+impl Entry {
+    /// The one place that decides.
+    fn judge(
+        &self,
+        now: Mono,
+        lost: Option<Mono>,
+        fresh_for: Duration,
+        standing: Standing,
+    ) -> (Quality, &'static str) {
+        match standing {
+            Standing::Answering => {}
+            Standing::Silent => return (Quality::Stale, "its device does not answer"),
+            Standing::PortDown => return (Quality::Stale, "its port is down"),
+        }
+        let current = |at: Mono| now.since(at) <= fresh_for && lost.is_none_or(|lost| at > lost);
+        if let Some((at, why)) = self.refused {
+            return match current(at) {
+                true => (Quality::Uncertain, why),
+                false => (Quality::Stale, "not read in time"),
+            };
+        }
+        match &self.value {
+            None => (Quality::Stale, "not read yet"),
+            Some((_, at)) if current(at.mono) => (Quality::Good, ""),
+            Some((_, at)) if lost.is_some_and(|lost| at.mono <= lost) => {
+                (Quality::Stale, "not read since its device was away")
+            }
+            Some(_) => (Quality::Stale, "not read in time"),
+        }
+    }
+}
+
+/// What a state is called.
+fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<&'a str> {
+    let Codec::Measure(measure) = &point.codec else {
+        return None;
+    };
+    let states = measure.states.as_ref()?;
+    states.get(&value.as_int()?).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests;
