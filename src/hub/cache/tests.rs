@@ -207,9 +207,9 @@ impl History {
         let last = |wanted: &dyn Fn(&Step) -> bool| {
             self.0.iter().map(|(_, s)| s).rfind(|s| wanted(s)).cloned()
         };
-        match last(&|s| matches!(s, Step::PortDown | Step::PortUp)) {
-            Some(Step::PortDown) => return Standing::PortDown,
-            _ => {}
+        let port = last(&|s| matches!(s, Step::PortDown | Step::PortUp));
+        if let Some(Step::PortDown) = port {
+            return Standing::PortDown;
         }
         match last(&|s| matches!(s, Step::Silent(d) | Step::Back(d) if *d == device)) {
             Some(Step::Silent(_)) => Standing::Silent,

@@ -1,0 +1,123 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{Evidence, Miss, Mono, PortId, Proof, Reading, Rng, Value};
+use crate::field::test_spec::{installation, number, point, profile, serial};
+use crate::hub::Quality;
+use crate::spec::{Number, Table};
+
+/// Two intervals of the only point, and the port's timeout.
+const LIMIT: Duration = Duration::from_millis(2500);
+
+fn hub() -> Hub {
+    let one = || {
+        let number = number(Number::U16);
+        profile(vec![point(Table::HoldingRegister, 0, number, 1000)])
+    };
+    let spec = installation(serial(9600), vec![one(), one()]);
+    Hub::new(Arc::new(spec), Rng::new(1), Now::default())
+}
+
+fn at(ms: u64) -> Now {
+    Now {
+        mono: Mono::from_micros(ms * 1000),
+        ..Now::default()
+    }
+}
+
+fn polled(now: Now, device: DeviceId, evidence: Evidence) -> Input {
+    let answered = evidence == Evidence::Alive(Proof::Answer);
+    let reading = Reading {
+        device,
+        point: 0,
+        value: Value::UInt(now.mono.as_micros()),
+        at: now,
+    };
+    Input::Field(FieldEvent::Polled {
+        device,
+        at: now,
+        evidence,
+        readings: Some(reading).filter(|_| answered).into_iter().collect(),
+        turnaround: None,
+    })
+}
+
+fn input(now: Now, kind: u8, device: DeviceId) -> Input {
+    let port = PortId(0);
+    match kind {
+        0 | 1 => polled(now, device, Evidence::Alive(Proof::Answer)),
+        2 => polled(now, device, Evidence::Alive(Proof::Exception(2))),
+        3 | 4 => polled(now, device, Evidence::Missed(Miss::Silence)),
+        5 => Input::Field(FieldEvent::PortDown {
+            port,
+            why: "gone".into(),
+        }),
+        6 => Input::Field(FieldEvent::PortUp { port }),
+        _ => Input::Time,
+    }
+}
+
+/// The only value of a device.
+fn value(hub: &Hub, now: Now, device: DeviceId) -> (Quality, Option<Now>) {
+    let only = hub.values(now, device).next();
+    only.map(|v| (v.quality, v.taken)).unwrap()
+}
+
+#[test]
+fn a_dead_devices_value_is_never_shown_as_fresh() {
+    let mut hub = hub();
+    let device = DeviceId(0);
+    let alive = Evidence::Alive(Proof::Answer);
+    hub.handle(at(1000), polled(at(1000), device, alive));
+    assert_eq!(value(&hub, at(1000), device).0, Quality::Good);
+    for ms in [2000, 3000, 4100] {
+        let miss = Evidence::Missed(Miss::Silence);
+        hub.handle(at(ms), polled(at(ms), device, miss));
+    }
+    assert!(matches!(hub.fleet.life(device), Some(Life::Silent { .. })));
+    // Its first answer is not yet its return: two in a row are.
+    hub.handle(at(5000), polled(at(5000), device, alive));
+    assert_eq!(
+        value(&hub, at(5000), device),
+        (Quality::Stale, Some(at(5000)))
+    );
+    hub.handle(at(5100), polled(at(5100), device, alive));
+    assert_eq!(value(&hub, at(5100), device).0, Quality::Good);
+}
+
+proptest! {
+    #[test]
+    fn at_no_instant_is_an_old_or_a_silent_devices_value_good(
+        steps in prop::collection::vec((0u64..3000, 0u8..8, 0u32..2), 1..120),
+    ) {
+        let mut hub = hub();
+        let mut now = 0;
+        for (pass, kind, device) in steps {
+            now += pass;
+            hub.handle(at(now), input(at(now), kind, DeviceId(device)));
+            while hub.poll(at(now)).is_some() {}
+            for device in [0, 1].map(DeviceId) {
+                for later in [0, 1, 1000, 2500, 2501, 60_000] {
+                    let look = at(now + later);
+                    let (quality, taken) = value(&hub, look, device);
+                    if quality != Quality::Good {
+                        continue;
+                    }
+                    let age = look.mono.since(taken.unwrap().mono);
+                    prop_assert!(age <= LIMIT, "{age:?}");
+                    prop_assert_eq!(hub.fleet.life(device), Some(Life::Responding));
+                    prop_assert_eq!(hub.fleet.port_down(PortId(0)), None);
+                }
+            }
+            // What was just read from a device that answers, is.
+            let device = DeviceId(device);
+            let answers = hub.fleet.life(device) == Some(Life::Responding)
+                && hub.fleet.port_down(PortId(0)).is_none();
+            if matches!(kind, 0 | 1) && pass > 0 && answers {
+                prop_assert_eq!(value(&hub, at(now), device).0, Quality::Good);
+            }
+        }
+    }
+}
