@@ -20,8 +20,8 @@ use alink_gateway::config::{Draft, Severity, Source};
 use alink_gateway::io::account::Account;
 use alink_gateway::io::settings::{Surroundings, load_in};
 use alink_gateway::spec::{
-    ByteOrder, Codec, Decimal, GatewayCertificate, Number, PostPolicy, SessionLimits, SignMethod,
-    Table, Transport, WordOrder,
+    Bits, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number, Part,
+    PostPolicy, SessionLimits, SignMethod, Table, Transport, WordOrder,
 };
 use proptest::prelude::*;
 
@@ -572,6 +572,159 @@ fn the_whole_shape_means_what_it_says() {
             ("Model", Table::HoldingRegister, 30, text, seconds(10)),
         ]
     );
+}
+
+#[test]
+fn types_mean_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/types-all-right"), dir.path());
+    let settings = load_in(&dir.path().join("gateway.yaml"), &Surroundings::default()).unwrap();
+    let spec = settings.spec;
+    let point = |id: &str| {
+        let points = &spec.devices[0].profile.points;
+        points.iter().find(|p| p.id == id).unwrap()
+    };
+    let one = Decimal::ONE;
+    let decimal = |digits, places| Decimal { digits, places };
+    let plain = |kind, words, bytes, scale| Codec::Number {
+        kind,
+        words,
+        bytes,
+        scale,
+        offset: Decimal::ZERO,
+    };
+    let part = |at, kind, weight| Part { at, kind, weight };
+    use {ByteOrder as B, WordOrder as W};
+    for (id, codec) in [
+        ("A", plain(Number::U8(Half::High), W::High, B::High, one)),
+        ("B", plain(Number::I8(Half::Low), W::High, B::High, one)),
+        ("C", plain(Number::U24, W::Low, B::High, one)),
+        ("D", plain(Number::I48, W::Low, B::Low, one)),
+        ("E", plain(Number::F16, W::High, B::Low, one)),
+        (
+            "O",
+            Codec::Letters {
+                registers: 4,
+                half: Half::Low,
+            },
+        ),
+        (
+            "P",
+            Codec::Letters {
+                registers: 4,
+                half: Half::High,
+            },
+        ),
+    ] {
+        assert_eq!(point(id).codec, codec, "{id}");
+    }
+    let titles = [(0, "off"), (1, "on"), (2, "broken")];
+    for (id, address, width, measure) in [
+        (
+            "F",
+            7,
+            2,
+            Measure {
+                invalid: vec![Marker::Bits(0xFFFF_FFFF)],
+                scale: decimal(1, 2),
+                ..Measure::of(Number::Bcd32)
+            },
+        ),
+        (
+            "G",
+            9,
+            1,
+            Measure {
+                bits: Some(Bits::Range(4, 7)),
+                states: Some(titles.map(|(n, t)| (n, t.to_owned())).into()),
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "H",
+            9,
+            1,
+            Measure {
+                bits: Some(Bits::Mask(0xF0)),
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "I",
+            10,
+            1,
+            Measure {
+                invalid: vec![Marker::Bits(0x8000), Marker::Number(decimal(32767, 0))],
+                scale: decimal(1, 1),
+                min: Some(decimal(-40, 0)),
+                max: Some(decimal(1255, 1)),
+                ..Measure::of(Number::I16)
+            },
+        ),
+        // The factor stands before the value: both are read, from there on.
+        (
+            "J",
+            80,
+            5,
+            Measure {
+                parts: vec![part(4, Number::I16, one)],
+                power: Some(0),
+                ..Measure::of(Number::I16)
+            },
+        ),
+        (
+            "L",
+            80,
+            6,
+            Measure {
+                parts: vec![part(5, Number::U16, one)],
+                power: Some(0),
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "M",
+            20,
+            2,
+            Measure {
+                parts: vec![
+                    part(1, Number::U16, decimal(10_000, 0)),
+                    part(0, Number::U16, one),
+                ],
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "N",
+            30,
+            4,
+            Measure {
+                parts: vec![
+                    part(0, Number::Bcd16, decimal(100, 0)),
+                    part(3, Number::U8(Half::High), decimal(5, 1)),
+                ],
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "Q",
+            48,
+            2,
+            Measure {
+                invalid: vec![Marker::Number(decimal(-9999, 0)), Marker::Bits(0x7F7F_FFFF)],
+                max: Some(decimal(1_000_000, 0)),
+                ..Measure::of(Number::F32)
+            },
+        ),
+    ] {
+        let point = point(id);
+        assert_eq!(point.codec, Codec::Measure(Box::new(measure)), "{id}");
+        assert_eq!(
+            (point.address, point.codec.width()),
+            (address, width),
+            "{id}"
+        );
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
-//! `codec` ← `measure` ← `secret table limits port point` ← `cloud profile` ← `roster` ← `device` ←
+//! `secret table limits port codec` ← `measure` ← `point` ← `cloud profile` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
 mod cloud;

@@ -1,5 +1,6 @@
 //! One point of a profile: where a value is, and how registers become it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::codec;
@@ -137,13 +138,13 @@ pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) ->
 
 /// The points, each with the place of everything it is made of.
 pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
-    let scales: Vec<Scale> = drafts
+    let scale = |d: &Draft| Scale {
+        place: d.placed.then_some((d.spec.table, d.spec.address)),
+        fits: d.is_a_power(),
+    };
+    let scales: Scales = drafts
         .iter()
-        .map(|d| Scale {
-            id: d.spec.id.clone(),
-            place: d.placed.then_some((d.spec.table, d.spec.address)),
-            fits: d.is_a_power(),
-        })
+        .map(|d| (d.spec.id.clone(), scale(d)))
         .collect();
     let finished = drafts.into_iter().map(|mut draft| {
         if let Some(sketch) = draft.sketch.take()
@@ -159,9 +160,11 @@ pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) 
     finished.collect()
 }
 
+/// By the ids of their points.
+type Scales = BTreeMap<String, Scale>;
+
 /// A point as another one sees it that looks for its power of ten.
 struct Scale {
-    id: String,
     /// Unless something is wrong with it.
     place: Option<(Table, u16)>,
     /// Whether it holds one.
@@ -194,7 +197,7 @@ impl Draft {
     }
 
     /// Counts the places of the sketch from the lowest of them.
-    fn place(&mut self, sketch: Sketch, scales: &[Scale], notes: &mut Notes) {
+    fn place(&mut self, sketch: Sketch, scales: &Scales, notes: &mut Notes) {
         let Sketch {
             mut measure,
             mut parts,
@@ -231,15 +234,15 @@ impl Draft {
         &self,
         from: ScaleFrom,
         at: OriginId,
-        scales: &[Scale],
+        scales: &Scales,
         notes: &mut Notes,
     ) -> Option<u16> {
         let id = match from {
             ScaleFrom::Address(address) => return Some(address),
             ScaleFrom::Point(id) => id,
         };
-        let Some(scale) = scales.iter().find(|s| s.id == id) else {
-            let known = scales.iter().map(|s| s.id.as_str());
+        let Some(scale) = scales.get(&id) else {
+            let known = scales.keys().map(String::as_str);
             let wrong = Wrong::wanted("the id of a point of this profile, or an address")
                 .maybe_hint(near::did_you_mean(&id, known));
             notes.error(at, shown(&id), wrong);

@@ -20,6 +20,9 @@
 //!   a standard with everything its configuration fixes.
 //! - A value is accepted only from a reply that no abandoned request could have
 //!   caused.
+//! - Everything a value is made of comes out of one reply; what is no number,
+//!   marked as invalid or out of its range is no value, and is told with the
+//!   reason.
 //! - No bytes make anything here panic, and how they were split makes no
 //!   difference.
 //! - At most one instance of a request is owed at any time; none starves.

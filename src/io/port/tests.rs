@@ -9,7 +9,7 @@ use super::*;
 use crate::base::{DeviceId, Evidence, Proof, UnitId, Value, Wall};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::{mbap, rtu};
-use crate::spec::{Number, ProfileSpec, Table};
+use crate::spec::{Codec, Marker, Measure, Number, ProfileSpec, Table};
 
 /// A port's task and both its ends.
 struct World {
@@ -134,6 +134,28 @@ fn lone(address: u16) -> ProfileSpec {
 
 const ANSWER: Evidence = Evidence::Alive(Proof::Answer);
 const SILENCE: Evidence = Evidence::Missed(Miss::Silence);
+
+#[tokio::test(start_paused = true)]
+async fn registers_without_a_value_are_told_apart_from_those_with_one() {
+    let marked = Codec::Measure(Box::new(Measure {
+        invalid: vec![Marker::Bits(42)],
+        ..Measure::of(Number::U16)
+    }));
+    let points = vec![
+        point(Table::HoldingRegister, 7, number(Number::U16), 1000),
+        point(Table::HoldingRegister, 8, marked, 1000),
+    ];
+    let mut w = world(serial(9600), vec![profile(points)]);
+    let pipe = w.plug().await;
+    line(pipe, |_, request| vec![(50, reply(request, 42))]);
+    for _ in 0..2 {
+        assert_eq!(w.polled().await, (0, ANSWER, vec![42]));
+        let FieldEvent::NoValue { device, points, .. } = w.event().await else {
+            panic!("not told");
+        };
+        assert_eq!((device.0, points), (0, vec![(1, "marked as invalid")]));
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn values_arrive_with_the_stamp_of_their_reply() {
