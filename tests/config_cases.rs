@@ -713,6 +713,7 @@ fn types_mean_what_they_say() {
             Measure {
                 invalid: vec![Marker::Number(decimal(-9999, 0)), Marker::Bits(0x7F7F_FFFF)],
                 max: Some(decimal(1_000_000, 0)),
+                round: Some(2),
                 ..Measure::of(Number::F32)
             },
         ),

@@ -60,9 +60,10 @@ const SHORT_ORDERS: [(&str, (WordOrder, ByteOrder)); 2] = [
 ];
 
 /// The keys that refine a type.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "scale",
     "offset",
+    "round",
     "words",
     "bytes",
     "order",
@@ -219,7 +220,15 @@ fn allowed(kind: Type) -> Vec<&'static str> {
         }
         Type::Number(n) => n,
     };
-    keys.extend(["scale", "offset", "invalid", "min", "max", "scale_from"]);
+    keys.extend([
+        "scale",
+        "offset",
+        "round",
+        "invalid",
+        "min",
+        "max",
+        "scale_from",
+    ]);
     keys.extend(match (n.half(), n.registers()) {
         (Some(_), _) => &["half"][..],
         (None, 1) => &["bytes", "order"],

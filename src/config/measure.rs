@@ -34,6 +34,7 @@ impl Sketch {
             && self.scale_from.is_none()
             && m.bits.is_none()
             && m.invalid.is_empty()
+            && m.round.is_none()
             && m.min.is_none()
             && m.max.is_none()
             && m.states.is_none()
@@ -52,6 +53,7 @@ pub(super) fn read(s: &Section<'_>, refined: &Refined, kind: Number, notes: &mut
         invalid: invalid(s, kind, bits, notes),
         ..Measure::of(kind)
     };
+    measure.round = s.read("round", whole(0..=9u8), notes);
     measure.min = s.read("min", decimal, notes);
     measure.max = s.read("max", decimal, notes);
     if let (Some(min), Some(max)) = (measure.min, measure.max)
@@ -199,7 +201,7 @@ fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     if map.is_empty() {
         notes.error(node.origin, "nothing", wanted());
     }
-    for key in ["scale", "offset", "scale_from", "min", "max"] {
+    for key in ["scale", "offset", "scale_from", "round", "min", "max"] {
         if s.node(key).is_some() {
             notes.error(
                 s.at(key),

@@ -12,13 +12,14 @@ use super::tree::{Is, Node, OriginId};
 use super::word::{choice, identifier, time, whole};
 use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Table};
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "id",
     "table",
     "address",
     "type",
     "scale",
     "offset",
+    "round",
     "words",
     "bytes",
     "order",
@@ -189,6 +190,7 @@ impl Draft {
                 *kind == Number::I16
                     && plain(m.scale, m.offset)
                     && m.bits.is_none()
+                    && m.round.is_none()
                     && sketch.parts.is_empty()
                     && sketch.scale_from.is_none()
             }

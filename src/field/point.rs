@@ -154,6 +154,10 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
         .times(measure.scale)
         .shifted(power)
         .moved(measure.offset);
+    let number = match measure.round {
+        Some(places) => number.rounded(places),
+        None => number,
+    };
     if measure
         .min
         .is_some_and(|min| number.compared(min).is_none_or(|o| o.is_lt()))

@@ -2,8 +2,8 @@
 //!
 //! In the order in which it is applied: the parts are read, bits picked out of
 //! them, markers looked for; the parts are added up by weight, scaled by the
-//! fixed factor and by the one from another register, moved by the offset; the
-//! result must be within the limits and one of the states.
+//! fixed factor and by the one from another register, moved by the offset and
+//! rounded; the result must be within the limits and one of the states.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,9 @@ pub struct Measure {
     pub power: Option<u16>,
     /// Added after scaling, if not 0.
     pub offset: Decimal,
+    /// Rounded to this many places after the point, 0–9, if at all; to 0 places
+    /// also a float becomes a whole number.
+    pub round: Option<u8>,
     /// The least value there can be, if that is known.
     pub min: Option<Decimal>,
     /// The greatest.
@@ -93,6 +96,7 @@ impl Measure {
             scale: Decimal::ONE,
             power: None,
             offset: Decimal::ZERO,
+            round: None,
             min: None,
             max: None,
             states: None,

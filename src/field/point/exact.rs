@@ -101,6 +101,31 @@ impl Exact {
         }
     }
 
+    /// To this many places after the point.
+    pub(super) fn rounded(self, to: u8) -> Self {
+        match self {
+            Exact::Decimal { digits, places } if places > u32::from(to) => {
+                let off = places - u32::from(to);
+                // More than 38 places off, nothing is left.
+                let rounded = 10i128.checked_pow(off).map_or(0, |ten| {
+                    let (kept, rest) = (digits / ten, digits % ten);
+                    match rest.unsigned_abs() * 2 >= ten.unsigned_abs() {
+                        true => kept + digits.signum(),
+                        false => kept,
+                    }
+                });
+                Exact::Decimal {
+                    digits: rounded,
+                    places: u32::from(to),
+                }
+            }
+            Exact::Decimal { .. } => self,
+            // As people write it: 1.005 is a half, whatever its bits say. What
+            // has no place for that is whole already, or nothing.
+            Exact::Float(x) => written(x).map_or(self, |decimal| decimal.rounded(to)),
+        }
+    }
+
     /// How it stands to a fixed number; `None` if it is none itself.
     pub(super) fn compared(self, to: Decimal) -> Option<Ordering> {
         let to = Exact::from(to);
@@ -164,6 +189,18 @@ impl Exact {
         };
         Some((at(a, p)?, at(b, q)?, places))
     }
+}
+
+/// The shortest decimal that stands for this float and no other, if it has not
+/// too many digits.
+fn written(x: f64) -> Option<Exact> {
+    let text = x.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let fraction = fraction.get(..36).unwrap_or(fraction);
+    Some(Exact::Decimal {
+        digits: format!("{whole}{fraction}").parse().ok()?,
+        places: u32::try_from(fraction.len()).ok()?,
+    })
 }
 
 /// Without trailing zeros: 1.0 is 1.

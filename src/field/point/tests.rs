@@ -385,6 +385,56 @@ fn limits_are_part_of_what_is_allowed() {
 }
 
 #[test]
+fn rounding_is_that_of_people_and_to_no_places_gives_a_whole_number() {
+    let rounded = |kind, scale, places| {
+        measure(kind, |m| {
+            m.scale = scale;
+            m.round = Some(places);
+        })
+    };
+    for (raw, scale, places, value) in [
+        (2305i16, decimal(1, 1), 0, Value::Int(231)),
+        (2304, decimal(1, 1), 0, Value::Int(230)),
+        (-2305, decimal(1, 1), 0, Value::Int(-231)),
+        (2345, decimal(1, 2), 1, Value::Float(23.5)),
+        (-2345, decimal(1, 2), 1, Value::Float(-23.5)),
+        (-1, decimal(1, 3), 1, Value::Float(0.0)),
+        (7, decimal(1, 0), 2, Value::Int(7)),
+        (1, decimal(1, 15), 9, Value::Float(0.0)),
+    ] {
+        let codec = rounded(Number::I16, scale, places);
+        assert_eq!(read(codec, &[raw as u16]), Ok(value), "{raw} {places}");
+    }
+    // 230.46 as a single.
+    for (places, value) in [(0, Value::Int(230)), (1, Value::Float(230.5))] {
+        let codec = rounded(Number::F32, Decimal::ONE, places);
+        assert_eq!(read(codec, &[0x4366, 0x75C3]), Ok(value), "{places}");
+    }
+    for (x, places, value) in [
+        (1.005, 2, Value::Float(1.01)),
+        (-0.04, 1, Value::Float(0.0)),
+        (1e-300, 9, Value::Float(0.0)),
+        (-2.5, 0, Value::Int(-3)),
+        (
+            9.007_199_254_740_993e18,
+            0,
+            Value::Int(9_007_199_254_740_993_000),
+        ),
+    ] {
+        let bits: u64 = f64::to_bits(x);
+        let registers = [48, 32, 16, 0].map(|shift| (bits >> shift) as u16);
+        let codec = rounded(Number::F64, Decimal::ONE, places);
+        assert_eq!(read(codec, &registers), Ok(value), "{x} {places}");
+    }
+    // Beyond what a whole number of 64 bits holds, a float stays one.
+    let huge = rounded(Number::F32, Decimal::ONE, 0);
+    assert_eq!(
+        read(huge, &[0x7F7F, 0xFFFF]),
+        Ok(Value::Float(3.402_823_5e38))
+    );
+}
+
+#[test]
 fn a_state_is_its_number_and_an_unknown_one_is_no_value() {
     let states = measure(Number::I16, |m| {
         m.states = Some([(-1, "fault".into()), (1, "on".into())].into());
@@ -492,6 +542,7 @@ proptest! {
         words in prop::collection::vec(any::<u16>(), 0..12),
         parts in prop::collection::vec((0u16..8, 0..KINDS.len(), any::<i64>(), 0u8..=15), 1..4),
         power in prop::option::of(0u16..12),
+        round in prop::option::of(0u8..=9),
         limits in (any::<i64>(), any::<i64>(), 0u8..=15),
         bits in prop::option::of((0u8..=70, 0u8..=70)),
         scale in (any::<i64>(), 0u8..=15), offset in (any::<i64>(), 0u8..=15),
@@ -507,6 +558,7 @@ proptest! {
             m.offset = decimal(offset.0, offset.1);
             m.min = Some(decimal(low, limits.2));
             m.max = Some(decimal(high, limits.2));
+            m.round = round;
         });
         let ten = 10f64.powi(i32::from(limits.2));
         let within = |x: f64| (low as f64 / ten..=high as f64 / ten).contains(&x);

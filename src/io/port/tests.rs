@@ -9,7 +9,7 @@ use super::*;
 use crate::base::{DeviceId, Evidence, Proof, UnitId, Value, Wall};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::{mbap, rtu};
-use crate::spec::{Codec, Marker, Measure, Number, ProfileSpec, Table};
+use crate::spec::{Number, ProfileSpec, Table};
 
 /// A port's task and both its ends.
 struct World {
@@ -137,6 +137,7 @@ const SILENCE: Evidence = Evidence::Missed(Miss::Silence);
 
 #[tokio::test(start_paused = true)]
 async fn registers_without_a_value_are_told_apart_from_those_with_one() {
+    use crate::spec::{Codec, Marker, Measure};
     let marked = Codec::Measure(Box::new(Measure {
         invalid: vec![Marker::Bits(42)],
         ..Measure::of(Number::U16)
