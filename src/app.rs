@@ -24,10 +24,11 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::notice::Notice;
-use self::service::{Doors, Service};
+use self::service::{Doors, Service, Shelves};
 use crate::base::Rng;
 use crate::config::Report;
 use crate::io::clock::Clock;
+use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
 use crate::io::settings::{self, Loaded};
@@ -90,11 +91,12 @@ pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
     if let Some(notice) = notice {
         journal.tell(&notice);
     }
+    let lessons = Lessons::open(&loaded.state_dir, journal.clone());
     let mut service = Service::start(
         loaded.spec,
         loaded.commissioned,
         Doors::system(),
-        vault,
+        Shelves { vault, lessons },
         clock,
         journal.clone(),
         Rng::new(crate::io::seed()),

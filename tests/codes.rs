@@ -25,9 +25,9 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::{Cloud, Output, Presence, Session};
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
-    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Retired, SessionLimits, SignMethod,
-    Spec, Subscriptions, Table, TcpSpec, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
+    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, Retired,
+    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
 };
 use serde_json::{Value as Json, json};
 
@@ -64,6 +64,7 @@ fn spec(n: u32) -> Spec {
             interval: Duration::from_secs(1),
         }],
         max_registers: 125,
+        reads: Reads::default(),
     });
     let device = |i| DeviceSpec {
         name: format!("d{i}"),
@@ -109,6 +110,7 @@ fn spec(n: u32) -> Spec {
                 connect_timeout: Duration::from_secs(3),
             }),
             response_timeout: Duration::from_secs(1),
+            budget: LineBudget::default(),
         }],
         devices: (0..n).map(device).collect(),
         stop_within: Duration::from_secs(10),

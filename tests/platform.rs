@@ -258,6 +258,7 @@ fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
             name: "meter".into(),
             points: vec![],
             max_registers: 125,
+            reads: Reads::default(),
         }),
         product_key: ProductKey::new(product),
         device_name: DeviceName::new(name),

@@ -13,6 +13,7 @@ use alink_gateway::base::{
     Secret, UnitId, Value, Wall,
 };
 use alink_gateway::io::clock::Clock;
+use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::port;
@@ -86,6 +87,7 @@ fn profile(interval: Duration) -> Arc<ProfileSpec> {
         name: "marked".into(),
         points,
         max_registers: 125,
+        reads: Reads::default(),
     })
 }
 
@@ -134,6 +136,7 @@ fn installation(units: u8, interval: Duration) -> Spec {
             name: "line".into(),
             line: LineSpec::Serial(serial()),
             response_timeout: TIMEOUT,
+            budget: LineBudget::default(),
         }],
         devices: (1..=units).map(device).collect(),
         stop_within: Duration::from_secs(10),
@@ -178,6 +181,7 @@ impl World {
             PortId(0),
             Arc::clone(&spec),
             Opener::Pipes(handed_in),
+            Lessons::forgetful(),
             Rng::new(seed),
             clock,
             Journal::new(spec),

@@ -21,9 +21,9 @@ use alink_gateway::lab::platform::{
     PlatformSpec, Product, Violation,
 };
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
-    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Retired, SessionLimits, SignMethod,
-    Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
+    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, Retired,
+    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
 };
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -55,6 +55,7 @@ fn spec(n: u32) -> Spec {
             interval: Duration::from_secs(10),
         }],
         max_registers: 125,
+        reads: Reads::default(),
     });
     let device = |i| DeviceSpec {
         name: name(i),
@@ -100,6 +101,7 @@ fn spec(n: u32) -> Spec {
                 connect_timeout: secs(3),
             }),
             response_timeout: secs(1),
+            budget: LineBudget::default(),
         }],
         devices: (0..n).map(device).collect(),
         stop_within: secs(10),

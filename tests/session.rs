@@ -19,9 +19,9 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
-    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Retired, SessionLimits, SignMethod,
-    Spec, Subscriptions, Table, TcpSpec, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
+    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, Retired,
+    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -60,6 +60,7 @@ fn spec(n: u32, points: usize) -> Spec {
             })
             .collect(),
         max_registers: 125,
+        reads: Reads::default(),
     });
     Spec {
         cloud: CloudSpec {
@@ -89,6 +90,7 @@ fn spec(n: u32, points: usize) -> Spec {
                 connect_timeout: secs(3),
             }),
             response_timeout: secs(1),
+            budget: LineBudget::default(),
         }],
         devices: (0..n)
             .map(|i| DeviceSpec {

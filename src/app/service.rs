@@ -23,6 +23,7 @@ use crate::hub::Hub;
 use crate::io::clock::Clock;
 use crate::io::hub::{self, Control};
 use crate::io::keep::Keeper;
+use crate::io::lessons::Lessons;
 use crate::io::line::Opener;
 use crate::io::link::{self, Dialer};
 use crate::io::log::Journal;
@@ -62,12 +63,29 @@ impl Doors {
     }
 }
 
+/// What outlives the service: secrets, and what was learned about devices.
+pub struct Shelves {
+    /// What the platform hands out.
+    pub vault: Vault,
+    /// What kinds of devices cannot be read across.
+    pub lessons: Lessons,
+}
+
+impl From<Vault> for Shelves {
+    /// Nothing learned is kept.
+    fn from(vault: Vault) -> Self {
+        let lessons = Lessons::forgetful();
+        Shelves { vault, lessons }
+    }
+}
+
 /// Everything that runs.
 pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
     doors: Doors,
     vault: Vault,
+    lessons: Lessons,
     clock: Clock,
     journal: Journal,
     rng: Rng,
@@ -93,16 +111,17 @@ struct Link {
 impl Service {
     /// Starts the ports, waits a moment for their first attempts, then starts
     /// the link and the hub. Without `commissioned` there is no link. What the
-    /// platform hands out is kept in `vault`, for as long as the service lives.
+    /// platform hands out, and what devices teach, is kept on `shelves`.
     pub async fn start(
         spec: Spec,
         commissioned: bool,
         doors: Doors,
-        vault: Vault,
+        shelves: impl Into<Shelves>,
         clock: Clock,
         journal: Journal,
         mut rng: Rng,
     ) -> Self {
+        let Shelves { vault, lessons } = shelves.into();
         let spec = Arc::new(spec);
         let crew = Crew::default();
         let (field, field_inbox) = mpsc::channel(FIELD_INBOX);
@@ -133,6 +152,7 @@ impl Service {
             commissioned,
             doors,
             vault,
+            lessons,
             clock,
             journal,
             rng,
@@ -282,6 +302,7 @@ impl Service {
             id,
             self.spec.clone(),
             (self.doors.opener)(manners),
+            self.lessons.clone(),
             self.rng.fork(),
             self.clock,
             self.journal.clone(),

@@ -6,6 +6,7 @@
 //! service manager does not restart into the same mistake.
 
 pub mod check;
+pub mod plan;
 pub mod run;
 
 use std::path::PathBuf;
@@ -51,6 +52,15 @@ enum Verb {
         #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
         file: PathBuf,
     },
+    /// Show what is asked of which device, and how much of each line that takes.
+    Plan {
+        /// The configuration file.
+        #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Parses the process's arguments and does what they say.
@@ -67,6 +77,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
         Ok(arguments) => match arguments.verb {
             Verb::Run { config } => run::run(&config),
             Verb::Check { file } => check::run(&file),
+            Verb::Plan { config, json } => plan::run(&config, json),
         },
         Err(e) => {
             // Help and version go to standard output with 0, mistakes to

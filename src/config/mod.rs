@@ -50,5 +50,5 @@ mod yaml;
 
 pub use draft::{Draft, PREFIX, VARIABLES};
 pub use outline::{Compiled, Outline};
-pub use problem::{Problem, Report, Severity};
+pub use problem::{Place, Problem, Report, Severity};
 pub use source::{Answers, Source, Want};

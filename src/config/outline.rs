@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cloud::Platform;
 use super::port::Ports;
-use super::problem::{Problem, Report, Wrong};
+use super::problem::{Place, Problem, Report, Wrong};
 use super::roster::{DeviceDraft, Roster};
 use super::secret::{self, SecretSource, Trouble, open_to_others, permissions};
 use super::section::{Notes, shown};
@@ -45,6 +45,8 @@ pub struct Compiled {
     pub commissioned: bool,
     /// Where to keep what the platform hands out, if the configuration says so.
     pub state_dir: Option<PathBuf>,
+    /// Where each port was written.
+    pub ports: Vec<Place>,
 }
 
 impl Outline {
@@ -93,6 +95,7 @@ impl Outline {
         });
         let products = products_of(&products, answers, &mut notes);
         let devices = devices(roster.all, answers, &mut notes);
+        let places = ports.places.iter().map(|at| notes.place(*at)).collect();
         let failed = notes.failed();
         let report = notes.report();
         if failed {
@@ -110,6 +113,7 @@ impl Outline {
             profiles,
             commissioned,
             state_dir,
+            ports: places,
         })
     }
 

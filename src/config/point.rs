@@ -38,7 +38,7 @@ const KEYS: [&str; 23] = [
     "interval",
 ];
 
-const TABLES: [(&str, Table); 4] = [
+pub(crate) const TABLES: [(&str, Table); 4] = [
     ("coil", Table::Coil),
     ("discrete", Table::DiscreteInput),
     ("holding", Table::HoldingRegister),

@@ -9,12 +9,14 @@ use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
 use super::word::{choice, host, name, plain, time, whole};
 use crate::base::PortId;
-use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+use crate::spec::{LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
 
 /// All ports, by number and by name.
 #[derive(Default)]
 pub(crate) struct Ports {
     pub(crate) all: Vec<PortSpec>,
+    /// Where each was written.
+    pub(crate) places: Vec<OriginId>,
     /// A name leads to its port even if the rest of the port is wrong.
     pub(crate) by_name: BTreeMap<String, (PortId, OriginId)>,
     /// Whether all names could be read; otherwise an unknown name is not news.
@@ -85,11 +87,19 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
             ports.by_name.insert(port.name.clone(), (id, node.origin));
         }
         ports.all.push(port);
+        ports.places.push(node.origin);
     }
     ports
 }
 
-const KEYS: [&str; 4] = ["name", "serial", "tcp", "response_timeout"];
+const KEYS: [&str; 6] = [
+    "name",
+    "serial",
+    "tcp",
+    "response_timeout",
+    "longest_request",
+    "allow_overload",
+];
 
 /// One port, and the place of what it is made of.
 fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
@@ -131,8 +141,23 @@ fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
         name: port_name.unwrap_or_default(),
         line,
         response_timeout,
+        budget: budget(&s, notes),
     };
     (port, at)
+}
+
+fn budget(port: &Section<'_>, notes: &mut Notes) -> LineBudget {
+    let d = LineBudget::default();
+    let longest = time(Duration::from_millis(5)..=Duration::from_secs(10));
+    let yes = choice(&[("true", true), ("false", false)]);
+    LineBudget {
+        longest_request: port
+            .read("longest_request", longest, notes)
+            .unwrap_or(d.longest_request),
+        allow_overload: port
+            .read("allow_overload", yes, notes)
+            .unwrap_or(d.allow_overload),
+    }
 }
 
 /// How long to wait for a reply: ports and devices alike.

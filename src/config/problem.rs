@@ -48,6 +48,20 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+/// Where something was written, for problems that only show when all of it is
+/// put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// As in [`Problem`].
+    pub file: Arc<str>,
+    /// As in [`Problem`].
+    pub line: u32,
+    /// As in [`Problem`].
+    pub column: u32,
+    /// As in [`Problem`].
+    pub path: String,
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

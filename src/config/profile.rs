@@ -9,8 +9,8 @@ use super::problem::Wrong;
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
-use super::word::{name, product_key, whole};
-use crate::spec::ProfileSpec;
+use super::word::{choice, name, product_key, time, whole};
+use crate::spec::{Gap, ProfileSpec, Reads};
 
 /// One kind of device.
 pub(crate) struct Profile {
@@ -27,15 +27,14 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 7] = [
     "name",
     "product_key",
     "interval",
     "max_registers",
+    "reply_delay",
+    "holes",
     "points",
-    "product_secret",
-    "product_secret_file",
-    "product_secret_credential",
 ];
 
 /// Reads one profile and adds it to the others. False if its name is not known,
@@ -94,6 +93,14 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         }
         Some(_) => {}
     }
+    let reads = Reads {
+        reply_delay: s.read(
+            "reply_delay",
+            time(Duration::ZERO..=Duration::from_secs(10)),
+            notes,
+        ),
+        holes: holes(&s, notes),
+    };
     let product = s.read("product_key", product_key, notes);
     let product_secret = product_secret(&s, notes);
     let Some(profile_name) = profile_name else {
@@ -113,6 +120,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             name: profile_name.clone(),
             points,
             max_registers,
+            reads,
         }),
         product_key: product,
         product_key_given: s.node("product_key").is_some(),
@@ -123,16 +131,49 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     true
 }
 
-/// The secret of the profile's product, if it is given.
-fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
-    let (key, source) = secret::find(s, &secret::PRODUCT_KEYS, notes)?;
-    if s.node("product_key").is_none() {
+/// More need not be told apart by hand.
+const MOST_HOLES: usize = 256;
+
+/// Addresses that are never read if no point needs them.
+fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
+    let list = profile.list("holes", notes);
+    if list.len() > MOST_HOLES {
         notes.error(
-            s.at(key),
-            format!("{key} without product_key"),
-            Wrong::wanted("the ProductKey of that product beside it: product_key")
-                .hint("the secret serves the devices of the product that have register: true"),
+            profile.at("holes"),
+            format!("{} holes", list.len()),
+            Wrong::wanted(format!("at most {MOST_HOLES}"))
+                .hint("max_registers: 1 reads every register on its own"),
         );
     }
-    Some(source)
+    let mut holes = Vec::new();
+    for node in list {
+        let s = Section::open(node, &["table", "addresses"], notes);
+        if !s.is_there() {
+            continue;
+        }
+        let table = s.need(
+            "table",
+            choice(&point::TABLES),
+            || Wrong::wanted("coil, discrete, holding or input"),
+            notes,
+        );
+        let range = s.need("addresses", addresses, || Wrong::wanted(ADDRESSES), notes);
+        if let (Some(table), Some((first, last))) = (table, range) {
+            holes.push(Gap { table, first, last });
+        }
+    }
+    holes
+}
+
+const ADDRESSES: &str = "an address, or a range of them like 5-9, 0 to 65535";
+
+/// `7` or `5-9`.
+fn addresses(text: &str) -> Result<(u16, u16), Wrong> {
+    let address = whole(0..=u16::MAX);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (address(first.trim()), address(last.trim())) {
+        (Ok(first), Ok(last)) if first <= last => Ok((first, last)),
+        (Ok(_), Ok(_)) => Err(Wrong::wanted(ADDRESSES).hint("the lower address comes first")),
+        _ => Err(Wrong::wanted(ADDRESSES)),
+    }
 }

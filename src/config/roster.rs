@@ -12,7 +12,7 @@ use super::section::{Notes, Section, shown};
 use super::tree::OriginId;
 use super::word;
 use crate::base::{PortId, UnitId};
-use crate::spec::{Liveness, ProfileSpec};
+use crate::spec::{Liveness, ProfileSpec, Reads};
 
 /// One device, but for its secret, which is still to be read.
 pub(crate) struct DeviceDraft {
@@ -230,5 +230,6 @@ fn nothing() -> Arc<ProfileSpec> {
         name: String::new(),
         points: Vec::new(),
         max_registers: 125,
+        reads: Reads::default(),
     })
 }

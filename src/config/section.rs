@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::near;
-use super::problem::{Problem, Report, Severity, Wrong};
-use super::source::Source;
+use super::problem::{Place, Problem, Report, Severity, Wrong};
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;
 
@@ -85,6 +84,17 @@ impl Notes {
             return;
         }
         self.note(Severity::Error, at, None, key, "nothing".into(), wrong);
+    }
+
+    /// Where `at` is, for people.
+    pub(crate) fn place(&self, at: OriginId) -> Place {
+        let (line, column) = self.origins.get(at).map(|o| o.at).unwrap_or_default();
+        Place {
+            file: self.origins.file(at),
+            line,
+            column,
+            path: shown_in(&self.origins.path(at), 200),
+        }
     }
 
     fn note(

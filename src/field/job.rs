@@ -37,6 +37,12 @@ impl Job {
     pub const fn is_fence(&self) -> bool {
         self.points.is_empty()
     }
+
+    /// Whether it reads all that is read together, and not for once a part.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.whole
+    }
 }
 
 /// How a transaction ended.

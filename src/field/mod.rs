@@ -1,9 +1,9 @@
 //! Floor 2: everything known about buses, without a bus.
 //!
 //! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
-//! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
-//! [`dlt645`]; [`raw`]), what a reply means ([`point`], [`number`]), what it
-//! proves ([`evidence`]) and what may not be believed ([`doubt`]).
+//! the reply ([`modbus`], [`rtu`], [`mbap`]), what a reply means ([`point`]),
+//! what it proves ([`evidence`]) and what may not be believed ([`doubt`]);
+//! and how much of a line all that will take ([`cost`], [`forecast`]).
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.
@@ -13,7 +13,10 @@
 //! a clock.
 //!
 //! Invariants:
-//! - Every point of a profile is read by exactly one request, whole.
+//! - Every point of a profile is read by exactly one request, whole, and no other
+//!   division into requests would cost less.
+//! - A refused request is never asked again as it was; what others it costs to find
+//!   out why is bounded.
 //! - A reply counts only with the unit, function and byte count that were asked
 //!   for and a good checksum (serial lines) or the right transaction id (TCP);
 //!   in DL/T 645 with the address, identifier and length; from a device without
@@ -40,9 +43,12 @@
 
 pub mod ascii;
 pub mod budget;
-pub mod dlt645;
+pub mod cost;
 pub mod doubt;
 pub mod evidence;
+pub mod forecast;
+
+pub mod holes;
 pub mod job;
 pub mod mbap;
 pub mod modbus;
@@ -50,7 +56,7 @@ pub mod notice;
 pub mod number;
 pub mod plan;
 pub mod point;
-pub mod raw;
+pub mod reading;
 pub mod rtu;
 pub mod schedule;
 pub mod silence;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, Level, Mono, PortId, Repeats, Tell};
 use crate::spec::Table;
 
+use super::forecast::range;
+use super::holes::Hole;
 use super::point::Refusal;
 
 /// Something the operator should know about the field side.
@@ -50,6 +52,31 @@ pub enum Notice {
         port: PortId,
         /// What was asked for and what it says it has.
         what: String,
+    },
+    /// A device cannot be read across these addresses.
+    HoleFound {
+        /// Which.
+        device: DeviceId,
+        /// Where.
+        hole: Hole,
+    },
+    /// Points of a device are refused even when they are asked for alone.
+    PointsRefused {
+        /// Which.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// Where they are.
+        at: Hole,
+        /// The exception's code.
+        code: u8,
+    },
+    /// Points that were refused are read again.
+    PointsBack {
+        /// Which.
+        device: DeviceId,
+        /// Their ids.
+        points: String,
     },
     /// A device has this trouble.
     DeviceTrouble {
@@ -179,18 +206,10 @@ impl Trouble {
     }
 }
 
-/// `holding register 7`, `coils 0 to 15`.
-fn range(table: Table, first: u16, count: u16) -> String {
-    let name = match table {
-        Table::Coil => "coil",
-        Table::DiscreteInput => "discrete input",
-        Table::HoldingRegister => "holding register",
-        Table::InputRegister => "input register",
-    };
-    match count {
-        0 | 1 => format!("{name} {first}"),
-        n => format!("{name}s {first} to {}", u32::from(first) + u32::from(n) - 1),
-    }
+/// All addresses of a hole.
+fn addresses(hole: &Hole) -> String {
+    let count = (hole.last - hole.first.min(hole.last)).saturating_add(1);
+    range(hole.table, hole.first, count)
 }
 
 /// The names of exceptions: Modbus Application Protocol V1.1b3 §7.
@@ -212,10 +231,13 @@ const fn meaning(code: u8) -> &'static str {
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::PortOpened { .. } => Level::Info,
+            Notice::PortOpened { .. } | Notice::HoleFound { .. } | Notice::PointsBack { .. } => {
+                Level::Info
+            }
             Notice::PortUnavailable { .. }
             | Notice::PortLost { .. }
             | Notice::SettingsDiffer { .. }
+            | Notice::PointsRefused { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
         }
     }
@@ -226,6 +248,9 @@ impl Tell for Notice {
             Notice::PortUnavailable { .. } => "port-unavailable",
             Notice::PortLost { .. } => "port-lost",
             Notice::SettingsDiffer { .. } => "port-settings-differ",
+            Notice::HoleFound { .. } => "device-hole-found",
+            Notice::PointsRefused { .. } => "device-points-refused",
+            Notice::PointsBack { .. } => "device-points-back",
             Notice::DeviceTrouble { trouble, .. } => trouble.event(),
         }
     }
@@ -236,7 +261,10 @@ impl Tell for Notice {
             | Notice::PortUnavailable { port, .. }
             | Notice::PortLost { port, .. }
             | Notice::SettingsDiffer { port, .. } => About::Port(*port),
-            Notice::DeviceTrouble { device, .. } => About::Device(*device),
+            Notice::HoleFound { device, .. }
+            | Notice::PointsRefused { device, .. }
+            | Notice::PointsBack { device, .. }
+            | Notice::DeviceTrouble { device, .. } => About::Device(*device),
         }
     }
 
@@ -246,6 +274,10 @@ impl Tell for Notice {
                 vec![("FAILED", failed.to_string())]
             }
             Notice::PortLost { times, .. } => vec![("TIMES", times.to_string())],
+            Notice::PointsRefused { points, code, .. } => {
+                vec![("POINTS", points.clone()), ("CODE", code.to_string())]
+            }
+            Notice::PointsBack { points, .. } => vec![("POINTS", points.clone())],
             Notice::DeviceTrouble { trouble, times, .. } => {
                 let mut fields = vec![("TIMES", times.to_string())];
                 if let Trouble::Refuses { code, .. } = trouble {
@@ -281,6 +313,21 @@ impl Tell for Notice {
             Notice::SettingsDiffer { what, .. } => {
                 format!("does not have the settings it was given: {what}; using it as it is")
             }
+            Notice::HoleFound { hole, .. } => format!(
+                "cannot be read across {}; its requests go around them from now on, and so do \
+                 those of all devices of its kind",
+                addresses(hole)
+            ),
+            Notice::PointsRefused {
+                points, at, code, ..
+            } => format!(
+                "refuses {points} ({}) with exception {code} ({}) even when asked for nothing \
+                 else; all other points are read, this is tried again in a minute and then every \
+                 hour: correct table, address and type in the profile, or take the point out",
+                addresses(at),
+                meaning(*code)
+            ),
+            Notice::PointsBack { points, .. } => format!("gives {points} again"),
             Notice::DeviceTrouble {
                 trouble,
                 times,

@@ -1,16 +1,30 @@
 //! From points to requests: which registers are read together.
 //!
-//! One pure function. Points of the same table and the same interval that touch
-//! or overlap share a request, up to what the protocol and the kind of device
-//! allow; a value is never cut. Addresses are computed in 32 bits, so the top
-//! of the address space is a place like any other. What to read across (holes),
-//! and when that is cheaper, is not decided here yet.
+//! One pure function. Points of the same table and the same interval may share a
+//! request, also across registers nobody wants, where that is cheaper than
+//! asking twice ([`Cost`]); which do is decided so that the sum of the costs is
+//! the least possible. A value is never cut. Limits: what the protocol and the
+//! kind of device allow in one reply; how long one request may take the line
+//! ([`Terms::longest`]); holes, configured or learned, which are not read across.
+//! Addresses are computed in 32 bits, so the top of the address space is a place
+//! like any other.
+//!
+//! Why the optimum is a cut of the sorted points into runs: a request costs the
+//! more the more it spans. If a point between two others of one request were in
+//! another request, either it lies within the first, and joining that costs
+//! nothing, or it reaches beyond, and then the later of the two lies within the
+//! second. So some cheapest plan has runs only, and those are found from the end:
+//! the cheapest plan from a point on is its best first run and the cheapest plan
+//! from behind that (dynamic programming; Bellman 1957).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::UnitId;
 use crate::spec::{ProfileSpec, Table};
 
+use super::cost::Cost;
+use super::holes::Holes;
 use super::modbus::{Ask, MAX_BITS, MAX_REGISTERS};
 
 /// Entries read by one request, and the points they carry.
@@ -40,245 +54,241 @@ impl ReadBlock {
         }
     }
 
+    /// The block of these points, in the table and at the interval of `like`.
+    #[must_use]
+    pub(super) fn of(profile: &ProfileSpec, points: Vec<u16>, like: &ReadBlock) -> ReadBlock {
+        let spans = || points.iter().filter_map(|p| span_of(profile, *p));
+        let from = spans().map(|s| s.0).min().unwrap_or(u32::from(like.start));
+        let to = spans().map(|s| s.1).max().unwrap_or(from + 1);
+        ReadBlock {
+            start: u16::try_from(from).unwrap_or(u16::MAX),
+            count: u16::try_from(to - from).unwrap_or(1),
+            points,
+            ..*like
+        }
+    }
+
     /// The same block without its last points, largest first: other requests
     /// that carry whole values too.
     pub fn shortened(&self, profile: &ProfileSpec) -> impl Iterator<Item = ReadBlock> {
         (1..self.points.len()).rev().map(|n| {
             let points = self.points[..n].to_vec();
-            let end = points
-                .iter()
-                .filter_map(|i| profile.points.get(usize::from(*i)))
-                .map(|p| u32::from(p.address) + u32::from(p.codec.width()))
-                .max()
-                .unwrap_or_default();
-            let count = end.saturating_sub(u32::from(self.start));
+            let block = ReadBlock::of(profile, points, self);
+            let end = u32::from(block.start) + u32::from(block.count);
+            // From where the block begins.
             ReadBlock {
-                count: u16::try_from(count).unwrap_or(self.count),
-                points,
-                ..*self
+                start: self.start,
+                count: u16::try_from(end.saturating_sub(u32::from(self.start)))
+                    .unwrap_or(self.count),
+                ..block
             }
         })
     }
+
+    /// How many of its entries no point of it covers.
+    #[must_use]
+    pub fn filler(&self, profile: &ProfileSpec) -> u16 {
+        let mut spans: Vec<_> = self
+            .points
+            .iter()
+            .filter_map(|p| span_of(profile, *p))
+            .collect();
+        spans.sort_unstable();
+        let mut reached = u32::from(self.start);
+        let mut gaps = 0;
+        for (from, to) in spans {
+            gaps += from.saturating_sub(reached);
+            reached = reached.max(to);
+        }
+        u16::try_from(gaps).unwrap_or(u16::MAX)
+    }
 }
 
-/// A point's place.
-struct Span {
-    point: u16,
+/// First address of a point and the one after its last.
+pub(super) fn span_of(profile: &ProfileSpec, point: u16) -> Option<(u32, u32)> {
+    let p = profile.points.get(usize::from(point))?;
+    let start = u32::from(p.address);
+    Some((start, start + u32::from(p.codec.width()).max(1)))
+}
+
+/// What a plan has to reckon with, besides the profile.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// What requests cost.
+    pub cost: Cost,
+    /// No request of several points takes the line for longer than this, besides
+    /// what the unit takes to answer: no division makes that shorter.
+    pub longest: Duration,
+    /// Learned holes; those of the profile count besides.
+    pub holes: &'a Holes,
+}
+
+/// Points by place: first address and the one after the last.
+type Places = BTreeMap<(u32, u32), Vec<u16>>;
+
+/// Points of one place: they are read together or not at all.
+#[derive(Debug)]
+struct Cell {
     start: u32,
     end: u32,
+    points: Vec<u16>,
 }
 
-/// The requests that read every point of the profile, each point exactly once.
-/// Fastest intervals first, then by table and address.
+/// The requests that read every point of the profile, each point exactly once,
+/// at the least cost. Fastest intervals first, then by table and address.
 ///
 /// A text longer than `max_registers` gets a request of its own: it can be read
-/// in one piece or not at all.
+/// in one piece or not at all. So does a point that takes longer than
+/// [`Terms::longest`], or lies on a hole.
 #[must_use]
-pub fn plan(profile: &ProfileSpec) -> Vec<ReadBlock> {
-    let mut order: Vec<(Duration, Table, Span)> = (0u16..)
-        .zip(&profile.points)
-        .map(|(point, p)| {
-            let start = u32::from(p.address);
-            let end = start + u32::from(p.codec.width());
-            (p.interval, p.table, Span { point, start, end })
-        })
-        .collect();
-    order.sort_by_key(|(interval, table, s)| (*interval, *table, s.start, s.end, s.point));
+pub fn plan(profile: &ProfileSpec, terms: &Terms<'_>) -> Vec<ReadBlock> {
+    plan_of(profile, terms, |_| true)
+}
 
-    let mut blocks: Vec<ReadBlock> = Vec::new();
-    for (interval, table, span) in order {
-        let limit = limit(profile, table);
-        let room = blocks.last_mut().filter(|b| {
-            let (start, end) = (u32::from(b.start), u32::from(b.start) + u32::from(b.count));
-            let together = span.end.max(end) - start;
-            let same = b.interval == interval && b.table == table;
-            same && span.start <= end && together <= limit && !misleading(b, together)
-        });
-        match room {
-            Some(block) => {
-                let end = (u32::from(block.start) + u32::from(block.count)).max(span.end);
-                block.count = u16::try_from(end - u32::from(block.start)).unwrap_or(block.count);
-                block.points.push(span.point);
-            }
-            None => blocks.push(ReadBlock {
+/// The same for the points that `wanted` names.
+#[must_use]
+pub(super) fn plan_of(
+    profile: &ProfileSpec,
+    terms: &Terms<'_>,
+    wanted: impl Fn(u16) -> bool,
+) -> Vec<ReadBlock> {
+    let mut classes: BTreeMap<(Duration, Table), Places> = BTreeMap::new();
+    for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
+        let Some(span) = span_of(profile, point) else {
+            continue;
+        };
+        let class = classes.entry((p.interval, p.table)).or_default();
+        class.entry(span).or_default().push(point);
+    }
+    let mut blocks = Vec::new();
+    for ((interval, table), places) in classes {
+        let cells: Vec<Cell> = places
+            .into_iter()
+            .map(|((start, end), points)| Cell { start, end, points })
+            .collect();
+        let room = Room {
+            profile,
+            terms,
+            table,
+        };
+        for run in room.runs(&cells) {
+            let start = run.first().map_or(0, |c| c.start);
+            let end = run.iter().map(|c| c.end).max().unwrap_or(start + 1);
+            blocks.push(ReadBlock {
                 table,
-                start: u16::try_from(span.start).unwrap_or(u16::MAX),
-                count: u16::try_from(span.end - span.start).unwrap_or(1),
+                start: u16::try_from(start).unwrap_or(u16::MAX),
+                count: u16::try_from(end - start).unwrap_or(1),
                 interval,
-                points: vec![span.point],
-            }),
+                points: run.iter().flat_map(|c| c.points.iter().copied()).collect(),
+            });
         }
     }
     blocks
 }
 
-fn limit(profile: &ProfileSpec, table: Table) -> u32 {
-    u32::from(if table.is_bits() {
-        MAX_BITS
-    } else {
-        profile.max_registers.clamp(1, MAX_REGISTERS)
-    })
+/// What a plan costs; the less, the better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Price {
+    time: Duration,
+    requests: usize,
+    entries: u32,
 }
 
-/// Whether the block, grown to this many entries, could not be told from its
-/// echo ([`Ask::echo_looks_like_reply`]). Bits are added one by one, so the
-/// block simply ends before that length.
-fn misleading(block: &ReadBlock, count: u32) -> bool {
-    let grown = Ask {
-        count: u16::try_from(count).unwrap_or(u16::MAX),
-        ..block.ask(UnitId(0))
-    };
-    block.table.is_bits() && grown.echo_looks_like_reply()
+/// What one request to one table may span.
+struct Room<'a> {
+    profile: &'a ProfileSpec,
+    terms: &'a Terms<'a>,
+    table: Table,
+}
+
+impl Room<'_> {
+    /// The cells, by start, cut into runs at the least cost; of equal costs that
+    /// with fewer requests, then that with fewer entries.
+    fn runs<'c>(&self, cells: &'c [Cell]) -> Vec<&'c [Cell]> {
+        // The cheapest way from each cell on, and the end of its first run.
+        let mut best = vec![(Price::default(), cells.len()); cells.len() + 1];
+        for from in (0..cells.len()).rev() {
+            let start = cells[from].start;
+            let bound = self.bound(start);
+            let (mut end, mut widest) = (0, 0);
+            let mut choice: Option<(Price, usize)> = None;
+            for to in from..cells.len() {
+                end = end.max(cells[to].end);
+                widest = widest.max(cells[to].end - cells[to].start);
+                let ask = self.ask(start, end);
+                let cost = self.terms.cost.of_request(&ask);
+                // A run that spans no more than one of its points adds nothing
+                // to what that point needs anyway.
+                let own = end - start == widest;
+                if !own
+                    && (end > bound || self.terms.cost.without_waiting(cost) > self.terms.longest)
+                {
+                    break;
+                }
+                if to > from && self.table.is_bits() && ask.echo_looks_like_reply() {
+                    continue;
+                }
+                let rest = best[to + 1].0;
+                let price = Price {
+                    time: cost + rest.time,
+                    requests: 1 + rest.requests,
+                    entries: end - start + rest.entries,
+                };
+                if choice.is_none_or(|(least, _)| price < least) {
+                    choice = Some((price, to + 1));
+                }
+            }
+            // The first step always gives a choice: a cell alone.
+            best[from] = choice.unwrap_or((Price::default(), from + 1));
+        }
+        let mut runs = Vec::new();
+        let mut from = 0;
+        while from < cells.len() {
+            let to = best[from].1.max(from + 1);
+            runs.push(&cells[from..to]);
+            from = to;
+        }
+        runs
+    }
+
+    /// The end that a request of several points, from this address on, may not
+    /// exceed.
+    fn bound(&self, start: u32) -> u32 {
+        let most = u32::from(if self.table.is_bits() {
+            MAX_BITS
+        } else {
+            self.profile.max_registers.clamp(1, MAX_REGISTERS)
+        });
+        if self.terms.holes.len() >= super::holes::MOST {
+            return start;
+        }
+        let learned = self.terms.holes.iter().filter(|h| h.table == self.table);
+        // All of a learned hole is too much …
+        let learned = learned
+            .filter(|h| start <= u32::from(h.first))
+            .map(|h| u32::from(h.last));
+        // … and any of a configured one.
+        let configured = self
+            .profile
+            .reads
+            .holes
+            .iter()
+            .filter(|h| h.table == self.table);
+        let configured = configured
+            .filter(|h| start <= u32::from(h.last))
+            .map(|h| u32::from(h.first));
+        learned.chain(configured).fold(start + most, u32::min)
+    }
+
+    fn ask(&self, start: u32, end: u32) -> Ask {
+        Ask {
+            unit: UnitId(0),
+            table: self.table,
+            start: u16::try_from(start).unwrap_or(u16::MAX),
+            count: u16::try_from(end - start).unwrap_or(u16::MAX),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::field::test_spec::{number, point, profile};
-    use crate::spec::{Codec, Number, PointSpec};
-
-    fn shapes(blocks: &[ReadBlock]) -> Vec<(Table, u16, u16)> {
-        blocks.iter().map(|b| (b.table, b.start, b.count)).collect()
-    }
-
-    #[test]
-    fn adjacent_points_share_a_request_and_holes_separate() {
-        let p = profile(vec![
-            point(Table::HoldingRegister, 10, number(Number::U32), 1000),
-            point(Table::HoldingRegister, 12, number(Number::U16), 1000),
-            point(Table::HoldingRegister, 14, number(Number::U16), 1000),
-            point(Table::InputRegister, 13, number(Number::U16), 1000),
-            point(Table::HoldingRegister, 13, number(Number::U16), 5000),
-        ]);
-        assert_eq!(
-            shapes(&plan(&p)),
-            [
-                (Table::HoldingRegister, 10, 3),
-                (Table::HoldingRegister, 14, 1),
-                (Table::InputRegister, 13, 1),
-                (Table::HoldingRegister, 13, 1),
-            ]
-        );
-    }
-
-    #[test]
-    fn overlapping_points_share_a_request() {
-        let p = profile(vec![
-            point(Table::InputRegister, 0, number(Number::F64), 1000),
-            point(Table::InputRegister, 1, Codec::Bit(3), 1000),
-            point(Table::InputRegister, 1, Codec::Bit(4), 1000),
-        ]);
-        let blocks = plan(&p);
-        assert_eq!(shapes(&blocks), [(Table::InputRegister, 0, 4)]);
-        assert_eq!(blocks[0].points, [0, 1, 2]);
-    }
-
-    #[test]
-    fn a_wide_value_is_never_cut() {
-        let mut p = profile(vec![
-            point(Table::InputRegister, 0, number(Number::U32), 1000),
-            point(Table::InputRegister, 2, number(Number::U32), 1000),
-        ]);
-        p.max_registers = 3;
-        assert_eq!(
-            shapes(&plan(&p)),
-            [(Table::InputRegister, 0, 2), (Table::InputRegister, 2, 2)]
-        );
-    }
-
-    #[test]
-    fn the_top_of_the_address_space_is_a_place_like_any_other() {
-        let p = profile(vec![
-            point(Table::InputRegister, 65533, number(Number::U16), 1000),
-            point(Table::InputRegister, 65534, number(Number::U32), 1000),
-        ]);
-        assert_eq!(shapes(&plan(&p)), [(Table::InputRegister, 65533, 3)]);
-    }
-
-    #[test]
-    fn no_block_can_be_mistaken_for_its_own_echo() {
-        let coils = |start: u16, n: u16| -> Vec<PointSpec> {
-            (start..start + n)
-                .map(|a| point(Table::Coil, a, Codec::Bool, 1000))
-                .collect()
-        };
-        for n in 1..60 {
-            for b in plan(&profile(coils(0x0300, n))) {
-                assert!(
-                    !b.ask(UnitId(1)).echo_looks_like_reply(),
-                    "{n} coils: {b:?}"
-                );
-            }
-        }
-        assert_eq!(plan(&profile(coils(0x0400, 20))).len(), 1);
-    }
-
-    #[test]
-    fn a_shortened_block_still_carries_whole_values() {
-        let p = profile(vec![
-            point(Table::InputRegister, 0, number(Number::U32), 1000),
-            point(Table::InputRegister, 2, number(Number::U16), 1000),
-            point(Table::InputRegister, 3, number(Number::U64), 1000),
-        ]);
-        let block = &plan(&p)[0];
-        let counts: Vec<(u16, usize)> = block
-            .shortened(&p)
-            .map(|b| (b.count, b.points.len()))
-            .collect();
-        assert_eq!(counts, [(3, 2), (2, 1)]);
-    }
-
-    fn any_point() -> impl Strategy<Value = PointSpec> {
-        let place = prop_oneof![0u16..300, 65000u16..=65535];
-        (place, 0usize..8, 0u64..2, any::<bool>()).prop_map(|(address, kind, class, bit)| {
-            let codec = match kind {
-                0 => Codec::Bit(1),
-                1 => number(Number::U16),
-                2 => number(Number::F32),
-                3 => number(Number::I64),
-                4 => Codec::Text {
-                    registers: 20,
-                    bytes: crate::spec::ByteOrder::High,
-                },
-                _ => Codec::Bool,
-            };
-            let table = match (&codec, bit) {
-                (Codec::Bool, true) => Table::Coil,
-                (Codec::Bool, false) => Table::DiscreteInput,
-                (_, true) => Table::HoldingRegister,
-                (_, false) => Table::InputRegister,
-            };
-            let address = address.min(u16::MAX - codec.width() + 1);
-            point(table, address, codec, 1000 + class * 1000)
-        })
-    }
-
-    proptest! {
-        #[test]
-        fn every_point_is_covered_exactly_once_within_the_limits(
-            points in prop::collection::vec(any_point(), 0..120),
-            max in 1u16..=125,
-        ) {
-            let mut profile = profile(points);
-            profile.max_registers = max;
-            let blocks = plan(&profile);
-            let mut seen = vec![0; profile.points.len()];
-            for b in &blocks {
-                let widest = b.points.iter().map(|i| profile.points[usize::from(*i)].codec.width()).max().unwrap();
-                let limit = if b.table.is_bits() { MAX_BITS } else { max.max(widest) };
-                prop_assert!(b.count >= 1 && b.count <= limit);
-                prop_assert!(u32::from(b.start) + u32::from(b.count) <= 0x1_0000);
-                for i in &b.points {
-                    let p = &profile.points[usize::from(*i)];
-                    seen[usize::from(*i)] += 1;
-                    prop_assert_eq!((p.table, p.interval), (b.table, b.interval));
-                    prop_assert!(p.address >= b.start);
-                    prop_assert!(u32::from(p.address) + u32::from(p.codec.width()) <= u32::from(b.start) + u32::from(b.count));
-                }
-            }
-            prop_assert!(seen.iter().all(|n| *n == 1));
-        }
-    }
-}
+mod tests;

@@ -16,12 +16,21 @@
 //! or from a budget of a twentieth of the clock; the first tries of a device
 //! that answered before may overdraw it a little. Its first proof of life brings
 //! back its whole plan. Whether it counts as silent is not decided here.
+//!
+//! Refusals and measured reply times change what is asked together ([`super::holes`],
+//! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Now, PortId, Rng, UnitId};
-use crate::spec::{LineSpec, Spec};
+use crate::spec::{ProfileSpec, Spec};
 
 use super::budget::Budget;
+use super::holes::Holes;
 use super::job::{Job, Outcome};
+use super::reading::Finding;
 use super::station::Station;
 
 /// What to do on the line.
@@ -61,6 +70,8 @@ pub struct Schedule {
     budget: Budget,
     rng: Rng,
     turn: u64,
+    /// Waiting to be told; what a transaction finds, no more.
+    findings: VecDeque<Finding>,
 }
 
 impl Schedule {
@@ -69,11 +80,9 @@ impl Schedule {
     pub fn new(spec: &Spec, port: PortId, rng: Rng, now: Now) -> Self {
         let mut stations = Vec::new();
         if let Some(line) = spec.port(port) {
-            let numbered = matches!(line.line, LineSpec::Tcp(_));
             let mut number = 0;
             for (id, device) in spec.devices_on(port) {
-                let timeout = device.response_timeout.unwrap_or(line.response_timeout);
-                let station = Station::new(id, device, timeout, numbered, &mut number, now.mono);
+                let station = Station::new(id, device, line, &mut number, now.mono);
                 if !station.slots.is_empty() {
                     stations.push(station);
                 }
@@ -84,6 +93,16 @@ impl Schedule {
             budget: Budget::new(now.mono),
             rng,
             turn: 0,
+            findings: VecDeque::new(),
+        }
+    }
+
+    /// What earlier lives have learned about each kind of device; before the
+    /// first [`Schedule::next`].
+    pub fn remember(&mut self, now: Mono, known: impl Fn(&ProfileSpec) -> Holes) {
+        for station in &mut self.stations {
+            let holes = known(&station.profile);
+            station.know(now, &holes);
         }
     }
 
@@ -120,6 +139,38 @@ impl Schedule {
         station.done(now, job, outcome, &mut self.rng);
         if was_trying && station.misses() > 0 {
             self.budget.spend(now, now.since(job.asked));
+        }
+        let found = std::mem::take(&mut station.reading.findings);
+        let kind = Arc::clone(&station.profile);
+        for finding in found {
+            self.share(now, job.device, &kind, &finding);
+            self.findings.push_back(finding);
+        }
+    }
+
+    /// How long the unit took, from the end of the request to the beginning of
+    /// its reply; its requests are planned by it.
+    pub fn measured(&mut self, now: Mono, device: DeviceId, gap: Duration) {
+        if let Some(station) = self.stations.iter_mut().find(|s| s.device == device) {
+            station.measured(now, gap);
+        }
+    }
+
+    /// What was found out about a device, for the operator and for the next
+    /// life; until `None`, after each [`Schedule::done`].
+    pub fn poll_finding(&mut self) -> Option<Finding> {
+        self.findings.pop_front()
+    }
+
+    /// Devices of one kind need not all run into the same hole.
+    fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
+        let of_kind = |s: &&mut Station| s.device != finder && Arc::ptr_eq(&s.profile, kind);
+        for station in self.stations.iter_mut().filter(of_kind) {
+            match finding {
+                Finding::Hole { hole, .. } => station.know(now, &Holes::from([*hole])),
+                Finding::HoleGone { hole, .. } => station.forget(now, hole),
+                Finding::PointsRefused { .. } | Finding::PointsBack { .. } => {}
+            }
         }
     }
 

@@ -1,16 +1,19 @@
 //! One device as its line's schedule sees it: its requests on their grid, how
-//! much effort it deserves, and what must not be believed.
+//! much effort it deserves, and what must not be believed. How its requests
+//! change with what it turns out to be is in `reading.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, Rng, UnitId};
-use crate::spec::{DeviceSpec, ProfileSpec, Table};
+use crate::spec::{DeviceSpec, LineSpec, PortSpec, ProfileSpec, Table};
 
 use super::doubt::Doubt;
 use super::evidence::weigh;
+use super::holes::speaks_of_addresses;
 use super::job::{Job, Outcome};
-use super::plan::{ReadBlock, plan};
+use super::plan::ReadBlock;
+use super::reading::Reading;
 
 /// First wait after a miss; doubles.
 const RETRY_FLOOR: Duration = Duration::from_millis(500);
@@ -36,7 +39,10 @@ pub(super) struct Slot {
     /// The oldest slot not yet served; never more than one is owed.
     pub(super) due: Mono,
     /// One slot of the grid.
-    origin: Mono,
+    pub(super) origin: Mono,
+    /// How often it was refused although it is for a single point; it is asked
+    /// rarely then.
+    pub(super) refused: u32,
 }
 
 impl Slot {
@@ -53,7 +59,7 @@ impl Slot {
     }
 
     /// Served at `now`: the next slot is owed, those missed are skipped.
-    fn serve(&mut self, now: Mono) {
+    pub(super) fn serve(&mut self, now: Mono) {
         self.due = if now < self.origin {
             self.origin
         } else {
@@ -81,8 +87,10 @@ pub(super) struct Station {
     pub(super) unit: UnitId,
     pub(super) timeout: Duration,
     turnaround: Duration,
-    profile: Arc<ProfileSpec>,
+    pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<Slot>,
+    /// What is known about reading it.
+    pub(super) reading: Reading,
     /// Attempts wait for this; it also counts the misses in a row.
     retry: Backoff,
     doubt: Doubt,
@@ -106,12 +114,13 @@ impl Station {
     pub(super) fn new(
         id: DeviceId,
         spec: &DeviceSpec,
-        timeout: Duration,
-        numbered: bool,
+        line: &PortSpec,
         number: &mut u64,
         now: Mono,
     ) -> Self {
-        let slots = plan(&spec.profile)
+        let reading = Reading::new(line, spec);
+        let slots = reading
+            .plan(&spec.profile)
             .into_iter()
             .map(|block| {
                 let origin = now + phase(*number, block.interval);
@@ -122,23 +131,25 @@ impl Station {
                     block,
                     due: now,
                     origin,
+                    refused: 0,
                 }
             })
             .collect();
         Station {
             device: id,
             unit: spec.unit,
-            timeout,
+            timeout: spec.response_timeout.unwrap_or(line.response_timeout),
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
+            reading,
             retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
             doubt: Doubt::default(),
             fences_missed: 0,
             answers_fences: false,
             known: false,
             excused: false,
-            numbered,
+            numbered: matches!(line.line, LineSpec::Tcp(_)),
             served: 0,
         }
     }
@@ -187,7 +198,8 @@ impl Station {
         (0..self.slots.len()).min_by_key(|i| {
             let block = &self.slots[*i].block;
             let spends = !self.doubt.is_clear() && !self.doubted(block);
-            (spends, block.ask(self.unit).reply_len())
+            let refused = self.slots[*i].refused > 0;
+            (refused, spends, block.ask(self.unit).reply_len())
         })
     }
 
@@ -209,6 +221,7 @@ impl Station {
     /// How a job ended.
     pub(super) fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) {
         let shape = job.ask.shape();
+        let pinned = self.numbered || !self.doubt.covers_function(shape.function);
         if job.is_fence() {
             if matches!(outcome, Outcome::Missed(_)) {
                 self.fences_missed += 1;
@@ -261,6 +274,15 @@ impl Station {
                 self.retry.failed(now, rng);
             }
         }
+        if job.whole && !job.is_fence() {
+            match outcome {
+                Outcome::Exception(code) if pinned && speaks_of_addresses(*code) => {
+                    self.refused(now, job.block, *code);
+                }
+                Outcome::Answered(_) if job.trusted => self.granted(now, job.block),
+                _ => {}
+            }
+        }
     }
 
     /// It proved that it lives: the whole plan from now on.
@@ -269,6 +291,7 @@ impl Station {
             return;
         }
         self.retry.reset();
+        self.try_refused(now);
         for slot in &mut self.slots {
             // What was suspended is owed once, and no more urgent than others.
             slot.due = slot.due.max(slot.grid(now).min(now));
@@ -278,6 +301,7 @@ impl Station {
     /// The line is back: whoever was given up may be tried at once.
     pub(super) fn retry_now(&mut self, now: Mono) {
         self.fences_missed = 0;
+        self.try_refused(now);
         self.lives(now);
     }
 

@@ -34,6 +34,7 @@ pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
         name: "p".into(),
         points,
         max_registers: 125,
+        reads: Reads::default(),
     }
 }
 
@@ -49,6 +50,7 @@ pub(crate) fn serial(baud: u32) -> PortSpec {
             stop_bits: StopBits::One,
         }),
         response_timeout: Duration::from_millis(500),
+        budget: LineBudget::default(),
     }
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn tcp() -> PortSpec {
             connect_timeout: Duration::from_secs(3),
         }),
         response_timeout: Duration::from_secs(1),
+        budget: LineBudget::default(),
     }
 }
 

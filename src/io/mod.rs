@@ -9,6 +9,7 @@ pub mod clock;
 pub mod exchange;
 pub mod hub;
 pub mod keep;
+pub mod lessons;
 pub mod line;
 pub mod link;
 pub mod log;

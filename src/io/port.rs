@@ -29,6 +29,7 @@ use crate::spec::{LineSpec, PortSpec, Spec};
 use self::report::{HubGone, Report};
 use super::clock::Clock;
 use super::exchange::{Ended, Exchange, Lost};
+use super::lessons::Lessons;
 use super::line::Opener;
 use super::log::Journal;
 use super::pulse::Pulse;
@@ -57,6 +58,7 @@ pub async fn run(
     port: PortId,
     spec: Arc<Spec>,
     opener: Opener,
+    lessons: Lessons,
     mut rng: Rng,
     clock: Clock,
     journal: Journal,
@@ -69,9 +71,13 @@ pub async fn run(
         return;
     };
     let now = clock.now();
+    let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
+    schedule.remember(now.mono, |profile| lessons.of(profile));
     let task = Port {
-        schedule: Schedule::new(&spec, port, rng.fork(), now),
-        report: Report::new(port, spec, journal, hub, now.mono),
+        schedule,
+        report: Report::new(port, spec.clone(), journal, hub, now.mono),
+        spec,
+        lessons,
         manners,
         opener,
         backoff: Backoff::new(REOPEN.0, REOPEN.1),
@@ -103,6 +109,8 @@ enum End {
 }
 
 struct Port {
+    spec: Arc<Spec>,
+    lessons: Lessons,
     manners: PortSpec,
     opener: Opener,
     schedule: Schedule,
@@ -253,6 +261,13 @@ impl Port {
             self.backoff.reset();
         }
         self.schedule.done(now, job, &ended.outcome);
+        if let Some(gap) = ended.turnaround {
+            self.schedule.measured(now, job.device, gap);
+        }
+        while let Some(finding) = self.schedule.poll_finding() {
+            self.report.found(&finding);
+            self.lessons.note(&self.spec, &finding);
+        }
         self.unanswered = match ended.outcome {
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,

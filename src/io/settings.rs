@@ -3,6 +3,8 @@
 //! The main file, `conf.d/*.yaml` beside it in name order, the few environment
 //! variables that may be set, and whatever files and credentials those name.
 
+mod fit;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -10,8 +12,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::text::excerpt;
-use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Severity, Source, Want};
-use crate::io::account::Account;
+use crate::config::{
+    Answers, Compiled, Draft, PREFIX, Place, Problem, Report, Severity, Source, Want,
+};
 use crate::io::log;
 use crate::spec::Spec;
 
@@ -112,7 +115,10 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// Everything that is wrong or odd, if anything is wrong.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    let loaded = load_files(path, around);
+    let loaded = load_files(path, around).and_then(|(mut loaded, places)| {
+        loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
+        Ok(loaded)
+    });
     let Some(problem) = loudness(around) else {
         return loaded;
     };
@@ -123,6 +129,15 @@ pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
     problems.push(problem);
     let files: Vec<_> = problems.iter().map(|p| p.file.clone()).collect();
     Err(Report::new(problems, &files))
+}
+
+/// Loads the configuration in these surroundings for a look at it: how much its
+/// lines have to carry is not judged.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything else is wrong.
+pub fn load_whatever_the_load(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
+    load_files(path, around).map(|(loaded, _)| loaded)
 }
 
 /// What is wrong with how loud the log is to be: no part of the configuration,
@@ -145,7 +160,7 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
     })
 }
 
-fn load_files(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
+fn load_files(path: &Path, around: &Surroundings) -> Result<(Loaded, Vec<Place>), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![read(path)];
     sources.extend(matching(base, "conf.d/*.yaml"));
@@ -162,17 +177,19 @@ fn load_files(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
         profiles,
         commissioned,
         state_dir,
+        ports,
     } = outline.compile(&answers)?;
     let state_dir = state_dir
         .or_else(|| around.state.clone())
         .unwrap_or_else(|| DEFAULT_STATE.into());
-    Ok(Loaded {
+    let loaded = Loaded {
         spec,
         warnings,
         profiles,
         commissioned,
         state_dir,
-    })
+    };
+    Ok((loaded, ports))
 }
 
 /// systemd lists all directories of a unit, with colons between them

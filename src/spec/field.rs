@@ -18,6 +18,28 @@ pub struct PortSpec {
     /// From the last byte sent until the first byte of a reply must be there.
     /// Default 500 ms on serial lines, 1 s on TCP.
     pub response_timeout: Duration,
+    /// What may be asked of it.
+    pub budget: LineBudget,
+}
+
+/// How much a line is given to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineBudget {
+    /// No request that could be divided takes the line for longer than this, so
+    /// that nobody waits long behind it; what the unit takes to answer does not
+    /// count. Default 150 ms, 5 ms to 10 s.
+    pub longest_request: Duration,
+    /// Whether more may be configured than the line can carry. Default no.
+    pub allow_overload: bool,
+}
+
+impl Default for LineBudget {
+    fn default() -> Self {
+        LineBudget {
+            longest_request: Duration::from_millis(150),
+            allow_overload: false,
+        }
+    }
 }
 
 /// What a port is made of. A closed set: adding a kind makes the compiler list
@@ -148,6 +170,30 @@ pub struct ProfileSpec {
     pub points: Vec<PointSpec>,
     /// The most registers one request may ask of this kind of device; 1–125.
     pub max_registers: u16,
+    /// What else is known about reading it.
+    pub reads: Reads,
+}
+
+/// How one kind of device is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// From the end of a request (3.5 characters after its last byte) to the
+    /// beginning of the reply; on TCP the round trip. For reckoning, until it is
+    /// measured. `None`: nobody knows.
+    pub reply_delay: Option<Duration>,
+    /// Entries that are never read if no point needs them.
+    pub holes: Vec<Gap>,
+}
+
+/// A range of entries of one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Which table.
+    pub table: Table,
+    /// The first.
+    pub first: u16,
+    /// The last; not before the first.
+    pub last: u16,
 }
 
 impl ProfileSpec {

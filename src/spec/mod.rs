@@ -15,8 +15,8 @@ pub use cloud::{
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
 };
 pub use field::{
-    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Half, LineSpec, Liveness, Number, Parity,
-    PointSpec, PortSpec, ProfileSpec, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
+    ByteOrder, Codec, Decimal, DeviceSpec, Gap, LineBudget, LineSpec, Liveness, Number, Parity,
+    PointSpec, PortSpec, ProfileSpec, Reads, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

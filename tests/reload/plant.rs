@@ -116,6 +116,7 @@ impl Config {
                 stop_bits: StopBits::One,
             }),
             response_timeout: self.timeouts[usize::from(n)],
+            budget: LineBudget::default(),
         });
         let devices = self.meters.iter().map(|m| DeviceSpec {
             name: m.name.clone(),
@@ -185,6 +186,7 @@ fn profile(points: &[&str]) -> ProfileSpec {
         name: "marked".into(),
         points: points.iter().map(point).collect(),
         max_registers: 125,
+        reads: Reads::default(),
     }
 }
 

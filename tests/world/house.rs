@@ -17,6 +17,7 @@ use alink_gateway::hub::Hub;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::hub::{self, Ends};
 use alink_gateway::io::keep::Keeper;
+use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::link::{self, Dialer};
 use alink_gateway::io::log::Journal;
@@ -160,6 +161,7 @@ impl House {
                 id,
                 spec.clone(),
                 Opener::Pipes(pipes),
+                Lessons::forgetful(),
                 rng.fork(),
                 ours,
                 journal.clone(),
@@ -302,6 +304,7 @@ fn spec(size: Size) -> Spec {
             point("i500", Table::InputRegister, 500, 5),
         ],
         max_registers: 125,
+        reads: Reads::default(),
     });
     let ports = (0..size.lines)
         .map(|n| PortSpec {
@@ -314,6 +317,7 @@ fn spec(size: Size) -> Spec {
                 stop_bits: StopBits::One,
             }),
             response_timeout: Duration::from_millis(200),
+            budget: LineBudget::default(),
         })
         .collect();
     let devices = (0..size.lines)

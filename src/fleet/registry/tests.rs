@@ -10,6 +10,7 @@ pub(in crate::fleet) fn spec() -> Spec {
         name: "meter".into(),
         points: Vec::new(),
         max_registers: 125,
+        reads: Reads::default(),
     });
     let port = |name: &str| PortSpec {
         name: name.into(),
@@ -19,6 +20,7 @@ pub(in crate::fleet) fn spec() -> Spec {
             connect_timeout: Duration::from_secs(1),
         }),
         response_timeout: Duration::from_secs(1),
+        budget: LineBudget::default(),
     };
     let device = |n: u8, port: u16| DeviceSpec {
         name: format!("m{n}"),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::{DeviceId, DeviceName, PortId, ProductKey, Secret, UnitId, Wall};
 use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec, Liveness,
-    Parity, PortSpec, PostPolicy, ProfileSpec, SerialSpec, SessionLimits, SignMethod, StopBits,
-    Subscriptions, Transport,
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget, LineSpec,
+    Liveness, Parity, PortSpec, PostPolicy, ProfileSpec, Reads, SerialSpec, SessionLimits,
+    SignMethod, StopBits, Subscriptions, Transport,
 };
 
 struct Refused;
@@ -170,6 +170,7 @@ pub(in crate::io) fn spec() -> Spec {
                 stop_bits: StopBits::One,
             }),
             response_timeout: Duration::from_millis(500),
+            budget: LineBudget::default(),
         }],
         devices: vec![DeviceSpec {
             name: "meter-07".to_owned(),
@@ -179,6 +180,7 @@ pub(in crate::io) fn spec() -> Spec {
                 name: "meter".to_owned(),
                 points: Vec::new(),
                 max_registers: 125,
+                reads: Reads::default(),
             }),
             product_key: ProductKey::new("a1Meter"),
             device_name: DeviceName::new("m007"),

@@ -106,6 +106,7 @@ fn start(port: PortSpec) -> Ends {
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
+        Lessons::forgetful(),
         Rng::new(1),
         Clock::system(),
         Journal::new(spec),

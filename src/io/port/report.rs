@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 
 use crate::base::{DeviceId, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats};
 use crate::field::evidence::{self, weigh};
+use crate::field::holes::speaks_of_addresses;
 use crate::field::job::{Job, Outcome};
 use crate::field::notice::{Notice, Trouble, Troubles};
 use crate::field::point::decode;
+use crate::field::reading::Finding;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
 use crate::spec::Spec;
@@ -172,6 +174,42 @@ impl Report {
         .await
     }
 
+    /// Something was found out about a device.
+    pub(super) fn found(&self, finding: &Finding) {
+        let names = |device: DeviceId, points: &[u16]| {
+            let all = self.spec.device(device).map(|d| &d.profile.points);
+            let name = |p: &u16| Some(all?.get(usize::from(*p))?.id.as_str());
+            points
+                .iter()
+                .filter_map(name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match finding {
+            Finding::Hole { device, hole } => self.journal.tell(&Notice::HoleFound {
+                device: *device,
+                hole: *hole,
+            }),
+            // Told as the points that are back.
+            Finding::HoleGone { .. } => {}
+            Finding::PointsRefused {
+                device,
+                points,
+                at,
+                code,
+            } => self.journal.tell(&Notice::PointsRefused {
+                device: *device,
+                points: names(*device, points),
+                at: *at,
+                code: *code,
+            }),
+            Finding::PointsBack { device, points } => self.journal.tell(&Notice::PointsBack {
+                device: *device,
+                points: names(*device, points),
+            }),
+        }
+    }
+
     /// The line was lost before the reply came.
     pub(super) async fn cut_off(&mut self, job: &Job, at: Now) -> Result<(), HubGone> {
         let ended = Ended {
@@ -233,6 +271,8 @@ impl Report {
         let trouble = match outcome {
             // A fence may well be refused.
             Outcome::Exception(_) if job.is_fence() => return,
+            // What those mean takes more than one request to find out.
+            Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
             Outcome::Exception(code) => Trouble::Refuses {
                 code: *code,
                 table: job.ask.table,

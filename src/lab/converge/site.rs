@@ -14,8 +14,9 @@ use crate::lab::platform::{
 };
 use crate::spec::{
     BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy, ProfileSpec,
-    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport, WordOrder,
+    GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy,
+    ProfileSpec, Reads, SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
+    WordOrder,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -321,6 +322,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
             interval: Duration::from_secs(1),
         }],
         max_registers: 125,
+        reads: Reads::default(),
     });
     let device = |n: u32| DeviceSpec {
         name: format!("meter-{n:04}"),
@@ -369,6 +371,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 connect_timeout: Duration::from_secs(3),
             }),
             response_timeout: Duration::from_secs(1),
+            budget: LineBudget::default(),
         }],
         devices: (0..devices).map(device).collect(),
         stop_within: Duration::from_secs(10),

@@ -18,6 +18,7 @@ fn port(name: &str) -> PortSpec {
             connect_timeout: Duration::from_secs(3),
         }),
         response_timeout: Duration::from_secs(1),
+        budget: LineBudget::default(),
     }
 }
 
@@ -30,6 +31,7 @@ fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
             name: "meter".into(),
             points: Vec::new(),
             max_registers: 125,
+            reads: Reads::default(),
         }),
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(name),

@@ -1,0 +1,154 @@
+//! `alink-gateway plan`: what will be asked of whom, and how much of each line
+//! that takes.
+//!
+//! The same reckoning as `check`, a start and a reload use. A line that is
+//! overloaded is shown all the same: that is when the table is wanted most. What
+//! the running service has learned about devices (`lessons.json`) is heeded if it
+//! can be read.
+
+#![expect(clippy::print_stdout, reason = "printing is what this verb is for")]
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::EXIT_CONFIG;
+use crate::field::forecast::{
+    FULL, LineForecast, RequestForecast, forecast, millis, percent, range,
+};
+use crate::io::lessons::Lessons;
+use crate::io::log::Journal;
+use crate::io::settings::{self, Surroundings};
+use crate::spec::Spec;
+
+/// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line is
+/// overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
+#[must_use]
+pub fn run(path: &Path, as_json: bool) -> ExitCode {
+    let (text, status) = outcome(path, &Surroundings::of_person(), as_json);
+    print!("{text}");
+    ExitCode::from(status)
+}
+
+/// What [`run`] prints, and its exit status.
+#[must_use]
+pub fn outcome(path: &Path, around: &Surroundings, as_json: bool) -> (String, u8) {
+    let loaded = match settings::load_whatever_the_load(path, around) {
+        Ok(loaded) => loaded,
+        Err(report) => return (format!("{report}\n"), EXIT_CONFIG),
+    };
+    let spec = Arc::new(loaded.spec);
+    let lessons = Lessons::open(&loaded.state_dir, Journal::new(Arc::clone(&spec)));
+    let lines = forecast(&spec, |profile| lessons.of(profile));
+    let overloaded = |l: &LineForecast| {
+        let allowed = spec.port(l.port).is_some_and(|p| p.budget.allow_overload);
+        l.load() > FULL && !allowed
+    };
+    let status = u8::from(lines.iter().any(overloaded));
+    let text = match as_json {
+        true => format!("{:#}\n", to_json(&spec, &lines)),
+        false => to_text(&spec, &lines),
+    };
+    (text, status)
+}
+
+fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let Some(port) = spec.port(line.port) else {
+            continue;
+        };
+        let _ = writeln!(text, "{}: {}", port.name, line.summary(port));
+        text.push_str(&table(spec, line));
+        if let Some((kind, n, share)) = line.heaviest() {
+            let many = if n == 1 { "device" } else { "devices" };
+            let share = percent(share);
+            let _ = writeln!(text, "  most of it: {n} {many} of profile {kind}, {share}");
+        }
+        text.push('\n');
+    }
+    if lines.is_empty() {
+        text.push_str("no ports\n");
+    }
+    text
+}
+
+const HEAD: [&str; 8] = [
+    "devices", "profile", "reads", "points", "filler", "every", "takes", "load",
+];
+
+fn table(spec: &Spec, line: &LineForecast) -> String {
+    let rows: Vec<[String; 8]> = line
+        .requests
+        .iter()
+        .map(|r| {
+            [
+                devices(spec, r),
+                r.profile.clone(),
+                range(r.table, r.start, r.count),
+                r.points.to_string(),
+                r.filler.to_string(),
+                format!("{:?}", r.interval),
+                millis(r.time),
+                percent(r.share().div_ceil(1000)),
+            ]
+        })
+        .collect();
+    let width = |i: usize| {
+        let cells = rows.iter().map(|row| row[i].chars().count());
+        cells.max().unwrap_or(0).max(HEAD[i].len())
+    };
+    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    let mut text = String::new();
+    for row in std::iter::once(HEAD.map(str::to_owned)).chain(rows) {
+        let mut out = String::from(" ");
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(out, " {cell:<width$} ");
+        }
+        let _ = writeln!(text, "{}", out.trim_end());
+    }
+    text
+}
+
+/// `meter-1`, `meter-1 and 29 more`.
+fn devices(spec: &Spec, r: &RequestForecast) -> String {
+    let first = r.devices.first().and_then(|d| spec.device(*d));
+    let first = first.map_or("", |d| &d.name);
+    match r.devices.len() {
+        0 | 1 => first.to_owned(),
+        n => format!("{first} and {} more", n - 1),
+    }
+}
+
+fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
+    let request = |r: &RequestForecast| {
+        let names = r.devices.iter().filter_map(|d| spec.device(*d));
+        json!({
+            "devices": names.map(|d| d.name.as_str()).collect::<Vec<_>>(),
+            "profile": r.profile,
+            "function": r.table.read_function(),
+            "address": r.start,
+            "count": r.count,
+            "points": r.points,
+            "filler": r.filler,
+            "interval_ms": r.interval.as_millis() as u64,
+            "time_us": r.time.as_micros() as u64,
+            "load_percent": r.share() as f64 / 10_000.0,
+        })
+    };
+    let line = |l: &LineForecast| {
+        let name = spec.port(l.port).map_or("", |p| p.name.as_str());
+        json!({
+            "port": name,
+            "load_percent": l.load() as f64 / 10.0,
+            "requests_per_second": l.rate(),
+            "slowest_request_us": l.slowest().map(|r| r.time.as_micros() as u64),
+            "heaviest_profile": l.heaviest().map(|(kind, _, _)| kind),
+            "requests": l.requests.iter().map(request).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "lines": lines.iter().map(line).collect::<Vec<_>>() })
+}

@@ -1,0 +1,267 @@
+//! A model of a unit that refuses what it does not have, asked by the real
+//! schedule: how soon it is understood, and at what cost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{DeviceId, Mono, Now, PortId, Rng};
+use crate::field::job::{Job, Outcome};
+use crate::field::modbus::Data;
+use crate::field::reading::Finding;
+use crate::field::schedule::{Next, Schedule};
+use crate::field::test_spec::{installation, number, point, profile, serial};
+use crate::spec::{Number, PortSpec, Spec};
+
+const TABLE: Table = Table::HoldingRegister;
+
+/// A fast line, so that everything would be merged up to 125 registers.
+fn line() -> PortSpec {
+    let mut line = serial(115_200);
+    line.budget.longest_request = Duration::from_secs(1);
+    line
+}
+
+fn kind(addresses: impl IntoIterator<Item = u16>) -> ProfileSpec {
+    let points = addresses.into_iter();
+    profile(
+        points
+            .map(|a| point(TABLE, a, number(Number::U16), 1000))
+            .collect(),
+    )
+}
+
+struct World {
+    schedule: Schedule,
+    spec: Spec,
+    now: Mono,
+    /// Addresses nobody may touch, for each device.
+    missing: Vec<BTreeSet<u16>>,
+    /// No request may be longer.
+    most: u16,
+    asked: Vec<(DeviceId, u16, u16, bool)>,
+    findings: Vec<Finding>,
+    /// When each point was read.
+    read: BTreeMap<(DeviceId, u16), Vec<Mono>>,
+}
+
+impl World {
+    fn new(kind: ProfileSpec, missing: Vec<BTreeSet<u16>>) -> Self {
+        let kind = std::sync::Arc::new(kind);
+        let mut spec = installation(line(), vec![ProfileSpec::clone(&kind); missing.len()]);
+        for device in &mut spec.devices {
+            device.profile = std::sync::Arc::clone(&kind);
+        }
+        World {
+            schedule: Schedule::new(&spec, PortId(0), Rng::new(1), Now::default()),
+            spec,
+            now: Mono::START,
+            missing,
+            most: 125,
+            asked: Vec::new(),
+            findings: Vec::new(),
+            read: BTreeMap::new(),
+        }
+    }
+
+    fn answer(&self, job: &Job) -> Outcome {
+        let missing = &self.missing[job.device.index()];
+        let (from, n) = (job.ask.start, job.ask.count);
+        if n > self.most {
+            Outcome::Exception(3)
+        } else if missing.range(from..).next().is_some_and(|a| *a - from < n) {
+            Outcome::Exception(2)
+        } else {
+            Outcome::Answered(Data::Registers(vec![0; usize::from(n)]))
+        }
+    }
+
+    fn until(&mut self, seconds: u64) {
+        let end = Mono::from_micros(seconds * 1_000_000);
+        while self.now < end {
+            match self.schedule.next(self.now) {
+                Next::Run(job) => {
+                    self.now = self.now + Duration::from_millis(5);
+                    let outcome = self.answer(&job);
+                    let refused = matches!(outcome, Outcome::Exception(_));
+                    self.asked
+                        .push((job.device, job.ask.start, job.ask.count, refused));
+                    if !refused {
+                        for p in &job.points {
+                            self.read
+                                .entry((job.device, *p))
+                                .or_default()
+                                .push(self.now);
+                        }
+                    }
+                    self.schedule.done(self.now, &job, &outcome);
+                    while let Some(finding) = self.schedule.poll_finding() {
+                        self.findings.push(finding);
+                    }
+                }
+                Next::NotBefore(at, _) => self.now = at.min(end),
+                Next::Idle => panic!("idle"),
+            }
+        }
+    }
+
+    fn refusals(&self) -> usize {
+        self.asked.iter().filter(|(.., refused)| *refused).count()
+    }
+
+    /// Requests from here on.
+    fn forget(&mut self) {
+        self.asked.clear();
+        self.read.clear();
+    }
+
+    fn bad_points(&self) -> Vec<u16> {
+        let mut bad: Vec<u16> = self
+            .findings
+            .iter()
+            .filter_map(|f| match f {
+                Finding::PointsRefused { points, .. } => Some(points.clone()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        bad.sort_unstable();
+        bad
+    }
+}
+
+#[test]
+fn a_hole_between_points_is_found_by_halving_and_the_rest_stays_merged() {
+    let addresses: Vec<u16> = (0..16).map(|n| n * 3).collect();
+    let mut world = World::new(kind(addresses), vec![BTreeSet::from([22])]);
+    world.until(2);
+    // 16, 8 and 4 points, and the two on either side.
+    assert!(world.refusals() <= 5, "{:?}", world.asked);
+    assert_eq!(world.bad_points(), [] as [u16; 0]);
+    let hole = Hole {
+        table: TABLE,
+        first: 21,
+        last: 24,
+    };
+    let device = DeviceId(0);
+    assert_eq!(world.findings, [Finding::Hole { device, hole }]);
+    world.forget();
+    world.until(12);
+    assert_eq!(world.refusals(), 0);
+    // Two requests a second, as the optimum with that hole has it.
+    assert!(
+        (18..=22).contains(&world.asked.len()),
+        "{}",
+        world.asked.len()
+    );
+    assert_eq!(world.read.len(), 16);
+}
+
+#[test]
+fn a_bad_point_is_told_once_tried_rarely_and_the_others_are_read_every_time() {
+    let mut world = World::new(kind(0..10), vec![BTreeSet::from([6])]);
+    world.until(10);
+    assert_eq!(world.bad_points(), [6]);
+    world.forget();
+    world.until(7200);
+    // After a minute, and an hour after that.
+    assert_eq!(world.refusals(), 2);
+    assert_eq!(world.bad_points(), [6], "told once");
+    for p in (0..10).filter(|p| *p != 6) {
+        let times = world.read[&(DeviceId(0), p)].len();
+        assert!(times >= 7180, "point {p}: {times}");
+    }
+    // It has come into being; a line that is opened again asks at once.
+    world.missing[0].clear();
+    world.schedule.reopened(world.now);
+    world.forget();
+    world.until(7205);
+    assert!(world.read[&(DeviceId(0), 6)].len() >= 4);
+    assert!(world.findings.contains(&Finding::PointsBack {
+        device: DeviceId(0),
+        points: vec![6],
+    }));
+    world.forget();
+    world.until(7215);
+    assert!(
+        world.asked.iter().all(|(_, _, n, _)| *n == 10),
+        "merged again"
+    );
+}
+
+#[test]
+fn a_device_that_refuses_everything_is_still_asked_at_its_interval() {
+    let mut world = World::new(kind(0..4), vec![(0..200).collect()]);
+    world.until(10);
+    world.forget();
+    world.until(40);
+    // One for each second, and the second tries of the others are a minute off.
+    assert!(
+        (29..=31).contains(&world.asked.len()),
+        "{:?}",
+        world.asked.len()
+    );
+}
+
+#[test]
+fn one_device_learns_for_all_of_its_kind() {
+    let addresses: Vec<u16> = (0..16).map(|n| n * 3).collect();
+    let mut world = World::new(kind(addresses), vec![BTreeSet::from([22]); 10]);
+    world.until(3);
+    assert!(world.refusals() <= 10 + 5, "{}", world.refusals());
+    let mut next = World::new(kind((0..16).map(|n| n * 3)), vec![BTreeSet::from([22]); 10]);
+    let hole = Hole {
+        table: TABLE,
+        first: 21,
+        last: 24,
+    };
+    next.schedule.remember(Mono::START, |_| Holes::from([hole]));
+    next.until(3);
+    assert_eq!(next.refusals(), 0, "{}", next.spec.devices.len());
+}
+
+#[test]
+fn a_device_that_takes_fewer_registers_than_it_should_is_understood() {
+    let mut world = World::new(kind(0..120), vec![BTreeSet::new()]);
+    world.most = 50;
+    world.until(5);
+    assert!(world.refusals() <= 8, "{}", world.refusals());
+    world.forget();
+    world.until(15);
+    assert_eq!(world.refusals(), 0);
+    assert_eq!(world.read.len(), 120);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+    #[test]
+    fn holes_anywhere_are_found_at_the_promised_cost(
+        wanted in prop::collection::btree_set(0u16..240, 1..60),
+        missing in prop::collection::btree_set(0u16..240, 0..6),
+    ) {
+        let kind = kind(wanted.iter().copied());
+        let bad: Vec<u16> = (0u16..).zip(&wanted).filter(|(_, a)| missing.contains(a)).map(|(i, _)| i).collect();
+        let mut world = World::new(kind, vec![missing.clone()]);
+        world.until(30);
+        // Every point that is there is read, no other; each bad one is named.
+        prop_assert_eq!(world.bad_points(), bad.clone());
+        let read: Vec<u16> = world.read.keys().map(|(_, p)| *p).collect();
+        let there: Vec<u16> = (0..wanted.len() as u16).filter(|p| !bad.contains(p)).collect();
+        prop_assert_eq!(read, there.clone());
+        // log2 n + 1 for each address that is not there.
+        let depth = usize::BITS - (wanted.len().max(2) - 1).leading_zeros();
+        let most = missing.len() * (depth as usize + 1);
+        prop_assert!(world.refusals() <= most, "{} > {most}", world.refusals());
+        // From then on nothing is refused, and each point comes every time.
+        if !there.is_empty() {
+            world.forget();
+            world.until(50);
+            prop_assert_eq!(world.refusals(), 0);
+            for p in there {
+                prop_assert!(world.read[&(DeviceId(0), p)].len() >= 19);
+            }
+        }
+    }
+}

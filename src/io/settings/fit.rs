@@ -1,0 +1,80 @@
+//! Whether what is configured fits on its lines: where the field's forecast
+//! meets the words of the configuration. `check`, a start, a reload and `plan`
+//! say the same because all of them come through here.
+
+use crate::config::{Place, Problem, Report, Severity};
+use crate::field::forecast::{BUSY, FULL, LineForecast, forecast, percent};
+use crate::field::holes::Holes;
+use crate::spec::{LineSpec, PortSpec, Spec};
+
+/// `warnings` and what is to be said about the load of lines.
+///
+/// # Errors
+/// All of it, if a line cannot carry what it is given.
+pub(super) fn check(
+    spec: &Spec,
+    places: &[Place],
+    mut warnings: Vec<Problem>,
+) -> Result<Vec<Problem>, Report> {
+    // Without what was learned: the configuration alone decides whether it is right.
+    let lines = forecast(spec, |_| Holes::new());
+    for line in &lines {
+        let (Some(port), Some(place)) = (spec.port(line.port), places.get(line.port.index()))
+        else {
+            continue;
+        };
+        warnings.extend(problem(line, port, place));
+    }
+    let files: Vec<_> = warnings.iter().map(|p| p.file.clone()).collect();
+    let report = Report::new(warnings, &files);
+    match report.errors() {
+        0 => Ok(report.into_problems()),
+        _ => Err(report),
+    }
+}
+
+fn problem(line: &LineForecast, port: &PortSpec, place: &Place) -> Option<Problem> {
+    let load = line.load();
+    let full = load > FULL;
+    if load <= BUSY {
+        return None;
+    }
+    let severity = match full && !port.budget.allow_overload {
+        true => Severity::Error,
+        false => Severity::Warning,
+    };
+    let wanted = match (full, port.budget.allow_overload) {
+        (true, false) => "at most 100 %, or allow_overload: true".to_owned(),
+        (true, true) => "at most 100 %: values will come more rarely than configured".to_owned(),
+        (false, _) => format!(
+            "at most {}, to leave room for retries and writes",
+            percent(BUSY)
+        ),
+    };
+    let most = line.heaviest().map_or(String::new(), |(kind, n, share)| {
+        let devices = if n == 1 { "device" } else { "devices" };
+        format!(
+            "{} of it is {n} {devices} of profile {kind}; ",
+            percent(share)
+        )
+    });
+    let remedy = match port.line {
+        LineSpec::Serial(_) => {
+            "longer intervals, fewer points, a higher baud rate or a second line help"
+        }
+        LineSpec::Tcp(_) => "longer intervals, fewer points or a second connection help",
+    };
+    Some(Problem {
+        severity,
+        file: place.file.clone(),
+        line: place.line,
+        column: place.column,
+        path: place.path.clone(),
+        said: format!("a load of {}", line.summary(port)),
+        wanted,
+        hint: Some(format!(
+            "{most}{remedy}; reply_delay: in the profile if the devices answer faster or slower than \
+             was reckoned; alink-gateway plan shows all requests"
+        )),
+    })
+}
