@@ -12,6 +12,8 @@ use alink_gateway::base::{
     DeviceId, DeviceName, Evidence, FieldEvent, Miss, Now, PortId, ProductKey, Proof, Reading, Rng,
     Secret, UnitId, Value, Wall,
 };
+use alink_gateway::field::forecast::forecast;
+use alink_gateway::field::holes::Holes;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
@@ -431,20 +433,77 @@ async fn bytes_may_come_in_whatever_groups_the_adapter_likes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_proves_life_and_costs_the_other_values_nothing() {
-    let mut w = World::new(2, s(1), 8).await;
-    w.rig.with(|line, _| {
-        let manners = &mut line.unit_mut(UnitId(1)).unwrap().manners;
+    let mut world = World::new(2, s(1), 7).await;
+    world.rig.with(|line, _| {
+        let manners = &mut line.unit_mut(UnitId(2)).unwrap().manners;
         manners.refusals.push(Refusal {
             table: Table::InputRegister,
             addresses: 40..=40,
             code: 2,
         });
     });
-    w.run(s(60)).await;
-    w.check();
-    let t = w.tally(1);
-    assert!(t.exceptions > 50 && t.missed.is_empty(), "{t:?}");
-    assert!(t.values > 58 * (ROUND - 1), "{t:?}");
+    world.run(s(30)).await;
+    let t = world.tally(2);
+    assert_eq!(
+        t.exceptions, 1,
+        "a refused point is left alone for a minute: {t:?}"
+    );
+    assert!(t.missed.is_empty(), "{t:?}");
+    assert!(t.values >= 29 * (ROUND - 1), "{t:?}");
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_unit_refuses_is_gone_around_after_a_few_requests() {
+    let mut world = World::new(2, s(1), 7).await;
+    world.rig.with(|line, _| {
+        let manners = &mut line.unit_mut(UnitId(1)).unwrap().manners;
+        manners.refusals.push(Refusal {
+            table: Table::HoldingRegister,
+            addresses: 604..=605,
+            code: 2,
+        });
+    });
+    world.run(s(5)).await;
+    let t = world.tally(1);
+    // Four points in one request: it, one half, and the point itself.
+    assert_eq!(t.exceptions, 3, "{t:?}");
+    world.run(s(25)).await;
+    let t = world.tally(1);
+    assert_eq!(t.exceptions, 3, "{t:?}");
+    assert!(t.values >= 29 * (ROUND - 1), "{t:?}");
+    world.check();
+}
+
+/// The line's own account of its load, on a paced line, against the forecast
+/// from the configuration.
+#[tokio::test(start_paused = true)]
+async fn forecast_and_measured_load_agree_within_five_percent() {
+    for (units, interval) in [(4, s(2)), (8, s(2)), (8, ms(1400))] {
+        let mut world = World::new(units, interval, 3).await;
+        world.rig.with(|line, _| {
+            for (_, unit) in line.units_mut() {
+                unit.manners.turnaround = ms(10);
+            }
+        });
+        world.run(s(10)).await;
+        let mut loads = Vec::new();
+        world
+            .watch(s(60), |event| {
+                if let FieldEvent::Load { permille, .. } = event {
+                    loads.push(f64::from(*permille));
+                }
+            })
+            .await;
+        let measured = loads.iter().sum::<f64>() / loads.len() as f64;
+        let lines = forecast(&world.spec, |_| Holes::new());
+        let off = lines[0].error_percent(measured);
+        println!(
+            "{units} units: forecast {}, measured {measured:.0}, off {off:.1} %",
+            lines[0].load()
+        );
+        assert!(off < 5.0, "{} and {measured}", lines[0].load());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -77,6 +77,13 @@ impl LineForecast {
         micro.div_ceil(1000)
     }
 
+    /// By how many percent of what was measured, in thousandths, the forecast is
+    /// off; for benchmarks.
+    #[must_use]
+    pub fn error_percent(&self, measured: f64) -> f64 {
+        (self.load() as f64 - measured).abs() / measured.max(1e-9) * 100.0
+    }
+
     /// The request that takes the line for longest.
     #[must_use]
     pub fn slowest(&self) -> Option<&RequestForecast> {

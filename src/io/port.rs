@@ -24,6 +24,7 @@ use crate::base::{Backoff, FieldEvent, Miss, Mono, PortId, Rng};
 use crate::field::job::{Job, Outcome};
 use crate::field::rtu::Heard;
 use crate::field::schedule::{Next, Schedule};
+use crate::field::silence::Silence;
 use crate::spec::{LineSpec, PortSpec, Spec};
 
 use self::report::{HubGone, Report};
@@ -78,6 +79,7 @@ pub async fn run(
         report: Report::new(port, spec.clone(), journal, hub, now.mono),
         spec,
         lessons,
+        silence: Silence::of(&manners.line),
         manners,
         opener,
         backoff: Backoff::new(REOPEN.0, REOPEN.1),
@@ -88,6 +90,7 @@ pub async fn run(
         opened: now.mono,
         proven: true,
         unanswered: 0,
+        busy_until: now.mono,
     };
     // Nothing in here needs to be finished: whatever it waits for may be
     // dropped when the house closes.
@@ -126,6 +129,9 @@ struct Port {
     proven: bool,
     /// Requests in a row that got nothing.
     unanswered: u32,
+    silence: Silence,
+    /// The line has been accounted for until then.
+    busy_until: Mono,
 }
 
 impl Port {
@@ -272,7 +278,11 @@ impl Port {
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
         };
-        self.report.was_busy(now.since(job.asked));
+        // The silence behind a reply is taken as well, and taken once.
+        let free = now + self.silence.between_frames();
+        self.report
+            .was_busy(free.since(job.asked.max(self.busy_until)));
+        self.busy_until = free;
         self.report.polled(job, &ended).await?;
         let Ended { heard, .. } = ended;
         self.overheard(heard).await
