@@ -103,7 +103,7 @@ impl LineForecast {
         }
         let kinds = kinds
             .into_iter()
-            .map(|(name, (n, share))| (name, n, share / 1000));
+            .map(|(name, (n, share))| (name, n, share.div_ceil(1000)));
         kinds.rev().max_by_key(|(_, _, share)| *share)
     }
 

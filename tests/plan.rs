@@ -1,0 +1,112 @@
+//! `alink-gateway plan`: the table a person reads and the JSON a program does.
+#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
+
+use std::fs;
+use std::path::Path;
+
+use alink_gateway::cli::plan;
+use alink_gateway::io::settings::Surroundings;
+
+/// Two kinds of devices on one line.
+const CONFIGURATION: &str = r"
+gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: hunter2 }
+cloud: { url: mqtts://iot-060a0bcd.mqtt.iothub.aliyuncs.com }
+state_dir: state
+ports:
+  - name: line1
+    serial: { device: /dev/ttyUSB0, baud: 9600, parity: even }
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 10s
+    reply_delay: 0s
+    points:
+      - { id: Voltage, table: holding, address: 0, type: u16 }
+      - { id: Energy, table: holding, address: 8, type: u32 }
+  - name: relay
+    product_key: a1SubDemoPk
+    interval: 250ms
+    points:
+      - { id: On, table: coil, address: 0 }
+devices:
+  - { name: 'hall-{unit:03}', port: line1, units: 1-10, profile: meter, secret_file: 'secrets/{unit}' }
+  - { name: pump, port: line1, unit: 20, profile: relay, secret: hunter2 }
+";
+
+fn outcome(text: &str, prepare: impl FnOnce(&Path), json: bool) -> (String, u8) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.yaml");
+    fs::write(&file, text).unwrap();
+    fs::create_dir(dir.path().join("secrets")).unwrap();
+    for unit in 1..=10 {
+        fs::write(dir.path().join(format!("secrets/{unit}")), "hunter2").unwrap();
+    }
+    prepare(dir.path());
+    plan::outcome(&file, &Surroundings::default(), json)
+}
+
+/// By hand, 11-bit characters at 9600 bit/s: a read of 10 registers is 8 + 25
+/// bytes and two silences of 3.5 characters, 40 × 11 / 9600 s = 45.8 ms.
+#[test]
+fn the_table_says_what_is_asked_of_whom_and_what_it_takes() {
+    let (text, status) = outcome(CONFIGURATION, |_| {}, false);
+    assert_eq!(
+        text,
+        "\
+line1: 19 % (9600 8E1; 11 devices, 5.0 requests a second; slowest request: holding registers 0 to 9 of meter, 45.8 ms)
+  devices              profile  reads                     points  filler  every  takes    load
+  hall-001 and 9 more  meter    holding registers 0 to 9  2       7       10s    45.8 ms  4.6 %
+  pump                 relay    coil 0                    1       0       250ms  34.1 ms  14 %
+  most of it: 1 device of profile relay, 14 %
+
+"
+    );
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn the_json_has_the_same_figures() {
+    let (text, _) = outcome(CONFIGURATION, |_| {}, true);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let line = &json["lines"][0];
+    assert_eq!(line["load_percent"], 18.3);
+    assert_eq!(line["requests"][0]["devices"].as_array().unwrap().len(), 10);
+    assert_eq!(line["requests"][0]["count"], 10);
+    assert_eq!(line["requests"][0]["time_us"], 45_833);
+    assert_eq!(line["requests"][1]["function"], 1);
+    assert_eq!(line["heaviest_profile"], "relay");
+}
+
+#[test]
+fn an_overloaded_line_is_shown_and_the_status_says_so_unless_it_is_allowed() {
+    let fast = CONFIGURATION
+        .replace("250ms", "50ms")
+        .replace("10s", "500ms");
+    let (text, status) = outcome(&fast, |_| {}, false);
+    assert!(text.starts_with("line1: 160 %"), "{text}");
+    assert_eq!(status, 1);
+    let allowed = fast.replace(
+        "  - name: line1",
+        "  - allow_overload: true\n    name: line1",
+    );
+    assert_eq!(outcome(&allowed, |_| {}, false).1, 0);
+    assert_eq!(outcome("gateway: 7", |_| {}, false).1, 78);
+}
+
+#[test]
+fn holes_that_were_learned_are_gone_around() {
+    // The digest of this profile's points, as the service writes it.
+    let known = |dir: &Path| {
+        fs::create_dir(dir.join("state")).unwrap();
+        let text = r#"{"version":1,"kinds":[{"profile":"meter","points":"DIGEST",
+            "holes":[{"table":"holding","first":0,"last":8}]}]}"#;
+        let text = text.replace("DIGEST", METER);
+        fs::write(dir.join("state/lessons.json"), text).unwrap();
+    };
+    let (text, _) = outcome(CONFIGURATION, known, false);
+    assert!(text.contains("holding registers 8 to 9  "), "{text}");
+    assert!(text.contains("holding register 0 "), "{text}");
+}
+
+/// First half of SHA-256 of `holding 0 1;holding 8 2;`.
+const METER: &str = "170f0f7fb5bb7941a5985ca5e8d36984";
