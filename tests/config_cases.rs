@@ -233,6 +233,8 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         "#registration",
         "#instance_id",
         "#devices_file",
+        "#reply_delay",
+        "#holes",
     ];
     let mut uncommented = String::new();
     for line in text.lines() {
