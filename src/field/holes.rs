@@ -8,9 +8,9 @@
 //! refused alone, or two parts that are granted apart and refused together. The
 //! halves that are granted bring their values meanwhile.
 //!
-//! Contract: [`Inquiry::refused`] and [`Inquiry::answered`] for each end of a
-//! request of the class under inquiry; when it [`Inquiry::is_over`],
-//! [`Inquiry::holes`] is what has been learned.
+//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a
+//! request of the class under inquiry; when it `Inquiry::is_over`,
+//! `Inquiry::holes` is what has been learned.
 //!
 //! Invariants: each inquiry finds at least one hole that lies in the request it
 //! began with, so a plan that heeds the holes never repeats that request; a
