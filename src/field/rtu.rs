@@ -25,6 +25,9 @@ const MAX_BURST: usize = 2 * MAX_FRAME;
 /// reply may still come.
 const SPOILED: usize = 5;
 
+/// The shortest reply: unit, function, code, checksum.
+const EXCEPTION_REPLY: usize = 5;
+
 /// Our requests: unit, function, address, quantity, checksum.
 const REQUEST: usize = 8;
 
@@ -188,6 +191,30 @@ impl Receiver {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         !self.unread.is_empty()
+    }
+
+    /// How many more bytes it takes at least until there can be a verdict.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        let have = self.unread.len();
+        let shortest = match (self.ask, self.unread.as_slice()) {
+            (Some(ask), [unit, rest @ ..]) if *unit == ask.unit.0 => {
+                let shape = ask.shape();
+                let reply = match rest {
+                    [function, third, ..]
+                        if *function == shape.function && *third == shape.bytes =>
+                    {
+                        ask.reply_len() + 3
+                    }
+                    _ => EXCEPTION_REPLY,
+                };
+                // Behind an echo the reply is still to come.
+                let echo = self.request.starts_with(&self.unread);
+                if echo { reply.min(REQUEST) } else { reply }
+            }
+            _ => EXCEPTION_REPLY,
+        };
+        shortest.saturating_sub(have).max(1)
     }
 
     /// Time is up without a verdict: how the request was missed.

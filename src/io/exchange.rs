@@ -16,6 +16,7 @@ use crate::spec::LineSpec;
 
 use super::clock::Clock;
 use super::line::Line;
+use super::solo::{self, LONGEST_DOZE};
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -163,7 +164,7 @@ impl Exchange {
             }
             // Reading comes first: what has arrived is seen even if the wait
             // is over.
-            match self.read_until(quiet).await {
+            match self.read_until_exactly(quiet).await {
                 Ok(None) => break,
                 Ok(Some(n)) => {
                     spoke = true;
@@ -200,6 +201,7 @@ impl Exchange {
                     if let Some(verdict) = receiver.push(&self.buffer[..n]) {
                         return Ok(Some(verdict));
                     }
+                    self.let_come(receiver.missing());
                 }
                 Ok(None) => {
                     if let Some(verdict) = receiver.silence() {
@@ -291,6 +293,33 @@ impl Exchange {
                 Ok(Some(n))
             }
             () = self.clock.sleep_until(wake) => Ok(None),
+        }
+    }
+
+    /// The same to the microsecond, where the line has a thread of its own.
+    async fn read_until_exactly(&mut self, wake: Mono) -> io::Result<Option<usize>> {
+        if !self.line.has_own_thread() {
+            return self.read_until(wake).await;
+        }
+        while wake.since(self.clock.now().mono) > LONGEST_DOZE {
+            let nearly = self.clock.now().mono + LONGEST_DOZE / 2;
+            if let Some(n) = self.read_until(nearly).await? {
+                return Ok(Some(n));
+            }
+        }
+        solo::doze(&self.clock, wake);
+        let read = self.line.try_read(&mut self.buffer[..])?;
+        if read.is_some() {
+            self.last_byte = self.last_byte.max(self.clock.now().mono);
+        }
+        Ok(read)
+    }
+
+    /// A frame is arriving and lacks this many bytes: all but the last of them
+    /// need not be met one by one.
+    fn let_come(&self, missing: usize) {
+        if self.line.has_own_thread() {
+            solo::nap(self.silence.transmission(missing.saturating_sub(1)));
         }
     }
 

@@ -17,7 +17,8 @@ use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
 /// An open line.
 #[derive(Debug)]
 pub enum Line {
-    /// A tty, exclusively ours (`TIOCEXCL` and `flock`).
+    /// A tty, exclusively ours (`TIOCEXCL` and `flock`), used on a thread of its
+    /// own.
     Serial(SerialStream),
     /// A connection to a Modbus TCP endpoint.
     Tcp(TcpStream),
@@ -41,6 +42,29 @@ impl Line {
             (0, _) => Err(gone("the other end closed the connection")),
             (n, _) => Ok(n),
         }
+    }
+
+    /// What has come already, without asking the runtime, which has not looked
+    /// at the tty while its thread slept; `None` if nothing has.
+    ///
+    /// # Errors
+    /// As of [`Line::read`].
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Line::Serial(tty) = self else {
+            return Ok(None);
+        };
+        match tty.try_read(buffer) {
+            Ok(0) => Err(gone("the device is gone")),
+            Ok(n) => Ok(Some(n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether whoever uses it may block the thread: it has no other work.
+    #[must_use]
+    pub const fn has_own_thread(&self) -> bool {
+        matches!(self, Line::Serial(_))
     }
 
     /// Hands all bytes to the system. They may leave later.

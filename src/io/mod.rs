@@ -17,6 +17,7 @@ pub mod notify;
 pub mod port;
 pub mod pulse;
 pub mod settings;
+pub mod solo;
 mod utc;
 pub mod vault;
 

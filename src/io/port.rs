@@ -9,6 +9,8 @@
 //! A TCP connection on which several requests in a row, to everybody asked, got
 //! nothing is made anew as well: it may be half dead.
 //!
+//! The task of a serial port has a thread of its own (`io/solo.rs`).
+//!
 //! The task beats its pulse whenever it has decided what to do next, and never
 //! waits longer than five seconds for that.
 
@@ -34,6 +36,7 @@ use super::lessons::Lessons;
 use super::line::Opener;
 use super::log::Journal;
 use super::pulse::Pulse;
+use super::solo;
 
 /// First and longest wait between attempts to open.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -71,6 +74,11 @@ pub async fn run(
     let Some(manners) = spec.port(port).cloned() else {
         return;
     };
+    let is_tty = matches!(
+        (&manners.line, &opener),
+        (LineSpec::Serial(_), Opener::System)
+    );
+    let name = format!("port {}", manners.name);
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
     schedule.remember(now.mono, |profile| lessons.of(profile));
@@ -94,10 +102,17 @@ pub async fn run(
     };
     // Nothing in here needs to be finished: whatever it waits for may be
     // dropped when the house closes.
-    tokio::select! {
-        biased;
-        () = stop.cancelled() => {}
-        HubGone = task.live() => {}
+    let live = async move {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            HubGone = task.live() => {}
+        }
+    };
+    if is_tty {
+        solo::run(&name, move || live).await;
+    } else {
+        live.await;
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
+use self::exact::Pulled;
 use super::bus::{ConnId, Line, LineOutput, Rack, RackOutput};
 use crate::base::{Now, Wake};
 use crate::io::clock::Clock;
@@ -85,6 +86,8 @@ pub struct LineRig {
 #[derive(Debug)]
 struct Plugged {
     driver: JoinHandle<()>,
+    /// How a driver with a thread of its own is told.
+    pulled: Option<Pulled>,
     link: Option<PathBuf>,
 }
 
@@ -123,15 +126,27 @@ impl LineRig {
     /// # Errors
     /// No terminal is to be had, or `link` cannot be written or is not a link.
     pub fn plug_terminal(&mut self, link: &Path) -> io::Result<()> {
-        let terminal = Terminal::new()?;
-        let node = terminal.node.clone();
-        match std::fs::symlink_metadata(link) {
-            Ok(there) if there.is_symlink() => std::fs::remove_file(link)?,
-            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
-            Err(_) => {}
-        }
-        std::os::unix::fs::symlink(node, link)?;
-        self.plug(End::Terminal(terminal), Some(link.to_owned()));
+        let terminal = Terminal::new(link)?;
+        self.plug(End::Terminal(terminal.listened()?), Some(link.to_owned()));
+        Ok(())
+    }
+
+    /// The same for measuring: characters arrive, and requests are seen, to the
+    /// microsecond. It takes most of a processor; `wire/exact.rs` says how exact
+    /// it is.
+    ///
+    /// # Errors
+    /// As of [`LineRig::plug_terminal`].
+    pub fn plug_terminal_exactly(&mut self, link: &Path) -> io::Result<()> {
+        let terminal = Terminal::new(link)?;
+        self.pull_before();
+        let pulled = Pulled::default();
+        let driver = exact::drive(terminal, self.handle.clone(), pulled.clone());
+        self.plugged = Some(Plugged {
+            driver: tokio::spawn(driver),
+            pulled: Some(pulled),
+            link: Some(link.to_owned()),
+        });
         Ok(())
     }
 
@@ -147,12 +162,21 @@ impl LineRig {
     }
 
     fn plug(&mut self, end: End, link: Option<PathBuf>) {
-        if let Some(before) = self.plugged.take() {
-            // Its link has just been replaced.
-            before.driver.abort();
-        }
+        self.pull_before();
         let driver = tokio::spawn(drive(end, self.handle.clone()));
-        self.plugged = Some(Plugged { driver, link });
+        self.plugged = Some(Plugged {
+            driver,
+            pulled: None,
+            link,
+        });
+    }
+
+    /// Something else is plugged in; the link has just been replaced.
+    fn pull_before(&mut self) {
+        if let Some(mut before) = self.plugged.take() {
+            before.link = None;
+            before.pull();
+        }
     }
 }
 
@@ -166,7 +190,10 @@ impl Drop for LineRig {
 
 impl Plugged {
     fn pull(&self) {
-        self.driver.abort();
+        match &self.pulled {
+            Some(pulled) => pulled.pull(),
+            None => self.driver.abort(),
+        }
         if let Some(link) = &self.link {
             let _ = std::fs::remove_file(link);
         }
@@ -176,7 +203,7 @@ impl Plugged {
 /// What a line is plugged into.
 enum End {
     Pipe(DuplexStream),
-    Terminal(Terminal),
+    Terminal(Terminal<AsyncFd<File>>),
 }
 
 impl End {
@@ -209,14 +236,14 @@ impl End {
 
 /// The master side of a pseudo terminal, and its other side held open, so that
 /// it does not hang up whenever nobody else has it open.
-struct Terminal {
-    master: AsyncFd<File>,
-    node: PathBuf,
+struct Terminal<M> {
+    master: M,
     _slave: OwnedFd,
 }
 
-impl Terminal {
-    fn new() -> io::Result<Terminal> {
+impl Terminal<File> {
+    /// A new one; `link` points at it.
+    fn new(link: &Path) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = rustix::pty::openpt(flags)?;
         rustix::pty::grantpt(&master)?;
@@ -229,15 +256,28 @@ impl Terminal {
         settings.make_raw();
         tcsetattr(&slave, OptionalActions::Now, &settings)?;
         rustix::io::ioctl_fionbio(&master, true)?;
+        match std::fs::symlink_metadata(link) {
+            Ok(there) if there.is_symlink() => std::fs::remove_file(link)?,
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => {}
+        }
+        std::os::unix::fs::symlink(node, link)?;
+        Ok(Terminal {
+            master: File::from(master),
+            _slave: slave,
+        })
+    }
+
+    /// The runtime listens to it.
+    fn listened(self) -> io::Result<Terminal<AsyncFd<File>>> {
         #[expect(
             deprecated,
             reason = "its successor is unsafe; a File keeps its descriptor for life, which is all that asks"
         )]
-        let master = AsyncFd::new(File::from(master))?;
+        let master = AsyncFd::new(self.master)?;
         Ok(Terminal {
             master,
-            node,
-            _slave: slave,
+            _slave: self._slave,
         })
     }
 }
@@ -363,5 +403,6 @@ async fn attend(mut stream: TcpStream, id: ConnId, handle: Handle<Rack>) {
     handle.step(|rack, _| rack.on_closed(id));
 }
 
+mod exact;
 #[cfg(test)]
 mod tests;

@@ -67,6 +67,7 @@ pub struct Line {
     heard: Heard,
     master_from: Mono,
     master_until: Mono,
+    asked: Option<Mono>,
     voices: Vec<Voice>,
     counts: LineCounts,
 }
@@ -83,6 +84,7 @@ impl Line {
             heard: Heard::default(),
             master_from: Mono::START,
             master_until: Mono::START,
+            asked: None,
             voices: Vec::new(),
             counts: LineCounts::default(),
         }
@@ -134,6 +136,12 @@ impl Line {
     #[must_use]
     pub const fn counts(&self) -> &LineCounts {
         &self.counts
+    }
+
+    /// When the last request that reached a living unit began on the wire.
+    #[must_use]
+    pub const fn asked_at(&self) -> Option<Mono> {
+        self.asked
     }
 
     /// From now on the adapter hands over characters in groups of this many.
@@ -261,6 +269,7 @@ impl Line {
             return;
         };
         self.counts.requests += 1;
+        self.asked = Some(self.master_from);
         let reply = there.answer(at, pdu);
         let fault = there.manners.draw(&mut there.rng);
         let start = at.mono + there.manners.delay(&mut there.rng);

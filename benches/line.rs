@@ -1,0 +1,59 @@
+//! How near the line comes to its physical limit, and what it costs.
+//!
+//! ```text
+//! cargo bench --features lab --bench line               everything
+//! cargo bench --features lab --bench line -- NAME…      only these figures
+//!     --json     the last line is one object
+//!     --write    writes benches/LINE.md, with date and machine
+//! ```
+//!
+//! Each figure is a module in `benches/line/` that measures on its own and adds
+//! its rows to the report.
+
+#![expect(clippy::print_stdout, reason = "what a benchmark is for")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run says why")]
+
+#[path = "line/cpu.rs"]
+mod cpu;
+#[path = "line/peer.rs"]
+mod peer;
+#[path = "line/report.rs"]
+mod report;
+#[path = "line/site.rs"]
+mod site;
+#[path = "line/utilisation.rs"]
+mod utilisation;
+
+use report::Report;
+
+/// Adds its rows to the report.
+type Measure = fn(&mut Report);
+
+/// Every figure, by the name it is asked for.
+const FIGURES: [(&str, Measure); 1] = [("utilisation", utilisation::measure)];
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let asked = |flag: &str| args.iter().any(|a| a == flag);
+    let names: Vec<&String> = args.iter().filter(|a| !a.starts_with("--")).collect();
+    if let Some(unknown) = names.iter().find(|n| FIGURES.iter().all(|(f, _)| f != **n)) {
+        let known: Vec<&str> = FIGURES.iter().map(|(f, _)| *f).collect();
+        println!(
+            "no figure is called {unknown}; there are: {}",
+            known.join(", ")
+        );
+        std::process::exit(2);
+    }
+    let mut report = Report::default();
+    for (name, measure) in FIGURES {
+        if names.is_empty() || names.iter().any(|n| *n == name) {
+            measure(&mut report);
+        }
+    }
+    if asked("--write") {
+        report.write().unwrap();
+    }
+    if asked("--json") {
+        println!("{}", report.json());
+    }
+}

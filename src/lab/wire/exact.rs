@@ -1,0 +1,113 @@
+//! A line on a terminal, exact enough to measure a master that is itself exact.
+//!
+//! It has a thread of its own, which does not sleep while something is about to
+//! happen: just before a character is due, and after the last one of a reply
+//! for as long as the next request may well come. Then a character is handed
+//! over within 2 µs of the instant at which it has ended on the wire, and a
+//! request is seen within 2 µs of its being written; the model counts whole
+//! microseconds. When the machine has no processor left for the thread either
+//! can be later: a late character lengthens the silence the master has to keep,
+//! which the model allows for, and a late look at a request lengthens the
+//! transaction. So the error is against the master: what is measured is at most
+//! a few hundredths of a percent less than what it did, and a violation of
+//! silence that is counted has been one.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::super::bus::{Line, LineOutput};
+use super::{Handle, Terminal};
+use crate::base::Mono;
+use crate::io::solo;
+
+/// Before anything that is due the thread is awake for this long.
+const AWAKE: Duration = Duration::from_micros(150);
+
+/// A master that means to be on time asks within this much of the end of the
+/// silence.
+const PUNCTUAL: Duration = Duration::from_millis(1);
+
+/// Changes made from outside are noticed after this long at most.
+const LONGEST_SLEEP: Duration = Duration::from_millis(5);
+
+/// Whether the plug has been pulled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pulled(Arc<AtomicBool>);
+
+impl Pulled {
+    pub(super) fn pull(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_pulled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Carries characters between a line and a terminal until the plug is pulled;
+/// the terminal is closed then.
+pub(super) async fn drive(terminal: Terminal<File>, handle: Handle<Line>, pulled: Pulled) {
+    solo::run("lab line", move || async move {
+        // A terminal that fails is one that hung up.
+        let _ = carry(terminal, &handle, &pulled);
+    })
+    .await;
+}
+
+fn carry(terminal: Terminal<File>, handle: &Handle<Line>, pulled: &Pulled) -> io::Result<()> {
+    let mut master = &terminal.master;
+    let mut buffer = [0_u8; 1024];
+    let mut expected = Mono::START;
+    while !pulled.is_pulled() {
+        let due = handle.step(|line, now| {
+            while let Some(LineOutput::Bytes(bytes)) = line.poll(now) {
+                // What there is no room for is lost, as in a UART nobody reads.
+                let _ = master.write(&bytes);
+                expected = now.mono + line.pace().silence() + PUNCTUAL;
+            }
+            line.wake_at().map(|wake| wake.at)
+        });
+        loop {
+            match master.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    handle.step(|line, now| line.on_bytes(now, &buffer[..n]));
+                    break;
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+            let now = handle.clock.now().mono;
+            let asleep = match due {
+                Some(due) if due <= now => break,
+                Some(due) => due.since(now + AWAKE),
+                None if now < expected => Duration::ZERO,
+                None => LONGEST_SLEEP,
+            };
+            if asleep.is_zero() {
+                std::hint::spin_loop();
+            } else {
+                sleep(master, asleep.min(LONGEST_SLEEP))?;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Until the master has written something, or for this long.
+fn sleep(master: &File, span: Duration) -> io::Result<()> {
+    let span = Timespec {
+        tv_sec: 0,
+        tv_nsec: span.subsec_nanos().into(),
+    };
+    match poll(&mut [PollFd::new(master, PollFlags::IN)], Some(&span)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
