@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --features lab --bench line               everything
 //! cargo bench --features lab --bench line -- NAME…      only these figures
+//!     --quick    a first look: one short turn of everything
 //!     --json     the last line is one object
 //!     --write    writes benches/LINE.md, with date and machine
 //! ```
@@ -44,7 +45,13 @@ fn main() {
         );
         std::process::exit(2);
     }
-    let mut report = Report::default();
+    let mut report = Report::new(asked("--quick"));
+    if let Some(load) = load().filter(|load| *load > 0.5) {
+        report.remark(format!(
+            "The machine was busy with other things before this began (load {load}): \
+             the figures are worse than the line at its best."
+        ));
+    }
     for (name, measure) in FIGURES {
         if names.is_empty() || names.iter().any(|n| *n == name) {
             measure(&mut report);
@@ -56,4 +63,10 @@ fn main() {
     if asked("--json") {
         println!("{}", report.json());
     }
+}
+
+/// How many tasks have wanted a processor during the last minute.
+fn load() -> Option<f64> {
+    let average = std::fs::read_to_string("/proc/loadavg").ok()?;
+    average.split(' ').next()?.parse().ok()
 }

@@ -202,7 +202,13 @@ fn length_breach(file: &Source) -> Option<String> {
     })
 }
 
+/// The one file that may: ioctls, reviewed line by line.
+const UNSAFE: &str = "src/io/line/kernel.rs";
+
 fn unsafe_breaches(file: &Source) -> Vec<String> {
+    if file.path == UNSAFE {
+        return Vec::new();
+    }
     let lines = lines_with_word(&code_of(&file.text), "unsafe");
     lines
         .into_iter()
@@ -302,7 +308,7 @@ fn a_file_is_one_idea() {
 }
 
 #[test]
-fn nothing_is_unsafe() {
+fn nothing_is_unsafe_but_one_file() {
     let files = sources("src").into_iter().chain(sources("tests"));
     let breaches: Vec<_> = files.flat_map(|f| unsafe_breaches(&f)).collect();
     demand_none(&breaches);

@@ -665,3 +665,64 @@ async fn on_a_hostile_line_no_value_is_wrong_and_nobody_is_talked_over() {
     assert!(values >= 20_000, "{values}");
     assert_eq!(struck.len(), 12, "{struck:?}");
 }
+
+/// The real thread, on real time and a real terminal: under any load the
+/// gateway may be late, never early.
+#[tokio::test]
+async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let tty = dir.path().join("ttyLAB0");
+    let line_spec = SerialSpec {
+        path: tty.clone(),
+        baud: 115_200,
+        parity: Parity::None,
+        stop_bits: StopBits::Two,
+        ..serial()
+    };
+    let mut spec = installation(8, ms(10));
+    spec.ports[0].line = LineSpec::Serial(line_spec.clone());
+    let spec = Arc::new(spec);
+    let clock = Clock::system();
+    let mut line = Line::new(Pace::from(&line_spec), Rng::new(1));
+    for unit in 1..=8 {
+        line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+    }
+    let (pipes, _) = mpsc::channel(1);
+    let (hub_in, hub) = mpsc::channel(64);
+    let (attempted, _) = oneshot::channel();
+    let mut world = World {
+        clock,
+        rig: LineRig::new(line, clock),
+        spec: Arc::clone(&spec),
+        pipes,
+        hub,
+        stop: CancellationToken::new(),
+        polls: BTreeMap::new(),
+    };
+    world.rig.plug_terminal_exactly(&tty).unwrap();
+    let port = tokio::spawn(port::run(
+        PortId(0),
+        Arc::clone(&spec),
+        Opener::System,
+        Rng::new(1),
+        clock,
+        Journal::new(spec),
+        hub_in,
+        Pulse::new("line"),
+        world.stop.clone(),
+        attempted,
+    ));
+    world.run(s(2)).await;
+    world.check();
+    for unit in 1..=8 {
+        assert!(world.tally(unit).values >= ROUND, "{:?}", world.polls);
+    }
+
+    // In the middle of a transaction, as a rule.
+    let path = tty.to_string_lossy().into_owned();
+    let open = || tokio_serial::SerialStream::open(&tokio_serial::new(path.clone(), 115_200));
+    assert!(open().is_err(), "a second master on the line");
+    world.stop.cancel();
+    port.await.unwrap();
+    open().expect("it is free when the port has ended");
+}

@@ -12,13 +12,22 @@ struct Row {
 }
 
 /// All figures, in the order in which they were measured.
-#[derive(Default)]
 pub(crate) struct Report {
+    /// Whether a first look is enough.
+    pub(crate) quick: bool,
     rows: Vec<Row>,
     remarks: Vec<String>,
 }
 
 impl Report {
+    pub(crate) const fn new(quick: bool) -> Self {
+        Report {
+            quick,
+            rows: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
     /// A figure: its key in the object, what it is, what was aimed at, and how
     /// it came about.
     pub(crate) fn add(
@@ -92,12 +101,10 @@ fn machine() -> String {
         .lines()
         .find_map(|l| l.strip_prefix("model name")?.split_once(": "))
         .map_or("an unnamed processor", |(_, name)| name);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     format!(
-        "{model}, {} processors, Linux {}, load {} when the page was written",
+        "{model}, {} processors, Linux {}",
         std::thread::available_parallelism().map_or(1, usize::from),
         told("uname", &["-r"]),
-        load.split(' ').next().unwrap_or("unknown"),
     )
 }
 

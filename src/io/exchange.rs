@@ -16,7 +16,7 @@ use crate::spec::LineSpec;
 
 use super::clock::Clock;
 use super::line::Line;
-use super::solo::{self, LONGEST_DOZE};
+use super::solo::{self, AWAKE, LONGEST_DOZE};
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -122,15 +122,15 @@ impl Exchange {
     }
 
     async fn run_rtu(&mut self, job: &Job) -> Result<Ended, Lost> {
+        // Before the silence is over: afterwards every microsecond counts.
+        let request = rtu::frame(job.ask.unit, &job.ask.pdu());
+        let mut receiver = Receiver::new(job.ask);
         if !self.fall_quiet(job.turnaround).await? {
             let heard = self.heard();
             return Ok(self.ended(Outcome::Missed(Miss::Garbled), heard, None));
         }
-        let mut heard = self.heard();
-
-        let request = rtu::frame(job.ask.unit, &job.ask.pdu());
         let sent = self.send(&request, job.timeout).await?;
-        let mut receiver = Receiver::new(job.ask);
+        let mut heard = self.heard();
         let verdict = self.receive(&mut receiver, sent + job.timeout).await?;
         let outcome = match verdict {
             Some(Verdict::Reply(reply)) => answered(reply),
@@ -265,10 +265,12 @@ impl Exchange {
     /// Sends; returns when the last bit will have left.
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
+        let taken = self.line.try_write(frame).map_err(|e| lost(&e, true))?;
+        let rest = frame.get(taken..).unwrap_or_default();
         let limit = self.silence.transmission(frame.len()) + patience;
         // A line that takes no bytes is as good as lost: flow control that
         // never comes, or a peer that stopped reading.
-        match tokio::time::timeout(limit, self.line.write(frame)).await {
+        match tokio::time::timeout(limit, self.line.write(rest)).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(lost(&e, true)),
             Err(_) => {
@@ -315,11 +317,22 @@ impl Exchange {
         Ok(read)
     }
 
-    /// A frame is arriving and lacks this many bytes: all but the last of them
-    /// need not be met one by one.
-    fn let_come(&self, missing: usize) {
-        if self.line.has_own_thread() {
-            solo::nap(self.silence.transmission(missing.saturating_sub(1)));
+    /// A frame is arriving and lacks this many bytes: none but the last need be
+    /// met, and that one awake, for waking up takes longer than a character at
+    /// 115,200 bit/s.
+    fn let_come(&mut self, missing: usize) {
+        if !self.line.has_own_thread() {
+            return;
+        }
+        let rest = self.silence.transmission(missing);
+        if rest > LONGEST_DOZE {
+            solo::nap(LONGEST_DOZE);
+            return;
+        }
+        solo::nap(rest.saturating_sub(2 * AWAKE));
+        let late = self.last_byte + rest + AWAKE;
+        while self.line.waiting() < missing && self.clock.now().mono < late {
+            std::hint::spin_loop();
         }
     }
 

@@ -2,8 +2,11 @@
 //!
 //! Bytes in, bytes out. Never flushed: on a tty that blocks the thread until
 //! the last bit has left (`tcdrain`); `field/silence.rs` computes that instant
-//! instead. A read of zero bytes is an error here: after an unplug a tty
+//! instead. Drivers are asked to pass received bytes on at once; those that
+//! cannot are left alone. A read of zero bytes is an error here: after an unplug a tty
 //! returns it for ever, at full speed.
+
+mod kernel;
 
 use std::io;
 
@@ -58,6 +61,29 @@ impl Line {
             Ok(n) => Ok(Some(n)),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(e) => Err(e),
+        }
+    }
+
+    /// How many bytes have come and wait to be read; as many as anyone could want
+    /// if the line has failed, which reading will tell.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let Line::Serial(tty) = self else { return 0 };
+        tty.bytes_to_read().map_or(usize::MAX, |n| n as usize)
+    }
+
+    /// Hands over what the system takes at once, without asking the runtime; how
+    /// much that was. Nothing for a line that has no thread of its own.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Line::Serial(tty) = self else {
+            return Ok(0);
+        };
+        match tty.try_write(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            taken => taken,
         }
     }
 
@@ -160,6 +186,8 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
         .parity(parity)
         .stop_bits(stop_bits)
         .open_native_async()?;
+    // Most drivers need not be asked, or know no such thing.
+    let _ = kernel::pass_on_at_once(&tty);
 
     let mut differs = Vec::new();
     let mut compare = |name: &str, asked: String, has: Option<String>| {

@@ -27,9 +27,9 @@ use crate::base::Mono;
 /// No doze is longer; what is further off is waited for in the ordinary way.
 pub const LONGEST_DOZE: Duration = Duration::from_millis(20);
 
-/// The last part of a doze is spent looking at the clock: waking a thread takes
-/// about this long, and it would begin too late by that.
-const AWAKE: Duration = Duration::from_micros(40);
+/// The last part of an exact wait is spent looking: waking a thread takes about
+/// this long, and it would be too late by that.
+pub const AWAKE: Duration = Duration::from_micros(40);
 
 /// How late the kernel may wake a sleeper to save power, in nanoseconds: not at
 /// all. The usual 50 µs are one percent of a transaction at 115,200 bit/s.

@@ -48,6 +48,71 @@ fn the_checksum_is_the_published_one() {
 }
 
 #[test]
+fn what_is_missing_is_known_from_the_first_bytes_on() {
+    let asked = ask(7, 0, 20);
+    let whole = reply(7, &[0x0101; 20]);
+    let exception = frame(UnitId(7), &[0x83, 2]);
+    let echo = frame(UnitId(7), &asked.pdu());
+    // What has come, and how many bytes must come at least.
+    for (came, missing) in [
+        (&whole[..0], 5),
+        (&whole[..1], 4),
+        (&whole[..2], 3),
+        (&whole[..3], 42),
+        (&whole[..44], 1),
+        (&exception[..2], 3),
+        (&exception[..4], 1),
+        (&echo[..3], 2),
+        (&echo[..6], 1),
+        // Behind it, the reply.
+        (&echo[..], 5),
+        (&[9, 9, 9, 9, 9, 9], 1),
+    ] {
+        let mut r = Receiver::new(asked);
+        assert_eq!(r.push(came), None);
+        assert_eq!(r.missing(), missing, "{came:02x?}");
+    }
+    // A reply that begins like its request.
+    let asked = ask(7, 0x2800, 20);
+    let mut r = Receiver::new(asked);
+    assert_eq!(r.push(&reply(7, &[0; 20])[..4]), None);
+    assert!((1..=41).contains(&r.missing()), "{}", r.missing());
+}
+
+proptest! {
+    #[test]
+    fn no_verdict_comes_before_what_was_said_to_be_missing(
+        count in 1u16..=125,
+        start in 0u16..=u16::MAX,
+        before in prop::sample::select(vec!["nothing", "echo", "foreign", "noise"]),
+        refused in any::<bool>(),
+        noise in prop::collection::vec(any::<u8>(), 0..12),
+    ) {
+        let asked = ask(7, start, count);
+        let mut bytes = match before {
+            "echo" => frame(UnitId(7), &asked.pdu()),
+            "foreign" => reply(9, &[1, 2]),
+            "noise" => noise,
+            _ => Vec::new(),
+        };
+        if refused {
+            bytes.extend(frame(UnitId(7), &[0x83, 2]));
+        } else {
+            bytes.extend(reply(7, &vec![0x55AA; usize::from(count)]));
+        }
+        let mut r = Receiver::new(asked);
+        let mut earliest = r.missing();
+        for (n, byte) in (1..).zip(bytes) {
+            if r.push(&[byte]).is_some() {
+                prop_assert!(n >= earliest, "after {n}, not before {earliest}");
+                break;
+            }
+            earliest = earliest.max(n + r.missing());
+        }
+    }
+}
+
+#[test]
 fn frames_open_only_whole_and_unspoiled() {
     let good = reply(1, &[7]);
     assert_eq!(open(&good), Some((UnitId(1), &[3, 2, 0, 7][..])));

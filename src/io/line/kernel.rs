@@ -1,0 +1,96 @@
+//! What only the kernel's serial ioctls can say: the one place that is unsafe.
+//!
+//! No library has these two safely. Their numbers are those of every
+//! architecture Rust knows but MIPS (asm/ioctls.h), where nothing is asked.
+#![expect(
+    unsafe_code,
+    reason = "ioctls whose argument is a structure of the kernel's; each call says why it is sound"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::ioctl::{Getter, Opcode, Setter, ioctl};
+
+const TIOCGSERIAL: Opcode = 0x541E;
+const TIOCSSERIAL: Opcode = 0x541F;
+
+/// Received bytes are passed on at once (linux/tty_flags.h: bit 13).
+const ASYNC_LOW_LATENCY: u32 = 1 << 13;
+
+/// `struct serial_struct` of linux/serial.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    kind: i32,
+    line: i32,
+    port: u32,
+    irq: i32,
+    flags: u32,
+    xmit_fifo_size: i32,
+    custom_divisor: i32,
+    baud_base: i32,
+    close_delay: u16,
+    io_type: u8,
+    reserved: u8,
+    hub6: i32,
+    closing_wait: u16,
+    closing_wait2: u16,
+    iomem_base: usize,
+    iomem_reg_shift: u16,
+    port_high: u32,
+    iomap_base: usize,
+}
+
+/// Asks the driver to pass received bytes on at once. FTDI's then waits one
+/// millisecond for company instead of sixteen (drivers/usb/serial/ftdi_sio.c,
+/// `set_serial_info`); drivers that never wait do not care.
+///
+/// # Errors
+/// The driver has no such setting (a pseudo terminal: "inappropriate ioctl"), or
+/// refuses it.
+pub(super) fn pass_on_at_once(tty: &impl AsRawFd) -> io::Result<()> {
+    if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: `tty` is borrowed for longer than `fd` and closes its descriptor
+    // no sooner than when it is dropped.
+    let fd = unsafe { BorrowedFd::borrow_raw(tty.as_raw_fd()) };
+    // SAFETY: with this request the kernel fills in one `serial_struct`, which
+    // `Settings` is, field by field; any bit pattern is one.
+    let mut settings = unsafe { ioctl(fd, Getter::<TIOCGSERIAL, Settings>::new()) }?;
+    settings.flags |= ASYNC_LOW_LATENCY;
+    // SAFETY: with this request the kernel reads one `serial_struct`; it is the
+    // one it has just filled in, but for one flag.
+    unsafe { ioctl(fd, Setter::<TIOCSSERIAL, Settings>::new(settings)) }?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_serial::SerialStream;
+
+    /// linux/serial.h on a 64-bit machine; on a 32-bit one pointers and longs
+    /// have four bytes.
+    #[test]
+    fn the_structure_is_as_large_as_the_kernels() {
+        let expected = if cfg!(target_pointer_width = "64") {
+            72
+        } else {
+            60
+        };
+        assert_eq!(size_of::<Settings>(), expected);
+        assert_eq!(std::mem::offset_of!(Settings, flags), 16);
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_has_no_such_setting_says_so() {
+        let (_master, slave) = SerialStream::pair().unwrap();
+        let refused = pass_on_at_once(&slave).unwrap_err();
+        assert_eq!(
+            refused.raw_os_error(),
+            Some(rustix::io::Errno::NOTTY.raw_os_error())
+        );
+    }
+}
