@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use alink_gateway::base::*;
 use alink_gateway::io::clock::Clock;
+use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::port;
@@ -122,6 +123,7 @@ impl Polling {
             PortId(0),
             Arc::clone(&spec),
             Opener::System,
+            Lessons::forgetful(),
             Rng::new(1),
             wire.clock,
             Journal::new(spec),
@@ -181,6 +183,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
         name: "twenty".into(),
         points: points.collect(),
         max_registers: 125,
+        reads: Reads::default(),
     });
     let device = |unit: u8| DeviceSpec {
         name: format!("unit{unit}"),
@@ -214,6 +217,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
                 certificate: GatewayCertificate::Device(Secret::new("s")),
             },
             sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },
@@ -229,6 +233,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
                 stop_bits: StopBits::Two,
             }),
             response_timeout: Duration::from_millis(500),
+            budget: LineBudget::default(),
         }],
         devices: (1..=units).map(device).collect(),
         stop_within: Duration::from_secs(10),
