@@ -704,6 +704,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
+        Lessons::forgetful(),
         Rng::new(1),
         clock,
         Journal::new(spec),
