@@ -25,7 +25,7 @@ use crate::io::hub::{self, Control};
 use crate::io::keep::Keeper;
 use crate::io::lessons::Lessons;
 use crate::io::line::Opener;
-use crate::io::link::{self, Dialer};
+use crate::io::link::{self, Dialer, Knocks};
 use crate::io::log::Journal;
 use crate::io::notify::{self, Notifier};
 use crate::io::port;
@@ -330,20 +330,29 @@ impl Service {
     fn start_link(&mut self, ends: link::Ends, stop: CancellationToken) {
         let pulse = self.crew.pulses.start("cloud link");
         let (cloud, now) = (&self.spec.cloud, self.clock.now());
+        let dialer = (self.doors.dialer)();
+        // Worlds of models have a time of their own, and no boots.
+        let knocks =
+            matches!(dialer, Dialer::Network).then(|| Knocks::beside(self.vault.directory()));
         let connector = match self.connector.take() {
             Some(last) => last.afresh(cloud, now),
-            None => Connector::new(cloud, self.rng.fork(), now),
+            None => {
+                let mut first = Connector::new(cloud, self.rng.fork(), now);
+                let ages = knocks.as_ref().map(Knocks::ages).unwrap_or_default();
+                first.knocked_before(now, &ages);
+                first
+            }
         };
         let link = link::Link::new(
             self.spec.clone(),
-            (self.doors.dialer)(),
+            dialer,
             connector,
             ends,
             self.clock,
             self.journal.clone(),
             pulse.clone(),
         );
-        let task = tokio::spawn(link.with_vault(self.vault.clone()).run());
+        let task = tokio::spawn(link.with_vault(self.vault.clone()).noting(knocks).run());
         self.link = Some(Link { task, stop, pulse });
     }
 

@@ -28,7 +28,7 @@ use crate::spec::CloudSpec;
 
 use super::enrolment::Failure;
 use super::notice::Notice;
-use super::pace::Attempts;
+use super::pace::{Attempts, MINUTE};
 
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
 const PER_MINUTE: usize = 5;
@@ -103,6 +103,16 @@ impl Connector {
         Connector {
             attempts: self.attempts,
             ..Connector::new(spec, self.rng, now)
+        }
+    }
+
+    /// Attempts were made before this life began, so long ago.
+    pub fn knocked_before(&mut self, now: Now, ages: &[Duration]) {
+        for age in ages.iter().filter(|age| **age < MINUTE) {
+            let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            // What was before our time began counts as its beginning.
+            let at = now.mono.as_micros().saturating_sub(age);
+            self.attempts.note(Mono::from_micros(at));
         }
     }
 

@@ -25,6 +25,7 @@ use super::pack::Parcel;
 use super::post::Posts;
 use super::session::{Presence, Session, Sessions};
 use super::stamp::Stamps;
+use super::stop::Stop;
 use super::topic::{self, Identity};
 use super::topology::{Topology, TopologyAsk};
 
@@ -58,8 +59,6 @@ pub enum Output {
     LoggedOut,
 }
 
-/// How long the whole house stays online for its last readings when it stops.
-const LAST_READINGS: Duration = Duration::from_secs(2);
 /// How long a device that falls silent stays online for its last readings.
 const LAST_WORDS: Duration = Duration::from_millis(750);
 #[derive(Clone, Debug)]
@@ -107,22 +106,6 @@ pub struct Cloud {
     pub(super) unstamped: Repeats,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    No,
-    /// The last readings are on their way; nobody has been logged out yet.
-    LastReadings {
-        until: Mono,
-        give_up: Mono,
-    },
-    /// Everyone is asked to be logged out.
-    Asked {
-        /// Whoever is not confirmed by then is given up.
-        give_up: Mono,
-    },
-    Done,
 }
 
 impl Cloud {
@@ -267,30 +250,6 @@ impl Cloud {
         }
     }
 
-    /// Sends what waits to be sent, but not for long; then logs everyone out.
-    /// Ends with [`Output::LoggedOut`].
-    pub fn stop(&mut self, now: Now) {
-        if self.stop != Stop::No {
-            return self.stop_for_good();
-        }
-        let within = self.spec.stop_within;
-        self.stop = Stop::LastReadings {
-            until: now.mono + LAST_READINGS.min(within / 5),
-            // The rest is for DISCONNECT, and for what stops after us.
-            give_up: now.mono + within * 9 / 10,
-        };
-        self.posts.hurry_all(now.mono);
-        self.asks.hurry(now.mono + self.last_timeout());
-    }
-
-    /// The second part of stopping.
-    fn log_all_out(&mut self, now: Now, give_up: Mono) {
-        self.stop = Stop::Asked { give_up };
-        self.leaving.clear();
-        self.sessions.stop(now.mono);
-        self.follow(now.mono);
-    }
-
     // --- output and time -------------------------------------------------------
 
     /// The next thing to do or tell; `None` when there is nothing now.
@@ -325,16 +284,7 @@ impl Cloud {
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
         }
-        match self.stop {
-            Stop::LastReadings { until, .. } => {
-                wake = Wake::earlier(wake, Some(Wake::new(until, "last readings before the end")));
-            }
-            Stop::Asked { give_up } => {
-                wake = Wake::earlier(wake, Some(Wake::new(give_up, "no more time to log out")));
-            }
-            Stop::No | Stop::Done => {}
-        }
-        wake
+        Wake::earlier(wake, self.stop_due())
     }
 
     // --- looking -----------------------------------------------------------------
@@ -388,18 +338,7 @@ impl Cloud {
         if self.let_go(mono) {
             return true;
         }
-        if let Stop::LastReadings { until, give_up } = self.stop
-            && (until <= mono || !self.link || !self.posts.has_last_readings())
-        {
-            self.log_all_out(now, give_up);
-            return true;
-        }
-        if let Stop::Asked { give_up } = self.stop
-            && give_up <= mono
-            && !self.sessions.is_over()
-        {
-            self.asks.forget(|ask| matches!(ask, Ask::Session(_)));
-            self.sessions.give_up();
+        if self.stop_on(now) {
             return true;
         }
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
@@ -426,25 +365,7 @@ impl Cloud {
             }
             return true;
         }
-        if matches!(self.stop, Stop::Asked { .. }) && self.sessions.is_over() {
-            self.stop = Stop::Done;
-            if !self.parting {
-                self.sum_up();
-            }
-            self.out.push_back(Output::LoggedOut);
-            return true;
-        }
         false
-    }
-
-    /// The last words.
-    pub(super) fn sum_up(&mut self) {
-        let readings = self.backlog();
-        self.diary.counters.dropped_at_stop += readings as u64;
-        self.diary.tell(Notice::Stopped {
-            unconfirmed: self.sessions.unconfirmed,
-            readings,
-        });
     }
 
     /// Hands over a device whose last readings are sent, or whose time is up.
@@ -503,11 +424,5 @@ impl Cloud {
             at: w.at.max(ready),
             why: w.why,
         })
-    }
-
-    /// When stopping, three rounds fit into the time there is: the answer to
-    /// what is under way, or the last readings, and two tries to log out.
-    pub(super) fn last_timeout(&self) -> Duration {
-        (self.spec.stop_within / 4).min(self.spec.cloud.session.reply_timeout)
     }
 }

@@ -93,6 +93,7 @@ pub mod session;
 pub mod sign;
 mod speak;
 pub mod stamp;
+mod stop;
 mod timekeeping;
 pub mod topic;
 mod topology;

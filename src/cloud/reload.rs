@@ -17,9 +17,10 @@ use crate::base::{DeviceId, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
 use super::device::{Actual, Place, Step, Tie};
-use super::engine::{Ask, Cloud, Output, Stop};
+use super::engine::{Ask, Cloud, Output};
 use super::post::Posts;
 use super::session::{Presence, Sessions};
+use super::stop::Stop;
 use super::topic::Identity;
 
 /// Where each point of a profile is in the next one, if there.

@@ -7,9 +7,10 @@ use crate::spec::Subscriptions;
 use super::alink::relation::Relation;
 use super::alink::{self, Login};
 use super::device::{Errand, Kind};
-use super::engine::{Ask, Cloud, Output, Stop};
+use super::engine::{Ask, Cloud, Output};
 use super::pack::Parcel;
 use super::sign;
+use super::stop::Stop;
 use super::topic::{SessionAsk, Topic};
 
 impl Cloud {

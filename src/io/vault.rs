@@ -131,6 +131,12 @@ impl Vault {
         (Vault(Arc::new(inner)), notice)
     }
 
+    /// The directory it keeps things in.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.0.file.parent().unwrap_or(Path::new("."))
+    }
+
     /// Where it keeps things, for people.
     #[must_use]
     pub fn place(&self) -> String {

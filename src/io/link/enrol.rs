@@ -34,7 +34,7 @@ impl Link {
             return Ok(());
         };
         self.ends.next_attempt();
-        self.connector.on_attempt(now);
+        self.knock().await;
         self.journal.tell(&LinkNotice::Registering);
         let dialogue = Dialogue {
             enrolment: &mut self.enrolment,

@@ -45,6 +45,7 @@
 pub mod channel;
 mod dial;
 mod enrol;
+mod knocks;
 pub mod notice;
 mod session;
 mod talk;
@@ -57,6 +58,7 @@ use rumqttc::mqttbytes::v4::Connect;
 use tokio::time::timeout_at;
 
 pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
+pub use knocks::Knocks;
 pub use notice::LinkNotice;
 
 use crate::base::{LinkDown, LinkEvent};
@@ -99,6 +101,7 @@ pub struct Link {
     connector: Connector,
     enrolment: Enrolment,
     vault: Option<Vault>,
+    knocks: Option<Knocks>,
     ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -129,6 +132,7 @@ impl Link {
             connector,
             enrolment,
             vault: None,
+            knocks: None,
             ends,
             clock,
             journal,
@@ -147,6 +151,12 @@ impl Link {
         self.enrolment = Enrolment::new(&self.spec.cloud, kept, self.connector.fork());
         self.vault = Some(vault);
         self
+    }
+
+    /// Notes each attempt there, for the next life of the service.
+    #[must_use]
+    pub fn noting(self, knocks: Option<Knocks>) -> Self {
+        Link { knocks, ..self }
     }
 
     /// Runs until told to end; hands the connector back.
@@ -182,7 +192,7 @@ impl Link {
     /// One attempt to connect, told of to whoever wants to know.
     async fn connect(&mut self, credentials: Credentials) -> LinkDown {
         self.ends.next_attempt();
-        self.connector.on_attempt(self.clock.now());
+        self.knock().await;
         self.tell_notices();
         let down = self.attempt(credentials).await;
         self.connector.on_down(self.clock.now(), &down);
@@ -193,6 +203,15 @@ impl Link {
             self.journal.tell(&LinkNotice::EarnedRefused { place });
         }
         down
+    }
+
+    /// An attempt begins.
+    async fn knock(&mut self) {
+        self.connector.on_attempt(self.clock.now());
+        if let Some(knocks) = self.knocks.clone() {
+            // Before it is made: it may be the last thing this process does.
+            let _ = tokio::task::spawn_blocking(move || knocks.note()).await;
+        }
     }
 
     /// Waits for the next attempt; false if there shall be none.
