@@ -972,6 +972,35 @@ fn a_lora_device_silent_since_the_last_connection_is_turned_off_by_an_explicit_l
     p.well_behaved();
 }
 
+#[test]
+fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_its_next_life() {
+    let lora = BTreeSet::from([sub(0), sub(1)]);
+    let mut p = Pair::new(4, |_| {}, |s| s.lora = lora);
+    p.up();
+    p.want(0..4, Presence::Online);
+    p.run(secs(5));
+    p.down();
+    assert!(p.is_online(0) && p.is_online(1), "still shown");
+    // Killed, and started again; nobody remembers anything.
+    p.cloud = Cloud::new(Arc::clone(&p.spec), Rng::new(3), p.now);
+    p.notices.clear();
+    p.up();
+    p.want([1, 3], Presence::Online);
+    p.run(secs(60));
+    let shown: Vec<bool> = (0..4).map(|n| p.is_online(n)).collect();
+    assert_eq!(shown, [false, true, false, true]);
+    let told: Vec<_> = p
+        .notices
+        .iter()
+        .filter_map(|n| match n {
+            Notice::LoggedOut { names, .. } => Some(names.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["meter-0000"], "of who was not online nobody need hear");
+    p.well_behaved();
+}
+
 // --- all together ---------------------------------------------------------------------
 
 #[derive(Clone, Debug)]
@@ -982,6 +1011,7 @@ enum Act {
     Want(u32, bool),
     Ask(u32),
     Cut,
+    Kill,
     Lose(u32),
     Late(u64),
     Twice,
@@ -997,6 +1027,7 @@ fn act() -> impl Strategy<Value = Act> {
         (n.clone(), any::<bool>()).prop_map(|(n, w)| Act::Want(n, w)),
         n.prop_map(Act::Ask),
         Just(Act::Cut),
+        Just(Act::Kill),
         (0u32..500).prop_map(Act::Lose),
         (0u64..5000).prop_map(Act::Late),
         Just(Act::Twice),
@@ -1020,6 +1051,7 @@ proptest! {
             if thing {
                 s.switches.notices = vec![Way::TopologyChange, Way::Thing, Way::Thing];
             }
+            s.lora = BTreeSet::from([sub(5), sub(6), sub(7)]);
         });
         p.up();
         let mut wanted = BTreeSet::new();
@@ -1051,6 +1083,20 @@ proptest! {
                 Act::Cut => {
                     p.down();
                     p.run(secs(1));
+                    p.up();
+                }
+                Act::Kill => {
+                    // Nobody remembers anything but what the buses say and the
+                    // vault holds. Nor how often anybody was logged in lately.
+                    p.down();
+                    p.run(secs(61));
+                    let seed = p.conns + 3;
+                    p.cloud = Cloud::new(Arc::clone(&p.spec), Rng::new(seed), p.now);
+                    for (n, secret) in p.kept.clone() {
+                        p.cloud.secret(p.now, n, secret);
+                    }
+                    let wanted: Vec<u32> = wanted.iter().copied().collect();
+                    p.want(wanted, Presence::Online);
                     p.up();
                 }
                 Act::Lose(permille) => {

@@ -123,6 +123,19 @@ pub(super) enum Actual {
     },
 }
 
+/// Why a device may still be shown online although it has no session: the
+/// platform cannot see some kinds (LoRa) leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lingers {
+    /// It is not.
+    No,
+    /// Nobody knows how an earlier life of this program ended.
+    LastLife,
+    /// It may have been online when the last connection ended, and nothing has
+    /// been heard of it since.
+    LastConnection,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Nowhere,
@@ -147,9 +160,10 @@ pub(super) struct Device {
     /// What it needs before it can log in.
     pub(super) hold: Option<Step>,
     pub(super) tie: Tie,
-    /// It may have been online when the last connection ended, and nothing has
-    /// been heard of it since.
-    pub(super) lingers: bool,
+    /// Whether it may still be shown online although it has no session.
+    pub(super) lingers: Lingers,
+    /// It has been told that it is online, and not yet that it no longer is.
+    pub(super) announced: bool,
     /// Its secret changed while a log-in with the old one was under way.
     pub(super) new_secret: bool,
     /// The last request it was part of.
@@ -170,7 +184,8 @@ impl Default for Device {
             attempts: Attempts::default(),
             hold: None,
             tie: Tie::default(),
-            lingers: false,
+            lingers: Lingers::No,
+            announced: false,
             new_secret: false,
             asked: 0,
         }

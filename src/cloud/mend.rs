@@ -12,7 +12,7 @@ use crate::spec::TopologyPolicy;
 
 use super::batch::Group;
 use super::code::{Code, Cure};
-use super::device::{Actual, Errand, Kind, Step, Tie};
+use super::device::{Actual, Errand, Kind, Lingers, Step, Tie};
 use super::session::{LINGERING, Presence, Sessions};
 
 impl Sessions {
@@ -84,8 +84,8 @@ impl Sessions {
         code.cure() == Cure::Relation && self.limits().topology != TopologyPolicy::Leave
     }
 
-    /// Logs out who was online on the last connection and is not wanted on this
-    /// one; says whether it was time. The platform ends every session with the
+    /// Logs out who may have been online on the last connection, or in an earlier
+    /// life, and is not wanted on this one; says whether it was time. The platform ends every session with the
     /// connection, but of some kinds of device (LoRa) it goes on showing them
     /// online until they are logged out. To be told that there is no session
     /// (520) is as good.
@@ -97,7 +97,7 @@ impl Sessions {
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
             self.linger_no_longer(id);
             self.settle(now, id, now);
-            if self.devices[id.index()].lingers {
+            if self.devices[id.index()].lingers != Lingers::No {
                 // One that is wanted may still come in by itself: looked at
                 // again.
                 self.lingering_due = Some(now + LINGERING);
@@ -106,14 +106,14 @@ impl Sessions {
         true
     }
 
-    /// If it may still be shown online from the last connection and is not
+    /// If it may still be shown online from before and is not
     /// wanted, it is unsure from now on, and so will be logged out. That takes a
     /// place, even if there is none: it may have one over there.
     pub(super) fn linger_no_longer(&mut self, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         let wanted = device.wanted == Presence::Online && !self.stopping;
-        if device.lingers && !wanted && device.actual == Actual::Out && self.link {
-            device.lingers = false;
+        if device.lingers != Lingers::No && !wanted && device.actual == Actual::Out && self.link {
+            device.lingers = Lingers::No;
             self.set_actual(id, Actual::Unsure);
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::base::{DeviceId, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
-use super::device::{Actual, Place, Step, Tie};
+use super::device::{Actual, Lingers, Place, Step, Tie};
 use super::engine::{Ask, Cloud, Output};
 use super::post::Posts;
 use super::session::{Presence, Sessions};
@@ -217,7 +217,9 @@ impl Sessions {
     /// Nothing of it is, or may be, online, asked, or waiting to be asked.
     fn is_gone(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
-        device.is_none_or(|d| d.actual == Actual::Out && d.place == Place::Nowhere && !d.lingers)
+        device.is_none_or(|d| {
+            d.actual == Actual::Out && d.place == Place::Nowhere && d.lingers == Lingers::No
+        })
     }
 
     /// There may be more room than there was.
@@ -231,7 +233,7 @@ impl Sessions {
     fn untie_all(&mut self, now: Mono) {
         for device in &mut self.devices {
             device.tie = Tie::default();
-            device.lingers = false;
+            device.lingers = Lingers::No;
             if device.hold == Some(Step::Relate) {
                 device.hold = None;
             }

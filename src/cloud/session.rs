@@ -23,12 +23,12 @@ use super::alink::LOGIN_BYTES;
 use super::bar::Bar;
 use super::batch::Group;
 use super::code::Code;
-use super::device::{Actual, Device, Errand, Kind, Place, Step, Waiting};
+use super::device::{Actual, Device, Errand, Kind, Lingers, Place, Step, Waiting};
 use super::pace::{Gate, LoginPace, MINUTE};
 
-/// How long after a new connection it is before devices that were online on the
-/// last one, and are no longer wanted, are logged out: those who are wanted go
-/// first.
+/// How long after a new connection it is before devices that may still be shown
+/// online from before it, and are not wanted, are logged out: those who are wanted
+/// go first.
 pub(super) const LINGERING: Duration = Duration::from_secs(10);
 
 /// What is wished for a device.
@@ -103,6 +103,7 @@ impl Sessions {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
         let with_hold = |d: &DeviceSpec| Device {
             hold: d.secret.is_empty().then_some(Step::Register),
+            lingers: Lingers::LastLife,
             ..Device::default()
         };
         Sessions {
@@ -161,7 +162,9 @@ impl Sessions {
             let device = &mut self.devices[id.index()];
             device.place = Place::Nowhere;
             device.kick = None;
-            device.lingers |= lingers;
+            if lingers {
+                device.lingers = Lingers::LastConnection;
+            }
         }
     }
 
@@ -185,7 +188,9 @@ impl Sessions {
         for id in self.ids() {
             // Who may still be shown online from the last connection is logged
             // out now; there is no later.
-            self.linger_no_longer(id);
+            if self.devices[id.index()].lingers == Lingers::LastConnection {
+                self.linger_no_longer(id);
+            }
             self.settle(now, id, now);
         }
     }

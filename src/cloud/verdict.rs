@@ -8,7 +8,7 @@ use crate::base::{DeviceId, Mono};
 use super::alink::Reply;
 use super::bar::{At, OUR_FAULT};
 use super::code::{Code, Cure, Verdict};
-use super::device::{Actual, Errand, Kind, Place, Tie};
+use super::device::{Actual, Errand, Kind, Lingers, Place, Tie};
 use super::diary::Diary;
 use super::notice::Notice;
 use super::pace::MINUTE;
@@ -270,7 +270,8 @@ impl Sessions {
                     None => {
                         let device = &mut self.devices[id.index()];
                         device.suspect = false;
-                        device.lingers = false;
+                        device.lingers = Lingers::No;
+                        device.announced = true;
                         device.new_secret = false;
                         device.hold = None;
                         device.tie.listed = true;
@@ -280,7 +281,8 @@ impl Sessions {
                     }
                 },
                 Kind::LogOut => {
-                    self.devices[id.index()].lingers = false;
+                    self.devices[id.index()].lingers = Lingers::No;
+                    self.devices[id.index()].announced = false;
                     self.set_actual(id, Actual::Out);
                     diary.counters.logged_out += 1;
                     moved.push(id);
@@ -389,7 +391,9 @@ impl Sessions {
             Verdict::NoSession | Verdict::Device { .. } => {
                 self.set_actual(id, Actual::Out);
                 diary.counters.logged_out += 1;
-                self.tell_moved(Kind::LogOut, vec![id], diary);
+                if std::mem::take(&mut self.devices[id.index()].announced) {
+                    self.tell_moved(Kind::LogOut, vec![id], diary);
+                }
                 self.settle(now, id, now);
             }
             verdict => {
