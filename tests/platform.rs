@@ -1145,6 +1145,7 @@ fn a_command_reaches_a_device_that_is_online_and_its_answer_is_written_down() {
         tail: "thing/service/property/set_reply".into(),
         id: json!(id),
         code: json!(200),
+        message: Json::Null,
     };
     assert_eq!(
         lab.platform.ledger().events().next_back().unwrap().1,

@@ -997,7 +997,11 @@ fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_i
             _ => None,
         })
         .collect();
-    assert_eq!(told, ["meter-0000"], "of who was not online nobody need hear");
+    assert_eq!(
+        told,
+        ["meter-0000"],
+        "of who was not online nobody need hear"
+    );
     p.well_behaved();
 }
 

@@ -12,6 +12,7 @@
 mod bridge;
 mod connection;
 mod owner;
+mod storage;
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ use crate::base::Now;
 use crate::io::clock::Clock;
 use crate::lab::platform::Platform;
 use owner::{Action, Owner, Told};
+pub use storage::{Served, Storage};
 
 /// Inputs on their way to the owner; full makes the connections wait.
 const INBOX: usize = 1024;

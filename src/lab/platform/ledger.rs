@@ -218,6 +218,8 @@ pub enum Event {
         id: Json,
         /// How it went.
         code: Json,
+        /// In words; `null` if there are none.
+        message: Json,
     },
 }
 

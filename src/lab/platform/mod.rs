@@ -33,6 +33,7 @@
 //! its official SDKs send and expect; nothing was tried on the live service.
 
 mod accepted;
+mod config;
 mod connect;
 mod console;
 mod enrol;
@@ -56,6 +57,7 @@ use std::time::Duration;
 use crate::base::{DeviceName, Mono, Now, ProductKey, Rng, Secret, Wake};
 
 pub use accepted::{Accepted, AcceptedValue};
+pub use config::RemoteConfig;
 pub use connect::Connect;
 pub use fault::Fault;
 pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Totals, Violation};
@@ -125,6 +127,8 @@ pub struct Platform {
     /// Subscriptions that outlive a connection with MQTT clean session 0.
     kept: BTreeMap<Device, BTreeSet<String>>,
     registrar: Registrar,
+    /// The newest remote configuration of each product.
+    configs: BTreeMap<ProductKey, RemoteConfig>,
     faults: Faults,
     outbox: Outbox,
     ledger: Ledger,
@@ -155,6 +159,7 @@ impl Platform {
             connects: BTreeMap::new(),
             kept: BTreeMap::new(),
             registrar: Registrar::new(spec.products),
+            configs: BTreeMap::new(),
             faults: Faults::none(rng),
             outbox: Outbox::default(),
             ledger: Ledger::new(),

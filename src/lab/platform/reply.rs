@@ -91,6 +91,8 @@ pub(super) struct Request {
     pub(super) params: Json,
     /// Only in answers to orders; `null` if absent.
     pub(super) code: Json,
+    /// Only in answers to orders; `null` if absent.
+    pub(super) message: Json,
     /// Whether a reply is wanted: `sys.ack`, 1 unless it says 0.
     pub(super) ack: bool,
 }
@@ -109,6 +111,7 @@ impl Request {
             id: fields.remove("id").unwrap_or(Json::Null),
             params: fields.remove("params").unwrap_or(Json::Null),
             code: fields.remove("code").unwrap_or(Json::Null),
+            message: fields.remove("message").unwrap_or(Json::Null),
             ack,
         })
     }

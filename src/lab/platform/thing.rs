@@ -39,6 +39,7 @@ impl Platform {
                 tail: tail.to_owned(),
                 id: request.id,
                 code: request.code,
+                message: request.message,
             };
             self.ledger.event(now, replied);
             return;
@@ -134,7 +135,7 @@ impl Platform {
             // The C SDK and a Go library disagree about this topic.
             ["thing", "log", "post"] | ["thing", "config", "log", "post"] => done(Code::OK),
             ["thing", "property", "desired", "get" | "delete"] => done(Code::OK),
-            ["thing", "config", "get"] => done(Code(6713)),
+            ["thing", "config", "get"] => Some(self.config_asked(device, params)),
             _ => None,
         }
     }

@@ -1,0 +1,171 @@
+//! The platform's file storage: the least of HTTP/1.1 that a client needs, over
+//! TLS or not, and the ways in which a storage lets one down.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
+
+/// For a whole request.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is answered for a path.
+#[derive(Clone, Debug)]
+pub enum Served {
+    /// The file.
+    File(Vec<u8>),
+    /// The file, after this span.
+    Slow(Vec<u8>, Duration),
+    /// This status and nothing else: 403 for a URL that no longer holds.
+    Status(u16),
+    /// Look there.
+    Redirect(String),
+    /// Bytes without end.
+    Endless,
+    /// The connection is closed in the middle of the file.
+    Torn(Vec<u8>),
+}
+
+type Shelf = Arc<Mutex<BTreeMap<String, (Served, u32)>>>;
+
+/// A storage on a socket. Dropping it closes it.
+#[derive(Debug)]
+pub struct Storage {
+    addr: SocketAddr,
+    tls: bool,
+    shelf: Shelf,
+    _door: AbortOnDropHandle<()>,
+}
+
+impl Storage {
+    /// Listens on `addr` (port 0 takes a free one).
+    ///
+    /// # Errors
+    /// Whatever binding says.
+    pub async fn start(
+        addr: SocketAddr,
+        tls: Option<Arc<rustls::ServerConfig>>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(addr).await?;
+        let addr = listener.local_addr()?;
+        let shelf = Shelf::default();
+        let acceptor = tls.map(TlsAcceptor::from);
+        let storage = Storage {
+            addr,
+            tls: acceptor.is_some(),
+            shelf: shelf.clone(),
+            _door: AbortOnDropHandle::new(tokio::spawn(accept(listener, acceptor, shelf))),
+        };
+        Ok(storage)
+    }
+
+    /// Puts something there; its URL.
+    pub fn put(&self, name: &str, served: Served) -> String {
+        let path = format!("/{name}?Expires=1&Signature=signature-of-{name}");
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.insert(path.clone(), (served, 0));
+        let (scheme, host) = match self.tls {
+            true => ("https", "localhost"),
+            false => ("http", "127.0.0.1"),
+        };
+        format!("{scheme}://{host}:{}{path}", self.addr.port())
+    }
+
+    /// How often something was asked for.
+    #[must_use]
+    pub fn asked(&self, name: &str) -> u32 {
+        let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let prefix = format!("/{name}?");
+        let found = shelf.iter().find(|(path, _)| path.starts_with(&prefix));
+        found.map_or(0, |(_, (_, times))| *times)
+    }
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: Shelf) {
+    loop {
+        let Ok((socket, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (tls, shelf) = (tls.clone(), shelf.clone());
+        tokio::spawn(async move {
+            let served = match tls {
+                None => serve(socket, &shelf).await,
+                Some(tls) => match timeout(PATIENCE, tls.accept(socket)).await {
+                    Ok(Ok(stream)) => serve(stream, &shelf).await,
+                    Ok(Err(error)) => Err(error),
+                    Err(late) => Err(late.into()),
+                },
+            };
+            if let Err(error) = served {
+                debug!(%error, "a download ended");
+            }
+        });
+    }
+}
+
+/// One request, one answer, and the end.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shelf: &Shelf) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let path = timeout(PATIENCE, request(&mut stream)).await??;
+    let served = {
+        let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.get_mut(&path).map(|(served, times)| {
+            *times += 1;
+            served.clone()
+        })
+    };
+    let of =
+        |n: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\nConnection: close\r\n\r\n");
+    let (head, body) = match served.unwrap_or(Served::Status(404)) {
+        Served::File(file) => (of(file.len()), file),
+        Served::Slow(file, span) => {
+            tokio::time::sleep(span).await;
+            (of(file.len()), file)
+        }
+        Served::Torn(file) => (of(file.len() + 1), file),
+        Served::Endless => {
+            let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+            stream.write_all(head.as_bytes()).await?;
+            loop {
+                stream.write_all(&[b'#'; 4096]).await?;
+                stream.flush().await?;
+            }
+        }
+        Served::Status(status) => (
+            format!("HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+            Vec::new(),
+        ),
+        Served::Redirect(to) => (
+            format!(
+                "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            ),
+            Vec::new(),
+        ),
+    };
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await
+}
+
+/// The path of a GET; its headers are read and forgotten.
+async fn request<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> io::Result<String> {
+    let mut first = String::new();
+    stream.read_line(&mut first).await?;
+    let mut header = String::new();
+    while stream.read_line(&mut header).await? > 2 {
+        header.clear();
+    }
+    match first.split(' ').collect::<Vec<_>>()[..] {
+        ["GET", path, _] => Ok(path.to_owned()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
