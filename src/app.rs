@@ -13,6 +13,7 @@
 //! then the ports; all of it within `stop_within`. Loading the configuration
 //! anew: [`service`].
 
+mod adoption;
 mod crew;
 pub mod notice;
 pub mod service;
@@ -26,12 +27,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::notice::Notice;
 use self::service::{Doors, Service, Shelves};
 use crate::base::Rng;
+use crate::cloud::Errand;
 use crate::config::Report;
 use crate::io::clock::Clock;
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
-use crate::io::settings::{self, Loaded};
+use crate::io::settings::{self, Loaded, Misfit};
 use crate::io::vault::Vault;
 
 /// Why the service ended.
@@ -61,12 +63,12 @@ pub enum Ended {
 ///
 /// # Errors
 /// As [`serve`]; also when the log or the runtime cannot be set up.
-pub fn run(loaded: Loaded, config: &Path) -> Result<(), Ended> {
+pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Ended::Start)?;
-    let ended = runtime.block_on(serve(loaded, config));
+    let ended = runtime.block_on(serve(loaded, misfit, config));
     // A name look-up that hangs must not hold the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -76,7 +78,7 @@ pub fn run(loaded: Loaded, config: &Path) -> Result<(), Ended> {
 ///
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
-pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
+pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();
@@ -87,6 +89,9 @@ pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
         devices: loaded.spec.devices.len(),
         commissioned: loaded.commissioned,
     });
+    if let Some(misfit) = misfit {
+        adoption::set_aside(misfit, &loaded.state_dir, &journal);
+    }
     let (vault, notice) = Vault::open(&loaded.state_dir);
     if let Some(notice) = notice {
         journal.tell(&notice);
@@ -107,17 +112,38 @@ pub async fn serve(loaded: Loaded, config: &Path) -> Result<(), Ended> {
     service.inform(notifier.clone());
 
     loop {
-        tokio::select! {
+        let errand = tokio::select! {
             biased;
             () = asked.stop() => break,
-            task = service.failed() => return Err(Ended::Task(task)),
-            _ = hangup.recv() => {}
-        }
+            _ = hangup.recv() => None,
+            errand = service.errand() => Some(errand.map_err(Ended::Task)?),
+        };
+        let adoption = match errand {
+            None => None,
+            Some(Errand::Fetch {
+                serial,
+                url,
+                at_most,
+                within,
+            }) => {
+                service.fetch(serial, url, at_most, within);
+                continue;
+            }
+            Some(Errand::Adopt { serial, content }) => Some((serial, content)),
+        };
         notifier.reloading();
+        let reloading = async {
+            match adoption {
+                None => reload(&mut service, config, &journal).await,
+                Some((serial, content)) => {
+                    adoption::adopt(&mut service, config, serial, content, &journal).await;
+                }
+            }
+        };
         tokio::select! {
             biased;
             () = asked.stop() => break,
-            () = reload(&mut service, config, &journal) => {}
+            () = reloading => {}
         }
         notifier.ready();
     }
@@ -146,14 +172,17 @@ async fn reload(service: &mut Service, config: &Path, journal: &Journal) {
     };
     match loaded {
         Err(report) => tell_refused(&report, journal),
-        Ok(loaded) => {
-            for warning in loaded.warnings {
-                journal.tell(&Notice::Problem(Box::new(warning)));
-            }
-            let changes = service.reload(loaded.spec, loaded.commissioned).await;
-            journal.tell(&Notice::Reloaded(Box::new(changes)));
-        }
+        Ok(loaded) => take(service, loaded, journal).await,
     }
+}
+
+/// Goes on with another configuration.
+async fn take(service: &mut Service, loaded: Loaded, journal: &Journal) {
+    for warning in loaded.warnings {
+        journal.tell(&Notice::Problem(Box::new(warning)));
+    }
+    let changes = service.reload(loaded.spec, loaded.commissioned).await;
+    journal.tell(&Notice::Reloaded(Box::new(changes)));
 }
 
 fn tell_refused(report: &Report, journal: &Journal) {

@@ -15,6 +15,7 @@
 //! | Is the device alive, and why not? | [`fleet`] |
 //! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
 //! | What does the whole look like right now? | [`hub`] |
+//! | What becomes of a configuration that the platform pushes? | [`cloud::remote`], [`app`] |
 //! | How do bytes, files and time get in and out? | [`io`] |
 //!
 //! # The law

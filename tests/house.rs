@@ -34,7 +34,7 @@ const FLOORS: [(&str, u8); 10] = [
 
 /// What belongs to the world: sockets, ttys, files, clocks, tasks,
 /// environment, and the libraries that reach them.
-const WORLD: [&str; 18] = [
+const WORLD: [&str; 19] = [
     "tokio",
     "tokio_serial",
     "tokio_util",
@@ -45,6 +45,7 @@ const WORLD: [&str; 18] = [
     "rustls_native_certs",
     "sd_notify",
     "socket2",
+    "ureq",
     "std::fs",
     "std::net",
     "std::env",

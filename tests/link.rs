@@ -25,8 +25,8 @@ use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::pulse::Pulse;
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, Retired, SessionLimits,
-    SignMethod, Spec, Subscriptions, Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy, Retired,
+    SessionLimits, SignMethod, Spec, Subscriptions, Transport,
 };
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
 use tempfile::TempDir;
@@ -271,6 +271,7 @@ fn spec(host: &str, port: u16, transport: Transport) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: Vec::new(),
         devices: Vec::new(),

@@ -291,6 +291,7 @@ fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![],
         devices: vec![sub(SUB1, 1), sub(SUB2, 2)],

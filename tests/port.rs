@@ -133,6 +133,7 @@ fn installation(units: u8, interval: Duration) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {
             name: "line".into(),

@@ -21,9 +21,9 @@ use alink_gateway::lab::platform::{
     PlatformSpec, Product, Violation,
 };
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
-    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, Retired,
-    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
+    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, RemotePolicy, Retired, SessionLimits,
+    SignMethod, Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
 };
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -92,6 +92,7 @@ fn spec(n: u32) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {
             name: "rack".into(),
@@ -200,7 +201,7 @@ impl Pair {
                         self.notices.push(notice);
                     }
                     cloud::Output::Keep { device, secret } => self.kept.push((device, secret)),
-                    cloud::Output::LoggedOut => {}
+                    cloud::Output::Errand(_) | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {
                 match out {

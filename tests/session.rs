@@ -19,9 +19,9 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
-    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, Retired,
-    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
+    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, RemotePolicy, Retired, SessionLimits,
+    SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -81,6 +81,7 @@ fn spec(n: u32, points: usize) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {
             name: "rack".into(),
@@ -500,6 +501,7 @@ impl World {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }
+                Output::Errand(errand) => panic!("nobody has pushed anything: {errand:?}"),
                 Output::LoggedOut => self.logged_out += 1,
             }
         }

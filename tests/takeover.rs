@@ -59,6 +59,7 @@ fn spec(certificate: GatewayCertificate, transport: Transport) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: Vec::new(),
         devices: Vec::new(),

@@ -10,8 +10,8 @@ use alink_gateway::base::{DeviceName, ProductKey, Secret};
 use alink_gateway::cloud::identity::{self, Credentials};
 use alink_gateway::cloud::sign;
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, SessionLimits,
-    SignMethod, Subscriptions, Transport,
+    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy,
+    SessionLimits, SignMethod, Subscriptions, Transport,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -111,6 +111,7 @@ fn gateway(
         products: Default::default(),
         session: SessionLimits::default(),
         post: PostPolicy::default(),
+        remote: RemotePolicy::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the operator is told about the service itself and about configurations
 //! loaded anew.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::{About, Level, Tell};
@@ -36,6 +37,14 @@ pub enum Notice {
     },
     /// One thing that is wrong, or odd, in it.
     Problem(Box<Problem>),
+    /// The platform's configuration does not go together with the gateway's own
+    /// files any more and is left out; what is wrong follows.
+    RemoteSetAside {
+        /// The file.
+        file: PathBuf,
+        /// Its new name, or why it has none.
+        aside: Result<PathBuf, String>,
+    },
     /// It was right and is in force.
     Reloaded(Box<Changes>),
 }
@@ -46,17 +55,22 @@ impl Notice {
     pub fn refused(report: &Report) -> Vec<Notice> {
         let shown = report.problems().len().min(SHOWN);
         let errors = report.errors();
-        let problems = report.problems().iter().take(SHOWN).cloned();
         std::iter::once(Notice::Refused { errors, shown })
-            .chain(problems.map(|p| Notice::Problem(Box::new(p))))
+            .chain(Self::problems(report))
             .collect()
+    }
+
+    /// The first of its problems.
+    pub(super) fn problems(report: &Report) -> impl Iterator<Item = Notice> {
+        let problems = report.problems().iter().take(SHOWN).cloned();
+        problems.map(|p| Notice::Problem(Box::new(p)))
     }
 }
 
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::Refused { .. } => Level::Error,
+            Notice::Refused { .. } | Notice::RemoteSetAside { .. } => Level::Error,
             Notice::Problem(p) => match p.severity {
                 Severity::Error => Level::Error,
                 Severity::Warning => Level::Warn,
@@ -71,6 +85,7 @@ impl Tell for Notice {
             Notice::Stopping { .. } => "service-stopping",
             Notice::Refused { .. } => "reload-refused",
             Notice::Problem(_) => "config-problem",
+            Notice::RemoteSetAside { .. } => "remote-config-set-aside",
             Notice::Reloaded(_) => "reloaded",
         }
     }
@@ -83,6 +98,9 @@ impl Tell for Notice {
         match self {
             Notice::Started { .. } | Notice::Stopping { .. } => Vec::new(),
             Notice::Refused { errors, .. } => vec![("ERRORS", errors.to_string())],
+            Notice::RemoteSetAside { file, .. } => {
+                vec![("CONFIG_FILE", file.display().to_string())]
+            }
             Notice::Problem(p) => vec![
                 ("CONFIG_FILE", p.file.to_string()),
                 ("CONFIG_LINE", p.line.to_string()),
@@ -125,6 +143,14 @@ impl Tell for Notice {
                 match errors > shown {
                     true => format!("the first {shown} follow, `alink-gateway check` shows all"),
                     false => "what is wrong follows".into(),
+                }
+            ),
+            Notice::RemoteSetAside { file, aside } => format!(
+                "the remote configuration {} does not go together with the files here any more and is left out; what they say alone is in force; {}",
+                file.display(),
+                match aside {
+                    Ok(aside) => format!("it is now {}", aside.display()),
+                    Err(why) => format!("it stays where it is: {why}"),
                 }
             ),
             Notice::Problem(p) => {

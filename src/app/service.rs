@@ -15,12 +15,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::crew::{Crew, Member};
-use crate::base::{FieldEvent, PortId, Rng};
+use crate::base::{FieldEvent, PortId, Rng, Secret};
 use crate::cloud::connect::Connector;
+use crate::cloud::{Done, Errand};
 use crate::hub::Hub;
 use crate::io::clock::Clock;
+use crate::io::download;
 use crate::io::hub::{self, Control};
 use crate::io::keep::Keeper;
 use crate::io::lessons::Lessons;
@@ -31,11 +34,13 @@ use crate::io::notify::{self, Notifier};
 use crate::io::port;
 use crate::io::pulse::{Pulse, Pulses};
 use crate::io::vault::Vault;
-use crate::spec::{Changes, LineSpec, PortSpec, Spec};
+use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
 
 /// Events waiting between the ports and the hub. When it is full the ports
 /// wait: the field slows, nothing is lost.
 const FIELD_INBOX: usize = 256;
+/// Errands of the mind; it has one at a time, and one more may have run out.
+const ERRANDS: usize = 2;
 /// READY does not wait longer than this for the first attempts on ports.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
 /// A link that was told to end takes no longer than this: its farewell, and a
@@ -94,6 +99,9 @@ pub struct Service {
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
+    errands: mpsc::Receiver<Errand>,
+    /// The last one that was sent for a file.
+    fetching: Option<AbortOnDropHandle<()>>,
     hub: JoinHandle<()>,
     link: Option<Link>,
     /// Of the last link that has ended.
@@ -127,6 +135,7 @@ impl Service {
         let (field, field_inbox) = mpsc::channel(FIELD_INBOX);
         let (control, orders) = mpsc::channel(1);
         let (told, status) = watch::channel(String::new());
+        let (asked, errands) = mpsc::channel(ERRANDS);
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
         let link_stop = end.child_token();
         let (wire, link_ends) = link::pair(link::channel::CAPACITY, link_stop.clone());
@@ -141,6 +150,7 @@ impl Service {
                 field: field_inbox,
                 link: wire,
                 control: orders,
+                errands: asked,
                 status: told,
             },
             clock,
@@ -161,6 +171,8 @@ impl Service {
             field,
             control,
             status,
+            errands,
+            fetching: None,
             hub: tokio::spawn(hub),
             link: None,
             connector: None,
@@ -242,14 +254,39 @@ impl Service {
         changes
     }
 
-    /// The name of the task that ends although it never should.
-    pub async fn failed(&mut self) -> String {
+    /// What the mind wants done that takes more than its tasks; or the name of
+    /// the task that ends although it never should.
+    ///
+    /// # Errors
+    /// That name.
+    pub async fn errand(&mut self) -> Result<Errand, String> {
         tokio::select! {
             biased;
-            _ = &mut self.hub => "hub".into(),
-            () = ended(&mut self.link) => "cloud link".into(),
-            task = self.crew.ended() => task,
+            _ = &mut self.hub => Err("hub".into()),
+            () = ended(&mut self.link) => Err("cloud link".into()),
+            task = self.crew.ended() => Err(task),
+            Some(errand) = self.errands.recv() => Ok(errand),
         }
+    }
+
+    /// Sends for a file of the platform's; the mind hears how that ended.
+    pub fn fetch(&mut self, serial: u64, url: Secret, at_most: u64, within: Duration) {
+        let ca_file = match &self.spec.cloud.broker.transport {
+            Transport::Tls { ca_file } => ca_file.clone(),
+            Transport::Plain => None,
+        };
+        let control = self.control.clone();
+        let fetching = async move {
+            let result = download::fetch(url, at_most, within, ca_file).await;
+            let done = Done::Fetched { serial, result };
+            let _ = control.send(Control::Errand(done)).await;
+        };
+        self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(fetching)));
+    }
+
+    /// Tells the mind how an errand ended.
+    pub async fn done(&self, done: Done) {
+        self.tell_hub(Control::Errand(done)).await;
     }
 
     /// Logs everyone out and disconnects. Bounded by the caller.

@@ -4,6 +4,7 @@
 //! platform, or reads a clock: time arrives as [`Now`], chance as [`Rng`].
 
 pub mod backoff;
+pub mod digest;
 pub mod event;
 pub mod id;
 pub mod link;
@@ -16,6 +17,7 @@ pub mod time;
 pub mod value;
 
 pub use backoff::Backoff;
+pub use digest::Digest;
 pub use event::{Evidence, FieldEvent, Miss, Proof};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};

@@ -30,12 +30,27 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
                 text.push_str(&format!("{problem}\n"));
             }
             text.push_str(&summary(&loaded));
-            (text + "\n", 0)
+            text.push('\n');
+            if let Some(file) = &loaded.remote {
+                text.push_str(&format!(
+                    "with the remote configuration in force, {}\n",
+                    file.display()
+                ));
+            }
+            (text, 0)
         }
         Err(report) => {
             let errors = many(report.errors(), "error");
             let warnings = many(report.warnings(), "warning");
-            (format!("{report}\n{errors}, {warnings}\n"), EXIT_CONFIG)
+            let misfit = match settings::load_to_start_in(path, around) {
+                Ok((_, Some(misfit))) => format!(
+                    "without the remote configuration in force, {}, there is no error: a reload is refused, a restart sets it aside\n",
+                    misfit.file.display()
+                ),
+                Ok((_, None)) | Err(_) => String::new(),
+            };
+            let text = format!("{report}\n{errors}, {warnings}\n{misfit}");
+            (text, EXIT_CONFIG)
         }
     }
 }

@@ -26,7 +26,7 @@ pub fn run(config: &Path) -> ExitCode {
             eprint!("{}{gap}", levelled(&text, problem.severity, journal));
         }
     };
-    let loaded = match settings::load(config) {
+    let (loaded, misfit) = match settings::load_to_start(config) {
         Ok(loaded) => loaded,
         Err(report) => {
             print(report.problems());
@@ -34,7 +34,7 @@ pub fn run(config: &Path) -> ExitCode {
         }
     };
     print(&loaded.warnings);
-    match crate::app::run(loaded, config) {
+    match crate::app::run(loaded, misfit, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
             let text = format!("alink-gateway: {ended}\n");

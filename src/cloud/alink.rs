@@ -17,6 +17,7 @@ use super::code::Code;
 use super::topic::Identity;
 
 pub mod relation;
+pub mod remote;
 
 /// As the platform spells the method in Alink bodies.
 const fn sign_method(method: SignMethod) -> &'static str {

@@ -23,6 +23,7 @@ use super::orders::Means;
 use super::pace::Bucket;
 use super::pack::Parcel;
 use super::post::Posts;
+use super::remote::{self, Remote};
 use super::session::{Presence, Session, Sessions};
 use super::stamp::Stamps;
 use super::stop::Stop;
@@ -54,6 +55,9 @@ pub enum Output {
         /// It.
         secret: Secret,
     },
+    /// Fetch or adopt a configuration of the platform's, then tell
+    /// [`Cloud::on_errand_done`].
+    Errand(remote::Errand),
     /// After [`Cloud::stop`] or [`Cloud::part`]: nothing of ours is online any
     /// more, or its asks have run out. Once.
     LoggedOut,
@@ -67,6 +71,7 @@ pub(super) enum Ask {
     Post(Parcel),
     Admit(Chore),
     Topology(TopologyAsk),
+    Config,
 }
 
 /// A device to be logged out once its last readings are on their way.
@@ -90,6 +95,7 @@ pub struct Cloud {
     pub(super) secrets: BTreeMap<DeviceId, Secret>,
     pub(super) admission: Admission,
     pub(super) topology: Topology,
+    pub(super) remote: Remote,
     /// The last order about each device, so that it is told once.
     pub(super) heard: BTreeMap<DeviceId, Means>,
     pub(super) stamps: Stamps,
@@ -111,7 +117,7 @@ pub struct Cloud {
 impl Cloud {
     /// Everyone offline, nobody wanted, no link.
     #[must_use]
-    pub fn new(spec: Arc<Spec>, mut rng: Rng, _now: Now) -> Self {
+    pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
         let identities: Vec<Identity> = spec.devices.iter().map(Identity::of_device).collect();
         // A random start, so that an answer to an earlier life of this program,
         // kept by some broker, is hardly ever taken for one to this life. Below
@@ -131,6 +137,7 @@ impl Cloud {
             secrets: BTreeMap::new(),
             admission: Admission::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
+            remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
             heard: BTreeMap::new(),
             stamps: Stamps::new(),
             leaving: BTreeMap::new(),
@@ -165,6 +172,7 @@ impl Cloud {
         self.sessions.link_up(now.mono);
         self.follow(now.mono);
         self.stamps.link_up(now.mono);
+        self.remote.link_up();
     }
 
     /// The connection is gone, and with it every session and every answer.
@@ -180,10 +188,11 @@ impl Cloud {
         self.sessions.link_down();
         let parcels = self.asks.drain().into_iter().filter_map(|ask| match ask {
             Ask::Post(parcel) => Some(parcel),
-            Ask::Session(_) | Ask::Admit(_) | Ask::Topology(_) => None,
+            Ask::Session(_) | Ask::Admit(_) | Ask::Topology(_) | Ask::Config => None,
         });
         self.admission.link_down();
         self.topology.link_down();
+        self.remote.link_down(now);
         self.posts.link_down(now.mono, parcels);
         self.follow(now.mono);
     }
@@ -276,11 +285,14 @@ impl Cloud {
             wake,
             lingering.map(|at| Wake::new(at, "log-outs left over")),
         );
-        if self.link {
+        if !self.link {
+            wake = Wake::earlier(wake, self.remote_due());
+        } else {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
             wake = Wake::earlier(wake, self.paced(self.roll_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             wake = Wake::earlier(wake, self.paced(self.stamps.due()));
+            wake = Wake::earlier(wake, self.paced(self.remote_due()));
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
         }
@@ -324,6 +336,7 @@ impl Cloud {
                 Ask::Post(parcel) => self.posts.lost(mono, parcel, &mut self.diary),
                 Ask::Admit(chore) => self.admission.lost(mono, chore, &mut self.diary),
                 Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
+                Ask::Config => self.remote.on_get_lost(now),
             }
             self.follow(mono);
             return true;
@@ -357,6 +370,9 @@ impl Cloud {
         }
         if due(self.paced(self.roll_due())) {
             self.see_to_the_roll(now);
+            return true;
+        }
+        if due(self.paced(self.remote_due())) && self.see_to_the_remote(now) {
             return true;
         }
         if due(self.paced(self.post_due())) {

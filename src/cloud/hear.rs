@@ -46,7 +46,12 @@ impl Cloud {
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
             // It may hold secrets, which are not for the log.
-            Err(why) if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) => {
+            Err(why)
+                if matches!(
+                    parsed,
+                    Topic::GatewayReply(_, GatewayAsk::Register | GatewayAsk::Config)
+                ) =>
+            {
                 return self.malformed(now, topic, b"", why);
             }
             Err(why) => return self.malformed(now, topic, payload, why),
@@ -86,6 +91,7 @@ impl Cloud {
                 self.admission_answered(now.mono, chore, &reply, &named, payload);
             }
             Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
+            Found::Open(Ask::Config) => self.on_config_answered(now, reply.code, payload),
             Found::Overdue(Ask::Session(errand)) => {
                 self.diary.counters.late_replies += 1;
                 self.sessions
@@ -95,8 +101,8 @@ impl Cloud {
                 self.diary.counters.late_replies += 1;
                 self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
             }
-            // Asked again by now; but a secret that was handed out is taken.
-            Found::Overdue(Ask::Admit(_) | Ask::Topology(_)) | Found::Late => {
+            // Asked again by now.
+            Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
                 self.diary.counters.late_replies += 1;
                 if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) {
                     self.take_late_secrets(now.mono, payload);

@@ -6,7 +6,7 @@
 //! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
 //! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
 //! platform's orders mean (`topology`, `orders`), what another configuration changes
-//! of all that (`reload`), how readings travel and when they are settled
+//! of all that (`reload`), which file from the platform becomes a configuration ([`remote`]), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
 //! that others may use of it besides [`connect`] and [`engine`].
@@ -37,6 +37,8 @@
 //! - nobody asks for a secret that could not be kept, and one that was given is
 //!   used and handed out to be kept, however late it came;
 //! - never more than half of the topology is deleted;
+//! - no configuration of the platform's is adopted that is not wanted, or is not
+//!   the file that was announced;
 //! - an order of the platform's is obeyed and answered as often as it comes, and
 //!   changes something once; answers keep the pace and are bounded;
 //! - every reading taken is delivered, or waits, or is counted as dropped;
@@ -88,12 +90,13 @@ mod pack;
 mod post;
 mod register;
 mod reload;
+pub mod remote;
 pub mod roll;
 pub mod session;
 pub mod sign;
 mod speak;
 pub mod stamp;
-mod stop;
+mod supply;
 mod timekeeping;
 pub mod topic;
 mod topology;
@@ -108,5 +111,6 @@ pub use engine::{Cloud, Output};
 pub use enrolment::Enrolment;
 pub use identity::{Credentials, Earned, credentials};
 pub use notice::Notice;
+pub use remote::{Done, Errand, Remote};
 pub use roll::Roll;
 pub use session::{Presence, Session};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, Level, LinkDown, Tell};
 
 use super::code::Code;
+use super::remote::RemoteNotice;
 use super::roll::Roll;
 use super::stamp::ClockNews;
 use super::words;
@@ -167,6 +168,8 @@ pub enum Notice {
     },
     /// What time it is, or that nobody knows.
     Clock(ClockNews),
+    /// About a configuration from the platform.
+    Remote(RemoteNotice),
     /// The gateway stops: what is not on the platform is lost.
     Stopped {
         /// Devices whose log-out was not confirmed.
@@ -194,6 +197,7 @@ impl Tell for Notice {
                 ..
             } => Level::Error,
             Notice::Clock(news) => news.level(),
+            Notice::Remote(news) => news.level(),
             Notice::SubscribeRefused { fatal: true, .. }
             | Notice::KickedSuspected { .. }
             | Notice::RequestRefused { .. }
@@ -255,6 +259,7 @@ impl Tell for Notice {
             Notice::PostRefused { .. } => "post-refused",
             Notice::TooLarge { .. } => "post-too-large",
             Notice::Clock(news) => news.event(),
+            Notice::Remote(news) => news.event(),
             Notice::Stopped { .. } => "cloud-stopped",
             Notice::Roll(roll) => roll.event(),
         }

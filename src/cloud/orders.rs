@@ -48,7 +48,7 @@ impl Means {
             (Order::Change, Some(0)) => Means::Related,
             (Order::Change, Some(1)) => Means::Unrelated,
             (Order::Add, _) => Means::Relate,
-            (Order::Change, _) => Means::Unknown,
+            (Order::Change | Order::Configure, _) => Means::Unknown,
         }
     }
 
@@ -75,6 +75,9 @@ impl Cloud {
         topic: &str,
         payload: &[u8],
     ) {
+        if order == Order::Configure {
+            return self.on_config_pushed(now, who, topic, payload);
+        }
         let Some(ordered) = Ordered::parse(payload) else {
             return self.malformed(now, topic, payload, Malformed::NotAnObject);
         };
@@ -86,7 +89,7 @@ impl Cloud {
         let means = Means::of(order, ordered.status);
         let about = match order {
             Order::Disable | Order::Enable | Order::Delete => std::slice::from_ref(who),
-            Order::Change | Order::Add => &ordered.named[..],
+            Order::Change | Order::Add | Order::Configure => &ordered.named[..],
         };
         let raw = match ordered.status {
             Some(status) => format!("{}, status {status}", order.tail()),

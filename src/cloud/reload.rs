@@ -63,6 +63,7 @@ impl Cloud {
             self.admission.relimit(&spec.cloud.session);
             self.topology.relimit(&spec.cloud.session);
         }
+        self.remote.respec(now, &spec.cloud.remote);
         let moves = moves(&old, &spec, changes);
         if changes.cloud.limits || !moves.is_empty() {
             self.repack(mono, &moves);

@@ -99,6 +99,8 @@ pub enum GatewayAsk {
     /// `thing/list/found`: devices seen that the platform may not know. The
     /// tail is not `topo/list/found`.
     Found,
+    /// `thing/config/get`: the file of its product's remote configuration.
+    Config,
 }
 
 impl GatewayAsk {
@@ -109,6 +111,7 @@ impl GatewayAsk {
         GatewayAsk::Register,
         GatewayAsk::ProductRegister,
         GatewayAsk::Found,
+        GatewayAsk::Config,
     ];
 
     /// Whether the reply may hold secrets, which are not for the log.
@@ -124,6 +127,7 @@ impl GatewayAsk {
             GatewayAsk::Register => "thing/sub/register",
             GatewayAsk::ProductRegister => "thing/proxy/provisioning/product_register",
             GatewayAsk::Found => "thing/list/found",
+            GatewayAsk::Config => "thing/config/get",
         }
     }
 }
@@ -141,15 +145,18 @@ pub enum Order {
     Change,
     /// `thing/topo/add/notify`: the gateway shall add devices by itself.
     Add,
+    /// `thing/config/push`: the gateway shall take this configuration.
+    Configure,
 }
 
 impl Order {
-    const ALL: [Order; 5] = [
+    const ALL: [Order; 6] = [
         Order::Disable,
         Order::Enable,
         Order::Delete,
         Order::Change,
         Order::Add,
+        Order::Configure,
     ];
 
     /// The topic after `/sys/{pk}/{dn}/`.
@@ -161,6 +168,7 @@ impl Order {
             Order::Delete => "thing/delete",
             Order::Change => "thing/topo/change",
             Order::Add => "thing/topo/add/notify",
+            Order::Configure => "thing/config/push",
         }
     }
 }
@@ -349,7 +357,9 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
         Subscriptions::Platform => {}
         Subscriptions::Broker => {
             filters.push("/sys/+/+/thing/event/property/post_reply".to_owned());
-            filters.push(Topic::Order(gateway.clone(), Order::Change).to_string());
+            for order in [Order::Change, Order::Configure] {
+                filters.push(Topic::Order(gateway.clone(), order).to_string());
+            }
             let replies = GatewayAsk::ALL.map(|ask| Topic::GatewayReply(gateway.clone(), ask));
             filters.extend(replies.iter().map(Topic::to_string));
             for order in [Order::Disable, Order::Enable, Order::Delete] {

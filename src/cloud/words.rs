@@ -180,6 +180,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
         }
         Notice::Roll(roll) => roll.sentence(),
         Notice::Clock(news) => news.sentence(),
+        Notice::Remote(news) => news.sentence(),
         Notice::Stopped {
             unconfirmed: 0,
             readings: 0,

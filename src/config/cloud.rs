@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use super::limits;
 use super::problem::Wrong;
+use super::remote;
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::OriginId;
 use super::word::{choice, device_name, file_name, host, name, product_key, time, whole};
-use crate::spec::{PostPolicy, Registration, SessionLimits, SignMethod, Subscriptions, Transport};
+use crate::spec::{
+    PostPolicy, Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, Transport,
+};
 
 /// What the package writes where the operator has to fill in. A gateway whose
 /// product key is still this word is not commissioned: it starts, polls what it
@@ -35,6 +38,7 @@ pub(crate) struct Platform {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) session: SessionLimits,
     pub(crate) post: PostPolicy,
+    pub(crate) remote: RemotePolicy,
 }
 
 const GATEWAY: [&str; 10] = [
@@ -139,6 +143,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
             .unwrap_or(Subscriptions::Platform),
         session: limits::session(&cloud, notes),
         post: limits::post(&cloud, notes),
+        remote: remote::read(root, notes),
     }
 }
 

@@ -16,6 +16,7 @@ use super::outline::Outline;
 use super::port;
 use super::problem::{Report, Wrong};
 use super::profile::{self, Profiles};
+use super::remote;
 use super::roster::Roster;
 use super::secret::{open_to_others, permissions};
 use super::section::{Notes, Section, shown};
@@ -23,6 +24,8 @@ use super::source::{Answers, Source, Want, contents};
 use super::tree::{Is, Node, Origin, OriginId, Step};
 use super::word::{file_name, time};
 use super::{near, table, yaml};
+use crate::base::Digest;
+use crate::spec::RemotePolicy;
 
 /// Environment variables that may be set, and the key each stands for. A short
 /// list on purpose: what an installation is should be found in its files.
@@ -39,7 +42,7 @@ const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
 /// All our variables begin like this.
 pub const PREFIX: &str = "ALINK_GATEWAY_";
 
-const ROOT: [&str; 9] = [
+const ROOT: [&str; 10] = [
     "gateway",
     "cloud",
     "ports",
@@ -47,6 +50,7 @@ const ROOT: [&str; 9] = [
     "profiles_from",
     "devices",
     "devices_file",
+    "remote_config",
     "state_dir",
     "stop_within",
 ];
@@ -61,6 +65,8 @@ pub struct Draft {
     /// Whether all of `profiles_from` could be read; otherwise an unknown
     /// profile is not news.
     profiles_complete: bool,
+    /// The digest of the platform's file, if there is one among the layers.
+    remote: Option<Digest>,
 }
 
 impl Draft {
@@ -71,15 +77,36 @@ impl Draft {
     /// Everything that is wrong, if a file cannot be read as YAML at all: what
     /// is missing then cannot be told from what could not be read.
     pub fn new(sources: &[Source], environment: &[(String, String)]) -> Result<Self, Report> {
+        Self::of(sources, None, environment)
+    }
+
+    /// The same with a configuration that came from the platform (see
+    /// `remote.rs`), whose sections replace those of the other files.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn with_remote(
+        sources: &[Source],
+        remote: &Source,
+        environment: &[(String, String)],
+    ) -> Result<Self, Report> {
+        Self::of(sources, Some(remote), environment)
+    }
+
+    fn of(
+        sources: &[Source],
+        remote: Option<&Source>,
+        environment: &[(String, String)],
+    ) -> Result<Self, Report> {
         let mut notes = Notes::default();
         let base = sources
             .first()
             .and_then(|s| Path::new(&s.path).parent())
             .map(Path::to_owned)
             .unwrap_or_default();
-        let mut layers = Vec::new();
+        let mut read: Vec<(&str, BTreeMap<String, Node>)> = Vec::new();
         let mut root_origin = None;
-        for (i, source) in sources.iter().enumerate() {
+        for (i, source) in sources.iter().chain(remote).enumerate() {
             let file = notes.origins.add_file(&source.path);
             let origin = notes.origins.whole(file);
             root_origin.get_or_insert(origin);
@@ -114,7 +141,11 @@ impl Draft {
                             as_list(node);
                         }
                     }
-                    layers.push(Layer::new(&source.path, entries));
+                    if i == sources.len() {
+                        let others = read.iter_mut().map(|(_, entries)| entries);
+                        remote::replace(&entries, others, &mut notes);
+                    }
+                    read.push((&source.path, entries));
                 }
                 Is::Nothing | Is::Text(_) | Is::List(_) => notes.error(
                     node.origin,
@@ -126,6 +157,10 @@ impl Draft {
         if notes.failed() {
             return Err(notes.report());
         }
+        let mut layers: Vec<Layer> = read
+            .into_iter()
+            .map(|(name, entries)| Layer::new(name, entries))
+            .collect();
         layers.push(environment_layer(environment, &mut notes));
         let Some(entries) = layers::merge(layers) else {
             // `Layer` never fails to give its data.
@@ -143,6 +178,9 @@ impl Draft {
             profiles_from: Vec::new(),
             devices_file: Vec::new(),
             profiles_complete: true,
+            remote: remote
+                .and_then(|source| source.bytes.as_ref().ok())
+                .map(|bytes| Digest::of(bytes)),
         };
         draft.collect_files();
         Ok(draft)
@@ -179,6 +217,18 @@ impl Draft {
         }
     }
 
+    /// Whether a configuration of the platform's is wanted, and where such things
+    /// are kept if the configuration says so: known before it is read.
+    #[must_use]
+    pub fn remote(&self) -> (RemotePolicy, Option<PathBuf>) {
+        let s = Section::again(&self.root);
+        // What is wrong with them is noted when all is read.
+        let mut unheard = Notes::default();
+        let state_dir = s.read("state_dir", file_name, &mut unheard);
+        let policy = remote::read(&s, &mut unheard);
+        (policy, state_dir.map(|dir| self.base.join(dir)))
+    }
+
     /// What to read next: profiles and tables of devices.
     #[must_use]
     pub fn wants(&self) -> BTreeSet<Want> {
@@ -196,9 +246,11 @@ impl Draft {
             profiles_from,
             devices_file,
             profiles_complete,
+            remote,
         } = self;
         let s = Section::again(&root);
-        let platform = cloud::read(&s, &base, &mut notes);
+        let mut platform = cloud::read(&s, &base, &mut notes);
+        platform.remote.in_force = remote.filter(|_| platform.remote.enabled);
         let ports = port::read(&s, &mut notes);
         let mut profiles = Profiles::new();
         let mut complete = profiles_complete && !s.is_no_list("profiles");

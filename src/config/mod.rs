@@ -22,7 +22,7 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
-//! `secret table limits port codec` ← `measure` ← `point` ← `cloud profile` ← `roster` ← `device` ←
+//! `secret table limits port point` ← `cloud profile remote` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
 mod cloud;
@@ -39,6 +39,7 @@ mod port;
 mod problem;
 mod profile;
 mod range;
+mod remote;
 mod roster;
 mod secret;
 mod section;

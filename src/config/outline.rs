@@ -236,6 +236,7 @@ fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) ->
         products,
         session: p.session,
         post: p.post,
+        remote: p.remote,
     }
 }
 

@@ -56,6 +56,7 @@ impl Hub {
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::Vault { usable } => self.cloud.can_keep(now, usable),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
+            Input::Errand(done) => self.cloud.on_errand_done(now, done),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
@@ -91,6 +92,7 @@ impl Hub {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
+            cloud::Output::Errand(errand) => Output::Errand(errand),
             cloud::Output::Notice(notice) => Output::Notice(Notice::Cloud(notice)),
             cloud::Output::LoggedOut => {
                 self.out.push_back(match self.stopping {

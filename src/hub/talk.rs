@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Secret, Tell};
+use crate::cloud::{Done, Errand};
 use crate::spec::{Changes, Spec};
 use crate::{cloud, fleet};
 
@@ -32,6 +33,8 @@ pub enum Input {
         /// As the system says.
         synchronised: bool,
     },
+    /// An errand has ended.
+    Errand(Done),
     /// Nothing but time.
     Time,
     /// The service is asked to end: log everyone out.
@@ -67,6 +70,8 @@ pub enum Output {
         /// It.
         secret: Secret,
     },
+    /// By whoever holds the house together; comes back as [`Input::Errand`].
+    Errand(Errand),
     /// After [`Input::Part`]: nobody of ours is online on this connection any
     /// more, or the asks have run out; the link has been told to disconnect.
     Parted,

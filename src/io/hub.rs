@@ -18,6 +18,7 @@ use super::link::{Outgoing, Wire};
 use super::log::Journal;
 use super::pulse::Pulse;
 use crate::base::{FieldEvent, LinkCommand, Mono};
+use crate::cloud::{Done, Errand};
 use crate::hub::{Hub, Input, Output};
 use crate::spec::{Changes, Spec};
 
@@ -35,6 +36,9 @@ pub struct Ends {
     pub link: Wire,
     /// From whoever holds the house together.
     pub control: mpsc::Receiver<Control>,
+    /// To whoever runs errands; takes two without waiting, and there is never
+    /// more than one.
+    pub errands: mpsc::Sender<Errand>,
     /// The one line that says how things are.
     pub status: watch::Sender<String>,
 }
@@ -43,6 +47,8 @@ pub struct Ends {
 /// nobody waits for is lost.
 #[derive(Debug)]
 pub enum Control {
+    /// An errand has ended.
+    Errand(Done),
     /// Leave this connection: log everyone out, tell the link to disconnect.
     Part(oneshot::Sender<()>),
     /// Go on with another configuration. What the field said before is handled
@@ -87,12 +93,7 @@ pub async fn run(
         if let Some(input) = watch.look(clock) {
             hub.handle(clock.now(), input);
         }
-        let now = clock.now();
-        if usable != keeper.is_usable(now.mono) {
-            usable = !usable;
-            hub.handle(now, Input::Vault { usable });
-        }
-        match outbox.drain(&mut hub, &mut keeper, clock, &journal) {
+        match outbox.drain(&mut hub, &mut keeper, &ends.errands, clock, &journal) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
@@ -124,6 +125,7 @@ pub async fn run(
                 Input::Stop
             }
             Some(control) = ends.control.recv(), if !stopping => match control {
+                Control::Errand(done) => Input::Errand(done),
                 Control::Part(done) => {
                     parting = Some(done);
                     Input::Part
@@ -221,6 +223,7 @@ impl Outbox {
         &mut self,
         hub: &mut Hub,
         keeper: &mut Keeper,
+        errands: &mpsc::Sender<Errand>,
         clock: Clock,
         journal: &Journal,
     ) -> Drained {
@@ -241,6 +244,8 @@ impl Outbox {
                 Some(Output::Link(command)) => self.held = Some(command),
                 Some(Output::Notice(notice)) => journal.tell(&notice),
                 Some(Output::Keep { device, secret }) => keeper.keep(device, secret),
+                // Were it ever lost, it would run out in the mind.
+                Some(Output::Errand(errand)) => drop(errands.try_send(errand)),
                 Some(Output::Parted) => return Drained::Parted,
                 Some(Output::Stopped) => return Drained::Stopped,
             }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod clock;
+pub mod download;
 pub mod exchange;
 pub mod hub;
 pub mod keep;
@@ -16,6 +17,7 @@ pub mod log;
 pub mod notify;
 pub mod port;
 pub mod pulse;
+pub mod remote;
 pub mod settings;
 pub mod solo;
 mod utc;

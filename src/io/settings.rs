@@ -1,7 +1,9 @@
 //! Reads what a configuration is made of; what it means is `config/`'s business.
 //!
-//! The main file, `conf.d/*.yaml` beside it in name order, the few environment
-//! variables that may be set, and whatever files and credentials those name.
+//! The main file, `conf.d/*.yaml` beside it in name order, the platform's file
+//! in the state directory if `remote_config:` wants it ([`super::remote`]), the
+//! few environment variables that may be set, and whatever files and credentials
+//! those name.
 
 mod fit;
 
@@ -12,10 +14,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::text::excerpt;
-use crate::config::{
-    Answers, Compiled, Draft, PREFIX, Place, Problem, Report, Severity, Source, Want,
-};
-use crate::io::log;
+use crate::cloud::remote::Content;
+use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Severity, Source, Want};
+use crate::io::{log, remote};
 use crate::spec::Spec;
 
 /// Where the configuration is unless somebody says otherwise.
@@ -43,6 +44,18 @@ pub struct Loaded {
     pub commissioned: bool,
     /// Where to keep what the platform hands out.
     pub state_dir: PathBuf,
+    /// The platform's file that is a part of it.
+    pub remote: Option<PathBuf>,
+}
+
+/// A file of the platform's that has been in force and does not go together
+/// with the gateway's own any more.
+#[derive(Clone, Debug)]
+pub struct Misfit {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with both together.
+    pub report: Report,
 }
 
 /// What is around the configuration and may change its meaning.
@@ -110,15 +123,80 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     load_in(path, &Surroundings::of_process())
 }
 
+/// Loads the configuration for starting with it: a file of the platform's that
+/// spoils it is left out, and told, because a gateway that has lost its power
+/// must start by itself.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong with the gateway's own
+/// files; whatever the platform's says.
+pub fn load_to_start(path: &Path) -> Result<(Loaded, Option<Misfit>), Report> {
+    load_to_start_in(path, &Surroundings::of_process())
+}
+
+/// The same in these surroundings.
+///
+/// # Errors
+/// As [`load_to_start`].
+pub fn load_to_start_in(
+    path: &Path,
+    around: &Surroundings,
+) -> Result<(Loaded, Option<Misfit>), Report> {
+    let report = match load_in(path, around) {
+        Ok(loaded) => return Ok((loaded, None)),
+        Err(report) => report,
+    };
+    let alone = told(load_files(path, around, &Theirs::None), around)?;
+    let file = remote::place(&alone.state_dir);
+    Ok((alone, Some(Misfit { file, report })))
+}
+
+/// What the configuration would be with this file of the platform's instead of
+/// the one that is stored.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong.
+pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
+    let around = Surroundings::of_process();
+    told(load_files(path, &around, &Theirs::This(theirs)), &around)
+}
+
 /// Loads the configuration in these surroundings.
 ///
 /// # Errors
 /// Everything that is wrong or odd, if anything is wrong.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    let loaded = load_files(path, around).and_then(|(mut loaded, places)| {
-        loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
-        Ok(loaded)
-    });
+    told(load_files(path, around, &Theirs::Stored), around)
+}
+
+/// Which file of the platform's is a part of it, if one is wanted.
+enum Theirs<'a> {
+    None,
+    Stored,
+    This(&'a Content),
+}
+
+impl Theirs<'_> {
+    fn read(&self, state_dir: &Path) -> Option<Source> {
+        let place = remote::place(state_dir);
+        match self {
+            Theirs::None => None,
+            Theirs::This(content) => Some(Source {
+                path: remote::FILE.into(),
+                bytes: Ok(content.bytes().to_vec()),
+                mode: None,
+            }),
+            Theirs::Stored => {
+                let absent =
+                    fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+                (!absent).then(|| read(&place))
+            }
+        }
+    }
+}
+
+/// What was loaded, unless the log could not tell of it.
+fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
     let Some(problem) = loudness(around) else {
         return loaded;
     };
@@ -160,36 +238,60 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
     })
 }
 
-fn load_files(path: &Path, around: &Surroundings) -> Result<(Loaded, Vec<Place>), Report> {
+fn load_files(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![read(path)];
     sources.extend(matching(base, "conf.d/*.yaml"));
-    for source in &mut sources {
-        around.look_at(source);
+    let mut draft = Draft::new(&sources, &around.environment)?;
+    let (policy, state_dir) = draft.remote();
+    let state_dir = state_dir
+        .or_else(|| around.state.clone())
+        .unwrap_or_else(|| DEFAULT_STATE.into());
+    let mut unseen = None;
+    let remote = theirs.read(&state_dir).filter(|_| policy.enabled);
+    let remote = remote.filter(|source| {
+        // A person who checks may not be the one who runs it.
+        let hidden = around.by_hand && source.bytes.is_err();
+        unseen = hidden.then(|| unseen_by_hand(source));
+        !hidden
+    });
+    if let Some(remote) = &remote {
+        draft = Draft::with_remote(&sources, remote, &around.environment)?;
     }
-    let draft = Draft::new(&sources, &around.environment)?;
     let answers = answer(&draft.wants(), base, around);
     let outline = draft.outline(&answers);
     let answers = answer(&outline.wants(), base, around);
     let Compiled {
         spec,
-        warnings,
+        mut warnings,
         profiles,
         commissioned,
-        state_dir,
-        ports,
+        state_dir: _,
     } = outline.compile(&answers)?;
-    let state_dir = state_dir
-        .or_else(|| around.state.clone())
-        .unwrap_or_else(|| DEFAULT_STATE.into());
-    let loaded = Loaded {
+    warnings.extend(unseen);
+    Ok(Loaded {
         spec,
         warnings,
         profiles,
         commissioned,
+        remote: remote.map(|_| remote::place(&state_dir)),
         state_dir,
     };
     Ok((loaded, ports))
+}
+
+fn unseen_by_hand(source: &Source) -> Problem {
+    let why = source.bytes.as_ref().err().cloned().unwrap_or_default();
+    Problem {
+        severity: Severity::Warning,
+        file: source.path.as_str().into(),
+        line: 0,
+        column: 0,
+        path: String::new(),
+        said: why,
+        wanted: "a remote configuration that can be read".into(),
+        hint: Some("it is in force and not looked at here: check as root".into()),
+    }
 }
 
 /// systemd lists all directories of a unit, with colons between them

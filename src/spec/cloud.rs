@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{DeviceName, ProductKey, Secret};
+use crate::base::{DeviceName, Digest, ProductKey, Secret};
 
 /// Everything about the platform that configuration decides.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub struct CloudSpec {
     pub session: SessionLimits,
     /// How readings are sent.
     pub post: PostPolicy,
+    /// Whether the platform may say what hangs on the field buses.
+    pub remote: RemotePolicy,
 }
 
 /// The MQTT endpoint.
@@ -234,6 +236,30 @@ impl Default for PostPolicy {
             reply_timeout: Duration::from_secs(10),
             in_flight: 16,
             queue: 100_000,
+        }
+    }
+}
+
+/// What becomes of a configuration that the platform pushes ("Remote
+/// configuration").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemotePolicy {
+    /// Whether it is taken at all. Default no.
+    pub enabled: bool,
+    /// The largest file that is fetched, in bytes. Default 64 KiB, which is said
+    /// to be the most the console saves; the page's example announces more, so
+    /// it can be raised.
+    pub max_bytes: usize,
+    /// The one that is a part of this very [`super::Spec`], if there is one.
+    pub in_force: Option<Digest>,
+}
+
+impl Default for RemotePolicy {
+    fn default() -> Self {
+        RemotePolicy {
+            enabled: false,
+            max_bytes: 64 << 10,
+            in_force: None,
         }
     }
 }

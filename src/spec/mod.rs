@@ -12,7 +12,8 @@ pub mod reload;
 
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
-    Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
+    Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, TopologyPolicy,
+    Transport,
 };
 pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, Gap, LineBudget, LineSpec, Liveness, Number, Parity,

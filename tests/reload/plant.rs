@@ -159,6 +159,7 @@ impl Config {
                     ..SessionLimits::default()
                 },
                 post: PostPolicy::default(),
+                remote: RemotePolicy::default(),
             },
             ports: ports.collect(),
             devices: devices.collect(),

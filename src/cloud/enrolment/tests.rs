@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{DeviceName, ProductKey, Rng};
 use crate::spec::{
-    BrokerSpec, GatewayIdentity, PostPolicy, SessionLimits, SignMethod, Subscriptions, Transport,
+    BrokerSpec, GatewayIdentity, PostPolicy, RemotePolicy, SessionLimits, SignMethod,
+    Subscriptions, Transport,
 };
 
 const SECRET: &[u8] =
@@ -42,6 +43,7 @@ fn cloud(registration: Registration) -> CloudSpec {
         products: Default::default(),
         session: SessionLimits::default(),
         post: PostPolicy::default(),
+        remote: RemotePolicy::default(),
     }
 }
 

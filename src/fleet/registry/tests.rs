@@ -57,6 +57,7 @@ pub(in crate::fleet) fn spec() -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![port("line1"), port("line2")],
         devices: vec![device(1, 0), device(2, 0), device(3, 1)],

@@ -49,7 +49,7 @@ mod knocks;
 pub mod notice;
 mod session;
 mod talk;
-mod tls;
+pub(in crate::io) mod tls;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -47,6 +47,30 @@ pub(super) async fn wrap(
     }
 }
 
+/// Whom the link trusts, for others who speak TLS: the system's roots, good or
+/// not, and those of `ca_file`.
+///
+/// # Errors
+/// If `ca_file` cannot be used.
+pub(in crate::io) fn roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    if let Some(path) = ca_file {
+        roots.extend(of_file(path)?);
+    }
+    Ok(roots)
+}
+
+fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let name = path.display();
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| format!("ca_file {name}: {e}"))?;
+    if certificates.is_empty() {
+        return Err(format!("ca_file {name}: holds no certificate"));
+    }
+    Ok(certificates)
+}
+
 /// Collects the roots. What a system store holds besides good certificates is
 /// skipped and counted; what the operator names must be good.
 fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice>), String> {
@@ -57,13 +81,7 @@ fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice
 
     if let Some(path) = ca_file {
         let name = path.display();
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|e| format!("ca_file {name}: {e}"))?;
-        if certificates.is_empty() {
-            return Err(format!("ca_file {name}: holds no certificate"));
-        }
-        for certificate in certificates {
+        for certificate in of_file(path)? {
             roots
                 .add(certificate)
                 .map_err(|e| format!("ca_file {name}: {e}"))?;

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::{DeviceId, DeviceName, PortId, ProductKey, Secret, UnitId, Wall};
 use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget, LineSpec,
-    Liveness, Parity, PortSpec, PostPolicy, ProfileSpec, Reads, SerialSpec, SessionLimits,
-    SignMethod, StopBits, Subscriptions, Transport,
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec, Liveness,
+    Parity, PortSpec, PostPolicy, ProfileSpec, RemotePolicy, SerialSpec, SessionLimits, SignMethod,
+    StopBits, Subscriptions, Transport,
 };
 
 struct Refused;
@@ -159,6 +159,7 @@ pub(in crate::io) fn spec() -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {
             name: "line1".to_owned(),

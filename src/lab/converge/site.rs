@@ -14,8 +14,8 @@ use crate::lab::platform::{
 };
 use crate::spec::{
     BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy,
-    ProfileSpec, Reads, SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
+    GatewayIdentity, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy, ProfileSpec,
+    RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
     WordOrder,
 };
 
@@ -362,6 +362,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 ..SessionLimits::default()
             },
             post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {
             name: "rack".into(),

@@ -1,0 +1,402 @@
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::base::{Rng, Secret};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An engine, and what it has said.
+struct Desk {
+    remote: Remote,
+    now: Now,
+}
+
+impl Desk {
+    fn open(policy: RemotePolicy) -> Desk {
+        let now = Now::default();
+        let mut remote = Remote::new(&policy, Rng::new(1), now);
+        remote.link_up();
+        Desk { remote, now }
+    }
+
+    /// One that has asked and been told that there is nothing.
+    fn enabled() -> Desk {
+        let mut desk = Desk::open(RemotePolicy {
+            enabled: true,
+            ..RemotePolicy::default()
+        });
+        assert_eq!(desk.said(), ["get"]);
+        desk.remote
+            .on_get_answered(desk.now, Code(6710), Err("nothing"));
+        assert_eq!(desk.said(), ["remote-config-none"]);
+        desk
+    }
+
+    fn push(&mut self, id: u32, file: &[u8]) {
+        self.push_as(json!(id), announce(file));
+    }
+
+    fn push_as(&mut self, id: Json, params: Json) {
+        let payload = json!({"id": id, "params": params}).to_string();
+        let pushed = Pushed::parse(payload.as_bytes()).unwrap();
+        self.remote.on_push(self.now, pushed);
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now.mono = self.now.mono + time;
+    }
+
+    /// The last errand's serial is the engine's own.
+    fn fetched(&mut self, result: Result<&[u8], Unfetched>) {
+        let serial = self.remote.serial;
+        let result = result.map(|bytes| Content::new(bytes.to_vec()));
+        self.remote
+            .on_done(self.now, Done::Fetched { serial, result });
+    }
+
+    fn adopted(&mut self, result: Result<(), &str>) {
+        let serial = self.remote.serial;
+        let result = result.map_err(str::to_owned);
+        self.remote
+            .on_done(self.now, Done::Adopted { serial, result });
+    }
+
+    /// Everything it wants now, in few words.
+    fn said(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.remote.poll(self.now))
+            .map(|step| match step {
+                Step::Get => "get".into(),
+                Step::Errand(Errand::Fetch { at_most, .. }) => format!("fetch {at_most}"),
+                Step::Errand(Errand::Adopt { content, .. }) => {
+                    format!("adopt {}", String::from_utf8_lossy(content.bytes()))
+                }
+                Step::Answer(body) => {
+                    let body: Json = serde_json::from_slice(&body).unwrap();
+                    format!("answer {} {}", body["id"], body["code"])
+                }
+                Step::Notice(notice) => crate::base::Tell::event(&notice).into(),
+            })
+            .collect()
+    }
+}
+
+fn announce(file: &[u8]) -> Json {
+    json!({"configId": "c1", "configSize": file.len(), "sign": Digest::of(file).to_string(),
+        "signMethod": "Sha256", "url": "https://oss.example/?Signature=hunter2", "getType": "file"})
+}
+
+fn failed() -> Result<&'static [u8], Unfetched> {
+    Err(Unfetched::Failed("no route".into()))
+}
+
+#[test]
+fn a_push_is_fetched_compared_adopted_and_answered() {
+    let mut desk = Desk::enabled();
+    desk.push(7, b"devices: []");
+    assert_eq!(desk.said(), ["fetch 11"]);
+    desk.fetched(Ok(b"devices: []"));
+    assert_eq!(desk.said(), ["adopt devices: []"]);
+    desk.adopted(Ok(()));
+    assert_eq!(desk.said(), ["remote-config-adopted", "answer 7 200"]);
+    assert_eq!(desk.remote.wake_at(), None);
+    // It is in force: nothing to do, whatever it is called.
+    desk.push(8, b"devices: []");
+    assert_eq!(desk.said(), ["remote-config-in-force", "answer 8 200"]);
+}
+
+#[test]
+fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
+    let file = b"devices: []";
+    let other = |key: &str, value: Json| {
+        let mut params = announce(file);
+        params[key] = value;
+        params
+    };
+    let refused = |code: u32| {
+        [
+            format!("answer 1 {code}"),
+            "remote-config-refused".to_owned(),
+        ]
+    };
+    // At once.
+    for (params, code) in [
+        (other("url", Json::Null), 460),
+        (other("signMethod", json!("Md5")), 460),
+        (other("configSize", json!(65_537)), 100_002),
+    ] {
+        let mut desk = Desk::enabled();
+        desk.push_as(json!(1), params);
+        assert_eq!(desk.said(), refused(code));
+        assert_eq!(desk.remote.wake_at(), None);
+    }
+    // After the download.
+    let sign = Digest::of(b"x").to_string();
+    for (params, got, code) in [
+        (announce(file), Ok(&b"devices: "[..]), 100_004),
+        (announce(file), Err(Unfetched::TooLarge), 100_004),
+        (
+            other("configSize", Json::Null),
+            Err(Unfetched::TooLarge),
+            100_002,
+        ),
+        (other("sign", json!(sign)), Ok(&file[..]), 100_005),
+        (
+            announce(file),
+            Err(Unfetched::Refused("403".into())),
+            100_003,
+        ),
+    ] {
+        let mut desk = Desk::enabled();
+        desk.push_as(json!(1), params);
+        assert_eq!(desk.said().len(), 1);
+        desk.fetched(got);
+        assert_eq!(desk.said(), refused(code));
+        assert_eq!(desk.remote.wake_at(), None);
+    }
+    // By the check; then the same file may come again.
+    let mut desk = Desk::enabled();
+    desk.push(1, file);
+    desk.said();
+    desk.fetched(Ok(file));
+    desk.said();
+    desk.adopted(Err("remote.yaml:1:1 devices"));
+    assert_eq!(desk.said(), refused(100_006));
+    desk.push(2, file);
+    assert_eq!(desk.said(), ["fetch 11"]);
+}
+
+#[test]
+fn where_none_is_wanted_a_push_is_refused_and_told_once_and_nothing_is_asked() {
+    let mut desk = Desk::open(RemotePolicy::default());
+    assert_eq!(desk.said(), [""; 0]);
+    desk.push(1, b"x");
+    assert_eq!(
+        desk.said(),
+        ["remote-config-not-enabled", "answer 1 100001"]
+    );
+    desk.push(2, b"x");
+    assert_eq!(desk.said(), ["answer 2 100001"]);
+    let text = Refusal::NotEnabled.short();
+    assert!(text.contains("remote_config: { enabled: true }"), "{text}");
+    // Then it is, and the platform is asked.
+    let enabled = RemotePolicy {
+        enabled: true,
+        ..RemotePolicy::default()
+    };
+    desk.remote.respec(desk.now, &enabled);
+    assert_eq!(desk.said(), ["get"]);
+}
+
+#[test]
+fn the_platform_is_asked_once_in_the_life_of_a_process() {
+    let mut desk = Desk::enabled();
+    desk.remote.link_down(desk.now);
+    desk.remote.link_up();
+    assert_eq!(desk.said(), [""; 0]);
+
+    // A question that the connection took with it is asked on the next.
+    let policy = RemotePolicy {
+        enabled: true,
+        ..RemotePolicy::default()
+    };
+    let mut desk = Desk::open(policy.clone());
+    assert_eq!(desk.said(), ["get"]);
+    desk.remote.link_down(desk.now);
+    assert_eq!(desk.said(), [""; 0]);
+    desk.remote.link_up();
+    assert_eq!(desk.said(), ["get"]);
+    let file = Announced::read(Some(&announce(b"{}")));
+    desk.remote.on_get_answered(desk.now, Code(200), file);
+    assert_eq!(desk.said(), ["fetch 2"]);
+    desk.fetched(Ok(b"{}"));
+    assert_eq!(desk.said(), ["adopt {}"]);
+    desk.adopted(Ok(()));
+    assert_eq!(desk.said(), ["remote-config-adopted"], "nobody to answer");
+
+    // One that is never answered is given up.
+    let mut desk = Desk::open(policy);
+    let mut asked = 0;
+    for _ in 0..100 {
+        asked += desk.said().len();
+        desk.remote.on_get_lost(desk.now);
+        desk.wait(600 * SECOND);
+    }
+    assert_eq!(asked, 4);
+}
+
+#[test]
+fn a_download_that_fails_is_tried_four_times_with_growing_waits() {
+    let mut desk = Desk::enabled();
+    desk.push(1, b"x");
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(desk.said(), ["fetch 1"]);
+        desk.fetched(failed());
+        assert_eq!(desk.said(), ["remote-config-download-failed"]);
+        let wake = desk.remote.wake_at().unwrap();
+        assert_eq!(wake.why, "download tried again");
+        waits.push(wake.at.since(desk.now.mono));
+        desk.now.mono = wake.at;
+    }
+    assert_eq!(desk.said(), ["fetch 1"]);
+    desk.fetched(failed());
+    assert_eq!(desk.said(), ["answer 1 100003", "remote-config-refused"]);
+    assert!(waits[2] > waits[0], "{waits:?}");
+}
+
+#[test]
+fn an_errand_nobody_answers_runs_out() {
+    let mut desk = Desk::enabled();
+    desk.push(1, b"x");
+    desk.said();
+    let serial = desk.remote.serial;
+    let wake = desk.remote.wake_at().unwrap();
+    assert_eq!(wake.why, "download overdue");
+    desk.now.mono = wake.at;
+    assert_eq!(desk.said(), ["remote-config-download-failed"]);
+    // It comes after all: too late.
+    let result = Ok(Content::new(b"x".to_vec()));
+    desk.remote
+        .on_done(desk.now, Done::Fetched { serial: 0, result });
+    assert_eq!(desk.said(), [""; 0]);
+    assert_eq!(desk.remote.serial, serial);
+    desk.now.mono = desk.remote.wake_at().unwrap().at;
+    assert_eq!(desk.said(), ["fetch 1"]);
+    desk.fetched(Ok(b"x"));
+    desk.said();
+    let wake = desk.remote.wake_at().unwrap();
+    assert_eq!(wake.why, "adoption overdue");
+    desk.now.mono = wake.at;
+    assert_eq!(desk.said(), ["answer 1 100007", "remote-config-refused"]);
+}
+
+#[test]
+fn a_newer_push_supersedes_what_waits_and_what_is_downloaded_but_not_what_is_adopted() {
+    let mut desk = Desk::enabled();
+    desk.push(1, b"a");
+    assert_eq!(desk.said(), ["fetch 1"]);
+    desk.push(2, b"b");
+    desk.push(3, b"cc");
+    assert_eq!(desk.said(), ["answer 2 100008"]);
+    desk.fetched(Ok(b"a"));
+    assert_eq!(desk.said(), ["answer 1 100008", "fetch 2"]);
+    desk.fetched(Ok(b"cc"));
+    assert_eq!(desk.said(), ["adopt cc"]);
+    desk.push(4, b"cc");
+    assert_eq!(desk.said(), [""; 0]);
+    desk.adopted(Ok(()));
+    assert_eq!(
+        desk.said(),
+        [
+            "remote-config-adopted",
+            "answer 3 200",
+            "remote-config-in-force",
+            "answer 4 200"
+        ]
+    );
+    // One that rests is not waited for.
+    desk.push(5, b"d");
+    desk.said();
+    desk.fetched(failed());
+    desk.said();
+    desk.push(6, b"ee");
+    assert_eq!(desk.said(), ["answer 5 100008", "fetch 2"]);
+}
+
+#[test]
+fn nothing_shows_the_url_or_the_file() {
+    let mut desk = Desk::enabled();
+    desk.push(1, b"secret: hunter2");
+    let fetch = desk.remote.poll(desk.now);
+    desk.fetched(Ok(b"secret: hunter2"));
+    let adopt = desk.remote.poll(desk.now);
+    let shown = format!("{fetch:?} {adopt:?} {:?}", desk.remote);
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let url = Secret::new("hunter2");
+    assert!(!format!("{url:?}").contains("hunter2"));
+}
+
+/// What may happen.
+#[derive(Clone, Debug)]
+enum Event {
+    Push(u8),
+    Strange,
+    Fetched(Option<u8>),
+    Adopted(bool),
+    Wait(u64),
+    Link(bool),
+    Enable(bool),
+    GetLost,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..3u8).prop_map(Event::Push),
+        1 => Just(Event::Strange),
+        4 => prop::option::weighted(0.7, 0..3u8).prop_map(Event::Fetched),
+        4 => any::<bool>().prop_map(Event::Adopted),
+        2 => (0..200u64).prop_map(Event::Wait),
+        1 => any::<bool>().prop_map(Event::Link),
+        1 => prop::bool::weighted(0.8).prop_map(Event::Enable),
+        1 => Just(Event::GetLost),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_each_push_has_one_answer_and_nothing_else_is_adopted(
+        events in prop::collection::vec(event(), 1..80),
+    ) {
+        let policy = RemotePolicy { enabled: true, ..RemotePolicy::default() };
+        let mut desk = Desk::open(policy.clone());
+        let mut answers = std::collections::BTreeMap::new();
+        let (mut pushes, mut linked, mut enabled, mut ever_down) = (0, true, true, false);
+        for event in events.into_iter().chain((0..20).map(|_| Event::Wait(200))) {
+            match event {
+                Event::Push(n) if linked => {
+                    desk.push(pushes, &[b'a' + n]);
+                    pushes += 1;
+                }
+                Event::Push(_) => {}
+                Event::Strange => desk.push_as(Json::Null, json!([])),
+                Event::Fetched(Some(n)) => desk.fetched(Ok(&[b'a' + n])),
+                Event::Fetched(None) => desk.fetched(failed()),
+                Event::Adopted(well) => desk.adopted(if well { Ok(()) } else { Err("no") }),
+                Event::Wait(s) => desk.wait(Duration::from_secs(s)),
+                Event::Link(true) => { linked = true; desk.remote.link_up(); }
+                Event::Link(false) => { linked = false; ever_down = true; desk.remote.link_down(desk.now); }
+                Event::Enable(on) => {
+                    enabled = on;
+                    let in_force = desk.remote.policy.in_force;
+                    desk.remote.respec(desk.now, &RemotePolicy { enabled: on, in_force, ..policy.clone() });
+                }
+                Event::GetLost => desk.remote.on_get_lost(desk.now),
+            }
+            let mut steps = 0;
+            while let Some(step) = desk.remote.poll(desk.now) {
+                steps += 1;
+                prop_assert!(steps < 20, "it never rests");
+                match step {
+                    Step::Answer(body) => {
+                        let body: Json = serde_json::from_slice(&body).unwrap();
+                        *answers.entry(body["id"].as_u64()).or_insert(0) += 1;
+                    }
+                    Step::Errand(Errand::Adopt { content, .. }) => {
+                        prop_assert!(enabled);
+                        prop_assert_ne!(desk.remote.policy.in_force, Some(Digest::of(content.bytes())));
+                    }
+                    Step::Errand(Errand::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
+                    Step::Get | Step::Notice(_) => {}
+                }
+            }
+            // Drained, it sleeps until something is due.
+            let wake = desk.remote.wake_at();
+            prop_assert!(wake.is_none_or(|w| w.at > desk.now.mono), "{wake:?}");
+        }
+        prop_assert!(answers.values().all(|n| *n == 1), "{answers:?}");
+        if !ever_down {
+            prop_assert_eq!(answers.len(), pushes as usize, "all have run out by now");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The engine's side of `remote.rs`: what it hears of the platform about its
+//! configuration, and carries out of it.
+
+use crate::base::{Now, Wake};
+use crate::spec::RemotePolicy;
+
+use super::alink::Malformed;
+use super::alink::remote::{self, Announced, Pushed};
+use super::code::Code;
+use super::engine::{Ask, Cloud, Output, Stop};
+use super::notice::Notice;
+use super::remote::{Done, Step};
+use super::topic::{GatewayAsk, Identity, Order, Topic};
+
+impl Cloud {
+    /// An errand has ended.
+    pub fn on_errand_done(&mut self, now: Now, done: Done) {
+        self.remote.on_done(now, done);
+    }
+
+    /// What holds about the platform's configurations.
+    #[must_use]
+    pub fn remote_policy(&self) -> &RemotePolicy {
+        &self.spec.cloud.remote
+    }
+
+    /// The platform pushes a configuration.
+    pub(super) fn on_config_pushed(
+        &mut self,
+        now: Now,
+        who: &Identity,
+        topic: &str,
+        payload: &[u8],
+    ) {
+        if *who != self.gateway {
+            // Devices on a field bus have no configuration of the platform's.
+            self.diary.counters.unknown_topics += 1;
+            return;
+        }
+        self.diary.counters.orders += 1;
+        match Pushed::parse(payload) {
+            Some(pushed) => self.remote.on_push(now, pushed),
+            // Its URL is not for the log.
+            None => self.malformed(now, topic, b"", Malformed::NotAnObject),
+        }
+    }
+
+    pub(super) fn on_config_answered(&mut self, now: Now, code: Code, payload: &[u8]) {
+        let file = Announced::answered(payload);
+        self.remote.on_get_answered(now, code, file);
+    }
+
+    /// When `remote.rs` wants something; nothing any more at the end.
+    pub(super) fn remote_due(&self) -> Option<Wake> {
+        (self.stop == Stop::No).then(|| self.remote.wake_at())?
+    }
+
+    /// Does one thing it wants; says whether there was one.
+    pub(super) fn see_to_the_remote(&mut self, now: Now) -> bool {
+        match self.remote.poll(now) {
+            None => return false,
+            Some(Step::Get) => {
+                let id = self.asks.id();
+                let body = remote::get(id);
+                self.ask_gateway(now.mono, id, GatewayAsk::Config, body, Ask::Config);
+            }
+            Some(Step::Answer(body)) => {
+                let topic = Topic::OrderReply(self.gateway.clone(), Order::Configure);
+                self.publish(now.mono, topic, body);
+            }
+            Some(Step::Errand(errand)) => self.out.push_back(Output::Errand(errand)),
+            Some(Step::Notice(news)) => self.diary.tell(Notice::Remote(news)),
+        }
+        true
+    }
+}
