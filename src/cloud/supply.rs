@@ -2,7 +2,6 @@
 //! configuration, and carries out of it.
 
 use crate::base::{Now, Wake};
-use crate::spec::RemotePolicy;
 
 use super::alink::Malformed;
 use super::alink::remote::{self, Announced, Pushed};
@@ -16,12 +15,6 @@ impl Cloud {
     /// An errand has ended.
     pub fn on_errand_done(&mut self, now: Now, done: Done) {
         self.remote.on_done(now, done);
-    }
-
-    /// What holds about the platform's configurations.
-    #[must_use]
-    pub fn remote_policy(&self) -> &RemotePolicy {
-        &self.spec.cloud.remote
     }
 
     /// The platform pushes a configuration.
