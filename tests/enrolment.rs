@@ -17,7 +17,7 @@ use alink_gateway::cloud::{Connector, Credentials, Earned};
 use alink_gateway::lab::platform::{self, Conn, Connect, Event, Platform, PlatformSpec};
 use alink_gateway::spec::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
-    Registration, Retired, SessionLimits, SignMethod, Spec, Subscriptions, Transport,
+    Registration, RemotePolicy, Retired, SessionLimits, SignMethod, Spec, Subscriptions, Transport,
 };
 use proptest::prelude::*;
 
@@ -47,6 +47,7 @@ fn spec(registration: Registration) -> Spec {
             },
             sign_method: SignMethod::HmacSha256,
             products: BTreeMap::new(),
+            remote: RemotePolicy::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },
