@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::cloud;
 use super::device;
+use super::environment;
 use super::layers::{self, Layer};
 use super::outline::Outline;
 use super::port;
@@ -21,26 +22,11 @@ use super::roster::Roster;
 use super::secret::{open_to_others, permissions};
 use super::section::{Notes, Section, shown};
 use super::source::{Answers, Source, Want, contents};
-use super::tree::{Is, Node, Origin, OriginId, Step};
+use super::tree::{Is, Node, OriginId};
 use super::word::{file_name, time};
-use super::{near, table, yaml};
+use super::{table, yaml};
 use crate::base::Digest;
 use crate::spec::RemotePolicy;
-
-/// Environment variables that may be set, and the key each stands for. A short
-/// list on purpose: what an installation is should be found in its files.
-pub const VARIABLES: [(&str, [&str; 2]); 3] = [
-    ("ALINK_GATEWAY_URL", ["cloud", "url"]),
-    ("ALINK_GATEWAY_SECRET", ["gateway", "secret"]),
-    ("ALINK_GATEWAY_CA_FILE", ["cloud", "ca_file"]),
-];
-
-/// Says how loud the log is; read where the log is set up, no part of the
-/// configuration.
-const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
-
-/// All our variables begin like this.
-pub const PREFIX: &str = "ALINK_GATEWAY_";
 
 const ROOT: [&str; 10] = [
     "gateway",
@@ -161,7 +147,7 @@ impl Draft {
             .into_iter()
             .map(|(name, entries)| Layer::new(name, entries))
             .collect();
-        layers.push(environment_layer(environment, &mut notes));
+        layers.push(environment::layer(environment, &mut notes));
         let Some(entries) = layers::merge(layers) else {
             // `Layer` never fails to give its data.
             return Err(notes.report());
@@ -404,39 +390,6 @@ fn warn_open(at: OriginId, notes: &mut Notes) {
         "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
     ));
     notes.warning(at, "*** in a file that everybody can read", wrong);
-}
-
-fn environment_layer(environment: &[(String, String)], notes: &mut Notes) -> Layer {
-    let file = notes.origins.add_file("environment");
-    let mut sections: BTreeMap<String, Node> = BTreeMap::new();
-    for (name, value) in environment {
-        if !name.starts_with(PREFIX) || name == LOUDNESS {
-            continue;
-        }
-        let origin = notes.origins.add(Origin {
-            file,
-            at: (0, 0),
-            key_at: (0, 0),
-            parent: None,
-            step: Step::Key(name.as_str().into()),
-        });
-        let Some((_, [section, key])) = VARIABLES.iter().find(|(n, _)| n == name) else {
-            let known = || VARIABLES.iter().map(|(n, _)| *n);
-            let wrong = Wrong::wanted(super::word::or(known()))
-                .maybe_hint(near::did_you_mean(name, known()));
-            notes.warning(origin, "a variable that means nothing here", wrong);
-            continue;
-        };
-        let node = sections.entry((*section).to_owned()).or_insert(Node {
-            origin,
-            is: Is::Map(BTreeMap::new()),
-        });
-        if let Is::Map(map) = &mut node.is {
-            let is = Is::Text(value.clone());
-            map.insert((*key).to_owned(), Node { origin, is });
-        }
-    }
-    Layer::new("environment", sections)
 }
 
 fn count(roster: &Roster, online: usize, notes: &mut Notes) {

@@ -29,6 +29,7 @@ mod cloud;
 mod codec;
 mod device;
 mod draft;
+mod environment;
 mod layers;
 mod limits;
 mod measure;
@@ -49,7 +50,8 @@ mod tree;
 mod word;
 mod yaml;
 
-pub use draft::{Draft, PREFIX, VARIABLES};
+pub use draft::Draft;
+pub use environment::{PREFIX, VARIABLES};
 pub use outline::{Compiled, Outline};
 pub use problem::{Place, Problem, Report, Severity};
 pub use source::{Answers, Source, Want};
