@@ -22,8 +22,14 @@ mod peer;
 mod report;
 #[path = "line/site.rs"]
 mod site;
+#[path = "line/turns.rs"]
+mod turns;
+#[path = "../tests/turns/figures.rs"]
+mod turns_figures;
 #[path = "line/utilisation.rs"]
 mod utilisation;
+#[path = "../tests/turns/line.rs"]
+mod turns_line;
 
 use report::Report;
 
@@ -31,7 +37,10 @@ use report::Report;
 type Measure = fn(&mut Report);
 
 /// Every figure, by the name it is asked for.
-const FIGURES: [(&str, Measure); 1] = [("utilisation", utilisation::measure)];
+const FIGURES: [(&str, Measure); 2] = [
+    ("utilisation", utilisation::measure),
+    ("turns", turns::measure),
+];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

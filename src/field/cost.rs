@@ -97,6 +97,16 @@ impl Cost {
             + self.turnaround
     }
 
+    /// How long a reply with a PDU of this length takes to arrive, once it has
+    /// begun.
+    #[must_use]
+    pub fn of_reply(&self, reply: usize) -> Duration {
+        if !self.serial {
+            return Duration::ZERO;
+        }
+        self.silence.transmission(reply + AROUND)
+    }
+
     /// The part of it that grows with what is asked for: without what the unit
     /// takes and what it is granted.
     #[must_use]

@@ -101,6 +101,11 @@ impl Reading {
         }
     }
 
+    /// How long the reply with a PDU of this length takes to arrive.
+    pub(super) fn on_the_wire(&self, reply: usize) -> Duration {
+        self.cost.of_reply(reply)
+    }
+
     pub(super) fn plan(&self, profile: &ProfileSpec) -> Vec<ReadBlock> {
         self.plan_of(profile, |_| true)
     }
@@ -118,6 +123,7 @@ impl Reading {
 impl Station {
     /// The unit took this long.
     pub(super) fn measured(&mut self, now: Mono, gap: Duration) {
+        self.timeout.measured(now, gap);
         let reading = &mut self.reading;
         reading.measured.note(reading.cost.turnaround_seen(gap));
         let Some(mean) = reading.measured.mean() else {

@@ -271,7 +271,8 @@ impl Schedule {
     /// Whether an attempt that fails could cost an answering device a slot.
     fn contended(&self, now: Mono, attempt: &Station) -> bool {
         // Half as much again, for those that fall due meanwhile.
-        let clear = now + attempt.timeout + attempt.timeout / 2;
+        let wait = attempt.attempt_takes();
+        let clear = now + wait + wait / 2;
         self.answering()
             .flat_map(|(_, s)| &s.slots)
             .any(|slot| slot.deadline() <= clear)

@@ -14,6 +14,7 @@ use super::holes::speaks_of_addresses;
 use super::job::{Job, Outcome};
 use super::plan::ReadBlock;
 use super::reading::Reading;
+use super::timeout::Timeout;
 
 /// First wait after a miss; doubles.
 const RETRY_FLOOR: Duration = Duration::from_millis(500);
@@ -85,7 +86,7 @@ impl Slot {
 pub(super) struct Station {
     pub(super) device: DeviceId,
     pub(super) unit: UnitId,
-    pub(super) timeout: Duration,
+    pub(super) timeout: Timeout,
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<Slot>,
@@ -138,7 +139,11 @@ impl Station {
         Station {
             device: id,
             unit: spec.unit,
-            timeout: spec.response_timeout.unwrap_or(line.response_timeout),
+            timeout: Timeout::new(
+                &line.line,
+                spec.response_timeout.unwrap_or(line.response_timeout),
+                now,
+            ),
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
@@ -235,14 +240,14 @@ impl Station {
                 self.doubt.resolved();
             }
             Outcome::Missed(_) if !self.numbered => {
-                self.doubt.missed(now, shape, self.timeout);
+                self.doubt.missed(now, shape, self.timeout.most());
             }
             // A refusal names its function, but not which request of it was
             // refused; an untrusted answer may be an older one.
             Outcome::Answered(_) | Outcome::Exception(_) if !self.numbered => {
                 self.doubt.ambiguous(shape);
                 if self.unmistakable(job.block).is_none() {
-                    self.doubt.settle(now, self.timeout);
+                    self.doubt.settle(now, self.timeout.most());
                 }
             }
             _ => {}
@@ -357,13 +362,25 @@ impl Station {
         })
     }
 
+    /// How long the reply to this is waited for.
+    pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
+        let reply = self.reading.on_the_wire(block.ask(self.unit).reply_len());
+        self.timeout.after(self.misses(), reply)
+    }
+
+    /// How long an attempt at it takes if nothing comes.
+    pub(super) fn attempt_takes(&self) -> Duration {
+        let block = self.attempt().and_then(|i| self.slots.get(i));
+        block.map_or(self.timeout.most(), |slot| self.patience(&slot.block))
+    }
+
     fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
         Job {
             device: self.device,
             ask: block.ask(self.unit),
+            timeout: self.patience(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),
             points: block.points,
-            timeout: self.timeout,
             turnaround: self.turnaround,
             trusted,
             asked: now,

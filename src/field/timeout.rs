@@ -1,0 +1,195 @@
+//! How long a unit is waited for: by what it was seen to need, never longer than
+//! was configured.
+//!
+//! The estimate is the one of TCP's retransmission timer (RFC 6298 §2): smoothed
+//! mean and mean deviation of what was measured, here from the end of a request to
+//! the beginning of its reply. On top comes the time the reply takes on the wire,
+//! because some adapters hand over a frame as a whole.
+//!
+//! Mean and deviation forget a unit that is slow now and then, while it saves its
+//! settings, say. The slowest reply of the last while is therefore kept and waited
+//! for as well.
+//!
+//! Why not simply the configured time: it is fifty times what most units take, and
+//! every attempt at a dead one costs the line all of it. What a wait that was too
+//! short can do is bounded: the reply still proves that the unit lives, its value
+//! is not believed (`doubt.rs`), and the next wait is twice as long, up to the
+//! configured time.
+
+use std::time::Duration;
+
+use crate::base::Mono;
+use crate::spec::LineSpec;
+
+/// Not before this many replies is anything known.
+const ENOUGH: u32 = 4;
+
+/// The shortest wait on a serial line. Adapters hold bytes back for 16 ms and this
+/// process may be late; less would gain a dead unit's neighbours next to nothing.
+const SERIAL_FLOOR: Duration = Duration::from_millis(100);
+
+/// The shortest wait on TCP: a lost segment is sent again after 200 ms at the
+/// earliest (Linux, `TCP_RTO_MIN`).
+const TCP_FLOOR: Duration = Duration::from_millis(300);
+
+/// The slowest reply counts for at least this long and at most twice as long.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// A unit that has missed this often in a row is not expected to be merely slower
+/// than it was: it is waited for twice as long as usual …
+const DOUBLINGS: u32 = 3;
+
+/// … and each so many times as long as was configured, should another unit with
+/// other manners have taken its place.
+const IN_FULL_EVERY: u32 = 4;
+
+/// What is known about one unit's patience needs.
+#[derive(Clone, Debug)]
+pub struct Timeout {
+    /// The configured response timeout: first contact, and the ceiling.
+    most: Duration,
+    floor: Duration,
+    seen: u32,
+    mean: Duration,
+    deviation: Duration,
+    /// The slowest of the current and of the previous stretch of [`MEMORY`].
+    slowest: [Duration; 2],
+    since: Mono,
+}
+
+impl Timeout {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(line: &LineSpec, most: Duration, now: Mono) -> Self {
+        let floor = match line {
+            LineSpec::Serial(_) => SERIAL_FLOOR,
+            LineSpec::Tcp(_) => TCP_FLOOR,
+        };
+        Timeout {
+            most,
+            floor,
+            seen: 0,
+            mean: Duration::ZERO,
+            deviation: Duration::ZERO,
+            slowest: [Duration::ZERO; 2],
+            since: now,
+        }
+    }
+
+    /// The configured response timeout: whatever comes later than that was not to
+    /// be expected.
+    #[must_use]
+    pub const fn most(&self) -> Duration {
+        self.most
+    }
+
+    /// The unit took this long to begin its reply.
+    pub fn measured(&mut self, now: Mono, gap: Duration) {
+        if now.since(self.since) >= MEMORY {
+            self.slowest = [Duration::ZERO, self.slowest[0]];
+            self.since = now;
+        }
+        self.slowest[0] = self.slowest[0].max(gap);
+        if self.seen == 0 {
+            self.mean = gap;
+            self.deviation = gap / 2;
+        } else {
+            self.deviation = (self.deviation * 3 + self.mean.abs_diff(gap)) / 4;
+            self.mean = (self.mean * 7 + gap) / 8;
+        }
+        self.seen = self.seen.saturating_add(1);
+    }
+
+    /// How long to wait for a reply that takes `reply` on the wire, after so many
+    /// misses in a row.
+    #[must_use]
+    pub fn after(&self, misses: u32, reply: Duration) -> Duration {
+        if self.seen < ENOUGH {
+            return self.most;
+        }
+        let slowest = self.slowest[0].max(self.slowest[1]);
+        let usual = self.mean + self.deviation * 4;
+        // Half as much again: the slowest so far need not be the slowest ever.
+        let usual = usual.max(slowest + slowest / 2) + reply;
+        let usual = usual.max(self.floor);
+        let factor = match misses {
+            0..=DOUBLINGS => 1 << misses,
+            n if n.is_multiple_of(IN_FULL_EVERY) => return self.most,
+            _ => 2,
+        };
+        (usual * factor).min(self.most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::test_spec::{serial, tcp};
+
+    const MOST: Duration = Duration::from_millis(500);
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_micros(seconds * 1_000_000)
+    }
+
+    fn seen(gaps: &[u64]) -> Timeout {
+        let mut t = Timeout::new(&serial(9600).line, MOST, at(0));
+        for gap in gaps {
+            t.measured(at(0), ms(*gap));
+        }
+        t
+    }
+
+    #[test]
+    fn the_first_contact_is_given_all_the_time_there_is() {
+        assert_eq!(seen(&[]).after(0, ms(30)), MOST);
+        assert_eq!(seen(&[10, 10, 10]).after(0, ms(30)), MOST);
+    }
+
+    #[test]
+    fn a_prompt_unit_is_waited_for_as_long_as_the_floor_or_its_reply_on_the_wire() {
+        let t = seen(&[10; 50]);
+        assert_eq!(t.after(0, ms(30)), SERIAL_FLOOR);
+        let slow = t.after(0, ms(150));
+        assert!((ms(160)..ms(170)).contains(&slow), "{slow:?}");
+        let mut far = Timeout::new(&tcp().line, ms(1000), at(0));
+        for _ in 0..50 {
+            far.measured(at(0), ms(10));
+        }
+        assert_eq!(far.after(0, ms(0)), TCP_FLOOR);
+    }
+
+    #[test]
+    fn misses_double_it_up_to_what_was_configured_and_an_answer_brings_it_back() {
+        let t = seen(&[10; 50]);
+        let waits: Vec<Duration> = (0..9).map(|n| t.after(n, ms(30))).collect();
+        let wanted = [100, 200, 400, 500, 500, 200, 200, 200, 500].map(ms);
+        assert_eq!(waits, wanted);
+    }
+
+    #[test]
+    fn what_was_configured_is_never_exceeded() {
+        let t = seen(&[450; 50]);
+        for misses in 0..100 {
+            assert_eq!(t.after(misses, ms(200)), MOST);
+        }
+    }
+
+    #[test]
+    fn a_unit_that_is_slow_now_and_then_stays_waited_for() {
+        let mut t = seen(&[10; 50]);
+        t.measured(at(1), ms(200));
+        for s in 2..600 {
+            t.measured(at(s), ms(10));
+            assert!(t.after(0, ms(0)) >= ms(300), "{s}");
+        }
+        for s in 600..1300 {
+            t.measured(at(s), ms(10));
+        }
+        assert_eq!(t.after(0, ms(0)), SERIAL_FLOOR, "and not for ever");
+    }
+}

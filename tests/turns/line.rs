@@ -1,0 +1,344 @@
+//! A serial line on virtual time, driven by the real schedule: every byte, silence
+//! and wait takes what it takes on the wire, units die and come back, and some
+//! answer so late that nobody waits for them any more.
+//!
+//! Nothing in here sleeps, so the load of the machine changes no figure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use alink_gateway::base::{
+    DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Rng, UnitId,
+};
+use alink_gateway::field::evidence::weigh;
+use alink_gateway::field::job::{Job, Outcome};
+use alink_gateway::field::modbus::{Data, Shape};
+use alink_gateway::field::schedule::{Next, Schedule};
+use alink_gateway::field::silence::Silence;
+use alink_gateway::fleet::{Fleet, Life};
+use alink_gateway::io::settings;
+use alink_gateway::spec::Spec;
+
+/// Bytes of a Modbus RTU read request.
+const REQUEST: usize = 8;
+
+/// Bytes around a reply's PDU.
+const AROUND: usize = 3;
+
+/// How long a unit takes to begin its reply, beyond 3.5 characters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Delay {
+    /// Always this.
+    Always(Duration),
+    /// Anything between.
+    Between(Duration, Duration),
+    /// The first, but the second so many times in a thousand.
+    Mostly(Duration, Duration, u32),
+}
+
+impl Delay {
+    fn draw(self, rng: &mut Rng) -> Duration {
+        match self {
+            Delay::Always(delay) => delay,
+            Delay::Between(least, most) => {
+                let span = u64::try_from((most - least).as_micros()).unwrap();
+                least + Duration::from_micros(rng.below(span + 1))
+            }
+            Delay::Mostly(usual, rare, permille) => match rng.chance(permille) {
+                true => rare,
+                false => usual,
+            },
+        }
+    }
+}
+
+struct Unit {
+    alive: bool,
+    delay: Delay,
+    /// Until then it is busy with what it was asked before.
+    busy: Mono,
+}
+
+/// A reply that nobody waits for any more.
+struct Late {
+    from: Mono,
+    until: Mono,
+    device: usize,
+    shape: Shape,
+}
+
+/// The line.
+pub(crate) struct Line {
+    pub(crate) now: Mono,
+    pub(crate) schedule: Schedule,
+    pub(crate) fleet: Fleet,
+    silence: Silence,
+    units: Vec<Unit>,
+    rng: Rng,
+    last_byte: Mono,
+    late: Vec<Late>,
+    /// When each request, by device and first address, brought values.
+    pub(crate) polls: BTreeMap<(usize, u16), Vec<Mono>>,
+    /// When each device last proved that it lives.
+    pub(crate) proofs: BTreeMap<usize, Mono>,
+    /// How often each device missed.
+    pub(crate) misses: BTreeMap<usize, u64>,
+    /// How often a device was declared silent.
+    pub(crate) silenced: BTreeMap<usize, u64>,
+    /// Values that were believed and were another request's.
+    pub(crate) wrong: u64,
+}
+
+/// `devices` units with three reads of ten registers each, at 9600 bit/s: the
+/// fleet of the published model of dead units.
+pub(crate) fn fleet(devices: usize, interval: Duration) -> Spec {
+    let points = (0..3).map(|block| {
+        format!(
+            "      - {{ id: B{block}, table: holding, address: {}, type: string, registers: 10 }}\n",
+            block * 1000
+        )
+    });
+    installation(
+        "profiles:\n  - name: meter\n    product_key: a1Sub\n",
+        &format!(
+            "    interval: {}ms\n    points:\n{}",
+            interval.as_millis(),
+            points.collect::<String>()
+        ),
+        &format!("  - {{ name: 'unit{{unit}}', port: line, units: 1-{devices}, profile: meter, secret: s }}\n"),
+    )
+}
+
+/// An installation on one line at 9600 bit/s.
+pub(crate) fn installation(profiles: &str, points: &str, devices: &str) -> Spec {
+    let text = format!(
+        "gateway: {{ product_key: a1Gw, device_name: gw-1, secret: s }}\n\
+         cloud: {{ url: mqtts://example.org }}\n\
+         ports:\n  - name: line\n    serial: {{ device: /dev/ttyLAB0, baud: 9600, parity: even }}\n    \
+         allow_overload: true\n{profiles}{points}devices:\n{devices}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.yaml");
+    std::fs::write(&file, &text).unwrap();
+    match settings::load_in(&file, &settings::Surroundings::default()) {
+        Ok(loaded) => loaded.spec,
+        Err(report) => panic!("{report}\n{text}"),
+    }
+}
+
+impl Line {
+    /// All units alive, each with this delay.
+    pub(crate) fn new(spec: &Spec, delay: Delay, seed: u64) -> Line {
+        let mut rng = Rng::new(seed);
+        let now = Now::default();
+        Line {
+            now: now.mono,
+            schedule: Schedule::new(spec, PortId(0), rng.fork(), now),
+            fleet: Fleet::new(spec, now),
+            silence: Silence::of(&spec.ports[0].line),
+            units: spec
+                .devices
+                .iter()
+                .map(|_| Unit {
+                    alive: true,
+                    delay,
+                    busy: now.mono,
+                })
+                .collect(),
+            rng,
+            last_byte: now.mono,
+            late: Vec::new(),
+            polls: BTreeMap::new(),
+            proofs: BTreeMap::new(),
+            misses: BTreeMap::new(),
+            silenced: BTreeMap::new(),
+            wrong: 0,
+        }
+    }
+
+    /// From now on this unit answers, or not.
+    pub(crate) fn set_alive(&mut self, device: usize, alive: bool) {
+        self.units[device].alive = alive;
+    }
+
+    /// From now on this unit takes so long.
+    pub(crate) fn set_delay(&mut self, device: usize, delay: Delay) {
+        self.units[device].delay = delay;
+    }
+
+    /// Forgets what happened so far; the schedule does not.
+    pub(crate) fn forget(&mut self) {
+        self.polls.clear();
+        self.proofs.clear();
+        self.misses.clear();
+        self.silenced.clear();
+    }
+
+    /// Lets this much time pass.
+    pub(crate) fn live(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.now < end {
+            match self.schedule.next(self.now) {
+                Next::Run(job) => self.transact(&job),
+                Next::NotBefore(at, why) => {
+                    assert!(at > self.now, "{why} at {at}, now {}", self.now);
+                    self.listen(at.min(end));
+                }
+                Next::Idle => panic!("idle"),
+            }
+            while self.schedule.poll_finding().is_some() {}
+            self.judge();
+        }
+    }
+
+    /// Nobody is asked until then.
+    fn listen(&mut self, until: Mono) {
+        self.now = until;
+        self.overhear(until);
+    }
+
+    /// Late replies that are complete by then are heard.
+    fn overhear(&mut self, until: Mono) {
+        let mut heard = Vec::new();
+        self.late.retain(|late| {
+            let over = late.until <= until;
+            if over {
+                heard.push((late.until, late.device));
+            }
+            !over
+        });
+        for (at, device) in heard {
+            self.last_byte = self.last_byte.max(at);
+            let unit = UnitId(u8::try_from(device + 1).unwrap());
+            if let Some(id) = self.schedule.overheard(until, unit) {
+                self.proofs.insert(id.index(), until);
+                self.tell(id, Evidence::Alive(Proof::Late));
+            }
+        }
+    }
+
+    fn transact(&mut self, job: &Job) {
+        let device = job.device.index();
+        // Whoever is talking is heard out.
+        let mut begin = self.quiet(job);
+        while let Some(talks) = self.late.iter().find(|l| l.from < begin).map(|l| l.until) {
+            self.overhear(begin.max(talks));
+            self.last_byte = self.last_byte.max(talks);
+            begin = self.quiet(job).max(talks + self.silence.frame_end());
+        }
+        let sent = begin + self.silence.transmission(REQUEST);
+        self.last_byte = sent;
+        let deadline = sent + job.timeout;
+        let talked_over = self.late.iter().any(|l| l.from < sent);
+        let unit = &mut self.units[device];
+        let mut reply = None;
+        if unit.alive && !talked_over {
+            let from = sent.max(unit.busy) + self.silence.between_frames() + unit.delay.draw(&mut self.rng);
+            let until = from + self.silence.transmission(job.ask.reply_len() + AROUND);
+            unit.busy = until;
+            reply = Some((from, until));
+        }
+        let (at, outcome) = self.receive(job, deadline, reply);
+        self.now = at;
+        if let Outcome::Missed(_) = outcome {
+            *self.misses.entry(device).or_default() += 1;
+        } else {
+            self.proofs.insert(device, at);
+            if job.trusted && !job.points.is_empty() {
+                self.polls.entry((device, job.ask.start)).or_default().push(at);
+            }
+        }
+        self.schedule.done(at, job, &outcome);
+        if let (Outcome::Answered(_), Some((from, _))) = (&outcome, reply) {
+            self.schedule.measured(at, job.device, from.since(sent));
+        }
+        self.tell(job.device, weigh(&outcome));
+        self.overhear(at);
+    }
+
+    /// What comes back, and when it is known.
+    fn receive(
+        &mut self,
+        job: &Job,
+        deadline: Mono,
+        reply: Option<(Mono, Mono)>,
+    ) -> (Mono, Outcome) {
+        let device = job.device.index();
+        let in_time = reply.filter(|(from, _)| *from <= deadline);
+        if let (Some((from, until)), None) = (reply, in_time) {
+            self.late.push(Late {
+                from,
+                until,
+                device,
+                shape: job.ask.shape(),
+            });
+            return (deadline, Outcome::Missed(Miss::Silence));
+        }
+        let Some((from, until)) = in_time else {
+            return (deadline, Outcome::Missed(Miss::Silence));
+        };
+        let spoilt = self.late.iter().any(|l| l.from < until && l.until > from);
+        if spoilt {
+            self.late.retain(|l| l.from >= until || l.until <= from);
+            self.last_byte = until;
+            let at = until + self.silence.frame_end();
+            return (at, Outcome::Missed(Miss::Garbled));
+        }
+        // A unit answers in order: its older reply would be taken for this one.
+        let older = |l: &Late| l.until <= from && l.device == device && l.shape == job.ask.shape();
+        self.wrong += u64::from(job.trusted && self.late.iter().any(older));
+        self.last_byte = until;
+        let registers = vec![0; usize::from(job.ask.count)];
+        let data = match job.ask.table.is_bits() {
+            true => Data::Bits(vec![false; usize::from(job.ask.count)]),
+            false => Data::Registers(registers),
+        };
+        (until, Outcome::Answered(data))
+    }
+
+    /// When the request of this job may begin.
+    fn quiet(&self, job: &Job) -> Mono {
+        self.silence
+            .quiet_at(self.last_byte, job.turnaround)
+            .max(self.now)
+    }
+
+    fn tell(&mut self, device: DeviceId, evidence: Evidence) {
+        let at = Now {
+            mono: self.now,
+            ..Now::default()
+        };
+        let event = FieldEvent::Polled {
+            device,
+            at,
+            evidence,
+            readings: Vec::new(),
+            turnaround: None,
+        };
+        self.fleet.on_field(at, &event);
+    }
+
+    /// Counts whom the fleet gives up.
+    fn judge(&mut self) {
+        let at = Now {
+            mono: self.now,
+            ..Now::default()
+        };
+        self.fleet.on_time(at);
+        while let Some(output) = self.fleet.poll() {
+            if let alink_gateway::fleet::Output::Want {
+                device,
+                online: false,
+            } = output
+            {
+                *self.silenced.entry(device.index()).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether the fleet counts it as silent.
+    pub(crate) fn is_silent(&self, device: usize) -> bool {
+        let id = DeviceId(u32::try_from(device).unwrap());
+        matches!(self.fleet.life(id), Some(Life::Silent { .. }))
+    }
+}
