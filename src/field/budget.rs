@@ -4,28 +4,47 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
-/// Of the clock, in thousandths.
-const SHARE_PERMILLE: u64 = 50;
-
-/// What may be saved up: one ordinary timeout.
-const CEILING_MICROS: i64 = 500_000;
-
-/// How far it may be overdrawn for what cannot wait.
-const OVERDRAFT_MICROS: i64 = 2_000_000;
-
 /// Time that fills up slowly and may be overdrawn by one attempt.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    /// Of the clock, in thousandths.
+    share_permille: u64,
+    /// What may be saved up.
+    most: i64,
+    /// How far it may be overdrawn for what cannot wait.
+    overdraft: i64,
     micros: i64,
     at: Mono,
 }
 
 impl Budget {
-    /// A full budget.
+    /// A full one for devices that are taken for dead: a twentieth of the clock,
+    /// saved up to an ordinary timeout, with some credit to confirm a silence
+    /// that has just begun.
     #[must_use]
-    pub const fn new(now: Mono) -> Self {
+    pub const fn for_the_dead(now: Mono) -> Self {
+        Budget::new(now, 50, 500, 500)
+    }
+
+    /// A full one for what may delay others but costs nobody a poll.
+    #[must_use]
+    pub const fn for_delays(now: Mono) -> Self {
+        Budget::new(now, 100, 500, 0)
+    }
+
+    /// A full one for devices nobody has heard of yet: most of them will answer,
+    /// so half of the clock.
+    #[must_use]
+    pub const fn for_strangers(now: Mono) -> Self {
+        Budget::new(now, 500, 1000, 0)
+    }
+
+    const fn new(now: Mono, share_permille: u64, most_ms: i64, overdraft_ms: i64) -> Self {
         Budget {
-            micros: CEILING_MICROS,
+            share_permille,
+            most: most_ms * 1000,
+            overdraft: overdraft_ms * 1000,
+            micros: most_ms * 1000,
             at: now,
         }
     }
@@ -40,14 +59,14 @@ impl Budget {
     /// that a device that answered a moment ago no longer does.
     #[must_use]
     pub fn allows_urgent(&self, now: Mono) -> bool {
-        self.left(now) > -OVERDRAFT_MICROS
+        self.left(now) > -self.overdraft
     }
 
     /// From when on it allows an attempt.
     #[must_use]
     pub fn ready_at(&self, now: Mono) -> Mono {
         let missing = u64::try_from(1 - self.left(now)).unwrap_or(0);
-        now + Duration::from_micros(missing * 1000 / SHARE_PERMILLE + 1)
+        now + Duration::from_micros(missing * 1000 / self.share_permille + 1)
     }
 
     /// An attempt got nothing and took this long.
@@ -58,9 +77,9 @@ impl Budget {
     }
 
     fn left(&self, now: Mono) -> i64 {
-        let earned = now.since(self.at).as_micros() * u128::from(SHARE_PERMILLE) / 1000;
+        let earned = now.since(self.at).as_micros() * u128::from(self.share_permille) / 1000;
         let earned = i64::try_from(earned).unwrap_or(i64::MAX);
-        self.micros.saturating_add(earned).min(CEILING_MICROS)
+        self.micros.saturating_add(earned).min(self.most)
     }
 }
 
@@ -72,7 +91,7 @@ mod tests {
     fn in_the_long_run_a_twentieth_of_the_clock_is_spent() {
         let attempt = Duration::from_millis(500);
         let mut now = Mono::START;
-        let mut budget = Budget::new(now);
+        let mut budget = Budget::for_the_dead(now);
         let mut spent = Duration::ZERO;
         while now < Mono::from_micros(1_000_000_000) {
             if budget.allows(now) {

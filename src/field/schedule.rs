@@ -31,7 +31,7 @@ use super::budget::Budget;
 use super::holes::Holes;
 use super::job::{Job, Outcome};
 use super::reading::Finding;
-use super::station::Station;
+use super::station::{Slot, Station};
 
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,16 +58,30 @@ struct Attempt {
     slot: usize,
     /// Not before then.
     at: Mono,
-    /// Whether it may take time from the others.
-    paid: bool,
+    /// What it may do to the others; it is paid for.
+    harm: Harm,
     rank: Mono,
+}
+
+impl Attempt {
+    /// Only one that is paid for takes time from those that answer.
+    fn goes_before(&self, poll: &Turn) -> bool {
+        self.harm == Harm::Loss && self.rank < poll.rank
+    }
 }
 
 /// The turns on one line.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     stations: Vec<Station>,
+    /// For attempts that take time from those that answer.
     budget: Budget,
+    /// For attempts that only make them wait.
+    delays: Budget,
+    /// For first contacts.
+    strangers: Budget,
+    /// What the attempt that is under way may do to the others.
+    harm: Harm,
     rng: Rng,
     turn: u64,
     /// Waiting to be told; what a transaction finds, no more.
@@ -90,7 +104,10 @@ impl Schedule {
         }
         Schedule {
             stations,
-            budget: Budget::new(now.mono),
+            budget: Budget::for_the_dead(now.mono),
+            delays: Budget::for_delays(now.mono),
+            strangers: Budget::for_strangers(now.mono),
+            harm: Harm::None,
             rng,
             turn: 0,
             findings: VecDeque::new(),
@@ -114,11 +131,14 @@ impl Schedule {
         let attempt = self.next_attempt(now);
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
-            (Some(poll), Some(attempt)) if attempt.paid && attempt.rank < poll.rank => {
+            (Some(poll), Some(attempt)) if !attempt.goes_before(&poll) => {
+                self.run(poll.station, poll.slot, now)
+            }
+            (Some(poll), None) => self.run(poll.station, poll.slot, now),
+            (_, Some(attempt)) => {
+                self.harm = attempt.harm;
                 self.run(attempt.station, attempt.slot, now)
             }
-            (Some(poll), _) => self.run(poll.station, poll.slot, now),
-            (None, Some(attempt)) => self.run(attempt.station, attempt.slot, now),
             (None, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of a device that missed"));
                 let poll = self.next_poll(now).map(|at| (at, "next poll"));
@@ -135,10 +155,17 @@ impl Schedule {
         let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
             return;
         };
-        let was_trying = station.misses() > 0;
+        let (was_trying, was_stranger) = (station.misses() > 0, station.is_stranger());
         station.done(now, job, outcome, &mut self.rng);
         if was_trying && station.misses() > 0 {
-            self.budget.spend(now, now.since(job.asked));
+            let took = now.since(job.asked);
+            match self.harm {
+                Harm::None => {}
+                Harm::Delay => self.delays.spend(now, took),
+                Harm::Loss => self.budget.spend(now, took),
+            }
+        } else if was_stranger && station.is_stranger() {
+            self.strangers.spend(now, now.since(job.asked));
         }
         let found = std::mem::take(&mut station.reading.findings);
         let kind = Arc::clone(&station.profile);
@@ -213,13 +240,18 @@ impl Schedule {
         all.filter(|(_, s)| s.misses() == 0)
     }
 
-    /// The due request of an answering device that comes first.
+    /// The due request of an answering device that comes first. Devices nobody has
+    /// heard of stand back once they have taken their half of the clock.
     fn most_urgent(&self, now: Mono) -> Option<Turn> {
+        let generous = self.strangers.allows(now);
         self.answering()
             .filter(|(_, s)| s.free_at(now) <= now)
             .flat_map(|(i, s)| s.slots.iter().enumerate().map(move |x| (i, s, x)))
             .filter(|(_, _, (_, slot))| slot.due <= now)
-            .min_by_key(|(i, s, (j, slot))| (slot.rank(), s.served, *i, *j))
+            .min_by_key(|(i, s, (j, slot))| {
+                let stands_back = !generous && s.is_stranger();
+                (stands_back, slot.rank(), s.served, *i, *j)
+            })
             .map(|(station, _, (slot, poll))| Turn {
                 station,
                 slot,
@@ -238,10 +270,10 @@ impl Schedule {
     }
 
     /// The device that missed whose turn to be tried comes first, and when. An
-    /// attempt is free while the line would be idle and no answering device can
-    /// lose a slot by it; otherwise it is paid from the budget, on credit if it
-    /// is to confirm a silence that has just begun, and takes its turn among
-    /// the polls.
+    /// attempt is free while the answering devices need not wait for it to
+    /// speak of; one that only makes them wait is paid from a tenth of the clock;
+    /// one that could cost a poll from a twentieth, on credit if it is to confirm
+    /// a silence that has just begun, and then it takes its turn among the polls.
     fn next_attempt(&self, now: Mono) -> Option<Attempt> {
         let trying = self.stations.iter().enumerate();
         trying
@@ -250,16 +282,21 @@ impl Schedule {
                 let at = s.retry_at(now);
                 let urgent = s.is_urgent() && self.budget.allows_urgent(now);
                 let paid = urgent || self.budget.allows(now);
-                let allowed = at > now || paid || !self.contended(now, s);
+                let harm = self.harm(now, s);
+                let allowed = match harm {
+                    Harm::None => true,
+                    Harm::Delay => paid || self.delays.allows(now),
+                    Harm::Loss => paid,
+                };
                 let attempt = Attempt {
                     station,
                     slot: s.attempt()?,
-                    at: if allowed {
+                    at: if at > now || allowed {
                         at
                     } else {
-                        self.budget.ready_at(now)
+                        self.not_before(now, harm)
                     },
-                    paid,
+                    harm,
                     rank: s.retry_rank(now),
                 };
                 Some(((attempt.at, !urgent, s.served), attempt))
@@ -268,15 +305,39 @@ impl Schedule {
             .map(|(_, attempt)| attempt)
     }
 
-    /// Whether an attempt that fails could cost an answering device a slot.
-    fn contended(&self, now: Mono, attempt: &Station) -> bool {
-        // Half as much again, for those that fall due meanwhile.
-        let wait = attempt.attempt_takes();
-        let clear = now + wait + wait / 2;
-        self.answering()
-            .flat_map(|(_, s)| &s.slots)
-            .any(|slot| slot.deadline() <= clear)
+    /// From when on an attempt that does this harm may be paid for.
+    fn not_before(&self, now: Mono, harm: Harm) -> Mono {
+        let ready = self.budget.ready_at(now);
+        match harm {
+            Harm::Delay => ready.min(self.delays.ready_at(now)),
+            Harm::None | Harm::Loss => ready,
+        }
     }
+
+    /// What an attempt that fails could do to those that answer.
+    fn harm(&self, now: Mono, attempt: &Station) -> Harm {
+        let over = now + attempt.attempt_takes();
+        // Half as much again, for those that fall due meanwhile.
+        let clear = over + attempt.attempt_takes() / 2;
+        let harm = |slot: &Slot| match slot.deadline() <= clear {
+            true => Harm::Loss,
+            false if slot.due + slot.slack() < over => Harm::Delay,
+            false => Harm::None,
+        };
+        let slots = self.answering().flat_map(|(_, s)| &s.slots);
+        slots.map(harm).max().unwrap_or(Harm::None)
+    }
+}
+
+/// What an attempt at a device that misses may do to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Harm {
+    /// Nothing to speak of.
+    None,
+    /// A poll comes late.
+    Delay,
+    /// A poll is lost.
+    Loss,
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ use super::timeout::Timeout;
 /// First wait after a miss; doubles.
 const RETRY_FLOOR: Duration = Duration::from_millis(500);
 
-/// The longest wait between attempts at a device that does not answer.
-const RETRY_CEILING: Duration = Duration::from_secs(10);
+/// The longest wait between attempts at a device that does not answer, if the
+/// line has time for them.
+const RETRY_CEILING: Duration = Duration::from_millis(4500);
 
 /// A device that answered before is tried this often without delay, so that
 /// its silence is soon certain.
@@ -50,6 +51,11 @@ impl Slot {
     /// When the next slot comes, and this one is lost.
     pub(super) fn deadline(&self) -> Mono {
         self.due + self.block.interval
+    }
+
+    /// How late it may be without anybody minding.
+    pub(super) fn slack(&self) -> Duration {
+        self.block.interval / 40
     }
 
     /// The order of service: by deadline, but a rare request may be overtaken
@@ -184,6 +190,11 @@ impl Station {
     /// Whether the next try is to confirm a silence that has just begun.
     pub(super) const fn is_urgent(&self) -> bool {
         self.known && self.misses() <= CONFIRMATIONS
+    }
+
+    /// Whether it never proved that it lives.
+    pub(super) const fn is_stranger(&self) -> bool {
+        !self.known
     }
 
     /// When it may be asked anything, as far as doubt is concerned.

@@ -41,7 +41,7 @@ const DOUBLINGS: u32 = 3;
 
 /// … and each so many times as long as was configured, should another unit with
 /// other manners have taken its place.
-const IN_FULL_EVERY: u32 = 4;
+const IN_FULL_EVERY: u32 = 10;
 
 /// What is known about one unit's patience needs.
 #[derive(Clone, Debug)]
