@@ -26,10 +26,10 @@ mod site;
 mod turns;
 #[path = "../tests/turns/figures.rs"]
 mod turns_figures;
-#[path = "line/utilisation.rs"]
-mod utilisation;
 #[path = "../tests/turns/line.rs"]
 mod turns_line;
+#[path = "line/utilisation.rs"]
+mod utilisation;
 
 use report::Report;
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::turns_figures::{HALF_LOAD, four_of_16, percentile, returns, twenty_of_31};
 use crate::report::Report;
+use crate::turns_figures::{HALF_LOAD, four_of_16, percentile, returns, twenty_of_31};
 
 /// Lives in each figure.
 const SEEDS: u64 = 5;
@@ -27,8 +27,15 @@ fn healthy(report: &mut Report, seeds: u64) {
                 k = k.min(life.first_minute).min(life.kept);
                 g = g.max(life.p99_gap);
             }
-            let when = if cold { "dead from the start" } else { "dying at once" };
-            detail.push(format!("every {:.1} s, {when}: {k:.4} and {g:.3}", ms as f64 / 1000.0));
+            let when = if cold {
+                "dead from the start"
+            } else {
+                "dying at once"
+            };
+            detail.push(format!(
+                "every {:.1} s, {when}: {k:.4} and {g:.3}",
+                ms as f64 / 1000.0
+            ));
             if !cold {
                 kept = kept.min(k);
                 gap = gap.max(g);
@@ -54,7 +61,10 @@ fn healthy(report: &mut Report, seeds: u64) {
 
 fn rates(report: &mut Report, seeds: u64) {
     let lives: Vec<_> = (0..seeds).map(four_of_16).collect();
-    let first = lives.iter().map(|l| l.first25s).fold(f64::INFINITY, f64::min);
+    let first = lives
+        .iter()
+        .map(|l| l.first25s)
+        .fold(f64::INFINITY, f64::min);
     let steady = lives.iter().map(|l| l.steady).fold(f64::INFINITY, f64::min);
     let detail = || format!("16 × 3 reads of 10 at 9600, flat out; {seeds} lives");
     report.add(
@@ -75,8 +85,14 @@ fn rates(report: &mut Report, seeds: u64) {
 
 fn noticed(report: &mut Report, seeds: u64) {
     let p99 = |all, dead, interval| {
-        let mut all: Vec<f64> = (0..seeds).flat_map(|s| returns(all, dead, interval, s)).collect();
-        (percentile(&mut all, 0.99), percentile(&mut all, 0.5), all.len())
+        let mut all: Vec<f64> = (0..seeds)
+            .flat_map(|s| returns(all, dead, interval, s))
+            .collect();
+        (
+            percentile(&mut all, 0.99),
+            percentile(&mut all, 0.5),
+            all.len(),
+        )
     };
     let (few, median, n) = p99(16, 4, HALF_LOAD);
     report.add(

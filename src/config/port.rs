@@ -92,13 +92,14 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
     ports
 }
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 7] = [
     "name",
     "serial",
     "tcp",
     "response_timeout",
     "longest_request",
     "allow_overload",
+    "grace",
 ];
 
 /// One port, and the place of what it is made of.
@@ -157,6 +158,13 @@ fn budget(port: &Section<'_>, notes: &mut Notes) -> LineBudget {
         allow_overload: port
             .read("allow_overload", yes, notes)
             .unwrap_or(d.allow_overload),
+        grace: port
+            .read(
+                "grace",
+                time(Duration::ZERO..=Duration::from_secs(86400)),
+                notes,
+            )
+            .unwrap_or(d.grace),
     }
 }
 

@@ -29,7 +29,7 @@ impl Budget {
     /// A full one for what may delay others but costs nobody a poll.
     #[must_use]
     pub const fn for_delays(now: Mono) -> Self {
-        Budget::new(now, 100, 500, 0)
+        Budget::new(now, 200, 500, 500)
     }
 
     /// A full one for devices nobody has heard of yet: most of them will answer,

@@ -61,6 +61,6 @@ pub mod rtu;
 pub mod schedule;
 pub mod silence;
 mod station;
-pub mod timeout;
 #[cfg(test)]
 pub(crate) mod test_spec;
+pub mod timeout;

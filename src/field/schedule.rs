@@ -209,7 +209,7 @@ impl Schedule {
         if !station.owes_a_reply() {
             return None;
         }
-        station.lives(now);
+        station.was_late(now);
         Some(station.device)
     }
 
@@ -271,7 +271,7 @@ impl Schedule {
 
     /// The device that missed whose turn to be tried comes first, and when. An
     /// attempt is free while the answering devices need not wait for it to
-    /// speak of; one that only makes them wait is paid from a tenth of the clock;
+    /// speak of; one that only makes them wait is paid from a fifth of the clock;
     /// one that could cost a poll from a twentieth, on credit if it is to confirm
     /// a silence that has just begun, and then it takes its turn among the polls.
     fn next_attempt(&self, now: Mono) -> Option<Attempt> {
@@ -280,21 +280,19 @@ impl Schedule {
             .filter(|(_, s)| s.misses() > 0)
             .filter_map(|(station, s)| {
                 let at = s.retry_at(now);
-                let urgent = s.is_urgent() && self.budget.allows_urgent(now);
-                let paid = urgent || self.budget.allows(now);
+                let urgent = s.is_urgent();
                 let harm = self.harm(now, s);
-                let allowed = match harm {
-                    Harm::None => true,
-                    Harm::Delay => paid || self.delays.allows(now),
-                    Harm::Loss => paid,
-                };
+                let allowed = self.purse(harm).is_none_or(|purse| match urgent {
+                    true => purse.allows_urgent(now),
+                    false => purse.allows(now),
+                });
                 let attempt = Attempt {
                     station,
                     slot: s.attempt()?,
                     at: if at > now || allowed {
                         at
                     } else {
-                        self.not_before(now, harm)
+                        self.purse(harm).map_or(at, |purse| purse.ready_at(now))
                     },
                     harm,
                     rank: s.retry_rank(now),
@@ -305,12 +303,12 @@ impl Schedule {
             .map(|(_, attempt)| attempt)
     }
 
-    /// From when on an attempt that does this harm may be paid for.
-    fn not_before(&self, now: Mono, harm: Harm) -> Mono {
-        let ready = self.budget.ready_at(now);
+    /// What an attempt that does this harm is paid from.
+    const fn purse(&self, harm: Harm) -> Option<&Budget> {
         match harm {
-            Harm::Delay => ready.min(self.delays.ready_at(now)),
-            Harm::None | Harm::Loss => ready,
+            Harm::None => None,
+            Harm::Delay => Some(&self.delays),
+            Harm::Loss => Some(&self.budget),
         }
     }
 

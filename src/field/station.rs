@@ -314,6 +314,12 @@ impl Station {
         }
     }
 
+    /// Its reply came after it had been given up.
+    pub(super) fn was_late(&mut self, now: Mono) {
+        self.timeout.was_too_short(now);
+        self.lives(now);
+    }
+
     /// The line is back: whoever was given up may be tried at once.
     pub(super) fn retry_now(&mut self, now: Mono) {
         self.fences_missed = 0;

@@ -40,10 +40,11 @@ const MEMORY: Duration = Duration::from_secs(600);
 const DOUBLINGS: u32 = 3;
 
 /// … and each so many times as long as was configured, should another unit with
-/// other manners have taken its place.
-const IN_FULL_EVERY: u32 = 10;
+/// other manners have taken its place. Rarely: while it lasts, everybody who falls
+/// due waits for it, and a late reply tells the same.
+const IN_FULL_EVERY: u32 = 250;
 
-/// What is known about one unit's patience needs.
+/// What is known about how long one unit takes.
 #[derive(Clone, Debug)]
 pub struct Timeout {
     /// The configured response timeout: first contact, and the ceiling.
@@ -98,6 +99,13 @@ impl Timeout {
             self.mean = (self.mean * 7 + gap) / 8;
         }
         self.seen = self.seen.saturating_add(1);
+    }
+
+    /// A reply came after it had been given up: for a while, nothing less than the
+    /// configured time will do.
+    pub fn was_too_short(&mut self, now: Mono) {
+        self.slowest = [self.most; 2];
+        self.since = now;
     }
 
     /// How long to wait for a reply that takes `reply` on the wire, after so many
@@ -166,9 +174,11 @@ mod tests {
     #[test]
     fn misses_double_it_up_to_what_was_configured_and_an_answer_brings_it_back() {
         let t = seen(&[10; 50]);
-        let waits: Vec<Duration> = (0..9).map(|n| t.after(n, ms(30))).collect();
-        let wanted = [100, 200, 400, 500, 500, 200, 200, 200, 500].map(ms);
+        let waits: Vec<Duration> = (0..5).map(|n| t.after(n, ms(30))).collect();
+        let wanted = [100, 200, 400, 500, 200].map(ms);
         assert_eq!(waits, wanted);
+        let in_full = (4..=1000).filter(|n| t.after(*n, ms(30)) == MOST).count();
+        assert_eq!(in_full, 4, "now and then");
     }
 
     #[test]
@@ -177,6 +187,17 @@ mod tests {
         for misses in 0..100 {
             assert_eq!(t.after(misses, ms(200)), MOST);
         }
+    }
+
+    #[test]
+    fn a_late_reply_earns_all_the_time_there_is() {
+        let mut t = seen(&[10; 50]);
+        t.was_too_short(at(1));
+        assert_eq!(t.after(0, ms(0)), MOST);
+        for s in 2..1300 {
+            t.measured(at(s), ms(10));
+        }
+        assert_eq!(t.after(0, ms(0)), SERIAL_FLOOR, "and not for ever");
     }
 
     #[test]

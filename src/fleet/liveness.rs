@@ -1,16 +1,21 @@
 //! Is this device alive? The one file that decides.
 //!
 //! ```text
-//! Unknown ──proof──▶ Responding ──missed ≥ n and quiet ≥ t──▶ Silent
-//!    └────────missed ≥ n and quiet ≥ t───────────────────────▶┘  │
-//!                   Responding ◀──── r proofs in a row ──────────┘
+//! Unknown ──proof──▶ Responding ──miss──▶ Suspect ──missed ≥ n and quiet ≥ t──▶ Silent
+//!    │                   ▲  ▲──── proof ─────┘                                  │  ▲
+//!    │                   └── r proofs in a row ── Probation ◀── proof ──────────┘  │
+//!    │                                                └────────── miss ────────────┤
+//!    └──────────────── missed ≥ n and quiet ≥ t ───────────────────────────────────┘
 //! ```
 //!
-//! While its port is down a device is not asked, so misses cannot count; it
-//! falls silent when it has been quiet for `t`, *because the port is down*.
-//! That wait is also what keeps a cable that is pulled and put back from
-//! logging out a whole line. A device that does not answer after its port has
-//! come back stays silent, but for a reason of its own, which is told.
+//! While its port is down a device is not asked: what is believed of it stands
+//! still, and so does its quiet time. Only when the port has been down for its
+//! grace does the device fall silent, *because the port is down*: a cable that is
+//! pulled and put back logs nobody out. A device that does not answer after its
+//! port has come back stays silent, but for a reason of its own, which is told.
+//!
+//! A device that falls silent again and again is answered for by nobody: how such
+//! a one is kept offline is in `flapping.rs`.
 
 use std::time::Duration;
 
@@ -24,6 +29,12 @@ pub enum Life {
     Unknown,
     /// It answers.
     Responding,
+    /// It answered, and has missed since; its silence is being made certain.
+    /// Counts as answering.
+    Suspect {
+        /// Misses in a row.
+        misses: u32,
+    },
     /// It does not.
     Silent {
         /// Since when it has been counted as silent.
@@ -31,6 +42,30 @@ pub enum Life {
         /// Why.
         because: Because,
     },
+    /// It was silent and answers again, not often enough yet to be trusted.
+    /// Counts as silent.
+    Probation {
+        /// Since when it has been counted as silent.
+        since: Mono,
+        /// Proofs of life in a row.
+        proofs: u32,
+    },
+}
+
+impl Life {
+    /// Whether the device counts as answering.
+    #[must_use]
+    pub const fn answers(self) -> bool {
+        matches!(self, Life::Responding | Life::Suspect { .. })
+    }
+}
+
+/// What a watch has decided; [`Life`] is what of it can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Unknown,
+    Responding,
+    Silent { since: Mono, because: Because },
 }
 
 /// Why a device counts as silent.
@@ -68,27 +103,28 @@ pub(super) enum Change {
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     rule: Liveness,
-    life: Life,
+    life: Verdict,
     /// The last proof of life; before the first, the start of the watch.
     quiet_since: Mono,
     answered_before: bool,
     misses: u32,
     last_miss: Option<Miss>,
     returns: u32,
-    port_down: bool,
+    /// Since when its port has been down, and the grace of that port.
+    down: Option<(Mono, Duration)>,
 }
 
 impl Watch {
     pub(super) fn new(rule: Liveness, now: Mono) -> Self {
         Watch {
             rule,
-            life: Life::Unknown,
+            life: Verdict::Unknown,
             quiet_since: now,
             answered_before: false,
             misses: 0,
             last_miss: None,
             returns: 0,
-            port_down: false,
+            down: None,
         }
     }
 
@@ -104,16 +140,21 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_port(&mut self, now: Mono, down: bool) -> Option<Change> {
-        self.port_down = down;
+    /// Its port went down, and has this grace, or is up again.
+    pub(super) fn on_port(&mut self, now: Mono, grace: Option<Duration>) -> Option<Change> {
+        let was = std::mem::replace(&mut self.down, None);
+        self.down = grace.map(|grace| (was.map_or(now, |(since, _)| since), grace));
         // Not the device's misses: it could not be asked.
         self.misses = 0;
         self.last_miss = None;
-        if down {
+        if self.down.is_some() {
             self.returns = 0;
         } else if self.is_silent_because_of_its_port() {
             // It is asked again from now on, and judged by that.
             self.quiet_since = now;
+        } else if let Some((since, _)) = was {
+            // It could not speak meanwhile.
+            self.quiet_since = self.quiet_since + now.since(since);
         }
         self.on_time(now)
     }
@@ -134,8 +175,8 @@ impl Watch {
         self.misses = 0;
         self.last_miss = None;
         self.returns = 0;
-        if matches!(self.life, Life::Silent { .. }) {
-            self.life = Life::Unknown;
+        if matches!(self.life, Verdict::Silent { .. }) {
+            self.life = Verdict::Unknown;
         }
     }
 
@@ -146,8 +187,8 @@ impl Watch {
         if now < due.at {
             return None;
         }
-        let because = match (self.port_down, self.last_miss) {
-            (false, Some(last)) => Because::Missed {
+        let because = match (self.down, self.last_miss) {
+            (None, Some(last)) => Because::Missed {
                 polls: self.misses,
                 quiet: now.since(self.quiet_since),
                 last,
@@ -155,11 +196,11 @@ impl Watch {
             },
             _ => Because::PortDown,
         };
-        if let Life::Silent { since, .. } = self.life {
-            self.life = Life::Silent { since, because };
+        if let Verdict::Silent { since, .. } = self.life {
+            self.life = Verdict::Silent { since, because };
             return Some(Change::StaysSilent(because));
         }
-        self.life = Life::Silent {
+        self.life = Verdict::Silent {
             since: now,
             because,
         };
@@ -169,14 +210,14 @@ impl Watch {
 
     /// When this device falls silent if nothing more is heard of it.
     pub(super) fn wake_at(&self) -> Option<Wake> {
-        let silent = matches!(self.life, Life::Silent { .. });
-        if silent && (self.port_down || !self.is_silent_because_of_its_port()) {
+        let silent = matches!(self.life, Verdict::Silent { .. });
+        if silent && (self.down.is_some() || !self.is_silent_because_of_its_port()) {
             return None;
         }
-        let at = self.quiet_since + self.rule.quiet;
-        if self.port_down {
-            Some(Wake::new(at, "port down: devices fall silent"))
+        if let Some((since, grace)) = self.down {
+            Some(Wake::new(since + grace, "port down: devices fall silent"))
         } else if self.misses >= self.rule.missed {
+            let at = self.quiet_since + self.rule.quiet;
             Some(Wake::new(at, "polls missed: device falls silent"))
         } else {
             None
@@ -184,13 +225,24 @@ impl Watch {
     }
 
     pub(super) const fn life(&self) -> Life {
-        self.life
+        match self.life {
+            Verdict::Unknown => Life::Unknown,
+            Verdict::Responding if self.misses > 0 => Life::Suspect {
+                misses: self.misses,
+            },
+            Verdict::Responding => Life::Responding,
+            Verdict::Silent { since, .. } if self.returns > 0 => Life::Probation {
+                since,
+                proofs: self.returns,
+            },
+            Verdict::Silent { since, because } => Life::Silent { since, because },
+        }
     }
 
     fn is_silent_because_of_its_port(&self) -> bool {
         matches!(
             self.life,
-            Life::Silent {
+            Verdict::Silent {
                 because: Because::PortDown,
                 ..
             }
@@ -203,17 +255,17 @@ impl Watch {
         self.misses = 0;
         self.last_miss = None;
         match self.life {
-            Life::Unknown => {
-                self.life = Life::Responding;
+            Verdict::Unknown => {
+                self.life = Verdict::Responding;
                 Some(Change::Appeared)
             }
-            Life::Responding => None,
-            Life::Silent { since, .. } => {
+            Verdict::Responding => None,
+            Verdict::Silent { since, .. } => {
                 self.returns = self.returns.saturating_add(1);
                 if self.returns < self.rule.returns {
                     return None;
                 }
-                self.life = Life::Responding;
+                self.life = Verdict::Responding;
                 Some(Change::Returned(now.since(since)))
             }
         }
@@ -230,6 +282,7 @@ mod tests {
         quiet: Duration::from_secs(10),
         returns: 2,
     };
+    const GRACE: Duration = Duration::from_secs(6);
     const PROOF: Evidence = Evidence::Alive(Proof::Answer);
     const MISS: Evidence = Evidence::Missed(Miss::Silence);
 
@@ -246,6 +299,36 @@ mod tests {
     #[test]
     fn one_answer_is_enough_at_the_start() {
         assert_eq!(responding().life(), Life::Responding);
+    }
+
+    #[test]
+    fn one_that_has_missed_is_suspect_until_it_answers_and_counts_as_answering() {
+        let mut p = responding();
+        p.on_evidence(at(1), MISS);
+        p.on_evidence(at(2), MISS);
+        assert_eq!(p.life(), Life::Suspect { misses: 2 });
+        assert!(p.life().answers());
+        p.on_evidence(at(3), PROOF);
+        assert_eq!(p.life(), Life::Responding);
+    }
+
+    #[test]
+    fn while_its_port_is_down_its_quiet_time_stands_still() {
+        let mut p = responding();
+        p.on_evidence(at(2), MISS);
+        p.on_port(at(4), Some(Duration::from_secs(30)));
+        assert_eq!(p.wake_at().map(|w| w.at), Some(at(34)));
+        assert_eq!(p.on_time(at(30)), None);
+        assert_eq!(p.life(), Life::Responding);
+        p.on_port(at(33), None);
+        for s in 34..37 {
+            assert_eq!(p.on_evidence(at(s), MISS), None);
+        }
+        assert_eq!(
+            p.wake_at().map(|w| w.at),
+            Some(at(39)),
+            "4 s before, 6 s after"
+        );
     }
 
     #[test]
@@ -293,7 +376,7 @@ mod tests {
             p.on_evidence(at(9), Evidence::Alive(proof));
             p.on_evidence(at(11), MISS);
             assert_eq!(p.on_time(at(18)), None);
-            assert_eq!(p.life(), Life::Responding);
+            assert_eq!(p.life(), Life::Suspect { misses: 1 });
         }
     }
 
@@ -305,7 +388,11 @@ mod tests {
         }
         assert!(matches!(p.life(), Life::Silent { .. }));
         assert_eq!(p.on_evidence(at(20), PROOF), None);
+        let (since, proofs) = (at(11), 1);
+        assert_eq!(p.life(), Life::Probation { since, proofs });
+        assert!(!p.life().answers());
         assert_eq!(p.on_evidence(at(21), MISS), None);
+        assert!(matches!(p.life(), Life::Silent { .. }));
         assert_eq!(p.on_evidence(at(22), PROOF), None);
         assert_eq!(
             p.on_evidence(at(23), PROOF),
@@ -314,9 +401,9 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_down_silences_after_the_same_quiet_and_is_named() {
+    fn a_port_that_is_down_silences_after_its_grace_and_is_named() {
         let mut p = responding();
-        assert_eq!(p.on_port(at(4), true), None);
+        assert_eq!(p.on_port(at(4), Some(GRACE)), None);
         assert_eq!(
             p.on_time(at(10)),
             Some(Change::FellSilent(Because::PortDown))
@@ -326,8 +413,8 @@ mod tests {
     #[test]
     fn a_cable_put_back_in_time_changes_nothing() {
         let mut p = responding();
-        p.on_port(at(4), true);
-        p.on_port(at(8), false);
+        p.on_port(at(4), Some(GRACE));
+        p.on_port(at(8), None);
         assert_eq!(p.on_time(at(30)), None);
         assert_eq!(p.on_evidence(at(31), PROOF), None);
         assert_eq!(p.life(), Life::Responding);
@@ -336,9 +423,9 @@ mod tests {
     #[test]
     fn a_device_that_stays_silent_when_its_port_is_back_gets_a_reason_of_its_own() {
         let mut p = responding();
-        p.on_port(at(4), true);
+        p.on_port(at(4), Some(GRACE));
         p.on_time(at(10));
-        assert_eq!(p.on_port(at(20), false), None);
+        assert_eq!(p.on_port(at(20), None), None);
         for s in [21, 23, 29] {
             assert_eq!(p.on_evidence(at(s), MISS), None);
         }

@@ -9,16 +9,18 @@
 //! [`Fleet::poll`] until `None`, then sleep until [`Fleet::wake_at`].
 //!
 //! Invariants:
-//! - A device is wanted online if and only if it is responding.
+//! - A device is wanted online if and only if it is responding, or suspect at
+//!   most, and has not fallen silent so often lately that it is held back.
 //! - A device is silent only after as many missed polls *and* as long a quiet
 //!   as its [`Liveness`](crate::spec::Liveness) says, or because its port has
-//!   been down for that long; whichever it was is in the notice.
+//!   been down for its grace; whichever it was is in the notice.
 //! - An exception from the unit, and a reply that came too late to be used, are
 //!   proof of life like any other.
 //! - A device that is no longer configured is unwanted; one that moves is judged
 //!   anew, and wanted as before until then.
 //! - A change of mind is told once, with its reason.
 
+mod flapping;
 mod liveness;
 mod notice;
 mod registry;

@@ -27,6 +27,18 @@ pub enum Notice {
         /// How long it was counted as silent.
         after: Duration,
     },
+    /// It fell silent so often that it is kept offline for a while.
+    Held {
+        /// Which device.
+        device: DeviceId,
+    },
+    /// It is no longer kept offline for having fallen silent often.
+    LetGo {
+        /// Which device.
+        device: DeviceId,
+        /// Whether it answers now.
+        answers: bool,
+    },
     /// The devices of a port fell silent together because it is down.
     PortSilenced {
         /// Which port.
@@ -41,8 +53,10 @@ pub enum Notice {
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::Appeared { .. } | Notice::Returned { .. } => Level::Info,
-            Notice::Silent { .. } | Notice::PortSilenced { .. } => Level::Warn,
+            Notice::Appeared { .. } | Notice::Returned { .. } | Notice::LetGo { .. } => Level::Info,
+            Notice::Silent { .. } | Notice::Held { .. } | Notice::PortSilenced { .. } => {
+                Level::Warn
+            }
         }
     }
 
@@ -51,6 +65,8 @@ impl Tell for Notice {
             Notice::Appeared { .. } => "device-responding",
             Notice::Silent { .. } => "device-silent",
             Notice::Returned { .. } => "device-returned",
+            Notice::Held { .. } => "device-held",
+            Notice::LetGo { .. } => "device-let-go",
             Notice::PortSilenced { .. } => "port-silenced",
         }
     }
@@ -59,6 +75,8 @@ impl Tell for Notice {
         match self {
             Notice::Appeared { device }
             | Notice::Silent { device, .. }
+            | Notice::Held { device }
+            | Notice::LetGo { device, .. }
             | Notice::Returned { device, .. } => About::Device(*device),
             Notice::PortSilenced { port, .. } => About::Port(*port),
         }
@@ -67,7 +85,7 @@ impl Tell for Notice {
     fn devices(&self) -> &[DeviceId] {
         match self {
             Notice::PortSilenced { devices, .. } => devices,
-            Notice::Appeared { .. } | Notice::Silent { .. } | Notice::Returned { .. } => &[],
+            _ => &[],
         }
     }
 
@@ -84,7 +102,7 @@ impl Tell for Notice {
                 vec![("SILENT_MS", after.as_millis().to_string())]
             }
             Notice::PortSilenced { devices, .. } => vec![("COUNT", devices.len().to_string())],
-            Notice::Appeared { .. } | Notice::Silent { .. } => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -116,6 +134,16 @@ impl Tell for Notice {
                 because: Because::PortDown,
                 ..
             } => "silent because its port is down".into(),
+            Notice::Held { .. } => "fell silent again and again: polled on, but kept offline in \
+                                    the cloud until it has been steadier for a while (check \
+                                    wiring, termination, power; response_timeout: if it is slow)"
+                .into(),
+            Notice::LetGo { answers: true, .. } => {
+                "no longer kept offline for falling silent often".into()
+            }
+            Notice::LetGo { answers: false, .. } => {
+                "no longer kept offline for falling silent often, but silent".into()
+            }
             Notice::Returned { after, .. } => {
                 format!("responding again after {} of silence", seconds(*after))
             }

@@ -1,7 +1,9 @@
 //! The table of devices: field events in, wishes and notices out.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
+use super::flapping::Flapping;
 use super::liveness::{Because, Change, Life, Watch};
 use super::notice::Notice;
 use crate::base::{DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Wake};
@@ -12,8 +14,8 @@ use crate::spec::{DeviceSpec, Spec};
 pub struct Fleet {
     pub(super) devices: Vec<Device>,
     pub(super) ports: Vec<Port>,
-    /// When each device falls silent if nothing more is heard: the earliest
-    /// first, so that 2,000 devices cost one look.
+    /// When each device falls silent if nothing more is heard, or is no longer
+    /// held back: the earliest first, so that 2,000 devices cost one look.
     deadlines: BTreeSet<(Mono, DeviceId)>,
     pub(super) out: VecDeque<Output>,
 }
@@ -57,6 +59,7 @@ pub struct Tally {
 pub(super) struct Device {
     pub(super) port: PortId,
     pub(super) watch: Watch,
+    flapping: Flapping,
     deadline: Option<Wake>,
     tally: Tally,
     /// No longer configured: nothing is believed of it.
@@ -68,6 +71,7 @@ impl Device {
         Device {
             port: spec.port,
             watch: Watch::new(spec.liveness, now),
+            flapping: Flapping::default(),
             deadline: None,
             tally: Tally::default(),
             retired: false,
@@ -82,6 +86,15 @@ pub(super) struct Port {
     /// Whether it was told that its devices fall silent because it is down.
     told: bool,
     load_permille: u16,
+    /// How long it may be down before its devices count as silent.
+    pub(super) grace: Duration,
+}
+
+impl Port {
+    /// Its grace, if it is down.
+    pub(super) fn down_for(&self) -> Option<Duration> {
+        self.down.as_ref().map(|_| self.grace)
+    }
 }
 
 impl Fleet {
@@ -90,8 +103,9 @@ impl Fleet {
     pub fn new(spec: &Spec, now: Now) -> Self {
         let ports = spec
             .ports()
-            .map(|(id, _)| Port {
+            .map(|(id, port)| Port {
                 devices: spec.devices_on(id).map(|(d, _)| d).collect(),
+                grace: port.budget.grace,
                 ..Port::default()
             })
             .collect();
@@ -120,7 +134,7 @@ impl Fleet {
                 {
                     d.tally.count(*evidence);
                     let change = d.watch.on_evidence(now.mono, *evidence);
-                    self.settle(*device, change, &mut silenced);
+                    self.settle(now.mono, *device, change, &mut silenced);
                 }
                 self.tell_silenced(silenced);
             }
@@ -146,8 +160,13 @@ impl Fleet {
             self.deadlines.pop_first();
             if let Some(d) = self.devices.get_mut(device.index()) {
                 d.deadline = None;
+                let freed = d.flapping.on_time(now.mono);
                 let change = d.watch.on_time(now.mono);
-                self.settle(device, change, &mut silenced);
+                let answers = d.watch.life().answers();
+                self.settle(now.mono, device, change, &mut silenced);
+                if freed {
+                    self.let_go(device, answers);
+                }
             }
         }
         self.tell_silenced(silenced);
@@ -196,11 +215,12 @@ impl Fleet {
         let is_down = down.is_some();
         p.down = down;
         p.told &= is_down;
+        let grace = p.down_for();
         let mut silenced = BTreeSet::new();
         for device in p.devices.clone() {
             if let Some(d) = self.devices.get_mut(device.index()) {
-                let change = d.watch.on_port(now.mono, is_down);
-                self.settle(device, change, &mut silenced);
+                let change = d.watch.on_port(now.mono, grace);
+                self.settle(now.mono, device, change, &mut silenced);
             }
         }
         self.tell_silenced(silenced);
@@ -209,6 +229,7 @@ impl Fleet {
     /// Turns a change into a wish and a notice, and keeps the deadline current.
     pub(super) fn settle(
         &mut self,
+        now: Mono,
         device: DeviceId,
         change: Option<Change>,
         silenced: &mut BTreeSet<PortId>,
@@ -216,7 +237,14 @@ impl Fleet {
         let Some(d) = self.devices.get_mut(device.index()) else {
             return;
         };
-        let due = d.watch.wake_at().filter(|_| !d.retired);
+        let mut held = false;
+        if let Some(Change::FellSilent(Because::Missed { .. })) = change {
+            held = d.flapping.fell_silent(now);
+        }
+        let free = d.flapping.free_at();
+        let free = free.map(|at| Wake::new(at, "held back for flapping: let go"));
+        let due = d.watch.wake_at().into_iter().chain(free);
+        let due = due.min_by_key(|wake| wake.at).filter(|_| !d.retired);
         if d.deadline != due {
             if let Some(old) = d.deadline {
                 self.deadlines.remove(&(old.at, device));
@@ -241,8 +269,22 @@ impl Fleet {
                 return self.out.push_back(Output::Notice(notice));
             }
         };
+        let online = online && free.is_none();
         self.out.push_back(Output::Want { device, online });
         self.out.extend(notice.map(Output::Notice));
+        if held {
+            self.out.push_back(Output::Notice(Notice::Held { device }));
+        }
+    }
+
+    /// A device is no longer held back.
+    fn let_go(&mut self, device: DeviceId, answers: bool) {
+        if answers {
+            let online = true;
+            self.out.push_back(Output::Want { device, online });
+        }
+        self.out
+            .push_back(Output::Notice(Notice::LetGo { device, answers }));
     }
 
     /// One line for a port that is down, when the first of its devices falls

@@ -24,6 +24,11 @@ impl Fleet {
         for port in &mut self.ports {
             port.devices.clear();
         }
+        for (id, port) in spec.ports() {
+            if let Some(p) = self.ports.get_mut(id.index()) {
+                p.grace = port.budget.grace;
+            }
+        }
         for (id, d) in spec.devices() {
             if let Some(p) = self.ports.get_mut(d.port.index()) {
                 p.devices.push(id);
@@ -59,7 +64,7 @@ impl Fleet {
             let judged = change
                 .liveness
                 .then(|| d.watch.judge_by(now.mono, to.liveness));
-            self.settle(*device, judged.flatten(), &mut silenced);
+            self.settle(now.mono, *device, judged.flatten(), &mut silenced);
             if change.moved {
                 self.follow_port(now, *device, &mut silenced);
             }
@@ -74,7 +79,7 @@ impl Fleet {
         if let Some(d) = self.devices.get_mut(device.index()) {
             d.retired = true;
         }
-        self.settle(device, None, &mut BTreeSet::new());
+        self.settle(now.mono, device, None, &mut BTreeSet::new());
         if let (Some(d), Some(fresh)) = (self.devices.get_mut(device.index()), fresh) {
             *d = fresh;
         }
@@ -86,9 +91,9 @@ impl Fleet {
             return;
         };
         let port = self.ports.get(d.port.index());
-        let down = port.is_some_and(|p| p.down.is_some());
+        let down = port.and_then(Port::down_for);
         let change = d.watch.on_port(now.mono, down);
-        self.settle(device, change, silenced);
+        self.settle(now.mono, device, change, silenced);
     }
 }
 
@@ -214,7 +219,7 @@ mod tests {
             s.devices.push(new);
         });
         let new = DeviceId(u32::try_from(next.devices.len() - 1).unwrap());
-        fleet.on_time(at(2 + 5));
+        fleet.on_time(at(2 + 30));
         assert!(matches!(
             fleet.life(new),
             Some(Life::Silent {

@@ -129,8 +129,8 @@ impl Hub {
         let port = self.spec.device(device).map(|d| d.port);
         let standing = match self.fleet.life(device) {
             _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => Standing::PortDown,
-            Some(Life::Responding) => Standing::Answering,
-            Some(Life::Unknown | Life::Silent { .. }) | None => Standing::Silent,
+            Some(life) if life.answers() => Standing::Answering,
+            Some(_) | None => Standing::Silent,
         };
         self.cache.look(now, &self.spec, device, standing)
     }

@@ -22,7 +22,7 @@ pub struct PortSpec {
     pub budget: LineBudget,
 }
 
-/// How much a line is given to do.
+/// What a line is given: how much to do, and how much time when it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineBudget {
     /// No request that could be divided takes the line for longer than this, so
@@ -31,6 +31,10 @@ pub struct LineBudget {
     pub longest_request: Duration,
     /// Whether more may be configured than the line can carry. Default no.
     pub allow_overload: bool,
+    /// How long the port may be down before its devices count as silent because
+    /// of that: until then a cable may be put back and nobody is logged out.
+    /// Default 30 s, at most a day.
+    pub grace: Duration,
 }
 
 impl Default for LineBudget {
@@ -38,6 +42,7 @@ impl Default for LineBudget {
         LineBudget {
             longest_request: Duration::from_millis(150),
             allow_overload: false,
+            grace: Duration::from_secs(30),
         }
     }
 }

@@ -94,7 +94,8 @@ pub(crate) fn four_of_16(seed: u64) -> Rates {
             .map(|d| {
                 let of = line.polls.iter().filter(|((device, _), _)| *device == d);
                 let within = |at: &&Mono| **at > from && at.since(from) <= span;
-                of.map(|(_, at)| at.iter().filter(within).count()).sum::<usize>() as f64
+                of.map(|(_, at)| at.iter().filter(within).count())
+                    .sum::<usize>() as f64
                     / span.as_secs_f64()
             })
             .collect()
@@ -110,7 +111,8 @@ pub(crate) fn four_of_16(seed: u64) -> Rates {
     let late = rates(&line, died + first, Duration::from_secs(600));
     let worst = |rates: &[f64]| {
         let live = (0..16).filter(|d| !dead.contains(d));
-        live.map(|d| rates[d] / former[d]).fold(f64::INFINITY, f64::min)
+        live.map(|d| rates[d] / former[d])
+            .fold(f64::INFINITY, f64::min)
     };
     Rates {
         first25s: worst(&early),
@@ -138,7 +140,10 @@ pub(crate) fn returns(all: usize, dead: usize, interval: Duration, seed: u64) ->
         let back = line.now;
         while !line.proofs.contains_key(&device) {
             line.live(Duration::from_millis(20));
-            assert!(line.now.since(back) < Duration::from_secs(600), "never noticed");
+            assert!(
+                line.now.since(back) < Duration::from_secs(600),
+                "never noticed"
+            );
         }
         noticed.push(line.proofs[&device].since(back).as_secs_f64() * 1000.0);
         line.live(Duration::from_secs(30));

@@ -105,7 +105,9 @@ pub(crate) fn fleet(devices: usize, interval: Duration) -> Spec {
             interval.as_millis(),
             points.collect::<String>()
         ),
-        &format!("  - {{ name: 'unit{{unit}}', port: line, units: 1-{devices}, profile: meter, secret: s }}\n"),
+        &format!(
+            "  - {{ name: 'unit{{unit}}', port: line, units: 1-{devices}, profile: meter, secret: s }}\n"
+        ),
     )
 }
 
@@ -233,7 +235,9 @@ impl Line {
         let unit = &mut self.units[device];
         let mut reply = None;
         if unit.alive && !talked_over {
-            let from = sent.max(unit.busy) + self.silence.between_frames() + unit.delay.draw(&mut self.rng);
+            let from = sent.max(unit.busy)
+                + self.silence.between_frames()
+                + unit.delay.draw(&mut self.rng);
             let until = from + self.silence.transmission(job.ask.reply_len() + AROUND);
             unit.busy = until;
             reply = Some((from, until));
@@ -245,7 +249,10 @@ impl Line {
         } else {
             self.proofs.insert(device, at);
             if job.trusted && !job.points.is_empty() {
-                self.polls.entry((device, job.ask.start)).or_default().push(at);
+                self.polls
+                    .entry((device, job.ask.start))
+                    .or_default()
+                    .push(at);
             }
         }
         self.schedule.done(at, job, &outcome);

@@ -318,7 +318,10 @@ fn spec(size: Size) -> Spec {
                 stop_bits: StopBits::One,
             }),
             response_timeout: Duration::from_millis(200),
-            budget: LineBudget::default(),
+            budget: LineBudget {
+                grace: Duration::from_secs(15),
+                ..LineBudget::default()
+            },
         })
         .collect();
     let devices = (0..size.lines)

@@ -188,8 +188,8 @@ pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
 }
 
 /// The longest a silent device may stay online while the cloud listens: three
-/// missed polls of a device at 2 s, its quiet time, a linger, and the wait for
-/// values that go before it.
+/// missed polls of a device at 2 s, its quiet time, the grace of its port, for which
+/// that may stand still, a linger, and the wait for values that go before it.
 pub(crate) fn silence_bound(spec: &Spec) -> Duration {
     let quiet = spec
         .devices
@@ -197,5 +197,7 @@ pub(crate) fn silence_bound(spec: &Spec) -> Duration {
         .map(|d| d.liveness.quiet)
         .max()
         .unwrap_or_default();
+    let grace = spec.ports.iter().map(|p| p.budget.grace).max();
+    let quiet = quiet + grace.unwrap_or_default();
     quiet + Duration::from_secs(6) + spec.cloud.session.linger + Duration::from_secs(3)
 }

@@ -159,7 +159,9 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
         [],
         "a grace before anyone is logged out"
     );
-    fleet.on_time(at(6));
+    fleet.on_time(at(31));
+    assert_eq!(settle(&mut fleet), [], "until the grace is over");
+    fleet.on_time(at(32));
     assert_eq!(
         settle(&mut fleet),
         [
@@ -212,7 +214,7 @@ fn every_kind_of_end_has_its_own_count() {
 }
 
 #[test]
-fn devices_whose_grace_ends_later_follow_without_a_line_of_their_own() {
+fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
     let mut fleet = Fleet::new(&spec(), at(0));
     fleet.on_field(at(1), &polled(0, ANSWER));
     fleet.on_field(at(3), &polled(1, ANSWER));
@@ -223,7 +225,7 @@ fn devices_whose_grace_ends_later_follow_without_a_line_of_their_own() {
     };
     fleet.on_field(at(4), &down);
     let mut told = 0;
-    for s in 5..20 {
+    for s in 5..40 {
         fleet.on_time(at(s));
         let out = settle(&mut fleet);
         told += out
@@ -236,4 +238,40 @@ fn devices_whose_grace_ends_later_follow_without_a_line_of_their_own() {
     }
     assert_eq!(told, 1);
     assert!(matches!(fleet.life(DeviceId(1)), Some(Life::Silent { .. })));
+}
+
+#[test]
+fn one_that_comes_and_goes_is_kept_offline_until_it_is_steadier_and_told_once() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    let (mut wants, mut notices) = (Vec::new(), Vec::new());
+    let mut last = 0;
+    for second in 0..6000 {
+        let now = at(second);
+        // Silent for half of each minute, for a quarter of an hour.
+        let evidence = match second < 900 && second % 60 >= 30 {
+            true => MISS,
+            false => ANSWER,
+        };
+        fleet.on_field(now, &polled(0, evidence));
+        fleet.on_time(now);
+        for output in settle(&mut fleet) {
+            match output {
+                Output::Want { online, .. } => wants.push((second, online)),
+                Output::Notice(Notice::Held { .. } | Notice::LetGo { .. }) => {
+                    notices.push(second);
+                    last = second;
+                }
+                Output::Notice(_) => {}
+            }
+        }
+    }
+    assert_eq!(notices.len(), 2, "{notices:?}");
+    let online: Vec<u64> = wants.iter().filter(|w| w.1).map(|w| w.0).collect();
+    assert_eq!(
+        online.len(),
+        5,
+        "at first, three returns, let go: {online:?}"
+    );
+    assert_eq!(online.last(), Some(&last));
+    assert!((900 + 1200..900 + 2400).contains(&last), "{last}");
 }

@@ -107,13 +107,13 @@ proptest! {
                     }
                     let age = look.mono.since(taken.unwrap().mono);
                     prop_assert!(age <= LIMIT, "{age:?}");
-                    prop_assert_eq!(hub.fleet.life(device), Some(Life::Responding));
+                    prop_assert!(hub.fleet.life(device).is_some_and(Life::answers));
                     prop_assert_eq!(hub.fleet.port_down(PortId(0)), None);
                 }
             }
             // What was just read from a device that answers, is.
             let device = DeviceId(device);
-            let answers = hub.fleet.life(device) == Some(Life::Responding)
+            let answers = hub.fleet.life(device).is_some_and(Life::answers)
                 && hub.fleet.port_down(PortId(0)).is_none();
             if matches!(kind, 0 | 1) && pass > 0 && answers {
                 prop_assert_eq!(value(&hub, at(now), device).0, Quality::Good);
