@@ -27,6 +27,7 @@ mod turns;
 #[path = "../tests/turns/figures.rs"]
 mod turns_figures;
 #[path = "../tests/turns/line.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod turns_line;
 #[path = "line/utilisation.rs"]
 mod utilisation;

@@ -92,7 +92,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
     ports
 }
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "name",
     "serial",
     "tcp",
@@ -100,6 +100,7 @@ const KEYS: [&str; 7] = [
     "longest_request",
     "allow_overload",
     "grace",
+    "damping",
 ];
 
 /// One port, and the place of what it is made of.
@@ -156,7 +157,7 @@ fn budget(port: &Section<'_>, notes: &mut Notes) -> LineBudget {
             .read("longest_request", longest, notes)
             .unwrap_or(d.longest_request),
         allow_overload: port
-            .read("allow_overload", yes, notes)
+            .read("allow_overload", &yes, notes)
             .unwrap_or(d.allow_overload),
         grace: port
             .read(
@@ -165,6 +166,7 @@ fn budget(port: &Section<'_>, notes: &mut Notes) -> LineBudget {
                 notes,
             )
             .unwrap_or(d.grace),
+        damping: port.read("damping", yes, notes).unwrap_or(d.damping),
     }
 }
 

@@ -7,9 +7,8 @@
 //! minutes. It is polled all the while, and held back only from the cloud. A
 //! silence for which the port was to blame does not count.
 //!
-//! Not to be configured: the first three silences are told as they come, and what
-//! a device that changes more often than that is worth is better seen on the
-//! gateway than at the platform.
+//! A port may be spared that (`damping: false`). How it is reckoned is not to be
+//! configured: the first three silences are told as they come.
 
 use std::time::Duration;
 

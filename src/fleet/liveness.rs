@@ -142,7 +142,7 @@ impl Watch {
 
     /// Its port went down, and has this grace, or is up again.
     pub(super) fn on_port(&mut self, now: Mono, grace: Option<Duration>) -> Option<Change> {
-        let was = std::mem::replace(&mut self.down, None);
+        let was = self.down.take();
         self.down = grace.map(|grace| (was.map_or(now, |(since, _)| since), grace));
         // Not the device's misses: it could not be asked.
         self.misses = 0;

@@ -88,6 +88,8 @@ pub(super) struct Port {
     load_permille: u16,
     /// How long it may be down before its devices count as silent.
     pub(super) grace: Duration,
+    /// Whether devices that come and go are kept offline.
+    pub(super) damping: bool,
 }
 
 impl Port {
@@ -106,6 +108,7 @@ impl Fleet {
             .map(|(id, port)| Port {
                 devices: spec.devices_on(id).map(|(d, _)| d).collect(),
                 grace: port.budget.grace,
+                damping: port.budget.damping,
                 ..Port::default()
             })
             .collect();
@@ -238,7 +241,8 @@ impl Fleet {
             return;
         };
         let mut held = false;
-        if let Some(Change::FellSilent(Because::Missed { .. })) = change {
+        let damping = self.ports.get(d.port.index()).is_some_and(|p| p.damping);
+        if let (true, Some(Change::FellSilent(Because::Missed { .. }))) = (damping, change) {
             held = d.flapping.fell_silent(now);
         }
         let free = d.flapping.free_at();

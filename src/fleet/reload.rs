@@ -27,6 +27,7 @@ impl Fleet {
         for (id, port) in spec.ports() {
             if let Some(p) = self.ports.get_mut(id.index()) {
                 p.grace = port.budget.grace;
+                p.damping = port.budget.damping;
             }
         }
         for (id, d) in spec.devices() {

@@ -8,7 +8,7 @@ use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
 use crate::base::{DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
 use crate::cloud::{self, Cloud, Presence};
-use crate::fleet::{self, Fleet, Life};
+use crate::fleet::{self, Fleet};
 use crate::spec::{Changes, Spec};
 
 /// The gateway's mind. See the room's doc for the contract.

@@ -35,6 +35,9 @@ pub struct LineBudget {
     /// of that: until then a cable may be put back and nobody is logged out.
     /// Default 30 s, at most a day.
     pub grace: Duration,
+    /// Whether devices that fall silent again and again are kept offline for a
+    /// while. Default yes.
+    pub damping: bool,
 }
 
 impl Default for LineBudget {
@@ -43,6 +46,7 @@ impl Default for LineBudget {
             longest_request: Duration::from_millis(150),
             allow_overload: false,
             grace: Duration::from_secs(30),
+            damping: true,
         }
     }
 }

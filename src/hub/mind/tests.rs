@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{Evidence, Miss, Mono, PortId, Proof, Reading, Rng, Value};
 use crate::field::test_spec::{installation, number, point, profile, serial};
+use crate::fleet::Life;
 use crate::hub::Quality;
 use crate::spec::{Number, Table};
 
