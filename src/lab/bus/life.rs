@@ -22,6 +22,9 @@ pub enum Life {
     /// that belong to one unit, table, address and tick alone. A value that
     /// strayed from elsewhere is found out, but for one chance in 65,536.
     Marked,
+    /// The same, and another number every millisecond: a value that was true a
+    /// moment ago is found out as well.
+    Fleeting,
 }
 
 /// The meter's registers; two-register values have the high word first.
@@ -82,6 +85,7 @@ impl Life {
             Life::Meter => 500,
             Life::IoModule => 250,
             Life::Marked => 100,
+            Life::Fleeting => 1,
         }
     }
 
@@ -95,7 +99,7 @@ impl Life {
             (Life::IoModule, Table::Coil | Table::DiscreteInput) => io_module::BITS,
             (Life::IoModule, Table::InputRegister) => io_module::INPUT_REGISTERS,
             (Life::IoModule, Table::HoldingRegister) => io_module::HOLDING_REGISTERS,
-            (Life::Marked, _) => MARKED_ENTRIES,
+            (Life::Marked | Life::Fleeting, _) => MARKED_ENTRIES,
         }
     }
 
@@ -117,7 +121,7 @@ impl Life {
                 Table::Coil => 0,
             },
             Life::IoModule => module_entry(seed, still, table, address),
-            Life::Marked => {
+            Life::Marked | Life::Fleeting => {
                 let mark = mix(&[seed, table as u64, u64::from(address), tick as u64]);
                 if table.is_bits() {
                     (mark & 1) as u16

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::frame;
-use super::manners::{Fault, distort, noise};
+use super::manners::{Fault, burst, distort, noise, scramble};
 use super::pace::Pace;
 use super::unit::Unit;
 use super::voice::{Heard, Voice};
@@ -56,7 +56,8 @@ pub struct LineCounts {
 /// what was written into that silence belongs to the frame before it, so
 /// neither is understood. Replies begin after that silence and the unit's
 /// turnaround, whatever the line is doing then: a late reply collides with
-/// whoever talks, and both are spoilt.
+/// whoever talks, and both are spoilt. A unit answers one request after the
+/// other; those that reach it meanwhile wait.
 #[derive(Clone, Debug)]
 pub struct Line {
     pace: Pace,
@@ -271,8 +272,16 @@ impl Line {
         self.counts.requests += 1;
         self.asked = Some(self.master_from);
         let reply = there.answer(at, pdu);
+        if there.manners.withholds(&reply) {
+            return;
+        }
         let fault = there.manners.draw(&mut there.rng);
-        let start = at.mono + there.manners.delay(&mut there.rng);
+        // One thing after the other: what is late holds up what comes behind.
+        let mut start = there.busy.max(at.mono) + there.manners.delay(&mut there.rng);
+        if let Some(Fault::Late(by)) = fault {
+            start = start + by;
+        }
+        there.busy = start + self.pace.characters(reply.len() + 3);
         if let Some(fault) = fault {
             *self.counts.faults.entry(fault.name()).or_default() += 1;
         }
@@ -287,7 +296,6 @@ impl Line {
         let half = || 1 + whole / 2;
         let mut voices = match fault {
             Some(Fault::Mute) => vec![],
-            Some(Fault::Late(by)) => vec![(start + by, bytes)],
             Some(Fault::Cut) => {
                 bytes.truncate(1 + rng.below(whole as u64 - 1) as usize);
                 vec![(start, bytes)]
@@ -299,6 +307,18 @@ impl Line {
             Some(Fault::Twice) => {
                 let again = start + self.pace.characters(whole) + self.pace.silence();
                 vec![(start, bytes.clone()), (again, bytes)]
+            }
+            Some(Fault::Again(after)) => {
+                let again = start + after.max(self.pace.characters(whole));
+                vec![(start, bytes.clone()), (again, bytes)]
+            }
+            Some(Fault::Burst(width)) => {
+                burst(&mut bytes, width, rng);
+                vec![(start, bytes)]
+            }
+            Some(Fault::Scramble) => {
+                scramble(&mut bytes, 3, rng);
+                vec![(start, bytes)]
             }
             Some(Fault::Foreign) => vec![(start, frame::seal(unit % 247 + 1, &pdu))],
             Some(Fault::Echo) => {
@@ -316,9 +336,10 @@ impl Line {
                 let resumed = start + self.pace.characters(bytes.len()) + pause;
                 vec![(start, bytes), (resumed, rest)]
             }
-            Some(Fault::WrongFunction | Fault::Short | Fault::WrongTransaction) | None => {
-                vec![(start, bytes)]
-            }
+            Some(
+                Fault::Late(_) | Fault::WrongFunction | Fault::Short | Fault::WrongTransaction,
+            )
+            | None => vec![(start, bytes)],
         };
         self.voices.extend(
             voices

@@ -20,6 +20,8 @@ pub struct Manners {
     pub jitter: Duration,
     /// Entries it answers with an exception.
     pub refusals: Vec<Refusal>,
+    /// Against the standard it says nothing where it should refuse.
+    pub sulks: bool,
     /// What goes wrong, and how often. The first that strikes is taken.
     pub faults: Vec<Chance>,
 }
@@ -32,6 +34,7 @@ impl Default for Manners {
             turnaround: Duration::from_millis(5),
             jitter: Duration::ZERO,
             refusals: Vec::new(),
+            sulks: false,
             faults: Vec::new(),
         }
     }
@@ -54,6 +57,11 @@ impl Manners {
     pub(super) fn delay(&self, rng: &mut Rng) -> Duration {
         let span = u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX);
         self.turnaround + Duration::from_micros(rng.below(span))
+    }
+
+    /// Whether it keeps this reply to itself: a refusal, and it sulks.
+    pub(super) fn withholds(&self, reply: &[u8]) -> bool {
+        self.sulks && reply.first().is_some_and(|function| function & 0x80 != 0)
     }
 
     /// What goes wrong with this reply.
@@ -99,8 +107,18 @@ pub enum Fault {
     /// always found by the checksum; a receiver that takes such a reply has
     /// not looked. TCP has checksums of its own: there it does nothing.
     Flip,
+    /// One run of at most this many bits, up to 16, is spoilt: its first and its
+    /// last bit are wrong, those between may be. Always found by a CRC-16, as
+    /// with [`Fault::Flip`]. On TCP nothing.
+    Burst(u8),
+    /// The reply's data and checksum are random bytes, its head is not. One in
+    /// 65,536 passes a CRC-16, and nobody can tell. On TCP nothing.
+    Scramble,
     /// The same reply comes a second time.
     Twice,
+    /// The same reply comes a second time, this long after the first has begun.
+    /// Meanwhile the unit answers others.
+    Again(Duration),
     /// The reply carries the next higher unit id, checksum and all.
     Foreign,
     /// The reply is for another function.
@@ -131,7 +149,10 @@ impl Fault {
             Fault::Late(_) => "late",
             Fault::Cut => "cut",
             Fault::Flip => "flip",
+            Fault::Burst(_) => "burst",
+            Fault::Scramble => "scramble",
             Fault::Twice => "twice",
+            Fault::Again(_) => "again",
             Fault::Foreign => "foreign",
             Fault::WrongFunction => "wrong-function",
             Fault::Short => "short",
@@ -161,6 +182,26 @@ pub(super) fn distort(fault: Option<Fault>, mut pdu: Vec<u8>) -> Vec<u8> {
             pdu
         }
         _ => pdu,
+    }
+}
+
+/// Spoils one run of at most `width` bits.
+pub(super) fn burst(bytes: &mut [u8], width: u8, rng: &mut Rng) {
+    let bits = bytes.len() as u64 * 8;
+    let width = (1 + rng.below(width.into())).min(bits);
+    let first = rng.below(bits - width + 1);
+    for bit in first..first + width {
+        if bit == first || bit + 1 == first + width || rng.chance(500) {
+            // The order of the wire: lowest bit first.
+            bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
+        }
+    }
+}
+
+/// Random bytes behind the first `head`.
+pub(super) fn scramble(bytes: &mut [u8], head: usize, rng: &mut Rng) {
+    for byte in bytes.iter_mut().skip(head) {
+        *byte = rng.below(256) as u8;
     }
 }
 

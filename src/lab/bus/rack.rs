@@ -246,6 +246,9 @@ fn serve(
     };
     counts.requests += 1;
     let pdu = unit.answer(now, &request.pdu);
+    if unit.manners.withholds(&pdu) {
+        return;
+    }
     let fault = unit.manners.draw(&mut unit.rng);
     let at = now.mono + unit.manners.delay(&mut unit.rng);
     if let Some(fault) = fault {
@@ -274,6 +277,10 @@ fn serve(
             connection.queue(at, RackOutput::Bytes(bytes.clone()));
             connection.queue(at, RackOutput::Bytes(bytes));
         }
+        Some(Fault::Again(after)) => {
+            connection.queue(at, RackOutput::Bytes(bytes.clone()));
+            connection.queue(at + after, RackOutput::Bytes(bytes));
+        }
         Some(Fault::Echo) => {
             connection.queue(at, RackOutput::Bytes(request.seal()));
             connection.queue(at, RackOutput::Bytes(bytes));
@@ -285,6 +292,8 @@ fn serve(
         }
         Some(
             Fault::Flip
+            | Fault::Burst(_)
+            | Fault::Scramble
             | Fault::Noise(_)
             | Fault::Foreign
             | Fault::WrongFunction

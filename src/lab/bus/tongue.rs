@@ -9,10 +9,11 @@
 pub mod ascii;
 pub mod meter;
 pub mod plain;
+mod rtu;
 
 use std::time::Duration;
 
-use super::manners::{Fault, distort, noise};
+use super::manners::{Fault, burst, distort, noise, scramble};
 use super::unit::Unit;
 use crate::base::{Now, Rng};
 
@@ -24,6 +25,8 @@ pub use plain::Plain;
 pub enum Tongue {
     /// A Modbus unit with this address, speaking ASCII.
     Ascii(u8, Unit),
+    /// A Modbus unit with this address, speaking RTU.
+    Rtu(u8, Unit),
     /// An electricity meter.
     Meter(Meter),
     /// A device with a table of questions and answers.
@@ -55,12 +58,18 @@ impl Tongue {
     /// What it says to this: nothing, if it is not meant or does not understand.
     pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
         let (answer, manners) = match self {
-            Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) if !unit.manners.alive => {
+            Tongue::Ascii(_, unit) | Tongue::Rtu(_, unit) | Tongue::Meter(Meter { unit, .. })
+                if !unit.manners.alive =>
+            {
                 return vec![];
             }
             Tongue::Plain(plain) if !plain.manners.alive => return vec![],
             Tongue::Ascii(address, unit) => {
                 let answer = ascii::answer(*address, unit, now, heard);
+                (answer, &unit.manners)
+            }
+            Tongue::Rtu(address, unit) => {
+                let answer = rtu::answer(*address, unit, now, heard);
                 (answer, &unit.manners)
             }
             Tongue::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
@@ -103,6 +112,15 @@ fn spoil(
             at(after, bytes.clone()),
             at(after + Duration::from_millis(40), bytes),
         ],
+        Some(Fault::Again(later)) => vec![at(after, bytes.clone()), at(after + later, bytes)],
+        Some(Fault::Burst(width)) => {
+            burst(&mut bytes, width, rng);
+            vec![at(after, bytes)]
+        }
+        Some(Fault::Scramble) => {
+            scramble(&mut bytes, 3, rng);
+            vec![at(after, bytes)]
+        }
         Some(Fault::Foreign) => vec![at(after, answer.foreign)],
         Some(Fault::WrongFunction) => vec![at(after, answer.other)],
         Some(Fault::Short) => vec![at(after, answer.short)],

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use super::life::Life;
 use super::manners::Manners;
-use crate::base::{Now, Rng, Wall};
+use crate::base::{Mono, Now, Rng, Wall};
 use crate::spec::Table;
 
 /// Exception codes (Modbus Application Protocol V1.1b3 §7).
@@ -27,6 +27,8 @@ pub struct Unit {
     /// How it behaves.
     pub manners: Manners,
     pub(super) rng: Rng,
+    /// On a line: when it is done with what it was asked before.
+    pub(super) busy: Mono,
     answered: u64,
 }
 
@@ -40,6 +42,7 @@ impl Unit {
             written: BTreeMap::new(),
             manners: Manners::default(),
             rng: Rng::new(seed ^ 0x6d61_6e6e_6572_7321),
+            busy: Mono::START,
             answered: 0,
         }
     }

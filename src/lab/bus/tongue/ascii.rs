@@ -12,6 +12,9 @@ pub(super) fn answer(address: u8, unit: &mut Unit, now: Now, heard: &[u8]) -> Op
         return None;
     }
     let reply = unit.answer(now, &pdu);
+    if unit.manners.withholds(&reply) {
+        return None;
+    }
     Some(Answer {
         foreign: seal(address % 247 + 1, &reply),
         other: seal(address, &distorted(Fault::WrongFunction, &reply)),
