@@ -209,8 +209,13 @@ impl Receiver {
                     _ => EXCEPTION_REPLY,
                 };
                 // Behind an echo the reply is still to come.
-                let echo = self.request.starts_with(&self.unread);
-                if echo { reply.min(REQUEST) } else { reply }
+                if self.unread.starts_with(&self.request) {
+                    have
+                } else if self.request.starts_with(&self.unread) {
+                    reply.min(REQUEST)
+                } else {
+                    reply
+                }
             }
             _ => EXCEPTION_REPLY,
         };
@@ -280,11 +285,11 @@ impl Receiver {
     /// What stands at the head of `bytes`; `all` says that nothing will be
     /// added to them.
     fn head(&self, bytes: &[u8], all: bool) -> Head {
-        // Our own request comes first: some of its echoes, or echoes with a
-        // zero behind them, pass every test of a reply.
+        // Our own request comes first: some of its echoes, or echoes with zeros
+        // behind them, pass every test of a reply.
         if !self.request.is_empty() {
-            if bytes.starts_with(&self.request) {
-                return Head::Frame(REQUEST, Found::Echo);
+            if let Some(behind) = bytes.strip_prefix(self.request.as_slice()) {
+                return self.echo_or_reply(bytes, behind, all);
             }
             if !all && self.request.starts_with(bytes) {
                 return Head::Unfinished;
@@ -313,6 +318,28 @@ impl Receiver {
             }
         }
         someone_elses(bytes, unit, function, third)
+    }
+
+    /// These bytes begin with our own request, and `behind` follows: an echo, or
+    /// a reply whose data happen to begin like that. That takes an address whose
+    /// high half reads as the reply's byte count. Behind an echo comes the reply
+    /// or nothing of use; a reply is as long as was asked for, has a good
+    /// checksum and is alone. Zeros prove nothing: those a line that floats adds
+    /// to an echo keep its checksum good.
+    fn echo_or_reply(&self, bytes: &[u8], behind: &[u8], all: bool) -> Head {
+        let echo = Head::Frame(REQUEST, Found::Echo);
+        let Some(ask) = self.ask.filter(|a| Some(&a.shape().bytes) == bytes.get(2)) else {
+            return echo;
+        };
+        let len = ask.reply_len() + 3;
+        if !all && behind.len() < len {
+            return Head::Unfinished;
+        }
+        let alone = bytes.len() == len && behind.iter().any(|b| *b != 0);
+        match open(bytes).map(|(_, pdu)| ask.judge(pdu)) {
+            Some(reply @ Reply::Answer(_)) if alone => Head::Frame(len, Found::Reply(reply)),
+            _ => echo,
+        }
     }
 }
 

@@ -179,6 +179,46 @@ fn our_own_echo_is_skipped() {
     assert_eq!((heard.echoes, heard.noise), (1, 0));
 }
 
+/// The data of a reply may begin like the request that asked for it, checksum
+/// and all, if the high half of the address reads as the byte count.
+#[test]
+fn a_reply_that_begins_like_its_request_is_told_from_an_echo() {
+    let asked = ask(7, 0x2814, 20);
+    let echo = frame(UnitId(7), &asked.pdu());
+    let word = |at: usize| u16::from_be_bytes([echo[at], echo[at + 1]]);
+    let mut twenty = [0x1111; 20];
+    // Behind unit, function and byte count: half an address, quantity, checksum.
+    twenty[..2].copy_from_slice(&[word(3), word(5)]);
+    twenty[2] = u16::from(echo[7]) << 8 | 0x34;
+    let alike = reply(7, &twenty);
+    assert!(alike.starts_with(&echo));
+    let other = [0x2222; 20];
+
+    // Alone: certain when the line is silent.
+    let mut r = Receiver::new(asked);
+    assert_eq!(r.push(&alike), None);
+    assert_eq!(registers(r.silence()).unwrap(), twenty);
+    // Behind an echo, whether it looks like one or not.
+    for said in [&twenty, &other] {
+        let (verdict, heard, _) = hear(asked, &[echo.clone(), reply(7, said)].concat());
+        assert_eq!(registers(verdict).as_deref(), Some(&said[..]));
+        assert_eq!(heard.echoes, 1);
+    }
+    // An echo and a refusal.
+    let refusal = [echo.clone(), frame(UnitId(7), &[0x83, 2])].concat();
+    let (verdict, heard, _) = hear(asked, &refusal);
+    assert_eq!(verdict, Some(Verdict::Reply(Reply::Exception(2))));
+    assert_eq!(heard.echoes, 1);
+    // An echo, and a line that floats for as long as the reply would have been.
+    let floating = [echo.clone(), vec![0; alike.len() - echo.len()]].concat();
+    assert!(open(&floating).is_some(), "its checksum is good");
+    assert_eq!(registers(hear(asked, &floating).0), None);
+    // Spoiled.
+    let mut spoiled = alike;
+    spoiled[20] ^= 1;
+    assert_eq!(registers(hear(asked, &spoiled).0), None);
+}
+
 #[test]
 fn an_echo_with_a_zero_behind_it_is_no_reply() {
     // Two registers from 04xxh: echo + 00h has the reply's header, length and,
