@@ -18,21 +18,38 @@
 //!    is left of the risk: such a unit that answers later than that. How late
 //!    its last reply was is no bound for the next, so that is not measured.
 //!
+//! Some units, and some bridges in front of them, say a reply **twice**. The
+//! second copy has the shape of the first and looks like the reply to whatever
+//! of that shape is asked next. So a shape that was heard is not asked for again
+//! within [`COPIES`], the longest a driver may keep what is on the line already
+//! (`silence.rs`); a device with other shapes to ask for and a line with other
+//! devices lose nothing by it. A unit that was heard to repeat itself later than
+//! that is given one response timeout instead, for as long as it goes on. What is
+//! left of the risk: its very first late copy, and copies that come later still.
+//!
 //! In addition the unit sits out one more response timeout after each miss, so
 //! that a straggler has left the line before anyone is waiting for its like;
 //! the line goes on with the others, whose replies carry another unit id.
 //! Modbus TCP needs none of this: replies carry the number of their request.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::Mono;
 
-use super::modbus::Shape;
+use super::modbus::{EXCEPTION, Shape};
+use super::silence::DELIVERY_GAP;
 
 /// How many response timeouts a unit is left alone that offers nothing
 /// unmistakable.
 const SETTLING: u32 = 20;
+
+/// How long a copy of a reply is reckoned with from a unit that is not known to
+/// repeat itself.
+pub const COPIES: Duration = DELIVERY_GAP;
+
+/// A unit that repeated itself is expected to for this long.
+const HABIT: Duration = Duration::from_secs(600);
 
 /// The doubts about one unit.
 #[derive(Clone, Debug, Default)]
@@ -43,13 +60,29 @@ pub struct Doubt {
     until: Option<Mono>,
     /// Whether the doubt ends with that.
     settling: bool,
+    /// Until when copies of replies of these shapes may come. Refusals have no
+    /// bytes and the function of an exception.
+    copies: BTreeMap<Shape, Mono>,
+    /// Until when a copy of some reply may come that nobody waited for.
+    any_copy: Option<Mono>,
+    /// It was heard to repeat itself, and is expected to until then.
+    repeats: Option<Mono>,
 }
 
 impl Doubt {
     /// When the unit may be asked again; `None`: at any time.
     #[must_use]
     pub fn sits_out_until(&self, now: Mono) -> Option<Mono> {
-        self.until.filter(|until| *until > now)
+        self.until.max(self.any_copy).filter(|until| *until > now)
+    }
+
+    /// From when on no copy of an earlier reply can be taken for that to a
+    /// request of this shape.
+    #[must_use]
+    pub fn no_copies_from(&self, shape: Shape) -> Option<Mono> {
+        let answer = self.copies.get(&shape).copied();
+        let refusal = self.copies.get(&refusal_of(shape.function)).copied();
+        answer.max(refusal)
     }
 
     /// Whether a reply of this shape could be an older request's.
@@ -78,6 +111,37 @@ impl Doubt {
                 self.abandoned.clear();
             }
         }
+        self.copies.retain(|_, until| *until > now);
+        self.any_copy = self.any_copy.filter(|until| *until > now);
+        self.repeats = self.repeats.filter(|until| *until > now);
+    }
+
+    /// A reply of this shape came and was taken.
+    pub fn answered(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+        let until = now + self.copies_for(timeout);
+        self.copies.insert(shape, until);
+    }
+
+    /// A refusal of this function came and was taken.
+    pub fn refused(&mut self, now: Mono, function: u8, timeout: Duration) {
+        self.answered(now, refusal_of(function), timeout);
+    }
+
+    /// A reply of the unit passed by that nobody waited for: one that was given
+    /// up or, if there is none, a copy.
+    pub fn passed_by(&mut self, now: Mono, timeout: Duration) {
+        if self.is_clear() {
+            self.repeats = Some(now + HABIT);
+        }
+        self.any_copy = Some(now + self.copies_for(timeout));
+    }
+
+    fn copies_for(&self, timeout: Duration) -> Duration {
+        if self.repeats.is_some() {
+            COPIES.max(timeout)
+        } else {
+            COPIES
+        }
     }
 
     /// A request of this shape got no reply.
@@ -87,15 +151,22 @@ impl Doubt {
         self.settling = false;
     }
 
-    /// A reply came that could only be the reply to the last request.
-    pub fn resolved(&mut self) {
-        *self = Doubt::default();
+    /// A reply came that could only be the reply to the last request. Those that
+    /// were given up came before it, if they came, and their copies may follow.
+    pub fn resolved(&mut self, now: Mono, timeout: Duration) {
+        if !self.is_clear() {
+            self.any_copy = Some(now + self.copies_for(timeout));
+        }
+        self.abandoned.clear();
+        self.until = None;
+        self.settling = false;
     }
 
     /// A reply came that may have been an older request's; the last request's
     /// own reply may then be on its way still.
-    pub fn ambiguous(&mut self, shape: Shape) {
+    pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
+        self.any_copy = Some(now + self.copies_for(timeout));
     }
 
     /// A reply was thrown away, and the unit has no other shape to offer: it is
@@ -103,6 +174,13 @@ impl Doubt {
     pub fn settle(&mut self, now: Mono, timeout: Duration) {
         self.until = Some(now + timeout.saturating_mul(SETTLING));
         self.settling = true;
+    }
+}
+
+const fn refusal_of(function: u8) -> Shape {
+    Shape {
+        function: function | EXCEPTION,
+        bytes: 0,
     }
 }
 
@@ -138,8 +216,10 @@ mod tests {
     fn an_unmistakable_reply_ends_it() {
         let mut d = Doubt::default();
         d.missed(ms(500), SHAPE, TIMEOUT);
-        d.resolved();
-        assert!(d.is_clear() && d.sits_out_until(ms(501)).is_none());
+        d.resolved(ms(501), TIMEOUT);
+        // But for the time in which copies may come.
+        assert!(d.is_clear());
+        assert_eq!(d.sits_out_until(ms(501)), Some(ms(536)));
     }
 
     #[test]
@@ -161,5 +241,50 @@ mod tests {
         d.missed(ms(1600), SHAPE, TIMEOUT);
         d.at(ms(30_000));
         assert!(d.covers(SHAPE));
+    }
+
+    #[test]
+    fn a_shape_that_was_heard_is_left_alone_until_its_copy_would_have_come() {
+        let mut d = Doubt::default();
+        d.answered(ms(100), SHAPE, TIMEOUT);
+        assert_eq!(d.no_copies_from(SHAPE), Some(ms(135)));
+        assert_eq!(d.no_copies_from(OTHER), None);
+        d.at(ms(135));
+        assert_eq!(d.no_copies_from(SHAPE), None);
+        // A refusal has the shape of no answer, and of the function's every one.
+        d.refused(ms(200), 3, TIMEOUT);
+        assert_eq!(d.no_copies_from(OTHER), Some(ms(235)));
+        let another = Shape {
+            function: 4,
+            bytes: 2,
+        };
+        assert_eq!(d.no_copies_from(another), None);
+    }
+
+    #[test]
+    fn a_unit_that_repeats_itself_is_given_a_timeout_until_it_has_not_for_ten_minutes() {
+        let mut d = Doubt::default();
+        d.answered(ms(100), SHAPE, TIMEOUT);
+        d.passed_by(ms(300), TIMEOUT);
+        assert_eq!(d.sits_out_until(ms(300)), Some(ms(800)));
+        d.at(ms(1000));
+        d.answered(ms(1000), SHAPE, TIMEOUT);
+        assert_eq!(d.no_copies_from(SHAPE), Some(ms(1500)));
+        d.at(ms(600_300));
+        d.answered(ms(600_300), SHAPE, TIMEOUT);
+        assert_eq!(d.no_copies_from(SHAPE), Some(ms(600_335)));
+    }
+
+    #[test]
+    fn a_late_reply_is_no_sign_of_repeating_but_may_have_a_copy() {
+        let mut d = Doubt::default();
+        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.passed_by(ms(600), TIMEOUT);
+        d.at(ms(1000));
+        assert_eq!(d.sits_out_until(ms(1000)), None);
+        d.resolved(ms(1100), TIMEOUT);
+        assert_eq!(d.sits_out_until(ms(1100)), Some(ms(1135)));
+        d.answered(ms(1200), SHAPE, TIMEOUT);
+        assert_eq!(d.no_copies_from(SHAPE), Some(ms(1235)));
     }
 }

@@ -206,7 +206,9 @@ impl Schedule {
     /// polled in full again.
     pub fn overheard(&mut self, now: Mono, unit: UnitId) -> Option<DeviceId> {
         let station = self.stations.iter_mut().find(|s| s.unit == unit)?;
-        if !station.owes_a_reply() {
+        let owed = station.owes_a_reply();
+        station.passed_by(now);
+        if !owed {
             return None;
         }
         station.was_late(now);
@@ -247,11 +249,8 @@ impl Schedule {
         self.answering()
             .filter(|(_, s)| s.free_at(now) <= now)
             .flat_map(|(i, s)| s.slots.iter().enumerate().map(move |x| (i, s, x)))
-            .filter(|(_, _, (_, slot))| slot.due <= now)
-            .min_by_key(|(i, s, (j, slot))| {
-                let stands_back = !generous && s.is_stranger();
-                (stands_back, slot.rank(), s.served, *i, *j)
-            })
+            .filter(|(_, s, (_, slot))| s.ready_at(slot) <= now)
+            .min_by_key(|(i, s, (j, slot))| (slot.rank(), s.served, *i, *j))
             .map(|(station, _, (slot, poll))| Turn {
                 station,
                 slot,
@@ -263,7 +262,7 @@ impl Schedule {
     fn next_poll(&self, now: Mono) -> Option<Mono> {
         self.answering()
             .filter_map(|(_, s)| {
-                let due = s.slots.iter().map(|slot| slot.due).min()?;
+                let due = s.slots.iter().map(|slot| s.ready_at(slot)).min()?;
                 Some(due.max(s.free_at(now)))
             })
             .min()

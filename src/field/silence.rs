@@ -16,7 +16,7 @@ const FIXED_T35: Duration = Duration::from_micros(1750);
 /// and kernels put between bytes that left without a pause: USB adapters hand
 /// over every 16 ms by default, and this process may be scheduled late. The
 /// standard's 1.5 characters cannot be seen from here.
-const DELIVERY_GAP: Duration = Duration::from_millis(35);
+pub const DELIVERY_GAP: Duration = Duration::from_millis(35);
 
 /// The manners of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

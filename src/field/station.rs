@@ -202,6 +202,24 @@ impl Station {
         self.doubt.sits_out_until(now).unwrap_or(now)
     }
 
+    /// When this slot may be served: it is due, and no copy of a reply can be
+    /// taken for its own.
+    pub(super) fn ready_at(&self, slot: &Slot) -> Mono {
+        if self.numbered {
+            return slot.due;
+        }
+        let shape = slot.block.ask(self.unit).shape();
+        let clear = self.doubt.no_copies_from(shape);
+        clear.map_or(slot.due, |clear| clear.max(slot.due))
+    }
+
+    /// A reply of its unit went by that nobody waited for.
+    pub(super) fn passed_by(&mut self, now: Mono) {
+        if !self.numbered {
+            self.doubt.passed_by(now, self.timeout);
+        }
+    }
+
     /// Time passes.
     pub(super) fn at(&mut self, now: Mono) {
         self.doubt.at(now);
@@ -246,9 +264,14 @@ impl Station {
             }
         }
         match outcome {
-            Outcome::Answered(_) if job.trusted => self.doubt.resolved(),
+            Outcome::Answered(_) => self.doubt.answered(now, shape, self.timeout),
+            Outcome::Exception(_) => self.doubt.refused(now, shape.function, self.timeout),
+            Outcome::Missed(_) => {}
+        }
+        match outcome {
+            Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout),
             Outcome::Exception(_) if !self.doubt.covers_function(shape.function) => {
-                self.doubt.resolved();
+                self.doubt.resolved(now, self.timeout);
             }
             Outcome::Missed(_) if !self.numbered => {
                 self.doubt.missed(now, shape, self.timeout.most());
@@ -256,7 +279,7 @@ impl Station {
             // A refusal names its function, but not which request of it was
             // refused; an untrusted answer may be an older one.
             Outcome::Answered(_) | Outcome::Exception(_) if !self.numbered => {
-                self.doubt.ambiguous(shape);
+                self.doubt.ambiguous(now, shape, self.timeout);
                 if self.unmistakable(job.block).is_none() {
                     self.doubt.settle(now, self.timeout.most());
                 }

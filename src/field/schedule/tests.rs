@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::Miss;
+use crate::field::doubt::COPIES;
 use crate::field::modbus::Data;
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::spec::{Number, PortSpec, ProfileSpec, Table};
@@ -272,14 +273,16 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
     };
     assert!(!second.trusted && second.ask.shape() == first.ask.shape());
     s.done(at, &second, &Line::answer(&second));
-    let Next::Run(third) = s.next(at) else {
-        panic!()
-    };
+    let mut at = at;
+    let third = job_after(&mut s, &mut at);
     assert!(third.trusted && third.ask.shape() != first.ask.shape());
     s.done(at, &third, &Line::answer(&third));
-    let Next::Run(fourth) = s.next(at) else {
-        panic!()
-    };
+    let answered = at;
+    let fourth = job_after(&mut s, &mut at);
+    assert!(
+        at.since(answered) >= COPIES,
+        "the late reply may have a copy"
+    );
     assert!(fourth.trusted, "the doubt is over");
     assert_eq!(fourth.ask, first.ask, "and what was missed is still owed");
 }
@@ -293,6 +296,49 @@ fn job_after(s: &mut Schedule, now: &mut Mono) -> Job {
             Next::Idle => panic!("idle"),
         }
     }
+}
+
+/// The shape of a reply is left alone until its copy would have come; other
+/// shapes and other devices go meanwhile.
+#[test]
+fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
+    let two = [100, 300].map(|a| point(Table::HoldingRegister, a, number(Number::U32), 1000));
+    let mut mixed = two.to_vec();
+    mixed.push(point(Table::InputRegister, 5, number(Number::U16), 1000));
+    let spec = installation(serial(9600), vec![profile(mixed), lone(1000)]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let mut now = Mono::START;
+    let mut asked: Vec<(Mono, Job)> = Vec::new();
+    for _ in 0..4 {
+        let job = job_after(&mut s, &mut now);
+        s.done(now, &job, &Line::answer(&job));
+        asked.push((now, job));
+    }
+    let of = |device: u32| asked.iter().filter(move |(_, j)| j.device.0 == device);
+    assert_eq!((of(0).count(), of(1).count()), (3, 1));
+    let twins: Vec<Mono> = of(0)
+        .filter(|(_, j)| j.ask.count == 2)
+        .map(|(at, _)| *at)
+        .collect();
+    assert_eq!(twins, [Mono::START, Mono::START + COPIES]);
+    assert_eq!(asked[2].0, Mono::START, "nobody else waits");
+
+    // One that passes by although nothing is owed: it does repeat itself.
+    assert_eq!(s.overheard(now, UnitId(1)), None);
+    let timeout = asked[0].1.timeout;
+    let mut at = now;
+    let next = job_after(&mut s, &mut at);
+    assert!(next.device.0 == 1 || at >= now + timeout);
+    now = Mono::from_micros(10 * SECOND);
+    let mut twins = Vec::new();
+    while twins.len() < 2 {
+        let job = job_after(&mut s, &mut now);
+        s.done(now, &job, &Line::answer(&job));
+        if job.device.0 == 0 && job.ask.count == 2 {
+            twins.push(now);
+        }
+    }
+    assert!(twins[1].since(twins[0]) >= timeout);
 }
 
 #[test]
