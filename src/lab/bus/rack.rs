@@ -70,8 +70,17 @@ pub struct Rack {
 #[derive(Clone, Debug, Default)]
 struct Connection {
     inbox: Vec<u8>,
-    outbox: BTreeMap<(Mono, u64), RackOutput>,
+    outbox: BTreeMap<(Mono, u64), Queued>,
     queued: u64,
+    /// The rest of a message whose first half is out, and when it follows.
+    /// Nothing else is sent before it: a stream has one order.
+    rest: Option<(Mono, Vec<u8>)>,
+}
+
+#[derive(Clone, Debug)]
+enum Queued {
+    Whole(RackOutput),
+    Halves(Vec<u8>, Duration, Vec<u8>),
 }
 
 /// Requests of one connection that may wait for their turn; one that sends
@@ -188,11 +197,7 @@ impl Rack {
         let output = if refuse {
             RackOutput::Close
         } else {
-            let first = connection.outbox.first_entry()?;
-            if first.key().0 > now.mono {
-                return None;
-            }
-            first.remove()
+            connection.next(now.mono)?
         };
         if output == RackOutput::Close {
             self.connections.remove(&id);
@@ -203,7 +208,11 @@ impl Rack {
     /// When [`Rack::poll`] has something to do on this connection.
     #[must_use]
     pub fn wake_at(&self, id: ConnId) -> Option<Wake> {
-        let (&(at, _), _) = self.connections.get(&id)?.outbox.first_key_value()?;
+        let connection = self.connections.get(&id)?;
+        if let Some((at, _)) = connection.rest {
+            return Some(Wake::new(at, "the rest of a reply is due"));
+        }
+        let (&(at, _), _) = connection.outbox.first_key_value()?;
         Some(Wake::new(at, "a reply is due"))
     }
 }
@@ -217,7 +226,34 @@ impl Default for Rack {
 impl Connection {
     fn queue(&mut self, at: Mono, output: RackOutput) {
         self.queued += 1;
-        self.outbox.insert((at, self.queued), output);
+        let whole = Queued::Whole(output);
+        self.outbox.insert((at, self.queued), whole);
+    }
+
+    fn queue_halves(&mut self, at: Mono, bytes: Vec<u8>, pause: Duration, rest: Vec<u8>) {
+        self.queued += 1;
+        let halves = Queued::Halves(bytes, pause, rest);
+        self.outbox.insert((at, self.queued), halves);
+    }
+
+    fn next(&mut self, now: Mono) -> Option<RackOutput> {
+        if self.rest.as_ref().is_some_and(|(at, _)| *at > now) {
+            return None;
+        }
+        if let Some((_, rest)) = self.rest.take() {
+            return Some(RackOutput::Bytes(rest));
+        }
+        let first = self.outbox.first_entry()?;
+        if first.key().0 > now {
+            return None;
+        }
+        Some(match first.remove() {
+            Queued::Whole(output) => output,
+            Queued::Halves(bytes, pause, rest) => {
+                self.rest = Some((now + pause, rest));
+                RackOutput::Bytes(bytes)
+            }
+        })
     }
 }
 
@@ -287,8 +323,7 @@ fn serve(
         }
         Some(Fault::Hiccup(pause)) => {
             let rest = bytes.split_off(bytes.len() / 2);
-            connection.queue(at, RackOutput::Bytes(bytes));
-            connection.queue(at + pause, RackOutput::Bytes(rest));
+            connection.queue_halves(at, bytes, pause, rest);
         }
         Some(
             Fault::Flip

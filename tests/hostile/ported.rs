@@ -1,0 +1,282 @@
+//! The port's task on pipes, on virtual time: a serial line with RTU, and a
+//! Modbus TCP endpoint.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alink_gateway::base::{Evidence, FieldEvent, Mono, PortId, Proof, Rng, Wall};
+use alink_gateway::io::clock::Clock;
+use alink_gateway::io::lessons::Lessons;
+use alink_gateway::io::line::Opener;
+use alink_gateway::io::log::Journal;
+use alink_gateway::io::port;
+use alink_gateway::io::pulse::Pulse;
+use alink_gateway::lab::bus::{ConnId, Line, Manners, Pace, Rack, RackOutput, Unit};
+use alink_gateway::lab::wire::LineRig;
+use alink_gateway::spec::{LineSpec, Spec};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::site::{self, Hostility, NOON};
+use super::tally::Tally;
+
+/// The manners of all change this often.
+const MOOD: Duration = Duration::from_secs(2);
+
+/// How long the line is good again at the end.
+const PEACE: Duration = Duration::from_secs(30);
+
+/// The devices and what they hang on.
+enum Plant {
+    Line(LineRig),
+    Rack(Arc<Mutex<Rack>>),
+}
+
+impl Plant {
+    fn unit<R>(&self, id: alink_gateway::base::UnitId, look: impl FnOnce(&Unit) -> R) -> R {
+        match self {
+            Plant::Line(rig) => rig.with(|line, _| look(line.unit(id).unwrap())),
+            Plant::Rack(rack) => look(rack.lock().unwrap().unit(id).unwrap()),
+        }
+    }
+
+    fn each(&self, mut change: impl FnMut(&mut Manners)) {
+        match self {
+            Plant::Line(rig) => rig.with(|line, _| {
+                for (_, unit) in line.units_mut() {
+                    change(&mut unit.manners);
+                }
+            }),
+            Plant::Rack(rack) => {
+                let mut rack = rack.lock().unwrap();
+                for id in 1..=site::UNITS {
+                    let id = alink_gateway::base::UnitId(id);
+                    change(&mut rack.unit_mut(id).unwrap().manners);
+                }
+            }
+        }
+    }
+
+    fn faults(&self) -> BTreeMap<&'static str, u64> {
+        match self {
+            Plant::Line(rig) => rig.with(|line, _| line.counts().faults.clone()),
+            Plant::Rack(rack) => rack.lock().unwrap().counts().faults.clone(),
+        }
+    }
+}
+
+/// On a serial line, or at an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum On {
+    /// RTU, at this speed, bytes handed over in groups of so many.
+    Rtu(u32, usize),
+    /// Modbus TCP.
+    Tcp,
+}
+
+/// One life: so many transactions with everything going wrong, and then peace.
+pub(crate) fn life(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tally {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(live(on, seed, transactions, hostility))
+}
+
+async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tally {
+    let mut rng = Rng::new(seed);
+    let clock = Clock::starting_at(Wall::from_millis(NOON));
+    let (pipes, handed_in) = mpsc::channel(1);
+    let line_spec = match on {
+        On::Rtu(baud, _) => LineSpec::Serial(site::serial(baud)),
+        On::Tcp => site::endpoint(),
+    };
+    let spec = Arc::new(site::installation(line_spec));
+    let plant = match on {
+        On::Rtu(baud, group) => {
+            let mut line = Line::new(Pace::from(&site::serial(baud)), rng.fork());
+            line.set_group(group);
+            for (id, unit) in site::units(seed) {
+                line.attach(id, unit);
+            }
+            let mut rig = LineRig::new(line, clock);
+            pipes.send(rig.plug_pipe()).await.unwrap();
+            Plant::Line(rig)
+        }
+        On::Tcp => {
+            let mut rack = Rack::new();
+            for (id, unit) in site::units(seed) {
+                rack.attach(id, unit);
+            }
+            let rack = Arc::new(Mutex::new(rack));
+            tokio::spawn(serve(Arc::clone(&rack), clock, pipes.clone()));
+            Plant::Rack(rack)
+        }
+    };
+    let (hub_in, mut hub) = mpsc::channel(64);
+    let stop = CancellationToken::new();
+    let (attempted, _) = oneshot::channel();
+    let port = tokio::spawn(port::run(
+        PortId(0),
+        Arc::clone(&spec),
+        Opener::Pipes(handed_in),
+        Lessons::forgetful(),
+        rng.fork(),
+        clock,
+        Journal::new(Arc::clone(&spec)),
+        hub_in,
+        Pulse::new("line"),
+        stop.clone(),
+        attempted,
+    ));
+    let mut tally = Tally::default();
+    let mut mood = Mono::START;
+    while tally.transactions < transactions {
+        let now = clock.now().mono;
+        if now >= mood {
+            plant.each(|manners| hostility.befall(manners, &mut rng));
+            mood = now + MOOD;
+        }
+        let event = tokio::time::timeout(Duration::from_secs(60), hub.recv()).await;
+        let event = event.expect("it stands still").expect("the port ended");
+        note(&mut tally, &spec, &plant, &event);
+    }
+    tally.faults = plant.faults();
+    plant.each(|manners| manners.faults.clear());
+    let peace = clock.now().mono;
+    let mut seen = vec![Vec::new(); usize::from(site::UNITS)];
+    let end = clock.instant(peace + PEACE);
+    while let Ok(event) = tokio::time::timeout_at(end, hub.recv()).await {
+        let event = event.expect("the port ended");
+        note(&mut tally, &spec, &plant, &event);
+        if let FieldEvent::Polled {
+            device,
+            at,
+            readings,
+            ..
+        } = &event
+            && !readings.is_empty()
+        {
+            seen[device.0 as usize].push(at.mono.since(peace));
+        }
+    }
+    tally.peace(&seen, PEACE);
+    stop.cancel();
+    port.await.expect("no panic");
+    tally
+}
+
+fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
+    let FieldEvent::Polled {
+        device,
+        at,
+        evidence,
+        readings,
+        turnaround,
+    } = event
+    else {
+        return;
+    };
+    tally.heard_at(at.mono);
+    match evidence {
+        Evidence::Alive(Proof::Late) => {
+            tally.late += 1;
+            return;
+        }
+        Evidence::Alive(_) => tally.answers += 1,
+        Evidence::Missed(miss) => *tally.missed.entry(format!("{miss:?}")).or_default() += 1,
+    }
+    tally.transactions += 1;
+    if readings.is_empty() {
+        return;
+    }
+    tally.values += readings.len() as u64;
+    let device = spec.device(*device).unwrap();
+    // The request had gone out by then. Behind noise a reply is taken, and
+    // stamped, when the line has been silent for 35 ms.
+    let length = match &spec.ports[0].line {
+        LineSpec::Serial(serial) => {
+            let at_of = |p: u16| &device.profile.points[usize::from(p)];
+            let ends = readings.iter().map(|r| {
+                let point = at_of(r.point);
+                (point.address, point.address + point.codec.width())
+            });
+            let (first, last) = ends.fold((u16::MAX, 0), |(a, b), (c, d)| (a.min(c), b.max(d)));
+            let bits = at_of(readings[0].point).table.is_bits();
+            let bytes = if bits {
+                usize::from(last - first).div_ceil(8)
+            } else {
+                usize::from(last - first) * 2
+            };
+            Pace::from(serial).characters(bytes + 5)
+        }
+        _ => Duration::ZERO,
+    };
+    let ago = turnaround.unwrap() + length + Duration::from_millis(37);
+    let to = at.wall.as_millis();
+    let from = to - i64::try_from(ago.as_millis()).unwrap() - 1;
+    let truth = plant.unit(device.unit, |unit| {
+        site::were_true(unit, &device.profile, readings, from, to)
+    });
+    if !truth {
+        let old = (1..20_000).find(|ago| {
+            plant.unit(device.unit, |unit| {
+                site::were_true(unit, &device.profile, readings, from - ago, from - ago)
+            })
+        });
+        let points: Vec<u16> = readings.iter().map(|r| r.point).collect();
+        tally.wrong.push(format!(
+            "at {to}, {turnaround:?}: {} {points:?} was true {old:?} ms before {from}",
+            device.name
+        ));
+    }
+}
+
+/// The rack's side of one connection after the other.
+async fn serve(rack: Arc<Mutex<Rack>>, clock: Clock, pipes: mpsc::Sender<DuplexStream>) {
+    for id in (0..).map(ConnId) {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        rack.lock().unwrap().on_connected(id);
+        if pipes.send(ours).await.is_err() {
+            return;
+        }
+        attend(&rack, clock, id, theirs).await;
+        rack.lock().unwrap().on_closed(id);
+    }
+}
+
+async fn attend(rack: &Mutex<Rack>, clock: Clock, id: ConnId, mut pipe: DuplexStream) {
+    let mut buffer = [0; 1024];
+    let never = Notify::new();
+    loop {
+        loop {
+            let output = rack.lock().unwrap().poll(clock.now(), id);
+            match output {
+                Some(RackOutput::Bytes(bytes)) => {
+                    if pipe.write_all(&bytes).await.is_err() {
+                        return;
+                    }
+                }
+                Some(RackOutput::Close) => return,
+                None => break,
+            }
+        }
+        let wake = rack.lock().unwrap().wake_at(id);
+        tokio::select! {
+            biased;
+            read = pipe.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => return,
+                Ok(n) => rack.lock().unwrap().on_bytes(clock.now(), id, &buffer[..n]),
+            },
+            () = async {
+                match wake {
+                    Some(wake) => clock.sleep_until(wake.at).await,
+                    None => never.notified().await,
+                }
+            } => {}
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Five devices that between them are everything that makes a reply mistakable,
+//! what goes wrong with their replies, and who knows what was true when.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alink_gateway::base::{
+    DeviceName, PortId, ProductKey, Reading, Rng, Secret, UnitId, Value, Wall,
+};
+use alink_gateway::lab::bus::{Chance, Fault, Life, Manners, Refusal, Unit};
+use alink_gateway::spec::*;
+
+/// Short, so that a unit times out often.
+pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Noon, some day.
+pub(crate) const NOON: i64 = 1_790_000_000_000;
+
+/// How often everything is read: more often than the line can.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Nobody is at this address, and replies come from it.
+pub(crate) const UNITS: u8 = 5;
+
+const fn number(kind: Number) -> Codec {
+    Codec::Number {
+        kind,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+    }
+}
+
+fn point(table: Table, address: u16, codec: Codec) -> PointSpec {
+    PointSpec {
+        id: format!("{table:?}{address}"),
+        table,
+        address,
+        codec,
+        interval: INTERVAL,
+    }
+}
+
+fn profile(name: &str, points: Vec<PointSpec>) -> Arc<ProfileSpec> {
+    Arc::new(ProfileSpec {
+        name: name.into(),
+        points,
+        max_registers: 125,
+        reads: Reads::default(),
+    })
+}
+
+/// What is read of each unit.
+fn profiles() -> [Arc<ProfileSpec>; UNITS as usize] {
+    use Table::{Coil, HoldingRegister as Holding, InputRegister as Input};
+    let wide = |address| point(Holding, address, number(Number::U32));
+    // Four requests of one shape.
+    let twins = [100, 300, 500, 700].map(wide).to_vec();
+    // Requests of different shapes, one of them of bits, and one whose reply may
+    // begin like its request: 28h registers from 50xxh would; 0400h + 2 do.
+    let mut mixed: Vec<PointSpec> = (0..8)
+        .map(|a| point(Holding, a, number(Number::U16)))
+        .collect();
+    mixed.extend([600, 602, 604].map(|a| point(Input, a, number(Number::U32))));
+    mixed.extend((20..32).map(|a| point(Coil, a, Codec::Bool)));
+    // A single request: whatever it owes looks alike. One answers fences, one
+    // refuses them, one says nothing to them.
+    [
+        profile("twins", twins),
+        profile("mixed", mixed),
+        profile("lone", vec![wide(40)]),
+        profile("refuser", vec![wide(40)]),
+        profile("sulker", vec![wide(40)]),
+    ]
+}
+
+/// The gateway's view.
+pub(crate) fn installation(line: LineSpec) -> Spec {
+    let device = |(unit, profile): (u8, Arc<ProfileSpec>)| DeviceSpec {
+        name: format!("unit{unit}"),
+        port: PortId(0),
+        unit: UnitId(unit),
+        profile,
+        product_key: ProductKey::new("a1"),
+        device_name: DeviceName::new(&format!("unit{unit}")),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(3),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "nowhere".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("a0"),
+                device_name: DeviceName::new("gw"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
+            },
+            sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+        },
+        ports: vec![PortSpec {
+            name: "line".into(),
+            line,
+            response_timeout: TIMEOUT,
+            budget: LineBudget::default(),
+        }],
+        devices: (1..=UNITS).zip(profiles()).map(device).collect(),
+        stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
+    }
+}
+
+/// A line that is used for RTU, and told apart by its speed.
+pub(crate) fn serial(baud: u32) -> SerialSpec {
+    SerialSpec {
+        path: "/dev/null".into(),
+        baud,
+        data_bits: 8,
+        parity: Parity::Even,
+        stop_bits: StopBits::One,
+    }
+}
+
+/// An endpoint.
+pub(crate) fn endpoint() -> LineSpec {
+    LineSpec::Tcp(TcpSpec {
+        host: "rack".into(),
+        port: 502,
+        connect_timeout: Duration::from_secs(3),
+    })
+}
+
+/// The devices themselves.
+pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
+    let nothing_but = |from: u16, to: u16| {
+        let all = |table| Refusal {
+            table,
+            addresses: 0..=999,
+            code: 1,
+        };
+        let part = |addresses| Refusal {
+            table: Table::HoldingRegister,
+            addresses,
+            code: 2,
+        };
+        vec![
+            all(Table::Coil),
+            all(Table::DiscreteInput),
+            all(Table::InputRegister),
+            part(0..=from - 1),
+            part(to + 1..=999),
+        ]
+    };
+    (1..=UNITS)
+        .map(|id| {
+            let own = seed.wrapping_mul(1000) + u64::from(id);
+            let mut unit = Unit::new(Life::Fleeting, own);
+            unit.manners.jitter = Duration::from_millis(20);
+            if id >= 4 {
+                unit.manners.refusals = nothing_but(40, 41);
+                unit.manners.sulks = id == 5;
+            }
+            (UnitId(id), unit)
+        })
+        .collect()
+}
+
+/// What a run is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hostility {
+    /// Copies of replies come up to this long after the reply; none otherwise
+    /// but right behind it.
+    pub(crate) copies: Option<Duration>,
+    /// Whether bits are turned over in such numbers only as a longitudinal sum
+    /// finds: one.
+    pub(crate) one_bit: bool,
+}
+
+impl Hostility {
+    /// Draws what goes wrong with a unit from now on.
+    pub(crate) fn befall(&self, manners: &mut Manners, rng: &mut Rng) {
+        let ms =
+            |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(from + rng.below(to - from));
+        let mut faults = vec![
+            (Fault::Mute, 20),
+            // Just too late, or when it has been asked again and again, or when
+            // it had been forgotten.
+            (Fault::Late(ms(rng, 60, 400)), 30),
+            (Fault::Late(ms(rng, 400, 12_000)), 8),
+            (Fault::Cut, 20),
+            (Fault::Flip, 20),
+            (Fault::Twice, 15),
+            (Fault::Foreign, 20),
+            (Fault::WrongFunction, 15),
+            (Fault::Short, 15),
+            (Fault::WrongTransaction, 15),
+            (Fault::Echo, 20),
+            (Fault::Noise(1 + rng.below(20) as u8), 20),
+            (Fault::Babble, 10),
+            (Fault::Hiccup(ms(rng, 1, 80)), 15),
+        ];
+        if !self.one_bit {
+            faults.push((Fault::Burst(16), 20));
+        }
+        if let Some(most) = self.copies {
+            let most = u64::try_from(most.as_millis()).unwrap();
+            faults.push((Fault::Again(ms(rng, 1, most)), 20));
+        }
+        // Another comes first each time: the first that strikes is taken.
+        let turn = rng.below(faults.len() as u64) as usize;
+        faults.rotate_left(turn);
+        manners.faults = faults
+            .into_iter()
+            .map(|(fault, permille)| Chance { fault, permille })
+            .collect();
+    }
+}
+
+/// Whether these readings stood on the unit, all at one moment between these.
+pub(crate) fn were_true(
+    unit: &Unit,
+    profile: &ProfileSpec,
+    readings: &[Reading],
+    from: i64,
+    to: i64,
+) -> bool {
+    (from..=to).any(|ms| {
+        let now = alink_gateway::base::Now {
+            wall: Wall::from_millis(ms),
+            ..Default::default()
+        };
+        readings.iter().all(|reading| {
+            let point = &profile.points[usize::from(reading.point)];
+            let word = |address| unit.truth(now, point.table, address).map(u64::from);
+            let there = match point.codec.width() {
+                1 => word(point.address),
+                _ => word(point.address)
+                    .zip(word(point.address + 1))
+                    .map(|(high, low)| high << 16 | low),
+            };
+            match reading.value {
+                Value::UInt(n) => there == Some(n),
+                Value::Bool(on) => there == Some(on.into()),
+                _ => false,
+            }
+        })
+    })
+}

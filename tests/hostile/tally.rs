@@ -1,0 +1,68 @@
+//! What came of a life.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use alink_gateway::base::Mono;
+
+/// Counts.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) transactions: u64,
+    pub(crate) answers: u64,
+    pub(crate) late: u64,
+    pub(crate) missed: BTreeMap<String, u64>,
+    pub(crate) values: u64,
+    /// Values that had not been true while the request was out.
+    pub(crate) wrong: Vec<String>,
+    /// What had gone wrong with replies.
+    pub(crate) faults: BTreeMap<&'static str, u64>,
+    last: Option<Mono>,
+    /// Between two ends of transactions.
+    pub(crate) longest_gap: Duration,
+    /// From the end of all faults until every device is read as if there had
+    /// been none; `None` if that was not seen.
+    pub(crate) recovered: Option<Duration>,
+}
+
+impl Tally {
+    pub(crate) fn heard_at(&mut self, at: Mono) {
+        if let Some(last) = self.last {
+            self.longest_gap = self.longest_gap.max(at.since(last));
+        }
+        self.last = Some(at);
+    }
+
+    /// When values came of each device since there was peace, and how long that
+    /// was watched: from when on was nobody without for more than a second?
+    pub(crate) fn peace(&mut self, seen: &[Vec<Duration>], watched: Duration) {
+        let settled = |times: &Vec<Duration>| {
+            let mut from = *times.first()?;
+            for pair in times.windows(2) {
+                if pair[1] - pair[0] > Duration::from_secs(1) {
+                    from = pair[1];
+                }
+            }
+            (watched - *times.last()? <= Duration::from_secs(1)).then_some(from)
+        };
+        let all: Option<Vec<Duration>> = seen.iter().map(settled).collect();
+        self.recovered = all.and_then(|all| all.into_iter().max());
+    }
+
+    /// Of several lives.
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.transactions += other.transactions;
+        self.answers += other.answers;
+        self.late += other.late;
+        for (miss, n) in other.missed {
+            *self.missed.entry(miss).or_default() += n;
+        }
+        self.values += other.values;
+        self.wrong.extend(other.wrong);
+        for (fault, n) in other.faults {
+            *self.faults.entry(fault).or_default() += n;
+        }
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.recovered = self.recovered.max(other.recovered);
+    }
+}
