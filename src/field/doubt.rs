@@ -14,9 +14,13 @@
 //!    answer it or refuse it, an exception names the function;
 //! 2. a unit that is silent to fences, against the standard, has one reply
 //!    thrown away and is left alone for twenty response timeouts, in which
-//!    whatever it still owes has come: a gap is better than a wrong value. What
-//!    is left of the risk: such a unit that answers later than that. How late
-//!    its last reply was is no bound for the next, so that is not measured.
+//!    whatever it still owes should have come. How late its last reply was is no
+//!    bound for the next, so that is not measured; instead the next [`PROMPT`]
+//!    replies are thrown away as well, and must come each in time, with nothing
+//!    missed and nothing unasked for between them: a gap is better than a wrong
+//!    value. What is left of the risk: a unit that owes more than that many
+//!    replies for longer than twenty timeouts, and gives each of them away just
+//!    when another is waited for.
 //!
 //! Some units, and some bridges in front of them, say a reply **twice**. The
 //! second copy has the shape of the first and looks like the reply to whatever
@@ -44,6 +48,9 @@ use super::silence::DELIVERY_GAP;
 /// unmistakable.
 const SETTLING: u32 = 20;
 
+/// How many replies in a row such a unit must give in time before one counts.
+const PROMPT: u32 = 2;
+
 /// How long a copy of a reply is reckoned with from a unit that is not known to
 /// repeat itself.
 pub const COPIES: Duration = DELIVERY_GAP;
@@ -58,8 +65,8 @@ pub struct Doubt {
     abandoned: BTreeSet<Shape>,
     /// The unit is left alone until then.
     until: Option<Mono>,
-    /// Whether the doubt ends with that.
-    settling: bool,
+    /// How far a unit has come that offers nothing unmistakable.
+    settling: Option<Settling>,
     /// Until when copies of replies of these shapes may come. Refusals have no
     /// bytes and the function of an exception.
     copies: BTreeMap<Shape, Mono>,
@@ -67,6 +74,15 @@ pub struct Doubt {
     any_copy: Option<Mono>,
     /// It was heard to repeat itself, and is expected to until then.
     repeats: Option<Mono>,
+}
+
+/// The way back of a unit that offers nothing unmistakable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Settling {
+    /// It is left alone.
+    Rests,
+    /// It has given so many replies in time since.
+    Answers(u32),
 }
 
 impl Doubt {
@@ -107,8 +123,8 @@ impl Doubt {
     pub fn at(&mut self, now: Mono) {
         if self.until.is_some_and(|until| now >= until) {
             self.until = None;
-            if std::mem::take(&mut self.settling) {
-                self.abandoned.clear();
+            if self.settling == Some(Settling::Rests) {
+                self.settling = Some(Settling::Answers(0));
             }
         }
         self.copies.retain(|_, until| *until > now);
@@ -133,6 +149,9 @@ impl Doubt {
         if self.is_clear() {
             self.repeats = Some(now + HABIT);
         }
+        if matches!(self.settling, Some(Settling::Answers(_))) {
+            self.settling = None;
+        }
         self.any_copy = Some(now + self.copies_for(timeout));
     }
 
@@ -148,7 +167,7 @@ impl Doubt {
     pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
         self.until = Some(now + timeout);
-        self.settling = false;
+        self.settling = None;
     }
 
     /// A reply came that could only be the reply to the last request. Those that
@@ -159,7 +178,7 @@ impl Doubt {
         }
         self.abandoned.clear();
         self.until = None;
-        self.settling = false;
+        self.settling = None;
     }
 
     /// A reply came that may have been an older request's; the last request's
@@ -170,10 +189,21 @@ impl Doubt {
     }
 
     /// A reply was thrown away, and the unit has no other shape to offer: it is
-    /// left alone until a further reply would have come.
+    /// left alone until a further reply would have come, and then has to show
+    /// that it answers in time.
     pub fn settle(&mut self, now: Mono, timeout: Duration) {
-        self.until = Some(now + timeout.saturating_mul(SETTLING));
-        self.settling = true;
+        match self.settling {
+            Some(Settling::Answers(before)) if before + 1 >= PROMPT => {
+                self.resolved(now, timeout);
+            }
+            Some(Settling::Answers(before)) => {
+                self.settling = Some(Settling::Answers(before + 1));
+            }
+            Some(Settling::Rests) | None => {
+                self.until = Some(now + timeout.saturating_mul(SETTLING));
+                self.settling = Some(Settling::Rests);
+            }
+        }
     }
 }
 
@@ -223,24 +253,36 @@ mod tests {
     }
 
     #[test]
-    fn settling_ends_it_after_twenty_timeouts() {
+    fn settling_takes_twenty_timeouts_and_two_replies_in_time() {
         let mut d = Doubt::default();
         d.missed(ms(500), SHAPE, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
-        d.at(ms(11_099));
-        assert!(d.covers(SHAPE));
+        assert_eq!(d.sits_out_until(ms(1100)), Some(ms(11_100)));
         d.at(ms(11_100));
+        assert!(d.covers(SHAPE));
+        d.settle(ms(11_200), TIMEOUT);
+        assert!(d.covers(SHAPE) && d.sits_out_until(ms(11_200)).is_none());
+        d.settle(ms(11_300), TIMEOUT);
         assert!(d.is_clear());
     }
 
     #[test]
-    fn a_miss_while_settling_starts_over() {
-        let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
-        d.settle(ms(600), TIMEOUT);
-        d.missed(ms(1600), SHAPE, TIMEOUT);
-        d.at(ms(30_000));
-        assert!(d.covers(SHAPE));
+    fn what_disturbs_settling_starts_it_over() {
+        for disturbed in [
+            (|d| d.missed(ms(11_200), SHAPE, TIMEOUT)) as fn(&mut Doubt),
+            |d| d.passed_by(ms(11_200), TIMEOUT),
+        ] {
+            let mut d = Doubt::default();
+            d.missed(ms(500), SHAPE, TIMEOUT);
+            d.settle(ms(1100), TIMEOUT);
+            d.at(ms(11_100));
+            d.settle(ms(11_150), TIMEOUT);
+            disturbed(&mut d);
+            d.at(ms(12_000));
+            d.settle(ms(12_000), TIMEOUT);
+            assert_eq!(d.sits_out_until(ms(12_000)), Some(ms(22_000)));
+            assert!(d.covers(SHAPE));
+        }
     }
 
     #[test]

@@ -42,6 +42,9 @@ pub struct Saying {
     pub bytes: Vec<u8>,
 }
 
+/// A reply that comes twice: its second copy after its first.
+const RIGHT_BEHIND: Duration = Duration::from_millis(20);
+
 /// What a device's answer is made of, for faults to work on.
 struct Answer {
     /// As it should be.
@@ -108,10 +111,7 @@ fn spoil(
             bytes[bit / 8] ^= 1 << (bit % 8);
             vec![at(after, bytes)]
         }
-        Some(Fault::Twice) => vec![
-            at(after, bytes.clone()),
-            at(after + Duration::from_millis(40), bytes),
-        ],
+        Some(Fault::Twice) => vec![at(after, bytes.clone()), at(after + RIGHT_BEHIND, bytes)],
         Some(Fault::Again(later)) => vec![at(after, bytes.clone()), at(after + later, bytes)],
         Some(Fault::Burst(width)) => {
             burst(&mut bytes, width, rng);
