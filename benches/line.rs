@@ -16,6 +16,8 @@
 
 #[path = "line/cpu.rs"]
 mod cpu;
+#[path = "line/hostile.rs"]
+mod hostile;
 #[path = "line/peer.rs"]
 mod peer;
 #[path = "line/report.rs"]
@@ -40,7 +42,7 @@ type Measure = fn(&mut Report);
 /// Every figure, by the name it is asked for.
 const FIGURES: [(&str, Measure); 2] = [
     ("utilisation", utilisation::measure),
-    ("turns", turns::measure),
+    ("hostile", hostile::measure),
 ];
 
 fn main() {

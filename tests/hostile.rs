@@ -1,10 +1,17 @@
 //! A hostile line: whatever goes wrong with replies, no value is wrong, nothing
 //! panics and nothing stands still.
 //!
-//! `ALINK_HOSTILE=n` sets the number of transactions per framing.
+//! The oracle knows what stood in every register at every millisecond. What is
+//! accepted must have stood there, all of it at one moment, between the request
+//! and the end of its reply. `ALINK_HOSTILE=n` sets the number of transactions
+//! for each framing, `ALINK_HOSTILE_SEED=n` where the seeds begin.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+#[path = "hostile/bare.rs"]
+mod bare;
+#[path = "hostile/lives.rs"]
+mod lives;
 #[path = "hostile/ported.rs"]
 mod ported;
 #[path = "hostile/site.rs"]
@@ -12,45 +19,99 @@ mod site;
 #[path = "hostile/tally.rs"]
 mod tally;
 
-use ported::On;
-use site::Hostility;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use alink_gateway::base::UnitId;
+use alink_gateway::field::modbus::Ask;
+use alink_gateway::field::{ascii, rtu};
+use alink_gateway::spec::Table;
+
+use lives::Framing;
+use tally::Tally;
+
+/// Of one framing, in the ordinary run.
+const TRANSACTIONS: u64 = 20_000;
+
+/// The longest wait of an attempt at a device that does not answer is 10 s, and
+/// a tenth on top of it.
+const STANDSTILL: Duration = Duration::from_secs(12);
+
+/// That wait, a rest of twenty timeouts, and again if the first try met what was
+/// still on its way.
+const RECOVERY: Duration = Duration::from_secs(40);
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |n| n.parse().unwrap())
+}
+
+fn survives(framing: Framing) {
+    let first = number("ALINK_HOSTILE_SEED", 0);
+    let tally = lives::run(framing, first, number("ALINK_HOSTILE", TRANSACTIONS));
+    println!("{framing:?}: {tally:?}");
+    judge(framing, &tally);
+}
+
+fn judge(framing: Framing, tally: &Tally) {
+    assert!(tally.wrong.is_empty(), "{framing:?}: {:#?}", tally.wrong);
+    assert!(tally.longest_gap < STANDSTILL, "{:?}", tally.longest_gap);
+    let recovered = tally.recovered.expect("some device never came back");
+    assert!(recovered < RECOVERY, "{recovered:?}");
+    // Hostile indeed, and no excuse to read nothing.
+    let missed: u64 = tally.missed.values().sum();
+    assert!(missed * 20 > tally.transactions, "{missed} missed");
+    assert!(tally.late > 0);
+    assert!(tally.values > tally.transactions, "{}", tally.values);
+}
 
 #[test]
-fn probe() {
-    let n = std::env::var("ALINK_HOSTILE").map_or(2000, |n| n.parse().unwrap());
-    let seeds = std::env::var("SEEDS").map_or(3, |n| n.parse().unwrap());
-    for (on, copies) in [
-        (On::Rtu(115_200, 1), None),
-        (On::Rtu(9600, 1), None),
-        (On::Tcp, None),
-        (On::Tcp, Some(1000)),
-        (On::Rtu(115_200, 16), Some(20)),
-        (On::Rtu(115_200, 16), Some(1000)),
-    ] {
-        let mut sum = tally::Tally::default();
-        let t = std::time::Instant::now();
-        for seed in 0..seeds {
-            sum.add(ported::life(
-                on,
-                seed,
-                n,
-                Hostility {
-                    copies: copies.map(Duration::from_millis),
-                    one_bit: false,
-                },
-            ));
+fn no_value_is_wrong_on_a_serial_line_with_rtu() {
+    survives(Framing::Rtu);
+}
+
+#[test]
+fn no_value_is_wrong_at_a_modbus_tcp_endpoint() {
+    survives(Framing::Tcp);
+}
+
+#[test]
+fn no_value_is_wrong_in_modbus_ascii() {
+    survives(Framing::Ascii);
+}
+
+#[test]
+fn no_value_is_wrong_with_rtu_frames_in_a_tcp_connection() {
+    survives(Framing::RtuOverTcp);
+}
+
+/// A line that never falls silent costs the same for each byte, however long it
+/// goes on, and also when every byte could begin a long frame.
+#[test]
+fn a_line_that_babbles_costs_time_in_proportion_to_its_bytes() {
+    let ask = Ask {
+        unit: UnitId(1),
+        table: Table::HoldingRegister,
+        start: 0,
+        count: 125,
+    };
+    let floods: [&[u8]; 4] = [&[1, 3, 250], &[0], b":0103FA", &[9, 3, 240, 1]];
+    let took = |flood: &[u8], bytes: usize| {
+        let flood: Vec<u8> = flood.iter().copied().cycle().take(bytes).collect();
+        let begun = Instant::now();
+        let mut rtu = rtu::Receiver::new(ask);
+        let mut ascii = ascii::Receiver::new(ask);
+        for piece in flood.chunks(100) {
+            if rtu.push(piece).is_some() {
+                rtu = rtu::Receiver::new(ask);
+            }
+            if ascii.push(piece).is_some() {
+                ascii = ascii::Receiver::new(ask);
+            }
         }
-        println!(
-            "{on:?} {copies:?} {:?} wrong {} {:?}",
-            t.elapsed(),
-            sum.wrong.len(),
-            0
-        );
-        for w in sum.wrong.iter().take(12) {
-            println!("{w}");
-        }
-        sum.wrong.clear();
-        println!("   {sum:?}");
+        begun.elapsed()
+    };
+    for flood in floods {
+        let least = |bytes| (0..3).map(|_| took(flood, bytes)).min().unwrap();
+        let (short, long) = (least(8_000), least(64_000));
+        assert!(long < short * 30, "{flood:?}: {short:?}, {long:?}");
     }
 }

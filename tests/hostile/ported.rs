@@ -26,7 +26,7 @@ use super::tally::Tally;
 const MOOD: Duration = Duration::from_secs(2);
 
 /// How long the line is good again at the end.
-const PEACE: Duration = Duration::from_secs(30);
+const PEACE: Duration = Duration::from_secs(60);
 
 /// The devices and what they hang on.
 enum Plant {
@@ -51,7 +51,7 @@ impl Plant {
             }),
             Plant::Rack(rack) => {
                 let mut rack = rack.lock().unwrap();
-                for id in 1..=site::UNITS {
+                for id in site::IDS {
                     let id = alink_gateway::base::UnitId(id);
                     change(&mut rack.unit_mut(id).unwrap().manners);
                 }
@@ -147,11 +147,12 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
     tally.faults = plant.faults();
     plant.each(|manners| manners.faults.clear());
     let peace = clock.now().mono;
-    let mut seen = vec![Vec::new(); usize::from(site::UNITS)];
+    let mut after = Tally::default();
+    let mut seen = vec![Vec::new(); site::IDS.len()];
     let end = clock.instant(peace + PEACE);
     while let Ok(event) = tokio::time::timeout_at(end, hub.recv()).await {
         let event = event.expect("the port ended");
-        note(&mut tally, &spec, &plant, &event);
+        note(&mut after, &spec, &plant, &event);
         if let FieldEvent::Polled {
             device,
             at,
@@ -163,7 +164,7 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
             seen[device.0 as usize].push(at.mono.since(peace));
         }
     }
-    tally.peace(&seen, PEACE);
+    tally.peace(after, &seen, PEACE);
     stop.cancel();
     port.await.expect("no panic");
     tally

@@ -19,8 +19,11 @@ pub(crate) const NOON: i64 = 1_790_000_000_000;
 /// How often everything is read: more often than the line can.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Nobody is at this address, and replies come from it.
-pub(crate) const UNITS: u8 = 5;
+/// Their addresses. A unit that uses the next address by mistake uses that of one
+/// whose replies look different, or of nobody: a late reply under the address of
+/// a unit that is asked for just such a one is that unit's reply, as far as
+/// anyone can tell.
+pub(crate) const IDS: [u8; 5] = [1, 2, 3, 5, 7];
 
 const fn number(kind: Number) -> Codec {
     Codec::Number {
@@ -52,13 +55,12 @@ fn profile(name: &str, points: Vec<PointSpec>) -> Arc<ProfileSpec> {
 }
 
 /// What is read of each unit.
-fn profiles() -> [Arc<ProfileSpec>; UNITS as usize] {
+fn profiles() -> [Arc<ProfileSpec>; IDS.len()] {
     use Table::{Coil, HoldingRegister as Holding, InputRegister as Input};
     let wide = |address| point(Holding, address, number(Number::U32));
     // Four requests of one shape.
     let twins = [100, 300, 500, 700].map(wide).to_vec();
-    // Requests of different shapes, one of them of bits, and one whose reply may
-    // begin like its request: 28h registers from 50xxh would; 0400h + 2 do.
+    // Requests of different shapes, one of them of bits.
     let mut mixed: Vec<PointSpec> = (0..8)
         .map(|a| point(Holding, a, number(Number::U16)))
         .collect();
@@ -119,7 +121,7 @@ pub(crate) fn installation(line: LineSpec) -> Spec {
             response_timeout: TIMEOUT,
             budget: LineBudget::default(),
         }],
-        devices: (1..=UNITS).zip(profiles()).map(device).collect(),
+        devices: IDS.into_iter().zip(profiles()).map(device).collect(),
         stop_within: Duration::from_secs(10),
         retired: Retired::default(),
     }
@@ -166,14 +168,14 @@ pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
             part(to + 1..=999),
         ]
     };
-    (1..=UNITS)
+    IDS.into_iter()
         .map(|id| {
             let own = seed.wrapping_mul(1000) + u64::from(id);
             let mut unit = Unit::new(Life::Fleeting, own);
             unit.manners.jitter = Duration::from_millis(20);
-            if id >= 4 {
+            if id >= 5 {
                 unit.manners.refusals = nothing_but(40, 41);
-                unit.manners.sulks = id == 5;
+                unit.manners.sulks = id == 7;
             }
             (UnitId(id), unit)
         })
@@ -183,15 +185,23 @@ pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
 /// What a run is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hostility {
-    /// Copies of replies come up to this long after the reply; none otherwise
-    /// but right behind it.
-    pub(crate) copies: Option<Duration>,
-    /// Whether bits are turned over in such numbers only as a longitudinal sum
-    /// finds: one.
-    pub(crate) one_bit: bool,
+    /// Copies of replies come up to this long after the reply has begun.
+    pub(crate) copies: Duration,
+    /// Whether runs of bits are spoilt: a CRC-16 finds them all, the sum of a
+    /// line of ASCII does not.
+    pub(crate) bursts: bool,
 }
 
 impl Hostility {
+    /// Everything a gateway can be proof against: no corruption that the check
+    /// may miss, no copy that comes after its like has been asked for again.
+    pub(crate) const fn fair(bursts: bool) -> Hostility {
+        Hostility {
+            copies: Duration::from_millis(20),
+            bursts,
+        }
+    }
+
     /// Draws what goes wrong with a unit from now on.
     pub(crate) fn befall(&self, manners: &mut Manners, rng: &mut Rng) {
         let ms =
@@ -214,13 +224,11 @@ impl Hostility {
             (Fault::Babble, 10),
             (Fault::Hiccup(ms(rng, 1, 80)), 15),
         ];
-        if !self.one_bit {
+        if self.bursts {
             faults.push((Fault::Burst(16), 20));
         }
-        if let Some(most) = self.copies {
-            let most = u64::try_from(most.as_millis()).unwrap();
-            faults.push((Fault::Again(ms(rng, 1, most)), 20));
-        }
+        let latest = u64::try_from(self.copies.as_millis()).unwrap();
+        faults.push((Fault::Again(ms(rng, 1, latest)), 20));
         // Another comes first each time: the first that strikes is taken.
         let turn = rng.below(faults.len() as u64) as usize;
         faults.rotate_left(turn);

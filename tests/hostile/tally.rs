@@ -8,6 +8,8 @@ use alink_gateway::base::Mono;
 /// Counts.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// Added up here.
+    pub(crate) lives: u64,
     pub(crate) transactions: u64,
     pub(crate) answers: u64,
     pub(crate) late: u64,
@@ -33,9 +35,12 @@ impl Tally {
         self.last = Some(at);
     }
 
-    /// When values came of each device since there was peace, and how long that
-    /// was watched: from when on was nobody without for more than a second?
-    pub(crate) fn peace(&mut self, seen: &[Vec<Duration>], watched: Duration) {
+    /// What came after the last fault: when values came of each device, and how
+    /// long that was watched. From when on was nobody without for more than a
+    /// second? Its transactions are not counted with the others.
+    pub(crate) fn peace(&mut self, peace: Tally, seen: &[Vec<Duration>], watched: Duration) {
+        self.wrong.extend(peace.wrong);
+        self.longest_gap = self.longest_gap.max(peace.longest_gap);
         let settled = |times: &Vec<Duration>| {
             let mut from = *times.first()?;
             for pair in times.windows(2) {
@@ -43,7 +48,7 @@ impl Tally {
                     from = pair[1];
                 }
             }
-            (watched - *times.last()? <= Duration::from_secs(1)).then_some(from)
+            (watched.saturating_sub(*times.last()?) <= Duration::from_secs(1)).then_some(from)
         };
         let all: Option<Vec<Duration>> = seen.iter().map(settled).collect();
         self.recovered = all.and_then(|all| all.into_iter().max());
@@ -63,6 +68,9 @@ impl Tally {
             *self.faults.entry(fault).or_default() += n;
         }
         self.longest_gap = self.longest_gap.max(other.longest_gap);
-        self.recovered = self.recovered.max(other.recovered);
+        // Of none is worse than of any.
+        let none = (self.lives > 0 && self.recovered.is_none()) || other.recovered.is_none();
+        self.recovered = self.recovered.max(other.recovered).filter(|_| !none);
+        self.lives += other.lives.max(1);
     }
 }

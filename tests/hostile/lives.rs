@@ -1,0 +1,49 @@
+//! All four framings, and what is asked of each.
+
+use super::bare::{self, Speech};
+use super::ported::{self, On};
+use super::site::Hostility;
+use super::tally::Tally;
+
+/// What is spoken on what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Rtu,
+    Tcp,
+    Ascii,
+    RtuOverTcp,
+}
+
+/// Transactions in one life: then the gateway, its line and what it has learned
+/// about it are new.
+pub(crate) const LIFE: u64 = 5000;
+
+/// So many transactions on this framing, a life for each seed from `first` on.
+pub(crate) fn run(framing: Framing, first: u64, transactions: u64) -> Tally {
+    let mut sum = Tally::default();
+    let mut seed = first;
+    while sum.transactions < transactions {
+        let length = LIFE.min(transactions - sum.transactions);
+        sum.add(life(framing, seed, length));
+        seed += 1;
+    }
+    sum
+}
+
+fn life(framing: Framing, seed: u64, length: u64) -> Tally {
+    let fair = Hostility::fair(framing != Framing::Ascii);
+    match framing {
+        Framing::Rtu => {
+            let (baud, group) =
+                [(115_200, 16), (9600, 1), (19_200, 4), (115_200, 1)][(seed % 4) as usize];
+            ported::life(On::Rtu(baud, group), seed, length, fair)
+        }
+        Framing::Tcp => {
+            // Copies carry the number of their request, however late.
+            let copies = std::time::Duration::from_secs(1);
+            ported::life(On::Tcp, seed, length, Hostility { copies, ..fair })
+        }
+        Framing::Ascii => bare::life(Speech::Ascii, seed, length, fair),
+        Framing::RtuOverTcp => bare::life(Speech::RtuOverTcp, seed, length, fair),
+    }
+}
