@@ -47,7 +47,6 @@ fn number(name: &str, default: u64) -> u64 {
 fn survives(framing: Framing) {
     let first = number("ALINK_HOSTILE_SEED", 0);
     let tally = lives::run(framing, first, number("ALINK_HOSTILE", TRANSACTIONS));
-    println!("{framing:?}: {tally:?}");
     judge(framing, &tally);
 }
 
@@ -96,6 +95,7 @@ fn a_line_that_babbles_costs_time_in_proportion_to_its_bytes() {
     let floods: [&[u8]; 4] = [&[1, 3, 250], &[0], b":0103FA", &[9, 3, 240, 1]];
     let took = |flood: &[u8], bytes: usize| {
         let flood: Vec<u8> = flood.iter().copied().cycle().take(bytes).collect();
+        #[expect(clippy::disallowed_methods, reason = "what it costs in real time")]
         let begun = Instant::now();
         let mut rtu = rtu::Receiver::new(ask);
         let mut ascii = ascii::Receiver::new(ask);

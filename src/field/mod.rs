@@ -33,9 +33,20 @@
 //!   contended line, besides their first miss and a bounded credit with which a
 //!   fresh silence is confirmed.
 //!
-//! Not covered: a unit that sends one reply twice, the second time so late that
-//! the next request of the same shape is already out. On RTU nothing on the
-//! wire tells the two apart.
+//! Not covered, because nothing on a serial line tells them from the answer
+//! (Modbus TCP numbers its replies):
+//! - the first second copy of a reply that a unit sends later than 35 ms after
+//!   the first, just when a request of the same shape is out; from then on it is
+//!   known to repeat itself, and copies up to a response timeout late are covered;
+//! - a frame under the address of another unit, just when that one is asked for
+//!   a reply of that shape: a late reply with a wrong address, two units with one;
+//! - a unit that is silent to every request but one, against the standard, and
+//!   owes several replies for longer than twenty response timeouts each, which
+//!   come one by one just when the next is waited for;
+//! - a unit, or a bridge, that answers requests in another order than they came;
+//! - corruption that the check misses: one in 65,536 arbitrary frames with
+//!   CRC-16, one in 256 in ASCII. One to three wrong bits, and runs of up to
+//!   sixteen, never pass a CRC-16.
 //!
 //! Why tokio-modbus' types but not its clients: they return as success what an
 //! earlier request asked for, and replies of the wrong length. Its vocabulary

@@ -13,7 +13,7 @@ use alink_gateway::field::schedule::{Next, Schedule};
 use alink_gateway::field::{ascii, rtu};
 use alink_gateway::lab::bus::Unit;
 use alink_gateway::lab::bus::tongue::Tongue;
-use alink_gateway::spec::{LineSpec, Spec};
+use alink_gateway::spec::LineSpec;
 
 use super::site::{self, Hostility, NOON};
 use super::tally::Tally;
@@ -84,7 +84,6 @@ type Pieces = VecDeque<(Vec<u8>, Duration)>;
 
 struct Bare {
     speech: Speech,
-    spec: Spec,
     schedule: Schedule,
     now: Mono,
     units: BTreeMap<UnitId, (Tongue, Mono)>,
@@ -122,7 +121,6 @@ pub(crate) fn life(speech: Speech, seed: u64, transactions: u64, hostility: Host
         idle: Ear::new(speech, None),
         last_byte: Mono::START,
         rng: rng.fork(),
-        spec,
     };
     let mut tally = Tally::default();
     let mut mood = Mono::START;
@@ -316,10 +314,12 @@ impl Bare {
         let now = self.moment(self.now);
         for (tongue, busy) in self.units.values_mut() {
             let said = tongue.hear(now, request, &mut self.rng);
+            // One thing after the other: what is late holds up what comes behind,
+            // its own copy too.
+            let from = self.now.max(*busy);
             for (i, saying) in said.into_iter().enumerate() {
                 let mut pieces = Pieces::new();
-                // One thing after the other; a copy comes when it comes.
-                let at = self.now.max(if i == 0 { *busy } else { self.now }) + saying.after;
+                let at = from + saying.after;
                 let mut end = at;
                 let mut rest = &saying.bytes[..];
                 while !rest.is_empty() {
@@ -355,10 +355,9 @@ impl Bare {
         let window = self.moment(asked).wall..=self.moment(self.now).wall;
         let (tongue, _) = self.units.get_mut(&job.ask.unit).unwrap();
         if !unit_of(tongue).held(window, job.ask.table, job.ask.start, &words) {
-            let name = &self.spec.device(job.device).unwrap().name;
-            tally
-                .wrong
-                .push(format!("at {:?}: {name} {:?} {words:?}", self.now, job.ask));
+            let ask = job.ask;
+            let now = self.now;
+            tally.wrong.push(format!("at {now:?}: {ask:?} {words:?}"));
         }
     }
 }
