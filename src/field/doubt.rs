@@ -15,7 +15,7 @@
 //! 2. a unit that is silent to fences, against the standard, has one reply
 //!    thrown away and is left alone for twenty response timeouts, in which
 //!    whatever it still owes should have come. How late its last reply was is no
-//!    bound for the next, so that is not measured; instead the next [`PROMPT`]
+//!    bound for the next, so that is not measured; instead the next two
 //!    replies are thrown away as well, and must come each in time, with nothing
 //!    missed and nothing unasked for between them: a gap is better than a wrong
 //!    value. What is left of the risk: a unit that owes more than that many
