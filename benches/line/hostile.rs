@@ -6,9 +6,11 @@
 //! ASCII and RTU in TCP through the schedule and the receivers. `tests/hostile`
 //! says what is done to replies, and who knows what was true when.
 //!
-//! Corruption in that million is of the kinds a CRC-16 always finds: one to three
-//! bits, and runs of up to sixteen (in ASCII one bit). Of frames whose data and
-//! checksum are arbitrary one in 65,536 passes, and nobody can tell. How many do
+//! Bits that are turned over in that million are of the kinds a CRC-16 always
+//! finds: one to three, and runs of up to sixteen (in ASCII one). Frames that
+//! collide and bursts of noise are spoilt arbitrarily there as well, and are few.
+//! Of frames whose data and checksum are arbitrary one in 65,536 passes, and
+//! nobody can tell. How many do
 //! is measured apart; a line with `n` such frames an hour has to reckon with
 //! `n / 65,536` wrong values an hour.
 
