@@ -55,6 +55,7 @@ enum Shape {
 
 fn spec(n: u32) -> Spec {
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "meter".into(),
         points: vec![PointSpec {
             id: "P".into(),
@@ -67,6 +68,8 @@ fn spec(n: u32) -> Spec {
         reads: Reads::default(),
     });
     let device = |i| DeviceSpec {
+        meter: None,
+        serial: None,
         name: format!("d{i}"),
         port: PortId(0),
         unit: UnitId(1),
@@ -109,6 +112,7 @@ fn spec(n: u32) -> Spec {
                 host: "localhost".into(),
                 port: 502,
                 connect_timeout: Duration::from_secs(3),
+                framing: None,
             }),
             response_timeout: Duration::from_secs(1),
             budget: LineBudget::default(),

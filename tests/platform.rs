@@ -251,10 +251,13 @@ fn meter_pair(n: usize) -> Json {
 #[test]
 fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
     let sub = |(product, name, secret): (&str, &str, &str), unit| DeviceSpec {
+        meter: None,
+        serial: None,
         name: name.into(),
         port: PortId(0),
         unit: UnitId(unit),
         profile: Arc::new(ProfileSpec {
+            protocol: Default::default(),
             name: "meter".into(),
             points: vec![],
             max_registers: 125,

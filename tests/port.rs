@@ -86,6 +86,7 @@ fn profile(interval: Duration) -> Arc<ProfileSpec> {
     }
     add(Table::InputRegister, 40, Number::U16);
     Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "marked".into(),
         points,
         max_registers: 125,
@@ -99,6 +100,8 @@ const ROUND: u64 = 13;
 fn installation(units: u8, interval: Duration) -> Spec {
     let profile = profile(interval);
     let device = |unit| DeviceSpec {
+        meter: None,
+        serial: None,
         name: format!("unit{unit}"),
         port: PortId(0),
         unit: UnitId(unit),
@@ -154,6 +157,7 @@ fn serial() -> SerialSpec {
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: StopBits::One,
+        framing: Default::default(),
     }
 }
 
@@ -678,6 +682,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         baud: 115_200,
         parity: Parity::None,
         stop_bits: StopBits::Two,
+        framing: Default::default(),
         ..serial()
     };
     let mut spec = installation(8, ms(10));

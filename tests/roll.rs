@@ -46,6 +46,7 @@ fn gateway() -> Device {
 
 fn spec(n: u32) -> Spec {
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "meter".into(),
         points: vec![PointSpec {
             id: "P".into(),
@@ -58,6 +59,8 @@ fn spec(n: u32) -> Spec {
         reads: Reads::default(),
     });
     let device = |i| DeviceSpec {
+        meter: None,
+        serial: None,
         name: name(i),
         port: PortId(0),
         unit: UnitId(1),
@@ -100,6 +103,7 @@ fn spec(n: u32) -> Spec {
                 host: "localhost".into(),
                 port: 502,
                 connect_timeout: secs(3),
+                framing: None,
             }),
             response_timeout: secs(1),
             budget: LineBudget::default(),

@@ -49,6 +49,7 @@ fn post_topic(id: u32) -> String {
 /// An installation of `n` devices with `points` properties each.
 fn spec(n: u32, points: usize) -> Spec {
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "meter".into(),
         points: (0..points)
             .map(|i| PointSpec {
@@ -89,12 +90,15 @@ fn spec(n: u32, points: usize) -> Spec {
                 host: "localhost".into(),
                 port: 502,
                 connect_timeout: secs(3),
+                framing: None,
             }),
             response_timeout: secs(1),
             budget: LineBudget::default(),
         }],
         devices: (0..n)
             .map(|i| DeviceSpec {
+                meter: None,
+                serial: None,
                 name: name(i),
                 port: PortId(0),
                 unit: UnitId(1),

@@ -180,12 +180,15 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
         interval: Duration::from_millis(10),
     });
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "twenty".into(),
         points: points.collect(),
         max_registers: 125,
         reads: Reads::default(),
     });
     let device = |unit: u8| DeviceSpec {
+        meter: None,
+        serial: None,
         name: format!("unit{unit}"),
         port: PortId(0),
         unit: UnitId(unit),
@@ -231,6 +234,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
                 // character as long.
                 parity: Parity::None,
                 stop_bits: StopBits::Two,
+                framing: Default::default(),
             }),
             response_timeout: Duration::from_millis(500),
             budget: LineBudget::default(),

@@ -9,7 +9,8 @@ use super::{DeviceId, Now, PortId, Reading};
 pub enum Proof {
     /// The reply that was asked for.
     Answer,
-    /// The unit refused the request with this exception code: it is alive.
+    /// The unit refused the request with this exception code, or a meter with this
+    /// error word: it is alive.
     Exception(u8),
     /// Its reply came after we had given up; the values were thrown away.
     Late,

@@ -16,9 +16,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::EXIT_CONFIG;
-use crate::field::forecast::{
-    FULL, LineForecast, RequestForecast, forecast, millis, percent, range,
-};
+use crate::field::forecast::{FULL, LineForecast, RequestForecast, forecast, millis, percent};
 use crate::io::lessons::Lessons;
 use crate::io::log::Journal;
 use crate::io::settings::{self, Surroundings};
@@ -88,7 +86,7 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
             [
                 devices(spec, r),
                 r.profile.clone(),
-                range(r.table, r.start, r.count),
+                r.what.clone(),
                 r.points.to_string(),
                 r.filler.to_string(),
                 format!("{:?}", r.interval),
@@ -129,6 +127,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
         json!({
             "devices": names.map(|d| d.name.as_str()).collect::<Vec<_>>(),
             "profile": r.profile,
+            "reads": r.what,
             "function": r.table.read_function(),
             "address": r.start,
             "count": r.count,

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use super::meter;
 use super::near;
-use super::port::{Ports, response_time};
+use super::port::{Ports, own_settings, response_time};
 use super::problem::Wrong;
 use super::profile::{Profile, Profiles};
 use super::range;
@@ -14,13 +15,14 @@ use super::section::{Notes, Section, shown};
 use super::tree::{Is, Node};
 use super::word::{choice, name, product_key, time, whole};
 use crate::base::PortId;
-use crate::spec::{LineSpec, Liveness};
+use crate::spec::dlt645::Address;
+use crate::spec::{LineSpec, Liveness, Protocol, SerialSpec};
 
 /// The platform's limit of sub-devices online under one gateway ("Connect or
 /// disconnect sub-devices"; 1,500 in 2020).
 pub(crate) const MOST: usize = 2000;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
     "name",
     "port",
     "unit",
@@ -35,6 +37,8 @@ const KEYS: [&str; 14] = [
     "liveness",
     "response_timeout",
     "turnaround",
+    "address",
+    "serial",
 ];
 
 /// Reads one entry, which may stand for many devices. `all_profiles` is false
@@ -59,7 +63,27 @@ pub(crate) fn read(
     );
     let port = port(&s, ports, notes);
     let profile = profile(&s, profiles, all_profiles, notes);
-    let units = units(&s, port, ports, notes);
+    let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
+    let protocol = profile.map(|p| &p.spec.protocol);
+    let serial = own_settings(&s, line, notes);
+    let (units, meter) = match protocol {
+        None | Some(Protocol::Modbus) => {
+            if protocol.is_some() {
+                no_key(&s, "address", "Modbus devices have a unit", notes);
+            }
+            (units(&s, port, ports, notes), None)
+        }
+        Some(other) => {
+            let what = match other {
+                Protocol::Dlt645(_) => "DL/T 645 meters have an address",
+                _ => "devices of protocol: raw have none; who is meant stands in the request",
+            };
+            no_key(&s, "unit", what, notes);
+            no_key(&s, "units", what, notes);
+            bytes_pass(&s, line, serial.as_deref(), notes);
+            (Vec::new(), own_address(&s, other, notes))
+        }
+    };
     let product = product(&s, profile, notes);
     let secret = if registers(&s, notes) {
         SecretSource::Missing
@@ -99,6 +123,8 @@ pub(crate) fn read(
                 notes,
             )
             .unwrap_or_default(),
+        meter,
+        serial,
         s,
     };
     let mut told = Told::default();
@@ -111,6 +137,54 @@ pub(crate) fn read(
     }
     for unit in units {
         roster.add(&entry, Some(unit), &mut told, notes);
+    }
+}
+
+/// A key that means nothing with the protocol of the device's profile.
+fn no_key(s: &Section<'_>, key: &str, why: &str, notes: &mut Notes) {
+    if s.node(key).is_some() {
+        let wrong = Wrong::wanted(format!("no {key} for this profile")).hint(why);
+        notes.error(s.at(key), key, wrong);
+    }
+}
+
+/// A meter's address, if that is what it is.
+fn own_address(s: &Section<'_>, protocol: &Protocol, notes: &mut Notes) -> Option<Address> {
+    match protocol {
+        Protocol::Dlt645(_) => s.need(
+            "address",
+            meter::address,
+            || Wrong::wanted("the twelve digits printed on the meter"),
+            notes,
+        ),
+        Protocol::Modbus | Protocol::Raw(_) => {
+            no_key(s, "address", "only DL/T 645 meters have one", notes);
+            None
+        }
+    }
+}
+
+/// Whether frames of any bytes can pass: not inside Modbus TCP, and not with
+/// seven bits to a character.
+fn bytes_pass(
+    s: &Section<'_>,
+    line: Option<&LineSpec>,
+    own: Option<&SerialSpec>,
+    notes: &mut Notes,
+) {
+    match line {
+        Some(line) if line.framing().is_none() => notes.error(
+            s.at("port"),
+            "a Modbus TCP port",
+            Wrong::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
+                .hint("Modbus TCP carries nothing but Modbus"),
+        ),
+        Some(LineSpec::Serial(port)) if own.unwrap_or(port).data_bits == 7 => notes.error(
+            s.at("port"),
+            "a port with 7 data bits",
+            Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
+        ),
+        Some(_) | None => {}
     }
 }
 
@@ -199,11 +273,11 @@ fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
 fn units(s: &Section<'_>, port: Option<PortId>, ports: &Ports, notes: &mut Notes) -> Vec<u8> {
     let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
     let (allowed, why) = match line {
-        Some(LineSpec::Serial(_)) => (
+        Some(line) if line.framing().is_some() => (
             1..=247u8,
             "on a serial line 0 is broadcast and 248 to 255 are reserved",
         ),
-        Some(LineSpec::Tcp(_)) | None => (0..=255, ""),
+        Some(_) | None => (0..=255, ""),
     };
     let fits = |unit: u8| {
         if allowed.contains(&unit) {

@@ -187,6 +187,8 @@ fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Ve
     let devices = drafts
         .into_iter()
         .map(|d| DeviceSpec {
+            meter: d.meter,
+            serial: d.serial,
             secret: d.secret.resolve(answers).unwrap_or_else(|trouble| {
                 let key = (d.at, trouble.fault.clone());
                 troubles.entry(key).or_default().push(trouble);

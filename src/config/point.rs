@@ -50,6 +50,24 @@ pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
 }
 
+/// How often a point is read; `default` is the interval of its profile.
+pub(crate) fn interval_of(
+    s: &Section<'_>,
+    default: Option<Duration>,
+    notes: &mut Notes,
+) -> Duration {
+    if s.node("interval").is_none() && default.is_none() {
+        s.lacks(
+            "interval",
+            Wrong::wanted("how often to read it, like 10s")
+                .hint("interval: in the profile is the default of all its points"),
+            notes,
+        );
+    }
+    let interval = s.read("interval", interval, notes).or(default);
+    interval.unwrap_or(Duration::from_secs(10))
+}
+
 /// A point that may yet have to find another one of its profile.
 pub(crate) struct Draft {
     pub(crate) spec: PointSpec,
@@ -103,15 +121,7 @@ pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) ->
         .number()
         .map(|kind| measure::read(&s, &refined, kind, notes))
         .filter(|sketch| !sketch.is_plain());
-    if s.node("interval").is_none() && default.is_none() {
-        s.lacks(
-            "interval",
-            Wrong::wanted("how often to read it, like 10s")
-                .hint("interval: in the profile is the default of all its points"),
-            notes,
-        );
-    }
-    let interval = s.read("interval", interval, notes).or(default);
+    let interval = interval_of(&s, default, notes);
     let codec = refined.codec().filter(|_| agree);
     let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
     let place = address.or(first);
@@ -122,7 +132,7 @@ pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) ->
             table: table.unwrap_or(Table::HoldingRegister),
             address: place.unwrap_or_default(),
             codec: codec.unwrap_or(Codec::Bool),
-            interval: interval.unwrap_or(Duration::from_secs(10)),
+            interval,
         },
         at: s.at("id"),
         address_at: s.at(match address {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::Wrong;
@@ -9,7 +10,7 @@ use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
 use super::word::{choice, host, name, plain, time, whole};
 use crate::base::PortId;
-use crate::spec::{LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+use crate::spec::{Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
 
 /// All ports, by number and by name.
 #[derive(Default)]
@@ -175,7 +176,40 @@ pub(crate) fn response_time(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(10)..=Duration::from_secs(60))(text)
 }
 
-const SERIAL: [&str; 5] = ["device", "baud", "data_bits", "parity", "stop_bits"];
+const SERIAL: [&str; 6] = [
+    "device",
+    "framing",
+    "baud",
+    "data_bits",
+    "parity",
+    "stop_bits",
+];
+
+const PARITIES: [(&str, Parity); 3] = [
+    ("none", Parity::None),
+    ("even", Parity::Even),
+    ("odd", Parity::Odd),
+];
+
+const STOP_BITS: [(&str, StopBits); 2] = [("1", StopBits::One), ("2", StopBits::Two)];
+
+/// Bits per second.
+fn baud(text: &str) -> Result<u32, Wrong> {
+    whole(300..=4_000_000u32)(text)
+}
+
+/// Seven bits carry ASCII and nothing else.
+fn data_bits(framing: Framing) -> impl Fn(&str) -> Result<u8, Wrong> {
+    move |text| match (text, framing) {
+        ("8", _) => Ok(8),
+        ("7", Framing::Ascii) => Ok(7),
+        ("7", Framing::Rtu) => {
+            Err(Wrong::wanted("8").hint("Modbus RTU frames are binary and need 8 data bits"))
+        }
+        (_, Framing::Rtu) => Err(Wrong::wanted("8")),
+        (_, Framing::Ascii) => Err(Wrong::wanted("7 or 8")),
+    }
+}
 
 fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     let s = port.section("serial", &SERIAL, notes);
@@ -201,40 +235,89 @@ fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     } else {
         None
     };
-    let data_bits = |text: &str| match text {
-        "8" => Ok(8),
-        "7" => Err(Wrong::wanted("8").hint("Modbus RTU frames are binary and need 8 data bits")),
-        _ => Err(Wrong::wanted("8")),
+    let framings = [("rtu", Framing::Rtu), ("ascii", Framing::Ascii)];
+    let framing = s.read("framing", choice(&framings), notes);
+    // What could not be read may have been either.
+    let unknown = framing.is_none() && s.node("framing").is_some();
+    let framing = framing.unwrap_or_default();
+    let allowed = if unknown { Framing::Ascii } else { framing };
+    // Modbus over Serial Line V1.02 §2.5.2: seven bits and even parity is the
+    // usual ASCII character. RTU's would be even as well (§2.5.1); that most
+    // devices come with none is what decides there.
+    let (bits, parity) = match framing {
+        Framing::Rtu => (8, Parity::None),
+        Framing::Ascii => (7, Parity::Even),
     };
     LineSpec::Serial(SerialSpec {
         path: path.unwrap_or_default().into(),
-        baud: s
-            .read("baud", whole(300..=4_000_000u32), notes)
-            .unwrap_or(9600),
-        data_bits: s.read("data_bits", data_bits, notes).unwrap_or(8),
-        parity: s
-            .read(
-                "parity",
-                choice(&[
-                    ("none", Parity::None),
-                    ("even", Parity::Even),
-                    ("odd", Parity::Odd),
-                ]),
-                notes,
-            )
-            .unwrap_or(Parity::None),
+        baud: s.read("baud", baud, notes).unwrap_or(9600),
+        data_bits: s
+            .read("data_bits", data_bits(allowed), notes)
+            .unwrap_or(bits),
+        parity: s.read("parity", choice(&PARITIES), notes).unwrap_or(parity),
         stop_bits: s
-            .read(
-                "stop_bits",
-                choice(&[("1", StopBits::One), ("2", StopBits::Two)]),
-                notes,
-            )
+            .read("stop_bits", choice(&STOP_BITS), notes)
             .unwrap_or(StopBits::One),
+        framing,
     })
 }
 
+/// `serial:` of a device: what the line has while that device is spoken to, where
+/// it is not the port's.
+pub(crate) fn own_settings(
+    device: &Section<'_>,
+    line: Option<&LineSpec>,
+    notes: &mut Notes,
+) -> Option<Arc<SerialSpec>> {
+    device.node("serial")?;
+    let keys = ["baud", "data_bits", "parity", "stop_bits"];
+    let s = device.section("serial", &keys, notes);
+    let port = match line {
+        Some(LineSpec::Serial(port)) => port,
+        Some(LineSpec::Tcp(_)) => {
+            notes.error(
+                device.at("serial"),
+                "serial: on a TCP port",
+                Wrong::wanted("a device on a serial port")
+                    .hint("the settings behind a serial server are the server's"),
+            );
+            return None;
+        }
+        // The port is a mistake of its own.
+        None => return None,
+    };
+    let own = SerialSpec {
+        baud: s.read("baud", baud, notes).unwrap_or(port.baud),
+        data_bits: s
+            .read("data_bits", data_bits(port.framing), notes)
+            .unwrap_or(port.data_bits),
+        parity: s
+            .read("parity", choice(&PARITIES), notes)
+            .unwrap_or(port.parity),
+        stop_bits: s
+            .read("stop_bits", choice(&STOP_BITS), notes)
+            .unwrap_or(port.stop_bits),
+        ..port.clone()
+    };
+    if own == *port {
+        return None;
+    }
+    notes.warning(
+        device.at("serial"),
+        "other settings than the line's",
+        Wrong::wanted("one setting for all devices of a line").hint(
+            "it works as long as no other device takes bytes at a foreign rate for a frame: watch its errors",
+        ),
+    );
+    Some(Arc::new(own))
+}
+
 fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
-    let s = port.section("tcp", &["host", "port", "connect_timeout"], notes);
+    let s = port.section(
+        "tcp",
+        &["host", "port", "connect_timeout", "framing"],
+        notes,
+    );
     let host = if s.is_there() {
         let missing = || Wrong::wanted("the host name or IP address of the Modbus TCP device");
         s.need("host", host, missing, notes)
@@ -254,13 +337,22 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
                 notes,
             )
             .unwrap_or(Duration::from_secs(3)),
+        framing: s.read("framing", choice(&TCP), notes).unwrap_or(None),
     })
 }
+
+/// What a TCP endpoint may speak.
+const TCP: [(&str, Option<Framing>); 3] = [
+    ("tcp", None),
+    ("rtu", Some(Framing::Rtu)),
+    ("ascii", Some(Framing::Ascii)),
+];
 
 fn nowhere() -> LineSpec {
     LineSpec::Tcp(TcpSpec {
         host: String::new(),
         port: 502,
         connect_timeout: Duration::from_secs(3),
+        framing: None,
     })
 }

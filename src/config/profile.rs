@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::meter;
 use super::point;
 use super::problem::Wrong;
+use super::raw;
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
 use super::word::{choice, name, product_key, time, whole};
-use crate::spec::{Gap, ProfileSpec, Reads};
+use crate::spec::dlt645::Edition;
+use crate::spec::{Gap, PointSpec, ProfileSpec, Protocol, Reads};
 
 /// One kind of device.
 pub(crate) struct Profile {
@@ -27,7 +30,7 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 12] = [
     "name",
     "product_key",
     "interval",
@@ -35,7 +38,60 @@ const KEYS: [&str; 7] = [
     "reply_delay",
     "holes",
     "points",
+    "product_secret",
+    "product_secret_file",
+    "product_secret_credential",
+    "protocol",
+    "requests",
 ];
+
+/// What a kind of device may speak.
+#[derive(Clone, Copy)]
+enum Dialect {
+    Modbus,
+    Dlt645(Edition),
+    Raw,
+}
+
+const DIALECTS: [(&str, Dialect); 4] = [
+    ("modbus", Dialect::Modbus),
+    ("dlt645-2007", Dialect::Dlt645(Edition::Y2007)),
+    ("dlt645-1997", Dialect::Dlt645(Edition::Y1997)),
+    ("raw", Dialect::Raw),
+];
+
+const NO_REGISTERS: &str = "only Modbus has registers";
+
+/// Keys that mean nothing with the profile's protocol.
+fn refuse(s: &Section<'_>, keys: &[&str], why: &str, notes: &mut Notes) {
+    for key in keys.iter().filter(|key| s.node(key).is_some()) {
+        let wrong = Wrong::wanted(format!("no {key} with this protocol")).hint(why);
+        notes.error(s.at(key), *key, wrong);
+    }
+}
+
+fn ids(points: &[PointSpec]) -> impl Iterator<Item = &str> {
+    points.iter().map(|p| p.id.as_str())
+}
+
+/// Notes ids that two points have.
+fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Notes) {
+    let mut ids: BTreeMap<&str, OriginId> = BTreeMap::new();
+    for (id, at) in points {
+        if id.is_empty() {
+            // Already noted.
+        } else if let Some(first) = ids.get(id) {
+            let hint = format!("{} already has this id", notes.origins.line(*first));
+            notes.error(
+                at,
+                shown(id),
+                Wrong::wanted("an id no other point of the profile has").hint(hint),
+            );
+        } else {
+            ids.insert(id, at);
+        }
+    }
+}
 
 /// Reads one profile and adds it to the others. False if its name is not known,
 /// so that an unknown name elsewhere may be meant for it.
@@ -56,28 +112,42 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
-    let mut drafts = Vec::new();
-    let mut ids: BTreeMap<String, OriginId> = BTreeMap::new();
-    for point in s.list("points", notes) {
-        let Some(draft) = point::read(point, default, notes) else {
-            continue;
-        };
-        let (id, at) = (&draft.spec.id, draft.at);
-        if id.is_empty() {
-            // Already noted.
-        } else if let Some(first) = ids.get(id) {
-            let hint = format!("{} already has this id", notes.origins.line(*first));
-            notes.error(
-                at,
-                shown(id),
-                Wrong::wanted("an id no other point of the profile has").hint(hint),
-            );
-        } else {
-            ids.insert(id.clone(), at);
+    let dialect = s.read("protocol", choice(&DIALECTS), notes);
+    // Of an unknown protocol nothing can be said about its points.
+    let unknown = dialect.is_none() && s.node("protocol").is_some();
+    let (points, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
+        _ if unknown => (Vec::new(), Protocol::Modbus),
+        Dialect::Modbus => {
+            refuse(&s, &["requests"], "only protocol: raw has requests", notes);
+            let points = s.list("points", notes).iter();
+            let drafts: Vec<_> = points
+                .filter_map(|point| point::read(point, default, notes))
+                .collect();
+            unique(drafts.iter().map(|d| (d.spec.id.as_str(), d.at)), notes);
+            (
+                point::finish(drafts, max_registers, notes),
+                Protocol::Modbus,
+            )
         }
-        drafts.push(draft);
-    }
-    let points = point::finish(drafts, max_registers, notes);
+        Dialect::Dlt645(edition) => {
+            refuse(
+                &s,
+                &["requests", "max_registers", "holes"],
+                NO_REGISTERS,
+                notes,
+            );
+            let (points, items, places) = meter::points(&s, edition, default, notes);
+            unique(ids(&points).zip(places), notes);
+            (points, Protocol::Dlt645(items))
+        }
+        Dialect::Raw => {
+            refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
+            let (questions, wrong_ones) = raw::requests(&s, notes);
+            let (points, places) = raw::points(&s, &questions, &wrong_ones, default, notes);
+            unique(ids(&points).zip(places), notes);
+            (points, Protocol::Raw(questions))
+        }
+    };
     match s.node("points") {
         None => s.lacks("points", Wrong::wanted("a list of points"), notes),
         Some(list) if points.is_empty() => {
@@ -117,6 +187,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     }
     let profile = Profile {
         spec: Arc::new(ProfileSpec {
+            protocol,
             name: profile_name.clone(),
             points,
             max_registers,

@@ -12,7 +12,8 @@ use super::section::{Notes, Section, shown};
 use super::tree::OriginId;
 use super::word;
 use crate::base::{PortId, UnitId};
-use crate::spec::{Liveness, ProfileSpec, Reads};
+use crate::spec::dlt645::Address;
+use crate::spec::{Liveness, ProfileSpec, Reads, SerialSpec};
 
 /// One device, but for its secret, which is still to be read.
 pub(crate) struct DeviceDraft {
@@ -26,6 +27,8 @@ pub(crate) struct DeviceDraft {
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
+    pub(crate) meter: Option<Address>,
+    pub(crate) serial: Option<Arc<SerialSpec>>,
     pub(crate) at: OriginId,
 }
 
@@ -36,6 +39,7 @@ pub(crate) struct Roster {
     names: BTreeMap<String, OriginId>,
     identities: BTreeMap<(String, String), OriginId>,
     units: BTreeMap<(PortId, u8), (String, OriginId)>,
+    meters: BTreeMap<(PortId, Address), (String, OriginId)>,
 }
 
 /// One entry: a device, or what the devices of a range have in common. What
@@ -51,6 +55,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
+    pub(crate) meter: Option<Address>,
+    pub(crate) serial: Option<Arc<SerialSpec>>,
 }
 
 /// What has been said of an entry: one mistake in a range is one problem, not
@@ -102,6 +108,10 @@ impl Roster {
             self.check_unit(entry, port, unit, told, notes);
         }
 
+        if let (Some(port), Some(meter)) = (entry.port, entry.meter) {
+            self.check_meter(entry, port, meter, name.as_deref(), notes);
+        }
+
         let at = entry.s.origin;
         if let Some(name) = &name {
             self.names.entry(name.clone()).or_insert(at);
@@ -127,6 +137,8 @@ impl Roster {
             liveness: entry.liveness,
             response_timeout: entry.response_timeout,
             turnaround: entry.turnaround,
+            meter: entry.meter,
+            serial: entry.serial.clone(),
             at,
         });
     }
@@ -174,6 +186,28 @@ impl Roster {
                 Wrong::wanted("a product_key and device_name no other device has").hint(hint),
             );
         }
+    }
+
+    fn check_meter(
+        &mut self,
+        entry: &Entry<'_>,
+        port: PortId,
+        meter: Address,
+        name: Option<&str>,
+        notes: &mut Notes,
+    ) {
+        let Some((first, at)) = self.meters.get(&(port, meter)) else {
+            let taken = (name.unwrap_or_default().to_owned(), entry.s.origin);
+            self.meters.insert((port, meter), taken);
+            return;
+        };
+        let line = notes.origins.line(*at);
+        notes.error(
+            entry.s.at("address"),
+            meter.to_string(),
+            Wrong::wanted("an address no other meter on the port has")
+                .hint(format!("{first} ({line}) already has it")),
+        );
     }
 
     fn check_unit(
@@ -227,6 +261,7 @@ fn check_pattern(entry: &Entry<'_>, told: &mut Told, notes: &mut Notes) {
 /// Stands in for a profile that could not be found.
 fn nothing() -> Arc<ProfileSpec> {
     Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: String::new(),
         points: Vec::new(),
         max_registers: 125,

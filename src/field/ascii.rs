@@ -47,6 +47,13 @@ pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Characters of a frame around a PDU of this length: colon, unit and check in two
+/// characters each like the rest, CR LF.
+#[must_use]
+pub const fn frame_len(pdu: usize) -> usize {
+    2 * (pdu + 2) + 3
+}
+
 /// Takes a whole frame apart, colon and CR LF included; `None` unless every
 /// character is as it must be and the check is right.
 #[must_use]
@@ -124,6 +131,7 @@ impl Receiver {
             spoiled: false,
             heard: Heard {
                 overheard: Vec::new(),
+                meters: Vec::new(),
                 foreign: 0,
                 echoes: 0,
                 noise: 0,

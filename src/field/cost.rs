@@ -15,10 +15,14 @@
 
 use std::time::Duration;
 
-use crate::spec::{DeviceSpec, LineSpec};
+use crate::base::UnitId;
+use crate::spec::{DeviceSpec, Framing, LineSpec, ProfileSpec};
 
 use super::modbus::Ask;
+use super::phrase::lengths;
+use super::plan::ReadBlock;
 use super::silence::Silence;
+use super::{ascii, rtu};
 
 /// What a unit on a serial line is taken to need beyond t3.5 as long as nobody
 /// has said or measured otherwise. Meters and modules take 2 to 50 ms.
@@ -26,10 +30,6 @@ pub const ASSUMED_TURNAROUND: Duration = Duration::from_millis(10);
 
 /// A round trip on TCP as long as nobody has said or measured otherwise.
 pub const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(5);
-
-/// Bytes around a PDU: the unit's address and the checksum (Modbus over Serial Line
-/// V1.02 §2.3).
-const AROUND: usize = 3;
 
 /// A new measurement moves the estimate by an eighth of the difference, as the
 /// smoothed round trip of TCP does (RFC 6298 §2).
@@ -40,6 +40,7 @@ const WEIGHT: u32 = 8;
 pub struct Cost {
     silence: Silence,
     serial: bool,
+    framing: Framing,
     rest: Duration,
     turnaround: Duration,
 }
@@ -54,9 +55,11 @@ impl Cost {
             true => ASSUMED_TURNAROUND,
             false => ASSUMED_ROUND_TRIP,
         };
+        let own = device.serial.as_ref();
         Cost {
-            silence: Silence::of(line),
+            silence: own.map_or_else(|| Silence::of(line), |own| Silence::of_serial(own)),
             serial,
+            framing: line.framing().unwrap_or_default(),
             rest: match serial {
                 true => device.turnaround,
                 false => Duration::ZERO,
@@ -84,13 +87,29 @@ impl Cost {
         self.of_bytes(ask.pdu().len(), ask.reply_len())
     }
 
+    /// The same for a block of the plan, whatever is spoken.
+    #[must_use]
+    pub fn of_block(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
+        match lengths(profile, block) {
+            Some((request, reply)) => self.on_the_wire(request + reply),
+            None => self.of_request(&block.ask(UnitId(0))),
+        }
+    }
+
     /// The same for PDUs of these lengths.
     #[must_use]
     pub fn of_bytes(&self, request: usize, reply: usize) -> Duration {
+        let frame = match self.framing {
+            Framing::Rtu => rtu::frame_len,
+            Framing::Ascii => ascii::frame_len,
+        };
+        self.on_the_wire(frame(request) + frame(reply))
+    }
+
+    fn on_the_wire(&self, bytes: usize) -> Duration {
         if !self.serial {
             return self.turnaround;
         }
-        let bytes = request + reply + 2 * AROUND;
         self.rest
             + self.silence.transmission(bytes)
             + self.silence.between_frames() * 2
@@ -149,7 +168,6 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::UnitId;
     use crate::field::test_spec::{installation, profile, serial, tcp};
     use crate::spec::Table;
 

@@ -29,6 +29,9 @@ pub const fn weigh(outcome: &Outcome) -> Evidence {
             Evidence::Missed(Miss::GatewaySaysNo(*code))
         }
         Outcome::Exception(code) => Evidence::Alive(Proof::Exception(*code)),
+        // A meter's bits are no codes of Modbus: none of them says that somebody
+        // else is silent.
+        Outcome::Refused(word) => Evidence::Alive(Proof::Exception(word.bits)),
         Outcome::Missed(miss) => Evidence::Missed(*miss),
     }
 }

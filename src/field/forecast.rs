@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, PortId, UnitId};
-use crate::spec::{LineSpec, PortSpec, ProfileSpec, Spec, Table};
+use crate::base::{DeviceId, PortId};
+use crate::spec::{Framing, LineSpec, PortSpec, ProfileSpec, Protocol, Spec, Table};
 
 use super::cost::Cost;
 use super::holes::Holes;
@@ -39,6 +39,8 @@ pub struct RequestForecast {
     pub devices: Vec<DeviceId>,
     /// The kind of device.
     pub profile: String,
+    /// What is asked for, in words.
+    pub what: String,
     /// Which table.
     pub table: Table,
     /// First address.
@@ -125,7 +127,7 @@ impl LineForecast {
             .flat_map(|r| r.devices.iter().copied())
             .collect();
         let slowest = self.slowest().map(|r| {
-            let (what, ms) = (range(r.table, r.start, r.count), millis(r.time));
+            let (what, ms) = (&r.what, millis(r.time));
             format!("; slowest request: {what} of {}, {ms}", r.profile)
         });
         format!(
@@ -193,7 +195,8 @@ fn line_forecast(
             points: block.points.len(),
             filler: block.filler(&profile),
             interval: block.interval,
-            time: cost.of_request(&block.ask(UnitId(0))),
+            time: cost.of_block(&profile, &block),
+            what: what(&profile, &block),
         };
         requests.extend(plan(&profile, &terms).into_iter().map(of));
     }
@@ -215,6 +218,20 @@ pub fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
+/// `holding register 7`, `datum 00010000`, `request weight`.
+fn what(profile: &ProfileSpec, block: &ReadBlock) -> String {
+    let which = usize::from(block.start);
+    match &profile.protocol {
+        Protocol::Modbus => range(block.table, block.start, block.count),
+        Protocol::Dlt645(items) => items
+            .get(which)
+            .map_or_else(String::new, |item| format!("datum {}", item.id)),
+        Protocol::Raw(questions) => questions
+            .get(which)
+            .map_or_else(String::new, |q| format!("request {}", q.name)),
+    }
+}
+
 /// `holding register 7`, `coils 0 to 15`.
 #[must_use]
 pub fn range(table: Table, first: u16, count: u16) -> String {
@@ -234,7 +251,11 @@ pub fn range(table: Table, first: u16, count: u16) -> String {
 fn manners(line: &LineSpec) -> String {
     use crate::spec::{Parity, StopBits};
     match line {
-        LineSpec::Tcp(_) => "TCP".into(),
+        LineSpec::Tcp(tcp) => match tcp.framing {
+            None => "TCP".into(),
+            Some(Framing::Rtu) => "RTU over TCP".into(),
+            Some(Framing::Ascii) => "ASCII over TCP".into(),
+        },
         LineSpec::Serial(s) => {
             let parity = match s.parity {
                 Parity::None => 'N',
@@ -245,7 +266,11 @@ fn manners(line: &LineSpec) -> String {
                 StopBits::One => 1,
                 StopBits::Two => 2,
             };
-            format!("{} {}{parity}{stop}", s.baud, s.data_bits)
+            let ascii = match s.framing {
+                Framing::Rtu => "",
+                Framing::Ascii => " ASCII",
+            };
+            format!("{} {}{parity}{stop}{ascii}", s.baud, s.data_bits)
         }
     }
 }

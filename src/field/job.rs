@@ -1,18 +1,28 @@
 //! One transaction: what the schedule asks the port to do, and how it ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, Miss, Mono};
+use crate::spec::SerialSpec;
+use crate::spec::raw::Question;
 
-use super::modbus::{Ask, Data};
+use super::dlt645;
+use super::dlt645::ask::ErrorWord;
+use super::modbus::{Ask, Data, Shape};
 
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// Whom.
     pub device: DeviceId,
-    /// The request.
+    /// What is read, in the planner's words: entries of a table; where there are
+    /// no tables, `start` is the number of the profile's question.
     pub ask: Ask,
+    /// How it is said.
+    pub speech: Speech,
+    /// Settings the line must have meanwhile, if they are not the port's own.
+    pub serial: Option<Arc<SerialSpec>>,
     /// Indices of the points it carries; none for a fence.
     pub points: Vec<u16>,
     /// From the last byte of the request until the first of the reply.
@@ -24,6 +34,8 @@ pub struct Job {
     pub trusted: bool,
     /// When it was handed out.
     pub asked: Mono,
+    /// What its reply looks like from outside.
+    pub(super) shape: Shape,
     /// Which block of the device it is, for the schedule.
     pub(super) block: usize,
     /// Whether it reads the whole block.
@@ -45,6 +57,17 @@ impl Job {
     }
 }
 
+/// What is spoken in a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Modbus: all is said with [`Job::ask`].
+    Modbus,
+    /// DL/T 645: this.
+    Meter(dlt645::Ask),
+    /// A protocol without a standard: this.
+    Raw(Arc<Question>),
+}
+
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -52,6 +75,8 @@ pub enum Outcome {
     Answered(Data),
     /// An exception with this code came back.
     Exception(u8),
+    /// A meter of DL/T 645 refused, for these reasons.
+    Refused(ErrorWord),
     /// No reply.
     Missed(Miss),
 }

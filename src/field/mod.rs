@@ -55,6 +55,9 @@
 pub mod ascii;
 pub mod budget;
 pub mod cost;
+pub mod data;
+pub mod dialogue;
+pub mod dlt645;
 pub mod doubt;
 pub mod evidence;
 pub mod forecast;
@@ -65,6 +68,7 @@ pub mod mbap;
 pub mod modbus;
 pub mod notice;
 pub mod number;
+mod phrase;
 pub mod plan;
 pub mod point;
 pub mod reading;

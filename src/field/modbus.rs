@@ -12,6 +12,8 @@ use tokio_modbus::{Request, Response};
 use crate::base::UnitId;
 use crate::spec::Table;
 
+pub use super::data::Data;
+
 /// The most registers one request may ask for (§6.3, §6.4).
 pub const MAX_REGISTERS: u16 = 125;
 
@@ -43,16 +45,6 @@ pub struct Shape {
     pub function: u8,
     /// Payload bytes: the reply's byte count field.
     pub bytes: u8,
-}
-
-/// What a reply carried: as many entries as were asked for, never more or
-/// fewer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Data {
-    /// Registers, in address order.
-    Registers(Vec<u16>),
-    /// Coils or inputs, in address order.
-    Bits(Vec<bool>),
 }
 
 /// How a PDU relates to the request that is outstanding.
@@ -258,6 +250,7 @@ mod tests {
                     let got = match data {
                         Data::Registers(r) => r.len(),
                         Data::Bits(b) => b.len(),
+                        Data::Bytes(_) => 0,
                     };
                     prop_assert_eq!(got, usize::from(count));
                 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, Level, Mono, PortId, Repeats, Tell};
 use crate::spec::Table;
 
+use super::dlt645::ask::ErrorWord;
 use super::forecast::range;
 use super::holes::Hole;
 use super::point::Refusal;
@@ -71,6 +72,15 @@ pub enum Notice {
         /// The exception's code.
         code: u8,
     },
+    /// A meter of DL/T 645 does not have what these points are read from.
+    DatumRefused {
+        /// Which.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// What the meter said.
+        word: ErrorWord,
+    },
     /// Points that were refused are read again.
     PointsBack {
         /// Which.
@@ -111,6 +121,8 @@ pub enum Trouble {
         /// How many.
         count: u16,
     },
+    /// A meter of DL/T 645 refuses, for these reasons.
+    Declines(ErrorWord),
     /// The registers of one point hold no value.
     NoValue {
         /// Index of the point in the device's profile.
@@ -176,6 +188,7 @@ impl Trouble {
             Trouble::Foreign => "device-foreign",
             Trouble::Late => "device-late",
             Trouble::Refuses { .. } => "device-refuses",
+            Trouble::Declines(_) => "device-refuses",
             Trouble::NoValue { .. } => "device-no-value",
         }
     }
@@ -201,6 +214,7 @@ impl Trouble {
                 range(table, first, count),
                 meaning(code)
             ),
+            Trouble::Declines(word) => format!("refuses: {word}"),
             Trouble::NoValue { why, .. } => format!("the registers give no value: {why}"),
         }
     }
@@ -238,6 +252,7 @@ impl Tell for Notice {
             | Notice::PortLost { .. }
             | Notice::SettingsDiffer { .. }
             | Notice::PointsRefused { .. }
+            | Notice::DatumRefused { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
         }
     }
@@ -250,6 +265,7 @@ impl Tell for Notice {
             Notice::SettingsDiffer { .. } => "port-settings-differ",
             Notice::HoleFound { .. } => "device-hole-found",
             Notice::PointsRefused { .. } => "device-points-refused",
+            Notice::DatumRefused { .. } => "device-datum-refused",
             Notice::PointsBack { .. } => "device-points-back",
             Notice::DeviceTrouble { trouble, .. } => trouble.event(),
         }
@@ -263,6 +279,7 @@ impl Tell for Notice {
             | Notice::SettingsDiffer { port, .. } => About::Port(*port),
             Notice::HoleFound { device, .. }
             | Notice::PointsRefused { device, .. }
+            | Notice::DatumRefused { device, .. }
             | Notice::PointsBack { device, .. }
             | Notice::DeviceTrouble { device, .. } => About::Device(*device),
         }
@@ -276,6 +293,12 @@ impl Tell for Notice {
             Notice::PortLost { times, .. } => vec![("TIMES", times.to_string())],
             Notice::PointsRefused { points, code, .. } => {
                 vec![("POINTS", points.clone()), ("CODE", code.to_string())]
+            }
+            Notice::DatumRefused { points, word, .. } => {
+                vec![
+                    ("POINTS", points.clone()),
+                    ("WORD", format!("{:02X}", word.bits)),
+                ]
             }
             Notice::PointsBack { points, .. } => vec![("POINTS", points.clone())],
             Notice::DeviceTrouble { trouble, times, .. } => {
@@ -326,6 +349,10 @@ impl Tell for Notice {
                  hour: correct table, address and type in the profile, or take the point out",
                 addresses(at),
                 meaning(*code)
+            ),
+            Notice::DatumRefused { points, word, .. } => format!(
+                "does not have {points}: {word}; all other points are read, this is tried again in \
+                 a minute and then every hour: correct data in the profile, or take the point out"
             ),
             Notice::PointsBack { points, .. } => format!("gives {points} again"),
             Notice::DeviceTrouble {

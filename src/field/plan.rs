@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::UnitId;
-use crate::spec::{ProfileSpec, Table};
+use crate::spec::{ProfileSpec, Protocol, Table};
 
 use super::cost::Cost;
 use super::holes::Holes;
@@ -152,6 +152,9 @@ pub(super) fn plan_of(
     terms: &Terms<'_>,
     wanted: impl Fn(u16) -> bool,
 ) -> Vec<ReadBlock> {
+    if profile.protocol != Protocol::Modbus {
+        return questions(profile, wanted);
+    }
     let mut classes: BTreeMap<(Duration, Table), Places> = BTreeMap::new();
     for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
         let Some(span) = span_of(profile, point) else {
@@ -184,6 +187,26 @@ pub(super) fn plan_of(
         }
     }
     blocks
+}
+
+/// Where there are no tables, a request is a question of the protocol, and what
+/// one of them brings is all that belongs together.
+fn questions(profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
+    let mut asked: BTreeMap<(Duration, u16), Vec<u16>> = BTreeMap::new();
+    for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
+        asked
+            .entry((p.interval, p.address))
+            .or_default()
+            .push(point);
+    }
+    let block = |((interval, start), points)| ReadBlock {
+        table: Table::HoldingRegister,
+        start,
+        count: 1,
+        interval,
+        points,
+    };
+    asked.into_iter().map(block).collect()
 }
 
 /// What a plan costs; the less, the better.

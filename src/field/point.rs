@@ -9,70 +9,19 @@
 //! the power of ten it is scaled by belong to the same moment, or there is no
 //! value.
 
-mod exact;
 mod raw;
-
-use std::fmt;
 
 use crate::base::Value;
 use crate::spec::{ByteOrder, Codec, Half, Measure, PointSpec};
 
 use super::modbus::Data;
-use exact::Exact;
+use super::number::Exact;
+pub use super::number::Refusal;
 use raw::{Raw, ordered};
 
 /// The register says that there is no scale factor, and so no value (SunSpec
 /// Information Model Specification, type `sunssf`).
 const NO_POWER: u16 = 0x8000;
-
-/// Why a reply gave no value for a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// The registers hold IEEE 754's "not a number".
-    NotANumber,
-    /// They hold an infinity, or scaling left the range of numbers.
-    Infinite,
-    /// They hold bytes that are not UTF-8 text.
-    NotText,
-    /// They hold a digit above 9.
-    NotDecimal,
-    /// They hold what the configuration lists as `invalid:`.
-    Marked,
-    /// The register with the power of ten says that there is no value, or a
-    /// power beyond −10 to 10.
-    NoPower,
-    /// The value is below `min:` or above `max:`.
-    OutOfRange,
-    /// The number is none of those under `values:`.
-    UnknownState,
-    /// The reply does not cover the point, or is of the other kind. Never the
-    /// device's fault.
-    NotCovered,
-}
-
-impl Refusal {
-    /// In a few words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Refusal::NotANumber => "not a number",
-            Refusal::Infinite => "infinite",
-            Refusal::NotText => "not text",
-            Refusal::NotDecimal => "a digit above 9 in a BCD number",
-            Refusal::Marked => "marked as invalid",
-            Refusal::NoPower => "no scale factor",
-            Refusal::OutOfRange => "out of range (min, max)",
-            Refusal::UnknownState => "a number that is not under values",
-            Refusal::NotCovered => "not covered by the reply",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
-    }
-}
 
 /// The value of `point`, from a reply whose first entry is at `start`.
 ///
@@ -95,7 +44,17 @@ pub fn decode(point: &PointSpec, start: u16, data: &Data) -> Result<Value, Refus
             let registers = all.get(from..to).ok_or(Refusal::NotCovered)?;
             from_registers(codec, registers)
         }
-        (_, Data::Bits(_)) => Err(Refusal::NotCovered),
+        (Codec::Part(part), Data::Bytes(reply)) => part.read(reply),
+        (
+            Codec::Datum {
+                item,
+                which,
+                scale,
+                offset,
+            },
+            Data::Bytes(datum),
+        ) => item.scaled(datum, *which, *scale, *offset),
+        (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
     }
 }
 
@@ -123,6 +82,7 @@ fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
         Codec::Measure(measure) => from_parts(measure, registers),
         Codec::Text { bytes, .. } => text(pairs(registers, *bytes)),
         Codec::Letters { half, .. } => text(letters(registers, *half)),
+        Codec::Datum { .. } | Codec::Part(_) => Err(Refusal::NotCovered),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::base::{DeviceId, Mono};
 use crate::spec::{DeviceSpec, PortSpec, ProfileSpec, Table};
 
 use super::cost::{Cost, Measured};
+use super::dlt645::ask::ErrorWord;
 use super::holes::{Hole, Holes, Inquiry, Instead, MOST};
 use super::plan::{ReadBlock, Terms, plan_of};
 use super::station::{Slot, Station};
@@ -64,6 +65,15 @@ pub enum Finding {
         at: Hole,
         /// The exception's code.
         code: u8,
+    },
+    /// A meter does not have a datum. Told once.
+    DatumRefused {
+        /// Whose.
+        device: DeviceId,
+        /// Indices into its profile's points.
+        points: Vec<u16>,
+        /// What it said.
+        word: ErrorWord,
     },
     /// They are read again.
     PointsBack {
@@ -211,6 +221,25 @@ impl Station {
             }
         }
         self.conclude(now, class);
+        self.stay_in_touch(now);
+    }
+
+    /// A meter says that it has no such datum: asked rarely from now on.
+    pub(super) fn declined(&mut self, now: Mono, slot: usize, word: ErrorWord) {
+        let Some(asked) = self.slots.get_mut(slot) else {
+            return;
+        };
+        asked.refused = asked.refused.saturating_add(1);
+        if asked.refused == 1 {
+            asked.due = now + SECOND_TRY;
+            self.reading.findings.push(Finding::DatumRefused {
+                device: self.device,
+                points: asked.block.points.clone(),
+                word,
+            });
+        } else {
+            asked.due = now + LATER_TRIES;
+        }
         self.stay_in_touch(now);
     }
 

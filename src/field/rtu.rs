@@ -11,6 +11,7 @@
 use crc::{CRC_16_MODBUS, Crc};
 
 use crate::base::{Miss, UnitId};
+use crate::spec::dlt645::Address;
 
 use super::modbus::{Ask, EXCEPTION, Reply};
 
@@ -44,6 +45,12 @@ pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Bytes of a frame around a PDU of this length.
+#[must_use]
+pub const fn frame_len(pdu: usize) -> usize {
+    pdu + 3
+}
+
 /// Takes a whole frame apart; `None` if it is too short or its checksum is
 /// wrong.
 #[must_use]
@@ -58,6 +65,8 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
 pub struct Heard {
     /// Units whose well-formed replies passed by that nobody waited for.
     pub overheard: Vec<UnitId>,
+    /// Meters of DL/T 645, likewise.
+    pub meters: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
     pub foreign: u32,
     /// Our own requests, heard back through the adapter.
@@ -70,6 +79,7 @@ impl Heard {
     /// Adds what another listener heard.
     pub fn add(&mut self, other: Heard) {
         self.overheard.extend(other.overheard);
+        self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
         self.noise = self.noise.saturating_add(other.noise);
@@ -189,7 +199,7 @@ impl Receiver {
 
     /// Whether bytes are waiting for the rest of their frame.
     #[must_use]
-    pub fn is_reading(&self) -> bool {
+    pub const fn is_reading(&self) -> bool {
         !self.unread.is_empty()
     }
 
@@ -224,7 +234,7 @@ impl Receiver {
 
     /// Time is up without a verdict: how the request was missed.
     #[must_use]
-    pub fn miss(&self) -> Miss {
+    pub const fn miss(&self) -> Miss {
         if self.heard.foreign > 0 {
             Miss::Foreign
         } else if self.heard.noise > 0 || self.is_reading() {

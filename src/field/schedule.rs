@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Now, PortId, Rng, UnitId};
+use crate::spec::dlt645::Address;
 use crate::spec::{ProfileSpec, Spec};
 
 use super::budget::Budget;
@@ -196,7 +197,9 @@ impl Schedule {
             match finding {
                 Finding::Hole { hole, .. } => station.know(now, &Holes::from([*hole])),
                 Finding::HoleGone { hole, .. } => station.forget(now, hole),
-                Finding::PointsRefused { .. } | Finding::PointsBack { .. } => {}
+                Finding::PointsRefused { .. }
+                | Finding::DatumRefused { .. }
+                | Finding::PointsBack { .. } => {}
             }
         }
     }
@@ -205,10 +208,17 @@ impl Schedule {
     /// can be one that was given up, its device lives: it is returned, and
     /// polled in full again.
     pub fn overheard(&mut self, now: Mono, unit: UnitId) -> Option<DeviceId> {
-        let station = self.stations.iter_mut().find(|s| s.unit == unit)?;
-        let owed = station.owes_a_reply();
-        station.passed_by(now);
-        if !owed {
+        self.passed_by(now, |s| s.meter.is_none() && s.unit == unit)
+    }
+
+    /// The same of a meter of DL/T 645.
+    pub fn overheard_meter(&mut self, now: Mono, meter: Address) -> Option<DeviceId> {
+        self.passed_by(now, |s| s.meter == Some(meter))
+    }
+
+    fn passed_by(&mut self, now: Mono, is: impl Fn(&Station) -> bool) -> Option<DeviceId> {
+        let station = self.stations.iter_mut().find(|s| is(s))?;
+        if !station.owes_a_reply() {
             return None;
         }
         station.was_late(now);

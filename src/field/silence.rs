@@ -18,11 +18,16 @@ const FIXED_T35: Duration = Duration::from_micros(1750);
 /// standard's 1.5 characters cannot be seen from here.
 pub const DELIVERY_GAP: Duration = Duration::from_millis(35);
 
+/// The same behind a serial server: a segment that was lost on the way comes
+/// again after 200 ms at the least (Linux, `TCP_RTO_MIN`).
+const TCP_GAP: Duration = Duration::from_millis(250);
+
 /// The manners of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
     character: Duration,
     between_frames: Duration,
+    delivery_gap: Duration,
 }
 
 impl Silence {
@@ -34,11 +39,14 @@ impl Silence {
             LineSpec::Tcp(_) => Silence {
                 character: Duration::ZERO,
                 between_frames: Duration::ZERO,
+                delivery_gap: TCP_GAP,
             },
         }
     }
 
-    fn of_serial(serial: &SerialSpec) -> Self {
+    /// The manners of a serial line.
+    #[must_use]
+    pub fn of_serial(serial: &SerialSpec) -> Self {
         let bits = u64::from(serial.bits_per_character());
         let baud = u64::from(serial.baud.max(1));
         let nanos = |bits: u64| Duration::from_nanos((bits * 1_000_000_000).div_ceil(baud));
@@ -50,6 +58,7 @@ impl Silence {
         Silence {
             character: nanos(bits),
             between_frames,
+            delivery_gap: DELIVERY_GAP,
         }
     }
 
@@ -76,7 +85,7 @@ impl Silence {
     /// A pause of this length ends a frame that is being received.
     #[must_use]
     pub fn frame_end(&self) -> Duration {
-        self.between_frames.max(DELIVERY_GAP)
+        self.between_frames.max(self.delivery_gap)
     }
 
     /// From when on the next request may be sent: the line has been quiet for
@@ -102,6 +111,7 @@ mod tests {
             data_bits: 8,
             parity: Parity::Even,
             stop_bits: StopBits::One,
+            framing: Default::default(),
         }))
     }
 

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, Rng, UnitId};
-use crate::spec::{DeviceSpec, LineSpec, PortSpec, ProfileSpec, Table};
+use crate::spec::dlt645::Address;
+use crate::spec::{DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
 use super::doubt::Doubt;
 use super::evidence::weigh;
 use super::holes::speaks_of_addresses;
 use super::job::{Job, Outcome};
+use super::modbus::Shape;
+use super::phrase::{Phrases, reply_len};
 use super::plan::ReadBlock;
 use super::reading::Reading;
 use super::timeout::Timeout;
@@ -92,7 +95,10 @@ impl Slot {
 pub(super) struct Station {
     pub(super) device: DeviceId,
     pub(super) unit: UnitId,
-    pub(super) timeout: Timeout,
+    pub(super) meter: Option<Address>,
+    phrases: Phrases,
+    serial: Option<Arc<SerialSpec>>,
+    pub(super) timeout: Duration,
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<Slot>,
@@ -145,11 +151,10 @@ impl Station {
         Station {
             device: id,
             unit: spec.unit,
-            timeout: Timeout::new(
-                &line.line,
-                spec.response_timeout.unwrap_or(line.response_timeout),
-                now,
-            ),
+            meter: spec.meter,
+            phrases: Phrases::of(spec),
+            serial: spec.serial.clone(),
+            timeout: spec.response_timeout.unwrap_or(line.response_timeout),
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
@@ -160,7 +165,7 @@ impl Station {
             answers_fences: false,
             known: false,
             excused: false,
-            numbered: matches!(line.line, LineSpec::Tcp(_)),
+            numbered: line.line.framing().is_none(),
             served: 0,
         }
     }
@@ -233,7 +238,7 @@ impl Station {
             let block = &self.slots[*i].block;
             let spends = !self.doubt.is_clear() && !self.doubted(block);
             let refused = self.slots[*i].refused > 0;
-            (refused, spends, block.ask(self.unit).reply_len())
+            (refused, spends, reply_len(&self.profile, block))
         })
     }
 
@@ -254,7 +259,7 @@ impl Station {
 
     /// How a job ended.
     pub(super) fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) {
-        let shape = job.ask.shape();
+        let shape = job.shape;
         let pinned = self.numbered || !self.doubt.covers_function(shape.function);
         if job.is_fence() {
             if matches!(outcome, Outcome::Missed(_)) {
@@ -264,22 +269,21 @@ impl Station {
             }
         }
         match outcome {
-            Outcome::Answered(_) => self.doubt.answered(now, shape, self.timeout),
-            Outcome::Exception(_) => self.doubt.refused(now, shape.function, self.timeout),
-            Outcome::Missed(_) => {}
-        }
-        match outcome {
-            Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout),
-            Outcome::Exception(_) if !self.doubt.covers_function(shape.function) => {
-                self.doubt.resolved(now, self.timeout);
+            Outcome::Answered(_) if job.trusted => self.doubt.resolved(),
+            Outcome::Exception(_) | Outcome::Refused(_)
+                if !self.doubt.covers_function(shape.function) =>
+            {
+                self.doubt.resolved();
             }
             Outcome::Missed(_) if !self.numbered => {
                 self.doubt.missed(now, shape, self.timeout.most());
             }
             // A refusal names its function, but not which request of it was
             // refused; an untrusted answer may be an older one.
-            Outcome::Answered(_) | Outcome::Exception(_) if !self.numbered => {
-                self.doubt.ambiguous(now, shape, self.timeout);
+            Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_)
+                if !self.numbered =>
+            {
+                self.doubt.ambiguous(shape);
                 if self.unmistakable(job.block).is_none() {
                     self.doubt.settle(now, self.timeout.most());
                 }
@@ -317,6 +321,9 @@ impl Station {
             match outcome {
                 Outcome::Exception(code) if pinned && speaks_of_addresses(*code) => {
                     self.refused(now, job.block, *code);
+                }
+                Outcome::Refused(word) if pinned && word.says_no_such_datum() => {
+                    self.declined(now, job.block, *word);
                 }
                 Outcome::Answered(_) if job.trusted => self.granted(now, job.block),
                 _ => {}
@@ -356,7 +363,7 @@ impl Station {
     }
 
     fn doubted(&self, block: &ReadBlock) -> bool {
-        !self.numbered && self.doubt.covers(block.ask(self.unit).shape())
+        !self.numbered && self.doubt.covers(self.shape(block))
     }
 
     /// A request that no abandoned one resembles: this slot's, another's, a
@@ -373,7 +380,7 @@ impl Station {
                 order.iter().find_map(|i| {
                     let shorter = self.slots[*i].block.shortened(&self.profile);
                     shorter
-                        .filter(|b| !self.doubted(b) && !b.ask(self.unit).echo_looks_like_reply())
+                        .filter(|b| !self.doubted(b) && !self.echo_looks_like_reply(b))
                         .map(|b| (*i, b))
                         .next()
                 })
@@ -385,21 +392,16 @@ impl Station {
         if !self.answers_fences && self.fences_missed >= FENCES {
             return None;
         }
-        let free = [
-            Table::HoldingRegister,
-            Table::InputRegister,
-            Table::DiscreteInput,
-            Table::Coil,
-        ]
-        .into_iter()
-        .find(|table| !self.doubt.covers_function(table.read_function()))?;
-        Some(ReadBlock {
-            table: free,
-            start: 0,
-            count: 1,
-            interval: self.slots[slot].interval(),
-            points: Vec::new(),
-        })
+        let like = &self.slots.get(slot)?.block;
+        self.phrases.fence(&self.profile, &self.doubt, like)
+    }
+
+    fn shape(&self, block: &ReadBlock) -> Shape {
+        self.phrases.shape(&self.profile, block)
+    }
+
+    fn echo_looks_like_reply(&self, block: &ReadBlock) -> bool {
+        self.profile.protocol == Protocol::Modbus && block.ask(self.unit).echo_looks_like_reply()
     }
 
     /// How long the reply to this is waited for.
@@ -418,7 +420,9 @@ impl Station {
         Job {
             device: self.device,
             ask: block.ask(self.unit),
-            timeout: self.patience(&block),
+            speech: self.phrases.speech(&self.profile, &block),
+            serial: self.serial.clone(),
+            shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),
             points: block.points,
             turnaround: self.turnaround,

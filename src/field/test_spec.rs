@@ -31,6 +31,7 @@ pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) 
 /// A kind of device with these points and no limit of its own.
 pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
     ProfileSpec {
+        protocol: Default::default(),
         name: "p".into(),
         points,
         max_registers: 125,
@@ -48,6 +49,7 @@ pub(crate) fn serial(baud: u32) -> PortSpec {
             data_bits: 8,
             parity: Parity::Even,
             stop_bits: StopBits::One,
+            framing: Default::default(),
         }),
         response_timeout: Duration::from_millis(500),
         budget: LineBudget::default(),
@@ -62,6 +64,7 @@ pub(crate) fn tcp() -> PortSpec {
             host: "rack".into(),
             port: 502,
             connect_timeout: Duration::from_secs(3),
+            framing: None,
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),
@@ -73,6 +76,8 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
     let devices = (1u8..)
         .zip(profiles)
         .map(|(unit, profile)| DeviceSpec {
+            meter: None,
+            serial: None,
             name: format!("d{unit}"),
             port: PortId(0),
             unit: UnitId(unit),

@@ -1,18 +1,24 @@
 //! One transaction on an open line: be quiet, send, listen.
 //!
-//! The doing to `field/rtu.rs`, `field/mbap.rs` and `field/silence.rs`, which
+//! The doing to `field/dialogue.rs`, `field/mbap.rs` and `field/silence.rs`, which
 //! know what bytes mean and how long to wait.
+//!
+//! Devices of one line may have settings of their own: they are changed while the
+//! line is quiet, after whatever came has been heard with the old ones, and at
+//! once (`TCSANOW`): all that was sent has left long ago.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono, Now};
+use crate::field::dialogue::{Bystander, Dialogue, Step};
 use crate::field::job::{Job, Outcome};
 use crate::field::mbap::{OutOfStep, Stream};
 use crate::field::modbus::Reply;
-use crate::field::rtu::{self, Heard, Receiver, Verdict};
+use crate::field::rtu::Heard;
 use crate::field::silence::Silence;
-use crate::spec::LineSpec;
+use crate::spec::{Framing, LineSpec, SerialSpec};
 
 use super::clock::Clock;
 use super::line::Line;
@@ -21,22 +27,30 @@ use super::solo::{self, AWAKE, LONGEST_DOZE};
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
 
+/// Behind a serial server a reply that has begun in time may take this long to be
+/// there: how fast its line is, nobody here knows.
+const BEHIND_A_SERVER: Duration = Duration::from_secs(1);
+
 /// A line, what is said on it, and since when it has been quiet.
 #[derive(Debug)]
 pub struct Exchange {
     line: Line,
     clock: Clock,
     silence: Silence,
-    framing: Framing,
+    speech: Speech,
+    /// The port's own settings, if it is a tty, …
+    own: Option<Arc<SerialSpec>>,
+    /// … and those it has now.
+    tuned: Option<Arc<SerialSpec>>,
     /// When the last byte was seen, or will have been sent.
     last_byte: Mono,
     buffer: Box<[u8; 512]>,
 }
 
 #[derive(Debug)]
-enum Framing {
-    /// RTU, with what passes by while nobody is asked.
-    Rtu(Receiver),
+enum Speech {
+    /// Bytes are all there is; with what passes by while nobody is asked.
+    Plain(Framing, Bystander),
     /// MBAP, over the life of the connection.
     Tcp(Stream),
 }
@@ -67,14 +81,20 @@ impl Exchange {
     /// On a line that was just opened.
     #[must_use]
     pub fn new(line: Line, spec: &LineSpec, clock: Clock) -> Self {
+        let own = match spec {
+            LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
+            LineSpec::Tcp(_) => None,
+        };
         Exchange {
             line,
             clock,
             silence: Silence::of(spec),
-            framing: match spec {
-                LineSpec::Serial(_) => Framing::Rtu(Receiver::idle()),
-                LineSpec::Tcp(_) => Framing::Tcp(Stream::new()),
+            speech: match spec.framing() {
+                Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
+                None => Speech::Tcp(Stream::new()),
             },
+            tuned: own.clone(),
+            own,
             // Whatever was going on before we came: be quiet first.
             last_byte: clock.now().mono,
             buffer: Box::new([0; 512]),
@@ -89,12 +109,12 @@ impl Exchange {
     pub async fn listen(&mut self, until: Mono) -> Result<Heard, Lost> {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
-            let reading = matches!(&self.framing, Framing::Rtu(r) if r.is_reading());
+            let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
             let wake = if reading { frame_end.min(until) } else { until };
             match self.read_until(wake).await {
                 Ok(Some(n)) => self.pass_by(n)?,
                 Ok(None) => {
-                    if let Framing::Rtu(passing) = &mut self.framing
+                    if let Speech::Plain(_, passing) = &mut self.speech
                         && self.clock.now().mono >= frame_end
                     {
                         passing.silence();
@@ -115,40 +135,63 @@ impl Exchange {
     /// # Errors
     /// The line is lost.
     pub async fn run(&mut self, job: &Job) -> Result<Ended, Lost> {
-        match self.framing {
-            Framing::Rtu(_) => self.run_rtu(job).await,
-            Framing::Tcp(_) => self.run_tcp(job).await,
+        match self.speech {
+            Speech::Plain(framing, _) => self.run_plain(job, framing).await,
+            Speech::Tcp(_) => self.run_tcp(job).await,
         }
     }
 
-    async fn run_rtu(&mut self, job: &Job) -> Result<Ended, Lost> {
+    async fn run_plain(&mut self, job: &Job, framing: Framing) -> Result<Ended, Lost> {
         // Before the silence is over: afterwards every microsecond counts.
-        let request = rtu::frame(job.ask.unit, &job.ask.pdu());
-        let mut receiver = Receiver::new(job.ask);
-        if !self.fall_quiet(job.turnaround).await? {
-            let heard = self.heard();
-            return Ok(self.ended(Outcome::Missed(Miss::Garbled), heard, None));
-        }
-        let sent = self.send(&request, job.timeout).await?;
-        let mut heard = self.heard();
-        let verdict = self.receive(&mut receiver, sent + job.timeout).await?;
-        let outcome = match verdict {
-            Some(Verdict::Reply(reply)) => answered(reply),
-            Some(Verdict::Spoiled) => Outcome::Missed(Miss::Garbled),
-            None => Outcome::Missed(receiver.miss()),
+        let mut dialogue = Dialogue::new(job, framing);
+        let mut heard = Heard::default();
+        let mut rest = job.turnaround;
+        let (outcome, sent) = loop {
+            if !self.fall_quiet(rest).await? {
+                break (Outcome::Missed(Miss::Garbled), None);
+            }
+            if self.tune(job)? && !self.fall_quiet(rest).await? {
+                break (Outcome::Missed(Miss::Garbled), None);
+            }
+            rest = Duration::ZERO;
+            let sent = self.send(dialogue.request(), job.timeout).await?;
+            heard.add(self.heard());
+            if let Speech::Plain(_, passing) = &mut self.speech {
+                passing.follow(&dialogue);
+            }
+            match self.receive(&mut dialogue, sent + job.timeout).await? {
+                Some(Step::Again) => {}
+                Some(Step::Over(outcome)) => break (outcome, Some(sent)),
+                None => break (Outcome::Missed(dialogue.miss()), Some(sent)),
+            }
         };
         let reply = match &outcome {
-            Outcome::Answered(_) => Some(job.ask.reply_len() + 3),
-            Outcome::Exception(_) => Some(5),
             Outcome::Missed(_) => None,
+            Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_) => {
+                dialogue.reply_bytes()
+            }
         };
         // Reckoned back from its end: echo and noise may come before it.
-        let turnaround = reply.map(|bytes| {
+        let turnaround = reply.zip(sent).map(|(bytes, sent)| {
             let length = self.silence.transmission(bytes);
             self.last_byte.since(sent).saturating_sub(length)
         });
-        heard.add(receiver.heard());
+        heard.add(self.heard());
+        heard.add(dialogue.heard());
         Ok(self.ended(outcome, heard, turnaround))
+    }
+
+    /// Gives the line the settings this job needs; whether they are others than
+    /// before.
+    fn tune(&mut self, job: &Job) -> Result<bool, Lost> {
+        let wanted = job.serial.as_ref().or(self.own.as_ref());
+        let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
+            return Ok(false);
+        };
+        self.line.retune(wanted).map_err(|e| lost(&e, false))?;
+        self.silence = Silence::of_serial(wanted);
+        self.tuned = Some(Arc::clone(wanted));
+        Ok(true)
     }
 
     /// Waits until the line has been quiet for long enough; false if it does
@@ -176,7 +219,7 @@ impl Exchange {
                 return Ok(false);
             }
         }
-        if let Framing::Rtu(passing) = &mut self.framing {
+        if let Speech::Plain(_, passing) = &mut self.speech {
             passing.silence();
         }
         Ok(true)
@@ -185,34 +228,40 @@ impl Exchange {
     /// Listens for the reply; its first byte must come before `deadline`.
     async fn receive(
         &mut self,
-        receiver: &mut Receiver,
+        dialogue: &mut Dialogue,
         deadline: Mono,
-    ) -> Result<Option<Verdict>, Lost> {
-        let frame_end = self.silence.frame_end();
-        let end = deadline + self.silence.transmission(rtu::MAX_FRAME) + frame_end;
+    ) -> Result<Option<Step>, Lost> {
+        let pause = dialogue.pause(&self.silence);
+        let longest = match self.own {
+            Some(_) => self.silence.transmission(dialogue.longest()),
+            None => BEHIND_A_SERVER,
+        };
+        let end = deadline + longest + pause;
         loop {
-            let wake = if receiver.is_reading() {
-                end.min(self.last_byte + frame_end)
+            let wake = if dialogue.is_reading() {
+                end.min(self.last_byte + pause)
             } else {
                 deadline
             };
             match self.read_until(wake).await {
                 Ok(Some(n)) => {
-                    if let Some(verdict) = receiver.push(&self.buffer[..n]) {
-                        return Ok(Some(verdict));
+                    if let Some(step) = dialogue.push(&self.buffer[..n]) {
+                        return Ok(Some(step));
                     }
-                    self.let_come(receiver.missing());
+                    if let Some(missing) = dialogue.missing() {
+                        self.let_come(missing);
+                    }
                 }
                 Ok(None) => {
-                    if let Some(verdict) = receiver.silence() {
-                        return Ok(Some(verdict));
+                    if let Some(step) = dialogue.silence() {
+                        return Ok(Some(step));
                     }
                 }
                 Err(e) => return Err(lost(&e, true)),
             }
             let now = self.clock.now().mono;
-            if now >= end || (now >= deadline && !receiver.is_reading()) {
-                return Ok(receiver.silence());
+            if now >= end || (now >= deadline && !dialogue.is_reading()) {
+                return Ok(dialogue.silence());
             }
         }
     }
@@ -227,7 +276,7 @@ impl Exchange {
             self.pass_by(n)?;
         }
         let mut heard = self.heard();
-        let Framing::Tcp(stream) = &mut self.framing else {
+        let Speech::Tcp(stream) = &mut self.speech else {
             return Err(out_of_step(false));
         };
         let request = stream.send(job.ask);
@@ -235,7 +284,7 @@ impl Exchange {
         let deadline = sent + job.timeout;
         let reply = loop {
             let read = self.read_until(deadline).await;
-            let Framing::Tcp(stream) = &mut self.framing else {
+            let Speech::Tcp(stream) = &mut self.speech else {
                 return Err(out_of_step(true));
             };
             match read {
@@ -337,12 +386,12 @@ impl Exchange {
     }
 
     fn pass_by(&mut self, n: usize) -> Result<(), Lost> {
-        match &mut self.framing {
-            Framing::Rtu(passing) => {
+        match &mut self.speech {
+            Speech::Plain(_, passing) => {
                 passing.push(&self.buffer[..n]);
                 Ok(())
             }
-            Framing::Tcp(stream) => match stream.push(&self.buffer[..n]) {
+            Speech::Tcp(stream) => match stream.push(&self.buffer[..n]) {
                 Ok(_) => Ok(()),
                 Err(OutOfStep) => Err(out_of_step(false)),
             },
@@ -350,9 +399,9 @@ impl Exchange {
     }
 
     fn heard(&mut self) -> Heard {
-        match &mut self.framing {
-            Framing::Rtu(passing) => passing.take_heard(),
-            Framing::Tcp(stream) => stream.heard(),
+        match &mut self.speech {
+            Speech::Plain(_, passing) => passing.take_heard(),
+            Speech::Tcp(stream) => stream.heard(),
         }
     }
 

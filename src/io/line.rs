@@ -110,6 +110,58 @@ fn gone(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
+impl Line {
+    /// Gives a tty other settings, at once: whoever asks has seen to it that all
+    /// that was sent has left. Only what differs costs a call. Whether they stuck is
+    /// not asked, as little as at every request.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub fn retune(&mut self, spec: &SerialSpec) -> io::Result<()> {
+        let Line::Serial(tty) = self else {
+            return Ok(());
+        };
+        let (data_bits, parity, stop_bits) = words_of(spec);
+        if tty.baud_rate()? != spec.baud {
+            tty.set_baud_rate(spec.baud)?;
+        }
+        if tty.data_bits()? != data_bits {
+            tty.set_data_bits(data_bits)?;
+        }
+        if tty.parity()? != parity {
+            tty.set_parity(parity)?;
+        }
+        if tty.stop_bits()? != stop_bits {
+            tty.set_stop_bits(stop_bits)?;
+        }
+        Ok(())
+    }
+}
+
+/// The settings in the library's words.
+const fn words_of(
+    spec: &SerialSpec,
+) -> (
+    tokio_serial::DataBits,
+    tokio_serial::Parity,
+    tokio_serial::StopBits,
+) {
+    let data_bits = match spec.data_bits {
+        7 => tokio_serial::DataBits::Seven,
+        _ => tokio_serial::DataBits::Eight,
+    };
+    let parity = match spec.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = match spec.stop_bits {
+        StopBits::One => tokio_serial::StopBits::One,
+        StopBits::Two => tokio_serial::StopBits::Two,
+    };
+    (data_bits, parity, stop_bits)
+}
+
 /// Where a port's lines come from.
 #[derive(Debug)]
 pub enum Opener {
@@ -168,19 +220,7 @@ async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
 }
 
 fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
-    let data_bits = match spec.data_bits {
-        7 => tokio_serial::DataBits::Seven,
-        _ => tokio_serial::DataBits::Eight,
-    };
-    let parity = match spec.parity {
-        Parity::None => tokio_serial::Parity::None,
-        Parity::Even => tokio_serial::Parity::Even,
-        Parity::Odd => tokio_serial::Parity::Odd,
-    };
-    let stop_bits = match spec.stop_bits {
-        StopBits::One => tokio_serial::StopBits::One,
-        StopBits::Two => tokio_serial::StopBits::Two,
-    };
+    let (data_bits, parity, stop_bits) = words_of(spec);
     let tty = tokio_serial::new(spec.path.to_string_lossy(), spec.baud)
         .data_bits(data_bits)
         .parity(parity)
@@ -250,6 +290,7 @@ mod tests {
             data_bits: 8,
             parity: Parity::None,
             stop_bits: StopBits::One,
+            framing: Default::default(),
         });
         let why = Opener::System.open(&spec).await.unwrap_err().to_string();
         assert!(why.contains("No such file"), "{why}");

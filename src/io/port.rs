@@ -311,6 +311,12 @@ impl Port {
                 self.report.late(device, at).await?;
             }
         }
+        for meter in heard.meters {
+            let at = self.clock.now();
+            if let Some(device) = self.schedule.overheard_meter(at.mono, meter) {
+                self.report.late(device, at).await?;
+            }
+        }
         Ok(())
     }
 

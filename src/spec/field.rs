@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Measure;
+use super::dlt645::{Address, Item};
+use super::raw::{Part, Question};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
 /// A physical port and its manners. One task owns it.
@@ -55,10 +57,33 @@ impl Default for LineBudget {
 /// every place that must know.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LineSpec {
-    /// A serial line: Modbus RTU.
+    /// A serial line.
     Serial(SerialSpec),
-    /// A TCP endpoint: Modbus TCP.
+    /// A TCP endpoint: Modbus TCP, or a serial server.
     Tcp(TcpSpec),
+}
+
+impl LineSpec {
+    /// How Modbus frames travel on it; `None`: as Modbus TCP, behind headers of
+    /// their own, and nothing but Modbus.
+    #[must_use]
+    pub const fn framing(&self) -> Option<Framing> {
+        match self {
+            LineSpec::Serial(serial) => Some(serial.framing),
+            LineSpec::Tcp(tcp) => tcp.framing,
+        }
+    }
+}
+
+/// How Modbus frames travel where bytes are all there is (Modbus over Serial Line
+/// V1.02 §2.5). All units of a line have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// As bytes, with silence around them.
+    #[default]
+    Rtu,
+    /// As hexadecimal characters between a colon and CR LF.
+    Ascii,
 }
 
 impl fmt::Display for LineSpec {
@@ -72,7 +97,7 @@ impl fmt::Display for LineSpec {
 }
 
 /// Settings of a serial line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SerialSpec {
     /// The device node; `/dev/serial/by-id/…` survives re-plugging.
     pub path: PathBuf,
@@ -84,6 +109,8 @@ pub struct SerialSpec {
     pub parity: Parity,
     /// Default one.
     pub stop_bits: StopBits,
+    /// Default RTU.
+    pub framing: Framing,
 }
 
 impl SerialSpec {
@@ -119,7 +146,7 @@ pub enum StopBits {
     Two,
 }
 
-/// A Modbus TCP endpoint.
+/// A Modbus TCP endpoint, or a serial server that passes bytes on as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpSpec {
     /// Name or address.
@@ -128,6 +155,8 @@ pub struct TcpSpec {
     pub port: u16,
     /// For resolving and connecting together. Default 3 s.
     pub connect_timeout: Duration,
+    /// What a serial server's line speaks; `None`, the default: Modbus TCP.
+    pub framing: Option<Framing>,
 }
 
 /// One device on a bus and its identity in the cloud.
@@ -137,8 +166,13 @@ pub struct DeviceSpec {
     pub name: String,
     /// The port it hangs on.
     pub port: PortId,
-    /// Its address there; unique on the port.
+    /// Its Modbus address there; unique on the port. 0 if it speaks another
+    /// protocol, and then it says nothing.
     pub unit: UnitId,
+    /// Its address there if it is a meter of DL/T 645; unique on the port.
+    pub meter: Option<Address>,
+    /// Settings of the line while it is spoken to, if they are not the port's.
+    pub serial: Option<Arc<SerialSpec>>,
     /// What it can be asked. Shared by all devices of the kind.
     pub profile: Arc<ProfileSpec>,
     /// Product of the sub-device.
@@ -155,6 +189,19 @@ pub struct DeviceSpec {
     /// Extra quiet time before each request to it, on top of 3.5 characters,
     /// for units that need a rest. Default zero.
     pub turnaround: Duration,
+}
+
+impl DeviceSpec {
+    /// What people call it by on its line: `unit 7`, `address 000000123456`;
+    /// nothing where it has no address of its own.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        match (&self.profile.protocol, self.meter) {
+            (Protocol::Modbus, _) => Some(format!("unit {}", self.unit)),
+            (Protocol::Dlt645(_), Some(meter)) => Some(format!("address {meter}")),
+            (Protocol::Dlt645(_), None) | (Protocol::Raw(_), _) => None,
+        }
+    }
 }
 
 /// When a device counts as silent, and when as back.
@@ -174,6 +221,8 @@ pub struct Liveness {
 pub struct ProfileSpec {
     /// Unique among profiles.
     pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// In configuration order; a [`crate::base::Reading`] refers to them by
     /// index.
     pub points: Vec<PointSpec>,
@@ -181,6 +230,19 @@ pub struct ProfileSpec {
     pub max_registers: u16,
     /// What else is known about reading it.
     pub reads: Reads,
+}
+
+/// What a kind of device speaks. Where that is not Modbus, what can be asked is a
+/// list of questions, and a point says which of them brings it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Protocol {
+    /// Modbus; its points are places in its tables.
+    #[default]
+    Modbus,
+    /// DL/T 645, in the year its items are of; at most 255 of them.
+    Dlt645(Vec<Item>),
+    /// A protocol without a standard; at most 255 questions.
+    Raw(Vec<Arc<Question>>),
 }
 
 /// How one kind of device is read.
@@ -222,9 +284,10 @@ impl ProfileSpec {
 pub struct PointSpec {
     /// The property identifier in the thing model.
     pub id: String,
-    /// Which of the four tables.
+    /// Which of the four tables; without meaning where the protocol has none.
     pub table: Table,
-    /// 0-based address of its first register or bit.
+    /// 0-based address of its first register or bit; where the protocol has no
+    /// tables, which of the questions of its [`Protocol`] brings it.
     pub address: u16,
     /// How the registers become a value.
     pub codec: Codec,
@@ -304,6 +367,19 @@ pub enum Codec {
         /// Where in the register the character is; the other half is ignored.
         half: Half,
     },
+    /// A value of a datum of DL/T 645, which says itself how it is written.
+    Datum {
+        /// Which datum.
+        item: Item,
+        /// Which value of a block; 0 where there is only one.
+        which: u8,
+        /// Multiplied first.
+        scale: Decimal,
+        /// Added after scaling.
+        offset: Decimal,
+    },
+    /// A part of the reply of a device without a standard.
+    Part(Box<Part>),
 }
 
 impl Codec {
@@ -313,7 +389,7 @@ impl Codec {
     #[must_use]
     pub fn width(&self) -> u16 {
         match self {
-            Codec::Bool | Codec::Bit(_) => 1,
+            Codec::Bool | Codec::Bit(_) | Codec::Datum { .. } | Codec::Part(_) => 1,
             Codec::Number { kind, .. } => kind.registers(),
             Codec::Measure(measure) => measure.width(),
             Codec::Text { registers, .. } | Codec::Letters { registers, .. } => *registers,

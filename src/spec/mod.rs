@@ -6,8 +6,10 @@
 //! unique, every reference resolves.
 
 pub mod cloud;
+pub mod dlt645;
 pub mod field;
 pub mod measure;
+pub mod raw;
 pub mod reload;
 
 pub use cloud::{
@@ -16,8 +18,9 @@ pub use cloud::{
     Transport,
 };
 pub use field::{
-    ByteOrder, Codec, Decimal, DeviceSpec, Gap, LineBudget, LineSpec, Liveness, Number, Parity,
-    PointSpec, PortSpec, ProfileSpec, Reads, SerialSpec, StopBits, Table, TcpSpec, WordOrder,
+    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
+    Liveness, Number, Parity, PointSpec, PortSpec, ProfileSpec, Protocol, Reads, SerialSpec,
+    StopBits, Table, TcpSpec, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

@@ -114,11 +114,14 @@ impl Config {
                 data_bits: 8,
                 parity: Parity::Even,
                 stop_bits: StopBits::One,
+                framing: Default::default(),
             }),
             response_timeout: self.timeouts[usize::from(n)],
             budget: LineBudget::default(),
         });
         let devices = self.meters.iter().map(|m| DeviceSpec {
+            meter: None,
+            serial: None,
             name: m.name.clone(),
             port: PortId(m.line.into()),
             unit: UnitId(m.unit),
@@ -184,6 +187,7 @@ fn profile(points: &[&str]) -> ProfileSpec {
         interval: Duration::from_secs(2),
     };
     ProfileSpec {
+        protocol: Default::default(),
         name: "marked".into(),
         points: points.iter().map(point).collect(),
         max_registers: 125,

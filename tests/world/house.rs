@@ -298,6 +298,7 @@ fn spec(size: Size) -> Spec {
         interval: Duration::from_secs(interval),
     };
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "marked".into(),
         points: vec![
             point("h10", Table::HoldingRegister, 10, 2),
@@ -316,6 +317,7 @@ fn spec(size: Size) -> Spec {
                 data_bits: 8,
                 parity: Parity::Even,
                 stop_bits: StopBits::One,
+                framing: Default::default(),
             }),
             response_timeout: Duration::from_millis(200),
             budget: LineBudget {
@@ -329,6 +331,8 @@ fn spec(size: Size) -> Spec {
     let devices = (0..size.lines)
         .flat_map(|l| (1..=size.units).map(move |u| (l, u)))
         .map(|(l, u)| DeviceSpec {
+            meter: None,
+            serial: None,
             name: format!("unit-{l}-{u}"),
             port: PortId(l),
             unit: UnitId(u),

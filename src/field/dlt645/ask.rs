@@ -6,40 +6,13 @@
 
 use super::frame::{Control, MAX_DATA};
 use super::{Address, Edition, Frame};
-
-/// An identifier: four bytes in 2007, two in 1997. It travels last byte first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Id {
-    /// DI1 DI0.
-    Y1997(u16),
-    /// DI3 DI2 DI1 DI0.
-    Y2007(u32),
-}
+pub use crate::spec::dlt645::Id;
 
 impl Id {
-    /// Which year's.
-    #[must_use]
-    pub const fn edition(self) -> Edition {
-        match self {
-            Id::Y1997(_) => Edition::Y1997,
-            Id::Y2007(_) => Edition::Y2007,
-        }
-    }
-
     fn to_wire(self) -> Vec<u8> {
         match self {
             Id::Y1997(id) => id.to_le_bytes().to_vec(),
             Id::Y2007(id) => id.to_le_bytes().to_vec(),
-        }
-    }
-}
-
-impl std::fmt::Display for Id {
-    /// As the standard prints it: `00010000`, `9010`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Id::Y1997(id) => write!(f, "{id:04X}"),
-            Id::Y2007(id) => write!(f, "{id:08X}"),
         }
     }
 }
@@ -110,7 +83,7 @@ pub struct Part {
 }
 
 /// Why a meter refuses: one bit per reason (2007 Appendix C, 1997 §7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ErrorWord {
     /// Which year's bits.
     pub edition: Edition,
@@ -119,6 +92,13 @@ pub struct ErrorWord {
 }
 
 impl ErrorWord {
+    /// Whether the meter says that it does not have what was asked for: the same
+    /// bit in both years.
+    #[must_use]
+    pub const fn says_no_such_datum(self) -> bool {
+        self.bits & 0x02 != 0
+    }
+
     /// The reasons in words, least significant bit first.
     pub fn reasons(self) -> impl Iterator<Item = &'static str> {
         let words = match self.edition {
@@ -205,7 +185,21 @@ impl Ask {
         }
     }
 
-    const fn function(&self) -> u8 {
+    /// How many bytes of a reply's data are not the datum's: the identifier, and
+    /// in 2007 the number of a follow-on frame.
+    #[must_use]
+    pub const fn echoed(&self) -> usize {
+        match (&self.wish, self.edition()) {
+            (Wish::Read { .. }, Edition::Y2007) => 4,
+            (Wish::Follow { .. }, Edition::Y2007) => 5,
+            (Wish::Read { .. } | Wish::Follow { .. }, Edition::Y1997) => 2,
+            (Wish::ReadAddress | Wish::Write { .. }, _) => 0,
+        }
+    }
+
+    /// The function code of the request.
+    #[must_use]
+    pub const fn function(&self) -> u8 {
         match (&self.wish, self.edition()) {
             (Wish::Read { .. }, Edition::Y2007) => 0x11,
             (Wish::Follow { .. }, Edition::Y2007) => 0x12,

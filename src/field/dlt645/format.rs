@@ -1,76 +1,41 @@
 //! How the standard writes data: decimal digits two to a byte, last byte first.
 
 use crate::base::Value;
-use crate::field::number::{Found, NoValue};
+use crate::field::number::{Exact, Refusal};
 use crate::spec::Decimal;
-
-/// How one datum is written (DL/T 645-2007 Annex A, 1997 Annex A: the columns
-/// "format" and "length").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Decimal digits with a fixed point: `XXX.X` has two bytes, one place.
-    Number {
-        /// 1–8.
-        bytes: u8,
-        /// Digits behind the point.
-        places: u8,
-        /// Whether the highest bit is the sign (2007 table A.3, notes 2, 3, 6).
-        signed: bool,
-    },
-    /// A number without a sign, with the moment at which it was reached
-    /// (`YYMMDDhhmm`, five bytes) behind it. The moment must be one; it is not
-    /// a part of the value.
-    Peak {
-        /// 1–8, without the moment.
-        bytes: u8,
-        /// Digits behind the point.
-        places: u8,
-    },
-    /// Digits that are no quantity, kept as text with their leading zeros:
-    /// addresses, meter numbers.
-    Digits(u8),
-    /// `YYMMDDWW`, as text `20YY-MM-DD`.
-    Date,
-    /// `hhmmss`, as text `hh:mm:ss`.
-    Time,
-    /// Characters, last one first on the wire, blanks and NULs around them cut.
-    Text(u8),
-    /// Bits, as an unsigned number; 1–8 bytes.
-    Bits(u8),
-}
+pub use crate::spec::dlt645::Format;
+use crate::spec::dlt645::Item;
 
 impl Format {
-    /// Bytes on the wire.
-    #[must_use]
-    pub const fn bytes(self) -> usize {
-        (match self {
-            Format::Number { bytes, .. } | Format::Digits(bytes) => bytes,
-            Format::Text(bytes) | Format::Bits(bytes) => bytes,
-            Format::Peak { bytes, .. } => bytes + 5,
-            Format::Date => 4,
-            Format::Time => 3,
-        }) as usize
-    }
-
     /// What data of exactly this format say.
     ///
     /// # Errors
-    /// [`NoValue`] instead of a value that would be wrong. Meters fill what they
+    /// [`Refusal`] instead of a value that would be wrong. Meters fill what they
     /// do not have with FFH, which is no decimal digit.
-    pub fn read(self, data: &[u8]) -> Result<Value, NoValue> {
+    pub fn read(self, data: &[u8]) -> Result<Value, Refusal> {
+        self.scaled(data, Decimal::ONE, Decimal::ZERO)
+    }
+
+    /// The same, a number times `scale` plus `offset`; what is no number stays as
+    /// it is.
+    ///
+    /// # Errors
+    /// As of [`Format::read`].
+    pub fn scaled(self, data: &[u8], scale: Decimal, offset: Decimal) -> Result<Value, Refusal> {
+        let value = |n: Exact| n.times(scale).moved(offset).value(true);
         if data.len() != self.bytes() {
-            return Err(NoValue::Length);
+            return Err(Refusal::Length);
         }
         match self {
-            Format::Number { places, signed, .. } => number(data, places, signed),
+            Format::Number { places, signed, .. } => number(data, places, signed).and_then(value),
             Format::Peak { bytes, places } => {
-                let (value, moment) = data.split_at(usize::from(bytes));
+                let (peak, moment) = data.split_at(usize::from(bytes));
                 is_moment(moment)?;
-                number(value, places, false)
+                number(peak, places, false).and_then(value)
             }
             Format::Digits(_) => {
                 let each = |b: &u8| Ok(format!("{:02}", two(*b)?));
-                let text: Result<String, NoValue> = data.iter().rev().map(each).collect();
+                let text: Result<String, Refusal> = data.iter().rev().map(each).collect();
                 text.map(Value::Text)
             }
             Format::Date => date(data),
@@ -84,15 +49,46 @@ impl Format {
     }
 }
 
+impl Item {
+    /// One value of a reply, the first being 0. Each stands for itself: a meter
+    /// without a third phase fills its place in a block with FFH.
+    ///
+    /// # Errors
+    /// [`Refusal`] instead of a value that would be wrong.
+    pub fn read(&self, data: &[u8], which: u8) -> Result<Value, Refusal> {
+        self.scaled(data, which, Decimal::ONE, Decimal::ZERO)
+    }
+
+    /// The same, a number times `scale` plus `offset`.
+    ///
+    /// # Errors
+    /// As of [`Item::read`].
+    pub fn scaled(
+        &self,
+        data: &[u8],
+        which: u8,
+        scale: Decimal,
+        offset: Decimal,
+    ) -> Result<Value, Refusal> {
+        if data.len() != self.bytes() || which >= self.values {
+            return Err(Refusal::Length);
+        }
+        let from = self.format.bytes() * usize::from(which);
+        let to = from + self.format.bytes();
+        let one = data.get(from..to).ok_or(Refusal::Length)?;
+        self.format.scaled(one, scale, offset)
+    }
+}
+
 /// Two decimal digits.
-const fn two(byte: u8) -> Result<u8, NoValue> {
+const fn two(byte: u8) -> Result<u8, Refusal> {
     if byte >> 4 > 9 || byte & 15 > 9 {
-        return Err(NoValue::NotDecimal);
+        return Err(Refusal::NotDecimal);
     }
     Ok(10 * (byte >> 4) + (byte & 15))
 }
 
-fn number(data: &[u8], places: u8, signed: bool) -> Result<Value, NoValue> {
+fn number(data: &[u8], places: u8, signed: bool) -> Result<Exact, Refusal> {
     let mut digits = 0i128;
     let mut negative = false;
     for (i, byte) in data.iter().rev().enumerate() {
@@ -103,36 +99,36 @@ fn number(data: &[u8], places: u8, signed: bool) -> Result<Value, NoValue> {
     }
     let digits = if negative { -digits } else { digits };
     let places = u32::from(places);
-    Found::Decimal { digits, places }.value(Decimal::ONE, Decimal::ZERO)
+    Ok(Exact::Decimal { digits, places })
 }
 
-fn date(data: &[u8]) -> Result<Value, NoValue> {
+fn date(data: &[u8]) -> Result<Value, Refusal> {
     let [weekday, day, month, year] = *data else {
-        return Err(NoValue::Length);
+        return Err(Refusal::Length);
     };
     let (weekday, day, month, year) = (two(weekday)?, two(day)?, two(month)?, two(year)?);
     // Sunday is 0 (2007 Annex A); meters that count it as 7 are seen as well.
     if !is_day(month, day) || weekday > 7 {
-        return Err(NoValue::NoSuchTime);
+        return Err(Refusal::NoSuchTime);
     }
     Ok(Value::Text(format!("20{year:02}-{month:02}-{day:02}")))
 }
 
-fn time(data: &[u8]) -> Result<Value, NoValue> {
+fn time(data: &[u8]) -> Result<Value, Refusal> {
     let [second, minute, hour] = *data else {
-        return Err(NoValue::Length);
+        return Err(Refusal::Length);
     };
     let (second, minute, hour) = (two(second)?, two(minute)?, two(hour)?);
     if second > 59 || minute > 59 || hour > 23 {
-        return Err(NoValue::NoSuchTime);
+        return Err(Refusal::NoSuchTime);
     }
     Ok(Value::Text(format!("{hour:02}:{minute:02}:{second:02}")))
 }
 
 /// `YYMMDDhhmm`; all zeros if there was no such moment yet.
-fn is_moment(data: &[u8]) -> Result<(), NoValue> {
+fn is_moment(data: &[u8]) -> Result<(), Refusal> {
     let &[minute, hour, day, month, year] = data else {
-        return Err(NoValue::Length);
+        return Err(Refusal::Length);
     };
     two(year)?;
     let (minute, hour, day, month) = (two(minute)?, two(hour)?, two(day)?, two(month)?);
@@ -140,7 +136,7 @@ fn is_moment(data: &[u8]) -> Result<(), NoValue> {
     if never || (minute <= 59 && hour <= 23 && is_day(month, day)) {
         Ok(())
     } else {
-        Err(NoValue::NoSuchTime)
+        Err(Refusal::NoSuchTime)
     }
 }
 
@@ -148,13 +144,13 @@ const fn is_day(month: u8, day: u8) -> bool {
     matches!(month, 1..=12) && matches!(day, 1..=31)
 }
 
-fn text(data: &[u8]) -> Result<Value, NoValue> {
+fn text(data: &[u8]) -> Result<Value, Refusal> {
     let bytes: Vec<u8> = data.iter().rev().copied().collect();
-    let text = String::from_utf8(bytes).map_err(|_| NoValue::NotText)?;
+    let text = String::from_utf8(bytes).map_err(|_| Refusal::NotText)?;
     let around = |c: char| c == '\0' || c == ' ';
     let text = text.trim_matches(around);
     if text.chars().any(char::is_control) {
-        return Err(NoValue::NotText);
+        return Err(Refusal::NotText);
     }
     Ok(Value::Text(text.to_owned()))
 }
@@ -164,6 +160,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::spec::dlt645::Edition;
+    use crate::spec::dlt645::item::find;
 
     const fn plain(bytes: u8, places: u8) -> Format {
         let signed = false;
@@ -183,7 +181,7 @@ mod tests {
         }
     }
 
-    fn shown(text: &str) -> Result<Value, NoValue> {
+    fn shown(text: &str) -> Result<Value, Refusal> {
         Ok(Value::Text(text.into()))
     }
 
@@ -230,27 +228,51 @@ mod tests {
     #[test]
     fn what_is_no_datum_says_why() {
         for (format, data, why) in [
-            (plain(4, 2), &[0xFF; 4][..], NoValue::NotDecimal),
-            (signed(3, 4), &[0xFF; 3], NoValue::NotDecimal),
-            (plain(4, 2), &[0, 0, 0], NoValue::Length),
-            (plain(4, 2), &[0, 0, 0, 0, 0], NoValue::Length),
-            (plain(2, 1), &[0, 0xA0], NoValue::NotDecimal),
-            (Format::Date, &[0, 0x32, 1, 0x26], NoValue::NoSuchTime),
-            (Format::Date, &[0, 0, 0, 0], NoValue::NoSuchTime),
-            (Format::Time, &[0x60, 0, 0], NoValue::NoSuchTime),
-            (Format::Text(2), &[0xFF, 0xFF], NoValue::NotText),
-            (Format::Text(2), b"\nA", NoValue::NotText),
+            (plain(4, 2), &[0xFF; 4][..], Refusal::NotDecimal),
+            (signed(3, 4), &[0xFF; 3], Refusal::NotDecimal),
+            (plain(4, 2), &[0, 0, 0], Refusal::Length),
+            (plain(4, 2), &[0, 0, 0, 0, 0], Refusal::Length),
+            (plain(2, 1), &[0, 0xA0], Refusal::NotDecimal),
+            (Format::Date, &[0, 0x32, 1, 0x26], Refusal::NoSuchTime),
+            (Format::Date, &[0, 0, 0, 0], Refusal::NoSuchTime),
+            (Format::Time, &[0x60, 0, 0], Refusal::NoSuchTime),
+            (Format::Text(2), &[0xFF, 0xFF], Refusal::NotText),
+            (Format::Text(2), b"\nA", Refusal::NotText),
             (
                 Format::Peak {
                     bytes: 3,
                     places: 4,
                 },
                 &[0, 0, 0, 0x60, 0, 1, 1, 0x26],
-                NoValue::NoSuchTime,
+                Refusal::NoSuchTime,
             ),
         ] {
             assert_eq!(format.read(data), Err(why), "{format:?} {data:02x?}");
         }
+    }
+
+    #[test]
+    fn every_value_of_a_block_stands_for_itself() {
+        let block = find(Edition::Y2007, "voltage-all").unwrap();
+        let data = [0x05, 0x23, 0xFF, 0xFF, 0x94, 0x23];
+        let read = |data: &[u8], which| block.read(data, which);
+        assert_eq!(read(&data, 0), Ok(Value::Float(230.5)));
+        assert_eq!(read(&data, 1), Err(Refusal::NotDecimal));
+        assert_eq!(read(&data, 2), Ok(Value::Float(239.4)));
+        assert_eq!(read(&data, 3), Err(Refusal::Length));
+        assert_eq!(read(&data[..4], 0), Err(Refusal::Length));
+    }
+
+    /// Behind current transformers of 400 to 5 a meter shows an eightieth.
+    #[test]
+    fn a_number_can_be_scaled_and_stays_exact() {
+        let eighty = Decimal {
+            digits: 80,
+            places: 0,
+        };
+        let read = |format: Format, data: &[u8]| format.scaled(data, eighty, Decimal::ZERO);
+        assert_eq!(read(plain(2, 1), &[0x05, 0x23]), Ok(Value::Float(18_440.0)));
+        assert_eq!(read(Format::Bits(1), &[3]), Ok(Value::UInt(3)));
     }
 
     proptest! {
@@ -282,7 +304,7 @@ mod tests {
                 ] {
                     let fits = data.len() == format.bytes();
                     let got = format.read(&data);
-                    prop_assert!(fits || got == Err(NoValue::Length));
+                    prop_assert!(fits || got == Err(Refusal::Length));
                 }
             }
         }

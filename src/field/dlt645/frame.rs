@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::Address;
+pub use crate::spec::dlt645::Edition;
 
 /// Wakes the receiver (2007 §5.3.1, 1997 §5.3.1).
 pub const WAKE_UP: u8 = 0xFE;
@@ -28,18 +29,15 @@ pub const MAX_DATA: usize = 200;
 /// Everything around the data.
 pub(super) const AROUND: usize = 12;
 
+/// Bytes of a frame with this much data, without wake-up bytes.
+#[must_use]
+pub const fn len(data: usize) -> usize {
+    data + AROUND
+}
+
 pub(super) const START: u8 = 0x68;
 pub(super) const END: u8 = 0x16;
 const SHIFT: u8 = 0x33;
-
-/// Which year of the standard a meter speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Edition {
-    /// DL/T 645-1997: identifiers of two bytes.
-    Y1997,
-    /// DL/T 645-2007: identifiers of four bytes.
-    Y2007,
-}
 
 /// The control byte (2007 §5.2.3, 1997 §5.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

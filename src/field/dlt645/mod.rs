@@ -16,14 +16,12 @@
 //! decimal digits are demanded besides is what makes a spoiled reply unlikely
 //! to pass.
 
-pub mod address;
 pub mod ask;
 pub mod format;
 pub mod frame;
-pub mod item;
 pub mod receive;
 
-pub use address::Address;
+pub use crate::spec::dlt645::{Address, Edition, Item, address, item};
 pub use ask::{Ask, Reply};
-pub use frame::{Edition, Frame};
+pub use frame::Frame;
 pub use receive::Receiver;

@@ -12,14 +12,31 @@
 //! without a checksum nothing can be told from noise; the configuration has to
 //! warn of that.
 
-pub mod check;
+use std::sync::Arc;
+
+use crate::spec::raw::Question;
+
 pub mod part;
 pub mod receive;
-pub mod reply;
-pub mod template;
 
-pub use check::{Check, Sum};
-pub use part::Part;
+pub use crate::spec::raw::{Check, End, Fixed, Part, Shape, Sum, Template};
+pub use crate::spec::raw::{check, reply, template};
 pub use receive::Receiver;
-pub use reply::{End, Fixed, Shape};
-pub use template::Template;
+
+/// For each question a number that it shares with those whose replies cannot be
+/// told from its own, be it over others.
+#[must_use]
+pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
+    let mut like: Vec<usize> = (0..questions.len()).collect();
+    for (i, a) in questions.iter().enumerate() {
+        for (j, b) in questions.iter().enumerate().skip(i + 1) {
+            if !a.reply.differs_from(&b.reply) && like[i] != like[j] {
+                let (keep, drop) = (like[i].min(like[j]), like[i].max(like[j]));
+                like.iter_mut()
+                    .filter(|l| **l == drop)
+                    .for_each(|l| *l = keep);
+            }
+        }
+    }
+    like
+}

@@ -1,128 +1,28 @@
-//! Where a value stands in a reply, and how it is written there.
+//! What a reply says where a value stands ([`crate::spec::raw::part`]).
 
 use crate::base::Value;
-use crate::field::number::{Found, NoValue};
-use crate::spec::Decimal;
-
-/// One value of a reply.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Part {
-    /// A number.
-    Number {
-        /// Where and how.
-        written: Number,
-        /// Multiplied first.
-        scale: Decimal,
-        /// Added after scaling.
-        offset: Decimal,
-    },
-    /// One bit of a byte, 0 = least significant.
-    Bit {
-        /// Which byte, from the beginning of the reply.
-        at: usize,
-        /// Which of its bits, 0–7.
-        bit: u8,
-    },
-    /// Text; blanks around it are cut.
-    Text(Span),
-}
-
-/// How a number is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Number {
-    /// As bytes.
-    Binary {
-        /// The first of them, from the beginning of the reply.
-        at: usize,
-        /// Size and kind.
-        kind: Kind,
-        /// Which byte comes first.
-        order: Order,
-    },
-    /// In decimal characters: `+12.50`, `-3`, `1.2E3`, blanks around it.
-    Decimal(Span),
-    /// In hexadecimal characters, without sign.
-    Hexadecimal(Span),
-}
-
-/// Sizes and kinds of binary numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Without sign, 1–8 bytes.
-    Unsigned(u8),
-    /// Two's complement, 1–8 bytes.
-    Signed(u8),
-    /// Two decimal digits to a byte, 1–8 bytes.
-    Bcd(u8),
-    /// IEEE 754 single.
-    F32,
-    /// IEEE 754 double.
-    F64,
-}
-
-impl Kind {
-    /// How many bytes it has.
-    #[must_use]
-    pub const fn bytes(self) -> usize {
-        match self {
-            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Bcd(n) => n as usize,
-            Kind::F32 => 4,
-            Kind::F64 => 8,
-        }
-    }
-}
-
-/// Which byte of a number comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Most significant first: `ABCD`.
-    High,
-    /// Least significant first: `DCBA`.
-    Low,
-    /// Words least significant first, bytes within them not: `CDAB`.
-    WordsLow,
-    /// Bytes within words least significant first, words not: `BADC`.
-    BytesLow,
-}
-
-/// A piece of a reply that holds text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Span {
-    /// At a fixed place.
-    At {
-        /// From the beginning of the reply.
-        from: usize,
-        /// How many bytes.
-        length: usize,
-    },
-    /// Between delimiters: the third column of `1;2;3` is after the second `;`.
-    Between {
-        /// Begins behind this …
-        after: Vec<u8>,
-        /// … the how-maniest time it stands there, from 1 on; 0 is the
-        /// beginning of the reply, whatever `after` is.
-        nth: usize,
-        /// Ends before this; at the end of the reply if it is empty, but never
-        /// there otherwise.
-        before: Vec<u8>,
-    },
-}
+use crate::field::number::{Exact, Refusal};
+pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 
 impl Part {
     /// Its value in a reply.
     ///
     /// # Errors
-    /// [`NoValue`] instead of a value that would be wrong.
-    pub fn read(&self, reply: &[u8]) -> Result<Value, NoValue> {
+    /// [`Refusal`] instead of a value that would be wrong.
+    pub fn read(&self, reply: &[u8]) -> Result<Value, Refusal> {
         match self {
             Part::Number {
                 written,
                 scale,
                 offset,
-            } => written.find(reply)?.value(*scale, *offset),
+            } => written
+                .find(reply)?
+                .times(*scale)
+                .moved(*offset)
+                .value(true),
             Part::Bit { at, bit } => {
-                let byte = reply.get(*at).ok_or(NoValue::NotThere)?;
-                let mask = 1u8.checked_shl(u32::from(*bit)).ok_or(NoValue::NotThere)?;
+                let byte = reply.get(*at).ok_or(Refusal::NotThere)?;
+                let mask = 1u8.checked_shl(u32::from(*bit)).ok_or(Refusal::NotThere)?;
                 Ok(Value::Bool(byte & mask != 0))
             }
             Part::Text(span) => span.text(reply).map(|t| Value::Text(t.to_owned())),
@@ -131,67 +31,67 @@ impl Part {
 }
 
 impl Number {
-    fn find(&self, reply: &[u8]) -> Result<Found, NoValue> {
+    fn find(&self, reply: &[u8]) -> Result<Exact, Refusal> {
         match self {
             Number::Binary { at, kind, order } => {
                 let bytes = at
                     .checked_add(kind.bytes())
                     .and_then(|to| reply.get(*at..to))
-                    .ok_or(NoValue::NotThere)?;
+                    .ok_or(Refusal::NotThere)?;
                 binary(bytes, *kind, *order)
             }
-            Number::Decimal(span) => decimal(span.text(reply)?).ok_or(NoValue::NotText),
+            Number::Decimal(span) => decimal(span.text(reply)?).ok_or(Refusal::NotText),
             Number::Hexadecimal(span) => {
                 let text = span.text(reply)?;
                 let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
                 match u64::from_str_radix(text, 16) {
-                    Ok(n) if digits => Ok(Found::whole(i128::from(n))),
-                    _ => Err(NoValue::NotText),
+                    Ok(n) if digits => Ok(Exact::whole(i128::from(n))),
+                    _ => Err(Refusal::NotText),
                 }
             }
         }
     }
 }
 
-fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Found, NoValue> {
+fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Exact, Refusal> {
     let mut ordered = bytes.to_vec();
     if matches!(order, Order::Low | Order::WordsLow) {
         ordered.reverse();
     }
     if matches!(order, Order::WordsLow | Order::BytesLow) {
         let (words, []) = ordered.as_chunks_mut::<2>() else {
-            return Err(NoValue::Length);
+            return Err(Refusal::Length);
         };
         words.iter_mut().for_each(|w| w.reverse());
     }
     if ordered.is_empty() || ordered.len() > 8 {
-        return Err(NoValue::Length);
+        return Err(Refusal::Length);
     }
     let bits = ordered.iter().fold(0u64, |sum, b| sum << 8 | u64::from(*b));
     Ok(match kind {
-        Kind::Unsigned(_) => Found::whole(i128::from(bits)),
+        Kind::Unsigned(_) => Exact::whole(i128::from(bits)),
         Kind::Signed(_) => {
             let unused = 64 - 8 * ordered.len() as u32;
-            Found::whole(i128::from((bits << unused).cast_signed() >> unused))
+            Exact::whole(i128::from((bits << unused).cast_signed() >> unused))
         }
         Kind::Bcd(_) => {
             let digits = ordered.iter().flat_map(|b| [b >> 4, b & 15]);
             let add = |n: i128, d: u8| (d <= 9).then_some(10 * n + i128::from(d));
             let n = digits.into_iter().try_fold(0i128, add);
-            Found::whole(n.ok_or(NoValue::NotDecimal)?)
+            Exact::whole(n.ok_or(Refusal::NotDecimal)?)
         }
         // A single holds about seven digits; the decimal it is printed as is
         // what the device meant.
         Kind::F32 => {
             let x = f32::from_bits(bits as u32);
-            Found::Float(x.to_string().parse().unwrap_or_else(|_| f64::from(x)))
+            Exact::Float(x.to_string().parse().unwrap_or_else(|_| f64::from(x)))
         }
-        Kind::F64 => Found::Float(f64::from_bits(bits)),
+        Kind::F64 => Exact::Float(f64::from_bits(bits)),
     })
 }
 
 /// Sign, digits, point, exponent: exactly what was written, or nothing.
-fn decimal(text: &str) -> Option<Found> {
+fn decimal(text: &str) -> Option<Exact> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -216,19 +116,19 @@ fn decimal(text: &str) -> Option<Found> {
     if places < 0 {
         digits = digits.checked_mul(10i128.checked_pow(places.unsigned_abs())?)?;
     }
-    Some(Found::Decimal {
+    Some(Exact::Decimal {
         digits: if negative { -digits } else { digits },
         places: u32::try_from(places.max(0)).ok()?,
     })
 }
 
 impl Span {
-    fn text<'a>(&self, reply: &'a [u8]) -> Result<&'a str, NoValue> {
-        let bytes = self.bytes(reply).ok_or(NoValue::NotThere)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| NoValue::NotText)?;
+    fn text<'a>(&self, reply: &'a [u8]) -> Result<&'a str, Refusal> {
+        let bytes = self.bytes(reply).ok_or(Refusal::NotThere)?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Refusal::NotText)?;
         let text = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
         if text.chars().any(char::is_control) {
-            return Err(NoValue::NotText);
+            return Err(Refusal::NotText);
         }
         Ok(text)
     }

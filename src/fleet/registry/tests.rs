@@ -7,6 +7,7 @@ use crate::spec::*;
 
 pub(in crate::fleet) fn spec() -> Spec {
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "meter".into(),
         points: Vec::new(),
         max_registers: 125,
@@ -18,11 +19,14 @@ pub(in crate::fleet) fn spec() -> Spec {
             host: "127.0.0.1".into(),
             port: 502,
             connect_timeout: Duration::from_secs(1),
+            framing: None,
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),
     };
     let device = |n: u8, port: u16| DeviceSpec {
+        meter: None,
+        serial: None,
         name: format!("m{n}"),
         port: PortId(port),
         unit: UnitId(n),

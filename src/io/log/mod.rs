@@ -208,7 +208,10 @@ impl fmt::Display for Whom<'_> {
             About::Device(id) => match self.spec.device(id) {
                 Some(device) => {
                     let port = self.spec.port(device.port).map_or("?", |p| p.name.as_str());
-                    write!(f, "{} ({port} unit {}): ", device.name, device.unit)
+                    match device.place() {
+                        Some(place) => write!(f, "{} ({port} {place}): ", device.name),
+                        None => write!(f, "{} ({port}): ", device.name),
+                    }
                 }
                 None => write!(f, "device {}: ", id.0),
             },

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{DeviceId, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats};
+use crate::field::dlt645::ask::Wish;
 use crate::field::evidence::{self, weigh};
 use crate::field::holes::speaks_of_addresses;
-use crate::field::job::{Job, Outcome};
+use crate::field::job::{Job, Outcome, Speech};
 use crate::field::notice::{Notice, Trouble, Troubles};
 use crate::field::point::decode;
 use crate::field::reading::Finding;
@@ -203,6 +204,15 @@ impl Report {
                 at: *at,
                 code: *code,
             }),
+            Finding::DatumRefused {
+                device,
+                points,
+                word,
+            } => self.journal.tell(&Notice::DatumRefused {
+                device: *device,
+                points: names(*device, points),
+                word: *word,
+            }),
             Finding::PointsBack { device, points } => self.journal.tell(&Notice::PointsBack {
                 device: *device,
                 points: names(*device, points),
@@ -273,6 +283,10 @@ impl Report {
             Outcome::Exception(_) if job.is_fence() => return,
             // What those mean takes more than one request to find out.
             Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
+            // Told as a finding.
+            Outcome::Refused(word) if job.is_whole() && word.says_no_such_datum() => return,
+            Outcome::Refused(_) if job.is_fence() => return,
+            Outcome::Refused(word) => Trouble::Declines(*word),
             Outcome::Exception(code) => Trouble::Refuses {
                 code: *code,
                 table: job.ask.table,
@@ -284,14 +298,19 @@ impl Report {
             Outcome::Answered(_) | Outcome::Missed(_) => return,
         };
         let ask = job.ask;
-        self.trouble(now, job.device, trouble, || match trouble {
-            Trouble::Refuses { .. } => String::new(),
-            _ => format!(
+        self.trouble(now, job.device, trouble, || match (trouble, &job.speech) {
+            (Trouble::Refuses { .. }, _) => String::new(),
+            (_, Speech::Modbus) => format!(
                 "function {}, {} from address {}",
                 ask.function(),
                 ask.count,
                 ask.start
             ),
+            (_, Speech::Meter(ask)) => match &ask.wish {
+                Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
+                Wish::ReadAddress | Wish::Write { .. } => String::new(),
+            },
+            (_, Speech::Raw(question)) => format!("request {}", question.name),
         });
     }
 

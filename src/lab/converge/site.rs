@@ -307,6 +307,7 @@ pub(super) fn connect(spec: &CloudSpec) -> Connect {
 /// An installation of so many devices with one point each.
 pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
     let profile = Arc::new(ProfileSpec {
+        protocol: Default::default(),
         name: "meter".into(),
         points: vec![PointSpec {
             id: "Value".into(),
@@ -325,6 +326,8 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
         reads: Reads::default(),
     });
     let device = |n: u32| DeviceSpec {
+        meter: None,
+        serial: None,
         name: format!("meter-{n:04}"),
         port: PortId(0),
         unit: UnitId(1),
@@ -370,6 +373,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 host: "rack".into(),
                 port: 502,
                 connect_timeout: Duration::from_secs(3),
+                framing: None,
             }),
             response_timeout: Duration::from_secs(1),
             budget: LineBudget::default(),

@@ -16,6 +16,7 @@ fn port(name: &str) -> PortSpec {
             host: name.into(),
             port: 502,
             connect_timeout: Duration::from_secs(3),
+            framing: None,
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),
@@ -24,10 +25,13 @@ fn port(name: &str) -> PortSpec {
 
 fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
     DeviceSpec {
+        meter: None,
+        serial: None,
         name: name.into(),
         port: PortId(port),
         unit: UnitId(unit),
         profile: Arc::new(ProfileSpec {
+            protocol: Default::default(),
             name: "meter".into(),
             points: Vec::new(),
             max_registers: 125,

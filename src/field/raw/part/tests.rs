@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::spec::Decimal;
 
 fn plain(written: Number) -> Part {
     Part::Number {
@@ -57,7 +58,7 @@ fn every_kind_and_order_of_binary_number() {
         let reply = [&[0x55][..], bytes].concat();
         let part = binary_at(1, kind, order);
         assert_eq!(part.read(&reply), Ok(value), "{kind:?} {order:?}");
-        assert_eq!(part.read(&reply[..reply.len() - 1]), Err(NoValue::NotThere));
+        assert_eq!(part.read(&reply[..reply.len() - 1]), Err(Refusal::NotThere));
     }
 }
 
@@ -69,7 +70,7 @@ fn numbers_in_text_are_found_where_they_stand() {
     assert_eq!(at(1).read(dcon), Ok(Value::Float(25.12)));
     assert_eq!(at(8).read(dcon), Ok(Value::Float(-1.5)));
     assert_eq!(at(15).read(dcon), Ok(Value::Float(0.0)));
-    assert_eq!(at(20).read(dcon), Err(NoValue::NotThere));
+    assert_eq!(at(20).read(dcon), Err(Refusal::NotThere));
 
     let scale = b"ST,GS,+  12.345kg\r\n";
     let weight = plain(Number::Decimal(between(",", 2, "kg")));
@@ -81,11 +82,11 @@ fn numbers_in_text_are_found_where_they_stand() {
     let column = |nth| plain(Number::Decimal(between(";", nth, ";")));
     assert_eq!(column(0).read(columns), Ok(Value::Int(1)));
     assert_eq!(column(1).read(columns), Ok(Value::Int(22)));
-    assert_eq!(column(2).read(columns), Err(NoValue::NotText));
-    assert_eq!(column(3).read(columns), Err(NoValue::NotThere));
+    assert_eq!(column(2).read(columns), Err(Refusal::NotText));
+    assert_eq!(column(3).read(columns), Err(Refusal::NotThere));
     let last = plain(Number::Hexadecimal(between(";", 3, "")));
     assert_eq!(last.read(columns), Ok(Value::Int(255)));
-    assert_eq!(column(4).read(columns), Err(NoValue::NotThere));
+    assert_eq!(column(4).read(columns), Err(Refusal::NotThere));
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn what_is_no_number_is_no_value() {
         "12 3", "１２", "1_000", "OVER",
     ] {
         let part = plain(Number::Decimal(between("", 0, "")));
-        assert_eq!(part.read(text.as_bytes()), Err(NoValue::NotText), "{text}");
+        assert_eq!(part.read(text.as_bytes()), Err(Refusal::NotText), "{text}");
     }
     for (text, value) in [
         (" 5. ", Value::Int(5)),
@@ -128,9 +129,9 @@ fn what_is_no_number_is_no_value() {
         assert_eq!(part.read(text.as_bytes()), Ok(value), "{text}");
     }
     let nan = binary_at(0, Kind::F32, Order::High);
-    assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(NoValue::NotFinite));
+    assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(Refusal::NotANumber));
     let bcd = binary_at(0, Kind::Bcd(2), Order::High);
-    assert_eq!(bcd.read(&[0x12, 0x3A]), Err(NoValue::NotDecimal));
+    assert_eq!(bcd.read(&[0x12, 0x3A]), Err(Refusal::NotDecimal));
 }
 
 #[test]
@@ -139,11 +140,11 @@ fn bits_are_counted_from_the_least_significant() {
         let part = Part::Bit { at: 1, bit };
         assert_eq!(part.read(&[0, 1 << bit]), Ok(Value::Bool(true)));
         assert_eq!(part.read(&[0, !(1 << bit)]), Ok(Value::Bool(false)));
-        assert_eq!(part.read(&[0]), Err(NoValue::NotThere));
+        assert_eq!(part.read(&[0]), Err(Refusal::NotThere));
     }
     assert_eq!(
         Part::Bit { at: 0, bit: 8 }.read(&[0xFF]),
-        Err(NoValue::NotThere)
+        Err(Refusal::NotThere)
     );
 }
 

@@ -8,12 +8,7 @@
 //! 645-2007 tables A.1–A.4 and 1997 tables A.1–A.7. What is not here can be
 //! asked for by its identifier and [`Format`].
 
-use crate::base::Value;
-use crate::field::number::NoValue;
-
-use super::Edition;
-use super::ask::Id;
-use super::format::Format;
+use super::{Edition, Format, Id};
 
 /// A datum: what to ask for and how to read the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,20 +26,6 @@ impl Item {
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.format.bytes() * self.values as usize
-    }
-
-    /// One value of a reply, the first being 0. Each stands for itself: a meter
-    /// without a third phase fills its place in a block with FFH.
-    ///
-    /// # Errors
-    /// [`NoValue`] instead of a value that would be wrong.
-    pub fn read(&self, data: &[u8], which: u8) -> Result<Value, NoValue> {
-        if data.len() != self.bytes() || which >= self.values {
-            return Err(NoValue::Length);
-        }
-        let from = self.format.bytes() * usize::from(which);
-        let to = from + self.format.bytes();
-        self.format.read(data.get(from..to).ok_or(NoValue::Length)?)
     }
 }
 
@@ -345,16 +326,5 @@ mod tests {
             ids.dedup();
             assert_eq!(ids.len(), families(edition).len());
         }
-    }
-
-    #[test]
-    fn every_value_of_a_block_stands_for_itself() {
-        let block = find(Edition::Y2007, "voltage-all").unwrap();
-        let data = [0x05, 0x23, 0xFF, 0xFF, 0x94, 0x23];
-        assert_eq!(block.read(&data, 0), Ok(Value::Float(230.5)));
-        assert_eq!(block.read(&data, 1), Err(NoValue::NotDecimal));
-        assert_eq!(block.read(&data, 2), Ok(Value::Float(239.4)));
-        assert_eq!(block.read(&data, 3), Err(NoValue::Length));
-        assert_eq!(block.read(&data[..4], 0), Err(NoValue::Length));
     }
 }

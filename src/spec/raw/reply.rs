@@ -78,6 +78,22 @@ impl Shape {
         parts().is_some_and(|(before, written)| check.fits(before, written))
     }
 
+    /// Whether no reply of this shape can be one of the other.
+    #[must_use]
+    pub fn differs_from(&self, other: &Shape) -> bool {
+        let lengths = matches!((&self.end, &other.end), (End::Length(a), End::Length(b)) if a != b);
+        let clash = |a: &Fixed, b: &Fixed| {
+            let from = a.at.max(b.at);
+            let to = (a.at + a.bytes.len()).min(b.at + b.bytes.len());
+            (from..to).any(|i| a.bytes.get(i - a.at) != b.bytes.get(i - b.at))
+        };
+        lengths
+            || self
+                .fixed
+                .iter()
+                .any(|a| other.fixed.iter().any(|b| clash(a, b)))
+    }
+
     /// Whether anything at all tells a reply from noise.
     #[must_use]
     pub fn can_tell(&self) -> bool {

@@ -1,0 +1,270 @@
+//! Points of a profile with `protocol: dlt645-2007` or `dlt645-1997`: a datum of
+//! the standard by its name, or any datum by its identifier and format.
+
+use std::time::Duration;
+
+use super::near;
+use super::point;
+use super::problem::Wrong;
+use super::section::{Notes, Section};
+use super::tree::OriginId;
+use super::word::{decimal, identifier, whole};
+use crate::spec::dlt645::{Edition, Format, Id, Item, item};
+use crate::spec::{Codec, Decimal, PointSpec, Table};
+
+const KEYS: [&str; 7] = [
+    "id", "data", "format", "value", "scale", "offset", "interval",
+];
+
+/// More questions than a device has, and as many as one byte can count.
+const MOST: usize = 255;
+
+/// Reads all points; what they are read from; and where the id of each stands.
+pub(crate) fn points(
+    profile: &Section<'_>,
+    edition: Edition,
+    default: Option<Duration>,
+    notes: &mut Notes,
+) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
+    let (mut points, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for node in profile.list("points", notes) {
+        let s = Section::open(node, &KEYS, notes);
+        if !s.is_there() {
+            continue;
+        }
+        let Some((point, item)) = one(&s, edition, default, notes) else {
+            continue;
+        };
+        let known = items.iter().position(|i| *i == item);
+        let which = known.unwrap_or_else(|| {
+            items.push(item);
+            items.len() - 1
+        });
+        places.push(s.at("id"));
+        points.push(PointSpec {
+            address: u16::try_from(which).unwrap_or(u16::MAX),
+            ..point
+        });
+    }
+    if items.len() > MOST {
+        notes.error(
+            profile.at("points"),
+            format!("{} different data", items.len()),
+            Wrong::wanted(format!("at most {MOST}")),
+        );
+    }
+    (points, items, places)
+}
+
+fn one(
+    s: &Section<'_>,
+    edition: Edition,
+    default: Option<Duration>,
+    notes: &mut Notes,
+) -> Option<(PointSpec, Item)> {
+    let id = s.need(
+        "id",
+        identifier,
+        || Wrong::wanted("the identifier of the property in the thing model"),
+        notes,
+    );
+    let interval = point::interval_of(s, default, notes);
+    let data = s.need(
+        "data",
+        |text| data(text, edition),
+        || Wrong::wanted("what to read, like energy-active-forward"),
+        notes,
+    );
+    let format = s.read("format", format, notes);
+    let scale = s.read("scale", decimal, notes).unwrap_or(Decimal::ONE);
+    let offset = s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO);
+    let item = match (data?, format) {
+        (Data::Named(_), Some(_)) => {
+            notes.error(
+                s.at("format"),
+                "format",
+                Wrong::wanted("no format here")
+                    .hint("the standard says how the data it has a name for is written"),
+            );
+            return None;
+        }
+        (Data::Named(item), None) => item,
+        (Data::Numbered(id), Some(format)) => Item {
+            id,
+            format,
+            values: 1,
+        },
+        (Data::Numbered(_), None) => {
+            if s.node("format").is_none() {
+                s.lacks(
+                    "format",
+                    Wrong::wanted("how the datum is written, like XXXXXX.XX")
+                        .hint("each X is a digit, two to a byte; ± in front if the highest bit is the sign; or date, time, digits 6, text 4, bits 2"),
+                    notes,
+                );
+            }
+            return None;
+        }
+    };
+    let which = s.read("value", whole(1..=item.values), notes);
+    if which.is_none() && item.values > 1 && s.node("value").is_none() {
+        s.lacks(
+            "value",
+            Wrong::wanted(format!("which value of the block, 1 to {}", item.values)),
+            notes,
+        );
+    }
+    let is_number = matches!(item.format, Format::Number { .. } | Format::Peak { .. });
+    if !is_number
+        && let Some(key) = ["scale", "offset"]
+            .into_iter()
+            .find(|k| s.node(k).is_some())
+    {
+        notes.error(
+            s.at(key),
+            key,
+            Wrong::wanted(format!("no {key} here")).hint("this datum is no number"),
+        );
+    }
+    let point = PointSpec {
+        id: id.unwrap_or_default(),
+        table: Table::HoldingRegister,
+        address: 0,
+        codec: Codec::Datum {
+            item,
+            which: which.unwrap_or(1).saturating_sub(1),
+            scale,
+            offset,
+        },
+        interval,
+    };
+    Some((point, item))
+}
+
+enum Data {
+    Named(Item),
+    Numbered(Id),
+}
+
+fn data(text: &str, edition: Edition) -> Result<Data, Wrong> {
+    if let Some(item) = item::find(edition, text) {
+        return Ok(Data::Named(item));
+    }
+    let digits = match edition {
+        Edition::Y1997 => 4,
+        Edition::Y2007 => 8,
+    };
+    let hexadecimal = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if hexadecimal && text.len() == digits {
+        let id = match edition {
+            Edition::Y1997 => u16::from_str_radix(text, 16).ok().map(Id::Y1997),
+            Edition::Y2007 => u32::from_str_radix(text, 16).ok().map(Id::Y2007),
+        };
+        if let Some(id) = id {
+            return Ok(Data::Numbered(id));
+        }
+    }
+    let wrong = Wrong::wanted(format!(
+        "the name of a datum, like energy-active-forward, or its identifier of {digits} hexadecimal digits in quotes"
+    ));
+    Err(wrong.maybe_hint(near::did_you_mean(text, item::names(edition))))
+}
+
+/// `XXXXXX.XX`, `±XX.XXXX`, `date`, `time`, `digits 6`, `text 4`, `bits 2`.
+fn format(text: &str) -> Result<Format, Wrong> {
+    let wanted = || {
+        Wrong::wanted("a format like XXXXXX.XX, ±XX.XXXX, date, time, digits 6, text 4 or bits 2")
+            .hint(
+                "each X is a decimal digit, two to a byte; ± says that the highest bit is the sign",
+            )
+    };
+    let sized = |n: &str, most: u8| whole(1..=most)(n).map_err(|_| wanted());
+    match text.split_once(' ') {
+        Some(("digits", n)) => return sized(n, 32).map(Format::Digits),
+        Some(("text", n)) => return sized(n, 32).map(Format::Text),
+        Some(("bits", n)) => return sized(n, 8).map(Format::Bits),
+        _ => {}
+    }
+    match text {
+        "date" => return Ok(Format::Date),
+        "time" => return Ok(Format::Time),
+        _ => {}
+    }
+    let (signed, digits) = match text.strip_prefix('±') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = before.len() + behind.len();
+    let only_digits = before.bytes().chain(behind.bytes()).all(|b| b == b'X');
+    let whole_bytes = all.is_multiple_of(2) && (2..=16).contains(&all);
+    let point_has_digits = !digits.ends_with('.') && !before.is_empty();
+    match (u8::try_from(all / 2), u8::try_from(behind.len())) {
+        (Ok(bytes), Ok(places)) if only_digits && whole_bytes && point_has_digits => {
+            Ok(Format::Number {
+                bytes,
+                places,
+                signed,
+            })
+        }
+        _ => Err(wanted()),
+    }
+}
+
+/// A meter's address, twelve digits.
+pub(crate) fn address(text: &str) -> Result<crate::spec::dlt645::Address, Wrong> {
+    crate::spec::dlt645::Address::parse(text)
+        .ok()
+        .filter(|a| a.is_one_meter())
+        .ok_or_else(|| {
+            Wrong::wanted("the twelve digits printed on the meter")
+                .hint("with all leading zeros, like address: \"000000123456\"")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn number(bytes: u8, places: u8, signed: bool) -> Format {
+        Format::Number {
+            bytes,
+            places,
+            signed,
+        }
+    }
+
+    #[test]
+    fn formats_are_written_as_the_standard_prints_them() {
+        for (text, is) in [
+            ("XXXXXX.XX", number(4, 2, false)),
+            ("XXX.X", number(2, 1, false)),
+            ("±XX.XXXX", number(3, 4, true)),
+            ("XXXX", number(2, 0, false)),
+            ("date", Format::Date),
+            ("digits 6", Format::Digits(6)),
+            ("bits 2", Format::Bits(2)),
+        ] {
+            assert_eq!(format(text).ok(), Some(is), "{text}");
+        }
+        for text in [
+            "", "X", "XXX", ".XX", "XX.", "XX.X.X", "-XX", "digits", "digits 0", "bits 9",
+        ] {
+            assert!(format(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_identifier_belongs_to_its_year() {
+        for (text, edition, fits) in [
+            ("9010", Edition::Y1997, true),
+            ("9010", Edition::Y2007, false),
+            ("00010000", Edition::Y2007, true),
+            ("00010000", Edition::Y1997, false),
+            ("voltage-a", Edition::Y1997, true),
+            ("frequency", Edition::Y1997, false),
+        ] {
+            assert_eq!(data(text, edition).is_ok(), fits, "{text}");
+        }
+    }
+}

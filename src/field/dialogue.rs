@@ -1,0 +1,390 @@
+//! One transaction on a line where bytes are all there is: what to send, how to
+//! listen, and what it came to, whatever is spoken.
+//!
+//! Contract: send [`Dialogue::request`]; tell every byte that comes and every
+//! pause of [`Dialogue::pause`]; [`Step::Again`] means that there is another
+//! request to send (a datum of DL/T 645 that comes in several frames),
+//! [`Step::Over`] how it ended. Without a step when time is up it ended with
+//! [`Dialogue::miss`]. No clock in here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Miss;
+use crate::spec::Framing;
+use crate::spec::raw::{End, Question};
+
+use super::dlt645::ask::{Joined, Joining, Wish};
+use super::dlt645::{self, frame};
+use super::job::{Job, Outcome, Speech};
+use super::modbus::{Ask, Data, Reply};
+use super::rtu::{Heard, Verdict};
+use super::silence::Silence;
+use super::{ascii, raw, rtu};
+
+/// How a dialogue goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is over.
+    Over(Outcome),
+    /// There is more to ask for: [`Dialogue::request`] is another one now.
+    Again,
+}
+
+/// Request and reply of one job.
+#[derive(Clone, Debug)]
+pub struct Dialogue {
+    request: Vec<u8>,
+    ear: Ear,
+    /// What was heard by ears that were taken off.
+    heard: Heard,
+    /// Bytes of the last reply, as far as that is known; for measuring.
+    reply: Option<usize>,
+    frames: u32,
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+enum Ear {
+    Rtu(Ask, rtu::Receiver),
+    Ascii(Ask, ascii::Receiver),
+    Meter(dlt645::Ask, Option<Joining>, dlt645::Receiver),
+    Raw(Arc<Question>, raw::Receiver),
+}
+
+impl Dialogue {
+    /// For this job on a line of this framing.
+    #[must_use]
+    pub fn new(job: &Job, framing: Framing) -> Self {
+        let (ask, pdu) = (job.ask, job.ask.pdu());
+        let (request, ear) = match (&job.speech, framing) {
+            (Speech::Modbus, Framing::Rtu) => {
+                let ear = Ear::Rtu(ask, rtu::Receiver::new(ask));
+                (rtu::frame(ask.unit, &pdu), ear)
+            }
+            (Speech::Modbus, Framing::Ascii) => {
+                let ear = Ear::Ascii(ask, ascii::Receiver::new(ask));
+                (ascii::frame(ask.unit, &pdu), ear)
+            }
+            (Speech::Meter(ask), _) => meter(ask.clone(), None),
+            (Speech::Raw(question), _) => {
+                let request = question.request.bytes();
+                let receiver = raw::Receiver::new(question.reply.clone(), request);
+                let ear = Ear::Raw(Arc::clone(question), receiver);
+                (request.to_vec(), ear)
+            }
+        };
+        Dialogue {
+            request,
+            ear,
+            heard: Heard::default(),
+            reply: None,
+            frames: 1,
+        }
+    }
+
+    /// What to send next.
+    #[must_use]
+    pub fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// These bytes came.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
+        match &mut self.ear {
+            Ear::Rtu(_, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.modbus(verdict))
+            }
+            Ear::Ascii(_, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.modbus(verdict))
+            }
+            Ear::Meter(_, _, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.meter(verdict))
+            }
+            Ear::Raw(_, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.raw(verdict))
+            }
+        }
+    }
+
+    /// The line has been silent for [`Dialogue::pause`].
+    pub fn silence(&mut self) -> Option<Step> {
+        match &mut self.ear {
+            Ear::Rtu(_, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.modbus(verdict))
+            }
+            Ear::Ascii(_, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.modbus(verdict))
+            }
+            Ear::Meter(_, _, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.meter(verdict))
+            }
+            Ear::Raw(_, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.raw(verdict))
+            }
+        }
+    }
+
+    fn modbus(&mut self, verdict: Verdict) -> Step {
+        let bytes = |pdu| match self.ear {
+            Ear::Ascii(..) => ascii::frame_len(pdu),
+            _ => rtu::frame_len(pdu),
+        };
+        let (reply, outcome) = match verdict {
+            Verdict::Reply(Reply::Answer(data)) => {
+                let asked = match &self.ear {
+                    Ear::Rtu(ask, _) | Ear::Ascii(ask, _) => ask.reply_len(),
+                    Ear::Meter(..) | Ear::Raw(..) => 0,
+                };
+                (Some(bytes(asked)), Outcome::Answered(data))
+            }
+            Verdict::Reply(Reply::Exception(code)) => (Some(bytes(2)), Outcome::Exception(code)),
+            Verdict::Reply(Reply::Stranger) => (None, Outcome::Missed(Miss::Foreign)),
+            Verdict::Spoiled => (None, Outcome::Missed(Miss::Garbled)),
+        };
+        self.reply = reply;
+        Step::Over(outcome)
+    }
+
+    fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
+        use dlt645::receive::Verdict::{Reply as Heard, Spoiled};
+        let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
+        let Ear::Meter(ask, joining, _) = &mut self.ear else {
+            return garbled;
+        };
+        let part = match verdict {
+            Heard(dlt645::Reply::Answer(part)) => part,
+            Heard(dlt645::Reply::Refusal(word)) => {
+                self.reply = Some(frame::len(1));
+                return Step::Over(Outcome::Refused(word));
+            }
+            Heard(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
+            Spoiled => return garbled,
+        };
+        self.reply = Some(frame::len(ask.echoed() + part.data.len()));
+        let joined = match (joining.take(), &ask.wish) {
+            (Some(joining), _) => joining.go_on(part),
+            (None, Wish::Read { id, bytes }) => Joining::begin(*id, *bytes, part),
+            (None, _) => Joined::Whole(part.data),
+        };
+        match joined {
+            Joined::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
+            Joined::Unfit => garbled,
+            Joined::Next(ask, joining) => {
+                self.collect();
+                (self.request, self.ear) = meter(ask, Some(joining));
+                self.frames = self.frames.saturating_add(1);
+                Step::Again
+            }
+        }
+    }
+
+    fn raw(&mut self, verdict: raw::receive::Verdict) -> Step {
+        Step::Over(match verdict {
+            raw::receive::Verdict::Reply(bytes) => {
+                self.reply = Some(bytes.len());
+                Outcome::Answered(Data::Bytes(bytes))
+            }
+            raw::receive::Verdict::Spoiled => Outcome::Missed(Miss::Garbled),
+        })
+    }
+
+    /// A pause of this length ends a frame that is being received.
+    #[must_use]
+    pub fn pause(&self, silence: &Silence) -> Duration {
+        let usual = silence.frame_end();
+        match &self.ear {
+            Ear::Rtu(..) => usual,
+            Ear::Ascii(..) => usual.max(ascii::INTER_CHARACTER),
+            Ear::Meter(..) => usual.max(frame::INTER_BYTE),
+            Ear::Raw(question, _) => match question.reply.end {
+                End::Silence(pause) => usual.max(pause),
+                End::Length(_) | End::Terminator(_) => usual,
+            },
+        }
+    }
+
+    /// No reply is longer.
+    #[must_use]
+    pub const fn longest(&self) -> usize {
+        match self.ear {
+            Ear::Rtu(..) => rtu::MAX_FRAME,
+            Ear::Ascii(..) => ascii::MAX_FRAME,
+            Ear::Meter(..) => frame::len(frame::MAX_DATA) + frame::WAKE_UPS,
+            Ear::Raw(..) => raw::reply::LONGEST,
+        }
+    }
+
+    /// Whether bytes are waiting for the rest of their frame.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        match &self.ear {
+            Ear::Rtu(_, ear) => ear.is_reading(),
+            Ear::Ascii(_, ear) => ear.is_reading(),
+            Ear::Meter(_, _, ear) => ear.is_reading(),
+            Ear::Raw(_, ear) => ear.is_reading(),
+        }
+    }
+
+    /// How many more bytes it takes at least until there can be a step, where
+    /// that is worth knowing to the microsecond.
+    #[must_use]
+    pub fn missing(&self) -> Option<usize> {
+        match &self.ear {
+            Ear::Rtu(_, ear) => Some(ear.missing()),
+            Ear::Ascii(..) | Ear::Meter(..) | Ear::Raw(..) => None,
+        }
+    }
+
+    /// Time is up without a step: how the request was missed.
+    #[must_use]
+    pub const fn miss(&self) -> Miss {
+        match &self.ear {
+            Ear::Rtu(_, ear) => ear.miss(),
+            Ear::Ascii(_, ear) => ear.miss(),
+            Ear::Meter(_, _, ear) => ear.miss(),
+            Ear::Raw(_, ear) => ear.miss(),
+        }
+    }
+
+    /// How many bytes the reply had from which the end of the request can be
+    /// reckoned back; `None` if it was none, or not the only one.
+    #[must_use]
+    pub fn reply_bytes(&self) -> Option<usize> {
+        self.reply.filter(|_| self.frames == 1)
+    }
+
+    /// What else was on the line.
+    #[must_use]
+    pub fn heard(mut self) -> Heard {
+        self.collect();
+        self.heard
+    }
+
+    fn collect(&mut self) {
+        let heard = match &mut self.ear {
+            Ear::Rtu(_, ear) => ear.take_heard(),
+            Ear::Ascii(_, ear) => ear.take_heard(),
+            Ear::Meter(_, _, ear) => of_meters(ear.take_heard()),
+            Ear::Raw(_, ear) => {
+                let raw::receive::Heard { echoes, noise } = ear.take_heard();
+                Heard {
+                    echoes,
+                    noise,
+                    ..Heard::default()
+                }
+            }
+        };
+        self.heard.add(heard);
+    }
+}
+
+fn meter(ask: dlt645::Ask, joining: Option<Joining>) -> (Vec<u8>, Ear) {
+    let mut request = vec![frame::WAKE_UP; frame::WAKE_UPS];
+    request.extend(ask.frame().seal());
+    let receiver = dlt645::Receiver::new(ask.clone());
+    (request, Ear::Meter(ask, joining, receiver))
+}
+
+fn of_meters(heard: dlt645::receive::Heard) -> Heard {
+    Heard {
+        overheard: Vec::new(),
+        meters: heard.overheard,
+        foreign: heard.foreign,
+        echoes: heard.echoes,
+        noise: heard.noise,
+    }
+}
+
+/// Listens to what passes by while nobody is asked, in the language that was
+/// spoken last: what may come late was said in it.
+#[derive(Clone, Debug)]
+pub enum Bystander {
+    /// Modbus RTU.
+    Rtu(rtu::Receiver),
+    /// Modbus ASCII.
+    Ascii(ascii::Receiver),
+    /// DL/T 645.
+    Meter(dlt645::Receiver),
+    /// Something without addresses: how many bytes.
+    Raw(u32),
+}
+
+impl Bystander {
+    /// On a line of this framing, before anything was spoken.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Rtu => Bystander::Rtu(rtu::Receiver::idle()),
+            Framing::Ascii => Bystander::Ascii(ascii::Receiver::idle()),
+        }
+    }
+
+    /// After this dialogue.
+    pub fn follow(&mut self, dialogue: &Dialogue) {
+        match (&dialogue.ear, &self) {
+            (Ear::Rtu(..), Bystander::Rtu(_))
+            | (Ear::Ascii(..), Bystander::Ascii(_))
+            | (Ear::Meter(..), Bystander::Meter(_))
+            | (Ear::Raw(..), Bystander::Raw(_)) => {}
+            (Ear::Rtu(..), _) => *self = Bystander::new(Framing::Rtu),
+            (Ear::Ascii(..), _) => *self = Bystander::new(Framing::Ascii),
+            (Ear::Meter(..), _) => *self = Bystander::Meter(dlt645::Receiver::idle()),
+            (Ear::Raw(..), _) => *self = Bystander::Raw(0),
+        }
+    }
+
+    /// These bytes came.
+    pub fn push(&mut self, bytes: &[u8]) {
+        match self {
+            Bystander::Rtu(ear) => drop(ear.push(bytes)),
+            Bystander::Ascii(ear) => drop(ear.push(bytes)),
+            Bystander::Meter(ear) => drop(ear.push(bytes)),
+            Bystander::Raw(noise) => {
+                *noise = noise.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
+    /// The line has fallen silent.
+    pub fn silence(&mut self) {
+        match self {
+            Bystander::Rtu(ear) => drop(ear.silence()),
+            Bystander::Ascii(ear) => drop(ear.silence()),
+            Bystander::Meter(ear) => drop(ear.silence()),
+            Bystander::Raw(_) => {}
+        }
+    }
+
+    /// Whether bytes are waiting for the rest of their frame.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        match self {
+            Bystander::Rtu(ear) => ear.is_reading(),
+            Bystander::Ascii(ear) => ear.is_reading(),
+            Bystander::Meter(ear) => ear.is_reading(),
+            Bystander::Raw(_) => false,
+        }
+    }
+
+    /// What was heard, since the last time this was asked.
+    pub fn take_heard(&mut self) -> Heard {
+        match self {
+            Bystander::Rtu(ear) => ear.take_heard(),
+            Bystander::Ascii(ear) => ear.take_heard(),
+            Bystander::Meter(ear) => of_meters(ear.take_heard()),
+            Bystander::Raw(noise) => Heard {
+                noise: std::mem::take(noise),
+                ..Heard::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How the standard writes a datum.
+
+/// How one datum is written (DL/T 645-2007 Annex A, 1997 Annex A: the columns
+/// "format" and "length").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Decimal digits with a fixed point: `XXX.X` has two bytes, one place.
+    Number {
+        /// 1–8.
+        bytes: u8,
+        /// Digits behind the point.
+        places: u8,
+        /// Whether the highest bit is the sign (2007 table A.3, notes 2, 3, 6).
+        signed: bool,
+    },
+    /// A number without a sign, with the moment at which it was reached
+    /// (`YYMMDDhhmm`, five bytes) behind it. The moment must be one; it is not
+    /// a part of the value.
+    Peak {
+        /// 1–8, without the moment.
+        bytes: u8,
+        /// Digits behind the point.
+        places: u8,
+    },
+    /// Digits that are no quantity, kept as text with their leading zeros:
+    /// addresses, meter numbers.
+    Digits(u8),
+    /// `YYMMDDWW`, as text `20YY-MM-DD`.
+    Date,
+    /// `hhmmss`, as text `hh:mm:ss`.
+    Time,
+    /// Characters, last one first on the wire, blanks and NULs around them cut.
+    Text(u8),
+    /// Bits, as an unsigned number; 1–8 bytes.
+    Bits(u8),
+}
+
+impl Format {
+    /// Bytes on the wire.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        (match self {
+            Format::Number { bytes, .. } | Format::Digits(bytes) => bytes,
+            Format::Text(bytes) | Format::Bits(bytes) => bytes,
+            Format::Peak { bytes, .. } => bytes + 5,
+            Format::Date => 4,
+            Format::Time => 3,
+        }) as usize
+    }
+}

@@ -1,0 +1,50 @@
+//! What a configuration says of electricity meters that speak DL/T 645: whom
+//! ([`address`]), what ([`item`], by name) and how it is written ([`mod@format`]).
+//! How it travels is `field`'s to know.
+
+pub mod address;
+pub mod format;
+pub mod item;
+
+pub use address::Address;
+pub use format::Format;
+pub use item::Item;
+
+/// Which year of the standard a meter speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Edition {
+    /// DL/T 645-1997: identifiers of two bytes.
+    Y1997,
+    /// DL/T 645-2007: identifiers of four bytes.
+    Y2007,
+}
+
+/// An identifier: four bytes in 2007, two in 1997. It travels last byte first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Id {
+    /// DI1 DI0.
+    Y1997(u16),
+    /// DI3 DI2 DI1 DI0.
+    Y2007(u32),
+}
+
+impl Id {
+    /// Which year's.
+    #[must_use]
+    pub const fn edition(self) -> Edition {
+        match self {
+            Id::Y1997(_) => Edition::Y1997,
+            Id::Y2007(_) => Edition::Y2007,
+        }
+    }
+}
+
+impl std::fmt::Display for Id {
+    /// As the standard prints it: `00010000`, `9010`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Id::Y1997(id) => write!(f, "{id:04X}"),
+            Id::Y2007(id) => write!(f, "{id:08X}"),
+        }
+    }
+}

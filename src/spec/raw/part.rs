@@ -1,0 +1,108 @@
+//! Where a value stands in a reply of a device without a standard, and how it is
+//! written there. What it says is `field`'s to find.
+
+use crate::spec::Decimal;
+
+/// One value of a reply.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Part {
+    /// A number.
+    Number {
+        /// Where and how.
+        written: Number,
+        /// Multiplied first.
+        scale: Decimal,
+        /// Added after scaling.
+        offset: Decimal,
+    },
+    /// One bit of a byte, 0 = least significant.
+    Bit {
+        /// Which byte, from the beginning of the reply.
+        at: usize,
+        /// Which of its bits, 0–7.
+        bit: u8,
+    },
+    /// Text; blanks around it are cut.
+    Text(Span),
+}
+
+/// How a number is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// As bytes.
+    Binary {
+        /// The first of them, from the beginning of the reply.
+        at: usize,
+        /// Size and kind.
+        kind: Kind,
+        /// Which byte comes first.
+        order: Order,
+    },
+    /// In decimal characters: `+12.50`, `-3`, `1.2E3`, blanks around it.
+    Decimal(Span),
+    /// In hexadecimal characters, without sign.
+    Hexadecimal(Span),
+}
+
+/// Sizes and kinds of binary numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Without sign, 1–8 bytes.
+    Unsigned(u8),
+    /// Two's complement, 1–8 bytes.
+    Signed(u8),
+    /// Two decimal digits to a byte, 1–8 bytes.
+    Bcd(u8),
+    /// IEEE 754 single.
+    F32,
+    /// IEEE 754 double.
+    F64,
+}
+
+impl Kind {
+    /// How many bytes it has.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Bcd(n) => n as usize,
+            Kind::F32 => 4,
+            Kind::F64 => 8,
+        }
+    }
+}
+
+/// Which byte of a number comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Most significant first: `ABCD`.
+    High,
+    /// Least significant first: `DCBA`.
+    Low,
+    /// Words least significant first, bytes within them not: `CDAB`.
+    WordsLow,
+    /// Bytes within words least significant first, words not: `BADC`.
+    BytesLow,
+}
+
+/// A piece of a reply that holds text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Span {
+    /// At a fixed place.
+    At {
+        /// From the beginning of the reply.
+        from: usize,
+        /// How many bytes.
+        length: usize,
+    },
+    /// Between delimiters: the third column of `1;2;3` is after the second `;`.
+    Between {
+        /// Begins behind this …
+        after: Vec<u8>,
+        /// … the how-maniest time it stands there, from 1 on; 0 is the
+        /// beginning of the reply, whatever `after` is.
+        nth: usize,
+        /// Ends before this; at the end of the reply if it is empty, but never
+        /// there otherwise.
+        before: Vec<u8>,
+    },
+}
