@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::frame;
 use super::manners::{Fault, burst, distort, noise, scramble};
 use super::pace::Pace;
+use super::tongue::Tongue;
 use super::unit::Unit;
 use super::voice::{Heard, Voice};
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
@@ -62,6 +63,7 @@ pub struct LineCounts {
 pub struct Line {
     pace: Pace,
     units: BTreeMap<UnitId, Unit>,
+    tongues: Vec<Tongue>,
     rng: Rng,
     /// The adapter hears itself: every request comes back to the master.
     pub echo: bool,
@@ -80,6 +82,7 @@ impl Line {
         Line {
             pace,
             units: BTreeMap::new(),
+            tongues: Vec::new(),
             rng,
             echo: false,
             heard: Heard::default(),
@@ -94,6 +97,16 @@ impl Line {
     /// Hangs a unit on the line; one that had the address before is taken off.
     pub fn attach(&mut self, id: UnitId, unit: Unit) {
         self.units.insert(id, unit);
+    }
+
+    /// Hangs a device on the line that speaks something else than Modbus RTU.
+    pub fn join(&mut self, tongue: Tongue) {
+        self.tongues.push(tongue);
+    }
+
+    /// These devices, in the order in which they joined.
+    pub fn tongues_mut(&mut self) -> &mut [Tongue] {
+        &mut self.tongues
     }
 
     /// The unit with this address.
@@ -235,8 +248,29 @@ impl Line {
             Some((unit, pdu)) if !heard.units && !heard.spoilt => {
                 self.request(moment(now, ended), unit, pdu, &heard.bytes);
             }
+            _ if self.tell_tongues(moment(now, ended), &heard) => {}
             _ => self.counts.not_understood += 1,
         }
+    }
+
+    /// Whether one of those that speak something else knew what was said.
+    fn tell_tongues(&mut self, at: Now, heard: &Heard) -> bool {
+        if heard.units || heard.spoilt {
+            return false;
+        }
+        let mut understood = false;
+        for tongue in &mut self.tongues {
+            for saying in tongue.hear(at, &heard.bytes, &mut self.rng) {
+                understood = true;
+                let start = at.mono + saying.after;
+                self.voices.push(Voice::new(start, saying.bytes, false));
+            }
+        }
+        if understood {
+            self.counts.requests += 1;
+            self.asked = Some(self.master_from);
+        }
+        understood
     }
 
     /// Whether a master that talks now breaks the rule: a frame was there less
