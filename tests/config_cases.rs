@@ -207,6 +207,8 @@ fn the_example_is_valid_once_its_secrets_are_there() {
         "secrets/hall-001",
         "secrets/hall-002",
         "secrets/hall-003",
+        "secrets/grid",
+        "secrets/scale",
     ] {
         fs::write(dir.path().join(secret), "s3cret\n").unwrap();
         fs::set_permissions(dir.path().join(secret), Permissions::from_mode(0o600)).unwrap();
@@ -214,7 +216,7 @@ fn the_example_is_valid_once_its_secrets_are_there() {
     let loaded = load_in(&example, &quiet()).unwrap();
     assert_eq!(
         check::summary(&loaded),
-        "2 ports, 4 devices, 3 profiles; 0 warnings"
+        "2 ports, 6 devices, 5 profiles; 0 warnings"
     );
     assert!(loaded.commissioned);
 }
@@ -235,6 +237,7 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         "#devices_file",
         "#reply_delay",
         "#holes",
+        "#serial: {",
     ];
     let mut uncommented = String::new();
     for line in text.lines() {
@@ -257,6 +260,8 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         "secrets/hall-001",
         "secrets/hall-002",
         "secrets/hall-003",
+        "secrets/grid",
+        "secrets/scale",
     ] {
         fs::write(dir.path().join(secret), "s3cret\n").unwrap();
     }

@@ -235,6 +235,33 @@ async fn a_killed_gateway_starts_again_and_everyone_returns() {
 }
 
 #[tokio::test]
+async fn ascii_and_rtu_over_tcp_are_understood_by_others() {
+    if !have(&["socat", "pymodbus"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let line = Line::plug_in(folder.path(), "line1").await;
+    let _ascii = Meters::pymodbus_ascii(&line, &[1, 2]).await;
+    let server = Meters::pymodbus_rtu_over_tcp(&[3, 4]).await;
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .ascii(&line.near, &[1, 2])
+        .rtu_over_tcp("server1", server.port.unwrap(), &[3, 4])
+        .write(folder.path());
+    cloud.knows(&config).await;
+    let mut gateway = gateway::run(&config);
+    cloud.sees_online(&[1, 2, 3, 4]).await;
+    for unit in [1, 2, 3, 4] {
+        let voltage = f64::from(2300 + u16::from(unit)) / 10.0;
+        cloud.receives(unit, "Voltage", voltage).await;
+        let energy = -100_000.0 - f64::from(unit);
+        cloud.receives(unit, "Energy", energy).await;
+    }
+    gateway::stop(&mut gateway).await;
+    line.unplug().await;
+}
+
+#[tokio::test]
 async fn a_port_that_is_missing_at_start_and_lost_later_is_opened_when_it_appears() {
     if !have(&SERIAL) {
         return;

@@ -379,6 +379,146 @@ devices:
     }
 }
 
+/// A pseudo terminal shows its other end what was set.
+#[tokio::test]
+async fn each_device_is_asked_with_its_own_settings_and_the_line_has_them_in_time() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_serial::{SerialPort, SerialStream};
+
+    let (mut master, slave) = SerialStream::pair().unwrap();
+    let path = slave.name().unwrap();
+    let spec = spec(&format!(
+        r#"
+ports:
+  - name: line1
+    serial: {{ device: {path}, baud: 9600 }}
+profiles:
+  - name: module
+    product_key: a1SubDemoPk
+    interval: 200ms
+    points:
+      - {{ id: VoltageA, table: input, address: 0, type: u16 }}
+  - name: meter
+    product_key: a1SubDemoPk
+    protocol: dlt645-2007
+    interval: 200ms
+    points:
+      - {{ id: Energy, data: energy-active-forward }}
+devices:
+  - {{ name: mod-1, port: line1, unit: 1, profile: module, secret: s3cret }}
+  - {{ name: mtr-2, port: line1, address: "000000000002", profile: meter, secret: s3cret, serial: {{ baud: 2400 }} }}
+"#
+    ));
+    let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
+    let (hub_in, mut hub) = mpsc::channel(64);
+    let stop = CancellationToken::new();
+    tokio::spawn(port::run(
+        PortId(0),
+        Arc::clone(&spec),
+        Opener::System,
+        Lessons::forgetful(),
+        Rng::new(1),
+        clock,
+        Journal::new(Arc::clone(&spec)),
+        hub_in,
+        Pulse::new("line"),
+        stop.clone(),
+        oneshot::channel().0,
+    ));
+    // Nobody here answers the module, but with the right settings it would.
+    let mut seen: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    let mut buffer = [0; 256];
+    let mut answered = 0;
+    while answered < 3 || seen.get("module").is_none_or(|s| s.len() < 2) {
+        let read = tokio::time::timeout(Duration::from_secs(20), master.read(&mut buffer));
+        let n = read.await.expect("a request in time").unwrap();
+        let rate = master.baud_rate().unwrap();
+        if buffer[0] != 0xFE {
+            seen.entry("module").or_default().push(rate);
+            continue;
+        }
+        seen.entry("meter").or_default().push(rate);
+        let now = Now::default();
+        let mut meter = meter(Year::Y2007, 2);
+        for saying in meter.hear(now, &buffer[..n], &mut Rng::new(1)) {
+            master.write_all(&saying.bytes).await.unwrap();
+            answered += 1;
+        }
+    }
+    drop(slave);
+    assert!(seen["module"].iter().all(|rate| *rate == 9600), "{seen:?}");
+    assert!(seen["meter"].iter().all(|rate| *rate == 2400), "{seen:?}");
+    let mut answers = 0;
+    while let Ok(event) = hub.try_recv() {
+        if let FieldEvent::Polled { readings, .. } = event {
+            answers += readings.len();
+        }
+    }
+    assert!(answers >= 2, "{answers}");
+    stop.cancel();
+}
+
+/// A serial server passes bytes on as they are.
+#[tokio::test]
+async fn modules_and_meters_behind_a_serial_server_are_read() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = listener.local_addr().unwrap().port();
+    let text = MIXED.replace(
+        "serial: { device: /dev/ttyUSB0, baud: 2400, parity: even }",
+        &format!("tcp: {{ host: 127.0.0.1, port: {server}, framing: rtu }}"),
+    );
+    let spec_of_line = spec(MIXED);
+    let LineSpec::Serial(mut serial) = spec_of_line.ports[0].line.clone() else {
+        panic!("a serial line");
+    };
+    // So that the test is short.
+    serial.baud = 115_200;
+    let mut line = mixed(&spec_of_line, 1);
+    line.set_pace(Pace::from(&serial));
+    let spec = spec(&text);
+    let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
+    let mut rig = LineRig::new(line, clock);
+    let mut pipe = rig.plug_pipe();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut socket, &mut pipe).await;
+    });
+    let (hub_in, hub) = mpsc::channel(64);
+    let stop = CancellationToken::new();
+    tokio::spawn(port::run(
+        PortId(0),
+        Arc::clone(&spec),
+        Opener::System,
+        Lessons::forgetful(),
+        Rng::new(1),
+        clock,
+        Journal::new(Arc::clone(&spec)),
+        hub_in,
+        Pulse::new("line"),
+        stop.clone(),
+        oneshot::channel().0,
+    ));
+    let mut w = World {
+        rig,
+        spec,
+        hub,
+        stop,
+        values: BTreeMap::new(),
+        misses: BTreeMap::new(),
+        wrong: Vec::new(),
+    };
+    w.run(Duration::from_secs(6)).await;
+    assert!(w.wrong.is_empty(), "{:#?}", w.wrong);
+    for device in &w.spec.devices {
+        assert!(
+            w.values(&device.name) >= 2,
+            "{}: {:?}",
+            device.name,
+            w.values
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_datum_the_meter_does_not_have_is_asked_rarely_and_the_rest_is_read() {
     let spec = spec(

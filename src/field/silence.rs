@@ -22,6 +22,11 @@ pub const DELIVERY_GAP: Duration = Duration::from_millis(35);
 /// again after 200 ms at the least (Linux, `TCP_RTO_MIN`).
 const TCP_GAP: Duration = Duration::from_millis(250);
 
+/// The quiet time before a request that a serial server puts on its line at once:
+/// 3.5 characters at 9600 bit/s and a little, for how fast the line is nobody here
+/// knows. Slower lines can be given more (`turnaround` of the device).
+const SERVER_GAP: Duration = Duration::from_millis(5);
+
 /// The manners of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
@@ -31,14 +36,17 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// The manners of this kind of line; TCP needs none.
+    /// The manners of this kind of line; Modbus TCP needs none.
     #[must_use]
     pub fn of(line: &LineSpec) -> Self {
         match line {
             LineSpec::Serial(serial) => Silence::of_serial(serial),
-            LineSpec::Tcp(_) => Silence {
+            LineSpec::Tcp(tcp) => Silence {
                 character: Duration::ZERO,
-                between_frames: Duration::ZERO,
+                between_frames: match tcp.framing {
+                    None => Duration::ZERO,
+                    Some(_) => SERVER_GAP,
+                },
                 delivery_gap: TCP_GAP,
             },
         }

@@ -227,7 +227,7 @@ impl DeviceChanges {
             };
             let change = DeviceChange {
                 name: before.name != now.name,
-                moved: (before.port, before.unit) != (now.port, now.unit),
+                moved: (before.port, before.unit, before.meter) != (now.port, now.unit, now.meter),
                 polling: (before.response_timeout, before.turnaround)
                     != (now.response_timeout, now.turnaround)
                     || before.profile != now.profile,

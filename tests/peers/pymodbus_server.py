@@ -1,7 +1,9 @@
 """Meters served by pymodbus, as devices the gateway has not been written with.
 
     pymodbus_server.py rtu TTY UNIT...
+    pymodbus_server.py ascii TTY UNIT...
     pymodbus_server.py tcp UNIT...
+    pymodbus_server.py rtu-over-tcp UNIT...
 
 Prints "ready", or "ready PORT" for TCP, once it can be asked. Every unit has
 the same map, with numbers that tell the units apart:
@@ -43,22 +45,26 @@ def meter(unit):
 
 async def main():
     kind, rest = sys.argv[1], sys.argv[2:]
-    if kind == "rtu":
+    if kind in ("rtu", "ascii"):
         tty, units = rest[0], [int(u) for u in rest[1:]]
         server = ModbusSerialServer(
             [meter(u) for u in units],
-            framer=FramerType.RTU,
+            framer=FramerType.RTU if kind == "rtu" else FramerType.ASCII,
             port=tty,
             baudrate=9600,
-            bytesize=8,
-            parity="N",
+            bytesize=8 if kind == "rtu" else 7,
+            parity="N" if kind == "rtu" else "E",
             stopbits=1,
         )
     else:
         units = [int(u) for u in rest]
-        server = ModbusTcpServer([meter(u) for u in units], address=("127.0.0.1", 0))
+        server = ModbusTcpServer(
+            [meter(u) for u in units],
+            framer=FramerType.SOCKET if kind == "tcp" else FramerType.RTU,
+            address=("127.0.0.1", 0),
+        )
     await server.serve_forever(background=True)
-    if kind == "rtu":
+    if kind in ("rtu", "ascii"):
         print("ready", flush=True)
     else:
         print("ready", server.transport.sockets[0].getsockname()[1], flush=True)

@@ -65,6 +65,28 @@ state_dir: state"
         self.meters(&name, units)
     }
 
+    /// Adds a serial port that speaks ASCII.
+    pub(crate) fn ascii(mut self, tty: &Path, units: &[u8]) -> Config {
+        let name = tty.file_name().unwrap().to_str().unwrap().to_owned();
+        let tty = tty.display();
+        writeln!(
+            self.ports,
+            "  - {{ name: {name}, serial: {{ device: {tty}, framing: ascii }} }}"
+        )
+        .unwrap();
+        self.meters(&name, units)
+    }
+
+    /// Adds a serial server.
+    pub(crate) fn rtu_over_tcp(mut self, name: &str, port: u16, units: &[u8]) -> Config {
+        writeln!(
+            self.ports,
+            "  - {{ name: {name}, tcp: {{ host: 127.0.0.1, port: {port}, framing: rtu }} }}"
+        )
+        .unwrap();
+        self.meters(name, units)
+    }
+
     /// Adds a TCP port.
     pub(crate) fn tcp(mut self, name: &str, port: u16, units: &[u8]) -> Config {
         writeln!(

@@ -58,6 +58,21 @@ impl Meters {
         Meters::serve("pymodbus rtu", "pymodbus", &args).await
     }
 
+    /// pymodbus serves `units` on a serial line, in ASCII.
+    pub(crate) async fn pymodbus_ascii(line: &Line, units: &[u8]) -> Meters {
+        let mut args = vec![script("pymodbus_server.py"), "ascii".to_owned()];
+        args.push(text(&line.far));
+        args.extend(units.iter().map(u8::to_string));
+        Meters::serve("pymodbus ascii", "pymodbus", &args).await
+    }
+
+    /// pymodbus serves `units` on TCP, in frames of a serial line.
+    pub(crate) async fn pymodbus_rtu_over_tcp(units: &[u8]) -> Meters {
+        let mut args = vec![script("pymodbus_server.py"), "rtu-over-tcp".to_owned()];
+        args.extend(units.iter().map(u8::to_string));
+        Meters::serve("pymodbus rtu over tcp", "pymodbus", &args).await
+    }
+
     /// pymodbus serves `units` on TCP.
     pub(crate) async fn pymodbus_tcp(units: &[u8]) -> Meters {
         let mut args = vec![script("pymodbus_server.py"), "tcp".to_owned()];

@@ -163,6 +163,11 @@ impl Line {
         self.pace.group = characters;
     }
 
+    /// From now on it is this fast.
+    pub const fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
     /// How fast it is.
     #[must_use]
     pub const fn pace(&self) -> Pace {
