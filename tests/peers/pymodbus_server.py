@@ -52,8 +52,9 @@ async def main():
             framer=FramerType.RTU if kind == "rtu" else FramerType.ASCII,
             port=tty,
             baudrate=9600,
-            bytesize=8 if kind == "rtu" else 7,
-            parity="N" if kind == "rtu" else "E",
+            # A pseudo terminal has no others, and pyserial insists.
+            bytesize=8,
+            parity="N",
             stopbits=1,
         )
     else:

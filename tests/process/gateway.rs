@@ -71,7 +71,7 @@ state_dir: state"
         let tty = tty.display();
         writeln!(
             self.ports,
-            "  - {{ name: {name}, serial: {{ device: {tty}, framing: ascii }} }}"
+            "  - {{ name: {name}, serial: {{ device: {tty}, framing: ascii, baud: 115200 }} }}"
         )
         .unwrap();
         self.meters(&name, units)

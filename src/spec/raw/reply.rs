@@ -104,7 +104,7 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::raw::check::{Sum, Written};
+    use crate::spec::raw::check::{Sum, Written};
 
     fn shape(end: End) -> Shape {
         Shape {

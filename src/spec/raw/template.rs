@@ -163,8 +163,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::field::raw::Sum;
-    use crate::field::raw::check::Written;
+    use crate::spec::raw::Sum;
+    use crate::spec::raw::check::Written;
 
     const MODBUS: Check = Check {
         sum: Sum::Crc16Modbus,
