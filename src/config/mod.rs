@@ -21,8 +21,9 @@
 //! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
 //! reader that meets a problem notes it and goes on.
 //!
-//! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
-//! `secret table limits port codec` ← `measure` ← `point` ← `cloud profile remote` ← `roster` ← `device` ←
+//! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
+//! `secret table limits port codec` ← `measure` ← `point` ← `meter raw` ←
+//! `cloud profile` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
 mod cloud;

@@ -1,9 +1,11 @@
 //! Floor 2: everything known about buses, without a bus.
 //!
 //! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
-//! the reply ([`modbus`], [`rtu`], [`mbap`]), what a reply means ([`point`]),
-//! what it proves ([`evidence`]) and what may not be believed ([`doubt`]);
-//! and how much of a line all that will take ([`cost`], [`forecast`]).
+//! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
+//! [`dlt645`]; [`raw`]; all but Modbus TCP through [`dialogue`]), what a reply
+//! means ([`point`], [`number`]), what it
+//! proves ([`evidence`]) and what may not be believed ([`doubt`]); and how much
+//! of a line all that will take ([`cost`], [`forecast`]).
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.

@@ -215,7 +215,7 @@ impl Trouble {
                 meaning(code)
             ),
             Trouble::Declines(word) => format!("refuses: {word}"),
-            Trouble::NoValue { why, .. } => format!("the registers give no value: {why}"),
+            Trouble::NoValue { why, .. } => format!("its reply gives no value: {why}"),
         }
     }
 }

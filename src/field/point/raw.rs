@@ -116,7 +116,7 @@ const fn signed(bits: u64, size: u8) -> i128 {
 
 fn bcd(bits: u64, size: u8) -> Result<i128, Refusal> {
     (0..size / 4).rev().try_fold(0, |n, place| {
-        let digit = (bits >> (4 * u32::from(place))) & 0xF;
+        let digit = bits.checked_shr(4 * u32::from(place)).unwrap_or(0) & 0xF;
         match digit {
             0..=9 => Ok(n * 10 + i128::from(digit)),
             _ => Err(Refusal::NotDecimal),

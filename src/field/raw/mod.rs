@@ -40,3 +40,39 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
     }
     like
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(begins: &[u8], end: End) -> Arc<Question> {
+        let bytes = begins.to_vec();
+        let fixed = Some(Fixed { at: 0, bytes }).filter(|f| !f.bytes.is_empty());
+        Arc::new(Question {
+            name: "q".into(),
+            request: Template::parse("01", None).unwrap(),
+            reply: Shape {
+                end,
+                fixed: fixed.into_iter().collect(),
+                check: None,
+                behind_check: 0,
+            },
+        })
+    }
+
+    #[test]
+    fn questions_are_alike_if_a_reply_to_one_could_be_one_to_the_other() {
+        let a = question(b">01", End::Length(9));
+        let b = question(b">02", End::Length(9));
+        let long = question(b">01", End::Length(12));
+        let any = question(b"", End::Terminator(b"\r".to_vec()));
+        let of = |all: &[&Arc<Question>]| {
+            let all: Vec<_> = all.iter().map(|q| Arc::clone(q)).collect();
+            likenesses(&all)
+        };
+        assert_eq!(of(&[&a, &b, &long]), [0, 1, 2]);
+        assert_eq!(of(&[&a, &b, &a]), [0, 1, 0]);
+        // What is like both makes them alike: a late reply goes round.
+        assert_eq!(of(&[&a, &b, &any]), [0, 0, 0]);
+    }
+}
