@@ -157,7 +157,7 @@ fn serial() -> SerialSpec {
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: StopBits::One,
-        framing: Default::default(),
+        adapter: Default::default(),
     }
 }
 
@@ -682,7 +682,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         baud: 115_200,
         parity: Parity::None,
         stop_bits: StopBits::Two,
-        framing: Default::default(),
+        adapter: Default::default(),
         ..serial()
     };
     let mut spec = installation(8, ms(10));

@@ -234,7 +234,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
                 // character as long.
                 parity: Parity::None,
                 stop_bits: StopBits::Two,
-                framing: Default::default(),
+                adapter: Default::default(),
             }),
             response_timeout: Duration::from_millis(500),
             budget: LineBudget::default(),

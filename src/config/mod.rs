@@ -22,10 +22,10 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
-//! `secret table limits port codec` ← `measure` ← `point` ← `meter raw` ←
-//! `cloud profile` ← `roster` ← `device` ←
+//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `cloud profile` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
+mod adapter;
 mod cloud;
 mod codec;
 mod device;

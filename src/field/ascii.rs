@@ -134,6 +134,7 @@ impl Receiver {
                 meters: Vec::new(),
                 foreign: 0,
                 echoes: 0,
+                missed_echoes: 0,
                 noise: 0,
             },
             ended: false,

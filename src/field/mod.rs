@@ -2,8 +2,7 @@
 //!
 //! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
 //! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
-//! [`dlt645`]; [`raw`]; all but Modbus TCP through [`dialogue`]), what a reply
-//! means ([`point`], [`number`]), what it
+//! [`dlt645`]; [`raw`]) and which our own ([`echo`]), what a reply means ([`point`], [`number`]), what it
 //! proves ([`evidence`]) and what may not be believed ([`doubt`]); and how much
 //! of a line all that will take ([`cost`], [`forecast`]).
 //!
@@ -61,6 +60,7 @@ pub mod data;
 pub mod dialogue;
 pub mod dlt645;
 pub mod doubt;
+pub mod echo;
 pub mod evidence;
 pub mod forecast;
 

@@ -54,6 +54,26 @@ pub enum Notice {
         /// What was asked for and what it says it has.
         what: String,
     },
+    /// The adapter keeps received bytes for a while before it passes them on, and
+    /// would not be told otherwise.
+    BytesHeldBack {
+        /// Which.
+        port: PortId,
+        /// For how long.
+        wait: Duration,
+    },
+    /// What is sent comes back, and nobody said that it would.
+    EchoHeard {
+        /// Which.
+        port: PortId,
+    },
+    /// What is sent was said to come back, and does not.
+    EchoMissed {
+        /// Which.
+        port: PortId,
+        /// How often since this was last told.
+        times: u64,
+    },
     /// A device cannot be read across these addresses.
     HoleFound {
         /// Which.
@@ -251,6 +271,9 @@ impl Tell for Notice {
             Notice::PortUnavailable { .. }
             | Notice::PortLost { .. }
             | Notice::SettingsDiffer { .. }
+            | Notice::BytesHeldBack { .. }
+            | Notice::EchoHeard { .. }
+            | Notice::EchoMissed { .. }
             | Notice::PointsRefused { .. }
             | Notice::DatumRefused { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
@@ -263,6 +286,9 @@ impl Tell for Notice {
             Notice::PortUnavailable { .. } => "port-unavailable",
             Notice::PortLost { .. } => "port-lost",
             Notice::SettingsDiffer { .. } => "port-settings-differ",
+            Notice::BytesHeldBack { .. } => "port-bytes-held-back",
+            Notice::EchoHeard { .. } => "port-echo-heard",
+            Notice::EchoMissed { .. } => "port-echo-missed",
             Notice::HoleFound { .. } => "device-hole-found",
             Notice::PointsRefused { .. } => "device-points-refused",
             Notice::DatumRefused { .. } => "device-datum-refused",
@@ -276,7 +302,10 @@ impl Tell for Notice {
             Notice::PortOpened { port, .. }
             | Notice::PortUnavailable { port, .. }
             | Notice::PortLost { port, .. }
-            | Notice::SettingsDiffer { port, .. } => About::Port(*port),
+            | Notice::SettingsDiffer { port, .. }
+            | Notice::BytesHeldBack { port, .. }
+            | Notice::EchoHeard { port }
+            | Notice::EchoMissed { port, .. } => About::Port(*port),
             Notice::HoleFound { device, .. }
             | Notice::PointsRefused { device, .. }
             | Notice::DatumRefused { device, .. }
@@ -290,7 +319,9 @@ impl Tell for Notice {
             Notice::PortUnavailable { failed, .. } | Notice::PortOpened { failed, .. } => {
                 vec![("FAILED", failed.to_string())]
             }
-            Notice::PortLost { times, .. } => vec![("TIMES", times.to_string())],
+            Notice::PortLost { times, .. } | Notice::EchoMissed { times, .. } => {
+                vec![("TIMES", times.to_string())]
+            }
             Notice::PointsRefused { points, code, .. } => {
                 vec![("POINTS", points.clone()), ("CODE", code.to_string())]
             }
@@ -335,6 +366,26 @@ impl Tell for Notice {
             }
             Notice::SettingsDiffer { what, .. } => {
                 format!("does not have the settings it was given: {what}; using it as it is")
+            }
+            Notice::BytesHeldBack { wait, .. } => format!(
+                "the adapter holds received bytes back for {} ms (latency_timer) and this service \
+                 may not change that: every poll takes so much longer; install the udev rule of \
+                 this package and replug the adapter",
+                wait.as_millis()
+            ),
+            Notice::EchoHeard { .. } => "the adapter hears what it sends; that is skipped where \
+                                         it can be told apart: write echo: true under serial:"
+                .into(),
+            Notice::EchoMissed { times, .. } => {
+                let often = match times {
+                    1 => String::new(),
+                    n => format!(", {n} times since last told"),
+                };
+                format!(
+                    "echo: true, and what was sent did not come back as it was sent{often}: a wire \
+                     is broken or shorted, somebody else sends at the same time, or the adapter does \
+                     not hear itself and echo: true has to go"
+                )
             }
             Notice::HoleFound { hole, .. } => format!(
                 "cannot be read across {}; its requests go around them from now on, and so do \

@@ -71,6 +71,8 @@ pub struct Heard {
     pub foreign: u32,
     /// Our own requests, heard back through the adapter.
     pub echoes: u32,
+    /// Our own requests that an adapter which hears itself did not hear.
+    pub missed_echoes: u32,
     /// Bytes that belong to no well-formed frame.
     pub noise: u32,
 }
@@ -82,6 +84,7 @@ impl Heard {
         self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
+        self.missed_echoes = self.missed_echoes.saturating_add(other.missed_echoes);
         self.noise = self.noise.saturating_add(other.noise);
     }
 }

@@ -344,17 +344,15 @@ impl Station {
         }
     }
 
-    /// Its reply came after it had been given up.
-    pub(super) fn was_late(&mut self, now: Mono) {
-        self.timeout.was_too_short(now);
-        self.lives(now);
-    }
-
-    /// The line is back: whoever was given up may be tried at once.
+    /// The line is back: whoever was given up may be tried at once, and nobody
+    /// waits for its slot, as after a start.
     pub(super) fn retry_now(&mut self, now: Mono) {
         self.fences_missed = 0;
         self.try_refused(now);
         self.lives(now);
+        for slot in &mut self.slots {
+            slot.due = slot.due.min(now);
+        }
     }
 
     /// Whether a reply of a unit nobody waited for can be the late one.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono, Now};
-use crate::field::dialogue::{Bystander, Dialogue, Step};
+use crate::field::echo::Echo;
 use crate::field::job::{Job, Outcome};
 use crate::field::mbap::{OutOfStep, Stream};
 use crate::field::modbus::Reply;
@@ -27,9 +27,8 @@ use super::solo::{self, AWAKE, LONGEST_DOZE};
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
 
-/// Behind a serial server a reply that has begun in time may take this long to be
-/// there: how fast its line is, nobody here knows.
-const BEHIND_A_SERVER: Duration = Duration::from_secs(1);
+/// What is read at most at once.
+const BITE: usize = 512;
 
 /// A line, what is said on it, and since when it has been quiet.
 #[derive(Debug)]
@@ -44,7 +43,9 @@ pub struct Exchange {
     tuned: Option<Arc<SerialSpec>>,
     /// When the last byte was seen, or will have been sent.
     last_byte: Mono,
-    buffer: Box<[u8; 512]>,
+    /// Of an adapter that hears itself.
+    echo: Option<Echo>,
+    buffer: Box<[u8; BITE + rtu::MAX_FRAME]>,
 }
 
 #[derive(Debug)]
@@ -97,7 +98,8 @@ impl Exchange {
             own,
             // Whatever was going on before we came: be quiet first.
             last_byte: clock.now().mono,
-            buffer: Box::new([0; 512]),
+            echo: hears_itself(spec).then(Echo::default),
+            buffer: Box::new([0; BITE + rtu::MAX_FRAME]),
         }
     }
 
@@ -314,6 +316,9 @@ impl Exchange {
     /// Sends; returns when the last bit will have left.
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
+        if let Some(echo) = &mut self.echo {
+            echo.sent(frame);
+        }
         let taken = self.line.try_write(frame).map_err(|e| lost(&e, true))?;
         let rest = frame.get(taken..).unwrap_or_default();
         let limit = self.silence.transmission(frame.len()) + patience;
@@ -338,13 +343,22 @@ impl Exchange {
     async fn read_until(&mut self, wake: Mono) -> io::Result<Option<usize>> {
         tokio::select! {
             biased;
-            read = self.line.read(&mut self.buffer[..]) => {
-                let n = read?;
-                self.last_byte = self.last_byte.max(self.clock.now().mono);
-                Ok(Some(n))
-            }
+            read = self.line.read(&mut self.buffer[..BITE]) => Ok(Some(self.came(read?))),
             () = self.clock.sleep_until(wake) => Ok(None),
         }
+    }
+
+    /// So many bytes came just now: how many of them are not our own.
+    fn came(&mut self, n: usize) -> usize {
+        self.last_byte = self.last_byte.max(self.clock.now().mono);
+        let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
+            return n;
+        };
+        let mut heard = self.buffer[..n].to_vec();
+        echo.strip(&mut heard);
+        let n = heard.len().min(self.buffer.len());
+        self.buffer[..n].copy_from_slice(&heard[..n]);
+        n
     }
 
     /// The same to the microsecond, where the line has a thread of its own.
@@ -359,11 +373,8 @@ impl Exchange {
             }
         }
         solo::doze(&self.clock, wake);
-        let read = self.line.try_read(&mut self.buffer[..])?;
-        if read.is_some() {
-            self.last_byte = self.last_byte.max(self.clock.now().mono);
-        }
-        Ok(read)
+        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        Ok(read.map(|n| self.came(n)))
     }
 
     /// A frame is arriving and lacks this many bytes: none but the last need be
@@ -399,10 +410,12 @@ impl Exchange {
     }
 
     fn heard(&mut self) -> Heard {
-        match &mut self.speech {
-            Speech::Plain(_, passing) => passing.take_heard(),
-            Speech::Tcp(stream) => stream.heard(),
-        }
+        let mut heard = match &mut self.framing {
+            Framing::Rtu(passing) => passing.take_heard(),
+            Framing::Tcp(stream) => stream.heard(),
+        };
+        heard.missed_echoes += self.echo.as_mut().map_or(0, Echo::take_missed);
+        heard
     }
 
     fn ended(&self, outcome: Outcome, heard: Heard, turnaround: Option<Duration>) -> Ended {
@@ -413,6 +426,10 @@ impl Exchange {
             heard,
         }
     }
+}
+
+fn hears_itself(spec: &LineSpec) -> bool {
+    matches!(spec, LineSpec::Serial(serial) if serial.adapter.echo)
 }
 
 fn answered(reply: Reply) -> Outcome {

@@ -6,9 +6,11 @@
 //! cannot are left alone. A read of zero bytes is an error here: after an unplug a tty
 //! returns it for ever, at full speed.
 
+mod adapter;
 mod kernel;
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
@@ -180,6 +182,9 @@ pub struct Opened {
     /// drop parity, some adapters round the speed: worth saying, no reason to
     /// refuse.
     pub differs: Option<String>,
+    /// How long the adapter holds received bytes back, if that could be less and
+    /// we may not say so.
+    pub held_back: Option<Duration>,
 }
 
 impl Opener {
@@ -201,6 +206,7 @@ impl Opener {
         Ok(Opened {
             line,
             differs: None,
+            held_back: None,
         })
     }
 }
@@ -226,10 +232,10 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
         .parity(parity)
         .stop_bits(stop_bits)
         .open_native_async()?;
-    // Most drivers need not be asked, or know no such thing.
-    let _ = kernel::pass_on_at_once(&tty);
-
-    let mut differs = Vec::new();
+    let adapter::Prepared {
+        mut differs,
+        held_back,
+    } = adapter::prepare(&tty, spec)?;
     let mut compare = |name: &str, asked: String, has: Option<String>| {
         let has = has.unwrap_or_else(|| "unknown".into());
         if asked != has {
@@ -260,6 +266,7 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
     Ok(Opened {
         line: Line::Serial(tty),
         differs: (!differs.is_empty()).then(|| differs.join(", ")),
+        held_back,
     })
 }
 
@@ -290,7 +297,7 @@ mod tests {
             data_bits: 8,
             parity: Parity::None,
             stop_bits: StopBits::One,
-            framing: Default::default(),
+            adapter: Default::default(),
         });
         let why = Opener::System.open(&spec).await.unwrap_err().to_string();
         assert!(why.contains("No such file"), "{why}");

@@ -1,8 +1,9 @@
 //! One task per physical port: asks the schedule, runs the transaction, tells
 //! the schedule and the hub.
 //!
-//! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s,
-//! and the hub is told once. A line that is lost after it had been of use is
+//! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s (a
+//! tty to 1 s: whoever plugs an adapter in again waits no longer), and the hub is
+//! told once. A line that is lost after it had been of use is
 //! opened again at once, and only if that fails is the port down: servers close
 //! idle connections, adapters re-enumerate, and nobody upstairs needs to know.
 //! One that is lost before anybody answered is down until somebody has.
@@ -38,8 +39,16 @@ use super::log::Journal;
 use super::pulse::Pulse;
 use super::solo;
 
-/// First and longest wait between attempts to open.
-const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// First and longest wait between attempts to open an endpoint, which costs the
+/// other side something.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The same for a tty, which costs microseconds: so much of the time within which
+/// an adapter that was plugged in again has to be of use (2 s) may go by before
+/// it is noticed. Looking is surer than being told: between the node, its owner
+/// and its name under by-id there are several moments at which it is not yet of
+/// use.
+const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// The longest the task does nothing.
 const BREATH: Duration = Duration::from_secs(5);
@@ -88,9 +97,12 @@ pub async fn run(
         spec,
         lessons,
         silence: Silence::of(&manners.line),
+        backoff: match manners.line {
+            LineSpec::Serial(_) => Backoff::new(REOPEN.0, REOPEN.1),
+            LineSpec::Tcp(_) => Backoff::new(RECONNECT.0, RECONNECT.1),
+        },
         manners,
         opener,
-        backoff: Backoff::new(REOPEN.0, REOPEN.1),
         rng,
         clock,
         pulse,
@@ -182,6 +194,9 @@ impl Port {
                 Ok(opened) => {
                     if let Some(what) = opened.differs {
                         self.report.differs(what);
+                    }
+                    if let Some(wait) = opened.held_back {
+                        self.report.held_back(wait);
                     }
                     self.opened = self.clock.now().mono;
                     self.unanswered = 0;
@@ -305,6 +320,7 @@ impl Port {
 
     /// Replies nobody waited for: those that were given up prove life.
     async fn overheard(&mut self, heard: Heard) -> Result<(), Stopped> {
+        self.report.own_voice(self.clock.now().mono, &heard);
         for unit in heard.overheard {
             let at = self.clock.now();
             if let Some(device) = self.schedule.overheard(at.mono, unit) {

@@ -5,6 +5,7 @@
 //! check again. Durations are durations, addresses are in range, names are
 //! unique, every reference resolves.
 
+pub mod adapter;
 pub mod cloud;
 pub mod dlt645;
 pub mod field;
@@ -12,6 +13,7 @@ pub mod measure;
 pub mod raw;
 pub mod reload;
 
+pub use adapter::{Adapter, Rs485, RtsLevel};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, TopologyPolicy,

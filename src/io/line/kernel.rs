@@ -1,7 +1,7 @@
 //! What only the kernel's serial ioctls can say: the one place that is unsafe.
 //!
-//! No library has these two safely. Their numbers are those of every
-//! architecture Rust knows but MIPS (asm/ioctls.h), where nothing is asked.
+//! No library has these safely. Their numbers are those of every architecture
+//! Rust knows but MIPS and SPARC (asm/ioctls.h), where nothing is asked.
 #![expect(
     unsafe_code,
     reason = "ioctls whose argument is a structure of the kernel's; each call says why it is sound"
@@ -10,10 +10,11 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use rustix::ioctl::{Getter, Opcode, Setter, ioctl};
+use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl};
 
 const TIOCGSERIAL: Opcode = 0x541E;
 const TIOCSSERIAL: Opcode = 0x541F;
+const TIOCSRS485: Opcode = 0x542F;
 
 /// Received bytes are passed on at once (linux/tty_flags.h: bit 13).
 const ASYNC_LOW_LATENCY: u32 = 1 << 13;
@@ -42,6 +43,28 @@ struct Settings {
     iomap_base: usize,
 }
 
+/// `struct serial_rs485` of linux/serial.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rs485Settings {
+    /// `SER_RS485_…`, as in [`rs485_flag`].
+    pub(super) flags: u32,
+    /// Milliseconds.
+    pub(super) delay_before_send: u32,
+    /// Milliseconds.
+    pub(super) delay_after_send: u32,
+    padding: [u32; 5],
+}
+
+/// The bits of [`Rs485Settings::flags`].
+pub(super) mod rs485_flag {
+    pub(crate) const ENABLED: u32 = 1 << 0;
+    pub(crate) const RTS_ON_SEND: u32 = 1 << 1;
+    pub(crate) const RTS_AFTER_SEND: u32 = 1 << 2;
+    pub(crate) const RX_DURING_TX: u32 = 1 << 4;
+    pub(crate) const TERMINATE_BUS: u32 = 1 << 5;
+}
+
 /// Asks the driver to pass received bytes on at once. FTDI's then waits one
 /// millisecond for company instead of sixteen (drivers/usb/serial/ftdi_sio.c,
 /// `set_serial_info`); drivers that never wait do not care.
@@ -50,12 +73,7 @@ struct Settings {
 /// The driver has no such setting (a pseudo terminal: "inappropriate ioctl"), or
 /// refuses it.
 pub(super) fn pass_on_at_once(tty: &impl AsRawFd) -> io::Result<()> {
-    if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    // SAFETY: `tty` is borrowed for longer than `fd` and closes its descriptor
-    // no sooner than when it is dropped.
-    let fd = unsafe { BorrowedFd::borrow_raw(tty.as_raw_fd()) };
+    let fd = known(tty)?;
     // SAFETY: with this request the kernel fills in one `serial_struct`, which
     // `Settings` is, field by field; any bit pattern is one.
     let mut settings = unsafe { ioctl(fd, Getter::<TIOCGSERIAL, Settings>::new()) }?;
@@ -64,6 +82,38 @@ pub(super) fn pass_on_at_once(tty: &impl AsRawFd) -> io::Result<()> {
     // one it has just filled in, but for one flag.
     unsafe { ioctl(fd, Setter::<TIOCSSERIAL, Settings>::new(settings)) }?;
     Ok(())
+}
+
+/// Has the driver switch the line's transceiver as `settings` says. What the
+/// driver made of them is in there afterwards.
+///
+/// # Errors
+/// The driver cannot ("inappropriate ioctl").
+pub(super) fn switch_transceiver(
+    tty: &impl AsRawFd,
+    settings: &mut Rs485Settings,
+) -> io::Result<()> {
+    let fd = known(tty)?;
+    // SAFETY: with this request the kernel reads one `serial_rs485`, which
+    // `Rs485Settings` is, field by field, and writes one back to the same place,
+    // which is borrowed mutably; any bit pattern is one.
+    unsafe { ioctl(fd, Updater::<TIOCSRS485, Rs485Settings>::new(settings)) }?;
+    Ok(())
+}
+
+/// The descriptor, where our numbers hold.
+fn known(tty: &impl AsRawFd) -> io::Result<BorrowedFd<'_>> {
+    if cfg!(any(
+        target_arch = "mips",
+        target_arch = "mips64",
+        target_arch = "sparc",
+        target_arch = "sparc64"
+    )) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: `tty` is borrowed for longer than what is returned and closes its
+    // descriptor no sooner than when it is dropped.
+    Ok(unsafe { BorrowedFd::borrow_raw(tty.as_raw_fd()) })
 }
 
 #[cfg(test)]
@@ -82,6 +132,11 @@ mod tests {
         };
         assert_eq!(size_of::<Settings>(), expected);
         assert_eq!(std::mem::offset_of!(Settings, flags), 16);
+    }
+
+    #[test]
+    fn so_is_the_one_of_rs485() {
+        assert_eq!(size_of::<Rs485Settings>(), 32);
     }
 
     #[tokio::test]

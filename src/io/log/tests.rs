@@ -169,7 +169,7 @@ pub(in crate::io) fn spec() -> Spec {
                 data_bits: 8,
                 parity: Parity::None,
                 stop_bits: StopBits::One,
-                framing: Default::default(),
+                adapter: Default::default(),
             }),
             response_timeout: Duration::from_millis(500),
             budget: LineBudget::default(),

@@ -14,6 +14,7 @@ use crate::field::job::{Job, Outcome, Speech};
 use crate::field::notice::{Notice, Trouble, Troubles};
 use crate::field::point::decode;
 use crate::field::reading::Finding;
+use crate::field::rtu::Heard;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
 use crate::spec::Spec;
@@ -42,6 +43,9 @@ pub(super) struct Report {
     told: Option<Told>,
     unavailable: Repeats,
     losses: Repeats,
+    echoes: Repeats,
+    told_echo: bool,
+    told_held_back: bool,
     troubles: Troubles,
     busy: Duration,
     load_since: Mono,
@@ -63,6 +67,9 @@ impl Report {
             told: None,
             unavailable: Repeats::default(),
             losses: Repeats::default(),
+            echoes: Repeats::default(),
+            told_echo: false,
+            told_held_back: false,
             troubles: Troubles::default(),
             busy: Duration::ZERO,
             load_since: now,
@@ -123,6 +130,27 @@ impl Report {
     pub(super) fn differs(&self, what: String) {
         let port = self.port;
         self.journal.tell(&Notice::SettingsDiffer { port, what });
+    }
+
+    /// The adapter passes received bytes on late.
+    pub(super) fn held_back(&mut self, wait: Duration) {
+        let port = self.port;
+        if !std::mem::replace(&mut self.told_held_back, true) {
+            self.journal.tell(&Notice::BytesHeldBack { port, wait });
+        }
+    }
+
+    /// Our own bytes came back unasked, or did not when they should.
+    pub(super) fn own_voice(&mut self, now: Mono, heard: &Heard) {
+        let port = self.port;
+        if heard.echoes > 0 && !std::mem::replace(&mut self.told_echo, true) {
+            self.journal.tell(&Notice::EchoHeard { port });
+        }
+        if heard.missed_echoes > 0
+            && let Some(times) = self.echoes.hit(now, u64::from(heard.missed_echoes))
+        {
+            self.journal.tell(&Notice::EchoMissed { port, times });
+        }
     }
 
     /// When the next load is to be reported.

@@ -389,6 +389,69 @@ async fn noise_and_echo_before_the_reply_do_no_harm() {
     }
 }
 
+/// A serial line whose adapter is said to hear itself.
+fn hearing_itself() -> PortSpec {
+    let mut port = serial(9600);
+    if let LineSpec::Serial(line) = &mut port.line {
+        line.adapter.echo = true;
+    }
+    port
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_adapter_that_hears_itself_exactly_its_own_bytes_are_skipped() {
+    let mut w = world(hearing_itself(), vec![lone(1)]);
+    let pipe = w.plug().await;
+    line(pipe, |n, request| {
+        let good = reply(request, 5);
+        let (head, tail) = request.split_at(n % 8);
+        match n % 12 {
+            // In two pieces, the second together with the reply.
+            0..8 => vec![(1, head.to_vec()), (8, [tail, &good].concat())],
+            // It does not hear itself after all: the reply counts all the same.
+            8 => vec![(20, good)],
+            // Somebody else has spoilt it; the reply is behind noise then.
+            9 => vec![(5, [&request[..6], &[0xFF; 2]].concat()), (60, good)],
+            // Once it is an echo, twice it is somebody else's frame.
+            10 => vec![(5, request.repeat(2)), (20, good)],
+            _ => vec![(5, request.to_vec()), (20, good)],
+        }
+    });
+    for n in 0..36 {
+        assert_eq!(w.polled().await, (0, ANSWER, vec![5]), "{n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_alone_is_no_life() {
+    let mut w = world(hearing_itself(), vec![lone(1)]);
+    let pipe = w.plug().await;
+    line(pipe, |_, request| vec![(5, request.to_vec())]);
+    for _ in 0..8 {
+        assert_eq!(w.polled().await, (0, SILENCE, vec![]));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn on_a_line_that_is_back_nobody_waits_for_its_turn() {
+    let rare = profile(vec![point(
+        Table::HoldingRegister,
+        1,
+        number(Number::U16),
+        3_600_000,
+    )]);
+    let mut w = world(serial(9600), vec![rare]);
+    for _ in 0..3 {
+        let pipe = w.plug().await;
+        let slave = line(pipe, |_, request| vec![(20, reply(request, 5))]);
+        let plugged = Instant::now();
+        assert_eq!(w.polled().await, (0, ANSWER, vec![5]));
+        assert!(plugged.elapsed() < Duration::from_secs(2));
+        slave.abort();
+        sleep(Duration::from_secs(30)).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn unplugged_the_port_is_down_once_and_up_when_it_is_back() {
     let mut w = world(serial(9600), vec![lone(1)]);
