@@ -55,6 +55,49 @@ fn pairs(file: &Path, separator: char) -> Vec<(String, String)> {
 }
 
 #[test]
+fn an_adapter_that_has_a_name_that_stays_should_be_called_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = fs::canonicalize(dir.path()).unwrap();
+    let at = |name: &str| dir.join(name);
+    let by_id = at("by-id");
+    fs::create_dir_all(&by_id).unwrap();
+    for node in ["ttyUSB0", "ttyUSB1", "ttyS0"] {
+        fs::write(at(node), "").unwrap();
+    }
+    std::os::unix::fs::symlink("../ttyUSB0", by_id.join("usb-FTDI_A1-if00-port0")).unwrap();
+    std::os::unix::fs::symlink("../ttyUSB1", by_id.join("usb-FTDI_B2-if00-port0")).unwrap();
+    let text = fs::read_to_string(root("tests/config_cases/adapter/gateway.yaml")).unwrap();
+    let text = text
+        .replace("/dev/ttyS1", at("ttyUSB1").to_str().unwrap())
+        .replace(
+            "/dev/ttyS2",
+            by_id.join("usb-FTDI_A1-if00-port0").to_str().unwrap(),
+        )
+        .replace("/dev/ttyS3", at("ttyS0").to_str().unwrap());
+    let file = at("gateway.yaml");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let outcome = |by_id: Option<PathBuf>| {
+        let around = Surroundings {
+            by_id,
+            ..Surroundings::default()
+        };
+        let (text, status) = check::outcome(&file, &around);
+        assert_eq!(status, 0, "{text}");
+        text.replace(dir.to_str().unwrap(), "")
+    };
+    let told = outcome(Some(by_id.clone()));
+    assert_eq!(told.matches("by-id").count(), 1, "{told}");
+    assert!(
+        told.contains("said    device: /ttyUSB1\n  wanted  device: /by-id/usb-FTDI_B2-if00-port0"),
+        "{told}"
+    );
+    for nowhere in [None, Some(at("there-is-none"))] {
+        assert!(!outcome(nowhere).contains("by-id/usb-FTDI_B2"));
+    }
+}
+
+#[test]
 fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
     let dir = tempfile::tempdir().unwrap();
     copy(

@@ -44,14 +44,14 @@ async fn a_name_that_leads_to_another_node_is_polled_again_at_once_and_waiting_c
     let name = folder.path().join("usb-FTDI_FT232R_A1-if00-port0");
     let file = folder.path().join("gateway.yaml");
     let text = format!(
-        "gateway: {{ product_key: a1Gw, device_name: gw, secret: s }}
+        "gateway: {{ product_key: a1Gw, device_name: gw-1, secret: s }}
 cloud: {{ url: mqtts://iot-x.mqtt.iothub.aliyuncs.com }}
 ports:
   - {{ name: line1, serial: {{ device: {}, baud: 115200 }} }}
 profiles:
-  - {{ name: m, product_key: a1Sub, interval: 1h, points: [{{ id: V, table: holding, address: 0 }}] }}
+  - {{ name: m, product_key: a1Sub, interval: 1h, points: [{{ id: V, table: holding, address: 0, type: u16 }}] }}
 devices:
-  - {{ name: m1, port: line1, unit: 1, profile: m, secret: s }}
+  - {{ name: meter-1, port: line1, unit: 1, profile: m, secret: s }}
 ",
         name.display()
     );
@@ -93,6 +93,8 @@ devices:
         let used = used() - before;
         assert!(used < UNPLUGGED / 100, "unplugged it used {used:?}");
 
+        // Somebody has taken the number it had: this time it is another node.
+        taken.push(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
         rig.plug_terminal(&name).unwrap();
         nodes.insert(std::fs::canonicalize(&name).unwrap());
         let plugged = Instant::now();
@@ -110,10 +112,7 @@ devices:
         timeout(BACK, value).await.expect("a value in time");
         println!("first value {:?} after plugging in", plugged.elapsed());
 
-        // Somebody takes its number: next time it is another node.
         rig.unplug().await;
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-        taken.push(openpt(flags).unwrap());
     }
     assert_eq!(nodes.len(), 3, "{nodes:?}");
     stop.cancel();

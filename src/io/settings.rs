@@ -6,6 +6,7 @@
 //! those name.
 
 mod fit;
+mod names;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -73,6 +74,8 @@ pub struct Surroundings {
     /// As whom the service will read the files, if that is somebody else and may
     /// not.
     pub service: Option<Account>,
+    /// Where serial adapters have names that stay.
+    pub by_id: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -90,6 +93,7 @@ impl Surroundings {
             state: std::env::var_os("STATE_DIRECTORY").and_then(first_path),
             by_hand: false,
             service: None,
+            by_id: Some(names::BY_ID.into()),
         }
     }
 
@@ -166,37 +170,14 @@ pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
 /// # Errors
 /// Everything that is wrong or odd, if anything is wrong.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    told(load_files(path, around, &Theirs::Stored), around)
-}
-
-/// Which file of the platform's is a part of it, if one is wanted.
-enum Theirs<'a> {
-    None,
-    Stored,
-    This(&'a Content),
-}
-
-impl Theirs<'_> {
-    fn read(&self, state_dir: &Path) -> Option<Source> {
-        let place = remote::place(state_dir);
-        match self {
-            Theirs::None => None,
-            Theirs::This(content) => Some(Source {
-                path: remote::FILE.into(),
-                bytes: Ok(content.bytes().to_vec()),
-                mode: None,
-            }),
-            Theirs::Stored => {
-                let absent =
-                    fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
-                (!absent).then(|| read(&place))
-            }
+    let loaded = load_files(path, around).and_then(|(mut loaded, places)| {
+        if let Some(by_id) = &around.by_id {
+            let renamed = names::check(&loaded.spec, &places, by_id);
+            loaded.warnings.extend(renamed);
         }
-    }
-}
-
-/// What was loaded, unless the log could not tell of it.
-fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
+        loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
+        Ok(loaded)
+    });
     let Some(problem) = loudness(around) else {
         return loaded;
     };

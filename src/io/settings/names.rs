@@ -1,0 +1,60 @@
+//! Whether a serial port is called by a name that stays: the kernel numbers
+//! adapters in the order in which it meets them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Place, Problem, Severity};
+use crate::spec::{LineSpec, Spec};
+
+/// Where udev keeps names that an adapter has wherever it is plugged in
+/// (60-serial.rules).
+pub(super) const BY_ID: &str = "/dev/serial/by-id";
+
+/// A warning for each port whose adapter has a name in `by_id` and is called by
+/// another that may be some other adapter's tomorrow.
+pub(super) fn check<'a>(
+    spec: &'a Spec,
+    places: &'a [Place],
+    by_id: &Path,
+) -> impl Iterator<Item = Problem> + 'a {
+    let names = names(by_id);
+    spec.ports
+        .iter()
+        .zip(places)
+        .filter_map(move |(port, place)| {
+            let LineSpec::Serial(serial) = &port.line else {
+                return None;
+            };
+            let node = fs::canonicalize(&serial.path).ok()?;
+            // A link is somebody's own name for it; only the node's may change hands.
+            if node != serial.path {
+                return None;
+            }
+            let (_, name) = names.iter().find(|(of, _)| *of == node)?;
+            Some(Problem {
+            severity: Severity::Warning,
+            file: place.file.clone(),
+            line: place.line,
+            column: place.column,
+            path: place.path.clone(),
+            said: format!("device: {}", serial.path.display()),
+            wanted: format!("device: {}", name.display()),
+            hint: Some(
+                "that is the same adapter, by a name that stays when adapters are plugged in in \
+                 another order"
+                    .into(),
+            ),
+        })
+        })
+}
+
+/// Nodes and their names.
+fn names(by_id: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let entries = fs::read_dir(by_id).into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| Some((fs::canonicalize(entry.path()).ok()?, entry.path())))
+        .collect();
+    names.sort();
+    names
+}
