@@ -67,7 +67,10 @@ pub(super) mod rs485_flag {
 
 /// Asks the driver to pass received bytes on at once. FTDI's then waits one
 /// millisecond for company instead of sixteen (drivers/usb/serial/ftdi_sio.c,
-/// `set_serial_info`); drivers that never wait do not care.
+/// `set_serial_info`); drivers that never wait do not care. Whoever may open the
+/// tty may say so: this flag is one of the few that need no `CAP_SYS_ADMIN`
+/// (`ASYNC_USR_MASK` there, `UPF_USR_MASK` in drivers/tty/serial/serial_core.c),
+/// while the file `latency_timer` belongs to root.
 ///
 /// # Errors
 /// The driver has no such setting (a pseudo terminal: "inappropriate ioctl"), or
