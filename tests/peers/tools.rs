@@ -57,6 +57,7 @@ fn find(tool: &str) -> Option<PathBuf> {
         "device-sdk" => existing(peers().join("node/complete"))
             .and_then(|_| existing(peers().join("node/node_modules"))),
         "libmodbus" => existing(peers().join("libmodbus_server")),
+        "usb-machine" => existing(peers().join("usb/complete")),
         // Debian keeps daemons out of the path of ordinary users.
         "mosquitto" => on_path(tool).or_else(|| existing("/usr/sbin/mosquitto")),
         _ => on_path(tool),
