@@ -36,7 +36,7 @@ impl Drop for Machine {
         let _ = self.qemu.wait();
         if std::thread::panicking() {
             let console = fs::read_to_string(self.folder.join("console")).unwrap_or_default();
-            println!("--- console\n{console}");
+            eprintln!("--- console\n{console}");
         }
     }
 }
