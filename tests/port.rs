@@ -43,6 +43,8 @@ struct World {
     hub: mpsc::Receiver<FieldEvent>,
     stop: CancellationToken,
     polls: BTreeMap<u8, Tally>,
+    /// Replies with a value that was never there.
+    false_frames: u64,
 }
 
 /// What became of one device's polls.
@@ -182,6 +184,7 @@ impl World {
             hub,
             stop: stop.clone(),
             polls: BTreeMap::new(),
+            false_frames: 0,
         };
         world.plug().await;
         tokio::spawn(port::run(
@@ -235,6 +238,7 @@ impl World {
             .filter(|r| !self.is_true(r))
             .map(|r| format!("{at:?} {r:?}"))
             .collect();
+        self.false_frames += u64::from(!wrong.is_empty());
         let unit = self.spec.device(*device).unwrap().unit.0;
         let tally = self.polls.entry(unit).or_default();
         tally.wrong.extend(wrong);
@@ -291,8 +295,10 @@ impl World {
     /// What holds on every line.
     fn check(&self) {
         let wrong: Vec<_> = self.polls.values().flat_map(|t| &t.wrong).collect();
-        assert!(wrong.is_empty(), "{} wrong: {wrong:#?}", wrong.len());
         let counts = self.rig.with(|line, _| line.counts().clone());
+        // What two who talk at once leave of a reply is any bytes at all.
+        let chance = self.false_frames <= counts.chance_passes;
+        assert!(chance, "{} wrong: {wrong:#?}; {counts:?}", wrong.len());
         assert_eq!(counts.silence_violations, 0, "{counts:?}");
     }
 }
@@ -704,6 +710,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         hub,
         stop: CancellationToken::new(),
         polls: BTreeMap::new(),
+        false_frames: 0,
     };
     world.rig.plug_terminal_exactly(&tty).unwrap();
     let port = tokio::spawn(port::run(

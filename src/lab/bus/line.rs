@@ -41,6 +41,9 @@ pub struct LineCounts {
     pub silence_violations: u64,
     /// How often two talked at once.
     pub collisions: u64,
+    /// How often what was left of a reply after that had a good checksum all the
+    /// same: one in 65,536, and nobody can tell.
+    pub chance_passes: u64,
     /// Characters on the wire, from anyone.
     pub characters: u64,
     /// Faults that struck, by [`Fault::name`].
@@ -413,7 +416,12 @@ impl Line {
             }
             self.heard.spoilt = true;
         }
-        self.voices[which].sent = upto;
+        let voice = &mut self.voices[which];
+        voice.sent = upto;
+        voice.heard.extend(&bytes);
+        if voice.collided && upto == voice.bytes.len() && frame::open(&voice.heard).is_some() {
+            self.counts.chance_passes += 1;
+        }
         self.counts.characters += bytes.len() as u64;
         // If nobody looked in time the characters were still on their way: what
         // the master does counts from when it can have seen them.

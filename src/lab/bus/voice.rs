@@ -34,6 +34,8 @@ pub(super) struct Voice {
     /// The adapter's own echo: not on the wire a second time.
     pub(super) echo: bool,
     pub(super) collided: bool,
+    /// What the master heard of it, if it was talked over.
+    pub(super) heard: Vec<u8>,
 }
 
 impl Voice {
@@ -44,6 +46,7 @@ impl Voice {
             sent: 0,
             echo,
             collided: false,
+            heard: Vec::new(),
         }
     }
 
