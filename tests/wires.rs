@@ -338,7 +338,12 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
         w.run(Duration::from_secs(300)).await;
         assert!(w.wrong.is_empty(), "seed {seed}: {:#?}", w.wrong);
         for device in w.spec.devices.clone() {
-            assert!(w.values(&device.name) > 10, "seed {seed}: {}", device.name);
+            // The scale has one question and no address: after a miss nothing on
+            // the wire tells its late answer from the next, so it is believed only
+            // when its time is over and it has answered well again.
+            let least = if device.name == "scale-6" { 3 } else { 10 };
+            let n = w.values(&device.name);
+            assert!(n > least, "seed {seed}: {n} of {}", device.name);
         }
         values += w.values.values().sum::<u32>();
     }

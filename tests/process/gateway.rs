@@ -59,7 +59,7 @@ state_dir: state"
         let tty = tty.display();
         writeln!(
             self.ports,
-            "  - {{ name: {name}, serial: {{ device: {tty}, baud: 115200, parity: none }} }}"
+            "  - {{ name: {name}, grace: 2s, serial: {{ device: {tty}, baud: 115200, parity: none }} }}"
         )
         .unwrap();
         self.meters(&name, units)
