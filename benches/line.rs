@@ -40,8 +40,9 @@ use report::Report;
 type Measure = fn(&mut Report);
 
 /// Every figure, by the name it is asked for.
-const FIGURES: [(&str, Measure); 2] = [
+const FIGURES: [(&str, Measure); 3] = [
     ("utilisation", utilisation::measure),
+    ("turns", turns::measure),
     ("hostile", hostile::measure),
 ];
 

@@ -159,6 +159,7 @@ fn serial() -> SerialSpec {
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: StopBits::One,
+        framing: Default::default(),
         adapter: Default::default(),
     }
 }
@@ -688,6 +689,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         baud: 115_200,
         parity: Parity::None,
         stop_bits: StopBits::Two,
+        framing: Default::default(),
         adapter: Default::default(),
         ..serial()
     };

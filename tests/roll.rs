@@ -21,9 +21,9 @@ use alink_gateway::lab::platform::{
     PlatformSpec, Product, Violation,
 };
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
-    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, RemotePolicy, Retired, SessionLimits,
-    SignMethod, Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
+    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, Retired,
+    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
 };
 use proptest::prelude::*;
 use serde_json::Value as Json;

@@ -19,9 +19,9 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
 use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec,
-    Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, RemotePolicy, Retired, SessionLimits,
-    SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
+    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
+    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, Retired,
+    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};

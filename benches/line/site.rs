@@ -221,6 +221,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
             },
             sign_method: SignMethod::HmacSha256,
             products: Default::default(),
+            remote: RemotePolicy::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },
@@ -234,6 +235,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
                 // character as long.
                 parity: Parity::None,
                 stop_bits: StopBits::Two,
+                framing: Default::default(),
                 adapter: Default::default(),
             }),
             response_timeout: Duration::from_millis(500),

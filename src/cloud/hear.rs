@@ -8,7 +8,7 @@ use super::alink::{Malformed, Reply};
 use super::ask::Found;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
-use super::topic::Topic;
+use super::topic::{GatewayAsk, Topic};
 use super::verdict::News;
 
 /// Topics whose malformed messages are told; beyond, they are counted only.
@@ -48,8 +48,8 @@ impl Cloud {
             // It may hold secrets, which are not for the log.
             Err(why)
                 if matches!(
-                    parsed,
-                    Topic::GatewayReply(_, GatewayAsk::Register | GatewayAsk::Config)
+                    &parsed,
+                    Topic::GatewayReply(_, ask) if ask.is_secret() || *ask == GatewayAsk::Config
                 ) =>
             {
                 return self.malformed(now, topic, b"", why);
@@ -101,7 +101,7 @@ impl Cloud {
                 self.diary.counters.late_replies += 1;
                 self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
             }
-            // Asked again by now.
+            // Asked again by now; but a secret that was handed out is taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
                 self.diary.counters.late_replies += 1;
                 if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) {

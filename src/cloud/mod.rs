@@ -96,6 +96,7 @@ pub mod session;
 pub mod sign;
 mod speak;
 pub mod stamp;
+mod stop;
 mod supply;
 mod timekeeping;
 pub mod topic;

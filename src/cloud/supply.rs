@@ -6,9 +6,10 @@ use crate::base::{Now, Wake};
 use super::alink::Malformed;
 use super::alink::remote::{self, Announced, Pushed};
 use super::code::Code;
-use super::engine::{Ask, Cloud, Output, Stop};
+use super::engine::{Ask, Cloud, Output};
 use super::notice::Notice;
 use super::remote::{Done, Step};
+use super::stop::Stop;
 use super::topic::{GatewayAsk, Identity, Order, Topic};
 
 impl Cloud {

@@ -104,7 +104,7 @@ pub enum GatewayAsk {
 }
 
 impl GatewayAsk {
-    const ALL: [GatewayAsk; 6] = [
+    const ALL: [GatewayAsk; 7] = [
         GatewayAsk::Relations,
         GatewayAsk::Relate,
         GatewayAsk::Unrelate,

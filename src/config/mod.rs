@@ -21,8 +21,9 @@
 //! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
 //! reader that meets a problem notes it and goes on.
 //!
-//! Inside: `problem near tree` ← `section word range` ← `source yaml layers` ←
-//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `cloud profile` ← `roster` ← `device` ←
+//! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
+//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter raw` ←
+//! `cloud profile remote` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
 mod adapter;
@@ -43,6 +44,7 @@ mod problem;
 mod profile;
 mod range;
 mod raw;
+mod remote;
 mod roster;
 mod secret;
 mod section;

@@ -177,8 +177,9 @@ pub(crate) fn response_time(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(10)..=Duration::from_secs(60))(text)
 }
 
-const SERIAL: [&str; 7] = [
+const SERIAL: [&str; 8] = [
     "device",
+    "framing",
     "baud",
     "data_bits",
     "parity",
@@ -186,6 +187,32 @@ const SERIAL: [&str; 7] = [
     "rs485",
     "echo",
 ];
+
+const PARITIES: [(&str, Parity); 3] = [
+    ("none", Parity::None),
+    ("even", Parity::Even),
+    ("odd", Parity::Odd),
+];
+
+const STOP_BITS: [(&str, StopBits); 2] = [("1", StopBits::One), ("2", StopBits::Two)];
+
+/// Bits per second.
+fn baud(text: &str) -> Result<u32, Wrong> {
+    whole(300..=4_000_000u32)(text)
+}
+
+/// Seven bits carry ASCII and nothing else.
+fn data_bits(framing: Framing) -> impl Fn(&str) -> Result<u8, Wrong> {
+    move |text| match (text, framing) {
+        ("8", _) => Ok(8),
+        ("7", Framing::Ascii) => Ok(7),
+        ("7", Framing::Rtu) => {
+            Err(Wrong::wanted("8").hint("Modbus RTU frames are binary and need 8 data bits"))
+        }
+        (_, Framing::Rtu) => Err(Wrong::wanted("8")),
+        (_, Framing::Ascii) => Err(Wrong::wanted("7 or 8")),
+    }
+}
 
 fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     let s = port.section("serial", &SERIAL, notes);
@@ -234,6 +261,7 @@ fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
         stop_bits: s
             .read("stop_bits", choice(&STOP_BITS), notes)
             .unwrap_or(StopBits::One),
+        framing,
         adapter: adapter::read(&s, notes),
     })
 }

@@ -202,6 +202,20 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     true
 }
 
+/// The secret of the profile's product, if it is given.
+fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
+    let (key, source) = secret::find(s, &secret::PRODUCT_KEYS, notes)?;
+    if s.node("product_key").is_none() {
+        notes.error(
+            s.at(key),
+            format!("{key} without product_key"),
+            Wrong::wanted("the ProductKey of that product beside it: product_key")
+                .hint("the secret serves the devices of the product that have register: true"),
+        );
+    }
+    Some(source)
+}
+
 /// More need not be told apart by hand.
 const MOST_HOLES: usize = 256;
 

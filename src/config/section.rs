@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::near;
 use super::problem::{Place, Problem, Report, Severity, Wrong};
+use super::source::Source;
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;
 

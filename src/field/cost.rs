@@ -99,11 +99,15 @@ impl Cost {
     /// The same for PDUs of these lengths.
     #[must_use]
     pub fn of_bytes(&self, request: usize, reply: usize) -> Duration {
-        let frame = match self.framing {
-            Framing::Rtu => rtu::frame_len,
-            Framing::Ascii => ascii::frame_len,
-        };
-        self.on_the_wire(frame(request) + frame(reply))
+        self.on_the_wire(self.frame(request) + self.frame(reply))
+    }
+
+    /// Bytes on the line for a PDU of this length.
+    fn frame(&self, pdu: usize) -> usize {
+        match self.framing {
+            Framing::Rtu => rtu::frame_len(pdu),
+            Framing::Ascii => ascii::frame_len(pdu),
+        }
     }
 
     fn on_the_wire(&self, bytes: usize) -> Duration {
@@ -123,7 +127,17 @@ impl Cost {
         if !self.serial {
             return Duration::ZERO;
         }
-        self.silence.transmission(reply + AROUND)
+        self.silence.transmission(self.frame(reply))
+    }
+
+    /// The same of the reply to this block of the plan, whatever is spoken.
+    #[must_use]
+    pub fn of_reply_to(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
+        match lengths(profile, block) {
+            Some((_, reply)) if self.serial => self.silence.transmission(reply),
+            Some(_) => Duration::ZERO,
+            None => self.of_reply(block.ask(UnitId(0)).reply_len()),
+        }
     }
 
     /// The part of it that grows with what is asked for: without what the unit

@@ -301,6 +301,7 @@ fn of_meters(heard: dlt645::receive::Heard) -> Heard {
         foreign: heard.foreign,
         echoes: heard.echoes,
         noise: heard.noise,
+        missed_echoes: 0,
     }
 }
 

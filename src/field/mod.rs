@@ -2,7 +2,8 @@
 //!
 //! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
 //! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
-//! [`dlt645`]; [`raw`]) and which our own ([`echo`]), what a reply means ([`point`], [`number`]), what it
+//! [`dlt645`]; [`raw`]; all but Modbus TCP through [`dialogue`]) and which our
+//! own ([`echo`]), what a reply means ([`point`], [`number`]), what it
 //! proves ([`evidence`]) and what may not be believed ([`doubt`]); and how much
 //! of a line all that will take ([`cost`], [`forecast`]).
 //!
@@ -73,6 +74,7 @@ pub mod number;
 mod phrase;
 pub mod plan;
 pub mod point;
+pub mod raw;
 pub mod reading;
 pub mod rtu;
 pub mod schedule;

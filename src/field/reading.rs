@@ -111,9 +111,9 @@ impl Reading {
         }
     }
 
-    /// How long the reply with a PDU of this length takes to arrive.
-    pub(super) fn on_the_wire(&self, reply: usize) -> Duration {
-        self.cost.of_reply(reply)
+    /// How long the reply to this takes to arrive, once it has begun.
+    pub(super) fn reply_takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
+        self.cost.of_reply_to(profile, block)
     }
 
     pub(super) fn plan(&self, profile: &ProfileSpec) -> Vec<ReadBlock> {

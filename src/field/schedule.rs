@@ -218,7 +218,9 @@ impl Schedule {
 
     fn passed_by(&mut self, now: Mono, is: impl Fn(&Station) -> bool) -> Option<DeviceId> {
         let station = self.stations.iter_mut().find(|s| is(s))?;
-        if !station.owes_a_reply() {
+        let owed = station.owes_a_reply();
+        station.passed_by(now);
+        if !owed {
             return None;
         }
         station.was_late(now);
@@ -260,7 +262,10 @@ impl Schedule {
             .filter(|(_, s)| s.free_at(now) <= now)
             .flat_map(|(i, s)| s.slots.iter().enumerate().map(move |x| (i, s, x)))
             .filter(|(_, s, (_, slot))| s.ready_at(slot) <= now)
-            .min_by_key(|(i, s, (j, slot))| (slot.rank(), s.served, *i, *j))
+            .min_by_key(|(i, s, (j, slot))| {
+                let stands_back = !generous && s.is_stranger();
+                (stands_back, slot.rank(), s.served, *i, *j)
+            })
             .map(|(station, _, (slot, poll))| Turn {
                 station,
                 slot,

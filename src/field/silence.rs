@@ -119,6 +119,7 @@ mod tests {
             data_bits: 8,
             parity: Parity::Even,
             stop_bits: StopBits::One,
+            framing: Default::default(),
             adapter: Default::default(),
         }))
     }

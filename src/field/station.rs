@@ -98,7 +98,7 @@ pub(super) struct Station {
     pub(super) meter: Option<Address>,
     phrases: Phrases,
     serial: Option<Arc<SerialSpec>>,
-    pub(super) timeout: Duration,
+    pub(super) timeout: Timeout,
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<Slot>,
@@ -154,7 +154,11 @@ impl Station {
             meter: spec.meter,
             phrases: Phrases::of(spec),
             serial: spec.serial.clone(),
-            timeout: spec.response_timeout.unwrap_or(line.response_timeout),
+            timeout: Timeout::new(
+                &line.line,
+                spec.response_timeout.unwrap_or(line.response_timeout),
+                now,
+            ),
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
@@ -213,7 +217,7 @@ impl Station {
         if self.numbered {
             return slot.due;
         }
-        let shape = slot.block.ask(self.unit).shape();
+        let shape = self.shape(&slot.block);
         let clear = self.doubt.no_copies_from(shape);
         clear.map_or(slot.due, |clear| clear.max(slot.due))
     }
@@ -221,7 +225,7 @@ impl Station {
     /// A reply of its unit went by that nobody waited for.
     pub(super) fn passed_by(&mut self, now: Mono) {
         if !self.numbered {
-            self.doubt.passed_by(now, self.timeout);
+            self.doubt.passed_by(now, self.timeout.most());
         }
     }
 
@@ -269,11 +273,18 @@ impl Station {
             }
         }
         match outcome {
-            Outcome::Answered(_) if job.trusted => self.doubt.resolved(),
+            Outcome::Answered(_) => self.doubt.answered(now, shape, self.timeout.most()),
+            Outcome::Exception(_) | Outcome::Refused(_) => {
+                self.doubt.refused(now, shape.function, self.timeout.most());
+            }
+            Outcome::Missed(_) => {}
+        }
+        match outcome {
+            Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout.most()),
             Outcome::Exception(_) | Outcome::Refused(_)
                 if !self.doubt.covers_function(shape.function) =>
             {
-                self.doubt.resolved();
+                self.doubt.resolved(now, self.timeout.most());
             }
             Outcome::Missed(_) if !self.numbered => {
                 self.doubt.missed(now, shape, self.timeout.most());
@@ -283,7 +294,7 @@ impl Station {
             Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_)
                 if !self.numbered =>
             {
-                self.doubt.ambiguous(shape);
+                self.doubt.ambiguous(now, shape, self.timeout.most());
                 if self.unmistakable(job.block).is_none() {
                     self.doubt.settle(now, self.timeout.most());
                 }
@@ -342,6 +353,12 @@ impl Station {
             // What was suspended is owed once, and no more urgent than others.
             slot.due = slot.due.max(slot.grid(now).min(now));
         }
+    }
+
+    /// Its reply came after it had been given up.
+    pub(super) fn was_late(&mut self, now: Mono) {
+        self.timeout.was_too_short(now);
+        self.lives(now);
     }
 
     /// The line is back: whoever was given up may be tried at once, and nobody
@@ -404,7 +421,7 @@ impl Station {
 
     /// How long the reply to this is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
-        let reply = self.reading.on_the_wire(block.ask(self.unit).reply_len());
+        let reply = self.reading.reply_takes(&self.profile, block);
         self.timeout.after(self.misses(), reply)
     }
 
@@ -418,6 +435,7 @@ impl Station {
         Job {
             device: self.device,
             ask: block.ask(self.unit),
+            timeout: self.patience(&block),
             speech: self.phrases.speech(&self.profile, &block),
             serial: self.serial.clone(),
             shape: self.shape(&block),

@@ -49,6 +49,7 @@ pub(crate) fn serial(baud: u32) -> PortSpec {
             data_bits: 8,
             parity: Parity::Even,
             stop_bits: StopBits::One,
+            framing: Default::default(),
             adapter: Default::default(),
         }),
         response_timeout: Duration::from_millis(500),

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono, Now};
+use crate::field::ascii;
+use crate::field::dialogue::{Bystander, Dialogue, Step};
 use crate::field::echo::Echo;
 use crate::field::job::{Job, Outcome};
 use crate::field::mbap::{OutOfStep, Stream};
@@ -26,6 +28,10 @@ use super::solo::{self, AWAKE, LONGEST_DOZE};
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
+
+/// Behind a serial server a reply that has begun in time may take this long to be
+/// there: how fast its line is, nobody here knows.
+const BEHIND_A_SERVER: Duration = Duration::from_secs(1);
 
 /// What is read at most at once.
 const BITE: usize = 512;
@@ -45,7 +51,7 @@ pub struct Exchange {
     last_byte: Mono,
     /// Of an adapter that hears itself.
     echo: Option<Echo>,
-    buffer: Box<[u8; BITE + rtu::MAX_FRAME]>,
+    buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
 #[derive(Debug)]
@@ -99,7 +105,7 @@ impl Exchange {
             // Whatever was going on before we came: be quiet first.
             last_byte: clock.now().mono,
             echo: hears_itself(spec).then(Echo::default),
-            buffer: Box::new([0; BITE + rtu::MAX_FRAME]),
+            buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }
 
@@ -410,9 +416,9 @@ impl Exchange {
     }
 
     fn heard(&mut self) -> Heard {
-        let mut heard = match &mut self.framing {
-            Framing::Rtu(passing) => passing.take_heard(),
-            Framing::Tcp(stream) => stream.heard(),
+        let mut heard = match &mut self.speech {
+            Speech::Plain(_, passing) => passing.take_heard(),
+            Speech::Tcp(stream) => stream.heard(),
         };
         heard.missed_echoes += self.echo.as_mut().map_or(0, Echo::take_missed);
         heard

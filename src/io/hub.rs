@@ -93,6 +93,11 @@ pub async fn run(
         if let Some(input) = watch.look(clock) {
             hub.handle(clock.now(), input);
         }
+        let now = clock.now();
+        if usable != keeper.is_usable(now.mono) {
+            usable = !usable;
+            hub.handle(now, Input::Vault { usable });
+        }
         match outbox.drain(&mut hub, &mut keeper, &ends.errands, clock, &journal) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.

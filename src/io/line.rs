@@ -297,6 +297,7 @@ mod tests {
             data_bits: 8,
             parity: Parity::None,
             stop_bits: StopBits::One,
+            framing: Default::default(),
             adapter: Default::default(),
         });
         let why = Opener::System.open(&spec).await.unwrap_err().to_string();

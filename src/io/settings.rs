@@ -16,7 +16,10 @@ use std::path::{Path, PathBuf};
 
 use crate::base::text::excerpt;
 use crate::cloud::remote::Content;
-use crate::config::{Answers, Compiled, Draft, PREFIX, Problem, Report, Severity, Source, Want};
+use crate::config::{
+    Answers, Compiled, Draft, PREFIX, Place, Problem, Report, Severity, Source, Want,
+};
+use crate::io::account::Account;
 use crate::io::{log, remote};
 use crate::spec::Spec;
 
@@ -150,7 +153,7 @@ pub fn load_to_start_in(
         Ok(loaded) => return Ok((loaded, None)),
         Err(report) => report,
     };
-    let alone = told(load_files(path, around, &Theirs::None), around)?;
+    let alone = told(load_fitting(path, around, &Theirs::None), around)?;
     let file = remote::place(&alone.state_dir);
     Ok((alone, Some(Misfit { file, report })))
 }
@@ -162,7 +165,7 @@ pub fn load_to_start_in(
 /// Everything that is wrong or odd, if anything is wrong.
 pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
     let around = Surroundings::of_process();
-    told(load_files(path, &around, &Theirs::This(theirs)), &around)
+    told(load_fitting(path, &around, &Theirs::This(theirs)), &around)
 }
 
 /// Loads the configuration in these surroundings.
@@ -170,14 +173,38 @@ pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
 /// # Errors
 /// Everything that is wrong or odd, if anything is wrong.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    let loaded = load_files(path, around).and_then(|(mut loaded, places)| {
-        if let Some(by_id) = &around.by_id {
-            let renamed = names::check(&loaded.spec, &places, by_id);
-            loaded.warnings.extend(renamed);
+    told(load_fitting(path, around, &Theirs::Stored), around)
+}
+
+/// Which file of the platform's is a part of it, if one is wanted.
+enum Theirs<'a> {
+    None,
+    Stored,
+    This(&'a Content),
+}
+
+impl Theirs<'_> {
+    fn read(&self, state_dir: &Path) -> Option<Source> {
+        let place = remote::place(state_dir);
+        match self {
+            Theirs::None => None,
+            Theirs::This(content) => Some(Source {
+                path: remote::FILE.into(),
+                bytes: Ok(content.bytes().to_vec()),
+                mode: None,
+                hidden: None,
+            }),
+            Theirs::Stored => {
+                let absent =
+                    fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+                (!absent).then(|| read(&place))
+            }
         }
-        loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
-        Ok(loaded)
-    });
+    }
+}
+
+/// What was loaded, unless the log could not tell of it.
+fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
     let Some(problem) = loudness(around) else {
         return loaded;
     };
@@ -196,7 +223,7 @@ pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
 /// # Errors
 /// Everything that is wrong or odd, if anything else is wrong.
 pub fn load_whatever_the_load(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    load_files(path, around).map(|(loaded, _)| loaded)
+    load_files(path, around, &Theirs::Stored).map(|(loaded, _)| loaded)
 }
 
 /// What is wrong with how loud the log is to be: no part of the configuration,
@@ -219,10 +246,28 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
     })
 }
 
-fn load_files(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
+/// The configuration, unless its lines have to carry more than they can.
+fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
+    let (mut loaded, places) = load_files(path, around, theirs)?;
+    if let Some(by_id) = &around.by_id {
+        let renamed = names::check(&loaded.spec, &places, by_id);
+        loaded.warnings.extend(renamed);
+    }
+    loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
+    Ok(loaded)
+}
+
+fn load_files(
+    path: &Path,
+    around: &Surroundings,
+    theirs: &Theirs<'_>,
+) -> Result<(Loaded, Vec<Place>), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![read(path)];
     sources.extend(matching(base, "conf.d/*.yaml"));
+    for source in &mut sources {
+        around.look_at(source);
+    }
     let mut draft = Draft::new(&sources, &around.environment)?;
     let (policy, state_dir) = draft.remote();
     let state_dir = state_dir
@@ -248,9 +293,10 @@ fn load_files(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result
         profiles,
         commissioned,
         state_dir: _,
+        ports,
     } = outline.compile(&answers)?;
     warnings.extend(unseen);
-    Ok(Loaded {
+    let loaded = Loaded {
         spec,
         warnings,
         profiles,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dlt645::{Address, Item};
+use super::raw::{Part, Question};
 use super::{Adapter, Measure};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
@@ -107,6 +109,8 @@ pub struct SerialSpec {
     pub parity: Parity,
     /// Default one.
     pub stop_bits: StopBits,
+    /// Default RTU.
+    pub framing: Framing,
     /// What stands between the port and the pair of wires.
     pub adapter: Adapter,
 }

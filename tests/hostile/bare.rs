@@ -266,7 +266,7 @@ impl Bare {
                     self.check(job, data, asked, tally);
                 }
             }
-            Outcome::Exception(_) => tally.answers += 1,
+            Outcome::Exception(_) | Outcome::Refused(_) => tally.answers += 1,
             Outcome::Missed(miss) => *tally.missed.entry(format!("{miss:?}")).or_default() += 1,
         }
         self.schedule.done(self.now, job, &outcome);
@@ -351,6 +351,7 @@ impl Bare {
         let words: Vec<u16> = match data {
             Data::Registers(words) => words.clone(),
             Data::Bits(bits) => bits.iter().map(|b| u16::from(*b)).collect(),
+            Data::Bytes(bytes) => panic!("no Modbus reply: {bytes:?}"),
         };
         let window = self.moment(asked).wall..=self.moment(self.now).wall;
         let (tongue, _) = self.units.get_mut(&job.ask.unit).unwrap();

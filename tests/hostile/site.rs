@@ -51,6 +51,7 @@ fn profile(name: &str, points: Vec<PointSpec>) -> Arc<ProfileSpec> {
         points,
         max_registers: 125,
         reads: Reads::default(),
+        protocol: Default::default(),
     })
 }
 
@@ -94,6 +95,8 @@ pub(crate) fn installation(line: LineSpec) -> Spec {
         },
         response_timeout: None,
         turnaround: Duration::ZERO,
+        meter: None,
+        serial: None,
     };
     Spec {
         cloud: CloudSpec {
@@ -112,6 +115,7 @@ pub(crate) fn installation(line: LineSpec) -> Spec {
             },
             sign_method: SignMethod::HmacSha256,
             products: Default::default(),
+            remote: RemotePolicy::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
         },
@@ -135,6 +139,8 @@ pub(crate) fn serial(baud: u32) -> SerialSpec {
         data_bits: 8,
         parity: Parity::Even,
         stop_bits: StopBits::One,
+        framing: Default::default(),
+        adapter: Default::default(),
     }
 }
 
@@ -144,6 +150,7 @@ pub(crate) fn endpoint() -> LineSpec {
         host: "rack".into(),
         port: 502,
         connect_timeout: Duration::from_secs(3),
+        framing: Default::default(),
     })
 }
 

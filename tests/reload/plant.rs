@@ -114,6 +114,7 @@ impl Config {
                 data_bits: 8,
                 parity: Parity::Even,
                 stop_bits: StopBits::One,
+                framing: Default::default(),
                 adapter: Default::default(),
             }),
             response_timeout: self.timeouts[usize::from(n)],

@@ -317,6 +317,7 @@ fn spec(size: Size) -> Spec {
                 data_bits: 8,
                 parity: Parity::Even,
                 stop_bits: StopBits::One,
+                framing: Default::default(),
                 adapter: Default::default(),
             }),
             response_timeout: Duration::from_millis(200),

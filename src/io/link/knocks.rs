@@ -132,9 +132,9 @@ mod tests {
             at: vec![1.0; 5],
         };
         knocks.write(&other).unwrap();
-        assert_eq!(knocks.ages(), []);
+        assert!(knocks.ages().is_empty());
         fs::write(&knocks.file, "{").unwrap();
-        assert_eq!(knocks.ages(), []);
+        assert!(knocks.ages().is_empty());
         for _ in 0..20 {
             knocks.note();
         }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::*;
 use crate::base::{DeviceId, DeviceName, PortId, ProductKey, Secret, UnitId, Wall};
 use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineSpec, Liveness,
-    Parity, PortSpec, PostPolicy, ProfileSpec, RemotePolicy, SerialSpec, SessionLimits, SignMethod,
-    StopBits, Subscriptions, Transport,
+    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget, LineSpec,
+    Liveness, Parity, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, SerialSpec,
+    SessionLimits, SignMethod, StopBits, Subscriptions, Transport,
 };
 
 struct Refused;
@@ -169,6 +169,7 @@ pub(in crate::io) fn spec() -> Spec {
                 data_bits: 8,
                 parity: Parity::None,
                 stop_bits: StopBits::One,
+                framing: Default::default(),
                 adapter: Default::default(),
             }),
             response_timeout: Duration::from_millis(500),

@@ -14,9 +14,9 @@ use crate::lab::platform::{
 };
 use crate::spec::{
     BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy, ProfileSpec,
-    RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
-    WordOrder,
+    GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy,
+    ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions, Table,
+    TcpSpec, Transport, WordOrder,
 };
 
 /// 2026-01-01T00:00:00Z.
