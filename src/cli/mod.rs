@@ -12,7 +12,7 @@ pub mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::io::settings::DEFAULT_PATH;
 
@@ -48,19 +48,34 @@ enum Verb {
     },
     /// Check a configuration and print every problem in it.
     Check {
-        /// The configuration file.
-        #[arg(value_name = "FILE", default_value = DEFAULT_PATH)]
-        file: PathBuf,
+        #[command(flatten)]
+        which: Which,
     },
     /// Show what is asked of which device, and how much of each line that takes.
     Plan {
-        /// The configuration file.
-        #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
-        config: PathBuf,
+        #[command(flatten)]
+        which: Which,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Which configuration to look at; as `run` is told it, or in short.
+#[derive(Debug, Args)]
+struct Which {
+    /// The configuration file.
+    #[arg(value_name = "FILE", default_value = DEFAULT_PATH, conflicts_with = "config")]
+    file: PathBuf,
+    /// The same.
+    #[arg(long, short, value_name = "FILE", hide = true)]
+    config: Option<PathBuf>,
+}
+
+impl Which {
+    fn path(self) -> PathBuf {
+        self.config.unwrap_or(self.file)
+    }
 }
 
 /// Parses the process's arguments and does what they say.
@@ -76,8 +91,8 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
     match Arguments::try_parse_from(arguments) {
         Ok(arguments) => match arguments.verb {
             Verb::Run { config } => run::run(&config),
-            Verb::Check { file } => check::run(&file),
-            Verb::Plan { config, json } => plan::run(&config, json),
+            Verb::Check { which } => check::run(&which.path()),
+            Verb::Plan { which, json } => plan::run(&which.path(), json),
         },
         Err(e) => {
             // Help and version go to standard output with 0, mistakes to

@@ -1,4 +1,4 @@
-//! `alink-gateway plan`: what will be asked of whom, and how much of each line
+//! `alink-gateway plan [FILE]`: what will be asked of whom, and how much of each line
 //! that takes.
 //!
 //! The same reckoning as `check`, a start and a reload use. A line that is
