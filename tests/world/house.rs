@@ -336,7 +336,9 @@ fn spec(size: Size) -> Spec {
             serial: None,
             name: format!("unit-{l}-{u}"),
             port: PortId(l),
-            unit: UnitId(u),
+            // Every other one is free: on RTU nothing tells a late reply under a
+            // wrong address, checksum and all, from the reply of whom it names.
+            unit: UnitId(2 * u - 1),
             profile: profile.clone(),
             product_key: ProductKey::new("a1SubDemoPk"),
             device_name: DeviceName::new(&format!("unit-{l}-{u}")),
