@@ -27,9 +27,10 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 const GATEWAY: &str = "a1GwDemoPk0/gw-0001";
-/// protocol vectors V3 (CONNECT without timestamp) and V4 (log-in), sha256.
-const V3: &str = "cda167d2db03195efea9c80c69f70e7e3a09b322694ea5cac4531b7b87140f5a";
-const V4: &str = "74fd49529fe065718497896ecf23178b870d249cdb881c11e1d45862aa4276a6";
+/// What the platform expects of these two: a CONNECT without a timestamp and a
+/// log-in, signed with HMAC-SHA256.
+const CONNECT_SIGN: &str = "cda167d2db03195efea9c80c69f70e7e3a09b322694ea5cac4531b7b87140f5a";
+const LOGIN_SIGN: &str = "74fd49529fe065718497896ecf23178b870d249cdb881c11e1d45862aa4276a6";
 const CLIENT: &str = "a1GwDemoPk0.gw-0001|securemode=3,signmethod=hmacsha256,_ss=1|";
 const USER: &str = "gw-0001&a1GwDemoPk0";
 
@@ -69,14 +70,14 @@ fn log_in() -> String {
     let params = json!({
         "productKey": "a1SubDemoPk", "deviceName": "meter-001",
         "clientId": "a1SubDemoPk&meter-001", "timestamp": "1700000000000",
-        "cleanSession": "true", "signMethod": "hmacSha256", "sign": V4,
+        "cleanSession": "true", "signMethod": "hmacSha256", "sign": LOGIN_SIGN,
     });
     json!({"id": "1", "params": params}).to_string()
 }
 
 fn options(addr: SocketAddr) -> MqttOptions {
     let mut options = MqttOptions::new(CLIENT, addr.ip().to_string(), addr.port());
-    options.set_credentials(USER, V3);
+    options.set_credentials(USER, CONNECT_SIGN);
     options.set_keep_alive(Duration::from_secs(60));
     options
 }
@@ -223,7 +224,7 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_nobody_up() {
         .unwrap();
     let mut connect = rumqttc::Connect::new(CLIENT);
     connect.keep_alive = 60;
-    connect.set_login(USER, V3);
+    connect.set_login(USER, CONNECT_SIGN);
     let mut bytes = bytes::BytesMut::new();
     rumqttc::Packet::Connect(connect)
         .write(&mut bytes, 4096)
@@ -275,7 +276,16 @@ async fn mosquitto_pub_over_tls_logs_a_meter_in() {
         let mut it = Command::new("mosquitto_pub");
         it.args(["-h", "localhost", "-p", &broker.addr().port().to_string()])
             .args(["-i", &CLIENT.replace("securemode=3", mode)])
-            .args(["-u", USER, "-P", V3, "-t", &topic, "-m", &log_in()])
+            .args([
+                "-u",
+                USER,
+                "-P",
+                CONNECT_SIGN,
+                "-t",
+                &topic,
+                "-m",
+                &log_in(),
+            ])
             .arg("--cafile")
             .arg(&certificate);
         it

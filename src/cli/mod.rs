@@ -28,7 +28,7 @@ Environment:
   ALINK_GATEWAY_LOG      how loud the log is: error, warn, info (default), debug, trace;
                          or target=level for one library, separated by commas";
 
-/// Polls Modbus devices and keeps each one online, reported and truthful on
+/// Polls field devices and keeps each one online, reported and truthful on
 /// Alibaba Cloud IoT Platform.
 #[derive(Debug, Parser)]
 #[command(name = "alink-gateway", version, max_term_width = 100)]

@@ -17,8 +17,9 @@
 //! **Contract**: that of [`engine::Cloud`], at the top of its file.
 //!
 //! **Invariants**, each held by `tests/session.rs`:
-//! - never more than `session.batch` devices in a message, nor more than
-//!   `session.online` devices that are or may be online;
+//! - never more than `session.batch` devices in a message, nor a log-in that could
+//!   make more than `session.online` devices online; only those that may still be
+//!   shown from before the connection can be too many, while they are logged out;
 //! - never two log-ins or log-outs under way for one device, never two posts;
 //! - no post for a device whose session is not `In`;
 //! - an id is never used twice on a connection;

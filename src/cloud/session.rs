@@ -10,7 +10,9 @@
 //! suspect on probation), or under way. So there are never two asks for one
 //! device. A log-in or log-out whose answer was lost leaves it *unsure*: it may
 //! be online over there. An unsure device counts as occupying a place, is never
-//! posted for, and is logged out if nobody wants it any more.
+//! posted for, and is logged out if nobody wants it any more, if it has to wait
+//! before it may be tried again, or if there is no place for it. So are those that
+//! may still be shown online from before the connection, and are not wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
