@@ -20,6 +20,8 @@ mod cpu;
 mod hostile;
 #[path = "line/peer.rs"]
 mod peer;
+#[path = "line/quiet.rs"]
+mod quiet;
 #[path = "line/report.rs"]
 mod report;
 #[path = "line/site.rs"]
@@ -59,12 +61,23 @@ fn main() {
         std::process::exit(2);
     }
     let mut report = Report::new(asked("--quick"));
-    if let Some(load) = load().filter(|load| *load > 0.5) {
+    if let Some(busy) = quiet::busy().filter(|busy| *busy > 0.05) {
         report.remark(format!(
-            "The machine was busy with other things before this began (load {load}): \
-             the figures are worse than the line at its best."
+            "The machine was busy with other things before this began ({:.0} % of its \
+             processors): the figures are worse than the line at its best.",
+            busy * 100.0
         ));
     }
+    let awake = quiet::keep_awake();
+    report.remark(match &awake {
+        Ok(_) => "Idle processors were kept awake throughout (/dev/cpu_dma_latency), for all \
+                  masters alike."
+            .into(),
+        Err(e) => format!(
+            "Idle processors may have slept (/dev/cpu_dma_latency: {e}): waking one counts \
+             against every master."
+        ),
+    });
     for (name, measure) in FIGURES {
         if names.is_empty() || names.iter().any(|n| *n == name) {
             measure(&mut report);
@@ -76,10 +89,4 @@ fn main() {
     if asked("--json") {
         println!("{}", report.json());
     }
-}
-
-/// How many tasks have wanted a processor during the last minute.
-fn load() -> Option<f64> {
-    let average = std::fs::read_to_string("/proc/loadavg").ok()?;
-    average.split(' ').next()?.parse().ok()
 }

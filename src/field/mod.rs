@@ -54,6 +54,7 @@
 //! earlier request asked for, and replies of the wrong length. Its vocabulary
 //! and its PDU decoder are used.
 
+pub mod arrival;
 pub mod ascii;
 pub mod budget;
 pub mod cost;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono, Now};
+use crate::field::arrival::Arrival;
 use crate::field::ascii;
 use crate::field::dialogue::{Bystander, Dialogue, Step};
 use crate::field::echo::Echo;
@@ -245,6 +246,7 @@ impl Exchange {
             None => BEHIND_A_SERVER,
         };
         let end = deadline + longest + pause;
+        let mut arrival = Arrival::default();
         loop {
             let wake = if dialogue.is_reading() {
                 end.min(self.last_byte + pause)
@@ -253,11 +255,12 @@ impl Exchange {
             };
             match self.read_until(wake).await {
                 Ok(Some(n)) => {
+                    arrival.on_bytes(self.last_byte, n, &self.silence);
                     if let Some(step) = dialogue.push(&self.buffer[..n]) {
                         return Ok(Some(step));
                     }
                     if let Some(missing) = dialogue.missing() {
-                        self.let_come(missing);
+                        self.let_come(&arrival, missing);
                     }
                 }
                 Ok(None) => {
@@ -384,21 +387,13 @@ impl Exchange {
     }
 
     /// A frame is arriving and lacks this many bytes: none but the last need be
-    /// met, and that one awake, for waking up takes longer than a character at
-    /// 115,200 bit/s.
-    fn let_come(&mut self, missing: usize) {
-        if !self.line.has_own_thread() {
-            return;
-        }
-        let rest = self.silence.transmission(missing);
-        if rest > LONGEST_DOZE {
-            solo::nap(LONGEST_DOZE);
-            return;
-        }
-        solo::nap(rest.saturating_sub(2 * AWAKE));
-        let late = self.last_byte + rest + AWAKE;
-        while self.line.waiting() < missing && self.clock.now().mono < late {
-            std::hint::spin_loop();
+    /// met. The thread is up and listening when that comes, for waking up takes
+    /// longer than a character at 115,200 bit/s; it does not look for it without
+    /// end, which would keep the system's own work from handing it over.
+    fn let_come(&self, arrival: &Arrival, missing: usize) {
+        if self.line.has_own_thread() {
+            let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
+            solo::nap(rest.saturating_sub(2 * AWAKE));
         }
     }
 

@@ -66,14 +66,6 @@ impl Line {
         }
     }
 
-    /// How many bytes have come and wait to be read; as many as anyone could want
-    /// if the line has failed, which reading will tell.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        let Line::Serial(tty) = self else { return 0 };
-        tty.bytes_to_read().map_or(usize::MAX, |n| n as usize)
-    }
-
     /// Hands over what the system takes at once, without asking the runtime; how
     /// much that was. Nothing for a line that has no thread of its own.
     ///

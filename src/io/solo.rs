@@ -8,9 +8,10 @@
 //! to do. Waits that may be late by a millisecond (for the next poll, for a unit
 //! that does not answer) are the runtime's; those that may not, the silence
 //! before a request and the rest of a frame that is arriving, are slept through
-//! on the thread ([`doze`]), to the microsecond.
+//! on the thread: the one to the microsecond ([`doze`]), the other until shortly
+//! before the last character ([`nap`]), for which the thread then listens.
 //!
-//! While it dozes the thread does not hear the tty: that is why a reply of
+//! While it sleeps the thread does not hear the tty: that is why a reply of
 //! fifty characters wakes it four times and not fifty. It does not hear an order
 //! to stop either, which is why no doze is longer than [`LONGEST_DOZE`].
 

@@ -2,10 +2,11 @@
 //!
 //! It has a thread of its own, which does not sleep while something is about to
 //! happen: just before a character is due, and after the last one of a reply
-//! for as long as the next request may well come. It is itself late by a few
+//! for as long as the next request may well come. While it looks it lets others
+//! have the processor first: the worker below may have been given this one. It is itself late by a few
 //! microseconds; what is written to a pseudo terminal is carried to the other
 //! side by a worker of the kernel's, which takes some 10 to 40 µs each way on an
-//! idle machine, and a time slice of somebody else's, 3 ms, on a busy one.
+//! idle machine that is awake, and a time slice of somebody else's, 3 ms, on a busy one.
 //!
 //! All of that counts against the master. A character that arrives late
 //! lengthens the silence the master keeps, a request that is seen late lengthens
@@ -93,7 +94,7 @@ fn carry(terminal: Terminal<File>, handle: &Handle<Line>, pulled: &Pulled) -> io
                 None => LONGEST_SLEEP,
             };
             if asleep.is_zero() {
-                std::hint::spin_loop();
+                std::thread::yield_now();
             } else {
                 sleep(master, asleep.min(LONGEST_SLEEP))?;
                 break;
