@@ -29,6 +29,7 @@ mod tools;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use alink_gateway::base::UnitId;
@@ -347,6 +348,37 @@ async fn the_service_manager_hears_of_a_gateway_that_reaches_nothing() {
     gateway.signal("TERM");
     manager.hears("STOPPING", |word| word == "STOPPING=1").await;
     assert!(gateway.exit().await.success());
+}
+
+#[tokio::test]
+async fn a_crash_leaves_no_core_with_secrets_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nowhere = nobody.local_addr().unwrap();
+    let config = Config::towards(&format!("mqtt://{nowhere}"), &[])
+        .tcp("rack1", nowhere.port(), &[1])
+        .write(folder.path());
+    let crash = async |program: &str| {
+        let place = folder.path().display();
+        let line = format!("cd {place} && ulimit -c unlimited && exec {program}");
+        let mut child = Child::start("crashing", "sh", &["-c", &line]);
+        if program.contains("alink-gateway") {
+            let said = |line: &str| line.contains("rack1");
+            child.line("its first words of the port", said).await;
+        } else {
+            child.line("its first word", |line| line == "here").await;
+        }
+        child.signal("ABRT");
+        child.exit().await.core_dumped()
+    };
+    // Whoever does nothing about it leaves one here, or it would prove nothing.
+    if !crash("sh -c 'echo here; exec sleep 60'").await {
+        eprintln!("process::cores: this machine writes no cores of anybody");
+        return;
+    }
+    let gateway = env!("CARGO_BIN_EXE_alink-gateway");
+    assert!(!crash(&format!("{gateway} run --config {}", config.display())).await);
 }
 
 const BROKER: [&str; 4] = ["mosquitto", "mosquitto_passwd", "openssl", "pymodbus"];

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::EXIT_CONFIG;
 use crate::app::Ended;
 use crate::config::{Problem, Severity};
-use crate::io::{log, settings};
+use crate::io::{log, secrecy, settings};
 
 /// Loads the configuration and serves until told to stop.
 ///
@@ -26,6 +26,10 @@ pub fn run(config: &Path) -> ExitCode {
             eprint!("{}{gap}", levelled(&text, problem.severity, journal));
         }
     };
+    // Before the first secret is read.
+    if let Err(e) = secrecy::keep() {
+        eprintln!("alink-gateway: cores may be written, with secrets in them: {e}");
+    }
     let (loaded, misfit) = match settings::load_to_start(config) {
         Ok(loaded) => loaded,
         Err(report) => {

@@ -18,6 +18,7 @@ pub mod notify;
 pub mod port;
 pub mod pulse;
 pub mod remote;
+pub mod secrecy;
 pub mod settings;
 pub mod solo;
 mod utc;
