@@ -136,7 +136,7 @@ impl Outline {
         for (found, at) in read {
             self.notes.look_at(found, at);
         }
-        self.notes.warn_of_hidden();
+        self.notes.warn_of_files();
         let more = open.len().saturating_sub(1);
         if let Some((path, at)) = open.into_iter().next() {
             let others = match more {

@@ -21,6 +21,8 @@ pub(crate) struct Notes {
     /// Files that the service cannot read: where they are named, which they are,
     /// and why.
     hidden: Vec<(OriginId, String, String)>,
+    /// Files that everybody can change: where they are named, and which they are.
+    anybodys: Vec<(OriginId, String)>,
 }
 
 impl Notes {
@@ -34,8 +36,14 @@ impl Notes {
         Report::new(self.problems, self.origins.files())
     }
 
-    /// Remembers a file that was named at `origin`, if the service cannot read it.
+    /// Remembers a file that was named at `origin`, if the service cannot read it
+    /// or everybody can change it.
     pub(crate) fn look_at(&mut self, source: &Source, origin: OriginId) {
+        if source.mode.is_some_and(|mode| mode & 0o002 != 0)
+            && !self.anybodys.iter().any(|(_, path)| *path == source.path)
+        {
+            self.anybodys.push((origin, source.path.clone()));
+        }
         if let Some(why) = &source.hidden
             && !self.hidden.iter().any(|(_, path, _)| *path == source.path)
         {
@@ -44,13 +52,23 @@ impl Notes {
         }
     }
 
-    /// One warning for all files that the service cannot read.
-    pub(crate) fn warn_of_hidden(&mut self) {
+    /// One warning for all files that everybody can change, and one for all that
+    /// the service cannot read.
+    pub(crate) fn warn_of_files(&mut self) {
+        let anybodys = std::mem::take(&mut self.anybodys);
+        let more = and_more(anybodys.len());
+        if let Some((at, path)) = anybodys.into_iter().next() {
+            let wrong = Wrong::wanted("a file that only its owner can change").hint(format!(
+                "chmod o-w {path}: whoever changes it decides what is polled, and where it goes"
+            ));
+            self.warning(
+                at,
+                format!("{path}{more}, which everybody can change"),
+                wrong,
+            );
+        }
         let hidden = std::mem::take(&mut self.hidden);
-        let more = match hidden.len().saturating_sub(1) {
-            0 => String::new(),
-            n => format!(" and {n} more"),
-        };
+        let more = and_more(hidden.len());
         if let Some((at, path, why)) = hidden.into_iter().next() {
             let wrong = Wrong::wanted("a file that the service, which runs as alink-gateway, can read").hint(
                 format!("chown root:alink-gateway {path} && chmod 0640 {path}; a directory above it needs 0750"),
@@ -341,4 +359,12 @@ impl<'a> Section<'a> {
 
 fn first(keys: &[&str], n: usize) -> String {
     keys.iter().take(n).copied().collect::<Vec<_>>().join(", ")
+}
+
+/// What follows the first of so many.
+fn and_more(all: usize) -> String {
+    match all.saturating_sub(1) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    }
 }
