@@ -1,0 +1,16 @@
+//! Whatever the platform sends: replies, orders, notices and configurations.
+#![no_main]
+
+use alink_gateway::cloud::alink;
+use alink_gateway::cloud::alink::relation::Ordered;
+use alink_gateway::cloud::alink::remote::Pushed;
+use alink_gateway::cloud::topic::Topic;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = alink::Reply::parse(data);
+    let _ = Ordered::parse(data);
+    let _ = Pushed::parse(data);
+    if let Some(topic) = std::str::from_utf8(data).ok().and_then(Topic::parse) {
+        let _ = topic.reply();
+    }
+});

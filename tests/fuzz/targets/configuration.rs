@@ -1,0 +1,29 @@
+//! Whatever a file holds: a specification or problems, and never a panic.
+#![no_main]
+
+use std::collections::BTreeSet;
+
+use alink_gateway::config::{Answers, Draft, Source, Want};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let source = Source {
+        path: "gateway.yaml".into(),
+        bytes: Ok(data.to_vec()),
+        mode: Some(0o600),
+        hidden: None,
+    };
+    let Ok(draft) = Draft::new(std::slice::from_ref(&source), &[]) else {
+        return;
+    };
+    // Whatever is asked for is answered with the text itself.
+    let answers = |wants: BTreeSet<Want>| -> Answers {
+        let answer = |want| (want, vec![source.clone()]);
+        wants.into_iter().map(answer).collect()
+    };
+    let files = answers(draft.wants());
+    let outline = draft.outline(&files);
+    let secrets = answers(outline.wants());
+    if let Err(report) = outline.compile(&secrets) {
+        assert!(report.errors() > 0);
+    }
+});

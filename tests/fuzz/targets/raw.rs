@@ -1,0 +1,9 @@
+//! Whatever is on the line: what is accepted was there, whole and fitting.
+#![no_main]
+
+#[path = "../line.rs"]
+mod line;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    line::strike(data, line::parsers::raw);
+});
