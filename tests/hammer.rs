@@ -104,14 +104,18 @@ fn ascii_accepts_only_what_a_slow_parser_finds() {
 
 #[test]
 fn mbap_accepts_only_what_a_slow_parser_finds() {
-    strike_with(&parsers::mbap_corpus(), parsers::reseal_mbap, parsers::mbap);
+    strike_with(
+        &parsers::mbap_corpus(),
+        |f| parsers::reseal_mbap(f),
+        parsers::mbap,
+    );
 }
 
 #[test]
 fn dlt645_accepts_only_what_a_slow_parser_finds() {
     strike_with(
         &parsers::dlt645_corpus(),
-        parsers::reseal_dlt645,
+        |f| parsers::reseal_dlt645(f),
         parsers::dlt645,
     );
 }

@@ -188,7 +188,7 @@ pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     true
 }
 
-pub(crate) fn reseal_mbap(frame: &mut Vec<u8>) {
+pub(crate) fn reseal_mbap(frame: &mut [u8]) {
     let length = frame.len().saturating_sub(6) as u16;
     if let Some(place) = frame.get_mut(4..6) {
         place.copy_from_slice(&length.to_be_bytes());
@@ -247,7 +247,7 @@ pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
 // --- DL/T 645 -------------------------------------------------------------
 
 /// Makes length, checksum and end right, where there is room for them.
-pub(crate) fn reseal_dlt645(frame: &mut Vec<u8>) {
+pub(crate) fn reseal_dlt645(frame: &mut [u8]) {
     let woken = frame.iter().take_while(|b| **b == 0xFE).count();
     let Some(length) = frame.len().checked_sub(woken + 12) else {
         return;
