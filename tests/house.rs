@@ -58,7 +58,7 @@ const WORLD: [&str; 19] = [
 
 /// Who may mention what of it, and why: a module with everything inside it,
 /// its tests included; `*` is everything.
-const DOORS: [(&str, &str, &str); 12] = [
+const DOORS: [(&str, &str, &str); 13] = [
     ("src/io", "*", "the only door to the world"),
     ("src/app", "*", "wiring: which task holds which end"),
     ("src/main", "*", "arguments in, exit status out"),
@@ -83,6 +83,11 @@ const DOORS: [(&str, &str, &str); 12] = [
     ("src/lab/demo", "*", "shell: sets the stage and watches"),
     ("src/lab/training", "*", "shell: the parts alone"),
     ("src/lab/table", "*", "shell: the terminal"),
+    (
+        "src/lab/papers",
+        "*",
+        "shell: writes what the package holds",
+    ),
 ];
 
 /// What the lab, which plays the other side, may know of this side: words and

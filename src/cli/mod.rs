@@ -12,7 +12,7 @@ pub mod run;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::io::settings::DEFAULT_PATH;
 
@@ -76,6 +76,12 @@ impl Which {
     fn path(self) -> PathBuf {
         self.config.unwrap_or(self.file)
     }
+}
+
+/// What can be typed, for manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Parses the process's arguments and does what they say.

@@ -2,6 +2,7 @@
 //! that plays all three together.
 
 mod demo;
+mod papers;
 mod table;
 mod training;
 
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use alink_gateway::lab::converge::{Plan, measure};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// A simulated plant and platform for alink-gateway.
 #[derive(Debug, Parser)]
@@ -60,6 +61,16 @@ enum Verb {
     /// Simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
+    /// Writes the manual pages and completions of both programs.
+    #[command(hide = true)]
+    Papers {
+        /// Where to.
+        #[arg(value_name = "DIRECTORY")]
+        folder: PathBuf,
+        /// The day the pages bear.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        date: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -105,6 +116,9 @@ async fn play(verb: Verb) -> io::Result<bool> {
         Verb::Converge { seeds, json, write } => converge(seeds, json, write),
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
+        Verb::Papers { folder, date } => {
+            papers::write(&folder, &date, Arguments::command()).map(|()| true)
+        }
     }
 }
 

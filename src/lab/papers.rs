@@ -1,0 +1,303 @@
+//! `alink-lab papers DIRECTORY`: the manual pages and completions of both
+//! programs, made from the definitions that parse their arguments.
+//!
+//! They are made when a package is built and kept nowhere else, so that they
+//! cannot be older than the program they describe. One page for each verb, as
+//! git has it; what clap does not know (files, exit statuses, what to read
+//! next) is added here.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::Command;
+use clap_complete::{Shell, generate_to};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+/// The commented example, which is the page about the configuration.
+const EXAMPLE: &str = include_str!("../../config/gateway.example.yaml");
+
+/// The section of the manual for what an administrator types.
+const ADMINISTRATION: &str = "8";
+/// The section for everybody's commands.
+const COMMANDS: &str = "1";
+/// The section for the formats of files.
+const FORMATS: &str = "5";
+
+const SHELLS: [(&str, Shell); 3] = [
+    ("bash", Shell::Bash),
+    ("zsh", Shell::Zsh),
+    ("fish", Shell::Fish),
+];
+
+/// Exit statuses of the daemon, as `cli` has them.
+const EXITS: [(&str, &str); 4] = [
+    ("0", "done"),
+    ("1", "it failed; the journal or standard error says why"),
+    ("2", "wrong usage"),
+    (
+        "78",
+        "the configuration is wrong; every mistake was printed, nothing was started",
+    ),
+];
+
+/// Where the daemon's things are.
+const FILES: [(&str, &str); 7] = [
+    (
+        "/etc/alink-gateway/gateway.yaml",
+        "the configuration; see alink-gateway.yaml(5)",
+    ),
+    ("/etc/alink-gateway/conf.d/*.yaml", "what is added to it"),
+    (
+        "/etc/alink-gateway/NAME/gateway.yaml",
+        "the configuration of another gateway on the same box, alink-gateway@NAME.service",
+    ),
+    (
+        "/usr/share/alink-gateway/profiles",
+        "profiles of devices that came with the package",
+    ),
+    (
+        "/usr/share/doc/alink-gateway/examples/gateway.example.yaml",
+        "everything a configuration can say",
+    ),
+    (
+        "/var/lib/alink-gateway",
+        "what the service keeps: registered secrets, lessons, a configuration from the platform",
+    ),
+    (
+        "/etc/credstore/alink-gateway.secret",
+        "the gateway's secret, if it is not to stand with the configuration; handed over by systemd",
+    ),
+];
+
+/// Writes `man/*.N` and `completions/SHELL/*` into `folder`, for the daemon and
+/// for the lab whose `command` is given. `date` is the pages': that of the sources,
+/// for with the day of the build no two builds would be alike.
+pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<()> {
+    let man = folder.join("man");
+    fs::create_dir_all(&man)?;
+    let programs = [
+        (alink_gateway::cli::command(), ADMINISTRATION),
+        (command, COMMANDS),
+    ];
+    for (program, section) in programs {
+        for (page, text) in pages(date, &program, section)? {
+            fs::write(man.join(page), text)?;
+        }
+        for (name, shell) in SHELLS {
+            let folder = folder.join("completions").join(name);
+            fs::create_dir_all(&folder)?;
+            generate_to(shell, &mut program.clone(), program.get_name(), folder)?;
+        }
+    }
+    fs::write(man.join("alink-gateway.yaml.5"), configuration(date))
+}
+
+/// The page of a program and one for each of its verbs: file names and texts.
+fn pages(date: &str, program: &Command, section: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let name = program.get_name().to_owned();
+    let verbs: Vec<&Command> = program
+        .get_subcommands()
+        .filter(|v| !v.is_hide_set())
+        .collect();
+    let names: Vec<String> = verbs
+        .iter()
+        .map(|v| format!("{name}-{}", v.get_name()))
+        .collect();
+    let daemon = section == ADMINISTRATION;
+    let mut all = vec![(
+        format!("{name}.{section}"),
+        page(
+            date,
+            program.clone().disable_help_subcommand(true),
+            section,
+            &name,
+            &names,
+            daemon,
+        )?,
+    )];
+    for (verb, full) in verbs.into_iter().zip(&names) {
+        let command = verb
+            .clone()
+            .disable_help_flag(true)
+            .bin_name(format!("{name} {}", verb.get_name()))
+            .display_name(full.clone());
+        let related = [name.clone()];
+        all.push((
+            format!("{full}.{section}"),
+            page(date, command, section, full, &related, daemon)?,
+        ));
+    }
+    Ok(all)
+}
+
+fn page(
+    date: &str,
+    command: Command,
+    section: &str,
+    name: &str,
+    related: &[String],
+    daemon: bool,
+) -> io::Result<Vec<u8>> {
+    let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command)
+        .title(name)
+        .section(section)
+        .source(version)
+        .date(date)
+        .manual("alink-gateway");
+    let mut text = Vec::new();
+    man.render(&mut text)?;
+    let mut more = Roff::new();
+    if daemon {
+        table(&mut more, "EXIT STATUS", &EXITS);
+        table(&mut more, "FILES", &FILES);
+    }
+    more.control("SH", ["SEE ALSO"]);
+    let mut see: Vec<(&str, &str)> = related.iter().map(|r| (r.as_str(), section)).collect();
+    if daemon {
+        see.extend([
+            ("alink-gateway.yaml", FORMATS),
+            ("journalctl", "1"),
+            ("systemctl", "1"),
+        ]);
+    } else {
+        see.push(("alink-gateway", ADMINISTRATION));
+    }
+    see_also(&mut more, &see);
+    more.to_writer(&mut text)?;
+    Ok(text)
+}
+
+fn see_also(more: &mut Roff, see: &[(&str, &str)]) {
+    let last = see.len().saturating_sub(1);
+    let mut words = Vec::new();
+    for (i, (name, section)) in see.iter().enumerate() {
+        words.push(bold(*name));
+        let end = if i == last { "" } else { ", " };
+        words.push(roman(format!("({section}){end}")));
+    }
+    more.text(words);
+}
+
+fn table(more: &mut Roff, title: &str, rows: &[(&str, &str)]) {
+    more.control("SH", [title]);
+    for (word, meaning) in rows {
+        more.control("TP", []);
+        more.text([bold(*word)]);
+        more.text([roman(*meaning)]);
+    }
+}
+
+/// `alink-gateway.yaml(5)`: the commented example, as it is.
+fn configuration(date: &str) -> String {
+    let mut text = Roff::new();
+    let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
+    text.control(
+        "TH",
+        [
+            "alink-gateway.yaml",
+            FORMATS,
+            date,
+            version,
+            "alink-gateway",
+        ],
+    );
+    text.control("SH", ["NAME"]);
+    text.text([roman("alink-gateway.yaml - configuration of alink-gateway")]);
+    text.control("SH", ["SYNOPSIS"]);
+    text.text([bold("/etc/alink-gateway/gateway.yaml")]);
+    text.control("br", []);
+    text.text([bold("/etc/alink-gateway/conf.d/*.yaml")]);
+    text.control("SH", ["DESCRIPTION"]);
+    text.text([roman(
+        "A YAML file. Files in conf.d beside it are added to it in the order of their names. \
+         Every mistake is told with its line, what was said and what was wanted, by ",
+    )]);
+    text.text([
+        bold("alink-gateway check"),
+        roman(", by a start and by a reload alike."),
+    ]);
+    text.control("SH", ["EVERYTHING IT CAN SAY"]);
+    text.control("nf", []);
+    for line in EXAMPLE.lines() {
+        text.text([roman(line)]);
+    }
+    text.control("fi", []);
+    text.control("SH", ["SEE ALSO"]);
+    see_also(
+        &mut text,
+        &[
+            ("alink-gateway", ADMINISTRATION),
+            ("alink-gateway-check", ADMINISTRATION),
+        ],
+    );
+    text.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn written() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "2026-11-22", crate::Arguments::command()).unwrap();
+        folder
+    }
+
+    #[test]
+    fn every_verb_that_is_shown_has_a_page_and_is_completed_in_every_shell() {
+        let folder = written();
+        let programs = [
+            (alink_gateway::cli::command(), "8"),
+            (crate::Arguments::command(), "1"),
+        ];
+        let mut seen = 0;
+        for (program, section) in programs {
+            let name = program.get_name();
+            let bash = folder.path().join(format!("completions/bash/{name}.bash"));
+            let bash = fs::read_to_string(bash).unwrap();
+            for verb in program.get_subcommands().filter(|v| !v.is_hide_set()) {
+                let page = format!("man/{name}-{}.{section}", verb.get_name());
+                let page = fs::read_to_string(folder.path().join(page)).unwrap();
+                for option in verb.get_opts().filter(|o| !o.is_hide_set()) {
+                    let long = option.get_long().unwrap();
+                    assert!(
+                        page.contains(&long.replace('-', "\\-")),
+                        "{name} {verb}: {long}"
+                    );
+                    assert!(bash.contains(&format!("--{long}")), "{name} {verb}: {long}");
+                }
+                seen += 1;
+            }
+            assert!(
+                folder
+                    .path()
+                    .join(format!("completions/zsh/_{name}"))
+                    .exists()
+            );
+            assert!(
+                folder
+                    .path()
+                    .join(format!("completions/fish/{name}.fish"))
+                    .exists()
+            );
+        }
+        assert!(seen >= 6, "{seen} verbs");
+    }
+
+    #[test]
+    fn the_page_about_the_configuration_holds_the_whole_example() {
+        let page = configuration("2026-11-22");
+        assert!(page.lines().count() > EXAMPLE.lines().count());
+        // A dot or a quote that begins a line would be an order to troff.
+        assert!(
+            !page
+                .lines()
+                .any(|l| l.starts_with(".#") || l.starts_with("'#"))
+        );
+        assert!(page.contains("/etc/alink\\-gateway/gateway.yaml"));
+    }
+}
