@@ -16,10 +16,14 @@
 
 #[path = "line/cpu.rs"]
 mod cpu;
+#[path = "line/forecast.rs"]
+mod forecast;
 #[path = "line/hostile.rs"]
 mod hostile;
 #[path = "line/peer.rs"]
 mod peer;
+#[path = "../tests/port/load.rs"]
+mod port_load;
 #[path = "line/quiet.rs"]
 mod quiet;
 #[path = "line/report.rs"]
@@ -35,6 +39,9 @@ mod turns_figures;
 mod turns_line;
 #[path = "line/utilisation.rs"]
 mod utilisation;
+#[path = "../tests/port/world.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
+mod world;
 
 use report::Report;
 
@@ -42,9 +49,10 @@ use report::Report;
 type Measure = fn(&mut Report);
 
 /// Every figure, by the name it is asked for.
-const FIGURES: [(&str, Measure); 3] = [
+const FIGURES: [(&str, Measure); 4] = [
     ("utilisation", utilisation::measure),
     ("turns", turns::measure),
+    ("forecast", forecast::measure),
     ("hostile", hostile::measure),
 ];
 

@@ -1,0 +1,49 @@
+//! The line's own account of its load, on a paced line, against the forecast
+//! from the configuration.
+
+use std::time::Duration;
+
+use alink_gateway::base::FieldEvent;
+use alink_gateway::field::forecast::forecast;
+use alink_gateway::field::holes::Holes;
+
+use super::world::{World, ms, s};
+
+/// How many units, each with three requests, asked how often: from a quiet line
+/// to one that is nearly full.
+pub(crate) const CASES: [(u8, Duration); 3] = [(4, s(2)), (8, s(2)), (8, ms(1400))];
+
+/// What was foretold and what came, in thousandths of the line's time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) foretold: u64,
+    pub(crate) measured: f64,
+    /// By how many percent of what came.
+    pub(crate) off: f64,
+}
+
+/// One minute of such a line, on virtual time.
+pub(crate) async fn measure(units: u8, interval: Duration) -> Load {
+    let mut world = World::new(units, interval, 3).await;
+    world.rig.with(|line, _| {
+        for (_, unit) in line.units_mut() {
+            unit.manners.turnaround = ms(10);
+        }
+    });
+    world.run(s(10)).await;
+    let mut loads = Vec::new();
+    world
+        .watch(s(60), |event| {
+            if let FieldEvent::Load { permille, .. } = event {
+                loads.push(f64::from(*permille));
+            }
+        })
+        .await;
+    let measured = loads.iter().sum::<f64>() / loads.len() as f64;
+    let lines = forecast(&world.spec, |_| Holes::new());
+    Load {
+        foretold: lines[0].load(),
+        measured,
+        off: lines[0].error_percent(measured),
+    }
+}
