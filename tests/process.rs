@@ -1,5 +1,11 @@
-//! The real binary, between strangers: meters served by pymodbus and
-//! libmodbus below, mosquitto with TLS above, in real time.
+//! The real binary, between strangers: meters served by others below, mosquitto
+//! with TLS above, in real time.
+//!
+//! | served by | RTU | ASCII | RTU in TCP | TCP |
+//! |---|---|---|---|---|
+//! | pymodbus | yes | yes | yes | yes |
+//! | libmodbus | yes | it has none | it has none | yes |
+//! | modbus-serial (npm) | yes | its server has none | behind socat | yes |
 //!
 //! Few and whole: what can be proved on virtual time is proved there. What a
 //! process says on stderr is awaited as an event; nobody sleeps and hopes.
@@ -41,7 +47,7 @@ use cloud::Cloud;
 use gateway::{Config, GATEWAY, PRODUCT_SECRET};
 use manager::Manager;
 use mosquitto::{Account, Mosquitto};
-use plant::{Line, Meters};
+use plant::{Line, Meters, SerialServer};
 use tokio::net::TcpSocket;
 use tools::have;
 
@@ -49,7 +55,7 @@ use tools::have;
 
 #[tokio::test]
 async fn the_meters_answer_a_master_that_is_not_ours() {
-    let tools = ["socat", "pymodbus", "libmodbus", "mbpoll"];
+    let tools = ["socat", "pymodbus", "libmodbus", "modbus-serial", "mbpoll"];
     if !have(&tools) {
         return;
     }
@@ -63,10 +69,16 @@ async fn the_meters_answer_a_master_that_is_not_ours() {
         "2302"
     );
     drop(python);
-    let _c = Meters::libmodbus_rtu(&line, 7).await;
+    let c = Meters::libmodbus_rtu(&line, 7).await;
     assert_eq!(
         ask(&["-m", "rtu", "-P", "none", "-a", "7"], &near).await,
         "2207"
+    );
+    drop(c);
+    let _node = Meters::modbus_serial_rtu(&line, &[8, 9]).await;
+    assert_eq!(
+        ask(&["-m", "rtu", "-P", "none", "-a", "9"], &near).await,
+        "2109"
     );
 
     let python = Meters::pymodbus_tcp(&[3]).await;
@@ -80,6 +92,12 @@ async fn the_meters_answer_a_master_that_is_not_ours() {
     assert_eq!(
         ask(&["-m", "tcp", "-p", &port, "-a", "4"], "127.0.0.1").await,
         "2204"
+    );
+    let node = Meters::modbus_serial_tcp(&[5]).await;
+    let port = node.port.unwrap().to_string();
+    assert_eq!(
+        ask(&["-m", "tcp", "-p", &port, "-a", "5"], "127.0.0.1").await,
+        "2105"
     );
     line.unplug().await;
 }
@@ -260,6 +278,44 @@ async fn ascii_and_rtu_over_tcp_are_understood_by_others() {
     }
     gateway::stop(&mut gateway).await;
     line.unplug().await;
+}
+
+/// modbus-serial finds frames by silence alone; on the way through a serial
+/// server its replies come in whatever pieces socat makes.
+#[tokio::test]
+async fn meters_in_node_are_understood_on_a_line_behind_a_serial_server_and_on_tcp() {
+    if !have(&["socat", "modbus-serial"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let line = Line::plug_in(folder.path(), "line1").await;
+    let _rtu = Meters::modbus_serial_rtu(&line, &[1, 2]).await;
+    let far_line = Line::plug_in(folder.path(), "line2").await;
+    let _behind = Meters::modbus_serial_rtu(&far_line, &[3]).await;
+    let server = SerialServer::before(&far_line).await;
+    let rack = Meters::modbus_serial_tcp(&[4, 5]).await;
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .serial(&line.near, &[1, 2])
+        .rtu_over_tcp("server1", server.port, &[3])
+        .tcp("rack1", rack.port.unwrap(), &[4, 5])
+        .write(folder.path());
+    cloud.knows(&config).await;
+    let mut gateway = gateway::run(&config);
+    cloud.sees_online(&[1, 2, 3, 4, 5]).await;
+    for unit in 1..=5 {
+        let number = f64::from(unit);
+        cloud
+            .receives(unit, "Voltage", (2100.0 + number) / 10.0)
+            .await;
+        cloud.receives(unit, "Energy", -300_000.0 - number).await;
+        cloud.receives(unit, "Power", 3.5 * number).await;
+        cloud.receives(unit, "Frequency", 5000.0 + number).await;
+        cloud.receives(unit, "Relay", 1.0).await;
+        cloud.receives(unit, "Door", 1.0).await;
+    }
+    gateway::stop(&mut gateway).await;
+    cloud.is_content().await;
 }
 
 #[tokio::test]

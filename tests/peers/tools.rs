@@ -56,6 +56,9 @@ fn find(tool: &str) -> Option<PathBuf> {
             .and_then(|_| existing(peers().join("venv/bin/python"))),
         "device-sdk" => existing(peers().join("node/complete"))
             .and_then(|_| existing(peers().join("node/node_modules"))),
+        "modbus-serial" => existing(peers().join("node/complete"))
+            .and_then(|_| existing(peers().join("node/node_modules/modbus-serial")))
+            .and_then(|_| on_path("node")),
         "libmodbus" => existing(peers().join("libmodbus_server")),
         "usb-machine" => existing(peers().join("usb/complete")),
         // Debian keeps daemons out of the path of ordinary users.
@@ -65,7 +68,7 @@ fn find(tool: &str) -> Option<PathBuf> {
 }
 
 /// Where `tests/run` puts what it installs or compiles.
-fn peers() -> PathBuf {
+pub(crate) fn peers() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers")
 }
 

@@ -1,5 +1,5 @@
-//! A plant of strangers: serial lines by socat, meters by pymodbus and
-//! libmodbus.
+//! A plant of strangers: serial lines and a serial server by socat, meters by
+//! pymodbus, libmodbus and modbus-serial.
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,31 @@ impl Line {
     pub(crate) async fn unplug(mut self) {
         self.socat.stop().await;
         assert!(!self.near.exists(), "socat leaves no dangling name");
+    }
+}
+
+/// A serial server: a TCP connection on one side, a line on the other, and no
+/// idea of what is said. It carries one connection, and ends when dropped.
+pub(crate) struct SerialServer {
+    _socat: Child,
+    /// Where it listens.
+    pub(crate) port: u16,
+}
+
+impl SerialServer {
+    /// In front of this line, whose near end it takes.
+    pub(crate) async fn before(line: &Line) -> SerialServer {
+        let tty = format!("file:{},rawer", text(&line.near));
+        let args = ["-d", "-d", "tcp-listen:0,bind=127.0.0.1", &tty];
+        let mut socat = Child::start("serial server", "socat", &args);
+        let said = socat
+            .line("listening", |l| l.contains("listening on"))
+            .await;
+        let port = said.rsplit(':').next().unwrap().parse().unwrap();
+        SerialServer {
+            _socat: socat,
+            port,
+        }
     }
 }
 
@@ -92,8 +117,26 @@ impl Meters {
         Meters::serve("libmodbus tcp", "libmodbus", &args).await
     }
 
+    /// modbus-serial serves `units` on a serial line.
+    pub(crate) async fn modbus_serial_rtu(line: &Line, units: &[u8]) -> Meters {
+        let mut args = vec![script("modbus_serial_server.js"), "rtu".to_owned()];
+        args.push(text(&line.far));
+        args.extend(units.iter().map(u8::to_string));
+        Meters::serve("modbus-serial rtu", "modbus-serial", &args).await
+    }
+
+    /// modbus-serial serves `units` on TCP.
+    pub(crate) async fn modbus_serial_tcp(units: &[u8]) -> Meters {
+        let mut args = vec![script("modbus_serial_server.js"), "tcp".to_owned()];
+        args.extend(units.iter().map(u8::to_string));
+        Meters::serve("modbus-serial tcp", "modbus-serial", &args).await
+    }
+
     async fn serve(name: &str, tool: &str, args: &[String]) -> Meters {
-        let mut server = Child::start(name, &text(&tools::path(tool)), args);
+        // For those in Node: the script lies elsewhere than what it needs.
+        let modules = text(&tools::peers().join("node/node_modules"));
+        let program = text(&tools::path(tool));
+        let mut server = Child::start_with(name, &program, args, &[("NODE_PATH", modules)]);
         let ready = server.line("ready", |l| l.starts_with("ready")).await;
         let port = ready.split(' ').nth(1).map(|p| p.parse().unwrap());
         Meters {
