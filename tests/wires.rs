@@ -98,9 +98,7 @@ fn meter(year: Year, address: u64) -> Tongue {
 
 fn manners(tongue: &mut Tongue) -> &mut Manners {
     match tongue {
-        Tongue::Ascii(_, unit) | Tongue::Rtu(_, unit) | Tongue::Meter(Meter { unit, .. }) => {
-            &mut unit.manners
-        }
+        Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) => &mut unit.manners,
         Tongue::Plain(plain) => &mut plain.manners,
     }
 }

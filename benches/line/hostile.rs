@@ -2,8 +2,7 @@
 //!
 //! A million transactions against five devices whose replies are late, lost,
 //! doubled, cut, spoilt, echoed, swapped, foreign or led by noise, a quarter of a
-//! million in each framing; RTU and Modbus TCP through the port's task on pipes,
-//! ASCII and RTU in TCP through the schedule and the receivers. `tests/hostile`
+//! million in each framing, all through the port's task on pipes. `tests/hostile`
 //! says what is done to replies, and who knows what was true when.
 //!
 //! Bits that are turned over in that million are of the kinds a CRC-16 always
@@ -19,8 +18,6 @@ use alink_gateway::field::modbus::{Ask, Reply};
 use alink_gateway::field::rtu::{Receiver, Verdict};
 use alink_gateway::spec::Table;
 
-#[path = "../../tests/hostile/bare.rs"]
-mod bare;
 #[path = "../../tests/hostile/lives.rs"]
 mod lives;
 #[path = "../../tests/hostile/ported.rs"]

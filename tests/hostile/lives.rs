@@ -1,6 +1,5 @@
 //! All four framings, and what is asked of each.
 
-use super::bare::{self, Speech};
 use super::ported::{self, On};
 use super::site::Hostility;
 use super::tally::Tally;
@@ -31,19 +30,16 @@ pub(crate) fn run(framing: Framing, first: u64, transactions: u64) -> Tally {
 }
 
 fn life(framing: Framing, seed: u64, length: u64) -> Tally {
+    let (baud, group) = [(115_200, 16), (9600, 1), (19_200, 4), (115_200, 1)][(seed % 4) as usize];
     let fair = Hostility::fair(framing != Framing::Ascii);
     match framing {
-        Framing::Rtu => {
-            let (baud, group) =
-                [(115_200, 16), (9600, 1), (19_200, 4), (115_200, 1)][(seed % 4) as usize];
-            ported::life(On::Rtu(baud, group), seed, length, fair)
-        }
+        Framing::Rtu => ported::life(On::Rtu(baud, group), seed, length, fair),
         Framing::Tcp => {
             // Copies carry the number of their request, however late.
             let copies = std::time::Duration::from_secs(1);
             ported::life(On::Tcp, seed, length, Hostility { copies, ..fair })
         }
-        Framing::Ascii => bare::life(Speech::Ascii, seed, length, fair),
-        Framing::RtuOverTcp => bare::life(Speech::RtuOverTcp, seed, length, fair),
+        Framing::Ascii => ported::life(On::Ascii(baud, group), seed, length, fair),
+        Framing::RtuOverTcp => ported::life(On::RtuOverTcp(baud), seed, length, fair),
     }
 }

@@ -1,20 +1,21 @@
-//! The port's task on pipes, on virtual time: a serial line with RTU, and a
-//! Modbus TCP endpoint.
+//! The port's task on pipes, on virtual time: a serial line with RTU or ASCII, the
+//! same line behind a serial server, and a Modbus TCP endpoint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::base::{Evidence, FieldEvent, Mono, PortId, Proof, Rng, Wall};
+use alink_gateway::base::{Evidence, FieldEvent, Mono, PortId, Proof, Reading, Rng, Wall};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::port;
 use alink_gateway::io::pulse::Pulse;
+use alink_gateway::lab::bus::tongue::Tongue;
 use alink_gateway::lab::bus::{ConnId, Line, Manners, Pace, Rack, RackOutput, Unit};
 use alink_gateway::lab::wire::LineRig;
-use alink_gateway::spec::{LineSpec, Spec};
+use alink_gateway::spec::{Framing, LineSpec, ProfileSpec, Spec, TcpSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,16 @@ enum Plant {
 impl Plant {
     fn unit<R>(&self, id: alink_gateway::base::UnitId, look: impl FnOnce(&Unit) -> R) -> R {
         match self {
-            Plant::Line(rig) => rig.with(|line, _| look(line.unit(id).unwrap())),
+            Plant::Line(rig) => rig.with(|line, _| {
+                if let Some(unit) = line.unit(id) {
+                    return look(unit);
+                }
+                let found = line.tongues_mut().iter().find_map(|tongue| match tongue {
+                    Tongue::Ascii(address, unit) if *address == id.0 => Some(unit),
+                    _ => None,
+                });
+                look(found.unwrap())
+            }),
             Plant::Rack(rack) => look(rack.lock().unwrap().unit(id).unwrap()),
         }
     }
@@ -48,6 +58,11 @@ impl Plant {
                 for (_, unit) in line.units_mut() {
                     change(&mut unit.manners);
                 }
+                for tongue in line.tongues_mut() {
+                    if let Tongue::Ascii(_, unit) = tongue {
+                        change(&mut unit.manners);
+                    }
+                }
             }),
             Plant::Rack(rack) => {
                 let mut rack = rack.lock().unwrap();
@@ -56,6 +71,15 @@ impl Plant {
                     change(&mut rack.unit_mut(id).unwrap().manners);
                 }
             }
+        }
+    }
+
+    /// When the last request that somebody understood began on the wire, where
+    /// there is one.
+    fn asked(&self) -> Option<Mono> {
+        match self {
+            Plant::Line(rig) => rig.with(|line, _| line.asked_at()),
+            Plant::Rack(_) => None,
         }
     }
 
@@ -72,6 +96,11 @@ impl Plant {
 pub(crate) enum On {
     /// RTU, at this speed, bytes handed over in groups of so many.
     Rtu(u32, usize),
+    /// ASCII likewise.
+    Ascii(u32, usize),
+    /// RTU at this speed behind a serial server, which cuts what it carries into
+    /// pieces of its own.
+    RtuOverTcp(u32),
     /// Modbus TCP.
     Tcp,
 }
@@ -92,6 +121,8 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
     let (pipes, handed_in) = mpsc::channel(1);
     let line_spec = match on {
         On::Rtu(baud, _) => LineSpec::Serial(site::serial(baud)),
+        On::Ascii(baud, _) => LineSpec::Serial(site::ascii(baud)),
+        On::RtuOverTcp(_) => site::server(),
         On::Tcp => site::endpoint(),
     };
     let spec = Arc::new(site::installation(line_spec));
@@ -104,6 +135,25 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
             }
             let mut rig = LineRig::new(line, clock);
             pipes.send(rig.plug_pipe()).await.unwrap();
+            Plant::Line(rig)
+        }
+        On::Ascii(baud, group) => {
+            let mut line = Line::new(Pace::from(&site::ascii(baud)), rng.fork());
+            line.set_group(group);
+            for (id, unit) in site::units(seed) {
+                line.join(Tongue::Ascii(id.0, unit));
+            }
+            let mut rig = LineRig::new(line, clock);
+            pipes.send(rig.plug_pipe()).await.unwrap();
+            Plant::Line(rig)
+        }
+        On::RtuOverTcp(baud) => {
+            let mut line = Line::new(Pace::from(&site::serial(baud)), rng.fork());
+            for (id, unit) in site::units(seed) {
+                line.attach(id, unit);
+            }
+            let mut rig = LineRig::new(line, clock);
+            tokio::spawn(carry(rig.plug_pipe(), clock, rng.fork(), pipes.clone()));
             Plant::Line(rig)
         }
         On::Tcp => {
@@ -196,29 +246,13 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
     }
     tally.values += readings.len() as u64;
     let device = spec.device(*device).unwrap();
-    // The request had gone out by then. Behind noise a reply is taken, and
-    // stamped, when the line has been silent for 35 ms.
-    let length = match &spec.ports[0].line {
-        LineSpec::Serial(serial) => {
-            let at_of = |p: u16| &device.profile.points[usize::from(p)];
-            let ends = readings.iter().map(|r| {
-                let point = at_of(r.point);
-                (point.address, point.address + point.codec.width())
-            });
-            let (first, last) = ends.fold((u16::MAX, 0), |(a, b), (c, d)| (a.min(c), b.max(d)));
-            let bits = at_of(readings[0].point).table.is_bits();
-            let bytes = if bits {
-                usize::from(last - first).div_ceil(8)
-            } else {
-                usize::from(last - first) * 2
-            };
-            Pace::from(serial).characters(bytes + 5)
-        }
-        _ => Duration::ZERO,
-    };
-    let ago = turnaround.unwrap() + length + Duration::from_millis(37);
+    // The request had gone out by then, as the port saw it and as the line did:
+    // the later of the two, so that neither covers for the other.
+    let ago = turnaround.unwrap() + journey(&spec.ports[0].line, &device.profile, readings);
     let to = at.wall.as_millis();
-    let from = to - i64::try_from(ago.as_millis()).unwrap() - 1;
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap();
+    let asked = plant.asked().map(|asked| to - millis(at.mono.since(asked)));
+    let from = (to - millis(ago) - 1).max(asked.unwrap_or(i64::MIN));
     let truth = plant.unit(device.unit, |unit| {
         site::were_true(unit, &device.profile, readings, from, to)
     });
@@ -233,6 +267,92 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
             "at {to}, {turnaround:?}: {} {points:?} was true {old:?} ms before {from}",
             device.name
         ));
+    }
+}
+
+/// How long after it has begun a reply with these readings may be taken, and
+/// stamped.
+fn journey(line: &LineSpec, profile: &ProfileSpec, readings: &[Reading]) -> Duration {
+    let at_of = |p: u16| &profile.points[usize::from(p)];
+    let ends = readings.iter().map(|r| {
+        let point = at_of(r.point);
+        (point.address, point.address + point.codec.width())
+    });
+    let (first, last) = ends.fold((u16::MAX, 0), |(a, b), (c, d)| (a.min(c), b.max(d)));
+    let bytes = match at_of(readings[0].point).table.is_bits() {
+        true => usize::from(last - first).div_ceil(8),
+        false => usize::from(last - first) * 2,
+    };
+    match line {
+        // Behind noise it is taken when the line has been silent for 35 ms.
+        LineSpec::Serial(serial) if serial.framing == Framing::Rtu => {
+            Pace::from(serial).characters(bytes + 5) + Duration::from_millis(37)
+        }
+        // A pause within it does not end it: up to 80 ms, and an echo before it.
+        LineSpec::Serial(serial) => {
+            Pace::from(serial).characters(2 * (bytes + 4) + 20) + Duration::from_millis(82)
+        }
+        // In pieces, at whatever pace; behind noise after 250 ms of silence.
+        LineSpec::Tcp(TcpSpec {
+            framing: Some(_), ..
+        }) => Duration::from_millis(300),
+        LineSpec::Tcp(_) => Duration::from_millis(37),
+    }
+}
+
+/// The serial server: carries a line's bytes to one connection after the other, in
+/// order and in pieces that have nothing to do with frames.
+async fn carry(
+    mut line: DuplexStream,
+    clock: Clock,
+    mut rng: Rng,
+    pipes: mpsc::Sender<DuplexStream>,
+) {
+    loop {
+        let (ours, theirs) = tokio::io::duplex(4096);
+        if pipes.send(ours).await.is_err()
+            || relay(&mut line, theirs, clock, &mut rng).await.is_none()
+        {
+            return;
+        }
+    }
+}
+
+/// Until the connection ends; `None` when the line does.
+async fn relay(
+    line: &mut DuplexStream,
+    mut net: DuplexStream,
+    clock: Clock,
+    rng: &mut Rng,
+) -> Option<()> {
+    let mut held: VecDeque<(Mono, Vec<u8>)> = VecDeque::new();
+    let (mut from_line, mut from_net) = ([0; 256], [0; 1024]);
+    loop {
+        let due = held.front().map(|(at, _)| *at);
+        tokio::select! {
+            biased;
+            read = net.read(&mut from_net) => match read {
+                Ok(0) | Err(_) => return Some(()),
+                Ok(n) => line.write_all(&from_net[..n]).await.ok()?,
+            },
+            read = line.read(&mut from_line) => {
+                let n = read.ok().filter(|n| *n > 0)?;
+                let mut rest = &from_line[..n];
+                while !rest.is_empty() {
+                    let (piece, behind) = rest.split_at(1 + rng.below(rest.len() as u64) as usize);
+                    let free = held.back().map_or(Mono::START, |(at, _)| *at);
+                    let pause = Duration::from_micros(rng.below(4000));
+                    held.push_back((free.max(clock.now().mono) + pause, piece.to_vec()));
+                    rest = behind;
+                }
+            }
+            () = async { clock.sleep_until(due.unwrap()).await }, if due.is_some() => {
+                let (_, piece) = held.pop_front()?;
+                if net.write_all(&piece).await.is_err() {
+                    return Some(());
+                }
+            }
+        }
     }
 }
 

@@ -144,6 +144,25 @@ pub(crate) fn serial(baud: u32) -> SerialSpec {
     }
 }
 
+/// The same for ASCII.
+pub(crate) fn ascii(baud: u32) -> SerialSpec {
+    SerialSpec {
+        data_bits: 7,
+        framing: Framing::Ascii,
+        ..serial(baud)
+    }
+}
+
+/// A serial server in front of a line, which it knows nothing about.
+pub(crate) fn server() -> LineSpec {
+    LineSpec::Tcp(TcpSpec {
+        host: "server".into(),
+        port: 4001,
+        connect_timeout: Duration::from_secs(3),
+        framing: Some(Framing::Rtu),
+    })
+}
+
 /// An endpoint.
 pub(crate) fn endpoint() -> LineSpec {
     LineSpec::Tcp(TcpSpec {

@@ -67,6 +67,8 @@ pub struct Line {
     pace: Pace,
     units: BTreeMap<UnitId, Unit>,
     tongues: Vec<Tongue>,
+    /// Until when each of them is busy with what it was asked before.
+    busy: Vec<Mono>,
     rng: Rng,
     /// The adapter hears itself: every request comes back to the master.
     pub echo: bool,
@@ -86,6 +88,7 @@ impl Line {
             pace,
             units: BTreeMap::new(),
             tongues: Vec::new(),
+            busy: Vec::new(),
             rng,
             echo: false,
             heard: Heard::default(),
@@ -105,6 +108,7 @@ impl Line {
     /// Hangs a device on the line that speaks something else than Modbus RTU.
     pub fn join(&mut self, tongue: Tongue) {
         self.tongues.push(tongue);
+        self.busy.push(Mono::START);
     }
 
     /// These devices, in the order in which they joined.
@@ -267,10 +271,16 @@ impl Line {
             return false;
         }
         let mut understood = false;
-        for tongue in &mut self.tongues {
-            for saying in tongue.hear(at, &heard.bytes, &mut self.rng) {
+        for (tongue, busy) in self.tongues.iter_mut().zip(&mut self.busy) {
+            let said = tongue.hear(at, &heard.bytes, &mut self.rng);
+            // One thing after the other: what is late holds up what comes behind.
+            let from = at.mono.max(*busy);
+            if let Some(first) = said.first() {
                 understood = true;
-                let start = at.mono + saying.after;
+                *busy = from + first.after + self.pace.characters(first.bytes.len());
+            }
+            for saying in said {
+                let start = from + saying.after;
                 self.voices.push(Voice::new(start, saying.bytes, false));
             }
         }

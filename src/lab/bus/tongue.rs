@@ -9,7 +9,6 @@
 pub mod ascii;
 pub mod meter;
 pub mod plain;
-mod rtu;
 
 use std::time::Duration;
 
@@ -25,8 +24,6 @@ pub use plain::Plain;
 pub enum Tongue {
     /// A Modbus unit with this address, speaking ASCII.
     Ascii(u8, Unit),
-    /// A Modbus unit with this address, speaking RTU.
-    Rtu(u8, Unit),
     /// An electricity meter.
     Meter(Meter),
     /// A device with a table of questions and answers.
@@ -61,18 +58,12 @@ impl Tongue {
     /// What it says to this: nothing, if it is not meant or does not understand.
     pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
         let (answer, manners) = match self {
-            Tongue::Ascii(_, unit) | Tongue::Rtu(_, unit) | Tongue::Meter(Meter { unit, .. })
-                if !unit.manners.alive =>
-            {
+            Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) if !unit.manners.alive => {
                 return vec![];
             }
             Tongue::Plain(plain) if !plain.manners.alive => return vec![],
             Tongue::Ascii(address, unit) => {
                 let answer = ascii::answer(*address, unit, now, heard);
-                (answer, &unit.manners)
-            }
-            Tongue::Rtu(address, unit) => {
-                let answer = rtu::answer(*address, unit, now, heard);
                 (answer, &unit.manners)
             }
             Tongue::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
