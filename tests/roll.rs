@@ -272,7 +272,10 @@ impl Pair {
     }
 
     fn told(&self, event: &str) -> usize {
-        self.notices.iter().filter(|n| n.event() == event).count()
+        self.notices
+            .iter()
+            .filter(|n| n.kind().name() == event)
+            .count()
     }
 
     /// Nothing a gateway must never do.
@@ -421,7 +424,7 @@ fn only_mirror_deletes_what_is_not_configured_and_never_more_than_half() {
             .count();
         assert_eq!(still, left, "{policy:?} {strangers}");
         let alarm = p.notices.iter().any(|n| {
-            n.event() == "topology-extra" && n.level() == alink_gateway::base::Level::Error
+            n.kind().name() == "topology-extra" && n.level() == alink_gateway::base::Level::Error
         });
         assert_eq!(alarm, strangers == 51);
         for n in 0..50 {
@@ -455,7 +458,10 @@ fn a_device_bound_elsewhere_is_reported_and_not_fought_over() {
     assert_eq!(p.platform.gateway_of(&sub(7)), Some(&other));
     let tries = p.said("topo/add");
     assert!(tries <= 16, "{tries} tries in an hour");
-    let told = p.notices.iter().find(|n| n.event() == "device-barred");
+    let told = p
+        .notices
+        .iter()
+        .find(|n| n.kind().name() == "device-barred");
     let told = told.unwrap().sentence();
     assert!(told.contains("another gateway"), "{told}");
     p.well_behaved();
@@ -580,7 +586,10 @@ fn a_refused_registration_is_barred_with_its_code_and_says_so() {
     p.want(0..2, Presence::Online);
     p.run(secs(5));
     assert_eq!((p.barred_with(0), p.is_online(1)), (Some(6288), true));
-    let told = p.notices.iter().find(|n| n.event() == "device-barred");
+    let told = p
+        .notices
+        .iter()
+        .find(|n| n.kind().name() == "device-barred");
     let told = told.unwrap().sentence();
     assert!(told.starts_with("registration refused"), "{told}");
     // A secret from elsewhere ends the waiting.
@@ -599,7 +608,10 @@ fn a_wrong_secret_is_tried_again_at_once_when_it_changes() {
     p.want(0..2, Presence::Online);
     p.run(secs(10));
     assert_eq!((p.barred_with(0), p.is_online(1)), (Some(6287), true));
-    let alarm = p.notices.iter().find(|n| n.event() == "device-barred");
+    let alarm = p
+        .notices
+        .iter()
+        .find(|n| n.kind().name() == "device-barred");
     assert_eq!(alarm.unwrap().level(), alink_gateway::base::Level::Error);
     let again = p.said("login");
     p.run(secs(290));
@@ -707,7 +719,10 @@ fn a_wrong_product_secret_bars_names_what_to_check_and_is_tried_again_when_corre
     p.want(0..3, Presence::Online);
     p.run(secs(20));
     assert_eq!((p.barred_with(0), p.is_online(2)), (Some(6600), true));
-    let told = p.notices.iter().find(|n| n.event() == "device-barred");
+    let told = p
+        .notices
+        .iter()
+        .find(|n| n.kind().name() == "device-barred");
     let told = told.unwrap();
     assert_eq!(told.level(), alink_gateway::base::Level::Error);
     assert!(
@@ -771,7 +786,10 @@ fn a_device_under_another_gateway_is_reported_and_not_fought_over() {
     assert_eq!(p.platform.gateway_of(&sub(0)), Some(&other));
     let asked = p.said("product_register");
     assert!(asked <= 6, "{asked} times in an hour");
-    let told = p.notices.iter().find(|n| n.event() == "device-barred");
+    let told = p
+        .notices
+        .iter()
+        .find(|n| n.kind().name() == "device-barred");
     assert!(told.unwrap().sentence().contains("another gateway"));
 }
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{About, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, Tell};
 use crate::config::{Problem, Report, Severity};
 use crate::spec::Changes;
 
@@ -79,14 +79,14 @@ impl Tell for Notice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Notice::Started { .. } => "service-started",
-            Notice::Stopping { .. } => "service-stopping",
-            Notice::Refused { .. } => "reload-refused",
-            Notice::Problem(_) => "config-problem",
-            Notice::RemoteSetAside { .. } => "remote-config-set-aside",
-            Notice::Reloaded(_) => "reloaded",
+            Notice::Started { .. } => EventKind::ServiceStarted,
+            Notice::Stopping { .. } => EventKind::ServiceStopping,
+            Notice::Refused { .. } => EventKind::ReloadRefused,
+            Notice::Problem(_) => EventKind::ConfigProblem,
+            Notice::RemoteSetAside { .. } => EventKind::RemoteConfigSetAside,
+            Notice::Reloaded(_) => EventKind::Reloaded,
         }
     }
 
@@ -94,24 +94,36 @@ impl Tell for Notice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::Started { .. } | Notice::Stopping { .. } => Vec::new(),
-            Notice::Refused { errors, .. } => vec![("ERRORS", errors.to_string())],
+            Notice::Refused { errors, .. } => vec![(JournalField::Errors, errors.to_string())],
             Notice::RemoteSetAside { file, .. } => {
-                vec![("CONFIG_FILE", file.display().to_string())]
+                vec![(JournalField::ConfigFile, file.display().to_string())]
             }
             Notice::Problem(p) => vec![
-                ("CONFIG_FILE", p.file.to_string()),
-                ("CONFIG_LINE", p.line.to_string()),
-                ("CONFIG_PATH", p.path.clone()),
+                (JournalField::ConfigFile, p.file.to_string()),
+                (JournalField::ConfigLine, p.line.to_string()),
+                (JournalField::ConfigPath, p.path.clone()),
             ],
             Notice::Reloaded(c) => vec![
-                ("DEVICES_ADDED", c.devices.added.len().to_string()),
-                ("DEVICES_CHANGED", c.devices.changed.len().to_string()),
-                ("DEVICES_REMOVED", c.devices.removed.len().to_string()),
-                ("PORTS_RESTARTED", restarted(c).to_string()),
-                ("RECONNECTED", u8::from(c.cloud.connection).to_string()),
+                (
+                    JournalField::DevicesAdded,
+                    c.devices.added.len().to_string(),
+                ),
+                (
+                    JournalField::DevicesChanged,
+                    c.devices.changed.len().to_string(),
+                ),
+                (
+                    JournalField::DevicesRemoved,
+                    c.devices.removed.len().to_string(),
+                ),
+                (JournalField::PortsRestarted, restarted(c).to_string()),
+                (
+                    JournalField::Reconnected,
+                    u8::from(c.cloud.connection).to_string(),
+                ),
             ],
         }
     }

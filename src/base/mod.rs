@@ -4,9 +4,11 @@
 //! platform, or reads a clock: time arrives as [`Now`], chance as [`Rng`].
 
 pub mod backoff;
+pub mod crowd;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod journal;
 pub mod link;
 pub mod repeat;
 pub mod rng;
@@ -17,9 +19,11 @@ pub mod time;
 pub mod value;
 
 pub use backoff::Backoff;
+pub use crowd::{Crowd, Crowds, Told};
 pub use digest::Digest;
 pub use event::{Evidence, FieldEvent, Miss, Proof};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
+pub use journal::{EventKind, JournalField, MessageId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};
 pub use repeat::Repeats;
 pub use rng::Rng;

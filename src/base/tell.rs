@@ -1,11 +1,11 @@
 //! How a room tells the operator something.
 //!
-//! Each room has an enum of notices; each notice knows its level, its stable
-//! event name, whom it is about, its fields and one sentence. Engines hand
+//! Each room has an enum of notices; each notice knows its level, its kind of
+//! event, whom it is about, its fields and one sentence. Engines hand
 //! notices out as data, so tests can demand them; `io/log.rs` alone turns them
 //! into journal entries or terminal lines.
 
-use super::{DeviceId, PortId};
+use super::{DeviceId, EventKind, JournalField, PortId};
 
 /// Who should care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +36,8 @@ pub trait Tell {
     /// Who should care.
     fn level(&self) -> Level;
 
-    /// The stable name of this kind of event, `kebab-case`: journal field
-    /// `EVENT`, never renamed quietly.
-    fn event(&self) -> &'static str;
+    /// What kind of event it is: journal fields `EVENT` and `MESSAGE_ID`.
+    fn kind(&self) -> EventKind;
 
     /// Whom it is about. The log adds the names and ids of the device and its
     /// port, so the sentence need not.
@@ -50,8 +49,13 @@ pub trait Tell {
         &[]
     }
 
-    /// Further journal fields, names in `UPPER_CASE`.
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    /// Whether the log is to add the names of [`Tell::devices`] to the sentence.
+    fn lists_devices(&self) -> bool {
+        false
+    }
+
+    /// Further journal fields.
+    fn fields(&self) -> Vec<(JournalField, String)> {
         Vec::new()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, Level, LinkDown, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, LinkDown, Tell};
 
 use super::code::Code;
 use super::remote::RemoteNotice;
@@ -237,31 +237,31 @@ impl Tell for Notice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Notice::Connected { .. } => "cloud-connected",
-            Notice::Disconnected { lasted: None, .. } => "cloud-connect-failed",
-            Notice::Disconnected { .. } => "cloud-disconnected",
-            Notice::KickedSuspected { .. } => "cloud-kicked-suspected",
-            Notice::SubscribeRefused { .. } => "cloud-subscribe-refused",
-            Notice::LoggedIn { .. } => "device-online",
-            Notice::LoggedOut { .. } => "device-offline",
-            Notice::Barred { .. } => "device-barred",
-            Notice::SessionLost { .. } => "device-session-lost",
-            Notice::LogoutRefused { .. } => "device-logout-refused",
-            Notice::RequestRefused { .. } => "cloud-request-refused",
-            Notice::Throttled { .. } => "cloud-throttled",
-            Notice::Full { .. } => "cloud-full",
-            Notice::Trouble { .. } => "cloud-trouble",
-            Notice::Unanswered { .. } => "cloud-unanswered",
-            Notice::Malformed { .. } => "cloud-malformed",
-            Notice::QueueFull { .. } => "post-queue-full",
-            Notice::PostRefused { .. } => "post-refused",
-            Notice::TooLarge { .. } => "post-too-large",
-            Notice::Clock(news) => news.event(),
-            Notice::Remote(news) => news.event(),
-            Notice::Stopped { .. } => "cloud-stopped",
-            Notice::Roll(roll) => roll.event(),
+            Notice::Connected { .. } => EventKind::CloudConnected,
+            Notice::Disconnected { lasted: None, .. } => EventKind::CloudConnectFailed,
+            Notice::Disconnected { .. } => EventKind::CloudDisconnected,
+            Notice::KickedSuspected { .. } => EventKind::CloudKickedSuspected,
+            Notice::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
+            Notice::LoggedIn { .. } => EventKind::DeviceOnline,
+            Notice::LoggedOut { .. } => EventKind::DeviceOffline,
+            Notice::Barred { .. } => EventKind::DeviceBarred,
+            Notice::SessionLost { .. } => EventKind::DeviceSessionLost,
+            Notice::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
+            Notice::RequestRefused { .. } => EventKind::CloudRequestRefused,
+            Notice::Throttled { .. } => EventKind::CloudThrottled,
+            Notice::Full { .. } => EventKind::CloudFull,
+            Notice::Trouble { .. } => EventKind::CloudTrouble,
+            Notice::Unanswered { .. } => EventKind::CloudUnanswered,
+            Notice::Malformed { .. } => EventKind::CloudMalformed,
+            Notice::QueueFull { .. } => EventKind::PostQueueFull,
+            Notice::PostRefused { .. } => EventKind::PostRefused,
+            Notice::TooLarge { .. } => EventKind::PostTooLarge,
+            Notice::Clock(news) => news.kind(),
+            Notice::Remote(news) => news.kind(),
+            Notice::Stopped { .. } => EventKind::CloudStopped,
+            Notice::Roll(roll) => roll.kind(),
         }
     }
 
@@ -292,11 +292,12 @@ impl Tell for Notice {
                     _ => devices,
                 }
             }
+            Notice::Roll(roll) => roll.devices(),
             _ => &[],
         }
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::LoggedIn {
                 devices, online, ..
@@ -304,32 +305,44 @@ impl Tell for Notice {
             | Notice::LoggedOut {
                 devices, online, ..
             } => vec![
-                ("COUNT", devices.len().to_string()),
-                ("ONLINE", online.to_string()),
+                (JournalField::Count, devices.len().to_string()),
+                (JournalField::Online, online.to_string()),
             ],
             Notice::Barred { code, times, .. } => {
-                vec![("CODE", code.to_string()), ("TIMES", times.to_string())]
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Times, times.to_string()),
+                ]
             }
-            Notice::LogoutRefused { code, .. } => vec![("CODE", code.to_string())],
+            Notice::LogoutRefused { code, .. } => vec![(JournalField::Code, code.to_string())],
             Notice::PostRefused { code, dropped, .. } => {
-                vec![("CODE", code.to_string()), ("DROPPED", dropped.to_string())]
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Dropped, dropped.to_string()),
+                ]
             }
             Notice::Trouble { code, times, .. } => {
-                vec![("CODE", code.to_string()), ("TIMES", times.to_string())]
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Times, times.to_string()),
+                ]
             }
-            Notice::RequestRefused { .. } => vec![("CODE", "460".into())],
-            Notice::Throttled { .. } => vec![("CODE", "429".into())],
-            Notice::Full { ours: false, .. } => vec![("CODE", "428".into())],
+            Notice::RequestRefused { .. } => vec![(JournalField::Code, "460".into())],
+            Notice::Throttled { .. } => vec![(JournalField::Code, "429".into())],
+            Notice::Full { ours: false, .. } => vec![(JournalField::Code, "428".into())],
             Notice::Disconnected {
                 why: LinkDown::Refused(rc),
                 ..
-            } => vec![("CONNACK", rc.to_string())],
+            } => vec![(JournalField::Connack, rc.to_string())],
             Notice::Malformed { topic, times, .. } => {
-                vec![("TOPIC", topic.clone()), ("TIMES", times.to_string())]
+                vec![
+                    (JournalField::Topic, topic.clone()),
+                    (JournalField::Times, times.to_string()),
+                ]
             }
-            Notice::QueueFull { dropped } => vec![("DROPPED", dropped.to_string())],
+            Notice::QueueFull { dropped } => vec![(JournalField::Dropped, dropped.to_string())],
             Notice::Roll(roll) => roll.fields(),
-            Notice::TooLarge { property, .. } => vec![("PROPERTY", property.clone())],
+            Notice::TooLarge { property, .. } => vec![(JournalField::Property, property.clone())],
             _ => Vec::new(),
         }
     }

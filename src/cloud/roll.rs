@@ -1,7 +1,7 @@
 //! What this room tells about who belongs to the gateway: registration,
 //! topology, and what the platform orders.
 
-use crate::base::{About, DeviceId, Level, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, Tell};
 
 use super::code::Code;
 use super::words::code_words;
@@ -99,15 +99,15 @@ impl Tell for Roll {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Roll::Registered { .. } => "device-registered",
-            Roll::Related { .. } => "topology-added",
-            Roll::Refused { .. } => "topology-refused",
-            Roll::Extra { .. } => "topology-extra",
-            Roll::Unrelated { .. } => "topology-deleted",
-            Roll::Ordered { .. } => "platform-order",
-            Roll::Stranger { .. } => "platform-order-stranger",
+            Roll::Registered { .. } => EventKind::DeviceRegistered,
+            Roll::Related { .. } => EventKind::TopologyAdded,
+            Roll::Refused { .. } => EventKind::TopologyRefused,
+            Roll::Extra { .. } => EventKind::TopologyExtra,
+            Roll::Unrelated { .. } => EventKind::TopologyDeleted,
+            Roll::Ordered { .. } => EventKind::PlatformOrder,
+            Roll::Stranger { .. } => EventKind::PlatformOrderStranger,
         }
     }
 
@@ -123,20 +123,42 @@ impl Tell for Roll {
         }
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn devices(&self) -> &[DeviceId] {
+        match self {
+            Roll::Registered { devices, .. }
+            | Roll::Related { devices, .. }
+            | Roll::Ordered { devices, .. } => match devices[..] {
+                // `about` names it.
+                [_] => &[],
+                _ => devices,
+            },
+            _ => &[],
+        }
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Roll::Registered { names, .. }
             | Roll::Related { names, .. }
-            | Roll::Unrelated { names } => vec![("DEVICES", names.clone())],
+            | Roll::Unrelated { names } => vec![(JournalField::Devices, names.clone())],
             Roll::Refused { code, names, .. } => {
-                vec![("CODE", code.to_string()), ("DEVICES", names.clone())]
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Devices, names.clone()),
+                ]
             }
             Roll::Ordered { names, raw, .. } => {
-                vec![("DEVICES", names.clone()), ("ORDER", raw.clone())]
+                vec![
+                    (JournalField::Devices, names.clone()),
+                    (JournalField::Order, raw.clone()),
+                ]
             }
-            Roll::Stranger { raw, .. } => vec![("ORDER", raw.clone())],
+            Roll::Stranger { raw, .. } => vec![(JournalField::Order, raw.clone())],
             Roll::Extra { listed, extra, .. } => {
-                vec![("LISTED", listed.to_string()), ("EXTRA", extra.to_string())]
+                vec![
+                    (JournalField::Listed, listed.to_string()),
+                    (JournalField::Extra, extra.to_string()),
+                ]
             }
         }
     }

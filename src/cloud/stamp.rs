@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::base::{Level, Mono, Now, Reading, Wake, Wall};
+use crate::base::{EventKind, Level, Mono, Now, Reading, Wake, Wall};
 
 /// No clock that shows an earlier time is right, whoever says so: this program
 /// did not exist (2026-01-01T00:00:00Z, a second before, so that lives may
@@ -86,11 +86,11 @@ impl ClockNews {
         }
     }
 
-    pub(super) const fn event(&self) -> &'static str {
+    pub(super) const fn kind(&self) -> EventKind {
         match self {
-            ClockNews::Unknown => "clock-unknown",
-            ClockNews::Known { .. } => "clock-known",
-            ClockNews::Dropped { .. } => "clock-dropped",
+            ClockNews::Unknown => EventKind::ClockUnknown,
+            ClockNews::Known { .. } => EventKind::ClockKnown,
+            ClockNews::Dropped { .. } => EventKind::ClockDropped,
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, Level, Mono, PortId, Repeats, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, Mono, PortId, Repeats, Tell};
 use crate::spec::Table;
 
 use super::dlt645::ask::ErrorWord;
@@ -202,14 +202,14 @@ impl Troubles {
 }
 
 impl Trouble {
-    const fn event(self) -> &'static str {
+    const fn kind(self) -> EventKind {
         match self {
-            Trouble::Garbled => "device-garbled",
-            Trouble::Foreign => "device-foreign",
-            Trouble::Late => "device-late",
-            Trouble::Refuses { .. } => "device-refuses",
-            Trouble::Declines(_) => "device-refuses",
-            Trouble::NoValue { .. } => "device-no-value",
+            Trouble::Garbled => EventKind::DeviceGarbled,
+            Trouble::Foreign => EventKind::DeviceForeign,
+            Trouble::Late => EventKind::DeviceLate,
+            Trouble::Refuses { .. } => EventKind::DeviceRefuses,
+            Trouble::Declines(_) => EventKind::DeviceRefuses,
+            Trouble::NoValue { .. } => EventKind::DeviceNoValue,
         }
     }
 
@@ -280,20 +280,20 @@ impl Tell for Notice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Notice::PortOpened { .. } => "port-opened",
-            Notice::PortUnavailable { .. } => "port-unavailable",
-            Notice::PortLost { .. } => "port-lost",
-            Notice::SettingsDiffer { .. } => "port-settings-differ",
-            Notice::BytesHeldBack { .. } => "port-bytes-held-back",
-            Notice::EchoHeard { .. } => "port-echo-heard",
-            Notice::EchoMissed { .. } => "port-echo-missed",
-            Notice::HoleFound { .. } => "device-hole-found",
-            Notice::PointsRefused { .. } => "device-points-refused",
-            Notice::DatumRefused { .. } => "device-datum-refused",
-            Notice::PointsBack { .. } => "device-points-back",
-            Notice::DeviceTrouble { trouble, .. } => trouble.event(),
+            Notice::PortOpened { .. } => EventKind::PortOpened,
+            Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
+            Notice::PortLost { .. } => EventKind::PortLost,
+            Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
+            Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
+            Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
+            Notice::EchoMissed { .. } => EventKind::PortEchoMissed,
+            Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
+            Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
+            Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
+            Notice::PointsBack { .. } => EventKind::DevicePointsBack,
+            Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
         }
     }
 
@@ -314,28 +314,31 @@ impl Tell for Notice {
         }
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::PortUnavailable { failed, .. } | Notice::PortOpened { failed, .. } => {
-                vec![("FAILED", failed.to_string())]
+                vec![(JournalField::Failed, failed.to_string())]
             }
             Notice::PortLost { times, .. } | Notice::EchoMissed { times, .. } => {
-                vec![("TIMES", times.to_string())]
+                vec![(JournalField::Times, times.to_string())]
             }
             Notice::PointsRefused { points, code, .. } => {
-                vec![("POINTS", points.clone()), ("CODE", code.to_string())]
+                vec![
+                    (JournalField::Points, points.clone()),
+                    (JournalField::Code, code.to_string()),
+                ]
             }
             Notice::DatumRefused { points, word, .. } => {
                 vec![
-                    ("POINTS", points.clone()),
-                    ("WORD", format!("{:02X}", word.bits)),
+                    (JournalField::Points, points.clone()),
+                    (JournalField::Word, format!("{:02X}", word.bits)),
                 ]
             }
-            Notice::PointsBack { points, .. } => vec![("POINTS", points.clone())],
+            Notice::PointsBack { points, .. } => vec![(JournalField::Points, points.clone())],
             Notice::DeviceTrouble { trouble, times, .. } => {
-                let mut fields = vec![("TIMES", times.to_string())];
+                let mut fields = vec![(JournalField::Times, times.to_string())];
                 if let Trouble::Refuses { code, .. } = trouble {
-                    fields.push(("CODE", code.to_string()));
+                    fields.push((JournalField::Code, code.to_string()));
                 }
                 fields
             }

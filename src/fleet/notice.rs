@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Because;
-use crate::base::{About, DeviceId, Level, Miss, PortId, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, Miss, PortId, Tell};
 
 /// A change in what we believe.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,26 +48,36 @@ pub enum Notice {
         /// The system's words.
         why: String,
     },
+    /// The port is open, and none of its devices answers any more: the fault is
+    /// more likely the line's than theirs.
+    PortMute {
+        /// Which port.
+        port: PortId,
+        /// How many devices it has.
+        devices: usize,
+        /// Whether any of them has answered since the start.
+        answered_before: bool,
+    },
 }
 
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::Appeared { .. } | Notice::Returned { .. } | Notice::LetGo { .. } => Level::Info,
-            Notice::Silent { .. } | Notice::Held { .. } | Notice::PortSilenced { .. } => {
-                Level::Warn
-            }
+            Notice::Silent { .. } | Notice::Held { .. } => Level::Warn,
+            Notice::PortSilenced { .. } | Notice::PortMute { .. } => Level::Warn,
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Notice::Appeared { .. } => "device-responding",
-            Notice::Silent { .. } => "device-silent",
-            Notice::Returned { .. } => "device-returned",
-            Notice::Held { .. } => "device-held",
-            Notice::LetGo { .. } => "device-let-go",
-            Notice::PortSilenced { .. } => "port-silenced",
+            Notice::Appeared { .. } => EventKind::DeviceResponding,
+            Notice::Silent { .. } => EventKind::DeviceSilent,
+            Notice::Returned { .. } => EventKind::DeviceReturned,
+            Notice::Held { .. } => EventKind::DeviceHeld,
+            Notice::LetGo { .. } => EventKind::DeviceLetGo,
+            Notice::PortSilenced { .. } => EventKind::PortSilenced,
+            Notice::PortMute { .. } => EventKind::PortMute,
         }
     }
 
@@ -78,7 +88,7 @@ impl Tell for Notice {
             | Notice::Held { device }
             | Notice::LetGo { device, .. }
             | Notice::Returned { device, .. } => About::Device(*device),
-            Notice::PortSilenced { port, .. } => About::Port(*port),
+            Notice::PortSilenced { port, .. } | Notice::PortMute { port, .. } => About::Port(*port),
         }
     }
 
@@ -89,19 +99,24 @@ impl Tell for Notice {
         }
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::Silent {
                 because: Because::Missed { polls, quiet, .. },
                 ..
             } => vec![
-                ("MISSED", polls.to_string()),
-                ("QUIET_MS", quiet.as_millis().to_string()),
+                (JournalField::Missed, polls.to_string()),
+                (JournalField::QuietMs, quiet.as_millis().to_string()),
             ],
             Notice::Returned { after, .. } => {
-                vec![("SILENT_MS", after.as_millis().to_string())]
+                vec![(JournalField::SilentMs, after.as_millis().to_string())]
             }
-            Notice::PortSilenced { devices, .. } => vec![("COUNT", devices.len().to_string())],
+            Notice::PortSilenced { devices, .. } => {
+                vec![(JournalField::Count, devices.len().to_string())]
+            }
+            Notice::PortMute { devices, .. } => {
+                vec![(JournalField::Count, devices.to_string())]
+            }
             _ => Vec::new(),
         }
     }
@@ -147,6 +162,18 @@ impl Tell for Notice {
             Notice::Returned { after, .. } => {
                 format!("responding again after {} of silence", seconds(*after))
             }
+            Notice::PortMute {
+                devices,
+                answered_before,
+                ..
+            } => format!(
+                "none of its {devices} devices {}: look at what they share (cable, bias, power, \
+                 adapter, line settings) before looking at any one of them",
+                match answered_before {
+                    true => "answers any more",
+                    false => "has answered since the start",
+                }
+            ),
             Notice::PortSilenced { devices, why, .. } => {
                 format!(
                     "down ({why}): {} silent because of that",

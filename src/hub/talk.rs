@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::base::{About, DeviceId, FieldEvent, Level, LinkCommand, LinkEvent, Secret, Tell};
+use crate::base::{
+    About, Crowd, DeviceId, EventKind, FieldEvent, JournalField, Level, LinkCommand, LinkEvent,
+    Secret, Tell,
+};
 use crate::cloud::{Done, Errand};
 use crate::spec::{Changes, Spec};
 use crate::{cloud, fleet};
@@ -87,6 +90,8 @@ pub enum Notice {
     Fleet(fleet::Notice),
     /// About the platform.
     Cloud(cloud::Notice),
+    /// About several devices at once.
+    Crowd(Crowd),
 }
 
 impl Notice {
@@ -94,6 +99,7 @@ impl Notice {
         match self {
             Notice::Fleet(n) => n,
             Notice::Cloud(n) => n,
+            Notice::Crowd(n) => n,
         }
     }
 }
@@ -103,8 +109,8 @@ impl Tell for Notice {
         self.inner().level()
     }
 
-    fn event(&self) -> &'static str {
-        self.inner().event()
+    fn kind(&self) -> EventKind {
+        self.inner().kind()
     }
 
     fn about(&self) -> About {
@@ -115,7 +121,11 @@ impl Tell for Notice {
         self.inner().devices()
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn lists_devices(&self) -> bool {
+        self.inner().lists_devices()
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
         self.inner().fields()
     }
 

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::{About, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, Tell};
 use crate::field::holes::{Hole, Holes, MOST};
 use crate::field::reading::Finding;
 use crate::io::log::Journal;
@@ -323,10 +323,10 @@ impl Tell for LessonsNotice {
         Level::Warn
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            LessonsNotice::Unreadable { .. } => "lessons-unreadable",
-            LessonsNotice::NotKept { .. } => "lessons-not-kept",
+            LessonsNotice::Unreadable { .. } => EventKind::LessonsUnreadable,
+            LessonsNotice::NotKept { .. } => EventKind::LessonsNotKept,
         }
     }
 
@@ -334,10 +334,10 @@ impl Tell for LessonsNotice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             LessonsNotice::Unreadable { file, .. } | LessonsNotice::NotKept { file, .. } => {
-                vec![("FILE", file.clone())]
+                vec![(JournalField::File, file.clone())]
             }
         }
     }

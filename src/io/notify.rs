@@ -24,7 +24,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{About, Level, Mono, Tell};
+use crate::base::{About, EventKind, JournalField, Level, Mono, Tell};
 use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::{Pulse, Pulses};
@@ -272,10 +272,10 @@ impl Tell for NotifyNotice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            NotifyNotice::Stuck { .. } => "task-stuck",
-            NotifyNotice::MovesAgain { .. } => "task-moves-again",
+            NotifyNotice::Stuck { .. } => EventKind::TaskStuck,
+            NotifyNotice::MovesAgain { .. } => EventKind::TaskMovesAgain,
         }
     }
 
@@ -283,10 +283,10 @@ impl Tell for NotifyNotice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             NotifyNotice::Stuck { task, .. } | NotifyNotice::MovesAgain { task, .. } => {
-                vec![("TASK", task.clone())]
+                vec![(JournalField::Task, task.clone())]
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::text::excerpt;
-use crate::base::{About, Digest, Level, Tell};
+use crate::base::{About, Digest, EventKind, JournalField, Level, Tell};
 use crate::cloud::code::Code;
 
 /// Bytes of a reason that travel to the platform.
@@ -145,14 +145,14 @@ impl Tell for RemoteNotice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            RemoteNotice::NotEnabled { .. } => "remote-config-not-enabled",
-            RemoteNotice::Refused { .. } => "remote-config-refused",
-            RemoteNotice::DownloadFailed { .. } => "remote-config-download-failed",
-            RemoteNotice::Adopted { .. } => "remote-config-adopted",
-            RemoteNotice::InForceAlready { .. } => "remote-config-in-force",
-            RemoteNotice::NothingThere { .. } => "remote-config-none",
+            RemoteNotice::NotEnabled { .. } => EventKind::RemoteConfigNotEnabled,
+            RemoteNotice::Refused { .. } => EventKind::RemoteConfigRefused,
+            RemoteNotice::DownloadFailed { .. } => EventKind::RemoteConfigDownloadFailed,
+            RemoteNotice::Adopted { .. } => EventKind::RemoteConfigAdopted,
+            RemoteNotice::InForceAlready { .. } => EventKind::RemoteConfigInForce,
+            RemoteNotice::NothingThere { .. } => EventKind::RemoteConfigNone,
         }
     }
 
@@ -160,22 +160,24 @@ impl Tell for RemoteNotice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             RemoteNotice::NotEnabled { .. } => Vec::new(),
             RemoteNotice::Refused {
                 config_id, refusal, ..
             } => vec![
-                ("CONFIG_ID", config_id.clone()),
-                ("CODE", refusal.code().to_string()),
+                (JournalField::ConfigId, config_id.clone()),
+                (JournalField::Code, refusal.code().to_string()),
             ],
             RemoteNotice::Adopted { config_id, digest } => vec![
-                ("CONFIG_ID", config_id.clone()),
-                ("SHA256", digest.to_string()),
+                (JournalField::ConfigId, config_id.clone()),
+                (JournalField::Sha256, digest.to_string()),
             ],
             RemoteNotice::DownloadFailed { config_id, .. }
-            | RemoteNotice::InForceAlready { config_id } => vec![("CONFIG_ID", config_id.clone())],
-            RemoteNotice::NothingThere { code } => vec![("CODE", code.to_string())],
+            | RemoteNotice::InForceAlready { config_id } => {
+                vec![(JournalField::ConfigId, config_id.clone())]
+            }
+            RemoteNotice::NothingThere { code } => vec![(JournalField::Code, code.to_string())],
         }
     }
 

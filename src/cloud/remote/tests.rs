@@ -75,7 +75,7 @@ impl Desk {
                     let body: Json = serde_json::from_slice(&body).unwrap();
                     format!("answer {} {}", body["id"], body["code"])
                 }
-                Step::Notice(notice) => crate::base::Tell::event(&notice).into(),
+                Step::Notice(notice) => crate::base::Tell::kind(&notice).name().into(),
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{About, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, Tell};
 use crate::cloud::enrolment::Failure;
 
 /// Things only the link knows.
@@ -66,15 +66,15 @@ impl Tell for LinkNotice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            LinkNotice::Dropped { .. } => "link-dropped",
-            LinkNotice::Unsendable { .. } => "link-unsendable",
-            LinkNotice::RootsSkipped { .. } => "tls-roots-skipped",
-            LinkNotice::Registering => "gateway-registering",
-            LinkNotice::Registered { .. } => "gateway-registered",
-            LinkNotice::RegistrationFailed { .. } => "gateway-not-registered",
-            LinkNotice::EarnedRefused { .. } => "gateway-secret-refused",
+            LinkNotice::Dropped { .. } => EventKind::LinkDropped,
+            LinkNotice::Unsendable { .. } => EventKind::LinkUnsendable,
+            LinkNotice::RootsSkipped { .. } => EventKind::TlsRootsSkipped,
+            LinkNotice::Registering => EventKind::GatewayRegistering,
+            LinkNotice::Registered { .. } => EventKind::GatewayRegistered,
+            LinkNotice::RegistrationFailed { .. } => EventKind::GatewayNotRegistered,
+            LinkNotice::EarnedRefused { .. } => EventKind::GatewaySecretRefused,
         }
     }
 
@@ -82,21 +82,26 @@ impl Tell for LinkNotice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            LinkNotice::Dropped { commands } => vec![("COUNT", commands.to_string())],
+            LinkNotice::Dropped { commands } => vec![(JournalField::Count, commands.to_string())],
             LinkNotice::Unsendable { topic, size } => {
-                vec![("TOPIC", topic.clone()), ("SIZE", size.to_string())]
+                vec![
+                    (JournalField::Topic, topic.clone()),
+                    (JournalField::Size, size.to_string()),
+                ]
             }
-            LinkNotice::RootsSkipped { skipped, .. } => vec![("COUNT", skipped.to_string())],
+            LinkNotice::RootsSkipped { skipped, .. } => {
+                vec![(JournalField::Count, skipped.to_string())]
+            }
             LinkNotice::Registering => Vec::new(),
             LinkNotice::Registered { place } | LinkNotice::EarnedRefused { place } => {
-                vec![("FILE", place.clone())]
+                vec![(JournalField::File, place.clone())]
             }
             LinkNotice::RegistrationFailed { why, times, .. } => {
-                let mut fields = vec![("TIMES", times.to_string())];
+                let mut fields = vec![(JournalField::Times, times.to_string())];
                 if let Failure::Refused(code) = why {
-                    fields.push(("CONNACK", code.to_string()));
+                    fields.push((JournalField::Connack, code.to_string()));
                 }
                 fields
             }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::IDENTIFIER;
-use crate::base::Level;
+use crate::base::{EventKind, JournalField, Level};
 
 /// Where the journal listens.
 pub const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
@@ -127,8 +127,10 @@ impl JournalSocket {
             let text =
                 format!("{lost} journal entries before the last were lost: not taken in time");
             let mut confession = Entry::new(Level::Warn, &text);
-            confession.field("EVENT", "journal-lost");
-            confession.field("COUNT", &lost.to_string());
+            let kind = EventKind::JournalLost;
+            confession.field("MESSAGE_ID", &kind.message_id().to_string());
+            confession.field(JournalField::Event.name(), kind.name());
+            confession.field(JournalField::Count.name(), &lost.to_string());
             if !self.try_send(&confession) {
                 self.lost.fetch_add(lost, Ordering::Relaxed);
             }

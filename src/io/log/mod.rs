@@ -7,9 +7,8 @@
 //! Two kinds of records, two ways out:
 //!
 //! - **Notices** go out by our own sender of the journal's native protocol
-//!   (`journald.rs`). Their fields are interface (`EVENT`, `DEVICE`, `PORT`,
-//!   `UNIT_ID`, `PRODUCT_KEY`, `DEVICE_NAME`, `CODE` …) and differ from notice
-//!   to notice. `tracing` wants field names fixed where the event is written, and
+//!   (`journald.rs`). Their fields and ids are interface (`base/journal.rs`) and
+//!   the fields differ from notice to notice. `tracing` wants field names fixed where the event is written, and
 //!   tracing-journald puts the target and the source line of *this file* on each;
 //!   eighty lines of datagram are the honest way.
 //! - **Records of libraries** and our own traces go through `tracing` (with the
@@ -30,13 +29,14 @@ mod journald;
 mod library;
 mod terminal;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::base::{About, Level, Tell};
+use crate::base::{About, DeviceId, JournalField, Level, PortId, Tell};
 use crate::io::clock::Clock;
-use crate::spec::Spec;
+use crate::spec::{Protocol, Spec};
 
 pub use journald::JOURNAL_SOCKET;
 pub use library::{FILTER, InitError, init, is_on_journal, try_filter};
@@ -134,25 +134,24 @@ impl Journal {
             return;
         }
         let spec = Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner));
-        let whom = Whom {
-            about: notice.about(),
-            spec: &spec,
-        };
-        let text = format!("{whom}{}", notice.sentence());
+        let whom = Whom::of(notice, &spec);
+        let mut text = format!("{whom}{}", notice.sentence());
+        if notice.lists_devices() {
+            text.push_str(&names(&spec, notice.devices()));
+        }
         match &self.sink.outlet {
             Outlet::Journal(socket) => {
-                let mut entry = journald::Entry::new(level, &text);
-                entry.field("EVENT", notice.event());
-                whom.fields(&mut entry);
-                for id in notice.devices() {
-                    if let Some(device) = spec.device(*id) {
-                        entry.field("DEVICE", &device.name);
+                for part in parts(notice.devices()) {
+                    let mut entry = journald::Entry::new(level, &text);
+                    entry.field("MESSAGE_ID", &notice.kind().message_id().to_string());
+                    entry.field(JournalField::Event.name(), notice.kind().name());
+                    whom.fields(&mut entry);
+                    members(&mut entry, &spec, part);
+                    for (name, value) in notice.fields() {
+                        entry.field(name.name(), &value);
                     }
+                    socket.send(&entry);
                 }
-                for (name, value) in notice.fields() {
-                    entry.field(name, &value);
-                }
-                socket.send(&entry);
             }
             Outlet::Text => terminal::write(self.sink.clock.now().wall, level, &text),
             Outlet::Tracing => match level {
@@ -165,32 +164,95 @@ impl Journal {
     }
 }
 
+/// So many devices are named by one entry: the journal drops an entry of more
+/// than 1,024 fields as a whole (`ENTRY_FIELD_COUNT_MAX`, systemd
+/// `src/libsystemd/sd-journal/journal-def.h` and `journald-native.c`).
+const DEVICES_MOST: usize = 500;
+
+/// So many names stand in the text of a line; the fields have all.
+const NAMES_MOST: usize = 12;
+
+/// What goes into one entry each; one entry when there is nobody to name.
+fn parts(devices: &[DeviceId]) -> impl Iterator<Item = &[DeviceId]> {
+    let none = devices.is_empty().then_some(devices);
+    devices.chunks(DEVICES_MOST).chain(none)
+}
+
+/// `: meter-1, meter-2 and 29 others`.
+fn names(spec: &Spec, devices: &[DeviceId]) -> String {
+    let known = devices.iter().filter_map(|id| spec.device(*id));
+    let named: Vec<&str> = known.take(NAMES_MOST).map(|d| d.name.as_str()).collect();
+    let others = devices.len().saturating_sub(named.len());
+    match others {
+        0 => format!(": {}", named.join(", ")),
+        n => format!(": {} and {n} others", named.join(", ")),
+    }
+}
+
+/// The fields of those a notice names: each device, and each port once.
+fn members(entry: &mut journald::Entry, spec: &Spec, devices: &[DeviceId]) {
+    let known = || devices.iter().filter_map(|id| spec.device(*id));
+    for device in known() {
+        entry.field(JournalField::Device.name(), &device.name);
+    }
+    let ports: BTreeSet<PortId> = known().map(|d| d.port).collect();
+    for port in ports.into_iter().filter_map(|id| spec.port(id)) {
+        entry.field(JournalField::Port.name(), &port.name);
+    }
+}
+
 /// Whom a line is about, by the names people gave.
 struct Whom<'a> {
     about: About,
+    /// The port of all devices that are named, if they have one in common.
+    shared: Option<PortId>,
     spec: &'a Spec,
 }
 
-impl Whom<'_> {
+impl<'a> Whom<'a> {
+    fn of(notice: &dyn Tell, spec: &'a Spec) -> Self {
+        let port_of = |id: &DeviceId| spec.device(*id).map(|d| d.port);
+        let mut ports = notice.devices().iter().map(port_of);
+        let first = ports.next().flatten();
+        Whom {
+            about: notice.about(),
+            shared: first.filter(|_| ports.all(|p| p == first)),
+            spec,
+        }
+    }
+
     fn fields(&self, entry: &mut journald::Entry) {
         match self.about {
             About::Gateway => {}
             About::Port(id) => {
-                if let Some(port) = self.spec.port(id) {
-                    entry.field("PORT", &port.name);
+                // Its devices, if they are named, bring it themselves.
+                if let Some(port) = self.spec.port(id)
+                    && self.shared.is_none()
+                {
+                    entry.field(JournalField::Port.name(), &port.name);
                 }
             }
             About::Device(id) => {
                 let Some(device) = self.spec.device(id) else {
                     return;
                 };
-                entry.field("DEVICE", &device.name);
+                entry.field(JournalField::Device.name(), &device.name);
                 if let Some(port) = self.spec.port(device.port) {
-                    entry.field("PORT", &port.name);
+                    entry.field(JournalField::Port.name(), &port.name);
                 }
-                entry.field("UNIT_ID", &device.unit.to_string());
-                entry.field("PRODUCT_KEY", device.product_key.as_str());
-                entry.field("DEVICE_NAME", device.device_name.as_str());
+                match (&device.profile.protocol, device.meter) {
+                    (Protocol::Modbus, _) => {
+                        let unit = device.unit.to_string();
+                        entry.field(JournalField::UnitId.name(), &unit);
+                    }
+                    (_, Some(meter)) => {
+                        let address = meter.to_string();
+                        entry.field(JournalField::MeterAddress.name(), &address);
+                    }
+                    (_, None) => {}
+                }
+                entry.field(JournalField::ProductKey.name(), device.product_key.as_str());
+                entry.field(JournalField::DeviceName.name(), device.device_name.as_str());
             }
         }
     }
@@ -200,7 +262,10 @@ impl fmt::Display for Whom<'_> {
     /// `meter-07 (line1 unit 7): `, `line1: `, or nothing for the gateway.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.about {
-            About::Gateway => Ok(()),
+            About::Gateway => match self.shared.and_then(|id| self.spec.port(id)) {
+                Some(port) => write!(f, "{}: ", port.name),
+                None => Ok(()),
+            },
             About::Port(id) => match self.spec.port(id) {
                 Some(port) => write!(f, "{}: ", port.name),
                 None => write!(f, "port {}: ", id.0),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{DeviceId, DeviceName, PortId, ProductKey, Secret, UnitId, Wall};
+use crate::base::{
+    DeviceId, DeviceName, EventKind, JournalField, PortId, ProductKey, Secret, UnitId, Wall,
+};
 use crate::spec::{
     BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget, LineSpec,
     Liveness, Parity, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, SerialSpec,
@@ -18,14 +20,14 @@ impl Tell for Refused {
     fn level(&self) -> Level {
         Level::Warn
     }
-    fn event(&self) -> &'static str {
-        "login-refused"
+    fn kind(&self) -> EventKind {
+        EventKind::DeviceBarred
     }
     fn about(&self) -> About {
         About::Device(DeviceId(0))
     }
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![("CODE", "6287".to_owned())]
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        vec![(JournalField::Code, "6287".to_owned())]
     }
     fn sentence(&self) -> String {
         "log-in refused (6287): wrong secret; next try in 1 h".to_owned()
@@ -38,8 +40,8 @@ impl Tell for Opened {
     fn level(&self) -> Level {
         Level::Info
     }
-    fn event(&self) -> &'static str {
-        "port-open"
+    fn kind(&self) -> EventKind {
+        EventKind::PortOpened
     }
     fn about(&self) -> About {
         About::Port(PortId(0))
@@ -60,22 +62,30 @@ fn a_notice_about_a_device_names_device_port_and_unit() {
     journal.tell(&Refused);
     journal.tell(&Opened);
 
+    let barred = EventKind::DeviceBarred.message_id();
     assert_eq!(
         receive(&heard),
-        "MESSAGE=meter-07 (line1 unit 7): log-in refused (6287): wrong secret; next try in 1 h\n\
+        format!(
+            "MESSAGE=meter-07 (line1 unit 7): log-in refused (6287): wrong secret; next try in 1 h\n\
          PRIORITY=4\n\
          SYSLOG_IDENTIFIER=alink-gateway\n\
-         EVENT=login-refused\n\
+         MESSAGE_ID={barred}\n\
+         EVENT=device-barred\n\
          DEVICE=meter-07\n\
          PORT=line1\n\
          UNIT_ID=7\n\
          PRODUCT_KEY=a1Meter\n\
          DEVICE_NAME=m007\n\
          CODE=6287\n"
+        )
     );
+    let opened = EventKind::PortOpened.message_id();
     assert_eq!(
         receive(&heard),
-        "MESSAGE=line1: open\nPRIORITY=6\nSYSLOG_IDENTIFIER=alink-gateway\nEVENT=port-open\nPORT=line1\n"
+        format!(
+            "MESSAGE=line1: open\nPRIORITY=6\nSYSLOG_IDENTIFIER=alink-gateway\n\
+             MESSAGE_ID={opened}\nEVENT=port-opened\nPORT=line1\n"
+        )
     );
 }
 
@@ -109,17 +119,14 @@ fn notices_below_the_level_asked_for_are_not_sent() {
     let journal = Journal::new(Arc::new(spec())).to(sink);
     journal.tell(&Opened);
     journal.tell(&Refused);
-    assert!(receive(&heard).contains("EVENT=login-refused"));
+    assert!(receive(&heard).contains("EVENT=device-barred"));
 }
 
 #[test]
 fn a_text_line_says_when_how_bad_whom_and_what() {
     let spec = spec();
     let text = |notice: &dyn Tell| {
-        let whom = Whom {
-            about: notice.about(),
-            spec: &spec,
-        };
+        let whom = Whom::of(notice, &spec);
         let text = format!("{whom}{}", notice.sentence());
         terminal::line(Wall::from_millis(45_067_999), notice.level(), &text)
     };

@@ -1,6 +1,6 @@
 //! What the operator is told about the vault.
 
-use crate::base::{About, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, Tell};
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,13 +48,13 @@ impl Tell for VaultNotice {
         }
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            VaultNotice::Damaged { .. } => "vault-damaged",
-            VaultNotice::NotKept { .. } => "vault-not-kept",
-            VaultNotice::Unusable { .. } => "vault-unusable",
-            VaultNotice::Usable => "vault-usable",
-            VaultNotice::Closed { .. } => "vault-closed",
+            VaultNotice::Damaged { .. } => EventKind::VaultDamaged,
+            VaultNotice::NotKept { .. } => EventKind::VaultNotKept,
+            VaultNotice::Unusable { .. } => EventKind::VaultUnusable,
+            VaultNotice::Usable => EventKind::VaultUsable,
+            VaultNotice::Closed { .. } => EventKind::VaultClosed,
         }
     }
 
@@ -62,13 +62,18 @@ impl Tell for VaultNotice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             VaultNotice::Damaged { file, aside, .. } => {
-                vec![("FILE", file.clone()), ("ASIDE", aside.clone())]
+                vec![
+                    (JournalField::File, file.clone()),
+                    (JournalField::Aside, aside.clone()),
+                ]
             }
-            VaultNotice::Closed { file, .. } => vec![("FILE", file.clone())],
-            VaultNotice::NotKept { devices, .. } => vec![("DEVICES", devices.to_string())],
+            VaultNotice::Closed { file, .. } => vec![(JournalField::File, file.clone())],
+            VaultNotice::NotKept { devices, .. } => {
+                vec![(JournalField::Count, devices.to_string())]
+            }
             VaultNotice::Unusable { .. } | VaultNotice::Usable => Vec::new(),
         }
     }

@@ -1,0 +1,397 @@
+//! Many devices, few lines.
+//!
+//! Contract: every notice goes through [`Crowds::admit`], which hands it back if
+//! it is to be told as it is, and keeps it otherwise; [`Crowds::due`] is asked
+//! until `None` whenever time has passed, and [`Crowds::all`] at the end. Nothing
+//! that is kept is lost: each device is named once in what comes out.
+//!
+//! When a line is cut or the cloud comes back, hundreds of devices change within
+//! seconds, each for the same reason. The first few are told at once, as they
+//! are, for most days have no more than these; whoever follows is gathered by
+//! kind and code and told together, after five seconds, then ten, up to a
+//! minute, until a window goes by in which nothing was left over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{About, DeviceId, EventKind, JournalField, Level, Mono, Tell, Wake};
+
+/// So many of a kind are told at once, each in its own line.
+const AT_ONCE: u32 = 3;
+/// The first window of gathering; it doubles.
+const FIRST_WINDOW: Duration = Duration::from_secs(5);
+/// The longest.
+const LONGEST_WINDOW: Duration = Duration::from_secs(60);
+/// Codes come from outside: past so many, they are gathered without regard to it.
+const LANES: usize = 64;
+
+/// What comes out of gathering.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told<N> {
+    /// Nobody joined it.
+    One(N),
+    /// Several.
+    Many(Crowd),
+}
+
+/// Several notices of one kind, each about devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crowd {
+    kind: EventKind,
+    level: Level,
+    devices: Vec<DeviceId>,
+    /// How many notices they were.
+    times: u64,
+    /// From the first of them until now.
+    within: Duration,
+    /// What the last of them said, of the fields that are about all.
+    fields: Vec<(JournalField, String)>,
+    /// The last of them in its own words, where these say why.
+    last: Option<String>,
+}
+
+/// Gathers notices about devices. See above for the contract.
+#[derive(Clone, Debug)]
+pub struct Crowds<N> {
+    lanes: BTreeMap<(EventKind, Option<String>), Lane<N>>,
+}
+
+#[derive(Clone, Debug)]
+struct Lane<N> {
+    told: u32,
+    window: Duration,
+    until: Mono,
+    held: Option<Held<N>>,
+}
+
+#[derive(Clone, Debug)]
+struct Held<N> {
+    since: Mono,
+    level: Level,
+    devices: BTreeSet<DeviceId>,
+    times: u64,
+    last: N,
+}
+
+impl<N> Default for Crowds<N> {
+    fn default() -> Self {
+        Crowds {
+            lanes: BTreeMap::new(),
+        }
+    }
+}
+
+impl<N: Tell> Crowds<N> {
+    /// Hands the notice back if it is to be told now, as it is.
+    pub fn admit(&mut self, now: Mono, notice: N) -> Option<N> {
+        let devices = devices_of(&notice);
+        if devices.is_empty() || of_many(notice.kind()).is_none() {
+            return Some(notice);
+        }
+        self.lanes
+            .retain(|_, lane| lane.held.is_some() || now < lane.until);
+        let mut key = (notice.kind(), field(&notice, JournalField::Code));
+        if self.lanes.len() >= LANES && !self.lanes.contains_key(&key) {
+            key.1 = None;
+        }
+        let lane = self.lanes.entry(key).or_insert(Lane {
+            told: 0,
+            window: FIRST_WINDOW,
+            until: now,
+            held: None,
+        });
+        if lane.told < AT_ONCE {
+            lane.told += 1;
+            lane.until = now + lane.window;
+            return Some(notice);
+        }
+        match &mut lane.held {
+            Some(held) => {
+                held.level = held.level.min(notice.level());
+                held.devices.extend(devices);
+                held.times += 1;
+                held.last = notice;
+            }
+            None => {
+                lane.held = Some(Held {
+                    since: now,
+                    level: notice.level(),
+                    devices: devices.into_iter().collect(),
+                    times: 1,
+                    last: notice,
+                });
+            }
+        }
+        None
+    }
+
+    /// What has been gathered and is due.
+    pub fn due(&mut self, now: Mono) -> Option<Told<N>> {
+        let due = |lane: &Lane<N>| lane.held.is_some() && lane.until <= now;
+        let lane = self.lanes.values_mut().find(|lane| due(lane))?;
+        lane.window = (lane.window * 2).min(LONGEST_WINDOW);
+        lane.until = now + lane.window;
+        lane.held.take().map(|held| held.told(now))
+    }
+
+    /// What has been gathered, due or not: nothing follows.
+    pub fn all(&mut self, now: Mono) -> Vec<Told<N>> {
+        let lanes = std::mem::take(&mut self.lanes);
+        let held = lanes.into_values().filter_map(|lane| lane.held);
+        held.map(|held| held.told(now)).collect()
+    }
+
+    /// When something is due.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        let held = self.lanes.values().filter(|lane| lane.held.is_some());
+        let at = held.map(|lane| lane.until).min()?;
+        Some(Wake::new(at, "devices that changed together are told"))
+    }
+}
+
+impl<N: Tell> Held<N> {
+    fn told(self, now: Mono) -> Told<N> {
+        if self.times == 1 {
+            return Told::One(self.last);
+        }
+        let kind = self.last.kind();
+        let why = matches!(of_many(kind), Some((_, Words::SayWhy)));
+        let about_all = [JournalField::Code, JournalField::Online];
+        let mut fields = self.last.fields();
+        fields.retain(|(name, _)| about_all.contains(name));
+        Told::Many(Crowd {
+            kind,
+            level: self.level,
+            devices: self.devices.into_iter().collect(),
+            times: self.times,
+            within: now.since(self.since),
+            fields,
+            last: why.then(|| self.last.sentence()),
+        })
+    }
+}
+
+/// Whether the words of one notice tell more than its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    SayWhy,
+    SayNoMore,
+}
+
+/// What is said of several devices; `None` for kinds that do not come in crowds.
+const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
+    Some(match kind {
+        EventKind::DeviceResponding => ("answer", Words::SayNoMore),
+        EventKind::DeviceSilent => ("fell silent", Words::SayWhy),
+        EventKind::DeviceReturned => ("answer again", Words::SayNoMore),
+        EventKind::DeviceHeld => (
+            "fell silent again and again and are kept offline until they have been steadier",
+            Words::SayNoMore,
+        ),
+        EventKind::DeviceLetGo => (
+            "are no longer kept offline for falling silent often",
+            Words::SayNoMore,
+        ),
+        EventKind::DeviceOnline => ("are online on the platform", Words::SayNoMore),
+        EventKind::DeviceOffline => ("were logged out of the platform", Words::SayNoMore),
+        EventKind::DeviceBarred => ("were refused by the platform", Words::SayWhy),
+        EventKind::DeviceSessionLost => ("have lost their session", Words::SayWhy),
+        EventKind::DeviceLogoutRefused => ("could not be logged out", Words::SayWhy),
+        EventKind::DeviceRegistered => ("got their secrets", Words::SayNoMore),
+        EventKind::TopologyAdded => ("were added to this gateway's topology", Words::SayNoMore),
+        EventKind::PlatformOrder => ("are subject to an order of the platform", Words::SayWhy),
+        EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
+        _ => return None,
+    })
+}
+
+/// Whom a notice is about.
+fn devices_of(notice: &impl Tell) -> Vec<DeviceId> {
+    match notice.about() {
+        About::Device(one) => vec![one],
+        About::Gateway | About::Port(_) => notice.devices().to_vec(),
+    }
+}
+
+fn field(notice: &impl Tell, wanted: JournalField) -> Option<String> {
+    let mut fields = notice.fields().into_iter();
+    fields.find(|(name, _)| *name == wanted).map(|(_, v)| v)
+}
+
+impl Tell for Crowd {
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn kind(&self) -> EventKind {
+        self.kind
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn devices(&self) -> &[DeviceId] {
+        &self.devices
+    }
+
+    fn lists_devices(&self) -> bool {
+        true
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        let mut fields = vec![(JournalField::Count, self.devices.len().to_string())];
+        if self.times > self.devices.len() as u64 {
+            fields.push((JournalField::Times, self.times.to_string()));
+        }
+        fields.extend(self.fields.iter().cloned());
+        fields
+    }
+
+    fn sentence(&self) -> String {
+        let (does, _) = of_many(self.kind).unwrap_or(("changed", Words::SayNoMore));
+        let mut text = match self.devices.len() {
+            1 => format!("1 device: {} times, devices {does}", self.times),
+            n => format!("{n} more devices {does}"),
+        };
+        let online = self.fields.iter().find(|(n, _)| *n == JournalField::Online);
+        if let Some((_, online)) = online {
+            text.push_str(&format!(" ({online} in all)"));
+        }
+        text.push_str(&format!(" within {} s", self.within.as_secs().max(1)));
+        if let Some(last) = &self.last {
+            text.push_str(&format!("; of the last: {last}"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Fell(u32, EventKind);
+
+    impl Tell for Fell {
+        fn level(&self) -> Level {
+            Level::Warn
+        }
+        fn kind(&self) -> EventKind {
+            self.1
+        }
+        fn about(&self) -> About {
+            About::Device(DeviceId(self.0))
+        }
+        fn sentence(&self) -> String {
+            format!("device {} fell", self.0)
+        }
+    }
+
+    fn s(seconds: u64) -> Mono {
+        Mono::from_micros(seconds * 1_000_000)
+    }
+
+    fn silent(n: u32) -> Fell {
+        Fell(n, EventKind::DeviceSilent)
+    }
+
+    #[test]
+    fn few_are_told_at_once_each_in_its_own_words() {
+        let mut crowds = Crowds::default();
+        for n in 0..AT_ONCE {
+            assert_eq!(crowds.admit(s(0), silent(n)), Some(silent(n)));
+        }
+        assert_eq!(crowds.wake_at(), None);
+    }
+
+    #[test]
+    fn a_thousand_that_fall_together_are_a_handful_of_lines_and_each_is_named() {
+        let mut crowds = Crowds::default();
+        let (mut lines, mut named) = (0, BTreeSet::new());
+        for n in 0..2000u32 {
+            let now = s(u64::from(n) / 50);
+            if let Some(one) = crowds.admit(now, silent(n)) {
+                lines += 1;
+                named.insert(DeviceId(one.0));
+            }
+            while let Some(told) = crowds.due(now) {
+                lines += 1;
+                let Told::Many(crowd) = told else {
+                    panic!("{told:?}")
+                };
+                named.extend(crowd.devices());
+            }
+        }
+        let rest = crowds.all(s(40));
+        lines += rest.len();
+        for told in rest {
+            let Told::Many(crowd) = told else {
+                panic!("{told:?}")
+            };
+            named.extend(crowd.devices());
+        }
+        assert!(lines <= 8, "{lines} lines");
+        assert_eq!(named.len(), 2000);
+    }
+
+    #[test]
+    fn one_who_is_left_over_is_told_in_its_own_words() {
+        let mut crowds = Crowds::default();
+        for n in 0..=AT_ONCE {
+            crowds.admit(s(0), silent(n));
+        }
+        assert_eq!(crowds.wake_at().map(|w| w.at), Some(s(5)));
+        assert_eq!(crowds.due(s(4)), None);
+        assert_eq!(crowds.due(s(5)), Some(Told::One(silent(AT_ONCE))));
+        assert_eq!(crowds.due(s(5)), None);
+    }
+
+    #[test]
+    fn after_a_quiet_window_the_next_ones_are_told_at_once_again() {
+        let mut crowds = Crowds::default();
+        for n in 0..10 {
+            crowds.admit(s(0), silent(n));
+        }
+        assert!(crowds.due(s(5)).is_some());
+        assert_eq!(crowds.admit(s(14), silent(1)), None, "its window is ten");
+        assert!(crowds.due(s(15)).is_some());
+        assert_eq!(crowds.admit(s(36), silent(1)), Some(silent(1)));
+    }
+
+    #[test]
+    fn kinds_that_do_not_come_in_crowds_pass() {
+        let mut crowds = Crowds::default();
+        for n in 0..10 {
+            let late = Fell(n, EventKind::DeviceLate);
+            assert_eq!(crowds.admit(s(0), late.clone()), Some(late));
+        }
+    }
+
+    #[test]
+    fn kinds_do_not_use_up_each_others_lines() {
+        let mut crowds = Crowds::default();
+        for n in 0..10 {
+            crowds.admit(s(0), silent(n));
+        }
+        let back = Fell(3, EventKind::DeviceReturned);
+        assert_eq!(crowds.admit(s(0), back.clone()), Some(back));
+    }
+
+    #[test]
+    fn a_crowd_says_how_many_what_and_why_the_last() {
+        let mut crowds = Crowds::default();
+        for n in 0..31 {
+            crowds.admit(s(0), silent(n));
+        }
+        let Some(Told::Many(crowd)) = crowds.due(s(5)) else {
+            panic!("nobody gathered");
+        };
+        assert_eq!(
+            crowd.sentence(),
+            "28 more devices fell silent within 5 s; of the last: device 30 fell"
+        );
+        assert_eq!(crowd.fields(), [(JournalField::Count, "28".to_owned())]);
+    }
+}

@@ -1,0 +1,410 @@
+//! What the journal is for programs: the kinds of events with their ids, and
+//! the names of fields.
+//!
+//! Both are interface. `journalctl EVENT=device-silent`, an alarm on a
+//! `MESSAGE_ID` and a line of a log shipper's configuration live for years on
+//! machines nobody visits, so a name or an id here is never changed and never
+//! used again for something else; `tests/journal.rs` keeps them in a golden
+//! file. The explanations that `journalctl -x` shows are in
+//! `packaging/catalog/`, one for each kind.
+
+use std::fmt;
+
+/// A closed set whose members have a name on the outside: an enum, `ALL`, and
+/// what each is called and means.
+macro_rules! vocabulary {
+    (
+        $(#[$about:meta])*
+        $name:ident {
+            $( #[doc = $means:literal] $member:ident = $called:literal, )*
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $( #[doc = $means] $member, )*
+        }
+
+        impl $name {
+            /// All of them, in the order of their documentation.
+            pub const ALL: &'static [$name] = &[$( $name::$member, )*];
+
+            /// What it is called in the journal.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( $name::$member => $called, )*
+                }
+            }
+
+            /// What it means, in one sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                let text = match self {
+                    $( $name::$member => $means, )*
+                };
+                text.trim_start()
+            }
+        }
+    };
+}
+
+vocabulary! {
+    /// Kinds of events, one for each thing an operator can act on: journal field
+    /// `EVENT`, and `MESSAGE_ID` ([`EventKind::message_id`]).
+    EventKind {
+        /// The service has started.
+        ServiceStarted = "service-started",
+        /// The service was asked to stop and logs everyone out.
+        ServiceStopping = "service-stopping",
+        /// A configuration was loaded anew and is in force.
+        Reloaded = "reloaded",
+        /// A configuration that was to be loaded anew is wrong; the one before stays in force.
+        ReloadRefused = "reload-refused",
+        /// One thing in the configuration is wrong, or odd.
+        ConfigProblem = "config-problem",
+        /// A part of the service makes no progress; the watchdog is about to restart it.
+        TaskStuck = "task-stuck",
+        /// A part of the service that was stuck makes progress again.
+        TaskMovesAgain = "task-moves-again",
+        /// Journal entries were lost because the journal did not take them in time.
+        JournalLost = "journal-lost",
+        /// A port is open and its devices are polled.
+        PortOpened = "port-opened",
+        /// A port cannot be opened.
+        PortUnavailable = "port-unavailable",
+        /// An open port was lost and is opened again.
+        PortLost = "port-lost",
+        /// A port has been down for so long that its devices count as silent.
+        PortSilenced = "port-silenced",
+        /// A port is open and none of its devices answers.
+        PortMute = "port-mute",
+        /// A serial port does not have the settings it was given.
+        PortSettingsDiffer = "port-settings-differ",
+        /// An adapter holds received bytes back and every poll takes longer.
+        PortBytesHeldBack = "port-bytes-held-back",
+        /// An adapter hears what it sends, and the configuration does not say so.
+        PortEchoHeard = "port-echo-heard",
+        /// What was sent should have come back as an echo, and did not.
+        PortEchoMissed = "port-echo-missed",
+        /// A device answers for the first time since the start.
+        DeviceResponding = "device-responding",
+        /// A device does not answer any more, or never did.
+        DeviceSilent = "device-silent",
+        /// A device that was silent answers again.
+        DeviceReturned = "device-returned",
+        /// A device falls silent again and again and is kept offline for a while.
+        DeviceHeld = "device-held",
+        /// A device is no longer kept offline for falling silent often.
+        DeviceLetGo = "device-let-go",
+        /// Replies of a device come spoiled.
+        DeviceGarbled = "device-garbled",
+        /// Good frames came that were not the reply that was asked for.
+        DeviceForeign = "device-foreign",
+        /// Replies of a device come after they were given up.
+        DeviceLate = "device-late",
+        /// A device refuses a request.
+        DeviceRefuses = "device-refuses",
+        /// A reply of a device holds no value for a point.
+        DeviceNoValue = "device-no-value",
+        /// A device cannot be read across some addresses; requests go around them.
+        DeviceHoleFound = "device-hole-found",
+        /// Points are refused even when they are asked for alone.
+        DevicePointsRefused = "device-points-refused",
+        /// A meter does not have what points are read from.
+        DeviceDatumRefused = "device-datum-refused",
+        /// Points that were refused are read again.
+        DevicePointsBack = "device-points-back",
+        /// What was learned about devices cannot be read and is learned anew.
+        LessonsUnreadable = "lessons-unreadable",
+        /// What is learned about devices cannot be stored.
+        LessonsNotKept = "lessons-not-kept",
+        /// The platform accepted the connection.
+        CloudConnected = "cloud-connected",
+        /// An attempt to connect to the platform failed.
+        CloudConnectFailed = "cloud-connect-failed",
+        /// The connection to the platform ended.
+        CloudDisconnected = "cloud-disconnected",
+        /// Somebody else seems to use this gateway's certificate.
+        CloudKickedSuspected = "cloud-kicked-suspected",
+        /// The broker refused subscriptions.
+        CloudSubscribeRefused = "cloud-subscribe-refused",
+        /// The platform refused a message as malformed.
+        CloudRequestRefused = "cloud-request-refused",
+        /// The platform asks for fewer messages.
+        CloudThrottled = "cloud-throttled",
+        /// No more sub-devices may be online.
+        CloudFull = "cloud-full",
+        /// The platform has trouble of its own.
+        CloudTrouble = "cloud-trouble",
+        /// Requests to the platform stay unanswered.
+        CloudUnanswered = "cloud-unanswered",
+        /// A message from the platform could not be read.
+        CloudMalformed = "cloud-malformed",
+        /// The session with the platform was ended because the service stops.
+        CloudStopped = "cloud-stopped",
+        /// Messages for a connection that is gone were not sent.
+        LinkDropped = "link-dropped",
+        /// A message does not fit into an MQTT packet and was dropped.
+        LinkUnsendable = "link-unsendable",
+        /// Some of the system's root certificates cannot be read.
+        TlsRootsSkipped = "tls-roots-skipped",
+        /// The gateway asks for a secret of its own.
+        GatewayRegistering = "gateway-registering",
+        /// The gateway was given a secret of its own.
+        GatewayRegistered = "gateway-registered",
+        /// The gateway was not given a secret of its own.
+        GatewayNotRegistered = "gateway-not-registered",
+        /// The secret the gateway was given by registration is refused.
+        GatewaySecretRefused = "gateway-secret-refused",
+        /// Devices are online on the platform.
+        DeviceOnline = "device-online",
+        /// Devices were logged out of the platform.
+        DeviceOffline = "device-offline",
+        /// The platform refused a device; it is tried again later.
+        DeviceBarred = "device-barred",
+        /// The platform has lost a device's session.
+        DeviceSessionLost = "device-session-lost",
+        /// The platform refused to log a device out.
+        DeviceLogoutRefused = "device-logout-refused",
+        /// The platform gave devices their secrets.
+        DeviceRegistered = "device-registered",
+        /// Devices were added to the gateway's topology.
+        TopologyAdded = "topology-added",
+        /// The platform refused a request about the topology.
+        TopologyRefused = "topology-refused",
+        /// The gateway's topology holds devices that are not configured.
+        TopologyExtra = "topology-extra",
+        /// Devices that are not configured were deleted from the topology.
+        TopologyDeleted = "topology-deleted",
+        /// Somebody has disabled, enabled, deleted or moved devices in the console.
+        PlatformOrder = "platform-order",
+        /// The platform speaks of a device that is not configured.
+        PlatformOrderStranger = "platform-order-stranger",
+        /// The queue of values is full and the oldest are dropped.
+        PostQueueFull = "post-queue-full",
+        /// The platform refused a device's values; they are dropped.
+        PostRefused = "post-refused",
+        /// One value is larger than a whole message may be.
+        PostTooLarge = "post-too-large",
+        /// Nobody vouches for the system's clock; values wait.
+        ClockUnknown = "clock-unknown",
+        /// The time is known; values that waited are stamped.
+        ClockKnown = "clock-known",
+        /// Too many values wait for the time; the oldest are dropped.
+        ClockDropped = "clock-dropped",
+        /// The platform pushes a configuration, and none is wanted here.
+        RemoteConfigNotEnabled = "remote-config-not-enabled",
+        /// A configuration from the platform was refused.
+        RemoteConfigRefused = "remote-config-refused",
+        /// A configuration from the platform could not be downloaded; it is tried again.
+        RemoteConfigDownloadFailed = "remote-config-download-failed",
+        /// A configuration from the platform is in force.
+        RemoteConfigAdopted = "remote-config-adopted",
+        /// The configuration that the platform names is in force already.
+        RemoteConfigInForce = "remote-config-in-force",
+        /// The platform has no configuration for this gateway.
+        RemoteConfigNone = "remote-config-none",
+        /// The platform's configuration does not go together with the files here any more and is left out.
+        RemoteConfigSetAside = "remote-config-set-aside",
+        /// The file of kept secrets cannot be read and was set aside.
+        VaultDamaged = "vault-damaged",
+        /// Secrets that were given cannot be stored.
+        VaultNotKept = "vault-not-kept",
+        /// Secrets cannot be stored, so nobody is registered.
+        VaultUnusable = "vault-unusable",
+        /// Secrets can be stored again.
+        VaultUsable = "vault-usable",
+        /// The file of kept secrets cannot be used and is left alone.
+        VaultClosed = "vault-closed",
+    }
+}
+
+vocabulary! {
+    /// Names of the journal's fields, besides `MESSAGE`, `MESSAGE_ID`, `PRIORITY`
+    /// and `SYSLOG_IDENTIFIER`, which are systemd.journal-fields(7)'s.
+    JournalField {
+        /// Name of the kind of event.
+        Event = "EVENT",
+        /// Name of the device, as configured; one field for each, if there are several.
+        Device = "DEVICE",
+        /// Name of the port, or of the device's port; one field for each.
+        Port = "PORT",
+        /// Modbus unit of the device.
+        UnitId = "UNIT_ID",
+        /// Address of a DL/T 645 meter.
+        MeterAddress = "METER_ADDRESS",
+        /// ProductKey of the device on the platform.
+        ProductKey = "PRODUCT_KEY",
+        /// DeviceName of the device on the platform.
+        DeviceName = "DEVICE_NAME",
+        /// How many the entry is about: devices, messages, certificates, journal entries.
+        Count = "COUNT",
+        /// How often it happened since it was last told, or in a row.
+        Times = "TIMES",
+        /// Code of a refusal: the platform's, or the exception of a Modbus device.
+        Code = "CODE",
+        /// Return code of CONNACK with which the broker refused the connection (MQTT 3.1.1 §3.2.2.3).
+        Connack = "CONNACK",
+        /// How many devices are online in all.
+        Online = "ONLINE",
+        /// Polls in a row without an answer.
+        Missed = "MISSED",
+        /// Milliseconds since the device last answered.
+        QuietMs = "QUIET_MS",
+        /// Milliseconds for which the device counted as silent.
+        SilentMs = "SILENT_MS",
+        /// Attempts to open the port that failed.
+        Failed = "FAILED",
+        /// Ids of the points concerned.
+        Points = "POINTS",
+        /// Error word of a DL/T 645 meter, in hexadecimal.
+        Word = "WORD",
+        /// Identifier of the property.
+        Property = "PROPERTY",
+        /// Values dropped since it was last told.
+        Dropped = "DROPPED",
+        /// MQTT topic.
+        Topic = "TOPIC",
+        /// Size in bytes.
+        Size = "SIZE",
+        /// Names of devices in one line; identities where they are not configured.
+        Devices = "DEVICES",
+        /// The platform's order, as it came.
+        Order = "ORDER",
+        /// Devices in the platform's topology.
+        Listed = "LISTED",
+        /// Those of them that are not configured.
+        Extra = "EXTRA",
+        /// The file concerned.
+        File = "FILE",
+        /// The file's new name.
+        Aside = "ASIDE",
+        /// The configuration's file.
+        ConfigFile = "CONFIG_FILE",
+        /// Line in that file; 0 for the whole of it.
+        ConfigLine = "CONFIG_LINE",
+        /// Place in the configuration's structure.
+        ConfigPath = "CONFIG_PATH",
+        /// The platform's name of a remote configuration.
+        ConfigId = "CONFIG_ID",
+        /// SHA-256 of a remote configuration.
+        Sha256 = "SHA256",
+        /// How many errors the configuration has.
+        Errors = "ERRORS",
+        /// Devices that a reload added.
+        DevicesAdded = "DEVICES_ADDED",
+        /// Devices that a reload changed.
+        DevicesChanged = "DEVICES_CHANGED",
+        /// Devices that a reload removed.
+        DevicesRemoved = "DEVICES_REMOVED",
+        /// Ports that a reload opened anew.
+        PortsRestarted = "PORTS_RESTARTED",
+        /// 1 if a reload made a new connection to the platform, else 0.
+        Reconnected = "RECONNECTED",
+        /// The part of the service concerned.
+        Task = "TASK",
+    }
+}
+
+/// A random (version 4) UUID, made once and never changed: sd-id128(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MessageId(u128);
+
+impl fmt::Display for MessageId {
+    /// 32 lower-case hexadecimal digits, as the journal writes ids.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl EventKind {
+    /// The id under which `journalctl -x` finds the explanation of this kind.
+    #[must_use]
+    pub const fn message_id(self) -> MessageId {
+        MessageId(match self {
+            EventKind::ServiceStarted => 0x19c73bda_1a424e15_8cecbda2_c2b1b58e,
+            EventKind::ServiceStopping => 0x22913b11_31494649_804acd20_d23047b7,
+            EventKind::Reloaded => 0xcf476b45_468a4051_bb3535c4_2169f8aa,
+            EventKind::ReloadRefused => 0x8a896054_cdcf45d9_bece1bee_d3d8042f,
+            EventKind::ConfigProblem => 0xe2e08bdf_4e2e4259_b6260207_150f4b3d,
+            EventKind::TaskStuck => 0xee414c5e_ebcb4403_b03dd60c_e55b425a,
+            EventKind::TaskMovesAgain => 0x41e93846_f86048ea_838e27b7_aad01292,
+            EventKind::JournalLost => 0x98b47366_680345fb_87d5149a_41a4f742,
+            EventKind::PortOpened => 0x7f73580d_0f544b3e_81716cf0_694f0f08,
+            EventKind::PortUnavailable => 0x705b6ee2_ef40483d_8631ff6d_e72393b8,
+            EventKind::PortLost => 0x1e1d65fb_9d5b440a_a5a6b9cd_325d33a9,
+            EventKind::PortSilenced => 0xed7cf121_6b9c41fa_be5cc596_59c0dc7c,
+            EventKind::PortMute => 0x98b7f3f3_0c664e26_b05c2623_96b755c0,
+            EventKind::PortSettingsDiffer => 0xd9fe4e31_c6f345e3_a2f8adfd_028475b1,
+            EventKind::PortBytesHeldBack => 0x21a1fd52_c7eb4434_88a95dad_d1fe7409,
+            EventKind::PortEchoHeard => 0x30837548_b3874e4f_83c1b989_3941d776,
+            EventKind::PortEchoMissed => 0x38b2c89d_035e4fe0_9d69ae85_5ef816a0,
+            EventKind::DeviceResponding => 0x071f23a7_cac64f13_9bb5f0c9_367417ae,
+            EventKind::DeviceSilent => 0x8f20cd96_7802430a_8d4e2e1f_7b68ea91,
+            EventKind::DeviceReturned => 0x07ca7401_530c4f7b_873c4bb1_1dc64b18,
+            EventKind::DeviceHeld => 0x57c5a31e_cf4c4a65_aed87ccf_53d44203,
+            EventKind::DeviceLetGo => 0x1d0a5cd2_713542e9_88002c7f_a7e3b258,
+            EventKind::DeviceGarbled => 0xeb30e3a1_df7d4c40_812d2de9_41286cad,
+            EventKind::DeviceForeign => 0x5de5cdd2_003e4af2_8b6d95a6_2d4bb674,
+            EventKind::DeviceLate => 0x0108dfc6_0a744ef1_8ecf92c4_bcf7d46e,
+            EventKind::DeviceRefuses => 0xe04d7416_6ed240c8_a9b24bf8_d45be97c,
+            EventKind::DeviceNoValue => 0xb98a07d1_1e8c4a54_97823d60_a29ff857,
+            EventKind::DeviceHoleFound => 0xe4deb717_927745d0_9bd37062_d114df10,
+            EventKind::DevicePointsRefused => 0xc82b08d5_fae74cfc_8d0a6ea3_f5c25d98,
+            EventKind::DeviceDatumRefused => 0x6633c642_c6ab42fc_9e328880_76df0f08,
+            EventKind::DevicePointsBack => 0x3adcaf17_aede42b5_ac3f2ff1_a3e45c72,
+            EventKind::LessonsUnreadable => 0x2002448e_66544806_8401fa51_487b3cef,
+            EventKind::LessonsNotKept => 0x9f4e8fc0_cd1e49f2_adb98aaa_13f6905e,
+            EventKind::CloudConnected => 0x7c2104f1_36e94ea2_a5d0864a_49141172,
+            EventKind::CloudConnectFailed => 0x80998c01_65754118_bdb8640d_ffcadcc9,
+            EventKind::CloudDisconnected => 0x6dbb509a_328c4f97_991c2027_e429a3e0,
+            EventKind::CloudKickedSuspected => 0xfd7bfd9d_033746e2_83fd8418_9a0937a3,
+            EventKind::CloudSubscribeRefused => 0xcfe5d721_19e34374_b8a65261_8c43c729,
+            EventKind::CloudRequestRefused => 0x48f8995f_893a4c04_8e3ef6be_1cac7257,
+            EventKind::CloudThrottled => 0x9056ea55_43d74bee_852c3c96_128ebbd1,
+            EventKind::CloudFull => 0x3ade51d7_377440ea_8034078f_8ec9d970,
+            EventKind::CloudTrouble => 0x5c9527bb_669749a9_ad39335c_efa255e6,
+            EventKind::CloudUnanswered => 0xdc87edb7_f2f0458b_beae1fad_5049aab2,
+            EventKind::CloudMalformed => 0xa41b59dc_fa0c44d9_a356098b_10933be8,
+            EventKind::CloudStopped => 0xadd8f0a3_2c4646b1_b546e115_7d649393,
+            EventKind::LinkDropped => 0x027440f9_65c644eb_b37f07cf_840964e8,
+            EventKind::LinkUnsendable => 0x107c2db2_a62040f9_a00a8768_0badf01d,
+            EventKind::TlsRootsSkipped => 0x5647b5e9_5a584920_a3b68368_0c6f92b9,
+            EventKind::GatewayRegistering => 0x412a826a_7fb545b8_a56c5766_42b164d0,
+            EventKind::GatewayRegistered => 0x71ba2551_cede493c_9004e84f_45e766e6,
+            EventKind::GatewayNotRegistered => 0xa53f3997_75394621_a91456d1_5793b523,
+            EventKind::GatewaySecretRefused => 0x320ada44_fb4f4251_8c664b67_b0156995,
+            EventKind::DeviceOnline => 0x8a2eeefb_4cb14cb5_afada221_e2316431,
+            EventKind::DeviceOffline => 0xb7c33511_76f44136_b1c7df5a_67a216fb,
+            EventKind::DeviceBarred => 0x7bc172e1_23104a11_a7acef75_c6143c37,
+            EventKind::DeviceSessionLost => 0x404a74d0_fb0d4741_932bf80a_1da5d8bc,
+            EventKind::DeviceLogoutRefused => 0x648ded7d_05374dab_a56e0a04_7a7c070e,
+            EventKind::DeviceRegistered => 0xecfe0377_53ba4f6d_9e455f63_9a628356,
+            EventKind::TopologyAdded => 0x4c551953_dfc14c57_bff56bd4_bb44487f,
+            EventKind::TopologyRefused => 0xf9f836eb_23c94b27_b0497cf7_841fd71b,
+            EventKind::TopologyExtra => 0x3737b391_15c14189_84e75843_4e3814a7,
+            EventKind::TopologyDeleted => 0x74cf2069_53ff4568_8a7130f9_55bf2f89,
+            EventKind::PlatformOrder => 0xda0a8666_941e4d0d_8b5dbfb2_b36be443,
+            EventKind::PlatformOrderStranger => 0xe24cedc5_be9b44c7_bff00277_e46752a8,
+            EventKind::PostQueueFull => 0xc4563e62_15054df4_bb3865fd_5fbd32a4,
+            EventKind::PostRefused => 0x925c1865_53f54bae_bcc07b50_86c3a7e7,
+            EventKind::PostTooLarge => 0xf5e4e4d8_279f4d90_b2abf29f_10a32fcb,
+            EventKind::ClockUnknown => 0xf4e3fe3d_0e664b2e_8ca4afbd_1ea3eefa,
+            EventKind::ClockKnown => 0x4354fc6c_d6304404_b247876f_eb4324fc,
+            EventKind::ClockDropped => 0x1cfc0c8b_2c9d4dec_b41b401d_fe6d0bb1,
+            EventKind::RemoteConfigNotEnabled => 0xcb8733bd_c85e4d97_9703d37c_f0bc8bc5,
+            EventKind::RemoteConfigRefused => 0xc568a558_eb0048d6_852c38cf_7c318295,
+            EventKind::RemoteConfigDownloadFailed => 0x9249d84e_ec9c4695_baf6f76c_d028e7c1,
+            EventKind::RemoteConfigAdopted => 0x7bd35d7f_bef74054_87c7d1c0_a8c8d9c6,
+            EventKind::RemoteConfigInForce => 0x23165d43_f3ad4642_b4142187_994d62eb,
+            EventKind::RemoteConfigNone => 0x46fd17e3_66114217_81e2b87f_4e0115f1,
+            EventKind::RemoteConfigSetAside => 0x53da5d2a_aeb34a16_bdbe9798_91571b08,
+            EventKind::VaultDamaged => 0x1590e047_36ce4e5b_9e5de265_855071d7,
+            EventKind::VaultNotKept => 0xbd4ab1c0_ad674a68_bbf72d7f_46674731,
+            EventKind::VaultUnusable => 0xaadb8fea_256c4840_b1f56aff_e2acfea3,
+            EventKind::VaultUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,
+            EventKind::VaultClosed => 0x085edda3_f5784a97_a5b51de9_f3e3b79a,
+        })
+    }
+}
