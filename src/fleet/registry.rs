@@ -85,6 +85,8 @@ pub(super) struct Port {
     pub(super) down: Option<String>,
     /// Whether it was told that its devices fall silent because it is down.
     told: bool,
+    /// Whether it was told that none of its devices answers.
+    mute: bool,
     load_permille: u16,
     /// How long it may be down before its devices count as silent.
     pub(super) grace: Duration,
@@ -270,7 +272,8 @@ impl Fleet {
             // Its wish was told when it fell silent.
             Some(Change::StaysSilent(because)) => {
                 let notice = Notice::Silent { device, because };
-                return self.out.push_back(Output::Notice(notice));
+                self.out.push_back(Output::Notice(notice));
+                return self.tell_mute(device);
             }
         };
         let online = online && free.is_none();
@@ -279,6 +282,42 @@ impl Fleet {
         if held {
             self.out.push_back(Output::Notice(Notice::Held { device }));
         }
+        self.tell_mute(device);
+    }
+
+    /// One line for a port that is open when the last of its devices has fallen
+    /// silent.
+    fn tell_mute(&mut self, device: DeviceId) {
+        let Some(port) = self.devices.get(device.index()).map(|d| d.port) else {
+            return;
+        };
+        let Some(p) = self.ports.get_mut(port.index()) else {
+            return;
+        };
+        let mut answered_before = false;
+        let mut missed = |id: &DeviceId| match self.devices.get(id.index()).map(|d| d.watch.life())
+        {
+            Some(Life::Silent {
+                because:
+                    Because::Missed {
+                        answered_before: a, ..
+                    },
+                ..
+            }) => {
+                answered_before |= a;
+                true
+            }
+            _ => false,
+        };
+        let mute = p.down.is_none() && p.devices.len() > 1 && p.devices.iter().all(&mut missed);
+        if mute && !p.mute {
+            self.out.push_back(Output::Notice(Notice::PortMute {
+                port,
+                devices: p.devices.len(),
+                answered_before,
+            }));
+        }
+        p.mute = mute;
     }
 
     /// A device is no longer held back.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cache::{Cache, LastValue, Standing};
 use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
-use crate::base::{DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Wake};
+use crate::base::{Crowds, DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Told, Wake};
 use crate::cloud::{self, Cloud, Presence};
 use crate::fleet::{self, Fleet};
 use crate::spec::{Changes, Spec};
@@ -20,6 +20,8 @@ pub struct Hub {
     cache: Cache,
     link: LinkState,
     stopping: bool,
+    /// Notices about many devices at once, on their way to being few.
+    crowds: Crowds<Notice>,
     out: VecDeque<Output>,
 }
 
@@ -34,6 +36,7 @@ impl Hub {
             spec,
             link: LinkState::Down,
             stopping: false,
+            crowds: Crowds::default(),
             out: VecDeque::new(),
         }
     }
@@ -81,6 +84,20 @@ impl Hub {
 
     /// The next thing to do.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
+        while let Some(out) = self.next(now) {
+            match out {
+                Output::Notice(notice) => {
+                    if let Some(notice) = self.crowds.admit(now.mono, notice) {
+                        return Some(Output::Notice(notice));
+                    }
+                }
+                out => return Some(out),
+            }
+        }
+        self.crowds.due(now.mono).map(told)
+    }
+
+    fn next(&mut self, now: Now) -> Option<Output> {
         if let Some(out) = self.out.pop_front() {
             return Some(out);
         }
@@ -95,6 +112,11 @@ impl Hub {
             cloud::Output::Errand(errand) => Output::Errand(errand),
             cloud::Output::Notice(notice) => Output::Notice(Notice::Cloud(notice)),
             cloud::Output::LoggedOut => {
+                if self.stopping {
+                    // Nobody comes back for what is still being gathered.
+                    let last = self.crowds.all(now.mono);
+                    self.out.extend(last.into_iter().map(told));
+                }
                 self.out.push_back(match self.stopping {
                     true => Output::Stopped,
                     false => Output::Parted,
@@ -108,7 +130,8 @@ impl Hub {
     /// When to be handed [`Input::Time`] if nothing else happens.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
-        Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at())
+        let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
+        Wake::earlier(wake, self.crowds.wake_at())
     }
 
     /// Whether some device waits for [`Input::Vault`] to say that its secret could
@@ -203,6 +226,14 @@ impl Hub {
             }
         }
     }
+}
+
+/// What was gathered, as a notice of this room.
+fn told(told: Told<Notice>) -> Output {
+    Output::Notice(match told {
+        Told::One(notice) => notice,
+        Told::Many(crowd) => Notice::Crowd(crowd),
+    })
 }
 
 #[cfg(test)]
