@@ -30,6 +30,7 @@ use crate::base::Rng;
 use crate::cloud::Errand;
 use crate::config::Report;
 use crate::io::clock::Clock;
+use crate::io::control::{self, Socket};
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
@@ -107,6 +108,14 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
         Rng::new(crate::io::seed()),
     )
     .await;
+    let socket = control::place(None);
+    match Socket::open(&socket) {
+        Ok(socket) => service.answer(socket),
+        Err(e) => journal.tell(&control::notice::Notice::Unavailable {
+            socket,
+            why: e.to_string(),
+        }),
+    }
     let notifier = Notifier::from_environment();
     notifier.ready();
     service.inform(notifier.clone());

@@ -19,13 +19,14 @@ use std::process::Command;
 use source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower one.
-const FLOORS: [(&str, u8); 10] = [
+const FLOORS: [(&str, u8); 11] = [
     ("base", 0),
     ("spec", 1),
     ("config", 2),
     ("field", 2),
     ("fleet", 2),
     ("cloud", 2),
+    ("control", 2),
     ("hub", 3),
     ("io", 4),
     ("app", 5),
@@ -208,11 +209,12 @@ fn length_breach(file: &Source) -> Option<String> {
     })
 }
 
-/// The one file that may: ioctls, reviewed line by line.
-const UNSAFE: &str = "src/io/line/kernel.rs";
+/// The files that may: calls of the kernel's that no library has safely, reviewed
+/// line by line.
+const UNSAFE: [&str; 2] = ["src/io/line/kernel.rs", "src/io/control/groups.rs"];
 
 fn unsafe_breaches(file: &Source) -> Vec<String> {
-    if file.path == UNSAFE {
+    if UNSAFE.contains(&file.path.as_str()) {
         return Vec::new();
     }
     let lines = lines_with_word(&code_of(&file.text), "unsafe");
@@ -314,7 +316,7 @@ fn a_file_is_one_idea() {
 }
 
 #[test]
-fn nothing_is_unsafe_but_one_file() {
+fn nothing_is_unsafe_but_what_was_reviewed() {
     let files = sources("src").into_iter().chain(sources("tests"));
     let breaches: Vec<_> = files.flat_map(|f| unsafe_breaches(&f)).collect();
     demand_none(&breaches);

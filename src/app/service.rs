@@ -23,8 +23,9 @@ use crate::cloud::connect::Connector;
 use crate::cloud::{Done, Errand};
 use crate::hub::Hub;
 use crate::io::clock::Clock;
+use crate::io::control::{self, Desk, Socket};
 use crate::io::download;
-use crate::io::hub::{self, Control};
+use crate::io::hub::{self, Control, Question};
 use crate::io::keep::Keeper;
 use crate::io::lessons::Lessons;
 use crate::io::line::Opener;
@@ -41,6 +42,8 @@ use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
 const FIELD_INBOX: usize = 256;
 /// Errands of the mind; it has one at a time, and one more may have run out.
 const ERRANDS: usize = 2;
+/// Questions waiting for the hub; who asks next waits.
+const QUESTIONS: usize = 4;
 /// READY does not wait longer than this for the first attempts on ports.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
 /// A link that was told to end takes no longer than this: its farewell, and a
@@ -99,6 +102,7 @@ pub struct Service {
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
+    questions: mpsc::Sender<Question>,
     errands: mpsc::Receiver<Errand>,
     /// The last one that was sent for a file.
     fetching: Option<AbortOnDropHandle<()>>,
@@ -136,6 +140,7 @@ impl Service {
         let (control, orders) = mpsc::channel(1);
         let (told, status) = watch::channel(String::new());
         let (asked, errands) = mpsc::channel(ERRANDS);
+        let (asker, questions) = mpsc::channel(QUESTIONS);
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
         let link_stop = end.child_token();
         let (wire, link_ends) = link::pair(link::channel::CAPACITY, link_stop.clone());
@@ -151,6 +156,7 @@ impl Service {
                 link: wire,
                 control: orders,
                 errands: asked,
+                questions,
                 status: told,
             },
             clock,
@@ -171,6 +177,7 @@ impl Service {
             field,
             control,
             status,
+            questions: asker,
             errands,
             fetching: None,
             hub: tokio::spawn(hub),
@@ -209,6 +216,21 @@ impl Service {
             self.stop.clone(),
         );
         self.crew.spawn("watchdog".into(), watchdog);
+    }
+
+    /// Answers people from now on.
+    pub fn answer(&mut self, socket: Socket) {
+        let desk = Desk {
+            hub: self.questions.clone(),
+        };
+        let answering = control::run(
+            socket,
+            desk,
+            self.clock,
+            self.journal.clone(),
+            self.end.clone(),
+        );
+        self.crew.spawn("control socket".into(), answering);
     }
 
     /// Goes on with another configuration, fresh from its files. May be dropped

@@ -265,6 +265,13 @@ impl Code {
     pub fn advice(self) -> &'static str {
         self.row().map_or("", |row| row.4)
     }
+
+    /// All of it: `code 522: the device is disabled; enable it in the console`.
+    #[must_use]
+    pub fn words(self) -> String {
+        let gap = if self.advice().is_empty() { "" } else { "; " };
+        format!("code {}: {}{gap}{}", self.0, self.meaning(), self.advice())
+    }
 }
 
 #[cfg(test)]

@@ -75,6 +75,21 @@ pub struct Counters {
     pub dropped_at_stop: u64,
 }
 
+impl Counters {
+    /// Readings dropped, by cause: all causes there are.
+    #[must_use]
+    pub const fn drops(&self) -> [(&'static str, u64); 6] {
+        [
+            ("queue-full", self.dropped_queue_full),
+            ("refused", self.dropped_refused),
+            ("too-large", self.dropped_too_large),
+            ("unknown", self.dropped_unknown),
+            ("no-time", self.dropped_unstamped),
+            ("stop", self.dropped_at_stop),
+        ]
+    }
+}
+
 /// The room's diary: counters, and notices waiting to be handed out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Diary {

@@ -307,6 +307,12 @@ impl Cloud {
         self.sessions.session(device)
     }
 
+    /// What a device without a session waits for, in words.
+    #[must_use]
+    pub fn waits_for(&self, device: DeviceId) -> &'static str {
+        self.sessions.waits_for(device)
+    }
+
     /// Devices online.
     #[must_use]
     pub fn online(&self) -> usize {

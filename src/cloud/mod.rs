@@ -116,3 +116,4 @@ pub use notice::Notice;
 pub use remote::{Done, Errand, Remote};
 pub use roll::Roll;
 pub use session::{Presence, Session};
+pub use words::link_words;

@@ -230,6 +230,12 @@ impl Sessions {
         }
     }
 
+    /// What a device without a session waits for.
+    pub(super) fn waits_for(&self, id: DeviceId) -> &'static str {
+        let hold = self.devices.get(id.index()).and_then(|d| d.hold);
+        hold.map_or("turn to log in", Step::words)
+    }
+
     pub(super) const fn online(&self) -> usize {
         self.online
     }

@@ -231,7 +231,8 @@ fn advice(code: Code) -> String {
 }
 
 /// What failed, and what to check.
-pub(super) fn link_words(why: &LinkDown) -> String {
+#[must_use]
+pub fn link_words(why: &LinkDown) -> String {
     match why {
         LinkDown::Unreachable(e) => format!("broker unreachable: {e}; check the network, the broker's name and port, and the firewall"),
         // What to check differs from cause to cause: `io/link/tls.rs` says it.

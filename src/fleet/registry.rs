@@ -195,6 +195,18 @@ impl Fleet {
         self.devices.get(device.index()).map(|d| d.watch.life())
     }
 
+    /// When something changes for a device if nothing more is heard of it.
+    #[must_use]
+    pub fn deadline(&self, device: DeviceId) -> Option<Wake> {
+        self.devices.get(device.index())?.deadline
+    }
+
+    /// Until when a device is kept offline for falling silent often.
+    #[must_use]
+    pub fn held_until(&self, device: DeviceId) -> Option<Mono> {
+        self.devices.get(device.index())?.flapping.free_at()
+    }
+
     /// What became of a device's transactions.
     #[must_use]
     pub fn tally(&self, device: DeviceId) -> Option<Tally> {
@@ -362,6 +374,33 @@ impl Fleet {
 }
 
 impl Tally {
+    /// By class, in the words people and programs read.
+    #[must_use]
+    pub const fn classes(&self) -> [(&'static str, u64); 8] {
+        [
+            ("answer", self.answers),
+            ("exception", self.exceptions),
+            ("late", self.late),
+            ("timeout", self.timeouts),
+            ("garbled", self.garbled),
+            ("foreign", self.foreign),
+            ("gateway", self.gateway),
+            ("connection", self.connection),
+        ]
+    }
+
+    /// Both together.
+    pub const fn add(&mut self, other: Tally) {
+        self.answers += other.answers;
+        self.exceptions += other.exceptions;
+        self.late += other.late;
+        self.timeouts += other.timeouts;
+        self.garbled += other.garbled;
+        self.foreign += other.foreign;
+        self.gateway += other.gateway;
+        self.connection += other.connection;
+    }
+
     fn count(&mut self, evidence: Evidence) {
         let counter = match evidence {
             Evidence::Alive(Proof::Answer) => &mut self.answers,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::cache::{Cache, LastValue, Standing};
+use super::census::Census;
 use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
 use crate::base::{Crowds, DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Told, Wake};
@@ -14,11 +15,12 @@ use crate::spec::{Changes, Spec};
 /// The gateway's mind. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Hub {
-    spec: Arc<Spec>,
-    fleet: Fleet,
-    cloud: Cloud,
+    pub(super) spec: Arc<Spec>,
+    pub(super) fleet: Fleet,
+    pub(super) cloud: Cloud,
     cache: Cache,
-    link: LinkState,
+    pub(super) census: Census,
+    pub(super) link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, on their way to being few.
     crowds: Crowds<Notice>,
@@ -33,6 +35,7 @@ impl Hub {
             fleet: Fleet::new(&spec, now),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
             cache: Cache::new(&spec),
+            census: Census::new(&spec, now),
             spec,
             link: LinkState::Down,
             stopping: false,
@@ -80,6 +83,7 @@ impl Hub {
         }
         self.fleet.on_time(now);
         self.carry_wishes(now);
+        self.census.online(now, self.cloud.online());
     }
 
     /// The next thing to do.
@@ -110,7 +114,10 @@ impl Hub {
             }
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
             cloud::Output::Errand(errand) => Output::Errand(errand),
-            cloud::Output::Notice(notice) => Output::Notice(Notice::Cloud(notice)),
+            cloud::Output::Notice(notice) => {
+                self.census.on_notice(now, &self.spec, &notice);
+                Output::Notice(Notice::Cloud(notice))
+            }
             cloud::Output::LoggedOut => {
                 if self.stopping {
                     // Nobody comes back for what is still being gathered.
@@ -164,6 +171,7 @@ impl Hub {
         // its first values queue up behind it.
         self.carry_wishes(now);
         self.cache.on_field(now, &self.spec, &event);
+        self.census.on_field(&self.spec, &event);
         if let FieldEvent::Polled { readings, .. } = &mut event {
             for reading in readings.drain(..) {
                 self.cloud.put(now, reading);
@@ -172,6 +180,7 @@ impl Hub {
     }
 
     fn on_link(&mut self, now: Now, event: LinkEvent) {
+        self.census.on_link(now, &event);
         match event {
             LinkEvent::Up => {
                 self.link = LinkState::Up;
@@ -202,6 +211,7 @@ impl Hub {
         self.fleet.respec(now, &spec, changes);
         self.carry_wishes(now);
         self.cache.respec(&spec, changes);
+        self.census.respec(now, &spec, changes);
         self.cloud.respec(now, Arc::clone(&spec), changes);
         self.spec = spec;
     }
@@ -218,6 +228,7 @@ impl Hub {
                     if !online {
                         self.cache.lost(now, device);
                     }
+                    self.census.want(device, online);
                     self.cloud.want(now, device, presence);
                 }
                 fleet::Output::Notice(notice) => {

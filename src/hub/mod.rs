@@ -20,6 +20,8 @@
 //!   `cloud/` decides when it travels.
 
 mod cache;
+mod census;
+mod look;
 mod mind;
 mod status;
 mod talk;

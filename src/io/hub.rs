@@ -17,8 +17,9 @@ use super::keep::Keeper;
 use super::link::{Outgoing, Wire};
 use super::log::Journal;
 use super::pulse::Pulse;
-use crate::base::{FieldEvent, LinkCommand, Mono};
+use crate::base::{FieldEvent, LinkCommand, Mono, Now};
 use crate::cloud::{Done, Errand};
+use crate::control::picture::{Device, Status};
 use crate::hub::{Hub, Input, Output};
 use crate::spec::{Changes, Spec};
 
@@ -39,6 +40,8 @@ pub struct Ends {
     /// To whoever runs errands; takes two without waiting, and there is never
     /// more than one.
     pub errands: mpsc::Sender<Errand>,
+    /// From people who look.
+    pub questions: mpsc::Receiver<Question>,
     /// The one line that says how things are.
     pub status: watch::Sender<String>,
 }
@@ -65,6 +68,35 @@ pub enum Control {
         /// It is so.
         done: oneshot::Sender<()>,
     },
+}
+
+/// What people want to see. Answered at once, between two events; an answer
+/// nobody waits for is lost.
+#[derive(Debug)]
+pub enum Question {
+    /// How things are.
+    Status(oneshot::Sender<Box<Status>>),
+    /// All devices, without values.
+    Devices(oneshot::Sender<Vec<Device>>),
+    /// Everything about one device.
+    Device {
+        /// As the configuration calls it.
+        name: String,
+        /// `None` if nothing is called so.
+        answer: oneshot::Sender<Option<Box<Device>>>,
+    },
+}
+
+impl Question {
+    fn answer(self, hub: &Hub, now: Now) {
+        match self {
+            Question::Status(answer) => drop(answer.send(Box::new(hub.picture(now)))),
+            Question::Devices(answer) => drop(answer.send(hub.devices(now).collect())),
+            Question::Device { name, answer } => {
+                drop(answer.send(hub.device(now, &name).map(Box::new)));
+            }
+        }
+    }
 }
 
 /// Runs the hub until it has stopped: after `stop` is cancelled, everyone is
@@ -154,6 +186,10 @@ pub async fn run(
                     Input::Time
                 }
             },
+            Some(question) = ends.questions.recv() => {
+                question.answer(&hub, clock.now());
+                Input::Time
+            }
             () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
             fresh = keeper.written(clock) => {
                 if fresh {

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod clock;
+pub mod control;
 pub mod download;
 pub mod exchange;
 pub mod hub;

@@ -1,0 +1,176 @@
+//! What is asked.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::VERSION;
+use crate::base::text::excerpt;
+
+/// The longest question, in bytes with its line break: names are short.
+pub const LONGEST_REQUEST: usize = 4096;
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How things are: [`super::Answer::Status`].
+    Status {
+        /// Again after so many milliseconds, until the client goes; 100 at
+        /// least.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        every_ms: Option<u32>,
+    },
+    /// All devices, a line each, without values: [`super::Answer::Device`].
+    Devices {},
+    /// Everything about one device: [`super::Answer::Device`].
+    Device {
+        /// As the configuration calls it.
+        name: String,
+    },
+}
+
+/// Why a line is no question.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// It is longer than [`LONGEST_REQUEST`].
+    #[error("a question is one line of at most {LONGEST_REQUEST} bytes")]
+    TooLong,
+    /// It is no JSON object.
+    #[error("a question is one JSON object on one line: {0}")]
+    NotAnObject(String),
+    /// It is of a version that is not spoken here.
+    #[error("asked in version {said} of the protocol, spoken here is version {VERSION}")]
+    Version {
+        /// What it says.
+        said: String,
+    },
+    /// It is an object, and no question that is known here.
+    #[error("not a question known here: {0}")]
+    Unknown(String),
+}
+
+impl Request {
+    /// Reads a line, with or without its end.
+    ///
+    /// # Errors
+    /// [`Mistake`].
+    pub fn read(line: &[u8]) -> Result<Self, Mistake> {
+        if line.len() > LONGEST_REQUEST {
+            return Err(Mistake::TooLong);
+        }
+        let mut said: Map<String, Json> =
+            serde_json::from_slice(line).map_err(|e| Mistake::NotAnObject(e.to_string()))?;
+        match said.remove("v") {
+            Some(v) if v.as_u64() == Some(VERSION) => {}
+            other => {
+                let said = other.map_or_else(|| "none".to_owned(), |v| v.to_string());
+                let said = excerpt(said.as_bytes(), 20);
+                return Err(Mistake::Version { said });
+            }
+        }
+        serde_json::from_value(Json::Object(said))
+            .map_err(|e| Mistake::Unknown(excerpt(e.to_string().as_bytes(), 200)))
+    }
+
+    /// The line that says it, with its end.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let mut said = match serde_json::to_value(self) {
+            Ok(Json::Object(said)) => said,
+            // An enum with a tag inside is an object.
+            _ => Map::new(),
+        };
+        said.insert("v".into(), VERSION.into());
+        format!("{}\n", Json::Object(said))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn requests() -> impl Strategy<Value = Request> {
+        prop_oneof![
+            proptest::option::of(any::<u32>()).prop_map(|every_ms| Request::Status { every_ms }),
+            Just(Request::Devices {}),
+            ".*".prop_map(|name| Request::Device { name }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_bytes_they_are_a_request_or_a_mistake(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let _ = Request::read(&bytes);
+        }
+
+        #[test]
+        fn a_request_that_was_written_is_read_as_the_same(request in requests()) {
+            let line = request.line();
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            prop_assert!(line.ends_with('\n'));
+            if line.len() <= LONGEST_REQUEST {
+                prop_assert_eq!(Request::read(line.as_bytes()), Ok(request));
+            }
+        }
+
+        #[test]
+        fn no_change_of_a_byte_makes_it_panic(
+            request in requests(), at in any::<prop::sample::Index>(), byte in any::<u8>()
+        ) {
+            let mut line = request.line().into_bytes();
+            let at = at.index(line.len());
+            line[at] = byte;
+            let _ = Request::read(&line);
+        }
+    }
+
+    #[test]
+    fn a_question_is_read_as_people_type_it() {
+        for (line, request) in [
+            (
+                r#"{"v":1,"ask":"status"}"#,
+                Request::Status { every_ms: None },
+            ),
+            (
+                r#" { "ask" : "status", "every_ms": 500, "v": 1 } "#,
+                Request::Status {
+                    every_ms: Some(500),
+                },
+            ),
+            (r#"{"v":1,"ask":"devices"}"#, Request::Devices {}),
+            (
+                r#"{"v":1,"ask":"device","name":"表-1"}"#,
+                Request::Device {
+                    name: "表-1".into(),
+                },
+            ),
+        ] {
+            assert_eq!(Request::read(line.as_bytes()), Ok(request), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_says_what_is_wrong() {
+        let long = format!(r#"{{"v":1,"ask":"device","name":"{}"}}"#, "x".repeat(5000));
+        for (line, why) in [
+            ("", "one JSON object"),
+            ("status", "one JSON object"),
+            ("[]", "one JSON object"),
+            (r#"{"ask":"status"}"#, "version none"),
+            (r#"{"v":2,"ask":"status"}"#, "version 2"),
+            (r#"{"v":"1","ask":"status"}"#, "version \"1\""),
+            (r#"{"v":1}"#, "`ask`"),
+            (r#"{"v":1,"ask":"statsu"}"#, "statsu"),
+            (r#"{"v":1,"ask":"status","every":5}"#, "every"),
+            (r#"{"v":1,"ask":"status","every_ms":-5}"#, "-5"),
+            (r#"{"v":1,"ask":"device"}"#, "name"),
+            (&long, "at most 4096 bytes"),
+        ] {
+            let mistake = Request::read(line.as_bytes()).unwrap_err();
+            assert!(mistake.to_string().contains(why), "{line}: {mistake}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The other end of the control socket: a person's side.
+//!
+//! Blocking, for tools that have nothing else to do.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::control::{Answer, Failure, Request};
+
+/// The service says something within this: whoever knows has ten seconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// No line of an answer is longer.
+const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// There is no socket.
+    #[error("no service runs here: there is no {}\nstart it with: sudo systemctl start alink-gateway (another instance is asked with --instance NAME, another socket with --socket PATH)", .0.display())]
+    NotThere(PathBuf),
+    /// There is a socket and nobody behind it.
+    #[error("no service answers at {}: it has been killed, or is just starting\nsee: systemctl status alink-gateway", .0.display())]
+    Dead(PathBuf),
+    /// The system does not let us.
+    #[error("you may not ask the service at {}: add yourself to its group with\n    sudo adduser {user} alink-gateway\nand log in again, or use sudo", .socket.display())]
+    Forbidden {
+        /// Where it is.
+        socket: PathBuf,
+        /// Who we are, if the environment says so.
+        user: String,
+    },
+    /// The service says why not.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+    /// The connection broke, or the service took too long.
+    #[error("the service stopped answering: {0}")]
+    Broken(#[from] io::Error),
+    /// It speaks otherwise than this tool.
+    #[error(
+        "the service answers something this tool does not understand ({0}): is it of another version? restart it after an upgrade"
+    )]
+    Strange(#[from] serde_json::Error),
+}
+
+/// An answer, line by line.
+#[derive(Debug)]
+pub struct Answers {
+    from: BufReader<UnixStream>,
+    over: bool,
+}
+
+/// Asks the service whose socket this is.
+///
+/// # Errors
+/// [`Unanswered`], with what to do.
+pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
+    let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Unanswered::NotThere(socket.to_owned()),
+        ErrorKind::ConnectionRefused => Unanswered::Dead(socket.to_owned()),
+        ErrorKind::PermissionDenied => Unanswered::Forbidden {
+            socket: socket.to_owned(),
+            user: std::env::var("USER").unwrap_or_else(|_| "NAME".into()),
+        },
+        _ => Unanswered::Broken(e),
+    })?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    match stream.write_all(request.line().as_bytes()) {
+        // It may have said no before it was asked; that is to be read.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
+        other => other?,
+    }
+    Ok(Answers {
+        from: BufReader::new(stream),
+        over: false,
+    })
+}
+
+/// The only line of an answer.
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn ask_once(socket: &Path, request: &Request) -> Result<Answer, Unanswered> {
+    let mut answers = ask(socket, request)?;
+    let first = answers.next().unwrap_or_else(|| Err(cut_off()));
+    for rest in answers {
+        rest?;
+    }
+    first
+}
+
+impl Iterator for Answers {
+    type Item = Result<Answer, Unanswered>;
+
+    /// The next line; after one that is no answer there is none.
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let answer = self.read();
+        self.over = !matches!(&answer, Ok(answer) if !answer.is_last());
+        match answer {
+            Ok(Answer::End {}) => None,
+            Ok(Answer::Error(failure)) => Some(Err(failure.into())),
+            other => Some(other),
+        }
+    }
+}
+
+impl Answers {
+    fn read(&mut self) -> Result<Answer, Unanswered> {
+        let mut line = Vec::new();
+        let mut bounded = (&mut self.from).take(LONGEST_ANSWER);
+        bounded.read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Err(cut_off());
+        }
+        Ok(Answer::read(&line)?)
+    }
+}
+
+fn cut_off() -> Unanswered {
+    Unanswered::Broken(io::Error::new(
+        ErrorKind::UnexpectedEof,
+        "the answer was cut off",
+    ))
+}

@@ -1,0 +1,201 @@
+//! The control socket: lets people ask the running service.
+//!
+//! One task accepts, each connection has a task of its own that reads one
+//! question, hands it to whoever knows ([`Desk`]) and writes the answer. All of
+//! it is bounded: connections, the length of a question, the time it may take
+//! to come and each line of an answer to go. The words are `control/`'s; who may
+//! ask is said in `peer.rs`.
+//!
+//! Whoever knows answers from its own task, between two events of its own, by a
+//! one-shot channel: nobody waits for a client, however slow.
+
+pub mod client;
+mod groups;
+pub mod notice;
+mod peer;
+mod serve;
+
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::notice::Refusals;
+use self::peer::{Own, Peer};
+use super::clock::Clock;
+use super::hub::Question;
+use super::log::Journal;
+use crate::control::{Answer, Kind, SOCKET};
+
+/// Where sockets are made if systemd gives no directory.
+const RUNTIME: &str = "/run/alink-gateway";
+/// The owner and the group, nobody else.
+const MODE: u32 = 0o660;
+/// Connections served at the same time; more are told so.
+const CONNECTIONS: usize = 16;
+/// After a failure to accept, for want of descriptors for example.
+const BREATH: Duration = Duration::from_secs(1);
+
+/// Who answers questions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    /// Pictures of the whole.
+    pub hub: mpsc::Sender<Question>,
+}
+
+/// Where the socket is: as configured, or in the first runtime directory that
+/// systemd has made for the unit, or where it would be.
+#[must_use]
+pub fn place(configured: Option<&Path>) -> PathBuf {
+    if let Some(path) = configured {
+        return path.to_owned();
+    }
+    let made = std::env::var_os("RUNTIME_DIRECTORY")
+        .and_then(|list| std::env::split_paths(&list).find(|path| path.is_absolute()));
+    made.unwrap_or_else(|| RUNTIME.into()).join(SOCKET)
+}
+
+/// The socket of the instance called so of the template unit, or of the unit
+/// itself.
+#[must_use]
+pub fn place_of(instance: Option<&str>) -> PathBuf {
+    match instance {
+        None => Path::new(RUNTIME).join(SOCKET),
+        // RuntimeDirectory=alink-gateway-%i of alink-gateway@.service: beside the
+        // unit's own, which systemd takes away with all that is in it.
+        Some(name) => PathBuf::from(format!("{RUNTIME}-{name}")).join(SOCKET),
+    }
+}
+
+/// A socket people can connect to. Dropping it takes it away.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Makes the socket. One that a killed service has left is replaced.
+    ///
+    /// # Errors
+    /// When somebody answers there, or it cannot be made.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        match fs::symlink_metadata(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+            Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => return Err(io::Error::other("another service answers there")),
+                // Nobody listens.
+                Err(e) if e.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+                Err(e) => return Err(e),
+            },
+        }
+        let listener = UnixListener::bind(path)?;
+        let socket = Socket {
+            listener,
+            path: path.to_owned(),
+        };
+        fs::set_permissions(path, Permissions::from_mode(MODE))?;
+        Ok(socket)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // Nothing to be done if it is gone already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Serves whoever connects, until `stop`.
+pub async fn run(
+    socket: Socket,
+    desk: Desk,
+    clock: Clock,
+    journal: Journal,
+    stop: CancellationToken,
+) {
+    let own = Own::of_process();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let tasks = TaskTracker::new();
+    let mut refusals = Refusals::default();
+    loop {
+        let stream = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = socket.listener.accept() => accepted,
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                if let Some(notice) = refusals.not_accepted(clock.now().mono, &e) {
+                    journal.tell(&notice);
+                }
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let refusal = match Peer::of(&stream) {
+            Ok(peer) if peer.may_ask(own) => None,
+            Ok(peer) => {
+                if let Some(notice) = refusals.refused(clock.now().mono, peer.user) {
+                    journal.tell(&notice);
+                }
+                Some(Answer::error(
+                    Kind::Refused,
+                    "only root and members of the service's group may ask",
+                ))
+            }
+            Err(e) => Some(Answer::error(
+                Kind::Refused,
+                format!("the system does not say who asks: {e}"),
+            )),
+        };
+        let place = Arc::clone(&places).try_acquire_owned();
+        let refusal = refusal.or_else(|| {
+            place.is_err().then(|| {
+                let why = format!("{CONNECTIONS} others are asking; try again");
+                Answer::error(Kind::Busy, why)
+            })
+        });
+        if let Some(answer) = refusal {
+            refuse(&stream, &answer);
+            continue;
+        }
+        let (desk, stop) = (desk.clone(), stop.clone());
+        tasks.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {}
+                () = serve::serve(stream, &desk) => {}
+            }
+        });
+    }
+    tasks.close();
+    tasks.wait().await;
+}
+
+/// Says no, as far as that can be said without waiting: a fresh socket takes a
+/// line.
+fn refuse(stream: &UnixStream, answer: &Answer) {
+    if let Ok(line) = answer.line() {
+        let _ = stream.try_write(line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;

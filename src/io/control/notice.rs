@@ -1,0 +1,141 @@
+//! What the control socket tells the operator.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+
+use crate::base::{About, Level, Mono, Repeats, Tell};
+
+/// So many users are told apart; nobody has more on a gateway.
+const USERS: usize = 16;
+
+/// About the control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It could not be made; the service runs without it.
+    Unavailable {
+        /// Where it was to be.
+        socket: PathBuf,
+        /// The system's words.
+        why: String,
+    },
+    /// Somebody who may not ask has tried to.
+    Refused {
+        /// The user's number.
+        user: u32,
+        /// How often since it was last told.
+        times: u64,
+    },
+    /// Connections could not be accepted.
+    NotAccepted {
+        /// The system's words.
+        why: String,
+        /// How often since it was last told.
+        times: u64,
+    },
+}
+
+impl Tell for Notice {
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+
+    fn event(&self) -> &'static str {
+        match self {
+            Notice::Unavailable { .. } => "control-unavailable",
+            Notice::Refused { .. } => "control-refused",
+            Notice::NotAccepted { .. } => "control-not-accepted",
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Notice::Unavailable { socket, .. } => {
+                vec![("SOCKET", socket.display().to_string())]
+            }
+            Notice::Refused { user, times } => {
+                vec![("PEER_UID", user.to_string()), ("TIMES", times.to_string())]
+            }
+            Notice::NotAccepted { times, .. } => vec![("TIMES", times.to_string())],
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Notice::Unavailable { socket, why } => format!(
+                "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is",
+                socket.display()
+            ),
+            Notice::Refused { user, times } => format!(
+                "user {user} asked on the control socket and may not{}; members of the group alink-gateway may",
+                many(*times)
+            ),
+            Notice::NotAccepted { why, times } => {
+                format!("the control socket takes nobody{}: {why}", many(*times))
+            }
+        }
+    }
+}
+
+fn many(times: u64) -> String {
+    match times {
+        1 => String::new(),
+        n => format!(" ({n} times since last told)"),
+    }
+}
+
+/// Counts who is refused, so that it is told seldom.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    users: BTreeMap<u32, Repeats>,
+    others: Repeats,
+    not_accepted: Repeats,
+}
+
+impl Refusals {
+    pub(super) fn refused(&mut self, now: Mono, user: u32) -> Option<Notice> {
+        let full = self.users.len() >= USERS && !self.users.contains_key(&user);
+        let repeats = match full {
+            true => &mut self.others,
+            false => self.users.entry(user).or_default(),
+        };
+        let times = repeats.hit(now, 1)?;
+        Some(Notice::Refused { user, times })
+    }
+
+    pub(super) fn not_accepted(&mut self, now: Mono, why: &io::Error) -> Option<Notice> {
+        let times = self.not_accepted.hit(now, 1)?;
+        Some(Notice::NotAccepted {
+            why: why.to_string(),
+            times,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_again_and_again_is_told_seldom() {
+        let mut refusals = Refusals::default();
+        let told: Vec<u64> = (0..1000u64)
+            .filter_map(|s| {
+                let now = Mono::from_micros(s * 1_000_000);
+                match refusals.refused(now, 1000)? {
+                    Notice::Refused { times, .. } => Some(times),
+                    _ => None,
+                }
+            })
+            .collect();
+        assert_eq!(told, [1, 60, 120, 240, 480]);
+        let many: usize = (0..1000)
+            .filter_map(|user| refusals.refused(Mono::START, user))
+            .count();
+        assert_eq!(many, USERS, "and one for all the others");
+    }
+}

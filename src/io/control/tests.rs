@@ -1,0 +1,196 @@
+use std::os::unix::fs::MetadataExt;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use super::client::{self, Unanswered};
+use super::*;
+use crate::control::Request;
+use crate::control::picture::{Cloud, Link, Status};
+
+/// A service that says the same to everybody.
+struct House {
+    folder: tempfile::TempDir,
+    stop: CancellationToken,
+}
+
+fn status() -> Status {
+    Status {
+        version: "1".into(),
+        uptime_ms: 5,
+        cloud: Cloud {
+            link: Link::Down,
+            since_ms: 5,
+            connects: 0,
+            online: 0,
+            wanted: 0,
+            takeover_ms: None,
+            last_failure: None,
+            last_refusal: None,
+        },
+        ports: Vec::new(),
+        devices: 0,
+        states: Vec::new(),
+        waiting: 0,
+        delivered: 0,
+        dropped: Default::default(),
+    }
+}
+
+impl House {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
+    }
+
+    fn open() -> (House, Socket, Desk, mpsc::Receiver<Question>) {
+        let folder = tempfile::tempdir().unwrap();
+        let stop = CancellationToken::new();
+        let (hub, questions) = mpsc::channel(4);
+        let house = House { folder, stop };
+        let socket = Socket::open(&house.path()).unwrap();
+        (house, socket, Desk { hub }, questions)
+    }
+
+    async fn serve() -> House {
+        let (house, socket, desk, mut questions) = House::open();
+        house.run(socket, desk);
+        tokio::spawn(async move {
+            while let Some(question) = questions.recv().await {
+                match question {
+                    Question::Status(answer) => drop(answer.send(Box::new(status()))),
+                    Question::Devices(answer) => drop(answer.send(Vec::new())),
+                    Question::Device { answer, .. } => drop(answer.send(None)),
+                }
+            }
+        });
+        house
+    }
+
+    fn run(&self, socket: Socket, desk: Desk) {
+        let journal = Journal::new(std::sync::Arc::new(crate::field::test_spec::installation(
+            crate::field::test_spec::serial(9600),
+            Vec::new(),
+        )));
+        let stop = self.stop.clone();
+        tokio::spawn(run(socket, desk, Clock::system(), journal, stop));
+    }
+
+    /// The whole answer to these bytes.
+    async fn says(&self, bytes: &[u8]) -> Vec<String> {
+        let stream = UnixStream::connect(self.path()).await.unwrap();
+        let (from, mut to) = stream.into_split();
+        // It may have heard enough before the end.
+        let _ = to.write_all(bytes).await;
+        let mut lines = BufReader::new(from).lines();
+        let mut all = Vec::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            all.push(line);
+        }
+        all
+    }
+}
+
+#[tokio::test]
+async fn a_question_is_answered_and_the_answer_has_an_end() {
+    let house = House::serve().await;
+    let said = house.says(b"{\"v\":1,\"ask\":\"status\"}\n").await;
+    let [first, last] = &said[..] else {
+        panic!("{said:?}");
+    };
+    let answer = Answer::read(first.as_bytes()).unwrap();
+    assert_eq!(answer, Answer::Status(Box::new(status())));
+    assert_eq!(last, r#"{"end":{}}"#);
+}
+
+#[tokio::test]
+async fn what_is_no_question_is_told_so() {
+    let house = House::serve().await;
+    for (bytes, why) in [
+        (&b"status\n"[..], "one JSON object"),
+        (b"{\"v\":7,\"ask\":\"status\"}\n", "version 7"),
+        (
+            b"{\"v\":1,\"ask\":\"device\",\"name\":\"x\"}\n",
+            "no device is called",
+        ),
+        (&[b' '; 10_000], "at most 4096 bytes"),
+    ] {
+        let said = house.says(bytes).await;
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].starts_with(r#"{"error""#) && said[0].contains(why),
+            "{said:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_nothing_or_takes_nothing_does_not_disturb_the_others() {
+    let house = House::serve().await;
+    let mut idle = Vec::new();
+    for _ in 0..CONNECTIONS - 1 {
+        idle.push(UnixStream::connect(house.path()).await.unwrap());
+    }
+    assert_eq!(
+        house.says(b"{\"v\":1,\"ask\":\"devices\"}\n").await,
+        [r#"{"end":{}}"#]
+    );
+    idle.push(UnixStream::connect(house.path()).await.unwrap());
+    // The accepting task takes them in order.
+    let said = house.says(b"").await;
+    assert!(said[0].contains("busy"), "{said:?}");
+    drop(idle);
+}
+
+#[tokio::test]
+async fn watching_goes_on_until_the_client_goes() {
+    let house = House::serve().await;
+    let path = house.path();
+    let watching = tokio::task::spawn_blocking(move || {
+        let request = Request::Status {
+            every_ms: Some(100),
+        };
+        let answers = client::ask(&path, &request).unwrap();
+        answers.take(3).map(|a| a.unwrap()).count()
+    });
+    assert_eq!(watching.await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn the_tool_says_what_to_do_when_nobody_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SOCKET);
+    let request = Request::Devices {};
+    let failed = client::ask_once(&path, &request).unwrap_err();
+    assert!(matches!(failed, Unanswered::NotThere(_)), "{failed}");
+    // As a service that was killed leaves it.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let failed = client::ask_once(&path, &request).unwrap_err();
+    assert!(matches!(failed, Unanswered::Dead(_)), "{failed}");
+}
+
+#[tokio::test]
+async fn the_socket_is_for_the_owner_and_the_group_and_goes_with_the_service() {
+    let (house, socket, ..) = House::open();
+    let meta = fs::metadata(house.path()).unwrap();
+    assert_eq!(meta.mode() & 0o777, MODE);
+    let second = Socket::open(&house.path()).unwrap_err();
+    assert!(second.to_string().contains("another service"), "{second}");
+    drop(socket);
+    assert!(!house.path().exists());
+    // One that was left behind is replaced.
+    drop(std::os::unix::net::UnixListener::bind(house.path()).unwrap());
+    assert!(house.path().exists());
+    Socket::open(&house.path()).unwrap();
+}
+
+#[tokio::test]
+async fn a_service_that_stops_says_so_and_is_not_waited_for() {
+    let (house, socket, desk, questions) = House::open();
+    drop(questions);
+    house.run(socket, desk);
+    let said = house.says(b"{\"v\":1,\"ask\":\"status\"}\n").await;
+    assert!(said[0].contains("stopping"), "{said:?}");
+    house.stop.cancel();
+    while house.path().exists() {
+        tokio::task::yield_now().await;
+    }
+}
