@@ -28,6 +28,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("cloud", 2),
     ("control", 2),
     ("hub", 3),
+    ("trace", 3),
     ("io", 4),
     ("app", 5),
     ("cli", 6),

@@ -22,10 +22,12 @@ use crate::field::modbus::Reply;
 use crate::field::rtu::Heard;
 use crate::field::silence::Silence;
 use crate::spec::{Framing, LineSpec, SerialSpec};
+use crate::trace::What;
 
 use super::clock::Clock;
 use super::line::Line;
 use super::solo::{self, AWAKE, LONGEST_DOZE};
+use super::tap::Tap;
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -42,6 +44,8 @@ const BITE: usize = 512;
 pub struct Exchange {
     line: Line,
     clock: Clock,
+    /// Whatever happens is said here.
+    tap: Tap,
     silence: Silence,
     speech: Speech,
     /// The port's own settings, if it is a tty, …
@@ -88,7 +92,7 @@ pub struct Lost {
 impl Exchange {
     /// On a line that was just opened.
     #[must_use]
-    pub fn new(line: Line, spec: &LineSpec, clock: Clock) -> Self {
+    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap) -> Self {
         let own = match spec {
             LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
             LineSpec::Tcp(_) => None,
@@ -96,6 +100,7 @@ impl Exchange {
         Exchange {
             line,
             clock,
+            tap,
             silence: Silence::of(spec),
             speech: match spec.framing() {
                 Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
@@ -126,6 +131,9 @@ impl Exchange {
                     if let Speech::Plain(_, passing) = &mut self.speech
                         && self.clock.now().mono >= frame_end
                     {
+                        if reading {
+                            self.tap.say(&self.clock, || What::Pause);
+                        }
                         passing.silence();
                     }
                 }
@@ -171,7 +179,10 @@ impl Exchange {
             match self.receive(&mut dialogue, sent + job.timeout).await? {
                 Some(Step::Again) => {}
                 Some(Step::Over(outcome)) => break (outcome, Some(sent)),
-                None => break (Outcome::Missed(dialogue.miss()), Some(sent)),
+                None => {
+                    self.tap.say(&self.clock, || What::Timeout);
+                    break (Outcome::Missed(dialogue.miss()), Some(sent));
+                }
             }
         };
         let reply = match &outcome {
@@ -199,6 +210,7 @@ impl Exchange {
         };
         self.line.retune(wanted).map_err(|e| lost(&e, false))?;
         self.silence = Silence::of_serial(wanted);
+        self.tap.tuned(&self.clock, wanted);
         self.tuned = Some(Arc::clone(wanted));
         Ok(true)
     }
@@ -264,6 +276,9 @@ impl Exchange {
                     }
                 }
                 Ok(None) => {
+                    if dialogue.is_reading() {
+                        self.tap.say(&self.clock, || What::Pause);
+                    }
                     if let Some(step) = dialogue.silence() {
                         return Ok(Some(step));
                     }
@@ -306,6 +321,7 @@ impl Exchange {
                 },
                 Ok(None) => {
                     stream.abandon();
+                    self.tap.say(&self.clock, || What::Timeout);
                     break None;
                 }
                 Err(e) => return Err(lost(&e, true)),
@@ -345,6 +361,10 @@ impl Exchange {
         }
         let sent = (start + self.silence.transmission(frame.len())).max(self.clock.now().mono);
         self.last_byte = sent;
+        self.tap.say_of(&self.clock, start, || What::Sent {
+            bytes: frame.to_vec(),
+            until: sent,
+        });
         Ok(sent)
     }
 
@@ -360,6 +380,9 @@ impl Exchange {
     /// So many bytes came just now: how many of them are not our own.
     fn came(&mut self, n: usize) -> usize {
         self.last_byte = self.last_byte.max(self.clock.now().mono);
+        self.tap.say(&self.clock, || What::Received {
+            bytes: self.buffer[..n].to_vec(),
+        });
         let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
             return n;
         };

@@ -22,6 +22,7 @@ pub mod remote;
 pub mod secrecy;
 pub mod settings;
 pub mod solo;
+pub mod tap;
 mod utc;
 pub mod vault;
 

@@ -29,6 +29,7 @@ use crate::field::rtu::Heard;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::silence::Silence;
 use crate::spec::{LineSpec, PortSpec, Spec};
+use crate::trace::{Line, Manners, Tongue, What};
 
 use self::report::{HubGone, Report};
 use super::clock::Clock;
@@ -38,6 +39,7 @@ use super::line::Opener;
 use super::log::Journal;
 use super::pulse::Pulse;
 use super::solo;
+use super::tap::{Tap, Tapped};
 
 /// First and longest wait between attempts to open an endpoint, which costs the
 /// other side something.
@@ -61,8 +63,9 @@ const LASTING: Duration = Duration::from_secs(10);
 /// as many as there are devices, within these limits.
 const DOUBTED_AFTER: (u32, u32) = (3, 8);
 
-/// Runs the port until `stop`, or until the hub is gone. `attempted` is told
-/// when the port has been tried once, whatever came of it.
+/// Runs the port until `stop`, or until the hub is gone. `source` is an
+/// [`super::line::Opener`], or one with a tap at which somebody may listen.
+/// `attempted` is told when the port has been tried once, whatever came of it.
 #[expect(
     clippy::too_many_arguments,
     reason = "everything a port is given, by name, in the one place that spawns it"
@@ -70,7 +73,7 @@ const DOUBTED_AFTER: (u32, u32) = (3, 8);
 pub async fn run(
     port: PortId,
     spec: Arc<Spec>,
-    opener: Opener,
+    source: impl Into<Tapped>,
     lessons: Lessons,
     mut rng: Rng,
     clock: Clock,
@@ -83,6 +86,7 @@ pub async fn run(
     let Some(manners) = spec.port(port).cloned() else {
         return;
     };
+    let Tapped { opener, tap } = source.into();
     let is_tty = matches!(
         (&manners.line, &opener),
         (LineSpec::Serial(_), Opener::System)
@@ -93,7 +97,7 @@ pub async fn run(
     schedule.remember(now.mono, |profile| lessons.of(profile));
     let task = Port {
         schedule,
-        report: Report::new(port, spec.clone(), journal, hub, now.mono),
+        report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
         spec,
         lessons,
         silence: Silence::of(&manners.line),
@@ -103,6 +107,7 @@ pub async fn run(
         },
         manners,
         opener,
+        tap: tap.clone(),
         rng,
         clock,
         pulse,
@@ -126,6 +131,7 @@ pub async fn run(
     } else {
         live.await;
     }
+    tap.end();
 }
 
 /// Why a line is no longer used.
@@ -143,6 +149,7 @@ struct Port {
     lessons: Lessons,
     manners: PortSpec,
     opener: Opener,
+    tap: Tap,
     schedule: Schedule,
     report: Report,
     backoff: Backoff,
@@ -171,6 +178,7 @@ impl Port {
                 return HubGone;
             };
             drop(exchange);
+            self.closed(&why);
             let now = self.clock.now().mono;
             self.proven = useful || now.since(self.opened) >= LASTING;
             if self.proven {
@@ -203,11 +211,29 @@ impl Port {
                     if self.proven {
                         self.available().await?;
                     }
-                    return Ok(Exchange::new(opened.line, &self.manners.line, self.clock));
+                    let line = &self.manners.line;
+                    let manners = Manners::of(&self.manners.name, line);
+                    self.tap.line(&self.clock, Line::Open(manners));
+                    let tap = self.tap.clone();
+                    return Ok(Exchange::new(opened.line, line, self.clock, tap));
                 }
-                Err(e) => self.unavailable(e.to_string()).await?,
+                Err(e) => {
+                    let why = e.to_string();
+                    self.closed(&why);
+                    self.unavailable(why).await?;
+                }
             }
         }
+    }
+
+    /// Tells those who listen that there is nothing to hear.
+    fn closed(&self, why: &str) {
+        self.tap.line(
+            &self.clock,
+            Line::Closed {
+                why: why.to_owned(),
+            },
+        );
     }
 
     /// It is open and of use: says so, if that is news.
@@ -277,6 +303,7 @@ impl Port {
         job: &Job,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
+        self.tap.say(&self.clock, || self.turn(job));
         let ended = match exchange.run(job).await {
             Ok(ended) => ended,
             Err(lost) => {
@@ -316,6 +343,17 @@ impl Port {
         self.report.polled(job, &ended).await?;
         let Ended { heard, .. } = ended;
         self.overheard(heard).await
+    }
+
+    /// Whose turn it is, for those who listen.
+    fn turn(&self, job: &Job) -> What {
+        let device = self.spec.device(job.device);
+        What::Turn {
+            device: device.map_or_else(String::new, |d| d.name.clone()),
+            place: device.and_then(|d| d.place()),
+            tongue: Tongue::of(job, &self.manners.line),
+            patience: job.timeout,
+        }
     }
 
     /// Replies nobody waited for: those that were given up prove life.

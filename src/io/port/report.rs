@@ -15,9 +15,12 @@ use crate::field::notice::{Notice, Trouble, Troubles};
 use crate::field::point::decode;
 use crate::field::reading::Finding;
 use crate::field::rtu::Heard;
+use crate::io::clock::Clock;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
+use crate::io::tap::Tap;
 use crate::spec::Spec;
+use crate::trace::{Verdict, What};
 
 /// How often load is reported.
 pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
@@ -39,6 +42,8 @@ pub(super) struct Report {
     spec: Arc<Spec>,
     journal: Journal,
     hub: mpsc::Sender<FieldEvent>,
+    tap: Tap,
+    clock: Clock,
     /// What the hub believes about the port.
     told: Option<Told>,
     unavailable: Repeats,
@@ -57,13 +62,16 @@ impl Report {
         spec: Arc<Spec>,
         journal: Journal,
         hub: mpsc::Sender<FieldEvent>,
-        now: Mono,
+        tap: Tap,
+        clock: Clock,
     ) -> Self {
         Report {
             port,
             spec,
             journal,
             hub,
+            tap,
+            clock,
             told: None,
             unavailable: Repeats::default(),
             losses: Repeats::default(),
@@ -72,7 +80,7 @@ impl Report {
             told_held_back: false,
             troubles: Troubles::default(),
             busy: Duration::ZERO,
-            load_since: now,
+            load_since: clock.now().mono,
         }
     }
 
@@ -184,6 +192,9 @@ impl Report {
     pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
         self.complain(job, &ended.outcome, ended.at.mono);
         let (readings, refused) = self.readings(job, ended);
+        self.tap.say(&self.clock, || {
+            self.verdict(job, ended, &readings, &refused)
+        });
         self.tell(FieldEvent::Polled {
             device: job.device,
             at: ended.at,
@@ -262,6 +273,9 @@ impl Report {
     /// A reply of this device came after it had been given up.
     pub(super) async fn late(&mut self, device: DeviceId, at: Now) -> Result<(), HubGone> {
         self.trouble(at.mono, device, Trouble::Late, String::new);
+        self.tap.say(&self.clock, || What::Late {
+            device: self.name(device),
+        });
         self.tell(FieldEvent::Polled {
             device,
             at,
@@ -270,6 +284,31 @@ impl Report {
             turnaround: None,
         })
         .await
+    }
+
+    /// How it ended, with names, for those who listen.
+    fn verdict(&self, job: &Job, ended: &Ended, readings: &[Reading], refused: &Refused) -> What {
+        let points = self.spec.device(job.device).map(|d| &d.profile.points);
+        let point = |index: u16| {
+            let point = points.and_then(|all| all.get(usize::from(index)));
+            point.map_or_else(String::new, |p| p.id.clone())
+        };
+        let values = readings.iter().map(|r| (point(r.point), r.value.to_json()));
+        let without = refused
+            .iter()
+            .map(|(p, why)| (point(*p), (*why).to_owned()));
+        What::Verdict {
+            device: self.name(job.device),
+            verdict: Verdict::of(&ended.outcome, job.trusted),
+            turnaround: ended.turnaround,
+            values: values.collect(),
+            without: without.collect(),
+        }
+    }
+
+    fn name(&self, device: DeviceId) -> String {
+        let device = self.spec.device(device);
+        device.map_or_else(String::new, |d| d.name.clone())
     }
 
     /// The values of the reply, and the points it held none for.

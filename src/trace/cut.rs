@@ -1,0 +1,230 @@
+//! From bytes to frames, for looking only.
+//!
+//! [`crate::field`] knows what it asked for and takes nothing else. Here nobody
+//! asked: every byte gets a place, and a frame is what has the length that its
+//! first bytes say and a good check. Between frames everything is noise.
+
+use crate::field::dlt645::frame::{self as meter, Frame as MeterFrame};
+use crate::field::modbus::EXCEPTION;
+use crate::field::{ascii, mbap, rtu};
+
+use super::decode::Body;
+use super::seen::Tongue;
+
+/// Bytes of a DL/T 645 frame up to and including its length.
+const METER_HEAD: usize = 10;
+
+/// What we sent is one frame, whatever it is.
+#[must_use]
+pub fn sent(bytes: &[u8], tongue: Tongue) -> Body {
+    let modbus = |(unit, pdu)| Body::Modbus { unit, pdu };
+    match tongue {
+        Tongue::Rtu => rtu::open(bytes).map(|(unit, pdu)| modbus((unit, pdu.to_vec()))),
+        Tongue::Ascii => ascii::open(bytes).map(modbus),
+        Tongue::Tcp => tcp(bytes).map(|(_, body)| body),
+        Tongue::Meter => {
+            let awake = bytes.iter().take_while(|b| **b == meter::WAKE_UP).count();
+            MeterFrame::open(&bytes[awake..]).map(Body::Meter)
+        }
+        Tongue::Raw => None,
+    }
+    .unwrap_or(Body::Plain)
+}
+
+/// Divides what came between two silences while `tongue` was spoken; `asked` is
+/// what we had sent. The lengths add up to that of `bytes`.
+#[must_use]
+pub fn received(bytes: &[u8], tongue: Tongue, asked: &[u8]) -> Vec<(usize, Body)> {
+    let mut pieces: Vec<(usize, Body)> = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let head = if !asked.is_empty() && rest.starts_with(asked) {
+            Some((asked.len(), Body::Echo))
+        } else {
+            head(rest, tongue)
+        };
+        let (taken, body) = head.unwrap_or((1, Body::Noise));
+        match pieces.last_mut() {
+            Some((length, Body::Noise)) if body == Body::Noise => *length += taken,
+            _ => pieces.push((taken, body)),
+        }
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    pieces
+}
+
+/// The frame that stands at the head, if there is one.
+fn head(bytes: &[u8], tongue: Tongue) -> Option<(usize, Body)> {
+    match tongue {
+        Tongue::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
+        Tongue::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
+        Tongue::Ascii => {
+            let end = bytes
+                .iter()
+                .take(ascii::MAX_FRAME)
+                .position(|b| *b == b'\n')?
+                + 1;
+            let (unit, pdu) = ascii::open(bytes.get(..end)?)?;
+            Some((end, Body::Modbus { unit, pdu }))
+        }
+        Tongue::Tcp => tcp(bytes),
+        Tongue::Raw => Some((bytes.len(), Body::Plain)),
+    }
+}
+
+fn modbus(bytes: &[u8]) -> Option<(usize, Body)> {
+    lengths(bytes).into_iter().flatten().find_map(|length| {
+        let (unit, pdu) = rtu::open(bytes.get(..length)?)?;
+        let pdu = pdu.to_vec();
+        Some((length, Body::Modbus { unit, pdu }))
+    })
+}
+
+/// How long an RTU frame can be that begins like this: as a reply, as a request,
+/// as a request that carries data (V1.1b3 §6); and, for functions nobody knows,
+/// all there is.
+fn lengths(bytes: &[u8]) -> [Option<usize>; 3] {
+    let [_, function, third, ..] = *bytes else {
+        return [None; 3];
+    };
+    let by_count = |count: u8, around: usize| Some(usize::from(count) + around);
+    match function {
+        1..=4 => [by_count(third, 5), Some(8), None],
+        5 | 6 => [Some(8), None, None],
+        15 | 16 => [
+            Some(8),
+            bytes.get(6).and_then(|count| by_count(*count, 9)),
+            None,
+        ],
+        23 => [
+            by_count(third, 5),
+            bytes.get(10).and_then(|count| by_count(*count, 13)),
+            None,
+        ],
+        function if function & EXCEPTION != 0 => [Some(5), None, None],
+        _ => [Some(bytes.len().min(rtu::MAX_FRAME)), None, None],
+    }
+}
+
+fn meter_frame(bytes: &[u8]) -> Option<(usize, Body)> {
+    let awake = bytes.iter().take_while(|b| **b == meter::WAKE_UP).count();
+    let frame = bytes.get(awake..)?;
+    let data = *frame.get(METER_HEAD - 1)?;
+    let length = meter::len(usize::from(data));
+    let frame = MeterFrame::open(frame.get(..length)?)?;
+    Some((awake + length, Body::Meter(frame)))
+}
+
+fn tcp(bytes: &[u8]) -> Option<(usize, Body)> {
+    let mut unread = bytes.to_vec();
+    let mbap::Frame { unit, pdu, .. } = mbap::take(&mut unread).ok()??;
+    Some((bytes.len() - unread.len(), Body::Modbus { unit, pdu }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::UnitId;
+
+    fn reply(unit: u8) -> Vec<u8> {
+        rtu::frame(UnitId(unit), &[3, 4, 1, 2, 3, 4])
+    }
+
+    fn kinds(pieces: &[(usize, Body)]) -> Vec<(usize, &'static str)> {
+        let kind = |body: &Body| match body {
+            Body::Modbus { .. } => "modbus",
+            Body::Meter(_) => "meter",
+            Body::Echo => "echo",
+            Body::Plain => "plain",
+            Body::Noise => "noise",
+        };
+        pieces.iter().map(|(n, body)| (*n, kind(body))).collect()
+    }
+
+    #[test]
+    fn frames_are_found_between_noise_and_behind_an_echo() {
+        let asked = rtu::frame(UnitId(3), &[3, 0, 0, 0, 2]);
+        let mut bytes = vec![0, 0xFF];
+        bytes.extend(&asked);
+        bytes.extend(reply(3));
+        bytes.extend([0x55; 3]);
+        bytes.extend(reply(4));
+        assert_eq!(
+            kinds(&received(&bytes, Tongue::Rtu, &asked)),
+            [
+                (2, "noise"),
+                (8, "echo"),
+                (9, "modbus"),
+                (3, "noise"),
+                (9, "modbus")
+            ]
+        );
+    }
+
+    #[test]
+    fn another_masters_request_and_a_meters_frame_are_known_on_a_modbus_line() {
+        let mut bytes = rtu::frame(UnitId(9), &[16, 0, 1, 0, 1, 2, 0, 7]);
+        // hwhale.com/article/138066: reading the forward active energy.
+        let meter = [
+            0xFE, 0xFE, 0x68, 0x61, 0x01, 0, 0, 0, 0, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33,
+            0x14, 0x16,
+        ];
+        bytes.extend(meter);
+        assert_eq!(
+            kinds(&received(&bytes, Tongue::Rtu, &[])),
+            [(11, "modbus"), (18, "meter")]
+        );
+    }
+
+    #[test]
+    fn every_tongue_knows_what_was_said_in_it() {
+        let pdu = [3, 0, 0, 0, 2];
+        let body = Body::Modbus {
+            unit: UnitId(7),
+            pdu: pdu.to_vec(),
+        };
+        for (bytes, tongue) in [
+            (rtu::frame(UnitId(7), &pdu), Tongue::Rtu),
+            (ascii::frame(UnitId(7), &pdu), Tongue::Ascii),
+            (mbap::frame(1, UnitId(7), &pdu), Tongue::Tcp),
+        ] {
+            assert_eq!(sent(&bytes, tongue), body, "{tongue:?}");
+            let length = bytes.len();
+            assert_eq!(received(&bytes, tongue, &[]), [(length, body.clone())]);
+        }
+        assert_eq!(sent(b"?\r", Tongue::Raw), Body::Plain);
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_has_its_place_whatever_came(
+            bytes in prop::collection::vec(any::<u8>(), 0..600),
+            begins in prop::collection::vec(prop_oneof![Just(3u8), Just(0x68), Just(b':'), any::<u8>()], 0..4),
+            tongue in prop::sample::select(vec![
+                Tongue::Rtu, Tongue::Ascii, Tongue::Tcp, Tongue::Meter, Tongue::Raw,
+            ]),
+            asked in prop::collection::vec(any::<u8>(), 0..3),
+        ) {
+            let all = [begins, bytes].concat();
+            let pieces = received(&all, tongue, &asked);
+            prop_assert_eq!(pieces.iter().map(|(n, _)| n).sum::<usize>(), all.len());
+            prop_assert!(pieces.iter().all(|(n, _)| *n > 0));
+            let _ = sent(&all, tongue);
+        }
+
+        #[test]
+        fn a_frame_is_found_behind_any_noise_that_is_no_frame(
+            noise in prop::collection::vec(0xC0u8..=0xFF, 0..9),
+            unit in 1u8..=247,
+        ) {
+            let mut bytes = noise.clone();
+            bytes.extend(reply(unit));
+            let pieces = received(&bytes, Tongue::Rtu, &[]);
+            let place = format!("unit {unit}");
+            let found = pieces.iter().any(|(n, body)| *n == 9 && body.place().as_ref() == Some(&place));
+            prop_assert!(found);
+        }
+    }
+}

@@ -1,0 +1,417 @@
+//! Puts events together: bytes to frames with a beginning and an end, requests to
+//! what became of them.
+//!
+//! Contract: tell every event to [`Follower::on`], in order; what it returns has
+//! become certain by it. [`Follower::end`] gives what was still unfinished.
+//!
+//! The system tells when it handed bytes over, not when they were on the wire.
+//! Where it is known how long a character takes, the beginning of what came is
+//! reckoned back from its end, but never behind what came before.
+
+use std::time::Duration;
+
+use crate::base::{Mono, Wall};
+
+use super::cut;
+use super::decode::Body;
+use super::seen::{Line, Seen, Tongue, Verdict, What};
+
+/// Of a line that talks without a pause no more than this is kept.
+const LONGEST_BURST: usize = 4096;
+
+/// Something that has become certain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Item {
+    /// What the line is from then on.
+    Line(Mono, Line),
+    /// A frame, or noise.
+    Frame(Frame),
+    /// The reply that was waited for had not begun.
+    Timeout {
+        /// When that was decided.
+        at: Mono,
+        /// Since when it was waited for: the end of the request.
+        since: Mono,
+        /// Whose reply.
+        place: Option<String>,
+    },
+    /// A transaction ended.
+    Ended(Ended),
+    /// A reply that had been given up has come.
+    Late(Mono, String),
+    /// Events were lost before this one.
+    Missing(Mono, u64),
+}
+
+/// One frame on the line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// Who said it.
+    pub side: Side,
+    /// When its first byte began …
+    pub begin: Mono,
+    /// … and its last one ended.
+    pub end: Mono,
+    /// What was spoken on the line then.
+    pub tongue: Tongue,
+    /// All of it, check and all.
+    pub bytes: Vec<u8>,
+    /// What it is.
+    pub body: Body,
+    /// Whom it is for or from, as people call it on this line.
+    pub place: Option<String>,
+    /// How long the line had been quiet; `None` for the first.
+    pub quiet: Option<Duration>,
+    /// How long it had to be quiet before a frame of the master.
+    pub wanted: Duration,
+}
+
+impl Frame {
+    /// Whether the master spoke too early. Clocks count whole microseconds.
+    #[must_use]
+    pub fn is_too_early(&self) -> bool {
+        let rounding = Duration::from_micros(2);
+        self.side == Side::Master && self.quiet.is_some_and(|q| q + rounding < self.wanted)
+    }
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// This gateway.
+    Master,
+    /// Whoever else is on the line.
+    Line,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// When it began.
+    pub begun: Mono,
+    /// When it ended.
+    pub at: Mono,
+    /// With whom.
+    pub device: String,
+    /// What that is called by on the line.
+    pub place: Option<String>,
+    /// How.
+    pub verdict: Verdict,
+    /// From the end of the request to the beginning of the reply.
+    pub turnaround: Option<Duration>,
+    /// How many values it brought.
+    pub values: usize,
+}
+
+/// Puts the events of one port together.
+#[derive(Clone, Debug)]
+pub struct Follower {
+    character: Duration,
+    wanted: Duration,
+    turn: Option<Turn>,
+    tongue: Tongue,
+    asked: Vec<u8>,
+    /// End of the last request.
+    sent: Option<Mono>,
+    /// End of the last byte in either direction.
+    last: Option<Mono>,
+    burst: Vec<u8>,
+    /// When each byte of it began and ended.
+    instants: Vec<(Mono, Mono)>,
+}
+
+#[derive(Clone, Debug)]
+struct Turn {
+    begun: Mono,
+    place: Option<String>,
+}
+
+impl Default for Follower {
+    fn default() -> Self {
+        Follower {
+            character: Duration::ZERO,
+            wanted: Duration::ZERO,
+            turn: None,
+            tongue: Tongue::Rtu,
+            asked: Vec::new(),
+            sent: None,
+            last: None,
+            burst: Vec::new(),
+            instants: Vec::new(),
+        }
+    }
+}
+
+impl Follower {
+    /// This happened next.
+    pub fn on(&mut self, seen: &Seen) -> Vec<Item> {
+        let at = seen.at;
+        let mut items = Vec::new();
+        if !matches!(seen.what, What::Received { .. } | What::Turn { .. }) {
+            self.flush(&mut items);
+        }
+        match &seen.what {
+            What::Line(line) => {
+                if let Line::Open(manners) = line {
+                    self.character = manners.character;
+                    self.wanted = manners.quiet;
+                } else {
+                    // How long it has been quiet nobody knows when it is back.
+                    (self.turn, self.sent, self.last) = (None, None, None);
+                }
+                items.push(Item::Line(at, line.clone()));
+            }
+            What::Turn { place, tongue, .. } => {
+                // What came meanwhile was said in the language before this one.
+                self.flush(&mut items);
+                self.tongue = *tongue;
+                self.turn = Some(Turn {
+                    begun: at,
+                    place: place.clone(),
+                });
+            }
+            What::Sent { bytes, until } => {
+                let body = cut::sent(bytes, self.tongue);
+                let place = self.place(&body);
+                items.push(Item::Frame(Frame {
+                    side: Side::Master,
+                    begin: at,
+                    end: *until,
+                    tongue: self.tongue,
+                    bytes: bytes.clone(),
+                    place,
+                    body,
+                    quiet: self.last.map(|last| at.since(last)),
+                    wanted: self.wanted,
+                }));
+                self.asked.clone_from(bytes);
+                self.sent = Some(*until);
+                self.last = self.last.max(Some(*until));
+            }
+            What::Received { bytes } => {
+                self.take(at, bytes);
+                if self.burst.len() >= LONGEST_BURST {
+                    self.flush(&mut items);
+                }
+            }
+            What::Pause => {}
+            What::Timeout => items.push(Item::Timeout {
+                at,
+                since: self.sent.unwrap_or(at),
+                place: self.turn.as_ref().and_then(|t| t.place.clone()),
+            }),
+            What::Verdict {
+                device,
+                verdict,
+                turnaround,
+                values,
+                ..
+            } => {
+                let turn = self.turn.take();
+                items.push(Item::Ended(Ended {
+                    begun: turn.as_ref().map_or(at, |t| t.begun),
+                    at,
+                    device: device.clone(),
+                    place: turn.and_then(|t| t.place),
+                    verdict: verdict.clone(),
+                    turnaround: *turnaround,
+                    values: values.len(),
+                }));
+            }
+            What::Late { device } => items.push(Item::Late(at, device.clone())),
+            What::Missing { events } => items.push(Item::Missing(at, *events)),
+        }
+        items
+    }
+
+    /// There will be no more.
+    pub fn end(&mut self) -> Vec<Item> {
+        let mut items = Vec::new();
+        self.flush(&mut items);
+        items
+    }
+
+    fn take(&mut self, at: Mono, bytes: &[u8]) {
+        let span = |n: usize| {
+            let n = u32::try_from(n).unwrap_or(u32::MAX);
+            self.character.saturating_mul(n)
+        };
+        let earliest = self.instants.last().map(|(_, end)| *end);
+        let at = at.max(earliest.unwrap_or_default());
+        let back = |span: Duration| {
+            let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            let then = Mono::from_micros(at.as_micros().saturating_sub(micros));
+            earliest.map_or(then, |e| then.max(e)).min(at)
+        };
+        let all = bytes.len();
+        let instants = (0..all).map(|n| (back(span(all - n)), back(span(all - n - 1))));
+        let instants: Vec<_> = instants.collect();
+        self.instants.extend(instants);
+        self.burst.extend_from_slice(bytes);
+    }
+
+    fn flush(&mut self, items: &mut Vec<Item>) {
+        let burst = std::mem::take(&mut self.burst);
+        let instants = std::mem::take(&mut self.instants);
+        let mut done = 0;
+        for (length, body) in cut::received(&burst, self.tongue, &self.asked) {
+            let piece = done..done + length;
+            done += length;
+            let (Some(bytes), Some([first, .., last] | [first @ last])) =
+                (burst.get(piece.clone()), instants.get(piece))
+            else {
+                continue;
+            };
+            let (begin, end) = (first.0, last.1);
+            items.push(Item::Frame(Frame {
+                side: Side::Line,
+                begin,
+                end,
+                tongue: self.tongue,
+                bytes: bytes.to_vec(),
+                place: self.place(&body),
+                body,
+                quiet: self.last.map(|last| begin.since(last)),
+                wanted: self.wanted,
+            }));
+            self.last = self.last.max(Some(end));
+        }
+    }
+
+    /// Who is meant: what the frame itself says, or whose turn it is.
+    fn place(&self, body: &Body) -> Option<String> {
+        let turn = || self.turn.as_ref().and_then(|t| t.place.clone());
+        match body {
+            Body::Noise | Body::Echo => None,
+            Body::Plain => turn(),
+            Body::Modbus { .. } | Body::Meter(_) => body.place(),
+        }
+    }
+}
+
+/// Turns instants of the gateway's monotonic clock into stamps for people.
+///
+/// One pair of readings is taken for all: differences stay true to the
+/// microsecond, and a wall clock that is set meanwhile moves nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Anchor(Option<(Mono, Wall)>);
+
+impl Anchor {
+    /// Learns from the first event it is shown.
+    pub fn see(&mut self, seen: &Seen) {
+        self.0.get_or_insert((seen.at, seen.wall));
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub fn micros(&self, at: Mono) -> i64 {
+        let (mono, wall) = self.0.unwrap_or_default();
+        let micros = |m: Mono| i64::try_from(m.as_micros()).unwrap_or(i64::MAX);
+        let since = micros(at).saturating_sub(micros(mono));
+        wall.as_millis().saturating_mul(1000).saturating_add(since)
+    }
+
+    /// The time of day, UTC: `12:31:07.012345`.
+    #[must_use]
+    pub fn time_of_day(&self, at: Mono) -> String {
+        let micros = self.micros(at).rem_euclid(86_400_000_000);
+        let (second, micros) = (micros / 1_000_000, micros % 1_000_000);
+        let (hour, minute) = (second / 3600, second / 60 % 60);
+        format!("{hour:02}:{minute:02}:{:02}.{micros:06}", second % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::samples::{self, at, open, turn};
+    use super::*;
+    use crate::base::UnitId;
+    use crate::field::rtu;
+
+    fn frames(items: Vec<Item>) -> Vec<Frame> {
+        let frame = |item| match item {
+            Item::Frame(frame) => Some(frame),
+            _ => None,
+        };
+        items.into_iter().filter_map(frame).collect()
+    }
+
+    #[test]
+    fn a_reply_in_two_parts_is_one_frame_that_began_when_its_first_byte_did() {
+        let mut follower = Follower::default();
+        let request = rtu::frame(UnitId(3), &[3, 0, 0, 0, 2]);
+        let reply = rtu::frame(UnitId(3), &[3, 4, 0, 1, 0, 2]);
+        follower.on(&at(0, open()));
+        follower.on(&at(900, turn("meter-3", "unit 3")));
+        // Characters of one millisecond: see `samples::open`.
+        let sent = What::Sent {
+            bytes: request,
+            until: Mono::from_micros(9_000),
+        };
+        let asked = frames(follower.on(&at(1_000, sent)));
+        assert_eq!(asked[0].quiet, None);
+        let half = |bytes: &[u8]| What::Received {
+            bytes: bytes.to_vec(),
+        };
+        assert!(follower.on(&at(24_000, half(&reply[..4]))).is_empty());
+        assert!(follower.on(&at(29_500, half(&reply[4..]))).is_empty());
+        let items = follower.on(&at(
+            29_600,
+            What::Verdict {
+                device: "meter-3".into(),
+                verdict: Verdict::Answered,
+                turnaround: None,
+                values: Vec::new(),
+                without: Vec::new(),
+            },
+        ));
+        assert!(matches!(&items[1], Item::Ended(e) if e.begun.as_micros() == 900));
+        let reply = &frames(items)[0];
+        assert_eq!(reply.begin.as_micros(), 20_000);
+        assert_eq!(reply.end.as_micros(), 29_500);
+        assert_eq!(reply.quiet, Some(Duration::from_millis(11)));
+        assert_eq!(reply.place.as_deref(), Some("unit 3"));
+    }
+
+    #[test]
+    fn a_request_before_the_line_was_quiet_long_enough_is_known_as_such() {
+        let sent = |from: u64| What::Sent {
+            bytes: vec![1],
+            until: Mono::from_micros(from + 1_000),
+        };
+        for (begin, early) in [(4_990, true), (5_000, false)] {
+            let mut follower = Follower::default();
+            follower.on(&at(0, open()));
+            follower.on(&at(500, sent(500)));
+            let second = frames(follower.on(&at(begin, sent(begin))));
+            assert_eq!(second[0].is_too_early(), early, "{begin}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_that_came_is_in_one_frame_in_order(
+            seen in prop::collection::vec(samples::any_seen(), 0..40),
+        ) {
+            let mut follower = Follower::default();
+            let (mut out, mut begin) = (Vec::new(), Vec::new());
+            for seen in &seen {
+                out.extend(follower.on(seen));
+                if let What::Received { bytes } = &seen.what {
+                    begin.extend_from_slice(bytes);
+                }
+            }
+            out.extend(follower.end());
+            let frames = frames(out);
+            let came: Vec<u8> = frames
+                .iter()
+                .filter(|f| f.side == Side::Line)
+                .flat_map(|f| f.bytes.clone())
+                .collect();
+            prop_assert_eq!(came, begin);
+            prop_assert!(frames.iter().all(|f| f.begin <= f.end || f.side == Side::Master));
+        }
+    }
+}

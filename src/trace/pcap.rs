@@ -1,0 +1,337 @@
+//! A capture that Wireshark opens and takes apart without being told anything.
+//!
+//! pcapng (draft-ietf-opsawg-pcapng §4), with stamps in microseconds. Link type
+//! 252, `LINKTYPE_WIRESHARK_UPPER_PDU`: each packet begins with the name of the
+//! dissector it is for, so that an RTU frame goes to Wireshark's own Modbus RTU
+//! dissector as it was on the wire, check and all. (The others were weighed: 250,
+//! `RTAC_SERIAL`, and 147, `USER0`, are shown as bytes until somebody sets a
+//! preference; frames wrapped into made-up TCP connections lose their check and
+//! show addresses that never were.) `tests/trace.rs` reads one back with tshark.
+//!
+//! A capture holds frames and nothing else. What happened without a byte, above
+//! all a reply that did not come, is a comment on the request (`frame.comment`),
+//! which is why a frame is written when the next thing is known.
+
+use super::decode::Body;
+use super::follow::{Anchor, Follower, Frame, Item, Side};
+use super::seen::{Line, Seen, Tongue, Verdict};
+use super::text::millis;
+
+/// `LINKTYPE_WIRESHARK_UPPER_PDU` (tcpdump.org, link-layer header types).
+const UPPER_PDU: u16 = 252;
+
+/// Block types (pcapng §4.1, §4.2, §4.3).
+const SECTION: u32 = 0x0A0D_0D0A;
+const INTERFACE: u32 = 1;
+const PACKET: u32 = 6;
+
+/// Options (§3.5, §4.2, §4.3).
+const END_OF_OPTIONS: u16 = 0;
+const COMMENT: u16 = 1;
+const IF_NAME: u16 = 2;
+const IF_DESCRIPTION: u16 = 3;
+const IF_TIME_RESOLUTION: u16 = 9;
+const PACKET_FLAGS: u16 = 2;
+const USER_APPLICATION: u16 = 4;
+
+/// Time in powers of ten: microseconds (§4.2).
+const MICROSECONDS: u8 = 6;
+
+/// Directions in a packet's flags (§4.3.1).
+const INBOUND: u32 = 1;
+const OUTBOUND: u32 = 2;
+
+/// Tags in front of an upper PDU (Wireshark, `epan/exported_pdu.h`), big-endian.
+const TAG_END: u16 = 0;
+const TAG_DISSECTOR: u16 = 12;
+
+/// Writes the capture of one port.
+#[derive(Clone, Debug, Default)]
+pub struct Capture {
+    anchor: Anchor,
+    follower: Follower,
+    begun: bool,
+    /// Written when it is known what became of it.
+    held: Option<(Frame, Vec<String>)>,
+    /// Told with the next frame.
+    told: Vec<String>,
+}
+
+impl Capture {
+    /// What is to be appended to the capture because of this event.
+    pub fn on(&mut self, seen: &Seen) -> Vec<u8> {
+        self.anchor.see(seen);
+        let mut out = Vec::new();
+        for item in self.follower.on(seen) {
+            self.item(&mut out, item);
+        }
+        out
+    }
+
+    /// What is to be appended when there will be no more.
+    pub fn end(&mut self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for item in self.follower.end() {
+            self.item(&mut out, item);
+        }
+        self.release(&mut out);
+        out
+    }
+
+    fn item(&mut self, out: &mut Vec<u8>, item: Item) {
+        match item {
+            Item::Line(_, line) => {
+                let words = match &line {
+                    Line::Open(manners) => {
+                        if !self.begun {
+                            begin(out, &manners.port, &manners.to_string());
+                            self.begun = true;
+                            return;
+                        }
+                        format!("the line is {manners}")
+                    }
+                    Line::Closed { why } => format!("not open: {why}"),
+                };
+                self.release(out);
+                self.tell(words);
+            }
+            Item::Frame(frame) => {
+                self.release(out);
+                let mut comments = std::mem::take(&mut self.told);
+                if frame.is_too_early() {
+                    let quiet = millis(frame.quiet.unwrap_or_default());
+                    let wanted = millis(frame.wanted);
+                    comments.push(format!("too early: quiet for {quiet} instead of {wanted}"));
+                }
+                // What no dissector will explain.
+                if !matches!(frame.body, Body::Modbus { .. }) || frame.tongue == Tongue::Ascii {
+                    let asks = frame.side == Side::Master;
+                    comments.push(frame.body.words(asks, frame.bytes.len()));
+                }
+                self.held = Some((frame, comments));
+            }
+            Item::Timeout { at, since, .. } => {
+                let waited = at.since(since);
+                self.note(out, format!("no reply within {}", millis(waited)));
+            }
+            Item::Ended(ended) => match ended.verdict {
+                // Goes without saying; the second was said with the timeout.
+                Verdict::Answered | Verdict::Silent => self.release(out),
+                verdict => {
+                    self.note(out, format!("{}: {verdict}", ended.device));
+                    self.release(out);
+                }
+            },
+            Item::Late(_, device) => {
+                let words = format!("{device}: a reply that had been given up");
+                self.note(out, words);
+            }
+            Item::Missing(_, events) => {
+                self.release(out);
+                self.tell(format!("{events} events are missing before this"));
+            }
+        }
+    }
+
+    /// Says something about the frame that was last, if it is not written yet.
+    fn note(&mut self, out: &mut Vec<u8>, words: String) {
+        match &mut self.held {
+            Some((_, comments)) => comments.push(words),
+            None => self.tell(words),
+        }
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|(f, _)| f.side == Side::Line)
+        {
+            self.release(out);
+        }
+    }
+
+    /// Keeps a word for the next frame; only the last few, for on a port that
+    /// cannot be opened there is none.
+    fn tell(&mut self, words: String) {
+        const FEW: usize = 4;
+        self.told.push(words);
+        let more = self.told.len().saturating_sub(FEW);
+        self.told.drain(..more);
+    }
+
+    fn release(&mut self, out: &mut Vec<u8>) {
+        let Some((frame, comments)) = self.held.take() else {
+            return;
+        };
+        if !self.begun {
+            // The port has never been open, or its first word was lost.
+            begin(out, "port", "");
+            self.begun = true;
+        }
+        packet(out, &self.anchor, &frame, &comments);
+    }
+}
+
+/// Section header and interface description.
+fn begin(out: &mut Vec<u8>, port: &str, is: &str) {
+    let mut body = Vec::new();
+    // Byte order, version 1.0, length unknown.
+    body.extend(0x1A2B_3C4D_u32.to_le_bytes());
+    body.extend(1u16.to_le_bytes());
+    body.extend(0u16.to_le_bytes());
+    body.extend((-1i64).to_le_bytes());
+    option(&mut body, USER_APPLICATION, b"alink-gateway");
+    option(&mut body, END_OF_OPTIONS, b"");
+    block(out, SECTION, &body);
+
+    let mut body = Vec::new();
+    body.extend(UPPER_PDU.to_le_bytes());
+    body.extend([0; 2]);
+    // No limit to a packet's length.
+    body.extend(0u32.to_le_bytes());
+    option(&mut body, IF_NAME, port.as_bytes());
+    option(&mut body, IF_DESCRIPTION, is.as_bytes());
+    option(&mut body, IF_TIME_RESOLUTION, &[MICROSECONDS]);
+    option(&mut body, END_OF_OPTIONS, b"");
+    block(out, INTERFACE, &body);
+}
+
+fn packet(out: &mut Vec<u8>, anchor: &Anchor, frame: &Frame, comments: &[String]) {
+    let mut data = Vec::new();
+    tag(&mut data, TAG_DISSECTOR, dissector(frame));
+    tag(&mut data, TAG_END, b"");
+    data.extend_from_slice(&frame.bytes);
+
+    let stamp = u64::try_from(anchor.micros(frame.begin)).unwrap_or(0);
+    let (high, low) = ((stamp >> 32) as u32, stamp as u32);
+    let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
+    let mut body = Vec::new();
+    for word in [0, high, low, length, length] {
+        body.extend(word.to_le_bytes());
+    }
+    body.extend_from_slice(&data);
+    pad(&mut body);
+    let direction = match frame.side {
+        Side::Master => OUTBOUND,
+        Side::Line => INBOUND,
+    };
+    option(&mut body, PACKET_FLAGS, &direction.to_le_bytes());
+    for comment in comments {
+        option(&mut body, COMMENT, comment.as_bytes());
+    }
+    option(&mut body, END_OF_OPTIONS, b"");
+    block(out, PACKET, &body);
+}
+
+/// Wireshark's name of what can take this frame apart.
+fn dissector(frame: &Frame) -> &'static [u8] {
+    match (&frame.body, frame.tongue) {
+        (Body::Modbus { .. }, Tongue::Tcp) => b"mbtcp",
+        // ASCII has none; on any other line the check was that of RTU.
+        (Body::Modbus { .. }, Tongue::Rtu | Tongue::Meter | Tongue::Raw) => b"mbrtu",
+        // An echo of a request that was RTU.
+        (Body::Echo, Tongue::Rtu) => b"mbrtu",
+        _ => b"data",
+    }
+}
+
+fn block(out: &mut Vec<u8>, kind: u32, body: &[u8]) {
+    // Type and length before, length behind.
+    let length = u32::try_from(body.len() + 12).unwrap_or(u32::MAX);
+    out.extend(kind.to_le_bytes());
+    out.extend(length.to_le_bytes());
+    out.extend_from_slice(body);
+    out.extend(length.to_le_bytes());
+}
+
+fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let value = &value[..value.len().min(usize::from(u16::MAX))];
+    out.extend(code.to_le_bytes());
+    out.extend((value.len() as u16).to_le_bytes());
+    out.extend_from_slice(value);
+    pad(out);
+}
+
+fn tag(out: &mut Vec<u8>, code: u16, value: &[u8]) {
+    let mut value = value.to_vec();
+    pad(&mut value);
+    out.extend(code.to_be_bytes());
+    out.extend(u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend(value);
+}
+
+/// To a multiple of four. Bodies begin at one, so this holds inside them too.
+fn pad(out: &mut Vec<u8>) {
+    out.resize(out.len().next_multiple_of(4), 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::samples::{BEGUN, any_seen, at, open, turn};
+    use super::super::seen::What;
+    use super::*;
+    use crate::base::{Mono, UnitId};
+    use crate::field::rtu;
+
+    /// Walks the blocks: type and body of each. Says no by panicking.
+    fn blocks(mut capture: &[u8]) -> Vec<(u32, Vec<u8>)> {
+        let word = |at: usize, b: &[u8]| u32::from_le_bytes(b[at..at + 4].try_into().unwrap());
+        let mut blocks = Vec::new();
+        while !capture.is_empty() {
+            let length = word(4, capture) as usize;
+            assert_eq!(length % 4, 0);
+            assert_eq!(word(length - 4, capture) as usize, length);
+            blocks.push((word(0, capture), capture[8..length - 4].to_vec()));
+            capture = &capture[length..];
+        }
+        blocks
+    }
+
+    #[test]
+    fn a_request_without_a_reply_is_one_packet_that_says_so() {
+        let mut capture = Capture::default();
+        let request = rtu::frame(UnitId(3), &[3, 0, 0, 0, 2]);
+        let mut all = capture.on(&at(0, open()));
+        all.extend(capture.on(&at(0, turn("meter-3", "unit 3"))));
+        let until = Mono::from_micros(9_000);
+        let sent = What::Sent {
+            bytes: request.clone(),
+            until,
+        };
+        all.extend(capture.on(&at(1_234, sent)));
+        all.extend(capture.on(&at(309_000, What::Timeout)));
+        all.extend(capture.end());
+        let blocks = blocks(&all);
+        let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [SECTION, INTERFACE, PACKET]);
+        let packet = &blocks[2].1;
+        let high = u64::from(u32::from_le_bytes(packet[4..8].try_into().unwrap()));
+        let low = u64::from(u32::from_le_bytes(packet[8..12].try_into().unwrap()));
+        assert_eq!(high << 32 | low, BEGUN as u64 * 1000 + 1_234);
+        // Dissector's tag, end of tags, frame.
+        assert_eq!(&packet[20..32], b"\0\x0c\0\x08mbrtu\0\0\0");
+        assert_eq!(&packet[36..44], request);
+        let text = String::from_utf8_lossy(packet);
+        assert!(text.contains("no reply within 300.00 ms"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_seen_the_blocks_are_whole(
+            seen in prop::collection::vec(any_seen(), 0..40),
+        ) {
+            let mut capture = Capture::default();
+            let mut all = Vec::new();
+            for seen in &seen {
+                all.extend(capture.on(seen));
+            }
+            all.extend(capture.end());
+            let blocks = blocks(&all);
+            let packets = blocks.iter().filter(|(kind, _)| *kind == PACKET).count();
+            if packets > 0 {
+                prop_assert_eq!(blocks[0].0, SECTION);
+                prop_assert_eq!(blocks[1].0, INTERFACE);
+            }
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Events for tests.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::seen::*;
+use crate::base::{Mono, Wall};
+
+/// 2026-11-22 09:30:00 UTC.
+pub(super) const BEGUN: i64 = 1_795_339_800_000;
+
+/// This, so many microseconds after the beginning.
+pub(super) fn at(micros: u64, what: What) -> Seen {
+    Seen {
+        at: Mono::from_micros(micros),
+        wall: Wall::from_millis(BEGUN + micros as i64 / 1000),
+        what,
+    }
+}
+
+/// A line on which a character takes a millisecond.
+pub(super) fn open() -> What {
+    What::Line(Line::Open(Manners {
+        port: "line-1".into(),
+        opens: "/dev/ttyUSB0".into(),
+        settings: Some("9600 8E1".into()),
+        character: Duration::from_millis(1),
+        quiet: Duration::from_micros(3_500),
+    }))
+}
+
+/// It is this device's turn.
+pub(super) fn turn(device: &str, place: &str) -> What {
+    What::Turn {
+        device: device.into(),
+        place: Some(place.into()),
+        tongue: Tongue::Rtu,
+        patience: Duration::from_millis(300),
+    }
+}
+
+/// Anything, at any time.
+pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..40);
+    let tongue = prop::sample::select(vec![
+        Tongue::Rtu,
+        Tongue::Ascii,
+        Tongue::Tcp,
+        Tongue::Meter,
+        Tongue::Raw,
+    ]);
+    let verdict = prop_oneof![
+        Just(Verdict::Answered),
+        Just(Verdict::Doubted),
+        any::<u8>().prop_map(|code| Verdict::Exception { code }),
+        ".{0,9}".prop_map(|why| Verdict::Refused { why }),
+        Just(Verdict::Silent),
+        Just(Verdict::Garbled),
+        Just(Verdict::Foreign),
+        Just(Verdict::Cut),
+    ];
+    let span = || (0u64..1_000_000_000).prop_map(Duration::from_nanos);
+    let maybe = prop::option::of(span());
+    let what = prop_oneof![
+        (".{0,9}", prop::option::of(".{0,9}"), span(), span()).prop_map(
+            |(port, settings, character, quiet)| {
+                What::Line(Line::Open(Manners {
+                    opens: port.clone(),
+                    port,
+                    settings,
+                    character,
+                    quiet,
+                }))
+            }
+        ),
+        ".{0,9}".prop_map(|why| What::Line(Line::Closed { why })),
+        (".{0,9}", prop::option::of("unit [0-9]"), tongue, span()).prop_map(
+            |(device, place, tongue, patience)| What::Turn {
+                device,
+                place,
+                tongue,
+                patience
+            }
+        ),
+        (bytes(), 0u64..1 << 50).prop_map(|(bytes, until)| What::Sent {
+            bytes,
+            until: Mono::from_micros(until)
+        }),
+        bytes().prop_map(|bytes| What::Received { bytes }),
+        Just(What::Pause),
+        Just(What::Timeout),
+        (".{0,9}", verdict, maybe, any::<i64>()).prop_map(|(device, verdict, turnaround, n)| {
+            What::Verdict {
+                device,
+                verdict,
+                turnaround,
+                values: vec![("power".into(), n.into())],
+                without: vec![("energy".into(), "it is marked as invalid".into())],
+            }
+        }),
+        ".{0,9}".prop_map(|device| What::Late { device }),
+        any::<u64>().prop_map(|events| What::Missing { events }),
+    ];
+    (0u64..1 << 50, any::<i64>(), what).prop_map(|(at, wall, what)| Seen {
+        at: Mono::from_micros(at),
+        wall: Wall::from_millis(wall),
+        what,
+    })
+}

@@ -1,0 +1,432 @@
+//! What a listener on a port is told.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::base::{Miss, Mono, Wall};
+use crate::field::job::{Job, Outcome, Speech};
+use crate::field::silence::Silence;
+use crate::spec::{Framing, LineSpec, Parity, SerialSpec, StopBits};
+
+/// One event on a port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// When, on the gateway's monotonic clock; microseconds in JSON.
+    #[serde(with = "micros")]
+    pub at: Mono,
+    /// The same on its wall clock, which may be wrong and may jump; milliseconds
+    /// since 1970 in JSON.
+    #[serde(with = "millis")]
+    pub wall: Wall,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum What {
+    /// What the line is from now on. The first word to every listener, and told
+    /// again when the line is opened, lost, or given other settings.
+    Line(Line),
+    /// A transaction begins: the next request is for this device.
+    Turn {
+        /// Its name.
+        device: String,
+        /// What it is called by on its line (`unit 7`), where there is such a
+        /// thing.
+        place: Option<String>,
+        /// What is spoken with it.
+        tongue: Tongue,
+        /// How long after the request its reply may begin.
+        #[serde(with = "span")]
+        patience: Duration,
+    },
+    /// We sent these bytes; [`Seen::at`] is when the first was handed over.
+    Sent {
+        /// All of them, in one go.
+        #[serde(with = "hex")]
+        bytes: Vec<u8>,
+        /// When the last will have left, as reckoned.
+        #[serde(with = "micros")]
+        until: Mono,
+    },
+    /// These bytes came, our own from an adapter that hears itself included;
+    /// [`Seen::at`] is when the last of them was met.
+    Received {
+        /// What the system handed over at once.
+        #[serde(with = "hex")]
+        bytes: Vec<u8>,
+    },
+    /// A pause long enough to end a frame that had begun.
+    Pause,
+    /// Time was up without the reply that was waited for.
+    Timeout,
+    /// How the transaction that began last has ended.
+    Verdict {
+        /// With whom.
+        device: String,
+        /// How.
+        verdict: Verdict,
+        /// From the end of the request to the beginning of the reply.
+        #[serde(with = "maybe_span")]
+        turnaround: Option<Duration>,
+        /// Points and their values, as they are reported.
+        values: Vec<(String, Json)>,
+        /// Points the reply held no value for, and why.
+        without: Vec<(String, String)>,
+    },
+    /// A reply of this device came after it had been given up.
+    Late {
+        /// Whose.
+        device: String,
+    },
+    /// This many events in a row were lost: the listener was slower than the line.
+    Missing {
+        /// How many.
+        events: u64,
+    },
+}
+
+/// What a line is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "kebab-case")]
+pub enum Line {
+    /// In use.
+    Open(Manners),
+    /// Not in use.
+    Closed {
+        /// In the system's words.
+        why: String,
+    },
+}
+
+/// How bytes travel on a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manners {
+    /// The port's name.
+    pub port: String,
+    /// What is opened: `/dev/ttyUSB0`, `10.0.0.7:502`.
+    pub opens: String,
+    /// Settings of a tty: `9600 8E1`.
+    pub settings: Option<String>,
+    /// How long one character takes; zero where nobody knows.
+    #[serde(with = "span")]
+    pub character: Duration,
+    /// The quiet time before a request: 3.5 characters, 1.75 ms above 19,200 bit/s.
+    #[serde(with = "span")]
+    pub quiet: Duration,
+}
+
+impl Manners {
+    /// Of this port's line.
+    #[must_use]
+    pub fn of(port: &str, line: &LineSpec) -> Self {
+        let silence = Silence::of(line);
+        Manners {
+            port: port.to_owned(),
+            opens: line.to_string(),
+            settings: match line {
+                LineSpec::Serial(serial) => Some(settings(serial)),
+                LineSpec::Tcp(_) => None,
+            },
+            character: silence.character(),
+            quiet: silence.between_frames(),
+        }
+    }
+
+    /// The same line with these settings.
+    #[must_use]
+    pub fn tuned(&self, serial: &SerialSpec) -> Self {
+        let silence = Silence::of_serial(serial);
+        Manners {
+            settings: Some(settings(serial)),
+            character: silence.character(),
+            quiet: silence.between_frames(),
+            ..self.clone()
+        }
+    }
+}
+
+impl fmt::Display for Manners {
+    /// `/dev/ttyUSB0, 9600 8E1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.settings {
+            Some(settings) => write!(f, "{}, {settings}", self.opens),
+            None => f.write_str(&self.opens),
+        }
+    }
+}
+
+/// `9600 8E1`.
+fn settings(serial: &SerialSpec) -> String {
+    let parity = match serial.parity {
+        Parity::None => 'N',
+        Parity::Even => 'E',
+        Parity::Odd => 'O',
+    };
+    let stop = match serial.stop_bits {
+        StopBits::One => 1,
+        StopBits::Two => 2,
+    };
+    format!("{} {}{parity}{stop}", serial.baud, serial.data_bits)
+}
+
+/// What is spoken in a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tongue {
+    /// Modbus RTU.
+    Rtu,
+    /// Modbus ASCII.
+    Ascii,
+    /// Modbus TCP.
+    Tcp,
+    /// DL/T 645.
+    Meter,
+    /// Something without a standard.
+    Raw,
+}
+
+impl Tongue {
+    /// Of this job on this line.
+    #[must_use]
+    pub const fn of(job: &Job, line: &LineSpec) -> Self {
+        match (&job.speech, line.framing()) {
+            (Speech::Meter(_), _) => Tongue::Meter,
+            (Speech::Raw(_), _) => Tongue::Raw,
+            (Speech::Modbus, Some(Framing::Rtu)) => Tongue::Rtu,
+            (Speech::Modbus, Some(Framing::Ascii)) => Tongue::Ascii,
+            (Speech::Modbus, None) => Tongue::Tcp,
+        }
+    }
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The reply that was asked for.
+    Answered,
+    /// The same, but an abandoned request could have caused it: it proves life,
+    /// and its values were dropped.
+    Doubted,
+    /// An exception with this code.
+    Exception {
+        /// Modbus Application Protocol V1.1b3 §7.
+        code: u8,
+    },
+    /// A meter of DL/T 645 refused.
+    Refused {
+        /// Its error word, in words.
+        why: String,
+    },
+    /// Not one byte.
+    Silent,
+    /// Bytes, but no good frame.
+    Garbled,
+    /// A good frame, but not the reply.
+    Foreign,
+    /// The line was lost meanwhile.
+    Cut,
+}
+
+impl Verdict {
+    /// Of this outcome.
+    #[must_use]
+    pub fn of(outcome: &Outcome, trusted: bool) -> Self {
+        match outcome {
+            Outcome::Answered(_) if trusted => Verdict::Answered,
+            Outcome::Answered(_) => Verdict::Doubted,
+            Outcome::Exception(code) => Verdict::Exception { code: *code },
+            Outcome::Refused(word) => Verdict::Refused {
+                why: word.to_string(),
+            },
+            Outcome::Missed(Miss::Silence) => Verdict::Silent,
+            Outcome::Missed(Miss::Garbled) => Verdict::Garbled,
+            Outcome::Missed(Miss::Foreign) => Verdict::Foreign,
+            Outcome::Missed(Miss::GatewaySaysNo(code)) => Verdict::Exception { code: *code },
+            Outcome::Missed(Miss::ConnectionLost) => Verdict::Cut,
+        }
+    }
+
+    /// Whether the device proved that it lives.
+    #[must_use]
+    pub const fn is_reply(&self) -> bool {
+        match self {
+            Verdict::Answered
+            | Verdict::Doubted
+            | Verdict::Exception { .. }
+            | Verdict::Refused { .. } => true,
+            Verdict::Silent | Verdict::Garbled | Verdict::Foreign | Verdict::Cut => false,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Answered => f.write_str("answered"),
+            Verdict::Doubted => {
+                f.write_str("answered, but perhaps an earlier request: not believed")
+            }
+            Verdict::Exception { code } => {
+                write!(f, "exception {code}, {}", super::decode::exception(*code))
+            }
+            Verdict::Refused { why } => write!(f, "refused: {why}"),
+            Verdict::Silent => f.write_str("no reply"),
+            Verdict::Garbled => f.write_str("garbled"),
+            Verdict::Foreign => f.write_str("not the reply that was asked for"),
+            Verdict::Cut => f.write_str("cut off"),
+        }
+    }
+}
+
+mod micros {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::base::Mono;
+
+    pub(super) fn serialize<S: Serializer>(at: &Mono, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(at.as_micros())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mono, D::Error> {
+        u64::deserialize(from).map(Mono::from_micros)
+    }
+}
+
+mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::base::Wall;
+
+    pub(super) fn serialize<S: Serializer>(at: &Wall, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i64(at.as_millis())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Wall, D::Error> {
+        i64::deserialize(from).map(Wall::from_millis)
+    }
+}
+
+/// Durations as nanoseconds: a character at 115,200 bit/s has 95,486 of them, and
+/// 256 roundings would add up.
+mod span {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_nanos)
+    }
+}
+
+mod maybe_span {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        span: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let nanos = span.map(|s| u64::try_from(s.as_nanos()).unwrap_or(u64::MAX));
+        nanos.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<u64>::deserialize(from).map(|n| n.map(Duration::from_nanos))
+    }
+}
+
+/// Bytes as one word of hexadecimal digits.
+mod hex {
+    use std::fmt::Write;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        let mut word = String::with_capacity(2 * bytes.len());
+        for byte in bytes {
+            let _ = write!(word, "{byte:02x}");
+        }
+        to.serialize_str(&word)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        let word = String::deserialize(from)?;
+        let (pairs, rest) = word.as_bytes().as_chunks::<2>();
+        let byte = |[high, low]: &[u8; 2]| {
+            let digit = |c: &u8| char::from(*c).to_digit(16);
+            let value = digit(high)? * 16 + digit(low)?;
+            u8::try_from(value).ok()
+        };
+        let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+        bytes
+            .filter(|_| rest.is_empty())
+            .ok_or_else(|| D::Error::custom("not hexadecimal digits in pairs"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_of_json_with_stable_words() {
+        let seen = Seen {
+            at: Mono::from_micros(12),
+            wall: Wall::from_millis(34),
+            what: What::Sent {
+                bytes: vec![3, 0xAB],
+                until: Mono::from_micros(56),
+            },
+        };
+        let text = serde_json::to_string(&seen).unwrap();
+        assert_eq!(
+            text,
+            r#"{"at":12,"wall":34,"what":"sent","bytes":"03ab","until":56}"#
+        );
+        let line = Seen {
+            what: What::Line(Line::Closed { why: "gone".into() }),
+            ..seen
+        };
+        let text = serde_json::to_string(&line).unwrap();
+        assert_eq!(
+            text,
+            r#"{"at":12,"wall":34,"what":"line","line":"closed","why":"gone"}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_seen_comes_out_of_json_as_it_went_in(seen in samples::any_seen()) {
+            let text = serde_json::to_string(&seen).unwrap();
+            prop_assert!(!text.contains('\n'));
+            let back: Seen = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(back, seen);
+        }
+
+        #[test]
+        fn no_text_makes_reading_an_event_panic(text in ".{0,80}") {
+            let _ = serde_json::from_str::<Seen>(&text);
+            let bytes = format!(r#"{{"at":1,"wall":1,"what":"received","bytes":{text:?}}}"#);
+            let _ = serde_json::from_str::<Seen>(&bytes);
+        }
+    }
+}
