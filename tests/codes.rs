@@ -63,6 +63,7 @@ fn spec(n: u32) -> Spec {
             address: 0,
             codec: Codec::Bit(0),
             interval: Duration::from_secs(1),
+            priority: Default::default(),
         }],
         max_registers: 125,
         reads: Reads::default(),
@@ -178,7 +179,7 @@ impl Cell {
         while let Some(out) = self.cloud.poll(self.now) {
             match out {
                 Output::Publish { topic, payload } => self.on_publish(&topic, &payload),
-                Output::Notice(notice) if self.armed => self.told.push(notice.event().into()),
+                Output::Notice(notice) if self.armed => self.told.push(notice.kind().name().into()),
                 Output::Notice(_) | Output::Subscribe { .. } => {}
                 other => panic!("{other:?}"),
             }

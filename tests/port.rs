@@ -26,7 +26,297 @@ use alink_gateway::spec::*;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use world::{JOURNEY, ROUND, TIMEOUT, World, installation, ms, s, serial};
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Milliseconds from the moment a unit looks at its registers until the reply
+/// is complete: it may begin as late as the timeout, and then some sixty
+/// characters follow, with a pause in the middle.
+const JOURNEY: i64 = 300 + 75 + 25;
+
+/// A line of marked units, the port task that polls it, and what it said.
+struct World {
+    clock: Clock,
+    rig: LineRig,
+    spec: Arc<Spec>,
+    pipes: mpsc::Sender<DuplexStream>,
+    hub: mpsc::Receiver<FieldEvent>,
+    stop: CancellationToken,
+    polls: BTreeMap<u8, Tally>,
+    /// Replies with a value that was never there.
+    false_frames: u64,
+}
+
+/// What became of one device's polls.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    answers: u64,
+    exceptions: u64,
+    late: u64,
+    missed: BTreeMap<String, u64>,
+    values: u64,
+    wrong: Vec<String>,
+    last_values: Option<Now>,
+    longest_gap: Duration,
+}
+
+/// Three requests of different shapes, and values of two registers that could
+/// be torn.
+fn profile(interval: Duration) -> Arc<ProfileSpec> {
+    let number = |kind| Codec::Number {
+        kind,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+    };
+    let mut points = Vec::new();
+    let mut add = |table: Table, address: u16, kind: Number| {
+        points.push(PointSpec {
+            id: format!("{table:?}{address}"),
+            table,
+            address,
+            codec: number(kind),
+            interval,
+            priority: Default::default(),
+        });
+    };
+    for address in 0..8 {
+        add(Table::HoldingRegister, address, Number::U16);
+    }
+    for address in [600, 602, 604, 606] {
+        add(Table::HoldingRegister, address, Number::U32);
+    }
+    add(Table::InputRegister, 40, Number::U16);
+    Arc::new(ProfileSpec {
+        protocol: Default::default(),
+        name: "marked".into(),
+        points,
+        max_registers: 125,
+        reads: Reads::default(),
+    })
+}
+
+/// Values in one round of that profile.
+const ROUND: u64 = 13;
+
+fn installation(units: u8, interval: Duration) -> Spec {
+    let profile = profile(interval);
+    let device = |unit| DeviceSpec {
+        meter: None,
+        serial: None,
+        name: format!("unit{unit}"),
+        port: PortId(0),
+        unit: UnitId(unit),
+        profile: Arc::clone(&profile),
+        product_key: ProductKey::new("a1"),
+        device_name: DeviceName::new(&format!("unit{unit}")),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(3),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "nowhere".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("a0"),
+                device_name: DeviceName::new("gw"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
+            },
+            sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+            remote: RemotePolicy::default(),
+        },
+        ports: vec![PortSpec {
+            name: "line".into(),
+            line: LineSpec::Serial(serial()),
+            response_timeout: TIMEOUT,
+            budget: LineBudget::default(),
+        }],
+        devices: (1..=units).map(device).collect(),
+        stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
+    }
+}
+
+fn serial() -> SerialSpec {
+    SerialSpec {
+        path: "/dev/null".into(),
+        baud: 9600,
+        data_bits: 8,
+        parity: Parity::Even,
+        stop_bits: StopBits::One,
+        framing: Default::default(),
+        adapter: Default::default(),
+    }
+}
+
+impl World {
+    async fn new(units: u8, interval: Duration, seed: u64) -> World {
+        let spec = Arc::new(installation(units, interval));
+        let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
+        let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
+        for unit in 1..=units {
+            let own = seed.wrapping_mul(1000) + u64::from(unit);
+            line.attach(UnitId(unit), Unit::new(Life::Marked, own));
+        }
+        let (pipes, handed_in) = mpsc::channel(8);
+        let (hub_in, hub) = mpsc::channel(64);
+        let stop = CancellationToken::new();
+        let (attempted, _) = oneshot::channel();
+        let mut world = World {
+            clock,
+            rig: LineRig::new(line, clock),
+            spec: Arc::clone(&spec),
+            pipes,
+            hub,
+            stop: stop.clone(),
+            polls: BTreeMap::new(),
+            false_frames: 0,
+        };
+        world.plug().await;
+        tokio::spawn(port::run(
+            PortId(0),
+            Arc::clone(&spec),
+            Opener::Pipes(handed_in),
+            Lessons::forgetful(),
+            Rng::new(seed),
+            clock,
+            Journal::new(spec),
+            hub_in,
+            Pulse::new("line"),
+            stop,
+            attempted,
+        ));
+        world
+    }
+
+    async fn plug(&mut self) {
+        let pipe = self.rig.plug_pipe();
+        self.pipes.send(pipe).await.unwrap();
+    }
+
+    /// Lets the world run, keeps count, and shows every event.
+    async fn watch(&mut self, span: Duration, mut look: impl FnMut(&FieldEvent)) {
+        let end = tokio::time::Instant::now() + span;
+        while let Ok(event) = tokio::time::timeout_at(end, self.hub.recv()).await {
+            let event = event.expect("the port task ended");
+            self.note(&event);
+            look(&event);
+        }
+    }
+
+    async fn run(&mut self, span: Duration) {
+        self.watch(span, |_| {}).await;
+    }
+
+    fn note(&mut self, event: &FieldEvent) {
+        let FieldEvent::Polled {
+            device,
+            at,
+            evidence,
+            readings,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let wrong: Vec<String> = readings
+            .iter()
+            .filter(|r| !self.is_true(r))
+            .map(|r| format!("{at:?} {r:?}"))
+            .collect();
+        self.false_frames += u64::from(!wrong.is_empty());
+        let unit = self.spec.device(*device).unwrap().unit.0;
+        let tally = self.polls.entry(unit).or_default();
+        tally.wrong.extend(wrong);
+        tally.values += readings.len() as u64;
+        match evidence {
+            Evidence::Alive(Proof::Answer) => tally.answers += 1,
+            Evidence::Alive(Proof::Exception(_)) => tally.exceptions += 1,
+            Evidence::Alive(Proof::Late) => tally.late += 1,
+            Evidence::Missed(why) => *tally.missed.entry(format!("{why:?}")).or_default() += 1,
+        }
+        if !readings.is_empty() {
+            if let Some(last) = tally.last_values {
+                tally.longest_gap = tally.longest_gap.max(at.mono.since(last.mono));
+            }
+            tally.last_values = Some(*at);
+        }
+    }
+
+    /// Whether the value stood on the unit, whole, while it may have been read.
+    fn is_true(&self, reading: &Reading) -> bool {
+        let device = self.spec.device(reading.device).unwrap();
+        let point = &device.profile.points[usize::from(reading.point)];
+        let Value::UInt(n) = reading.value else {
+            return false;
+        };
+        let words: &[u16] = match point.codec.width() {
+            1 => &[n as u16],
+            _ => &[(n >> 16) as u16, n as u16],
+        };
+        let at = reading.at.wall;
+        let from = Wall::from_millis(at.as_millis() - JOURNEY);
+        self.rig.with(|line, _| {
+            let unit = line.unit(device.unit).unwrap();
+            unit.held(from..=at, point.table, point.address, words)
+        })
+    }
+
+    /// Sets what goes wrong with this unit's replies, in thousandths.
+    fn spoil(&self, unit: u8, faults: &[(Fault, u32)]) {
+        self.rig.with(|line, _| {
+            let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
+            manners.faults = faults
+                .iter()
+                .map(|&(fault, permille)| Chance { fault, permille })
+                .collect();
+        });
+    }
+
+    /// What one unit's polls came to so far.
+    fn tally(&self, unit: u8) -> Tally {
+        self.polls.get(&unit).cloned().unwrap_or_default()
+    }
+
+    /// What holds on every line.
+    fn check(&self) {
+        let wrong: Vec<_> = self.polls.values().flat_map(|t| &t.wrong).collect();
+        let counts = self.rig.with(|line, _| line.counts().clone());
+        // What two who talk at once leave of a reply is any bytes at all.
+        let chance = self.false_frames <= counts.chance_passes;
+        assert!(chance, "{} wrong: {wrong:#?}; {counts:?}", wrong.len());
+        assert_eq!(counts.silence_violations, 0, "{counts:?}");
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_look_takes_wrong_values_and_is_found_out() {

@@ -36,6 +36,7 @@ fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, Refusal> {
         address: 0,
         codec,
         interval: Duration::from_secs(1),
+        priority: Default::default(),
     };
     decode(&point, 0, &Data::Registers(registers))
 }

@@ -54,6 +54,7 @@ fn spec(n: u32) -> Spec {
             address: 0,
             codec: Codec::Bit(0),
             interval: Duration::from_secs(10),
+            priority: Default::default(),
         }],
         max_registers: 125,
         reads: Reads::default(),

@@ -58,6 +58,7 @@ fn spec(n: u32, points: usize) -> Spec {
                 address: 0,
                 codec: Codec::Bit(0),
                 interval: secs(1),
+                priority: Default::default(),
             })
             .collect(),
         max_registers: 125,

@@ -178,6 +178,7 @@ fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
         },
         // More often than any line can.
         interval: Duration::from_millis(10),
+        priority: Default::default(),
     });
     let profile = Arc::new(ProfileSpec {
         protocol: Default::default(),

@@ -217,6 +217,12 @@ vocabulary! {
         VaultUsable = "vault-usable",
         /// The file of kept secrets cannot be used and is left alone.
         VaultClosed = "vault-closed",
+        /// The control socket could not be made; the service cannot be asked how it is.
+        ControlUnavailable = "control-unavailable",
+        /// Somebody who may not ask has tried the control socket.
+        ControlRefused = "control-refused",
+        /// The control socket takes no connections.
+        ControlNotAccepted = "control-not-accepted",
     }
 }
 
@@ -304,6 +310,10 @@ vocabulary! {
         Reconnected = "RECONNECTED",
         /// The part of the service concerned.
         Task = "TASK",
+        /// Path of the control socket.
+        Socket = "SOCKET",
+        /// Number of the user who asked on the control socket.
+        PeerUid = "PEER_UID",
     }
 }
 
@@ -405,6 +415,9 @@ impl EventKind {
             EventKind::VaultUnusable => 0xaadb8fea_256c4840_b1f56aff_e2acfea3,
             EventKind::VaultUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,
             EventKind::VaultClosed => 0x085edda3_f5784a97_a5b51de9_f3e3b79a,
+            EventKind::ControlUnavailable => 0x4cebe4f5_496d4261_ac79dba1_9bfba445,
+            EventKind::ControlRefused => 0x2758f25e_d03748fe_b3601381_517db92e,
+            EventKind::ControlNotAccepted => 0xbd238be3_e0454a80_b7227bae_f2a62881,
         })
     }
 }

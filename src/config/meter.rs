@@ -1,8 +1,6 @@
 //! Points of a profile with `protocol: dlt645-2007` or `dlt645-1997`: a datum of
 //! the standard by its name, or any datum by its identifier and format.
 
-use std::time::Duration;
-
 use super::near;
 use super::point;
 use super::problem::Wrong;
@@ -12,8 +10,8 @@ use super::word::{decimal, identifier, whole};
 use crate::spec::dlt645::{Edition, Format, Id, Item, item};
 use crate::spec::{Codec, Decimal, PointSpec, Table};
 
-const KEYS: [&str; 7] = [
-    "id", "data", "format", "value", "scale", "offset", "interval",
+const KEYS: [&str; 8] = [
+    "id", "data", "format", "value", "scale", "offset", "interval", "priority",
 ];
 
 /// More questions than a device has, and as many as one byte can count.
@@ -23,7 +21,7 @@ const MOST: usize = 255;
 pub(crate) fn points(
     profile: &Section<'_>,
     edition: Edition,
-    default: Option<Duration>,
+    default: point::Pace,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
     let (mut points, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -59,7 +57,7 @@ pub(crate) fn points(
 fn one(
     s: &Section<'_>,
     edition: Edition,
-    default: Option<Duration>,
+    default: point::Pace,
     notes: &mut Notes,
 ) -> Option<(PointSpec, Item)> {
     let id = s.need(
@@ -68,7 +66,7 @@ fn one(
         || Wrong::wanted("the identifier of the property in the thing model"),
         notes,
     );
-    let interval = point::interval_of(s, default, notes);
+    let (interval, priority) = point::pace_of(s, default, notes);
     let data = s.need(
         "data",
         |text| data(text, edition),
@@ -137,6 +135,7 @@ fn one(
             offset,
         },
         interval,
+        priority,
     };
     Some((point, item))
 }

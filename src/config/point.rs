@@ -10,9 +10,9 @@ use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
 use super::tree::{Is, Node, OriginId};
 use super::word::{choice, identifier, time, whole};
-use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Table};
+use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Priority, Table};
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "id",
     "table",
     "address",
@@ -36,6 +36,7 @@ const KEYS: [&str; 23] = [
     "scale_from",
     "parts",
     "interval",
+    "priority",
 ];
 
 pub(crate) const TABLES: [(&str, Table); 4] = [
@@ -50,12 +51,42 @@ pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
 }
 
-/// How often a point is read; `default` is the interval of its profile.
-pub(crate) fn interval_of(
-    s: &Section<'_>,
-    default: Option<Duration>,
-    notes: &mut Notes,
-) -> Duration {
+const PRIORITIES: [(&str, Priority); 3] = [
+    ("high", Priority::High),
+    ("normal", Priority::Normal),
+    ("low", Priority::Low),
+];
+
+/// What a profile says about when its points are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// How often; `None`: each point says it.
+    pub(crate) interval: Option<Duration>,
+    pub(crate) priority: Priority,
+}
+
+impl Pace {
+    pub(crate) fn of_profile(s: &Section<'_>, notes: &mut Notes) -> Pace {
+        // A wrong one is still one: its points do not lack theirs.
+        let wrong = s.node("interval").map(|_| Duration::from_secs(10));
+        Pace {
+            interval: s.read("interval", interval, notes).or(wrong),
+            priority: priority(s, notes).unwrap_or_default(),
+        }
+    }
+}
+
+fn priority(s: &Section<'_>, notes: &mut Notes) -> Option<Priority> {
+    s.read("priority", choice(&PRIORITIES), notes)
+}
+
+/// How often a point is read, and before whom, in a profile of this pace.
+pub(crate) fn pace_of(s: &Section<'_>, default: Pace, notes: &mut Notes) -> (Duration, Priority) {
+    let priority = priority(s, notes).unwrap_or(default.priority);
+    (interval_of(s, default.interval, notes), priority)
+}
+
+fn interval_of(s: &Section<'_>, default: Option<Duration>, notes: &mut Notes) -> Duration {
     if s.node("interval").is_none() && default.is_none() {
         s.lacks(
             "interval",
@@ -82,8 +113,8 @@ pub(crate) struct Draft {
     placed: bool,
 }
 
-/// Reads one point; `default` is the interval of its profile.
-pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) -> Option<Draft> {
+/// Reads one point of a profile of this pace.
+pub(crate) fn read(node: &Node, default: Pace, notes: &mut Notes) -> Option<Draft> {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
         return None;
@@ -121,7 +152,7 @@ pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) ->
         .number()
         .map(|kind| measure::read(&s, &refined, kind, notes))
         .filter(|sketch| !sketch.is_plain());
-    let interval = interval_of(&s, default, notes);
+    let (interval, priority) = pace_of(&s, default, notes);
     let codec = refined.codec().filter(|_| agree);
     let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
     let place = address.or(first);
@@ -133,6 +164,7 @@ pub(crate) fn read(node: &Node, default: Option<Duration>, notes: &mut Notes) ->
             address: place.unwrap_or_default(),
             codec: codec.unwrap_or(Codec::Bool),
             interval,
+            priority,
         },
         at: s.at("id"),
         address_at: s.at(match address {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meter;
-use super::point;
+use super::point::{self, Pace};
 use super::problem::Wrong;
 use super::raw;
 use super::secret::{self, SecretSource};
@@ -30,10 +30,11 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "name",
     "product_key",
     "interval",
+    "priority",
     "max_registers",
     "reply_delay",
     "holes",
@@ -106,9 +107,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         || Wrong::wanted("a name for the profile"),
         notes,
     );
-    // A wrong one is still one: its points do not lack theirs.
-    let default = s.read("interval", point::interval, notes);
-    let default = default.or(s.node("interval").map(|_| Duration::from_secs(10)));
+    let default = Pace::of_profile(&s, notes);
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);

@@ -194,9 +194,9 @@ fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
     }
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "id", "request", "type", "at", "length", "after", "nth", "before", "bit", "order", "scale",
-    "offset", "interval",
+    "offset", "interval", "priority",
 ];
 
 /// Reads all points, and where the id of each stands.
@@ -204,7 +204,7 @@ pub(crate) fn points(
     profile: &Section<'_>,
     questions: &[Arc<Question>],
     wrong_ones: &BTreeSet<String>,
-    default: Option<Duration>,
+    default: point::Pace,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<OriginId>) {
     let known: BTreeMap<&str, u16> = (0u16..)
@@ -223,7 +223,7 @@ pub(crate) fn points(
             || Wrong::wanted("the identifier of the property in the thing model"),
             notes,
         );
-        let interval = point::interval_of(&s, default, notes);
+        let (interval, priority) = point::pace_of(&s, default, notes);
         let find = |text: &str| {
             if wrong_ones.contains(text) {
                 return Ok(None);
@@ -250,6 +250,7 @@ pub(crate) fn points(
             address,
             codec: Codec::Part(Box::new(part)),
             interval,
+            priority,
         });
     }
     (points, places)
@@ -319,7 +320,7 @@ fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
         Type::Text => &["at", "length", "after", "nth", "before"],
         Type::Bit => &["at", "bit"],
     };
-    let common = ["id", "request", "type", "interval"];
+    let common = ["id", "request", "type", "interval", "priority"];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {
             let wrong = Wrong::wanted(format!("no {key} with this type"));

@@ -39,6 +39,13 @@ impl Budget {
         Budget::new(now, 500, 1000, 0)
     }
 
+    /// A full one for requests of a lower priority that have waited for a whole
+    /// interval: a tenth of the clock, however much there is of a higher one.
+    #[must_use]
+    pub const fn for_the_lower(now: Mono) -> Self {
+        Budget::new(now, 100, 500, 0)
+    }
+
     const fn new(now: Mono, share_permille: u64, most_ms: i64, overdraft_ms: i64) -> Self {
         Budget {
             share_permille,

@@ -34,6 +34,8 @@ pub struct Job {
     pub trusted: bool,
     /// When it was handed out.
     pub asked: Mono,
+    /// Since when its slot had been waiting for the line.
+    pub(super) since: Option<Mono>,
     /// What its reply looks like from outside.
     pub(super) shape: Shape,
     /// Which block of the device it is, for the schedule.

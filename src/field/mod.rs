@@ -80,7 +80,9 @@ pub mod reading;
 pub mod rtu;
 pub mod schedule;
 pub mod silence;
+mod slot;
 mod station;
+pub mod tempo;
 #[cfg(test)]
 pub(crate) mod test_spec;
 pub mod timeout;

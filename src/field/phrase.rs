@@ -114,6 +114,7 @@ impl Phrases {
             start: 0,
             count: 1,
             interval: like.interval,
+            priority: like.priority,
             points: Vec::new(),
         })
     }

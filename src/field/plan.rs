@@ -1,6 +1,6 @@
 //! From points to requests: which registers are read together.
 //!
-//! One pure function. Points of the same table and the same interval may share a
+//! One pure function. Points of the same table, interval and priority may share a
 //! request, also across registers nobody wants, where that is cheaper than
 //! asking twice ([`Cost`]); which do is decided so that the sum of the costs is
 //! the least possible. A value is never cut. Limits: what the protocol and the
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::UnitId;
-use crate::spec::{ProfileSpec, Protocol, Table};
+use crate::spec::{Priority, ProfileSpec, Protocol, Table};
 
 use super::cost::Cost;
 use super::holes::Holes;
@@ -38,6 +38,8 @@ pub struct ReadBlock {
     pub count: u16,
     /// Read this often.
     pub interval: Duration,
+    /// Before whom.
+    pub priority: Priority,
     /// Indices into the profile's points, by address.
     pub points: Vec<u16>,
 }
@@ -135,7 +137,8 @@ struct Cell {
 }
 
 /// The requests that read every point of the profile, each point exactly once,
-/// at the least cost. Fastest intervals first, then by table and address.
+/// at the least cost. By priority, fastest intervals first, then by table and
+/// address.
 ///
 /// A text longer than `max_registers` gets a request of its own: it can be read
 /// in one piece or not at all. So does a point that takes longer than
@@ -155,16 +158,17 @@ pub(super) fn plan_of(
     if profile.protocol != Protocol::Modbus {
         return questions(profile, wanted);
     }
-    let mut classes: BTreeMap<(Duration, Table), Places> = BTreeMap::new();
+    let mut classes: BTreeMap<(Priority, Duration, Table), Places> = BTreeMap::new();
     for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
         let Some(span) = span_of(profile, point) else {
             continue;
         };
-        let class = classes.entry((p.interval, p.table)).or_default();
+        let class = (p.priority, p.interval, p.table);
+        let class = classes.entry(class).or_default();
         class.entry(span).or_default().push(point);
     }
     let mut blocks = Vec::new();
-    for ((interval, table), places) in classes {
+    for ((priority, interval, table), places) in classes {
         let cells: Vec<Cell> = places
             .into_iter()
             .map(|((start, end), points)| Cell { start, end, points })
@@ -182,6 +186,7 @@ pub(super) fn plan_of(
                 start: u16::try_from(start).unwrap_or(u16::MAX),
                 count: u16::try_from(end - start).unwrap_or(1),
                 interval,
+                priority,
                 points: run.iter().flat_map(|c| c.points.iter().copied()).collect(),
             });
         }
@@ -190,20 +195,22 @@ pub(super) fn plan_of(
 }
 
 /// Where there are no tables, a request is a question of the protocol, and what
-/// one of them brings is all that belongs together.
+/// one of them brings is all that belongs together; it has the priority of the
+/// first of its points.
 fn questions(profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
-    let mut asked: BTreeMap<(Duration, u16), Vec<u16>> = BTreeMap::new();
+    let mut asked: BTreeMap<(Duration, u16), (Priority, Vec<u16>)> = BTreeMap::new();
     for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
-        asked
-            .entry((p.interval, p.address))
-            .or_default()
-            .push(point);
+        let question = asked.entry((p.interval, p.address));
+        let (priority, points) = question.or_insert((p.priority, Vec::new()));
+        *priority = p.priority.min(*priority);
+        points.push(point);
     }
-    let block = |((interval, start), points)| ReadBlock {
+    let block = |((interval, start), (priority, points))| ReadBlock {
         table: Table::HoldingRegister,
         start,
         count: 1,
         interval,
+        priority,
         points,
     };
     asked.into_iter().map(block).collect()

@@ -16,13 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono};
-use crate::spec::{DeviceSpec, PortSpec, ProfileSpec, Table};
+use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Table};
 
 use super::cost::{Cost, Measured};
 use super::dlt645::ask::ErrorWord;
 use super::holes::{Hole, Holes, Inquiry, Instead, MOST};
 use super::plan::{ReadBlock, Terms, plan_of};
-use super::station::{Slot, Station};
+use super::slot::Slot;
+use super::station::Station;
 
 /// A refused point is tried again after this long the first time: a unit that is
 /// starting up may refuse what it will soon have …
@@ -85,7 +86,7 @@ pub enum Finding {
 }
 
 /// Requests that may be planned together.
-type Class = (Table, Duration);
+type Class = (Table, Duration, Priority);
 
 /// What is known about reading one device.
 #[derive(Clone, Debug)]
@@ -114,6 +115,11 @@ impl Reading {
     /// How long the reply to this takes to arrive, once it has begun.
     pub(super) fn reply_takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
         self.cost.of_reply_to(profile, block)
+    }
+
+    /// How long this takes the line.
+    pub(super) fn takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
+        self.cost.of_block(profile, block)
     }
 
     pub(super) fn plan(&self, profile: &ProfileSpec) -> Vec<ReadBlock> {
@@ -194,12 +200,7 @@ impl Station {
         let inquiry = self.reading.inquiries.entry(class).or_default();
         let old = self.slots.remove(slot);
         // The parts are owed at once: the round is not over yet.
-        let part = |block: ReadBlock| Slot {
-            block,
-            due: now,
-            origin: old.origin,
-            refused: 0,
-        };
+        let part = |block: ReadBlock| Slot::new(block, now, old.origin);
         match inquiry.refused(&block, &self.profile) {
             Instead::Halves(left, right) => {
                 let (left, right) = (part(left), part(right));
@@ -317,18 +318,13 @@ impl Station {
         self.slots.extend(blocks.into_iter().map(|block| {
             let places = block.points.iter().filter_map(|p| place.get(p));
             let (due, origin) = places.min().copied().unwrap_or((now, now));
-            Slot {
-                block,
-                due,
-                origin,
-                refused: 0,
-            }
+            Slot::new(block, due, origin)
         }));
     }
 }
 
 fn class(block: &ReadBlock) -> Class {
-    (block.table, block.interval)
+    (block.table, block.interval, block.priority)
 }
 
 /// Where a block is.

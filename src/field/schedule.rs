@@ -6,10 +6,14 @@
 //! reads it.
 //!
 //! Order: every request has its slots on a fixed grid, whatever happened
-//! before; of those due, the one whose next slot comes first is served (a rare one
+//! before; of those due, one of the highest priority is served, and among these
+//! the one whose next slot comes first (a rare one
 //! is not put off by more than a second for that), ties by whose device was
 //! served longest ago. A slot that was missed is skipped, so
-//! nothing queues up; the one that is owed keeps its place, so nothing starves.
+//! nothing queues up; the one that is owed keeps its place, and what has waited for
+//! a whole interval behind higher priorities gets a tenth of the line, so nothing
+//! starves. On a line that does not keep up no slots are skipped, but all intervals
+//! of a priority are stretched alike ([`super::tempo`]), those of the lowest first.
 //!
 //! A device that missed is tried with its cheapest request only, soon and then
 //! ever less often, and only when no answering device would lose a poll by it,
@@ -20,19 +24,21 @@
 //! Refusals and measured reply times change what is asked together ([`super::holes`],
 //! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Now, PortId, Rng, UnitId};
 use crate::spec::dlt645::Address;
-use crate::spec::{ProfileSpec, Spec};
+use crate::spec::{Priority, ProfileSpec, Spec};
 
 use super::budget::Budget;
 use super::holes::Holes;
 use super::job::{Job, Outcome};
 use super::reading::Finding;
-use super::station::{Slot, Station};
+use super::slot::Slot;
+use super::station::Station;
+use super::tempo::{Burden, Change, Strain, Tempo};
 
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ struct Turn {
     station: usize,
     slot: usize,
     rank: Mono,
+    /// A lower priority that goes before a higher one, which it pays for.
+    ahead: Option<Priority>,
 }
 
 /// A try of a device that missed.
@@ -81,12 +89,20 @@ pub struct Schedule {
     delays: Budget,
     /// For first contacts.
     strangers: Budget,
+    /// The time of each priority …
+    tempos: BTreeMap<Priority, Tempo>,
+    /// … and what it may take before higher ones.
+    shares: BTreeMap<Priority, Budget>,
     /// What the attempt that is under way may do to the others.
     harm: Harm,
+    /// Whose share the poll that is under way is paid from.
+    ahead: Option<Priority>,
     rng: Rng,
     turn: u64,
     /// Waiting to be told; what a transaction finds, no more.
     findings: VecDeque<Finding>,
+    /// Likewise; at most two for each priority at a time.
+    strains: VecDeque<Strain>,
 }
 
 impl Schedule {
@@ -108,10 +124,16 @@ impl Schedule {
             budget: Budget::for_the_dead(now.mono),
             delays: Budget::for_delays(now.mono),
             strangers: Budget::for_strangers(now.mono),
+            tempos: Priority::ALL.map(|p| (p, Tempo::new(now.mono))).into(),
+            shares: Priority::ALL
+                .map(|p| (p, Budget::for_the_lower(now.mono)))
+                .into(),
             harm: Harm::None,
+            ahead: None,
             rng,
             turn: 0,
             findings: VecDeque::new(),
+            strains: VecDeque::new(),
         }
     }
 
@@ -129,18 +151,20 @@ impl Schedule {
         for station in &mut self.stations {
             station.at(now);
         }
+        self.keep_time(now);
+        self.ahead = None;
         let attempt = self.next_attempt(now);
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
-            (Some(poll), Some(attempt)) if !attempt.goes_before(&poll) => {
+            (Some(poll), attempt) if attempt.is_none_or(|a| !a.goes_before(&poll)) => {
+                self.ahead = poll.ahead;
                 self.run(poll.station, poll.slot, now)
             }
-            (Some(poll), None) => self.run(poll.station, poll.slot, now),
             (_, Some(attempt)) => {
                 self.harm = attempt.harm;
                 self.run(attempt.station, attempt.slot, now)
             }
-            (None, None) => {
+            (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of a device that missed"));
                 let poll = self.next_poll(now).map(|at| (at, "next poll"));
                 match poll.into_iter().chain(attempt).min_by_key(|(at, _)| *at) {
@@ -158,6 +182,9 @@ impl Schedule {
         };
         let (was_trying, was_stranger) = (station.misses() > 0, station.is_stranger());
         station.done(now, job, outcome, &mut self.rng);
+        if let Some(purse) = self.ahead.take().and_then(|p| self.shares.get_mut(&p)) {
+            purse.spend(now, now.since(job.asked));
+        }
         if was_trying && station.misses() > 0 {
             let took = now.since(job.asked);
             match self.harm {
@@ -243,10 +270,85 @@ impl Schedule {
     fn run(&mut self, station: usize, slot: usize, now: Mono) -> Next {
         self.turn += 1;
         self.stations[station].served = self.turn;
-        match self.stations[station].job(slot, now) {
-            Some(job) => Next::Run(job),
-            None => Next::Idle,
+        let Some(mut job) = self.stations[station].job(slot, now) else {
+            return Next::Idle;
+        };
+        if let Some(slot) = self.stations[station].slots.get_mut(job.block) {
+            job.since = slot.waits.take();
         }
+        Next::Run(job)
+    }
+
+    /// Lets the time of each priority pass, or stand still.
+    fn keep_time(&mut self, now: Mono) {
+        for station in &mut self.stations {
+            // Who waited at the last turn and cannot be served now does not count;
+            // who does not wait yet is noted when it is known what time it is.
+            station.stop_waiting(now);
+        }
+        for priority in Priority::ALL {
+            let Some(tempo) = self.tempos.get_mut(&priority) else {
+                continue;
+            };
+            // Nobody waits for those of whom it is not known that they are there.
+            let known = self.stations.iter().filter(|s| !s.is_stranger());
+            let slots = known.flat_map(|s| &s.slots);
+            let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
+            let over = waiting.map(|s| s.over(now)).max();
+            let stood = tempo.turn(now, over.is_some(), over.unwrap_or_default());
+            for slot in self.stations.iter_mut().flat_map(|s| &mut s.slots) {
+                if slot.block.priority == priority {
+                    slot.put_off(stood);
+                    slot.lose(now);
+                }
+            }
+            if let Some(change) = tempo.poll(now) {
+                let strain = self.strain(priority, change);
+                self.strains.push_back(strain);
+            }
+        }
+        for station in &mut self.stations {
+            station.wait(now);
+        }
+    }
+
+    fn strain(&self, priority: Priority, change: Change) -> Strain {
+        let Change::Stretched(factor) = change else {
+            return Strain::Over { priority };
+        };
+        let (mut load, mut heaviest) = (0u64, None);
+        for (_, station) in self.answering() {
+            for slot in &station.slots {
+                let block = &slot.block;
+                let takes = station.takes(block);
+                let share = takes.as_nanos() * 1_000_000 / block.interval.as_nanos().max(1);
+                let share = u64::try_from(share).unwrap_or(u64::MAX);
+                load = load.saturating_add(share);
+                if heaviest.as_ref().is_none_or(|(most, _)| share > *most) {
+                    let burden = Burden {
+                        device: station.device,
+                        table: block.table,
+                        first: block.start,
+                        count: block.count,
+                        takes,
+                        every: block.interval,
+                    };
+                    heaviest = Some((share, burden));
+                }
+            }
+        }
+        Strain::Stretched {
+            priority,
+            factor,
+            load: load.div_ceil(1000),
+            heaviest: heaviest.map(|(_, burden)| burden),
+        }
+    }
+
+    /// What became of the intervals of a priority, for the operator; until `None`,
+    /// after each [`Schedule::next`].
+    pub fn poll_strain(&mut self) -> Option<Strain> {
+        self.strains.pop_front()
     }
 
     fn answering(&self) -> impl Iterator<Item = (usize, &Station)> {
@@ -258,19 +360,38 @@ impl Schedule {
     /// heard of stand back once they have taken their half of the clock.
     fn most_urgent(&self, now: Mono) -> Option<Turn> {
         let generous = self.strangers.allows(now);
-        self.answering()
-            .filter(|(_, s)| s.free_at(now) <= now)
-            .flat_map(|(i, s)| s.slots.iter().enumerate().map(move |x| (i, s, x)))
-            .filter(|(_, s, (_, slot))| s.ready_at(slot) <= now)
-            .min_by_key(|(i, s, (j, slot))| {
-                let stands_back = !generous && s.is_stranger();
-                (stands_back, slot.rank(), s.served, *i, *j)
-            })
-            .map(|(station, _, (slot, poll))| Turn {
-                station,
-                slot,
-                rank: poll.rank(),
-            })
+        let mut first = BTreeMap::new();
+        let mut overdue = BTreeSet::new();
+        let free = self.answering().filter(|(_, s)| s.free_at(now) <= now);
+        for (i, station) in free {
+            let stands_back = !generous && station.is_stranger();
+            for (j, slot) in station.slots.iter().enumerate() {
+                if station.ready_at(slot) > now {
+                    continue;
+                }
+                let priority = slot.block.priority;
+                let order = (slot.rank(), station.served, i, j);
+                let best = first.entry((stands_back, priority)).or_insert(order);
+                *best = order.min(*best);
+                if slot.is_overdue(now) {
+                    overdue.insert(priority);
+                }
+            }
+        }
+        let (&(stands_back, highest), best) = first.first_key_value()?;
+        let may = |p: &&Priority| {
+            let share = self.shares.get(p).filter(|_| !stands_back);
+            **p > highest && share.is_some_and(|s| s.allows(now))
+        };
+        let ahead = overdue.iter().find(may).copied();
+        let best = ahead.and_then(|p| first.get(&(false, p))).unwrap_or(best);
+        let (rank, _, station, slot) = *best;
+        Some(Turn {
+            station,
+            slot,
+            rank,
+            ahead,
+        })
     }
 
     /// When an answering device will be due.
@@ -352,5 +473,7 @@ enum Harm {
     Loss,
 }
 
+#[cfg(test)]
+mod overload;
 #[cfg(test)]
 mod tests;

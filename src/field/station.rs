@@ -17,6 +17,7 @@ use super::modbus::Shape;
 use super::phrase::{Phrases, reply_len};
 use super::plan::ReadBlock;
 use super::reading::Reading;
+use super::slot::{PATIENCE, Slot, phase};
 use super::timeout::Timeout;
 
 /// First wait after a miss; doubles.
@@ -33,62 +34,6 @@ const CONFIRMATIONS: u32 = 2;
 /// After this many fences in a row without a reply the unit is taken for one
 /// that is silent to functions it does not have.
 const FENCES: u32 = 3;
-
-/// How long a due request may be overtaken by more frequent ones.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A request and its place on the grid `origin + n × interval`.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
-    pub(super) block: ReadBlock,
-    /// The oldest slot not yet served; never more than one is owed.
-    pub(super) due: Mono,
-    /// One slot of the grid.
-    pub(super) origin: Mono,
-    /// How often it was refused although it is for a single point; it is asked
-    /// rarely then.
-    pub(super) refused: u32,
-}
-
-impl Slot {
-    /// When the next slot comes, and this one is lost.
-    pub(super) fn deadline(&self) -> Mono {
-        self.due + self.block.interval
-    }
-
-    /// How late it may be without anybody minding.
-    pub(super) fn slack(&self) -> Duration {
-        self.block.interval / 40
-    }
-
-    /// The order of service: by deadline, but a rare request may be overtaken
-    /// for a second only. Without that bound an overloaded line would serve it
-    /// a whole interval late, every time.
-    pub(super) fn rank(&self) -> Mono {
-        self.due + self.block.interval.min(PATIENCE)
-    }
-
-    /// Served at `now`: the next slot is owed, those missed are skipped.
-    pub(super) fn serve(&mut self, now: Mono) {
-        self.due = if now < self.origin {
-            self.origin
-        } else {
-            self.grid(now) + self.interval()
-        };
-    }
-
-    /// The last slot not after `now`; before the first slot, that one.
-    fn grid(&self, now: Mono) -> Mono {
-        let past = now.since(self.origin).as_micros();
-        let n = past / self.interval().as_micros();
-        let micros = u64::try_from(n * self.interval().as_micros()).unwrap_or(u64::MAX);
-        self.origin + Duration::from_micros(micros)
-    }
-
-    fn interval(&self) -> Duration {
-        self.block.interval.max(Duration::from_millis(1))
-    }
-}
 
 /// One device on the line.
 #[derive(Clone, Debug)]
@@ -140,12 +85,7 @@ impl Station {
                 *number += 1;
                 // The first poll does not wait for its slot: everybody is asked
                 // at once after a start, in turn.
-                Slot {
-                    block,
-                    due: now,
-                    origin,
-                    refused: 0,
-                }
+                Slot::new(block, now, origin)
             })
             .collect();
         Station {
@@ -234,6 +174,33 @@ impl Station {
         self.doubt.at(now);
     }
 
+    /// Forgets which of its requests waited for the line and cannot be served now.
+    pub(super) fn stop_waiting(&mut self, now: Mono) {
+        for i in 0..self.slots.len() {
+            let free = self.servable_at(now, i);
+            if self.slots[i].waits.is_some() && free > now {
+                self.slots[i].wait(now, free);
+            }
+        }
+    }
+
+    /// Notes which of its requests wait for the line.
+    pub(super) fn wait(&mut self, now: Mono) {
+        for i in 0..self.slots.len() {
+            let free = self.servable_at(now, i);
+            self.slots[i].wait(now, free);
+        }
+    }
+
+    fn servable_at(&self, now: Mono, slot: usize) -> Mono {
+        let retry = match self.misses() {
+            0 => now,
+            _ => self.retry_at(now) + RETRY_CEILING,
+        };
+        let ready = self.ready_at(&self.slots[slot]);
+        ready.max(self.free_at(now)).max(retry)
+    }
+
     /// The request to try a device with that missed: the cheapest, but of a
     /// shape that is in doubt already. An attempt is likely to fail, and the
     /// shapes that are not in doubt are needed for the return.
@@ -313,7 +280,7 @@ impl Station {
                     _ => job.whole,
                 };
                 if let Some(slot) = self.slots.get_mut(job.block).filter(|_| served) {
-                    slot.serve(now);
+                    slot.serve(job.since.unwrap_or(now));
                 }
             }
             // Bytes came, so somebody spoke: a neighbour's straggler or a spike
@@ -419,6 +386,11 @@ impl Station {
         self.profile.protocol == Protocol::Modbus && block.ask(self.unit).echo_looks_like_reply()
     }
 
+    /// What this takes of the line's time, as far as that is known.
+    pub(super) fn takes(&self, block: &ReadBlock) -> Duration {
+        self.reading.takes(&self.profile, block)
+    }
+
     /// How long the reply to this is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
         let reply = self.reading.reply_takes(&self.profile, block);
@@ -444,31 +416,8 @@ impl Station {
             turnaround: self.turnaround,
             trusted,
             asked: now,
+            since: None,
             block: slot,
         }
-    }
-}
-
-/// Where in its interval the request with this number has its slot: multiples
-/// of the golden ratio, which spread any number of requests evenly.
-fn phase(number: u64, interval: Duration) -> Duration {
-    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-    let turn = u128::from(number.wrapping_mul(GOLDEN));
-    let micros = (interval.as_micros() * turn) >> 64;
-    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn phases_are_spread_over_the_interval() {
-        let interval = Duration::from_secs(1);
-        let mut phases: Vec<Duration> = (0..32).map(|n| phase(n, interval)).collect();
-        phases.sort_unstable();
-        let widest = phases.windows(2).map(|w| w[1] - w[0]).max().unwrap();
-        assert!(phases.iter().all(|p| *p < interval));
-        assert!(widest < Duration::from_millis(80), "{widest:?}");
     }
 }

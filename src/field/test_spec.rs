@@ -25,6 +25,7 @@ pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) 
         address,
         codec,
         interval: Duration::from_millis(interval_ms),
+        priority: Default::default(),
     }
 }
 

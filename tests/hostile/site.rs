@@ -42,6 +42,7 @@ fn point(table: Table, address: u16, codec: Codec) -> PointSpec {
         address,
         codec,
         interval: INTERVAL,
+        priority: Default::default(),
     }
 }
 

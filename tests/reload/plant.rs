@@ -186,6 +186,7 @@ fn profile(points: &[&str]) -> ProfileSpec {
             offset: Decimal::ZERO,
         },
         interval: Duration::from_secs(2),
+        priority: Default::default(),
     };
     ProfileSpec {
         protocol: Default::default(),

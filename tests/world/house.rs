@@ -296,6 +296,7 @@ fn spec(size: Size) -> Spec {
             offset: Decimal::ZERO,
         },
         interval: Duration::from_secs(interval),
+        priority: Default::default(),
     };
     let profile = Arc::new(ProfileSpec {
         protocol: Default::default(),

@@ -338,6 +338,7 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
                     start: 0,
                     count: 1,
                     interval: point.interval,
+                    priority: point.priority,
                     points: vec![],
                 };
                 let block = ReadBlock::of(p, set.clone(), &like);
@@ -396,6 +397,7 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
             start: from as u16,
             count: (to - from) as u16,
             interval: point.interval,
+            priority: point.priority,
             points: vec![i],
         });
     }

@@ -59,6 +59,7 @@ fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
         address: 100,
         codec,
         interval: Duration::from_secs(1),
+        priority: Default::default(),
     };
     decode(&point, 100, &Data::Registers(registers.to_vec()))
 }
@@ -196,6 +197,7 @@ fn bits_and_states() {
         address: 7,
         codec: Codec::Bool,
         interval: Duration::from_secs(1),
+        priority: Default::default(),
     };
     let bits = Data::Bits(vec![false, true]);
     assert_eq!(decode(&coil, 6, &bits), Ok(Value::Bool(true)));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use crate::base::journal::{EventKind, JournalField};
 use crate::base::{About, Level, Mono, Repeats, Tell};
 
 /// So many users are told apart; nobody has more on a gateway.
@@ -40,11 +41,11 @@ impl Tell for Notice {
         Level::Warn
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Notice::Unavailable { .. } => "control-unavailable",
-            Notice::Refused { .. } => "control-refused",
-            Notice::NotAccepted { .. } => "control-not-accepted",
+            Notice::Unavailable { .. } => EventKind::ControlUnavailable,
+            Notice::Refused { .. } => EventKind::ControlRefused,
+            Notice::NotAccepted { .. } => EventKind::ControlNotAccepted,
         }
     }
 
@@ -52,15 +53,18 @@ impl Tell for Notice {
         About::Gateway
     }
 
-    fn fields(&self) -> Vec<(&'static str, String)> {
+    fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::Unavailable { socket, .. } => {
-                vec![("SOCKET", socket.display().to_string())]
+                vec![(JournalField::Socket, socket.display().to_string())]
             }
             Notice::Refused { user, times } => {
-                vec![("PEER_UID", user.to_string()), ("TIMES", times.to_string())]
+                vec![
+                    (JournalField::PeerUid, user.to_string()),
+                    (JournalField::Times, times.to_string()),
+                ]
             }
-            Notice::NotAccepted { times, .. } => vec![("TIMES", times.to_string())],
+            Notice::NotAccepted { times, .. } => vec![(JournalField::Times, times.to_string())],
         }
     }
 

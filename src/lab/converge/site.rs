@@ -321,6 +321,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 offset: Decimal::ZERO,
             },
             interval: Duration::from_secs(1),
+            priority: Default::default(),
         }],
         max_registers: 125,
         reads: Reads::default(),
