@@ -62,11 +62,11 @@ impl Slot {
         if self.due > now {
             self.waits = None;
             self.hindered = false;
-        } else if free > now {
+        } else if free > now + self.block.interval / 4 {
             self.waits = None;
-            // What is short costs no slot.
-            self.hindered |= free > self.due + self.block.interval / 4;
-        } else {
+            self.hindered = true;
+        } else if free <= now || self.waits.is_some() {
+            // What hinders it for a moment only costs it no slot.
             let since = if self.hindered { now } else { self.due };
             self.waits.get_or_insert(since);
         }
