@@ -58,6 +58,7 @@ fn spec(n: u32) -> Spec {
         protocol: Default::default(),
         name: "meter".into(),
         points: vec![PointSpec {
+            shown: Default::default(),
             id: "P".into(),
             table: Table::HoldingRegister,
             address: 0,

@@ -279,6 +279,7 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         "#instance_id",
         "#devices_file",
         "#reply_delay",
+        "#stale_after",
         "#holes",
         "#serial: {",
     ];

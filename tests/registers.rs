@@ -31,6 +31,7 @@ fn number(kind: Number, words: WordOrder) -> Codec {
 
 fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, Refusal> {
     let point = PointSpec {
+        shown: Default::default(),
         id: "x".into(),
         table: Table::HoldingRegister,
         address: 0,

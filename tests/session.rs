@@ -53,6 +53,7 @@ fn spec(n: u32, points: usize) -> Spec {
         name: "meter".into(),
         points: (0..points)
             .map(|i| PointSpec {
+                shown: Default::default(),
                 id: format!("P{i}"),
                 table: Table::HoldingRegister,
                 address: 0,

@@ -166,6 +166,7 @@ impl Polling {
 
 fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
     let points = (0..registers).map(|address| PointSpec {
+        shown: Default::default(),
         id: format!("r{address}"),
         table: Table::HoldingRegister,
         address,

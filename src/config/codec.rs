@@ -1,9 +1,10 @@
 //! What `type:` and the keys beside it mean: how registers become a value.
 
+use super::measure;
 use super::problem::Wrong;
 use super::section::{Notes, Section};
 use super::word::{choice, decimal, or, whole};
-use crate::spec::{ByteOrder, Codec, Decimal, Digits, Half, Number, WordOrder};
+use crate::spec::{ByteOrder, Codec, Decimal, Digits, Half, Number, States, WordOrder};
 
 /// What `type:` can say.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -209,9 +210,12 @@ pub(super) fn half(text: &str) -> Result<Half, Wrong> {
 fn allowed(kind: Type) -> Vec<&'static str> {
     let mut keys = vec!["type"];
     let n = match kind {
-        Type::Bool => return keys,
+        Type::Bool => {
+            keys.push("values");
+            return keys;
+        }
         Type::Bit => {
-            keys.push("bit");
+            keys.extend(["bit", "values"]);
             return keys;
         }
         Type::Text => {
@@ -359,6 +363,15 @@ fn why_not(key: &str, kind: Type) -> String {
             format!("{word} is not made of single bits; use u16, u32 or the like")
         }
         _ => format!("{key} has no meaning for {word}"),
+    }
+}
+
+/// What a bit's two states are called; those of a number are part of its
+/// [`crate::spec::Measure`], which knows no others.
+pub(super) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Option<States> {
+    match kind? {
+        Type::Bool | Type::Bit => measure::titles_of_a_bit(s, notes),
+        Type::Text | Type::Number(_) => None,
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn read(s: &Section<'_>, refined: &Refined, kind: Number, notes: &mut
         notes.error(s.at("min"), "min above max", wrong);
     }
     measure.states = states(s, notes);
+    unscaled(s, notes);
     let parts = match kind.digits() {
         Digits::Floating => Vec::new(),
         Digits::Unsigned | Digits::Signed | Digits::Decimal => parts(s, kind, notes),
@@ -201,16 +202,6 @@ fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     if map.is_empty() {
         notes.error(node.origin, "nothing", wanted());
     }
-    for key in ["scale", "offset", "scale_from", "round", "min", "max"] {
-        if s.node(key).is_some() {
-            notes.error(
-                s.at(key),
-                format!("{key} with values"),
-                Wrong::wanted(format!("no {key} here"))
-                    .hint("values names the numbers as they stand in the registers; another number is no value"),
-            );
-        }
-    }
     let mut states = BTreeMap::new();
     for (number, title) in map {
         match (state(number), &title.is) {
@@ -228,6 +219,40 @@ fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
         }
     }
     Some(states)
+}
+
+/// Names of numbers leave nothing to reckon.
+fn unscaled(s: &Section<'_>, notes: &mut Notes) {
+    if !matches!(s.node("values").map(|n| &n.is), Some(Is::Map(_))) {
+        return;
+    }
+    for key in ["scale", "offset", "scale_from", "round", "min", "max"] {
+        if s.node(key).is_some() {
+            notes.error(
+                s.at(key),
+                format!("{key} with values"),
+                Wrong::wanted(format!("no {key} here"))
+                    .hint("values names the numbers as they stand in the registers; another number is no value"),
+            );
+        }
+    }
+}
+
+/// `values:` of a single bit: what 0 and 1 are called, both of them, as the thing
+/// model has it for its data type `bool`.
+pub(super) fn titles_of_a_bit(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
+    let titles = states(s, notes)?;
+    if !titles.keys().eq([0, 1].iter()) && !titles.is_empty() {
+        let said = titles.keys().map(i64::to_string).collect::<Vec<_>>();
+        notes.error(
+            s.at("values"),
+            format!("titles for {}", said.join(", ")),
+            Wrong::wanted("titles for 0 and 1, like { 0: off, 1: on }")
+                .hint("a single bit has these two states and no others"),
+        );
+        return None;
+    }
+    Some(titles)
 }
 
 fn state(text: &str) -> Option<i64> {

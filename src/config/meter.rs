@@ -2,16 +2,23 @@
 //! the standard by its name, or any datum by its identifier and format.
 
 use super::near;
-use super::point;
 use super::problem::Wrong;
 use super::section::{Notes, Section};
+use super::times::Times;
 use super::tree::OriginId;
 use super::word::{decimal, identifier, whole};
 use crate::spec::dlt645::{Edition, Format, Id, Item, item};
-use crate::spec::{Codec, Decimal, PointSpec, Table};
+use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
 
 const KEYS: [&str; 8] = [
-    "id", "data", "format", "value", "scale", "offset", "interval", "priority",
+    "id",
+    "data",
+    "format",
+    "value",
+    "scale",
+    "offset",
+    "interval",
+    "stale_after",
 ];
 
 /// More questions than a device has, and as many as one byte can count.
@@ -21,7 +28,7 @@ const MOST: usize = 255;
 pub(crate) fn points(
     profile: &Section<'_>,
     edition: Edition,
-    default: point::Pace,
+    times: Times,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
     let (mut points, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -30,7 +37,7 @@ pub(crate) fn points(
         if !s.is_there() {
             continue;
         }
-        let Some((point, item)) = one(&s, edition, default, notes) else {
+        let Some((point, item)) = one(&s, edition, times, notes) else {
             continue;
         };
         let known = items.iter().position(|i| *i == item);
@@ -57,7 +64,7 @@ pub(crate) fn points(
 fn one(
     s: &Section<'_>,
     edition: Edition,
-    default: point::Pace,
+    times: Times,
     notes: &mut Notes,
 ) -> Option<(PointSpec, Item)> {
     let id = s.need(
@@ -66,7 +73,7 @@ fn one(
         || Wrong::wanted("the identifier of the property in the thing model"),
         notes,
     );
-    let (interval, priority) = point::pace_of(s, default, notes);
+    let (interval, stale_after) = times.of(s, notes);
     let data = s.need(
         "data",
         |text| data(text, edition),
@@ -135,7 +142,10 @@ fn one(
             offset,
         },
         interval,
-        priority,
+        shown: Shown {
+            stale_after,
+            titles: None,
+        },
     };
     Some((point, item))
 }

@@ -50,6 +50,7 @@ mod secret;
 mod section;
 mod source;
 mod table;
+mod times;
 mod tree;
 mod word;
 mod yaml;

@@ -1,16 +1,16 @@
 //! One point of a profile: where a value is, and how registers become it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::codec;
 use super::measure::{self, ScaleFrom, Sketch};
 use super::near;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
+use super::times::Times;
 use super::tree::{Is, Node, OriginId};
-use super::word::{choice, identifier, time, whole};
-use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Priority, Table};
+use super::word::{choice, identifier, whole};
+use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Shown, Table};
 
 const KEYS: [&str; 24] = [
     "id",
@@ -36,7 +36,7 @@ const KEYS: [&str; 24] = [
     "scale_from",
     "parts",
     "interval",
-    "priority",
+    "stale_after",
 ];
 
 pub(crate) const TABLES: [(&str, Table); 4] = [
@@ -45,59 +45,6 @@ pub(crate) const TABLES: [(&str, Table); 4] = [
     ("holding", Table::HoldingRegister),
     ("input", Table::InputRegister),
 ];
-
-/// The shortest and the longest time between two readings of a point.
-pub(crate) fn interval(text: &str) -> Result<Duration, Wrong> {
-    time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
-}
-
-const PRIORITIES: [(&str, Priority); 3] = [
-    ("high", Priority::High),
-    ("normal", Priority::Normal),
-    ("low", Priority::Low),
-];
-
-/// What a profile says about when its points are read.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// How often; `None`: each point says it.
-    pub(crate) interval: Option<Duration>,
-    pub(crate) priority: Priority,
-}
-
-impl Pace {
-    pub(crate) fn of_profile(s: &Section<'_>, notes: &mut Notes) -> Pace {
-        // A wrong one is still one: its points do not lack theirs.
-        let wrong = s.node("interval").map(|_| Duration::from_secs(10));
-        Pace {
-            interval: s.read("interval", interval, notes).or(wrong),
-            priority: priority(s, notes).unwrap_or_default(),
-        }
-    }
-}
-
-fn priority(s: &Section<'_>, notes: &mut Notes) -> Option<Priority> {
-    s.read("priority", choice(&PRIORITIES), notes)
-}
-
-/// How often a point is read, and before whom, in a profile of this pace.
-pub(crate) fn pace_of(s: &Section<'_>, default: Pace, notes: &mut Notes) -> (Duration, Priority) {
-    let priority = priority(s, notes).unwrap_or(default.priority);
-    (interval_of(s, default.interval, notes), priority)
-}
-
-fn interval_of(s: &Section<'_>, default: Option<Duration>, notes: &mut Notes) -> Duration {
-    if s.node("interval").is_none() && default.is_none() {
-        s.lacks(
-            "interval",
-            Wrong::wanted("how often to read it, like 10s")
-                .hint("interval: in the profile is the default of all its points"),
-            notes,
-        );
-    }
-    let interval = s.read("interval", interval, notes).or(default);
-    interval.unwrap_or(Duration::from_secs(10))
-}
 
 /// A point that may yet have to find another one of its profile.
 pub(crate) struct Draft {
@@ -113,8 +60,8 @@ pub(crate) struct Draft {
     placed: bool,
 }
 
-/// Reads one point of a profile of this pace.
-pub(crate) fn read(node: &Node, default: Pace, notes: &mut Notes) -> Option<Draft> {
+/// Reads one point; `times` are those of its profile.
+pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft> {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
         return None;
@@ -152,7 +99,8 @@ pub(crate) fn read(node: &Node, default: Pace, notes: &mut Notes) -> Option<Draf
         .number()
         .map(|kind| measure::read(&s, &refined, kind, notes))
         .filter(|sketch| !sketch.is_plain());
-    let (interval, priority) = pace_of(&s, default, notes);
+    let (interval, stale_after) = times.of(&s, notes);
+    let titles = codec::titles(&s, kind, notes);
     let codec = refined.codec().filter(|_| agree);
     let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
     let place = address.or(first);
@@ -164,7 +112,10 @@ pub(crate) fn read(node: &Node, default: Pace, notes: &mut Notes) -> Option<Draf
             address: place.unwrap_or_default(),
             codec: codec.unwrap_or(Codec::Bool),
             interval,
-            priority,
+            shown: Shown {
+                stale_after,
+                titles,
+            },
         },
         at: s.at("id"),
         address_at: s.at(match address {

@@ -10,6 +10,7 @@ use super::problem::Wrong;
 use super::raw;
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
+use super::times::Times;
 use super::tree::{Node, OriginId};
 use super::word::{choice, name, product_key, time, whole};
 use crate::spec::dlt645::Edition;
@@ -34,7 +35,7 @@ const KEYS: [&str; 13] = [
     "name",
     "product_key",
     "interval",
-    "priority",
+    "stale_after",
     "max_registers",
     "reply_delay",
     "holes",
@@ -107,7 +108,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         || Wrong::wanted("a name for the profile"),
         notes,
     );
-    let default = Pace::of_profile(&s, notes);
+    let times = Times::read(&s, notes);
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
@@ -120,7 +121,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             refuse(&s, &["requests"], "only protocol: raw has requests", notes);
             let points = s.list("points", notes).iter();
             let drafts: Vec<_> = points
-                .filter_map(|point| point::read(point, default, notes))
+                .filter_map(|point| point::read(point, times, notes))
                 .collect();
             unique(drafts.iter().map(|d| (d.spec.id.as_str(), d.at)), notes);
             (
@@ -135,14 +136,14 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
                 NO_REGISTERS,
                 notes,
             );
-            let (points, items, places) = meter::points(&s, edition, default, notes);
+            let (points, items, places) = meter::points(&s, edition, times, notes);
             unique(ids(&points).zip(places), notes);
             (points, Protocol::Dlt645(items))
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
             let (questions, wrong_ones) = raw::requests(&s, notes);
-            let (points, places) = raw::points(&s, &questions, &wrong_ones, default, notes);
+            let (points, places) = raw::points(&s, &questions, &wrong_ones, times, notes);
             unique(ids(&points).zip(places), notes);
             (points, Protocol::Raw(questions))
         }

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::measure;
 use super::near;
-use super::point;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
+use super::times::Times;
 use super::tree::OriginId;
 use super::word::{choice, decimal, identifier, name, time, whole};
 use crate::spec::raw::check::Written;
 use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{Check, End, Fixed, Question, Shape, Sum, Template};
-use crate::spec::{Codec, Decimal, PointSpec, Table};
+use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
 
 /// As many as one byte can count.
 const MOST: usize = 255;
@@ -194,9 +195,22 @@ fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
     }
 }
 
-const KEYS: [&str; 14] = [
-    "id", "request", "type", "at", "length", "after", "nth", "before", "bit", "order", "scale",
-    "offset", "interval", "priority",
+const KEYS: [&str; 15] = [
+    "id",
+    "request",
+    "type",
+    "at",
+    "length",
+    "after",
+    "nth",
+    "before",
+    "bit",
+    "order",
+    "scale",
+    "offset",
+    "values",
+    "interval",
+    "stale_after",
 ];
 
 /// Reads all points, and where the id of each stands.
@@ -204,7 +218,7 @@ pub(crate) fn points(
     profile: &Section<'_>,
     questions: &[Arc<Question>],
     wrong_ones: &BTreeSet<String>,
-    default: point::Pace,
+    times: Times,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<OriginId>) {
     let known: BTreeMap<&str, u16> = (0u16..)
@@ -223,7 +237,7 @@ pub(crate) fn points(
             || Wrong::wanted("the identifier of the property in the thing model"),
             notes,
         );
-        let (interval, priority) = point::pace_of(&s, default, notes);
+        let (interval, stale_after) = times.of(&s, notes);
         let find = |text: &str| {
             if wrong_ones.contains(text) {
                 return Ok(None);
@@ -240,6 +254,10 @@ pub(crate) fn points(
             notes,
         );
         let part = part(&s, notes);
+        let titles = match part {
+            Some(Part::Bit { .. }) => measure::titles_of_a_bit(&s, notes),
+            _ => None,
+        };
         let (Some(Some(address)), Some(part)) = (request, part) else {
             continue;
         };
@@ -250,7 +268,10 @@ pub(crate) fn points(
             address,
             codec: Codec::Part(Box::new(part)),
             interval,
-            priority,
+            shown: Shown {
+                stale_after,
+                titles,
+            },
         });
     }
     (points, places)
@@ -318,9 +339,9 @@ fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
             &["at", "length", "after", "nth", "before", "scale", "offset"]
         }
         Type::Text => &["at", "length", "after", "nth", "before"],
-        Type::Bit => &["at", "bit"],
+        Type::Bit => &["at", "bit", "values"],
     };
-    let common = ["id", "request", "type", "interval", "priority"];
+    let common = ["id", "request", "type", "interval", "stale_after"];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {
             let wrong = Wrong::wanted(format!("no {key} with this type"));

@@ -198,10 +198,11 @@ impl Cache {
     }
 }
 
-/// How long a value of this point is good: two intervals, so that one lost
-/// reply does not spoil it, and the time a reply may take.
+/// How long a value of this point is good: as configured, or two intervals, so
+/// that one lost reply does not spoil it, and the time a reply may take.
 fn fresh_for(point: &PointSpec, timeout: Duration) -> Duration {
-    point.interval * 2 + timeout
+    let usual = point.interval * 2 + timeout;
+    point.shown.stale_after.unwrap_or(usual)
 }
 
 impl Entry {
@@ -238,11 +239,15 @@ impl Entry {
 
 /// What a state is called.
 fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<&'a str> {
-    let Codec::Measure(measure) = &point.codec else {
-        return None;
+    let states = match &point.codec {
+        Codec::Measure(measure) => measure.states.as_ref()?,
+        _ => point.shown.titles.as_ref()?,
     };
-    let states = measure.states.as_ref()?;
-    states.get(&value.as_int()?).map(String::as_str)
+    let state = match value {
+        Value::Bool(on) => i64::from(*on),
+        other => other.as_int()?,
+    };
+    states.get(&state).map(String::as_str)
 }
 
 #[cfg(test)]

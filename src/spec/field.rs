@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::dlt645::{Address, Item};
 use super::raw::{Part, Question};
-use super::{Adapter, Measure};
+use super::{Adapter, Measure, States};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
 /// A physical port and its manners. One task owns it.
@@ -295,36 +295,19 @@ pub struct PointSpec {
     pub codec: Codec,
     /// Read this often. At least 50 ms.
     pub interval: Duration,
-    /// Whether others wait for it, or it for others.
-    pub priority: Priority,
+    /// How people are shown it.
+    pub shown: Shown,
 }
 
-/// Who goes first among the requests that are due on one line, and whose
-/// intervals are stretched last when it cannot carry them all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Before all others.
-    High,
-    /// The default.
-    #[default]
-    Normal,
-    /// After all others.
-    Low,
-}
-
-impl Priority {
-    /// From the first to the last.
-    pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
-
-    /// As it is written in the configuration.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Priority::High => "high",
-            Priority::Normal => "normal",
-            Priority::Low => "low",
-        }
-    }
+/// How people are shown a value. The platform has its own thing model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// From this age on it counts as stale; not below the interval. `None`: when
+    /// two intervals and the time a reply may take have passed.
+    pub stale_after: Option<Duration>,
+    /// What 0 and 1 of a single bit are called; titles of numbers are a
+    /// [`Measure`]'s.
+    pub titles: Option<States>,
 }
 
 /// The four Modbus tables (Modbus Application Protocol V1.1b3 §4.3) and the

@@ -37,6 +37,7 @@ const fn number(kind: Number) -> Codec {
 
 fn point(table: Table, address: u16, codec: Codec) -> PointSpec {
     PointSpec {
+        shown: Default::default(),
         id: format!("{table:?}{address}"),
         table,
         address,

@@ -68,6 +68,7 @@ pub(crate) fn profile(interval: Duration) -> Arc<ProfileSpec> {
     let mut points = Vec::new();
     let mut add = |table: Table, address: u16, kind: Number| {
         points.push(PointSpec {
+            shown: Default::default(),
             id: format!("{table:?}{address}"),
             table,
             address,

@@ -175,6 +175,7 @@ impl Config {
 
 fn profile(points: &[&str]) -> ProfileSpec {
     let point = |id: &&str| PointSpec {
+        shown: Default::default(),
         id: (*id).to_owned(),
         table: Table::HoldingRegister,
         address: id[1..].parse().expect("h and a number"),

@@ -285,6 +285,7 @@ pub(crate) fn name(spec: &Spec, device: DeviceId) -> Device {
 /// An installation of marked units: each value says whose it is.
 fn spec(size: Size) -> Spec {
     let point = |id: &str, table, address, interval| PointSpec {
+        shown: Default::default(),
         id: id.into(),
         table,
         address,

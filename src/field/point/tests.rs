@@ -54,6 +54,7 @@ fn plain(kind: Number) -> Codec {
 
 fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
     let point = PointSpec {
+        shown: Default::default(),
         id: "x".into(),
         table: Table::HoldingRegister,
         address: 100,
@@ -192,6 +193,7 @@ fn bits_and_states() {
     assert_eq!(read(Codec::Bit(15), &[0x7FFF]), Ok(Value::Bool(false)));
     assert_eq!(read(Codec::Bit(16), &[0xFFFF]), Ok(Value::Bool(false)));
     let coil = PointSpec {
+        shown: Default::default(),
         id: "x".into(),
         table: Table::Coil,
         address: 7,

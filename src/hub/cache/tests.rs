@@ -92,6 +92,19 @@ fn a_value_is_good_for_two_intervals_and_a_timeout() {
 }
 
 #[test]
+fn how_long_a_value_is_good_can_be_configured() {
+    let mut spec = spec();
+    let mut profile = (*spec.devices[0].profile).clone();
+    profile.points[0].shown.stale_after = Some(Duration::from_secs(60));
+    spec.devices[0].profile = std::sync::Arc::new(profile);
+    let mut cache = Cache::new(&spec);
+    cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
+    for (ms, quality) in [(61_000, Quality::Good), (61_001, Quality::Stale)] {
+        assert_eq!(seen(&cache, &spec, ms, Standing::Answering).0, quality);
+    }
+}
+
+#[test]
 fn registers_without_a_value_make_the_last_one_uncertain() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
@@ -156,6 +169,26 @@ fn a_state_is_shown_with_its_title() {
     cache.on_field(at(0), &spec, &polled(0, 0, 0, 7));
     let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
     assert_eq!(values.next().unwrap().title, Some("running"));
+}
+
+#[test]
+fn a_bit_is_shown_with_its_title() {
+    let mut spec = spec();
+    let mut profile = (*spec.devices[0].profile).clone();
+    profile.points[0].codec = Codec::Bit(3);
+    let titles = [(0, "closed".to_owned()), (1, "open".to_owned())];
+    profile.points[0].shown.titles = Some(titles.into());
+    spec.devices[0].profile = std::sync::Arc::new(profile);
+    let mut cache = Cache::new(&spec);
+    for (on, title) in [(false, "closed"), (true, "open")] {
+        let mut event = polled(0, 0, 0, 0);
+        if let FieldEvent::Polled { readings, .. } = &mut event {
+            readings[0].value = Value::Bool(on);
+        }
+        cache.on_field(at(0), &spec, &event);
+        let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
+        assert_eq!(values.next().unwrap().title, Some(title));
+    }
 }
 
 /// What may happen.

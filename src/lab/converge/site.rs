@@ -310,6 +310,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
         protocol: Default::default(),
         name: "meter".into(),
         points: vec![PointSpec {
+            shown: Default::default(),
             id: "Value".into(),
             table: Table::HoldingRegister,
             address: 0,
