@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use alink_gateway::base::{EventKind, JournalField};
 use alink_gateway::cloud::code::{Code, Verdict};
 use alink_gateway::io::settings::{Surroundings, load_in};
 
@@ -83,4 +84,49 @@ fn what_it_points_to_is_there() {
     assert!(run.permissions().mode() & 0o111 != 0, "tests/run");
     let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
     assert!(aliases.contains("\ndemo = "), "cargo demo");
+}
+
+#[test]
+fn its_questions_to_the_journal_name_fields_and_kinds_that_there_are() {
+    let begin = README.find("## Watching it").unwrap();
+    let block = README[begin..].split("```").nth(1).unwrap();
+    let asked: Vec<&str> = block
+        .lines()
+        .filter(|l| l.starts_with("journalctl "))
+        .map(|l| l.split('#').next().unwrap_or_default())
+        .collect();
+    assert_eq!(asked.len(), 6, "{asked:#?}");
+    let systemd = ["MESSAGE", "MESSAGE_ID", "PRIORITY"];
+    let mut named = 0;
+    for word in asked.iter().flat_map(|l| l.split_whitespace()) {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let names = match name {
+            "--output-fields" => value,
+            _ if name.starts_with(|c: char| c.is_ascii_uppercase()) => name,
+            _ => continue,
+        };
+        for name in names.split(',') {
+            let ours = JournalField::ALL.iter().any(|f| f.name() == name);
+            assert!(ours || systemd.contains(&name), "{name} in {word}");
+            named += 1;
+        }
+        if name == "EVENT" {
+            assert!(EventKind::ALL.iter().any(|k| k.name() == value), "{word}");
+        }
+    }
+    assert!(named >= 12, "{named}");
+}
+
+#[test]
+fn every_kind_of_event_that_is_named_anywhere_is_one() {
+    let changelog = include_str!("../CHANGELOG.md");
+    for text in [README, changelog] {
+        for after in text.split("EVENT=").skip(1) {
+            let name: String = after
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '-')
+                .collect();
+            assert!(EventKind::ALL.iter().any(|k| k.name() == name), "{name}");
+        }
+    }
 }

@@ -257,7 +257,7 @@ impl Tell for Crowd {
         };
         let online = self.fields.iter().find(|(n, _)| *n == JournalField::Online);
         if let Some((_, online)) = online {
-            text.push_str(&format!(" ({online} in all)"));
+            text.push_str(&format!(" ({online} online in all)"));
         }
         text.push_str(&format!(" within {} s", self.within.as_secs().max(1)));
         if let Some(last) = &self.last {

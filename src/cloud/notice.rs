@@ -297,6 +297,11 @@ impl Tell for Notice {
         }
     }
 
+    fn lists_devices(&self) -> bool {
+        let moved = matches!(self, Notice::LoggedIn { .. } | Notice::LoggedOut { .. });
+        moved && !self.devices().is_empty()
+    }
+
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::LoggedIn {
@@ -342,6 +347,10 @@ impl Tell for Notice {
             }
             Notice::QueueFull { dropped } => vec![(JournalField::Dropped, dropped.to_string())],
             Notice::Roll(roll) => roll.fields(),
+            Notice::Remote(news) => news.fields(),
+            Notice::Clock(ClockNews::Dropped { readings }) => {
+                vec![(JournalField::Dropped, readings.to_string())]
+            }
             Notice::TooLarge { property, .. } => vec![(JournalField::Property, property.clone())],
             _ => Vec::new(),
         }

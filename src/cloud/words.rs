@@ -50,20 +50,16 @@ pub(super) fn sentence(notice: &Notice) -> String {
             }
         ),
         Notice::LoggedIn {
-            devices,
-            names,
-            online,
+            devices, online, ..
         } => match devices.len() {
             1 => format!("online on the platform ({online} in all)"),
-            n => format!("{n} devices online on the platform ({online} in all): {names}"),
+            n => format!("{n} devices online on the platform ({online} in all)"),
         },
         Notice::LoggedOut {
-            devices,
-            names,
-            online,
+            devices, online, ..
         } => match devices.len() {
             1 => format!("logged out of the platform ({online} still online)"),
-            n => format!("{n} devices logged out of the platform ({online} still online): {names}"),
+            n => format!("{n} devices logged out of the platform ({online} still online)"),
         },
         Notice::Barred {
             code,

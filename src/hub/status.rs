@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::base::PortId;
 use crate::cloud::Cloud;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Life};
 use crate::spec::Spec;
 
 /// Counts and loads at one instant.
@@ -16,6 +16,10 @@ pub struct Status {
     pub online: usize,
     /// Devices configured.
     pub devices: usize,
+    /// Devices that do not answer on their bus.
+    pub silent: usize,
+    /// Values that wait for the platform.
+    pub waiting: usize,
     /// Name, load in thousandths, and whether it is down, per port.
     pub ports: Vec<PortStatus>,
 }
@@ -56,11 +60,26 @@ impl Status {
             link,
             online: cloud.online(),
             devices: spec.devices().count(),
+            silent: spec
+                .devices()
+                .filter(|(id, _)| {
+                    matches!(
+                        fleet.life(*id),
+                        Some(Life::Silent { .. } | Life::Probation { .. })
+                    )
+                })
+                .count(),
+            waiting: match link {
+                // In daily life some are always about to be sent.
+                LinkState::Up => 0,
+                LinkState::Down | LinkState::NotCommissioned => cloud.backlog(),
+            },
             ports: spec.ports().map(|(id, p)| port(id, &p.name)).collect(),
         }
     }
 
-    /// One line that says everything: `cloud up · 118/120 online · line1 41 %`.
+    /// One line that says everything: `cloud up · 118/120 online · 2 silent ·
+    /// line1 41 %`; what is as it should be is left out.
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = format!(
@@ -73,6 +92,12 @@ impl Status {
             self.online,
             self.devices
         );
+        if self.silent > 0 {
+            let _ = write!(line, " · {} silent", self.silent);
+        }
+        if self.waiting > 0 {
+            let _ = write!(line, " · {} values waiting", self.waiting);
+        }
         let mut ports: Vec<&PortStatus> = self.ports.iter().collect();
         ports.sort_by_key(|p| (!p.down, std::cmp::Reverse(p.load_permille)));
         for p in ports.iter().take(PORTS_NAMED) {
@@ -106,9 +131,14 @@ mod tests {
             link: LinkState::Up,
             online: 118,
             devices: 120,
+            silent: 2,
+            waiting: 0,
             ports: vec![port("line1", 412, false)],
         };
-        assert_eq!(status.line(), "cloud up · 118/120 online · line1 41 %");
+        assert_eq!(
+            status.line(),
+            "cloud up · 118/120 online · 2 silent · line1 41 %"
+        );
     }
 
     #[test]
@@ -120,11 +150,13 @@ mod tests {
             link: LinkState::Down,
             online: 0,
             devices: 7,
+            silent: 7,
+            waiting: 1234,
             ports,
         };
         assert_eq!(
             status.line(),
-            "cloud down · 0/7 online · broken DOWN · p5 50 % · p4 40 % · p3 30 % · 3 more ports"
+            "cloud down · 0/7 online · 7 silent · 1234 values waiting · broken DOWN · p5 50 % · p4 40 % · p3 30 % · 3 more ports"
         );
     }
 }

@@ -178,14 +178,14 @@ fn parts(devices: &[DeviceId]) -> impl Iterator<Item = &[DeviceId]> {
     devices.chunks(DEVICES_MOST).chain(none)
 }
 
-/// `: meter-1, meter-2 and 29 others`.
+/// `; they are meter-1, meter-2 and 29 others`.
 fn names(spec: &Spec, devices: &[DeviceId]) -> String {
     let known = devices.iter().filter_map(|id| spec.device(*id));
     let named: Vec<&str> = known.take(NAMES_MOST).map(|d| d.name.as_str()).collect();
     let others = devices.len().saturating_sub(named.len());
     match others {
-        0 => format!(": {}", named.join(", ")),
-        n => format!(": {} and {n} others", named.join(", ")),
+        0 => format!("; they are {}", named.join(", ")),
+        n => format!("; they are {} and {n} others", named.join(", ")),
     }
 }
 

@@ -1,0 +1,497 @@
+//! One notice of every kind and shape there is, as the rooms make them.
+
+use std::time::Duration;
+
+use alink_gateway::app::notice::Notice as Service;
+use alink_gateway::base::{
+    Crowds, DeviceId, Digest, EventKind, LinkDown, Miss, Mono, PortId, Tell, Told,
+};
+use alink_gateway::cloud::Code;
+use alink_gateway::cloud::enrolment::Failure;
+use alink_gateway::cloud::notice::Notice as Cloud;
+use alink_gateway::cloud::remote::{Refusal, RemoteNotice};
+use alink_gateway::cloud::roll::{Fate, Roll};
+use alink_gateway::cloud::stamp::{ClockNews, ClockSource};
+use alink_gateway::config::{Problem, Severity};
+use alink_gateway::field::dlt645::Edition;
+use alink_gateway::field::dlt645::ask::ErrorWord;
+use alink_gateway::field::holes::Hole;
+use alink_gateway::field::notice::{Notice as Field, Trouble};
+use alink_gateway::field::point;
+use alink_gateway::fleet::{Because, Notice as Fleet};
+use alink_gateway::io::lessons::LessonsNotice;
+use alink_gateway::io::link::LinkNotice;
+use alink_gateway::io::notify::NotifyNotice;
+use alink_gateway::io::vault::VaultNotice;
+use alink_gateway::spec::{Changes, Table};
+
+const PORT: PortId = PortId(0);
+const ONE: DeviceId = DeviceId(0);
+const METER: DeviceId = DeviceId(2);
+const WHY: &str = "No such file or directory";
+const A_WHILE: Duration = Duration::from_secs(90);
+
+fn all() -> Vec<DeviceId> {
+    vec![DeviceId(0), DeviceId(1), DeviceId(2)]
+}
+
+/// Every notice but those about crowds.
+pub(crate) fn samples() -> Vec<Box<dyn Tell>> {
+    let mut samples: Vec<Box<dyn Tell>> = Vec::new();
+    samples.extend(service());
+    samples.extend(field());
+    samples.extend(fleet());
+    samples.extend(cloud());
+    samples.extend(roll());
+    samples.extend(remote());
+    samples.extend(io());
+    samples
+}
+
+fn boxed<N: Tell + 'static>(notices: Vec<N>) -> impl Iterator<Item = Box<dyn Tell>> {
+    notices.into_iter().map(|n| Box::new(n) as Box<dyn Tell>)
+}
+
+fn service() -> impl Iterator<Item = Box<dyn Tell>> {
+    let problem = Problem {
+        severity: Severity::Error,
+        file: "gateway.yaml".into(),
+        line: 41,
+        column: 3,
+        path: "devices[3].unit".into(),
+        said: "300".into(),
+        wanted: "1 to 247".into(),
+        hint: None,
+    };
+    boxed(vec![
+        Service::Started {
+            ports: 1,
+            devices: 3,
+            commissioned: true,
+        },
+        Service::Stopping { within: A_WHILE },
+        Service::Refused {
+            errors: 2,
+            shown: 2,
+        },
+        Service::Problem(Box::new(problem)),
+        Service::RemoteSetAside {
+            file: "remote.yaml".into(),
+            aside: Err(WHY.into()),
+        },
+        Service::Reloaded(Box::new(Changes::default())),
+    ])
+}
+
+fn field() -> impl Iterator<Item = Box<dyn Tell>> {
+    let hole = Hole {
+        table: Table::HoldingRegister,
+        first: 3,
+        last: 9,
+    };
+    let word = ErrorWord {
+        edition: Edition::Y2007,
+        bits: 2,
+    };
+    let trouble = |trouble| Field::DeviceTrouble {
+        device: ONE,
+        trouble,
+        times: 2,
+        detail: String::new(),
+    };
+    let refuses = Trouble::Refuses {
+        code: 2,
+        table: Table::HoldingRegister,
+        first: 0,
+        count: 2,
+    };
+    boxed(vec![
+        Field::PortOpened {
+            port: PORT,
+            failed: 0,
+        },
+        Field::PortUnavailable {
+            port: PORT,
+            what: "/dev/ttyS0".into(),
+            why: WHY.into(),
+            failed: 3,
+            next: A_WHILE,
+        },
+        Field::PortLost {
+            port: PORT,
+            why: WHY.into(),
+            times: 1,
+        },
+        Field::SettingsDiffer {
+            port: PORT,
+            what: "9600, has 9615".into(),
+        },
+        Field::BytesHeldBack {
+            port: PORT,
+            wait: A_WHILE,
+        },
+        Field::EchoHeard { port: PORT },
+        Field::EchoMissed {
+            port: PORT,
+            times: 3,
+        },
+        Field::HoleFound { device: ONE, hole },
+        Field::PointsRefused {
+            device: ONE,
+            points: "Energy".into(),
+            at: hole,
+            code: 2,
+        },
+        Field::DatumRefused {
+            device: METER,
+            points: "Energy".into(),
+            word,
+        },
+        Field::PointsBack {
+            device: ONE,
+            points: "Energy".into(),
+        },
+        trouble(Trouble::Garbled),
+        trouble(Trouble::Foreign),
+        trouble(Trouble::Late),
+        trouble(refuses),
+        trouble(Trouble::Declines(word)),
+        trouble(Trouble::NoValue {
+            point: 0,
+            why: point::Refusal::NotANumber,
+        }),
+    ])
+}
+
+fn fleet() -> impl Iterator<Item = Box<dyn Tell>> {
+    let missed = Because::Missed {
+        polls: 3,
+        quiet: A_WHILE,
+        last: Miss::Silence,
+        answered_before: true,
+    };
+    boxed(vec![
+        Fleet::Appeared { device: ONE },
+        Fleet::Silent {
+            device: ONE,
+            because: missed,
+        },
+        Fleet::Silent {
+            device: METER,
+            because: Because::PortDown,
+        },
+        Fleet::Returned {
+            device: ONE,
+            after: A_WHILE,
+        },
+        Fleet::Held { device: ONE },
+        Fleet::LetGo {
+            device: ONE,
+            answers: true,
+        },
+        Fleet::PortSilenced {
+            port: PORT,
+            devices: all(),
+            why: WHY.into(),
+        },
+        Fleet::PortMute {
+            port: PORT,
+            devices: 3,
+            answered_before: true,
+        },
+    ])
+}
+
+fn cloud() -> impl Iterator<Item = Box<dyn Tell>> {
+    let ended = |why, lasted| Cloud::Disconnected {
+        why,
+        lasted,
+        times: 1,
+        retry_in: A_WHILE,
+    };
+    let names = || "a b c".to_owned();
+    let words = || "no such device".to_owned();
+    boxed(vec![
+        Cloud::Connected { after: 1 },
+        ended(LinkDown::Unreachable(WHY.into()), None),
+        ended(LinkDown::Refused(4), None),
+        ended(LinkDown::Closed, Some(A_WHILE)),
+        Cloud::KickedSuspected { sessions: 4 },
+        Cloud::SubscribeRefused {
+            filters: vec!["/sys/#".into()],
+            fatal: true,
+        },
+        Cloud::LoggedIn {
+            devices: all(),
+            names: names(),
+            online: 3,
+        },
+        Cloud::LoggedIn {
+            devices: vec![METER],
+            names: names(),
+            online: 3,
+        },
+        Cloud::LoggedOut {
+            devices: all(),
+            names: names(),
+            online: 0,
+        },
+        Cloud::LoggedOut {
+            devices: vec![ONE],
+            names: names(),
+            online: 0,
+        },
+        Cloud::Barred {
+            device: ONE,
+            code: Code(6100),
+            message: words(),
+            what: "log-in",
+            kicked: false,
+            retry_in: A_WHILE,
+            times: 1,
+        },
+        Cloud::SessionLost { device: ONE },
+        Cloud::LogoutRefused {
+            device: ONE,
+            code: Code(500),
+            message: words(),
+            retry_in: A_WHILE,
+        },
+        Cloud::RequestRefused {
+            message: words(),
+            devices: 3,
+        },
+        Cloud::Throttled {
+            what: "log-in",
+            wait: A_WHILE,
+        },
+        Cloud::Full {
+            online: 2000,
+            wait: A_WHILE,
+            ours: true,
+        },
+        Cloud::Full {
+            online: 2000,
+            wait: A_WHILE,
+            ours: false,
+        },
+        Cloud::Trouble {
+            code: Code(500),
+            message: words(),
+            times: 1,
+        },
+        Cloud::Unanswered {
+            what: "post",
+            times: 3,
+        },
+        Cloud::Malformed {
+            topic: "/sys/a".into(),
+            why: words(),
+            times: 1,
+        },
+        Cloud::QueueFull { dropped: 12 },
+        Cloud::PostRefused {
+            device: ONE,
+            code: Code(6813),
+            message: words(),
+            dropped: 2,
+        },
+        Cloud::TooLarge {
+            device: ONE,
+            property: "Text".into(),
+            bytes: 300_000,
+        },
+        Cloud::Clock(ClockNews::Unknown),
+        Cloud::Clock(ClockNews::Known {
+            from: ClockSource::Platform,
+            stamped: 7,
+        }),
+        Cloud::Clock(ClockNews::Dropped { readings: 7 }),
+        Cloud::Stopped {
+            unconfirmed: 0,
+            readings: 0,
+        },
+    ])
+}
+
+fn roll() -> impl Iterator<Item = Box<dyn Tell>> {
+    let names = || "a b c".to_owned();
+    let raw = || "thing/topo/change, status 8".to_owned();
+    let ordered = |devices| Roll::Ordered {
+        devices,
+        names: names(),
+        raw: raw(),
+        means: "disabled",
+    };
+    let notices = vec![
+        Roll::Registered {
+            devices: all(),
+            names: names(),
+        },
+        Roll::Registered {
+            devices: vec![METER],
+            names: names(),
+        },
+        Roll::Related {
+            devices: all(),
+            names: names(),
+        },
+        Roll::Related {
+            devices: vec![ONE],
+            names: names(),
+        },
+        Roll::Refused {
+            what: "topo/delete",
+            code: Code(6401),
+            message: raw(),
+            names: names(),
+        },
+        Roll::Extra {
+            listed: 9,
+            extra: 2,
+            fate: Fate::Left,
+        },
+        Roll::Unrelated { names: names() },
+        ordered(all()),
+        ordered(vec![ONE]),
+        Roll::Stranger {
+            raw: raw(),
+            who: "a1.x".into(),
+            times: 2,
+        },
+    ];
+    boxed(notices.into_iter().map(Cloud::Roll).collect())
+}
+
+fn remote() -> impl Iterator<Item = Box<dyn Tell>> {
+    let config_id = || "123".to_owned();
+    let notices = vec![
+        RemoteNotice::NotEnabled { times: 1 },
+        RemoteNotice::Refused {
+            config_id: config_id(),
+            refusal: Refusal::Digest,
+            times: 1,
+        },
+        RemoteNotice::DownloadFailed {
+            config_id: config_id(),
+            why: WHY.into(),
+            retry_in: A_WHILE,
+        },
+        RemoteNotice::Adopted {
+            config_id: config_id(),
+            digest: Digest::of(b""),
+        },
+        RemoteNotice::InForceAlready {
+            config_id: config_id(),
+        },
+        RemoteNotice::NothingThere { code: Code(6713) },
+    ];
+    boxed(notices.into_iter().map(Cloud::Remote).collect())
+}
+
+fn io() -> impl Iterator<Item = Box<dyn Tell>> {
+    let file = || "/var/lib/alink-gateway/secrets.json".to_owned();
+    let failed = |why| LinkNotice::RegistrationFailed {
+        why,
+        times: 1,
+        retry_in: A_WHILE,
+    };
+    let task = || "line1".to_owned();
+    let vault = vec![
+        VaultNotice::Damaged {
+            file: file(),
+            why: WHY.into(),
+            aside: file(),
+        },
+        VaultNotice::NotKept {
+            devices: 2,
+            why: WHY.into(),
+        },
+        VaultNotice::Unusable { why: WHY.into() },
+        VaultNotice::Usable,
+        VaultNotice::Closed {
+            file: file(),
+            why: WHY.into(),
+        },
+    ];
+    let link = vec![
+        LinkNotice::Dropped { commands: 3 },
+        LinkNotice::Unsendable {
+            topic: "/sys/a".into(),
+            size: 300_000,
+        },
+        LinkNotice::RootsSkipped {
+            skipped: 1,
+            usable: 140,
+        },
+        LinkNotice::Registering,
+        LinkNotice::Registered { place: file() },
+        failed(Failure::NoAnswer),
+        failed(Failure::Refused(4)),
+        LinkNotice::EarnedRefused { place: file() },
+    ];
+    let tasks = vec![
+        NotifyNotice::Stuck {
+            task: task(),
+            since: A_WHILE,
+            restart_in: A_WHILE,
+        },
+        NotifyNotice::MovesAgain {
+            task: task(),
+            after: A_WHILE,
+        },
+    ];
+    let lessons = vec![
+        LessonsNotice::Unreadable {
+            file: file(),
+            why: WHY.into(),
+        },
+        LessonsNotice::NotKept {
+            file: file(),
+            why: WHY.into(),
+        },
+    ];
+    let io = boxed(vault).chain(boxed(link));
+    io.chain(boxed(tasks)).chain(boxed(lessons))
+}
+
+/// The same notices in crowds, for kinds that come in crowds.
+pub(crate) fn crowds() -> Vec<Box<dyn Tell>> {
+    let mut crowds = Crowds::default();
+    let mut told: Vec<Box<dyn Tell>> = Vec::new();
+    for _ in 0..6 {
+        for notice in samples() {
+            crowds.admit(Mono::START, Loose(notice));
+        }
+    }
+    for gathered in crowds.all(Mono::START + A_WHILE) {
+        if let Told::Many(crowd) = gathered {
+            told.push(Box::new(crowd));
+        }
+    }
+    told
+}
+
+/// A notice of whatever room.
+struct Loose(Box<dyn Tell>);
+
+impl Tell for Loose {
+    fn level(&self) -> alink_gateway::base::Level {
+        self.0.level()
+    }
+    fn kind(&self) -> EventKind {
+        self.0.kind()
+    }
+    fn about(&self) -> alink_gateway::base::About {
+        self.0.about()
+    }
+    fn devices(&self) -> &[DeviceId] {
+        self.0.devices()
+    }
+    fn fields(&self) -> Vec<(alink_gateway::base::JournalField, String)> {
+        self.0.fields()
+    }
+    fn sentence(&self) -> String {
+        self.0.sentence()
+    }
+}
