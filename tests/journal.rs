@@ -330,7 +330,7 @@ fn an_explanation_says_something_and_substitutes_only_what_is_always_there() {
             let name = kind.name();
             assert_eq!(entry.defined_by, "alink-gateway", "{path}: {name}");
             assert!(!entry.subject.is_empty(), "{path}: {name}");
-            assert!(entry.text.chars().count() >= 15, "{path}: {name}");
+            assert!(entry.text.chars().count() >= 10, "{path}: {name}");
             for line in entry.text.lines() {
                 assert!(width(line) <= 88, "{path}: {name}: {line:?}");
             }

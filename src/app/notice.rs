@@ -23,6 +23,12 @@ pub enum Notice {
         /// Whether the gateway has an identity.
         commissioned: bool,
     },
+    /// It does not begin: the configuration is wrong. What is wrong has been
+    /// printed.
+    StartRefused {
+        /// How many errors it has.
+        errors: usize,
+    },
     /// It was asked to end.
     Stopping {
         /// How long that may take.
@@ -70,7 +76,9 @@ impl Notice {
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::Refused { .. } | Notice::RemoteSetAside { .. } => Level::Error,
+            Notice::StartRefused { .. }
+            | Notice::Refused { .. }
+            | Notice::RemoteSetAside { .. } => Level::Error,
             Notice::Problem(p) => match p.severity {
                 Severity::Error => Level::Error,
                 Severity::Warning => Level::Warn,
@@ -82,6 +90,7 @@ impl Tell for Notice {
     fn kind(&self) -> EventKind {
         match self {
             Notice::Started { .. } => EventKind::ServiceStarted,
+            Notice::StartRefused { .. } => EventKind::StartRefused,
             Notice::Stopping { .. } => EventKind::ServiceStopping,
             Notice::Refused { .. } => EventKind::ReloadRefused,
             Notice::Problem(_) => EventKind::ConfigProblem,
@@ -97,7 +106,9 @@ impl Tell for Notice {
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::Started { .. } | Notice::Stopping { .. } => Vec::new(),
-            Notice::Refused { errors, .. } => vec![(JournalField::Errors, errors.to_string())],
+            Notice::StartRefused { errors } | Notice::Refused { errors, .. } => {
+                vec![(JournalField::Errors, errors.to_string())]
+            }
             Notice::RemoteSetAside { file, .. } => {
                 vec![(JournalField::ConfigFile, file.display().to_string())]
             }
@@ -144,6 +155,11 @@ impl Tell for Notice {
                 } else {
                     "; not commissioned, keeps away from the platform"
                 }
+            ),
+            Notice::StartRefused { errors } => format!(
+                "the configuration is wrong ({}), so the gateway does not start; what is wrong \
+                 stands before this, and `alink-gateway check` says it again",
+                many(*errors, "error")
             ),
             Notice::Stopping { within } => format!(
                 "asked to stop: logging everyone out, at most {} s",

@@ -55,6 +55,8 @@ vocabulary! {
     EventKind {
         /// The service has started.
         ServiceStarted = "service-started",
+        /// The configuration is wrong, so the service does not start.
+        StartRefused = "start-refused",
         /// The service was asked to stop and logs everyone out.
         ServiceStopping = "service-stopping",
         /// A configuration was loaded anew and is in force.
@@ -334,6 +336,7 @@ impl EventKind {
     pub const fn message_id(self) -> MessageId {
         MessageId(match self {
             EventKind::ServiceStarted => 0x19c73bda_1a424e15_8cecbda2_c2b1b58e,
+            EventKind::StartRefused => 0xf0e74984_71244981_88475fb5_56cccfc7,
             EventKind::ServiceStopping => 0x22913b11_31494649_804acd20_d23047b7,
             EventKind::Reloaded => 0xcf476b45_468a4051_bb3535c4_2169f8aa,
             EventKind::ReloadRefused => 0x8a896054_cdcf45d9_bece1bee_d3d8042f,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
 use crate::app::Ended;
+use crate::app::notice::Notice;
 use crate::config::{Problem, Severity};
 use crate::io::{log, secrecy, settings};
 
@@ -34,6 +35,8 @@ pub fn run(config: &Path) -> ExitCode {
         Ok(loaded) => loaded,
         Err(report) => {
             print(report.problems());
+            let errors = report.errors();
+            log::tell_before_start(&Notice::StartRefused { errors });
             return ExitCode::from(EXIT_CONFIG);
         }
     };

@@ -28,6 +28,10 @@ const TURN: usize = 64;
 /// The loop turns at least this often, so that the watchdog sees it move.
 const BREATH: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// The picture of the whole is looked at this often while things happen: it
+/// costs a look at every device.
+const STATUS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// The ends of the channels the hub holds.
 #[derive(Debug)]
 pub struct Ends {
@@ -121,6 +125,7 @@ pub async fn run(
     let mut stopping = false;
     let mut parting: Option<oneshot::Sender<()>> = None;
     let mut watch = ClockWatch::default();
+    let mut status_at = clock.now().mono;
     loop {
         if let Some(input) = watch.look(clock) {
             hub.handle(clock.now(), input);
@@ -145,15 +150,20 @@ pub async fn run(
             }
             Drained::Dry => {}
         }
-        ends.status.send_if_modified(|told| {
-            let line = hub.status().line();
-            let news = *told != line;
-            *told = line;
-            news
-        });
+        let now = clock.now().mono;
+        let stale = now < status_at;
+        if !stale {
+            status_at = now + STATUS_EVERY;
+            ends.status.send_if_modified(|told| {
+                let line = hub.status().line();
+                let news = *told != line;
+                *told = line;
+                news
+            });
+        }
         pulse.beat();
         keeper.start(clock.now().mono, hub.wants_secrets(clock.now()));
-        let breath = clock.now().mono + BREATH;
+        let breath = if stale { status_at } else { now + BREATH };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
             biased;

@@ -69,6 +69,7 @@ fn service() -> impl Iterator<Item = Box<dyn Tell>> {
             devices: 3,
             commissioned: true,
         },
+        Service::StartRefused { errors: 2 },
         Service::Stopping { within: A_WHILE },
         Service::Refused {
             errors: 2,

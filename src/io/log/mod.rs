@@ -142,14 +142,10 @@ impl Journal {
         match &self.sink.outlet {
             Outlet::Journal(socket) => {
                 for part in parts(notice.devices()) {
-                    let mut entry = journald::Entry::new(level, &text);
-                    entry.field("MESSAGE_ID", &notice.kind().message_id().to_string());
-                    entry.field(JournalField::Event.name(), notice.kind().name());
+                    let mut entry = entry(notice, &text);
                     whom.fields(&mut entry);
                     members(&mut entry, &spec, part);
-                    for (name, value) in notice.fields() {
-                        entry.field(name.name(), &value);
-                    }
+                    own_fields(&mut entry, notice);
                     socket.send(&entry);
                 }
             }
@@ -161,6 +157,32 @@ impl Journal {
                 Level::Debug => tracing::debug!("{text}"),
             },
         }
+    }
+}
+
+/// Tells the journal, if that is where standard error goes, of something that
+/// happened before there was a configuration and with it names; nobody else.
+pub fn tell_before_start(notice: &dyn Tell) {
+    if is_on_journal()
+        && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
+    {
+        let mut entry = entry(notice, &notice.sentence());
+        own_fields(&mut entry, notice);
+        socket.send(&entry);
+    }
+}
+
+/// What every entry begins with.
+fn entry(notice: &dyn Tell, text: &str) -> journald::Entry {
+    let mut entry = journald::Entry::new(notice.level(), text);
+    entry.field("MESSAGE_ID", &notice.kind().message_id().to_string());
+    entry.field(JournalField::Event.name(), notice.kind().name());
+    entry
+}
+
+fn own_fields(entry: &mut journald::Entry, notice: &dyn Tell) {
+    for (name, value) in notice.fields() {
+        entry.field(name.name(), &value);
     }
 }
 
