@@ -5,6 +5,11 @@
 //! notice there is. `BLESS=1 cargo test --test journal` writes
 //! `packaging/journal.md` and adds new kinds to the golden file.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of a test: a panic is how a test says no"
+)]
+
 #[path = "journal/catalog.rs"]
 mod catalog;
 #[path = "journal/samples.rs"]
@@ -160,7 +165,6 @@ fn value<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
 }
 
 /// What entries of a kind look like.
-#[derive(Default)]
 struct Shape {
     priorities: BTreeSet<&'static str>,
     /// On every entry of the kind.
@@ -192,9 +196,11 @@ fn shapes() -> BTreeMap<EventKind, Shape> {
         };
         match shapes.get_mut(&kind) {
             None => {
-                let mut shape = Shape::default();
-                shape.always = names;
-                shape.priorities.insert(priority);
+                let shape = Shape {
+                    priorities: BTreeSet::from([priority]),
+                    always: names,
+                    sometimes: BTreeSet::new(),
+                };
                 shapes.insert(kind, shape);
             }
             Some(shape) => {

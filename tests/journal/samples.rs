@@ -23,7 +23,7 @@ use alink_gateway::io::lessons::LessonsNotice;
 use alink_gateway::io::link::LinkNotice;
 use alink_gateway::io::notify::NotifyNotice;
 use alink_gateway::io::vault::VaultNotice;
-use alink_gateway::spec::{Changes, Table};
+use alink_gateway::spec::Table;
 
 const PORT: PortId = PortId(0);
 const ONE: DeviceId = DeviceId(0);
@@ -80,7 +80,7 @@ fn service() -> impl Iterator<Item = Box<dyn Tell>> {
             file: "remote.yaml".into(),
             aside: Err(WHY.into()),
         },
-        Service::Reloaded(Box::new(Changes::default())),
+        Service::Reloaded(Box::default()),
     ])
 }
 
