@@ -252,7 +252,7 @@ impl Tell for Crowd {
     fn sentence(&self) -> String {
         let (does, _) = of_many(self.kind).unwrap_or(("changed", Words::SayNoMore));
         let mut text = match self.devices.len() {
-            1 => format!("1 device: {} times, devices {does}", self.times),
+            1 => format!("1 more device, {} times: {does}", self.times),
             n => format!("{n} more devices {does}"),
         };
         let online = self.fields.iter().find(|(n, _)| *n == JournalField::Online);

@@ -18,6 +18,8 @@
 //!   silent or its port went down, and while it answers.
 //! - A reading is offered to the cloud whatever the state of the session; only
 //!   `cloud/` decides when it travels.
+//! - However many devices change for one reason, a handful of notices tells it,
+//!   and each device is named in one of them.
 
 mod cache;
 mod census;
