@@ -34,6 +34,7 @@ use crate::io::log::Journal;
 use crate::io::notify::{self, Notifier};
 use crate::io::port;
 use crate::io::pulse::{Pulse, Pulses};
+use crate::io::tap::{Tapped, Taps};
 use crate::io::vault::Vault;
 use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
 
@@ -99,6 +100,7 @@ pub struct Service {
     rng: Rng,
     crew: Crew,
     ports: BTreeMap<PortId, Member>,
+    taps: Taps,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
@@ -174,6 +176,7 @@ impl Service {
             rng,
             crew,
             ports: BTreeMap::new(),
+            taps: Taps::default(),
             field,
             control,
             status,
@@ -222,6 +225,7 @@ impl Service {
     pub fn answer(&mut self, socket: Socket) {
         let desk = Desk {
             hub: self.questions.clone(),
+            taps: self.taps.clone(),
         };
         let answering = control::run(
             socket,
@@ -247,6 +251,9 @@ impl Service {
             if let Some(member) = self.ports.get(id) {
                 self.crew.dismiss(member).await;
                 self.ports.remove(id);
+                if let Some(port) = old.port(*id) {
+                    self.taps.remove(&port.name);
+                }
             }
         }
         let link_stop = self.end.child_token();
@@ -357,10 +364,14 @@ impl Service {
         let name = format!("port {}", manners.name);
         let pulse = self.crew.pulses.start(&manners.name);
         let stop = self.end.child_token();
+        let source = Tapped {
+            opener: (self.doors.opener)(manners),
+            tap: self.taps.add(&manners.name),
+        };
         let task = port::run(
             id,
             self.spec.clone(),
-            (self.doors.opener)(manners),
+            source,
             self.lessons.clone(),
             self.rng.fork(),
             self.clock,

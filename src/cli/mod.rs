@@ -8,12 +8,15 @@
 pub mod check;
 pub mod plan;
 pub mod run;
+pub mod scope;
+pub mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::io::control;
 use crate::io::settings::DEFAULT_PATH;
 
 /// The configuration is wrong (`EX_CONFIG`).
@@ -59,6 +62,49 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show what happens on a port of the running service, as it happens.
+    Trace {
+        /// The port's name in the configuration.
+        #[arg(value_name = "PORT")]
+        port: String,
+        #[command(flatten)]
+        how: trace::How,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Draw what happens on a port of the running service: who speaks when.
+    Scope {
+        /// The port's name in the configuration.
+        #[arg(value_name = "PORT")]
+        port: String,
+        /// For how long to look; Ctrl-C ends it earlier.
+        #[arg(long, value_name = "N", default_value_t = 10,
+              value_parser = clap::value_parser!(u64).range(1..=scope::LONGEST))]
+        seconds: u64,
+        /// The picture, an SVG file; `-` is standard output.
+        #[arg(long, short, value_name = "FILE", default_value = "bus.svg")]
+        output: PathBuf,
+        #[command(flatten)]
+        whom: Whom,
+    },
+}
+
+/// Which service to ask.
+#[derive(Debug, Args)]
+struct Whom {
+    /// The instance of alink-gateway@.service.
+    #[arg(long, value_name = "NAME", conflicts_with = "socket")]
+    instance: Option<String>,
+    /// The service's control socket [default: /run/alink-gateway/control.sock].
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
+}
+
+impl Whom {
+    fn socket(self) -> PathBuf {
+        let instance = self.instance.as_deref();
+        self.socket.unwrap_or_else(|| control::place_of(instance))
+    }
 }
 
 /// Which configuration to look at; as `run` is told it, or in short.
@@ -99,6 +145,13 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Run { config } => run::run(&config),
             Verb::Check { which } => check::run(&which.path()),
             Verb::Plan { which, json } => plan::run(&which.path(), json),
+            Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how),
+            Verb::Scope {
+                port,
+                seconds,
+                output,
+                whom,
+            } => scope::run(&whom.socket(), &port, seconds, &output),
         },
         Err(e) => {
             // Help and version go to standard output with 0, mistakes to

@@ -1,6 +1,7 @@
 //! What is answered.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::picture::{Device, Status};
 
@@ -12,6 +13,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// One device.
     Device(Box<Device>),
+    /// Something that was seen on a port, in the words of `trace/seen.rs`.
+    Seen(Json),
     /// The configuration was loaded anew, or is wrong.
     Reload(Reloaded),
     /// One part of a longer text.
@@ -119,6 +122,7 @@ mod tests {
         prop_oneof![
             statuses().prop_map(|s| Answer::Status(Box::new(s))),
             devices().prop_map(|d| Answer::Device(Box::new(d))),
+            ".*".prop_map(|why| Answer::Seen(serde_json::json!({ "why": why }))),
             (".*", ".*").prop_map(|(name, text)| Answer::Part { name, text }),
             ".*".prop_map(|what| Answer::Done { what }),
             ".*".prop_map(|why| Answer::error(Kind::Failed, why)),

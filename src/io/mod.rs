@@ -21,6 +21,7 @@ pub mod pulse;
 pub mod remote;
 pub mod secrecy;
 pub mod settings;
+pub mod sink;
 pub mod solo;
 pub mod tap;
 mod utc;

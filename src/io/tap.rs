@@ -7,6 +7,7 @@
 //! takes the lock only if it is free, and that is held for no longer than it takes
 //! to add a listener.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
@@ -65,12 +66,6 @@ pub struct Listener {
 /// So many listen already that nobody else may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowded;
-
-impl std::fmt::Display for Crowded {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{LISTENERS} are listening to this port already")
-    }
-}
 
 impl Tap {
     /// Whether anybody listens.
@@ -244,6 +239,73 @@ impl Drop for Listener {
     }
 }
 
+/// The taps of all ports, by name. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Taps {
+    all: Arc<Mutex<BTreeMap<String, Tap>>>,
+}
+
+/// Why nobody can listen to a port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTap {
+    /// There is none of that name.
+    #[error("no port is called {asked:?}; {}", known_as(.known))]
+    Unknown {
+        /// The name.
+        asked: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// Too many do already.
+    #[error("{LISTENERS} are listening to this port already")]
+    Crowded,
+}
+
+fn known_as(known: &[String]) -> String {
+    match known {
+        [] => "there are no ports".into(),
+        [one] => format!("there is only {one}"),
+        several => format!("there are {}", several.join(", ")),
+    }
+}
+
+impl Taps {
+    /// A new tap for the port called so; who listens at its last one hears that it
+    /// has ended.
+    #[must_use]
+    pub fn add(&self, port: &str) -> Tap {
+        let tap = Tap::default();
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = all.insert(port.to_owned(), tap.clone()) {
+            old.end();
+        }
+        tap
+    }
+
+    /// There is no such port any more.
+    pub fn remove(&self, port: &str) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tap) = all.remove(port) {
+            tap.end();
+        }
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// [`NoTap`].
+    pub fn listen(&self, port: &str) -> Result<Listener, NoTap> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tap) = all.get(port) else {
+            return Err(NoTap::Unknown {
+                asked: port.to_owned(),
+                known: all.keys().cloned().collect(),
+            });
+        };
+        tap.listen().map_err(|Crowded| NoTap::Crowded)
+    }
+}
+
 /// Where the lines of a port come from, and who may listen in.
 #[derive(Debug)]
 pub struct Tapped {
@@ -328,6 +390,20 @@ mod tests {
         drop(all);
         let _one = tap.listen().unwrap();
         tap.say(&clock, || What::Pause);
+    }
+
+    #[tokio::test]
+    async fn a_name_nobody_has_is_answered_with_those_there_are() {
+        let taps = Taps::default();
+        let said = |taps: &Taps| taps.listen("x").unwrap_err().to_string();
+        assert_eq!(said(&taps), "no port is called \"x\"; there are no ports");
+        let _one = taps.add("b");
+        assert_eq!(said(&taps), "no port is called \"x\"; there is only b");
+        let _other = taps.add("a");
+        assert_eq!(said(&taps), "no port is called \"x\"; there are a, b");
+        let mut listener = taps.listen("a").unwrap();
+        taps.remove("a");
+        assert_eq!(listener.next().await, None);
     }
 
     #[tokio::test]

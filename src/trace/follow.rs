@@ -58,7 +58,8 @@ pub struct Frame {
     pub bytes: Vec<u8>,
     /// What it is.
     pub body: Body,
-    /// Whom it is for or from, as people call it on this line.
+    /// Whom it is for or from, as people call it on this line; who has no address
+    /// there is called by its name.
     pub place: Option<String>,
     /// How long the line had been quiet; `None` for the first.
     pub quiet: Option<Duration>,
@@ -123,7 +124,7 @@ pub struct Follower {
 #[derive(Clone, Debug)]
 struct Turn {
     begun: Mono,
-    place: Option<String>,
+    place: String,
 }
 
 impl Default for Follower {
@@ -161,18 +162,24 @@ impl Follower {
                 }
                 items.push(Item::Line(at, line.clone()));
             }
-            What::Turn { place, tongue, .. } => {
+            What::Turn {
+                device,
+                place,
+                tongue,
+                ..
+            } => {
                 // What came meanwhile was said in the language before this one.
                 self.flush(&mut items);
                 self.tongue = *tongue;
                 self.turn = Some(Turn {
                     begun: at,
-                    place: place.clone(),
+                    place: place.clone().unwrap_or_else(|| device.clone()),
                 });
             }
             What::Sent { bytes, until } => {
                 let body = cut::sent(bytes, self.tongue);
-                let place = self.place(&body);
+                let turn = self.turn.as_ref().map(|t| t.place.clone());
+                let place = turn.or_else(|| body.place());
                 items.push(Item::Frame(Frame {
                     side: Side::Master,
                     begin: at,
@@ -198,7 +205,7 @@ impl Follower {
             What::Timeout => items.push(Item::Timeout {
                 at,
                 since: self.sent.unwrap_or(at),
-                place: self.turn.as_ref().and_then(|t| t.place.clone()),
+                place: self.turn.as_ref().map(|t| t.place.clone()),
             }),
             What::Verdict {
                 device,
@@ -212,7 +219,7 @@ impl Follower {
                     begun: turn.as_ref().map_or(at, |t| t.begun),
                     at,
                     device: device.clone(),
-                    place: turn.and_then(|t| t.place),
+                    place: turn.map(|t| t.place),
                     verdict: verdict.clone(),
                     turnaround: *turnaround,
                     values: values.len(),
@@ -280,7 +287,7 @@ impl Follower {
 
     /// Who is meant: what the frame itself says, or whose turn it is.
     fn place(&self, body: &Body) -> Option<String> {
-        let turn = || self.turn.as_ref().and_then(|t| t.place.clone());
+        let turn = || self.turn.as_ref().map(|t| t.place.clone());
         match body {
             Body::Noise | Body::Echo => None,
             Body::Plain => turn(),

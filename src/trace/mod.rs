@@ -30,7 +30,7 @@ pub mod cut;
 pub mod decode;
 pub mod follow;
 pub mod pcap;
-// pub mod scope;
+pub mod scope;
 pub mod seen;
 pub mod text;
 

@@ -56,6 +56,15 @@ pub struct Answers {
 /// # Errors
 /// [`Unanswered`], with what to do.
 pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
+    let stream = connect(socket, request)?;
+    Ok(Answers {
+        from: BufReader::new(stream),
+        over: false,
+    })
+}
+
+/// A connection on which this has been asked.
+pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, Unanswered> {
     let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Unanswered::NotThere(socket.to_owned()),
         ErrorKind::ConnectionRefused => Unanswered::Dead(socket.to_owned()),
@@ -72,10 +81,7 @@ pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
         other => other?,
     }
-    Ok(Answers {
-        from: BufReader::new(stream),
-        over: false,
-    })
+    Ok(stream)
 }
 
 /// The only line of an answer.
@@ -121,7 +127,7 @@ impl Answers {
     }
 }
 
-fn cut_off() -> Unanswered {
+pub(super) fn cut_off() -> Unanswered {
     Unanswered::Broken(io::Error::new(
         ErrorKind::UnexpectedEof,
         "the answer was cut off",

@@ -11,9 +11,11 @@
 
 pub mod client;
 mod groups;
+pub mod listen;
 pub mod notice;
 mod peer;
 mod serve;
+mod trace;
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -32,6 +34,7 @@ use self::peer::{Own, Peer};
 use super::clock::Clock;
 use super::hub::Question;
 use super::log::Journal;
+use super::tap::Taps;
 use crate::control::{Answer, Kind, SOCKET};
 
 /// Where sockets are made if systemd gives no directory.
@@ -48,6 +51,8 @@ const BREATH: Duration = Duration::from_secs(1);
 pub struct Desk {
     /// Pictures of the whole.
     pub hub: mpsc::Sender<Question>,
+    /// What happens on ports.
+    pub taps: Taps,
 }
 
 /// Where the socket is: as configured, or in the first runtime directory that

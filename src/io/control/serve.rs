@@ -44,7 +44,7 @@ pub(super) async fn serve(stream: UnixStream, desk: &Desk) {
 
 /// The other end of a connection.
 pub(super) struct Client {
-    from: BufReader<OwnedReadHalf>,
+    pub(super) from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
 }
 
@@ -113,6 +113,7 @@ impl Client {
                     }
                 }
             }
+            Request::Trace { port } => self.trace(&desk.taps, &port).await,
         }
     }
 
@@ -129,7 +130,12 @@ impl Client {
     /// Writes a line.
     pub(super) async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
         let line = answer.line().map_err(|_| Gone)?;
-        match timeout(TAKEN_WITHIN, self.to.write_all(line.as_bytes())).await {
+        self.write(&line).await
+    }
+
+    /// Writes lines.
+    pub(super) async fn write(&mut self, lines: &str) -> Result<(), Gone> {
+        match timeout(TAKEN_WITHIN, self.to.write_all(lines.as_bytes())).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Gone),
         }

@@ -45,9 +45,10 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let (hub, questions) = mpsc::channel(4);
+        let taps = Taps::default();
         let house = House { folder, stop };
         let socket = Socket::open(&house.path()).unwrap();
-        (house, socket, Desk { hub }, questions)
+        (house, socket, Desk { hub, taps }, questions)
     }
 
     async fn serve() -> House {

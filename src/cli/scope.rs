@@ -1,0 +1,47 @@
+//! `alink-gateway scope PORT`: a picture of who spoke when on a port.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "mistakes and what was drawn are said there"
+)]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::trace::finish;
+use crate::io::control::listen;
+use crate::io::sink::Sink;
+use crate::trace::scope::Scope;
+
+/// The longest picture, in seconds: more is no picture any more.
+pub(super) const LONGEST: u64 = 600;
+
+/// Looks for so many seconds, then draws. Exit status 1 if the service does not
+/// answer or nothing can be written.
+#[must_use]
+pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> ExitCode {
+    // Before anybody waits for it.
+    let mut sink = match Sink::open(output) {
+        Ok(sink) => sink,
+        Err(e) => {
+            eprintln!("{}: {e}", output.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut scope = Scope::default();
+    let lasting = Some(Duration::from_secs(seconds));
+    let end = listen::listen(socket, port, lasting, |seen| {
+        scope.on(&seen);
+        ControlFlow::Continue(())
+    });
+    let written = match &end {
+        Ok(_) => sink.write(scope.draw().as_bytes()),
+        Err(_) => Ok(()),
+    };
+    if written.is_ok() && end.is_ok() && !sink.is_out() {
+        eprintln!("{}: {}", output.display(), scope.summary());
+    }
+    finish(end, written, port)
+}

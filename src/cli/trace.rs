@@ -1,0 +1,141 @@
+//! `alink-gateway trace PORT`: what happens on a port, as it happens.
+//!
+//! Lines for people go to standard output, a capture where it is told to go. With a
+//! capture and no altitude there are no lines: `trace PORT --pcap - | wireshark -k -i -`.
+
+#![expect(clippy::print_stderr, reason = "mistakes and endings are said there")]
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::io::control::listen::{self, End};
+use crate::io::sink::Sink;
+use crate::trace::Seen;
+use crate::trace::pcap::Capture;
+use crate::trace::text::{Altitude, Lines};
+
+/// How to look.
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// Every byte, as it comes.
+    #[arg(long, group = "altitude")]
+    bytes: bool,
+    /// Frames, in words, with silences and verdicts (the default).
+    #[arg(long, group = "altitude")]
+    frames: bool,
+    /// Values, by device and point.
+    #[arg(long, group = "altitude")]
+    values: bool,
+    /// Write a capture that Wireshark opens; `-` is standard output.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// End after so many seconds, and not only by Ctrl-C.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400 * 366))]
+    seconds: Option<u64>,
+}
+
+impl How {
+    fn altitude(&self) -> Option<Altitude> {
+        match (self.bytes, self.values, self.frames, &self.pcap) {
+            (true, ..) => Some(Altitude::Bytes),
+            (_, true, ..) => Some(Altitude::Values),
+            (_, _, true, _) | (.., None) => Some(Altitude::Frames),
+            (.., Some(_)) => None,
+        }
+    }
+}
+
+/// Where it goes.
+struct Outputs {
+    lines: Option<Lines>,
+    capture: Option<(Capture, Sink)>,
+    seen: u64,
+}
+
+impl Outputs {
+    fn on(&mut self, seen: &Seen) -> io::Result<()> {
+        self.seen += 1;
+        if let Some(lines) = &mut self.lines {
+            Sink::Out.write(lines.on(seen).as_bytes())?;
+        }
+        if let Some((capture, sink)) = &mut self.capture {
+            sink.write(&capture.on(seen))?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        if let Some(lines) = &mut self.lines {
+            Sink::Out.write(lines.end().as_bytes())?;
+        }
+        if let Some((capture, sink)) = &mut self.capture {
+            sink.write(&capture.end())?;
+        }
+        Ok(())
+    }
+}
+
+/// Shows it until it ends. Exit status 1 if the service does not answer or nothing
+/// can be written; 2 if lines and capture would mix.
+#[must_use]
+pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
+    let altitude = how.altitude();
+    let sink = match how.pcap.as_deref().map(Sink::open).transpose() {
+        Ok(sink) => sink,
+        Err(e) => {
+            let path = how.pcap.as_deref().unwrap_or(Path::new(""));
+            eprintln!("{}: {e}", path.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    if altitude.is_some() && sink.as_ref().is_some_and(Sink::is_out) {
+        eprintln!("a capture on standard output leaves no room for lines: name a file");
+        return ExitCode::from(2);
+    }
+    let mut outputs = Outputs {
+        lines: altitude.map(Lines::new),
+        capture: sink.map(|sink| (Capture::default(), sink)),
+        seen: 0,
+    };
+    let mut written = Ok(());
+    let lasting = how.seconds.map(Duration::from_secs);
+    let end = listen::listen(socket, port, lasting, |seen| {
+        written = outputs.on(&seen);
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    });
+    let written = written.and_then(|()| outputs.end());
+    finish(end, written, port)
+}
+
+/// Says how it ended, if that is worth a word.
+pub(super) fn finish(
+    end: Result<End, impl std::fmt::Display>,
+    written: io::Result<()>,
+    port: &str,
+) -> ExitCode {
+    match (end, written) {
+        (Err(e), _) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+        // Whoever read our output has enough: `head` for instance.
+        (_, Err(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        (_, Err(e)) => {
+            eprintln!("cannot write: {e}");
+            ExitCode::FAILURE
+        }
+        (Ok(End::Gone), _) => {
+            eprintln!("port {port} was taken out of service, or its configuration has changed");
+            ExitCode::SUCCESS
+        }
+        (Ok(End::Time | End::Enough), _) => ExitCode::SUCCESS,
+    }
+}

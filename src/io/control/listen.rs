@@ -1,0 +1,98 @@
+//! Listening to a port of the running service: a person's side.
+//!
+//! Ends after the time that was wished for, by Ctrl-C (or TERM, or HUP), when whoever takes
+//! the events has enough, or when the service has no more to say. Whatever ends it,
+//! the caller goes on: a capture gets its last frame, a picture is drawn.
+
+use std::future::pending;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::client::{Unanswered, connect, cut_off};
+use crate::control::{Answer, Request};
+use crate::trace::Seen;
+
+/// No line of an answer is longer: an event holds a few hundred bytes and some
+/// values.
+const LONGEST: u64 = 1 << 20;
+
+/// Why listening has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Time was up.
+    Time,
+    /// Somebody has had enough.
+    Enough,
+    /// The service took the port out of service, or was stopped.
+    Gone,
+}
+
+/// Listens to this port of the service whose socket this is, for as long as
+/// `lasting` if that is given, and hands every event to `each`.
+///
+/// # Errors
+/// [`Unanswered`], with what to do.
+pub fn listen(
+    socket: &Path,
+    port: &str,
+    lasting: Option<Duration>,
+    each: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<End, Unanswered> {
+    let port = port.to_owned();
+    let stream = connect(socket, &Request::Trace { port })?;
+    stream.set_nonblocking(true)?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let over = async {
+            match lasting {
+                Some(lasting) => tokio::time::sleep(lasting).await,
+                None => pending().await,
+            }
+        };
+        // What is dropped half-way is not read any further.
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => Ok(End::Enough),
+            _ = terminate.recv() => Ok(End::Enough),
+            _ = hangup.recv() => Ok(End::Enough),
+            () = over => Ok(End::Time),
+            end = hear(UnixStream::from_std(stream)?, each) => end,
+        }
+    })
+}
+
+async fn hear(
+    stream: UnixStream,
+    mut each: impl FnMut(Seen) -> ControlFlow<()>,
+) -> Result<End, Unanswered> {
+    let mut from = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut bounded = (&mut from).take(LONGEST);
+        bounded.read_until(b'\n', &mut line).await?;
+        if line.last() != Some(&b'\n') {
+            return Err(cut_off());
+        }
+        match Answer::read(&line)? {
+            Answer::Seen(seen) => {
+                if each(serde_json::from_value(seen)?).is_break() {
+                    return Ok(End::Enough);
+                }
+            }
+            Answer::End {} => return Ok(End::Gone),
+            Answer::Error(failure) => return Err(failure.into()),
+            // Words added within a version are passed over.
+            _ => {}
+        }
+    }
+}

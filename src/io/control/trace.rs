@@ -1,0 +1,64 @@
+//! Passing on what happens on a port.
+
+use tokio::io::AsyncReadExt;
+
+use super::serve::{Client, Gone};
+use crate::control::{Answer, Kind};
+use crate::io::tap::{Listener, NoTap, Taps};
+use crate::trace::Seen;
+
+/// Events written at once, if that many wait.
+const AT_ONCE: usize = 64;
+
+impl Client {
+    /// Until the client goes, or the port is taken out of service.
+    pub(super) async fn trace(
+        &mut self,
+        taps: &Taps,
+        port: &str,
+    ) -> Result<Result<(), Answer>, Gone> {
+        let mut listener = match taps.listen(port) {
+            Ok(listener) => listener,
+            Err(why) => {
+                let kind = match why {
+                    NoTap::Unknown { .. } => Kind::Unknown,
+                    NoTap::Crowded => Kind::Busy,
+                };
+                return Ok(Err(Answer::error(kind, why.to_string())));
+            }
+        };
+        let mut more = [0];
+        loop {
+            let seen = tokio::select! {
+                biased;
+                // It has nothing more to say, so whatever comes is its end.
+                _ = self.from.read(&mut more) => return Err(Gone),
+                seen = listener.next() => seen,
+            };
+            match seen {
+                Some(seen) => {
+                    let lines = lines(seen, &mut listener)?;
+                    self.write(&lines).await?;
+                }
+                None => return Ok(Ok(())),
+            }
+        }
+    }
+}
+
+/// This event and those that wait behind it.
+fn lines(first: Seen, listener: &mut Listener) -> Result<String, Gone> {
+    let mut lines = line(&first)?;
+    for _ in 1..AT_ONCE {
+        let Some(seen) = listener.try_next() else {
+            break;
+        };
+        lines.push_str(&line(&seen)?);
+    }
+    Ok(lines)
+}
+
+fn line(seen: &Seen) -> Result<String, Gone> {
+    let answer = serde_json::to_value(seen).map(Answer::Seen);
+    answer.and_then(|a| a.line()).map_err(|_| Gone)
+}

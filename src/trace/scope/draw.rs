@@ -1,0 +1,364 @@
+//! The picture as SVG: self-contained, without scripts or fonts of its own.
+
+use std::fmt::Write;
+
+use super::lane::Place;
+use super::paper::{AXIS, LANE, LEFT, MARGIN, Paper, RIGHT, WIDTH};
+use super::{Block, Kind, Scope};
+use crate::trace::text::millis;
+
+/// Where the rows begin.
+const TOP: f64 = 172.0;
+/// A block that would be thinner could not be seen.
+const THINNEST: f64 = 0.8;
+/// What is wide enough to be written on.
+const WRITABLE: f64 = 52.0;
+
+const STYLE: &str = "\
+text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif;font-size:11px;fill:#33414e}
+.title{font-size:22px;font-weight:600;fill:#1c2731}
+.sub,.axis,.dim{fill:#738290}
+.big{font-size:20px;font-weight:600;fill:#1c2731}
+.bad{fill:#c2334d}
+.mid{text-anchor:middle}.end{text-anchor:end}
+.small{font-size:9px}
+.paper{fill:#fff}.card{fill:#f3f6f9}.lane{fill:#f6f8fa}.own{fill:#e9eef3}
+.grid{stroke:#dde4ea;stroke-width:1}
+.half{stroke:#eaeff3;stroke-width:1}
+.quiet{fill:#7fc8a9}.early{fill:#c2334d}
+.wait{fill:#b4c3d1}.timeout{fill:url(#hatch)}.spoilt{fill:#f0b9c1}
+.closed{fill:#d9dfe5}.request{fill:#3d5a80}.answer{fill:#2a9d6f}
+.refusal{fill:#e9a23b}.foreign{fill:#8d6cc0}.echo{fill:#a9b8c6}.noise{fill:#c2334d}
+";
+
+/// Draws it.
+pub(super) fn draw(scope: &Scope) -> String {
+    let (begin, _) = scope.span.unwrap_or_default();
+    let places: Vec<&Place> = scope.lanes.keys().collect();
+    let paper = Paper::new(begin, scope.length(), places.len().max(1), TOP);
+    let table_top = paper.row(paper.rows) + 14.0;
+    let height = table_top + 40.0 + 18.0 * places.len() as f64;
+
+    let mut svg = String::new();
+    let _ = writeln!(
+        svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height:.0}\" width=\"{WIDTH}\" height=\"{height:.0}\">"
+    );
+    let _ = writeln!(svg, "<style>\n{STYLE}</style>");
+    svg.push_str(
+        "<defs><pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+         <rect width=\"6\" height=\"6\" fill=\"#fbe7ea\"/><rect width=\"2\" height=\"6\" fill=\"#eba9b4\"/></pattern></defs>\n",
+    );
+    let _ = writeln!(
+        svg,
+        "<rect class=\"paper\" width=\"{WIDTH}\" height=\"{height:.0}\"/>"
+    );
+    head(&mut svg, scope);
+    rows(&mut svg, scope, &paper, &places);
+    for block in in_order(scope) {
+        let lane = places.iter().position(|p| **p == block.place);
+        put(&mut svg, &paper, block, lane.unwrap_or_default());
+    }
+    table(&mut svg, scope, table_top);
+    svg.push_str("</svg>\n");
+    svg
+}
+
+/// What is thin or pale first, frames on top of it.
+fn in_order(scope: &Scope) -> Vec<&Block> {
+    let mut blocks: Vec<&Block> = scope.blocks.iter().collect();
+    blocks.sort_by_key(|b| b.kind);
+    blocks
+}
+
+fn head(svg: &mut String, scope: &Scope) {
+    let begin = scope.span.unwrap_or_default().0;
+    let (port, line) = match &scope.manners {
+        Some(manners) => (manners.port.as_str(), manners.to_string()),
+        None => ("a port", "never open while it was looked at".to_owned()),
+    };
+    text(svg, 24.0, 40.0, "title", port);
+    let length = scope.length().as_secs_f64();
+    let when = scope.anchor.time_of_day(begin);
+    let sub = format!("{line} · {length:.3} s from {when} UTC");
+    text(svg, 24.0, 60.0, "sub", &sub);
+
+    let c = &scope.counts;
+    let wanted = scope.manners.as_ref().map(|m| m.quiet);
+    let quiet = match (c.shortest, wanted) {
+        (Some(had), Some(wanted)) => (
+            millis(had),
+            format!("shortest silence, must be {}", millis(wanted)),
+        ),
+        _ => ("–".into(), "shortest silence".into()),
+    };
+    let mut cards = vec![
+        (
+            format!("{:.1} %", scope.share(c.busy)),
+            "line in use".to_owned(),
+            false,
+        ),
+        (
+            format!("{:.1} %", scope.share(c.wire)),
+            "bytes on the wire".into(),
+            false,
+        ),
+        (c.requests.to_string(), "requests".into(), false),
+        (c.answered.to_string(), "answered".into(), false),
+        (c.refused.to_string(), "refused".into(), false),
+        (
+            c.unanswered.to_string(),
+            "without a reply".into(),
+            c.unanswered > 0,
+        ),
+        (
+            c.spoilt.to_string(),
+            "spoilt or foreign".into(),
+            c.spoilt > 0,
+        ),
+        (quiet.0, quiet.1, c.early > 0),
+    ];
+    if c.missing + c.left_out > 0 {
+        let n = (c.missing + c.left_out).to_string();
+        cards.push((n, "events not shown".into(), true));
+    }
+    let width = (WIDTH - 48.0 + 10.0) / cards.len() as f64;
+    for (n, (value, name, is_bad)) in cards.iter().enumerate() {
+        let x = 24.0 + n as f64 * width;
+        let _ = writeln!(
+            svg,
+            "<rect class=\"card\" x=\"{x:.1}\" y=\"76\" width=\"{:.1}\" height=\"50\" rx=\"6\"/>",
+            width - 10.0
+        );
+        let class = if *is_bad { "big bad" } else { "big" };
+        text(svg, x + 10.0, 99.0, class, value);
+        text(svg, x + 10.0, 117.0, "dim small", name);
+    }
+    legend(svg);
+}
+
+fn legend(svg: &mut String) {
+    let mut x = 24.0;
+    for (class, name) in [
+        ("request", "request"),
+        ("answer", "answer"),
+        ("refusal", "exception, refusal"),
+        ("foreign", "not the reply, or not believed"),
+        ("noise", "noise"),
+        ("echo", "own echo"),
+        ("wait", "until the reply"),
+        ("timeout", "no reply"),
+        ("spoilt", "spoilt"),
+        ("quiet", "3.5 characters of silence"),
+        ("early", "too little silence"),
+    ] {
+        let _ = writeln!(
+            svg,
+            "<rect class=\"{class}\" x=\"{x:.1}\" y=\"142\" width=\"14\" height=\"10\" rx=\"2\"/>"
+        );
+        text(svg, x + 19.0, 151.0, "dim", name);
+        x += 34.0 + name.chars().count() as f64 * 6.1;
+    }
+}
+
+fn rows(svg: &mut String, scope: &Scope, paper: &Paper, places: &[&Place]) {
+    let begin = scope.span.unwrap_or_default().0;
+    let tenth = paper.step / 10;
+    for row in 0..paper.rows {
+        let top = paper.row(row);
+        for (lane, place) in places.iter().enumerate() {
+            let y = paper.y(row, lane);
+            let class = if **place == Place::Gateway {
+                "own"
+            } else {
+                "lane"
+            };
+            let _ = writeln!(
+                svg,
+                "<rect class=\"{class}\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+                y + 0.5,
+                WIDTH - LEFT - RIGHT,
+                LANE - 1.0
+            );
+            text(
+                svg,
+                LEFT - 8.0,
+                y + 12.0,
+                "end small",
+                &shortened(place.name()),
+            );
+        }
+        let bottom = paper.y(row, places.len());
+        for n in 0..=10u32 {
+            let x = Paper::x(f64::from(n) / 10.0);
+            let class = if n % 5 == 0 { "grid" } else { "half" };
+            let _ = writeln!(
+                svg,
+                "<line class=\"{class}\" x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>",
+                top + AXIS - 4.0
+            );
+            if n < 10 && n % 2 == 0 {
+                let at = paper.step * row + tenth * n;
+                let label = format!("+{:.*} s", decimals(tenth.as_millis()), at.as_secs_f64());
+                text(svg, x, top + AXIS - 8.0, "axis small mid", &label);
+            }
+        }
+        let when = scope.anchor.time_of_day(begin + paper.step * row);
+        let when = when.get(..12).unwrap_or(&when);
+        text(svg, LEFT - 8.0, top + AXIS - 8.0, "axis small end", when);
+    }
+}
+
+/// Digits behind the point in which tenths of a row differ.
+const fn decimals(tenth_ms: u128) -> usize {
+    match tenth_ms {
+        0..100 => 2,
+        100..1000 => 1,
+        _ => 0,
+    }
+}
+
+fn put(svg: &mut String, paper: &Paper, block: &Block, lane: usize) {
+    let (class, inset, height) = look(block.kind);
+    let title = escaped(&block.title);
+    for part in paper.parts(block.begin, block.end) {
+        let y = paper.y(part.row, lane) + inset;
+        let width = part.width.max(THINNEST);
+        if block.kind != Kind::Idle {
+            let _ = writeln!(
+                svg,
+                "<rect class=\"{class}\" x=\"{:.2}\" y=\"{y:.1}\" width=\"{width:.2}\" height=\"{height:.1}\"><title>{title}</title></rect>",
+                part.x
+            );
+        }
+        if part.width >= WRITABLE
+            && let Some(label) = label(block)
+        {
+            let y = paper.y(part.row, lane) + 11.5;
+            let middle = part.x + part.width / 2.0;
+            text(svg, middle, y, "dim small mid", &label);
+        }
+    }
+}
+
+/// Class, distance from the lane's top, height.
+const fn look(kind: Kind) -> (&'static str, f64, f64) {
+    let whole = (MARGIN, LANE - 2.0 * MARGIN);
+    let thin = (LANE / 2.0 - 1.0, 2.0);
+    let foot = (LANE - MARGIN - 3.0, 3.0);
+    let (class, (inset, height)) = match kind {
+        Kind::Quiet => ("quiet", foot),
+        Kind::Early => ("early", foot),
+        Kind::Idle => ("idle", thin),
+        Kind::Wait => ("wait", thin),
+        Kind::Timeout => ("timeout", whole),
+        Kind::Spoilt => ("spoilt", whole),
+        Kind::Closed => ("closed", whole),
+        Kind::Request => ("request", whole),
+        Kind::Answer => ("answer", whole),
+        Kind::Refusal => ("refusal", whole),
+        Kind::Foreign => ("foreign", whole),
+        Kind::Echo => ("echo", whole),
+        Kind::Noise => ("noise", whole),
+    };
+    (class, inset, height)
+}
+
+/// What is written on it if there is room.
+fn label(block: &Block) -> Option<String> {
+    let span = millis(block.end.since(block.begin));
+    match block.kind {
+        Kind::Idle => Some(format!("idle {span}")),
+        Kind::Timeout => Some(span),
+        Kind::Spoilt | Kind::Closed => Some(shortened(&block.title)),
+        _ => None,
+    }
+}
+
+fn table(svg: &mut String, scope: &Scope, top: f64) {
+    const AT: [f64; 8] = [24.0, 150.0, 440.0, 540.0, 640.0, 740.0, 860.0, 980.0];
+    let head = [
+        "on the line",
+        "device",
+        "asked",
+        "answered",
+        "refused",
+        "no reply",
+        "spoilt",
+        "begins to answer after: half the time, at most",
+    ];
+    let mut row = |y: f64, class: &str, cells: [&str; 8]| {
+        for (x, cell) in AT.into_iter().zip(cells) {
+            text(svg, x, y, class, cell);
+        }
+    };
+    row(top + 14.0, "dim", head);
+    let devices = scope.lanes.iter().filter(|(_, lane)| lane.asked > 0);
+    for (n, (place, lane)) in devices.enumerate() {
+        let turnaround = match lane.turnaround() {
+            Some((half, most)) => format!("{}, {}", millis(half), millis(most)),
+            None => "–".into(),
+        };
+        let [asked, answered, refused, silent, spoilt] = [
+            lane.asked,
+            lane.answered,
+            lane.refused,
+            lane.unanswered,
+            lane.spoilt,
+        ]
+        .map(|n| n.to_string());
+        let device = shortened_to(lane.device.as_deref().unwrap_or(""), 44);
+        row(
+            top + 34.0 + 18.0 * n as f64,
+            "",
+            [
+                &shortened(place.name()),
+                &device,
+                &asked,
+                &answered,
+                &refused,
+                &silent,
+                &spoilt,
+                &turnaround,
+            ],
+        );
+    }
+}
+
+fn text(svg: &mut String, x: f64, y: f64, class: &str, words: &str) {
+    let words = escaped(words);
+    let _ = writeln!(
+        svg,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>"
+    );
+}
+
+/// What fits beside a lane.
+fn shortened(name: &str) -> String {
+    shortened_to(name, 20)
+}
+
+fn shortened_to(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    name.chars().take(most - 1).chain(['…']).collect()
+}
+
+/// Text as XML has it; what XML cannot have is left out.
+fn escaped(words: &str) -> String {
+    let mut out = String::with_capacity(words.len());
+    for c in words.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' => out.push('\n'),
+            '\u{FFFE}' | '\u{FFFF}' => {}
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,107 @@
+//! Who has a lane, in which order, and what was counted there.
+
+use std::time::Duration;
+
+use super::Kind;
+use crate::trace::follow::Ended;
+
+/// Whose lane; in the order in which they are drawn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Ours.
+    Gateway,
+    /// Of somebody on the line: by kind and number, as people count (`unit 9` before
+    /// `unit 10`), then by name.
+    Other(String, u64, String),
+    /// Nobody's.
+    Noise,
+}
+
+impl Place {
+    /// Of whoever is called so on the line.
+    pub(super) fn of(place: Option<&str>) -> Self {
+        let Some(place) = place else {
+            return Place::Noise;
+        };
+        let (kind, number) = match place.rsplit_once(' ') {
+            Some((kind, number)) => (kind, number.parse().ok()),
+            None => (place, None),
+        };
+        match number {
+            Some(number) => Place::Other(kind.to_owned(), number, place.to_owned()),
+            None => Place::Other(place.to_owned(), 0, place.to_owned()),
+        }
+    }
+
+    /// What is written beside it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Place::Gateway => "gateway",
+            Place::Other(_, _, name) => name,
+            Place::Noise => "noise",
+        }
+    }
+}
+
+/// What was counted in one lane.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lane {
+    /// The device, once it is known.
+    pub(super) device: Option<String>,
+    pub(super) asked: u64,
+    pub(super) answered: u64,
+    pub(super) refused: u64,
+    pub(super) unanswered: u64,
+    pub(super) spoilt: u64,
+    turnarounds: Vec<Duration>,
+}
+
+impl Lane {
+    /// A transaction with it ended.
+    pub(super) fn count(&mut self, ended: &Ended, kind: Kind, wait: Kind) {
+        self.device.get_or_insert_with(|| ended.device.clone());
+        self.asked += 1;
+        match (kind, wait) {
+            (Kind::Answer, _) => self.answered += 1,
+            (Kind::Refusal, _) => self.refused += 1,
+            (_, Kind::Timeout) => self.unanswered += 1,
+            _ => self.spoilt += 1,
+        }
+        self.turnarounds.extend(ended.turnaround);
+    }
+
+    /// Median and longest time until it began to answer.
+    pub(super) fn turnaround(&self) -> Option<(Duration, Duration)> {
+        let mut all = self.turnarounds.clone();
+        all.sort_unstable();
+        Some((*all.get(all.len() / 2)?, *all.last()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_in_the_order_in_which_people_count() {
+        let mut places: Vec<Place> = ["unit 10", "scale", "unit 9", "address 000000000161"]
+            .into_iter()
+            .map(|p| Place::of(Some(p)))
+            .collect();
+        places.push(Place::Noise);
+        places.push(Place::Gateway);
+        places.sort();
+        let names: Vec<_> = places.iter().map(Place::name).collect();
+        assert_eq!(
+            names,
+            [
+                "gateway",
+                "address 000000000161",
+                "scale",
+                "unit 9",
+                "unit 10",
+                "noise"
+            ]
+        );
+    }
+}

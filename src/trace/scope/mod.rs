@@ -1,0 +1,371 @@
+//! A picture of a line: who spoke when, for how long, and what came of it.
+//!
+//! Time runs from left to right in rows; in each row there is a lane for the
+//! gateway, one for everybody else on the line, and one for noise if there was any.
+//! A block is a frame; its colour is what became of it. [`Scope`] collects,
+//! `paper.rs` knows where things are, `draw.rs` draws them.
+
+mod draw;
+mod lane;
+mod paper;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::base::Mono;
+
+use self::lane::{Lane, Place};
+use super::decode::Body;
+use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
+use super::seen::{Line, Manners, Seen, Verdict};
+use super::text::millis;
+
+/// A picture of more has no use, and no browser likes it.
+const MOST_BLOCKS: usize = 60_000;
+
+/// Collects what is to be drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    anchor: Anchor,
+    follower: Follower,
+    manners: Option<Manners>,
+    /// First and last instant that was heard of.
+    span: Option<(Mono, Mono)>,
+    blocks: Vec<Block>,
+    lanes: BTreeMap<Place, Lane>,
+    /// The frames of the turn that is going on.
+    turn: Turn,
+    counts: Counts,
+}
+
+/// Something to be drawn.
+#[derive(Clone, Debug, PartialEq)]
+struct Block {
+    place: Place,
+    kind: Kind,
+    begin: Mono,
+    end: Mono,
+    /// Told to whoever points at it.
+    title: String,
+}
+
+/// What it is; how it looks follows from that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// The line was quiet for as long as it must be before a request.
+    Quiet,
+    /// It was not.
+    Early,
+    /// Nothing to do for a while.
+    Idle,
+    /// Between request and reply.
+    Wait,
+    /// Waited for nothing.
+    Timeout,
+    /// Waited, and then it was not the reply, or broken.
+    Spoilt,
+    /// The port was not open.
+    Closed,
+    /// From the gateway.
+    Request,
+    /// The reply that was asked for.
+    Answer,
+    /// An exception or a refusal.
+    Refusal,
+    /// A good frame that was not the reply, or not believed.
+    Foreign,
+    /// Our own bytes.
+    Echo,
+    /// Bytes of no frame.
+    Noise,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    /// First request's beginning and last request's end.
+    asked: Option<(Mono, Mono)>,
+    /// The blocks of frames that came since.
+    came: Vec<usize>,
+}
+
+/// What was counted meanwhile.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    requests: u64,
+    answered: u64,
+    refused: u64,
+    unanswered: u64,
+    spoilt: u64,
+    early: u64,
+    missing: u64,
+    noise: u64,
+    /// Frames on the wire.
+    wire: Duration,
+    /// From each request to its end, with the silence behind.
+    busy: Duration,
+    /// The shortest silence before a request.
+    shortest: Option<Duration>,
+    /// Blocks that were left out.
+    left_out: u64,
+    closed: Option<(Mono, String)>,
+}
+
+impl Scope {
+    /// This happened next.
+    pub fn on(&mut self, seen: &Seen) {
+        self.anchor.see(seen);
+        self.reach(seen.at);
+        for item in self.follower.on(seen) {
+            self.item(item);
+        }
+    }
+
+    /// The picture: a whole SVG document.
+    #[must_use]
+    pub fn draw(&self) -> String {
+        let mut whole = self.clone();
+        for item in whole.follower.end() {
+            whole.item(item);
+        }
+        let end = whole.span.map_or(Mono::START, |(_, end)| end);
+        whole.opened(end);
+        draw::draw(&whole)
+    }
+
+    /// The same in a line of words.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let c = &self.counts;
+        let mut text = format!(
+            "{} requests in {:.1} s, {} answered, {} refused, {} without a reply, {} spoilt; the line was in use for {:.1} %",
+            c.requests,
+            self.length().as_secs_f64(),
+            c.answered,
+            c.refused,
+            c.unanswered,
+            c.spoilt,
+            self.share(c.busy)
+        );
+        for (n, one, many) in [
+            (c.early, "request came too early", "requests came too early"),
+            (c.missing, "event is missing", "events are missing"),
+        ] {
+            let _ = match n {
+                0 => Ok(()),
+                1 => write!(text, "; 1 {one}"),
+                n => write!(text, "; {n} {many}"),
+            };
+        }
+        text
+    }
+
+    fn length(&self) -> Duration {
+        self.span
+            .map_or(Duration::ZERO, |(from, to)| to.since(from))
+    }
+
+    /// Percent of the whole.
+    fn share(&self, part: Duration) -> f64 {
+        let whole = self.length().as_secs_f64();
+        if whole > 0.0 {
+            (part.as_secs_f64() / whole * 100.0).min(100.0)
+        } else {
+            0.0
+        }
+    }
+
+    fn reach(&mut self, at: Mono) {
+        let (from, to) = self.span.unwrap_or((at, at));
+        self.span = Some((from, to.max(at)));
+    }
+
+    fn item(&mut self, item: Item) {
+        match item {
+            Item::Line(at, Line::Open(manners)) => {
+                self.opened(at);
+                self.manners = Some(manners);
+            }
+            Item::Line(at, Line::Closed { why }) => {
+                self.turn = Turn::default();
+                self.counts.closed.get_or_insert((at, why));
+            }
+            Item::Frame(frame) => self.frame(frame),
+            Item::Timeout { at, since, place } => {
+                let waited = millis(at.since(since));
+                let place = Place::of(place.as_deref());
+                self.block(
+                    place,
+                    Kind::Timeout,
+                    since,
+                    at,
+                    format!("no reply within {waited}"),
+                );
+                self.turn.came.clear();
+            }
+            Item::Ended(ended) => self.ended(&ended),
+            Item::Late(..) => {}
+            Item::Missing(_, events) => {
+                self.counts.missing = self.counts.missing.saturating_add(events);
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: Frame) {
+        let (begin, end) = (frame.begin, frame.end);
+        self.counts.wire += end.since(begin);
+        let asks = frame.side == Side::Master;
+        let words = frame.body.words(asks, frame.bytes.len());
+        let lasts = millis(end.since(begin));
+        let who = frame.place.as_deref().unwrap_or("");
+        let title = format!("{who} {words}\n{} bytes, {lasts}", frame.bytes.len());
+        match frame.side {
+            Side::Master => {
+                self.before(&frame);
+                self.counts.requests += 1;
+                let first = self.turn.asked.map_or(begin, |(first, _)| first);
+                self.turn.asked = Some((first, end));
+                self.turn.came.clear();
+                self.block(Place::Gateway, Kind::Request, begin, end, title);
+            }
+            Side::Line => {
+                let (place, kind) = match &frame.body {
+                    Body::Echo => (Place::Gateway, Kind::Echo),
+                    Body::Noise => {
+                        self.counts.noise += frame.bytes.len() as u64;
+                        (Place::Noise, Kind::Noise)
+                    }
+                    // Until a verdict says that it was the reply.
+                    Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
+                        (Place::of(frame.place.as_deref()), Kind::Foreign)
+                    }
+                };
+                let at = self.blocks.len();
+                if self.block(place, kind, begin, end, title) && kind == Kind::Foreign {
+                    self.turn.came.push(at);
+                }
+            }
+        }
+    }
+
+    /// The silence before a request, against what it must be.
+    fn before(&mut self, frame: &Frame) {
+        let Some(quiet) = frame.quiet.filter(|_| !frame.wanted.is_zero()) else {
+            return;
+        };
+        let c = &mut self.counts;
+        c.shortest = Some(c.shortest.map_or(quiet, |s| s.min(quiet)));
+        let begin = frame.begin;
+        let back = |span: Duration| {
+            let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+            Mono::from_micros(begin.as_micros().saturating_sub(micros))
+        };
+        let (had, wanted) = (millis(quiet), millis(frame.wanted));
+        let title = format!("quiet for {had}; 3.5 characters are {wanted}");
+        if frame.is_too_early() {
+            c.early += 1;
+            self.block(Place::Gateway, Kind::Early, back(quiet), begin, title);
+            return;
+        }
+        if quiet > frame.wanted * 4 {
+            let idle = format!("idle for {had}");
+            self.block(
+                Place::Gateway,
+                Kind::Idle,
+                back(quiet),
+                back(frame.wanted),
+                idle,
+            );
+        }
+        self.block(
+            Place::Gateway,
+            Kind::Quiet,
+            back(frame.wanted),
+            begin,
+            title,
+        );
+    }
+
+    fn ended(&mut self, ended: &Ended) {
+        let Turn { asked, came } = std::mem::take(&mut self.turn);
+        let name = ended.place.as_deref().unwrap_or(&ended.device);
+        let place = Place::of(Some(name));
+        let (kind, wait) = match ended.verdict {
+            Verdict::Answered => (Kind::Answer, Kind::Wait),
+            Verdict::Doubted => (Kind::Foreign, Kind::Wait),
+            Verdict::Exception { .. } | Verdict::Refused { .. } => (Kind::Refusal, Kind::Wait),
+            Verdict::Silent => (Kind::Foreign, Kind::Timeout),
+            Verdict::Garbled | Verdict::Foreign | Verdict::Cut => (Kind::Foreign, Kind::Spoilt),
+        };
+        let c = &mut self.counts;
+        match kind {
+            Kind::Answer => c.answered += 1,
+            Kind::Refusal => c.refused += 1,
+            _ if wait == Kind::Timeout => c.unanswered += 1,
+            _ => c.spoilt += 1,
+        }
+        let mut begin = None;
+        if ended.verdict.is_reply() {
+            for at in came {
+                let Some(block) = self.blocks.get_mut(at).filter(|b| b.place == place) else {
+                    continue;
+                };
+                block.kind = kind;
+                block.title = format!("{}: {}\n{}", ended.device, ended.verdict, block.title);
+                begin = Some(block.begin);
+            }
+        }
+        if let Some((first, last)) = asked {
+            let behind = self.manners.as_ref().map_or(Duration::ZERO, |m| m.quiet);
+            c.busy += ended.at.since(first) + behind;
+            // The span of a timeout is drawn already.
+            if wait != Kind::Timeout {
+                let until = begin.unwrap_or(ended.at);
+                let waited = millis(until.since(last));
+                let title = match wait {
+                    Kind::Wait => format!("{}: begins to answer after {waited}", ended.device),
+                    _ => format!("{}: {}, {waited}", ended.device, ended.verdict),
+                };
+                self.block(place.clone(), wait, last, until, title);
+            }
+        }
+        self.lanes
+            .entry(place)
+            .or_default()
+            .count(ended, kind, wait);
+    }
+
+    /// Closes the span in which the port was not open.
+    fn opened(&mut self, at: Mono) {
+        if let Some((since, why)) = self.counts.closed.take() {
+            self.block(
+                Place::Gateway,
+                Kind::Closed,
+                since,
+                at,
+                format!("not open: {why}"),
+            );
+        }
+    }
+
+    fn block(&mut self, place: Place, kind: Kind, begin: Mono, end: Mono, title: String) -> bool {
+        if self.blocks.len() >= MOST_BLOCKS {
+            self.counts.left_out += 1;
+            return false;
+        }
+        // What began before anybody looked is not drawn before the beginning.
+        self.reach(begin.max(end));
+        self.lanes.entry(place.clone()).or_default();
+        self.blocks.push(Block {
+            place,
+            kind,
+            begin,
+            end,
+            title,
+        });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

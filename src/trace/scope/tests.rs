@@ -1,0 +1,159 @@
+//! Pictures of small stories.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::UnitId;
+use crate::field::rtu;
+use crate::trace::samples::{any_seen, at, open, turn};
+use crate::trace::seen::What;
+
+fn request(micros: u64, unit: u8) -> Seen {
+    let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);
+    let until = Mono::from_micros(micros + 8_000);
+    at(micros, What::Sent { bytes, until })
+}
+
+fn came(micros: u64, bytes: Vec<u8>) -> Seen {
+    at(micros, What::Received { bytes })
+}
+
+fn ended(micros: u64, device: &str, verdict: Verdict) -> Seen {
+    let what = What::Verdict {
+        device: device.into(),
+        verdict,
+        turnaround: Some(Duration::from_millis(10)),
+        values: Vec::new(),
+        without: Vec::new(),
+    };
+    at(micros, what)
+}
+
+fn story() -> Scope {
+    let mut scope = Scope::default();
+    for seen in [
+        at(0, open()),
+        at(1_000, turn("meter <3> & co", "unit 3")),
+        request(4_000, 3),
+        came(31_000, rtu::frame(UnitId(3), &[3, 4, 0, 1, 0, 2])),
+        ended(31_010, "meter <3> & co", Verdict::Answered),
+        at(32_000, turn("meter-4", "unit 4")),
+        request(33_500, 4),
+        at(341_500, What::Timeout),
+        ended(341_510, "meter-4", Verdict::Silent),
+        at(342_000, turn("meter-10", "unit 10")),
+        request(400_000, 10),
+        came(420_000, rtu::frame(UnitId(10), &[0x83, 2])),
+        ended(420_010, "meter-10", Verdict::Exception { code: 2 }),
+        came(450_000, vec![0xC3]),
+        at(490_000, What::Pause),
+    ] {
+        scope.on(&seen);
+    }
+    scope
+}
+
+#[test]
+fn every_frame_has_the_colour_of_what_became_of_it() {
+    let scope = story();
+    let kinds = |place: &str| -> Vec<Kind> {
+        let of = scope.blocks.iter().filter(|b| b.place.name() == place);
+        of.map(|b| b.kind).collect()
+    };
+    assert_eq!(
+        kinds("gateway"),
+        [
+            Kind::Request,
+            Kind::Early,
+            Kind::Request,
+            Kind::Idle,
+            Kind::Quiet,
+            Kind::Request
+        ]
+    );
+    assert_eq!(kinds("unit 3"), [Kind::Answer, Kind::Wait]);
+    assert_eq!(kinds("unit 4"), [Kind::Timeout]);
+    assert_eq!(kinds("unit 10"), [Kind::Refusal, Kind::Wait]);
+    assert_eq!(kinds("noise"), [Kind::Noise]);
+    let names: Vec<_> = scope.lanes.keys().map(Place::name).collect();
+    assert_eq!(names, ["gateway", "unit 3", "unit 4", "unit 10", "noise"]);
+}
+
+#[test]
+fn what_is_counted_is_said() {
+    let scope = story();
+    assert_eq!(
+        scope.summary(),
+        "3 requests in 0.5 s, 1 answered, 1 refused, 1 without a reply, 0 spoilt; \
+         the line was in use for 74.6 %; 1 request came too early"
+    );
+    let c = &scope.counts;
+    assert_eq!(c.shortest, Some(Duration::from_micros(2_500)));
+    // Three requests of 8 ms, replies of 9 and 5 ms, a byte of noise.
+    assert_eq!(c.wire, Duration::from_millis(39));
+}
+
+#[test]
+fn names_cannot_break_the_picture() {
+    let svg = story().draw();
+    assert!(svg.contains("meter &lt;3&gt; &amp; co"), "{svg}");
+    assert!(!svg.contains("<3>"));
+}
+
+/// Elements are closed in order, and attributes are quoted: enough of XML for what
+/// is written here.
+fn is_well_formed(svg: &str) -> bool {
+    let mut open = Vec::new();
+    let mut rest = svg;
+    while let Some(start) = rest.find('<') {
+        let Some(end) = rest[start..].find('>') else {
+            return false;
+        };
+        let tag = &rest[start + 1..start + end];
+        if let Some(name) = tag.strip_prefix('/') {
+            if open.pop() != Some(name) {
+                return false;
+            }
+        } else if !tag.ends_with('/') {
+            open.push(tag.split(' ').next().unwrap_or(""));
+        }
+        if tag.matches('"').count() % 2 != 0 {
+            return false;
+        }
+        rest = &rest[start + end + 1..];
+    }
+    open.is_empty()
+}
+
+#[test]
+fn nothing_at_all_is_a_picture_too() {
+    assert!(is_well_formed(&Scope::default().draw()));
+}
+
+#[test]
+fn a_port_that_was_not_open_shows_for_how_long_and_why() {
+    let mut scope = Scope::default();
+    let why = "No such file".into();
+    scope.on(&at(0, What::Line(Line::Closed { why })));
+    scope.on(&at(700_000, open()));
+    let block = &scope.blocks[0];
+    assert_eq!(block.kind, Kind::Closed);
+    assert_eq!(block.end.since(block.begin), Duration::from_millis(700));
+    assert!(scope.draw().contains("not open: No such file"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whatever_is_seen_is_a_picture_and_the_same_one_twice(
+        seen in prop::collection::vec(any_seen(), 0..30),
+    ) {
+        let mut scope = Scope::default();
+        for seen in &seen {
+            scope.on(seen);
+        }
+        let svg = scope.draw();
+        prop_assert!(is_well_formed(&svg));
+        prop_assert_eq!(svg, scope.draw());
+    }
+}
