@@ -16,6 +16,7 @@ pub mod secret;
 pub mod tell;
 pub mod text;
 pub mod time;
+pub mod utc;
 pub mod value;
 
 pub use backoff::Backoff;

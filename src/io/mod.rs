@@ -24,7 +24,6 @@ pub mod settings;
 pub mod sink;
 pub mod solo;
 pub mod tap;
-mod utc;
 pub mod vault;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

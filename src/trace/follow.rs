@@ -10,6 +10,7 @@
 
 use std::time::Duration;
 
+use crate::base::utc::Utc;
 use crate::base::{Mono, Wall};
 
 use super::cut;
@@ -316,6 +317,13 @@ impl Anchor {
         let micros = |m: Mono| i64::try_from(m.as_micros()).unwrap_or(i64::MAX);
         let since = micros(at).saturating_sub(micros(mono));
         wall.as_millis().saturating_mul(1000).saturating_add(since)
+    }
+
+    /// The date, UTC: `2026-11-22`.
+    #[must_use]
+    pub fn date(&self, at: Mono) -> String {
+        let stamp = Wall::from_millis(self.micros(at).div_euclid(1000));
+        Utc::of(stamp).date().to_string()
     }
 
     /// The time of day, UTC: `12:31:07.012345`.

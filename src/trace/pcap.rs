@@ -10,7 +10,7 @@
 //!
 //! A capture holds frames and nothing else. What happened without a byte, above
 //! all a reply that did not come, is a comment on the request (`frame.comment`),
-//! which is why a frame is written when the next thing is known.
+//! which is why frames are written when their transaction has ended.
 
 use super::decode::Body;
 use super::follow::{Anchor, Follower, Frame, Item, Side};
@@ -45,14 +45,17 @@ const OUTBOUND: u32 = 2;
 const TAG_END: u16 = 0;
 const TAG_DISSECTOR: u16 = 12;
 
+/// No more frames are held: who talks that much without an end is shown at once.
+const MOST_HELD: usize = 16;
+
 /// Writes the capture of one port.
 #[derive(Clone, Debug, Default)]
 pub struct Capture {
     anchor: Anchor,
     follower: Follower,
     begun: bool,
-    /// Written when it is known what became of it.
-    held: Option<(Frame, Vec<String>)>,
+    /// Written when it is known what became of them.
+    held: Vec<(Frame, Vec<String>)>,
     /// Told with the next frame.
     told: Vec<String>,
 }
@@ -96,7 +99,9 @@ impl Capture {
                 self.tell(words);
             }
             Item::Frame(frame) => {
-                self.release(out);
+                if self.held.len() >= MOST_HELD {
+                    self.release(out);
+                }
                 let mut comments = std::mem::take(&mut self.told);
                 if frame.is_too_early() {
                     let quiet = millis(frame.quiet.unwrap_or_default());
@@ -108,23 +113,28 @@ impl Capture {
                     let asks = frame.side == Side::Master;
                     comments.push(frame.body.words(asks, frame.bytes.len()));
                 }
-                self.held = Some((frame, comments));
+                self.held.push((frame, comments));
             }
             Item::Timeout { at, since, .. } => {
-                let waited = at.since(since);
-                self.note(out, format!("no reply within {}", millis(waited)));
-            }
-            Item::Ended(ended) => match ended.verdict {
-                // Goes without saying; the second was said with the timeout.
-                Verdict::Answered | Verdict::Silent => self.release(out),
-                verdict => {
-                    self.note(out, format!("{}: {verdict}", ended.device));
-                    self.release(out);
+                let waited = millis(at.since(since));
+                let words = format!("no reply within {waited}");
+                let mut held = self.held.iter_mut().rev();
+                match held.find(|(frame, _)| frame.side == Side::Master) {
+                    Some((_, comments)) => comments.push(words),
+                    None => self.tell(words),
                 }
-            },
+            }
+            Item::Ended(ended) => {
+                match ended.verdict {
+                    // Goes without saying; the second was said with the timeout.
+                    Verdict::Answered | Verdict::Silent => {}
+                    verdict => self.note(format!("{}: {verdict}", ended.device)),
+                }
+                self.release(out);
+            }
             Item::Late(_, device) => {
-                let words = format!("{device}: a reply that had been given up");
-                self.note(out, words);
+                self.note(format!("{device}: a reply that had been given up"));
+                self.release(out);
             }
             Item::Missing(_, events) => {
                 self.release(out);
@@ -133,18 +143,11 @@ impl Capture {
         }
     }
 
-    /// Says something about the frame that was last, if it is not written yet.
-    fn note(&mut self, out: &mut Vec<u8>, words: String) {
-        match &mut self.held {
+    /// Says something about the last frame, or else about the next.
+    fn note(&mut self, words: String) {
+        match self.held.last_mut() {
             Some((_, comments)) => comments.push(words),
             None => self.tell(words),
-        }
-        if self
-            .held
-            .as_ref()
-            .is_some_and(|(f, _)| f.side == Side::Line)
-        {
-            self.release(out);
         }
     }
 
@@ -158,15 +161,14 @@ impl Capture {
     }
 
     fn release(&mut self, out: &mut Vec<u8>) {
-        let Some((frame, comments)) = self.held.take() else {
-            return;
-        };
-        if !self.begun {
-            // The port has never been open, or its first word was lost.
-            begin(out, "port", "");
-            self.begun = true;
+        for (frame, comments) in std::mem::take(&mut self.held) {
+            if !self.begun {
+                // The port has never been open, or its first word was lost.
+                begin(out, "port", "");
+                self.begun = true;
+            }
+            packet(out, &self.anchor, &frame, &comments);
         }
-        packet(out, &self.anchor, &frame, &comments);
     }
 }
 

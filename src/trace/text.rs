@@ -123,7 +123,13 @@ impl Lines {
     }
 }
 
+/// Whatever a device says as text, it does not move the cursor of a terminal.
 fn line(text: &mut String, time: &str, words: &str) {
+    let shown = |c: char| match c.is_control() {
+        true => char::REPLACEMENT_CHARACTER,
+        false => c,
+    };
+    let words: String = words.chars().map(shown).collect();
     let _ = writeln!(text, "{time} {words}");
 }
 
@@ -314,6 +320,22 @@ mod tests {
 09:30:00.400000 * 7 events are missing here: they came faster than they were read
 09:30:00.500000 * not open: gone
 "
+        );
+    }
+
+    #[test]
+    fn what_a_device_says_cannot_move_the_cursor() {
+        let what = What::Verdict {
+            device: "scale".into(),
+            verdict: Verdict::Answered,
+            turnaround: None,
+            values: vec![("label".into(), "\x1b[2Jkg\n".into())],
+            without: Vec::new(),
+        };
+        let text = Lines::new(Altitude::Values).on(&at(0, what));
+        assert_eq!(
+            text,
+            "09:30:00.000000 scale label = \u{FFFD}[2Jkg\u{FFFD}\n"
         );
     }
 

@@ -18,9 +18,9 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::notice::LinkNotice;
+use crate::base::utc::Utc;
 use crate::base::{LinkDown, Wall};
 use crate::io::clock::Clock;
-use crate::io::utc::Utc;
 
 /// Speaks TLS on a connected stream, with SNI.
 pub(super) async fn wrap(

@@ -17,8 +17,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{IDENTIFIER, JOURNAL_SOCKET, Sink};
 use crate::base::Level;
+use crate::base::utc::Utc;
 use crate::io::clock::Clock;
-use crate::io::utc::Utc;
 
 /// The environment variable that says how loud the log is.
 pub const FILTER: &str = "ALINK_GATEWAY_LOG";

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
+use crate::base::utc::Utc;
 use crate::base::{Level, Wall};
-use crate::io::utc::Utc;
 
 /// One line without its newline. Control characters are escaped, so that
 /// nothing a device or a broker said can move the cursor or forge a line.

@@ -11,8 +11,8 @@ use crate::trace::text::millis;
 const TOP: f64 = 172.0;
 /// A block that would be thinner could not be seen.
 const THINNEST: f64 = 0.8;
-/// What is wide enough to be written on.
-const WRITABLE: f64 = 52.0;
+/// What a letter of a label takes, with room to spare.
+const LETTER: f64 = 5.6;
 
 const STYLE: &str = "\
 text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif;font-size:11px;fill:#33414e}
@@ -22,6 +22,7 @@ text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif;font-size:11px;fi
 .bad{fill:#c2334d}
 .mid{text-anchor:middle}.end{text-anchor:end}
 .small{font-size:9px}
+.on{paint-order:stroke;stroke:#fff;stroke-opacity:.75;stroke-width:3px;stroke-linejoin:round}
 .paper{fill:#fff}.card{fill:#f3f6f9}.lane{fill:#f6f8fa}.own{fill:#e9eef3}
 .grid{stroke:#dde4ea;stroke-width:1}
 .half{stroke:#eaeff3;stroke-width:1}
@@ -79,18 +80,15 @@ fn head(svg: &mut String, scope: &Scope) {
     };
     text(svg, 24.0, 40.0, "title", port);
     let length = scope.length().as_secs_f64();
-    let when = scope.anchor.time_of_day(begin);
-    let sub = format!("{line} · {length:.3} s from {when} UTC");
+    let (date, time) = (scope.anchor.date(begin), scope.anchor.time_of_day(begin));
+    let sub = format!("{line} · {length:.3} s from {date} {time} UTC");
     text(svg, 24.0, 60.0, "sub", &sub);
 
     let c = &scope.counts;
     let wanted = scope.manners.as_ref().map(|m| m.quiet);
     let quiet = match (c.shortest, wanted) {
-        (Some(had), Some(wanted)) => (
-            millis(had),
-            format!("shortest silence, must be {}", millis(wanted)),
-        ),
-        _ => ("–".into(), "shortest silence".into()),
+        (Some(had), Some(wanted)) => (millis(had), format!("least silence, ≥ {}", millis(wanted))),
+        _ => ("–".into(), "least silence".into()),
     };
     let mut cards = vec![
         (
@@ -200,7 +198,12 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, places: &[&Place]) {
             if n < 10 && n % 2 == 0 {
                 let at = paper.step * row + tenth * n;
                 let label = format!("+{:.*} s", decimals(tenth.as_millis()), at.as_secs_f64());
-                text(svg, x, top + AXIS - 8.0, "axis small mid", &label);
+                let (x, class) = match n {
+                    // The row's time of day ends just before it.
+                    0 => (x + 2.0, "axis small"),
+                    _ => (x, "axis small mid"),
+                };
+                text(svg, x, top + AXIS - 8.0, class, &label);
             }
         }
         let when = scope.anchor.time_of_day(begin + paper.step * row);
@@ -231,12 +234,15 @@ fn put(svg: &mut String, paper: &Paper, block: &Block, lane: usize) {
                 part.x
             );
         }
-        if part.width >= WRITABLE
-            && let Some(label) = label(block)
-        {
+        let fits = |label: &String| label.chars().count() as f64 * LETTER <= part.width;
+        if let Some(label) = label(block).filter(fits) {
             let y = paper.y(part.row, lane) + 11.5;
             let middle = part.x + part.width / 2.0;
-            text(svg, middle, y, "dim small mid", &label);
+            let class = match block.kind {
+                Kind::Idle => "dim small mid",
+                _ => "small mid on",
+            };
+            text(svg, middle, y, class, &label);
         }
     }
 }
@@ -270,7 +276,11 @@ fn label(block: &Block) -> Option<String> {
     match block.kind {
         Kind::Idle => Some(format!("idle {span}")),
         Kind::Timeout => Some(span),
-        Kind::Spoilt | Kind::Closed => Some(shortened(&block.title)),
+        Kind::Spoilt => {
+            let why = block.title.split_once(": ").map(|(_, why)| why);
+            why.map(str::to_owned)
+        }
+        Kind::Closed => Some(block.title.clone()),
         _ => None,
     }
 }

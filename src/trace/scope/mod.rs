@@ -36,6 +36,8 @@ pub struct Scope {
     lanes: BTreeMap<Place, Lane>,
     /// The frames of the turn that is going on.
     turn: Turn,
+    /// When the last one ended.
+    free: Mono,
     counts: Counts,
 }
 
@@ -267,15 +269,12 @@ impl Scope {
             self.block(Place::Gateway, Kind::Early, back(quiet), begin, title);
             return;
         }
-        if quiet > frame.wanted * 4 {
-            let idle = format!("idle for {had}");
-            self.block(
-                Place::Gateway,
-                Kind::Idle,
-                back(quiet),
-                back(frame.wanted),
-                idle,
-            );
+        // Waiting for a reply is not idle, though the line is quiet.
+        let since = self.free.max(back(quiet));
+        let idle = back(frame.wanted).since(since);
+        if idle > frame.wanted * 3 {
+            let title = format!("idle for {}", millis(idle));
+            self.block(Place::Gateway, Kind::Idle, since, since + idle, title);
         }
         self.block(
             Place::Gateway,
@@ -304,6 +303,7 @@ impl Scope {
             _ if wait == Kind::Timeout => c.unanswered += 1,
             _ => c.spoilt += 1,
         }
+        self.free = ended.at;
         let mut begin = None;
         if ended.verdict.is_reply() {
             for at in came {

@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use crate::base::Wall;
+use super::Wall;
 
 /// A calendar date and time of day, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Utc {
+pub struct Utc {
     year: i64,
     month: u8,
     day: u8,
@@ -18,7 +18,8 @@ pub(crate) struct Utc {
 
 impl Utc {
     /// The date and time of a stamp.
-    pub(crate) fn of(stamp: Wall) -> Self {
+    #[must_use]
+    pub fn of(stamp: Wall) -> Self {
         let seconds = stamp.as_millis().div_euclid(1000);
         let second_of_day = u32::try_from(seconds.rem_euclid(86_400)).unwrap_or(0);
         let (year, month, day) = civil(seconds.div_euclid(86_400));
@@ -31,13 +32,15 @@ impl Utc {
     }
 
     /// The time of day alone: `12:31:07`.
-    pub(crate) fn time_of_day(self) -> impl fmt::Display {
+    #[must_use]
+    pub fn time_of_day(self) -> impl fmt::Display {
         let s = self.second_of_day;
         format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
     }
 
     /// The date alone: `2026-11-22`.
-    pub(crate) fn date(self) -> impl fmt::Display {
+    #[must_use]
+    pub fn date(self) -> impl fmt::Display {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
     }
 }
