@@ -85,7 +85,8 @@ async fn hear(
         }
         match Answer::read(&line)? {
             Answer::Seen(seen) => {
-                if each(serde_json::from_value(seen)?).is_break() {
+                let flow = each(serde_json::from_value(seen)?);
+                if flow.is_break() {
                     return Ok(End::Enough);
                 }
             }

@@ -117,7 +117,7 @@ fn is_well_formed(svg: &str) -> bool {
         } else if !tag.ends_with('/') {
             open.push(tag.split(' ').next().unwrap_or(""));
         }
-        if tag.matches('"').count() % 2 != 0 {
+        if !tag.matches('"').count().is_multiple_of(2) {
             return false;
         }
         rest = &rest[start + end + 1..];
