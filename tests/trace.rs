@@ -8,7 +8,6 @@
 )]
 
 #[path = "process/child.rs"]
-#[expect(dead_code, reason = "shared with tests/process.rs")]
 mod child;
 #[path = "peers/tools.rs"]
 #[expect(dead_code, reason = "shared with tests/process.rs")]
@@ -19,7 +18,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::base::{FieldEvent, PortId, Rng, UnitId, Wall};
+use alink_gateway::base::{FieldEvent, Mono, PortId, Rng, UnitId, Wall};
+use alink_gateway::field::mbap;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
@@ -34,7 +34,7 @@ use alink_gateway::spec::{LineSpec, Spec};
 use alink_gateway::trace::pcap::Capture;
 use alink_gateway::trace::scope::Scope;
 use alink_gateway::trace::text::{Altitude, Lines};
-use alink_gateway::trace::{Seen, Verdict, What};
+use alink_gateway::trace::{Seen, Tongue, Verdict, What};
 use child::Child;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -308,6 +308,62 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
     assert!(good.len() > 50);
 }
 
+/// Modbus TCP keeps its header and has a dissector of its own; a meter has none, and
+/// a comment instead.
+#[test]
+fn a_capture_names_the_right_dissector_for_other_tongues() {
+    if !tools::have(&["tshark"]) {
+        return;
+    }
+    let turn = |tongue| What::Turn {
+        device: "it".into(),
+        place: None,
+        tongue,
+        patience: Duration::ZERO,
+    };
+    let sent = |bytes: Vec<u8>| What::Sent {
+        bytes,
+        until: Mono::START,
+    };
+    let answered = What::Verdict {
+        device: "it".into(),
+        verdict: Verdict::Answered,
+        turnaround: None,
+        values: Vec::new(),
+        without: Vec::new(),
+    };
+    let reply = mbap::frame(9, UnitId(5), &[4, 2, 0, 7]);
+    // hwhale.com/article/138066: reading the forward active energy.
+    let meter = [
+        0x68, 0x61, 0x01, 0, 0, 0, 0, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33, 0x14, 0x16,
+    ];
+    let story = [
+        turn(Tongue::Tcp),
+        sent(mbap::frame(9, UnitId(5), &[4, 0, 3, 0, 1])),
+        What::Received { bytes: reply },
+        answered.clone(),
+        turn(Tongue::Meter),
+        sent(meter.to_vec()),
+        answered,
+    ];
+    let mut capture = Capture::default();
+    let mut bytes = Vec::new();
+    for what in story {
+        let (at, wall) = (Mono::START, Wall::from_millis(1_795_339_800_000));
+        bytes.extend(capture.on(&Seen { at, wall, what }));
+    }
+    bytes.extend(capture.end());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bus.pcapng");
+    std::fs::write(&file, bytes).unwrap();
+    let packets = tshark(&file, &[]);
+    let functions: Vec<_> = packets.iter().map(|p| p.function).collect();
+    assert_eq!(functions, [Some(4), Some(4), None]);
+    assert_eq!(packets[0].reference, Some(3));
+    assert_eq!(packets[1].registers, 1);
+    assert_eq!(packets[2].comment, "asks (control 11h): 00 00 01 00");
+}
+
 /// What tshark says about a packet.
 #[derive(Debug)]
 struct Packet {
@@ -472,5 +528,28 @@ async fn the_running_service_is_listened_to_through_its_socket() {
                 .any(|p| p.function == Some(3) && p.registers == 10)
         );
     }
+
+    // Ctrl-C is an ordinary end: what was held is written.
+    let capture = folder.path().join("until-now.pcapng");
+    let words = [
+        "trace",
+        "hall",
+        "--frames",
+        "--socket",
+        socket.to_str().unwrap(),
+        "--pcap",
+        capture.to_str().unwrap(),
+    ];
+    let mut trace = Child::start("trace", gateway, &words);
+    trace.line("a request", |l| l.contains("→ unit")).await;
+    trace.line("an answer", |l| l.contains("= meter-")).await;
+    trace.signal("INT");
+    assert!(trace.exit().await.success());
+    assert!(std::fs::metadata(&capture).unwrap().len() > 200);
+
+    // Whoever still listens when the service stops hears its end.
+    let mut trace = Child::start("trace", gateway, &words[..5]);
+    trace.line("an answer", |l| l.contains("= meter-")).await;
     service.stop().await;
+    trace.exit().await;
 }

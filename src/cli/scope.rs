@@ -5,6 +5,7 @@
     reason = "mistakes and what was drawn are said there"
 )]
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -22,26 +23,26 @@ pub(super) const LONGEST: u64 = 600;
 /// answer or nothing can be written.
 #[must_use]
 pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> ExitCode {
-    // Before anybody waits for it.
-    let mut sink = match Sink::open(output) {
-        Ok(sink) => sink,
-        Err(e) => {
-            eprintln!("{}: {e}", output.display());
-            return ExitCode::FAILURE;
-        }
-    };
     let mut scope = Scope::default();
     let lasting = Some(Duration::from_secs(seconds));
     let end = listen::listen(socket, port, lasting, |seen| {
         scope.on(&seen);
         ControlFlow::Continue(())
     });
+    // A picture from before stays if there is none now.
     let written = match &end {
-        Ok(_) => sink.write(scope.draw().as_bytes()),
+        Ok(_) => write(&scope, output),
         Err(_) => Ok(()),
     };
-    if written.is_ok() && end.is_ok() && !sink.is_out() {
+    finish(end, written, port)
+}
+
+fn write(scope: &Scope, output: &Path) -> io::Result<()> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", output.display()));
+    let mut sink = Sink::open(output).map_err(named)?;
+    sink.write(scope.draw().as_bytes()).map_err(named)?;
+    if !sink.is_out() {
         eprintln!("{}: {}", output.display(), scope.summary());
     }
-    finish(end, written, port)
+    Ok(())
 }

@@ -326,6 +326,7 @@ impl From<Opener> for Tapped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::LineSpec;
     use crate::trace::Manners;
 
     fn closed() -> Line {
@@ -361,6 +362,32 @@ mod tests {
         assert_eq!(listener.next().await.unwrap().what, What::Pause);
         tap.end();
         assert_eq!(listener.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn other_settings_are_told_and_known_to_whoever_comes_later() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        let spec = crate::field::test_spec::serial(9600);
+        let LineSpec::Serial(own) = &spec.line else {
+            panic!("not a serial line");
+        };
+        let settings = |seen: Option<Seen>| match seen.unwrap().what {
+            What::Line(Line::Open(manners)) => manners.settings.unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let tuned = SerialSpec {
+            baud: 2400,
+            ..own.clone()
+        };
+        // Nothing to be tuned yet.
+        tap.tuned(&clock, &tuned);
+        tap.line(&clock, Line::Open(Manners::of("p", &spec.line)));
+        let mut early = tap.listen().unwrap();
+        assert_eq!(settings(early.next().await), "9600 8E1");
+        tap.tuned(&clock, &tuned);
+        assert_eq!(settings(early.next().await), "2400 8E1");
+        let mut late = tap.listen().unwrap();
+        assert_eq!(settings(late.next().await), "2400 8E1");
     }
 
     #[tokio::test]

@@ -300,7 +300,8 @@ impl Follower {
 /// Turns instants of the gateway's monotonic clock into stamps for people.
 ///
 /// One pair of readings is taken for all: differences stay true to the
-/// microsecond, and a wall clock that is set meanwhile moves nothing.
+/// microsecond, and a wall clock that is set meanwhile moves nothing. Against the
+/// wall clock all stamps are off by the same part of a millisecond.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Anchor(Option<(Mono, Wall)>);
 

@@ -44,6 +44,17 @@ const OUTBOUND: u32 = 2;
 /// Tags in front of an upper PDU (Wireshark, `epan/exported_pdu.h`), big-endian.
 const TAG_END: u16 = 0;
 const TAG_DISSECTOR: u16 = 12;
+const TAG_PORT_TYPE: u16 = 24;
+const TAG_SOURCE_PORT: u16 = 25;
+const TAG_DESTINATION_PORT: u16 = 26;
+
+/// TCP among the port types (the same).
+const TCP: u32 = 2;
+
+/// By these two the dissector of Modbus TCP tells requests from replies: the
+/// registered port of the protocol, and any other. RTU's looks at the frame.
+const SERVER: u32 = 502;
+const CLIENT: u32 = 49_152;
 
 /// No more frames are held: who talks that much without an end is shown at once.
 const MOST_HELD: usize = 16;
@@ -198,7 +209,17 @@ fn begin(out: &mut Vec<u8>, port: &str, is: &str) {
 
 fn packet(out: &mut Vec<u8>, anchor: &Anchor, frame: &Frame, comments: &[String]) {
     let mut data = Vec::new();
-    tag(&mut data, TAG_DISSECTOR, dissector(frame));
+    let dissector = dissector(frame);
+    tag(&mut data, TAG_DISSECTOR, dissector);
+    if dissector == MODBUS_TCP {
+        let (from, to) = match frame.side {
+            Side::Master => (CLIENT, SERVER),
+            Side::Line => (SERVER, CLIENT),
+        };
+        tag(&mut data, TAG_PORT_TYPE, &TCP.to_be_bytes());
+        tag(&mut data, TAG_SOURCE_PORT, &from.to_be_bytes());
+        tag(&mut data, TAG_DESTINATION_PORT, &to.to_be_bytes());
+    }
     tag(&mut data, TAG_END, b"");
     data.extend_from_slice(&frame.bytes);
 
@@ -223,10 +244,12 @@ fn packet(out: &mut Vec<u8>, anchor: &Anchor, frame: &Frame, comments: &[String]
     block(out, PACKET, &body);
 }
 
+const MODBUS_TCP: &[u8] = b"mbtcp";
+
 /// Wireshark's name of what can take this frame apart.
 fn dissector(frame: &Frame) -> &'static [u8] {
     match (&frame.body, frame.tongue) {
-        (Body::Modbus { .. }, Tongue::Tcp) => b"mbtcp",
+        (Body::Modbus { .. }, Tongue::Tcp) => MODBUS_TCP,
         // ASCII has none; on any other line the check was that of RTU.
         (Body::Modbus { .. }, Tongue::Rtu | Tongue::Meter | Tongue::Raw) => b"mbrtu",
         // An echo of a request that was RTU.
