@@ -71,17 +71,23 @@ pub(crate) fn read(
             if protocol.is_some() {
                 no_key(&s, "address", "Modbus devices have a unit", notes);
             }
-            (units(&s, port, ports, notes), None)
+            (units(&s, line, notes), None)
         }
         Some(other) => {
-            let what = match other {
-                Protocol::Dlt645(_) => "DL/T 645 meters have an address",
-                _ => "devices of protocol: raw have none; who is meant stands in the request",
-            };
-            no_key(&s, "unit", what, notes);
-            no_key(&s, "units", what, notes);
             bytes_pass(&s, line, serial.as_deref(), notes);
-            (Vec::new(), own_address(&s, other, notes))
+            let address = own_address(&s, profile, other, notes);
+            if profile.is_some_and(|p| p.patterns.need_unit()) {
+                // Whatever fits into a byte: there is no standard.
+                (units(&s, None, notes), address)
+            } else {
+                let what = match other {
+                    Protocol::Dlt645(_) => "DL/T 645 meters have an address",
+                    _ => "no request of the profile has {unit} in it",
+                };
+                no_key(&s, "unit", what, notes);
+                no_key(&s, "units", what, notes);
+                (Vec::new(), address)
+            }
         }
     };
     let product = product(&s, profile, notes);
@@ -148,20 +154,29 @@ fn no_key(s: &Section<'_>, key: &str, why: &str, notes: &mut Notes) {
     }
 }
 
-/// A meter's address, if that is what it is.
-fn own_address(s: &Section<'_>, protocol: &Protocol, notes: &mut Notes) -> Option<Address> {
-    match protocol {
-        Protocol::Dlt645(_) => s.need(
-            "address",
-            meter::address,
-            || Wrong::wanted("the twelve digits printed on the meter"),
-            notes,
-        ),
-        Protocol::Modbus | Protocol::Raw(_) => {
-            no_key(s, "address", "only DL/T 645 meters have one", notes);
-            None
+/// A meter's address, or that of a device whose profile has a place for it.
+fn own_address(
+    s: &Section<'_>,
+    profile: Option<&Profile>,
+    protocol: &Protocol,
+    notes: &mut Notes,
+) -> Option<Address> {
+    let why = match protocol {
+        Protocol::Raw(_) if !profile.is_some_and(|p| p.patterns.need_address()) => {
+            "no request of the profile has {address} in it"
         }
-    }
+        Protocol::Modbus => "only DL/T 645 meters have one",
+        Protocol::Dlt645(_) | Protocol::Raw(_) => {
+            return s.need(
+                "address",
+                meter::address,
+                || Wrong::wanted("the twelve digits printed on the meter"),
+                notes,
+            );
+        }
+    };
+    no_key(s, "address", why, notes);
+    None
 }
 
 /// Whether frames of any bytes can pass: not inside Modbus TCP, and not with
@@ -270,8 +285,7 @@ fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     (names.len() < 7).then(|| format!("the {what} are: {}", names.join(", ")))
 }
 
-fn units(s: &Section<'_>, port: Option<PortId>, ports: &Ports, notes: &mut Notes) -> Vec<u8> {
-    let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
+fn units(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8> {
     let (allowed, why) = match line {
         Some(line) if line.framing().is_some() => (
             1..=247u8,

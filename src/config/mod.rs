@@ -38,6 +38,7 @@ mod measure;
 mod meter;
 mod near;
 mod outline;
+mod own;
 mod point;
 mod port;
 mod problem;

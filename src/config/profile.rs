@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meter;
-use super::point::{self, Pace};
+use super::own::Patterns;
+use super::point;
 use super::problem::Wrong;
 use super::raw;
 use super::secret::{self, SecretSource};
@@ -19,6 +20,8 @@ use crate::spec::{Gap, PointSpec, ProfileSpec, Protocol, Reads};
 /// One kind of device.
 pub(crate) struct Profile {
     pub(crate) spec: Arc<ProfileSpec>,
+    /// Where its devices stand in its requests.
+    pub(crate) patterns: Patterns,
     /// The product of its devices, unless they say otherwise.
     pub(crate) product_key: Option<String>,
     /// A wrong product key was given, so that its lack is not news.
@@ -115,6 +118,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     let dialect = s.read("protocol", choice(&DIALECTS), notes);
     // Of an unknown protocol nothing can be said about its points.
     let unknown = dialect.is_none() && s.node("protocol").is_some();
+    let mut patterns = Patterns::default();
     let (points, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
         _ if unknown => (Vec::new(), Protocol::Modbus),
         Dialect::Modbus => {
@@ -142,7 +146,8 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
-            let (questions, wrong_ones) = raw::requests(&s, notes);
+            let (questions, written, wrong_ones) = raw::requests(&s, notes);
+            patterns = written;
             let (points, places) = raw::points(&s, &questions, &wrong_ones, times, notes);
             unique(ids(&points).zip(places), notes);
             (points, Protocol::Raw(questions))
@@ -193,6 +198,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             max_registers,
             reads,
         }),
+        patterns,
         product_key: product,
         product_key_given: s.node("product_key").is_some(),
         product_secret,

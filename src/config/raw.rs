@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::measure;
 use super::near;
+use super::own::{self, Pattern, Patterns};
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
 use super::times::Times;
@@ -40,12 +41,14 @@ const WRITTEN: [(&str, Written); 3] = [
     ("hex", Written::Hex),
 ];
 
-/// Reads `requests:`; and the names of those that are wrong.
+/// Reads `requests:`, as they are and as they are written; and the names of those
+/// that are wrong.
 pub(crate) fn requests(
     profile: &Section<'_>,
     notes: &mut Notes,
-) -> (Vec<Arc<Question>>, BTreeSet<String>) {
+) -> (Vec<Arc<Question>>, Patterns, BTreeSet<String>) {
     let mut all: Vec<Arc<Question>> = Vec::new();
+    let mut patterns = Patterns::default();
     let mut wrong_ones = BTreeSet::new();
     for node in profile.list("requests", notes) {
         let s = Section::open(node, &["name", "send", "check", "reply"], notes);
@@ -64,7 +67,9 @@ pub(crate) fn requests(
                 // Already noted, and what stands in its place cannot be known.
                 return Ok(None);
             }
-            Template::parse(text, check).map(Some).map_err(|why| {
+            let filled = own::fill(text, own::SAMPLE);
+            let said = |request| Some((request, text.to_owned()));
+            Template::parse(&filled, check).map(said).map_err(|why| {
                 Wrong::wanted("bytes in hexadecimal, \"text\", and {check} where the checksum goes")
                     .hint(why.to_string())
             })
@@ -72,7 +77,7 @@ pub(crate) fn requests(
         let send = s.need("send", parse, || Wrong::wanted("what to send"), notes);
         let reply = reply(&s, notes);
         let Some(name) = name else { continue };
-        let (Some(Some(request)), Some(reply)) = (send, reply) else {
+        let (Some(Some((request, send))), Some((reply, fixed))) = (send, reply) else {
             wrong_ones.insert(name);
             continue;
         };
@@ -81,6 +86,7 @@ pub(crate) fn requests(
             notes.error(s.at("name"), shown(&name), wrong);
             continue;
         }
+        patterns.push(Pattern { send, check, fixed });
         all.push(Arc::new(Question {
             name,
             request,
@@ -97,7 +103,7 @@ pub(crate) fn requests(
             Wrong::wanted(format!("at most {MOST}")),
         );
     }
-    (all, wrong_ones)
+    (all, patterns, wrong_ones)
 }
 
 /// `check: { sum: crc16-modbus, as: low, from: 0 }`.
@@ -119,7 +125,8 @@ fn check(s: &Section<'_>, notes: &mut Notes) -> Option<Check> {
     })
 }
 
-fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<Shape> {
+/// What comes back, and what is always in it as it is written.
+fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize, String)>)> {
     let keys = [
         "length",
         "until",
@@ -149,10 +156,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<Shape> {
         return None;
     }
     let mut fixed = Vec::new();
-    fixed.extend(
-        s.read("begins", bytes, notes)
-            .map(|bytes| Fixed { at: 0, bytes }),
-    );
+    fixed.extend(s.read("begins", own_bytes, notes).map(|said| (0, said)));
     for node in s.list("contains", notes) {
         let c = Section::open(node, &["at", "bytes"], notes);
         let at = c.need(
@@ -161,9 +165,13 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<Shape> {
             || Wrong::wanted("where, from 0 on"),
             notes,
         );
-        let what = c.need("bytes", bytes, || Wrong::wanted("which bytes"), notes);
-        fixed.extend(at.zip(what).map(|(at, bytes)| Fixed { at, bytes }));
+        let what = c.need("bytes", own_bytes, || Wrong::wanted("which bytes"), notes);
+        fixed.extend(at.zip(what));
     }
+    let (fixed, written) = fixed
+        .into_iter()
+        .map(|(at, (bytes, text))| (Fixed { at, bytes }, (at, text)))
+        .unzip();
     let behind = s.read("behind_check", whole(0..=LONGEST), notes);
     let end = length.or(until).or(silence)?;
     let terminator = match &end {
@@ -184,7 +192,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<Shape> {
                 .hint("without one of them noise of the right length is taken for a value"),
         );
     }
-    Some(shape)
+    Some((shape, written))
 }
 
 /// Bytes as a request is written.
@@ -193,6 +201,13 @@ fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
         Ok(template) => Ok(template.bytes().to_vec()),
         Err(why) => Err(Wrong::wanted("bytes in hexadecimal, or \"text\"").hint(why.to_string())),
     }
+}
+
+/// The same with places for what is a device's own, filled in as an example and
+/// as they are written.
+fn own_bytes(text: &str) -> Result<(Vec<u8>, String), Wrong> {
+    let example = bytes(&own::fill(text, own::SAMPLE))?;
+    Ok((example, text.to_owned()))
 }
 
 const KEYS: [&str; 15] = [

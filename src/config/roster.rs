@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::own::Who;
 use super::problem::Wrong;
 use super::profile::Profile;
 use super::range::{fill, varies};
@@ -13,7 +14,7 @@ use super::tree::OriginId;
 use super::word;
 use crate::base::{PortId, UnitId};
 use crate::spec::dlt645::Address;
-use crate::spec::{Liveness, ProfileSpec, Reads, SerialSpec};
+use crate::spec::{Liveness, ProfileSpec, Protocol, Reads, SerialSpec};
 
 /// One device, but for its secret, which is still to be read.
 pub(crate) struct DeviceDraft {
@@ -38,9 +39,13 @@ pub(crate) struct Roster {
     pub(crate) all: Vec<DeviceDraft>,
     names: BTreeMap<String, OriginId>,
     identities: BTreeMap<(String, String), OriginId>,
-    units: BTreeMap<(PortId, u8), (String, OriginId)>,
-    meters: BTreeMap<(PortId, Address), (String, OriginId)>,
+    units: BTreeMap<(PortId, Tongue, u8), (String, OriginId)>,
+    meters: BTreeMap<(PortId, Tongue, Address), (String, OriginId)>,
 }
+
+/// Who could be taken for one another on a line: all that speak what has a
+/// standard, or the devices of one profile that speak what has none.
+type Tongue = Option<String>;
 
 /// One entry: a device, or what the devices of a range have in common. What
 /// could not be read is `None`; that is already noted.
@@ -121,13 +126,18 @@ impl Roster {
         }
         if let (Some(port), Some(unit)) = (entry.port, unit) {
             let taken = (name.clone().unwrap_or_default(), at);
-            self.units.entry((port, unit)).or_insert(taken);
+            self.units
+                .entry((port, entry.tongue(), unit))
+                .or_insert(taken);
         }
+        let profile = entry.profile_of(unit, notes);
+        // Without a standard they are part of what is asked.
+        let standard = entry.tongue().is_none();
         self.all.push(DeviceDraft {
             name: name.unwrap_or_default(),
             port: entry.port.unwrap_or(PortId(0)),
-            unit: UnitId(unit.unwrap_or_default()),
-            profile: entry.profile.map_or_else(nothing, |p| p.spec.clone()),
+            unit: UnitId(unit.filter(|_| standard).unwrap_or_default()),
+            profile,
             product_key: entry.product_key.clone().unwrap_or_default(),
             device_name: device_name.unwrap_or_default(),
             secret: match unit {
@@ -137,7 +147,7 @@ impl Roster {
             liveness: entry.liveness,
             response_timeout: entry.response_timeout,
             turnaround: entry.turnaround,
-            meter: entry.meter,
+            meter: entry.meter.filter(|_| standard),
             serial: entry.serial.clone(),
             at,
         });
@@ -196,9 +206,9 @@ impl Roster {
         name: Option<&str>,
         notes: &mut Notes,
     ) {
-        let Some((first, at)) = self.meters.get(&(port, meter)) else {
+        let Some((first, at)) = self.meters.get(&(port, entry.tongue(), meter)) else {
             let taken = (name.unwrap_or_default().to_owned(), entry.s.origin);
-            self.meters.insert((port, meter), taken);
+            self.meters.insert((port, entry.tongue(), meter), taken);
             return;
         };
         let line = notes.origins.line(*at);
@@ -218,7 +228,7 @@ impl Roster {
         told: &mut Told,
         notes: &mut Notes,
     ) {
-        let Some((first, at)) = self.units.get(&(port, unit)) else {
+        let Some((first, at)) = self.units.get(&(port, entry.tongue(), unit)) else {
             return;
         };
         if std::mem::replace(&mut told.unit, true) {
@@ -236,6 +246,32 @@ impl Roster {
             unit.to_string(),
             Wrong::wanted("a unit no other device on the port has").hint(hint),
         );
+    }
+}
+
+impl Entry<'_> {
+    fn tongue(&self) -> Tongue {
+        let spec = &self.profile?.spec;
+        matches!(spec.protocol, Protocol::Raw(_)).then(|| spec.name.clone())
+    }
+
+    /// What is asked of the device that this entry makes with `unit`.
+    fn profile_of(&self, unit: Option<u8>, notes: &mut Notes) -> Arc<ProfileSpec> {
+        let Some(profile) = self.profile else {
+            return nothing();
+        };
+        let who = Who {
+            unit: unit.unwrap_or_default(),
+            address: self.meter,
+        };
+        profile
+            .patterns
+            .of(&profile.spec, who)
+            .unwrap_or_else(|why| {
+                let wanted = Wrong::wanted("a profile whose requests can be filled in");
+                notes.error(self.s.at("profile"), why.to_string(), wanted);
+                profile.spec.clone()
+            })
     }
 }
 

@@ -14,10 +14,11 @@ use super::tree::{Is, Node, Origin, OriginId, Step};
 use super::yaml::position;
 
 /// The columns there can be.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "name",
     "port",
     "unit",
+    "address",
     "profile",
     "device_name",
     "product_key",
@@ -28,7 +29,10 @@ const COLUMNS: [&str; 10] = [
 ];
 
 /// Without these a row means nothing.
-const NEEDED: [&str; 4] = ["name", "port", "unit", "profile"];
+const NEEDED: [&str; 3] = ["name", "port", "profile"];
+
+/// Which of these a device needs, its profile says.
+const PLACES: [&str; 2] = ["unit", "address"];
 
 /// What one table says.
 #[derive(Default)]
@@ -146,16 +150,21 @@ fn header(
         columns.push(known.filter(|_| !columns.contains(&known)));
     }
     // A column that is missing may be one whose name is wrong or repeated.
-    let missing: Vec<_> = NEEDED
-        .into_iter()
-        .filter(|n| all_known && !columns.contains(&Some(n)))
-        .collect();
+    let lacks = |n: &&str| all_known && !columns.contains(&Some(*n));
+    let mut missing: Vec<&str> = NEEDED.into_iter().filter(lacks).collect();
+    if PLACES.iter().all(lacks) {
+        missing.push("unit or address");
+    }
     if !missing.is_empty() {
         notes.error_at(
             whole,
             (row.line, 1),
             format!("no column {}", missing.join(", ")),
-            Wrong::wanted(format!("at least the columns {}", NEEDED.join(", "))),
+            Wrong::wanted(format!(
+                "at least the columns {}, and {}",
+                NEEDED.join(", "),
+                PLACES.join(" or ")
+            )),
         );
     }
     columns

@@ -193,6 +193,7 @@ impl House {
                 field,
                 link,
                 control: mpsc::channel(1).1,
+                questions: mpsc::channel(1).1,
                 errands: mpsc::channel(1).0,
                 status,
             },
