@@ -38,10 +38,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use alink_gateway::base::UnitId;
+use alink_gateway::base::{Now, Rng, UnitId, Wall};
 use alink_gateway::io::clock::Clock;
-use alink_gateway::lab::bus::{Life, Rack, Unit};
-use alink_gateway::lab::wire::RackRig;
+use alink_gateway::lab::bus::life::meter::ENERGY;
+use alink_gateway::lab::bus::tongue::{Meter, Plain, Tongue, Year};
+use alink_gateway::lab::bus::{Life, Line as Wires, Pace, Rack, Unit};
+use alink_gateway::lab::wire::{LineRig, RackRig};
+use alink_gateway::spec::Table;
 use child::Child;
 use cloud::Cloud;
 use gateway::{Config, GATEWAY, PRODUCT_SECRET};
@@ -315,6 +318,62 @@ async fn meters_in_node_are_understood_on_a_line_behind_a_serial_server_and_on_t
         cloud.receives(unit, "Door", 1.0).await;
     }
     gateway::stop(&mut gateway).await;
+    cloud.is_content().await;
+}
+
+/// All the way: a pair of wires with three protocols on it, the real daemon, and
+/// what the platform has in the end.
+#[tokio::test]
+async fn values_of_a_dlt645_meter_and_of_a_scale_arrive_beside_those_of_modbus() {
+    let folder = tempfile::tempdir().unwrap();
+    let tty = folder.path().join("line1");
+    let clock = Clock::system();
+    let begun = clock.now().wall;
+    let mut line = Wires::new(Pace::standard(115_200), Rng::new(1));
+    line.attach(UnitId(1), Unit::new(Life::Meter, 1));
+    let measured = || Unit::new(Life::Meter, 2);
+    line.join(Tongue::Meter(Meter::new(Year::Y2007, 2, measured())));
+    let mut scale = Plain::default();
+    scale.set(b"#0184\r", b">+012.508F\r");
+    line.join(Tongue::Plain(scale));
+    let mut rig = LineRig::new(line, clock);
+    rig.plug_terminal(&tty).unwrap();
+
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .serial(&tty, &[1])
+        .others_on(&tty, 2, 3)
+        .write(folder.path());
+    cloud.knows(&config).await;
+    let mut gateway = gateway::run(&config);
+    cloud.sees_online(&[1, 2, 3]).await;
+    assert_eq!(cloud.value(3, "Weight").await, 12.5);
+    let energy = cloud.value(2, "Energy").await;
+    let counted = |at: i64| {
+        let now = Now {
+            wall: Wall::from_millis(at),
+            ..Now::default()
+        };
+        let word = |a| {
+            measured()
+                .truth(now, Table::InputRegister, a)
+                .map(f64::from)
+        };
+        (word(ENERGY).unwrap() * 65_536.0 + word(ENERGY + 1).unwrap()) / 100.0
+    };
+    let (from, to) = (begun.as_millis(), clock.now().wall.as_millis());
+    assert!(
+        (counted(from)..=counted(to)).contains(&energy),
+        "{energy}, not {} to {}",
+        counted(from),
+        counted(to)
+    );
+    let voltage = cloud.value(1, "Voltage").await;
+    assert!((200.0..260.0).contains(&voltage), "{voltage}");
+    let violations = rig.with(|line, _| line.counts().silence_violations);
+    assert_eq!(violations, 0);
+    gateway::stop(&mut gateway).await;
+    assert_eq!(cloud.logged_out().await, 3);
     cloud.is_content().await;
 }
 

@@ -18,6 +18,7 @@ use alink_gateway::base::{Mono, Rng, UnitId};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::settings;
 use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::bus::tongue::{Meter, Tongue, Year};
 use alink_gateway::lab::bus::{Chance, Life, Line, Manners, Pace, Rack, Unit};
 use alink_gateway::lab::platform::{Device, Event, Fault as Misfortune, Platform, PlatformSpec};
 use alink_gateway::lab::wire::{LineRig, RackRig};
@@ -177,6 +178,10 @@ pub(crate) struct BusOptions {
     /// How many units, from 1 on.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=247))]
     units: u8,
+    /// How many electricity meters of DL/T 645-2007 hang on the line as well, with
+    /// the addresses 000000000001 and up.
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "tcp")]
+    meters: u8,
     /// What they are.
     #[arg(long, value_enum, default_value_t = KindOfUnit::Meter)]
     kind: KindOfUnit,
@@ -278,11 +283,17 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         };
         let mut line = Line::new(pace, Rng::new(1));
         units.for_each(|(id, unit)| line.attach(id, unit));
+        for address in 1..=u64::from(options.meters) {
+            // Other numbers than those of the units.
+            let unit = Unit::new(Life::Meter, 1000 + address);
+            line.join(Tongue::Meter(Meter::new(Year::Y2007, address, unit)));
+        }
         let mut rig = LineRig::new(line, clock);
         rig.plug_terminal(&link)?;
         println!(
-            "{} units at {} baud on {}",
+            "{} units and {} meters of DL/T 645 at {} baud on {}",
             options.units,
+            options.meters,
             options.baud,
             link.display()
         );

@@ -127,6 +127,24 @@ impl Cloud {
         }
     }
 
+    /// The first value it accepts for this property.
+    pub(crate) async fn value(&self, unit: u8, property: &'static str) -> f64 {
+        let device = Device::new(METER_PRODUCT, &meter(unit));
+        let latest = move |platform: &Platform| {
+            let values = platform.accepted().of(&device)?;
+            values.get(property)?.value.as_f64()
+        };
+        let there = latest.clone();
+        let came = self
+            .broker
+            .until(PATIENCE, move |p| there(p).is_some())
+            .await
+            .unwrap();
+        assert!(came, "no {property} of unit {unit} within {PATIENCE:?}");
+        let seen = self.broker.with(move |p, _| latest(p)).await.unwrap();
+        seen.unwrap()
+    }
+
     /// How many log-outs it has accepted, single or in batches.
     pub(crate) async fn logged_out(&self) -> usize {
         let sizes = self.broker.with(|p, _| p.ledger().logout_sizes());

@@ -23,6 +23,8 @@ pub(crate) struct Config {
     gateway: String,
     cloud: String,
     ports: String,
+    /// Beside that of the meters.
+    profiles: String,
     devices: String,
 }
 
@@ -38,6 +40,7 @@ impl Config {
             gateway: format!("{{ product_key: {product}, device_name: {name}, secret: {secret} }}"),
             cloud,
             ports: String::new(),
+            profiles: String::new(),
             devices: String::new(),
         }
     }
@@ -109,12 +112,48 @@ state_dir: state"
         self
     }
 
+    /// Adds, to a serial port, a meter of DL/T 645 and a scale without a standard,
+    /// by the names that meters with these numbers have.
+    pub(crate) fn others_on(mut self, tty: &Path, meter_of: u8, scale: u8) -> Config {
+        let port = tty.file_name().unwrap().to_str().unwrap();
+        self.profiles += &format!(
+            r##"
+  - name: grid-meter
+    product_key: {METER_PRODUCT}
+    protocol: dlt645-2007
+    interval: 500ms
+    points:
+      - {{ id: Energy, data: energy-active-forward }}
+  - name: scale
+    product_key: {METER_PRODUCT}
+    protocol: raw
+    interval: 500ms
+    requests:
+      - name: weight
+        send: '"#" {{unit:02X}} {{check}} 0D'
+        check: {{ sum: sum8, as: hex }}
+        reply: {{ until: 0D, begins: '">"', check: {{ sum: sum8, as: hex }} }}
+    points:
+      - {{ id: Weight, request: weight, type: decimal, at: 1, length: 7 }}
+"##
+        );
+        self.devices += &format!(
+            "  - {{ name: {}, port: {port}, address: \"{meter_of:012}\", profile: grid-meter, secret: of-meter-{meter_of} }}
+  - {{ name: {}, port: {port}, unit: 1, profile: scale, secret: of-meter-{scale} }}
+",
+            meter(meter_of),
+            meter(scale)
+        );
+        self
+    }
+
     /// Writes it into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let Config {
             gateway,
             cloud,
             ports,
+            profiles,
             devices,
         } = self;
         let text = format!(
@@ -134,6 +173,7 @@ profiles:
       - {{ id: Frequency, table: input, address: 0, type: u16 }}
       - {{ id: Relay, table: coil, address: 0, type: bool }}
       - {{ id: Door, table: discrete, address: 1, type: bool }}
+{profiles}
 devices:
 {devices}"
         );
