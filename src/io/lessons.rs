@@ -1,8 +1,8 @@
 //! What devices have taught about reading their kind, on its way from one life
 //! of the service to the next: the holes of each profile.
 //!
-//! One JSON file, `lessons.json` in the state directory, replaced as a whole: a
-//! new file beside it, synced, renamed over it. What it holds can be learned
+//! One JSON file, `lessons.json` in the state directory, replaced as a whole
+//! ([`super::replace`]). What it holds can be learned
 //! anew at the cost of a few requests, so whatever is wrong with it is told once
 //! and never in the way. A kind is the profile's name and a digest of where its
 //! points are: after a change of the profile nothing is believed that was learned
@@ -17,16 +17,16 @@
 //! known to its own line only, for as long as that runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::{About, EventKind, JournalField, Level, Tell};
+use super::replace::replace;
+use crate::base::{About, Level, Tell};
 use crate::field::holes::{Hole, Holes, MOST};
 use crate::field::reading::Finding;
 use crate::io::log::Journal;
@@ -281,22 +281,6 @@ fn read(file: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
         Ok(((k.profile, k.points), holes?))
     });
     kinds.collect()
-}
-
-/// Puts a new file in the place of the old one: after a crash there is one of
-/// the two (rename(2)).
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(directory) = file.parent() {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(directory)?;
-    }
-    let fresh = file.with_extension("json.new");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut out = options.open(&fresh)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    fs::rename(&fresh, file)
 }
 
 /// What is wrong with the file.

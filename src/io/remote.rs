@@ -1,15 +1,15 @@
 //! The platform's configuration on disk: one file, `remote.yaml` in the state
 //! directory, mode 0600, because it may hold secrets.
 //!
-//! It is written as the vault writes (see [`super::vault`]): into a file beside
-//! it, synced, renamed, the directory synced. So there is the old one or the new
-//! one, whole, whenever the power goes; and whichever it is, is loaded at the
-//! next start and known to the platform by its digest.
+//! It is replaced as a whole ([`super::replace`]): there is the old one or the new
+//! one, whenever the power goes; and whichever it is, is loaded at the next start
+//! and known to the platform by its digest.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use super::replace::replace;
 
 /// Its name in the state directory.
 pub const FILE: &str = "remote.yaml";
@@ -27,26 +27,7 @@ pub fn place(state_dir: &Path) -> PathBuf {
 /// # Errors
 /// What the system says; then the one before is still there.
 pub fn store(state_dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(state_dir)?;
-    let file = place(state_dir);
-    let fresh = file.with_extension("yaml.new");
-    // One left by a crash has an unknown mode: it is made anew.
-    match fs::remove_file(&fresh) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    fs::rename(&fresh, &file)?;
-    File::open(state_dir)?.sync_all()
+    replace(&place(state_dir), bytes)
 }
 
 /// Takes it out of force, and keeps it under another name; an older one there

@@ -20,15 +20,15 @@
 //! - No secret is in any message or notice.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::replace::{self, Step};
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::cloud::Earned;
 
@@ -430,30 +430,6 @@ fn set_aside(file: &Path) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// What is about to be done when a file is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Directory,
-    Open,
-    Write,
-    Sync,
-    Rename,
-    SyncDirectory,
-}
-
-impl Step {
-    const fn words(self) -> &'static str {
-        match self {
-            Step::Directory => "making its directory",
-            Step::Open => "making a new file beside it",
-            Step::Write => "writing",
-            Step::Sync => "syncing",
-            Step::Rename => "renaming",
-            Step::SyncDirectory => "syncing its directory",
-        }
-    }
-}
-
 /// Replaces the file. `before` is told each step before it is taken and may
 /// forbid it, which is how tests pull the plug.
 fn write(
@@ -463,35 +439,7 @@ fn write(
 ) -> io::Result<()> {
     let mut text = Zeroizing::new(serde_json::to_vec_pretty(&to_text(kept))?);
     text.push(b'\n');
-    let directory = match file.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => directory,
-        _ => Path::new("."),
-    };
-    before(Step::Directory)?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    before(Step::Open)?;
-    let fresh = file.with_extension("json.new");
-    // One left by a crash has an unknown mode: it is made anew.
-    match fs::remove_file(&fresh) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut out = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    before(Step::Write)?;
-    out.write_all(&text)?;
-    before(Step::Sync)?;
-    out.sync_all()?;
-    before(Step::Rename)?;
-    fs::rename(&fresh, file)?;
-    before(Step::SyncDirectory)?;
-    File::open(directory)?.sync_all()
+    replace::step_by_step(file, &text, before)
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::io::replace::replace_loosely;
+
 /// Its name in the state directory.
 const FILE: &str = "connects.json";
 
@@ -81,9 +83,7 @@ impl Knocks {
     }
 
     fn write(&self, kept: &Kept) -> io::Result<()> {
-        let beside = self.file.with_extension("json.new");
-        fs::write(&beside, serde_json::to_vec(kept)?)?;
-        fs::rename(&beside, &self.file)
+        replace_loosely(&self.file, &serde_json::to_vec(kept)?)
     }
 }
 
