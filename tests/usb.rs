@@ -36,7 +36,8 @@ use tokio::time::{Instant, sleep};
 /// From the moment at which the adapter has its name to the first good poll.
 const BACK: Duration = Duration::from_secs(2);
 
-/// How long it stays unplugged, each time; less than the grace.
+/// How long it stays unplugged, each time: less than the grace of its port, and
+/// longer than any device of it may be silent.
 const UNPLUGGED: Duration = Duration::from_secs(10);
 
 fn config(url: &str) -> String {
@@ -53,7 +54,7 @@ profiles:
     interval: 1s
     points: [{{ id: Voltage, table: holding, address: 0, type: u16 }}]
 devices:
-  - {{ name: 'meter-{{unit}}', units: 1-2, port: line1, profile: meter, secret: s, liveness: {{ quiet: 5m }} }}
+  - {{ name: 'meter-{{unit}}', units: 1-2, port: line1, profile: meter, secret: s }}
 "
     )
 }
