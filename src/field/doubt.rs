@@ -143,6 +143,12 @@ impl Doubt {
         self.answered(now, refusal_of(function), timeout);
     }
 
+    /// Whether it is known to repeat itself.
+    #[must_use]
+    pub const fn repeats(&self) -> bool {
+        self.repeats.is_some()
+    }
+
     /// A reply of the unit passed by that nobody waited for: one that was given
     /// up or, if there is none, a copy.
     pub fn passed_by(&mut self, now: Mono, timeout: Duration) {

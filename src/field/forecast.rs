@@ -196,7 +196,7 @@ fn line_forecast(
             filler: block.filler(&profile),
             interval: block.interval,
             time: cost.of_block(&profile, &block),
-            what: what(&profile, &block),
+            what: what_is_read(&profile, block.table, block.start, block.count),
         };
         requests.extend(plan(&profile, &terms).into_iter().map(of));
     }
@@ -219,10 +219,11 @@ pub fn millis(time: Duration) -> String {
 }
 
 /// `holding register 7`, `datum 00010000`, `request weight`.
-fn what(profile: &ProfileSpec, block: &ReadBlock) -> String {
-    let which = usize::from(block.start);
+#[must_use]
+pub fn what_is_read(profile: &ProfileSpec, table: Table, start: u16, count: u16) -> String {
+    let which = usize::from(start);
     match &profile.protocol {
-        Protocol::Modbus => range(block.table, block.start, block.count),
+        Protocol::Modbus => range(table, start, count),
         Protocol::Dlt645(items) => items
             .get(which)
             .map_or_else(String::new, |item| format!("datum {}", item.id)),

@@ -58,6 +58,7 @@ pub mod arrival;
 pub mod ascii;
 pub mod budget;
 pub mod cost;
+pub mod counters;
 pub mod data;
 pub mod dialogue;
 pub mod dlt645;
@@ -86,3 +87,5 @@ pub mod tempo;
 #[cfg(test)]
 pub(crate) mod test_spec;
 pub mod timeout;
+pub mod trouble;
+pub mod twins;

@@ -1,17 +1,16 @@
-//! What the field side tells the operator: ports that open and close, and
-//! troubles of devices that are worth a look. A trouble that goes on is told
-//! once, and then ever more rarely with its count.
+//! What the field side tells the operator: ports that open and close, lines that
+//! are asked for too much, and what is found out about devices. Their troubles are
+//! counted in `trouble.rs`.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, Mono, PortId, Repeats, Tell};
-use crate::spec::Table;
+use crate::base::{About, DeviceId, Level, PortId, Tell};
+use crate::spec::Priority;
 
 use super::dlt645::ask::ErrorWord;
-use super::forecast::range;
+use super::forecast::{millis, percent, range};
 use super::holes::Hole;
-use super::point::Refusal;
+use super::trouble::{Trouble, meaning};
 
 /// Something the operator should know about the field side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +73,39 @@ pub enum Notice {
         /// How often since this was last told.
         times: u64,
     },
+    /// The line does not keep up: all requests of a priority are made less often.
+    IntervalsStretched {
+        /// Which port.
+        port: PortId,
+        /// Of which requests.
+        priority: Priority,
+        /// How many times longer than configured, in thousandths.
+        factor: u64,
+        /// What its devices ask of its time, in thousandths, as far as known.
+        load: u64,
+        /// The request that takes most of it.
+        heaviest: Option<Heaviest>,
+    },
+    /// It keeps up again.
+    IntervalsKept {
+        /// Which port.
+        port: PortId,
+        /// Of which requests.
+        priority: Priority,
+    },
+    /// Replies under one address are spoilt again and again, and no others are;
+    /// told once for each.
+    UnitTwice {
+        /// Which device is configured there.
+        device: DeviceId,
+        /// Under which address, in words.
+        place: String,
+    },
+    /// Replies of a device come twice; told once.
+    RepliesTwice {
+        /// Which.
+        device: DeviceId,
+    },
     /// A device cannot be read across these addresses.
     HoleFound {
         /// Which.
@@ -121,159 +153,62 @@ pub enum Notice {
     },
 }
 
-/// What may be wrong with a device again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    /// Frames came and were spoiled.
-    Garbled,
-    /// Good frames came that were not the reply.
-    Foreign,
-    /// Replies came after they had been given up.
-    Late,
-    /// It refuses to be read there, with an exception.
-    Refuses {
-        /// The exception's code.
-        code: u8,
-        /// What was asked for.
-        table: Table,
-        /// The first address.
-        first: u16,
-        /// How many.
-        count: u16,
-    },
-    /// A meter of DL/T 645 refuses, for these reasons.
-    Declines(ErrorWord),
-    /// The registers of one point hold no value.
-    NoValue {
-        /// Index of the point in the device's profile.
-        point: u16,
-        /// Why not.
-        why: Refusal,
-    },
-}
-
-/// Counts troubles and says when one is worth telling. Bounded by what can be
-/// configured: devices, their requests and their points.
-#[derive(Clone, Debug, Default)]
-pub struct Troubles {
-    seen: BTreeMap<(DeviceId, Trouble), Seen>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    repeats: Repeats,
-    detail: String,
-}
-
-impl Troubles {
-    /// It happened once more. `Some` if it is time to tell.
-    pub fn note(
-        &mut self,
-        now: Mono,
-        device: DeviceId,
-        trouble: Trouble,
-        detail: impl FnOnce() -> String,
-    ) -> Option<Notice> {
-        let seen = self.seen.entry((device, trouble)).or_default();
-        let times = seen.repeats.hit(now, 1)?;
-        seen.detail = detail();
-        Some(Notice::DeviceTrouble {
-            device,
-            trouble,
-            times,
-            detail: seen.detail.clone(),
-        })
-    }
-
-    /// What was counted and not told, of troubles whose time has come.
-    pub fn sweep(&mut self, now: Mono) -> Vec<Notice> {
-        let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
-            let times = seen.repeats.sweep(now)?;
-            let detail = seen.detail.clone();
-            Some(Notice::DeviceTrouble {
-                device,
-                trouble,
-                times,
-                detail,
-            })
-        };
-        self.seen.iter_mut().filter_map(due).collect()
-    }
-}
-
-impl Trouble {
-    const fn kind(self) -> EventKind {
-        match self {
-            Trouble::Garbled => EventKind::DeviceGarbled,
-            Trouble::Foreign => EventKind::DeviceForeign,
-            Trouble::Late => EventKind::DeviceLate,
-            Trouble::Refuses { .. } => EventKind::DeviceRefuses,
-            Trouble::Declines(_) => EventKind::DeviceRefuses,
-            Trouble::NoValue { .. } => EventKind::DeviceNoValue,
-        }
-    }
-
-    fn words(self) -> String {
-        match self {
-            Trouble::Garbled => "frames came that could not be read (noise, settings, or two \
-                                 devices answering at once); dropped"
-                .into(),
-            Trouble::Foreign => "frames came that were not the reply (another unit, function or \
-                                 length); dropped"
-                .into(),
-            Trouble::Late => "replies came after they had been given up; dropped (a longer \
-                              response timeout may help)"
-                .into(),
-            Trouble::Refuses {
-                code,
-                table,
-                first,
-                count,
-            } => format!(
-                "refuses {} with exception {code} ({})",
-                range(table, first, count),
-                meaning(code)
-            ),
-            Trouble::Declines(word) => format!("refuses: {word}"),
-            Trouble::NoValue { why, .. } => format!("its reply gives no value: {why}"),
-        }
-    }
-}
-
 /// All addresses of a hole.
 fn addresses(hole: &Hole) -> String {
     let count = (hole.last - hole.first.min(hole.last)).saturating_add(1);
     range(hole.table, hole.first, count)
 }
 
-/// The names of exceptions: Modbus Application Protocol V1.1b3 §7.
-const fn meaning(code: u8) -> &'static str {
-    match code {
-        1 => "illegal function",
-        2 => "illegal data address",
-        3 => "illegal data value",
-        4 => "server device failure",
-        5 => "acknowledge",
-        6 => "server device busy",
-        8 => "memory parity error",
-        0x0A => "gateway path unavailable",
-        0x0B => "gateway target device failed to respond",
-        _ => "not in the standard",
-    }
+/// The request that takes most of a line's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heaviest {
+    /// Whose, as people call it.
+    pub device: String,
+    /// What is read.
+    pub what: String,
+    /// How long it takes.
+    pub takes: Duration,
+    /// How often it is configured to be made.
+    pub every: Duration,
+}
+
+fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heaviest>) -> String {
+    let load = match load {
+        0..=1000 => String::new(),
+        load => format!(": its devices are asked for {} of its time", percent(load)),
+    };
+    let most = heaviest.map(|h| {
+        let Heaviest { device, what, .. } = h;
+        let (takes, every) = (millis(h.takes), h.every);
+        format!("; most takes {what} of {device}, {takes} every {every:?}")
+    });
+    format!(
+        "does not keep up{load}; everything of priority {} is read {}.{} times less often than \
+         configured, all alike{}: longer intervals, fewer points, a higher baud rate or a second \
+         line (alink-gateway plan shows what takes how long)",
+        priority.word(),
+        factor / 1000,
+        factor % 1000 / 100,
+        most.unwrap_or_default()
+    )
 }
 
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::PortOpened { .. } | Notice::HoleFound { .. } | Notice::PointsBack { .. } => {
-                Level::Info
-            }
+            Notice::PortOpened { .. }
+            | Notice::HoleFound { .. }
+            | Notice::PointsBack { .. }
+            | Notice::RepliesTwice { .. }
+            | Notice::IntervalsKept { .. } => Level::Info,
             Notice::PortUnavailable { .. }
             | Notice::PortLost { .. }
             | Notice::SettingsDiffer { .. }
             | Notice::BytesHeldBack { .. }
             | Notice::EchoHeard { .. }
             | Notice::EchoMissed { .. }
+            | Notice::IntervalsStretched { .. }
+            | Notice::UnitTwice { .. }
             | Notice::PointsRefused { .. }
             | Notice::DatumRefused { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
@@ -282,18 +217,22 @@ impl Tell for Notice {
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::PortOpened { .. } => EventKind::PortOpened,
-            Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
-            Notice::PortLost { .. } => EventKind::PortLost,
-            Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
-            Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
-            Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
-            Notice::EchoMissed { .. } => EventKind::PortEchoMissed,
-            Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
-            Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
-            Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
-            Notice::PointsBack { .. } => EventKind::DevicePointsBack,
-            Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
+            Notice::PortOpened { .. } => "port-opened",
+            Notice::PortUnavailable { .. } => "port-unavailable",
+            Notice::PortLost { .. } => "port-lost",
+            Notice::SettingsDiffer { .. } => "port-settings-differ",
+            Notice::BytesHeldBack { .. } => "port-bytes-held-back",
+            Notice::EchoHeard { .. } => "port-echo-heard",
+            Notice::EchoMissed { .. } => "port-echo-missed",
+            Notice::IntervalsStretched { .. } => "port-intervals-stretched",
+            Notice::IntervalsKept { .. } => "port-intervals-kept",
+            Notice::UnitTwice { .. } => "device-unit-twice",
+            Notice::RepliesTwice { .. } => "device-replies-twice",
+            Notice::HoleFound { .. } => "device-hole-found",
+            Notice::PointsRefused { .. } => "device-points-refused",
+            Notice::DatumRefused { .. } => "device-datum-refused",
+            Notice::PointsBack { .. } => "device-points-back",
+            Notice::DeviceTrouble { trouble, .. } => trouble.event(),
         }
     }
 
@@ -305,11 +244,15 @@ impl Tell for Notice {
             | Notice::SettingsDiffer { port, .. }
             | Notice::BytesHeldBack { port, .. }
             | Notice::EchoHeard { port }
-            | Notice::EchoMissed { port, .. } => About::Port(*port),
+            | Notice::EchoMissed { port, .. }
+            | Notice::IntervalsStretched { port, .. }
+            | Notice::IntervalsKept { port, .. } => About::Port(*port),
             Notice::HoleFound { device, .. }
             | Notice::PointsRefused { device, .. }
             | Notice::DatumRefused { device, .. }
             | Notice::PointsBack { device, .. }
+            | Notice::UnitTwice { device, .. }
+            | Notice::RepliesTwice { device }
             | Notice::DeviceTrouble { device, .. } => About::Device(*device),
         }
     }
@@ -322,6 +265,12 @@ impl Tell for Notice {
             Notice::PortLost { times, .. } | Notice::EchoMissed { times, .. } => {
                 vec![(JournalField::Times, times.to_string())]
             }
+            Notice::IntervalsStretched {
+                priority, factor, ..
+            } => vec![
+                ("PRIORITY", priority.word().into()),
+                ("FACTOR_PERMILLE", factor.to_string()),
+            ],
             Notice::PointsRefused { points, code, .. } => {
                 vec![
                     (JournalField::Points, points.clone()),
@@ -390,6 +339,28 @@ impl Tell for Notice {
                      not hear itself and echo: true has to go"
                 )
             }
+            Notice::IntervalsStretched {
+                priority,
+                factor,
+                load,
+                heaviest,
+                ..
+            } => stretched(*factor, *load, *priority, heaviest.as_ref()),
+            Notice::IntervalsKept { priority, .. } => format!(
+                "keeps up again: everything of priority {} is read as often as configured",
+                priority.word()
+            ),
+            Notice::UnitTwice { place, .. } => format!(
+                "two devices with one address? Replies of {place} are spoilt again and again, and \
+                 no others on the line are: take this device off and see whether somebody still \
+                 answers there, give each device on the line an address of its own, and look at \
+                 its tap and its settings"
+            ),
+            Notice::RepliesTwice { .. } => "its replies come twice: a repeater or a bridge says \
+                                            them again, or two devices have this address; it is \
+                                            given a response timeout before it is asked for the \
+                                            like again, so that no copy is taken for an answer"
+                .into(),
             Notice::HoleFound { hole, .. } => format!(
                 "cannot be read across {}; its requests go around them from now on, and so do \
                  those of all devices of its kind",
@@ -431,32 +402,7 @@ impl Tell for Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_trouble_is_told_at_first_and_then_counted() {
-        let mut troubles = Troubles::default();
-        let mut told = Vec::new();
-        for second in 0..=200u64 {
-            let now = Mono::from_micros(second * 1_000_000);
-            if let Some(Notice::DeviceTrouble { times, .. }) =
-                troubles.note(now, DeviceId(1), Trouble::Garbled, String::new)
-            {
-                told.push((second, times));
-            }
-        }
-        assert_eq!(told, [(0, 1), (60, 60), (180, 120)]);
-        // It stops; what was left is told when its time comes, and only then.
-        let at = |second: u64| Mono::from_micros(second * 1_000_000);
-        assert_eq!(troubles.sweep(at(300)), []);
-        let left = troubles.sweep(at(420));
-        assert!(
-            matches!(left[..], [Notice::DeviceTrouble { times: 20, .. }]),
-            "{left:?}"
-        );
-        assert_eq!(troubles.sweep(at(4000)), []);
-        let other = troubles.note(Mono::START, DeviceId(2), Trouble::Garbled, String::new);
-        assert!(other.is_some(), "each device has its own");
-    }
+    use crate::spec::Table;
 
     #[test]
     fn sentences_say_what_why_and_what_next() {
@@ -471,6 +417,25 @@ mod tests {
             notice.sentence(),
             "cannot open /dev/ttyUSB0: No such file or directory; tried again until it can, its \
              devices fall silent meanwhile (attempt 1, next in 0.1 s)"
+        );
+        let notice = Notice::IntervalsStretched {
+            port: PortId(0),
+            priority: Priority::Normal,
+            factor: 1512,
+            load: 1498,
+            heaviest: Some(Heaviest {
+                device: "meter-7".into(),
+                what: "holding registers 0 to 99".into(),
+                takes: Duration::from_micros(263_000),
+                every: Duration::from_secs(1),
+            }),
+        };
+        assert_eq!(
+            notice.sentence(),
+            "does not keep up: its devices are asked for 150 % of its time; everything of priority \
+             normal is read 1.5 times less often than configured, all alike; most takes holding \
+             registers 0 to 99 of meter-7, 263.0 ms every 1s: longer intervals, fewer points, a \
+             higher baud rate or a second line (alink-gateway plan shows what takes how long)"
         );
         let notice = Notice::DeviceTrouble {
             device: DeviceId(0),

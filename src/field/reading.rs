@@ -76,6 +76,11 @@ pub enum Finding {
         /// What it said.
         word: ErrorWord,
     },
+    /// Its replies come twice. Told once.
+    RepliesTwice {
+        /// Whose.
+        device: DeviceId,
+    },
     /// They are read again.
     PointsBack {
         /// Whose.

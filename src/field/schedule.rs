@@ -212,7 +212,8 @@ impl Schedule {
     }
 
     /// What was found out about a device, for the operator and for the next
-    /// life; until `None`, after each [`Schedule::done`].
+    /// life; until `None`, after each [`Schedule::done`] and each reply that was
+    /// overheard.
     pub fn poll_finding(&mut self) -> Option<Finding> {
         self.findings.pop_front()
     }
@@ -226,6 +227,7 @@ impl Schedule {
                 Finding::HoleGone { hole, .. } => station.forget(now, hole),
                 Finding::PointsRefused { .. }
                 | Finding::DatumRefused { .. }
+                | Finding::RepliesTwice { .. }
                 | Finding::PointsBack { .. } => {}
             }
         }
@@ -247,6 +249,8 @@ impl Schedule {
         let station = self.stations.iter_mut().find(|s| is(s))?;
         let owed = station.owes_a_reply();
         station.passed_by(now);
+        self.findings
+            .append(&mut station.reading.findings.drain(..).collect());
         if !owed {
             return None;
         }

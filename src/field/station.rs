@@ -16,7 +16,7 @@ use super::job::{Job, Outcome};
 use super::modbus::Shape;
 use super::phrase::{Phrases, reply_len};
 use super::plan::ReadBlock;
-use super::reading::Reading;
+use super::reading::{Finding, Reading};
 use super::slot::{PATIENCE, Slot, phase};
 use super::timeout::Timeout;
 
@@ -60,6 +60,8 @@ pub(super) struct Station {
     known: bool,
     /// Whether its last reply was spoilt, which was not held against it.
     excused: bool,
+    /// Whether it was told that its replies come twice.
+    told_twice: bool,
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// The turn in which it was served last.
@@ -109,6 +111,7 @@ impl Station {
             answers_fences: false,
             known: false,
             excused: false,
+            told_twice: false,
             numbered: line.line.framing().is_none(),
             served: 0,
         }
@@ -166,6 +169,10 @@ impl Station {
     pub(super) fn passed_by(&mut self, now: Mono) {
         if !self.numbered {
             self.doubt.passed_by(now, self.timeout.most());
+        }
+        if self.doubt.repeats() && !std::mem::replace(&mut self.told_twice, true) {
+            let device = self.device;
+            self.reading.findings.push(Finding::RepliesTwice { device });
         }
     }
 

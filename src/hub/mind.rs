@@ -1,6 +1,6 @@
 //! Fleet and cloud, composed.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::cache::{Cache, LastValue, Standing};
@@ -9,6 +9,7 @@ use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
 use crate::base::{Crowds, DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Told, Wake};
 use crate::cloud::{self, Cloud, Presence};
+use crate::field::counters::Counters;
 use crate::fleet::{self, Fleet};
 use crate::spec::{Changes, Spec};
 
@@ -19,8 +20,8 @@ pub struct Hub {
     pub(super) fleet: Fleet,
     pub(super) cloud: Cloud,
     cache: Cache,
-    pub(super) census: Census,
-    pub(super) link: LinkState,
+    counters: BTreeMap<DeviceId, Counters>,
+    link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, on their way to being few.
     crowds: Crowds<Notice>,
@@ -35,7 +36,7 @@ impl Hub {
             fleet: Fleet::new(&spec, now),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
             cache: Cache::new(&spec),
-            census: Census::new(&spec, now),
+            counters: BTreeMap::new(),
             spec,
             link: LinkState::Down,
             stopping: false,
@@ -165,8 +166,31 @@ impl Hub {
         self.cache.look(now, &self.spec, device, standing)
     }
 
+    /// What became of the requests to a device since the start; `None` if it was
+    /// never asked anything.
+    #[must_use]
+    pub fn counters(&self, device: DeviceId) -> Option<&Counters> {
+        self.counters.get(&device)
+    }
+
+    fn count(&mut self, event: &FieldEvent) {
+        match event {
+            FieldEvent::Polled {
+                device, evidence, ..
+            } => self.counters.entry(*device).or_default().note(*evidence),
+            FieldEvent::NoValue { device, points, .. } => {
+                self.counters
+                    .entry(*device)
+                    .or_default()
+                    .no_value(points.len());
+            }
+            FieldEvent::PortUp { .. } | FieldEvent::PortDown { .. } | FieldEvent::Load { .. } => {}
+        }
+    }
+
     fn on_field(&mut self, now: Now, mut event: FieldEvent) {
         self.fleet.on_field(now, &event);
+        self.count(&event);
         // The wish first: a device that has just come back is logged in before
         // its first values queue up behind it.
         self.carry_wishes(now);

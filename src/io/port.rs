@@ -288,7 +288,11 @@ impl Port {
         if *useful || now.since(self.opened) >= LASTING {
             self.available().await?;
         }
-        let until = match self.schedule.next(now) {
+        let next = self.schedule.next(now);
+        while let Some(strain) = self.schedule.poll_strain() {
+            self.report.strained(&strain);
+        }
+        let until = match next {
             Next::Run(job) => return self.transact(exchange, &job, useful).await,
             Next::NotBefore(at, _) => at.min(now + BREATH),
             Next::Idle => now + BREATH,
@@ -327,10 +331,7 @@ impl Port {
         if let Some(gap) = ended.turnaround {
             self.schedule.measured(now, job.device, gap);
         }
-        while let Some(finding) = self.schedule.poll_finding() {
-            self.report.found(&finding);
-            self.lessons.note(&self.spec, &finding);
-        }
+        self.tell_findings();
         self.unanswered = match ended.outcome {
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
@@ -345,14 +346,10 @@ impl Port {
         self.overheard(heard).await
     }
 
-    /// Whose turn it is, for those who listen.
-    fn turn(&self, job: &Job) -> What {
-        let device = self.spec.device(job.device);
-        What::Turn {
-            device: device.map_or_else(String::new, |d| d.name.clone()),
-            place: device.and_then(|d| d.place()),
-            tongue: Tongue::of(job, &self.manners.line),
-            patience: job.timeout,
+    fn tell_findings(&mut self) {
+        while let Some(finding) = self.schedule.poll_finding() {
+            self.report.found(&finding);
+            self.lessons.note(&self.spec, &finding);
         }
     }
 
@@ -371,6 +368,7 @@ impl Port {
                 self.report.late(device, at).await?;
             }
         }
+        self.tell_findings();
         Ok(())
     }
 

@@ -333,8 +333,18 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     assert_eq!(twins, [Mono::START, Mono::START + COPIES]);
     assert_eq!(asked[2].0, Mono::START, "nobody else waits");
 
-    // One that passes by although nothing is owed: it does repeat itself.
-    assert_eq!(s.overheard(now, UnitId(1)), None);
+    // One that passes by although nothing is owed: it does repeat itself, which is
+    // told once.
+    for told in [1, 0] {
+        assert_eq!(s.overheard(now, UnitId(1)), None);
+        let told: Vec<Finding> = (0..told)
+            .map(|_| Finding::RepliesTwice {
+                device: DeviceId(0),
+            })
+            .collect();
+        let found: Vec<Finding> = std::iter::from_fn(|| s.poll_finding()).collect();
+        assert_eq!(found, told);
+    }
     let timeout = asked[0].1.timeout;
     let mut at = now;
     let next = job_after(&mut s, &mut at);

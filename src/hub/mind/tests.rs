@@ -122,3 +122,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_requests_to_each_device_are_counted_across_a_reload_too() {
+    let mut hub = hub();
+    let one = DeviceId(1);
+    for (ms, evidence) in [
+        (1000, Evidence::Alive(Proof::Answer)),
+        (2000, Evidence::Missed(Miss::Garbled)),
+        (3000, Evidence::Alive(Proof::Exception(6))),
+    ] {
+        hub.handle(at(ms), polled(at(ms), one, evidence));
+    }
+    let refused = FieldEvent::NoValue {
+        device: one,
+        at: at(3000),
+        points: vec![(0, "not a number")],
+    };
+    hub.handle(at(3000), Input::Field(refused));
+    let reload = Input::Reload {
+        spec: Arc::clone(&hub.spec),
+        changes: Box::default(),
+        commissioned: true,
+    };
+    hub.handle(at(4000), reload);
+    let counters = hub.counters(one).unwrap();
+    let counted = (
+        counters.polls,
+        counters.answers,
+        counters.garbled,
+        counters.retries,
+    );
+    assert_eq!(counted, (3, 1, 1, 1));
+    assert_eq!(counters.exceptions.get(&6), Some(&1));
+    assert_eq!(counters.no_value, 1);
+    assert_eq!(hub.counters(DeviceId(0)), None, "never asked");
+}

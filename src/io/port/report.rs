@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::base::{DeviceId, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats};
+use crate::base::{DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats};
 use crate::field::dlt645::ask::Wish;
 use crate::field::evidence::{self, weigh};
+use crate::field::forecast::what_is_read;
 use crate::field::holes::speaks_of_addresses;
 use crate::field::job::{Job, Outcome, Speech};
-use crate::field::notice::{Notice, Trouble, Troubles};
+use crate::field::notice::{Heaviest, Notice};
 use crate::field::point::decode;
 use crate::field::reading::Finding;
 use crate::field::rtu::Heard;
-use crate::io::clock::Clock;
+use crate::field::tempo::Strain;
+use crate::field::trouble::{Trouble, Troubles};
+use crate::field::twins::Twins;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
-use crate::io::tap::Tap;
-use crate::spec::Spec;
-use crate::trace::{Verdict, What};
+use crate::spec::{DeviceSpec, Spec};
 
 /// How often load is reported.
 pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
@@ -52,6 +53,7 @@ pub(super) struct Report {
     told_echo: bool,
     told_held_back: bool,
     troubles: Troubles,
+    twins: Twins,
     busy: Duration,
     load_since: Mono,
 }
@@ -79,6 +81,7 @@ impl Report {
             told_echo: false,
             told_held_back: false,
             troubles: Troubles::default(),
+            twins: Twins::default(),
             busy: Duration::ZERO,
             load_since: clock.now().mono,
         }
@@ -161,6 +164,37 @@ impl Report {
         }
     }
 
+    /// The intervals of a priority are longer than configured, or no longer.
+    pub(super) fn strained(&self, strain: &Strain) {
+        let port = self.port;
+        self.journal.tell(&match strain {
+            Strain::Over { priority } => Notice::IntervalsKept {
+                port,
+                priority: *priority,
+            },
+            Strain::Stretched {
+                priority,
+                factor,
+                load,
+                heaviest,
+            } => Notice::IntervalsStretched {
+                port,
+                priority: *priority,
+                factor: *factor,
+                load: *load,
+                heaviest: heaviest.as_ref().and_then(|h| {
+                    let device = self.spec.device(h.device)?;
+                    Some(Heaviest {
+                        device: device.name.clone(),
+                        what: what_is_read(&device.profile, h.table, h.first, h.count),
+                        takes: h.takes,
+                        every: h.every,
+                    })
+                }),
+            },
+        });
+    }
+
     /// When the next load is to be reported.
     pub(super) fn load_due(&self) -> Mono {
         self.load_since + LOAD_EVERY
@@ -191,6 +225,8 @@ impl Report {
     /// A transaction ended.
     pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
         self.complain(job, &ended.outcome, ended.at.mono);
+        let evidence = weigh(&ended.outcome);
+        self.suspect(job.device, evidence);
         let (readings, refused) = self.readings(job, ended);
         self.tap.say(&self.clock, || {
             self.verdict(job, ended, &readings, &refused)
@@ -198,7 +234,7 @@ impl Report {
         self.tell(FieldEvent::Polled {
             device: job.device,
             at: ended.at,
-            evidence: weigh(&ended.outcome),
+            evidence,
             readings,
             turnaround: ended.turnaround,
         })
@@ -212,6 +248,17 @@ impl Report {
             points: refused,
         })
         .await
+    }
+
+    /// Two devices under one address?
+    fn suspect(&mut self, device: DeviceId, evidence: Evidence) {
+        if !self.twins.note(device, evidence) {
+            return;
+        }
+        let place = self.spec.device(device).and_then(DeviceSpec::place);
+        if let Some(place) = place {
+            self.journal.tell(&Notice::UnitTwice { device, place });
+        }
     }
 
     /// Something was found out about a device.
@@ -252,6 +299,9 @@ impl Report {
                 points: names(*device, points),
                 word: *word,
             }),
+            Finding::RepliesTwice { device } => {
+                self.journal.tell(&Notice::RepliesTwice { device: *device });
+            }
             Finding::PointsBack { device, points } => self.journal.tell(&Notice::PointsBack {
                 device: *device,
                 points: names(*device, points),

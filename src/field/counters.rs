@@ -1,0 +1,128 @@
+//! What became of the requests to one device, counted since the start.
+//!
+//! Every way a transaction can end has a counter of its own: what is wrong with a
+//! line shows in which of them grows. Told with [`Counters::note`] what each end
+//! proved; nothing here decides anything.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Evidence, Miss, Proof};
+
+/// The counters of one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Transactions that ended, however they did.
+    pub polls: u64,
+    /// Of them, those that followed one that had brought no proof of life.
+    pub retries: u64,
+    /// Replies that were asked for.
+    pub answers: u64,
+    /// Refusals, by the code of the exception; of a meter of DL/T 645, by its error
+    /// word.
+    pub exceptions: BTreeMap<u8, u64>,
+    /// Not one byte came in time.
+    pub timeouts: u64,
+    /// Bytes came, but no frame with a good checksum: noise, wrong settings of the
+    /// line, two devices at once.
+    pub garbled: u64,
+    /// Good frames came, and none was the reply.
+    pub foreign: u64,
+    /// A gateway on the way refused in the name of the device, by its code: 0Ah or
+    /// 0Bh.
+    pub gateway: BTreeMap<u8, u64>,
+    /// The port was lost while the reply was waited for.
+    pub port: u64,
+    /// Replies that came after they had been given up; no transactions.
+    pub late: u64,
+    /// Points for which a reply held no value.
+    pub no_value: u64,
+    /// Whether the last transaction brought no proof of life.
+    missed: bool,
+}
+
+impl Counters {
+    /// A transaction ended, or a late reply came, and this is what it proved.
+    pub fn note(&mut self, evidence: Evidence) {
+        if evidence != Evidence::Alive(Proof::Late) {
+            self.polls = self.polls.saturating_add(1);
+            self.retries = self.retries.saturating_add(u64::from(self.missed));
+        }
+        self.missed = matches!(evidence, Evidence::Missed(_));
+        let counter = match evidence {
+            Evidence::Alive(Proof::Answer) => &mut self.answers,
+            Evidence::Alive(Proof::Exception(code)) => self.exceptions.entry(code).or_default(),
+            Evidence::Alive(Proof::Late) => &mut self.late,
+            Evidence::Missed(Miss::Silence) => &mut self.timeouts,
+            Evidence::Missed(Miss::Garbled) => &mut self.garbled,
+            Evidence::Missed(Miss::Foreign) => &mut self.foreign,
+            Evidence::Missed(Miss::GatewaySaysNo(code)) => self.gateway.entry(code).or_default(),
+            Evidence::Missed(Miss::ConnectionLost) => &mut self.port,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    /// So many points of a reply held no value.
+    pub fn no_value(&mut self, points: usize) {
+        let points = u64::try_from(points).unwrap_or(u64::MAX);
+        self.no_value = self.no_value.saturating_add(points);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_of_a_transaction_is_counted_once_and_in_its_own_place() {
+        use Evidence::{Alive, Missed};
+        let ends = [
+            Alive(Proof::Answer),
+            Alive(Proof::Exception(2)),
+            Alive(Proof::Exception(2)),
+            Alive(Proof::Exception(6)),
+            Missed(Miss::Silence),
+            Missed(Miss::Garbled),
+            Missed(Miss::Foreign),
+            Missed(Miss::GatewaySaysNo(0x0A)),
+            Missed(Miss::GatewaySaysNo(0x0B)),
+            Missed(Miss::ConnectionLost),
+            Alive(Proof::Late),
+            Alive(Proof::Answer),
+        ];
+        let mut counters = Counters::default();
+        for end in ends {
+            counters.note(end);
+        }
+        counters.no_value(3);
+        let expected = Counters {
+            polls: 11,
+            // Five of the six misses were followed by a request; the last by a late
+            // reply, and then the unit was known to live.
+            retries: 5,
+            answers: 2,
+            exceptions: BTreeMap::from([(2, 2), (6, 1)]),
+            timeouts: 1,
+            garbled: 1,
+            foreign: 1,
+            gateway: BTreeMap::from([(0x0A, 1), (0x0B, 1)]),
+            port: 1,
+            late: 1,
+            no_value: 3,
+            missed: false,
+        };
+        assert_eq!(counters, expected);
+        let refusals: u64 = counters
+            .exceptions
+            .values()
+            .chain(counters.gateway.values())
+            .sum();
+        let single = [
+            counters.answers,
+            counters.timeouts,
+            counters.garbled,
+            counters.foreign,
+            counters.port,
+        ];
+        assert_eq!(single.iter().sum::<u64>() + refusals, counters.polls);
+    }
+}
