@@ -4,8 +4,10 @@
 //! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
 //! [`dlt645`]; [`raw`]; all but Modbus TCP through [`dialogue`]) and which our
 //! own ([`echo`]), what a reply means ([`point`], [`number`]), what it
-//! proves ([`evidence`]) and what may not be believed ([`doubt`]); and how much
-//! of a line all that will take ([`cost`], [`forecast`]).
+//! proves ([`evidence`]) and what may not be believed ([`doubt`]); how much
+//! of a line all that will take ([`cost`], [`forecast`]) and what becomes of it if
+//! that is too much ([`tempo`]); and what to count ([`counters`], [`trouble`]) and
+//! to suspect ([`twins`]).
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.
@@ -30,7 +32,10 @@
 //!   reason.
 //! - No bytes make anything here panic, and how they were split makes no
 //!   difference.
-//! - At most one instance of a request is owed at any time; none starves.
+//! - At most one instance of a request is owed at any time; none starves: a tenth
+//!   of the line is kept for each lower priority, whatever the higher ones want.
+//! - On a line that does not keep up, all requests of a priority are made less
+//!   often by the same factor, and the line is never idle.
 //! - Devices that do not answer cost the others at most a twentieth of a
 //!   contended line, besides their first miss and a bounded credit with which a
 //!   fresh silence is confirmed.

@@ -287,7 +287,9 @@ impl Station {
                     _ => job.whole,
                 };
                 if let Some(slot) = self.slots.get_mut(job.block).filter(|_| served) {
-                    slot.serve(job.since.unwrap_or(now));
+                    // The first poll is in no slot.
+                    let since = job.since.filter(|since| *since >= slot.origin);
+                    slot.serve(since.unwrap_or(now));
                 }
             }
             // Bytes came, so somebody spoke: a neighbour's straggler or a spike
