@@ -10,7 +10,15 @@
 //! where the first t3.5 ends the request, the last one the reply (Modbus over
 //! Serial Line V1.02 §2.5.1.1), `turnaround` is what the unit takes on top and
 //! `rest` what the configuration grants it. On TCP characters cost nothing and a
-//! transaction is one round trip. Pure arithmetic, in nanoseconds, so that sums
+//! transaction is one round trip.
+//!
+//! Behind a serial server that round trip has a line in it whose speed nobody here
+//! knows, and a speed that was only assumed could refuse an installation that is
+//! fine. It is therefore reckoned like any other on TCP: what is foretold of such a
+//! line's load is the least it can be, unless `reply_delay` says what a reply
+//! takes, and requests are merged across more addresses than a slow line would
+//! like. That costs time and never a value; `holes` and `max_registers` keep them
+//! apart, and the measured load is told as of every line. Pure arithmetic, in nanoseconds, so that sums
 //! do not drift.
 
 use std::time::Duration;
