@@ -3,6 +3,7 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -80,6 +81,25 @@ fn a_unit_is_killed_and_revived_while_the_bus_runs() {
 
     bus.order("kill 4");
     bus.says("there is no unit 4");
+}
+
+/// DL/T 645-2007 §7.1: whoever is alone on the line is asked for its address.
+#[test]
+fn a_meter_of_dlt645_answers_on_the_line_of_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let tty = folder.path().join("ttyLAB0");
+    let link = tty.to_str().unwrap();
+    let mut bus = Lab::start(&["bus", "--tty", link, "--units", "2", "--meters", "1"]);
+    bus.says("2 units and 1 meters of DL/T 645");
+    let mut line = File::options().read(true).write(true).open(&tty).unwrap();
+    let request = b"\x68\xAA\xAA\xAA\xAA\xAA\xAA\x68\x13\x00\xDF\x16";
+    line.write_all(request).unwrap();
+    let mut reply = [0; 4 + 12 + 6];
+    line.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..4], [0xFE; 4]);
+    assert_eq!(reply[4..14], *b"\x68\x01\0\0\0\0\0\x68\x93\x06");
+    // Its address again, as data: 33H is added to each byte.
+    assert_eq!(reply[14..20], [0x34, 0x33, 0x33, 0x33, 0x33, 0x33]);
 }
 
 #[test]
