@@ -46,8 +46,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Room {
     listeners: Vec<Ear>,
-    /// The first word to whoever comes.
-    line: Option<(Now, Line)>,
+    /// The first word to whoever comes, and the clock that says when that is.
+    line: Option<(Clock, Line)>,
 }
 
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Tap {
                 .room
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            room.line = Some((now, line.clone()));
+            room.line = Some((*clock, line.clone()));
         }
         if self.is_on() {
             self.deliver(now, What::Line(line));
@@ -138,8 +138,8 @@ impl Tap {
         if room.listeners.len() >= LISTENERS {
             return Err(Crowded);
         }
-        if let Some((at, line)) = &room.line {
-            let first = seen(*at, What::Line(line.clone()));
+        if let Some((clock, line)) = &room.line {
+            let first = seen(clock.now(), What::Line(line.clone()));
             // It is empty.
             let _ = inbox.try_send(first);
         }
@@ -356,9 +356,13 @@ mod tests {
         });
         tap.line(&clock, closed());
         tap.line(&clock, open.clone());
+        let came = clock.now().mono;
         let mut listener = tap.listen().unwrap();
         tap.say(&clock, || What::Pause);
-        assert_eq!(listener.next().await.unwrap().what, What::Line(open));
+        let first = listener.next().await.unwrap();
+        assert_eq!(first.what, What::Line(open));
+        // The first word is of now, not of when the line was opened.
+        assert!(first.at >= came);
         assert_eq!(listener.next().await.unwrap().what, What::Pause);
         tap.end();
         assert_eq!(listener.next().await, None);

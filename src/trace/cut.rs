@@ -139,6 +139,7 @@ mod tests {
             Body::Echo => "echo",
             Body::Plain => "plain",
             Body::Noise => "noise",
+            Body::Unfinished => "unfinished",
         };
         pieces.iter().map(|(n, body)| (*n, kind(body))).collect()
     }

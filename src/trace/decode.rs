@@ -3,7 +3,7 @@
 //! Wider than what the gateway itself says: other masters' writes pass by as well
 //! (Modbus Application Protocol V1.1b3 §6).
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use crate::base::UnitId;
 use crate::field::dlt645::frame::Frame as MeterFrame;
@@ -27,6 +27,8 @@ pub enum Body {
     Plain,
     /// Bytes that belong to no frame.
     Noise,
+    /// Bytes of whose frame the rest was not seen: nobody looked any more.
+    Unfinished,
 }
 
 impl Body {
@@ -37,7 +39,7 @@ impl Body {
         match self {
             Body::Modbus { unit, .. } => Some(format!("unit {unit}")),
             Body::Meter(frame) => Some(format!("address {}", frame.address)),
-            Body::Echo | Body::Plain | Body::Noise => None,
+            Body::Echo | Body::Plain | Body::Noise | Body::Unfinished => None,
         }
     }
 
@@ -47,7 +49,7 @@ impl Body {
         match self {
             Body::Modbus { pdu, .. } => pdu.first().is_some_and(|f| f & EXCEPTION != 0),
             Body::Meter(frame) => frame.control.is_refusal(),
-            Body::Echo | Body::Plain | Body::Noise => false,
+            Body::Echo | Body::Plain | Body::Noise | Body::Unfinished => false,
         }
     }
 
@@ -62,6 +64,7 @@ impl Body {
             Body::Echo => "our own request, heard back".into(),
             Body::Plain => counted(bytes, "byte"),
             Body::Noise => format!("{} of no frame", counted(bytes, "byte")),
+            Body::Unfinished => format!("{}, and then nobody looked", counted(bytes, "byte")),
         }
     }
 }
@@ -177,19 +180,6 @@ fn shown(each: impl Iterator<Item = String>) -> String {
 fn counted(n: usize, what: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{n} {what}{s}")
-}
-
-impl fmt::Display for Body {
-    /// What it is, in a word, for legends and captures.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Body::Modbus { .. } => "Modbus",
-            Body::Meter(_) => "DL/T 645",
-            Body::Echo => "echo",
-            Body::Plain => "bytes",
-            Body::Noise => "noise",
-        })
-    }
 }
 
 #[cfg(test)]

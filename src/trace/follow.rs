@@ -236,6 +236,13 @@ impl Follower {
     pub fn end(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         self.flush(&mut items);
+        if let (Some(turn), Some(Item::Frame(frame))) = (&self.turn, items.last_mut())
+            && frame.body == Body::Noise
+        {
+            // The rest of the reply is still to come.
+            frame.body = Body::Unfinished;
+            frame.place = Some(turn.place.clone());
+        }
         items
     }
 
@@ -291,7 +298,7 @@ impl Follower {
         let turn = || self.turn.as_ref().map(|t| t.place.clone());
         match body {
             Body::Noise | Body::Echo => None,
-            Body::Plain => turn(),
+            Body::Plain | Body::Unfinished => turn(),
             Body::Modbus { .. } | Body::Meter(_) => body.place(),
         }
     }

@@ -193,18 +193,18 @@ impl Scope {
                 self.counts.closed.get_or_insert((at, why));
             }
             Item::Frame(frame) => self.frame(frame),
-            Item::Timeout { at, since, place } => {
-                let waited = millis(at.since(since));
-                let place = Place::of(place.as_deref());
-                self.block(
-                    place,
-                    Kind::Timeout,
-                    since,
-                    at,
-                    format!("no reply within {waited}"),
-                );
+            Item::Timeout {
+                at,
+                since,
+                place: Some(place),
+            } => {
+                let title = format!("no reply within {}", millis(at.since(since)));
+                let place = Place::of(Some(&place));
+                self.block(place, Kind::Timeout, since, at, title);
                 self.turn.came.clear();
             }
+            // The request was sent before anybody looked.
+            Item::Timeout { place: None, .. } => {}
             Item::Ended(ended) => self.ended(&ended),
             Item::Late(..) => {}
             Item::Missing(_, events) => {
@@ -237,6 +237,7 @@ impl Scope {
                         self.counts.noise += frame.bytes.len() as u64;
                         (Place::Noise, Kind::Noise)
                     }
+                    Body::Unfinished => return,
                     // Until a verdict says that it was the reply.
                     Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
                         (Place::of(frame.place.as_deref()), Kind::Foreign)
@@ -286,9 +287,12 @@ impl Scope {
     }
 
     fn ended(&mut self, ended: &Ended) {
+        self.free = ended.at;
         let Turn { asked, came } = std::mem::take(&mut self.turn);
-        let name = ended.place.as_deref().unwrap_or(&ended.device);
-        let place = Place::of(Some(name));
+        let Some(place) = ended.place.as_deref().map(|name| Place::of(Some(name))) else {
+            // It had begun before anybody looked.
+            return;
+        };
         let (kind, wait) = match ended.verdict {
             Verdict::Answered => (Kind::Answer, Kind::Wait),
             Verdict::Doubted => (Kind::Foreign, Kind::Wait),
@@ -303,7 +307,6 @@ impl Scope {
             _ if wait == Kind::Timeout => c.unanswered += 1,
             _ => c.spoilt += 1,
         }
-        self.free = ended.at;
         let mut begin = None;
         if ended.verdict.is_reply() {
             for at in came {

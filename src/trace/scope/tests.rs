@@ -33,6 +33,8 @@ fn story() -> Scope {
     let mut scope = Scope::default();
     for seen in [
         at(0, open()),
+        // Of a transaction that had begun before.
+        ended(500, "meter-9", Verdict::Answered),
         at(1_000, turn("meter <3> & co", "unit 3")),
         request(4_000, 3),
         came(31_000, rtu::frame(UnitId(3), &[3, 4, 0, 1, 0, 2])),
@@ -123,6 +125,19 @@ fn is_well_formed(svg: &str) -> bool {
         rest = &rest[start + end + 1..];
     }
     open.is_empty()
+}
+
+#[test]
+fn half_a_reply_at_the_end_is_no_noise() {
+    let mut scope = story();
+    scope.on(&at(491_000, turn("meter-3", "unit 3")));
+    scope.on(&request(495_000, 3));
+    let before = scope.draw().matches("class=\"noise\"").count();
+    scope.on(&came(520_000, vec![3, 3, 4]));
+    assert_eq!(scope.draw().matches("class=\"noise\"").count(), before);
+    // Nor is it forgotten if there is more.
+    scope.on(&at(560_000, What::Pause));
+    assert_eq!(scope.draw().matches("class=\"noise\"").count(), before + 1);
 }
 
 #[test]
