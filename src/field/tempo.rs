@@ -14,8 +14,8 @@
 //! when there was always something to do for [`BEHIND_AFTER`] may time stand
 //! still.
 //!
-//! Contract: [`Tempo::turn`] before each turn of the line, and what it returns is
-//! added to the slots of the class; [`Tempo::poll`] after it.
+//! Contract: `Tempo::turn` before each turn of the line, and what it returns is
+//! added to the slots of the class; `Tempo::poll` after it.
 
 use std::time::Duration;
 
