@@ -205,10 +205,15 @@ fn no_case_prints_its_secret() {
     }
 }
 
-/// `config/` as the package installs it, in a directory of its own.
+/// `config/` as the package installs it, all in a directory of its own.
 fn installed() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(&root("config"), dir.path());
+    let main = dir.path().join("gateway.yaml");
+    let text = fs::read_to_string(&main).unwrap();
+    let theirs = "/usr/share/alink-gateway/";
+    assert!(text.contains(theirs), "the package's profiles are not used");
+    fs::write(&main, text.replace(theirs, "")).unwrap();
     dir
 }
 

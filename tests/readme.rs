@@ -73,15 +73,21 @@ fn what_it_points_to_is_there() {
     for link in inside {
         assert!(root().join(link).exists(), "{link}");
     }
-    let installed = README.lines().filter(|l| l.starts_with("install -m "));
-    for word in installed.flat_map(|l| l.split(' ')) {
-        let ours = ["packaging/", "systemd/", "config/"];
-        if ours.iter().any(|o| word.starts_with(o)) && !word.contains('*') {
-            assert!(root().join(word).exists(), "{word}");
-        }
+    let words = README.split(|c: char| c.is_whitespace() || "`(),;|".contains(c));
+    let ours = ["packaging/", "systemd/", "config/", "tests/"];
+    let ours: Vec<_> = words
+        .map(|w| w.trim_end_matches(['.', ':']))
+        .filter(|w| ours.iter().any(|o| w.starts_with(o)))
+        .collect();
+    assert!(ours.len() >= 4, "{ours:?}");
+    for path in ours {
+        assert!(root().join(path).exists(), "{path}");
     }
-    let run = fs::metadata(root().join("tests/run")).unwrap();
-    assert!(run.permissions().mode() & 0o111 != 0, "tests/run");
+    for program in ["tests/run", "tests/package", "packaging/build-deb"] {
+        assert!(README.contains(program), "{program}");
+        let mode = fs::metadata(root().join(program)).unwrap().permissions().mode();
+        assert!(mode & 0o111 != 0, "{program}");
+    }
     let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
     assert!(aliases.contains("\ndemo = "), "cargo demo");
 }

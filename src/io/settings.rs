@@ -104,10 +104,16 @@ impl Surroundings {
     /// service will use.
     #[must_use]
     pub fn of_person() -> Self {
+        let process = Surroundings::of_process();
         Surroundings {
             by_hand: true,
             service: Account::of_service(),
-            ..Surroundings::of_process()
+            // What a unit runs for a reload is told of the credentials by systemd 252
+            // and not let in to them; it knows as little as a person.
+            credentials: process.credentials.filter(|d| fs::read_dir(d).is_ok()),
+            environment: process.environment,
+            state: process.state,
+            by_id: process.by_id,
         }
     }
 }

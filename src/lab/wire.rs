@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use rustix::pty::OpenptFlags;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, ioctl_tiocnxcl, tcgetattr, tcsetattr};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, Interest};
 use tokio::net::{TcpListener, TcpStream};
@@ -212,9 +212,12 @@ impl End {
             End::Pipe(pipe) => pipe.read(buffer).await,
             End::Terminal(t) => {
                 let mut read = |mut file: &File| file.read(buffer);
-                t.master
-                    .async_io(Interest::READABLE, |file| read(file))
-                    .await
+                let read = t.master.async_io(Interest::READABLE, |file| read(file));
+                let n = read.await?;
+                // On a real line the kernel forgets who had it to himself as soon as
+                // he is gone, killed or not; here we hold it open.
+                let _ = ioctl_tiocnxcl(&t.slave);
+                Ok(n)
             }
         }
     }
@@ -238,7 +241,7 @@ impl End {
 /// it does not hang up whenever nobody else has it open.
 struct Terminal<M> {
     master: M,
-    _slave: OwnedFd,
+    slave: OwnedFd,
 }
 
 impl Terminal<File> {
@@ -264,7 +267,7 @@ impl Terminal<File> {
         std::os::unix::fs::symlink(node, link)?;
         Ok(Terminal {
             master: File::from(master),
-            _slave: slave,
+            slave,
         })
     }
 
@@ -277,7 +280,7 @@ impl Terminal<File> {
         let master = AsyncFd::new(self.master)?;
         Ok(Terminal {
             master,
-            _slave: self._slave,
+            slave: self.slave,
         })
     }
 }

@@ -1,0 +1,495 @@
+"""What must be true of the package on a machine, in the order in which a box
+lives: installed, commissioned, upgraded, mistreated, and cleared away.
+
+Each is a function of the plant; what it says no to is raised as `Failed`. They
+run one after the other on one machine, and each leaves the service running.
+"""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from machine import CLOUD_SIDE, Cloud, Failed, demand
+
+UNIT = "alink-gateway.service"
+ETC, STATE = "/etc/alink-gateway", "/var/lib/alink-gateway"
+LINE = "/run/field/line1"
+SECRET = "GwSecret0123456789abcdefABCDEF00"
+METERS = 6
+SOON = 30
+# The platform takes five CONNECTs a minute, and so does the gateway: who is
+# restarted again and again waits for its turn.
+TURN = 90
+# 30 s are right for a plant; a test need not wait that long.
+SHORT_WATCHDOG = "[Service]\nWatchdogSec=4\n"
+
+CONFIG = """\
+gateway: {{ product_key: a1GwDemoPk0, device_name: gw-0001, {secret} }}
+cloud: {{ url: "mqtt://{cloud}:1883", keepalive: 30 }}
+ports:
+  - {{ name: line1, serial: {{ device: {line}, baud: 19200 }} }}
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 1s
+    points: [{{ id: Voltage, table: holding, address: 0, type: u16 }}]
+devices:
+  - {{ name: "meter-{{unit}}", port: line1, units: 1-{meters}, profile: meter, secret: known }}
+"""
+BY_CREDENTIAL, BY_WORD = "secret_credential: gateway-secret", f'secret: "{SECRET}"'
+
+
+class Plant:
+    """The machine, what is around it, and what was found out."""
+
+    def __init__(self, machine, lab, old, new):
+        self.machine, self.lab = machine, lab
+        self.old, self.new = old, new
+        self.cloud = None
+        self.found = {}
+
+    def install(self, package):
+        return self.machine.do("dpkg", "-i", f"/packages/{package}")
+
+    def configure(self, meters=METERS):
+        text = CONFIG.format(secret=BY_CREDENTIAL, cloud=CLOUD_SIDE, line=LINE, meters=meters)
+        self.machine.write(f"{ETC}/gateway.yaml", text, 0o640)
+        self.machine.do("chgrp", "alink-gateway", f"{ETC}/gateway.yaml")
+
+    def plug_in(self):
+        """A serial line with meters; its terminal belongs to dialout, as udev has it."""
+        self.machine.do(
+            "systemd-run", "-q", "--unit=field", "--collect", "-p", "RuntimeDirectory=field",
+            "-p", "Group=dialout", "-p", "User=alink-gateway", "-p", "StandardInput=null",
+            "/packages/alink-lab", "bus", "--tty", LINE, "--baud", "19200",
+            "--units", str(METERS + 2),
+        )
+        demand_soon(lambda: self.machine.status("test", "-e", LINE)[0] == 0, "a serial line")
+
+    def running(self, **wanted):
+        """The unit's state, which is to be active."""
+        state = self.machine.show(UNIT, "ActiveState", "MainPID", "NRestarts", "Result",
+                                  "InactiveExitTimestampMonotonic",
+                                  "ActiveEnterTimestampMonotonic")
+        demand(state["ActiveState"] == "active", f"the service is {state['ActiveState']}")
+        for name, value in wanted.items():
+            demand(state[name] == value, f"{name} is {state[name]}, not {value}")
+        return state
+
+    def online(self, within=TURN, meters=METERS):
+        """Waits until every meter is logged in, after a connection."""
+        self.cloud.says(r"gw-0001 connected", within)
+        self.cloud.says(r"meter-\d+ logged in", within, meters)
+
+
+def demand_soon(true, what, within=10):
+    """For what nobody announces."""
+    until = time.monotonic() + within
+    while not true():
+        demand(time.monotonic() < until, f"no {what} within {within} s")
+        time.sleep(0.05)
+
+
+def event(talk, name, within=SOON):
+    """Waits for an entry of the journal that says so; the entry."""
+    return json.loads(talk.says(rf'^\{{.*"EVENT":"{name}".*', within)[0])
+
+
+# --- a box is installed and commissioned ----------------------------------
+
+
+def a_fresh_install_runs_polls_nothing_and_keeps_its_secrets(plant):
+    box = plant.machine
+    box.do("install", "-d", "-m", "700", "/etc/credstore")
+    plant.before = listing(box)
+    plant.install(plant.old)
+    demand_soon(lambda: box.show(UNIT, "ActiveState")["ActiveState"] == "active", "service")
+    demand(box.do("systemctl", "is-enabled", UNIT).strip() == "enabled", "not enabled")
+    said = box.do("systemctl", "status", UNIT)
+    demand('Status: "not commissioned' in said, said)
+    demand(" dialout" in " " + box.do("id", "-nG", "alink-gateway"), "not in dialout")
+    wanted = {
+        ETC: "750 root alink-gateway",
+        f"{ETC}/gateway.yaml": "640 root alink-gateway",
+        f"{ETC}/conf.d": "750 root alink-gateway",
+        f"{ETC}/secrets": "750 root alink-gateway",
+        STATE: "700 alink-gateway alink-gateway",
+        "/run/alink-gateway": "750 alink-gateway alink-gateway",
+        "/usr/bin/alink-gateway": "755 root root",
+        "/usr/share/alink-gateway/profiles/three-phase-meter.yaml": "644 root root",
+    }
+    for path, mode in wanted.items():
+        seen = box.do("stat", "-c", "%a %U %G", path).strip()
+        demand(seen == mode, f"{path} is {seen}, not {mode}")
+    code, said = box.status("runuser", "-u", "nobody", "--", "cat", f"{ETC}/gateway.yaml")
+    demand(code != 0, "anybody can read the configuration")
+    listening = box.do("ss", "-Hlntu")
+    demand(listening.strip() == "", f"somebody listens: {listening}")
+    said = box.do("alink-gateway", "check")
+    demand("0 ports, 0 devices" in said, said)
+
+
+def a_wrong_configuration_fails_once_and_says_where(plant):
+    box = plant.machine
+    right = box.do("cat", f"{ETC}/gateway.yaml")
+    box.write(f"{ETC}/gateway.yaml", right.replace("ports: []", "ports: [{ name: 7 }]\nprots: []"))
+    watch = box.journal(UNIT)
+    code, _ = box.status("systemctl", "restart", UNIT)
+    demand(code != 0, "systemctl restart succeeded")
+    watch.says("Failed to start", SOON)
+    state = box.show(UNIT, "ActiveState", "ExecMainStatus", "NRestarts")
+    demand(state == {"ActiveState": "failed", "ExecMainStatus": "78", "NRestarts": "0"}, state)
+    told = "\n".join(e["MESSAGE"] for e in box.entries("-u", UNIT, "-p", "err"))
+    for what in ("gateway.yaml:", "prots", "said", "wanted"):
+        demand(what in told, f"the journal does not say {what!r}:\n{told}")
+    box.write(f"{ETC}/gateway.yaml", right, 0o640)
+    box.do("chgrp", "alink-gateway", f"{ETC}/gateway.yaml")
+    box.do("systemctl", "restart", UNIT)
+    plant.running()
+
+
+def a_line_of_meters_comes_online_with_a_secret_only_root_can_read(plant):
+    box = plant.machine
+    by_word = box.folder / "platform.yaml"
+    by_word.write_text(
+        CONFIG.format(secret=BY_WORD, cloud=CLOUD_SIDE, line=LINE, meters=METERS + 1)
+    )
+    by_word.chmod(0o600)
+    plant.cloud = Cloud(box, plant.lab, by_word)
+    plant.plug_in()
+    box.write("/etc/credstore/alink-gateway.secret", SECRET, 0o600)
+    plant.configure()
+    plant.cloud.forget()
+    box.do("systemctl", "restart", UNIT)
+    plant.online()
+    plant.cloud.says("values accepted", SOON)
+    code, _ = box.status("runuser", "-u", "alink-gateway", "--", "cat",
+                         "/etc/credstore/alink-gateway.secret")
+    demand(code != 0, "the service's user can read the credential itself")
+    state = plant.running(NRestarts="0")
+    took = int(state["ActiveEnterTimestampMonotonic"]) - int(state["InactiveExitTimestampMonotonic"])
+    plant.found["start_to_ready_ms"] = round(took / 1000, 1)
+
+
+def an_upgrade_keeps_configuration_and_state_and_brings_everybody_back(plant):
+    box = plant.machine
+    plant.found["upgrade_kept"] = False
+    box.do("install", "-o", "alink-gateway", "-g", "alink-gateway", "-m", "600", "/dev/null",
+           f"{STATE}/mark")
+    kept = ["sha256sum", f"{ETC}/gateway.yaml", f"{STATE}/mark"]
+    modes = ["stat", "-c", "%n %a %U %G", ETC, f"{ETC}/gateway.yaml", STATE, f"{STATE}/mark"]
+    before = box.do(*kept) + box.do(*modes)
+    old = plant.running()["MainPID"]
+    usual = box.show(UNIT, "WatchdogUSec")["WatchdogUSec"]
+    demand(usual == "30s", f"the watchdog waits {usual}")
+    box.write(f"/run/systemd/system/{UNIT}.d/watchdog.conf", SHORT_WATCHDOG)
+    plant.cloud.forget()
+    said = plant.install(plant.new)
+    plant.online()
+    demand("Configuration file" not in said, f"dpkg asked something:\n{said}")
+    state = plant.running(NRestarts="0")
+    demand(state["MainPID"] != old, "the old program still runs")
+    after = box.do(*kept) + box.do(*modes)
+    demand(before == after, f"changed:\n{before}\n{after}")
+    demand(box.do("systemctl", "is-enabled", UNIT).strip() == "enabled", "not enabled any more")
+    plant.found["upgrade_kept"] = True
+
+
+# --- what it is allowed, and what it says ---------------------------------
+
+
+def the_unit_is_hardened_and_nothing_is_odd_about_it(plant):
+    box = plant.machine
+    said = box.do("systemd-analyze", "verify", "--man=no", UNIT, "alink-gateway@north.service")
+    demand(said == "", f"systemd-analyze verify says:\n{said}")
+    said = box.do("systemd-analyze", "security", "--no-pager", UNIT)
+    exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", said)[1])
+    plant.found["exposure"] = exposure
+    demand(exposure <= 1.4, f"exposure {exposure}")
+    status = (Path("/proc") / str(box.main_pid(UNIT)) / "status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    demand("0" not in fields["Uid"].split(), "it runs as root")
+    for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        demand(int(fields[name], 16) == 0, f"{name} is {fields[name]}")
+    demand(fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2", "no filter of system calls")
+    limits = box.show(UNIT, "MemoryMax", "TasksMax", "LimitCORE", "Restart")
+    demand(limits["LimitCORE"] == "0" and limits["Restart"] == "always", limits)
+    demand("infinity" not in (limits["MemoryMax"], limits["TasksMax"]), limits)
+    # The world as the service sees it, by its own mount namespace.
+    inner = ["nsenter", "-t", plant.running()["MainPID"], "-m", "--"]
+    for path in ("/etc/alink-gateway/x", "/usr/x", "/var/lib/x", "/home/x"):
+        code, _ = box.status(*inner, "touch", path)
+        demand(code != 0, f"it can write {path}")
+
+
+def the_manual_is_there(plant):
+    shipped = plant.machine.do("dpkg", "-L", "alink-gateway").split()
+    for page in ("man8/alink-gateway.8.gz", "man8/alink-gateway-check.8.gz",
+                 "man5/alink-gateway.yaml.5.gz"):
+        demand(f"/usr/share/man/{page}" in shipped, f"no {page}")
+
+
+# --- life -----------------------------------------------------------------
+
+
+def a_reload_changes_what_has_changed_and_nothing_else(plant):
+    box = plant.machine
+    pid = plant.running()["MainPID"]
+    plant.cloud.forget()
+    begun = len(plant.cloud.lines)
+    # A wrong file is refused by the unit's check, and by the daemon as well.
+    box.write(f"{ETC}/conf.d/more.yaml", "devices: [{ name: x, port: line9 }]\n", 0o644)
+    code, _ = box.status("systemctl", "reload", UNIT)
+    demand(code != 0, "a wrong configuration was reloaded")
+    watch = box.journal(UNIT)
+    box.do("systemctl", "kill", "-s", "HUP", "--kill-who=main", UNIT)
+    event(watch, "reload-refused")
+    plant.running(MainPID=pid)
+    more = "devices: [{ name: meter-7, port: line1, unit: 7, profile: meter, secret: known }]\n"
+    box.write(f"{ETC}/conf.d/more.yaml", more, 0o644)
+    box.do("systemctl", "reload", UNIT)
+    plant.cloud.says("meter-7 logged in", SOON)
+    box.do("rm", f"{ETC}/conf.d/more.yaml")
+    box.do("systemctl", "reload", UNIT)
+    plant.cloud.says("meter-7 logged out", SOON)
+    plant.running(MainPID=pid)
+    moved = [line for line in plant.cloud.lines[begun:]
+             if re.search("logged|connected|refused", line) and "meter-7" not in line]
+    demand(not moved, f"others were moved: {moved}")
+
+
+def the_journal_and_the_status_line_say_who_and_what(plant):
+    box = plant.machine
+    together = box.entries("-u", UNIT, "EVENT=device-online", "DEVICE=meter-3")
+    demand(together, "no entry says that meter-3 is online")
+    online = box.entries("-u", UNIT, "EVENT=device-online", "DEVICE=meter-7")
+    demand(online, "no entry says that meter-7 is online")
+    entry = online[-1]
+    for name in ("PORT", "UNIT_ID", "PRODUCT_KEY", "DEVICE_NAME", "PRIORITY", "SYSLOG_IDENTIFIER"):
+        demand(entry.get(name), f"no {name} in {entry}")
+    demand(box.entries("-u", UNIT, "EVENT=port-opened", "PORT=line1"), "no port-opened")
+    everybody = f"{METERS}/{METERS} online"
+    demand_soon(lambda: everybody in box.show(UNIT, "StatusText")["StatusText"], everybody)
+    for where in ("journalctl", "-u", UNIT), ("systemctl", "show", UNIT), ("ps", "axwwe"):
+        demand(SECRET not in box.do(*where), f"the secret is in {where}")
+
+
+def the_catalog_explains_what_the_journal_says(plant):
+    box = plant.machine
+    files = [f for f in box.do("dpkg", "-L", "alink-gateway").split() if f.endswith(".catalog")]
+    if not files:
+        plant.skip("the package has no catalog")
+    told = {e["MESSAGE_ID"] for e in box.entries("-u", UNIT, "EVENT=device-online")
+            if "MESSAGE_ID" in e}
+    demand(told, "no MESSAGE_ID with device-online")
+    for message in told:
+        said = box.do("journalctl", "--dump-catalog", message)
+        demand("Subject:" in said and len(said) > 200, f"the catalog says: {said}")
+    demand("░░" in box.do("journalctl", "-x", "-u", UNIT, "EVENT=device-online"), "no explanation")
+
+
+def a_killed_service_is_back_with_everybody(plant):
+    restarts = int(plant.running()["NRestarts"])
+    plant.cloud.forget()
+    os.kill(plant.machine.main_pid(UNIT), signal.SIGKILL)
+    plant.online()
+    plant.running(NRestarts=str(restarts + 1))
+
+
+def a_frozen_process_is_killed_by_the_watchdog_and_comes_back(plant):
+    watch = plant.machine.journal(UNIT)
+    restarts = int(plant.running()["NRestarts"])
+    plant.cloud.forget()
+    os.kill(plant.machine.main_pid(UNIT), signal.SIGSTOP)
+    watch.says("Watchdog timeout", SOON)
+    watch.says("Failed with result 'watchdog'", SOON)
+    plant.online()
+    plant.running(NRestarts=str(restarts + 1))
+
+
+def one_stuck_port_is_enough_for_the_watchdog_and_is_named(plant):
+    watch = plant.machine.journal(UNIT)
+    restarts = int(plant.running()["NRestarts"])
+    plant.cloud.forget()
+    tasks = Path("/proc") / str(plant.machine.main_pid(UNIT)) / "task"
+    names = {int(t.name): (t / "comm").read_text().strip() for t in tasks.iterdir()}
+    stuck = [t for t, name in names.items() if "line1" in name]
+    demand(stuck, f"no thread for line1: {names}")
+    # A tracer stops one thread; a signal would stop them all.
+    libc = ctypes.CDLL(None, use_errno=True)
+    seize, interrupt = 0x4206, 0x4207
+    for request in (seize, interrupt):
+        demand(libc.ptrace(request, stuck[0], None, None) == 0, os.strerror(ctypes.get_errno()))
+    named = event(watch, "task-stuck", 10)
+    demand("line1" in named["MESSAGE"], named["MESSAGE"])
+    try:
+        watch.says("Watchdog timeout", SOON)
+    finally:
+        let_go(libc, stuck[0])
+    plant.online()
+    plant.running(NRestarts=str(restarts + 1))
+
+
+def let_go(libc, thread):
+    """A thread that dies while it is traced has to be taken note of."""
+    detach = 17
+    if libc.ptrace(detach, thread, None, None) != 0:
+        try:
+            os.waitpid(thread, os.WNOHANG | 0x40000000)  # __WALL
+        except ChildProcessError:
+            pass
+
+
+def an_adapter_pulled_out_and_put_back_is_told_and_polled_again(plant):
+    watch = plant.machine.journal(UNIT)
+    plant.machine.do("systemctl", "stop", "field.service")
+    event(watch, "port-lost")
+    plant.plug_in()
+    event(watch, "port-opened")
+    plant.running()
+
+
+def a_minute_without_the_cloud_is_survived_and_made_good(plant):
+    box = plant.machine
+    pid = plant.running()["MainPID"]
+    watch = box.journal(UNIT)
+    plant.cloud.forget()
+    begun = time.monotonic()
+    box.cut_cloud()
+    try:
+        event(watch, "cloud-disconnected", 75)
+        # The minute is what is tried; whatever is said in it is taken up.
+        while (left := begun + 60 - time.monotonic()) > 0:
+            watch.take(left)
+    finally:
+        box.mend_cloud()
+    event(watch, "cloud-connected", 120)
+    plant.online()
+    plant.cloud.says("values accepted", SOON)
+    plant.running(MainPID=pid)
+    told = [json.loads(line) for line in watch.lines if line.startswith("{")]
+    lost = [e["MESSAGE"] for e in told if e.get("EVENT", "").startswith("port-")]
+    demand(not lost, f"the field side noticed: {lost}")
+
+
+# --- the package again ----------------------------------------------------
+
+
+def an_upgrade_that_refuses_the_configuration_leaves_the_old_one_running(plant):
+    box = plant.machine
+    pid = plant.running()["MainPID"]
+    box.write(f"{ETC}/conf.d/wrong.yaml", "nonsense: true\n")
+    said = plant.install(plant.new)
+    demand("NOT restarted" in said and "nonsense" in said, said)
+    plant.running(MainPID=pid)
+    box.do("rm", f"{ETC}/conf.d/wrong.yaml")
+
+
+def who_disabled_the_service_finds_it_disabled_after_an_upgrade(plant):
+    box = plant.machine
+    box.do("systemctl", "disable", "--now", UNIT)
+    plant.install(plant.new)
+    demand(box.status("systemctl", "is-enabled", UNIT)[1].strip() == "disabled", "enabled again")
+    demand(box.status("systemctl", "is-active", UNIT)[1].strip() == "inactive", "started again")
+    plant.cloud.forget()
+    box.do("systemctl", "enable", "--now", UNIT)
+    plant.online()
+
+
+def a_second_gateway_runs_beside_the_first(plant):
+    box = plant.machine
+    north = "alink-gateway@north.service"
+    code, _ = box.status("systemctl", "start", north)
+    demand(code != 0, "an instance without a configuration was started")
+    box.write(f"{ETC}/north/gateway.yaml", "gateway: { product_key: CHANGE-ME, device_name: "
+              "CHANGE-ME, secret: x }\ncloud: { url: mqtts://CHANGE-ME.example }\n")
+    box.do("systemd-tmpfiles", "--create", "alink-gateway.conf")
+    box.do("systemctl", "enable", "--now", north)
+    state = box.show(north, "ActiveState", "StatusText")
+    demand(state["ActiveState"] == "active", state)
+    for path, mode in (
+        (f"{ETC}/north/gateway.yaml", "640 root alink-gateway"),
+        (f"{STATE}@north", "700 alink-gateway alink-gateway"),
+        ("/run/alink-gateway@north", "750 alink-gateway alink-gateway"),
+    ):
+        seen = box.do("stat", "-c", "%a %U %G", path).strip()
+        demand(seen == mode, f"{path} is {seen}, not {mode}")
+    pid = box.show(north, "MainPID")
+    said = plant.install(plant.new)
+    demand("NOT restarted" not in said, said)
+    demand(box.show(north, "MainPID") != pid, "an upgrade did not restart the instance")
+
+
+def a_downgrade_keeps_everything_too(plant):
+    box = plant.machine
+    kept = ["sha256sum", f"{ETC}/gateway.yaml", f"{STATE}/mark"]
+    before = box.do(*kept)
+    plant.cloud.forget()
+    plant.install(plant.old)
+    plant.online()
+    demand(before == box.do(*kept), "something was lost")
+    version = box.do("dpkg-query", "-W", "-f=${Version}", "alink-gateway")
+    demand(plant.old.split("_")[1] == version, version)
+
+
+def removing_logs_everybody_out_and_leaves_configuration_and_state(plant):
+    box = plant.machine
+    plant.cloud.forget()
+    box.do("dpkg", "-r", "alink-gateway")
+    plant.cloud.says(r"meter-\d+ logged out", SOON, METERS)
+    demand(box.status("test", "-e", "/usr/bin/alink-gateway")[0] != 0, "the program is still there")
+    demand(box.status("systemctl", "is-active", UNIT, "alink-gateway@north")[0] != 0, "still active")
+    box.do("test", "-e", f"{ETC}/gateway.yaml", "-a", "-e", f"{STATE}/mark")
+    plant.cloud.forget()
+    plant.install(plant.new)
+    box.do("systemctl", "start", UNIT)
+    plant.online()
+
+
+def purging_leaves_nothing(plant):
+    box = plant.machine
+    box.do("dpkg", "-P", "alink-gateway")
+    box.do("systemctl", "stop", "field.service")
+    left = sorted(listing(box) - plant.before)
+    plant.found["purge_left"] = left
+    demand(not left, f"left: {left}")
+    said = box.status("systemctl", "status", UNIT, "alink-gateway@north.service")[1]
+    demand("could not be found" in said, said)
+
+
+def listing(box):
+    """Every file, but those of whoever keeps records of his own."""
+    records = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/lib/dpkg",
+               "/var/lib/systemd", "/var/cache", "/packages"]
+    skip = [w for path in records for w in ("-path", path, "-o")][:-1]
+    text = box.do("find", "/", "(", *skip, ")", "-prune", "-o", "-print")
+    # The user stays, on purpose: postrm says why.
+    return {f for f in text.splitlines() if not re.fullmatch(r"/etc/(g?shadow|group|passwd)-?", f)}
+
+
+ALL = [
+    a_fresh_install_runs_polls_nothing_and_keeps_its_secrets,
+    a_wrong_configuration_fails_once_and_says_where,
+    a_line_of_meters_comes_online_with_a_secret_only_root_can_read,
+    an_upgrade_keeps_configuration_and_state_and_brings_everybody_back,
+    the_unit_is_hardened_and_nothing_is_odd_about_it,
+    the_manual_is_there,
+    a_reload_changes_what_has_changed_and_nothing_else,
+    the_journal_and_the_status_line_say_who_and_what,
+    the_catalog_explains_what_the_journal_says,
+    a_killed_service_is_back_with_everybody,
+    a_frozen_process_is_killed_by_the_watchdog_and_comes_back,
+    one_stuck_port_is_enough_for_the_watchdog_and_is_named,
+    an_adapter_pulled_out_and_put_back_is_told_and_polled_again,
+    a_minute_without_the_cloud_is_survived_and_made_good,
+    an_upgrade_that_refuses_the_configuration_leaves_the_old_one_running,
+    who_disabled_the_service_finds_it_disabled_after_an_upgrade,
+    a_second_gateway_runs_beside_the_first,
+    a_downgrade_keeps_everything_too,
+    removing_logs_everybody_out_and_leaves_configuration_and_state,
+    purging_leaves_nothing,
+]
