@@ -201,11 +201,10 @@ class Machine:
 
     def journal(self, unit):
         """What a unit has to say from now on, as entries of the journal."""
-        talk = self.talk("journalctl", "-o", "json", "--all", "-n", "0", "-f", "-u", unit)
-        # It follows from when it has opened the journal; a word of ours says so.
-        mark = f"mark-{time.monotonic_ns()}"
-        self.do("systemd-run", "-q", "--wait", f"--unit={mark}", "true")
-        return talk
+        said = self.do("journalctl", "-q", "-n", "1", "-o", "cat", "--show-cursor")
+        now = re.search(r"^-- cursor: (.*)$", said, re.M)[1]
+        return self.talk("journalctl", "-o", "json", "--all", "--no-tail", "-f",
+                         f"--after-cursor={now}", "-u", unit)
 
     def entries(self, *match):
         text = self.do("journalctl", "-o", "json", "--all", "--no-pager", *match)
