@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cloud;
+use super::control;
 use super::device;
 use super::environment;
 use super::layers::{self, Layer};
@@ -28,7 +29,7 @@ use super::{table, yaml};
 use crate::base::Digest;
 use crate::spec::RemotePolicy;
 
-const ROOT: [&str; 10] = [
+const ROOT: [&str; 12] = [
     "gateway",
     "cloud",
     "ports",
@@ -37,6 +38,8 @@ const ROOT: [&str; 10] = [
     "devices",
     "devices_file",
     "remote_config",
+    "control",
+    "metrics",
     "state_dir",
     "stop_within",
 ];
@@ -319,6 +322,7 @@ impl Draft {
             );
         }
         let state_dir = s.read("state_dir", file_name, &mut notes);
+        let control = control::read(&s, &base, &mut notes);
         count(&roster, platform.session.online, &mut notes);
         Outline {
             notes,
@@ -329,6 +333,7 @@ impl Draft {
             roster,
             stop_within,
             state_dir: state_dir.map(|dir| base.join(dir)),
+            control,
         }
     }
 }

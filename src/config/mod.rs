@@ -29,6 +29,7 @@
 mod adapter;
 mod cloud;
 mod codec;
+mod control;
 mod device;
 mod draft;
 mod environment;

@@ -14,8 +14,8 @@ use super::source::{Answers, Want, contents};
 use super::tree::OriginId;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, ProductCertificate,
-    Retired, Spec,
+    BrokerSpec, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate, GatewayIdentity,
+    ProductCertificate, Retired, Spec,
 };
 
 /// Step two: everything but the secrets.
@@ -29,6 +29,7 @@ pub struct Outline {
     pub(crate) roster: Roster,
     pub(crate) stop_within: Duration,
     pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) control: ControlSpec,
 }
 
 /// Step three: what the configuration means.
@@ -45,6 +46,8 @@ pub struct Compiled {
     pub commissioned: bool,
     /// Where to keep what the platform hands out, if the configuration says so.
     pub state_dir: Option<PathBuf>,
+    /// How people ask the running service.
+    pub control: ControlSpec,
     /// Where each port was written.
     pub ports: Vec<Place>,
 }
@@ -87,6 +90,7 @@ impl Outline {
             roster,
             stop_within,
             state_dir,
+            control,
         } = self;
         let commissioned = platform.commissioned;
         let secret = platform.secret.resolve(answers).unwrap_or_else(|trouble| {
@@ -113,6 +117,7 @@ impl Outline {
             profiles,
             commissioned,
             state_dir,
+            control,
             ports: places,
         })
     }

@@ -21,7 +21,7 @@ use crate::config::{
 };
 use crate::io::account::Account;
 use crate::io::{log, remote};
-use crate::spec::Spec;
+use crate::spec::{ControlSpec, Spec};
 
 /// Where the configuration is unless somebody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/alink-gateway/gateway.yaml";
@@ -48,6 +48,8 @@ pub struct Loaded {
     pub commissioned: bool,
     /// Where to keep what the platform hands out.
     pub state_dir: PathBuf,
+    /// How people ask the running service.
+    pub control: ControlSpec,
     /// The platform's file that is a part of it.
     pub remote: Option<PathBuf>,
 }
@@ -299,6 +301,7 @@ fn load_files(
         profiles,
         commissioned,
         state_dir: _,
+        control,
         ports,
     } = outline.compile(&answers)?;
     warnings.extend(unseen);
@@ -309,6 +312,7 @@ fn load_files(
         commissioned,
         remote: remote.map(|_| remote::place(&state_dir)),
         state_dir,
+        control,
     };
     Ok((loaded, ports))
 }

@@ -7,6 +7,7 @@
 
 pub mod adapter;
 pub mod cloud;
+pub mod control;
 pub mod dlt645;
 pub mod field;
 pub mod measure;
@@ -19,6 +20,7 @@ pub use cloud::{
     Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, TopologyPolicy,
     Transport,
 };
+pub use control::ControlSpec;
 pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
     Liveness, Number, Parity, PointSpec, PortSpec, ProfileSpec, Protocol, Reads, SerialSpec, Shown,
