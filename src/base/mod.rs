@@ -7,6 +7,7 @@ pub mod backoff;
 pub mod crowd;
 pub mod digest;
 pub mod event;
+pub mod histogram;
 pub mod id;
 pub mod journal;
 pub mod link;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
@@ -18,6 +19,7 @@ use super::admission::{Admission, Chore};
 use super::ask::Asks;
 use super::device::Errand;
 use super::diary::{Counters, Diary};
+use super::latency::Latency;
 use super::notice::Notice;
 use super::orders::Means;
 use super::pace::Bucket;
@@ -110,6 +112,7 @@ pub struct Cloud {
     /// Malformed messages, by topic.
     pub(super) malformed: BTreeMap<String, Repeats>,
     pub(super) unstamped: Repeats,
+    latency: Latency,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
 }
@@ -148,6 +151,7 @@ impl Cloud {
             parting: false,
             malformed: BTreeMap::new(),
             unstamped: Repeats::default(),
+            latency: Latency::default(),
             diary: Diary::default(),
             out: VecDeque::new(),
             spec,
@@ -168,6 +172,7 @@ impl Cloud {
             let filters = filters.to_vec();
             self.out.push_back(Output::Subscribe { filters });
         }
+        self.latency.link_up(now.mono);
         self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
         self.follow(now.mono);
@@ -211,12 +216,14 @@ impl Cloud {
     /// Whether this device shall be online. An unknown device is ignored.
     pub fn want(&mut self, now: Now, device: DeviceId, presence: Presence) {
         let now = now.mono;
+        let is_in = self.sessions.session(device) == Session::In;
+        self.latency.want(now, device, presence, is_in);
         if presence == Presence::Offline && self.leaving.contains_key(&device) {
             return;
         }
         self.leaving.remove(&device);
         if presence == Presence::Offline
-            && self.sessions.session(device) == Session::In
+            && is_in
             && self.posts.is_waiting(device)
             && self.stop == Stop::No
         {
@@ -325,6 +332,13 @@ impl Cloud {
         self.posts.len() + self.stamps.held()
     }
 
+    /// How long devices waited to be online, each from the wish or from the
+    /// connection if that came later.
+    #[must_use]
+    pub fn login_latency(&self) -> &Histogram {
+        &self.latency.took
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -415,6 +429,8 @@ impl Cloud {
             self.topology.found(id);
         }
         for (id, online) in self.sessions.take_changes() {
+            let wanted = self.sessions.wants(id);
+            self.latency.changed(now, id, online, wanted);
             if online {
                 self.posts.came(now, id);
             } else {

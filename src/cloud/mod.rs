@@ -83,6 +83,7 @@ pub mod engine;
 pub mod enrolment;
 mod hear;
 pub mod identity;
+mod latency;
 mod mend;
 pub mod notice;
 mod orders;

@@ -230,6 +230,12 @@ impl Sessions {
         }
     }
 
+    /// Whether it shall be online.
+    pub(super) fn wants(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_some_and(|d| d.wanted == Presence::Online)
+    }
+
     /// What a device without a session waits for.
     pub(super) fn waits_for(&self, id: DeviceId) -> &'static str {
         let hold = self.devices.get(id.index()).and_then(|d| d.hold);

@@ -38,6 +38,7 @@
 //! - A line holds no line break, whatever names and values are in it.
 
 mod answer;
+pub mod metrics;
 pub mod picture;
 mod request;
 

@@ -151,6 +151,15 @@ pub enum Presence {
 }
 
 impl Life {
+    /// All there are.
+    pub const ALL: [Life; 5] = [
+        Life::Alive,
+        Life::Suspect,
+        Life::Probation,
+        Life::Silent,
+        Life::Unknown,
+    ];
+
     /// In one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -165,6 +174,14 @@ impl Life {
 }
 
 impl Presence {
+    /// All there are.
+    pub const ALL: [Presence; 4] = [
+        Presence::Online,
+        Presence::Changing,
+        Presence::Offline,
+        Presence::Refused,
+    ];
+
     /// In one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -341,21 +358,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_words_are_those_of_the_protocol() {
-        for life in [
-            Life::Alive,
-            Life::Suspect,
-            Life::Probation,
-            Life::Silent,
-            Life::Unknown,
-        ] {
+        for life in Life::ALL {
             assert_eq!(serde_json::to_value(life).unwrap(), life.word());
         }
-        for presence in [
-            Presence::Online,
-            Presence::Changing,
-            Presence::Offline,
-            Presence::Refused,
-        ] {
+        for presence in Presence::ALL {
             assert_eq!(serde_json::to_value(presence).unwrap(), presence.word());
         }
     }

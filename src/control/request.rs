@@ -27,11 +27,23 @@ pub enum Request {
         /// As the configuration calls it.
         name: String,
     },
-    /// What happens on one port from now on, until the client goes or the port is
-    /// taken out of service: [`super::Answer::Seen`].
-    Trace {
-        /// As the configuration calls it.
-        port: String,
+    /// Everything that is counted, as OpenMetrics text: [`super::Answer::Part`].
+    Metrics {},
+    /// Everything whoever helps from afar wants to see, without secrets:
+    /// [`super::Answer::Part`], several.
+    Diag {},
+    /// Load the configuration anew: [`super::Answer::Reload`].
+    Reload {},
+    /// Make the log louder or quieter: [`super::Answer::Done`].
+    LogLevel {
+        /// `all`, `alink_gateway` or the name of a library.
+        target: String,
+        /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or `default` for as
+        /// it was at the start.
+        level: String,
+        /// For so many milliseconds; else until the next start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_ms: Option<u64>,
     },
 }
 
@@ -101,7 +113,16 @@ mod tests {
             proptest::option::of(any::<u32>()).prop_map(|every_ms| Request::Status { every_ms }),
             Just(Request::Devices {}),
             ".*".prop_map(|name| Request::Device { name }),
-            ".*".prop_map(|port| Request::Trace { port }),
+            Just(Request::Metrics {}),
+            Just(Request::Diag {}),
+            Just(Request::Reload {}),
+            (".*", ".*", proptest::option::of(any::<u64>())).prop_map(|(target, level, for_ms)| {
+                Request::LogLevel {
+                    target,
+                    level,
+                    for_ms,
+                }
+            }),
         ]
     }
 
@@ -148,6 +169,15 @@ mod tests {
                 },
             ),
             (r#"{"v":1,"ask":"devices"}"#, Request::Devices {}),
+            (r#"{"v":1,"ask":"reload"}"#, Request::Reload {}),
+            (
+                r#"{"v":1,"ask":"log-level","target":"all","level":"debug"}"#,
+                Request::LogLevel {
+                    target: "all".into(),
+                    level: "debug".into(),
+                    for_ms: None,
+                },
+            ),
             (
                 r#"{"v":1,"ask":"device","name":"表-1"}"#,
                 Request::Device {

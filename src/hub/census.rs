@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, Mono, Now, Tell};
 use crate::cloud;
 use crate::control::picture::Rtt;
@@ -24,7 +25,7 @@ pub(super) struct Census {
     /// When this life began.
     pub(super) began: Now,
     devices: Vec<Heard>,
-    ports: Vec<Turnarounds>,
+    ports: Vec<(Turnarounds, Histogram)>,
     pub(super) link: LinkHistory,
     wanted: BTreeSet<DeviceId>,
     /// The last refusal of a device, and when.
@@ -65,7 +66,7 @@ impl Census {
         Census {
             began: now,
             devices: vec![Heard::default(); spec.devices.len()],
-            ports: vec![Turnarounds::new(OF_PORT); spec.ports.len()],
+            ports: vec![fresh_port(); spec.ports.len()],
             link: LinkHistory {
                 since: now.mono,
                 connects: 0,
@@ -102,7 +103,8 @@ impl Census {
         heard.turnarounds.add(gap);
         let port = spec.device(*device).map(|d| d.port.index());
         if let Some(port) = port.and_then(|p| self.ports.get_mut(p)) {
-            port.add(gap);
+            port.0.add(gap);
+            port.1.add(gap);
         }
     }
 
@@ -159,7 +161,7 @@ impl Census {
     pub(super) fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
         self.devices.resize(spec.devices.len(), Heard::default());
         let ports = spec.ports.len();
-        self.ports.resize(ports, Turnarounds::new(OF_PORT));
+        self.ports.resize(ports, fresh_port());
         let c = &changes.devices;
         let moved = c.changed.iter().filter(|(_, c)| c.moved);
         let fresh = c.added.iter().chain(&c.removed);
@@ -173,7 +175,7 @@ impl Census {
         }
         for id in changes.ports.added.iter().chain(&changes.ports.changed) {
             if let Some(port) = self.ports.get_mut(id.index()) {
-                *port = Turnarounds::new(OF_PORT);
+                *port = fresh_port();
             }
         }
         if changes.cloud.connection && std::mem::replace(&mut self.link.up, false) {
@@ -198,8 +200,18 @@ impl Census {
 
     /// A port's reply time, by its place in the configuration.
     pub(super) fn port_rtt(&self, port: usize) -> Option<Rtt> {
-        self.ports.get(port)?.rtt()
+        self.ports.get(port)?.0.rtt()
     }
+
+    /// All its replies since it was made.
+    pub(super) fn port_replies(&self, port: usize) -> Histogram {
+        let port = self.ports.get(port);
+        port.map(|(_, all)| all.clone()).unwrap_or_default()
+    }
+}
+
+fn fresh_port() -> (Turnarounds, Histogram) {
+    (Turnarounds::new(OF_PORT), Histogram::default())
 }
 
 /// The last so many turnarounds, in microseconds.

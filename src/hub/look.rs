@@ -11,6 +11,7 @@ use super::mind::Hub;
 use super::status::LinkState;
 use crate::base::{DeviceId, Mono, Now, Tell, Wake};
 use crate::cloud::{Session, link_words};
+use crate::control::metrics::Figures;
 use crate::control::picture::{
     Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status,
 };
@@ -75,6 +76,27 @@ impl Hub {
             })
             .collect();
         Some(picture)
+    }
+
+    /// Everything that is counted.
+    #[must_use]
+    pub fn figures(&self, now: Now) -> Figures {
+        let counters = self.cloud.counters();
+        Figures {
+            status: self.picture(now),
+            devices: self.devices(now).collect(),
+            replies: self
+                .spec
+                .ports()
+                .map(|(id, _)| self.census.port_replies(id.index()))
+                .collect(),
+            logins: self.cloud.login_latency().clone(),
+            published: counters.published,
+            unanswered: counters.unanswered,
+            throttled: counters.throttled,
+            barred: counters.barred,
+            kicked: counters.kicked,
+        }
     }
 
     fn cloud_picture(&self, now: Now) -> Cloud {
@@ -272,3 +294,6 @@ fn by_class(tally: Tally) -> BTreeMap<String, u64> {
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,7 @@ use super::log::Journal;
 use super::pulse::Pulse;
 use crate::base::{FieldEvent, LinkCommand, Mono, Now};
 use crate::cloud::{Done, Errand};
+use crate::control::metrics::Figures;
 use crate::control::picture::{Device, Status};
 use crate::hub::{Hub, Input, Output};
 use crate::spec::{Changes, Spec};
@@ -82,6 +83,8 @@ pub enum Question {
     Status(oneshot::Sender<Box<Status>>),
     /// All devices, without values.
     Devices(oneshot::Sender<Vec<Device>>),
+    /// Everything that is counted.
+    Figures(oneshot::Sender<Box<Figures>>),
     /// Everything about one device.
     Device {
         /// As the configuration calls it.
@@ -96,6 +99,7 @@ impl Question {
         match self {
             Question::Status(answer) => drop(answer.send(Box::new(hub.picture(now)))),
             Question::Devices(answer) => drop(answer.send(hub.devices(now).collect())),
+            Question::Figures(answer) => drop(answer.send(Box::new(hub.figures(now)))),
             Question::Device { name, answer } => {
                 drop(answer.send(hub.device(now, &name).map(Box::new)));
             }

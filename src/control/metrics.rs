@@ -1,0 +1,421 @@
+//! The metrics: what is counted, by names that do not change.
+//!
+//! [`TABLE`] is the interface; `packaging/metrics.md` shows it to people, and a
+//! test holds both together. A metric is never renamed or given another meaning:
+//! a new one is added. The words are those of OpenMetrics, by prometheus-client's
+//! encoder.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use super::picture::{Device, Life, Link, Port, Presence, Status};
+use crate::base::histogram::{BOUNDS_US, Histogram};
+
+/// Everything that is counted, at one instant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// How things are.
+    pub status: Status,
+    /// All devices.
+    pub devices: Vec<Device>,
+    /// From request to reply, per port, in the order of the status.
+    pub replies: Vec<Histogram>,
+    /// From the wish until a device was online.
+    pub logins: Histogram,
+    /// Messages published.
+    pub published: u64,
+    /// Requests to the platform without a reply in time.
+    pub unanswered: u64,
+    /// Replies with code 429.
+    pub throttled: u64,
+    /// Devices barred after a refusal.
+    pub barred: u64,
+    /// Sessions ended by the platform.
+    pub kicked: u64,
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows; its name ends in `_total` on the wire.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// Classes of [`BOUNDS_US`], in seconds.
+    Histogram,
+}
+
+impl Kind {
+    /// In one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+
+    const fn type_of(self) -> MetricType {
+        match self {
+            Kind::Counter => MetricType::Counter,
+            Kind::Gauge => MetricType::Gauge,
+            Kind::Histogram => MetricType::Histogram,
+        }
+    }
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Without the `_total` of a counter.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The labels of each of its samples.
+    pub labels: &'static [&'static str],
+    /// What it says, in a sentence without its full stop.
+    pub help: &'static str,
+    samples: fn(&Figures, &mut Samples),
+}
+
+/// What one sample of a metric says.
+#[derive(Clone, Debug)]
+enum Said {
+    Count(u64),
+    Number(f64),
+    Times(Histogram),
+}
+
+/// The values of a metric's labels, and what is said under them.
+type Samples = Vec<(Vec<String>, Said)>;
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+    samples: fn(&Figures, &mut Samples),
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        help,
+        samples,
+    }
+}
+
+/// All there are.
+pub const TABLE: [Metric; 27] = [
+    metric(
+        "alink_gateway_build_info",
+        Kind::Gauge,
+        &["version"],
+        "Always 1; which version runs",
+        |f, to| to.push((vec![f.status.version.clone()], Said::Number(1.0))),
+    ),
+    metric(
+        "alink_gateway_uptime_seconds",
+        Kind::Gauge,
+        &[],
+        "How long the service has been running",
+        |f, to| number(to, seconds(f.status.uptime_ms)),
+    ),
+    metric(
+        "alink_gateway_cloud_up",
+        Kind::Gauge,
+        &[],
+        "1 while connected to the platform, else 0",
+        |f, to| number(to, flag(f.status.cloud.link == Link::Up)),
+    ),
+    metric(
+        "alink_gateway_cloud_connects",
+        Kind::Counter,
+        &[],
+        "Connections to the platform that came about",
+        |f, to| count(to, f.status.cloud.connects),
+    ),
+    metric(
+        "alink_gateway_cloud_takeover_seconds",
+        Kind::Gauge,
+        &[],
+        "From the last connection until all devices that ought to be were online; absent until they are",
+        |f, to| {
+            if let Some(ms) = f.status.cloud.takeover_ms {
+                number(to, seconds(ms));
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_cloud_wanted_devices",
+        Kind::Gauge,
+        &[],
+        "Devices that ought to be online, because they answer",
+        |f, to| number(to, f.status.cloud.wanted as f64),
+    ),
+    metric(
+        "alink_gateway_cloud_online_devices",
+        Kind::Gauge,
+        &[],
+        "Devices the platform shows online",
+        |f, to| number(to, f.status.cloud.online as f64),
+    ),
+    metric(
+        "alink_gateway_login_seconds",
+        Kind::Histogram,
+        &[],
+        "From the wish, or the connection if that came later, until a device was online",
+        |f, to| to.push((Vec::new(), Said::Times(f.logins.clone()))),
+    ),
+    metric(
+        "alink_gateway_messages_published",
+        Kind::Counter,
+        &[],
+        "Messages sent to the platform",
+        |f, to| count(to, f.published),
+    ),
+    metric(
+        "alink_gateway_requests_unanswered",
+        Kind::Counter,
+        &[],
+        "Requests to the platform without a reply in time",
+        |f, to| count(to, f.unanswered),
+    ),
+    metric(
+        "alink_gateway_replies_throttled",
+        Kind::Counter,
+        &[],
+        "Replies of the platform with code 429",
+        |f, to| count(to, f.throttled),
+    ),
+    metric(
+        "alink_gateway_devices_refused",
+        Kind::Counter,
+        &[],
+        "Refusals of a device by the platform that made it wait",
+        |f, to| count(to, f.barred),
+    ),
+    metric(
+        "alink_gateway_sessions_kicked",
+        Kind::Counter,
+        &[],
+        "Sessions of devices ended by the platform",
+        |f, to| count(to, f.kicked),
+    ),
+    metric(
+        "alink_gateway_values_waiting",
+        Kind::Gauge,
+        &[],
+        "Values read and not yet accepted by the platform",
+        |f, to| number(to, f.status.waiting as f64),
+    ),
+    metric(
+        "alink_gateway_values_delivered",
+        Kind::Counter,
+        &[],
+        "Values the platform has accepted",
+        |f, to| count(to, f.status.delivered),
+    ),
+    metric(
+        "alink_gateway_values_dropped",
+        Kind::Counter,
+        &["cause"],
+        "Values lost, by cause",
+        |f, to| {
+            for (cause, n) in &f.status.dropped {
+                to.push((vec![cause.clone()], Said::Count(*n)));
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_devices",
+        Kind::Gauge,
+        &["bus", "cloud"],
+        "Devices by how they stand on the bus and at the platform",
+        |f, to| {
+            for bus in Life::ALL {
+                for cloud in Presence::ALL {
+                    let here = |s: &&super::picture::State| s.life == bus && s.cloud == cloud;
+                    let n = f.status.states.iter().find(here).map_or(0, |s| s.devices);
+                    let labels = vec![bus.word().to_owned(), cloud.word().to_owned()];
+                    to.push((labels, Said::Number(n as f64)));
+                }
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_port_up",
+        Kind::Gauge,
+        &["port"],
+        "1 while the port is open, else 0",
+        |f, to| ports(f, to, |p| flag(p.down.is_none())),
+    ),
+    metric(
+        "alink_gateway_port_busy_ratio",
+        Kind::Gauge,
+        &["port"],
+        "Share of the clock the bus was busy in the last seconds, 0 to 1",
+        |f, to| ports(f, to, |p| f64::from(p.load_permille) / 1000.0),
+    ),
+    metric(
+        "alink_gateway_port_devices",
+        Kind::Gauge,
+        &["port"],
+        "Devices configured on the port",
+        |f, to| ports(f, to, |p| p.devices as f64),
+    ),
+    metric(
+        "alink_gateway_port_answering_devices",
+        Kind::Gauge,
+        &["port"],
+        "Those of them that answer",
+        |f, to| ports(f, to, |p| p.answering as f64),
+    ),
+    metric(
+        "alink_gateway_port_reply_seconds",
+        Kind::Histogram,
+        &["port"],
+        "From the last byte of a request to the first of its reply",
+        |f, to| {
+            for (port, replies) in f.status.ports.iter().zip(&f.replies) {
+                to.push((vec![port.name.clone()], Said::Times(replies.clone())));
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_device_alive",
+        Kind::Gauge,
+        &["device", "port"],
+        "1 while the device answers on its bus, else 0",
+        |f, to| {
+            let alive = |d: &Device| matches!(d.life, Life::Alive | Life::Suspect);
+            devices(f, to, |d| Some(flag(alive(d))));
+        },
+    ),
+    metric(
+        "alink_gateway_device_online",
+        Kind::Gauge,
+        &["device", "port"],
+        "1 while the platform shows the device online, else 0",
+        |f, to| devices(f, to, |d| Some(flag(d.cloud == Presence::Online))),
+    ),
+    metric(
+        "alink_gateway_device_answered_seconds",
+        Kind::Gauge,
+        &["device", "port"],
+        "How long ago the device last proved that it lives; absent until it does",
+        |f, to| devices(f, to, |d| d.answered_ms.map(seconds)),
+    ),
+    metric(
+        "alink_gateway_device_reply_p95_seconds",
+        Kind::Gauge,
+        &["device", "port"],
+        "Nineteen of twenty of the device's last 32 replies took no longer",
+        |f, to| devices(f, to, |d| d.rtt.map(|r| r.p95_us as f64 / 1e6)),
+    ),
+    metric(
+        "alink_gateway_device_polls",
+        Kind::Counter,
+        &["device", "port", "outcome"],
+        "Transactions with the device, by what became of them",
+        |f, to| {
+            for d in &f.devices {
+                for (outcome, n) in &d.outcomes {
+                    let labels = vec![d.name.clone(), d.port.clone(), outcome.clone()];
+                    to.push((labels, Said::Count(*n)));
+                }
+            }
+        },
+    ),
+];
+
+fn number(to: &mut Samples, n: f64) {
+    to.push((Vec::new(), Said::Number(n)));
+}
+
+fn count(to: &mut Samples, n: u64) {
+    to.push((Vec::new(), Said::Count(n)));
+}
+
+fn ports(f: &Figures, to: &mut Samples, of: impl Fn(&Port) -> f64) {
+    for port in &f.status.ports {
+        to.push((vec![port.name.clone()], Said::Number(of(port))));
+    }
+}
+
+fn devices(f: &Figures, to: &mut Samples, of: impl Fn(&Device) -> Option<f64>) {
+    for d in &f.devices {
+        if let Some(n) = of(d) {
+            to.push((vec![d.name.clone(), d.port.clone()], Said::Number(n)));
+        }
+    }
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+fn seconds(ms: u64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// The figures as OpenMetrics text, with its end.
+///
+/// # Errors
+/// Never for text in memory.
+pub fn text(figures: Figures) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(figures));
+    let mut out = String::new();
+    text::encode(&mut out, &registry)?;
+    Ok(out)
+}
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        for metric in &TABLE {
+            let mut samples = Samples::new();
+            (metric.samples)(self, &mut samples);
+            let kind = metric.kind.type_of();
+            let mut family = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+            for (values, said) in &samples {
+                let labels: Vec<(&str, &str)> = metric
+                    .labels
+                    .iter()
+                    .zip(values)
+                    .map(|(name, value)| (*name, value.as_str()))
+                    .collect();
+                if labels.is_empty() {
+                    said.encode(&mut family)?;
+                } else {
+                    said.encode(&mut family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Said {
+    fn encode(&self, to: &mut MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        match self {
+            Said::Count(n) => to.encode_counter::<NoLabelSet, u64, f64>(n, None),
+            Said::Number(n) => to.encode_gauge(n),
+            Said::Times(times) => {
+                let bounds = BOUNDS_US.map(|us| us as f64 / 1e6);
+                let bounds = bounds.into_iter().chain([f64::INFINITY]);
+                let buckets: Vec<(f64, u64)> = bounds.zip(times.counts).collect();
+                let sum = times.sum_us as f64 / 1e6;
+                to.encode_histogram::<NoLabelSet>(sum, times.count(), &buckets, None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

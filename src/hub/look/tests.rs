@@ -1,0 +1,143 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng};
+use crate::field::test_spec::{installation, number, point, profile, serial};
+use crate::hub::Input;
+use crate::spec::{Number, Table};
+
+fn hub() -> Hub {
+    let one = || {
+        let number = number(Number::U16);
+        profile(vec![point(Table::HoldingRegister, 0, number, 1000)])
+    };
+    let spec = installation(serial(9600), vec![one(), one()]);
+    Hub::new(Arc::new(spec), Rng::new(1), Now::default())
+}
+
+fn at(ms: u64) -> Now {
+    Now {
+        mono: Mono::from_micros(ms * 1000),
+        ..Now::default()
+    }
+}
+
+fn polled(now: Now, device: u32, evidence: Evidence) -> Input {
+    Input::Field(FieldEvent::Polled {
+        device: DeviceId(device),
+        at: now,
+        evidence,
+        readings: Vec::new(),
+        turnaround: matches!(evidence, Evidence::Alive(_)).then(|| Duration::from_millis(12)),
+    })
+}
+
+/// Why, what comes next, and in how long.
+fn plight(hub: &Hub, now: Now) -> (String, String, Option<u64>) {
+    let first = hub.devices(now).next().unwrap();
+    let next = first.next.unwrap_or(Next {
+        what: String::new(),
+        in_ms: None,
+    });
+    (first.why.unwrap_or_default(), next.what, next.in_ms)
+}
+
+#[test]
+fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
+    let mut hub = hub();
+    let port = PortId(0);
+    assert_eq!(plight(&hub, at(0)).0, "not heard of since the start");
+
+    let why = || "No such file or directory".to_owned();
+    hub.handle(
+        at(100),
+        Input::Field(FieldEvent::PortDown { port, why: why() }),
+    );
+    let (said, next, in_ms) = plight(&hub, at(1100));
+    assert_eq!(said, format!("its port is down: {}", why()));
+    let deadline = hub.fleet.deadline(DeviceId(0)).unwrap();
+    assert_eq!(next, deadline.why);
+    assert_eq!(in_ms, Some(millis(deadline.at.since(at(1100).mono))));
+    hub.handle(at(2000), Input::Field(FieldEvent::PortUp { port }));
+
+    let alive = Evidence::Alive(Proof::Answer);
+    hub.handle(at(3000), polled(at(3000), 0, alive));
+    assert_eq!(
+        plight(&hub, at(3000)).0,
+        "there is no connection to the platform yet"
+    );
+    let refused = LinkEvent::Down(LinkDown::Refused(4));
+    hub.handle(at(3100), Input::Link(refused));
+    assert!(
+        plight(&hub, at(3200))
+            .0
+            .contains("bad user name or password")
+    );
+    hub.handle(at(4000), Input::Link(LinkEvent::Up));
+    while hub.poll(at(4000)).is_some() {}
+    assert_ne!(plight(&hub, at(4000)).0, "");
+
+    for ms in [5000, 6000, 7000, 8000, 9000] {
+        hub.handle(at(ms), polled(at(ms), 0, Evidence::Missed(Miss::Silence)));
+    }
+    let (said, next, _) = plight(&hub, at(9000));
+    assert!(said.starts_with("silent: "), "{said}");
+    assert_eq!(next, "asked again; online once it answers");
+    let first = hub.devices(at(9000)).next().unwrap();
+    assert_eq!(first.answered_ms, Some(6000));
+    assert_eq!(first.rtt.map(|r| r.p50_us), Some(12_000));
+    assert_eq!(
+        (first.outcomes["answer"], first.outcomes["timeout"]),
+        (1, 5)
+    );
+}
+
+#[test]
+fn a_gateway_without_identity_says_that_first_of_all_about_the_cloud() {
+    let mut hub = hub().not_commissioned();
+    hub.handle(at(1), polled(at(1), 0, Evidence::Alive(Proof::Answer)));
+    assert!(plight(&hub, at(1)).0.contains("not commissioned"));
+    assert_eq!(hub.picture(at(1)).cloud.link, Link::NotCommissioned);
+}
+
+#[test]
+fn what_is_asked_by_a_name_nobody_has_is_nothing() {
+    assert_eq!(hub().device(at(0), "nobody"), None);
+}
+
+proptest! {
+    #[test]
+    fn every_device_is_in_one_state_and_whoever_is_not_well_has_a_reason(
+        steps in prop::collection::vec((0u64..3000, 0u8..9, 0u32..2), 1..80),
+    ) {
+        let mut hub = hub();
+        let mut now = 0;
+        let port = PortId(0);
+        for (pass, kind, device) in steps {
+            now += pass;
+            let input = match kind {
+                0..=2 => polled(at(now), device, Evidence::Alive(Proof::Answer)),
+                3 | 4 => polled(at(now), device, Evidence::Missed(Miss::Garbled)),
+                5 => Input::Field(FieldEvent::PortDown { port, why: "gone".into() }),
+                6 => Input::Field(FieldEvent::PortUp { port }),
+                7 => Input::Link(LinkEvent::Up),
+                _ => Input::Link(LinkEvent::Down(LinkDown::Closed)),
+            };
+            hub.handle(at(now), input);
+            while hub.poll(at(now)).is_some() {}
+            let figures = hub.figures(at(now));
+            let status = &figures.status;
+            prop_assert_eq!(status.states.iter().map(|s| s.devices).sum::<u64>(), status.devices);
+            prop_assert_eq!(status.ports[0].devices, 2);
+            prop_assert!(status.cloud.online <= status.devices);
+            for device in &figures.devices {
+                let well = device.life == Life::Alive && device.cloud == Presence::Online;
+                prop_assert!(well || device.why.is_some(), "{device:?}");
+            }
+            let by_device: u64 = figures.devices.iter().map(|d| d.outcomes["garbled"]).sum();
+            prop_assert_eq!(status.ports[0].outcomes["garbled"], by_device);
+        }
+    }
+}
