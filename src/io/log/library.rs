@@ -8,14 +8,14 @@ use std::path::Path;
 
 use tracing::{Event, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
 
-use super::{IDENTIFIER, JOURNAL_SOCKET, Sink};
+use super::{IDENTIFIER, JOURNAL_SOCKET, Loudness, Sink};
 use crate::base::Level;
 use crate::base::utc::Utc;
 use crate::io::clock::Clock;
@@ -48,7 +48,10 @@ pub enum InitError {
 pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let said = from_environment();
     let least = loudness(&said);
-    let filter = parse(&said)?;
+    let (filter, handle) = reload::Layer::new(parse(&said)?);
+    // A subscriber that is gone has nobody to be loud for.
+    let apply = move |filter| drop(handle.reload(filter));
+    let loudness = Loudness::new(said, Some(Box::new(apply)));
 
     if is_on_journal()
         && let Ok(sink) = Sink::journal(least, clock, Path::new(JOURNAL_SOCKET))
@@ -72,7 +75,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
             .with(layer)
             .try_init()
             .map_err(|_| InitError::Twice)?;
-        return Ok(sink);
+        return Ok(sink.loud_as(loudness));
     }
 
     let layer = tracing_subscriber::fmt::layer()
@@ -84,7 +87,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         .with(layer)
         .try_init()
         .map_err(|_| InitError::Twice)?;
-    Ok(Sink::text(least, clock))
+    Ok(Sink::text(least, clock).loud_as(loudness))
 }
 
 /// Whether [`init`] would take this filter.
@@ -96,8 +99,19 @@ pub fn try_filter(said: &str) -> Result<(), InitError> {
 }
 
 fn parse(said: &str) -> Result<EnvFilter, InitError> {
-    EnvFilter::try_new(library_filter(said)).map_err(|e| InitError::Filter {
-        said: said.to_owned(),
+    parse_words(&library_filter(said)).map_err(|e| match e {
+        InitError::Filter { why, .. } => InitError::Filter {
+            said: said.to_owned(),
+            why,
+        },
+        InitError::Twice => e,
+    })
+}
+
+/// A filter in the words of `EnvFilter`.
+pub(super) fn parse_words(words: &str) -> Result<EnvFilter, InitError> {
+    EnvFilter::try_new(words).map_err(|e| InitError::Filter {
+        said: words.to_owned(),
         why: e.to_string(),
     })
 }
@@ -135,7 +149,7 @@ fn is_journal(stream: &str, fd: impl AsFd) -> bool {
 }
 
 /// The level of notices in a filter: the last bare level or `alink_gateway=…`.
-fn loudness(filter: &str) -> Level {
+pub(super) fn loudness(filter: &str) -> Level {
     filter
         .split(',')
         .filter_map(|directive| {
@@ -158,7 +172,7 @@ fn loudness(filter: &str) -> Level {
 /// What libraries may say under the same words. At `info` libraries speak from
 /// `warn` on; rumqttc's codec logs each error it also returns, and we tell those
 /// ourselves, so it is heard only when named.
-fn library_filter(filter: &str) -> String {
+pub(super) fn library_filter(filter: &str) -> String {
     let quiet = match filter.trim() {
         "" | "info" => "warn,alink_gateway=info",
         asked => asked,

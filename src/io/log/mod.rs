@@ -27,6 +27,7 @@
 
 mod journald;
 mod library;
+pub mod loudness;
 mod terminal;
 
 use std::collections::BTreeSet;
@@ -40,6 +41,7 @@ use crate::spec::{Protocol, Spec};
 
 pub use journald::JOURNAL_SOCKET;
 pub use library::{FILTER, InitError, init, is_on_journal, try_filter};
+pub use loudness::Loudness;
 
 use journald::JournalSocket;
 
@@ -49,7 +51,7 @@ const IDENTIFIER: &str = "alink-gateway";
 /// Where notices go, and down to which level.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    least: Level,
+    loudness: Loudness,
     clock: Clock,
     outlet: Outlet,
 }
@@ -69,7 +71,7 @@ impl Sink {
     #[must_use]
     pub fn text(least: Level, clock: Clock) -> Self {
         Sink {
-            least,
+            loudness: Loudness::fixed(least),
             clock,
             outlet: Outlet::Text,
         }
@@ -83,10 +85,18 @@ impl Sink {
     /// is seen at each entry, for it may be restarted.
     pub fn journal(least: Level, clock: Clock, socket: &Path) -> std::io::Result<Self> {
         Ok(Sink {
-            least,
+            loudness: Loudness::fixed(least),
             clock,
             outlet: Outlet::Journal(Arc::new(JournalSocket::new(socket)?)),
         })
+    }
+}
+
+impl Sink {
+    /// The same, as loud as this says.
+    #[must_use]
+    fn loud_as(self, loudness: Loudness) -> Self {
+        Sink { loudness, ..self }
     }
 }
 
@@ -107,7 +117,7 @@ impl Journal {
         Journal {
             spec: Arc::new(RwLock::new(spec)),
             sink: Sink {
-                least: Level::Debug,
+                loudness: Loudness::fixed(Level::Debug),
                 clock: Clock::system(),
                 outlet: Outlet::Tracing,
             },
@@ -120,6 +130,18 @@ impl Journal {
         Journal { sink, ..self }
     }
 
+    /// How loud it is; to be changed while the service runs.
+    #[must_use]
+    pub fn loudness(&self) -> Loudness {
+        self.sink.loudness.clone()
+    }
+
+    /// The installation it knows the names of.
+    #[must_use]
+    pub fn spec(&self) -> Arc<Spec> {
+        Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The names behind the ids are from now on those of `spec`, in this journal
     /// and all its clones.
     pub fn respec(&self, spec: Arc<Spec>) {
@@ -130,7 +152,7 @@ impl Journal {
     pub fn tell(&self, notice: &dyn Tell) {
         let level = notice.level();
         // `Error` is the smallest level: more severe is less.
-        if level > self.sink.least {
+        if level > self.sink.loudness.least() {
             return;
         }
         let spec = Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner));

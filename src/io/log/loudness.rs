@@ -1,0 +1,337 @@
+//! How loud the log is, and for how long: it can be changed while the service
+//! runs, and falls back by itself.
+//!
+//! A person who looks for a fault turns something up, finds it, and forgets to
+//! turn it down: hence the time limit, and the notice when it is over.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::library::{self, InitError};
+use super::{Clock, Journal};
+use crate::base::{About, Level, Mono, Tell};
+
+/// The word for everything that is not named.
+pub const ALL: &str = "all";
+/// The word for "as it was at the start".
+pub const DEFAULT: &str = "default";
+/// So many targets have a level of their own; nobody needs more.
+const MOST: usize = 32;
+
+/// Why the level is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoudnessError {
+    /// That is no target.
+    #[error("{0:?} is no target: all, alink_gateway, or a library such as rustls")]
+    Target(String),
+    /// That is no level.
+    #[error("{0:?} is no level: off, error, warn, info, debug, trace or default")]
+    Level(String),
+    /// Too many have one of their own.
+    #[error("{MOST} targets have a level of their own already; set one of them to default")]
+    Many,
+    /// The filter was not taken.
+    #[error(transparent)]
+    Filter(#[from] InitError),
+}
+
+/// Takes a filter for what libraries say.
+type Apply = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// The one place that knows. Clones share it.
+#[derive(Clone)]
+pub struct Loudness(Arc<Inner>);
+
+struct Inner {
+    /// As the environment says.
+    base: String,
+    /// The least severe level of notices that is told.
+    least: AtomicU8,
+    /// What was changed since; locked for moments only.
+    changed: Mutex<BTreeMap<String, (String, Option<Mono>)>>,
+    apply: Option<Apply>,
+    news: Notify,
+}
+
+impl fmt::Debug for Loudness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loudness")
+            .field("base", &self.0.base)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Loudness {
+    /// Notices down to this level, and no libraries to tell.
+    pub(super) fn fixed(least: Level) -> Self {
+        let base = match least {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        };
+        Loudness::new(base.to_owned(), None)
+    }
+
+    /// As `base` says; `apply` hears of changes.
+    pub(super) fn new(base: String, apply: Option<Apply>) -> Self {
+        Loudness(Arc::new(Inner {
+            least: AtomicU8::new(number(library::loudness(&base))),
+            base,
+            changed: Mutex::default(),
+            apply,
+            news: Notify::new(),
+        }))
+    }
+
+    /// The least severe level of notices that is told.
+    pub(super) fn least(&self) -> Level {
+        match self.0.least.load(Ordering::Relaxed) {
+            0 => Level::Error,
+            1 => Level::Warn,
+            2 => Level::Info,
+            _ => Level::Debug,
+        }
+    }
+
+    /// From now on `target` is this loud, until then if it is said.
+    ///
+    /// # Errors
+    /// Words that are none, and then nothing has changed.
+    pub fn set(&self, target: &str, level: &str, until: Option<Mono>) -> Result<(), LoudnessError> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_:.-".contains(c);
+        if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
+            return Err(LoudnessError::Target(target.into()));
+        }
+        let mut changed = self.changed();
+        let before = changed.clone();
+        match level {
+            DEFAULT => drop(changed.remove(target)),
+            "off" | "error" | "warn" | "info" | "debug" | "trace" => {
+                if changed.len() >= MOST && !changed.contains_key(target) {
+                    return Err(LoudnessError::Many);
+                }
+                changed.insert(target.to_owned(), (level.to_owned(), until));
+            }
+            other => return Err(LoudnessError::Level(other.into())),
+        }
+        if let Err(e) = self.apply(&changed) {
+            *changed = before;
+            return Err(e.into());
+        }
+        self.0.news.notify_one();
+        Ok(())
+    }
+
+    /// Takes back what was for a time that is over; says what.
+    fn sweep(&self, now: Mono) -> Vec<Notice> {
+        let mut changed = self.changed();
+        let over = |until: &Option<Mono>| until.is_some_and(|until| until <= now);
+        let gone: Vec<String> = changed
+            .iter()
+            .filter(|(_, (_, until))| over(until))
+            .map(|(target, _)| target.clone())
+            .collect();
+        changed.retain(|_, (_, until)| !over(until));
+        if !gone.is_empty() {
+            // What was good together is good without some of it.
+            let _ = self.apply(&changed);
+        }
+        gone.into_iter()
+            .map(|target| Notice::Over { target })
+            .collect()
+    }
+
+    fn wake_at(&self) -> Option<Mono> {
+        self.changed()
+            .values()
+            .filter_map(|(_, until)| *until)
+            .min()
+    }
+
+    fn apply(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> Result<(), InitError> {
+        let (libraries, notices) = self.words(changed);
+        let filter = library::parse_words(&libraries)?;
+        self.0
+            .least
+            .store(number(library::loudness(&notices)), Ordering::Relaxed);
+        if let Some(apply) = &self.0.apply {
+            apply(filter);
+        }
+        Ok(())
+    }
+
+    /// The filter for libraries, and the one for notices.
+    fn words(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> (String, String) {
+        let all = changed.get(ALL).map_or(&self.0.base, |(level, _)| level);
+        let mut libraries = library::library_filter(all);
+        let mut notices = all.clone();
+        for (target, (level, _)) in changed.iter().filter(|(target, _)| *target != ALL) {
+            for filter in [&mut libraries, &mut notices] {
+                filter.push_str(&format!(",{target}={level}"));
+            }
+        }
+        (libraries, notices)
+    }
+
+    fn changed(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (String, Option<Mono>)>> {
+        self.0
+            .changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn number(level: Level) -> u8 {
+    match level {
+        Level::Error => 0,
+        Level::Warn => 1,
+        Level::Info => 2,
+        Level::Debug => 3,
+    }
+}
+
+/// Takes back what was for a time, when it is over, until `stop`.
+pub async fn run(loudness: Loudness, clock: Clock, journal: Journal, stop: CancellationToken) {
+    loop {
+        let over = async {
+            match loudness.wake_at() {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = loudness.0.news.notified() => {}
+            () = over => {
+                for notice in loudness.sweep(clock.now().mono) {
+                    journal.tell(&notice);
+                }
+            }
+        }
+    }
+}
+
+/// About the log itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Somebody has changed how loud it is.
+    Set {
+        /// What.
+        target: String,
+        /// How loud.
+        level: String,
+        /// For how long; `None` until the next start.
+        during: Option<Duration>,
+    },
+    /// Its time is over.
+    Over {
+        /// What.
+        target: String,
+    },
+}
+
+impl Tell for Notice {
+    fn level(&self) -> Level {
+        Level::Info
+    }
+
+    fn event(&self) -> &'static str {
+        match self {
+            Notice::Set { .. } => "log-level-set",
+            Notice::Over { .. } => "log-level-over",
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Notice::Set {
+                target,
+                level,
+                during,
+            } => {
+                let during = during.map_or_else(
+                    || "until the next start".to_owned(),
+                    |span| format!("for {} s", span.as_secs()),
+                );
+                format!("the log level of {target} is {level} {during}, as asked")
+            }
+            Notice::Over { target } => {
+                format!("the log level of {target} is as it was at the start again")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_changed_and_fall_back() {
+        let s = |s: u64| Mono::from_micros(s * 1_000_000);
+        let loudness = Loudness::fixed(Level::Info);
+        let words = || loudness.words(&loudness.changed()).0;
+        assert_eq!(words(), "warn,alink_gateway=info,rumqttc=off");
+        loudness.set("rustls", "trace", None).unwrap();
+        loudness.set("alink_gateway", "debug", Some(s(10))).unwrap();
+        assert_eq!(loudness.least(), Level::Debug);
+        assert_eq!(
+            words(),
+            "warn,alink_gateway=info,rumqttc=off,alink_gateway=debug,rustls=trace"
+        );
+        assert_eq!(loudness.wake_at(), Some(s(10)));
+        assert_eq!(loudness.sweep(s(9)), []);
+        let target = "alink_gateway".to_owned();
+        assert_eq!(loudness.sweep(s(10)), [Notice::Over { target }]);
+        assert_eq!(loudness.least(), Level::Info);
+        loudness.set("all", "error", None).unwrap();
+        assert_eq!(loudness.least(), Level::Error);
+        assert_eq!(words(), "error,rumqttc=off,rustls=trace");
+        loudness.set("all", "default", None).unwrap();
+        loudness.set("rustls", "default", None).unwrap();
+        assert_eq!(words(), "warn,alink_gateway=info,rumqttc=off");
+    }
+
+    #[test]
+    fn what_is_no_target_or_no_level_changes_nothing() {
+        let loudness = Loudness::fixed(Level::Info);
+        for (target, level) in [
+            ("", "debug"),
+            ("a,b=trace", "debug"),
+            ("a b", "debug"),
+            ("[x]", "debug"),
+            ("rustls", "loud"),
+            ("rustls", "debug,all=off"),
+        ] {
+            assert!(
+                loudness.set(target, level, None).is_err(),
+                "{target}={level}"
+            );
+        }
+        for n in 0..MOST {
+            loudness.set(&format!("t{n}"), "debug", None).unwrap();
+        }
+        assert!(matches!(
+            loudness.set("more", "debug", None),
+            Err(LoudnessError::Many)
+        ));
+        assert_eq!(loudness.changed().len(), MOST);
+    }
+}
