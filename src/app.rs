@@ -15,6 +15,7 @@
 
 mod adoption;
 mod crew;
+mod front;
 pub mod notice;
 pub mod service;
 
@@ -23,14 +24,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use self::notice::Notice;
 use self::service::{Doors, Service, Shelves};
-use crate::base::Rng;
+use crate::base::{Rng, Tell};
 use crate::cloud::Errand;
-use crate::config::Report;
+use crate::config::{self, Report, Severity};
+use crate::control::{Problem, Reloaded};
 use crate::io::clock::Clock;
-use crate::io::control::{self, Socket};
+use crate::io::control::Wish;
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
@@ -108,14 +111,7 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
         Rng::new(crate::io::seed()),
     )
     .await;
-    let socket = control::place(None);
-    match Socket::open(&socket) {
-        Ok(socket) => service.answer(socket),
-        Err(e) => journal.tell(&control::notice::Notice::Unavailable {
-            socket,
-            why: e.to_string(),
-        }),
-    }
+    let mut wishes = service.open_to_people(loaded.control).await;
     let notifier = Notifier::from_environment();
     notifier.ready();
     service.inform(notifier.clone());
@@ -124,12 +120,13 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
         let errand = tokio::select! {
             biased;
             () = asked.stop() => break,
-            _ = hangup.recv() => None,
-            errand = service.errand() => Some(errand.map_err(Ended::Task)?),
+            _ = hangup.recv() => Next::Reload(None),
+            Some(Wish::Reload(answer)) = wishes.recv() => Next::Reload(Some(answer)),
+            errand = service.errand() => Next::Errand(errand.map_err(Ended::Task)?),
         };
         let adoption = match errand {
-            None => None,
-            Some(Errand::Fetch {
+            Next::Reload(answer) => Err(answer),
+            Next::Errand(Errand::Fetch {
                 serial,
                 url,
                 at_most,
@@ -138,13 +135,17 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
                 service.fetch(serial, url, at_most, within);
                 continue;
             }
-            Some(Errand::Adopt { serial, content }) => Some((serial, content)),
+            Next::Errand(Errand::Adopt { serial, content }) => Ok((serial, content)),
         };
         notifier.reloading();
         let reloading = async {
             match adoption {
-                None => reload(&mut service, config, &journal).await,
-                Some((serial, content)) => {
+                Err(answer) => {
+                    let reloaded = reload(&mut service, config, &journal).await;
+                    // Whoever asked may have gone.
+                    let _ = answer.map(|answer| answer.send(reloaded));
+                }
+                Ok((serial, content)) => {
                     adoption::adopt(&mut service, config, serial, content, &journal).await;
                 }
             }
@@ -172,26 +173,67 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
     ended
 }
 
+/// What is to be done next.
+enum Next {
+    /// Load the configuration anew, and tell whoever asked.
+    Reload(Option<oneshot::Sender<Reloaded>>),
+    /// Something for the mind.
+    Errand(Errand),
+}
+
 /// Loads the configuration anew. One that is wrong changes nothing.
-async fn reload(service: &mut Service, config: &Path, journal: &Journal) {
+async fn reload(service: &mut Service, config: &Path, journal: &Journal) -> Reloaded {
     let path = config.to_owned();
     let loading = tokio::task::spawn_blocking(move || settings::load(&path));
-    let Ok(loaded) = loading.await else {
-        return;
+    let loaded = match loading.await {
+        Ok(loaded) => loaded,
+        Err(e) => {
+            return Reloaded {
+                changed: None,
+                problems: vec![Problem {
+                    error: true,
+                    text: e.to_string(),
+                }],
+            };
+        }
     };
     match loaded {
-        Err(report) => tell_refused(&report, journal),
-        Ok(loaded) => take(service, loaded, journal).await,
+        Err(report) => {
+            tell_refused(&report, journal);
+            Reloaded {
+                changed: None,
+                problems: problems(report.problems()),
+            }
+        }
+        Ok(loaded) => {
+            let problems = problems(&loaded.warnings);
+            let changed = take(service, loaded, journal).await;
+            Reloaded {
+                changed: Some(changed),
+                problems,
+            }
+        }
     }
 }
 
-/// Goes on with another configuration.
-async fn take(service: &mut Service, loaded: Loaded, journal: &Journal) {
+fn problems(all: &[config::Problem]) -> Vec<Problem> {
+    let told = |problem: &config::Problem| Problem {
+        error: problem.severity == Severity::Error,
+        text: problem.to_string(),
+    };
+    all.iter().map(told).collect()
+}
+
+/// Goes on with another configuration; says what changed.
+async fn take(service: &mut Service, loaded: Loaded, journal: &Journal) -> String {
     for warning in loaded.warnings {
         journal.tell(&Notice::Problem(Box::new(warning)));
     }
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
-    journal.tell(&Notice::Reloaded(Box::new(changes)));
+    service.open_elsewhere(loaded.control).await;
+    let notice = Notice::Reloaded(Box::new(changes));
+    journal.tell(&notice);
+    notice.sentence()
 }
 
 fn tell_refused(report: &Report, journal: &Journal) {

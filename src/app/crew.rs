@@ -21,7 +21,8 @@ pub(super) struct Member {
     id: Id,
     stop: CancellationToken,
     gone: CancellationToken,
-    pulse: Pulse,
+    /// Watched, if it is at work all the time.
+    pulse: Option<Pulse>,
 }
 
 impl Crew {
@@ -44,6 +45,19 @@ impl Crew {
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Member {
+        Member {
+            pulse: Some(pulse),
+            ..self.employ(name, stop, task)
+        }
+    }
+
+    /// The same for one who waits for work, and beats no pulse.
+    pub(super) fn employ(
+        &mut self,
+        name: String,
+        stop: CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Member {
         let gone = CancellationToken::new();
         let leaving = gone.clone().drop_guard();
         let id = self.spawn(name, async move {
@@ -54,14 +68,16 @@ impl Crew {
             id,
             stop,
             gone,
-            pulse,
+            pulse: None,
         }
     }
 
     /// Tells one to stop; what it held is free when this returns.
     pub(super) async fn dismiss(&mut self, member: &Member) {
         self.names.remove(&member.id);
-        self.pulses.end(&member.pulse);
+        if let Some(pulse) = &member.pulse {
+            self.pulses.end(pulse);
+        }
         member.stop.cancel();
         member.gone.cancelled().await;
     }

@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::crew::{Crew, Member};
+use super::front::Front;
 use crate::base::{FieldEvent, PortId, Rng, Secret};
 use crate::cloud::connect::Connector;
 use crate::cloud::{Done, Errand};
 use crate::hub::Hub;
 use crate::io::clock::Clock;
-use crate::io::control::{self, Desk, Socket};
 use crate::io::download;
 use crate::io::hub::{self, Control, Question};
 use crate::io::keep::Keeper;
@@ -93,18 +93,19 @@ pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
     doors: Doors,
-    vault: Vault,
-    lessons: Lessons,
-    clock: Clock,
-    journal: Journal,
+    pub(super) vault: Vault,
+    pub(super) lessons: Lessons,
+    pub(super) clock: Clock,
+    pub(super) journal: Journal,
     rng: Rng,
-    crew: Crew,
+    pub(super) crew: Crew,
     ports: BTreeMap<PortId, Member>,
     taps: Taps,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
-    questions: mpsc::Sender<Question>,
+    pub(super) questions: mpsc::Sender<Question>,
+    pub(super) front: Front,
     errands: mpsc::Receiver<Errand>,
     /// The last one that was sent for a file.
     fetching: Option<AbortOnDropHandle<()>>,
@@ -113,7 +114,7 @@ pub struct Service {
     /// Of the last link that has ended.
     connector: Option<Connector>,
     stop: CancellationToken,
-    end: CancellationToken,
+    pub(super) end: CancellationToken,
 }
 
 struct Link {
@@ -181,6 +182,7 @@ impl Service {
             control,
             status,
             questions: asker,
+            front: Front::default(),
             errands,
             fetching: None,
             hub: tokio::spawn(hub),
@@ -219,22 +221,6 @@ impl Service {
             self.stop.clone(),
         );
         self.crew.spawn("watchdog".into(), watchdog);
-    }
-
-    /// Answers people from now on.
-    pub fn answer(&mut self, socket: Socket) {
-        let desk = Desk {
-            hub: self.questions.clone(),
-            taps: self.taps.clone(),
-        };
-        let answering = control::run(
-            socket,
-            desk,
-            self.clock,
-            self.journal.clone(),
-            self.end.clone(),
-        );
-        self.crew.spawn("control socket".into(), answering);
     }
 
     /// Goes on with another configuration, fresh from its files. May be dropped

@@ -1,20 +1,25 @@
 //! Floor 6: the hand on the tool.
 //!
-//! One verb per file. Verbs read the configuration, call what is below and
+//! One verb per file, or a few that are alike. Verbs read the configuration, call what is below and
 //! print; they decide nothing. Exit codes: 0 done, 1 failed, 2 wrong usage,
 //! 78 the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the
 //! service manager does not restart into the same mistake.
 
 pub mod check;
+pub mod devices;
 pub mod plan;
 pub mod run;
-pub mod scope;
-pub mod trace;
+pub mod service;
+pub mod status;
+pub mod watch;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
 
 use crate::io::control;
 use crate::io::settings::DEFAULT_PATH;
@@ -62,28 +67,57 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Show what happens on a port of the running service, as it happens.
-    Trace {
-        /// The port's name in the configuration.
-        #[arg(value_name = "PORT")]
-        port: String,
+    /// Show how the running service is.
+    Status {
         #[command(flatten)]
-        how: trace::How,
+        whom: Whom,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Go on showing it, every second, until q; with --json until Ctrl-C.
+        #[arg(long, short)]
+        watch: bool,
+    },
+    /// Show all devices of the running service, or everything about one.
+    Devices {
+        /// The device's name in the configuration.
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        #[command(flatten)]
+        whom: Whom,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have the running service load its configuration anew; a wrong one changes
+    /// nothing.
+    Reload {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Draw what happens on a port of the running service: who speaks when.
-    Scope {
-        /// The port's name in the configuration.
-        #[arg(value_name = "PORT")]
-        port: String,
-        /// For how long to look; Ctrl-C ends it earlier.
-        #[arg(long, value_name = "N", default_value_t = 10,
-              value_parser = clap::value_parser!(u64).range(1..=scope::LONGEST))]
-        seconds: u64,
-        /// The picture, an SVG file; `-` is standard output.
-        #[arg(long, short, value_name = "FILE", default_value = "bus.svg")]
-        output: PathBuf,
+    /// Make the log of the running service louder or quieter.
+    LogLevel {
+        /// What: all, alink_gateway, or a library such as rustls.
+        target: String,
+        /// How loud.
+        #[arg(value_parser = ["off", "error", "warn", "info", "debug", "trace", "default"])]
+        level: String,
+        /// For how long, such as 10m; else until the next start.
+        #[arg(value_name = "for TIME", num_args = 0..=2)]
+        during: Vec<String>,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Print what the running service counts, as OpenMetrics text.
+    Metrics {
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Collect what whoever helps from afar wants to see; no secret is in it.
+    Diag {
+        /// Write it to this file instead of standard output.
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
         #[command(flatten)]
         whom: Whom,
     },
@@ -145,20 +179,48 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Run { config } => run::run(&config),
             Verb::Check { which } => check::run(&which.path()),
             Verb::Plan { which, json } => plan::run(&which.path(), json),
-            Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how),
-            Verb::Scope {
-                port,
-                seconds,
-                output,
+            Verb::Status { whom, json, watch } => match (watch, json) {
+                (false, json) => status::run(&whom.socket(), json),
+                (true, false) => watch::run(&whom.socket()),
+                (true, true) => status::follow(&whom.socket()),
+            },
+            Verb::Reload { whom } => service::reload(&whom.socket()),
+            Verb::LogLevel {
+                target,
+                level,
+                during,
                 whom,
-            } => scope::run(&whom.socket(), &port, seconds, &output),
+            } => match span_of(&during) {
+                Ok(during) => service::log_level(&whom.socket(), &target, &level, during),
+                Err(why) => {
+                    let mut command = <Arguments as clap::CommandFactory>::command();
+                    refused(&command.error(ErrorKind::InvalidValue, why))
+                }
+            },
+            Verb::Metrics { whom } => service::metrics(&whom.socket()),
+            Verb::Diag { output, whom } => service::diag(&whom.socket(), output.as_deref()),
+            Verb::Devices { name, whom, json } => {
+                devices::run(&whom.socket(), name.as_deref(), json)
+            }
         },
-        Err(e) => {
-            // Help and version go to standard output with 0, mistakes to
-            // standard error with 2; clap knows which is which.
-            let code = u8::try_from(e.exit_code()).unwrap_or(2);
-            let _ = e.print();
-            ExitCode::from(code)
-        }
+        Err(e) => refused(&e),
+    }
+}
+
+/// Help and version go to standard output with 0, mistakes to standard error with
+/// 2; clap knows which is which.
+fn refused(e: &clap::Error) -> ExitCode {
+    let code = u8::try_from(e.exit_code()).unwrap_or(2);
+    let _ = e.print();
+    ExitCode::from(code)
+}
+
+/// `for 10m`, `10m`, or nothing.
+fn span_of(words: &[String]) -> Result<Option<Duration>, String> {
+    match words {
+        [] => Ok(None),
+        [time] => service::span(time).map(Some),
+        [word, time] if word == "for" => service::span(time).map(Some),
+        _ => Err("after the level comes: for TIME, such as for 10m".into()),
     }
 }

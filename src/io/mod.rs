@@ -19,7 +19,7 @@ pub mod notify;
 pub mod port;
 pub mod pulse;
 pub mod remote;
-pub mod replace;
+pub mod screen;
 pub mod settings;
 pub mod sink;
 pub mod solo;

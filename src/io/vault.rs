@@ -131,6 +131,17 @@ impl Vault {
         (Vault(Arc::new(inner)), notice)
     }
 
+    /// Every secret in it, for whoever must see that none gets out.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        let kept = self.0.kept();
+        let earned = kept.gateways.values().map(|earned| match earned {
+            Earned::Secret(secret) => secret.clone(),
+            Earned::Token { token, .. } => token.clone(),
+        });
+        earned.chain(kept.devices.values().cloned()).collect()
+    }
+
     /// The directory it keeps things in.
     #[must_use]
     pub fn directory(&self) -> &Path {

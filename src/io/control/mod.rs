@@ -10,8 +10,9 @@
 //! one-shot channel: nobody waits for a client, however slow.
 
 pub mod client;
+mod diag;
 mod groups;
-pub mod listen;
+pub mod http;
 pub mod notice;
 mod peer;
 mod serve;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,9 +34,10 @@ use self::notice::Refusals;
 use self::peer::{Own, Peer};
 use super::clock::Clock;
 use super::hub::Question;
+use super::lessons::Lessons;
 use super::log::Journal;
-use super::tap::Taps;
-use crate::control::{Answer, Kind, SOCKET};
+use super::vault::Vault;
+use crate::control::{Answer, Kind, Reloaded, SOCKET};
 
 /// Where sockets are made if systemd gives no directory.
 const RUNTIME: &str = "/run/alink-gateway";
@@ -47,12 +49,27 @@ const CONNECTIONS: usize = 16;
 const BREATH: Duration = Duration::from_secs(1);
 
 /// Who answers questions. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Desk {
     /// Pictures of the whole.
     pub hub: mpsc::Sender<Question>,
-    /// What happens on ports.
-    pub taps: Taps,
+    /// What changes the whole.
+    pub service: mpsc::Sender<Wish>,
+    /// How loud it is; the names of the installation.
+    pub journal: Journal,
+    /// What time it is.
+    pub clock: Clock,
+    /// Secrets that must not get out.
+    pub vault: Vault,
+    /// What the plan depends on.
+    pub lessons: Lessons,
+}
+
+/// What people want of whoever holds the house together.
+#[derive(Debug)]
+pub enum Wish {
+    /// Load the configuration anew.
+    Reload(oneshot::Sender<Reloaded>),
 }
 
 /// Where the socket is: as configured, or in the first runtime directory that
@@ -126,13 +143,8 @@ impl Drop for Socket {
 }
 
 /// Serves whoever connects, until `stop`.
-pub async fn run(
-    socket: Socket,
-    desk: Desk,
-    clock: Clock,
-    journal: Journal,
-    stop: CancellationToken,
-) {
+pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
+    let (clock, journal) = (desk.clock, desk.journal.clone());
     let own = Own::of_process();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let tasks = TaskTracker::new();

@@ -20,6 +20,13 @@ pub enum Notice {
         /// The system's words.
         why: String,
     },
+    /// Metrics cannot be served where they should; the service runs without.
+    NoMetrics {
+        /// Where.
+        address: String,
+        /// The system's words.
+        why: String,
+    },
     /// Somebody who may not ask has tried to.
     Refused {
         /// The user's number.
@@ -43,9 +50,10 @@ impl Tell for Notice {
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Unavailable { .. } => EventKind::ControlUnavailable,
-            Notice::Refused { .. } => EventKind::ControlRefused,
-            Notice::NotAccepted { .. } => EventKind::ControlNotAccepted,
+            Notice::Unavailable { .. } => "control-unavailable",
+            Notice::NoMetrics { .. } => "metrics-unavailable",
+            Notice::Refused { .. } => "control-refused",
+            Notice::NotAccepted { .. } => "control-not-accepted",
         }
     }
 
@@ -58,6 +66,7 @@ impl Tell for Notice {
             Notice::Unavailable { socket, .. } => {
                 vec![(JournalField::Socket, socket.display().to_string())]
             }
+            Notice::NoMetrics { address, .. } => vec![("ADDRESS", address.clone())],
             Notice::Refused { user, times } => {
                 vec![
                     (JournalField::PeerUid, user.to_string()),
@@ -74,6 +83,9 @@ impl Tell for Notice {
                 "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is",
                 socket.display()
             ),
+            Notice::NoMetrics { address, why } => {
+                format!("metrics cannot be served at {address}: {why}; the service runs without")
+            }
             Notice::Refused { user, times } => format!(
                 "user {user} asked on the control socket and may not{}; members of the group alink-gateway may",
                 many(*times)

@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::Desk;
-use crate::control::{Answer, Kind, LONGEST_REQUEST, Mistake, Request};
+use super::{Desk, Wish, diag};
+use crate::base::Tell;
+use crate::control::picture::{Device, Status};
+use crate::control::{Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, metrics};
 use crate::io::hub::Question;
+use crate::io::log::loudness;
 
 /// A question comes within this.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
@@ -19,6 +22,10 @@ const ASKED_WITHIN: Duration = Duration::from_secs(5);
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// Whoever knows answers within this.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// Loading anew ends with a log-out of everybody and a new connection at worst.
+const RELOADED_WITHIN: Duration = Duration::from_secs(120);
+/// Whoever wants a louder log for longer wants another configuration of it.
+const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// A picture is not taken more often.
 const OFTEN: u32 = 100;
 
@@ -54,13 +61,16 @@ impl Client {
             Ok(line) => Request::read(&line?),
             Err(_) => Err(Mistake::NotAnObject("no line came in time".into())),
         };
-        let answered = match request {
-            Err(mistake) => Err(Answer::error(Kind::Mistake, mistake.to_string())),
-            Ok(request) => self.answer(desk, request).await?,
+        let request = match request {
+            Err(mistake) => {
+                let no = Answer::error(Kind::Mistake, mistake.to_string());
+                return self.say(&no).await;
+            }
+            Ok(request) => request,
         };
-        match answered {
-            Ok(()) => self.say(&Answer::End {}).await,
-            Err(failure) => self.say(&failure).await,
+        match self.answer(desk, request).await? {
+            Answered::Whole => Ok(()),
+            Answered::Open => self.say(&Answer::End {}).await,
         }
     }
 
@@ -75,46 +85,53 @@ impl Client {
         Ok(line)
     }
 
-    async fn answer(&mut self, desk: &Desk, request: Request) -> Result<Result<(), Answer>, Gone> {
-        match request {
-            Request::Status { every_ms } => loop {
-                let status = match ask(desk, Question::Status).await {
-                    Ok(status) => status,
-                    Err(failure) => return Ok(Err(failure)),
-                };
-                self.say(&Answer::Status(status)).await?;
-                let Some(every) = every_ms else {
-                    return Ok(Ok(()));
-                };
-                self.pause(Duration::from_millis(every.max(OFTEN).into()))
-                    .await?;
-            },
-            Request::Devices {} => match ask(desk, Question::Devices).await {
-                Err(failure) => Ok(Err(failure)),
-                Ok(devices) => {
-                    for device in devices {
-                        self.say(&Answer::Device(Box::new(device))).await?;
-                    }
-                    Ok(Ok(()))
+    async fn answer(&mut self, desk: &Desk, request: Request) -> Result<Answered, Gone> {
+        let only = |answer: Result<Answer, Failure>| match answer {
+            Ok(answer) => vec![answer],
+            Err(failure) => vec![Answer::Error(failure)],
+        };
+        let lines = match request {
+            Request::Status { every_ms: None } => only(status(desk).await.map(Answer::Status)),
+            Request::Status {
+                every_ms: Some(every),
+            } => loop {
+                match status(desk).await {
+                    Ok(status) => self.say(&Answer::Status(status)).await?,
+                    Err(failure) => break vec![Answer::Error(failure)],
                 }
+                let pause = Duration::from_millis(every.max(OFTEN).into());
+                self.pause(pause).await?;
             },
-            Request::Device { name } => {
-                let asked = name.clone();
-                let found = ask(desk, |answer| Question::Device { name, answer }).await;
-                match found {
-                    Err(failure) => Ok(Err(failure)),
-                    Ok(None) => Ok(Err(Answer::error(
-                        Kind::Unknown,
-                        format!("no device is called {asked:?}; `alink-gateway devices` lists all"),
-                    ))),
-                    Ok(Some(device)) => {
-                        self.say(&Answer::Device(device)).await?;
-                        Ok(Ok(()))
-                    }
+            Request::Devices {} => match devices(desk).await {
+                Ok(all) => {
+                    let line = |device| Answer::Device(Box::new(device));
+                    all.into_iter().map(line).collect()
                 }
-            }
-            Request::Trace { port } => self.trace(&desk.taps, &port).await,
+                Err(failure) => vec![Answer::Error(failure)],
+            },
+            Request::Device { name } => only(device(desk, name).await),
+            Request::Metrics {} => only(metrics(desk).await.map(|text| Answer::Part {
+                name: "metrics".into(),
+                text,
+            })),
+            Request::Diag {} => match diag::parts(desk).await {
+                Ok(parts) => parts,
+                Err(failure) => vec![Answer::Error(failure)],
+            },
+            Request::Reload {} => only(reload(desk).await.map(Answer::Reload)),
+            Request::LogLevel {
+                target,
+                level,
+                for_ms,
+            } => only(log_level(desk, target, level, for_ms)),
+        };
+        for line in &lines {
+            self.say(line).await?;
         }
+        Ok(match lines.last() {
+            Some(line) if line.is_last() => Answered::Whole,
+            _ => Answered::Open,
+        })
     }
 
     /// Waits, unless the client goes meanwhile.
@@ -142,22 +159,97 @@ impl Client {
     }
 }
 
-/// Asks the hub.
-async fn ask<T>(
+/// Whether the last line has been said.
+enum Answered {
+    Whole,
+    Open,
+}
+
+/// How things are.
+pub(super) async fn status(desk: &Desk) -> Result<Box<Status>, Failure> {
+    ask(&desk.hub, ANSWERED_WITHIN, Question::Status).await
+}
+
+/// All devices, without values.
+pub(super) async fn devices(desk: &Desk) -> Result<Vec<Device>, Failure> {
+    ask(&desk.hub, ANSWERED_WITHIN, Question::Devices).await
+}
+
+/// Everything that is counted, as text. Written beside the others' work: that
+/// of 2,000 devices takes a while.
+pub(super) async fn metrics(desk: &Desk) -> Result<String, Failure> {
+    let figures = ask(&desk.hub, ANSWERED_WITHIN, Question::Figures).await?;
+    let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
+    match writing.await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
+        Err(e) => Err(failure(Kind::Failed, e.to_string())),
+    }
+}
+
+async fn device(desk: &Desk, name: String) -> Result<Answer, Failure> {
+    let asked = name.clone();
+    let question = |answer| Question::Device { name, answer };
+    match ask(&desk.hub, ANSWERED_WITHIN, question).await? {
+        Some(device) => Ok(Answer::Device(device)),
+        None => Err(failure(
+            Kind::Unknown,
+            format!("no device is called {asked:?}; `alink-gateway devices` lists all"),
+        )),
+    }
+}
+
+async fn reload(desk: &Desk) -> Result<Reloaded, Failure> {
+    ask(&desk.service, RELOADED_WITHIN, Wish::Reload).await
+}
+
+fn log_level(
     desk: &Desk,
-    question: impl FnOnce(oneshot::Sender<T>) -> Question,
-) -> Result<T, Answer> {
+    target: String,
+    level: String,
+    for_ms: Option<u64>,
+) -> Result<Answer, Failure> {
+    let during = for_ms.map(Duration::from_millis);
+    if during.is_some_and(|d| d > LOUD_AT_MOST) {
+        return Err(failure(
+            Kind::Mistake,
+            "at most 24 h; without a time it is until the next start",
+        ));
+    }
+    let until = during.map(|d| desk.clock.now().mono + d);
+    let loudness = desk.journal.loudness();
+    loudness
+        .set(&target, &level, until)
+        .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
+    let notice = loudness::Notice::Set {
+        target,
+        level,
+        during,
+    };
+    let what = notice.sentence();
+    desk.journal.tell(&notice);
+    Ok(Answer::Done { what })
+}
+
+fn failure(kind: Kind, why: impl Into<String>) -> Failure {
+    let why = why.into();
+    Failure { kind, why }
+}
+
+/// Asks whoever knows.
+async fn ask<T, Q>(
+    whom: &mpsc::Sender<Q>,
+    within: Duration,
+    question: impl FnOnce(oneshot::Sender<T>) -> Q,
+) -> Result<T, Failure> {
     let (answer, heard) = oneshot::channel();
     let asking = async {
-        desk.hub.send(question(answer)).await.ok()?;
+        whom.send(question(answer)).await.ok()?;
         heard.await.ok()
     };
-    match timeout(ANSWERED_WITHIN, asking).await {
+    match timeout(within, asking).await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Answer::error(Kind::Busy, "the service is stopping")),
-        Err(_) => Err(Answer::error(
-            Kind::Busy,
-            "the service is too busy to answer",
-        )),
+        Ok(None) => Err(failure(Kind::Busy, "the service is stopping")),
+        Err(_) => Err(failure(Kind::Busy, "the service is too busy to answer")),
     }
 }

@@ -5,7 +5,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use super::client::{self, Unanswered};
 use super::*;
 use crate::control::Request;
+use crate::control::metrics::Figures;
 use crate::control::picture::{Cloud, Link, Status};
+use crate::field::test_spec::{installation, serial};
 
 /// A service that says the same to everybody.
 struct House {
@@ -48,7 +50,25 @@ impl House {
         let taps = Taps::default();
         let house = House { folder, stop };
         let socket = Socket::open(&house.path()).unwrap();
-        (house, socket, Desk { hub, taps }, questions)
+        let journal = Journal::new(Arc::new(installation(serial(9600), Vec::new())));
+        let (service, mut wishes) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while let Some(Wish::Reload(answer)) = wishes.recv().await {
+                let _ = answer.send(Reloaded {
+                    changed: Some("nothing has changed".into()),
+                    problems: Vec::new(),
+                });
+            }
+        });
+        let desk = Desk {
+            hub,
+            service,
+            journal,
+            clock: Clock::system(),
+            vault: Vault::open(house.folder.path()).0,
+            lessons: Lessons::forgetful(),
+        };
+        (house, socket, desk, questions)
     }
 
     async fn serve() -> House {
@@ -60,6 +80,17 @@ impl House {
                     Question::Status(answer) => drop(answer.send(Box::new(status()))),
                     Question::Devices(answer) => drop(answer.send(Vec::new())),
                     Question::Device { answer, .. } => drop(answer.send(None)),
+                    Question::Figures(answer) => drop(answer.send(Box::new(Figures {
+                        status: status(),
+                        devices: Vec::new(),
+                        replies: Vec::new(),
+                        logins: Default::default(),
+                        published: 0,
+                        unanswered: 0,
+                        throttled: 0,
+                        barred: 0,
+                        kicked: 0,
+                    }))),
                 }
             }
         });
@@ -67,12 +98,7 @@ impl House {
     }
 
     fn run(&self, socket: Socket, desk: Desk) {
-        let journal = Journal::new(std::sync::Arc::new(crate::field::test_spec::installation(
-            crate::field::test_spec::serial(9600),
-            Vec::new(),
-        )));
-        let stop = self.stop.clone();
-        tokio::spawn(run(socket, desk, Clock::system(), journal, stop));
+        tokio::spawn(run(socket, desk, self.stop.clone()));
     }
 
     /// The whole answer to these bytes.

@@ -1,0 +1,202 @@
+//! `alink-gateway devices [NAME]`: all devices, or everything about one.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::status::{print, some, strange};
+use super::words::{line, micros, span, table};
+use crate::control::picture::{Device, Next, Point};
+use crate::control::{Answer, Request};
+use crate::io::control::client::{self, Unanswered};
+
+/// Prints all devices, or the one called `name`. Exit status 1 if the service
+/// does not answer or knows no such device.
+#[must_use]
+pub fn run(socket: &Path, name: Option<&str>, json: bool) -> ExitCode {
+    print(outcome(socket, name, json))
+}
+
+fn outcome(socket: &Path, name: Option<&str>, json: bool) -> Result<String, Unanswered> {
+    let device = |answer| match answer {
+        Answer::Device(device) => Ok(*device),
+        other => Err(strange(&other)),
+    };
+    if let Some(name) = name {
+        let name = name.to_owned();
+        let one = device(client::ask_once(socket, &Request::Device { name })?)?;
+        return Ok(match json {
+            true => format!("{:#}\n", json!(one)),
+            false => text(&one),
+        });
+    }
+    let mut all = Vec::new();
+    for answer in client::ask(socket, &Request::Devices {})? {
+        all.push(device(answer?)?);
+    }
+    Ok(match json {
+        true => format!("{:#}\n", json!({ "devices": all })),
+        false => list(&all),
+    })
+}
+
+fn list(devices: &[Device]) -> String {
+    let rows: Vec<[String; 6]> = devices
+        .iter()
+        .map(|d| {
+            [
+                line(&d.name),
+                line(&d.port),
+                line(&d.place),
+                d.life.word().into(),
+                d.cloud.word().into(),
+                d.why.as_deref().map(line).unwrap_or_default(),
+            ]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => "no devices\n".into(),
+        false => table(["DEVICE", "PORT", "PLACE", "BUS", "CLOUD", "WHY"], &rows),
+    }
+}
+
+/// Everything about one.
+fn text(d: &Device) -> String {
+    let mut text = format!(
+        "{} ({} {}), profile {}\n",
+        line(&d.name),
+        line(&d.port),
+        line(&d.place),
+        line(&d.profile)
+    );
+    let mut say = |name: &str, what: &str| text.push_str(&format!("{name:<9}{what}\n"));
+    let answered = d.answered_ms.map_or_else(
+        || "never answered since the start".to_owned(),
+        |ms| format!("last answered {} ago", span(ms)),
+    );
+    say("bus", &format!("{}; {answered}", d.life.word()));
+    say(
+        "cloud",
+        &format!(
+            "{}, as {} of {}",
+            d.cloud.word(),
+            line(&d.device_name),
+            line(&d.product_key)
+        ),
+    );
+    if let Some(why) = &d.why {
+        say("why", &line(why));
+    }
+    if let Some(next) = &d.next {
+        say("next", &coming(next));
+    }
+    if let Some(rtt) = &d.rtt {
+        let (p50, p95) = (micros(rtt.p50_us), micros(rtt.p95_us));
+        let of = rtt.of;
+        say(
+            "rtt",
+            &format!("p50 {p50}, p95 {p95} of the last {of} replies"),
+        );
+    }
+    say("so far", &some(&d.outcomes, &[]));
+    if !d.points.is_empty() {
+        let rows: Vec<_> = d.points.iter().map(point).collect();
+        let head = ["POINT", "VALUE", "QUALITY", "AGE", "WHY"];
+        let _ = write!(text, "\n{}", table(head, &rows));
+    }
+    text
+}
+
+fn coming(next: &Next) -> String {
+    let what = line(&next.what);
+    match next.in_ms {
+        Some(ms) => format!("{what}, in {}", span(ms)),
+        None => what,
+    }
+}
+
+fn point(p: &Point) -> [String; 5] {
+    let value = match (&p.value, &p.title) {
+        (serde_json::Value::Null, _) => "-".into(),
+        (serde_json::Value::String(text), _) => line(text),
+        (value, Some(title)) => format!("{value} ({})", line(title)),
+        (value, None) => value.to_string(),
+    };
+    [
+        line(&p.id),
+        value,
+        line(&p.quality),
+        p.age_ms.map_or_else(|| "-".into(), span),
+        line(&p.why),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::picture::{Life, Presence, Rtt};
+
+    fn example() -> Device {
+        let point = |id: &str, value: serde_json::Value, quality: &str, why: &str| Point {
+            id: id.into(),
+            title: None,
+            age_ms: Some(1200).filter(|_| !value.is_null()),
+            value,
+            quality: quality.into(),
+            why: why.into(),
+        };
+        Device {
+            name: "meter-07".into(),
+            port: "line1".into(),
+            place: "unit 7".into(),
+            profile: "dtsu666".into(),
+            product_key: "a1B2".into(),
+            device_name: "m\u{1b}[2J7".into(),
+            life: Life::Silent,
+            cloud: Presence::Offline,
+            why: Some("silent: 3 polls in a row without an answer".into()),
+            next: Some(Next {
+                what: "asked again; online once it answers".into(),
+                in_ms: None,
+            }),
+            answered_ms: Some(61_000),
+            rtt: Some(Rtt {
+                p50_us: 12_100,
+                p95_us: 20_000,
+                of: 32,
+            }),
+            outcomes: [("answer".to_owned(), 100), ("timeout".to_owned(), 3)].into(),
+            points: vec![
+                point(
+                    "Voltage",
+                    230.4.into(),
+                    "stale",
+                    "its device does not answer",
+                ),
+                point("Relay", serde_json::Value::Null, "stale", "not read yet"),
+            ],
+        }
+    }
+
+    #[test]
+    fn everything_about_one_device_is_on_one_screen() {
+        assert_eq!(
+            text(&example()),
+            "meter-07 (line1 unit 7), profile dtsu666
+bus      silent; last answered 1 min 1 s ago
+cloud    offline, as m [2J7 of a1B2
+why      silent: 3 polls in a row without an answer
+next     asked again; online once it answers
+rtt      p50 12.1 ms, p95 20.0 ms of the last 32 replies
+so far   answer 100, timeout 3
+
+POINT    VALUE  QUALITY  AGE  WHY
+Voltage  230.4  stale    1 s  its device does not answer
+Relay    -      stale    -    not read yet
+"
+        );
+        assert!(list(&[example()]).contains("meter-07  line1  unit 7  silent  offline  silent: 3"));
+    }
+}

@@ -1,0 +1,158 @@
+//! `alink-gateway reload`, `log-level`, `metrics` and `diag`: what else the
+//! running service is asked.
+
+#![expect(
+    clippy::print_stderr,
+    reason = "says what is wrong, or where the bundle is"
+)]
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::EXIT_CONFIG;
+use super::status::{print, strange};
+use crate::control::{Answer, Request};
+use crate::io::control::client::{self, Unanswered};
+use crate::io::screen;
+
+/// Loads the configuration anew. Exit status 0 when it is in force; 78 if it is
+/// wrong, with everything that is wrong with it; 1 if the service does not
+/// answer.
+#[must_use]
+pub fn reload(socket: &Path) -> ExitCode {
+    match client::ask_once(socket, &Request::Reload {}) {
+        Ok(Answer::Reload(reloaded)) => {
+            let mut text: String = reloaded
+                .problems
+                .iter()
+                .map(|p| format!("{}\n", p.text))
+                .collect();
+            let errors = reloaded.problems.iter().filter(|p| p.error).count();
+            let (words, status) = match &reloaded.changed {
+                Some(changed) => (changed.clone(), ExitCode::SUCCESS),
+                None => (
+                    format!("refused, nothing has changed: {errors} errors"),
+                    ExitCode::from(EXIT_CONFIG),
+                ),
+            };
+            text.push_str(&words);
+            text.push('\n');
+            let _ = screen::write(&text);
+            status
+        }
+        other => print(other.and_then(|answer| Err(strange(&answer)))),
+    }
+}
+
+/// Makes the log louder or quieter.
+#[must_use]
+pub fn log_level(socket: &Path, target: &str, level: &str, during: Option<Duration>) -> ExitCode {
+    let request = Request::LogLevel {
+        target: target.to_owned(),
+        level: level.to_owned(),
+        for_ms: during.map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+    };
+    print(
+        client::ask_once(socket, &request).and_then(|answer| match answer {
+            Answer::Done { what } => Ok(format!("{what}\n")),
+            other => Err(strange(&other)),
+        }),
+    )
+}
+
+/// Prints everything that is counted.
+#[must_use]
+pub fn metrics(socket: &Path) -> ExitCode {
+    print(
+        client::ask_once(socket, &Request::Metrics {}).and_then(|answer| match answer {
+            Answer::Part { text, .. } => Ok(text),
+            other => Err(strange(&other)),
+        }),
+    )
+}
+
+/// Prints the bundle, or writes it to a file nobody else can read.
+#[must_use]
+pub fn diag(socket: &Path, output: Option<&Path>) -> ExitCode {
+    let bundle = match bundle(socket) {
+        Ok(bundle) => bundle,
+        Err(e) => return print(Err(e)),
+    };
+    let Some(path) = output else {
+        return print(Ok(bundle));
+    };
+    match screen::write_private(path, &bundle) {
+        Ok(()) => {
+            eprintln!(
+                "{}: {} kB; look through it before you pass it on: it holds no secrets, but names and addresses",
+                path.display(),
+                bundle.len().div_ceil(1000)
+            );
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("{}: {e}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One text with a heading before each part.
+fn bundle(socket: &Path) -> Result<String, Unanswered> {
+    let mut text = String::new();
+    for answer in client::ask(socket, &Request::Diag {})? {
+        match answer? {
+            Answer::Part { name, text: part } => {
+                text.push_str(&format!("===== {name} =====\n{part}\n"));
+            }
+            other => return Err(strange(&other)),
+        }
+    }
+    Ok(text)
+}
+
+/// `90s`, `10m`, `2h`.
+///
+/// # Errors
+/// What is wanted instead.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let wanted = || "a time such as 90s, 10m or 2h, at most 24h".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let n: u64 = digits.parse().map_err(|_| wanted())?;
+    let unit = match &text[digits.len()..] {
+        "s" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        _ => return Err(wanted()),
+    };
+    let span = n.checked_mul(unit).map(Duration::from_secs);
+    span.filter(|d| (1..=86_400).contains(&d.as_secs()))
+        .ok_or_else(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_people_write_them() {
+        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(span("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(span("24h"), Ok(Duration::from_secs(86_400)));
+        for wrong in [
+            "",
+            "10",
+            "m",
+            "0s",
+            "25h",
+            "10 m",
+            "-1s",
+            "10d",
+            "18446744073709551615h",
+            "1é",
+        ] {
+            assert!(span(wrong).is_err(), "{wrong}");
+        }
+    }
+}

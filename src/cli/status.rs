@@ -1,0 +1,284 @@
+//! `alink-gateway status`: how the running service is.
+
+#![expect(clippy::print_stderr, reason = "says why there is no answer")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::words::{line, many, micros, span, table};
+use crate::control::picture::{Cloud, Link, Port, Status};
+use crate::control::{Answer, Failure, Kind, Request};
+use crate::io::control::client::{self, Unanswered};
+use crate::io::screen;
+
+/// Prints how the service is, once. Exit status 1 if it does not answer.
+#[must_use]
+pub fn run(socket: &Path, json: bool) -> ExitCode {
+    print(ask(socket).map(|status| match json {
+        true => format!("{:#}\n", serde_json::json!(status)),
+        false => text(&status),
+    }))
+}
+
+/// Prints an answer, or on standard error why there is none.
+pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
+    match answer {
+        Ok(text) => {
+            // Whoever reads may have read enough.
+            let _ = screen::write(&text);
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("{e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints it every second, a line of JSON each, until it ends or nobody reads.
+#[must_use]
+pub fn follow(socket: &Path) -> ExitCode {
+    let request = Request::Status {
+        every_ms: Some(1000),
+    };
+    let follow = || {
+        for answer in client::ask(socket, &request)? {
+            let Answer::Status(status) = answer? else {
+                continue;
+            };
+            let line = format!("{}\n", serde_json::json!(status));
+            if screen::write(&line).is_err() {
+                break;
+            }
+        }
+        Ok(String::new())
+    };
+    print(follow())
+}
+
+/// How the service is now.
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn ask(socket: &Path) -> Result<Status, Unanswered> {
+    match client::ask_once(socket, &Request::Status { every_ms: None })? {
+        Answer::Status(status) => Ok(*status),
+        other => Err(strange(&other)),
+    }
+}
+
+/// The service has answered another question.
+pub(super) fn strange(answer: &Answer) -> Unanswered {
+    let mut why = format!("{answer:?}");
+    why.truncate(why.char_indices().nth(60).map_or(why.len(), |(i, _)| i));
+    Unanswered::Failure(Failure {
+        kind: Kind::Failed,
+        why: format!("the service has answered something else: {}", line(&why)),
+    })
+}
+
+/// The picture in words.
+#[must_use]
+pub fn text(status: &Status) -> String {
+    let mut text = format!("{}\n", headline(status));
+    for line in cloud(&status.cloud) {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = writeln!(text, "{}\n", values(status));
+    text.push_str(&ports(&status.ports));
+    let _ = writeln!(text, "\n{}", devices(status));
+    text
+}
+
+/// `alink-gateway 0.1.0, running for 3 d 4 h`.
+pub(super) fn headline(status: &Status) -> String {
+    let (version, up) = (line(&status.version), span(status.uptime_ms));
+    format!("alink-gateway {version}, running for {up}")
+}
+
+/// The connection: how it stands, and what last went wrong.
+pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
+    let since = span(cloud.since_ms);
+    let stands = match cloud.link {
+        Link::NotCommissioned => "not commissioned, keeps away from the platform".to_owned(),
+        Link::Down => format!("DOWN for {since}"),
+        Link::Up => format!("up for {since}"),
+    };
+    let takeover = match (cloud.link, cloud.takeover_ms) {
+        (Link::Up, Some(ms)) => format!("; all of them {} after it came up", span(ms)),
+        _ => String::new(),
+    };
+    let (online, wanted) = (cloud.online, cloud.wanted);
+    let mut lines = vec![format!(
+        "cloud    {stands}; {online} of {wanted} wanted are online{takeover}"
+    )];
+    for (name, past) in [
+        ("failure", &cloud.last_failure),
+        ("refusal", &cloud.last_refusal),
+    ] {
+        if let Some(past) = past {
+            let (ago, what) = (span(past.ago_ms), line(&past.what));
+            lines.push(format!("         last {name} {ago} ago: {what}"));
+        }
+    }
+    lines
+}
+
+/// What became of values.
+pub(super) fn values(status: &Status) -> String {
+    let dropped: u64 = status.dropped.values().sum();
+    let causes = some(&status.dropped, &[]);
+    let causes = if causes.is_empty() {
+        causes
+    } else {
+        format!(" ({causes})")
+    };
+    format!(
+        "values   {} waiting, {} delivered, {dropped} dropped{causes}",
+        status.waiting, status.delivered
+    )
+}
+
+/// `118 alive and online, 2 silent and offline`.
+pub(super) fn devices(status: &Status) -> String {
+    let states = status
+        .states
+        .iter()
+        .map(|s| format!("{} {} and {}", s.devices, s.life.word(), s.cloud.word()));
+    let states = states.collect::<Vec<_>>().join(", ");
+    format!("{}: {states}", many(status.devices, "device"))
+}
+
+pub(super) const PORTS: [&str; 8] = [
+    "PORT", "LINE", "STATE", "LOAD", "DEVICES", "RTT P50", "P95", "TROUBLE",
+];
+
+pub(super) fn port(port: &Port) -> [String; 8] {
+    let rtt = |of: fn(&crate::control::picture::Rtt) -> u64| {
+        port.rtt
+            .as_ref()
+            .map_or_else(|| "-".into(), |r| micros(of(r)))
+    };
+    let trouble = some(&port.outcomes, &["answer"]);
+    [
+        line(&port.name),
+        line(&port.line),
+        if port.down.is_some() { "DOWN" } else { "up" }.into(),
+        format!("{} %", (port.load_permille + 5) / 10),
+        format!("{}/{}", port.answering, port.devices),
+        rtt(|r| r.p50_us),
+        rtt(|r| r.p95_us),
+        match &port.down {
+            Some(why) if trouble.is_empty() => line(why),
+            Some(why) => format!("{}; {trouble}", line(why)),
+            None => trouble,
+        },
+    ]
+}
+
+fn ports(ports: &[Port]) -> String {
+    let rows: Vec<_> = ports.iter().map(port).collect();
+    match rows.is_empty() {
+        true => "no ports\n".into(),
+        false => table(PORTS, &rows),
+    }
+}
+
+/// What there is any of: `timeout 5, garbled 1`.
+pub(super) fn some(counts: &BTreeMap<String, u64>, besides: &[&str]) -> String {
+    let some = counts
+        .iter()
+        .filter(|(name, n)| **n > 0 && !besides.contains(&name.as_str()));
+    some.map(|(name, n)| format!("{} {n}", line(name)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::control::picture::{Life, Past, Presence, Rtt, State};
+
+    pub(crate) fn example() -> Status {
+        let counts = |all: &[(&str, u64)]| {
+            let all = all.iter().map(|(name, n)| ((*name).to_owned(), *n));
+            all.collect::<BTreeMap<_, _>>()
+        };
+        let state = |life, cloud, devices| State {
+            life,
+            cloud,
+            devices,
+        };
+        Status {
+            version: "1.2.3".into(),
+            uptime_ms: 273_600_000,
+            cloud: Cloud {
+                link: Link::Up,
+                since_ms: 7_500_000,
+                connects: 3,
+                online: 118,
+                wanted: 118,
+                takeover_ms: Some(4200),
+                last_failure: Some(Past {
+                    what: "the platform stopped answering pings".into(),
+                    ago_ms: 7_504_000,
+                }),
+                last_refusal: None,
+            },
+            ports: vec![
+                Port {
+                    name: "line1".into(),
+                    line: "/dev/ttyUSB0".into(),
+                    down: None,
+                    load_permille: 412,
+                    devices: 119,
+                    answering: 118,
+                    rtt: Some(Rtt {
+                        p50_us: 12_100,
+                        p95_us: 20_000,
+                        of: 512,
+                    }),
+                    outcomes: counts(&[("answer", 1000), ("garbled", 1), ("timeout", 5)]),
+                },
+                Port {
+                    name: "line2".into(),
+                    line: "/dev/ttyUSB1".into(),
+                    down: Some("no such\tdevice".into()),
+                    load_permille: 0,
+                    devices: 1,
+                    answering: 0,
+                    rtt: None,
+                    outcomes: counts(&[("answer", 0)]),
+                },
+            ],
+            devices: 120,
+            states: vec![
+                state(Life::Alive, Presence::Online, 118),
+                state(Life::Silent, Presence::Offline, 2),
+            ],
+            waiting: 12,
+            delivered: 123_456,
+            dropped: counts(&[("queue-full", 5), ("refused", 0)]),
+        }
+    }
+
+    #[test]
+    fn the_picture_in_words_says_what_matters() {
+        assert_eq!(
+            text(&example()),
+            "alink-gateway 1.2.3, running for 3 d 4 h
+cloud    up for 2 h 5 min; 118 of 118 wanted are online; all of them 4 s after it came up
+         last failure 2 h 5 min ago: the platform stopped answering pings
+values   12 waiting, 123456 delivered, 5 dropped (queue-full 5)
+
+PORT   LINE          STATE  LOAD  DEVICES  RTT P50  P95      TROUBLE
+line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5
+line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
+
+120 devices: 118 alive and online, 2 silent and offline
+"
+        );
+    }
+}

@@ -1,0 +1,123 @@
+//! What the tool shows people: text, files, and a terminal that shows one
+//! picture after another until somebody has seen enough.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::{Frame, Terminal};
+
+use super::clock::Clock;
+
+/// Whether there is a terminal to show pictures on, and keys to end it.
+#[must_use]
+pub fn is_there() -> bool {
+    io::stdout().is_terminal() && io::stdin().is_terminal()
+}
+
+/// Takes a picture every `period` and shows it, until q, Esc or Ctrl-C. The
+/// terminal is left as it was.
+///
+/// # Errors
+/// The terminal's.
+pub fn show<T>(
+    period: Duration,
+    mut take: impl FnMut() -> T,
+    mut draw: impl FnMut(&mut Frame<'_>, &T),
+) -> io::Result<()> {
+    let clock = Clock::system();
+    let mut screen = Screen::open()?;
+    loop {
+        let picture = take();
+        screen.0.draw(|frame| draw(frame, &picture))?;
+        let next = clock.now().mono + period;
+        loop {
+            let left = next.since(clock.now().mono);
+            if !event::poll(left)? {
+                break;
+            }
+            match event::read()? {
+                Event::Key(key) if is_enough(key) => return Ok(()),
+                Event::Resize(..) => {
+                    screen.0.draw(|frame| draw(frame, &picture))?;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_enough(key: KeyEvent) -> bool {
+    let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    let enough = matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) || control_c;
+    enough && key.kind != KeyEventKind::Release
+}
+
+struct Screen(Terminal<CrosstermBackend<Stdout>>);
+
+impl Screen {
+    fn open() -> io::Result<Self> {
+        enable_raw_mode()?;
+        // Cleared here: ratatui's own way asks the terminal where its cursor is,
+        // and not every terminal answers.
+        let opened = execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))
+            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        match opened {
+            Ok(terminal) => {
+                let mut screen = Screen(terminal);
+                screen.0.hide_cursor()?;
+                Ok(screen)
+            }
+            Err(e) => {
+                let _ = disable_raw_mode();
+                Err(e)
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // Nobody is left to tell that it did not work.
+        let _ = self.0.show_cursor();
+        let _ = execute!(io::stdout(), LeaveAlternateScreen);
+        let _ = disable_raw_mode();
+    }
+}
+
+/// Writes to standard output; whoever reads there may have gone.
+///
+/// # Errors
+/// The system's.
+pub fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes a file that nobody else can read, in place of whatever was there.
+///
+/// # Errors
+/// The system's.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    // One that is there keeps its mode: it must not be there.
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())
+}
