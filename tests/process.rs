@@ -11,6 +11,7 @@
 //! process says on stderr is awaited as an event; nobody sleeps and hopes.
 
 #![cfg(feature = "lab")]
+#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,

@@ -107,6 +107,13 @@ impl Child {
         assert!(sent.unwrap().success(), "{}: kill -{name}", self.name);
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process
+            .id()
+            .unwrap_or_else(|| panic!("{}: has ended", self.name))
+    }
+
     /// Waits for its end; everything it still had to say is in
     /// [`Child::seen`] afterwards.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
