@@ -100,7 +100,11 @@ fn text(d: &Device) -> String {
             &format!("p50 {p50}, p95 {p95} of the last {of} replies"),
         );
     }
-    say("so far", &some(&d.outcomes, &[]));
+    let outcomes = match some(&d.outcomes, &[]) {
+        none if none.is_empty() => "not asked yet".to_owned(),
+        some => some,
+    };
+    say("so far", &outcomes);
     if !d.points.is_empty() {
         let rows: Vec<_> = d.points.iter().map(point).collect();
         let head = ["POINT", "VALUE", "QUALITY", "AGE", "WHY"];

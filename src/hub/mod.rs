@@ -3,8 +3,9 @@
 //! Decides nothing of its own: it carries what the field side says to `fleet/`
 //! and `cloud/`, what the fleet wants to the cloud, and what the link says to
 //! the cloud; and it knows the picture of the whole for people. Refuses to
-//! know: sockets, tasks, clocks. It remembers the last value of every point for
-//! whoever looks.
+//! know: sockets, tasks, clocks. It remembers the last value of every point and
+//! what has been heard so far for whoever looks, and paints the pictures that
+//! people ask for (`look.rs`), in the words of [`crate::control`].
 //!
 //! Contract: one [`Hub::handle`], then [`Hub::poll`] until `None`, then sleep
 //! until [`Hub::wake_at`]. The caller may stop polling early when the link's
@@ -16,6 +17,8 @@
 //!   between nothing is handled.
 //! - A value is good only if it was read lately, since its device last fell
 //!   silent or its port went down, and while it answers.
+//! - Whoever is not alive on its bus and online at the platform has a reason in its
+//!   picture.
 //! - A reading is offered to the cloud whatever the state of the session; only
 //!   `cloud/` decides when it travels.
 //! - However many devices change for one reason, a handful of notices tells it,
