@@ -90,9 +90,9 @@ pub fn place(configured: Option<&Path>) -> PathBuf {
 pub fn place_of(instance: Option<&str>) -> PathBuf {
     match instance {
         None => Path::new(RUNTIME).join(SOCKET),
-        // RuntimeDirectory=alink-gateway-%i of alink-gateway@.service: beside the
+        // RuntimeDirectory=alink-gateway@%i of alink-gateway@.service: beside the
         // unit's own, which systemd takes away with all that is in it.
-        Some(name) => PathBuf::from(format!("{RUNTIME}-{name}")).join(SOCKET),
+        Some(name) => PathBuf::from(format!("{RUNTIME}@{name}")).join(SOCKET),
     }
 }
 
