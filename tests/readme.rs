@@ -85,7 +85,10 @@ fn what_it_points_to_is_there() {
     }
     for program in ["tests/run", "tests/package", "packaging/build-deb"] {
         assert!(README.contains(program), "{program}");
-        let mode = fs::metadata(root().join(program)).unwrap().permissions().mode();
+        let mode = fs::metadata(root().join(program))
+            .unwrap()
+            .permissions()
+            .mode();
         assert!(mode & 0o111 != 0, "{program}");
     }
     let aliases = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
