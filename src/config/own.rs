@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::problem::Wrong;
 use crate::spec::dlt645::Address;
 use crate::spec::raw::template::NotATemplate;
 use crate::spec::raw::{Check, Fixed, Question, Template};
@@ -182,6 +183,21 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     }
     found.push(Piece::Plain(&text[from..]));
     found
+}
+
+/// Bytes as a request is written.
+pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
+    match Template::parse(text, None) {
+        Ok(template) => Ok(template.bytes().to_vec()),
+        Err(why) => Err(Wrong::wanted("bytes in hexadecimal, or \"text\"").hint(why.to_string())),
+    }
+}
+
+/// The same with places for what is a device's own, filled in as an example and
+/// as they are written.
+pub(crate) fn own_bytes(text: &str) -> Result<(Vec<u8>, String), Wrong> {
+    let example = bytes(&fill(text, SAMPLE))?;
+    Ok((example, text.to_owned()))
 }
 
 #[cfg(test)]

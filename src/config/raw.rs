@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::measure;
 use super::near;
-use super::own::{self, Pattern, Patterns};
+use super::own::{self, Pattern, Patterns, bytes, own_bytes};
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
 use super::times::Times;
@@ -195,22 +195,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
     Some((shape, written))
 }
 
-/// Bytes as a request is written.
-fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
-    match Template::parse(text, None) {
-        Ok(template) => Ok(template.bytes().to_vec()),
-        Err(why) => Err(Wrong::wanted("bytes in hexadecimal, or \"text\"").hint(why.to_string())),
-    }
-}
-
-/// The same with places for what is a device's own, filled in as an example and
-/// as they are written.
-fn own_bytes(text: &str) -> Result<(Vec<u8>, String), Wrong> {
-    let example = bytes(&own::fill(text, own::SAMPLE))?;
-    Ok((example, text.to_owned()))
-}
-
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "id",
     "request",
     "type",

@@ -37,18 +37,23 @@ impl Tally {
 
     /// What came after the last fault: when values came of each device, and how
     /// long that was watched. From when on was nobody without for more than a
-    /// second? Its transactions are not counted with the others.
+    /// second, or thrice as long as is usual for it, where the line is slow? Its
+    /// transactions are not counted with the others.
     pub(crate) fn peace(&mut self, peace: Tally, seen: &[Vec<Duration>], watched: Duration) {
         self.wrong.extend(peace.wrong);
         self.longest_gap = self.longest_gap.max(peace.longest_gap);
         let settled = |times: &Vec<Duration>| {
             let mut from = *times.first()?;
+            let mut gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            gaps.sort_unstable();
+            let usual = gaps.get(gaps.len() / 2).copied().unwrap_or_default();
+            let long = Duration::from_secs(1).max(3 * usual);
             for pair in times.windows(2) {
-                if pair[1] - pair[0] > Duration::from_secs(1) {
+                if pair[1] - pair[0] > long {
                     from = pair[1];
                 }
             }
-            (watched.saturating_sub(*times.last()?) <= Duration::from_secs(1)).then_some(from)
+            (watched.saturating_sub(*times.last()?) <= long).then_some(from)
         };
         let all: Option<Vec<Duration>> = seen.iter().map(settled).collect();
         self.recovered = all.and_then(|all| all.into_iter().max());
