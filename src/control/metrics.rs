@@ -322,7 +322,7 @@ pub const TABLE: [Metric; 27] = [
         "alink_gateway_device_polls",
         Kind::Counter,
         &["device", "port", "outcome"],
-        "Transactions with the device, by what became of them",
+        "Transactions with the device, by what became of them: answer, timeout, garbled, foreign, late, port, exception-CODE, gateway-exception-CODE",
         |f, to| {
             for d in &f.devices {
                 for (outcome, n) in &d.outcomes {

@@ -61,6 +61,29 @@ impl Counters {
         *counter = counter.saturating_add(1);
     }
 
+    /// All of them by name, in the words that people and programs read: those of
+    /// every class, and of the codes of refusals those that came.
+    #[must_use]
+    pub fn outcomes(&self) -> BTreeMap<String, u64> {
+        let classes = [
+            ("answer", self.answers),
+            ("timeout", self.timeouts),
+            ("garbled", self.garbled),
+            ("foreign", self.foreign),
+            ("late", self.late),
+            ("port", self.port),
+        ];
+        let named = classes.into_iter().map(|(name, n)| (name.to_owned(), n));
+        let of = |what: &'static str, codes: &BTreeMap<u8, u64>| -> Vec<(String, u64)> {
+            let one = |(code, n): (&u8, &u64)| (format!("{what}-{code}"), *n);
+            codes.iter().map(one).collect()
+        };
+        named
+            .chain(of("exception", &self.exceptions))
+            .chain(of("gateway-exception", &self.gateway))
+            .collect()
+    }
+
     /// So many points of a reply held no value.
     pub fn no_value(&mut self, points: usize) {
         let points = u64::try_from(points).unwrap_or(u64::MAX);
@@ -111,6 +134,11 @@ mod tests {
             missed: false,
         };
         assert_eq!(counters, expected);
+        let named = counters.outcomes();
+        assert_eq!(named["exception-2"], 2);
+        assert_eq!(named["gateway-exception-11"], 1);
+        // Every poll under one name, and the late reply, which was none.
+        assert_eq!(named.values().sum::<u64>(), expected.polls + expected.late);
         let refusals: u64 = counters
             .exceptions
             .values()

@@ -28,4 +28,4 @@ mod reload;
 
 pub use liveness::{Because, Life};
 pub use notice::Notice;
-pub use registry::{Fleet, Output, Tally};
+pub use registry::{Fleet, Output};

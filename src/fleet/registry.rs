@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::flapping::Flapping;
 use super::liveness::{Because, Change, Life, Watch};
 use super::notice::Notice;
-use crate::base::{DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Wake};
+use crate::base::{DeviceId, FieldEvent, Mono, Now, PortId, Wake};
 use crate::spec::{DeviceSpec, Spec};
 
 /// What we believe about every device. See the room's doc for the contract.
@@ -34,34 +34,12 @@ pub enum Output {
     Notice(Notice),
 }
 
-/// What became of a device's transactions since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Accepted replies.
-    pub answers: u64,
-    /// Exceptions from the unit.
-    pub exceptions: u64,
-    /// Replies that came after we had given up.
-    pub late: u64,
-    /// Not one byte in time.
-    pub timeouts: u64,
-    /// No frame with a good checksum.
-    pub garbled: u64,
-    /// Good frames that were not the reply.
-    pub foreign: u64,
-    /// A Modbus gateway in between could not reach the unit.
-    pub gateway: u64,
-    /// The connection broke.
-    pub connection: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct Device {
     pub(super) port: PortId,
     pub(super) watch: Watch,
     flapping: Flapping,
     deadline: Option<Wake>,
-    tally: Tally,
     /// No longer configured: nothing is believed of it.
     pub(super) retired: bool,
 }
@@ -73,7 +51,6 @@ impl Device {
             watch: Watch::new(spec.liveness, now),
             flapping: Flapping::default(),
             deadline: None,
-            tally: Tally::default(),
             retired: false,
         }
     }
@@ -137,7 +114,6 @@ impl Fleet {
                 if let Some(d) = self.devices.get_mut(device.index())
                     && !d.retired
                 {
-                    d.tally.count(*evidence);
                     let change = d.watch.on_evidence(now.mono, *evidence);
                     self.settle(now.mono, *device, change, &mut silenced);
                 }
@@ -205,12 +181,6 @@ impl Fleet {
     #[must_use]
     pub fn held_until(&self, device: DeviceId) -> Option<Mono> {
         self.devices.get(device.index())?.flapping.free_at()
-    }
-
-    /// What became of a device's transactions.
-    #[must_use]
-    pub fn tally(&self, device: DeviceId) -> Option<Tally> {
-        self.devices.get(device.index()).map(|d| d.tally)
     }
 
     /// Why a port is down; `None` while it is up or not yet heard of.
@@ -370,49 +340,6 @@ impl Fleet {
                 why: p.down.clone().unwrap_or_default(),
             }));
         }
-    }
-}
-
-impl Tally {
-    /// By class, in the words people and programs read.
-    #[must_use]
-    pub const fn classes(&self) -> [(&'static str, u64); 8] {
-        [
-            ("answer", self.answers),
-            ("exception", self.exceptions),
-            ("late", self.late),
-            ("timeout", self.timeouts),
-            ("garbled", self.garbled),
-            ("foreign", self.foreign),
-            ("gateway", self.gateway),
-            ("connection", self.connection),
-        ]
-    }
-
-    /// Both together.
-    pub const fn add(&mut self, other: Tally) {
-        self.answers += other.answers;
-        self.exceptions += other.exceptions;
-        self.late += other.late;
-        self.timeouts += other.timeouts;
-        self.garbled += other.garbled;
-        self.foreign += other.foreign;
-        self.gateway += other.gateway;
-        self.connection += other.connection;
-    }
-
-    fn count(&mut self, evidence: Evidence) {
-        let counter = match evidence {
-            Evidence::Alive(Proof::Answer) => &mut self.answers,
-            Evidence::Alive(Proof::Exception(_)) => &mut self.exceptions,
-            Evidence::Alive(Proof::Late) => &mut self.late,
-            Evidence::Missed(Miss::Silence) => &mut self.timeouts,
-            Evidence::Missed(Miss::Garbled) => &mut self.garbled,
-            Evidence::Missed(Miss::Foreign) => &mut self.foreign,
-            Evidence::Missed(Miss::GatewaySaysNo(_)) => &mut self.gateway,
-            Evidence::Missed(Miss::ConnectionLost) => &mut self.connection,
-        };
-        *counter += 1;
     }
 }
 

@@ -15,7 +15,8 @@ use crate::control::metrics::Figures;
 use crate::control::picture::{
     Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status,
 };
-use crate::fleet::{self, Because, Tally};
+use crate::field::counters::Counters;
+use crate::fleet::{self, Because};
 use crate::spec::DeviceSpec;
 
 impl Hub {
@@ -130,13 +131,15 @@ impl Hub {
 
     fn port_pictures(&self) -> Vec<Port> {
         let port = |(id, port): (crate::base::PortId, &crate::spec::PortSpec)| {
-            let mut outcomes = Tally::default();
+            let mut outcomes = Counters::default().outcomes();
             let (mut devices, mut answering) = (0, 0);
             for (device, _) in self.spec.devices_on(id) {
                 devices += 1;
                 let life = self.fleet.life(device);
                 answering += u64::from(life.is_some_and(|l| l.answers()));
-                outcomes.add(self.fleet.tally(device).unwrap_or_default());
+                for (outcome, n) in self.outcomes(device) {
+                    *outcomes.entry(outcome).or_default() += n;
+                }
             }
             Port {
                 name: port.name.clone(),
@@ -146,7 +149,7 @@ impl Hub {
                 devices,
                 answering,
                 rtt: self.census.port_rtt(id.index()),
-                outcomes: by_class(outcomes),
+                outcomes,
             }
         };
         self.spec.ports().map(port).collect()
@@ -169,9 +172,14 @@ impl Hub {
             next,
             answered_ms: answered.map(|at| millis(now.mono.since(at))),
             rtt: self.census.rtt(id),
-            outcomes: by_class(self.fleet.tally(id).unwrap_or_default()),
+            outcomes: self.outcomes(id),
             points: Vec::new(),
         }
+    }
+
+    fn outcomes(&self, id: DeviceId) -> BTreeMap<String, u64> {
+        let counted = self.counters(id).map(Counters::outcomes);
+        counted.unwrap_or_else(|| Counters::default().outcomes())
     }
 
     fn life(&self, id: DeviceId) -> Life {
@@ -284,11 +292,6 @@ impl Hub {
             }
         }
     }
-}
-
-fn by_class(tally: Tally) -> BTreeMap<String, u64> {
-    let all = tally.classes().into_iter();
-    all.map(|(class, n)| (class.to_owned(), n)).collect()
 }
 
 fn millis(span: Duration) -> u64 {

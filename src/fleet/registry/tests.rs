@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::{DeviceName, ProductKey, Secret, UnitId, Wall};
+use crate::base::{Evidence, Miss, Proof};
 use crate::spec::*;
 
 pub(in crate::fleet) fn spec() -> Spec {
@@ -185,36 +186,6 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
         ]
     );
     assert_eq!(fleet.life(DeviceId(2)), Some(Life::Responding));
-}
-
-#[test]
-fn every_kind_of_end_has_its_own_count() {
-    let mut fleet = Fleet::new(&spec(), at(0));
-    for e in [
-        ANSWER,
-        Evidence::Alive(Proof::Exception(2)),
-        Evidence::Alive(Proof::Late),
-        MISS,
-        Evidence::Missed(Miss::Garbled),
-        Evidence::Missed(Miss::Foreign),
-        Evidence::Missed(Miss::GatewaySaysNo(11)),
-        Evidence::Missed(Miss::ConnectionLost),
-    ] {
-        fleet.on_field(at(1), &polled(0, e));
-    }
-    assert_eq!(
-        fleet.tally(DeviceId(0)),
-        Some(Tally {
-            answers: 1,
-            exceptions: 1,
-            late: 1,
-            timeouts: 1,
-            garbled: 1,
-            foreign: 1,
-            gateway: 1,
-            connection: 1
-        })
-    );
 }
 
 #[test]
