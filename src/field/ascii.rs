@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use crate::base::{Miss, UnitId};
 
-use super::modbus::{Ask, EXCEPTION, Reply};
+use super::modbus::{EXCEPTION, Reply};
 use super::rtu::{Heard, Verdict};
+use super::write::Call;
 
 /// Up to this long may pass between two characters of one frame (§2.5.2.1).
 pub const INTER_CHARACTER: Duration = Duration::from_secs(1);
@@ -99,7 +100,7 @@ const fn value(digit: u8) -> Option<u8> {
 /// Listens for the reply to one request, or, without one, to whatever passes.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    ask: Option<Ask>,
+    call: Option<Call>,
     /// The frame being read, from its colon on; empty between frames.
     line: Vec<u8>,
     /// Characters since the last silence that belong to no well-formed frame.
@@ -111,10 +112,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Listens for the reply to `ask`.
+    /// Listens for the reply to this request.
     #[must_use]
-    pub const fn new(ask: Ask) -> Self {
-        Receiver::with(Some(ask))
+    pub fn new(call: impl Into<Call>) -> Self {
+        Receiver::with(Some(call.into()))
     }
 
     /// Listens without having asked.
@@ -123,9 +124,9 @@ impl Receiver {
         Receiver::with(None)
     }
 
-    const fn with(ask: Option<Ask>) -> Self {
+    const fn with(call: Option<Call>) -> Self {
         Receiver {
-            ask,
+            call,
             line: Vec::new(),
             stray: 0,
             spoiled: false,
@@ -192,25 +193,25 @@ impl Receiver {
     }
 
     fn starts_like_reply(&self) -> bool {
-        let (Some(ask), true) = (self.ask, self.line.len() >= SPOILED) else {
+        let (Some(call), true) = (&self.call, self.line.len() >= SPOILED) else {
             return false;
         };
         let byte = |at: usize| {
             let high = value(*self.line.get(at)?)?;
             Some(high << 4 | value(*self.line.get(at + 1)?)?)
         };
-        byte(1) == Some(ask.unit.0) && byte(3).map(|f| f & !EXCEPTION) == Some(ask.function())
+        byte(1) == Some(call.unit().0) && byte(3).map(|f| f & !EXCEPTION) == Some(call.function())
     }
 
     fn sort(&mut self, unit: UnitId, pdu: &[u8]) -> Option<Reply> {
-        if let Some(ask) = self.ask.filter(|ask| ask.unit == unit) {
+        if let Some(call) = self.call.as_ref().filter(|call| call.unit() == unit) {
             // Our own request comes first: some have the shape of their reply
             // (`Ask::echo_looks_like_reply`).
-            if pdu == ask.pdu() {
+            if !call.is_mirrored() && pdu == call.pdu() {
                 self.heard.echoes = self.heard.echoes.saturating_add(1);
                 return None;
             }
-            let reply = ask.judge(pdu);
+            let reply = call.judge(pdu);
             if reply != Reply::Stranger {
                 return Some(reply);
             }

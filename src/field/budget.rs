@@ -46,6 +46,12 @@ impl Budget {
         Budget::new(now, 100, 500, 0)
     }
 
+    /// A full one for commands: half of the clock.
+    #[must_use]
+    pub const fn for_commands(now: Mono) -> Self {
+        Budget::new(now, 500, 500, 0)
+    }
+
     const fn new(now: Mono, share_permille: u64, most_ms: i64, overdraft_ms: i64) -> Self {
         Budget {
             share_permille,

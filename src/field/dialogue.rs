@@ -17,7 +17,7 @@ use crate::spec::raw::{End, Question};
 use super::dlt645::ask::{Joined, Joining, Wish};
 use super::dlt645::{self, frame};
 use super::job::{Job, Outcome, Speech};
-use super::modbus::{Ask, Data, Reply};
+use super::modbus::{Data, Reply};
 use super::rtu::{Heard, Verdict};
 use super::silence::Silence;
 use super::{ascii, raw, rtu};
@@ -46,8 +46,9 @@ pub struct Dialogue {
 /// How to listen.
 #[derive(Clone, Debug)]
 enum Ear {
-    Rtu(Ask, rtu::Receiver),
-    Ascii(Ask, ascii::Receiver),
+    /// The length of the reply's PDU, and who listens.
+    Rtu(usize, rtu::Receiver),
+    Ascii(usize, ascii::Receiver),
     Meter(dlt645::Ask, Option<Joining>, dlt645::Receiver),
     Raw(Arc<Question>, raw::Receiver),
 }
@@ -56,15 +57,18 @@ impl Dialogue {
     /// For this job on a line of this framing.
     #[must_use]
     pub fn new(job: &Job, framing: Framing) -> Self {
-        let (ask, pdu) = (job.ask, job.ask.pdu());
         let (request, ear) = match (&job.speech, framing) {
-            (Speech::Modbus, Framing::Rtu) => {
-                let ear = Ear::Rtu(ask, rtu::Receiver::new(ask));
-                (rtu::frame(ask.unit, &pdu), ear)
+            (Speech::Modbus | Speech::Write(_), Framing::Rtu) => {
+                let call = job.call();
+                let request = rtu::frame(call.unit(), &call.pdu());
+                let ear = Ear::Rtu(call.reply_len(), rtu::Receiver::new(call));
+                (request, ear)
             }
-            (Speech::Modbus, Framing::Ascii) => {
-                let ear = Ear::Ascii(ask, ascii::Receiver::new(ask));
-                (ascii::frame(ask.unit, &pdu), ear)
+            (Speech::Modbus | Speech::Write(_), Framing::Ascii) => {
+                let call = job.call();
+                let request = ascii::frame(call.unit(), &call.pdu());
+                let ear = Ear::Ascii(call.reply_len(), ascii::Receiver::new(call));
+                (request, ear)
             }
             (Speech::Meter(ask), _) => meter(ask.clone(), None),
             (Speech::Raw(question), _) => {
@@ -138,14 +142,13 @@ impl Dialogue {
             Ear::Ascii(..) => ascii::frame_len(pdu),
             _ => rtu::frame_len(pdu),
         };
+        let asked = match &self.ear {
+            Ear::Rtu(asked, _) | Ear::Ascii(asked, _) => *asked,
+            Ear::Meter(..) | Ear::Raw(..) => 0,
+        };
         let (reply, outcome) = match verdict {
-            Verdict::Reply(Reply::Answer(data)) => {
-                let asked = match &self.ear {
-                    Ear::Rtu(ask, _) | Ear::Ascii(ask, _) => ask.reply_len(),
-                    Ear::Meter(..) | Ear::Raw(..) => 0,
-                };
-                (Some(bytes(asked)), Outcome::Answered(data))
-            }
+            Verdict::Reply(Reply::Answer(data)) => (Some(bytes(asked)), Outcome::Answered(data)),
+            Verdict::Reply(Reply::Confirmed) => (Some(bytes(asked)), Outcome::Confirmed),
             Verdict::Reply(Reply::Exception(code)) => (Some(bytes(2)), Outcome::Exception(code)),
             Verdict::Reply(Reply::Stranger) => (None, Outcome::Missed(Miss::Foreign)),
             Verdict::Spoiled => (None, Outcome::Missed(Miss::Garbled)),

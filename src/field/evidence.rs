@@ -24,7 +24,7 @@ pub const LATE: Evidence = Evidence::Alive(Proof::Late);
 #[must_use]
 pub const fn weigh(outcome: &Outcome) -> Evidence {
     match outcome {
-        Outcome::Answered(_) => Evidence::Alive(Proof::Answer),
+        Outcome::Answered(_) | Outcome::Confirmed => Evidence::Alive(Proof::Answer),
         Outcome::Exception(code @ (GATEWAY_PATH_UNAVAILABLE | GATEWAY_TARGET_FAILED)) => {
             Evidence::Missed(Miss::GatewaySaysNo(*code))
         }

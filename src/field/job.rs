@@ -10,6 +10,7 @@ use crate::spec::raw::Question;
 use super::dlt645;
 use super::dlt645::ask::ErrorWord;
 use super::modbus::{Ask, Data, Shape};
+use super::write::{Call, Write};
 
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +18,14 @@ pub struct Job {
     /// Whom.
     pub device: DeviceId,
     /// What is read, in the planner's words: entries of a table; where there are
-    /// no tables, `start` is the number of the profile's question.
+    /// no tables, `start` is the number of the profile's question. Of a command,
+    /// where it writes.
     pub ask: Ask,
     /// How it is said.
     pub speech: Speech,
     /// Settings the line must have meanwhile, if they are not the port's own.
     pub serial: Option<Arc<SerialSpec>>,
-    /// Indices of the points it carries; none for a fence.
+    /// Indices of the points it carries; none for a fence or a command.
     pub points: Vec<u16>,
     /// From the last byte of the request until the first of the reply.
     pub timeout: Duration,
@@ -49,7 +51,22 @@ impl Job {
     /// ([`super::doubt`]).
     #[must_use]
     pub const fn is_fence(&self) -> bool {
-        self.points.is_empty()
+        self.points.is_empty() && !self.is_command()
+    }
+
+    /// Whether it writes.
+    #[must_use]
+    pub const fn is_command(&self) -> bool {
+        matches!(self.speech, Speech::Write(_))
+    }
+
+    /// What is said, where that is Modbus.
+    #[must_use]
+    pub fn call(&self) -> Call {
+        match &self.speech {
+            Speech::Write(write) => Call::Write(write.clone()),
+            Speech::Modbus | Speech::Meter(_) | Speech::Raw(_) => Call::Read(self.ask),
+        }
     }
 
     /// Whether it reads all that is read together, and not for once a part.
@@ -64,6 +81,8 @@ impl Job {
 pub enum Speech {
     /// Modbus: all is said with [`Job::ask`].
     Modbus,
+    /// Modbus, writing: this.
+    Write(Write),
     /// DL/T 645: this.
     Meter(dlt645::Ask),
     /// A protocol without a standard: this.
@@ -75,6 +94,8 @@ pub enum Speech {
 pub enum Outcome {
     /// The reply that was asked for.
     Answered(Data),
+    /// What was to be written was written, the unit says.
+    Confirmed,
     /// An exception with this code came back.
     Exception(u8),
     /// A meter of DL/T 645 refused, for these reasons.

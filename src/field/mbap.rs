@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 
 use crate::base::UnitId;
 
-use super::modbus::{Ask, Reply};
+use super::modbus::Reply;
 use super::rtu::Heard;
+use super::write::Call;
 
 /// Bytes before the PDU.
 const HEADER: usize = 7;
@@ -81,7 +82,7 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, OutOfStep> {
 pub struct Stream {
     unread: Vec<u8>,
     next: u16,
-    waiting: Option<(u16, Ask)>,
+    waiting: Option<(u16, Call)>,
     abandoned: VecDeque<(u16, UnitId)>,
     heard: Heard,
     late: u32,
@@ -94,25 +95,27 @@ impl Stream {
         Stream::default()
     }
 
-    /// The frame to send for `ask`. What was still waiting is abandoned.
-    pub fn send(&mut self, ask: Ask) -> Vec<u8> {
+    /// The frame to send for this request. What was still waiting is abandoned.
+    pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {
+        let call = call.into();
         self.abandon();
         while self.abandoned.iter().any(|(id, _)| *id == self.next) {
             self.next = self.next.wrapping_add(1);
         }
         let id = self.next;
         self.next = id.wrapping_add(1);
-        self.waiting = Some((id, ask));
-        frame(id, ask.unit, &ask.pdu())
+        let request = frame(id, call.unit(), &call.pdu());
+        self.waiting = Some((id, call));
+        request
     }
 
     /// Gives up waiting; a reply that still comes is dropped when it does.
     pub fn abandon(&mut self) {
-        if let Some((id, ask)) = self.waiting.take() {
+        if let Some((id, call)) = self.waiting.take() {
             if self.abandoned.len() == REMEMBERED {
                 self.abandoned.pop_front();
             }
-            self.abandoned.push_back((id, ask.unit));
+            self.abandoned.push_back((id, call.unit()));
         }
     }
 
@@ -134,9 +137,9 @@ impl Stream {
     }
 
     fn sort(&mut self, frame: &Frame) -> Option<Reply> {
-        if let Some((_, ask)) = self.waiting.take_if(|(id, _)| *id == frame.transaction) {
-            let reply = if ask.unit == frame.unit {
-                ask.judge(&frame.pdu)
+        if let Some((_, call)) = self.waiting.take_if(|(id, _)| *id == frame.transaction) {
+            let reply = if call.unit() == frame.unit {
+                call.judge(&frame.pdu)
             } else {
                 Reply::Stranger
             };
@@ -183,7 +186,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::field::modbus::Data;
+    use crate::field::modbus::{Ask, Data};
     use crate::spec::Table;
 
     fn ask(unit: u8, count: u16) -> Ask {

@@ -62,6 +62,7 @@
 pub mod arrival;
 pub mod ascii;
 pub mod budget;
+pub mod command;
 pub mod cost;
 pub mod counters;
 pub mod data;
@@ -94,3 +95,4 @@ pub(crate) mod test_spec;
 pub mod timeout;
 pub mod trouble;
 pub mod twins;
+pub mod write;

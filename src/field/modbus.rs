@@ -52,6 +52,8 @@ pub struct Shape {
 pub enum Reply {
     /// The reply that was asked for.
     Answer(Data),
+    /// The write that was asked for was done, the unit says.
+    Confirmed,
     /// The unit refused the request, with this code.
     Exception(u8),
     /// Something else: another function, another length.

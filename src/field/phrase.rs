@@ -73,7 +73,7 @@ impl Phrases {
                     function: ask.function(),
                     bytes: small(which),
                 },
-                Speech::Modbus | Speech::Raw(_) => block.ask(self.unit).shape(),
+                Speech::Modbus | Speech::Write(_) | Speech::Raw(_) => block.ask(self.unit).shape(),
             },
             Protocol::Raw(_) => Shape {
                 function: 0,

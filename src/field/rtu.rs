@@ -13,7 +13,8 @@ use crc::{CRC_16_MODBUS, Crc};
 use crate::base::{Miss, UnitId};
 use crate::spec::dlt645::Address;
 
-use super::modbus::{Ask, EXCEPTION, Reply};
+use super::modbus::{EXCEPTION, Reply};
+use super::write::Call;
 
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
 pub const MAX_FRAME: usize = 256;
@@ -29,7 +30,8 @@ const SPOILED: usize = 5;
 /// The shortest reply: unit, function, code, checksum.
 const EXCEPTION_REPLY: usize = 5;
 
-/// Our requests: unit, function, address, quantity, checksum.
+/// Requests that read: unit, function, address, quantity, checksum. Those that write
+/// are as long or longer, and their replies as long.
 const REQUEST: usize = 8;
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
@@ -101,7 +103,7 @@ pub enum Verdict {
 /// Listens for the reply to one request, or, without one, to whatever passes.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    ask: Option<Ask>,
+    call: Option<Call>,
     request: Vec<u8>,
     unread: Vec<u8>,
     heard: Heard,
@@ -129,12 +131,13 @@ enum Found {
 }
 
 impl Receiver {
-    /// Listens for the reply to `ask`.
+    /// Listens for the reply to this request.
     #[must_use]
-    pub fn new(ask: Ask) -> Self {
+    pub fn new(call: impl Into<Call>) -> Self {
+        let call = call.into();
         Receiver {
-            request: frame(ask.unit, &ask.pdu()),
-            ask: Some(ask),
+            request: frame(call.unit(), &call.pdu()),
+            call: Some(call),
             unread: Vec::with_capacity(MAX_FRAME),
             heard: Heard::default(),
             ended: false,
@@ -147,7 +150,7 @@ impl Receiver {
     pub fn idle() -> Self {
         Receiver {
             request: Vec::new(),
-            ask: None,
+            call: None,
             unread: Vec::new(),
             heard: Heard::default(),
             ended: false,
@@ -210,14 +213,13 @@ impl Receiver {
     #[must_use]
     pub fn missing(&self) -> usize {
         let have = self.unread.len();
-        let shortest = match (self.ask, self.unread.as_slice()) {
-            (Some(ask), [unit, rest @ ..]) if *unit == ask.unit.0 => {
-                let shape = ask.shape();
+        let shortest = match (&self.call, self.unread.as_slice()) {
+            (Some(call), [unit, rest @ ..]) if *unit == call.unit().0 => {
                 let reply = match rest {
                     [function, third, ..]
-                        if *function == shape.function && *third == shape.bytes =>
+                        if *function == call.function() && *third == call.second_byte() =>
                     {
-                        ask.reply_len() + 3
+                        call.reply_len() + 3
                     }
                     _ => EXCEPTION_REPLY,
                 };
@@ -225,7 +227,7 @@ impl Receiver {
                 if self.unread.starts_with(&self.request) {
                     have
                 } else if self.request.starts_with(&self.unread) {
-                    reply.min(REQUEST)
+                    reply.min(self.request.len())
                 } else {
                     reply
                 }
@@ -282,9 +284,9 @@ impl Receiver {
     }
 
     fn starts_like_reply(&self, burst: &[u8]) -> bool {
-        match (self.ask, burst) {
-            (Some(ask), [unit, function, ..]) => {
-                *unit == ask.unit.0 && function & !EXCEPTION == ask.function()
+        match (&self.call, burst) {
+            (Some(call), [unit, function, ..]) => {
+                *unit == call.unit().0 && function & !EXCEPTION == call.function()
             }
             _ => false,
         }
@@ -299,8 +301,10 @@ impl Receiver {
     /// added to them.
     fn head(&self, bytes: &[u8], all: bool) -> Head {
         // Our own request comes first: some of its echoes, or echoes with zeros
-        // behind them, pass every test of a reply.
-        if !self.request.is_empty() {
+        // behind them, pass every test of a reply. Where the reply is the same
+        // bytes, it is no echo: `io/exchange.rs` takes those out before.
+        let mirrored = self.call.as_ref().is_some_and(Call::is_mirrored);
+        if !self.request.is_empty() && !mirrored {
             if let Some(behind) = bytes.strip_prefix(self.request.as_slice()) {
                 return self.echo_or_reply(bytes, behind, all);
             }
@@ -311,12 +315,11 @@ impl Receiver {
         let [unit, function, third, ..] = *bytes else {
             return Head::Unfinished;
         };
-        if let Some(ask) = self.ask.filter(|a| a.unit.0 == unit) {
-            let shape = ask.shape();
-            let expected = if function == shape.function | EXCEPTION {
+        if let Some(call) = self.call.as_ref().filter(|c| c.unit().0 == unit) {
+            let expected = if function == call.function() | EXCEPTION {
                 Some(5)
-            } else if function == shape.function && third == shape.bytes {
-                Some(ask.reply_len() + 3)
+            } else if function == call.function() && third == call.second_byte() {
+                Some(call.reply_len() + 3)
             } else {
                 None
             };
@@ -324,8 +327,9 @@ impl Receiver {
                 let Some(candidate) = bytes.get(..len) else {
                     return Head::Unfinished;
                 };
-                return match open(candidate).map(|(_, pdu)| ask.judge(pdu)) {
-                    Some(Reply::Stranger) | None => Head::Nothing,
+                return match open(candidate).map(|(_, pdu)| call.judge(pdu)) {
+                    Some(Reply::Stranger) => someone_elses(bytes, unit, function, third),
+                    None => Head::Nothing,
                     Some(reply) => Head::Frame(len, Found::Reply(reply)),
                 };
             }
@@ -340,10 +344,13 @@ impl Receiver {
     /// checksum and is alone. Zeros prove nothing: those a line that floats adds
     /// to an echo keep its checksum good.
     fn echo_or_reply(&self, bytes: &[u8], behind: &[u8], all: bool) -> Head {
-        let echo = Head::Frame(REQUEST, Found::Echo);
-        let Some(ask) = self.ask.filter(|a| Some(&a.shape().bytes) == bytes.get(2)) else {
+        let echo = Head::Frame(self.request.len(), Found::Echo);
+        let Some(Call::Read(ask)) = &self.call else {
             return echo;
         };
+        if Some(&ask.shape().bytes) != bytes.get(2) {
+            return echo;
+        }
         let len = ask.reply_len() + 3;
         if !all && behind.len() < len {
             return Head::Unfinished;

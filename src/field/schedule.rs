@@ -21,6 +21,8 @@
 //! that answered before may overdraw it a little. Its first proof of life brings
 //! back its whole plan. Whether it counts as silent is not decided here.
 //!
+//! Commands go before reads, within a share of their own (`commands.rs`).
+//!
 //! Refusals and measured reply times change what is asked together ([`super::holes`],
 //! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
 
@@ -33,6 +35,7 @@ use crate::spec::dlt645::Address;
 use crate::spec::{Priority, ProfileSpec, Spec};
 
 use super::budget::Budget;
+use super::command::Commands;
 use super::holes::Holes;
 use super::job::{Job, Outcome};
 use super::reading::Finding;
@@ -99,6 +102,9 @@ pub struct Schedule {
     ahead: Option<Priority>,
     rng: Rng,
     turn: u64,
+    commands: Commands,
+    /// For these.
+    writing: Budget,
     /// Waiting to be told; what a transaction finds, no more.
     findings: VecDeque<Finding>,
     /// Likewise; at most two for each priority at a time.
@@ -130,6 +136,8 @@ impl Schedule {
                 .into(),
             harm: Harm::None,
             ahead: None,
+            commands: Commands::default(),
+            writing: Budget::for_commands(now.mono),
             rng,
             turn: 0,
             findings: VecDeque::new(),
@@ -153,6 +161,9 @@ impl Schedule {
         }
         self.keep_time(now);
         self.ahead = None;
+        if let Some(job) = self.next_command(now) {
+            return Next::Run(job);
+        }
         let attempt = self.next_attempt(now);
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
@@ -167,7 +178,9 @@ impl Schedule {
             (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of a device that missed"));
                 let poll = self.next_poll(now).map(|at| (at, "next poll"));
-                match poll.into_iter().chain(attempt).min_by_key(|(at, _)| *at) {
+                let command = self.command_at(now);
+                let next = poll.into_iter().chain(attempt).chain(command);
+                match next.min_by_key(|(at, _)| *at) {
                     Some((at, why)) => Next::NotBefore(at, why),
                     None => Next::Idle,
                 }
@@ -177,6 +190,9 @@ impl Schedule {
 
     /// How a job ended.
     pub fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+        if job.is_command() {
+            return self.command_done(now, job, outcome);
+        }
         let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
             return;
         };
@@ -477,6 +493,7 @@ enum Harm {
     Loss,
 }
 
+mod commands;
 #[cfg(test)]
 mod overload;
 #[cfg(test)]

@@ -251,7 +251,8 @@ impl Station {
             Outcome::Exception(_) | Outcome::Refused(_) => {
                 self.doubt.refused(now, shape.function, self.timeout.most());
             }
-            Outcome::Missed(_) => {}
+            // Only commands are confirmed.
+            Outcome::Confirmed | Outcome::Missed(_) => {}
         }
         match outcome {
             Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout.most()),
@@ -275,11 +276,9 @@ impl Station {
             }
             _ => {}
         }
+        self.proves(now, outcome, rng);
         match weigh(outcome) {
             Evidence::Alive(_) => {
-                self.known = true;
-                self.excused = false;
-                self.lives(now);
                 // A reply that brought nothing, or only a part, leaves the slot
                 // owed; a refusal of the whole is final until the next slot.
                 let served = match outcome {
@@ -292,17 +291,7 @@ impl Station {
                     slot.serve(since.unwrap_or(now));
                 }
             }
-            // Bytes came, so somebody spoke: a neighbour's straggler or a spike
-            // spoilt the reply. Once, that is not the unit's fault: it stays
-            // among those that answer, and is asked again when its sit-out ends.
-            Evidence::Missed(Miss::Garbled | Miss::Foreign)
-                if self.misses() == 0 && !self.excused =>
-            {
-                self.excused = true;
-            }
-            Evidence::Missed(_) => {
-                self.retry.failed(now, rng);
-            }
+            Evidence::Missed(_) => {}
         }
         if job.whole && !job.is_fence() {
             match outcome {
@@ -314,6 +303,28 @@ impl Station {
                 }
                 Outcome::Answered(_) if job.trusted => self.granted(now, job.block),
                 _ => {}
+            }
+        }
+    }
+
+    /// What this outcome says about the unit.
+    fn proves(&mut self, now: Mono, outcome: &Outcome, rng: &mut Rng) {
+        match weigh(outcome) {
+            Evidence::Alive(_) => {
+                self.known = true;
+                self.excused = false;
+                self.lives(now);
+            }
+            // Bytes came, so somebody spoke: a neighbour's straggler or a spike
+            // spoilt the reply. Once, that is not the unit's fault: it stays
+            // among those that answer, and is asked again when its sit-out ends.
+            Evidence::Missed(Miss::Garbled | Miss::Foreign)
+                if self.misses() == 0 && !self.excused =>
+            {
+                self.excused = true;
+            }
+            Evidence::Missed(_) => {
+                self.retry.failed(now, rng);
             }
         }
     }
@@ -430,3 +441,5 @@ impl Station {
         }
     }
 }
+
+mod writes;

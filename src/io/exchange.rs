@@ -56,6 +56,8 @@ pub struct Exchange {
     last_byte: Mono,
     /// Of an adapter that hears itself.
     echo: Option<Echo>,
+    /// Own requests were heard although the adapter is not said to hear itself.
+    echoes: bool,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
@@ -111,6 +113,7 @@ impl Exchange {
             // Whatever was going on before we came: be quiet first.
             last_byte: clock.now().mono,
             echo: hears_itself(spec).then(Echo::default),
+            echoes: false,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }
@@ -159,6 +162,11 @@ impl Exchange {
     }
 
     async fn run_plain(&mut self, job: &Job, framing: Framing) -> Result<Ended, Lost> {
+        // The reply to some writes is the request once more: an adapter that was
+        // heard to echo is not allowed to give it.
+        if job.is_command() && self.echoes {
+            self.echo.get_or_insert_default();
+        }
         // Before the silence is over: afterwards every microsecond counts.
         let mut dialogue = Dialogue::new(job, framing);
         let mut heard = Heard::default();
@@ -187,9 +195,10 @@ impl Exchange {
         };
         let reply = match &outcome {
             Outcome::Missed(_) => None,
-            Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_) => {
-                dialogue.reply_bytes()
-            }
+            Outcome::Answered(_)
+            | Outcome::Confirmed
+            | Outcome::Exception(_)
+            | Outcome::Refused(_) => dialogue.reply_bytes(),
         };
         // Reckoned back from its end: echo and noise may come before it.
         let turnaround = reply.zip(sent).map(|(bytes, sent)| {
@@ -198,6 +207,7 @@ impl Exchange {
         });
         heard.add(self.heard());
         heard.add(dialogue.heard());
+        self.echoes |= heard.echoes > 0;
         Ok(self.ended(outcome, heard, turnaround))
     }
 
@@ -305,7 +315,7 @@ impl Exchange {
         let Speech::Tcp(stream) = &mut self.speech else {
             return Err(out_of_step(false));
         };
-        let request = stream.send(job.ask);
+        let request = stream.send(job.call());
         let sent = self.send(&request, job.timeout).await?;
         let deadline = sent + job.timeout;
         let reply = loop {
@@ -459,6 +469,7 @@ fn hears_itself(spec: &LineSpec) -> bool {
 fn answered(reply: Reply) -> Outcome {
     match reply {
         Reply::Answer(data) => Outcome::Answered(data),
+        Reply::Confirmed => Outcome::Confirmed,
         Reply::Exception(code) => Outcome::Exception(code),
         Reply::Stranger => Outcome::Missed(Miss::Foreign),
     }

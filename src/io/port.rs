@@ -10,11 +10,16 @@
 //! A TCP connection on which several requests in a row, to everybody asked, got
 //! nothing is made anew as well: it may be half dead.
 //!
+//! Commands come in by a channel ([`run_commanded`]) and go out when the schedule
+//! says so; whoever gave one is told its end, which is "not sent" while the line is
+//! not open.
+//!
 //! The task of a serial port has a thread of its own (`io/solo.rs`).
 //!
 //! The task beats its pulse whenever it has decided what to do next, and never
 //! waits longer than five seconds for that.
 
+mod commands;
 mod report;
 
 use std::sync::Arc;
@@ -31,6 +36,8 @@ use crate::field::silence::Silence;
 use crate::spec::{LineSpec, PortSpec, Spec};
 use crate::trace::{Line, Manners, Tongue, What};
 
+use self::commands::Desk;
+pub use self::commands::PortCommand;
 use self::report::{HubGone, Report};
 use super::clock::Clock;
 use super::exchange::{Ended, Exchange, Lost};
@@ -75,6 +82,32 @@ pub async fn run(
     spec: Arc<Spec>,
     source: impl Into<Tapped>,
     lessons: Lessons,
+    rng: Rng,
+    clock: Clock,
+    journal: Journal,
+    hub: mpsc::Sender<FieldEvent>,
+    pulse: Pulse,
+    stop: CancellationToken,
+    attempted: oneshot::Sender<()>,
+) {
+    let desk = None;
+    run_commanded(
+        port, spec, source, lessons, rng, clock, journal, hub, pulse, stop, attempted, desk,
+    )
+    .await;
+}
+
+/// [`run`], with a channel by which commands come; bounded, so that whoever gives
+/// them is slowed or refused and not the line.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything a port is given, by name, in the one place that spawns it"
+)]
+pub async fn run_commanded(
+    port: PortId,
+    spec: Arc<Spec>,
+    source: impl Into<Tapped>,
+    lessons: Lessons,
     mut rng: Rng,
     clock: Clock,
     journal: Journal,
@@ -82,6 +115,7 @@ pub async fn run(
     pulse: Pulse,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
+    commands: Option<mpsc::Receiver<PortCommand>>,
 ) {
     let Some(manners) = spec.port(port).cloned() else {
         return;
@@ -112,6 +146,7 @@ pub async fn run(
         clock,
         pulse,
         attempted: Some(attempted),
+        desk: Desk::new(commands),
         opened: now.mono,
         proven: true,
         unanswered: 0,
@@ -157,6 +192,8 @@ struct Port {
     clock: Clock,
     pulse: Pulse,
     attempted: Option<oneshot::Sender<()>>,
+    /// Where commands come in.
+    desk: Desk,
     /// When it was opened.
     opened: Mono,
     /// Whether opening it is reason enough to call it up.
@@ -178,6 +215,8 @@ impl Port {
                 return HubGone;
             };
             drop(exchange);
+            self.schedule.lost();
+            self.desk.tell_ends(&mut self.schedule);
             self.closed(&why);
             let now = self.clock.now().mono;
             self.proven = useful || now.since(self.opened) >= LASTING;
@@ -193,7 +232,11 @@ impl Port {
     async fn open(&mut self) -> Result<Exchange, HubGone> {
         loop {
             self.pulse.beat();
-            let opened = self.opener.open(&self.manners).await;
+            let opened = tokio::select! {
+                biased;
+                opened = self.opener.open(&self.manners) => opened,
+                never = self.desk.refuse() => match never {},
+            };
             if let Some(attempted) = self.attempted.take() {
                 // Nobody may be waiting for it.
                 let _ = attempted.send(());
@@ -253,7 +296,11 @@ impl Port {
         let failed = self.backoff.failures();
         self.report.down(now, why, failed, next).await?;
         self.pulse.beat();
-        self.clock.sleep_until(now + next).await;
+        tokio::select! {
+            biased;
+            () = self.clock.sleep_until(now + next) => {}
+            never = self.desk.refuse() => match never {},
+        }
         Ok(())
     }
 
@@ -288,7 +335,9 @@ impl Port {
         if *useful || now.since(self.opened) >= LASTING {
             self.available().await?;
         }
+        self.desk.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
+        self.desk.tell_ends(&mut self.schedule);
         while let Some(strain) = self.schedule.poll_strain() {
             self.report.strained(&strain);
         }
@@ -297,7 +346,12 @@ impl Port {
             Next::NotBefore(at, _) => at.min(now + BREATH),
             Next::Idle => now + BREATH,
         };
-        let heard = exchange.listen(until.min(self.report.load_due())).await?;
+        let until = until.min(self.report.load_due());
+        let heard = tokio::select! {
+            biased;
+            () = self.desk.wait() => return Ok(()),
+            heard = exchange.listen(until) => heard?,
+        };
         self.overheard(heard).await
     }
 
@@ -316,6 +370,7 @@ impl Port {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
                     self.schedule.done(at.mono, job, &outcome);
+                    self.desk.tell_ends(&mut self.schedule);
                     self.report.cut_off(job, at).await?;
                 }
                 return Err(lost.into());
@@ -328,7 +383,9 @@ impl Port {
             self.backoff.reset();
         }
         self.schedule.done(now, job, &ended.outcome);
-        if let Some(gap) = ended.turnaround {
+        self.desk.tell_ends(&mut self.schedule);
+        // How long a unit takes to write says nothing about how it reads.
+        if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
             self.schedule.measured(now, job.device, gap);
         }
         self.tell_findings();

@@ -199,9 +199,9 @@ impl Tongue {
         match (&job.speech, line.framing()) {
             (Speech::Meter(_), _) => Tongue::Meter,
             (Speech::Raw(_), _) => Tongue::Raw,
-            (Speech::Modbus, Some(Framing::Rtu)) => Tongue::Rtu,
-            (Speech::Modbus, Some(Framing::Ascii)) => Tongue::Ascii,
-            (Speech::Modbus, None) => Tongue::Tcp,
+            (Speech::Modbus | Speech::Write(_), Some(Framing::Rtu)) => Tongue::Rtu,
+            (Speech::Modbus | Speech::Write(_), Some(Framing::Ascii)) => Tongue::Ascii,
+            (Speech::Modbus | Speech::Write(_), None) => Tongue::Tcp,
         }
     }
 }
@@ -241,6 +241,7 @@ impl Verdict {
     pub fn of(outcome: &Outcome, trusted: bool) -> Self {
         match outcome {
             Outcome::Answered(_) if trusted => Verdict::Answered,
+            Outcome::Confirmed => Verdict::Answered,
             Outcome::Answered(_) => Verdict::Doubted,
             Outcome::Exception(code) => Verdict::Exception { code: *code },
             Outcome::Refused(word) => Verdict::Refused {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::field::modbus::Ask;
 use crate::field::modbus::Data;
 use crate::spec::Table;
 

@@ -398,6 +398,8 @@ impl Report {
         let trouble = match outcome {
             // A fence may well be refused.
             Outcome::Exception(_) if job.is_fence() => return,
+            // Told to whoever commanded it.
+            Outcome::Exception(_) if job.is_command() => return,
             // What those mean takes more than one request to find out.
             Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
             // Told as a finding.
@@ -412,7 +414,7 @@ impl Report {
             },
             Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
             Outcome::Missed(Miss::Foreign) => Trouble::Foreign,
-            Outcome::Answered(_) | Outcome::Missed(_) => return,
+            Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
         let ask = job.ask;
         self.trouble(now, job.device, trouble, || match (trouble, &job.speech) {
@@ -420,6 +422,12 @@ impl Report {
             (_, Speech::Modbus) => format!(
                 "function {}, {} from address {}",
                 ask.function(),
+                ask.count,
+                ask.start
+            ),
+            (_, Speech::Write(write)) => format!(
+                "function {}, {} from address {}",
+                write.entries.function(),
                 ask.count,
                 ask.start
             ),

@@ -1,0 +1,123 @@
+//! Commands on a line that is read.
+//!
+//! A command goes before every read that is not on the wire yet, as long as
+//! commands have taken less than half of the line's time, whether or not anything
+//! was to be read meanwhile: a read that falls due a moment later waits as well. A
+//! device that misses is not written to: its
+//! commands wait until its silence is confirmed or over. Neither is one, on a
+//! serial line, of which the reply to an earlier write of the same function may
+//! still come: the two could not be told apart.
+
+use super::*;
+use crate::base::Miss;
+use crate::field::command::{Command, CommandId, End, Refused, Waiting};
+use crate::field::modbus::Shape;
+use crate::field::write::Write;
+use crate::spec::Protocol;
+
+impl Schedule {
+    /// Takes a command; it is handed out by [`Schedule::next`], and its end by
+    /// [`Schedule::poll_end`].
+    ///
+    /// # Errors
+    /// It cannot be sent, or too many wait.
+    pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
+        let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
+        if station.profile.protocol != Protocol::Modbus {
+            return Err(Refused::NotModbus);
+        }
+        if !command.entries.fit(command.start) {
+            return Err(Refused::DoesNotFit);
+        }
+        self.commands.take(now, command)
+    }
+
+    /// What became of a command; until `None`, after each [`Schedule::next`],
+    /// [`Schedule::done`] and [`Schedule::lost`].
+    pub fn poll_end(&mut self) -> Option<(CommandId, End)> {
+        self.commands.poll()
+    }
+
+    /// The line was lost: no command is kept for when it is back. One whose job
+    /// was handed out and is not done was not sent.
+    pub fn lost(&mut self) {
+        self.commands.ended(End::Refused(Refused::LineDown));
+        self.commands.refuse(|_| Some(Refused::LineDown));
+    }
+
+    fn station(&self, device: DeviceId) -> Option<&Station> {
+        self.stations.iter().find(|s| s.device == device)
+    }
+
+    /// The command whose turn it is.
+    pub(super) fn next_command(&mut self, now: Mono) -> Option<Job> {
+        let stations = &self.stations;
+        self.commands.refuse(|w| {
+            let station = stations.iter().find(|s| s.device == w.command.device);
+            match station {
+                Some(s) if s.is_given_up() => Some(Refused::Silent),
+                _ if w.until <= now => Some(Refused::TooLate),
+                _ => None,
+            }
+        });
+        if !self.writing.allows(now) {
+            return None;
+        }
+        let ready = |w: &&Waiting| self.servable_at(now, w).is_some_and(|at| at <= now);
+        let next = self.commands.heads().find(ready)?.clone();
+        self.turn += 1;
+        let turn = self.turn;
+        let device = next.command.device;
+        let station = self.stations.iter_mut().find(|s| s.device == device)?;
+        station.served = turn;
+        let write = Write {
+            unit: station.unit,
+            start: next.command.start,
+            entries: next.command.entries,
+        };
+        let job = station.command(write, now);
+        self.commands.send(next.id);
+        Some(job)
+    }
+
+    fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
+        let command = &waiting.command;
+        let shape = Shape {
+            function: command.entries.function(),
+            bytes: 0,
+        };
+        self.station(command.device)?.writable_at(now, shape)
+    }
+
+    /// When there is something to do about a command.
+    pub(super) fn command_at(&self, now: Mono) -> Option<(Mono, &'static str)> {
+        let turns = self
+            .commands
+            .heads()
+            .filter_map(|w| self.servable_at(now, w));
+        let share = self.writing.ready_at(now);
+        let share = if self.writing.allows(now) { now } else { share };
+        let turns = turns.map(|at| (at.max(share), "next command"));
+        let limits = self.commands.waiting().map(|w| w.until);
+        let limits = limits.map(|at| (at, "a command has waited too long"));
+        turns.chain(limits).min_by_key(|(at, _)| *at)
+    }
+
+    /// How the job of a command ended.
+    pub(super) fn command_done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+        self.commands.ended(match outcome {
+            Outcome::Confirmed => End::Confirmed,
+            Outcome::Exception(code) => End::Exception(*code),
+            Outcome::Missed(miss) => End::Unanswered(*miss),
+            // No reply to a write reads like that.
+            Outcome::Answered(_) | Outcome::Refused(_) => End::Unanswered(Miss::Foreign),
+        });
+        self.writing.spend(now, now.since(job.asked));
+        if let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) {
+            station.commanded(now, job, outcome, &mut self.rng);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

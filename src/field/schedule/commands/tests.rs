@@ -1,0 +1,345 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::Rng;
+use crate::field::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, PATIENCE};
+use crate::field::job::Speech;
+use crate::field::modbus::Data;
+use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::field::write::Entries;
+use crate::spec::{Number, PortSpec, Table};
+
+/// Devices on one line, each with one register read every `interval_ms`.
+fn line_of(port: PortSpec, devices: usize, interval_ms: u64) -> Schedule {
+    let one = profile(vec![point(
+        Table::HoldingRegister,
+        0,
+        number(Number::U16),
+        interval_ms,
+    )]);
+    let spec = installation(port, vec![one; devices]);
+    Schedule::new(&spec, PortId(0), Rng::new(1), Now::default())
+}
+
+fn set(device: u32, value: u16) -> Command {
+    Command {
+        device: DeviceId(device),
+        start: 7,
+        entries: Entries::Register(value),
+    }
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+const SILENT: Outcome = Outcome::Missed(Miss::Silence);
+
+fn answer(job: &Job) -> Outcome {
+    match job.speech {
+        Speech::Write(_) => Outcome::Confirmed,
+        _ => Outcome::Answered(Data::Registers(vec![0])),
+    }
+}
+
+/// What was written, if it writes.
+fn written(job: &Job) -> Option<u16> {
+    match &job.speech {
+        Speech::Write(write) => match write.entries {
+            Entries::Register(value) => Some(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Runs the line until `end`; each transaction takes `cost`. Returns the jobs.
+fn run(
+    s: &mut Schedule,
+    now: &mut Mono,
+    end: Mono,
+    cost: Duration,
+    mut outcome: impl FnMut(&Job) -> Outcome,
+) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    while *now < end {
+        match s.next(*now) {
+            Next::Run(job) => {
+                *now = *now + cost;
+                let outcome = outcome(&job);
+                s.done(*now, &job, &outcome);
+                jobs.push(job);
+            }
+            Next::NotBefore(at, why) => {
+                assert!(at > *now, "{why}");
+                *now = at.min(end);
+            }
+            Next::Idle => panic!("idle"),
+        }
+    }
+    jobs
+}
+
+fn ends(s: &mut Schedule) -> Vec<(CommandId, End)> {
+    std::iter::from_fn(|| s.poll_end()).collect()
+}
+
+#[test]
+fn a_command_goes_before_every_read_and_its_end_is_told_once() {
+    let mut s = line_of(serial(9600), 3, 1000);
+    let mut now = Mono::START;
+    let first = s.command(now, set(1, 5)).unwrap();
+    let second = s.command(now, set(2, 6)).unwrap();
+    let end = now + ms(5000);
+    let jobs = run(&mut s, &mut now, end, ms(20), answer);
+    assert_eq!(written(&jobs[0]), Some(5));
+    assert_eq!(written(&jobs[1]), Some(6));
+    assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 2);
+    assert!(jobs.iter().filter(|j| !j.is_command()).count() >= 15);
+    let told = [(first, End::Confirmed), (second, End::Confirmed)];
+    assert_eq!(ends(&mut s), told);
+}
+
+#[test]
+fn each_end_is_what_happened() {
+    for (outcome, end) in [
+        (Outcome::Confirmed, End::Confirmed),
+        (Outcome::Exception(2), End::Exception(2)),
+        (SILENT, End::Unanswered(Miss::Silence)),
+        (
+            Outcome::Missed(Miss::ConnectionLost),
+            End::Unanswered(Miss::ConnectionLost),
+        ),
+    ] {
+        let mut s = line_of(tcp(), 1, 1000);
+        let mut now = Mono::START;
+        let id = s.command(now, set(0, 5)).unwrap();
+        let until = now + ms(30_000);
+        let jobs = run(&mut s, &mut now, until, ms(20), |job| match job.speech {
+            Speech::Write(_) => outcome.clone(),
+            _ => answer(job),
+        });
+        assert_eq!(ends(&mut s), [(id, end)]);
+        // Whatever came of it, it was sent once.
+        assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 1);
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_at_once() {
+    let mut s = line_of(serial(9600), 6, 1000);
+    let now = Mono::START;
+    assert_eq!(s.command(now, set(9, 0)), Err(Refused::NoSuchDevice));
+    let nothing = Command {
+        entries: Entries::Registers(vec![]),
+        ..set(0, 0)
+    };
+    assert_eq!(s.command(now, nothing), Err(Refused::DoesNotFit));
+    for device in 0..4 {
+        for _ in 0..MOST_FOR_A_DEVICE {
+            s.command(now, set(device, 0)).unwrap();
+        }
+        assert_eq!(s.command(now, set(device, 0)), Err(Refused::DeviceFull));
+    }
+    assert_eq!(4 * MOST_FOR_A_DEVICE, MOST_FOR_A_LINE);
+    assert_eq!(s.command(now, set(5, 0)), Err(Refused::LineFull));
+}
+
+#[test]
+fn a_silent_devices_commands_fail_and_hold_up_nobody() {
+    let mut s = line_of(serial(9600), 2, 1000);
+    let mut now = Mono::START;
+    let dead = |job: &Job| match job.device.0 {
+        0 => SILENT,
+        _ => answer(job),
+    };
+    let end = now + ms(3000);
+    run(&mut s, &mut now, end, ms(20), dead);
+    let to_the_dead = s.command(now, set(0, 5)).unwrap();
+    let to_the_living = s.command(now, set(1, 6)).unwrap();
+    let Next::Run(job) = s.next(now) else {
+        panic!("waits")
+    };
+    assert_eq!((job.device, written(&job)), (DeviceId(1), Some(6)));
+    s.done(now + ms(20), &job, &Outcome::Confirmed);
+    let told = [
+        (to_the_dead, End::Refused(Refused::Silent)),
+        (to_the_living, End::Confirmed),
+    ];
+    assert_eq!(ends(&mut s), told);
+}
+
+#[test]
+fn a_silence_that_has_just_begun_is_confirmed_first() {
+    let mut s = line_of(serial(9600), 1, 1000);
+    let mut now = Mono::START;
+    let end = now + ms(2500);
+    run(&mut s, &mut now, end, ms(20), answer);
+    // One reply is lost; the next comes.
+    let mut lost = 1;
+    let id = loop {
+        let Next::Run(job) = s.next(now) else {
+            now = now + ms(10);
+            continue;
+        };
+        now = now + ms(500);
+        s.done(now, &job, &SILENT);
+        break s.command(now, set(0, 5)).unwrap();
+    };
+    let end = now + ms(8000);
+    let jobs = run(&mut s, &mut now, end, ms(20), |job| {
+        lost += 1;
+        answer(job)
+    });
+    assert!(!jobs[0].is_command(), "it is asked whether it lives first");
+    assert_eq!(ends(&mut s), [(id, End::Confirmed)]);
+}
+
+#[test]
+fn a_write_whose_like_may_still_be_confirmed_waits_for_another_reply() {
+    let mut s = line_of(serial(9600), 1, 200);
+    let mut now = Mono::START;
+    let end = now + ms(1000);
+    run(&mut s, &mut now, end, ms(20), answer);
+    let first = s.command(now, set(0, 5)).unwrap();
+    let second = s.command(now, set(0, 5)).unwrap();
+    let mut seen = Vec::new();
+    let end = now + ms(8000);
+    run(&mut s, &mut now, end, ms(20), |job| {
+        seen.push(job.is_command());
+        match seen.iter().filter(|c| **c).count() {
+            1 if job.is_command() => SILENT,
+            _ => answer(job),
+        }
+    });
+    let at = seen.iter().position(|c| *c).unwrap();
+    assert!(!seen[at + 1], "a read, whose reply nothing else can give");
+    let told = [
+        (first, End::Unanswered(Miss::Silence)),
+        (second, End::Confirmed),
+    ];
+    assert_eq!(ends(&mut s), told);
+}
+
+#[test]
+fn what_has_waited_too_long_is_not_sent() {
+    // Nothing is heard of it that would clear up what became of the first.
+    let mut s = line_of(serial(9600), 1, 3_600_000);
+    let mut now = Mono::START;
+    let end = now + ms(1000);
+    run(&mut s, &mut now, end, ms(20), answer);
+    s.command(now, set(0, 5)).unwrap();
+    let late = s.command(now, set(0, 5)).unwrap();
+    let gave = now;
+    // Noise: not held against the unit, so it is not tried again either.
+    let garbled = |_: &Job| Outcome::Missed(Miss::Garbled);
+    let end = now + PATIENCE + ms(1000);
+    let jobs = run(&mut s, &mut now, end, ms(20), garbled);
+    assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 1);
+    let told = ends(&mut s);
+    assert_eq!(told[1], (late, End::Refused(Refused::TooLate)));
+    assert!(now.since(gave) >= PATIENCE);
+}
+
+#[test]
+fn a_line_that_is_lost_keeps_no_command_for_later() {
+    let mut s = line_of(serial(9600), 2, 1000);
+    let mut now = Mono::START;
+    let ids: Vec<_> = (0..3)
+        .map(|i| s.command(now, set(i % 2, 0)).unwrap())
+        .collect();
+    // Handed out, and lost before it was sent.
+    assert!(matches!(s.next(now), Next::Run(job) if job.is_command()));
+    s.lost();
+    let down = End::Refused(Refused::LineDown);
+    let told: BTreeSet<_> = ends(&mut s)
+        .into_iter()
+        .map(|(id, end)| {
+            assert_eq!(end, down);
+            id
+        })
+        .collect();
+    assert_eq!(told, ids.into_iter().collect());
+    s.reopened(now);
+    let end = now + ms(3000);
+    let jobs = run(&mut s, &mut now, end, ms(20), answer);
+    assert!(jobs.iter().all(|j| !j.is_command()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// More commands than the line could carry, on a line that is read flat out.
+    #[test]
+    fn an_endless_stream_of_commands_leaves_reads_half_of_the_line(
+        devices in 1usize..8,
+        read in 5u64..80,
+        write in 5u64..400,
+        on_tcp in any::<bool>(),
+    ) {
+        let port = if on_tcp { tcp() } else { serial(9600) };
+        let mut s = line_of(port, devices, 10);
+        let mut now = Mono::START;
+        let (mut reading, mut writing) = (Duration::ZERO, Duration::ZERO);
+        let (mut given, mut sent, mut told) = (0u16, BTreeSet::new(), BTreeSet::new());
+        let end = now + Duration::from_secs(60);
+        while now < end {
+            let device = u32::from(given) % devices as u32;
+            while s.command(now, set(device, given)).is_ok() {
+                given += 1;
+            }
+            match s.next(now) {
+                Next::Run(job) => {
+                    let cost = ms(if job.is_command() { write } else { read });
+                    now = now + cost;
+                    match written(&job) {
+                        Some(n) => {
+                            prop_assert!(sent.insert(n), "sent twice");
+                            writing += cost;
+                        }
+                        None => reading += cost,
+                    }
+                    s.done(now, &job, &answer(&job));
+                }
+                Next::NotBefore(at, why) => {
+                    prop_assert!(at > now, "{}", why);
+                    now = at;
+                }
+                Next::Idle => prop_assert!(false, "idle"),
+            }
+            while let Some((id, _)) = s.poll_end() {
+                prop_assert!(told.insert(id), "told twice");
+            }
+        }
+        // But for the credit with which a burst begins, and one command.
+        let most = now.since(Mono::START) / 2 + ms(500 + write);
+        prop_assert!(writing <= most, "{:?}", writing);
+        prop_assert!(writing > most.mul_f64(0.7), "not kept from their share: {:?}", writing);
+        // Where there is always something to read.
+        if on_tcp && devices as u64 * read >= 20 {
+            prop_assert!(reading > ms(29_000), "{:?}", reading);
+        }
+    }
+
+    /// As long as commands have taken less than their share.
+    #[test]
+    fn no_read_overtakes_a_command(
+        devices in 1u32..6,
+        gaps in prop::collection::vec((50u64..3000, 0u32..6), 1..20),
+    ) {
+        let mut s = line_of(tcp(), devices as usize, 100);
+        let mut now = Mono::START;
+        for (n, (gap, device)) in gaps.into_iter().enumerate() {
+            let end = now + ms(gap);
+            run(&mut s, &mut now, end, ms(15), answer);
+            let id = s.command(now, set(device % devices, n as u16)).unwrap();
+            let Next::Run(job) = s.next(now) else { panic!("waits") };
+            prop_assert_eq!(written(&job), Some(n as u16));
+            now = now + ms(15);
+            s.done(now, &job, &Outcome::Confirmed);
+            prop_assert_eq!(ends(&mut s), [(id, End::Confirmed)]);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Writing to a device.
+
+use super::*;
+use crate::field::job::Speech;
+use crate::field::write::Write;
+
+impl Station {
+    /// When it may be asked to write something of this shape: as soon as no reply
+    /// that is still on its way could be taken for this one's. `None`: not before
+    /// something else is heard of it.
+    pub(in crate::field) fn writable_at(&self, now: Mono, shape: Shape) -> Option<Mono> {
+        if self.misses() > 0 {
+            return None;
+        }
+        if self.numbered {
+            return Some(now);
+        }
+        if self.doubt.covers_function(shape.function) {
+            return None;
+        }
+        let clear = self.doubt.no_copies_from(shape).unwrap_or(now);
+        Some(clear.max(self.free_at(now)))
+    }
+
+    /// Whether it misses, and not just since a moment ago.
+    pub(in crate::field) const fn is_given_up(&self) -> bool {
+        self.misses() > 0 && !self.is_urgent()
+    }
+
+    /// The transaction that writes this.
+    pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Job {
+        Job {
+            device: self.device,
+            ask: write.place(),
+            // To write may take longer than any read was seen to take.
+            timeout: self.timeout.most(),
+            serial: self.serial.clone(),
+            points: Vec::new(),
+            turnaround: self.turnaround,
+            trusted: true,
+            asked: now,
+            since: None,
+            shape: write.shape(),
+            block: usize::MAX,
+            whole: false,
+            speech: Speech::Write(write),
+        }
+    }
+
+    /// How it ended; says about the unit what a read would say.
+    pub(in crate::field) fn commanded(
+        &mut self,
+        now: Mono,
+        job: &Job,
+        outcome: &Outcome,
+        rng: &mut Rng,
+    ) {
+        let (shape, patience) = (job.shape, self.timeout.most());
+        if !self.numbered {
+            match outcome {
+                Outcome::Missed(_) => self.doubt.missed(now, shape, patience),
+                Outcome::Exception(_) => {
+                    self.doubt.refused(now, shape.function, patience);
+                    self.doubt.resolved(now, patience);
+                }
+                Outcome::Answered(_) | Outcome::Confirmed | Outcome::Refused(_) => {
+                    self.doubt.answered(now, shape, patience);
+                    self.doubt.resolved(now, patience);
+                }
+            }
+        }
+        self.proves(now, outcome, rng);
+    }
+}

@@ -1,0 +1,97 @@
+//! Where commands come in, and where their ends go out.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::pending;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::base::Mono;
+use crate::field::command::{Command, CommandId, End, MOST_FOR_A_LINE, Refused};
+use crate::field::schedule::Schedule;
+
+/// A command for a port, and to whom its end is told. That nothing is told means
+/// that the port's task has ended: if the command was under way then, whether it
+/// was done is not known.
+#[derive(Debug)]
+pub struct PortCommand {
+    /// What to write.
+    pub command: Command,
+    /// Told once.
+    pub end: oneshot::Sender<End>,
+}
+
+/// The commands of a port that are not yet at an end.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// `None`: nobody gives commands, or not any more.
+    incoming: Option<mpsc::Receiver<PortCommand>>,
+    /// Come in, not yet handed to the schedule.
+    next: Option<PortCommand>,
+    /// With the schedule, which bounds them.
+    given: BTreeMap<CommandId, oneshot::Sender<End>>,
+}
+
+impl Desk {
+    pub(super) const fn new(incoming: Option<mpsc::Receiver<PortCommand>>) -> Self {
+        Desk {
+            incoming,
+            next: None,
+            given: BTreeMap::new(),
+        }
+    }
+
+    /// Waits until there is one to hand in; may be dropped at any time.
+    pub(super) async fn wait(&mut self) {
+        while self.next.is_none() {
+            let Some(incoming) = &mut self.incoming else {
+                return pending().await;
+            };
+            self.next = incoming.recv().await;
+            if self.next.is_none() {
+                self.incoming = None;
+            }
+        }
+    }
+
+    /// Hands in what has come, no more at a time than can wait for the line.
+    pub(super) fn hand_in(&mut self, now: Mono, schedule: &mut Schedule) {
+        for _ in 0..MOST_FOR_A_LINE {
+            let next = self.next.take();
+            let incoming = || self.incoming.as_mut()?.try_recv().ok();
+            let Some(PortCommand { command, end }) = next.or_else(incoming) else {
+                return;
+            };
+            match schedule.command(now, command) {
+                Ok(id) => {
+                    self.given.insert(id, end);
+                }
+                Err(why) => tell(end, End::Refused(why)),
+            }
+        }
+    }
+
+    /// Tells what has come to its end.
+    pub(super) fn tell_ends(&mut self, schedule: &mut Schedule) {
+        while let Some((id, end)) = schedule.poll_end() {
+            if let Some(to) = self.given.remove(&id) {
+                tell(to, end);
+            }
+        }
+    }
+
+    /// Refuses whatever comes, without end: the line is not open.
+    pub(super) async fn refuse(&mut self) -> Infallible {
+        loop {
+            self.wait().await;
+            if let Some(command) = self.next.take() {
+                tell(command.end, End::Refused(Refused::LineDown));
+            }
+        }
+    }
+}
+
+fn tell(to: oneshot::Sender<End>, end: End) {
+    // Nobody may be waiting for it any more.
+    let _ = to.send(end);
+}
