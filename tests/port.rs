@@ -4,6 +4,8 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+#[path = "port/commands.rs"]
+mod commands;
 #[path = "port/load.rs"]
 mod load;
 #[path = "port/world.rs"]
@@ -692,6 +694,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         pipes,
         hub,
         stop: CancellationToken::new(),
+        commands: mpsc::channel(1).0,
         polls: BTreeMap::new(),
         false_frames: 0,
     };

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceName, Evidence, FieldEvent, Now, PortId, ProductKey, Proof, Reading, Rng, Secret, UnitId,
-    Value, Wall,
+    DeviceId, DeviceName, Evidence, FieldEvent, Now, PortId, ProductKey, Proof, Reading, Rng,
+    Secret, UnitId, Value, Wall,
 };
+use alink_gateway::field::command::{Command, End};
+use alink_gateway::field::write::Entries;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::port;
+use alink_gateway::io::port::{self, PortCommand};
 use alink_gateway::io::pulse::Pulse;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
@@ -37,10 +39,14 @@ pub(crate) struct World {
     pub(crate) pipes: mpsc::Sender<DuplexStream>,
     pub(crate) hub: mpsc::Receiver<FieldEvent>,
     pub(crate) stop: CancellationToken,
+    pub(crate) commands: mpsc::Sender<PortCommand>,
     pub(crate) polls: BTreeMap<u8, Tally>,
     /// Replies with a value that was never there.
     pub(crate) false_frames: u64,
 }
+
+/// Where the end of a command is told.
+pub(crate) type Ending = oneshot::Receiver<End>;
 
 /// What became of one device's polls.
 #[derive(Clone, Debug, Default)]
@@ -174,6 +180,7 @@ impl World {
         let (pipes, handed_in) = mpsc::channel(8);
         let (hub_in, hub) = mpsc::channel(64);
         let stop = CancellationToken::new();
+        let (commands, ordered) = mpsc::channel(8);
         let (attempted, _) = oneshot::channel();
         let mut world = World {
             clock,
@@ -182,11 +189,12 @@ impl World {
             pipes,
             hub,
             stop: stop.clone(),
+            commands,
             polls: BTreeMap::new(),
             false_frames: 0,
         };
         world.plug().await;
-        tokio::spawn(port::run(
+        tokio::spawn(port::run_commanded(
             PortId(0),
             Arc::clone(&spec),
             Opener::Pipes(handed_in),
@@ -198,6 +206,7 @@ impl World {
             Pulse::new("line"),
             stop,
             attempted,
+            Some(ordered),
         ));
         world
     }
@@ -205,6 +214,22 @@ impl World {
     pub(crate) async fn plug(&mut self) {
         let pipe = self.rig.plug_pipe();
         self.pipes.send(pipe).await.unwrap();
+    }
+
+    /// Gives a command; what became of it comes out of the other end.
+    pub(crate) async fn command(&self, unit: u8, start: u16, entries: Entries) -> Ending {
+        let (end, ended) = oneshot::channel();
+        let device = DeviceId(u32::from(unit) - 1);
+        let command = Command {
+            device,
+            start,
+            entries,
+        };
+        self.commands
+            .send(PortCommand { command, end })
+            .await
+            .unwrap();
+        ended
     }
 
     /// Lets the world run, keeps count, and shows every event.
