@@ -1,9 +1,10 @@
 //! Floor 2: everything known about buses, without a bus.
 //!
-//! Decides what to ask whom and when ([`plan`], [`schedule`]), which bytes are
-//! the reply ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`];
-//! [`dlt645`]; [`raw`]; all but Modbus TCP through [`dialogue`]) and which our
-//! own ([`echo`]), what a reply means ([`point`], [`number`]), what it
+//! Decides what to ask whom and when ([`plan`], [`schedule`]), what is written
+//! meanwhile ([`command`], [`write`](mod@write)), which bytes are the reply
+//! ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`]; [`dlt645`];
+//! [`raw`]; all but Modbus TCP through [`dialogue`]) and which our own
+//! ([`echo`]), what a reply means ([`point`], [`number`]), what it
 //! proves ([`evidence`]) and what may not be believed ([`doubt`]); how much
 //! of a line all that will take ([`cost`], [`forecast`]) and what becomes of it if
 //! that is too much ([`tempo`]); and what to count ([`counters`], [`trouble`]) and
@@ -36,6 +37,10 @@
 //!   of the line is kept for each lower priority, whatever the higher ones want.
 //! - On a line that does not keep up, all requests of a priority are made less
 //!   often by the same factor, and the line is never idle.
+//! - A command is sent once or not at all, before any read that is not on the wire
+//!   yet, as long as commands have taken no more than half of the line's time; its end
+//!   is told once, and none waits for more than ten seconds. It counts as done only by
+//!   a reply that no earlier write could have caused.
 //! - Devices that do not answer cost the others at most a twentieth of a
 //!   contended line, besides their first miss and a bounded credit with which a
 //!   fresh silence is confirmed.
@@ -51,6 +56,9 @@
 //!   owes several replies for longer than twenty response timeouts each, which
 //!   come one by one just when the next is waited for;
 //! - a unit, or a bridge, that answers requests in another order than they came;
+//! - the echo of a write to one coil or register through an adapter that hears
+//!   itself, is not said to, and was not heard to before: it is the confirmation,
+//!   byte for byte;
 //! - corruption that the check misses: one in 65,536 arbitrary frames with
 //!   CRC-16, one in 256 in ASCII. One to three wrong bits, and runs of up to
 //!   sixteen, never pass a CRC-16.

@@ -11,8 +11,10 @@ use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
 use tokio_serial::{SerialPort, SerialStream};
 
 use super::*;
-use crate::base::{Evidence, Proof, Reading, Value};
+use crate::base::{DeviceId, Evidence, Proof, Reading, Value};
+use crate::field::command::{Command, End};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp as endpoint};
+use crate::field::write::Entries;
 use crate::spec::{Codec, Number, ProfileSpec, Table};
 
 /// Every register holds three times its address, every third bit is on;
@@ -36,6 +38,15 @@ impl Service for Device {
                 Ok(Response::ReadHoldingRegisters(registers(a, n)))
             }
             Request::ReadInputRegisters(a, n) => Ok(Response::ReadInputRegisters(registers(a, n))),
+            Request::WriteSingleRegister(9000.., _) => Err(ExceptionCode::IllegalDataAddress),
+            Request::WriteSingleCoil(a, on) => Ok(Response::WriteSingleCoil(a, on)),
+            Request::WriteSingleRegister(a, word) => Ok(Response::WriteSingleRegister(a, word)),
+            Request::WriteMultipleCoils(a, all) => {
+                Ok(Response::WriteMultipleCoils(a, all.len() as u16))
+            }
+            Request::WriteMultipleRegisters(a, all) => {
+                Ok(Response::WriteMultipleRegisters(a, all.len() as u16))
+            }
             _ => Err(ExceptionCode::IllegalFunction),
         })
     }
@@ -96,13 +107,38 @@ async fn reads_everything(hub: &mut mpsc::Receiver<FieldEvent>) {
 struct Ends {
     hub: mpsc::Receiver<FieldEvent>,
     attempted: oneshot::Receiver<()>,
+    commands: mpsc::Sender<PortCommand>,
+}
+
+/// Writes in every way, and once where there is nothing.
+async fn writes_everything(ends: &Ends) {
+    for (start, entries, wanted) in [
+        (3, Entries::Coil(true), End::Confirmed),
+        (100, Entries::Register(0x1234), End::Confirmed),
+        (9000, Entries::Register(1), End::Exception(2)),
+        (7, Entries::Coils(vec![true; 1968]), End::Confirmed),
+        (0, Entries::Registers(vec![7; 123]), End::Confirmed),
+    ] {
+        let (end, ended) = oneshot::channel();
+        let device = DeviceId(0);
+        let command = Command {
+            device,
+            start,
+            entries,
+        };
+        let command = PortCommand { command, end };
+        ends.commands.send(command).await.unwrap();
+        let end = timeout(Duration::from_secs(10), ended).await;
+        assert_eq!(end.expect("in time").unwrap(), wanted);
+    }
 }
 
 fn start(port: PortSpec) -> Ends {
     let spec = Arc::new(installation(port, vec![everything()]));
     let (hub_in, hub) = mpsc::channel(64);
     let (told, attempted) = oneshot::channel();
-    tokio::spawn(run(
+    let (commands, ordered) = mpsc::channel(8);
+    tokio::spawn(run_commanded(
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
@@ -114,12 +150,17 @@ fn start(port: PortSpec) -> Ends {
         Pulse::new("line"),
         CancellationToken::new(),
         told,
+        Some(ordered),
     ));
-    Ends { hub, attempted }
+    Ends {
+        hub,
+        attempted,
+        commands,
+    }
 }
 
 #[tokio::test]
-async fn reads_a_tokio_modbus_server_on_a_pseudo_terminal() {
+async fn reads_and_writes_a_tokio_modbus_server_on_a_pseudo_terminal() {
     let (master, slave) = SerialStream::pair().unwrap();
     let path = slave.name().unwrap();
     drop(slave);
@@ -129,13 +170,14 @@ async fn reads_a_tokio_modbus_server_on_a_pseudo_terminal() {
     }
     let mut ends = start(port);
     // Only then: with nobody at the other end the server would see a hang-up.
-    ends.attempted.await.unwrap();
+    (&mut ends.attempted).await.unwrap();
     tokio::spawn(rtu::Server::new(master).serve_forever(Device));
     reads_everything(&mut ends.hub).await;
+    writes_everything(&ends).await;
 }
 
 #[tokio::test]
-async fn reads_a_tokio_modbus_server_on_a_socket() {
+async fn reads_and_writes_a_tokio_modbus_server_on_a_socket() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut port = endpoint();
     if let LineSpec::Tcp(t) = &mut port.line {
@@ -147,5 +189,7 @@ async fn reads_a_tokio_modbus_server_on_a_socket() {
         let connected = |stream, _| ready(Ok(Some((Device, stream))));
         server.serve(&connected, |_| {}).await
     });
-    reads_everything(&mut start(port).hub).await;
+    let mut ends = start(port);
+    reads_everything(&mut ends.hub).await;
+    writes_everything(&ends).await;
 }

@@ -7,7 +7,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::base::{DeviceId, Evidence, Proof, UnitId, Value, Wall};
+use crate::field::command::{Command, End, Refused};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::field::write::Entries;
 use crate::field::{mbap, rtu};
 use crate::spec::{Gap, Number, ProfileSpec, Table};
 
@@ -17,6 +19,7 @@ struct World {
     hub: mpsc::Receiver<FieldEvent>,
     attempted: oneshot::Receiver<()>,
     pulse: Pulse,
+    commands: mpsc::Sender<PortCommand>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -28,7 +31,8 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
     let (told, attempted) = oneshot::channel();
     let pulse = Pulse::new("line");
     let stop = CancellationToken::new();
-    let task = tokio::spawn(run(
+    let (commands, ordered) = mpsc::channel(8);
+    let task = tokio::spawn(run_commanded(
         PortId(0),
         Arc::clone(&spec),
         Opener::Pipes(handed_in),
@@ -40,12 +44,14 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
         pulse.clone(),
         stop.clone(),
         told,
+        Some(ordered),
     ));
     World {
         pipes,
         hub,
         attempted,
         pulse,
+        commands,
         stop,
         task,
     }
@@ -56,6 +62,21 @@ impl World {
         let (ours, theirs) = tokio::io::duplex(1024);
         self.pipes.send(ours).await.unwrap();
         theirs
+    }
+
+    /// Commands register 7 of the first device; what became of it.
+    async fn command(&self, value: u16) -> oneshot::Receiver<End> {
+        let (end, ended) = oneshot::channel();
+        let command = Command {
+            device: DeviceId(0),
+            start: 7,
+            entries: Entries::Register(value),
+        };
+        self.commands
+            .send(PortCommand { command, end })
+            .await
+            .unwrap();
+        ended
     }
 
     async fn event(&mut self) -> FieldEvent {
@@ -765,4 +786,62 @@ async fn a_hostile_line_yields_no_wrong_value_and_no_standstill() {
         // or more; what matters is that it goes on.
         assert!(values > 120, "seed {seed}: {values}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_confirms_no_command_on_a_line_that_was_heard_to_echo() {
+    for does_it in [true, false] {
+        let mut w = world(serial(9600), vec![lone(1)]);
+        let pipe = w.plug().await;
+        line(pipe, move |_, request| match request[1] {
+            6 if does_it => vec![(1, request.to_vec()), (20, request.to_vec())],
+            6 => vec![(1, request.to_vec())],
+            _ => vec![(1, request.to_vec()), (20, reply(request, 5))],
+        });
+        assert_eq!(w.polled().await, (0, ANSWER, vec![5]));
+        let end = w.command(3).await.await.unwrap();
+        let wanted = match does_it {
+            true => End::Confirmed,
+            false => End::Unanswered(Miss::Silence),
+        };
+        assert_eq!(end, wanted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_was_on_the_wire_when_the_line_was_lost_is_open_and_the_next_not_sent() {
+    let mut w = world(serial(9600), vec![lone(1)]);
+    let pipe = w.plug().await;
+    let (heard_in, mut heard) = mpsc::channel(1);
+    let slave = line(pipe, move |_, request| match request[1] {
+        6 => {
+            let _ = heard_in.try_send(());
+            vec![]
+        }
+        _ => vec![(20, reply(request, 5))],
+    });
+    assert_eq!(w.polled().await, (0, ANSWER, vec![5]));
+    let first = w.command(3).await;
+    let second = w.command(4).await;
+    heard.recv().await.unwrap();
+    slave.abort();
+    let lost = End::Unanswered(Miss::ConnectionLost);
+    assert_eq!(first.await.unwrap(), lost);
+    assert_eq!(second.await.unwrap(), End::Refused(Refused::LineDown));
+    let third = w.command(5).await;
+    assert_eq!(third.await.unwrap(), End::Refused(Refused::LineDown));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_command_when_the_port_ends_is_not_left_waiting() {
+    let mut w = world(serial(9600), vec![lone(1)]);
+    let pipe = w.plug().await;
+    line(pipe, |_, request| match request[1] {
+        6 => vec![],
+        _ => vec![(20, reply(request, 5))],
+    });
+    assert_eq!(w.polled().await, (0, ANSWER, vec![5]));
+    let end = w.command(3).await;
+    w.stop.cancel();
+    assert!(end.await.is_err());
 }
