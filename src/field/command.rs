@@ -1,8 +1,8 @@
 //! Commands that wait for one line: what to write, and what became of it.
 //!
-//! [`Commands`] keeps them in the order they came, bounded for each device and for
-//! the line, and tells the end of each once. Whose turn one has, and what it takes
-//! from the reads, is [`super::schedule`]'s.
+//! They are kept in the order they came, bounded for each device and for the line,
+//! and the end of each is told once. Whose turn one has, and what it takes from the
+//! reads, is [`super::schedule`]'s.
 //!
 //! A command is sent once or not at all. If no reply came, whether it was done is
 //! not known, and that is said; to repeat it is for whoever gave it to decide.
