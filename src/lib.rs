@@ -16,6 +16,7 @@
 //! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is on the wire right now? | [`trace`] |
+//! | What may be asked of the running service, and in which words? | [`control`] |
 //! | What becomes of a configuration that the platform pushes? | [`cloud::remote`], [`app`] |
 //! | How do bytes, files and time get in and out? | [`io`] |
 //!
@@ -34,7 +35,7 @@
 //! floor 4   io                      the only door to the world
 //! floor 3   hub                     the gateway's mind, composed
 //!           trace                   what is on the wire, for people
-//! floor 2   config field fleet cloud   rooms that do not know each other
+//! floor 2   config field fleet cloud control   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
 //! floor 0   base                    words everyone uses
 //!           lab                     side wing: the simulated plant and platform

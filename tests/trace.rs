@@ -8,6 +8,7 @@
 )]
 
 #[path = "process/child.rs"]
+#[expect(dead_code, reason = "shared with tests/process.rs")]
 mod child;
 #[path = "peers/tools.rs"]
 #[expect(dead_code, reason = "shared with tests/process.rs")]

@@ -33,6 +33,7 @@ impl Service {
         let (wishes, wished) = mpsc::channel(WISHES);
         self.front.desk = Some(Desk {
             hub: self.questions.clone(),
+            taps: self.taps.clone(),
             service: wishes,
             journal: self.journal.clone(),
             clock: self.clock,

@@ -100,7 +100,7 @@ pub struct Service {
     rng: Rng,
     pub(super) crew: Crew,
     ports: BTreeMap<PortId, Member>,
-    taps: Taps,
+    pub(super) taps: Taps,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,

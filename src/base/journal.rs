@@ -97,6 +97,14 @@ vocabulary! {
         DeviceReturned = "device-returned",
         /// A device falls silent again and again and is kept offline for a while.
         DeviceHeld = "device-held",
+        /// A line is asked for more than it can carry; some are read less often than configured.
+        PortIntervalsStretched = "port-intervals-stretched",
+        /// A line carries what it is asked for again.
+        PortIntervalsKept = "port-intervals-kept",
+        /// Two devices seem to have the same address on one line.
+        DeviceUnitTwice = "device-unit-twice",
+        /// A device says its replies twice.
+        DeviceRepliesTwice = "device-replies-twice",
         /// A device is no longer kept offline for falling silent often.
         DeviceLetGo = "device-let-go",
         /// Replies of a device come spoiled.
@@ -221,6 +229,12 @@ vocabulary! {
         VaultClosed = "vault-closed",
         /// The control socket could not be made; the service cannot be asked how it is.
         ControlUnavailable = "control-unavailable",
+        /// Somebody has changed how loud the log is.
+        LogLevelSet = "log-level-set",
+        /// The log is as loud as at the start again.
+        LogLevelOver = "log-level-over",
+        /// Metrics are not served; the service runs on.
+        MetricsUnavailable = "metrics-unavailable",
         /// Somebody who may not ask has tried the control socket.
         ControlRefused = "control-refused",
         /// The control socket takes no connections.
@@ -312,8 +326,14 @@ vocabulary! {
         Reconnected = "RECONNECTED",
         /// The part of the service concerned.
         Task = "TASK",
+        /// Priority of the requests concerned: high, normal or low.
+        Class = "CLASS",
+        /// How much longer intervals have become, in thousandths.
+        FactorPermille = "FACTOR_PERMILLE",
         /// Path of the control socket.
         Socket = "SOCKET",
+        /// Network address at which metrics were to be served.
+        Address = "ADDRESS",
         /// Number of the user who asked on the control socket.
         PeerUid = "PEER_UID",
     }
@@ -358,6 +378,10 @@ impl EventKind {
             EventKind::DeviceReturned => 0x07ca7401_530c4f7b_873c4bb1_1dc64b18,
             EventKind::DeviceHeld => 0x57c5a31e_cf4c4a65_aed87ccf_53d44203,
             EventKind::DeviceLetGo => 0x1d0a5cd2_713542e9_88002c7f_a7e3b258,
+            EventKind::PortIntervalsStretched => 0xa63f10c3_601e4858_8f71e6d9_975a5fdc,
+            EventKind::PortIntervalsKept => 0x5f1a6160_bbd3497a_a3460772_6d3e776a,
+            EventKind::DeviceUnitTwice => 0x74195c68_74e44a5c_bf62fb2d_225d8b3a,
+            EventKind::DeviceRepliesTwice => 0x0026109d_3a7e4a35_9bf33488_9731a221,
             EventKind::DeviceGarbled => 0xeb30e3a1_df7d4c40_812d2de9_41286cad,
             EventKind::DeviceForeign => 0x5de5cdd2_003e4af2_8b6d95a6_2d4bb674,
             EventKind::DeviceLate => 0x0108dfc6_0a744ef1_8ecf92c4_bcf7d46e,
@@ -419,6 +443,9 @@ impl EventKind {
             EventKind::VaultUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,
             EventKind::VaultClosed => 0x085edda3_f5784a97_a5b51de9_f3e3b79a,
             EventKind::ControlUnavailable => 0x4cebe4f5_496d4261_ac79dba1_9bfba445,
+            EventKind::LogLevelSet => 0x37db0a48_e9424d1c_9d5c0c0d_e6326efb,
+            EventKind::LogLevelOver => 0x6d502c30_76f74499_b5969efc_1769c07b,
+            EventKind::MetricsUnavailable => 0x385ccedc_d5dd4ccc_8d6557dc_636f1bed,
             EventKind::ControlRefused => 0x2758f25e_d03748fe_b3601381_517db92e,
             EventKind::ControlNotAccepted => 0xbd238be3_e0454a80_b7227bae_f2a62881,
         })

@@ -9,8 +9,10 @@ pub mod check;
 pub mod devices;
 pub mod plan;
 pub mod run;
+pub mod scope;
 pub mod service;
 pub mod status;
+pub mod trace;
 pub mod watch;
 mod words;
 
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::io::control;
 use crate::io::settings::DEFAULT_PATH;
@@ -66,6 +68,31 @@ enum Verb {
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
+    },
+    /// Show what happens on a port of the running service, as it happens.
+    Trace {
+        /// The port's name in the configuration.
+        #[arg(value_name = "PORT")]
+        port: String,
+        #[command(flatten)]
+        how: trace::How,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Draw what happens on a port of the running service: who speaks when.
+    Scope {
+        /// The port's name in the configuration.
+        #[arg(value_name = "PORT")]
+        port: String,
+        /// For how long to look; Ctrl-C ends it earlier.
+        #[arg(long, value_name = "N", default_value_t = 10,
+              value_parser = clap::value_parser!(u64).range(1..=scope::LONGEST))]
+        seconds: u64,
+        /// The picture, an SVG file; `-` is standard output.
+        #[arg(long, short, value_name = "FILE", default_value = "bus.svg")]
+        output: PathBuf,
+        #[command(flatten)]
+        whom: Whom,
     },
     /// Show how the running service is.
     Status {
@@ -202,6 +229,13 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Devices { name, whom, json } => {
                 devices::run(&whom.socket(), name.as_deref(), json)
             }
+            Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how),
+            Verb::Scope {
+                port,
+                seconds,
+                output,
+                whom,
+            } => scope::run(&whom.socket(), &port, seconds, &output),
         },
         Err(e) => refused(&e),
     }

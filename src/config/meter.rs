@@ -10,7 +10,7 @@ use super::word::{decimal, identifier, whole};
 use crate::spec::dlt645::{Edition, Format, Id, Item, item};
 use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "id",
     "data",
     "format",
@@ -18,6 +18,7 @@ const KEYS: [&str; 8] = [
     "scale",
     "offset",
     "interval",
+    "priority",
     "stale_after",
 ];
 
@@ -73,7 +74,7 @@ fn one(
         || Wrong::wanted("the identifier of the property in the thing model"),
         notes,
     );
-    let (interval, stale_after) = times.of(s, notes);
+    let timing = times.of(s, notes);
     let data = s.need(
         "data",
         |text| data(text, edition),
@@ -141,9 +142,10 @@ fn one(
             scale,
             offset,
         },
-        interval,
+        interval: timing.interval,
+        priority: timing.priority,
         shown: Shown {
-            stale_after,
+            stale_after: timing.stale_after,
             titles: None,
         },
     };

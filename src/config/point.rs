@@ -12,7 +12,7 @@ use super::tree::{Is, Node, OriginId};
 use super::word::{choice, identifier, whole};
 use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Shown, Table};
 
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "id",
     "table",
     "address",
@@ -36,6 +36,7 @@ const KEYS: [&str; 24] = [
     "scale_from",
     "parts",
     "interval",
+    "priority",
     "stale_after",
 ];
 
@@ -99,7 +100,7 @@ pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft
         .number()
         .map(|kind| measure::read(&s, &refined, kind, notes))
         .filter(|sketch| !sketch.is_plain());
-    let (interval, stale_after) = times.of(&s, notes);
+    let timing = times.of(&s, notes);
     let titles = codec::titles(&s, kind, notes);
     let codec = refined.codec().filter(|_| agree);
     let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
@@ -111,9 +112,10 @@ pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft
             table: table.unwrap_or(Table::HoldingRegister),
             address: place.unwrap_or_default(),
             codec: codec.unwrap_or(Codec::Bool),
-            interval,
+            interval: timing.interval,
+            priority: timing.priority,
             shown: Shown {
-                stale_after,
+                stale_after: timing.stale_after,
                 titles,
             },
         },

@@ -34,10 +34,11 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "name",
     "product_key",
     "interval",
+    "priority",
     "stale_after",
     "max_registers",
     "reply_delay",

@@ -210,6 +210,7 @@ const KEYS: [&str; 16] = [
     "offset",
     "values",
     "interval",
+    "priority",
     "stale_after",
 ];
 
@@ -237,7 +238,7 @@ pub(crate) fn points(
             || Wrong::wanted("the identifier of the property in the thing model"),
             notes,
         );
-        let (interval, stale_after) = times.of(&s, notes);
+        let timing = times.of(&s, notes);
         let find = |text: &str| {
             if wrong_ones.contains(text) {
                 return Ok(None);
@@ -267,9 +268,10 @@ pub(crate) fn points(
             table: Table::HoldingRegister,
             address,
             codec: Codec::Part(Box::new(part)),
-            interval,
+            interval: timing.interval,
+            priority: timing.priority,
             shown: Shown {
-                stale_after,
+                stale_after: timing.stale_after,
                 titles,
             },
         });
@@ -341,7 +343,14 @@ fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
         Type::Text => &["at", "length", "after", "nth", "before"],
         Type::Bit => &["at", "bit", "values"],
     };
-    let common = ["id", "request", "type", "interval", "stale_after"];
+    let common = [
+        "id",
+        "request",
+        "type",
+        "interval",
+        "priority",
+        "stale_after",
+    ];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {
             let wrong = Wrong::wanted(format!("no {key} with this type"));

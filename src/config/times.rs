@@ -1,16 +1,36 @@
-//! How often a point is read, and for how long what was read is good.
+//! How often a point is read and before whom, and for how long what was read is good.
 
 use std::time::Duration;
 
 use super::problem::Wrong;
 use super::section::{Notes, Section};
-use super::word::{show_time, time};
+use super::word::{choice, show_time, time};
+use crate::spec::Priority;
 
 /// What a profile says about all its points, unless they say otherwise.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     interval: Option<Duration>,
+    priority: Priority,
     stale_after: Option<Duration>,
+}
+
+/// The same of one point.
+pub(crate) struct Timing {
+    pub(crate) interval: Duration,
+    pub(crate) priority: Priority,
+    /// If it is said.
+    pub(crate) stale_after: Option<Duration>,
+}
+
+const PRIORITIES: [(&str, Priority); 3] = [
+    ("high", Priority::High),
+    ("normal", Priority::Normal),
+    ("low", Priority::Low),
+];
+
+fn priority(s: &Section<'_>, notes: &mut Notes) -> Option<Priority> {
+    s.read("priority", choice(&PRIORITIES), notes)
 }
 
 /// The shortest and the longest time between two readings of a point.
@@ -34,6 +54,7 @@ impl Times {
         let limit = profile.read("stale_after", stale_after, notes);
         Times {
             interval: every,
+            priority: priority(profile, notes).unwrap_or_default(),
             stale_after: limit.filter(|limit| {
                 // Told once, here.
                 every.is_none_or(|every| long_enough(profile, *limit, every, notes))
@@ -41,8 +62,8 @@ impl Times {
         }
     }
 
-    /// How often this point is read and when its value is stale, if that is said.
-    pub(crate) fn of(self, s: &Section<'_>, notes: &mut Notes) -> (Duration, Option<Duration>) {
+    /// What holds for this point.
+    pub(crate) fn of(self, s: &Section<'_>, notes: &mut Notes) -> Timing {
         if s.node("interval").is_none() && self.interval.is_none() {
             s.lacks(
                 "interval",
@@ -53,12 +74,19 @@ impl Times {
         }
         let every = s.read("interval", interval, notes).or(self.interval);
         let every = every.unwrap_or(Duration::from_secs(10));
-        if let Some(limit) = s.read("stale_after", stale_after, notes) {
-            long_enough(s, limit, every, notes);
-            return (every, Some(limit));
+        let stale_after = match s.read("stale_after", stale_after, notes) {
+            Some(limit) => {
+                long_enough(s, limit, every, notes);
+                Some(limit)
+            }
+            // The profile's is not meant for what is read more rarely.
+            None => self.stale_after.filter(|limit| *limit >= every),
+        };
+        Timing {
+            interval: every,
+            priority: priority(s, notes).unwrap_or(self.priority),
+            stale_after,
         }
-        // The profile's is not meant for what is read more rarely.
-        (every, self.stale_after.filter(|limit| *limit >= every))
     }
 }
 

@@ -27,6 +27,12 @@ pub enum Request {
         /// As the configuration calls it.
         name: String,
     },
+    /// What happens on one port from now on, until the client goes or the port is
+    /// taken out of service: [`super::Answer::Seen`].
+    Trace {
+        /// As the configuration calls it.
+        port: String,
+    },
     /// Everything that is counted, as OpenMetrics text: [`super::Answer::Part`].
     Metrics {},
     /// Everything whoever helps from afar wants to see, without secrets:
@@ -113,6 +119,7 @@ mod tests {
             proptest::option::of(any::<u32>()).prop_map(|every_ms| Request::Status { every_ms }),
             Just(Request::Devices {}),
             ".*".prop_map(|name| Request::Device { name }),
+            ".*".prop_map(|port| Request::Trace { port }),
             Just(Request::Metrics {}),
             Just(Request::Diag {}),
             Just(Request::Reload {}),

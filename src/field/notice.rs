@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, Level, PortId, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, PortId, Tell};
 use crate::spec::Priority;
 
 use super::dlt645::ask::ErrorWord;
@@ -217,22 +217,22 @@ impl Tell for Notice {
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::PortOpened { .. } => "port-opened",
-            Notice::PortUnavailable { .. } => "port-unavailable",
-            Notice::PortLost { .. } => "port-lost",
-            Notice::SettingsDiffer { .. } => "port-settings-differ",
-            Notice::BytesHeldBack { .. } => "port-bytes-held-back",
-            Notice::EchoHeard { .. } => "port-echo-heard",
-            Notice::EchoMissed { .. } => "port-echo-missed",
-            Notice::IntervalsStretched { .. } => "port-intervals-stretched",
-            Notice::IntervalsKept { .. } => "port-intervals-kept",
-            Notice::UnitTwice { .. } => "device-unit-twice",
-            Notice::RepliesTwice { .. } => "device-replies-twice",
-            Notice::HoleFound { .. } => "device-hole-found",
-            Notice::PointsRefused { .. } => "device-points-refused",
-            Notice::DatumRefused { .. } => "device-datum-refused",
-            Notice::PointsBack { .. } => "device-points-back",
-            Notice::DeviceTrouble { trouble, .. } => trouble.event(),
+            Notice::PortOpened { .. } => EventKind::PortOpened,
+            Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
+            Notice::PortLost { .. } => EventKind::PortLost,
+            Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
+            Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
+            Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
+            Notice::EchoMissed { .. } => EventKind::PortEchoMissed,
+            Notice::IntervalsStretched { .. } => EventKind::PortIntervalsStretched,
+            Notice::IntervalsKept { .. } => EventKind::PortIntervalsKept,
+            Notice::UnitTwice { .. } => EventKind::DeviceUnitTwice,
+            Notice::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
+            Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
+            Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
+            Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
+            Notice::PointsBack { .. } => EventKind::DevicePointsBack,
+            Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
         }
     }
 
@@ -268,8 +268,8 @@ impl Tell for Notice {
             Notice::IntervalsStretched {
                 priority, factor, ..
             } => vec![
-                ("PRIORITY", priority.word().into()),
-                ("FACTOR_PERMILLE", factor.to_string()),
+                (JournalField::Class, priority.word().into()),
+                (JournalField::FactorPermille, factor.to_string()),
             ],
             Notice::PointsRefused { points, code, .. } => {
                 vec![

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{DeviceId, Mono, Repeats};
+use crate::base::{DeviceId, EventKind, Mono, Repeats};
 use crate::spec::Table;
 
 use super::dlt645::ask::ErrorWord;
@@ -92,14 +92,14 @@ impl Troubles {
 }
 
 impl Trouble {
-    pub(super) const fn event(self) -> &'static str {
+    pub(super) const fn kind(self) -> EventKind {
         match self {
-            Trouble::Garbled => "device-garbled",
-            Trouble::Foreign => "device-foreign",
-            Trouble::Late => "device-late",
-            Trouble::Refuses { .. } => "device-refuses",
-            Trouble::Declines(_) => "device-refuses",
-            Trouble::NoValue { .. } => "device-no-value",
+            Trouble::Garbled => EventKind::DeviceGarbled,
+            Trouble::Foreign => EventKind::DeviceForeign,
+            Trouble::Late => EventKind::DeviceLate,
+            Trouble::Refuses { .. } => EventKind::DeviceRefuses,
+            Trouble::Declines(_) => EventKind::DeviceRefuses,
+            Trouble::NoValue { .. } => EventKind::DeviceNoValue,
         }
     }
 

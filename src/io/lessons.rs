@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::replace::replace;
-use crate::base::{About, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, Tell};
 use crate::field::holes::{Hole, Holes, MOST};
 use crate::field::reading::Finding;
 use crate::io::log::Journal;

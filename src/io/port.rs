@@ -403,6 +403,17 @@ impl Port {
         self.overheard(heard).await
     }
 
+    /// Whose turn it is, for those who listen.
+    fn turn(&self, job: &Job) -> What {
+        let device = self.spec.device(job.device);
+        What::Turn {
+            device: device.map_or_else(String::new, |d| d.name.clone()),
+            place: device.and_then(|d| d.place()),
+            tongue: Tongue::of(job, &self.manners.line),
+            patience: job.timeout,
+        }
+    }
+
     fn tell_findings(&mut self) {
         while let Some(finding) = self.schedule.poll_finding() {
             self.report.found(&finding);

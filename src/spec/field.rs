@@ -295,8 +295,38 @@ pub struct PointSpec {
     pub codec: Codec,
     /// Read this often. At least 50 ms.
     pub interval: Duration,
+    /// Whether others wait for it, or it for others.
+    pub priority: Priority,
     /// How people are shown it.
     pub shown: Shown,
+}
+
+/// Who goes first among the requests that are due on one line, and whose
+/// intervals are stretched last when it cannot carry them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// After all others.
+    Low,
+}
+
+impl Priority {
+    /// From the first to the last.
+    pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
 }
 
 /// How people are shown a value. The platform has its own thing model.

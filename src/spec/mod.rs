@@ -23,8 +23,8 @@ pub use cloud::{
 pub use control::ControlSpec;
 pub use field::{
     ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
-    Liveness, Number, Parity, PointSpec, PortSpec, ProfileSpec, Protocol, Reads, SerialSpec, Shown,
-    StopBits, Table, TcpSpec, WordOrder,
+    Liveness, Number, Parity, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads,
+    SerialSpec, Shown, StopBits, Table, TcpSpec, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

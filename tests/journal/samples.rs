@@ -16,14 +16,17 @@ use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::dlt645::Edition;
 use alink_gateway::field::dlt645::ask::ErrorWord;
 use alink_gateway::field::holes::Hole;
-use alink_gateway::field::notice::{Notice as Field, Trouble};
+use alink_gateway::field::notice::{Heaviest, Notice as Field};
 use alink_gateway::field::point;
+use alink_gateway::field::trouble::Trouble;
 use alink_gateway::fleet::{Because, Notice as Fleet};
+use alink_gateway::io::control::notice::Notice as Control;
 use alink_gateway::io::lessons::LessonsNotice;
 use alink_gateway::io::link::LinkNotice;
+use alink_gateway::io::log::loudness::Notice as Loudness;
 use alink_gateway::io::notify::NotifyNotice;
 use alink_gateway::io::vault::VaultNotice;
-use alink_gateway::spec::Table;
+use alink_gateway::spec::{Priority, Table};
 
 const PORT: PortId = PortId(0);
 const ONE: DeviceId = DeviceId(0);
@@ -148,6 +151,27 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
             points: "Energy".into(),
             word,
         },
+        Field::IntervalsStretched {
+            port: PORT,
+            priority: Priority::Low,
+            factor: 1500,
+            load: 1200,
+            heaviest: Some(Heaviest {
+                device: "meter-1".into(),
+                what: "100 holding registers from 0".into(),
+                takes: Duration::from_millis(260),
+                every: Duration::from_secs(1),
+            }),
+        },
+        Field::IntervalsKept {
+            port: PORT,
+            priority: Priority::Low,
+        },
+        Field::UnitTwice {
+            device: ONE,
+            place: "unit 1".into(),
+        },
+        Field::RepliesTwice { device: ONE },
         Field::PointsBack {
             device: ONE,
             points: "Energy".into(),
@@ -398,6 +422,24 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
         retry_in: A_WHILE,
     };
     let task = || "line1".to_owned();
+    let control = vec![
+        Control::Unavailable {
+            socket: "/run/alink-gateway/control.sock".into(),
+            why: WHY.into(),
+        },
+        Control::Refused {
+            user: 1000,
+            times: 3,
+        },
+        Control::NoMetrics {
+            address: "127.0.0.1:9464".into(),
+            why: WHY.into(),
+        },
+        Control::NotAccepted {
+            why: WHY.into(),
+            times: 3,
+        },
+    ];
     let vault = vec![
         VaultNotice::Damaged {
             file: file(),
@@ -431,6 +473,16 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
         failed(Failure::Refused(4)),
         LinkNotice::EarnedRefused { place: file() },
     ];
+    let loudness = vec![
+        Loudness::Set {
+            target: "rustls".into(),
+            level: "debug".into(),
+            during: Some(A_WHILE),
+        },
+        Loudness::Over {
+            target: "rustls".into(),
+        },
+    ];
     let tasks = vec![
         NotifyNotice::Stuck {
             task: task(),
@@ -452,7 +504,10 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
             why: WHY.into(),
         },
     ];
-    let io = boxed(vault).chain(boxed(link));
+    let io = boxed(loudness)
+        .chain(boxed(control))
+        .chain(boxed(vault))
+        .chain(boxed(link));
     io.chain(boxed(tasks)).chain(boxed(lessons))
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn profile(interval: Duration) -> Arc<ProfileSpec> {
     let mut add = |table: Table, address: u16, kind: Number| {
         points.push(PointSpec {
             shown: Default::default(),
+            priority: Default::default(),
             id: format!("{table:?}{address}"),
             table,
             address,

@@ -195,7 +195,6 @@ impl House {
                 control: mpsc::channel(1).1,
                 questions: mpsc::channel(1).1,
                 errands: mpsc::channel(1).0,
-                questions: mpsc::channel(1).1,
                 status,
             },
             ours,

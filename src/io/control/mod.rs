@@ -13,6 +13,7 @@ pub mod client;
 mod diag;
 mod groups;
 pub mod http;
+pub mod listen;
 pub mod notice;
 mod peer;
 mod serve;
@@ -36,6 +37,7 @@ use super::clock::Clock;
 use super::hub::Question;
 use super::lessons::Lessons;
 use super::log::Journal;
+use super::tap::Taps;
 use super::vault::Vault;
 use crate::control::{Answer, Kind, Reloaded, SOCKET};
 
@@ -53,6 +55,8 @@ const BREATH: Duration = Duration::from_secs(1);
 pub struct Desk {
     /// Pictures of the whole.
     pub hub: mpsc::Sender<Question>,
+    /// What happens on ports.
+    pub taps: Taps,
     /// What changes the whole.
     pub service: mpsc::Sender<Wish>,
     /// How loud it is; the names of the installation.

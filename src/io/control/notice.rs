@@ -50,10 +50,10 @@ impl Tell for Notice {
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Unavailable { .. } => "control-unavailable",
-            Notice::NoMetrics { .. } => "metrics-unavailable",
-            Notice::Refused { .. } => "control-refused",
-            Notice::NotAccepted { .. } => "control-not-accepted",
+            Notice::Unavailable { .. } => EventKind::ControlUnavailable,
+            Notice::NoMetrics { .. } => EventKind::MetricsUnavailable,
+            Notice::Refused { .. } => EventKind::ControlRefused,
+            Notice::NotAccepted { .. } => EventKind::ControlNotAccepted,
         }
     }
 
@@ -66,7 +66,7 @@ impl Tell for Notice {
             Notice::Unavailable { socket, .. } => {
                 vec![(JournalField::Socket, socket.display().to_string())]
             }
-            Notice::NoMetrics { address, .. } => vec![("ADDRESS", address.clone())],
+            Notice::NoMetrics { address, .. } => vec![(JournalField::Address, address.clone())],
             Notice::Refused { user, times } => {
                 vec![
                     (JournalField::PeerUid, user.to_string()),

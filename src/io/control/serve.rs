@@ -124,6 +124,10 @@ impl Client {
                 level,
                 for_ms,
             } => only(log_level(desk, target, level, for_ms)),
+            Request::Trace { port } => match self.trace(&desk.taps, &port).await? {
+                Ok(()) => Vec::new(),
+                Err(failure) => vec![failure],
+            },
         };
         for line in &lines {
             self.say(line).await?;

@@ -62,6 +62,7 @@ impl House {
         });
         let desk = Desk {
             hub,
+            taps,
             service,
             journal,
             clock: Clock::system(),

@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::library::{self, InitError};
 use super::{Clock, Journal};
-use crate::base::{About, Level, Mono, Tell};
+use crate::base::{About, EventKind, Level, Mono, Tell};
 
 /// The word for everything that is not named.
 pub const ALL: &str = "all";
@@ -244,19 +244,15 @@ impl Tell for Notice {
         Level::Info
     }
 
-    fn event(&self) -> &'static str {
+    fn kind(&self) -> EventKind {
         match self {
-            Notice::Set { .. } => "log-level-set",
-            Notice::Over { .. } => "log-level-over",
+            Notice::Set { .. } => EventKind::LogLevelSet,
+            Notice::Over { .. } => EventKind::LogLevelOver,
         }
     }
 
     fn about(&self) -> About {
         About::Gateway
-    }
-
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        Vec::new()
     }
 
     fn sentence(&self) -> String {

@@ -19,9 +19,12 @@ use crate::field::rtu::Heard;
 use crate::field::tempo::Strain;
 use crate::field::trouble::{Trouble, Troubles};
 use crate::field::twins::Twins;
+use crate::io::clock::Clock;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
+use crate::io::tap::Tap;
 use crate::spec::{DeviceSpec, Spec};
+use crate::trace::{Verdict, What};
 
 /// How often load is reported.
 pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
