@@ -102,6 +102,8 @@ pub struct Schedule {
     ahead: Option<Priority>,
     rng: Rng,
     turn: u64,
+    /// Since when there is nothing to do.
+    rests: Option<Mono>,
     commands: Commands,
     /// For these.
     writing: Budget,
@@ -140,6 +142,7 @@ impl Schedule {
             writing: Budget::for_commands(now.mono),
             rng,
             turn: 0,
+            rests: None,
             findings: VecDeque::new(),
             strains: VecDeque::new(),
         }
@@ -180,6 +183,7 @@ impl Schedule {
                 let poll = self.next_poll(now).map(|at| (at, "next poll"));
                 let command = self.command_at(now);
                 let next = poll.into_iter().chain(attempt).chain(command);
+                self.rests = Some(now);
                 match next.min_by_key(|(at, _)| *at) {
                     Some((at, why)) => Next::NotBefore(at, why),
                     None => Next::Idle,
@@ -306,6 +310,7 @@ impl Schedule {
             // who does not wait yet is noted when it is known what time it is.
             station.stop_waiting(now);
         }
+        let rested = self.rests.take().map_or(Duration::ZERO, |r| now.since(r));
         for priority in Priority::ALL {
             let Some(tempo) = self.tempos.get_mut(&priority) else {
                 continue;
@@ -315,7 +320,7 @@ impl Schedule {
             let slots = known.flat_map(|s| &s.slots);
             let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
             let over = waiting.map(|s| s.over(now)).max();
-            let stood = tempo.turn(now, over.is_some(), over.unwrap_or_default());
+            let stood = tempo.turn(now, over.is_some(), over.unwrap_or_default(), rested);
             for slot in self.stations.iter_mut().flat_map(|s| &mut s.slots) {
                 if slot.block.priority == priority {
                     slot.put_off(stood);

@@ -10,9 +10,11 @@
 //! factor is, is found out by looking back (the idea is that of self-clocked fair
 //! queueing, Golestani 1994).
 //!
-//! A burst is no overload: a start, or the time-outs of a device that died. Only
-//! when there was always something to do for [`BEHIND_AFTER`] may time stand
-//! still.
+//! A burst is no overload: a start, or the time-outs of a device that died. Time
+//! may stand still only when for [`BEHIND_AFTER`] there was always something of the
+//! class to do, or slots were lost time and again on a line that hardly rested: of
+//! a class that lives on its share behind higher ones every request may have been
+//! served at some moment, which is no sign of keeping up.
 //!
 //! Contract: `Tempo::turn` before each turn of the line, and what it returns is
 //! added to the slots of the class; `Tempo::poll` after it.
@@ -25,6 +27,14 @@ use crate::spec::{Priority, Table};
 /// A line that always had something of the class to do for this long is behind
 /// with it.
 pub const BEHIND_AFTER: Duration = Duration::from_secs(10);
+
+/// Slots that are lost at least this often are lost all the time.
+const RESPITE: Duration = Duration::from_millis(2500);
+
+/// A line that rests for a larger part of the time than one in this many could
+/// serve more than it does: what is lost on it is lost to a long transaction, not
+/// to an overload.
+const RESTS: u32 = 20;
 
 /// What is told rests on this much time.
 pub const WINDOW: Duration = Duration::from_secs(30);
@@ -40,11 +50,21 @@ const AS_CONFIGURED: u64 = 1010;
 pub(super) struct Tempo {
     /// Since when there was always something of the class to do.
     busy: Option<Mono>,
+    losses: Option<Losses>,
     /// Since when it is looked how long time stood still …
     since: Mono,
     /// … and how long it did.
     stood: Duration,
     told: bool,
+}
+
+/// Slots lost time and again.
+#[derive(Clone, Copy, Debug)]
+struct Losses {
+    first: Mono,
+    last: Mono,
+    /// For how long the line had nothing to do since the first.
+    rested: Duration,
 }
 
 /// What changed about a class.
@@ -60,6 +80,7 @@ impl Tempo {
     pub(super) const fn new(now: Mono) -> Self {
         Tempo {
             busy: None,
+            losses: None,
             since: now,
             stood: Duration::ZERO,
             told: false,
@@ -68,20 +89,40 @@ impl Tempo {
 
     /// Whether the line does not keep up with the class.
     pub(super) fn is_behind(&self, now: Mono) -> bool {
-        self.busy
-            .is_some_and(|busy| now.since(busy) >= BEHIND_AFTER)
+        let always_busy = self.busy.is_some_and(|b| now.since(b) >= BEHIND_AFTER);
+        always_busy
+            || self.losses.is_some_and(|l| {
+                let span = now.since(l.first);
+                span >= BEHIND_AFTER && l.rested * RESTS < span
+            })
     }
 
-    /// Before a turn: whether a request of the class waits for the line, and for
-    /// how much longer than its interval the one did that waits longest. Returns
-    /// for how long time stood still.
-    pub(super) fn turn(&mut self, now: Mono, waits: bool, over: Duration) -> Duration {
-        if !waits {
-            self.busy = None;
+    /// Before a turn: whether a request of the class waits for the line, for how
+    /// much longer than its interval the one did that waits longest, and for how
+    /// long the line had nothing to do since the last turn. Returns for how long
+    /// time stood still.
+    pub(super) fn turn(
+        &mut self,
+        now: Mono,
+        waits: bool,
+        over: Duration,
+        rested: Duration,
+    ) -> Duration {
+        self.busy = self.busy.or(Some(now)).filter(|_| waits);
+        self.losses = self.losses.filter(|l| now.since(l.last) < RESPITE);
+        if let Some(losses) = &mut self.losses {
+            losses.rested += rested;
+        }
+        if over.is_zero() {
             return Duration::ZERO;
         }
-        self.busy.get_or_insert(now);
-        if !self.is_behind(now) || over.is_zero() {
+        let losses = self.losses.get_or_insert(Losses {
+            first: now,
+            last: now,
+            rested: Duration::ZERO,
+        });
+        losses.last = now;
+        if !self.is_behind(now) {
             return Duration::ZERO;
         }
         if self.stood.is_zero() && !self.told {
@@ -167,7 +208,7 @@ mod tests {
         let mut told = Vec::new();
         while *now < end {
             *now = *now + TURN;
-            tempo.turn(*now, true, TURN / 2);
+            tempo.turn(*now, true, TURN / 2, Duration::ZERO);
             told.extend(tempo.poll(*now));
         }
         told
@@ -179,10 +220,29 @@ mod tests {
         let mut now = Mono::START;
         for turn in 0..1000 {
             now = now + TURN;
-            // A moment of rest every nine seconds.
-            let stood = tempo.turn(now, turn % 90 != 0, TURN);
+            // Nine seconds of losses, three of a line that keeps up.
+            let loses = turn % 120 < 90;
+            let over = if loses { TURN } else { Duration::ZERO };
+            let stood = tempo.turn(now, loses, over, Duration::ZERO);
             assert_eq!(stood, Duration::ZERO);
             assert_eq!(tempo.poll(now), None);
+        }
+    }
+
+    #[test]
+    fn slots_lost_on_a_line_that_rests_are_no_overload_and_on_one_that_does_not_they_are() {
+        for (rested, stops) in [(TURN / 10, false), (TURN / 30, true)] {
+            let mut tempo = Tempo::new(Mono::START);
+            let mut now = Mono::START;
+            let mut stood = Duration::ZERO;
+            for turn in 0..1000 {
+                now = now + TURN;
+                // Now and then everything has been served.
+                let waits = turn % 10 != 0;
+                let over = if waits { TURN / 2 } else { Duration::ZERO };
+                stood += tempo.turn(now, waits, over, rested);
+            }
+            assert_eq!(!stood.is_zero(), stops, "{rested:?}");
         }
     }
 
@@ -199,7 +259,7 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..600 {
             now = now + TURN;
-            tempo.turn(now, false, Duration::ZERO);
+            tempo.turn(now, false, Duration::ZERO, Duration::ZERO);
             told.extend(tempo.poll(now));
         }
         assert_eq!(told, [Change::Kept]);
@@ -213,7 +273,7 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..600 {
             now = now + TURN;
-            tempo.turn(now, true, Duration::from_secs(3600));
+            tempo.turn(now, true, Duration::from_secs(3600), Duration::ZERO);
             told.extend(tempo.poll(now));
         }
         assert!(matches!(told[..], [Change::Stretched(_)]), "{told:?}");

@@ -234,8 +234,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
     /// Whatever is asked: a tenth of the line is what each lower priority is sure
-    /// of, and within a priority all fare alike. Not where higher ones leave it
-    /// that tenth alone: rare requests get more of that than frequent ones.
+    /// of, and within a priority all fare alike.
     #[test]
     fn nothing_starves_and_all_of_a_priority_fare_alike(kinds in any_requests()) {
         let cost = 40;
@@ -260,17 +259,8 @@ proptest! {
             let least_fair = (sure / own).min(1.0).min(0.95);
             // Polls are counted whole: a rare one may have one more or less.
             let slack = 1.5 * 10.0 / seconds as f64;
-            let above = load(&kinds, cost, |p| p < priority);
-            if above < 0.8 {
-                prop_assert!(least >= least_fair * 0.9 - slack, "{:?}: {} of {}, load {}", priority, least, least_fair, own);
-            } else {
-                let points = kinds.iter().flat_map(|k| &k.points);
-                let asked = points.map(|p| cost as f64 / p.interval.as_secs_f64() / 1000.0);
-                let got = kept.iter().zip(asked).filter(|((p, _), _)| *p == priority);
-                let got: f64 = got.map(|((_, kept), asked)| kept * asked).sum();
-                prop_assert!(got >= own.min(sure) * 0.9, "{:?}: {} of the line, load {}", priority, got, own);
-            }
-            if all > 1.2 && most < 0.9 && above < 0.8 {
+            prop_assert!(least >= least_fair * 0.9 - slack, "{:?}: {} of {}, load {}", priority, least, least_fair, own);
+            if all > 1.2 && most < 0.9 {
                 prop_assert!(most - least <= 0.05 + slack, "{:?}: {} to {}", priority, least, most);
             }
             // And nobody waits out of all proportion.
