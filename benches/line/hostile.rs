@@ -74,8 +74,9 @@ pub(crate) fn measure(report: &mut Report) {
         "replies accepted that were not true between request and reply",
         "0",
         format!(
-            "longest time without an end of a transaction {:?}, all read as before {:?} after the last fault",
-            sum.longest_gap, sum.recovered
+            "longest time without an end of a transaction {:.1} s, all read as before {} after the last fault",
+            sum.longest_gap.as_secs_f64(),
+            sum.recovered.map_or("never".into(), |after| format!("{:.1} s", after.as_secs_f64()))
         ),
     );
     late_copies(report, each);

@@ -421,12 +421,14 @@ impl Exchange {
 
     /// A frame is arriving and lacks this many bytes: none but the last need be
     /// met. The thread is up and listening when that comes, for waking up takes
-    /// longer than a character at 115,200 bit/s; it does not look for it without
-    /// end, which would keep the system's own work from handing it over.
+    /// longer than a character at 115,200 bit/s, and after a long sleep longer still;
+    /// it does not look for it without end, which would keep the system's own work
+    /// from handing it over.
     fn let_come(&self, arrival: &Arrival, missing: usize) {
         if self.line.has_own_thread() {
             let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
-            solo::nap(rest.saturating_sub(2 * AWAKE));
+            let early = (2 * AWAKE).max(self.silence.transmission(1) / 4);
+            solo::nap(rest.saturating_sub(early));
         }
     }
 
