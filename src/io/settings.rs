@@ -9,6 +9,7 @@ mod fit;
 mod names;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -265,6 +266,19 @@ fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Resu
     Ok(loaded)
 }
 
+/// Where the unit that is given this file keeps its state: `alink-gateway@NAME` has
+/// its configuration in a folder of that name.
+fn state_of(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let folder = path.parent();
+    let instance = folder.and_then(Path::file_name).and_then(OsStr::to_str);
+    let home = Path::new(DEFAULT_PATH).parent();
+    match instance.filter(|_| folder.and_then(Path::parent) == home) {
+        Some(name) => format!("{DEFAULT_STATE}@{name}").into(),
+        None => DEFAULT_STATE.into(),
+    }
+}
+
 fn load_files(
     path: &Path,
     around: &Surroundings,
@@ -280,7 +294,7 @@ fn load_files(
     let (policy, state_dir) = draft.remote();
     let state_dir = state_dir
         .or_else(|| around.state.clone())
-        .unwrap_or_else(|| DEFAULT_STATE.into());
+        .unwrap_or_else(|| state_of(path));
     let mut unseen = None;
     let remote = theirs.read(&state_dir).filter(|_| policy.enabled);
     let remote = remote.filter(|source| {
@@ -464,6 +478,24 @@ fn fits(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instance_has_its_state_to_itself_whoever_looks() {
+        for (file, state) in [
+            ("/etc/alink-gateway/gateway.yaml", "/var/lib/alink-gateway"),
+            (
+                "/etc/alink-gateway/north/gateway.yaml",
+                "/var/lib/alink-gateway@north",
+            ),
+            ("/srv/gateway.yaml", "/var/lib/alink-gateway"),
+            (
+                "/etc/alink-gateway/a/b/gateway.yaml",
+                "/var/lib/alink-gateway",
+            ),
+        ] {
+            assert_eq!(state_of(Path::new(file)), Path::new(state));
+        }
+    }
 
     #[test]
     fn a_star_stands_for_any_characters() {

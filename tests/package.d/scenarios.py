@@ -452,8 +452,9 @@ def removing_logs_everybody_out_and_leaves_configuration_and_state(plant):
     box.do("test", "-e", f"{ETC}/gateway.yaml", "-a", "-e", f"{STATE}/mark")
     plant.cloud.forget()
     plant.install(plant.new)
-    box.do("systemctl", "start", UNIT)
     plant.online()
+    state = box.show("alink-gateway@north.service", "ActiveState")
+    demand(state == {"ActiveState": "active"}, f"the instance: {state}")
 
 
 def purging_leaves_nothing(plant):
