@@ -562,8 +562,8 @@ fn the_whole_shape_means_what_it_says() {
     assert_eq!(hall.liveness.quiet, Duration::from_secs(10));
     assert_eq!(hall.response_timeout, Some(Duration::from_millis(300)));
     assert_eq!(hall.turnaround, Duration::from_millis(20));
-    // Twice the slowest interval, which is that of Energy.
-    assert_eq!(spec.devices[0].liveness.quiet, Duration::from_secs(120));
+    // Twice the slowest interval, which is that of Energy, but no more than this.
+    assert_eq!(spec.devices[0].liveness.quiet, Duration::from_secs(30));
     // Three seconds at least.
     assert_eq!(spec.devices[4].liveness.quiet, Duration::from_secs(3));
     assert_eq!(spec.devices[4].device_name.as_str(), "pump:001");

@@ -211,8 +211,8 @@ impl DeviceSpec {
 pub struct Liveness {
     /// This many polls in a row without proof of life … Default 3.
     pub missed: u32,
-    /// … and at least this long since the last proof. Default: the larger of
-    /// 3 s and twice the slowest interval of the device's points.
+    /// … and at least this long since the last proof. Default: twice the slowest
+    /// interval of the device's points, at least 3 s and at most 30 s.
     pub quiet: Duration,
     /// This many proofs of life in a row bring a silent device back. Default 2.
     pub returns: u32,
