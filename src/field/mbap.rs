@@ -95,6 +95,22 @@ impl Stream {
         Stream::default()
     }
 
+    /// The same, numbering on from an earlier one: a converter may hand a reply to
+    /// what was asked there to whoever is connected now.
+    #[must_use]
+    pub fn numbering_from(next: u16) -> Self {
+        Stream {
+            next,
+            ..Stream::default()
+        }
+    }
+
+    /// The number of the next request.
+    #[must_use]
+    pub const fn next_number(&self) -> u16 {
+        self.next
+    }
+
     /// The frame to send for this request. What was still waiting is abandoned.
     pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {
         let call = call.into();

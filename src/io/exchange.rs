@@ -92,9 +92,10 @@ pub struct Lost {
 }
 
 impl Exchange {
-    /// On a line that was just opened.
+    /// On a line that was just opened, with the first number for its requests where
+    /// they have one.
     #[must_use]
-    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap) -> Self {
+    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap, number: u16) -> Self {
         let own = match spec {
             LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
             LineSpec::Tcp(_) => None,
@@ -106,7 +107,7 @@ impl Exchange {
             silence: Silence::of(spec),
             speech: match spec.framing() {
                 Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
-                None => Speech::Tcp(Stream::new()),
+                None => Speech::Tcp(Stream::numbering_from(number)),
             },
             tuned: own.clone(),
             own,
@@ -115,6 +116,16 @@ impl Exchange {
             echo: hears_itself(spec).then(Echo::default),
             echoes: false,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
+        }
+    }
+
+    /// The number for the first request on the next connection, so that none of this
+    /// one is used again soon.
+    #[must_use]
+    pub const fn next_number(&self) -> Option<u16> {
+        match &self.speech {
+            Speech::Tcp(stream) => Some(stream.next_number()),
+            Speech::Plain(..) => None,
         }
     }
 
@@ -228,7 +239,7 @@ impl Exchange {
     /// Waits until the line has been quiet for long enough; false if it does
     /// not fall quiet.
     async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
-        let patience = self.clock.now().mono + BABBLE;
+        let patience = self.clock.now().mono + turnaround + BABBLE;
         let mut spoke = false;
         loop {
             let mut quiet = self.silence.quiet_at(self.last_byte, turnaround);

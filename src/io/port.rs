@@ -62,6 +62,12 @@ const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// The longest the task does nothing.
 const BREATH: Duration = Duration::from_secs(5);
 
+/// No attempt to open a port takes longer: the largest `connect_timeout`, and some.
+const LONGEST_OPEN: Duration = Duration::from_secs(70);
+
+/// No reply takes longer on the wire: 300 characters at 110 bit/s are 30 s.
+const LONGEST_REPLY: Duration = Duration::from_secs(30);
+
 /// A port that was lost before it was of use counts as up again only when
 /// somebody has answered, or when it has lasted this long.
 const LASTING: Duration = Duration::from_secs(10);
@@ -142,6 +148,8 @@ pub async fn run_commanded(
         manners,
         opener,
         tap: tap.clone(),
+        // Those of an earlier life are unknown.
+        number: u16::try_from(rng.below(1 << 16)).unwrap_or_default(),
         rng,
         clock,
         pulse,
@@ -203,6 +211,8 @@ struct Port {
     silence: Silence,
     /// The line has been accounted for until then.
     busy_until: Mono,
+    /// For the first request of the next connection.
+    number: u16,
 }
 
 impl Port {
@@ -214,6 +224,7 @@ impl Port {
             let End::Lost { why, useful } = self.serve(&mut exchange).await else {
                 return HubGone;
             };
+            self.number = exchange.next_number().unwrap_or_default();
             drop(exchange);
             self.schedule.lost();
             self.desk.tell_ends(&mut self.schedule);
@@ -232,9 +243,10 @@ impl Port {
     async fn open(&mut self) -> Result<Exchange, HubGone> {
         loop {
             self.pulse.beat();
+            let opening = self.opener.open(&self.manners);
             let opened = tokio::select! {
                 biased;
-                opened = self.opener.open(&self.manners) => opened,
+                opened = self.pulse.during(&self.clock, LONGEST_OPEN, opening) => opened,
                 never = self.desk.refuse() => match never {},
             };
             if let Some(attempted) = self.attempted.take() {
@@ -258,7 +270,8 @@ impl Port {
                     let manners = Manners::of(&self.manners.name, line);
                     self.tap.line(&self.clock, Line::Open(manners));
                     let tap = self.tap.clone();
-                    return Ok(Exchange::new(opened.line, line, self.clock, tap));
+                    let number = self.number;
+                    return Ok(Exchange::new(opened.line, line, self.clock, tap, number));
                 }
                 Err(e) => {
                     let why = e.to_string();
@@ -362,7 +375,9 @@ impl Port {
         useful: &mut bool,
     ) -> Result<(), Stopped> {
         self.tap.say(&self.clock, || self.turn(job));
-        let ended = match exchange.run(job).await {
+        let patience = (job.timeout + LONGEST_REPLY) * 4;
+        let running = exchange.run(job);
+        let ended = match self.pulse.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
             Err(lost) => {
                 // Who had been asked has missed; who had not is asked again.

@@ -6,8 +6,15 @@
 //! to wait. The watchdog is fed only when every task has beaten since the last
 //! time (`io/notify.rs`).
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::clock::Clock;
+
+/// How often a wait beats: the watchdog looks every few seconds.
+const WAITING: Duration = Duration::from_secs(3);
 
 /// One task's count of steps. Clones share the count.
 #[derive(Clone, Debug)]
@@ -29,6 +36,30 @@ impl Pulse {
     /// The task has moved.
     pub fn beat(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Does `work`, which is known to end within `limit`, and beats meanwhile: a wait
+    /// that was configured is no standstill. A thread that is stuck beats no more,
+    /// nor does a task that should have ended.
+    pub async fn during<T>(
+        &self,
+        clock: &Clock,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut left = limit.as_millis() / WAITING.as_millis() + 1;
+        let mut work = pin!(work);
+        loop {
+            let next = clock.now().mono + WAITING;
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = clock.sleep_until(next), if left > 0 => {
+                    left -= 1;
+                    self.beat();
+                }
+            }
+        }
     }
 
     /// How often it has moved so far.
@@ -83,5 +114,24 @@ impl Pulse {
     #[must_use]
     pub fn is(&self, other: &Pulse) -> bool {
         Arc::ptr_eq(&self.steps, &other.steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_configured_wait_beats_and_one_without_end_stops_beating() {
+        let (pulse, clock) = (Pulse::new("line"), Clock::system());
+        let wait = tokio::time::sleep(Duration::from_secs(60));
+        pulse.during(&clock, Duration::from_secs(60), wait).await;
+        assert!(pulse.steps() >= 19, "{}", pulse.steps());
+
+        let before = pulse.steps();
+        let stuck = pulse.during(&clock, Duration::from_secs(6), std::future::pending::<()>());
+        let hour = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(hour, stuck).await.is_err());
+        assert_eq!(pulse.steps(), before + 3);
     }
 }
