@@ -36,10 +36,8 @@ fn healthy(report: &mut Report, seeds: u64) {
                 "every {:.1} s, {when}: {k:.4} and {g:.3}",
                 ms as f64 / 1000.0
             ));
-            if !cold {
-                kept = kept.min(k);
-                gap = gap.max(g);
-            }
+            kept = kept.min(k);
+            gap = gap.max(g);
         }
     }
     let detail = detail.join("; ");
