@@ -1,8 +1,10 @@
-//! A real USB adapter, a real kernel, the unit as it is shipped: the daemon in a
-//! virtual machine whose adapter is pulled out and put back. Below it the line's
-//! model, above it the platform's, both on this side.
+//! A real USB adapter, a real kernel with memory control, a real udevd, the unit
+//! and the rules as they are shipped: the daemon in a virtual machine. What
+//! Debian and the package make of an adapter, an adapter that is pulled out and
+//! put back, and a service that has used up its memory. Below the daemon is the
+//! line's model, above it the platform's, both on this side.
 //!
-//! Takes a minute or more; `tests/run --long` makes the machine and runs it.
+//! Takes minutes; `tests/run --long` makes the machine and runs it.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +20,7 @@ mod tools;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -31,6 +33,9 @@ use alink_gateway::lab::platform::{Platform, PlatformSpec};
 use alink_gateway::lab::wire::{Handle, LineRig};
 use alink_gateway::spec::LineSpec;
 use machine::{HOST, Machine, NAME, PATIENCE};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// From the moment at which the adapter has its name to the first good poll.
@@ -39,6 +44,9 @@ const BACK: Duration = Duration::from_secs(2);
 /// How long it stays unplugged, each time: less than the grace of its port, and
 /// longer than any device of it may be silent.
 const UNPLUGGED: Duration = Duration::from_secs(10);
+
+/// What the service and systemd say of it.
+const JOURNAL: &str = "journalctl --no-pager -n 80";
 
 fn config(url: &str) -> String {
     format!(
@@ -80,89 +88,215 @@ async fn log_outs(cloud: &Broker) -> usize {
 }
 
 /// What a file of the repository is in the machine.
-fn shipped(path: &str) -> std::path::PathBuf {
+fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// One machine at a time: two would take each other's processors, and what is
+/// measured in one would be the other's doing.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// What every test here needs.
+fn ready() -> bool {
+    tools::have(&["qemu-system-x86_64", "cpio", "strip", "usb-machine"])
+}
+
+/// The machine with more files in it.
+async fn boot(folder: &Path, files: &[(&str, PathBuf)]) -> Machine {
+    Machine::boot(&tools::peers().join("usb"), folder, files).await
+}
+
+/// A machine with the daemon, the line its adapter leads to, and its cloud. It
+/// has none of the package's rules: whom they help is told apart from what the
+/// daemon does by itself.
+struct Plant {
+    vm: Machine,
+    cloud: Broker,
+    line: Handle<Line>,
+    _rig: LineRig,
+    carrier: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        self.carrier.abort();
+    }
+}
+
+impl Plant {
+    /// All of it, the adapter not yet plugged in and the service not yet started.
+    async fn new() -> Plant {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+
+        // Above.
+        let clock = Clock::system();
+        let platform = Platform::new(PlatformSpec::default(), Rng::new(1), clock.now());
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let cloud = Broker::start(anywhere, platform, clock).await.unwrap();
+        let url = format!("mqtt://{HOST}:{}", cloud.addr().port());
+        fs::write(file("gateway.yaml"), config(&url)).unwrap();
+        let spec = settings::load(&file("gateway.yaml")).unwrap().spec;
+        let known = PlatformSpec::knowing(&spec);
+        let told = cloud.with(move |platform, now| {
+            for certificate in known.certificates {
+                platform.register(certificate);
+            }
+            for product in known.products {
+                platform.add_product(product);
+            }
+            for (gateway, sub) in known.topology {
+                assert!(platform.add_topology(now, &gateway, &sub));
+            }
+        });
+        told.await.unwrap();
+
+        // Below.
+        let LineSpec::Serial(serial) = &spec.ports[0].line else {
+            panic!("a serial line");
+        };
+        let mut line = Line::new(Pace::from(serial), Rng::new(1));
+        for unit in 1..=2 {
+            line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+        }
+        let mut rig = LineRig::new(line, clock);
+        let line = rig.handle();
+
+        // Between them.
+        let stripped = Command::new("strip")
+            .arg("-o")
+            .args([file("daemon"), env!("CARGO_BIN_EXE_alink-gateway").into()])
+            .status();
+        assert!(stripped.unwrap().success());
+        fs::set_permissions(file("daemon"), PermissionsExt::from_mode(0o755)).unwrap();
+        let files = [
+            ("usr/bin/alink-gateway", file("daemon")),
+            ("etc/alink-gateway/gateway.yaml", file("gateway.yaml")),
+            (
+                "etc/systemd/system/alink-gateway.service",
+                shipped("systemd/alink-gateway.service"),
+            ),
+        ];
+        let mut vm = boot(folder.path(), &files).await;
+        let mut cable = vm.line().await;
+        let mut pipe = rig.plug_pipe();
+        let carrier = tokio::spawn(async move {
+            let _ = tokio::io::copy_bidirectional(&mut cable, &mut pipe).await;
+        });
+        vm.run("while [ ! -e /sys/class/net/eth0 ]; do sleep 0.2; done; udevadm settle")
+            .await;
+        vm.run("ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ip link set lo up")
+            .await;
+        Plant {
+            vm,
+            cloud,
+            line,
+            _rig: rig,
+            carrier,
+            _folder: folder,
+        }
+    }
+
+    /// Starts the service; systemd waits until it is ready.
+    async fn start(&mut self) {
+        let started = self.vm.run("systemctl start alink-gateway; echo $?").await;
+        if started.trim() != "0" {
+            panic!("{started}{}", self.vm.run(JOURNAL).await);
+        }
+    }
+
+    /// Waits until so many devices are online.
+    async fn online(&mut self, n: usize) {
+        let online = self
+            .cloud
+            .until(PATIENCE, move |p| p.online_devices().count() == n);
+        if !online.await.unwrap() {
+            panic!("{}", self.vm.run(JOURNAL).await);
+        }
+    }
+}
+
+/// What an adapter is under its stable name: node, who may open it, what the
+/// driver was told, and whether ModemManager is to let it be.
+async fn adapter(vm: &mut Machine) -> String {
+    vm.run(&format!(
+        "while [ ! -e {NAME} ]; do :; done; udevadm settle"
+    ))
+    .await;
+    let said = vm
+        .run(&format!(
+            "readlink {NAME}; stat -Lc '%a %U %G' {NAME}; \
+             cat /sys/class/tty/$(basename $(readlink {NAME}))/device/latency_timer; \
+             udevadm info -q property {NAME} | grep ID_MM_PORT_IGNORE"
+        ))
+        .await;
+    said.lines().collect::<Vec<&str>>().join(", ")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "boots a virtual machine: tests/run --long"]
+async fn an_adapter_has_its_name_its_group_and_its_haste_before_anybody_opens_it() {
+    if !ready() {
+        return;
+    }
+    let _turn = TURN.lock().await;
+    let folder = tempfile::tempdir().unwrap();
+    let rules = "usr/lib/udev/rules.d/70-alink-gateway.rules";
+    let rules = [(rules, shipped("packaging/udev.rules"))];
+    let mut vm = boot(folder.path(), &rules).await;
+    // An adapter whose cable hangs in the air is none, says QEMU.
+    let _cable = vm.line().await;
+    vm.run("udevadm settle").await;
+
+    // What Debian alone makes of it; so the rest is the rules' doing. Real chips
+    // wait 16 ms until they are told otherwise, QEMU's says 0.
+    let masked = "/etc/udev/rules.d/70-alink-gateway.rules";
+    vm.run(&format!(
+        "mkdir -p /etc/udev/rules.d; ln -s /dev/null {masked}; udevadm control --reload"
+    ))
+    .await;
+    vm.plug().await;
+    assert_eq!(adapter(&mut vm).await, "../../ttyUSB0, 660 root dialout, 0");
+    vm.run(&format!("rm {masked}; udevadm control --reload"))
+        .await;
+
+    for round in 0..5 {
+        vm.unplug().await;
+        vm.run(&format!("while [ -e {NAME} ]; do :; done")).await;
+        vm.plug().await;
+        assert_eq!(
+            adapter(&mut vm).await,
+            "../../ttyUSB0, 660 root dialout, 1, ID_MM_PORT_IGNORE=1",
+            "round {round}"
+        );
+    }
+    // Somebody holds on to the node, so the adapter comes back as another.
+    vm.run("sleep 10000 </dev/ttyUSB0 & sleep 1").await;
+    vm.unplug().await;
+    vm.run(&format!("while [ -e {NAME} ]; do :; done")).await;
+    vm.plug().await;
+    assert_eq!(
+        adapter(&mut vm).await,
+        "../../ttyUSB1, 660 root dialout, 1, ID_MM_PORT_IGNORE=1"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "boots a virtual machine: tests/run --long"]
 async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
-    if !tools::have(&["qemu-system-x86_64", "cpio", "strip", "usb-machine"]) {
+    if !ready() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str| folder.path().join(name);
-
-    // Above.
-    let clock = Clock::system();
-    let platform = Platform::new(PlatformSpec::default(), Rng::new(1), clock.now());
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let cloud = Broker::start(anywhere, platform, clock).await.unwrap();
-    let url = format!("mqtt://{HOST}:{}", cloud.addr().port());
-    fs::write(file("gateway.yaml"), config(&url)).unwrap();
-    let spec = settings::load(&file("gateway.yaml")).unwrap().spec;
-    let known = PlatformSpec::knowing(&spec);
-    let told = cloud.with(move |platform, now| {
-        for certificate in known.certificates {
-            platform.register(certificate);
-        }
-        for product in known.products {
-            platform.add_product(product);
-        }
-        for (gateway, sub) in known.topology {
-            assert!(platform.add_topology(now, &gateway, &sub));
-        }
-    });
-    told.await.unwrap();
-
-    // Below.
-    let LineSpec::Serial(serial) = &spec.ports[0].line else {
-        panic!("a serial line");
-    };
-    let mut line = Line::new(Pace::from(serial), Rng::new(1));
-    for unit in 1..=2 {
-        line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
-    }
-    let mut rig = LineRig::new(line, clock);
-    let line = rig.handle();
-
-    // Between them.
-    let stripped = Command::new("strip")
-        .arg("-o")
-        .args([file("daemon"), env!("CARGO_BIN_EXE_alink-gateway").into()])
-        .status();
-    assert!(stripped.unwrap().success());
-    fs::set_permissions(file("daemon"), PermissionsExt::from_mode(0o755)).unwrap();
-    let image = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers/usb");
-    let files = [
-        ("usr/bin/alink-gateway", file("daemon")),
-        ("etc/alink-gateway/gateway.yaml", file("gateway.yaml")),
-        (
-            "etc/systemd/system/alink-gateway.service",
-            shipped("systemd/alink-gateway.service"),
-        ),
-    ];
-    let mut vm = Machine::boot(&image, folder.path(), &files).await;
-    let mut cable = vm.line().await;
-    let mut pipe = rig.plug_pipe();
-    let carrier = tokio::spawn(async move {
-        let _ = tokio::io::copy_bidirectional(&mut cable, &mut pipe).await;
-    });
-    vm.run("while [ ! -e /sys/class/net/eth0 ]; do sleep 0.2; done; udevadm settle")
-        .await;
-    vm.run("ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; ip link set lo up")
-        .await;
-
+    let _turn = TURN.lock().await;
+    let mut plant = Plant::new().await;
     // It starts before anybody has ever plugged an adapter in.
-    let started = vm.run("systemctl start alink-gateway; echo $?").await;
-    if started.trim() != "0" {
-        panic!("{started}{}", vm.run("journalctl --no-pager -n 60").await);
-    }
-    vm.plug().await;
-    let online = cloud.until(PATIENCE, |p| p.online_devices().count() == 2);
-    if !online.await.unwrap() {
-        panic!("{}", vm.run("journalctl --no-pager -n 60").await);
-    }
+    plant.start().await;
+    plant.vm.plug().await;
+    plant.online(2).await;
+    let Plant {
+        vm, cloud, line, ..
+    } = &mut plant;
     let timer = "cat /sys/class/tty/ttyUSB0/device/latency_timer";
     assert_eq!(
         vm.run(timer).await.trim(),
@@ -186,13 +320,13 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
         // A real processor is an order of magnitude faster: tests/replug.rs.
         assert!(used < UNPLUGGED / 20, "{used:?}");
 
-        let asked = polls(&line);
+        let asked = polls(line);
         let plugged = Instant::now();
         vm.plug().await;
         let there = format!("while [ ! -e {NAME} ]; do :; done; readlink {NAME}");
         let leads_to = vm.run(&there).await;
         let named = Instant::now();
-        while polls(&line) == asked {
+        while polls(line) == asked {
             assert!(named.elapsed() < PATIENCE, "nobody asks");
             sleep(Duration::from_millis(1)).await;
         }
@@ -203,9 +337,9 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
         );
         assert!(named.elapsed() < BACK);
         assert_eq!(leads_to.trim(), format!("../../{node}"));
-        polled(&line, 4).await;
+        polled(line, 4).await;
     }
-    assert_eq!(log_outs(&cloud).await, 0, "the cloud was told");
+    assert_eq!(log_outs(cloud).await, 0, "the cloud was told");
     let journal = "journalctl -u alink-gateway --no-pager -o cat";
     let told = vm.run(journal).await;
     let count = |what: &str| told.lines().filter(|l| l.contains(what)).count();
@@ -226,5 +360,89 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
         sleep(Duration::from_secs(1)).await;
     }
     eprintln!("{}", vm.run("journalctl --no-pager -u alink-gateway").await);
-    carrier.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "boots a virtual machine: tests/run --long"]
+async fn a_service_out_of_memory_is_killed_alone_started_again_and_says_why() {
+    if !ready() {
+        return;
+    }
+    let _turn = TURN.lock().await;
+    let mut plant = Plant::new().await;
+    plant.start().await;
+    plant.vm.plug().await;
+    plant.online(2).await;
+    let told = plant.vm.run(&show("MemoryMax MemoryCurrent")).await;
+    let told: Vec<u64> = told
+        .split_whitespace()
+        .map(|n| n.parse().unwrap())
+        .collect();
+    let [most, used] = told[..] else {
+        panic!("{told:?}");
+    };
+    eprintln!("it uses {} KiB of {} KiB", used / 1024, most / 1024);
+    assert!(used < most, "{used} of {most}");
+    // Another one, to see that it is left alone.
+    plant
+        .vm
+        .run("systemd-run -q --unit=bystander sleep 10000")
+        .await;
+
+    // A leak, from the kernel's side: more is used than may be.
+    let drop_in = "/run/systemd/system/alink-gateway.service.d";
+    plant
+        .vm
+        .run(&format!(
+            "mkdir -p {drop_in}; printf '[Service]\\nMemoryMax=1M\\nMemorySwapMax=0\\n' >{drop_in}/memory.conf; \
+             systemctl daemon-reload"
+        ))
+        .await;
+    plant.online(0).await;
+    // Started again and again, and killed each time; it is not given up.
+    let begun = Instant::now();
+    while plant
+        .vm
+        .run(&show("NRestarts"))
+        .await
+        .trim()
+        .parse::<u32>()
+        .unwrap()
+        < 3
+    {
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{}",
+            plant.vm.run(JOURNAL).await
+        );
+        sleep(Duration::from_secs(1)).await;
+    }
+    let told = plant.vm.run(JOURNAL).await;
+    for why in ["killed by the OOM killer", "Failed with result 'oom-kill'"] {
+        assert!(told.contains(why), "not a word of {why:?}: {told}");
+    }
+    let bystander = plant.vm.run("systemctl is-active bystander").await;
+    assert_eq!(bystander.trim(), "active");
+
+    plant
+        .vm
+        .run(&format!(
+            "rm {drop_in}/memory.conf; systemctl daemon-reload"
+        ))
+        .await;
+    plant.online(2).await;
+    let state = plant.vm.run(&show("ActiveState Result MemoryMax")).await;
+    assert_eq!(
+        state.split_whitespace().collect::<Vec<&str>>(),
+        ["active", "success", &most.to_string()]
+    );
+    polled(&plant.line, 4).await;
+}
+
+/// Properties of the unit, one in a line.
+fn show(names: &str) -> String {
+    let each = names
+        .split(' ')
+        .map(|name| format!("systemctl show -P {name} alink-gateway"));
+    each.collect::<Vec<String>>().join("; ")
 }
