@@ -45,8 +45,11 @@ const BACK: Duration = Duration::from_secs(2);
 /// longer than any device of it may be silent.
 const UNPLUGGED: Duration = Duration::from_secs(10);
 
-/// What the service and systemd say of it.
+/// What everybody said last.
 const JOURNAL: &str = "journalctl --no-pager -n 80";
+
+/// What the service has said, and systemd about it.
+const TOLD: &str = "journalctl -u alink-gateway --no-pager -o cat";
 
 fn config(url: &str) -> String {
     format!(
@@ -107,8 +110,8 @@ async fn boot(folder: &Path, files: &[(&str, PathBuf)]) -> Machine {
 }
 
 /// A machine with the daemon, the line its adapter leads to, and its cloud. It
-/// has none of the package's rules: whom they help is told apart from what the
-/// daemon does by itself.
+/// has none of the package's rules, so that what is seen here the daemon did by
+/// itself.
 struct Plant {
     vm: Machine,
     cloud: Broker,
@@ -198,11 +201,16 @@ impl Plant {
         }
     }
 
+    /// What root's shell in the machine says to this.
+    async fn run(&mut self, command: &str) -> String {
+        self.vm.run(command).await
+    }
+
     /// Starts the service; systemd waits until it is ready.
     async fn start(&mut self) {
-        let started = self.vm.run("systemctl start alink-gateway; echo $?").await;
+        let started = self.run("systemctl start alink-gateway; echo $?").await;
         if started.trim() != "0" {
-            panic!("{started}{}", self.vm.run(JOURNAL).await);
+            panic!("{started}{}", self.run(JOURNAL).await);
         }
     }
 
@@ -212,7 +220,7 @@ impl Plant {
             .cloud
             .until(PATIENCE, move |p| p.online_devices().count() == n);
         if !online.await.unwrap() {
-            panic!("{}", self.vm.run(JOURNAL).await);
+            panic!("{}", self.run(JOURNAL).await);
         }
     }
 }
@@ -340,8 +348,7 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
         polled(line, 4).await;
     }
     assert_eq!(log_outs(cloud).await, 0, "the cloud was told");
-    let journal = "journalctl -u alink-gateway --no-pager -o cat";
-    let told = vm.run(journal).await;
+    let told = vm.run(TOLD).await;
     let count = |what: &str| told.lines().filter(|l| l.contains(what)).count();
     assert!(count("attempts, polling") >= 2, "{told}");
     assert!(
@@ -355,8 +362,8 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
         .await;
     let refused = "its driver (ftdi_sio) cannot switch an RS-485 transceiver";
     let begun = Instant::now();
-    while !vm.run(journal).await.contains(refused) {
-        assert!(begun.elapsed() < PATIENCE, "{}", vm.run(journal).await);
+    while !vm.run(TOLD).await.contains(refused) {
+        assert!(begun.elapsed() < PATIENCE, "{}", vm.run(TOLD).await);
         sleep(Duration::from_secs(1)).await;
     }
     eprintln!("{}", vm.run("journalctl --no-pager -u alink-gateway").await);
@@ -373,69 +380,53 @@ async fn a_service_out_of_memory_is_killed_alone_started_again_and_says_why() {
     plant.start().await;
     plant.vm.plug().await;
     plant.online(2).await;
-    let told = plant.vm.run(&show("MemoryMax MemoryCurrent")).await;
-    let told: Vec<u64> = told
-        .split_whitespace()
-        .map(|n| n.parse().unwrap())
-        .collect();
-    let [most, used] = told[..] else {
-        panic!("{told:?}");
+    let numbers = plant.run(&show("MemoryMax MemoryCurrent")).await;
+    let numbers: Vec<u64> = numbers.lines().map(|n| n.parse().unwrap()).collect();
+    let [most, used] = numbers[..] else {
+        panic!("{numbers:?}");
     };
     eprintln!("it uses {} KiB of {} KiB", used / 1024, most / 1024);
     assert!(used < most, "{used} of {most}");
-    // Another one, to see that it is left alone.
+    // Somebody else, to see that he is left alone.
     plant
-        .vm
         .run("systemd-run -q --unit=bystander sleep 10000")
         .await;
 
-    // A leak, from the kernel's side: more is used than may be.
+    // A leak as the kernel sees it: more is used than may be.
     let drop_in = "/run/systemd/system/alink-gateway.service.d";
+    let lowered = "[Service]\\nMemoryMax=1M\\nMemorySwapMax=0\\n";
     plant
-        .vm
         .run(&format!(
-            "mkdir -p {drop_in}; printf '[Service]\\nMemoryMax=1M\\nMemorySwapMax=0\\n' >{drop_in}/memory.conf; \
-             systemctl daemon-reload"
+            "mkdir -p {drop_in}; printf '{lowered}' >{drop_in}/memory.conf; systemctl daemon-reload"
         ))
         .await;
     plant.online(0).await;
     // Started again and again, and killed each time; it is not given up.
     let begun = Instant::now();
-    while plant
-        .vm
-        .run(&show("NRestarts"))
-        .await
-        .trim()
-        .parse::<u32>()
-        .unwrap()
-        < 3
-    {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "{}",
-            plant.vm.run(JOURNAL).await
-        );
+    loop {
+        let restarts = plant.run(&show("NRestarts")).await;
+        if restarts.trim().parse::<u32>().unwrap() >= 3 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{}", plant.run(JOURNAL).await);
         sleep(Duration::from_secs(1)).await;
     }
-    let told = plant.vm.run(JOURNAL).await;
+    let told = plant.run(TOLD).await;
+    eprintln!("{told}");
     for why in ["killed by the OOM killer", "Failed with result 'oom-kill'"] {
         assert!(told.contains(why), "not a word of {why:?}: {told}");
     }
-    let bystander = plant.vm.run("systemctl is-active bystander").await;
+    let bystander = plant.run("systemctl is-active bystander").await;
     assert_eq!(bystander.trim(), "active");
 
     plant
-        .vm
         .run(&format!(
             "rm {drop_in}/memory.conf; systemctl daemon-reload"
         ))
         .await;
     plant.online(2).await;
-    let state = plant.vm.run(&show("ActiveState Result MemoryMax")).await;
-    assert_eq!(
-        state.split_whitespace().collect::<Vec<&str>>(),
-        ["active", "success", &most.to_string()]
-    );
+    let state = plant.run(&show("ActiveState Result MemoryMax")).await;
+    assert_eq!(state, format!("active\nsuccess\n{most}\n"));
     polled(&plant.line, 4).await;
 }
 
