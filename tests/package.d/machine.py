@@ -261,10 +261,10 @@ class Machine:
 class Cloud(Talk):
     """The lab's platform, in its own network namespace."""
 
-    def __init__(self, machine, lab, config):
+    def __init__(self, machine, lab, config, port=1883):
         super().__init__(
             ["ip", "netns", "exec", machine.outside, lab, "platform",
-             "--listen", f"{CLOUD_SIDE}:1883", "--config", config],
+             "--listen", f"{CLOUD_SIDE}:{port}", "--config", config],
             stdin=subprocess.PIPE,
         )
         machine.talks.append(self)

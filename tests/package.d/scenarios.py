@@ -40,15 +40,39 @@ profiles:
 devices:
   - {{ name: "meter-{{unit}}", port: line1, units: 1-{meters}, profile: meter, secret: known }}
 """
+# As many as the platform lets a gateway have online, on its own instance of the
+# unit: racks of Modbus TCP, twelve values from each device every ten seconds.
+HALL, HALL_PORT = "alink-gateway@hall.service", 1884
+RACKS, RACK_UNITS, RACK_PORT, HALL_POINTS = 10, 200, 1500, 12
+HALL_CONFIG = f"""\
+gateway: {{ product_key: a1GwDemoPk0, device_name: gw-hall, secret: "{SECRET}" }}
+cloud: {{ url: "mqtt://{CLOUD_SIDE}:{HALL_PORT}" }}
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 10s
+    points:
+""" + "".join(
+    f"      - {{ id: Value{n}, table: holding, address: {n}, type: u16 }}\n"
+    for n in range(HALL_POINTS)
+) + "ports:\n" + "".join(
+    f"  - {{ name: rack{n}, tcp: {{ host: 127.0.0.1, port: {RACK_PORT + n} }} }}\n"
+    for n in range(RACKS)
+) + "devices:\n" + "".join(
+    f'  - {{ name: "r{n}-{{unit}}", port: rack{n}, units: 1-{RACK_UNITS}, profile: meter,'
+    " secret: known }\n"
+    for n in range(RACKS)
+)
 BY_CREDENTIAL, BY_WORD = "secret_credential: gateway-secret", f'secret: "{SECRET}"'
 
 
 class Plant:
     """The machine, what is around it, and what was found out."""
 
-    def __init__(self, machine, lab, old, new):
+    def __init__(self, machine, lab, old, new, long):
         self.machine, self.lab = machine, lab
         self.old, self.new = old, new
+        self.long = long
         self.cloud = None
         self.found = {}
 
@@ -381,6 +405,63 @@ def a_minute_without_the_cloud_is_survived_and_made_good(plant):
     demand(not lost, f"the field side noticed: {lost}")
 
 
+def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
+    if not plant.long:
+        plant.skip("takes minutes: --long")
+    box = plant.machine
+    config = box.folder / "hall.yaml"
+    config.write_text(HALL_CONFIG)
+    config.chmod(0o600)
+    racks = [f"rack{n}.service" for n in range(RACKS)]
+    cloud = Cloud(box, plant.lab, config, HALL_PORT)
+    try:
+        for n, rack in enumerate(racks):
+            box.do("systemd-run", "-q", f"--unit={rack}", "--collect", "-p", "StandardInput=null",
+                   "/packages/alink-lab", "bus", "--tcp", f"127.0.0.1:{RACK_PORT + n}",
+                   "--units", str(RACK_UNITS))
+        box.write(f"{ETC}/hall/gateway.yaml", HALL_CONFIG)
+        box.do("systemd-tmpfiles", "--create", "alink-gateway.conf")
+        watch = box.journal(HALL)
+        box.do("systemctl", "start", HALL)
+        everybody = RACKS * RACK_UNITS
+        cloud.says(r"r\d+-\d+ logged in", TURN, everybody)
+        said = f"{everybody}/{everybody} online"
+        demand_soon(lambda: said in box.show(HALL, "StatusText")["StatusText"], said)
+        # A minute of work is what is tried; whatever is said in it is taken up.
+        begun = time.monotonic()
+        while (left := begun + 60 - time.monotonic()) > 0:
+            cloud.take(left)
+        cloud.forget()
+        accepted = int(cloud.says(r"(\d+) values accepted", SOON)[1])
+        demand(accepted > 4 * everybody * HALL_POINTS, f"only {accepted} values in a minute")
+        state = box.show(HALL, "StatusText", "MainPID", "MemoryMax")
+        demand(said in state["StatusText"], state)
+        process = box.main_pid(HALL)
+        plant.found["memory_2000_devices_mib"] = peak_mib(process)
+        # The most there ever is to be kept: values that nobody takes; and then all
+        # of them on their way at once.
+        cloud.end()
+        event(watch, "post-queue-full", 150)
+        cloud = Cloud(box, plant.lab, config, HALL_PORT)
+        cloud.says(r"[1-9]\d{5,} values accepted", 300)
+        most = plant.found["memory_2000_devices_outage_mib"] = peak_mib(process)
+        allowed = int(state["MemoryMax"]) / 2**20
+        demand(most < allowed / 2, f"{most} MiB of {allowed}")
+        demand(box.show(HALL, "MainPID")["MainPID"] == state["MainPID"], "it was started again")
+    finally:
+        cloud.end()
+        box.do("systemctl", "stop", HALL, *racks, check=False)
+        box.do("systemctl", "reset-failed", HALL, check=False)
+        box.do("rm", "-rf", f"{ETC}/hall", f"{STATE}@hall")
+
+
+def peak_mib(process):
+    """The most memory a process has had. Of the process and not of its control
+    group, for a container is given none that counts memory (tests/usb.rs has)."""
+    status = (Path("/proc") / str(process) / "status").read_text()
+    return round(int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)
+
+
 # --- the package again ----------------------------------------------------
 
 
@@ -493,6 +574,7 @@ ALL = [
     one_stuck_port_is_enough_for_the_watchdog_and_is_named,
     an_adapter_pulled_out_and_put_back_is_told_and_polled_again,
     a_minute_without_the_cloud_is_survived_and_made_good,
+    two_thousand_devices_need_less_than_half_of_the_memory_they_may_have,
     an_upgrade_that_refuses_the_configuration_leaves_the_old_one_running,
     who_disabled_the_service_finds_it_disabled_after_an_upgrade,
     a_second_gateway_runs_beside_the_first,
