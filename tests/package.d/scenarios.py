@@ -69,10 +69,9 @@ BY_CREDENTIAL, BY_WORD = "secret_credential: gateway-secret", f'secret: "{SECRET
 class Plant:
     """The machine, what is around it, and what was found out."""
 
-    def __init__(self, machine, lab, old, new, long):
+    def __init__(self, machine, lab, old, new):
         self.machine, self.lab = machine, lab
         self.old, self.new = old, new
-        self.long = long
         self.cloud = None
         self.found = {}
 
@@ -406,8 +405,6 @@ def a_minute_without_the_cloud_is_survived_and_made_good(plant):
 
 
 def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
-    if not plant.long:
-        plant.skip("takes minutes: --long")
     box = plant.machine
     config = box.folder / "hall.yaml"
     config.write_text(HALL_CONFIG)
@@ -582,3 +579,5 @@ ALL = [
     removing_logs_everybody_out_and_leaves_configuration_and_state,
     purging_leaves_nothing,
 ]
+# What takes minutes, for --long alone.
+LONG = {two_thousand_devices_need_less_than_half_of_the_memory_they_may_have}
