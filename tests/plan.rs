@@ -75,6 +75,25 @@ fn the_json_has_the_same_figures() {
     assert_eq!(line["requests"][0]["time_us"], 45_833);
     assert_eq!(line["requests"][1]["function"], 1);
     assert_eq!(line["heaviest_profile"], "relay");
+    assert_eq!(line["requests"][0]["priority"], "normal");
+}
+
+#[test]
+fn a_priority_is_shown_where_it_is_not_the_normal_one() {
+    let high = CONFIGURATION.replace("interval: 250ms", "interval: 250ms\n    priority: high");
+    let (text, _) = outcome(&high, |_| {}, false);
+    let table: Vec<&str> = text.lines().skip(1).take(3).collect();
+    assert_eq!(
+        table,
+        [
+            "  devices              profile  reads                     points  filler  every  priority  takes    load",
+            "  hall-001 and 9 more  meter    holding registers 0 to 9  2       7       10s              45.8 ms  4.6 %",
+            "  pump                 relay    coil 0                    1       0       250ms  high      34.1 ms  14 %",
+        ]
+    );
+    let (text, _) = outcome(&high, |_| {}, true);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["lines"][0]["requests"][1]["priority"], "high");
 }
 
 #[test]

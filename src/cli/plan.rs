@@ -20,7 +20,7 @@ use crate::field::forecast::{FULL, LineForecast, RequestForecast, forecast, mill
 use crate::io::lessons::Lessons;
 use crate::io::log::Journal;
 use crate::io::settings::{self, Surroundings};
-use crate::spec::Spec;
+use crate::spec::{Priority, Spec};
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line is
 /// overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
@@ -74,12 +74,12 @@ fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
     text
 }
 
-const HEAD: [&str; 8] = [
-    "devices", "profile", "reads", "points", "filler", "every", "takes", "load",
+const HEAD: [&str; 9] = [
+    "devices", "profile", "reads", "points", "filler", "every", "priority", "takes", "load",
 ];
 
 fn table(spec: &Spec, line: &LineForecast) -> String {
-    let rows: Vec<[String; 8]> = line
+    let rows: Vec<[String; 9]> = line
         .requests
         .iter()
         .map(|r| {
@@ -90,25 +90,39 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
                 r.points.to_string(),
                 r.filler.to_string(),
                 format!("{:?}", r.interval),
+                priority(r.priority).to_owned(),
                 millis(r.time),
                 percent(r.share().div_ceil(1000)),
             ]
         })
         .collect();
-    let width = |i: usize| {
-        let cells = rows.iter().map(|row| row[i].chars().count());
-        cells.max().unwrap_or(0).max(HEAD[i].len())
-    };
-    let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
+    // A column without a word is left out.
+    let widths: Vec<Option<usize>> = (0..HEAD.len())
+        .map(|i| {
+            let cells = rows.iter().map(|row| row[i].chars().count());
+            let widest = cells.max().filter(|w| *w > 0);
+            widest.map(|w| w.max(HEAD[i].len()))
+        })
+        .collect();
     let mut text = String::new();
     for row in std::iter::once(HEAD.map(str::to_owned)).chain(rows) {
         let mut out = String::from(" ");
         for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(out, " {cell:<width$} ");
+            if let Some(width) = width {
+                let _ = write!(out, " {cell:<width$} ");
+            }
         }
         let _ = writeln!(text, "{}", out.trim_end());
     }
     text
+}
+
+/// What sets a request apart: a priority that is not the normal one.
+const fn priority(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Normal => "",
+        Priority::High | Priority::Low => priority.word(),
+    }
 }
 
 /// `meter-1`, `meter-1 and 29 more`.
@@ -134,6 +148,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
             "points": r.points,
             "filler": r.filler,
             "interval_ms": r.interval.as_millis() as u64,
+            "priority": r.priority.word(),
             "time_us": r.time.as_micros() as u64,
             "load_percent": r.share() as f64 / 10_000.0,
         })

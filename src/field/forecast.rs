@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, PortId};
-use crate::spec::{Framing, LineSpec, PortSpec, ProfileSpec, Protocol, Spec, Table};
+use crate::spec::{Framing, LineSpec, PortSpec, Priority, ProfileSpec, Protocol, Spec, Table};
 
 use super::cost::Cost;
 use super::holes::Holes;
@@ -53,6 +53,8 @@ pub struct RequestForecast {
     pub filler: u16,
     /// Asked this often, of each.
     pub interval: Duration,
+    /// Whether others go before it, if they do not all fit.
+    pub priority: Priority,
     /// How long it takes the line, for one device.
     pub time: Duration,
 }
@@ -195,6 +197,7 @@ fn line_forecast(
             points: block.points.len(),
             filler: block.filler(&profile),
             interval: block.interval,
+            priority: block.priority,
             time: cost.of_block(&profile, &block),
             what: what_is_read(&profile, block.table, block.start, block.count),
         };
