@@ -43,6 +43,17 @@ pub enum Evidence {
     Missed(Miss),
 }
 
+/// What an adapter heard of our own requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Echoes {
+    /// Came back, as it was said that they would.
+    pub expected: u32,
+    /// Came back although nobody said so, or once too often.
+    pub unexpected: u32,
+    /// Did not come back although it was said that they would.
+    pub missed: u32,
+}
+
 /// What a port tells the hub.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldEvent {
@@ -90,5 +101,13 @@ pub enum FieldEvent {
         port: PortId,
         /// 0 to 1000.
         permille: u16,
+    },
+    /// What the port heard of itself since the last report. Told before the load,
+    /// if there was any.
+    Echoes {
+        /// Which port.
+        port: PortId,
+        /// How many.
+        echoes: Echoes,
     },
 }

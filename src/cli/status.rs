@@ -161,7 +161,10 @@ pub(super) fn port(port: &Port) -> [String; 8] {
             .as_ref()
             .map_or_else(|| "-".into(), |r| micros(of(r)))
     };
-    let trouble = some(&port.outcomes, &["answer"]);
+    let polls = some(&port.outcomes, &["answer"]);
+    let echoes = some(&port.echoes, &["echo-expected"]);
+    let trouble = [polls, echoes].into_iter().filter(|t| !t.is_empty());
+    let trouble = trouble.collect::<Vec<_>>().join(", ");
     [
         line(&port.name),
         line(&port.line),
@@ -241,6 +244,7 @@ pub(super) mod tests {
                         of: 512,
                     }),
                     outcomes: counts(&[("answer", 1000), ("garbled", 1), ("timeout", 5)]),
+                    echoes: counts(&[("echo-expected", 1000), ("echo-missed", 6)]),
                 },
                 Port {
                     name: "line2".into(),
@@ -251,6 +255,7 @@ pub(super) mod tests {
                     answering: 0,
                     rtt: None,
                     outcomes: counts(&[("answer", 0)]),
+                    echoes: BTreeMap::new(),
                 },
             ],
             devices: 120,
@@ -274,7 +279,7 @@ cloud    up for 2 h 5 min; 118 of 118 wanted are online; all of them 4 s after i
 values   12 waiting, 123456 delivered, 5 dropped (queue-full 5)
 
 PORT   LINE          STATE  LOAD  DEVICES  RTT P50  P95      TROUBLE
-line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5
+line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5, echo-missed 6
 line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
 
 120 devices: 118 alive and online, 2 silent and offline

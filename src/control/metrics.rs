@@ -111,7 +111,7 @@ const fn metric(
 }
 
 /// All there are.
-pub const TABLE: [Metric; 27] = [
+pub const TABLE: [Metric; 28] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -284,6 +284,19 @@ pub const TABLE: [Metric; 27] = [
         |f, to| {
             for (port, replies) in f.status.ports.iter().zip(&f.replies) {
                 to.push((vec![port.name.clone()], Said::Times(replies.clone())));
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_port_echoes",
+        Kind::Counter,
+        &["port", "outcome"],
+        "Our own requests as the port's adapter heard them: echo-expected, echo-missed where `echo: true` promised them, echo-unexpected",
+        |f, to| {
+            for port in &f.status.ports {
+                for (outcome, n) in &port.echoes {
+                    to.push((vec![port.name.clone(), outcome.clone()], Said::Count(*n)));
+                }
             }
         },
     ),

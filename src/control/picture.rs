@@ -95,6 +95,10 @@ pub struct Port {
     pub rtt: Option<Rtt>,
     /// Transactions since the start by what became of them.
     pub outcomes: BTreeMap<String, u64>,
+    /// Our own requests since the start as the adapter heard them: as it should, not
+    /// although it should, and although it should not.
+    #[serde(default)]
+    pub echoes: BTreeMap<String, u64>,
 }
 
 /// From the last byte of a request to the first of its reply, over the last
@@ -282,6 +286,7 @@ pub(super) mod tests {
                 devices: 3,
                 answering: 2,
                 rtt,
+                echoes: outcomes.clone(),
                 outcomes,
             },
         )

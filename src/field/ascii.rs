@@ -135,6 +135,7 @@ impl Receiver {
                 meters: Vec::new(),
                 foreign: 0,
                 echoes: 0,
+                expected_echoes: 0,
                 missed_echoes: 0,
                 noise: 0,
             },

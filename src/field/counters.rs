@@ -1,12 +1,14 @@
-//! What became of the requests to one device, counted since the start.
+//! What became of the requests to one device, and of our own voice on one line,
+//! counted since the start.
 //!
 //! Every way a transaction can end has a counter of its own: what is wrong with a
 //! line shows in which of them grows. Told with [`Counters::note`] what each end
-//! proved; nothing here decides anything.
+//! proved, and with [`EchoCounters::add`] what came back; nothing here decides
+//! anything.
 
 use std::collections::BTreeMap;
 
-use crate::base::{Evidence, Miss, Proof};
+use crate::base::{Echoes, Evidence, Miss, Proof};
 
 /// The counters of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,6 +90,35 @@ impl Counters {
     pub fn no_value(&mut self, points: usize) {
         let points = u64::try_from(points).unwrap_or(u64::MAX);
         self.no_value = self.no_value.saturating_add(points);
+    }
+}
+
+/// The counters of our own requests on one line, as its adapter heard them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EchoCounters {
+    expected: u64,
+    unexpected: u64,
+    missed: u64,
+}
+
+impl EchoCounters {
+    /// These came, or did not, since the last were added.
+    pub fn add(&mut self, echoes: Echoes) {
+        let add = |to: &mut u64, n: u32| *to = to.saturating_add(n.into());
+        add(&mut self.expected, echoes.expected);
+        add(&mut self.unexpected, echoes.unexpected);
+        add(&mut self.missed, echoes.missed);
+    }
+
+    /// All of them by name, in the words that people and programs read.
+    #[must_use]
+    pub fn outcomes(&self) -> BTreeMap<String, u64> {
+        let named = [
+            ("echo-expected", self.expected),
+            ("echo-missed", self.missed),
+            ("echo-unexpected", self.unexpected),
+        ];
+        named.map(|(name, n)| (name.to_owned(), n)).into()
     }
 }
 

@@ -304,6 +304,7 @@ fn of_meters(heard: dlt645::receive::Heard) -> Heard {
         foreign: heard.foreign,
         echoes: heard.echoes,
         noise: heard.noise,
+        expected_echoes: 0,
         missed_echoes: 0,
     }
 }

@@ -12,6 +12,7 @@ pub struct Echo {
     expected: Vec<u8>,
     /// How much of it has come back so far.
     back: usize,
+    came: u32,
     missed: u32,
 }
 
@@ -42,13 +43,22 @@ impl Echo {
             return;
         }
         heard.drain(..same);
+        let was_due = self.is_due();
         self.back += same;
+        if was_due && !self.is_due() {
+            self.came = self.came.saturating_add(1);
+        }
     }
 
     /// Whether something that was sent has not come back yet.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.back < self.expected.len()
+    }
+
+    /// How many times what was sent came back whole, since this was last asked.
+    pub fn take_came(&mut self) -> u32 {
+        std::mem::take(&mut self.came)
     }
 
     /// How many times what was sent did not come back, since this was last asked.
@@ -82,10 +92,13 @@ mod tests {
         echo.sent(&[1, 3]);
         assert_eq!(echo.take_missed(), 0);
         echo.sent(&[2, 3]);
-        assert_eq!(echo.take_missed(), 1);
-        assert!(left(&mut echo, &[2, 3], &[]).is_empty());
+        assert_eq!((echo.take_missed(), echo.take_came()), (1, 0));
+        assert!(left(&mut echo, &[2, 3], &[1]).is_empty());
         echo.sent(&[3, 3]);
-        assert_eq!(echo.take_missed(), 0);
+        assert_eq!((echo.take_missed(), echo.take_came()), (0, 1));
+        // Another's bytes, and then nothing more is due.
+        assert_eq!(left(&mut echo, &[3, 4, 3], &[1]), [3, 4, 3]);
+        assert_eq!((echo.take_missed(), echo.take_came()), (1, 0));
     }
 
     #[test]

@@ -71,8 +71,11 @@ pub struct Heard {
     pub meters: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
     pub foreign: u32,
-    /// Our own requests, heard back through the adapter.
+    /// Our own requests, heard back through the adapter although nobody said that
+    /// it hears itself, or more often than once.
     pub echoes: u32,
+    /// Our own requests that an adapter which hears itself heard, as it should.
+    pub expected_echoes: u32,
     /// Our own requests that an adapter which hears itself did not hear.
     pub missed_echoes: u32,
     /// Bytes that belong to no well-formed frame.
@@ -86,6 +89,7 @@ impl Heard {
         self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
+        self.expected_echoes = self.expected_echoes.saturating_add(other.expected_echoes);
         self.missed_echoes = self.missed_echoes.saturating_add(other.missed_echoes);
         self.noise = self.noise.saturating_add(other.noise);
     }

@@ -128,7 +128,7 @@ impl Cache {
                     self.lost(now, device);
                 }
             }
-            FieldEvent::PortUp { .. } | FieldEvent::Load { .. } => {}
+            FieldEvent::PortUp { .. } | FieldEvent::Load { .. } | FieldEvent::Echoes { .. } => {}
         }
     }
 

@@ -12,6 +12,7 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, Mono, Now, Tell};
 use crate::cloud;
 use crate::control::picture::Rtt;
+use crate::field::counters::EchoCounters;
 use crate::spec::{Changes, Spec};
 
 /// Replies of a device that its reply time is said of.
@@ -25,7 +26,7 @@ pub(super) struct Census {
     /// When this life began.
     pub(super) began: Now,
     devices: Vec<Heard>,
-    ports: Vec<(Turnarounds, Histogram)>,
+    ports: Vec<Line>,
     pub(super) link: LinkHistory,
     wanted: BTreeSet<DeviceId>,
     /// The last refusal of a device, and when.
@@ -36,6 +37,24 @@ pub(super) struct Census {
 struct Heard {
     turnarounds: Turnarounds,
     answered: Option<Mono>,
+}
+
+/// One port.
+#[derive(Clone, Debug)]
+struct Line {
+    turnarounds: Turnarounds,
+    replies: Histogram,
+    echoes: EchoCounters,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line {
+            turnarounds: Turnarounds::new(OF_PORT),
+            replies: Histogram::default(),
+            echoes: EchoCounters::default(),
+        }
+    }
 }
 
 impl Default for Heard {
@@ -66,7 +85,7 @@ impl Census {
         Census {
             began: now,
             devices: vec![Heard::default(); spec.devices.len()],
-            ports: vec![fresh_port(); spec.ports.len()],
+            ports: vec![Line::default(); spec.ports.len()],
             link: LinkHistory {
                 since: now.mono,
                 connects: 0,
@@ -81,6 +100,11 @@ impl Census {
 
     /// The field said something.
     pub(super) fn on_field(&mut self, spec: &Spec, event: &FieldEvent) {
+        if let FieldEvent::Echoes { port, echoes } = event
+            && let Some(line) = self.ports.get_mut(port.index())
+        {
+            line.echoes.add(*echoes);
+        }
         let FieldEvent::Polled {
             device,
             at,
@@ -103,8 +127,8 @@ impl Census {
         heard.turnarounds.add(gap);
         let port = spec.device(*device).map(|d| d.port.index());
         if let Some(port) = port.and_then(|p| self.ports.get_mut(p)) {
-            port.0.add(gap);
-            port.1.add(gap);
+            port.turnarounds.add(gap);
+            port.replies.add(gap);
         }
     }
 
@@ -161,7 +185,7 @@ impl Census {
     pub(super) fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
         self.devices.resize(spec.devices.len(), Heard::default());
         let ports = spec.ports.len();
-        self.ports.resize(ports, fresh_port());
+        self.ports.resize(ports, Line::default());
         let c = &changes.devices;
         let moved = c.changed.iter().filter(|(_, c)| c.moved);
         let fresh = c.added.iter().chain(&c.removed);
@@ -175,7 +199,7 @@ impl Census {
         }
         for id in changes.ports.added.iter().chain(&changes.ports.changed) {
             if let Some(port) = self.ports.get_mut(id.index()) {
-                *port = fresh_port();
+                *port = Line::default();
             }
         }
         if changes.cloud.connection && std::mem::replace(&mut self.link.up, false) {
@@ -200,18 +224,19 @@ impl Census {
 
     /// A port's reply time, by its place in the configuration.
     pub(super) fn port_rtt(&self, port: usize) -> Option<Rtt> {
-        self.ports.get(port)?.0.rtt()
+        self.ports.get(port)?.turnarounds.rtt()
     }
 
     /// All its replies since it was made.
     pub(super) fn port_replies(&self, port: usize) -> Histogram {
         let port = self.ports.get(port);
-        port.map(|(_, all)| all.clone()).unwrap_or_default()
+        port.map(|p| p.replies.clone()).unwrap_or_default()
     }
-}
 
-fn fresh_port() -> (Turnarounds, Histogram) {
-    (Turnarounds::new(OF_PORT), Histogram::default())
+    /// What it has heard of our own requests.
+    pub(super) fn port_echoes(&self, port: usize) -> EchoCounters {
+        self.ports.get(port).map(|p| p.echoes).unwrap_or_default()
+    }
 }
 
 /// The last so many turnarounds, in microseconds.

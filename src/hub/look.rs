@@ -150,6 +150,7 @@ impl Hub {
                 answering,
                 rtt: self.census.port_rtt(id.index()),
                 outcomes,
+                echoes: self.census.port_echoes(id.index()).outcomes(),
             }
         };
         self.spec.ports().map(port).collect()

@@ -186,7 +186,10 @@ impl Hub {
                     .or_default()
                     .no_value(points.len());
             }
-            FieldEvent::PortUp { .. } | FieldEvent::PortDown { .. } | FieldEvent::Load { .. } => {}
+            FieldEvent::PortUp { .. }
+            | FieldEvent::PortDown { .. }
+            | FieldEvent::Load { .. }
+            | FieldEvent::Echoes { .. } => {}
         }
     }
 

@@ -461,7 +461,10 @@ impl Exchange {
             Speech::Plain(_, passing) => passing.take_heard(),
             Speech::Tcp(stream) => stream.heard(),
         };
-        heard.missed_echoes += self.echo.as_mut().map_or(0, Echo::take_missed);
+        if let Some(echo) = &mut self.echo {
+            heard.expected_echoes += echo.take_came();
+            heard.missed_echoes += echo.take_missed();
+        }
         heard
     }
 

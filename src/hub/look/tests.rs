@@ -3,7 +3,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng};
+use crate::base::{Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::hub::Input;
 use crate::spec::{Number, Table};
@@ -100,6 +100,30 @@ fn a_gateway_without_identity_says_that_first_of_all_about_the_cloud() {
     hub.handle(at(1), polled(at(1), 0, Evidence::Alive(Proof::Answer)));
     assert!(plight(&hub, at(1)).0.contains("not commissioned"));
     assert_eq!(hub.picture(at(1)).cloud.link, Link::NotCommissioned);
+}
+
+#[test]
+fn the_echoes_of_a_port_add_up_in_its_picture() {
+    let mut hub = hub();
+    for n in [5, 7] {
+        let echoes = Echoes {
+            expected: n,
+            unexpected: 0,
+            missed: 1,
+        };
+        let port = PortId(0);
+        hub.handle(at(1), Input::Field(FieldEvent::Echoes { port, echoes }));
+    }
+    let counts = hub.picture(at(2)).ports[0].echoes.clone();
+    let expected = [
+        ("echo-expected", 12),
+        ("echo-missed", 2),
+        ("echo-unexpected", 0),
+    ];
+    assert_eq!(
+        counts,
+        expected.map(|(name, n)| (name.to_owned(), n)).into()
+    );
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::base::{DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats};
+use crate::base::{
+    DeviceId, Echoes, Evidence, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats,
+};
 use crate::field::dlt645::ask::Wish;
 use crate::field::evidence::{self, weigh};
 use crate::field::forecast::what_is_read;
@@ -54,6 +56,7 @@ pub(super) struct Report {
     losses: Repeats,
     echoes: Repeats,
     told_echo: bool,
+    own_voice: Echoes,
     told_held_back: bool,
     troubles: Troubles,
     twins: Twins,
@@ -82,6 +85,7 @@ impl Report {
             losses: Repeats::default(),
             echoes: Repeats::default(),
             told_echo: false,
+            own_voice: Echoes::default(),
             told_held_back: false,
             troubles: Troubles::default(),
             twins: Twins::default(),
@@ -154,9 +158,13 @@ impl Report {
         }
     }
 
-    /// Our own bytes came back unasked, or did not when they should.
+    /// Our own bytes came back, or did not when they should.
     pub(super) fn own_voice(&mut self, now: Mono, heard: &Heard) {
         let port = self.port;
+        let sum = &mut self.own_voice;
+        sum.expected = sum.expected.saturating_add(heard.expected_echoes);
+        sum.unexpected = sum.unexpected.saturating_add(heard.echoes);
+        sum.missed = sum.missed.saturating_add(heard.missed_echoes);
         if heard.echoes > 0 && !std::mem::replace(&mut self.told_echo, true) {
             self.journal.tell(&Notice::EchoHeard { port });
         }
@@ -208,7 +216,7 @@ impl Report {
         self.busy += busy;
     }
 
-    /// Reports the load if it is time to.
+    /// Reports the load, and what was heard of ourselves, if it is time to.
     pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
         if now < self.load_due() {
             return Ok(());
@@ -222,6 +230,10 @@ impl Report {
         self.load_since = now;
         let port = self.port;
         let permille = u16::try_from(permille).unwrap_or(1000);
+        let echoes = std::mem::take(&mut self.own_voice);
+        if echoes != Echoes::default() {
+            self.tell(FieldEvent::Echoes { port, echoes }).await?;
+        }
         self.tell(FieldEvent::Load { port, permille }).await
     }
 

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::base::{DeviceId, Evidence, Proof, UnitId, Value, Wall};
+use crate::base::{DeviceId, Echoes, Evidence, Proof, UnitId, Value, Wall};
 use crate::field::command::{Command, End, Refused};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::write::Entries;
@@ -83,7 +83,7 @@ impl World {
         loop {
             let event = timeout(Duration::from_secs(60), self.hub.recv()).await;
             match event.expect("nothing happened").expect("the task ended") {
-                FieldEvent::Load { .. } => {}
+                FieldEvent::Load { .. } | FieldEvent::Echoes { .. } => {}
                 event => return event,
             }
         }
@@ -439,6 +439,47 @@ async fn of_an_adapter_that_hears_itself_exactly_its_own_bytes_are_skipped() {
     for n in 0..36 {
         assert_eq!(w.polled().await, (0, ANSWER, vec![5]), "{n}");
     }
+}
+
+/// What a port has said of its own voice when one request in four of sixteen was
+/// not heard back.
+async fn own_voice(port: PortSpec) -> Echoes {
+    let mut w = world(port, vec![lone(1)]);
+    let pipe = w.plug().await;
+    line(pipe, |n, request| {
+        let good = reply(request, 5);
+        match n % 4 {
+            _ if n >= 16 => vec![],
+            0 => vec![(20, good)],
+            _ => vec![(5, request.to_vec()), (20, good)],
+        }
+    });
+    let mut sum = Echoes::default();
+    let _ = timeout(Duration::from_secs(60), async {
+        while let Some(event) = w.hub.recv().await {
+            if let FieldEvent::Echoes { echoes, .. } = event {
+                assert_ne!(echoes, Echoes::default());
+                sum.expected += echoes.expected;
+                sum.unexpected += echoes.unexpected;
+                sum.missed += echoes.missed;
+            }
+        }
+    })
+    .await;
+    sum
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_echo_is_told_as_what_it_was_on_such_a_line() {
+    let heard = own_voice(hearing_itself()).await;
+    assert_eq!((heard.expected, heard.unexpected), (12, 0), "{heard:?}");
+    // Those four, and whatever was asked while nobody answered.
+    assert!(heard.missed > 4, "{heard:?}");
+    let unasked = Echoes {
+        unexpected: 12,
+        ..Echoes::default()
+    };
+    assert_eq!(own_voice(serial(9600)).await, unasked);
 }
 
 #[tokio::test(start_paused = true)]
