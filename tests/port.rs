@@ -8,6 +8,8 @@
 mod commands;
 #[path = "port/load.rs"]
 mod load;
+#[path = "port/twins.rs"]
+mod twins;
 #[path = "port/world.rs"]
 mod world;
 

@@ -194,7 +194,7 @@ pub(crate) struct BusOptions {
     /// What goes wrong with how many of a thousand replies, such as flip=20 or
     /// late:700=50. One of mute, late:MS, cut, flip, twice, foreign,
     /// wrong-function, short, wrong-transaction, echo, noise:BYTES, babble,
-    /// hiccup:MS. May be repeated.
+    /// hiccup:MS, twin. May be repeated.
     #[arg(long, value_name = "FAULT=PERMILLE")]
     fault: Vec<Ordered>,
 }

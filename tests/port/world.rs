@@ -171,6 +171,16 @@ pub(crate) fn serial() -> SerialSpec {
 
 impl World {
     pub(crate) async fn new(units: u8, interval: Duration, seed: u64) -> World {
+        World::whose_journal(units, interval, seed, |journal| journal).await
+    }
+
+    /// The same, with another way out for what the operator is told.
+    pub(crate) async fn whose_journal(
+        units: u8,
+        interval: Duration,
+        seed: u64,
+        goes: impl FnOnce(Journal) -> Journal,
+    ) -> World {
         let spec = Arc::new(installation(units, interval));
         let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
         let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
@@ -202,7 +212,7 @@ impl World {
             Lessons::forgetful(),
             Rng::new(seed),
             clock,
-            Journal::new(spec),
+            goes(Journal::new(spec)),
             hub_in,
             Pulse::new("line"),
             stop,

@@ -337,6 +337,14 @@ impl Line {
         if let Some(fault) = fault {
             *self.counts.faults.entry(fault.name()).or_default() += 1;
         }
+        let twins = (fault == Some(Fault::Twin)).then(|| there.twin().answer(at, pdu));
+        if let Some(twins) = twins {
+            let within = self.pace.characters(reply.len().div_ceil(2)).as_micros();
+            let within = u64::try_from(within).unwrap_or(u64::MAX);
+            let start = start + Duration::from_micros(self.rng.below(within));
+            let bytes = frame::seal(unit, &twins);
+            self.voices.push(Voice::new(start, bytes, false));
+        }
         self.reply(start, unit, distort(fault, reply), fault, frame);
     }
 
@@ -389,7 +397,11 @@ impl Line {
                 vec![(start, bytes), (resumed, rest)]
             }
             Some(
-                Fault::Late(_) | Fault::WrongFunction | Fault::Short | Fault::WrongTransaction,
+                Fault::Late(_)
+                | Fault::WrongFunction
+                | Fault::Short
+                | Fault::WrongTransaction
+                | Fault::Twin,
             )
             | None => vec![(start, bytes)],
         };

@@ -138,6 +138,10 @@ pub enum Fault {
     Babble,
     /// A pause of this length in the middle of the reply.
     Hiccup(Duration),
+    /// A second unit has the same address: one of the same kind, with values of its
+    /// own, that is asked as well and begins to answer before this one has said half
+    /// of its reply, so that both are spoilt. On TCP nothing.
+    Twin,
 }
 
 impl Fault {
@@ -161,6 +165,7 @@ impl Fault {
             Fault::Noise(_) => "noise",
             Fault::Babble => "babble",
             Fault::Hiccup(_) => "hiccup",
+            Fault::Twin => "twin",
         }
     }
 }

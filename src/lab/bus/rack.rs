@@ -333,7 +333,8 @@ fn serve(
             | Fault::Foreign
             | Fault::WrongFunction
             | Fault::Short
-            | Fault::WrongTransaction,
+            | Fault::WrongTransaction
+            | Fault::Twin,
         )
         | None => connection.queue(at, RackOutput::Bytes(bytes)),
     }

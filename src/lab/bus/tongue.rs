@@ -122,6 +122,8 @@ fn spoil(
             let rest = bytes.split_off(bytes.len() / 2);
             vec![at(after, bytes), at(after + pause, rest)]
         }
+        // Both at once; that they talk over each other is the line's business.
+        Some(Fault::Twin) => vec![at(after, bytes.clone()), at(after, bytes)],
         Some(Fault::WrongTransaction) | None => vec![at(after, bytes)],
     }
 }

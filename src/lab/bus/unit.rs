@@ -54,6 +54,15 @@ impl Unit {
         self
     }
 
+    /// Another of the same kind and manners that was told the same, with values of
+    /// its own.
+    pub(super) fn twin(&self) -> Unit {
+        Unit {
+            seed: self.seed ^ 0x7477_696e,
+            ..self.clone()
+        }
+    }
+
     /// What kind it is.
     #[must_use]
     pub const fn life(&self) -> Life {

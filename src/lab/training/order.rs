@@ -20,6 +20,7 @@ Orders, one a line on standard input:
   noise UNIT [BYTES]  each reply has noise before it
   mute, cut, flip, twice, foreign, wrong-function, short, wrong-transaction,
   echo, babble UNIT   each reply goes wrong like this
+  twin UNIT           another unit has its address and answers as well
   well UNIT           its replies are right again
   help                these words";
 
@@ -128,6 +129,7 @@ pub(crate) fn fault(name: &str, argument: Option<&str>) -> Result<Fault, String>
         "wrong-transaction" => Fault::WrongTransaction,
         "echo" => Fault::Echo,
         "babble" => Fault::Babble,
+        "twin" => Fault::Twin,
         other => return Err(format!("there is no fault called {other}")),
     };
     match argument {
@@ -251,6 +253,7 @@ mod tests {
             ("kill 4", true, late),
             ("noise 3", true, Some(Fault::Noise(8))),
             ("noise 3 20", true, Some(Fault::Noise(20))),
+            ("twin 3", true, Some(Fault::Twin)),
             ("  flip   3 ", true, Some(Fault::Flip)),
             ("help", true, Some(Fault::Flip)),
             ("well 3", true, None),

@@ -256,6 +256,25 @@ fn each_fault_does_what_it_says() {
 }
 
 #[test]
+fn two_units_with_one_address_spoil_each_others_replies() {
+    for seed in 0..50 {
+        let mut line = line(9600);
+        line.attach(UnitId(1), Unit::new(Life::Marked, seed));
+        spoil(&mut line, 1, Fault::Twin);
+        line.on_bytes(at(0), &frame::seal(1, READ));
+        let heard = together(&listen(&mut line, 1_000_000));
+        let alone = truth(&line, 1).len();
+        assert_eq!(heard.len(), 2 * alone, "both have spoken");
+        assert!(!heard.windows(alone).any(|w| frame::open(w).is_some()));
+        assert_eq!(line.counts().collisions, 1);
+        // The next one is well again.
+        line.unit_mut(UnitId(1)).unwrap().manners.faults.clear();
+        line.on_bytes(at(2_000_000), &frame::seal(1, READ));
+        assert_eq!(listen(&mut line, 3_000_000).len(), alone);
+    }
+}
+
+#[test]
 fn three_turned_bits_are_always_found() {
     let mut rng = Rng::new(3);
     for length in [5, 9, 25, 255] {
