@@ -115,6 +115,7 @@ fn spec(n: u32) -> Spec {
                 port: 502,
                 connect_timeout: Duration::from_secs(3),
                 framing: None,
+                behind: None,
             }),
             response_timeout: Duration::from_secs(1),
             budget: LineBudget::default(),

@@ -93,6 +93,7 @@ fn spec(n: u32, points: usize) -> Spec {
                 port: 502,
                 connect_timeout: secs(3),
                 framing: None,
+                behind: None,
             }),
             response_timeout: secs(1),
             budget: LineBudget::default(),

@@ -11,7 +11,9 @@ use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
 use super::word::{choice, host, name, plain, time, whole};
 use crate::base::PortId;
-use crate::spec::{Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+use crate::spec::{
+    Characters, Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec,
+};
 
 /// All ports, by number and by name.
 #[derive(Default)]
@@ -319,7 +321,16 @@ pub(crate) fn own_settings(
 fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     let s = port.section(
         "tcp",
-        &["host", "port", "connect_timeout", "framing"],
+        &[
+            "host",
+            "port",
+            "connect_timeout",
+            "framing",
+            "baud",
+            "data_bits",
+            "parity",
+            "stop_bits",
+        ],
         notes,
     );
     let host = if s.is_there() {
@@ -329,6 +340,15 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
         None
     };
     let port = s.read("port", whole(1..=65535u16), notes);
+    let framing = s.read("framing", choice(&TCP), notes);
+    // What could not be read may have been any.
+    let unknown = framing.is_none() && s.node("framing").is_some();
+    let framing = framing.unwrap_or(None);
+    let allowed = if unknown {
+        Some(Framing::Ascii)
+    } else {
+        framing
+    };
     // An endpoint half of which is unknown is not compared with others.
     let known = port.is_some() || s.node("port").is_none();
     LineSpec::Tcp(TcpSpec {
@@ -341,7 +361,45 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
                 notes,
             )
             .unwrap_or(Duration::from_secs(3)),
-        framing: s.read("framing", choice(&TCP), notes).unwrap_or(None),
+        framing,
+        behind: line_behind(&s, allowed, notes),
+    })
+}
+
+/// What the line behind a server is, if that is said: with the character of the
+/// standard, which is what servers come with (Modbus over Serial Line V1.02 §2.5.1).
+fn line_behind(
+    tcp: &Section<'_>,
+    framing: Option<Framing>,
+    notes: &mut Notes,
+) -> Option<Characters> {
+    let framing = framing.unwrap_or_default();
+    let bits = match framing {
+        Framing::Rtu => 8,
+        Framing::Ascii => 7,
+    };
+    let rate = tcp.read("baud", baud, notes);
+    let data_bits = tcp.read("data_bits", data_bits(framing), notes);
+    let parity = tcp.read("parity", choice(&PARITIES), notes);
+    let stop_bits = tcp.read("stop_bits", choice(&STOP_BITS), notes);
+    if tcp.node("baud").is_none() {
+        for key in ["data_bits", "parity", "stop_bits"] {
+            if tcp.node(key).is_some() {
+                notes.error(
+                    tcp.at(key),
+                    format!("{key}: and no baud:"),
+                    Wrong::wanted("baud: beside it").hint(
+                        "the line behind the server, for reckoning its load; its settings are the server's",
+                    ),
+                );
+            }
+        }
+    }
+    Some(Characters {
+        baud: rate?,
+        data_bits: data_bits.unwrap_or(bits),
+        parity: parity.unwrap_or(Parity::Even),
+        stop_bits: stop_bits.unwrap_or(StopBits::One),
     })
 }
 
@@ -358,5 +416,6 @@ fn nowhere() -> LineSpec {
         port: 502,
         connect_timeout: Duration::from_secs(3),
         framing: None,
+        behind: None,
     })
 }

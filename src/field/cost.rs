@@ -12,14 +12,16 @@
 //! `rest` what the configuration grants it. On TCP characters cost nothing and a
 //! transaction is one round trip.
 //!
-//! Behind a serial server that round trip has a line in it whose speed nobody here
-//! knows, and a speed that was only assumed could refuse an installation that is
-//! fine. It is therefore reckoned like any other on TCP: what is foretold of such a
-//! line's load is the least it can be, unless `reply_delay` says what a reply
+//! Behind a serial server or a Modbus gateway that round trip has a line in it. If
+//! its `baud` is said, it costs what any serial line does, and what is measured is
+//! taken for a turnaround only without the time its characters take. If not, nobody
+//! here knows its speed, and one that was only assumed could refuse an installation
+//! that is fine. It is then reckoned like any other on TCP: what is foretold of such
+//! a line's load is the least it can be, unless `reply_delay` says what a reply
 //! takes, and requests are merged across more addresses than a slow line would
 //! like. That costs time and never a value; `holes` and `max_registers` keep them
-//! apart, and the measured load is told as of every line. Pure arithmetic, in nanoseconds, so that sums
-//! do not drift.
+//! apart, and the measured load is told as of every line. Pure arithmetic, in
+//! nanoseconds, so that sums do not drift.
 
 use std::time::Duration;
 
@@ -43,11 +45,22 @@ pub const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(5);
 /// smoothed round trip of TCP does (RFC 6298 §2).
 const WEIGHT: u32 = 8;
 
+/// Where the characters of a transaction cost time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    /// On a line of our own.
+    Ours,
+    /// On the line behind a server: between our sending and the end of the reply.
+    Behind,
+    /// Nowhere, as far as is known.
+    Nowhere,
+}
+
 /// What requests to one device cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     silence: Silence,
-    serial: bool,
+    wire: Wire,
     framing: Framing,
     rest: Duration,
     turnaround: Duration,
@@ -58,20 +71,38 @@ impl Cost {
     /// says, or as is assumed.
     #[must_use]
     pub fn of(line: &LineSpec, device: &DeviceSpec) -> Self {
-        let serial = matches!(line, LineSpec::Serial(_));
-        let assumed = match serial {
-            true => ASSUMED_TURNAROUND,
-            false => ASSUMED_ROUND_TRIP,
-        };
         let own = device.serial.as_ref();
-        Cost {
-            silence: own.map_or_else(|| Silence::of(line), |own| Silence::of_serial(own)),
-            serial,
-            framing: line.framing().unwrap_or_default(),
-            rest: match serial {
-                true => device.turnaround,
-                false => Duration::ZERO,
+        let (wire, silence, rest, assumed) = match line {
+            LineSpec::Serial(_) => (
+                Wire::Ours,
+                own.map_or_else(|| Silence::of(line), |own| Silence::of_serial(own)),
+                device.turnaround,
+                ASSUMED_TURNAROUND,
+            ),
+            LineSpec::Tcp(_) => match line.behind() {
+                None => (
+                    Wire::Nowhere,
+                    Silence::of(line),
+                    Duration::ZERO,
+                    ASSUMED_ROUND_TRIP,
+                ),
+                Some(characters) => {
+                    let silence = Silence::of_characters(characters);
+                    // What we keep quiet for before a request, beyond what the
+                    // line needs. In front of a gateway we do not.
+                    let more = Silence::of(line).between_frames();
+                    let more = more.saturating_sub(silence.between_frames());
+                    let granted = line.framing().map_or(Duration::ZERO, |_| device.turnaround);
+                    let assumed = ASSUMED_TURNAROUND + ASSUMED_ROUND_TRIP;
+                    (Wire::Behind, silence, granted + more, assumed)
+                }
             },
+        };
+        Cost {
+            silence,
+            wire,
+            framing: line.framing().unwrap_or_default(),
+            rest,
             turnaround: device.profile.reads.reply_delay.unwrap_or(assumed),
         }
     }
@@ -83,7 +114,8 @@ impl Cost {
         self
     }
 
-    /// What the unit takes beyond t3.5; on TCP, a round trip.
+    /// What the unit takes beyond t3.5; on TCP, a round trip, without the characters
+    /// of a line behind it.
     #[must_use]
     pub const fn turnaround(&self) -> Duration {
         self.turnaround
@@ -98,16 +130,20 @@ impl Cost {
     /// The same for a block of the plan, whatever is spoken.
     #[must_use]
     pub fn of_block(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
-        match lengths(profile, block) {
-            Some((request, reply)) => self.on_the_wire(request + reply),
-            None => self.of_request(&block.ask(UnitId(0))),
-        }
+        let (request, reply) = self.bytes(profile, &block.ask(UnitId(0)));
+        self.on_the_wire(request + reply)
     }
 
     /// The same for PDUs of these lengths.
     #[must_use]
     pub fn of_bytes(&self, request: usize, reply: usize) -> Duration {
         self.on_the_wire(self.frame(request) + self.frame(reply))
+    }
+
+    /// Bytes on the line of this request and its reply, whatever is spoken.
+    fn bytes(&self, profile: &ProfileSpec, ask: &Ask) -> (usize, usize) {
+        let modbus = || (self.frame(ask.pdu().len()), self.frame(ask.reply_len()));
+        lengths(profile, ask.start).unwrap_or_else(modbus)
     }
 
     /// Bytes on the line for a PDU of this length.
@@ -119,7 +155,7 @@ impl Cost {
     }
 
     fn on_the_wire(&self, bytes: usize) -> Duration {
-        if !self.serial {
+        if self.wire == Wire::Nowhere {
             return self.turnaround;
         }
         self.rest
@@ -128,23 +164,32 @@ impl Cost {
             + self.turnaround
     }
 
-    /// How long a reply with a PDU of this length takes to arrive, once it has
-    /// begun.
-    #[must_use]
-    pub fn of_reply(&self, reply: usize) -> Duration {
-        if !self.serial {
-            return Duration::ZERO;
-        }
-        self.silence.transmission(self.frame(reply))
-    }
-
-    /// The same of the reply to this block of the plan, whatever is spoken.
+    /// How long the reply to this block of the plan takes to arrive, once it has
+    /// begun, whatever is spoken; behind a server, what the characters of both take,
+    /// for their beginning is not seen.
     #[must_use]
     pub fn of_reply_to(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
-        match lengths(profile, block) {
-            Some((_, reply)) if self.serial => self.silence.transmission(reply),
-            Some(_) => Duration::ZERO,
-            None => self.of_reply(block.ask(UnitId(0)).reply_len()),
+        let (request, reply) = self.bytes(profile, &block.ask(UnitId(0)));
+        match self.wire {
+            Wire::Ours => self.silence.transmission(reply),
+            Wire::Behind => self.silence.transmission(request + reply),
+            Wire::Nowhere => Duration::ZERO,
+        }
+    }
+
+    /// What was measured from this request to its reply, without the characters of a
+    /// line behind a server.
+    #[must_use]
+    pub fn without_line_behind(
+        &self,
+        profile: &ProfileSpec,
+        ask: &Ask,
+        measured: Duration,
+    ) -> Duration {
+        let (request, reply) = self.bytes(profile, ask);
+        match self.wire {
+            Wire::Behind => measured.saturating_sub(self.silence.transmission(request + reply)),
+            Wire::Ours | Wire::Nowhere => measured,
         }
     }
 
@@ -190,8 +235,8 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::field::test_spec::{installation, profile, serial, tcp};
-    use crate::spec::Table;
+    use crate::field::test_spec::{behind, installation, profile, serial, tcp};
+    use crate::spec::{Spec, Table};
 
     fn cost(baud: u32) -> Cost {
         let spec = installation(serial(baud), vec![profile(vec![])]);
@@ -238,6 +283,64 @@ mod tests {
         let cost = Cost::of(&spec.ports[0].line, &spec.devices[0]);
         assert_eq!(cost.of_request(&read(1)), ASSUMED_ROUND_TRIP);
         assert_eq!(cost.of_request(&read(125)), ASSUMED_ROUND_TRIP);
+    }
+
+    fn server(framing: Option<Framing>, baud: u32) -> Spec {
+        let mut port = behind(baud);
+        if let LineSpec::Tcp(tcp) = &mut port.line {
+            tcp.framing = framing;
+        }
+        installation(port, vec![profile(vec![])])
+    }
+
+    /// The same figures as on a line of our own, the longer silence in front of a
+    /// serial server aside.
+    #[test]
+    fn behind_a_server_a_read_costs_its_characters_as_well_if_their_rate_is_said() {
+        for (framing, baud, registers, ms) in [
+            (None, 9600, 10, 45.8),
+            (None, 115_200, 125, 28.6),
+            (Some(Framing::Rtu), 9600, 10, 45.8 + 5.0 - 4.01),
+            (Some(Framing::Rtu), 1200, 1, 8.0 * 25.2),
+            (
+                Some(Framing::Ascii),
+                9600,
+                1,
+                17.0 * 1.1458 + 15.0 * 1.1458 + 4.01 + 5.0,
+            ),
+        ] {
+            let spec = server(framing, baud);
+            let cost = Cost::of(&spec.ports[0].line, &spec.devices[0]);
+            let prompt = cost.with_turnaround(Duration::ZERO);
+            let found = prompt.of_request(&read(registers)).as_secs_f64() * 1000.0;
+            assert!(
+                (found - ms).abs() <= ms * 0.004,
+                "{framing:?} {baud} {registers}: {found}"
+            );
+            let waits = cost.of_request(&read(registers)) - prompt.of_request(&read(registers));
+            assert_eq!(waits, ASSUMED_TURNAROUND + ASSUMED_ROUND_TRIP);
+        }
+    }
+
+    #[test]
+    fn what_was_measured_through_a_server_is_the_same_turnaround_whatever_was_asked() {
+        let spec = server(None, 9600);
+        let profile = &spec.devices[0].profile;
+        let cost = Cost::of(&spec.ports[0].line, &spec.devices[0]);
+        let character = Silence::of_characters(spec.ports[0].line.behind().unwrap()).character();
+        for registers in [1u16, 10, 125] {
+            let bytes = 8 + 5 + 2 * u32::from(registers);
+            let took = character * bytes + Duration::from_millis(20);
+            let gap = cost.without_line_behind(profile, &read(registers), took);
+            assert_eq!(gap, Duration::from_millis(20));
+            // On a line of our own only the gap is measured to begin with.
+            let own = installation(serial(9600), vec![]);
+            let own = Cost::of(&own.ports[0].line, &spec.devices[0]);
+            assert_eq!(
+                own.without_line_behind(profile, &read(registers), took),
+                took
+            );
+        }
     }
 
     #[test]

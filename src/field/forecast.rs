@@ -251,30 +251,26 @@ pub fn range(table: Table, first: u16, count: u16) -> String {
     }
 }
 
-/// `9600 8E1`, `TCP`.
+/// `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
 fn manners(line: &LineSpec) -> String {
-    use crate::spec::{Parity, StopBits};
     match line {
-        LineSpec::Tcp(tcp) => match tcp.framing {
-            None => "TCP".into(),
-            Some(Framing::Rtu) => "RTU over TCP".into(),
-            Some(Framing::Ascii) => "ASCII over TCP".into(),
-        },
+        LineSpec::Tcp(tcp) => {
+            let over = match tcp.framing {
+                None => "TCP",
+                Some(Framing::Rtu) => "RTU over TCP",
+                Some(Framing::Ascii) => "ASCII over TCP",
+            };
+            match tcp.behind {
+                None => over.to_owned(),
+                Some(characters) => format!("{over} to {characters}"),
+            }
+        }
         LineSpec::Serial(s) => {
-            let parity = match s.parity {
-                Parity::None => 'N',
-                Parity::Even => 'E',
-                Parity::Odd => 'O',
-            };
-            let stop = match s.stop_bits {
-                StopBits::One => 1,
-                StopBits::Two => 2,
-            };
             let ascii = match s.framing {
                 Framing::Rtu => "",
                 Framing::Ascii => " ASCII",
             };
-            format!("{} {}{parity}{stop}{ascii}", s.baud, s.data_bits)
+            format!("{}{ascii}", s.characters())
         }
     }
 }

@@ -122,8 +122,8 @@ impl Phrases {
 
 /// Bytes on a line of the request for this block, and of its reply; `None` where
 /// the planner's own reckoning holds.
-pub(super) fn lengths(profile: &ProfileSpec, block: &ReadBlock) -> Option<(usize, usize)> {
-    let which = usize::from(block.start);
+pub(super) fn lengths(profile: &ProfileSpec, start: u16) -> Option<(usize, usize)> {
+    let which = usize::from(start);
     match &profile.protocol {
         Protocol::Modbus => None,
         Protocol::Dlt645(items) => {
@@ -151,7 +151,7 @@ pub(super) fn lengths(profile: &ProfileSpec, block: &ReadBlock) -> Option<(usize
 
 /// About how many bytes the reply has; for choosing the cheapest.
 pub(super) fn reply_len(profile: &ProfileSpec, block: &ReadBlock) -> usize {
-    match lengths(profile, block) {
+    match lengths(profile, block.start) {
         Some((_, reply)) => reply,
         None => block.ask(UnitId(0)).reply_len(),
     }

@@ -21,6 +21,7 @@ use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Table};
 use super::cost::{Cost, Measured};
 use super::dlt645::ask::ErrorWord;
 use super::holes::{Hole, Holes, Inquiry, Instead, MOST};
+use super::job::Job;
 use super::plan::{ReadBlock, Terms, plan_of};
 use super::slot::Slot;
 use super::station::Station;
@@ -142,10 +143,12 @@ impl Reading {
 }
 
 impl Station {
-    /// The unit took this long.
-    pub(super) fn measured(&mut self, now: Mono, gap: Duration) {
-        self.timeout.measured(now, gap);
+    /// The unit took this long for that.
+    pub(super) fn measured(&mut self, now: Mono, job: &Job, gap: Duration) {
         let reading = &mut self.reading;
+        let cost = &reading.cost;
+        let gap = cost.without_line_behind(&self.profile, &job.ask, gap);
+        self.timeout.measured(now, gap);
         reading.measured.note(reading.cost.turnaround_seen(gap));
         let Some(mean) = reading.measured.mean() else {
             return;

@@ -223,11 +223,11 @@ impl Schedule {
         }
     }
 
-    /// How long the unit took, from the end of the request to the beginning of
-    /// its reply; its requests are planned by it.
-    pub fn measured(&mut self, now: Mono, device: DeviceId, gap: Duration) {
-        if let Some(station) = self.stations.iter_mut().find(|s| s.device == device) {
-            station.measured(now, gap);
+    /// How long the unit took for this, from the end of the request to the beginning
+    /// of its reply; its requests are planned by it.
+    pub fn measured(&mut self, now: Mono, job: &Job, gap: Duration) {
+        if let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) {
+            station.measured(now, job, gap);
         }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::base::Mono;
-use crate::spec::{LineSpec, SerialSpec};
+use crate::spec::{Characters, LineSpec, SerialSpec};
 
 /// Above 19,200 bit/s the silent interval is fixed (Modbus over Serial Line
 /// V1.02 §2.5.1.1).
@@ -23,8 +23,8 @@ pub const DELIVERY_GAP: Duration = Duration::from_millis(35);
 const TCP_GAP: Duration = Duration::from_millis(250);
 
 /// The quiet time before a request that a serial server puts on its line at once:
-/// 3.5 characters at 9600 bit/s and a little, for how fast the line is nobody here
-/// knows. Slower lines can be given more (`turnaround` of the device).
+/// 3.5 characters at 9600 bit/s and a little, for it need not be said how fast the line
+/// is. Slower lines get more if it is, or by `turnaround` of the device.
 const SERVER_GAP: Duration = Duration::from_millis(5);
 
 /// The manners of one line.
@@ -45,7 +45,10 @@ impl Silence {
                 character: Duration::ZERO,
                 between_frames: match tcp.framing {
                     None => Duration::ZERO,
-                    Some(_) => SERVER_GAP,
+                    Some(_) => tcp.behind.map_or(SERVER_GAP, |characters| {
+                        let needed = Silence::of_characters(characters).between_frames;
+                        needed.max(SERVER_GAP)
+                    }),
                 },
                 delivery_gap: TCP_GAP,
             },
@@ -55,8 +58,14 @@ impl Silence {
     /// The manners of a serial line.
     #[must_use]
     pub fn of_serial(serial: &SerialSpec) -> Self {
-        let bits = u64::from(serial.bits_per_character());
-        let baud = u64::from(serial.baud.max(1));
+        Silence::of_characters(serial.characters())
+    }
+
+    /// The manners of any serial line with such characters.
+    #[must_use]
+    pub fn of_characters(characters: Characters) -> Self {
+        let bits = u64::from(characters.bits());
+        let baud = u64::from(characters.baud.max(1));
         let nanos = |bits: u64| Duration::from_nanos((bits * 1_000_000_000).div_ceil(baud));
         let between_frames = if baud > 19_200 {
             FIXED_T35

@@ -68,10 +68,25 @@ pub(crate) fn tcp() -> PortSpec {
             port: 502,
             connect_timeout: Duration::from_secs(3),
             framing: None,
+            behind: None,
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),
     }
+}
+
+/// A Modbus gateway with a line of this rate behind it, 8E1.
+pub(crate) fn behind(baud: u32) -> PortSpec {
+    let mut port = tcp();
+    if let LineSpec::Tcp(tcp) = &mut port.line {
+        tcp.behind = Some(Characters {
+            baud,
+            data_bits: 8,
+            parity: Parity::Even,
+            stop_bits: StopBits::One,
+        });
+    }
+    port
 }
 
 /// One port with units 1, 2, … of these kinds.

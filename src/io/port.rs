@@ -401,7 +401,7 @@ impl Port {
         self.desk.tell_ends(&mut self.schedule);
         // How long a unit takes to write says nothing about how it reads.
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
-            self.schedule.measured(now, job.device, gap);
+            self.schedule.measured(now, job, gap);
         }
         self.tell_findings();
         self.unanswered = match ended.outcome {

@@ -75,6 +75,17 @@ impl LineSpec {
     }
 }
 
+impl LineSpec {
+    /// The serial line behind a TCP endpoint, if it is known.
+    #[must_use]
+    pub const fn behind(&self) -> Option<Characters> {
+        match self {
+            LineSpec::Serial(_) => None,
+            LineSpec::Tcp(tcp) => tcp.behind,
+        }
+    }
+}
+
 /// How Modbus frames travel where bytes are all there is (Modbus over Serial Line
 /// V1.02 §2.5). All units of a line have the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,15 +127,63 @@ pub struct SerialSpec {
 }
 
 impl SerialSpec {
+    /// What its characters are, and how fast.
+    #[must_use]
+    pub const fn characters(&self) -> Characters {
+        Characters {
+            baud: self.baud,
+            data_bits: self.data_bits,
+            parity: self.parity,
+            stop_bits: self.stop_bits,
+        }
+    }
+
     /// Bits on the wire per character: start, data, parity, stop.
     #[must_use]
     pub fn bits_per_character(&self) -> u32 {
+        self.characters().bits()
+    }
+}
+
+/// The characters of a serial line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Characters {
+    /// Bits per second.
+    pub baud: u32,
+    /// 7 or 8.
+    pub data_bits: u8,
+    /// After them.
+    pub parity: Parity,
+    /// After that.
+    pub stop_bits: StopBits,
+}
+
+impl Characters {
+    /// Bits on the wire for each: start, data, parity, stop.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
         let parity = u32::from(self.parity != Parity::None);
         let stop = match self.stop_bits {
             StopBits::One => 1,
             StopBits::Two => 2,
         };
         1 + u32::from(self.data_bits) + parity + stop
+    }
+}
+
+impl fmt::Display for Characters {
+    /// `9600 8E1`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parity = match self.parity {
+            Parity::None => 'N',
+            Parity::Even => 'E',
+            Parity::Odd => 'O',
+        };
+        let stop = match self.stop_bits {
+            StopBits::One => 1,
+            StopBits::Two => 2,
+        };
+        write!(f, "{} {}{parity}{stop}", self.baud, self.data_bits)
     }
 }
 
@@ -159,6 +218,9 @@ pub struct TcpSpec {
     pub connect_timeout: Duration,
     /// What a serial server's line speaks; `None`, the default: Modbus TCP.
     pub framing: Option<Framing>,
+    /// The line behind a server or a Modbus gateway, if somebody has said what it is;
+    /// for reckoning, for its settings are the server's.
+    pub behind: Option<Characters>,
 }
 
 /// One device on a bus and its identity in the cloud.

@@ -22,9 +22,9 @@ pub use cloud::{
 };
 pub use control::ControlSpec;
 pub use field::{
-    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
-    Liveness, Number, Parity, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads,
-    SerialSpec, Shown, StopBits, Table, TcpSpec, WordOrder,
+    ByteOrder, Characters, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget,
+    LineSpec, Liveness, Number, Parity, PointSpec, PortSpec, Priority, ProfileSpec, Protocol,
+    Reads, SerialSpec, Shown, StopBits, Table, TcpSpec, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

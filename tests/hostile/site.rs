@@ -162,6 +162,7 @@ pub(crate) fn server() -> LineSpec {
         port: 4001,
         connect_timeout: Duration::from_secs(3),
         framing: Some(Framing::Rtu),
+        behind: None,
     })
 }
 
@@ -172,6 +173,7 @@ pub(crate) fn endpoint() -> LineSpec {
         port: 502,
         connect_timeout: Duration::from_secs(3),
         framing: Default::default(),
+        behind: None,
     })
 }
 

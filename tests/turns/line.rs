@@ -257,7 +257,7 @@ impl Line {
         }
         self.schedule.done(at, job, &outcome);
         if let (Outcome::Answered(_), Some((from, _))) = (&outcome, reply) {
-            self.schedule.measured(at, job.device, from.since(sent));
+            self.schedule.measured(at, job, from.since(sent));
         }
         self.tell(job.device, weigh(&outcome));
         self.overhear(at);

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::field::holes::Hole;
-use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::field::test_spec::{behind, installation, number, point, profile, serial, tcp};
 use crate::spec::{Codec, Gap, Number, PointSpec, PortSpec};
 
 fn cost(port: PortSpec, turnaround_ms: u64) -> Cost {
@@ -234,17 +234,18 @@ fn any_case(most: usize) -> impl Strategy<Value = (ProfileSpec, Holes, Cost, Dur
     let hole = (0u16..300, 0u16..6, any::<bool>());
     let holes = prop::collection::vec(hole, 0..4);
     let baud = prop::sample::select(vec![0u32, 1200, 9600, 19_200, 115_200]);
+    let own = any::<bool>();
     (
         points,
         1u16..=125,
         holes.clone(),
         holes,
-        baud,
+        (baud, own),
         0u64..60,
         5u64..400,
     )
         .prop_map(
-            |(points, max, learned, configured, baud, turnaround, longest)| {
+            |(points, max, learned, configured, (baud, own), turnaround, longest)| {
                 let mut profile = profile(points);
                 profile.max_registers = max;
                 let table = |holding| match holding {
@@ -264,7 +265,11 @@ fn any_case(most: usize) -> impl Strategy<Value = (ProfileSpec, Holes, Cost, Dur
                     first,
                     last: first + more,
                 });
-                let line = if baud == 0 { tcp() } else { serial(baud) };
+                let line = match (baud, own) {
+                    (0, _) => tcp(),
+                    (_, true) => serial(baud),
+                    (_, false) => behind(baud),
+                };
                 let cost = cost(line, turnaround);
                 (
                     profile,

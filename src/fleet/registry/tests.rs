@@ -21,6 +21,7 @@ pub(in crate::fleet) fn spec() -> Spec {
             port: 502,
             connect_timeout: Duration::from_secs(1),
             framing: None,
+            behind: None,
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),

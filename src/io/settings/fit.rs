@@ -58,9 +58,12 @@ fn problem(line: &LineForecast, port: &PortSpec, place: &Place) -> Option<Proble
             percent(share)
         )
     });
-    let remedy = match port.line {
+    let remedy = match &port.line {
         LineSpec::Serial(_) => {
             "longer intervals, fewer points, a higher baud rate or a second line help"
+        }
+        LineSpec::Tcp(tcp) if tcp.behind.is_some() => {
+            "longer intervals, fewer points, a higher baud rate behind the server or a second line help"
         }
         LineSpec::Tcp(_) => "longer intervals, fewer points or a second connection help",
     };

@@ -376,6 +376,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 port: 502,
                 connect_timeout: Duration::from_secs(3),
                 framing: None,
+                behind: None,
             }),
             response_timeout: Duration::from_secs(1),
             budget: LineBudget::default(),

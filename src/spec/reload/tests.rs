@@ -17,6 +17,7 @@ fn port(name: &str) -> PortSpec {
             port: 502,
             connect_timeout: Duration::from_secs(3),
             framing: None,
+            behind: None,
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),
