@@ -20,6 +20,8 @@ mod cpu;
 mod forecast;
 #[path = "line/hostile.rs"]
 mod hostile;
+#[path = "../tests/fixture/installation.rs"]
+mod installation;
 #[path = "line/peer.rs"]
 mod peer;
 #[path = "../tests/port/load.rs"]

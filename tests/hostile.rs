@@ -10,6 +10,8 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+#[path = "fixture/installation.rs"]
+mod installation;
 #[path = "hostile/lives.rs"]
 mod lives;
 #[path = "hostile/ported.rs"]

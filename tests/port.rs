@@ -6,6 +6,8 @@
 
 #[path = "port/commands.rs"]
 mod commands;
+#[path = "fixture/installation.rs"]
+mod installation;
 #[path = "port/load.rs"]
 mod load;
 #[path = "port/twins.rs"]

@@ -19,6 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::installation::{installation, number, point, profile, serial};
+
 /// A line that is measured.
 pub(crate) struct Wire {
     pub(crate) rig: LineRig,
@@ -115,7 +117,7 @@ pub(crate) struct Told {
 impl Polling {
     /// Polls `registers` holding registers of each unit, flat out.
     pub(crate) fn start(wire: &Wire, baud: u32, units: u8, registers: u16) -> Polling {
-        let spec = Arc::new(installation(wire, baud, units, registers));
+        let spec = Arc::new(site(wire, baud, units, registers));
         let (hub, mut told) = mpsc::channel(256);
         let stop = CancellationToken::new();
         let (attempted, _) = oneshot::channel();
@@ -164,87 +166,18 @@ impl Polling {
     }
 }
 
-fn installation(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
-    let points = (0..registers).map(|address| PointSpec {
-        shown: Default::default(),
-        id: format!("r{address}"),
-        table: Table::HoldingRegister,
-        address,
-        codec: Codec::Number {
-            kind: Number::U16,
-            words: WordOrder::High,
-            bytes: ByteOrder::High,
-            scale: Decimal::ONE,
-            offset: Decimal::ZERO,
-        },
-        // More often than any line can.
-        interval: Duration::from_millis(10),
-        priority: Default::default(),
-    });
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "twenty".into(),
-        points: points.collect(),
-        max_registers: 125,
-        reads: Reads::default(),
-    });
-    let device = |unit: u8| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: format!("unit{unit}"),
-        port: PortId(0),
-        unit: UnitId(unit),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("a1"),
-        device_name: DeviceName::new(&format!("unit{unit}")),
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
+fn site(wire: &Wire, baud: u32, units: u8, registers: u16) -> Spec {
+    // More often than any line can.
+    let interval = Duration::from_millis(10);
+    let points =
+        (0..registers).map(|a| point(Table::HoldingRegister, a, number(Number::U16), interval));
+    let profile = profile("twenty", points.collect());
+    // A pseudo terminal has no parity; two stop bits make the character as long.
+    let line = SerialSpec {
+        parity: Parity::None,
+        stop_bits: StopBits::Two,
+        ..serial(&wire.tty, baud)
     };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "nowhere".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a0"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            remote: RemotePolicy::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "line".into(),
-            line: LineSpec::Serial(SerialSpec {
-                path: wire.tty.clone(),
-                baud,
-                data_bits: 8,
-                // A pseudo terminal has no parity; two stop bits make the
-                // character as long.
-                parity: Parity::None,
-                stop_bits: StopBits::Two,
-                framing: Default::default(),
-                adapter: Default::default(),
-            }),
-            response_timeout: Duration::from_millis(500),
-            budget: LineBudget::default(),
-        }],
-        devices: (1..=units).map(device).collect(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+    let units = (1..=units).map(|unit| (unit, Arc::clone(&profile)));
+    installation(LineSpec::Serial(line), Duration::from_millis(500), units)
 }

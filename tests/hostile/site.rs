@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{
-    DeviceName, PortId, ProductKey, Reading, Rng, Secret, UnitId, Value, Wall,
-};
+use alink_gateway::base::{Reading, Rng, UnitId, Value, Wall};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Manners, Refusal, Unit};
 use alink_gateway::spec::*;
+
+use crate::installation::{number, profile};
 
 /// Short, so that a unit times out often.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
@@ -25,41 +25,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// anyone can tell.
 pub(crate) const IDS: [u8; 5] = [1, 2, 3, 5, 7];
 
-const fn number(kind: Number) -> Codec {
-    Codec::Number {
-        kind,
-        words: WordOrder::High,
-        bytes: ByteOrder::High,
-        scale: Decimal::ONE,
-        offset: Decimal::ZERO,
-    }
-}
-
-fn point(table: Table, address: u16, codec: Codec) -> PointSpec {
-    PointSpec {
-        shown: Default::default(),
-        id: format!("{table:?}{address}"),
-        table,
-        address,
-        codec,
-        interval: INTERVAL,
-        priority: Default::default(),
-    }
-}
-
-fn profile(name: &str, points: Vec<PointSpec>) -> Arc<ProfileSpec> {
-    Arc::new(ProfileSpec {
-        name: name.into(),
-        points,
-        max_registers: 125,
-        reads: Reads::default(),
-        protocol: Default::default(),
-    })
-}
-
 /// What is read of each unit.
 fn profiles() -> [Arc<ProfileSpec>; IDS.len()] {
     use Table::{Coil, HoldingRegister as Holding, InputRegister as Input};
+    let point = |table, address, codec| crate::installation::point(table, address, codec, INTERVAL);
     let wide = |address| point(Holding, address, number(Number::U32));
     // Four requests of one shape.
     let twins = [100, 300, 500, 700].map(wide).to_vec();
@@ -82,68 +51,12 @@ fn profiles() -> [Arc<ProfileSpec>; IDS.len()] {
 
 /// The gateway's view.
 pub(crate) fn installation(line: LineSpec) -> Spec {
-    let device = |(unit, profile): (u8, Arc<ProfileSpec>)| DeviceSpec {
-        name: format!("unit{unit}"),
-        port: PortId(0),
-        unit: UnitId(unit),
-        profile,
-        product_key: ProductKey::new("a1"),
-        device_name: DeviceName::new(&format!("unit{unit}")),
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-        meter: None,
-        serial: None,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "nowhere".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a0"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            remote: RemotePolicy::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "line".into(),
-            line,
-            response_timeout: TIMEOUT,
-            budget: LineBudget::default(),
-        }],
-        devices: IDS.into_iter().zip(profiles()).map(device).collect(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+    crate::installation::installation(line, TIMEOUT, IDS.into_iter().zip(profiles()))
 }
 
 /// A line that is used for RTU, and told apart by its speed.
 pub(crate) fn serial(baud: u32) -> SerialSpec {
-    SerialSpec {
-        path: "/dev/null".into(),
-        baud,
-        data_bits: 8,
-        parity: Parity::Even,
-        stop_bits: StopBits::One,
-        framing: Default::default(),
-        adapter: Default::default(),
-    }
+    crate::installation::serial("/dev/null", baud)
 }
 
 /// The same for ASCII.

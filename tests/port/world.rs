@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, DeviceName, Evidence, FieldEvent, Now, PortId, ProductKey, Proof, Reading, Rng,
-    Secret, UnitId, Value, Wall,
+    DeviceId, Evidence, FieldEvent, Now, PortId, Proof, Reading, Rng, UnitId, Value, Wall,
 };
 use alink_gateway::field::command::{Command, End};
 use alink_gateway::field::write::Entries;
@@ -22,6 +21,8 @@ use alink_gateway::spec::*;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+
+use crate::installation::{number, point, profile};
 
 /// How long a reply is waited for.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(300);
@@ -63,40 +64,13 @@ pub(crate) struct Tally {
 
 /// Three requests of different shapes, and values of two registers that could
 /// be torn.
-pub(crate) fn profile(interval: Duration) -> Arc<ProfileSpec> {
-    let number = |kind| Codec::Number {
-        kind,
-        words: WordOrder::High,
-        bytes: ByteOrder::High,
-        scale: Decimal::ONE,
-        offset: Decimal::ZERO,
-    };
-    let mut points = Vec::new();
-    let mut add = |table: Table, address: u16, kind: Number| {
-        points.push(PointSpec {
-            shown: Default::default(),
-            priority: Default::default(),
-            id: format!("{table:?}{address}"),
-            table,
-            address,
-            codec: number(kind),
-            interval,
-        });
-    };
-    for address in 0..8 {
-        add(Table::HoldingRegister, address, Number::U16);
-    }
-    for address in [600, 602, 604, 606] {
-        add(Table::HoldingRegister, address, Number::U32);
-    }
-    add(Table::InputRegister, 40, Number::U16);
-    Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "marked".into(),
-        points,
-        max_registers: 125,
-        reads: Reads::default(),
-    })
+pub(crate) fn marked(interval: Duration) -> Arc<ProfileSpec> {
+    use Table::{HoldingRegister as Holding, InputRegister as Input};
+    let at = |table, address, kind| point(table, address, number(kind), interval);
+    let mut points: Vec<PointSpec> = (0..8).map(|a| at(Holding, a, Number::U16)).collect();
+    points.extend([600, 602, 604, 606].map(|a| at(Holding, a, Number::U32)));
+    points.push(at(Input, 40, Number::U16));
+    profile("marked", points)
 }
 
 /// Values in one round of that profile.
@@ -104,69 +78,14 @@ pub(crate) const ROUND: u64 = 13;
 
 /// So many units on one line.
 pub(crate) fn installation(units: u8, interval: Duration) -> Spec {
-    let profile = profile(interval);
-    let device = |unit| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: format!("unit{unit}"),
-        port: PortId(0),
-        unit: UnitId(unit),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("a1"),
-        device_name: DeviceName::new(&format!("unit{unit}")),
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "nowhere".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a0"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "line".into(),
-            line: LineSpec::Serial(serial()),
-            response_timeout: TIMEOUT,
-            budget: LineBudget::default(),
-        }],
-        devices: (1..=units).map(device).collect(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+    let profile = marked(interval);
+    let units = (1..=units).map(|unit| (unit, Arc::clone(&profile)));
+    crate::installation::installation(LineSpec::Serial(serial()), TIMEOUT, units)
 }
 
 /// What the line is.
 pub(crate) fn serial() -> SerialSpec {
-    SerialSpec {
-        path: "/dev/null".into(),
-        baud: 9600,
-        data_bits: 8,
-        parity: Parity::Even,
-        stop_bits: StopBits::One,
-        framing: Default::default(),
-        adapter: Default::default(),
-    }
+    crate::installation::serial("/dev/null", 9600)
 }
 
 impl World {
