@@ -4,6 +4,8 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+#[path = "port/behind.rs"]
+mod behind;
 #[path = "port/commands.rs"]
 mod commands;
 #[path = "fixture/installation.rs"]

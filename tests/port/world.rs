@@ -100,12 +100,18 @@ impl World {
         seed: u64,
         goes: impl FnOnce(Journal) -> Journal,
     ) -> World {
-        let spec = Arc::new(installation(units, interval));
+        World::of(installation(units, interval), seed, goes).await
+    }
+
+    /// A line with the units of this installation, which the port reaches by what the
+    /// installation says of it.
+    pub(crate) async fn of(spec: Spec, seed: u64, goes: impl FnOnce(Journal) -> Journal) -> World {
+        let spec = Arc::new(spec);
         let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
         let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
-        for unit in 1..=units {
-            let own = seed.wrapping_mul(1000) + u64::from(unit);
-            line.attach(UnitId(unit), Unit::new(Life::Marked, own));
+        for device in &spec.devices {
+            let own = seed.wrapping_mul(1000) + u64::from(device.unit.0);
+            line.attach(device.unit, Unit::new(Life::Marked, own));
         }
         let (pipes, handed_in) = mpsc::channel(8);
         let (hub_in, hub) = mpsc::channel(64);

@@ -1,0 +1,69 @@
+//! A serial server in front of a line whose rate is known: what is foretold of that
+//! line's load, and what comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alink_gateway::base::FieldEvent;
+use alink_gateway::field::forecast::forecast;
+use alink_gateway::field::holes::Holes;
+use alink_gateway::spec::*;
+
+use super::world::{ROUND, TIMEOUT, World, marked, ms, s, serial};
+
+/// Eight units behind a server that says nothing about itself but the rate, if any.
+fn served(behind: Option<Characters>) -> Spec {
+    let line = LineSpec::Tcp(TcpSpec {
+        host: "server".into(),
+        port: 4001,
+        connect_timeout: Duration::from_secs(3),
+        framing: Some(Framing::Rtu),
+        behind,
+    });
+    let profile = marked(s(2));
+    let units = (1..=8).map(|unit| (unit, Arc::clone(&profile)));
+    crate::installation::installation(line, TIMEOUT, units)
+}
+
+/// Foretold and measured, in thousandths, over a minute.
+async fn load(behind: Option<Characters>) -> (u64, f64) {
+    let spec = served(behind);
+    let foretold = forecast(&spec, |_| Holes::new())[0].load();
+    let mut world = World::of(spec, 31, |journal| journal).await;
+    world.rig.with(|line, _| {
+        for (_, unit) in line.units_mut() {
+            // What is assumed of a unit and of the way there and back.
+            unit.manners.turnaround = ms(15);
+        }
+    });
+    // Until what was measured is believed, and planned by.
+    world.run(s(60)).await;
+    let mut loads = Vec::new();
+    world
+        .watch(s(60), |event| {
+            if let FieldEvent::Load { permille, .. } = event {
+                loads.push(f64::from(*permille));
+            }
+        })
+        .await;
+    world.check();
+    for unit in 1..=8 {
+        let tally = world.tally(unit);
+        assert!(tally.values > 55 * ROUND, "{unit}: {tally:?}");
+        assert!(tally.missed.is_empty(), "{unit}: {tally:?}");
+    }
+    (foretold, loads.iter().sum::<f64>() / loads.len() as f64)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_load_of_a_line_behind_a_server_is_foretold_if_its_rate_is_said() {
+    let (foretold, measured) = load(Some(serial().characters())).await;
+    let off = (foretold as f64 - measured).abs() / measured;
+    assert!(off <= 0.05, "{foretold} of {measured}");
+    // Otherwise it is a lower bound, and a low one.
+    let (foretold, measured) = load(None).await;
+    assert!(
+        (foretold as f64) < measured / 2.0,
+        "{foretold} of {measured}"
+    );
+}
