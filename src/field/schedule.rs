@@ -21,12 +21,13 @@
 //! that answered before may overdraw it a little. Its first proof of life brings
 //! back its whole plan. Whether it counts as silent is not decided here.
 //!
+//! Who goes first of all these is in `turns.rs`, the stretching in `time.rs`.
 //! Commands go before reads, within a share of their own (`commands.rs`).
 //!
 //! Refusals and measured reply times change what is asked together ([`super::holes`],
 //! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +40,10 @@ use super::command::Commands;
 use super::holes::Holes;
 use super::job::{Job, Outcome};
 use super::reading::Finding;
-use super::slot::Slot;
 use super::station::Station;
-use super::tempo::{Burden, Change, Strain, Tempo};
+use super::tempo::{Strain, Tempo};
+
+use self::turns::Harm;
 
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,34 +54,6 @@ pub enum Next {
     NotBefore(Mono, &'static str),
     /// Nothing ever: there is nothing to read on this port.
     Idle,
-}
-
-/// A poll that is due.
-struct Turn {
-    station: usize,
-    slot: usize,
-    rank: Mono,
-    /// A lower priority that goes before a higher one, which it pays for.
-    ahead: Option<Priority>,
-}
-
-/// A try of a device that missed.
-#[derive(Clone, Copy)]
-struct Attempt {
-    station: usize,
-    slot: usize,
-    /// Not before then.
-    at: Mono,
-    /// What it may do to the others; it is paid for.
-    harm: Harm,
-    rank: Mono,
-}
-
-impl Attempt {
-    /// Only one that is paid for takes time from those that answer.
-    fn goes_before(&self, poll: &Turn) -> bool {
-        self.harm == Harm::Loss && self.rank < poll.rank
-    }
 }
 
 /// The turns on one line.
@@ -303,199 +277,10 @@ impl Schedule {
         Next::Run(job)
     }
 
-    /// Lets the time of each priority pass, or stand still.
-    fn keep_time(&mut self, now: Mono) {
-        for station in &mut self.stations {
-            // Who waited at the last turn and cannot be served now does not count;
-            // who does not wait yet is noted when it is known what time it is.
-            station.stop_waiting(now);
-        }
-        let rested = self.rests.take().map_or(Duration::ZERO, |r| now.since(r));
-        for priority in Priority::ALL {
-            let Some(tempo) = self.tempos.get_mut(&priority) else {
-                continue;
-            };
-            // Nobody waits for those of whom it is not known that they are there.
-            let known = self.stations.iter().filter(|s| !s.is_stranger());
-            let slots = known.flat_map(|s| &s.slots);
-            let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
-            let over = waiting.map(|s| s.over(now)).max();
-            let stood = tempo.turn(now, over.is_some(), over.unwrap_or_default(), rested);
-            for slot in self.stations.iter_mut().flat_map(|s| &mut s.slots) {
-                if slot.block.priority == priority {
-                    slot.put_off(stood);
-                    slot.lose(now);
-                }
-            }
-            if let Some(change) = tempo.poll(now) {
-                let strain = self.strain(priority, change);
-                self.strains.push_back(strain);
-            }
-        }
-        for station in &mut self.stations {
-            station.wait(now);
-        }
-    }
-
-    fn strain(&self, priority: Priority, change: Change) -> Strain {
-        let Change::Stretched(factor) = change else {
-            return Strain::Over { priority };
-        };
-        let (mut load, mut heaviest) = (0u64, None);
-        for (_, station) in self.answering() {
-            for slot in &station.slots {
-                let block = &slot.block;
-                let takes = station.takes(block);
-                let share = takes.as_nanos() * 1_000_000 / block.interval.as_nanos().max(1);
-                let share = u64::try_from(share).unwrap_or(u64::MAX);
-                load = load.saturating_add(share);
-                if heaviest.as_ref().is_none_or(|(most, _)| share > *most) {
-                    let burden = Burden {
-                        device: station.device,
-                        table: block.table,
-                        first: block.start,
-                        count: block.count,
-                        takes,
-                        every: block.interval,
-                    };
-                    heaviest = Some((share, burden));
-                }
-            }
-        }
-        Strain::Stretched {
-            priority,
-            factor,
-            load: load.div_ceil(1000),
-            heaviest: heaviest.map(|(_, burden)| burden),
-        }
-    }
-
-    /// What became of the intervals of a priority, for the operator; until `None`,
-    /// after each [`Schedule::next`].
-    pub fn poll_strain(&mut self) -> Option<Strain> {
-        self.strains.pop_front()
-    }
-
     fn answering(&self) -> impl Iterator<Item = (usize, &Station)> {
         let all = self.stations.iter().enumerate();
         all.filter(|(_, s)| s.misses() == 0)
     }
-
-    /// The due request of an answering device that comes first. Devices nobody has
-    /// heard of stand back once they have taken their half of the clock.
-    fn most_urgent(&self, now: Mono) -> Option<Turn> {
-        let generous = self.strangers.allows(now);
-        let mut first = BTreeMap::new();
-        let mut overdue = BTreeSet::new();
-        let free = self.answering().filter(|(_, s)| s.free_at(now) <= now);
-        for (i, station) in free {
-            let stands_back = !generous && station.is_stranger();
-            for (j, slot) in station.slots.iter().enumerate() {
-                if station.ready_at(slot) > now {
-                    continue;
-                }
-                let priority = slot.block.priority;
-                let order = (slot.rank(), station.served, i, j);
-                let best = first.entry((stands_back, priority)).or_insert(order);
-                *best = order.min(*best);
-                if slot.is_overdue(now) {
-                    overdue.insert(priority);
-                }
-            }
-        }
-        let (&(stands_back, highest), best) = first.first_key_value()?;
-        let may = |p: &&Priority| {
-            let share = self.shares.get(p).filter(|_| !stands_back);
-            **p > highest && share.is_some_and(|s| s.allows(now))
-        };
-        let ahead = overdue.iter().find(may).copied();
-        let best = ahead.and_then(|p| first.get(&(false, p))).unwrap_or(best);
-        let (rank, _, station, slot) = *best;
-        Some(Turn {
-            station,
-            slot,
-            rank,
-            ahead,
-        })
-    }
-
-    /// When an answering device will be due.
-    fn next_poll(&self, now: Mono) -> Option<Mono> {
-        self.answering()
-            .filter_map(|(_, s)| {
-                let due = s.slots.iter().map(|slot| s.ready_at(slot)).min()?;
-                Some(due.max(s.free_at(now)))
-            })
-            .min()
-    }
-
-    /// The device that missed whose turn to be tried comes first, and when. An
-    /// attempt is free while the answering devices need not wait for it to
-    /// speak of; one that only makes them wait is paid from a fifth of the clock;
-    /// one that could cost a poll from a twentieth, on credit if it is to confirm
-    /// a silence that has just begun, and then it takes its turn among the polls.
-    fn next_attempt(&self, now: Mono) -> Option<Attempt> {
-        let trying = self.stations.iter().enumerate();
-        trying
-            .filter(|(_, s)| s.misses() > 0)
-            .filter_map(|(station, s)| {
-                let at = s.retry_at(now);
-                let urgent = s.is_urgent();
-                let harm = self.harm(now, s);
-                let allowed = self.purse(harm).is_none_or(|purse| match urgent {
-                    true => purse.allows_urgent(now),
-                    false => purse.allows(now),
-                });
-                let attempt = Attempt {
-                    station,
-                    slot: s.attempt()?,
-                    at: if at > now || allowed {
-                        at
-                    } else {
-                        self.purse(harm).map_or(at, |purse| purse.ready_at(now))
-                    },
-                    harm,
-                    rank: s.retry_rank(now),
-                };
-                Some(((attempt.at, !urgent, s.served), attempt))
-            })
-            .min_by_key(|(order, _)| *order)
-            .map(|(_, attempt)| attempt)
-    }
-
-    /// What an attempt that does this harm is paid from.
-    const fn purse(&self, harm: Harm) -> Option<&Budget> {
-        match harm {
-            Harm::None => None,
-            Harm::Delay => Some(&self.delays),
-            Harm::Loss => Some(&self.budget),
-        }
-    }
-
-    /// What an attempt that fails could do to those that answer.
-    fn harm(&self, now: Mono, attempt: &Station) -> Harm {
-        let over = now + attempt.attempt_takes();
-        // Half as much again, for those that fall due meanwhile.
-        let clear = over + attempt.attempt_takes() / 2;
-        let harm = |slot: &Slot| match slot.deadline() <= clear {
-            true => Harm::Loss,
-            false if slot.due + slot.slack() < over => Harm::Delay,
-            false => Harm::None,
-        };
-        let slots = self.answering().flat_map(|(_, s)| &s.slots);
-        slots.map(harm).max().unwrap_or(Harm::None)
-    }
-}
-
-/// What an attempt at a device that misses may do to the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Harm {
-    /// Nothing to speak of.
-    None,
-    /// A poll comes late.
-    Delay,
-    /// A poll is lost.
-    Loss,
 }
 
 mod commands;
@@ -503,3 +288,5 @@ mod commands;
 mod overload;
 #[cfg(test)]
 mod tests;
+mod time;
+mod turns;
