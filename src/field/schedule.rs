@@ -45,6 +45,10 @@ use super::tempo::{Strain, Tempo};
 
 use self::turns::Harm;
 
+/// So many devices that were never heard are no coincidence: the others of whom
+/// nothing is known are asked quickly.
+const MANY: usize = 3;
+
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -133,8 +137,10 @@ impl Schedule {
 
     /// What to do now.
     pub fn next(&mut self, now: Mono) -> Next {
+        let unheard = |s: &&Station| s.is_stranger() && s.misses() > 0;
+        let hurry = self.stations.iter().filter(unheard).count() >= MANY;
         for station in &mut self.stations {
-            station.at(now);
+            station.at(now, hurry);
         }
         self.keep_time(now);
         self.ahead = None;

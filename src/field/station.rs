@@ -58,6 +58,8 @@ pub(super) struct Station {
     answers_fences: bool,
     /// Whether it ever proved that it lives.
     known: bool,
+    /// Whether others on the line never did.
+    hurry: bool,
     /// Whether its last reply was spoilt, which was not held against it.
     excused: bool,
     /// Whether it was told that its replies come twice.
@@ -110,6 +112,7 @@ impl Station {
             fences_missed: 0,
             answers_fences: false,
             known: false,
+            hurry: false,
             excused: false,
             told_twice: false,
             numbered: line.line.framing().is_none(),
@@ -177,7 +180,8 @@ impl Station {
     }
 
     /// Time passes.
-    pub(super) fn at(&mut self, now: Mono) {
+    pub(super) fn at(&mut self, now: Mono, hurry: bool) {
+        self.hurry = hurry;
         self.doubt.at(now);
     }
 
@@ -414,7 +418,7 @@ impl Station {
     /// How long the reply to this is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
         let reply = self.reading.reply_takes(&self.profile, block);
-        self.timeout.after(self.misses(), reply)
+        self.timeout.after(self.misses(), reply, self.hurry)
     }
 
     /// How long an attempt at it takes if nothing comes.

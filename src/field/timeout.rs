@@ -32,9 +32,9 @@ const SERIAL_FLOOR: Duration = Duration::from_millis(100);
 /// earliest (Linux, `TCP_RTO_MIN`).
 const TCP_FLOOR: Duration = Duration::from_millis(300);
 
-/// Somebody nobody has heard of is given this many times the shortest wait: most
-/// units answer within it, and a line with many that are not there would otherwise
-/// take as many configured times to find those that are …
+/// On a line with several that were never heard, such a one is given this many times
+/// the shortest wait: most units answer within it, and it would otherwise take as
+/// many configured times to find those that are there …
 const QUICK: u32 = 2;
 
 /// … but all the time there is at the second of so many tries, for some are slow; and
@@ -118,11 +118,11 @@ impl Timeout {
     }
 
     /// How long to wait for a reply that takes `reply` on the wire, after so many
-    /// misses in a row.
+    /// misses in a row; in a hurry if several units were never heard.
     #[must_use]
-    pub fn after(&self, misses: u32, reply: Duration) -> Duration {
+    pub fn after(&self, misses: u32, reply: Duration, hurry: bool) -> Duration {
         let never_heard = self.seen == 0 && self.slowest[0].is_zero();
-        if never_heard && misses % QUICK_TRIES != 1 {
+        if hurry && never_heard && misses % QUICK_TRIES != 1 {
             return (self.floor * QUICK).max(self.floor + reply).min(self.most);
         }
         if self.seen < ENOUGH {
@@ -166,37 +166,44 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_is_asked_quickly_then_in_full_and_in_full_until_it_is_known_well() {
+    fn where_several_are_strangers_each_is_asked_quickly_then_in_full_until_it_is_known() {
+        assert_eq!(seen(&[]).after(0, ms(30), false), MOST);
         let mut t = seen(&[]);
-        let full = |t: &Timeout| (0..256).filter(|n| t.after(*n, ms(30)) == MOST).collect();
+        let full = |t: &Timeout| {
+            (0..256)
+                .filter(|n| t.after(*n, ms(30), true) == MOST)
+                .collect()
+        };
         let tries: Vec<u32> = full(&t);
-        assert_eq!((t.after(0, ms(30)), tries), (ms(200), vec![1, 129]));
+        assert_eq!((t.after(0, ms(30), true), tries), (ms(200), vec![1, 129]));
         t.was_too_short(at(1));
         assert_eq!(full(&t), (0..256).collect::<Vec<u32>>());
-        assert_eq!(seen(&[10, 10, 10]).after(0, ms(30)), MOST);
-        assert_eq!(seen(&[10, 10, 10]).after(7, ms(30)), MOST);
+        assert_eq!(seen(&[10, 10, 10]).after(0, ms(30), true), MOST);
+        assert_eq!(seen(&[10, 10, 10]).after(7, ms(30), true), MOST);
     }
 
     #[test]
     fn a_prompt_unit_is_waited_for_as_long_as_the_floor_or_its_reply_on_the_wire() {
         let t = seen(&[10; 50]);
-        assert_eq!(t.after(0, ms(30)), SERIAL_FLOOR);
-        let slow = t.after(0, ms(150));
+        assert_eq!(t.after(0, ms(30), false), SERIAL_FLOOR);
+        let slow = t.after(0, ms(150), false);
         assert!((ms(160)..ms(170)).contains(&slow), "{slow:?}");
         let mut far = Timeout::new(&tcp().line, ms(1000), at(0));
         for _ in 0..50 {
             far.measured(at(0), ms(10));
         }
-        assert_eq!(far.after(0, ms(0)), TCP_FLOOR);
+        assert_eq!(far.after(0, ms(0), false), TCP_FLOOR);
     }
 
     #[test]
     fn misses_double_it_up_to_what_was_configured_and_an_answer_brings_it_back() {
         let t = seen(&[10; 50]);
-        let waits: Vec<Duration> = (0..5).map(|n| t.after(n, ms(30))).collect();
+        let waits: Vec<Duration> = (0..5).map(|n| t.after(n, ms(30), false)).collect();
         let wanted = [100, 200, 400, 500, 200].map(ms);
         assert_eq!(waits, wanted);
-        let in_full = (4..=1000).filter(|n| t.after(*n, ms(30)) == MOST).count();
+        let in_full = (4..=1000)
+            .filter(|n| t.after(*n, ms(30), false) == MOST)
+            .count();
         assert_eq!(in_full, 4, "now and then");
     }
 
@@ -204,7 +211,7 @@ mod tests {
     fn what_was_configured_is_never_exceeded() {
         let t = seen(&[450; 50]);
         for misses in 0..100 {
-            assert_eq!(t.after(misses, ms(200)), MOST);
+            assert_eq!(t.after(misses, ms(200), false), MOST);
         }
     }
 
@@ -212,11 +219,11 @@ mod tests {
     fn a_late_reply_earns_all_the_time_there_is() {
         let mut t = seen(&[10; 50]);
         t.was_too_short(at(1));
-        assert_eq!(t.after(0, ms(0)), MOST);
+        assert_eq!(t.after(0, ms(0), false), MOST);
         for s in 2..1300 {
             t.measured(at(s), ms(10));
         }
-        assert_eq!(t.after(0, ms(0)), SERIAL_FLOOR, "and not for ever");
+        assert_eq!(t.after(0, ms(0), false), SERIAL_FLOOR, "and not for ever");
     }
 
     #[test]
@@ -225,11 +232,11 @@ mod tests {
         t.measured(at(1), ms(200));
         for s in 2..600 {
             t.measured(at(s), ms(10));
-            assert!(t.after(0, ms(0)) >= ms(300), "{s}");
+            assert!(t.after(0, ms(0), false) >= ms(300), "{s}");
         }
         for s in 600..1300 {
             t.measured(at(s), ms(10));
         }
-        assert_eq!(t.after(0, ms(0)), SERIAL_FLOOR, "and not for ever");
+        assert_eq!(t.after(0, ms(0), false), SERIAL_FLOOR, "and not for ever");
     }
 }

@@ -18,7 +18,6 @@ use crate::field::dialogue::{Bystander, Dialogue, Step};
 use crate::field::echo::Echo;
 use crate::field::job::{Job, Outcome};
 use crate::field::mbap::{OutOfStep, Stream};
-use crate::field::modbus::Reply;
 use crate::field::rtu::Heard;
 use crate::field::silence::Silence;
 use crate::spec::{Framing, LineSpec, SerialSpec};
@@ -28,6 +27,8 @@ use super::clock::Clock;
 use super::line::Line;
 use super::solo::{self, AWAKE, LONGEST_DOZE};
 use super::tap::Tap;
+
+mod tcp;
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -313,52 +314,6 @@ impl Exchange {
         }
     }
 
-    async fn run_tcp(&mut self, job: &Job) -> Result<Ended, Lost> {
-        // What came meanwhile; also how a connection that was closed is
-        // noticed before anyone is blamed for it.
-        while let Some(n) = {
-            let now = self.clock.now().mono;
-            self.read_until(now).await.map_err(|e| lost(&e, false))?
-        } {
-            self.pass_by(n)?;
-        }
-        let mut heard = self.heard();
-        let Speech::Tcp(stream) = &mut self.speech else {
-            return Err(out_of_step(false));
-        };
-        let request = stream.send(job.call());
-        let sent = self.send(&request, job.timeout).await?;
-        let deadline = sent + job.timeout;
-        let reply = loop {
-            let read = self.read_until(deadline).await;
-            let Speech::Tcp(stream) = &mut self.speech else {
-                return Err(out_of_step(true));
-            };
-            match read {
-                Ok(Some(n)) => match stream.push(&self.buffer[..n]) {
-                    Ok(Some(reply)) => break Some(reply),
-                    Ok(None) => {}
-                    Err(OutOfStep) => return Err(out_of_step(true)),
-                },
-                Ok(None) => {
-                    stream.abandon();
-                    self.tap.say(&self.clock, || What::Timeout);
-                    break None;
-                }
-                Err(e) => return Err(lost(&e, true)),
-            }
-        };
-        let meanwhile = self.heard();
-        let turnaround = reply.is_some().then(|| self.last_byte.since(sent));
-        let outcome = match reply {
-            Some(reply) => answered(reply),
-            None if meanwhile.foreign > 0 => Outcome::Missed(Miss::Foreign),
-            None => Outcome::Missed(Miss::Silence),
-        };
-        heard.add(meanwhile);
-        Ok(self.ended(outcome, heard, turnaround))
-    }
-
     /// Sends; returns when the last bit will have left.
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
@@ -480,15 +435,6 @@ impl Exchange {
 
 fn hears_itself(spec: &LineSpec) -> bool {
     matches!(spec, LineSpec::Serial(serial) if serial.adapter.echo)
-}
-
-fn answered(reply: Reply) -> Outcome {
-    match reply {
-        Reply::Answer(data) => Outcome::Answered(data),
-        Reply::Confirmed => Outcome::Confirmed,
-        Reply::Exception(code) => Outcome::Exception(code),
-        Reply::Stranger => Outcome::Missed(Miss::Foreign),
-    }
 }
 
 fn lost(e: &io::Error, asked: bool) -> Lost {
