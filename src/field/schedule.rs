@@ -45,10 +45,6 @@ use super::tempo::{Strain, Tempo};
 
 use self::turns::Harm;
 
-/// So many devices that were never heard are no coincidence: the others of whom
-/// nothing is known are asked quickly.
-const MANY: usize = 3;
-
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -137,8 +133,11 @@ impl Schedule {
 
     /// What to do now.
     pub fn next(&mut self, now: Mono) -> Next {
-        let unheard = |s: &&Station| s.is_stranger() && s.misses() > 0;
-        let hurry = self.stations.iter().filter(unheard).count() >= MANY;
+        // Where one is not there, others may not be either, and those that are wait.
+        let hurry = self
+            .stations
+            .iter()
+            .any(|s| s.is_stranger() && s.misses() > 0);
         for station in &mut self.stations {
             station.at(now, hurry);
         }

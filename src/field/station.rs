@@ -58,7 +58,7 @@ pub(super) struct Station {
     answers_fences: bool,
     /// Whether it ever proved that it lives.
     known: bool,
-    /// Whether others on the line never did.
+    /// Whether somebody on the line was asked and never did.
     hurry: bool,
     /// Whether its last reply was spoilt, which was not held against it.
     excused: bool,

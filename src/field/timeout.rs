@@ -32,9 +32,9 @@ const SERIAL_FLOOR: Duration = Duration::from_millis(100);
 /// earliest (Linux, `TCP_RTO_MIN`).
 const TCP_FLOOR: Duration = Duration::from_millis(300);
 
-/// On a line with several that were never heard, such a one is given this many times
-/// the shortest wait: most units answer within it, and it would otherwise take as
-/// many configured times to find those that are there …
+/// Once somebody nobody has heard of has not answered, those like it are given this
+/// many times the shortest wait: most units answer within it, and a start would
+/// otherwise take as many configured times as there are dead …
 const QUICK: u32 = 2;
 
 /// … but all the time there is at the second of so many tries, for some are slow; and
@@ -118,7 +118,7 @@ impl Timeout {
     }
 
     /// How long to wait for a reply that takes `reply` on the wire, after so many
-    /// misses in a row; in a hurry if several units were never heard.
+    /// misses in a row; in a hurry if some unit was asked and never heard.
     #[must_use]
     pub fn after(&self, misses: u32, reply: Duration, hurry: bool) -> Duration {
         let never_heard = self.seen == 0 && self.slowest[0].is_zero();
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn where_several_are_strangers_each_is_asked_quickly_then_in_full_until_it_is_known() {
+    fn where_one_stranger_is_missing_each_is_asked_quickly_then_in_full_until_it_is_known() {
         assert_eq!(seen(&[]).after(0, ms(30), false), MOST);
         let mut t = seen(&[]);
         let full = |t: &Timeout| {
