@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::DeviceId;
+use alink_gateway::lab::bus::{Chance, Fault as Flaw};
 use alink_gateway::lab::platform::{Device, Fault};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -199,5 +200,43 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
         assert!(house.until_online(31, 10 * MINUTE).await.is_some());
         house.live(2 * MINUTE).await;
         at_most(&ear.heard(), 14);
+    });
+}
+
+/// A bad cable: one reply in fifty of each of 31 devices is spoiled, for three hours.
+#[test]
+fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
+    listen(|ear| async move {
+        let size = Size {
+            lines: 1,
+            units: 31,
+        };
+        let house = House::build(size, 1, |_| {});
+        assert!(house.until_online(31, 5 * MINUTE).await.is_some());
+        house.live(2 * MINUTE).await;
+        ear.heard();
+
+        let noise = Chance {
+            fault: Flaw::Flip,
+            permille: 20,
+        };
+        for n in 0..31 {
+            let unit = house.spec.devices[DeviceId(n).index()].unit;
+            house.wires[0].with(|line| {
+                line.unit_mut(unit).unwrap().manners.faults = vec![noise];
+            });
+        }
+        house.live(60 * MINUTE).await;
+        let first = ear.heard();
+        at_most(&first, 10);
+        let alone = first
+            .iter()
+            .filter(|l| l.contains(": frames came that could not be read"));
+        assert_eq!(alone.filter(|l| l.contains(" unit ")).count(), 3);
+        let together = first.iter().filter(|l| l.contains(": 31 devices answer"));
+        assert!(together.count() >= 3, "{}", first.join("\n"));
+
+        house.live(120 * MINUTE).await;
+        at_most(&ear.heard(), 4);
     });
 }

@@ -10,18 +10,22 @@
 //! are, for most days have no more than these; whoever follows is gathered by
 //! kind and code and told together, after five seconds, then ten, up to a
 //! minute, until a window goes by in which nothing was left over.
+//!
+//! The troubles of one line ([`Crowds::of_port`]) go on for as long as nobody comes
+//! to mend it: its windows begin with a minute and double up to an hour, as those of
+//! one trouble do ([`super::Repeats`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{About, DeviceId, EventKind, JournalField, Level, Mono, Tell, Wake};
+use super::{About, DeviceId, EventKind, JournalField, Level, Mono, PortId, Tell, Wake};
 
 /// So many of a kind are told at once, each in its own line.
 const AT_ONCE: u32 = 3;
-/// The first window of gathering; it doubles.
-const FIRST_WINDOW: Duration = Duration::from_secs(5);
-/// The longest.
-const LONGEST_WINDOW: Duration = Duration::from_secs(60);
+/// The first window of gathering, and the longest; they double.
+const WINDOWS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// The same for the troubles of one port.
+const WINDOWS_OF_PORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 /// Codes come from outside: past so many, they are gathered without regard to it.
 const LANES: usize = 64;
 
@@ -37,11 +41,14 @@ pub enum Told<N> {
 /// Several notices of one kind, each about devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crowd {
+    about: About,
     kind: EventKind,
     level: Level,
     devices: Vec<DeviceId>,
-    /// How many notices they were.
+    /// How often it happened, by their own counts.
     times: u64,
+    /// Some of them were counts of what had happened before.
+    counted: bool,
     /// From the first of them until now.
     within: Duration,
     /// What the last of them said, of the fields that are about all.
@@ -53,6 +60,8 @@ pub struct Crowd {
 /// Gathers notices about devices. See above for the contract.
 #[derive(Clone, Debug)]
 pub struct Crowds<N> {
+    about: About,
+    windows: (Duration, Duration),
     lanes: BTreeMap<(EventKind, Option<String>), Lane<N>>,
 }
 
@@ -69,6 +78,7 @@ struct Held<N> {
     since: Mono,
     level: Level,
     devices: BTreeSet<DeviceId>,
+    notices: u64,
     times: u64,
     last: N,
 }
@@ -76,6 +86,20 @@ struct Held<N> {
 impl<N> Default for Crowds<N> {
     fn default() -> Self {
         Crowds {
+            about: About::Gateway,
+            windows: WINDOWS,
+            lanes: BTreeMap::new(),
+        }
+    }
+}
+
+impl<N> Crowds<N> {
+    /// Gathers the troubles of devices on one port.
+    #[must_use]
+    pub fn of_port(port: PortId) -> Self {
+        Crowds {
+            about: About::Port(port),
+            windows: WINDOWS_OF_PORT,
             lanes: BTreeMap::new(),
         }
     }
@@ -96,7 +120,7 @@ impl<N: Tell> Crowds<N> {
         }
         let lane = self.lanes.entry(key).or_insert(Lane {
             told: 0,
-            window: FIRST_WINDOW,
+            window: self.windows.0,
             until: now,
             held: None,
         });
@@ -105,11 +129,14 @@ impl<N: Tell> Crowds<N> {
             lane.until = now + lane.window;
             return Some(notice);
         }
+        let times = field(&notice, JournalField::Times).and_then(|n| n.parse().ok());
+        let times: u64 = times.unwrap_or(1);
         match &mut lane.held {
             Some(held) => {
                 held.level = held.level.min(notice.level());
                 held.devices.extend(devices);
-                held.times += 1;
+                held.notices += 1;
+                held.times = held.times.saturating_add(times);
                 held.last = notice;
             }
             None => {
@@ -117,7 +144,8 @@ impl<N: Tell> Crowds<N> {
                     since: now,
                     level: notice.level(),
                     devices: devices.into_iter().collect(),
-                    times: 1,
+                    notices: 1,
+                    times,
                     last: notice,
                 });
             }
@@ -129,16 +157,16 @@ impl<N: Tell> Crowds<N> {
     pub fn due(&mut self, now: Mono) -> Option<Told<N>> {
         let due = |lane: &Lane<N>| lane.held.is_some() && lane.until <= now;
         let lane = self.lanes.values_mut().find(|lane| due(lane))?;
-        lane.window = (lane.window * 2).min(LONGEST_WINDOW);
+        lane.window = (lane.window * 2).min(self.windows.1);
         lane.until = now + lane.window;
-        lane.held.take().map(|held| held.told(now))
+        lane.held.take().map(|held| held.told(self.about, now))
     }
 
     /// What has been gathered, due or not: nothing follows.
     pub fn all(&mut self, now: Mono) -> Vec<Told<N>> {
         let lanes = std::mem::take(&mut self.lanes);
         let held = lanes.into_values().filter_map(|lane| lane.held);
-        held.map(|held| held.told(now)).collect()
+        held.map(|held| held.told(self.about, now)).collect()
     }
 
     /// When something is due.
@@ -151,8 +179,8 @@ impl<N: Tell> Crowds<N> {
 }
 
 impl<N: Tell> Held<N> {
-    fn told(self, now: Mono) -> Told<N> {
-        if self.times == 1 {
+    fn told(self, about: About, now: Mono) -> Told<N> {
+        if self.notices == 1 {
             return Told::One(self.last);
         }
         let kind = self.last.kind();
@@ -161,10 +189,12 @@ impl<N: Tell> Held<N> {
         let mut fields = self.last.fields();
         fields.retain(|(name, _)| about_all.contains(name));
         Told::Many(Crowd {
+            about,
             kind,
             level: self.level,
             devices: self.devices.into_iter().collect(),
             times: self.times,
+            counted: self.times > self.notices,
             within: now.since(self.since),
             fields,
             last: why.then(|| self.last.sentence()),
@@ -201,6 +231,12 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
         EventKind::DeviceRegistered => ("got their secrets", Words::SayNoMore),
         EventKind::TopologyAdded => ("were added to this gateway's topology", Words::SayNoMore),
         EventKind::PlatformOrder => ("are subject to an order of the platform", Words::SayWhy),
+        EventKind::DeviceGarbled => ("answer with frames that cannot be read", Words::SayWhy),
+        EventKind::DeviceForeign => (
+            "were asked, and frames came that were not the reply",
+            Words::SayWhy,
+        ),
+        EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
         EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
         _ => return None,
     })
@@ -229,7 +265,7 @@ impl Tell for Crowd {
     }
 
     fn about(&self) -> About {
-        About::Gateway
+        self.about
     }
 
     fn devices(&self) -> &[DeviceId] {
@@ -252,14 +288,22 @@ impl Tell for Crowd {
     fn sentence(&self) -> String {
         let (does, _) = of_many(self.kind).unwrap_or(("changed", Words::SayNoMore));
         let mut text = match self.devices.len() {
+            1 if self.counted => format!("1 device: {does}"),
             1 => format!("1 more device, {} times: {does}", self.times),
+            // Those that were told each for itself are among them.
+            n if self.counted => format!("{n} devices {does}"),
             n => format!("{n} more devices {does}"),
         };
         let online = self.fields.iter().find(|(n, _)| *n == JournalField::Online);
         if let Some((_, online)) = online {
             text.push_str(&format!(" ({online} online in all)"));
         }
-        text.push_str(&format!(" within {} s", self.within.as_secs().max(1)));
+        match (self.counted, self.within.as_secs().max(1)) {
+            // Counted since each of them was told last, which is longer.
+            (true, _) => text.push_str(&format!(", {} times since last told", self.times)),
+            (false, seconds @ ..120) => text.push_str(&format!(" within {seconds} s")),
+            (false, seconds) => text.push_str(&format!(" within {} min", seconds / 60)),
+        }
         if let Some(last) = &self.last {
             text.push_str(&format!("; of the last: {last}"));
         }
@@ -364,8 +408,8 @@ mod tests {
     fn kinds_that_do_not_come_in_crowds_pass() {
         let mut crowds = Crowds::default();
         for n in 0..10 {
-            let late = Fell(n, EventKind::DeviceLate);
-            assert_eq!(crowds.admit(s(0), late.clone()), Some(late));
+            let refuses = Fell(n, EventKind::DeviceRefuses);
+            assert_eq!(crowds.admit(s(0), refuses.clone()), Some(refuses));
         }
     }
 
@@ -377,6 +421,78 @@ mod tests {
         }
         let back = Fell(3, EventKind::DeviceReturned);
         assert_eq!(crowds.admit(s(0), back.clone()), Some(back));
+    }
+
+    /// Said again, with how often it was.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Again(u32, u64);
+
+    impl Tell for Again {
+        fn level(&self) -> Level {
+            Level::Warn
+        }
+        fn kind(&self) -> EventKind {
+            EventKind::DeviceGarbled
+        }
+        fn about(&self) -> About {
+            About::Device(DeviceId(self.0))
+        }
+        fn fields(&self) -> Vec<(JournalField, String)> {
+            vec![(JournalField::Times, self.1.to_string())]
+        }
+        fn sentence(&self) -> String {
+            format!("spoiled, {} times", self.1)
+        }
+    }
+
+    #[test]
+    fn the_troubles_of_a_port_are_told_ever_more_rarely_and_none_is_lost() {
+        let mut crowds = Crowds::of_port(PortId(7));
+        let (mut lines, mut told_times) = (Vec::new(), 0);
+        let mut hear = |second: u64, told: Told<Again>| {
+            let Told::Many(crowd) = told else {
+                panic!("{told:?}")
+            };
+            assert_eq!(crowd.about(), About::Port(PortId(7)));
+            lines.push(second);
+            told_times += crowd.times;
+        };
+        // One of 31 devices each second, for six hours.
+        let mut alone = 0;
+        for second in 0..6 * 3600 {
+            let again = Again(u32::try_from(second % 31).unwrap(), 2);
+            if crowds.admit(s(second), again).is_some() {
+                alone += 1;
+            }
+            while let Some(told) = crowds.due(s(second)) {
+                hear(second, told);
+            }
+        }
+        for told in crowds.all(s(6 * 3600)) {
+            hear(6 * 3600, told);
+        }
+        assert_eq!(alone, AT_ONCE);
+        let first = [62, 182, 422, 902, 1862, 3782, 7382, 10982, 14582, 18182];
+        assert_eq!(lines, [&first[..], &[6 * 3600]].concat());
+        assert_eq!(told_times + 3 * 2, 6 * 3600 * 2);
+    }
+
+    #[test]
+    fn what_is_a_count_already_is_added_up() {
+        let mut crowds = Crowds::of_port(PortId(7));
+        for n in 0..31 {
+            crowds.admit(s(0), Again(n, 60));
+        }
+        let Some(Told::Many(crowd)) = crowds.due(s(60)) else {
+            panic!("nobody gathered");
+        };
+        assert_eq!(
+            crowd.sentence(),
+            "28 devices answer with frames that cannot be read, 1680 times since last told; \
+             of the last: spoiled, 60 times"
+        );
+        let fields = [(JournalField::Count, "28"), (JournalField::Times, "1680")];
+        assert_eq!(crowd.fields(), fields.map(|(n, v)| (n, v.to_owned())));
     }
 
     #[test]

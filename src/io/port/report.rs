@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{
-    DeviceId, Echoes, Evidence, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats,
+    Crowds, DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats,
+    Told as Gathered,
 };
 use crate::field::dlt645::ask::Wish;
 use crate::field::evidence::{self, weigh};
@@ -59,6 +60,8 @@ pub(super) struct Report {
     own_voice: Echoes,
     told_held_back: bool,
     troubles: Troubles,
+    /// Troubles that many have, on their way to being few lines.
+    crowds: Crowds<Notice>,
     twins: Twins,
     busy: Duration,
     load_since: Mono,
@@ -88,6 +91,7 @@ impl Report {
             own_voice: Echoes::default(),
             told_held_back: false,
             troubles: Troubles::default(),
+            crowds: Crowds::of_port(port),
             twins: Twins::default(),
             busy: Duration::ZERO,
             load_since: clock.now().mono,
@@ -119,6 +123,7 @@ impl Report {
         next: Duration,
     ) -> Result<(), HubGone> {
         let port = self.port;
+        self.tell_crowds(now);
         if self.unavailable.hit(now, 1).is_some() {
             let line = self.spec.port(port).map(|p| p.line.to_string());
             self.journal.tell(&Notice::PortUnavailable {
@@ -222,8 +227,9 @@ impl Report {
             return Ok(());
         }
         for notice in self.troubles.sweep(now) {
-            self.journal.tell(&notice);
+            self.tell_or_gather(now, notice);
         }
+        self.tell_crowds(now);
         let elapsed = now.since(self.load_since).as_micros().max(1);
         let permille = (self.busy.as_micros() * 1000 / elapsed).min(1000);
         self.busy = Duration::ZERO;
@@ -462,12 +468,42 @@ impl Report {
         detail: impl FnOnce() -> String,
     ) {
         if let Some(notice) = self.troubles.note(now, device, trouble, detail) {
+            self.tell_or_gather(now, notice);
+        }
+    }
+
+    /// A bad cable is a trouble of everybody on it: three say so, the others
+    /// together.
+    fn tell_or_gather(&mut self, now: Mono, notice: Notice) {
+        if let Some(notice) = self.crowds.admit(now, notice) {
             self.journal.tell(&notice);
+        }
+    }
+
+    fn tell_crowds(&mut self, now: Mono) {
+        while let Some(told) = self.crowds.due(now) {
+            self.tell_crowd(&told);
+        }
+    }
+
+    fn tell_crowd(&self, told: &Gathered<Notice>) {
+        match told {
+            Gathered::One(notice) => self.journal.tell(notice),
+            Gathered::Many(crowd) => self.journal.tell(crowd),
         }
     }
 
     /// A full hub slows the field; that is meant.
     async fn tell(&self, event: FieldEvent) -> Result<(), HubGone> {
         self.hub.send(event).await.map_err(|_| HubGone)
+    }
+}
+
+impl Drop for Report {
+    /// Whatever ends the task, what has been gathered is told: nothing follows.
+    fn drop(&mut self) {
+        for told in self.crowds.all(self.clock.now().mono) {
+            self.tell_crowd(&told);
+        }
     }
 }
