@@ -488,11 +488,31 @@ async fn the_running_service_is_listened_to_through_its_socket() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    let said = ask("trace", "hal", &["--seconds", "1"]).await;
+    // Who asks for a port that does not exist keeps what was there.
+    for name in ["old.pcapng", "old.svg"] {
+        std::fs::write(folder.path().join(name), "of yesterday").unwrap();
+    }
+    for (verb, option) in [("trace", "--pcap"), ("scope", "-o")] {
+        for name in ["old.pcapng", "old.svg", "new"] {
+            let said = ask(verb, "hal", &["--seconds", "1", option, name]).await;
+            assert_eq!(said.status.code(), Some(1));
+            let why = text(&said.stderr);
+            assert!(
+                why.contains("no port is called \"hal\"; there is only hall"),
+                "{why}"
+            );
+        }
+    }
+    assert!(!folder.path().join("new").exists());
+    for name in ["old.pcapng", "old.svg"] {
+        let kept = std::fs::read(folder.path().join(name)).unwrap();
+        assert_eq!(kept, b"of yesterday", "{name}");
+    }
+    let said = ask("trace", "hall", &["--seconds", "1", "--pcap", "no/where"]).await;
     assert_eq!(said.status.code(), Some(1));
     let why = text(&said.stderr);
     assert!(
-        why.contains("no port is called \"hal\"; there is only hall"),
+        why.contains("cannot write: no/where: No such file"),
         "{why}"
     );
 

@@ -23,24 +23,24 @@ pub(super) const LONGEST: u64 = 600;
 /// answer or nothing can be written.
 #[must_use]
 pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> ExitCode {
-    let mut scope = Scope::default();
+    let (mut scope, mut heard) = (Scope::default(), false);
     let lasting = Some(Duration::from_secs(seconds));
     let end = listen::listen(socket, port, lasting, |seen| {
+        heard = true;
         scope.on(&seen);
         ControlFlow::Continue(())
     });
     // A picture from before stays if there is none now.
     let written = match &end {
-        Ok(_) => write(&scope, output),
-        Err(_) => Ok(()),
+        Ok(_) if heard => write(&scope, output),
+        Ok(_) | Err(_) => Ok(()),
     };
     finish(end, written, port)
 }
 
 fn write(scope: &Scope, output: &Path) -> io::Result<()> {
-    let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", output.display()));
-    let mut sink = Sink::open(output).map_err(named)?;
-    sink.write(scope.draw().as_bytes()).map_err(named)?;
+    let mut sink = Sink::at(output);
+    sink.write(scope.draw().as_bytes())?;
     if !sink.is_out() {
         eprintln!("{}: {}", output.display(), scope.summary());
     }

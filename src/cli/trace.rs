@@ -85,14 +85,9 @@ impl Outputs {
 #[must_use]
 pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
     let altitude = how.altitude();
-    let sink = match how.pcap.as_deref().map(Sink::open).transpose() {
-        Ok(sink) => sink,
-        Err(e) => {
-            let path = how.pcap.as_deref().unwrap_or(Path::new(""));
-            eprintln!("{}: {e}", path.display());
-            return ExitCode::FAILURE;
-        }
-    };
+    // Made with the first that is heard: a port that does not exist costs no
+    // capture of another day.
+    let sink = how.pcap.as_deref().map(Sink::at);
     if altitude.is_some() && sink.as_ref().is_some_and(Sink::is_out) {
         eprintln!("a capture on standard output leaves no room for lines: name a file");
         return ExitCode::from(2);
@@ -111,7 +106,10 @@ pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
             Err(_) => ControlFlow::Break(()),
         }
     });
-    let written = written.and_then(|()| outputs.end());
+    let written = written.and_then(|()| match outputs.seen {
+        0 => Ok(()),
+        _ => outputs.end(),
+    });
     finish(end, written, port)
 }
 

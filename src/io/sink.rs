@@ -2,26 +2,27 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One of the two.
 #[derive(Debug)]
 pub enum Sink {
     /// Standard output.
     Out,
+    /// A file that is made anew as soon as there is something to write, and not
+    /// before: what is there under this name stays if there is nothing.
+    Named(PathBuf),
     /// A file that was made anew.
     File(File),
 }
 
 impl Sink {
-    /// The file of this name, emptied if there is one; `-` is standard output.
-    ///
-    /// # Errors
-    /// It cannot be made.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    /// The file of this name, in place of one that is there; `-` is standard output.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
         match path.to_str() {
-            Some("-") => Ok(Sink::Out),
-            _ => File::create(path).map(Sink::File),
+            Some("-") => Sink::Out,
+            _ => Sink::Named(path.to_owned()),
         }
     }
 
@@ -34,9 +35,18 @@ impl Sink {
     /// Writes all of it, at once: whoever watches sees it now.
     ///
     /// # Errors
-    /// The system's; above all that nobody reads any more.
+    /// The system's, above all that nobody reads any more; with the file's name if
+    /// it cannot be made.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Sink::Named(path) = self {
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+            *self = Sink::File(File::create(&*path).map_err(named)?);
+        }
         match self {
+            Sink::Named(_) => Ok(()),
             Sink::Out => {
                 let mut out = io::stdout().lock();
                 out.write_all(bytes)?;
@@ -53,13 +63,26 @@ mod tests {
 
     #[test]
     fn a_dash_is_standard_output_and_anything_else_a_file() {
-        assert!(Sink::open(Path::new("-")).unwrap().is_out());
+        assert!(Sink::at(Path::new("-")).is_out());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        let mut sink = Sink::open(&path).unwrap();
+        let mut sink = Sink::at(&path);
         sink.write(b"one ").unwrap();
         sink.write(b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one two");
-        assert!(Sink::open(&path.join("below a file")).is_err());
+        let below = Sink::at(&path.join("below a file")).write(b"three");
+        assert!(below.unwrap_err().to_string().contains("below a file"));
+    }
+
+    #[test]
+    fn what_is_there_stays_until_there_is_something_to_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, "of yesterday").unwrap();
+        let mut sink = Sink::at(&path);
+        sink.write(b"").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"of yesterday");
+        sink.write(b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 }
