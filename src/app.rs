@@ -33,7 +33,7 @@ use crate::cloud::Errand;
 use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
 use crate::io::clock::Clock;
-use crate::io::control::Wish;
+use crate::io::control::{self, Wish};
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
@@ -149,6 +149,8 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
                     adoption::adopt(&mut service, config, serial, content, &journal).await;
                 }
             }
+            // Whoever asked has been answered by now.
+            service.leave_old_socket().await;
         };
         tokio::select! {
             biased;
@@ -206,8 +208,12 @@ async fn reload(service: &mut Service, config: &Path, journal: &Journal) -> Relo
             }
         }
         Ok(loaded) => {
-            let problems = problems(&loaded.warnings);
-            let changed = take(service, loaded, journal).await;
+            let mut problems = problems(&loaded.warnings);
+            let (changed, closed) = take(service, loaded, journal).await;
+            problems.extend(closed.iter().map(|door| Problem {
+                error: true,
+                text: door.sentence(),
+            }));
             Reloaded {
                 changed: Some(changed),
                 problems,
@@ -224,16 +230,21 @@ fn problems(all: &[config::Problem]) -> Vec<Problem> {
     all.iter().map(told).collect()
 }
 
-/// Goes on with another configuration; says what changed.
-async fn take(service: &mut Service, loaded: Loaded, journal: &Journal) -> String {
+/// Goes on with another configuration; says what changed, and which doors for
+/// people could not be opened where they should be.
+async fn take(
+    service: &mut Service,
+    loaded: Loaded,
+    journal: &Journal,
+) -> (String, Vec<control::notice::Notice>) {
     for warning in loaded.warnings {
         journal.tell(&Notice::Problem(Box::new(warning)));
     }
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
-    service.open_elsewhere(loaded.control).await;
+    let closed = service.open_elsewhere(loaded.control).await;
     let notice = Notice::Reloaded(Box::new(changes));
     journal.tell(&notice);
-    notice.sentence()
+    (notice.sentence(), closed)
 }
 
 fn tell_refused(report: &Report, journal: &Journal) {

@@ -291,6 +291,51 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
     gateway::stop(&mut house.gateway).await;
 }
 
+/// The question comes in where the socket was, and its answer goes out there.
+#[tokio::test]
+async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
+    let mut house = House::running("").await;
+    let old = house.socket();
+    let right = fs::read_to_string(&house.file).unwrap();
+    let move_to = |path: &Path| {
+        let moved = right.replace(old.to_str().unwrap(), path.to_str().unwrap());
+        assert_ne!(moved, right);
+        fs::write(&house.file, moved).unwrap();
+    };
+    let ask = |socket: &Path, word: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alink-gateway"));
+        command.arg(word).arg("--socket").arg(socket);
+        said(command)
+    };
+
+    move_to(&house.folder.path().join("nowhere/control.sock"));
+    let stays = ask(&old, "reload").await;
+    assert_eq!(stays.status, 0, "{}", stays.err);
+    let why = "nowhere/control.sock: No such file or directory (os error 2); it stays at";
+    assert!(stays.out.contains(why), "{}", stays.out);
+
+    let new = house.folder.path().join("elsewhere.sock");
+    move_to(&new);
+    // Somebody who never has enough does not keep the others waiting.
+    let words = ["trace", "rack1", "--values", "--socket"];
+    let words = [&words[..], &[old.to_str().unwrap()]].concat();
+    let mut listener = Child::start("trace", env!("CARGO_BIN_EXE_alink-gateway"), &words);
+    listener.line("a value", |l| l.contains(" = ")).await;
+    let moved = ask(&old, "reload").await;
+    assert_eq!(moved.status, 0, "{}", moved.err);
+    assert!(
+        moved.out.contains("configuration loaded anew"),
+        "{}",
+        moved.out
+    );
+    listener.exit().await;
+    assert!(!old.exists());
+    assert_eq!(ask(&new, "status").await.status, 0);
+    house.cloud.sees_online(&[4, 5, 6]).await;
+    gateway::stop(&mut house.gateway).await;
+    assert!(!new.exists());
+}
+
 #[tokio::test]
 async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
     // Only root can be somebody else.

@@ -22,7 +22,10 @@ const WISHES: usize = 2;
 pub(super) struct Front {
     spec: ControlSpec,
     desk: Option<Desk>,
-    socket: Option<Member>,
+    socket: Option<(PathBuf, Member)>,
+    /// Where the socket was: whoever asked for it to be elsewhere has their answer
+    /// there.
+    left: Option<Member>,
     metrics: Option<Member>,
 }
 
@@ -47,68 +50,87 @@ impl Service {
             self.end.child_token(),
         );
         self.crew.spawn("log levels".into(), falling_back);
-        self.open_socket(spec.socket.clone()).await;
-        self.open_metrics(&spec).await;
+        // Told already, and nobody else to tell.
+        let _ = self.open_socket(&spec);
+        let _ = self.open_metrics(&spec).await;
         self.front.spec = spec;
         wished
     }
 
-    /// Opens elsewhere what shall be elsewhere.
-    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) {
+    /// Opens elsewhere what shall be elsewhere; says what could not be. Where the
+    /// socket was it answers until [`Service::leave_old_socket`].
+    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<Notice> {
         if self.front.desk.is_none() {
-            return;
+            return Vec::new();
         }
-        if spec.socket != self.front.spec.socket {
-            self.open_socket(spec.socket.clone()).await;
-        }
+        let mut failed = Vec::new();
+        failed.extend(self.open_socket(&spec).err());
         if spec.metrics != self.front.spec.metrics {
-            self.open_metrics(&spec).await;
+            failed.extend(self.open_metrics(&spec).await.err());
         }
         self.front.spec = spec;
+        failed
     }
 
-    async fn open_socket(&mut self, place: Option<PathBuf>) {
-        if let Some(member) = self.front.socket.take() {
-            self.crew.dismiss(&member).await;
+    /// Ends the socket that is elsewhere now, once whoever asked for that has been
+    /// answered.
+    pub(super) async fn leave_old_socket(&mut self) {
+        if let Some(left) = self.front.left.take() {
+            self.crew.dismiss(&left).await;
+        }
+    }
+
+    /// Where it cannot be opened, it stays where it is.
+    fn open_socket(&mut self, spec: &ControlSpec) -> Result<(), Notice> {
+        let path = control::place(spec.socket.as_deref());
+        if matches!(&self.front.socket, Some((there, _)) if *there == path) {
+            return Ok(());
         }
         let Some(desk) = self.front.desk.clone() else {
-            return;
+            return Ok(());
         };
-        let path = control::place(place.as_deref());
         let socket = match Socket::open(&path) {
             Ok(socket) => socket,
             Err(e) => {
-                let why = e.to_string();
-                return self
-                    .journal
-                    .tell(&Notice::Unavailable { socket: path, why });
+                let notice = Notice::Unavailable {
+                    socket: path,
+                    why: e.to_string(),
+                    instead: self.front.socket.as_ref().map(|(there, _)| there.clone()),
+                };
+                self.journal.tell(&notice);
+                return Err(notice);
             }
         };
         let stop = self.end.child_token();
         let answering = control::run(socket, desk, stop.clone());
         let member = self.crew.employ("control socket".into(), stop, answering);
-        self.front.socket = Some(member);
+        let before = self.front.socket.replace((path, member));
+        self.front.left = before.map(|(_, member)| member);
+        Ok(())
     }
 
-    async fn open_metrics(&mut self, spec: &ControlSpec) {
+    async fn open_metrics(&mut self, spec: &ControlSpec) -> Result<(), Notice> {
         if let Some(member) = self.front.metrics.take() {
             self.crew.dismiss(&member).await;
         }
         let (Some(address), Some(desk)) = (spec.metrics, self.front.desk.clone()) else {
-            return;
+            return Ok(());
         };
         let listener = match http::listen(address).await {
             Ok(listener) => listener,
             Err(e) => {
-                return self.journal.tell(&Notice::NoMetrics {
+                let notice = Notice::NoMetrics {
                     address: address.to_string(),
                     why: e.to_string(),
-                });
+                };
+                self.journal.tell(&notice);
+                return Err(notice);
             }
         };
         let stop = self.end.child_token();
         let serving = http::run(listener, desk, stop.clone());
         let member = self.crew.employ("metrics".into(), stop, serving);
         self.front.metrics = Some(member);
+        Ok(())
     }
 }

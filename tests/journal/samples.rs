@@ -426,6 +426,7 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
         Control::Unavailable {
             socket: "/run/alink-gateway/control.sock".into(),
             why: WHY.into(),
+            instead: None,
         },
         Control::Refused {
             user: 1000,

@@ -47,6 +47,9 @@ const RUNTIME: &str = "/run/alink-gateway";
 const MODE: u32 = 0o660;
 /// Connections served at the same time; more are told so.
 const CONNECTIONS: usize = 16;
+/// When the socket is taken away, who is being answered hears the end of it
+/// within this, and whoever listens for longer is cut off.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// After a failure to accept, for want of descriptors for example.
 const BREATH: Duration = Duration::from_secs(1);
 
@@ -146,8 +149,11 @@ impl Drop for Socket {
     }
 }
 
-/// Serves whoever connects, until `stop`.
+/// Serves whoever connects, until `stop`; then nobody new, and whoever is being
+/// answered for a second more. Dropped, it ends at once.
 pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
+    let cut = CancellationToken::new();
+    let cutting = cut.clone().drop_guard();
     let (clock, journal) = (desk.clock, desk.journal.clone());
     let own = Own::of_process();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
@@ -196,17 +202,21 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
             refuse(&stream, &answer);
             continue;
         }
-        let (desk, stop) = (desk.clone(), stop.clone());
+        let (desk, cut) = (desk.clone(), cut.clone());
         tasks.spawn(async move {
             let _place = place;
             tokio::select! {
                 biased;
-                () = stop.cancelled() => {}
+                () = cut.cancelled() => {}
                 () = serve::serve(stream, &desk) => {}
             }
         });
     }
+    drop(socket);
     tasks.close();
+    // What is not over by then is cut off.
+    let _ = tokio::time::timeout(LAST_WORDS, tasks.wait()).await;
+    drop(cutting);
     tasks.wait().await;
 }
 

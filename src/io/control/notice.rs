@@ -13,12 +13,14 @@ const USERS: usize = 16;
 /// About the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It could not be made; the service runs without it.
+    /// It could not be made; the service runs without it, or with the one it has.
     Unavailable {
         /// Where it was to be.
         socket: PathBuf,
         /// The system's words.
         why: String,
+        /// Where it still is.
+        instead: Option<PathBuf>,
     },
     /// Metrics cannot be served where they should; the service runs without.
     NoMetrics {
@@ -79,7 +81,17 @@ impl Tell for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::Unavailable { socket, why } => format!(
+            Notice::Unavailable {
+                socket,
+                why,
+                instead: Some(there),
+            } => format!(
+                "no control socket at {}: {why}; it stays at {} until the configuration is loaded \
+                 anew",
+                socket.display(),
+                there.display()
+            ),
+            Notice::Unavailable { socket, why, .. } => format!(
                 "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is",
                 socket.display()
             ),
