@@ -24,9 +24,10 @@ use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use alink_gateway::base::UnitId;
-use alink_gateway::control::metrics::TABLE;
+use alink_gateway::control::metrics::{Kind, TABLE};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::wire::RackRig;
@@ -387,6 +388,44 @@ async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
     gateway::stop(&mut house.gateway).await;
 }
 
+/// What promtool finds wrong with metrics. It reads the text format from before
+/// OpenMetrics, in which a counter is called as its sample is.
+async fn promtool_on(text: &str) -> String {
+    let mut old = String::new();
+    for line in text.lines() {
+        let word: Vec<&str> = line.splitn(4, ' ').collect();
+        let line = match word[..] {
+            ["#", what, name, rest]
+                if TABLE
+                    .iter()
+                    .any(|m| m.name == name && m.kind == Kind::Counter) =>
+            {
+                format!("# {what} {name}_total {rest}")
+            }
+            _ => line.to_owned(),
+        };
+        old.push_str(&line);
+        old.push('\n');
+    }
+    let mut promtool = Command::new(tools::path("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = promtool.stdin.take().unwrap();
+    to.write_all(old.as_bytes()).await.unwrap();
+    drop(to);
+    let out = promtool.wait_with_output().await.unwrap();
+    let said = [out.stdout, out.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    match out.status.success() {
+        true => said,
+        false => format!("{said}{}", out.status),
+    }
+}
+
 #[tokio::test]
 async fn metrics_come_over_the_socket_and_over_loopback_where_asked_for() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -417,6 +456,9 @@ async fn metrics_come_over_the_socket_and_over_loopback_where_asked_for() {
         "# EOF",
     ] {
         assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+    }
+    if tools::have(&["promtool"]) {
+        assert_eq!(promtool_on(&text).await, "");
     }
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream

@@ -2,10 +2,21 @@
 //! the alert rules know only metrics that exist, and the table knows all of them.
 //! `BLESS=1` writes the table anew.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
+)]
+#![allow(dead_code, reason = "the tests with strangers share how to find them")]
+
+#[path = "peers/tools.rs"]
+mod tools;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use alink_gateway::base::histogram::BOUNDS_US;
 use alink_gateway::control::metrics::{Kind, TABLE};
@@ -90,6 +101,23 @@ fn dashboard_and_alerts_know_only_what_exists() {
         let unknown: Vec<_> = mentioned.difference(&known).collect();
         assert!(unknown.is_empty(), "{file}: {unknown:?}");
     }
+}
+
+#[test]
+fn prometheus_itself_takes_the_alert_rules() {
+    if !tools::have(&["promtool"]) {
+        return;
+    }
+    let out = Command::new(tools::path("promtool"))
+        .args(["check", "rules"])
+        .arg(root("packaging/prometheus/alerts.yaml"))
+        .output()
+        .unwrap();
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn find(tool: &str) -> Option<PathBuf> {
             .and_then(|_| on_path("node")),
         "libmodbus" => existing(peers().join("libmodbus_server")),
         "usb-machine" => existing(peers().join("usb/complete")),
+        "promtool" => on_path(tool).or_else(|| existing(peers().join(tool))),
         // Debian keeps daemons out of the path of ordinary users.
         "mosquitto" => on_path(tool).or_else(|| existing("/usr/sbin/mosquitto")),
         _ => on_path(tool),
