@@ -30,13 +30,26 @@ use crate::io::settings::DEFAULT_PATH;
 pub const EXIT_CONFIG: u8 = 78;
 
 /// What may be set outside the configuration's files; the README has it too.
-const ENVIRONMENT: &str = "\
-Environment:
-  ALINK_GATEWAY_URL      instead of cloud.url
-  ALINK_GATEWAY_SECRET   instead of the gateway's secret
-  ALINK_GATEWAY_CA_FILE  instead of cloud.ca_file
-  ALINK_GATEWAY_LOG      how loud the log is: error, warn, info (default), debug, trace;
-                         or target=level for one library, separated by commas";
+pub const ENVIRONMENT_VARIABLES: [(&str, &str); 4] = [
+    ("ALINK_GATEWAY_URL", "instead of cloud.url"),
+    ("ALINK_GATEWAY_SECRET", "instead of the gateway's secret"),
+    ("ALINK_GATEWAY_CA_FILE", "instead of cloud.ca_file"),
+    (
+        "ALINK_GATEWAY_LOG",
+        "how loud the log is: error, warn, info (default), debug, trace; or target=level for one \
+         library, separated by commas",
+    ),
+];
+
+/// The same as `run --help` has it.
+fn environment() -> String {
+    let line = |(name, what): &(&str, &str)| {
+        let what = what.replace("; ", &format!(";\n{:25}", ""));
+        format!("\n  {name:<21}  {what}")
+    };
+    let lines: String = ENVIRONMENT_VARIABLES.iter().map(line).collect();
+    format!("Environment:{lines}")
+}
 
 /// Polls field devices and keeps each one online, reported and truthful on
 /// Alibaba Cloud IoT Platform.
@@ -50,7 +63,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the gateway (what the service does).
-    #[command(after_help = ENVIRONMENT)]
+    #[command(after_help = environment())]
     Run {
         /// The configuration file.
         #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
@@ -95,6 +108,13 @@ enum Verb {
         whom: Whom,
     },
     /// Show how the running service is.
+    ///
+    /// Of each port: LOAD is the share of its time in which the line was in use; DEVICES how
+    /// many answer, of how many are configured; RTT how long they take from a request to its
+    /// reply, P50 half of them at most, P95 95 of 100 at most; TROUBLE what became of requests
+    /// other than an answer, counted since the start: timeout (no reply in time), garbled (frames
+    /// that could not be read), foreign (frames that were not the reply), late (replies that had
+    /// been given up), port (the line was lost), exception-CODE (the device refused).
     Status {
         #[command(flatten)]
         whom: Whom,
@@ -106,6 +126,12 @@ enum Verb {
         watch: bool,
     },
     /// Show all devices of the running service, or everything about one.
+    ///
+    /// BUS is what the line says of a device: alive; suspect (it has missed, which is being made
+    /// certain); silent; probation (it was silent, and has to answer some times in a row); unknown
+    /// (not heard of since the start). CLOUD is what the platform shows: online, offline, changing
+    /// between the two, or refused. A value is good; uncertain, when the device answered and it
+    /// was none; or stale, when it was not read in time.
     Devices {
         /// The device's name in the configuration.
         #[arg(value_name = "NAME")]

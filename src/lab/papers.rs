@@ -10,7 +10,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use alink_gateway::cli::ENVIRONMENT_VARIABLES;
 use clap::Command;
+use clap::builder::Resettable;
 use clap_complete::{Shell, generate_to};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -43,7 +45,7 @@ const EXITS: [(&str, &str); 4] = [
 ];
 
 /// Where the daemon's things are.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     (
         "/etc/alink-gateway/gateway.yaml",
         "the configuration; see alink-gateway.yaml(5)",
@@ -66,8 +68,51 @@ const FILES: [(&str, &str); 7] = [
         "what the service keeps: registered secrets, lessons, a configuration from the platform",
     ),
     (
+        "/run/alink-gateway/control.sock",
+        "where the running service is asked, by root and the group alink-gateway; \
+         /run/alink-gateway@NAME/control.sock of another gateway",
+    ),
+    (
         "/etc/credstore/alink-gateway.secret",
         "the gateway's secret, if it is not to stand with the configuration; handed over by systemd",
+    ),
+];
+
+/// What a running daemon does when it gets them.
+const SIGNALS: [(&str, &str); 2] = [
+    (
+        "HUP",
+        "loads the configuration anew; a wrong one changes nothing, and the journal says what is \
+         wrong. So does alink-gateway reload, which says it to whoever typed it",
+    ),
+    (
+        "TERM, INT",
+        "logs all devices out and ends, within stop_within of the configuration; the second one \
+         ends it at once",
+    ),
+];
+
+/// What to type on a new box, and when something is wrong.
+const FIRST_STEPS: [(&str, &str); 5] = [
+    (
+        "alink-gateway check",
+        "after each change of the configuration: every mistake at once, with what was wanted",
+    ),
+    (
+        "alink-gateway reload",
+        "puts it into force; what has not changed goes on undisturbed",
+    ),
+    (
+        "alink-gateway status",
+        "how ports, devices and the connection are; --watch goes on showing it",
+    ),
+    (
+        "alink-gateway devices NAME",
+        "why a device is not online, and what comes next",
+    ),
+    (
+        "journalctl -u alink-gateway -x",
+        "what happened, with likely causes and what to do",
     ),
 ];
 
@@ -141,7 +186,8 @@ fn page(
     daemon: bool,
 ) -> io::Result<Vec<u8>> {
     let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command)
+    // What stands below the help of a verb is a section of its own here.
+    let man = Man::new(command.after_help(Resettable::Reset))
         .title(name)
         .section(section)
         .source(version)
@@ -150,6 +196,13 @@ fn page(
     let mut text = Vec::new();
     man.render(&mut text)?;
     let mut more = Roff::new();
+    if name == "alink-gateway" {
+        table(&mut more, "FIRST STEPS", &FIRST_STEPS);
+    }
+    if ["alink-gateway", "alink-gateway-run"].contains(&name) {
+        table(&mut more, "SIGNALS", &SIGNALS);
+        table(&mut more, "ENVIRONMENT", &ENVIRONMENT_VARIABLES);
+    }
     if daemon {
         table(&mut more, "EXIT STATUS", &EXITS);
         table(&mut more, "FILES", &FILES);
@@ -286,6 +339,35 @@ mod tests {
             );
         }
         assert!(seen >= 6, "{seen} verbs");
+    }
+
+    #[test]
+    fn the_daemons_page_names_verbs_signals_exits_files_and_variables() {
+        let folder = written();
+        let read = |page| fs::read_to_string(folder.path().join(page)).unwrap();
+        let page = read("man/alink-gateway.8").replace("\\-", "-");
+        for heading in [
+            "FIRST STEPS",
+            "SIGNALS",
+            "ENVIRONMENT",
+            "EXIT STATUS",
+            "FILES",
+        ] {
+            assert!(
+                page.contains(&format!(".SH \"{heading}\""))
+                    || page.contains(&format!(".SH {heading}")),
+                "{heading}"
+            );
+        }
+        let verbs = alink_gateway::cli::command();
+        let verbs = verbs.get_subcommands().filter(|v| !v.is_hide_set());
+        for word in verbs.map(|v| format!("alink-gateway-{}", v.get_name())) {
+            assert!(page.contains(&word), "{word}");
+        }
+        for word in ["HUP", "TERM", "78", "control.sock", "ALINK_GATEWAY_LOG"] {
+            assert!(page.contains(word), "{word}");
+        }
+        assert!(read("man/alink-gateway-run.8").contains("HUP"));
     }
 
     #[test]
