@@ -233,8 +233,8 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
         FieldEvent::Polled { .. }
         | FieldEvent::PortUp { .. }
         | FieldEvent::NoValue { .. }
-        | FieldEvent::Load { .. }
-        | FieldEvent::Echoes { .. } => {}
+        | FieldEvent::PointsRefused { .. }
+        | FieldEvent::Load { .. } => {}
     })
     .await;
     assert_eq!(down, 1);

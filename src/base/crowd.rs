@@ -62,6 +62,7 @@ pub struct Crowd {
 pub struct Crowds<N> {
     about: About,
     windows: (Duration, Duration),
+    /// By kind, and by what else those told together have in common.
     lanes: BTreeMap<(EventKind, Option<String>), Lane<N>>,
 }
 
@@ -114,7 +115,7 @@ impl<N: Tell> Crowds<N> {
         }
         self.lanes
             .retain(|_, lane| lane.held.is_some() || now < lane.until);
-        let mut key = (notice.kind(), field(&notice, JournalField::Code));
+        let mut key = (notice.kind(), sort(&notice));
         if self.lanes.len() >= LANES && !self.lanes.contains_key(&key) {
             key.1 = None;
         }
@@ -185,7 +186,12 @@ impl<N: Tell> Held<N> {
         }
         let kind = self.last.kind();
         let why = matches!(of_many(kind), Some((_, Words::SayWhy)));
-        let about_all = [JournalField::Code, JournalField::Online];
+        let about_all = [
+            JournalField::Code,
+            JournalField::Points,
+            JournalField::Word,
+            JournalField::Online,
+        ];
         let mut fields = self.last.fields();
         fields.retain(|(name, _)| about_all.contains(name));
         Told::Many(Crowd {
@@ -236,6 +242,15 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             "were asked, and frames came that were not the reply",
             Words::SayWhy,
         ),
+        EventKind::DeviceRefuses => ("refuse what they are asked for", Words::SayWhy),
+        EventKind::DevicePointsRefused => (
+            "refuse points even when they are asked for nothing else",
+            Words::SayWhy,
+        ),
+        EventKind::DeviceDatumRefused => (
+            "do not have what points of theirs are read from",
+            Words::SayWhy,
+        ),
         EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
         EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
         _ => return None,
@@ -247,6 +262,15 @@ fn devices_of(notice: &impl Tell) -> Vec<DeviceId> {
     match notice.about() {
         About::Device(one) => vec![one],
         About::Gateway | About::Port(_) => notice.devices().to_vec(),
+    }
+}
+
+/// Those with the same code of refusal and the same points are told together.
+fn sort(notice: &impl Tell) -> Option<String> {
+    let code = field(notice, JournalField::Code);
+    match (code, field(notice, JournalField::Points)) {
+        (Some(code), Some(points)) => Some(format!("{code} {points}")),
+        (code, points) => code.or(points),
     }
 }
 
@@ -408,8 +432,8 @@ mod tests {
     fn kinds_that_do_not_come_in_crowds_pass() {
         let mut crowds = Crowds::default();
         for n in 0..10 {
-            let refuses = Fell(n, EventKind::DeviceRefuses);
-            assert_eq!(crowds.admit(s(0), refuses.clone()), Some(refuses));
+            let empty = Fell(n, EventKind::DeviceNoValue);
+            assert_eq!(crowds.admit(s(0), empty.clone()), Some(empty));
         }
     }
 

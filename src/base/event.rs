@@ -94,6 +94,14 @@ pub enum FieldEvent {
         /// Index of each such point in the device's profile, and why.
         points: Vec<(u16, &'static str)>,
     },
+    /// A device refuses these points even when it is asked for nothing else; they
+    /// are asked for rarely until it gives them again.
+    PointsRefused {
+        /// Which device.
+        device: DeviceId,
+        /// Index of each point in the device's profile.
+        points: Vec<u16>,
+    },
     /// How busy the port was since the last report: wire time, turnaround and
     /// timeouts as a share of the clock, in thousandths. Told every few seconds.
     Load {

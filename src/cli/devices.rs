@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::status::{print, some, strange};
+use super::status::{print, strange};
 use super::words::{line, micros, span, table};
 use crate::control::picture::{Device, Next, Point};
 use crate::control::{Answer, Request};
+use crate::field::trouble::meaning;
 use crate::io::control::client::{self, Unanswered};
 
 /// Prints all devices, or the one called `name`. Exit status 1 if the service
@@ -96,21 +97,56 @@ fn text(d: &Device) -> String {
         let (p50, p95) = (micros(rtt.p50_us), micros(rtt.p95_us));
         let of = rtt.of;
         say(
-            "rtt",
-            &format!("p50 {p50}, p95 {p95} of the last {of} replies"),
+            "replies",
+            &format!("half of the last {of} within {p50}, 95 of 100 within {p95}"),
         );
     }
-    let outcomes = match some(&d.outcomes, &[]) {
-        none if none.is_empty() => "not asked yet".to_owned(),
-        some => some,
-    };
-    say("so far", &outcomes);
+    let mut head = "so far";
+    for outcome in outcomes(d) {
+        say(head, &outcome);
+        head = "";
+    }
     if !d.points.is_empty() {
         let rows: Vec<_> = d.points.iter().map(point).collect();
         let head = ["POINT", "VALUE", "QUALITY", "AGE", "WHY"];
         let _ = write!(text, "\n{}", table(head, &rows));
     }
     text
+}
+
+/// What became of requests, one line for each way that one has ended:
+/// `5 timeout: no reply in time`.
+fn outcomes(d: &Device) -> Vec<String> {
+    let some = d.outcomes.iter().filter(|(_, n)| **n > 0);
+    let lines: Vec<String> = some
+        .map(|(name, n)| match explained(name, &d.place) {
+            "" => format!("{n} {}", line(name)),
+            words => format!("{n} {}: {words}", line(name)),
+        })
+        .collect();
+    match lines.is_empty() {
+        true => vec!["not asked yet".into()],
+        false => lines,
+    }
+}
+
+/// What the name of an outcome means.
+fn explained(name: &str, place: &str) -> &'static str {
+    match name {
+        "timeout" => "no reply in time",
+        "garbled" => "frames came that could not be read: noise, settings, two devices at once",
+        "foreign" => "frames came that were not the reply",
+        "late" => "replies came after they had been given up",
+        "port" => "the line was lost while the reply was waited for",
+        _ => {
+            // Those of a meter are its own words, and not Modbus'.
+            let code = name.rsplit_once("exception-").map(|(_, code)| code.parse());
+            match code {
+                Some(Ok(code)) if place.starts_with("unit ") => meaning(code),
+                _ => "",
+            }
+        }
+    }
 }
 
 fn coming(next: &Next) -> String {
@@ -171,7 +207,14 @@ mod tests {
                 p95_us: 20_000,
                 of: 32,
             }),
-            outcomes: [("answer".to_owned(), 100), ("timeout".to_owned(), 3)].into(),
+            outcomes: [
+                ("answer", 100),
+                ("exception-2", 2),
+                ("late", 0),
+                ("timeout", 3),
+            ]
+            .map(|(name, n)| (name.to_owned(), n))
+            .into(),
             points: vec![
                 point(
                     "Voltage",
@@ -193,8 +236,10 @@ bus      silent; last answered 1 min 1 s ago
 cloud    offline, as m [2J7 of a1B2
 why      silent: 3 polls in a row without an answer
 next     asked again; online once it answers
-rtt      p50 12.1 ms, p95 20.0 ms of the last 32 replies
-so far   answer 100, timeout 3
+replies  half of the last 32 within 12.1 ms, 95 of 100 within 20.0 ms
+so far   100 answer
+         2 exception-2: illegal data address
+         3 timeout: no reply in time
 
 POINT    VALUE  QUALITY  AGE  WHY
 Voltage  230.4  stale    1 s  its device does not answer

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::words::{line, many, micros, span, table};
-use crate::control::picture::{Cloud, Link, Port, Status};
+use crate::control::picture::{Cloud, Link, Port, Presence, State, Status};
 use crate::control::{Answer, Failure, Kind, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::screen;
@@ -89,6 +89,10 @@ pub fn text(status: &Status) -> String {
     let _ = writeln!(text, "{}\n", values(status));
     text.push_str(&ports(&status.ports));
     let _ = writeln!(text, "\n{}", devices(status));
+    let is_online = |s: &State| s.cloud == Presence::Online;
+    if !status.states.iter().all(is_online) {
+        text.push_str("alink-gateway devices says of each why it is not online\n");
+    }
     text
 }
 
@@ -202,7 +206,7 @@ pub(super) fn some(counts: &BTreeMap<String, u64>, besides: &[&str]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::control::picture::{Life, Past, Presence, Rtt, State};
+    use crate::control::picture::{Life, Past, Rtt};
 
     pub(crate) fn example() -> Status {
         let counts = |all: &[(&str, u64)]| {
@@ -283,6 +287,7 @@ line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 
 line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
 
 120 devices: 118 alive and online, 2 silent and offline
+alink-gateway devices says of each why it is not online
 "
         );
     }

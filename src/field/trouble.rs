@@ -131,7 +131,8 @@ impl Trouble {
 }
 
 /// The names of exceptions: Modbus Application Protocol V1.1b3 §7.
-pub(super) const fn meaning(code: u8) -> &'static str {
+#[must_use]
+pub const fn meaning(code: u8) -> &'static str {
     match code {
         1 => "illegal function",
         2 => "illegal data address",

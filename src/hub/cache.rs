@@ -86,6 +86,9 @@ struct Entry {
     /// The registers held no value, last at this time, for this reason; gone
     /// with the next value.
     refused: Option<(Mono, &'static str)>,
+    /// Its device refuses it even when asked for nothing else; gone with the next
+    /// value.
+    denied: bool,
 }
 
 impl Device {
@@ -113,6 +116,7 @@ impl Cache {
                     if let Some(entry) = self.entry(reading.device, reading.point) {
                         entry.value = Some((reading.value.clone(), reading.at));
                         entry.refused = None;
+                        entry.denied = false;
                     }
                 }
             }
@@ -120,6 +124,13 @@ impl Cache {
                 for (point, why) in points {
                     if let Some(entry) = self.entry(*device, *point) {
                         entry.refused = Some((at.mono, why));
+                    }
+                }
+            }
+            FieldEvent::PointsRefused { device, points } => {
+                for point in points {
+                    if let Some(entry) = self.entry(*device, *point) {
+                        entry.denied = true;
                     }
                 }
             }
@@ -218,6 +229,10 @@ impl Entry {
             Standing::Answering => {}
             Standing::Silent => return (Quality::Stale, "its device does not answer"),
             Standing::PortDown => return (Quality::Stale, "its port is down"),
+        }
+        if self.denied {
+            let why = "its device refuses it, also when asked for nothing else (see the journal)";
+            return (Quality::Stale, why);
         }
         let current = |at: Mono| now.since(at) <= fresh_for && lost.is_none_or(|lost| at > lost);
         if let Some((at, why)) = self.refused {

@@ -218,7 +218,10 @@ impl Hub {
         let due = |wake: Option<Wake>| wake.and_then(|w| next(w.why, Some(w.at)));
         let deadline = self.fleet.deadline(id);
         if let Some(why) = self.fleet.port_down(device.port) {
-            let then = due(deadline).or_else(|| next("the port is tried again and again", None));
+            // Whatever the deadline is called, it is about this.
+            let silent = "it counts as silent, if its port is still down";
+            let then = deadline.and_then(|w| next(silent, Some(w.at)));
+            let then = then.or_else(|| next("the port is tried again and again", None));
             return (Some(format!("its port is down: {why}")), then);
         }
         match self.fleet.life(id) {

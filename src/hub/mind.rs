@@ -188,8 +188,8 @@ impl Hub {
             }
             FieldEvent::PortUp { .. }
             | FieldEvent::PortDown { .. }
-            | FieldEvent::Load { .. }
-            | FieldEvent::Echoes { .. } => {}
+            | FieldEvent::PointsRefused { .. }
+            | FieldEvent::Load { .. } => {}
         }
     }
 

@@ -403,7 +403,7 @@ impl Port {
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
             self.schedule.measured(now, job, gap);
         }
-        self.tell_findings();
+        self.tell_findings().await?;
         self.unanswered = match ended.outcome {
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
@@ -429,11 +429,13 @@ impl Port {
         }
     }
 
-    fn tell_findings(&mut self) {
+    async fn tell_findings(&mut self) -> Result<(), HubGone> {
+        let now = self.clock.now().mono;
         while let Some(finding) = self.schedule.poll_finding() {
-            self.report.found(&finding);
             self.lessons.note(&self.spec, &finding);
+            self.report.found(now, &finding).await?;
         }
+        Ok(())
     }
 
     /// Replies nobody waited for: those that were given up prove life.
@@ -451,7 +453,7 @@ impl Port {
                 self.report.late(device, at).await?;
             }
         }
-        self.tell_findings();
+        self.tell_findings().await?;
         Ok(())
     }
 

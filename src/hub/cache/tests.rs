@@ -92,6 +92,25 @@ fn a_value_is_good_for_two_intervals_and_a_timeout() {
 }
 
 #[test]
+fn a_point_that_is_refused_is_not_called_one_that_was_not_read_yet() {
+    let spec = spec();
+    let mut cache = Cache::new(&spec);
+    let denied = FieldEvent::PointsRefused {
+        device: DeviceId(0),
+        points: vec![0, 999],
+    };
+    cache.on_field(at(1000), &spec, &denied);
+    for ms in [1000, 3_600_000] {
+        let (quality, why) = seen(&cache, &spec, ms, Standing::Answering);
+        assert_eq!(quality, Quality::Stale);
+        assert!(why.starts_with("its device refuses it"), "{why}");
+    }
+    cache.on_field(at(9000), &spec, &polled(9000, 0, 0, 7));
+    let back = seen(&cache, &spec, 9000, Standing::Answering);
+    assert_eq!(back, (Quality::Good, ""));
+}
+
+#[test]
 fn how_long_a_value_is_good_can_be_configured() {
     let mut spec = spec();
     let mut profile = (*spec.devices[0].profile).clone();

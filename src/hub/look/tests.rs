@@ -58,7 +58,7 @@ fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
     let (said, next, in_ms) = plight(&hub, at(1100));
     assert_eq!(said, format!("its port is down: {}", why()));
     let deadline = hub.fleet.deadline(DeviceId(0)).unwrap();
-    assert_eq!(next, deadline.why);
+    assert_eq!(next, "it counts as silent, if its port is still down");
     assert_eq!(in_ms, Some(millis(deadline.at.since(at(1100).mono))));
     hub.handle(at(2000), Input::Field(FieldEvent::PortUp { port }));
 

@@ -1,6 +1,8 @@
 //! What a port tells: the hub its events, the operator its troubles. Knows
 //! what has been said already.
 
+mod found;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,6 @@ use crate::field::holes::speaks_of_addresses;
 use crate::field::job::{Job, Outcome, Speech};
 use crate::field::notice::{Heaviest, Notice};
 use crate::field::point::decode;
-use crate::field::reading::Finding;
 use crate::field::rtu::Heard;
 use crate::field::tempo::Strain;
 use crate::field::trouble::{Trouble, Troubles};
@@ -279,54 +280,6 @@ impl Report {
         let place = self.spec.device(device).and_then(DeviceSpec::place);
         if let Some(place) = place {
             self.journal.tell(&Notice::UnitTwice { device, place });
-        }
-    }
-
-    /// Something was found out about a device.
-    pub(super) fn found(&self, finding: &Finding) {
-        let names = |device: DeviceId, points: &[u16]| {
-            let all = self.spec.device(device).map(|d| &d.profile.points);
-            let name = |p: &u16| Some(all?.get(usize::from(*p))?.id.as_str());
-            points
-                .iter()
-                .filter_map(name)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        match finding {
-            Finding::Hole { device, hole } => self.journal.tell(&Notice::HoleFound {
-                device: *device,
-                hole: *hole,
-            }),
-            // Told as the points that are back.
-            Finding::HoleGone { .. } => {}
-            Finding::PointsRefused {
-                device,
-                points,
-                at,
-                code,
-            } => self.journal.tell(&Notice::PointsRefused {
-                device: *device,
-                points: names(*device, points),
-                at: *at,
-                code: *code,
-            }),
-            Finding::DatumRefused {
-                device,
-                points,
-                word,
-            } => self.journal.tell(&Notice::DatumRefused {
-                device: *device,
-                points: names(*device, points),
-                word: *word,
-            }),
-            Finding::RepliesTwice { device } => {
-                self.journal.tell(&Notice::RepliesTwice { device: *device });
-            }
-            Finding::PointsBack { device, points } => self.journal.tell(&Notice::PointsBack {
-                device: *device,
-                points: names(*device, points),
-            }),
         }
     }
 
