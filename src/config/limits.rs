@@ -20,6 +20,10 @@ const fn millis(n: u64) -> Duration {
 const SESSIONS: &str = "the platform's limit (\"Connect or disconnect sub-devices\")";
 const LIMITS: &str = "the platform's limit (\"Limits\")";
 
+/// A value that waits takes some 130 bytes (`tests/package --long` measures it): as
+/// many as this leave room in the 512 MiB that the unit allows.
+const MOST_WAITING: usize = 3_000_000;
+
 fn limit<T>(most: T, source: &'static str, least: T) -> impl Fn(&str) -> Result<T, Wrong>
 where
     T: TryFrom<u64> + PartialOrd + std::fmt::Display + Copy,
@@ -173,7 +177,7 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
             .read("in_flight", limit(100, LIMITS, 1), notes)
             .unwrap_or(d.in_flight),
         queue: s
-            .read("queue", whole(1..=5_000_000), notes)
+            .read("queue", whole(1..=MOST_WAITING), notes)
             .unwrap_or(d.queue),
     }
 }
