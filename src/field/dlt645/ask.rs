@@ -254,10 +254,11 @@ impl Ask {
             }
             Wish::Follow { id, number } => {
                 let value = data.strip_prefix(&id.to_wire()[..])?;
-                match id.edition() {
-                    Edition::Y1997 => Some(value),
-                    Edition::Y2007 => value.strip_suffix(&[*number]),
-                }
+                let value = match id.edition() {
+                    Edition::Y1997 => value,
+                    Edition::Y2007 => value.strip_suffix(&[*number])?,
+                };
+                (!value.is_empty()).then_some(value)
             }
             Wish::ReadAddress => {
                 let wire = <[u8; 6]>::try_from(data).ok()?;
@@ -273,6 +274,17 @@ impl Ask {
 /// (2007, load records) are far below it.
 const MAX_JOINED: usize = 20 * MAX_DATA;
 
+/// The least that a frame has room for: no buffer the standards speak of is
+/// smaller than that of a request to write (at most 50 bytes of data; 2007 §5.2.4,
+/// 1997 §5.2.4), less identifier and number.
+const LEAST_ROOM: usize = 50 - 5;
+
+/// No datum of this length comes in more frames: twice as many as its data fill,
+/// because frames may end where one of its values does.
+const fn most_frames(bytes: usize) -> usize {
+    1 + 2 * bytes.div_ceil(LEAST_ROOM)
+}
+
 /// A datum that comes in several frames, while it is being put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joining {
@@ -280,6 +292,8 @@ pub struct Joining {
     id: Id,
     bytes: Option<usize>,
     next: u8,
+    /// So many frames may still come.
+    left: usize,
     data: Vec<u8>,
 }
 
@@ -291,7 +305,7 @@ pub enum Joined {
     /// Ask this next.
     Next(Ask, Joining),
     /// The frames together are not the datum: of another length than it has,
-    /// or without an end.
+    /// in more frames than it needs, or without an end.
     Unfit,
 }
 
@@ -306,6 +320,7 @@ impl Joining {
             id,
             bytes,
             next: 1,
+            left: most_frames(bytes.unwrap_or(MAX_JOINED)),
             data: Vec::new(),
         };
         joining.add(first.data, first.more)
@@ -323,7 +338,10 @@ impl Joining {
 
     fn add(mut self, data: Vec<u8>, more: bool) -> Joined {
         self.data.extend(data);
-        if self.data.len() > self.bytes.unwrap_or(MAX_JOINED) {
+        self.left = self.left.saturating_sub(1);
+        let most = self.bytes.unwrap_or(MAX_JOINED);
+        let goes_on = self.left > 0 && self.data.len() < most;
+        if self.data.len() > most || (more && !goes_on) {
             return Joined::Unfit;
         }
         if !more {

@@ -225,18 +225,60 @@ fn a_datum_without_an_end_is_given_up() {
         data: vec![0; 1],
         more: true,
     };
-    let mut joined = Joining::begin(FORWARD, None, part.clone());
-    let mut asked = 0u32;
-    while let Joined::Next(ask, joining) = joined {
-        asked += 1;
-        assert_eq!(
-            ask.wish,
-            Wish::Follow {
-                id: FORWARD,
-                number: asked as u8
-            }
-        );
-        joined = joining.go_on(part.clone());
+    // As many frames as the data need at most, whatever little each brings.
+    for (bytes, most) in [(None, 178), (Some(4), 2), (Some(100), 6)] {
+        let mut joined = Joining::begin(FORWARD, bytes, part.clone());
+        let mut asked = 0u32;
+        while let Joined::Next(ask, joining) = joined {
+            asked += 1;
+            assert_eq!(
+                ask.wish,
+                Wish::Follow {
+                    id: FORWARD,
+                    number: asked as u8
+                }
+            );
+            joined = joining.go_on(part.clone());
+        }
+        assert_eq!((joined, asked), (Joined::Unfit, most), "{bytes:?}");
     }
-    assert_eq!((joined, asked), (Joined::Unfit, 255));
+}
+
+/// "More follows" and nothing in it, again and again: each would be a request.
+#[test]
+fn a_follow_on_frame_without_data_is_a_stranger() {
+    for (id, control, empty, full) in [
+        (
+            Id::Y2007(0x0330_0001),
+            0x92,
+            &[1, 0, 0x30, 3, 1][..],
+            &[1, 0, 0x30, 3, 7, 1][..],
+        ),
+        (Id::Y1997(0x901F), 0x82, &[0x1F, 0x90], &[0x1F, 0x90, 7]),
+    ] {
+        let ask = Ask {
+            address: meter("000000000161"),
+            wish: Wish::Follow { id, number: 1 },
+        };
+        for more in [0, 0x20] {
+            let frame = |data| reply("000000000161", control | more, data);
+            assert_eq!(ask.judge(&frame(empty)), Reply::Stranger);
+            assert!(matches!(ask.judge(&frame(full)), Reply::Answer(_)));
+        }
+    }
+}
+
+#[test]
+fn a_datum_that_is_whole_and_goes_on_is_unfit() {
+    let part = |more| Part {
+        from: meter("000000000161"),
+        data: vec![1, 2],
+        more,
+    };
+    let begun = || Joining::begin(FORWARD, Some(4), part(true));
+    let (Joined::Next(_, one), Joined::Next(_, other)) = (begun(), begun()) else {
+        panic!()
+    };
+    assert_eq!(one.go_on(part(true)), Joined::Unfit);
+    assert_eq!(other.go_on(part(false)), Joined::Whole(vec![1, 2, 1, 2]));
 }
