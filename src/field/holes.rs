@@ -8,14 +8,22 @@
 //! refused alone, or two parts that are granted apart and refused together. The
 //! halves that are granted bring their values meanwhile.
 //!
-//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a
-//! request of the class under inquiry; when it `Inquiry::is_over`,
-//! `Inquiry::holes` is what has been learned.
+//! A unit that is starting up, or a PLC whose program is stopped, says the same
+//! of addresses that it has. So one refusal of two parts that are granted apart
+//! shows nothing: they are asked for together once more, and only if that is
+//! refused as well is there a hole between them. If another device of the kind
+//! has shown the same hole meanwhile, that is as good. A unit that granted nothing at all meanwhile has not
+//! shown which addresses it lacks; none is learned from it.
 //!
-//! Invariants: each inquiry finds at least one hole that lies in the request it
-//! began with, so a plan that heeds the holes never repeats that request; a
-//! single culprit among n points costs at most log2 n + 1 refused requests,
-//! rounded up.
+//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a
+//! request of the class under inquiry; after the latter what is
+//! `Inquiry::next_to_repeat` is asked for instead of its two parts; when it
+//! `Inquiry::is_over`, `Inquiry::holes` is what has been learned.
+//!
+//! Invariants: an inquiry at the end of which a request is still refused finds at
+//! least one hole in it, unless all of it is refused, so a plan that heeds the
+//! holes never repeats that request; a single culprit among n points costs at most
+//! log2 n + 1 refused requests, rounded up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +58,7 @@ pub const fn speaks_of_addresses(code: u8) -> bool {
 }
 
 /// First address and the one after the last.
-type Span = (u32, u32);
+pub(super) type Span = (u32, u32);
 
 /// The search for the holes in one refused request.
 #[derive(Clone, Debug, Default)]
@@ -58,9 +66,28 @@ pub(super) struct Inquiry {
     /// Asked for, or about to be.
     open: BTreeSet<Span>,
     /// Refused, with the halves that took their place.
-    halved: BTreeMap<Span, (Span, Span)>,
+    halved: BTreeMap<Span, Halved>,
     /// Refused although they are for a single point.
     dead: BTreeSet<Span>,
+    /// Whether anything was granted.
+    granted: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Halved {
+    left: Span,
+    right: Span,
+    /// It was refused once more after both had been granted.
+    again: bool,
+}
+
+impl Halved {
+    /// Granted apart, refused together: it is what lies between, or the step from
+    /// one to the other.
+    fn between(&self, table: Table) -> Hole {
+        let (before, after) = (self.left.1 - 1, self.right.0);
+        hole(table, before.min(after), before.max(after))
+    }
 }
 
 /// What takes the place of a refused request.
@@ -108,14 +135,56 @@ impl Inquiry {
             .iter()
             .partition(|p| span_of(profile, **p).is_some_and(|s| s < middle));
         let (left, right) = (part(left), part(right));
-        self.halved.insert(whole, (span(&left), span(&right)));
-        self.open.extend([span(&left), span(&right)]);
+        let halved = Halved {
+            left: span(&left),
+            right: span(&right),
+            again: self.halved.contains_key(&whole),
+        };
+        self.halved.insert(whole, halved);
+        if !halved.again {
+            self.open.extend([halved.left, halved.right]);
+        }
         Instead::Halves(left, right)
     }
 
     /// This request was granted.
     pub(super) fn answered(&mut self, block: &ReadBlock) {
-        self.open.remove(&span(block));
+        let whole = span(block);
+        self.granted = true;
+        self.open.remove(&whole);
+        // If it was refused before, that was not for its addresses.
+        self.halved.remove(&whole);
+    }
+
+    /// Two parts that were granted apart and refused together once: they are to
+    /// be asked for together again; until `None`.
+    pub(super) fn next_to_repeat(&mut self) -> Option<[Span; 2]> {
+        let doubtful = |(whole, h): &(&Span, &Halved)| {
+            !h.again && !self.open.contains(whole) && self.parts_granted(h)
+        };
+        let (whole, halved) = self.halved.iter().find(doubtful)?;
+        let (whole, parts) = (*whole, [halved.left, halved.right]);
+        self.open.insert(whole);
+        Some(parts)
+    }
+
+    /// These holes are known: what they explain need not be asked again.
+    pub(super) fn told(&mut self, table: Table, holes: &Holes) {
+        for (whole, halved) in &mut self.halved {
+            let parts = [halved.left, halved.right];
+            let asked = parts.iter().any(|s| self.open.contains(s));
+            if !asked && holes.contains(&halved.between(table)) {
+                halved.again = true;
+                self.open.remove(whole);
+            }
+        }
+    }
+
+    fn parts_granted(&self, of: &Halved) -> bool {
+        let granted = |s: &Span| {
+            !self.open.contains(s) && !self.halved.contains_key(s) && !self.dead.contains(s)
+        };
+        granted(&of.left) && granted(&of.right)
     }
 
     /// Whether nothing is left to ask.
@@ -125,30 +194,25 @@ impl Inquiry {
 
     /// What it has found.
     pub(super) fn holes(&self, table: Table) -> Holes {
-        let granted = |s: &Span| !self.halved.contains_key(s) && !self.dead.contains(s);
-        let between = self
-            .halved
-            .values()
-            .filter(|(l, r)| granted(l) && granted(r));
-        // Granted apart, refused together: it is what lies between, or the step
-        // from one to the other.
-        let between = between.map(|(l, r)| {
-            let (before, after) = (l.1 - 1, r.0);
-            (before.min(after), before.max(after))
-        });
-        let dead = self.dead.iter().map(|(from, to)| (*from, to - 1));
-        between
-            .chain(dead)
-            .map(|(first, last)| Hole {
-                table,
-                first: u16::try_from(first).unwrap_or(u16::MAX),
-                last: u16::try_from(last).unwrap_or(u16::MAX),
-            })
-            .collect()
+        let between = self.halved.values().filter(|h| self.parts_granted(h));
+        let between = between.map(|h| h.between(table));
+        let dead = self.dead.iter().filter(|_| self.granted);
+        let dead = dead.map(|(from, to)| hole(table, *from, to - 1));
+        between.chain(dead).collect()
     }
 }
 
-fn span(block: &ReadBlock) -> Span {
+fn hole(table: Table, first: u32, last: u32) -> Hole {
+    let address = |a| u16::try_from(a).unwrap_or(u16::MAX);
+    Hole {
+        table,
+        first: address(first),
+        last: address(last),
+    }
+}
+
+/// Where a block is.
+pub(super) fn span(block: &ReadBlock) -> Span {
     let start = u32::from(block.start);
     (start, start + u32::from(block.count).max(1))
 }

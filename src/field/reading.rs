@@ -20,8 +20,7 @@ use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Table};
 
 use super::cost::{Cost, Measured};
 use super::dlt645::ask::ErrorWord;
-use super::holes::{Hole, Holes, Inquiry, Instead, MOST};
-use super::job::Job;
+use super::holes::{Hole, Holes, Inquiry, Instead, MOST, span};
 use super::plan::{ReadBlock, Terms, plan_of};
 use super::slot::Slot;
 use super::station::Station;
@@ -132,6 +131,18 @@ impl Reading {
         self.plan_of(profile, |_| true)
     }
 
+    /// The holes that lie in `place`.
+    fn holes_in(&self, place: &Hole) -> Holes {
+        let from = Hole { last: 0, ..*place };
+        let to = Hole {
+            first: place.last,
+            last: place.last,
+            ..*place
+        };
+        let near = self.holes.range(from..=to);
+        near.filter(|h| h.last <= place.last).copied().collect()
+    }
+
     fn plan_of(&self, profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
         let terms = Terms {
             cost: self.cost,
@@ -169,8 +180,16 @@ impl Station {
                 self.reading.holes.insert(*hole);
             }
         }
-        if self.reading.holes.len() != before {
-            self.replan(now);
+        if self.reading.holes.len() == before {
+            return;
+        }
+        self.replan(now);
+        let classes: Vec<Class> = self.reading.inquiries.keys().copied().collect();
+        for class in classes {
+            if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
+                inquiry.told(class.0, &self.reading.holes);
+                self.conclude(now, class);
+            }
         }
     }
 
@@ -257,20 +276,57 @@ impl Station {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
-        let class = class(&asked.block);
-        if asked.refused > 0 {
-            asked.refused = 0;
-            let hole = place(&asked.block);
-            let (device, points) = (self.device, asked.block.points.clone());
+        let (device, class) = (self.device, class(&asked.block));
+        let place = place(&asked.block);
+        let was_refused = std::mem::take(&mut asked.refused) > 0;
+        if was_refused {
+            let points = asked.block.points.clone();
             let findings = &mut self.reading.findings;
             findings.push(Finding::PointsBack { device, points });
-            if self.reading.holes.remove(&hole) {
-                findings.push(Finding::HoleGone { device, hole });
-            }
-            self.replan(now);
         } else if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
             inquiry.answered(&asked.block);
+            self.repeat(now, class);
             self.conclude(now, class);
+        }
+        // What was read across, or alone, is none.
+        let gone = self.reading.holes_in(&place);
+        for hole in &gone {
+            self.reading.holes.remove(hole);
+            let hole = *hole;
+            self.reading
+                .findings
+                .push(Finding::HoleGone { device, hole });
+        }
+        if was_refused || !gone.is_empty() {
+            self.replan(now);
+        }
+    }
+
+    /// Asks at once for what is to be asked together once more, instead of its
+    /// parts.
+    fn repeat(&mut self, now: Mono, of: Class) {
+        while let Some(inquiry) = self.reading.inquiries.get_mut(&of)
+            && let Some(parts) = {
+                inquiry.told(of.0, &self.reading.holes);
+                inquiry.next_to_repeat()
+            }
+        {
+            let is_part = |s: &Slot| {
+                s.refused == 0 && class(&s.block) == of && parts.contains(&span(&s.block))
+            };
+            let (two, others): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
+                .into_iter()
+                .partition(is_part);
+            self.slots = others;
+            let [left, right] = &two[..] else {
+                // Nobody divides what is under inquiry; if so, it begins anew.
+                self.slots.extend(two);
+                self.reading.inquiries.remove(&of);
+                return;
+            };
+            let points = [&left.block.points[..], &right.block.points[..]].concat();
+            let whole = ReadBlock::of(&self.profile, points, &left.block);
+            self.slots.push(Slot::new(whole, now, left.origin));
         }
     }
 

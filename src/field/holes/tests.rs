@@ -41,6 +41,10 @@ struct World {
     missing: Vec<BTreeSet<u16>>,
     /// No request may be longer.
     most: u16,
+    /// Asked within any of these times, everything is refused.
+    stopped: Vec<std::ops::Range<Mono>>,
+    /// Everything is refused in requests of these numbers.
+    glitches: BTreeSet<usize>,
     asked: Vec<(DeviceId, u16, u16, bool)>,
     findings: Vec<Finding>,
     /// When each point was read.
@@ -60,6 +64,8 @@ impl World {
             now: Mono::START,
             missing,
             most: 125,
+            stopped: Vec::new(),
+            glitches: BTreeSet::new(),
             asked: Vec::new(),
             findings: Vec::new(),
             read: BTreeMap::new(),
@@ -69,7 +75,11 @@ impl World {
     fn answer(&self, job: &Job) -> Outcome {
         let missing = &self.missing[job.device.index()];
         let (from, n) = (job.ask.start, job.ask.count);
-        if n > self.most {
+        let stopped = self.stopped.iter().any(|s| s.contains(&self.now));
+        let stopped = stopped || self.glitches.contains(&self.asked.len());
+        if stopped {
+            Outcome::Exception(2)
+        } else if n > self.most {
             Outcome::Exception(3)
         } else if missing.range(from..).next().is_some_and(|a| *a - from < n) {
             Outcome::Exception(2)
@@ -109,6 +119,19 @@ impl World {
 
     fn refusals(&self) -> usize {
         self.asked.iter().filter(|(.., refused)| *refused).count()
+    }
+
+    /// Found and not found to be none since.
+    fn standing_holes(&self) -> Holes {
+        let mut holes = Holes::new();
+        for finding in &self.findings {
+            match finding {
+                Finding::Hole { hole, .. } => holes.insert(*hole),
+                Finding::HoleGone { hole, .. } => holes.remove(hole),
+                _ => false,
+            };
+        }
+        holes
     }
 
     /// Requests from here on.
@@ -232,6 +255,91 @@ fn a_device_that_takes_fewer_registers_than_it_should_is_understood() {
     world.until(15);
     assert_eq!(world.refusals(), 0);
     assert_eq!(world.read.len(), 120);
+}
+
+const fn ms(n: u64) -> Mono {
+    Mono::from_micros(n * 1000)
+}
+
+#[test]
+fn one_refusal_of_what_is_granted_in_parts_is_no_hole() {
+    let mut world = World::new(kind((0..16).map(|n| n * 3)), vec![BTreeSet::new()]);
+    for glitch in 1..=5 {
+        world.until(5 * glitch);
+        world.forget();
+        world.glitches = BTreeSet::from([0]);
+    }
+    world.until(30);
+    assert_eq!(world.findings, []);
+    // The whole, its halves, the whole again; and then as before.
+    let sizes: Vec<u16> = world.asked.iter().map(|a| a.2).collect();
+    assert_eq!(sizes, [46, 22, 22, 46, 46, 46, 46, 46]);
+}
+
+/// A refusal deep down while the parts above were refused too.
+#[test]
+fn what_was_refused_at_several_depths_at_once_is_put_together_again() {
+    for lasts in 1..31 {
+        let mut world = World::new(kind((0..16).map(|n| n * 3)), vec![BTreeSet::new()]);
+        world.glitches = (0..lasts).collect();
+        world.until(70);
+        assert_eq!(world.standing_holes(), Holes::new(), "{lasts}");
+        world.glitches.clear();
+        world.forget();
+        world.until(75);
+        assert!(world.asked.iter().all(|a| a.2 == 46), "{lasts}");
+    }
+}
+
+#[test]
+fn what_a_unit_refuses_that_refuses_everything_is_learned_by_nobody() {
+    let mut world = World::new(kind(0..20), vec![BTreeSet::new(); 3]);
+    world.stopped = vec![ms(0)..ms(30_000)];
+    world.until(90);
+    assert_eq!(world.standing_holes(), Holes::new());
+    let holes = |f: &&Finding| matches!(f, Finding::Hole { .. });
+    assert_eq!(world.findings.iter().filter(holes).count(), 0);
+    world.forget();
+    world.until(100);
+    assert!(world.asked.iter().all(|(_, _, n, _)| *n == 20), "merged");
+}
+
+#[test]
+fn what_is_taken_for_a_hole_by_another_of_its_kind_is_none_once_it_is_read() {
+    let hole = Hole {
+        table: TABLE,
+        first: 6,
+        last: 6,
+    };
+    let mut world = World::new(kind(0..10), vec![BTreeSet::new(); 2]);
+    world
+        .schedule
+        .remember(Mono::START, |_| Holes::from([hole]));
+    world.until(5);
+    let device = world.asked[0].0;
+    assert_eq!(world.findings, [Finding::HoleGone { device, hole }]);
+    world.forget();
+    world.until(10);
+    assert!(world.asked.iter().all(|(_, _, n, _)| *n == 10), "merged");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whenever_a_unit_refuses_everything_for_a_while_nothing_false_is_learned(
+        points in 1u16..40,
+        devices in 1usize..3,
+        from in 0u64..2000,
+        lasts in 0u64..3000,
+    ) {
+        let mut world = World::new(kind((0..points).map(|n| n * 2)), vec![BTreeSet::new(); devices]);
+        world.stopped = vec![ms(from)..ms(from + lasts)];
+        world.until(200);
+        prop_assert_eq!(world.standing_holes(), Holes::new());
+        world.forget();
+        world.until(210);
+        prop_assert!(world.asked.iter().all(|(_, _, n, _)| *n == 2 * points - 1));
+    }
 }
 
 proptest! {
