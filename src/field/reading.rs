@@ -25,13 +25,6 @@ use super::plan::{ReadBlock, Terms, plan_of};
 use super::slot::Slot;
 use super::station::Station;
 
-/// A refused point is tried again after this long the first time: a unit that is
-/// starting up may refuse what it will soon have …
-const SECOND_TRY: Duration = Duration::from_secs(60);
-
-/// … and from then on after this long.
-const LATER_TRIES: Duration = Duration::from_secs(3600);
-
 /// A plan is made anew when the unit takes this many times more or less than was
 /// reckoned with …
 const OFF_BY: u32 = 2;
@@ -211,14 +204,21 @@ impl Station {
         }
     }
 
+    /// The unit may have become another: refused points are asked for once more,
+    /// soon, but not again and again.
+    pub(super) fn hasten_refused(&mut self, now: Mono) {
+        for slot in &mut self.slots {
+            slot.hasten(now);
+        }
+    }
+
     /// The whole request of this slot was refused, for where it reads.
     pub(super) fn refused(&mut self, now: Mono, slot: usize, code: u8) {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
         if asked.refused > 0 {
-            asked.refused = asked.refused.saturating_add(1);
-            asked.due = now + LATER_TRIES;
+            asked.refuse(now);
             self.stay_in_touch(now);
             return;
         }
@@ -242,8 +242,7 @@ impl Station {
                 });
                 let others = others.map(part);
                 let mut alone = part(alone);
-                alone.refused = 1;
-                alone.due = now + SECOND_TRY;
+                alone.refuse(now);
                 self.slots.push(alone);
                 self.slots.extend(others);
             }
@@ -257,16 +256,13 @@ impl Station {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
-        asked.refused = asked.refused.saturating_add(1);
+        asked.refuse(now);
         if asked.refused == 1 {
-            asked.due = now + SECOND_TRY;
             self.reading.findings.push(Finding::DatumRefused {
                 device: self.device,
                 points: asked.block.points.clone(),
                 word,
             });
-        } else {
-            asked.due = now + LATER_TRIES;
         }
         self.stay_in_touch(now);
     }
@@ -299,6 +295,10 @@ impl Station {
         }
         if was_refused || !gone.is_empty() {
             self.replan(now);
+        }
+        if was_refused {
+            // What it refused for the state it was in, it grants now.
+            self.hasten_refused(now);
         }
     }
 

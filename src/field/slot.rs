@@ -9,6 +9,13 @@ use super::plan::ReadBlock;
 /// How long a due request may be overtaken by more frequent ones.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A refused point is tried again after this long the first time: a unit that is
+/// starting up may refuse what it will soon have …
+const SECOND_TRY: Duration = Duration::from_secs(60);
+
+/// … and from then on after this long.
+const LATER_TRIES: Duration = Duration::from_secs(3600);
+
 /// A request and its place on the grid `origin + n × interval`.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
@@ -20,6 +27,10 @@ pub(super) struct Slot {
     /// How often it was refused although it is for a single point; it is asked
     /// rarely then.
     pub(super) refused: u32,
+    /// When that was last.
+    pub(super) refused_at: Mono,
+    /// How often it was hastened since it was first refused.
+    hastened: u32,
     /// Since when the line has kept it waiting although it could be served.
     pub(super) waits: Option<Mono>,
     /// It was due and could not be served, for reasons of its device's.
@@ -34,6 +45,8 @@ impl Slot {
             due,
             origin,
             refused: 0,
+            refused_at: due,
+            hastened: 0,
             waits: None,
             hindered: false,
         }
@@ -42,6 +55,32 @@ impl Slot {
     /// When the next slot comes, and this one is lost.
     pub(super) fn deadline(&self) -> Mono {
         self.due + self.block.interval
+    }
+
+    /// Refused by itself, at a time when that may come from its address or from
+    /// the state its unit is in: tried again in a minute, and then every hour.
+    pub(super) fn refuse(&mut self, now: Mono) {
+        self.due = now
+            + match self.refused {
+                0 => SECOND_TRY,
+                _ => LATER_TRIES,
+            };
+        self.refused = self.refused.saturating_add(1);
+        self.refused_at = now;
+    }
+
+    /// There is reason to try a refused one at once. The first time that is heeded;
+    /// while it goes on being refused after a minute, after two, four and so on: it
+    /// comes to one in an hour, as without any reason.
+    pub(super) fn hasten(&mut self, now: Mono) {
+        let wait = match self.hastened {
+            0 => Duration::ZERO,
+            n => SECOND_TRY.saturating_mul(1 << (n - 1).min(16)),
+        };
+        if self.refused > 0 && self.due > now && now >= self.refused_at + wait {
+            self.due = now;
+            self.hastened = self.hastened.saturating_add(1);
+        }
     }
 
     /// How late it may be without anybody minding.

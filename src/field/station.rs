@@ -339,7 +339,7 @@ impl Station {
             return;
         }
         self.retry.reset();
-        self.try_refused(now);
+        self.hasten_refused(now);
         for slot in &mut self.slots {
             // What was suspended is owed once, and no more urgent than others.
             slot.due = slot.due.max(slot.grid(now).min(now));

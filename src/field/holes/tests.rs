@@ -45,6 +45,9 @@ struct World {
     stopped: Vec<std::ops::Range<Mono>>,
     /// Everything is refused in requests of these numbers.
     glitches: BTreeSet<usize>,
+    /// This address is refused and granted in turn.
+    fickle: Option<u16>,
+    moods: usize,
     asked: Vec<(DeviceId, u16, u16, bool)>,
     findings: Vec<Finding>,
     /// When each point was read.
@@ -66,18 +69,22 @@ impl World {
             most: 125,
             stopped: Vec::new(),
             glitches: BTreeSet::new(),
+            fickle: None,
+            moods: 0,
             asked: Vec::new(),
             findings: Vec::new(),
             read: BTreeMap::new(),
         }
     }
 
-    fn answer(&self, job: &Job) -> Outcome {
+    fn answer(&mut self, job: &Job) -> Outcome {
         let missing = &self.missing[job.device.index()];
         let (from, n) = (job.ask.start, job.ask.count);
         let stopped = self.stopped.iter().any(|s| s.contains(&self.now));
+        let fickle = self.fickle.is_some_and(|a| (from..from + n).contains(&a));
+        self.moods += usize::from(fickle);
         let stopped = stopped || self.glitches.contains(&self.asked.len());
-        if stopped {
+        if stopped || (fickle && self.moods % 2 == 1) {
             Outcome::Exception(2)
         } else if n > self.most {
             Outcome::Exception(3)
@@ -321,6 +328,42 @@ fn what_is_taken_for_a_hole_by_another_of_its_kind_is_none_once_it_is_read() {
     world.forget();
     world.until(10);
     assert!(world.asked.iter().all(|(_, _, n, _)| *n == 10), "merged");
+}
+
+#[test]
+fn points_that_were_refused_for_longer_than_a_minute_come_back_together() {
+    let mut world = World::new(kind(0..40), vec![BTreeSet::from([7, 30])]);
+    world.stopped = vec![ms(0)..ms(600_000)];
+    world.until(600);
+    assert_eq!(world.bad_points().len(), 40);
+    world.forget();
+    world.until(605);
+    assert_eq!(world.read.len(), 38);
+    // The two that are not there are asked once each, and not for every other
+    // one that is back.
+    assert!(world.refusals() <= 12, "{:?}", world.asked);
+    world.forget();
+    world.until(1200);
+    assert_eq!(world.refusals(), 0);
+    assert_eq!(world.asked.len() / 595, 3, "merged around them");
+}
+
+#[test]
+fn a_point_that_comes_and_goes_does_not_have_the_bad_ones_asked_every_time() {
+    let mut world = World::new(kind(0..41), vec![(20..40).collect()]);
+    world.fickle = Some(40);
+    world.until(60);
+    world.forget();
+    world.until(60 + 3 * 3600);
+    let of = |a: u16| {
+        let refused = |r: &&(DeviceId, u16, u16, bool)| r.3 && r.1 <= a && a < r.1 + r.2;
+        world.asked.iter().filter(refused).count()
+    };
+    assert!(of(40) >= 100, "it does: {}", of(40));
+    for bad in 20..40 {
+        // Three by the hour, and as many as there are doublings of a minute.
+        assert!(of(bad) <= 11, "{bad}: {}", of(bad));
+    }
 }
 
 proptest! {
