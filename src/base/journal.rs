@@ -105,6 +105,8 @@ vocabulary! {
         DeviceUnitTwice = "device-unit-twice",
         /// A device says its replies twice.
         DeviceRepliesTwice = "device-replies-twice",
+        /// Somebody else asks a device, or it sends by itself.
+        DeviceOthersAsk = "device-others-ask",
         /// A device is no longer kept offline for falling silent often.
         DeviceLetGo = "device-let-go",
         /// Replies of a device come spoiled.
@@ -382,6 +384,7 @@ impl EventKind {
             EventKind::PortIntervalsKept => 0x5f1a6160_bbd3497a_a3460772_6d3e776a,
             EventKind::DeviceUnitTwice => 0x74195c68_74e44a5c_bf62fb2d_225d8b3a,
             EventKind::DeviceRepliesTwice => 0x0026109d_3a7e4a35_9bf33488_9731a221,
+            EventKind::DeviceOthersAsk => 0xfa9afdfd_fef84858_b1e5900d_22a60add,
             EventKind::DeviceGarbled => 0xeb30e3a1_df7d4c40_812d2de9_41286cad,
             EventKind::DeviceForeign => 0x5de5cdd2_003e4af2_8b6d95a6_2d4bb674,
             EventKind::DeviceLate => 0x0108dfc6_0a744ef1_8ecf92c4_bcf7d46e,

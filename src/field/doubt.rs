@@ -31,6 +31,16 @@
 //! that is given one response timeout instead, for as long as it goes on. What is
 //! left of the risk: its very first late copy, and copies that come later still.
 //!
+//! Replies that nobody waited for and that do not end are no copies: somebody else
+//! asks the unit, through a serial server that gives every reply to all, or it
+//! sends by itself. To wait for quiet would be to wait for ever, so a request that
+//! is due does so for two response timeouts at most and is asked then,
+//! *among others*: what comes proves that the unit lives, and may be anybody's. Its
+//! value is not believed, its refusal says nothing about addresses, and its shape is
+//! in doubt from then on. So a value is accepted only from a reply to a request that
+//! was sent when the unit had been quiet for as long as a copy may take, whether
+//! others ask or not.
+//!
 //! In addition the unit sits out one more response timeout after each miss, so
 //! that a straggler has left the line before anyone is waiting for its like;
 //! the line goes on with the others, whose replies carry another unit id.
@@ -55,6 +65,10 @@ const PROMPT: u32 = 2;
 /// repeat itself.
 pub const COPIES: Duration = DELIVERY_GAP;
 
+/// For how many response timeouts a request that is due is kept back by replies
+/// that pass by.
+const PATIENCE: u32 = 2;
+
 /// A unit that repeated itself is expected to for this long.
 const HABIT: Duration = Duration::from_secs(600);
 
@@ -72,6 +86,8 @@ pub struct Doubt {
     copies: BTreeMap<Shape, Mono>,
     /// Until when a copy of some reply may come that nobody waited for.
     any_copy: Option<Mono>,
+    /// When the first reply passed by since the unit was asked last.
+    passing: Option<Mono>,
     /// It was heard to repeat itself, and is expected to until then.
     repeats: Option<Mono>,
 }
@@ -86,10 +102,33 @@ enum Settling {
 }
 
 impl Doubt {
-    /// When the unit may be asked again; `None`: at any time.
+    /// When the unit may be asked again for what has been due since `due`; `None`:
+    /// at any time.
     #[must_use]
-    pub fn sits_out_until(&self, now: Mono) -> Option<Mono> {
-        self.until.max(self.any_copy).filter(|until| *until > now)
+    pub fn sits_out_until(&self, now: Mono, due: Mono, timeout: Duration) -> Option<Mono> {
+        let patient = |passing: Mono| passing.max(due) + timeout.saturating_mul(PATIENCE);
+        let quiet = match (self.any_copy, self.passing) {
+            (Some(quiet), Some(passing)) => Some(quiet.min(patient(passing))),
+            (quiet, _) => quiet,
+        };
+        self.until.max(quiet).filter(|until| *until > now)
+    }
+
+    /// Whether there is a reason not to ask the unit now.
+    #[must_use]
+    pub fn sits_out(&self, now: Mono) -> bool {
+        self.until.max(self.any_copy) > Some(now)
+    }
+
+    /// Whether what is asked now is asked among replies to others.
+    #[must_use]
+    pub fn is_among_others(&self, now: Mono) -> bool {
+        self.any_copy.is_some_and(|quiet| quiet > now)
+    }
+
+    /// The unit was asked, whatever came of it.
+    pub const fn was_asked(&mut self) {
+        self.passing = None;
     }
 
     /// From when on no copy of an earlier reply can be taken for that to a
@@ -158,7 +197,12 @@ impl Doubt {
         if matches!(self.settling, Some(Settling::Answers(_))) {
             self.settling = None;
         }
-        self.any_copy = Some(now + self.copies_for(timeout));
+        self.passing = self.passing.or(Some(now));
+        self.expect_copies(now, timeout);
+    }
+
+    fn expect_copies(&mut self, now: Mono, timeout: Duration) {
+        self.any_copy = self.any_copy.max(Some(now + self.copies_for(timeout)));
     }
 
     fn copies_for(&self, timeout: Duration) -> Duration {
@@ -180,7 +224,7 @@ impl Doubt {
     /// were given up came before it, if they came, and their copies may follow.
     pub fn resolved(&mut self, now: Mono, timeout: Duration) {
         if !self.is_clear() {
-            self.any_copy = Some(now + self.copies_for(timeout));
+            self.expect_copies(now, timeout);
         }
         self.abandoned.clear();
         self.until = None;
@@ -191,7 +235,7 @@ impl Doubt {
     /// own reply may then be on its way still.
     pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
-        self.any_copy = Some(now + self.copies_for(timeout));
+        self.expect_copies(now, timeout);
     }
 
     /// A reply was thrown away, and the unit has no other shape to offer: it is
@@ -222,6 +266,8 @@ const fn refusal_of(function: u8) -> Shape {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SHAPE: Shape = Shape {
@@ -238,13 +284,18 @@ mod tests {
         Mono::from_micros(n * 1000)
     }
 
+    /// For a request that is long due.
+    fn sits_out(d: &Doubt, now: u64) -> Option<Mono> {
+        d.sits_out_until(ms(now), ms(0), TIMEOUT)
+    }
+
     #[test]
     fn waiting_alone_does_not_end_the_doubt() {
         let mut d = Doubt::default();
         d.missed(ms(500), SHAPE, TIMEOUT);
-        assert_eq!(d.sits_out_until(ms(600)), Some(ms(1000)));
+        assert_eq!(sits_out(&d, 600), Some(ms(1000)));
         d.at(ms(1_000_000));
-        assert_eq!(d.sits_out_until(ms(1_000_000)), None);
+        assert_eq!(sits_out(&d, 1_000_000), None);
         assert!(d.covers(SHAPE) && !d.covers(OTHER));
     }
 
@@ -255,7 +306,7 @@ mod tests {
         d.resolved(ms(501), TIMEOUT);
         // But for the time in which copies may come.
         assert!(d.is_clear());
-        assert_eq!(d.sits_out_until(ms(501)), Some(ms(536)));
+        assert_eq!(sits_out(&d, 501), Some(ms(536)));
     }
 
     #[test]
@@ -263,11 +314,11 @@ mod tests {
         let mut d = Doubt::default();
         d.missed(ms(500), SHAPE, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
-        assert_eq!(d.sits_out_until(ms(1100)), Some(ms(11_100)));
+        assert_eq!(sits_out(&d, 1100), Some(ms(11_100)));
         d.at(ms(11_100));
         assert!(d.covers(SHAPE));
         d.settle(ms(11_200), TIMEOUT);
-        assert!(d.covers(SHAPE) && d.sits_out_until(ms(11_200)).is_none());
+        assert!(d.covers(SHAPE) && sits_out(&d, 11_200).is_none());
         d.settle(ms(11_300), TIMEOUT);
         assert!(d.is_clear());
     }
@@ -286,7 +337,7 @@ mod tests {
             disturbed(&mut d);
             d.at(ms(12_000));
             d.settle(ms(12_000), TIMEOUT);
-            assert_eq!(d.sits_out_until(ms(12_000)), Some(ms(22_000)));
+            assert_eq!(sits_out(&d, 12_000), Some(ms(22_000)));
             assert!(d.covers(SHAPE));
         }
     }
@@ -314,7 +365,7 @@ mod tests {
         let mut d = Doubt::default();
         d.answered(ms(100), SHAPE, TIMEOUT);
         d.passed_by(ms(300), TIMEOUT);
-        assert_eq!(d.sits_out_until(ms(300)), Some(ms(800)));
+        assert_eq!(sits_out(&d, 300), Some(ms(800)));
         d.at(ms(1000));
         d.answered(ms(1000), SHAPE, TIMEOUT);
         assert_eq!(d.no_copies_from(SHAPE), Some(ms(1500)));
@@ -329,10 +380,59 @@ mod tests {
         d.missed(ms(500), SHAPE, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
         d.at(ms(1000));
-        assert_eq!(d.sits_out_until(ms(1000)), None);
+        assert_eq!(sits_out(&d, 1000), None);
         d.resolved(ms(1100), TIMEOUT);
-        assert_eq!(d.sits_out_until(ms(1100)), Some(ms(1135)));
+        assert_eq!(sits_out(&d, 1100), Some(ms(1135)));
         d.answered(ms(1200), SHAPE, TIMEOUT);
         assert_eq!(d.no_copies_from(SHAPE), Some(ms(1235)));
+    }
+
+    #[test]
+    fn replies_that_do_not_end_keep_what_is_due_back_for_two_timeouts() {
+        let mut d = Doubt::default();
+        for at in (1000..10_000).step_by(100) {
+            d.at(ms(at));
+            d.passed_by(ms(at), TIMEOUT);
+            let until = (at + 500).min(2000);
+            let until = (until > at).then_some(ms(until));
+            assert_eq!(sits_out(&d, at), until);
+            assert!(d.is_among_others(ms(at)));
+            // What falls due later is as patient.
+            let due = ms(at + 10);
+            let until = d.sits_out_until(ms(at), due, TIMEOUT);
+            assert_eq!(until, Some(ms(at + 500)));
+        }
+        d.was_asked();
+        d.passed_by(ms(10_000), TIMEOUT);
+        assert_eq!(sits_out(&d, 10_000), Some(ms(10_500)));
+        d.at(ms(10_500));
+        assert!(!d.is_among_others(ms(10_500)), "quiet for a timeout");
+    }
+
+    proptest! {
+        /// Whatever passes by: who waits for the end of the sit-out waits for two
+        /// timeouts at most, and who is not among others asks after as much quiet
+        /// as a copy may take.
+        #[test]
+        fn the_wait_has_an_end_and_trust_needs_quiet(
+            gaps in prop::collection::vec(0u64..700, 1..60),
+            asks in 0u64..40_000,
+        ) {
+            let mut d = Doubt::default();
+            let mut at = 0;
+            let mut passed = Vec::new();
+            for gap in gaps {
+                at += gap;
+                d.at(ms(at));
+                d.passed_by(ms(at), TIMEOUT);
+                passed.push(at);
+                prop_assert!(sits_out(&d, at).is_none_or(|u| u <= ms(passed[0] + 1000)));
+                let due = ms(asks);
+                let until = d.sits_out_until(ms(at), due, TIMEOUT);
+                prop_assert!(until.is_none_or(|u| u <= due.max(ms(passed[0])) + TIMEOUT * 2));
+            }
+            d.at(ms(at + asks));
+            prop_assert_eq!(d.is_among_others(ms(at + asks)), asks < 500);
+        }
     }
 }

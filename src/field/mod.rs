@@ -55,6 +55,9 @@
 //! - a unit that is silent to every request but one, against the standard, and
 //!   owes several replies for longer than twenty response timeouts each, which
 //!   come one by one just when the next is waited for;
+//! - a reply to somebody else who asks the same unit, of the same shape, after
+//!   the unit was quiet for as long as a copy may take, just when we wait; what is asked
+//!   while such replies go by is not believed;
 //! - a unit, or a bridge, that answers requests in another order than they came;
 //! - the echo of a write to one coil or register through an adapter that hears
 //!   itself, is not said to, and was not heard to before: it is the confirmation,

@@ -106,6 +106,12 @@ pub enum Notice {
         /// Which.
         device: DeviceId,
     },
+    /// A device says replies again and again that nobody here waited for; told
+    /// once an hour as long as it goes on.
+    OthersAsk {
+        /// Which.
+        device: DeviceId,
+    },
     /// A device cannot be read across these addresses.
     HoleFound {
         /// Which.
@@ -209,6 +215,7 @@ impl Tell for Notice {
             | Notice::EchoMissed { .. }
             | Notice::IntervalsStretched { .. }
             | Notice::UnitTwice { .. }
+            | Notice::OthersAsk { .. }
             | Notice::PointsRefused { .. }
             | Notice::DatumRefused { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
@@ -228,6 +235,7 @@ impl Tell for Notice {
             Notice::IntervalsKept { .. } => EventKind::PortIntervalsKept,
             Notice::UnitTwice { .. } => EventKind::DeviceUnitTwice,
             Notice::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
+            Notice::OthersAsk { .. } => EventKind::DeviceOthersAsk,
             Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
             Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
             Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
@@ -253,6 +261,7 @@ impl Tell for Notice {
             | Notice::PointsBack { device, .. }
             | Notice::UnitTwice { device, .. }
             | Notice::RepliesTwice { device }
+            | Notice::OthersAsk { device }
             | Notice::DeviceTrouble { device, .. } => About::Device(*device),
         }
     }
@@ -360,6 +369,14 @@ impl Tell for Notice {
                                             them again, or two devices have this address; it is \
                                             given a response timeout before it is asked for the \
                                             like again, so that no copy is taken for an answer"
+                .into(),
+            Notice::OthersAsk { .. } => "replies of it pass by that were not asked for here, and \
+                                         do not end: somebody else asks it, through a serial \
+                                         server that gives every reply to all, or it sends by \
+                                         itself. Which reply is whose cannot be told, so it \
+                                         counts as online and is read only when it is quiet \
+                                         for a response timeout: give the line to one reader, \
+                                         or use Modbus TCP"
                 .into(),
             Notice::HoleFound { hole, .. } => format!(
                 "cannot be read across {}; its requests go around them from now on, and so do \

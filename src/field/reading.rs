@@ -74,6 +74,11 @@ pub enum Finding {
         /// Whose.
         device: DeviceId,
     },
+    /// Replies of it that nobody waited for do not end. Told now and then.
+    OthersAsk {
+        /// Whose.
+        device: DeviceId,
+    },
     /// They are read again.
     PointsBack {
         /// Whose.

@@ -227,6 +227,7 @@ impl Schedule {
                 Finding::PointsRefused { .. }
                 | Finding::DatumRefused { .. }
                 | Finding::RepliesTwice { .. }
+                | Finding::OthersAsk { .. }
                 | Finding::PointsBack { .. } => {}
             }
         }

@@ -35,6 +35,13 @@ const CONFIRMATIONS: u32 = 2;
 /// that is silent to functions it does not have.
 const FENCES: u32 = 3;
 
+/// Others ask a device if it is asked among their replies this often without having
+/// been read meanwhile …
+const GOES_ON: u32 = 3;
+
+/// … which is told again after this long, if so.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
+
 /// One device on the line.
 #[derive(Clone, Debug)]
 pub(super) struct Station {
@@ -64,6 +71,10 @@ pub(super) struct Station {
     excused: bool,
     /// Whether it was told that its replies come twice.
     told_twice: bool,
+    /// How often in a row it was asked among replies to others.
+    among_others: u32,
+    /// When that was told last.
+    told_others: Option<Mono>,
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// The turn in which it was served last.
@@ -115,6 +126,8 @@ impl Station {
             hurry: false,
             excused: false,
             told_twice: false,
+            among_others: 0,
+            told_others: None,
             numbered: line.line.framing().is_none(),
             served: 0,
         }
@@ -154,7 +167,17 @@ impl Station {
 
     /// When it may be asked anything, as far as doubt is concerned.
     pub(super) fn free_at(&self, now: Mono) -> Mono {
-        self.doubt.sits_out_until(now).unwrap_or(now)
+        if !self.doubt.sits_out(now) {
+            return now;
+        }
+        let due = self.slots.iter().map(|s| s.due).min().unwrap_or(now);
+        let until = self.doubt.sits_out_until(now, due, self.timeout.most());
+        until.unwrap_or(now)
+    }
+
+    /// Whether what it is asked now is asked among replies to others.
+    fn is_among_others(&self, now: Mono) -> bool {
+        !self.numbered && self.doubt.is_among_others(now)
     }
 
     /// When this slot may be served: it is due, and no copy of a reply can be
@@ -227,6 +250,9 @@ impl Station {
     /// The transaction that serves this slot best, given what is in doubt.
     pub(super) fn job(&self, slot: usize, now: Mono) -> Option<Job> {
         let wanted = &self.slots.get(slot)?.block;
+        if self.is_among_others(now) {
+            return Some(self.build(slot, wanted.clone(), false, now));
+        }
         if !self.doubted(wanted) {
             return Some(self.build(slot, wanted.clone(), true, now));
         }
@@ -242,7 +268,12 @@ impl Station {
     /// How a job ended.
     pub(super) fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) {
         let shape = job.shape;
-        let pinned = self.numbered || !self.doubt.covers_function(shape.function);
+        let among_others = !job.trusted && self.is_among_others(job.asked);
+        // A refusal that can only be that of this request.
+        let pinned =
+            self.numbered || (!among_others && !self.doubt.covers_function(shape.function));
+        self.note_others(now, job, outcome, among_others);
+        self.doubt.was_asked();
         if job.is_fence() {
             if matches!(outcome, Outcome::Missed(_)) {
                 self.fences_missed += 1;
@@ -260,9 +291,7 @@ impl Station {
         }
         match outcome {
             Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout.most()),
-            Outcome::Exception(_) | Outcome::Refused(_)
-                if !self.doubt.covers_function(shape.function) =>
-            {
+            Outcome::Exception(_) | Outcome::Refused(_) if pinned => {
                 self.doubt.resolved(now, self.timeout.most());
             }
             Outcome::Missed(_) if !self.numbered => {
@@ -274,7 +303,8 @@ impl Station {
                 if !self.numbered =>
             {
                 self.doubt.ambiguous(now, shape, self.timeout.most());
-                if self.unmistakable(job.block).is_none() {
+                // Who is asked among others has not been offered the chance.
+                if !among_others && self.unmistakable(job.block).is_none() {
                     self.doubt.settle(now, self.timeout.most());
                 }
             }
@@ -285,8 +315,9 @@ impl Station {
             Evidence::Alive(_) => {
                 // A reply that brought nothing, or only a part, leaves the slot
                 // owed; a refusal of the whole is final until the next slot.
+                // Among others there is no more to be had in this slot.
                 let served = match outcome {
-                    Outcome::Answered(_) => job.whole && job.trusted,
+                    Outcome::Answered(_) => job.whole && (job.trusted || among_others),
                     _ => job.whole,
                 };
                 if let Some(slot) = self.slots.get_mut(job.block).filter(|_| served) {
@@ -308,6 +339,21 @@ impl Station {
                 Outcome::Answered(_) if job.trusted => self.granted(now, job.block),
                 _ => {}
             }
+        }
+    }
+
+    /// Tells if it goes on that others ask it.
+    fn note_others(&mut self, now: Mono, job: &Job, outcome: &Outcome, among_others: bool) {
+        if among_others {
+            self.among_others = self.among_others.saturating_add(1);
+        } else if job.trusted && matches!(outcome, Outcome::Answered(_)) {
+            self.among_others = 0;
+        }
+        let again = self.told_others.is_none_or(|told| now >= told + TELL_AGAIN);
+        if self.among_others >= GOES_ON && again {
+            self.told_others = Some(now);
+            let device = self.device;
+            self.reading.findings.push(Finding::OthersAsk { device });
         }
     }
 

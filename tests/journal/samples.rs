@@ -172,6 +172,7 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
             place: "unit 1".into(),
         },
         Field::RepliesTwice { device: ONE },
+        Field::OthersAsk { device: ONE },
         Field::PointsBack {
             device: ONE,
             points: "Energy".into(),

@@ -514,3 +514,59 @@ fn one_spoilt_reply_is_held_against_nobody_the_second_in_a_row_is() {
         assert_eq!(line.schedule.stations[0].misses(), misses, "{ends:?}");
     }
 }
+
+/// A second reader of the same unit whose replies come to us too, four times a
+/// second: the unit is asked at its interval all the same, nothing is believed, it
+/// is told, commands go out; and once the other falls silent all is as before.
+#[test]
+fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
+    for profile in [lone(1000), meter(5000)] {
+        let interval = profile.points[0].interval;
+        let spec = installation(serial(9600), vec![profile, lone(1000)]);
+        let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+        let (mut now, mut heard) = (Mono::START, Mono::from_micros(10 * SECOND));
+        let (from, to) = (
+            heard + Duration::from_secs(1),
+            Mono::from_micros(130 * SECOND),
+        );
+        let mut asked = Vec::new();
+        let mut told = 0;
+        while now < to + Duration::from_secs(60) {
+            while heard <= now && heard < to {
+                s.overheard(heard, UnitId(1));
+                heard = heard + Duration::from_millis(250);
+            }
+            match s.next(now) {
+                Next::Run(job) => {
+                    if job.device.0 == 0 {
+                        asked.push((now, job.trusted));
+                    }
+                    now = now + Duration::from_millis(30);
+                    s.done(now, &job, &Line::answer(&job));
+                }
+                Next::NotBefore(at, _) if heard < to => now = at.min(heard),
+                Next::NotBefore(at, _) => now = at,
+                Next::Idle => panic!("idle"),
+            }
+            let others = |f: &Finding| matches!(f, Finding::OthersAsk { device } if device.0 == 0);
+            told += std::iter::from_fn(|| s.poll_finding())
+                .filter(others)
+                .count();
+        }
+        let among: Vec<_> = asked
+            .iter()
+            .filter(|(at, _)| (from..to).contains(at))
+            .collect();
+        assert!(among.iter().all(|(_, trusted)| !trusted), "{among:?}");
+        let widest = among.windows(2).map(|w| w[1].0.since(w[0].0)).max();
+        assert!(
+            widest.unwrap() <= interval + Duration::from_millis(1600),
+            "{widest:?}"
+        );
+        assert_eq!(told, 1);
+        let after = asked
+            .iter()
+            .filter(|(at, _)| *at >= to + Duration::from_secs(30));
+        assert!(after.clone().count() >= 5 && after.clone().all(|(_, trusted)| *trusted));
+    }
+}

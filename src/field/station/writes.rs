@@ -19,7 +19,11 @@ impl Station {
             return None;
         }
         let clear = self.doubt.no_copies_from(shape).unwrap_or(now);
-        Some(clear.max(self.free_at(now)))
+        // A confirmation names place and value, so what others are told matters
+        // less than that a command does not wait.
+        let patience = self.timeout.most();
+        let free = self.doubt.sits_out_until(now, Mono::START, patience);
+        Some(clear.max(free.unwrap_or(now)))
     }
 
     /// Whether it misses, and not just since a moment ago.
@@ -56,16 +60,22 @@ impl Station {
         rng: &mut Rng,
     ) {
         let (shape, patience) = (job.shape, self.timeout.most());
+        let among_others = self.is_among_others(job.asked);
+        self.doubt.was_asked();
         if !self.numbered {
             match outcome {
                 Outcome::Missed(_) => self.doubt.missed(now, shape, patience),
                 Outcome::Exception(_) => {
                     self.doubt.refused(now, shape.function, patience);
-                    self.doubt.resolved(now, patience);
+                    if !among_others {
+                        self.doubt.resolved(now, patience);
+                    }
                 }
                 Outcome::Answered(_) | Outcome::Confirmed | Outcome::Refused(_) => {
                     self.doubt.answered(now, shape, patience);
-                    self.doubt.resolved(now, patience);
+                    if !among_others {
+                        self.doubt.resolved(now, patience);
+                    }
                 }
             }
         }

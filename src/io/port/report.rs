@@ -283,6 +283,54 @@ impl Report {
         }
     }
 
+    /// Something was found out about a device.
+    pub(super) fn found(&self, finding: &Finding) {
+        let names = |device: DeviceId, points: &[u16]| {
+            let all = self.spec.device(device).map(|d| &d.profile.points);
+            let name = |p: &u16| Some(all?.get(usize::from(*p))?.id.as_str());
+            points
+                .iter()
+                .filter_map(name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let notice = match finding {
+            Finding::Hole { device, hole } => Notice::HoleFound {
+                device: *device,
+                hole: *hole,
+            },
+            // Told as the points that are back, if it is told.
+            Finding::HoleGone { .. } => return,
+            Finding::PointsRefused {
+                device,
+                points,
+                at,
+                code,
+            } => Notice::PointsRefused {
+                device: *device,
+                points: names(*device, points),
+                at: *at,
+                code: *code,
+            },
+            Finding::DatumRefused {
+                device,
+                points,
+                word,
+            } => Notice::DatumRefused {
+                device: *device,
+                points: names(*device, points),
+                word: *word,
+            },
+            Finding::RepliesTwice { device } => Notice::RepliesTwice { device: *device },
+            Finding::OthersAsk { device } => Notice::OthersAsk { device: *device },
+            Finding::PointsBack { device, points } => Notice::PointsBack {
+                device: *device,
+                points: names(*device, points),
+            },
+        };
+        self.journal.tell(&notice);
+    }
+
     /// The line was lost before the reply came.
     pub(super) async fn cut_off(&mut self, job: &Job, at: Now) -> Result<(), HubGone> {
         let ended = Ended {
