@@ -7,29 +7,31 @@ use super::EXIT_CONFIG;
 use crate::app::Ended;
 use crate::app::notice::Notice;
 use crate::config::{Problem, Severity};
-use crate::io::{log, secrecy, settings};
+use crate::io::{log, screen, secrecy, settings};
 
 /// Loads the configuration and serves until told to stop.
 ///
 /// A wrong configuration, or a log filter nobody understands, prints every
 /// problem, starts nothing and exits 78.
 #[must_use]
-#[expect(
-    clippy::print_stderr,
-    reason = "before the log exists, standard error is the log"
-)]
 pub fn run(config: &Path) -> ExitCode {
+    // Before the log exists, standard error is the log.
     let journal = log::is_on_journal();
     let print = |problems: &[Problem]| {
         for problem in problems {
             let text = problem.to_string();
             let gap = if journal { "" } else { "\n" };
-            eprint!("{}{gap}", levelled(&text, problem.severity, journal));
+            screen::complain(&format!(
+                "{}{gap}",
+                levelled(&text, problem.severity, journal)
+            ));
         }
     };
     // Before the first secret is read.
     if let Err(e) = secrecy::keep() {
-        eprintln!("alink-gateway: cores may be written, with secrets in them: {e}");
+        screen::complain(&format!(
+            "alink-gateway: cores may be written, with secrets in them: {e}\n"
+        ));
     }
     let (loaded, misfit) = match settings::load_to_start(config) {
         Ok(loaded) => loaded,
@@ -45,7 +47,7 @@ pub fn run(config: &Path) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
             let text = format!("alink-gateway: {ended}\n");
-            eprint!("{}", levelled(&text, Severity::Error, journal));
+            screen::complain(&levelled(&text, Severity::Error, journal));
             match ended {
                 // As wrong the next time.
                 Ended::Log(_) => ExitCode::from(EXIT_CONFIG),

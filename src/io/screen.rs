@@ -103,6 +103,12 @@ pub fn write(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes to standard error. A closed one is nobody's fault, and nobody is left to
+/// tell.
+pub fn complain(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Writes a file that nobody else can read, in place of whatever was there.
 ///
 /// # Errors

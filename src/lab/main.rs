@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use alink_gateway::io::screen;
 use alink_gateway::lab::converge::{Plan, measure};
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -122,11 +123,7 @@ async fn play(verb: Verb) -> io::Result<bool> {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "this is what the program is for"
-)]
+#[expect(clippy::print_stderr, reason = "says how far it is")]
 fn converge(seeds: u64, json: bool, write: Option<PathBuf>) -> io::Result<bool> {
     let plan = Plan::whole(seeds);
     let measured = measure(&plan, |row| eprintln!("{row}"));
@@ -137,11 +134,12 @@ fn converge(seeds: u64, json: bool, write: Option<PathBuf>) -> io::Result<bool> 
         }
         std::fs::write(path, measured.page())?;
     }
-    if json {
-        println!("{}", serde_json::to_string(&summary)?);
-    } else {
-        println!("{}", measured.page());
-    }
+    let page = match json {
+        true => serde_json::to_string(&summary)?,
+        false => measured.page(),
+    };
+    // Whoever reads may have read enough.
+    let _ = screen::write(&format!("{page}\n"));
     Ok(summary.broken.is_empty())
 }
 
