@@ -72,14 +72,15 @@ pub fn metrics(socket: &Path) -> ExitCode {
     )
 }
 
-/// Prints the bundle, or writes it to a file nobody else can read.
+/// Prints the bundle, or writes it to a file nobody else can read; `-` is standard
+/// output.
 #[must_use]
 pub fn diag(socket: &Path, output: Option<&Path>) -> ExitCode {
     let bundle = match bundle(socket) {
         Ok(bundle) => bundle,
         Err(e) => return print(Err(e)),
     };
-    let Some(path) = output else {
+    let Some(path) = output.filter(|path| *path != Path::new("-")) else {
         return print(Ok(bundle));
     };
     match screen::write_private(path, &bundle) {

@@ -109,21 +109,86 @@ pub fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a file that nobody else can read, in place of whatever was there.
+/// Writes a file that nobody else can read, in place of the one that was there.
+/// What is no file (a terminal, a pipe, `/dev/null`) is written to and left as it
+/// is, also by way of a link.
 ///
 /// # Errors
-/// The system's.
+/// The system's; a link to a file, which is neither followed nor replaced:
+/// whoever made it may read that file, or may not be meant to choose it.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
-    // One that is there keeps its mode: it must not be there.
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
     let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    options.write(true);
+    let mut file = match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let opened = options.open(path)?;
+            if opened.metadata()?.is_file() {
+                return Err(io::Error::other(
+                    "a link to a file; give the file's own name, or - for standard output",
+                ));
+            }
+            opened
+        }
+        there => {
+            // One that is there keeps its mode: it must not be there.
+            match there {
+                Ok(_) => fs::remove_file(path)?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+            options.create_new(true).mode(0o600).open(path)?
+        }
+    };
     file.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_there_is_replaced_by_one_that_nobody_else_can_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bundle");
+        fs::write(&path, "older and much longer").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, "new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut read, write) = io::pipe().unwrap();
+        // What /dev/stdout is.
+        let pipe = PathBuf::from(format!("/proc/self/fd/{}", write.as_raw_fd()));
+        let link = folder.path().join("link");
+        symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &link] {
+            write_private(path, "a bundle").unwrap();
+            let mut said = [0; 8];
+            read.read_exact(&mut said).unwrap();
+            assert_eq!(&said, b"a bundle");
+            assert!(fs::symlink_metadata(path).unwrap().is_symlink());
+        }
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_neither_followed_nor_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "of somebody else").unwrap();
+        symlink(&file, &link).unwrap();
+        let refused = write_private(&link, "new").unwrap_err();
+        assert!(refused.to_string().contains("link to a file"), "{refused}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "of somebody else");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
 }
