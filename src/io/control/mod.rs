@@ -21,7 +21,7 @@ mod trace;
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,11 +114,18 @@ impl Socket {
     /// Makes the socket. One that a killed service has left is replaced.
     ///
     /// # Errors
-    /// When somebody answers there, or it cannot be made.
+    /// When somebody answers there, something else has that name, or it cannot be
+    /// made.
     pub fn open(path: &Path) -> io::Result<Self> {
         match fs::symlink_metadata(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(e),
+            // A name that was mistyped may be anybody's file.
+            Ok(there) if !there.file_type().is_socket() => {
+                return Err(io::Error::other(
+                    "something that is no socket has that name, and is left alone",
+                ));
+            }
             Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
                 Ok(_) => return Err(io::Error::other("another service answers there")),
                 // Nobody listens.

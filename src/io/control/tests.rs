@@ -211,6 +211,22 @@ async fn the_socket_is_for_the_owner_and_the_group_and_goes_with_the_service() {
 }
 
 #[tokio::test]
+async fn what_is_no_socket_is_never_taken_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.yaml");
+    fs::write(&path, "ports: {}").unwrap();
+    let refused = Socket::open(&path).unwrap_err();
+    assert!(refused.to_string().contains("no socket"), "{refused}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "ports: {}");
+    // Nor what a link points to, whoever listened there once.
+    let (left, link) = (folder.path().join(SOCKET), folder.path().join("link"));
+    drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
+    std::os::unix::fs::symlink(&left, &link).unwrap();
+    Socket::open(&link).unwrap_err();
+    assert!(left.exists() && link.exists());
+}
+
+#[tokio::test]
 async fn a_service_that_stops_says_so_and_is_not_waited_for() {
     let (house, socket, desk, questions) = House::open();
     drop(questions);
