@@ -7,10 +7,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::serve::RELOADED_WITHIN;
 use crate::control::{Answer, Failure, Request};
 
 /// The service says something within this: whoever knows has ten seconds.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The service says itself that something took too long. It is given so much
+/// longer to say it.
+const GRACE: Duration = Duration::from_secs(10);
 /// No line of an answer is longer.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
@@ -34,9 +38,12 @@ pub enum Unanswered {
     /// The service says why not.
     #[error(transparent)]
     Failure(#[from] Failure),
-    /// The connection broke, or the service took too long.
+    /// The connection broke.
     #[error("the service stopped answering: {0}")]
-    Broken(#[from] io::Error),
+    Broken(io::Error),
+    /// The service took too long.
+    #[error("the service has said nothing for {} s: it is overloaded or hangs, and may still do what it was asked\nsee: systemctl status alink-gateway", .0.as_secs())]
+    Slow(Duration),
     /// It speaks otherwise than this tool.
     #[error(
         "the service answers something this tool does not understand ({0}): is it of another version? restart it after an upgrade"
@@ -44,10 +51,34 @@ pub enum Unanswered {
     Strange(#[from] serde_json::Error),
 }
 
+impl From<io::Error> for Unanswered {
+    fn from(e: io::Error) -> Self {
+        Unanswered::Broken(e)
+    }
+}
+
+/// How long to wait for the first word and between two.
+fn patience(request: &Request) -> Duration {
+    match request {
+        Request::Reload {} => RELOADED_WITHIN + GRACE,
+        _ => PATIENCE,
+    }
+}
+
+/// What went wrong when the system was told to wait so long and no longer.
+fn after(patience: Duration) -> impl Fn(io::Error) -> Unanswered {
+    move |e| match e.kind() {
+        // socket(7), SO_RCVTIMEO: EAGAIN when the time is over.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => Unanswered::Slow(patience),
+        _ => Unanswered::Broken(e),
+    }
+}
+
 /// An answer, line by line.
 #[derive(Debug)]
 pub struct Answers {
     from: BufReader<UnixStream>,
+    patience: Duration,
     over: bool,
 }
 
@@ -56,9 +87,20 @@ pub struct Answers {
 /// # Errors
 /// [`Unanswered`], with what to do.
 pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
+    ask_within(socket, request, patience(request))
+}
+
+/// The same, with so much patience for the first word and between two.
+pub(super) fn ask_within(
+    socket: &Path,
+    request: &Request,
+    patience: Duration,
+) -> Result<Answers, Unanswered> {
     let stream = connect(socket, request)?;
+    stream.set_read_timeout(Some(patience))?;
     Ok(Answers {
         from: BufReader::new(stream),
+        patience,
         over: false,
     })
 }
@@ -74,12 +116,11 @@ pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, Un
         },
         _ => Unanswered::Broken(e),
     })?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     match stream.write_all(request.line().as_bytes()) {
         // It may have said no before it was asked; that is to be read.
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
-        other => other?,
+        other => other.map_err(after(PATIENCE))?,
     }
     Ok(stream)
 }
@@ -119,7 +160,8 @@ impl Answers {
     fn read(&mut self) -> Result<Answer, Unanswered> {
         let mut line = Vec::new();
         let mut bounded = (&mut self.from).take(LONGEST_ANSWER);
-        bounded.read_until(b'\n', &mut line)?;
+        let read = bounded.read_until(b'\n', &mut line);
+        read.map_err(after(self.patience))?;
         if line.last() != Some(&b'\n') {
             return Err(cut_off());
         }

@@ -23,7 +23,7 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// Whoever knows answers within this.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// Loading anew ends with a log-out of everybody and a new connection at worst.
-const RELOADED_WITHIN: Duration = Duration::from_secs(120);
+pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
 /// Whoever wants a louder log for longer wants another configuration of it.
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 /// A picture is not taken more often.

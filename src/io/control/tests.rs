@@ -195,6 +195,23 @@ async fn the_tool_says_what_to_do_when_nobody_answers() {
     assert!(matches!(failed, Unanswered::Dead(_)), "{failed}");
 }
 
+#[test]
+fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SOCKET);
+    // Accepts by its queue, and never answers.
+    let _mute = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let patience = Duration::from_millis(50);
+    let mut answers = client::ask_within(&path, &Request::Devices {}, patience).unwrap();
+    let failed = answers.next().unwrap().unwrap_err();
+    assert!(matches!(failed, Unanswered::Slow(p) if p == patience));
+    assert!(
+        failed.to_string().contains("has said nothing for"),
+        "{failed}"
+    );
+    assert!(answers.next().is_none());
+}
+
 #[tokio::test]
 async fn the_socket_is_for_the_owner_and_the_group_and_goes_with_the_service() {
     let (house, socket, ..) = House::open();
