@@ -131,7 +131,9 @@ pub(super) fn finish(
             ExitCode::FAILURE
         }
         (Ok(End::Gone), _) => {
-            eprintln!("port {port} was taken out of service, or its configuration has changed");
+            eprintln!(
+                "the service has stopped, or port {port} was taken out of service or configured otherwise"
+            );
             ExitCode::SUCCESS
         }
         (Ok(End::Time | End::Enough), _) => ExitCode::SUCCESS,

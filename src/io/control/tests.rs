@@ -3,6 +3,7 @@ use std::os::unix::fs::MetadataExt;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::client::{self, Unanswered};
+use super::listen::{self, End};
 use super::*;
 use crate::control::Request;
 use crate::control::metrics::Figures;
@@ -210,6 +211,42 @@ fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
         "{failed}"
     );
     assert!(answers.next().is_none());
+}
+
+/// What the tool hears of a service that says these lines and is gone.
+fn heard(said: String) -> (Result<End, Unanswered>, usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SOCKET);
+    let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let service = std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        let mut question = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut question).unwrap();
+        std::io::Write::write_all(&mut stream, said.as_bytes()).unwrap();
+    });
+    let mut events = 0;
+    let end = listen::listen(&path, "line1", None, |_| {
+        events += 1;
+        std::ops::ControlFlow::Continue(())
+    });
+    service.join().unwrap();
+    (end, events)
+}
+
+#[test]
+fn what_was_heard_before_the_service_stopped_is_kept() {
+    const PAUSE: &str = "{\"seen\":{\"at\":1,\"wall\":1,\"what\":\"pause\"}}\n";
+    // Stopped between two lines, or within one.
+    for said in [PAUSE.to_owned(), format!("{PAUSE}{{\"see")] {
+        let (end, events) = heard(said);
+        assert!(matches!(end, Ok(End::Gone)), "{end:?}");
+        assert_eq!(events, 1);
+    }
+    // Nothing was heard: there is nothing to keep.
+    for said in ["", "{\"see"] {
+        let (end, _) = heard(said.into());
+        assert!(matches!(end, Err(Unanswered::Broken(_))), "{end:?}");
+    }
 }
 
 #[tokio::test]
