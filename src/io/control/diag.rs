@@ -53,12 +53,12 @@ pub(super) async fn parts(desk: &Desk) -> Result<Vec<Answer>, Failure> {
     Ok(swept.collect())
 }
 
-/// What runs, and on what.
+/// What runs, and on what. The kernel is asked itself: of `/proc` the unit sees
+/// processes only (ProcSubset=pid).
 fn system() -> String {
-    let file = |path: &str| {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        text.lines().next().unwrap_or_default().to_owned()
-    };
+    let (kernel, figures) = (rustix::system::uname(), rustix::system::sysinfo());
+    // sysinfo(2): in units of 1/65,536.
+    let [one, five, fifteen] = figures.loads.map(|load| load as f64 / 65_536.0);
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let release = release
         .lines()
@@ -71,11 +71,10 @@ fn system() -> String {
         .collect::<Vec<_>>()
         .join("\n");
     format!(
-        "alink-gateway {}\narchitecture {}\nsystem {release}\nkernel {}\nload {}\n{memory}\n",
+        "alink-gateway {}\narchitecture {}\nsystem {release}\nkernel {}\nload {one:.2} {five:.2} {fifteen:.2}\n{memory}\n",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,
-        file("/proc/sys/kernel/osrelease"),
-        file("/proc/loadavg"),
+        kernel.release().to_string_lossy(),
     )
 }
 
