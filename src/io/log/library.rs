@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::{Event, Subscriber};
-use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -15,9 +15,10 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
-use super::{IDENTIFIER, JOURNAL_SOCKET, Loudness, Sink};
+use super::journald::{JOURNAL_SOCKET, JournalSocket};
+use super::record::{Record, ToJournal};
+use super::{Loudness, Sink, terminal};
 use crate::base::Level;
-use crate::base::utc::Utc;
 use crate::io::clock::Clock;
 
 /// The environment variable that says how loud the log is.
@@ -54,28 +55,16 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let loudness = Loudness::new(said, Some(Box::new(apply)));
 
     if is_on_journal()
-        && let Ok(sink) = Sink::journal(least, clock, Path::new(JOURNAL_SOCKET))
-        && let Ok(layer) = tracing_journald::layer()
+        && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
+        && socket.is_heard()
     {
-        // The journal's own names, no prefix: the fields of libraries are few
-        // and theirs. tracing-journald's default levels are one too low for
-        // `journalctl -p info` to mean what it says.
-        let layer = layer
-            .with_field_prefix(None)
-            .with_syslog_identifier(IDENTIFIER.to_owned())
-            .with_priority_mappings(PriorityMappings {
-                error: Priority::Error,
-                warn: Priority::Warning,
-                info: Priority::Informational,
-                debug: Priority::Debug,
-                trace: Priority::Debug,
-            });
+        let socket = Arc::new(socket);
         tracing_subscriber::registry()
             .with(filter)
-            .with(layer)
+            .with(ToJournal(Arc::clone(&socket)))
             .try_init()
             .map_err(|_| InitError::Twice)?;
-        return Ok(sink.loud_as(loudness));
+        return Ok(Sink::of_journal(least, clock, socket).loud_as(loudness));
     }
 
     let layer = tracing_subscriber::fmt::layer()
@@ -197,20 +186,14 @@ where
 {
     fn format_event(
         &self,
-        ctx: &FmtContext<'_, S, N>,
+        _: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let meta = event.metadata();
-        let time = Utc::of(self.clock.now().wall).time_of_day();
-        write!(
-            writer,
-            "{time} {:<5} {}: ",
-            meta.level().as_str(),
-            meta.target()
-        )?;
-        ctx.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let (at, level) = (self.clock.now().wall, event.metadata().level());
+        let Record { target, text, .. } = Record::of(event);
+        let text = format!("{target}: {text}");
+        writeln!(writer, "{}", terminal::line_of(at, level.as_str(), &text))
     }
 }
 

@@ -8,11 +8,12 @@
 //!
 //! - **Notices** go out by our own sender of the journal's native protocol
 //!   (`journald.rs`). Their fields and ids are interface (`base/journal.rs`) and
-//!   the fields differ from notice to notice. `tracing` wants field names fixed where the event is written, and
-//!   tracing-journald puts the target and the source line of *this file* on each;
-//!   eighty lines of datagram are the honest way.
+//!   the fields differ from notice to notice, while `tracing` wants field names
+//!   fixed where the event is written; eighty lines of datagram are the honest way.
 //! - **Records of libraries** and our own traces go through `tracing` (with the
-//!   `log` bridge): by tracing-journald under systemd, as text otherwise.
+//!   `log` bridge), and from there by the same sender (`record.rs`), or as text.
+//!   tracing-journald would do it with a socket that blocks while the journal is
+//!   stalled, and with it the only thread there is.
 //!
 //! Both obey one filter, `ALINK_GATEWAY_LOG` (else `RUST_LOG`, else `info`), in
 //! the syntax of `tracing_subscriber::EnvFilter`: a bare level is for
@@ -22,12 +23,14 @@
 //! `JOURNAL_STREAM` names the device and inode of file descriptor 2
 //! (systemd.exec(5)); a redirected gateway writes text where it was sent.
 //!
-//! Logging never blocks and never fails: what the journal does not take at once
-//! is dropped, counted, and the count told as soon as it takes entries again.
+//! Logging to the journal never blocks and never fails: what it does not take at
+//! once is dropped, counted, and the count told as soon as it takes entries again.
+//! Text is written where standard error goes, and waits until it is taken there.
 
 mod journald;
 mod library;
 pub mod loudness;
+mod record;
 mod terminal;
 
 use std::collections::BTreeSet;
@@ -84,11 +87,17 @@ impl Sink {
     /// When no datagram socket can be made at all; whether the journal listens
     /// is seen at each entry, for it may be restarted.
     pub fn journal(least: Level, clock: Clock, socket: &Path) -> std::io::Result<Self> {
-        Ok(Sink {
+        let socket = Arc::new(JournalSocket::new(socket)?);
+        Ok(Sink::of_journal(least, clock, socket))
+    }
+
+    /// The same by a socket that others use as well.
+    fn of_journal(least: Level, clock: Clock, socket: Arc<JournalSocket>) -> Self {
+        Sink {
             loudness: Loudness::fixed(least),
             clock,
-            outlet: Outlet::Journal(Arc::new(JournalSocket::new(socket)?)),
-        })
+            outlet: Outlet::Journal(socket),
+        }
     }
 }
 

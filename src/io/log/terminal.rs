@@ -8,7 +8,12 @@ use crate::base::{Level, Wall};
 /// One line without its newline. Control characters are escaped, so that
 /// nothing a device or a broker said can move the cursor or forge a line.
 pub(super) fn line(at: Wall, level: Level, text: &str) -> String {
-    let mut line = format!("{} {} ", Utc::of(at).time_of_day(), word(level));
+    line_of(at, word(level), text)
+}
+
+/// The same, with a word of one's own for the level.
+pub(super) fn line_of(at: Wall, level: &str, text: &str) -> String {
+    let mut line = format!("{} {level:<5} ", Utc::of(at).time_of_day());
     for c in text.chars() {
         if c.is_control() {
             line.extend(c.escape_default());
@@ -30,8 +35,8 @@ pub(super) fn write(at: Wall, level: Level, text: &str) {
 const fn word(level: Level) -> &'static str {
     match level {
         Level::Error => "ERROR",
-        Level::Warn => "WARN ",
-        Level::Info => "INFO ",
+        Level::Warn => "WARN",
+        Level::Info => "INFO",
         Level::Debug => "DEBUG",
     }
 }
