@@ -7,7 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterFn, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
@@ -61,6 +62,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         let socket = Arc::new(socket);
         tracing_subscriber::registry()
             .with(filter)
+            .with(discreet())
             .with(ToJournal(Arc::clone(&socket)))
             .try_init()
             .map_err(|_| InitError::Twice)?;
@@ -73,6 +75,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         .event_format(Line { clock });
     tracing_subscriber::registry()
         .with(filter)
+        .with(discreet())
         .with(layer)
         .try_init()
         .map_err(|_| InitError::Twice)?;
@@ -173,6 +176,20 @@ pub(super) fn library_filter(filter: &str) -> String {
     }
 }
 
+/// Whether this is a part of a library that shows secrets when it is loud: ureq and
+/// what it is made of write down each address they fetch, and the signature in the
+/// address of a remote configuration lets whoever has it read that file.
+pub(super) fn is_talkative(target: &str) -> bool {
+    let library = target.split("::").next().unwrap_or_default();
+    library == "ureq" || library.starts_with("ureq_")
+}
+
+/// Keeps talkative libraries at `info`, whatever a filter says: a filter's more
+/// precise words, about a module or a span, would win against any words of ours.
+fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !is_talkative(meta.target()))
+}
+
 /// The same shape of line as a notice, with the target in place of whom it is
 /// about.
 struct Line {
@@ -233,6 +250,51 @@ mod tests {
             &format!("{}:{}", meta.dev(), meta.ino() + 1),
         ] {
             assert!(!is_journal(other, &file), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn no_filter_makes_a_library_show_the_address_of_a_file() {
+        use std::sync::{Arc, Mutex};
+
+        #[derive(Clone, Default)]
+        struct Heard(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Heard {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        for words in [
+            "trace",
+            "info,ureq=trace",
+            "trace,ureq::run=trace,ureq_proto::client=trace",
+            "[{url}]=trace",
+        ] {
+            let heard = Heard::default();
+            let sink = heard.clone();
+            let layer = tracing_subscriber::fmt::layer().with_writer(move || sink.clone());
+            let subscriber = tracing_subscriber::registry()
+                .with(parse(words).unwrap())
+                .with(discreet())
+                .with(layer);
+            tracing::subscriber::with_default(subscriber, || {
+                let span = tracing::info_span!("download", url = 1);
+                let _within = span.enter();
+                tracing::debug!(target: "ureq::run", "GET https://x/?Signature=hunter2");
+                tracing::trace!(target: "ureq_proto::client", "GET https://x/?Signature=hunter2");
+                tracing::debug!(target: "ureq", "GET https://x/?Signature=hunter2");
+                tracing::error!(target: "ureq::pool", "an error");
+                tracing::trace!(target: "rustls", "another library");
+            });
+            let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();
+            assert!(!heard.contains("hunter2"), "{words}: {heard}");
+            assert!(heard.contains("an error"), "{words}: {heard}");
+            let all = words != "info,ureq=trace";
+            assert_eq!(heard.contains("another library"), all, "{words}: {heard}");
         }
     }
 

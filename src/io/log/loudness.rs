@@ -31,6 +31,9 @@ pub enum LoudnessError {
     /// That is no target.
     #[error("{0:?} is no target: all, alink_gateway, or a library such as rustls")]
     Target(String),
+    /// It would show secrets.
+    #[error("{0:?} writes down the signed addresses of files it fetches, and stays at info")]
+    Talkative(String),
     /// That is no level.
     #[error("{0:?} is no level: off, error, warn, info, debug, trace or default")]
     Level(String),
@@ -109,6 +112,9 @@ impl Loudness {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_:.-".contains(c);
         if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
             return Err(LoudnessError::Target(target.into()));
+        }
+        if library::is_talkative(target) && matches!(level, "debug" | "trace") {
+            return Err(LoudnessError::Talkative(target.into()));
         }
         let mut changed = self.changed();
         let before = changed.clone();
@@ -315,6 +321,8 @@ mod tests {
             ("[x]", "debug"),
             ("rustls", "loud"),
             ("rustls", "debug,all=off"),
+            ("ureq", "trace"),
+            ("ureq_proto::client", "debug"),
         ] {
             assert!(
                 loudness.set(target, level, None).is_err(),
