@@ -11,21 +11,54 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 
+use aho_corasick::{AhoCorasick, MatchKind};
+use tokio::sync::Semaphore;
+
 use super::Desk;
-use super::serve;
+use super::serve::{self, failure};
 use crate::base::Secret;
-use crate::control::{Answer, Failure};
+use crate::control::picture::{Device, Status};
+use crate::control::{Answer, Failure, Kind};
 use crate::field::forecast::forecast;
 use crate::spec::{GatewayCertificate, Spec};
 
 /// More of a file is not shown.
 const LARGEST: usize = 256 << 10;
 
-/// All parts, in the order of reading.
-pub(super) async fn parts(desk: &Desk) -> Result<Vec<Answer>, Failure> {
+/// One at a time: a bundle of 2,000 devices takes tens of megabytes.
+static PLACE: Semaphore = Semaphore::const_new(1);
+
+/// The lines of the answer, a part each, in the order of reading. They are made
+/// beside the others' work: those of 2,000 devices take seconds on a small box.
+pub(super) async fn lines(desk: &Desk) -> Result<Vec<String>, Failure> {
+    let Ok(place) = PLACE.try_acquire() else {
+        return Err(failure(
+            Kind::Busy,
+            "somebody else is having a bundle made; try again",
+        ));
+    };
     let status = serve::status(desk).await?;
     let devices = serve::devices(desk).await?;
     let metrics = serve::metrics(desk).await?;
+    let desk = desk.clone();
+    let making = tokio::task::spawn_blocking(move || {
+        // Held until it is made, even if whoever asked has gone.
+        let _place = place;
+        made(&desk, &status, &devices, metrics)
+    });
+    match making.await {
+        Ok(Ok(lines)) => Ok(lines),
+        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
+        Err(e) => Err(failure(Kind::Failed, e.to_string())),
+    }
+}
+
+fn made(
+    desk: &Desk,
+    status: &Status,
+    devices: &[Device],
+    metrics: String,
+) -> serde_json::Result<Vec<String>> {
     let spec = desk.journal.spec();
     let plan = forecast(&spec, |profile| desk.lessons.of(profile));
     let plan: String = plan
@@ -46,11 +79,14 @@ pub(super) async fn parts(desk: &Desk) -> Result<Vec<Answer>, Failure> {
         ("lessons", shortened(lessons.unwrap_or_default())),
     ];
     let sweep = Sweep::new(secrets(&spec).into_iter().chain(desk.vault.secrets()));
-    let swept = texts.into_iter().map(|(name, text)| Answer::Part {
-        name: name.to_owned(),
-        text: sweep.over(text),
+    let swept = texts.into_iter().map(|(name, text)| {
+        let part = Answer::Part {
+            name: name.to_owned(),
+            text: sweep.over(&text),
+        };
+        part.line()
     });
-    Ok(swept.collect())
+    swept.collect()
 }
 
 /// What runs, and on what. The kernel is asked itself: of `/proc` the unit sees
@@ -132,8 +168,9 @@ fn secrets(spec: &Spec) -> Vec<Secret> {
     all
 }
 
-/// Finds secrets, however they are wrapped.
-struct Sweep(Vec<String>);
+/// Finds secrets, however they are wrapped: all of them in one pass. `None` if it
+/// cannot be made, and then nothing is shown.
+struct Sweep(Option<AhoCorasick>);
 
 impl Sweep {
     fn new(secrets: impl Iterator<Item = Secret>) -> Self {
@@ -141,19 +178,23 @@ impl Sweep {
         for secret in secrets.filter(|s| !s.is_empty()) {
             all.extend(wrapped(secret.expose()));
         }
-        let mut all: Vec<String> = all.into_iter().collect();
-        // The longest first: one may be a part of another.
-        all.sort_by_key(|text| std::cmp::Reverse(text.len()));
-        Sweep(all)
+        // The longest: one may be a part of another.
+        let finder = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(all);
+        Sweep(finder.ok())
     }
 
-    fn over(&self, mut text: String) -> String {
-        for secret in &self.0 {
-            if text.contains(secret.as_str()) {
-                text = text.replace(secret.as_str(), "***");
-            }
-        }
-        text
+    fn over(&self, text: &str) -> String {
+        let Some(finder) = &self.0 else {
+            return "too many secrets to keep out of it\n".to_owned();
+        };
+        let mut swept = String::with_capacity(text.len());
+        finder.replace_all_with(text, &mut swept, |_, _, out| {
+            out.push_str("***");
+            true
+        });
+        swept
     }
 }
 
@@ -234,7 +275,7 @@ mod tests {
         .skip(1)
         {
             let text = format!("before {wrapped} after");
-            assert_eq!(sweep.over(text), "before *** after", "{wrapped}");
+            assert_eq!(sweep.over(&text), "before *** after", "{wrapped}");
         }
     }
 
@@ -247,9 +288,20 @@ mod tests {
             "eGh1bnRlcjJzZWNyZXR5eg==",
             "eHhodW50ZXIyc2VjcmV0eXo=",
         ] {
-            let swept = sweep.over(text.to_owned());
+            let swept = sweep.over(text);
             assert!(swept.contains("***") && swept.len() < 12, "{swept}");
         }
-        assert_eq!(sweep.over("nothing here".into()), "nothing here");
+        assert_eq!(sweep.over("nothing here"), "nothing here");
+    }
+
+    #[test]
+    fn thousands_of_secrets_are_found_and_the_longest_of_those_that_begin_alike() {
+        let secret = |n: u32| format!("{:032x}", u128::from(n).wrapping_mul(u128::MAX / 7_919));
+        let all = || (1..=2000).map(secret);
+        let longer = format!("{}0123", secret(7));
+        let sweep = Sweep::new(all().chain([longer.clone()]).map(Secret::new));
+        let text: String = all().map(|secret| format!("{secret:?}, ")).collect();
+        assert_eq!(sweep.over(&text), "\"***\", ".repeat(2000));
+        assert_eq!(sweep.over(&longer), "***");
     }
 }

@@ -114,8 +114,13 @@ impl Client {
                 name: "metrics".into(),
                 text,
             })),
-            Request::Diag {} => match diag::parts(desk).await {
-                Ok(parts) => parts,
+            Request::Diag {} => match diag::lines(desk).await {
+                Ok(lines) => {
+                    for line in &lines {
+                        self.write(line).await?;
+                    }
+                    Vec::new()
+                }
                 Err(failure) => vec![Answer::Error(failure)],
             },
             Request::Reload {} => only(reload(desk).await.map(Answer::Reload)),
@@ -235,7 +240,7 @@ fn log_level(
     Ok(Answer::Done { what })
 }
 
-fn failure(kind: Kind, why: impl Into<String>) -> Failure {
+pub(super) fn failure(kind: Kind, why: impl Into<String>) -> Failure {
     let why = why.into();
     Failure { kind, why }
 }
