@@ -241,6 +241,12 @@ vocabulary! {
         ControlRefused = "control-refused",
         /// The control socket takes no connections.
         ControlNotAccepted = "control-not-accepted",
+        /// The control socket could be made at last.
+        ControlAvailable = "control-available",
+        /// Metrics are served at last.
+        MetricsAvailable = "metrics-available",
+        /// Nobody who wants metrics over HTTP is let in.
+        MetricsNotAccepted = "metrics-not-accepted",
     }
 }
 
@@ -451,6 +457,9 @@ impl EventKind {
             EventKind::MetricsUnavailable => 0x385ccedc_d5dd4ccc_8d6557dc_636f1bed,
             EventKind::ControlRefused => 0x2758f25e_d03748fe_b3601381_517db92e,
             EventKind::ControlNotAccepted => 0xbd238be3_e0454a80_b7227bae_f2a62881,
+            EventKind::ControlAvailable => 0xc6d17e18_df0d4545_85b0a48e_35e37bac,
+            EventKind::MetricsAvailable => 0xd753b981_e0944a56_a86327a9_27dceafe,
+            EventKind::MetricsNotAccepted => 0x5090d970_805f4774_a3a750f5_15bf420f,
         })
     }
 }

@@ -441,6 +441,16 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
             why: WHY.into(),
             times: 3,
         },
+        Control::Available {
+            socket: "/run/alink-gateway/control.sock".into(),
+        },
+        Control::Metrics {
+            address: "127.0.0.1:9464".into(),
+        },
+        Control::MetricsNotAccepted {
+            why: WHY.into(),
+            times: 3,
+        },
     ];
     let vault = vec![
         VaultNotice::Damaged {

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::notice::Refusals;
+use super::notice::{Notice, Refusals};
 use super::{BREATH, Desk, serve};
 
 /// The version of the text ("OpenMetrics 1.0", section "Protocol Negotiation").
@@ -70,8 +70,9 @@ pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
                 });
             }
             Err(e) => {
-                if let Some(notice) = refusals.not_accepted(clock.now().mono, &e) {
-                    journal.tell(&notice);
+                if let Some(times) = refusals.not_accepted(clock.now().mono) {
+                    let why = e.to_string();
+                    journal.tell(&Notice::MetricsNotAccepted { why, times });
                 }
                 tokio::time::sleep(BREATH).await;
             }

@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::notice::Refusals;
+use self::notice::{Notice, Refusals};
 use self::peer::{Own, Peer};
 use super::clock::Clock;
 use super::hub::Question;
@@ -175,8 +175,9 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
         let stream = match stream {
             Ok((stream, _)) => stream,
             Err(e) => {
-                if let Some(notice) = refusals.not_accepted(clock.now().mono, &e) {
-                    journal.tell(&notice);
+                if let Some(times) = refusals.not_accepted(clock.now().mono) {
+                    let why = e.to_string();
+                    journal.tell(&Notice::NotAccepted { why, times });
                 }
                 tokio::time::sleep(BREATH).await;
                 continue;

@@ -1,7 +1,6 @@
-//! What the control socket tells the operator.
+//! What the control socket and metrics over HTTP tell the operator.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
@@ -10,7 +9,7 @@ use crate::base::{About, Level, Mono, Repeats, Tell};
 /// So many users are told apart; nobody has more on a gateway.
 const USERS: usize = 16;
 
-/// About the control socket.
+/// About the control socket and metrics over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// It could not be made; the service runs without it, or with the one it has.
@@ -22,12 +21,29 @@ pub enum Notice {
         /// Where it still is.
         instead: Option<PathBuf>,
     },
+    /// It is there at last.
+    Available {
+        /// Where.
+        socket: PathBuf,
+    },
     /// Metrics cannot be served where they should; the service runs without.
     NoMetrics {
         /// Where.
         address: String,
         /// The system's words.
         why: String,
+    },
+    /// Metrics are served at last.
+    Metrics {
+        /// Where.
+        address: String,
+    },
+    /// Connections for metrics could not be accepted.
+    MetricsNotAccepted {
+        /// The system's words.
+        why: String,
+        /// How often since it was last told.
+        times: u64,
     },
     /// Somebody who may not ask has tried to.
     Refused {
@@ -47,13 +63,23 @@ pub enum Notice {
 
 impl Tell for Notice {
     fn level(&self) -> Level {
-        Level::Warn
+        match self {
+            Notice::Available { .. } | Notice::Metrics { .. } => Level::Info,
+            Notice::Unavailable { .. }
+            | Notice::NoMetrics { .. }
+            | Notice::MetricsNotAccepted { .. }
+            | Notice::Refused { .. }
+            | Notice::NotAccepted { .. } => Level::Warn,
+        }
     }
 
     fn kind(&self) -> EventKind {
         match self {
             Notice::Unavailable { .. } => EventKind::ControlUnavailable,
+            Notice::Available { .. } => EventKind::ControlAvailable,
             Notice::NoMetrics { .. } => EventKind::MetricsUnavailable,
+            Notice::Metrics { .. } => EventKind::MetricsAvailable,
+            Notice::MetricsNotAccepted { .. } => EventKind::MetricsNotAccepted,
             Notice::Refused { .. } => EventKind::ControlRefused,
             Notice::NotAccepted { .. } => EventKind::ControlNotAccepted,
         }
@@ -65,17 +91,21 @@ impl Tell for Notice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::Unavailable { socket, .. } => {
+            Notice::Unavailable { socket, .. } | Notice::Available { socket } => {
                 vec![(JournalField::Socket, socket.display().to_string())]
             }
-            Notice::NoMetrics { address, .. } => vec![(JournalField::Address, address.clone())],
+            Notice::NoMetrics { address, .. } | Notice::Metrics { address } => {
+                vec![(JournalField::Address, address.clone())]
+            }
             Notice::Refused { user, times } => {
                 vec![
                     (JournalField::PeerUid, user.to_string()),
                     (JournalField::Times, times.to_string()),
                 ]
             }
-            Notice::NotAccepted { times, .. } => vec![(JournalField::Times, times.to_string())],
+            Notice::NotAccepted { times, .. } | Notice::MetricsNotAccepted { times, .. } => {
+                vec![(JournalField::Times, times.to_string())]
+            }
         }
     }
 
@@ -86,18 +116,27 @@ impl Tell for Notice {
                 why,
                 instead: Some(there),
             } => format!(
-                "no control socket at {}: {why}; it stays at {} until the configuration is loaded \
-                 anew",
+                "no control socket at {}: {why}; it stays at {} while that is tried again",
                 socket.display(),
                 there.display()
             ),
             Notice::Unavailable { socket, why, .. } => format!(
-                "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is",
+                "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is; it is tried again",
                 socket.display()
             ),
             Notice::NoMetrics { address, why } => {
-                format!("metrics cannot be served at {address}: {why}; the service runs without")
+                format!(
+                    "metrics cannot be served at {address}: {why}; the service runs without, and tries again"
+                )
             }
+            Notice::Available { socket } => {
+                format!("the control socket is at {} now", socket.display())
+            }
+            Notice::Metrics { address } => format!("metrics are served at {address} now"),
+            Notice::MetricsNotAccepted { why, times } => format!(
+                "nobody who wants metrics over HTTP is let in{}: {why}",
+                many(*times)
+            ),
             Notice::Refused { user, times } => format!(
                 "user {user} asked on the control socket and may not{}; members of the group alink-gateway may",
                 many(*times)
@@ -135,12 +174,9 @@ impl Refusals {
         Some(Notice::Refused { user, times })
     }
 
-    pub(super) fn not_accepted(&mut self, now: Mono, why: &io::Error) -> Option<Notice> {
-        let times = self.not_accepted.hit(now, 1)?;
-        Some(Notice::NotAccepted {
-            why: why.to_string(),
-            times,
-        })
+    /// How often to tell that somebody could not be let in, if it is time.
+    pub(super) fn not_accepted(&mut self, now: Mono) -> Option<u64> {
+        self.not_accepted.hit(now, 1)
     }
 }
 
