@@ -58,7 +58,10 @@ struct Said {
 impl House {
     /// Everybody is online. `more` are further lines of the configuration.
     async fn running(more: &str) -> House {
-        let folder = tempfile::tempdir().unwrap();
+        House::running_in(tempfile::tempdir().unwrap(), more).await
+    }
+
+    async fn running_in(folder: tempfile::TempDir, more: &str) -> House {
         let mut rack = Rack::new();
         for unit in [4, 5, 6] {
             rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
@@ -335,6 +338,32 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     house.cloud.sees_online(&[4, 5, 6]).await;
     gateway::stop(&mut house.gateway).await;
     assert!(!new.exists());
+}
+
+/// Both are in use by others when the service starts, and are set free later.
+#[tokio::test]
+async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("control.sock");
+    fs::write(&in_the_way, "somebody's file").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let more = format!("metrics: {{ listen: {address} }}\n");
+    let mut house = House::running_in(folder, &more).await;
+    assert_eq!(house.ask(&["status"]).await.status, 1);
+    assert_eq!(fs::read_to_string(&in_the_way).unwrap(), "somebody's file");
+    fs::remove_file(&in_the_way).unwrap();
+    let told = |l: &str| l.contains("the control socket is at");
+    house.gateway.line("the socket", told).await;
+    assert_eq!(house.ask(&["status"]).await.status, 0);
+    drop(taken);
+    let told = |l: &str| l.contains(&format!("metrics are served at {address} now"));
+    house.gateway.line("the metrics", told).await;
+    assert_eq!(listening(house.gateway.id()), 1);
+    let refusals = house.gateway.seen().iter();
+    let refusals = refusals.filter(|l| l.contains("tried again") || l.contains("tries again"));
+    assert_eq!(refusals.count(), 2, "told once each");
+    gateway::stop(&mut house.gateway).await;
 }
 
 #[tokio::test]

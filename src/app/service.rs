@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::crew::{Crew, Member};
 use super::front::Front;
-use crate::base::{FieldEvent, PortId, Rng, Secret};
+use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
 use crate::cloud::connect::Connector;
 use crate::cloud::{Done, Errand};
 use crate::hub::Hub;
@@ -97,7 +97,7 @@ pub struct Service {
     pub(super) lessons: Lessons,
     pub(super) clock: Clock,
     pub(super) journal: Journal,
-    rng: Rng,
+    pub(super) rng: Rng,
     pub(super) crew: Crew,
     ports: BTreeMap<PortId, Member>,
     pub(super) taps: Taps,
@@ -270,17 +270,23 @@ impl Service {
     }
 
     /// What the mind wants done that takes more than its tasks; or the name of
-    /// the task that ends although it never should.
+    /// the task that ends although it never should. Meanwhile tries doors again
+    /// that could not be opened.
     ///
     /// # Errors
     /// That name.
     pub async fn errand(&mut self) -> Result<Errand, String> {
-        tokio::select! {
-            biased;
-            _ = &mut self.hub => Err("hub".into()),
-            () = ended(&mut self.link) => Err("cloud link".into()),
-            task = self.crew.ended() => Err(task),
-            Some(errand) = self.errands.recv() => Ok(errand),
+        loop {
+            let again = until(self.clock, self.front.again_at());
+            tokio::select! {
+                biased;
+                _ = &mut self.hub => return Err("hub".into()),
+                () = ended(&mut self.link) => return Err("cloud link".into()),
+                task = self.crew.ended() => return Err(task),
+                Some(errand) = self.errands.recv() => return Ok(errand),
+                () = again => {}
+            }
+            self.open_again().await;
         }
     }
 
@@ -438,6 +444,14 @@ impl Service {
     async fn tell_hub(&self, control: Control) {
         // A hub that is gone is told elsewhere.
         let _ = self.control.send(control).await;
+    }
+}
+
+/// Waits until then, if there is a then.
+async fn until(clock: Clock, at: Option<Mono>) {
+    match at {
+        Some(at) => clock.sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
