@@ -21,8 +21,12 @@ cloud: { url: mqtts://iot-060a0bcd.mqtt.iothub.aliyuncs.com }
         fs::write(&file, text).unwrap();
         let (read, write) = io::pipe().unwrap();
         drop(read);
-        let ended = Command::new(env!("CARGO_BIN_EXE_alink-gateway"))
-            .arg(verb)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alink-gateway"));
+        command.arg(verb);
+        if verb == "run" {
+            command.arg("--config");
+        }
+        let ended = command
             .arg(&file)
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
