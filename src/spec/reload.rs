@@ -71,7 +71,7 @@ pub struct DeviceChanges {
 pub struct DeviceChange {
     /// What people call it.
     pub name: bool,
-    /// Where it is: port or unit.
+    /// Where it is: port, unit or address.
     pub moved: bool,
     /// What it is asked, or how patiently.
     pub polling: bool,
@@ -225,15 +225,7 @@ impl DeviceChanges {
                 changes.added.insert(id);
                 continue;
             };
-            let change = DeviceChange {
-                name: before.name != now.name,
-                moved: (before.port, before.unit, before.meter) != (now.port, now.unit, now.meter),
-                polling: (before.response_timeout, before.turnaround)
-                    != (now.response_timeout, now.turnaround)
-                    || before.profile != now.profile,
-                secret: before.secret != now.secret,
-                liveness: before.liveness != now.liveness,
-            };
+            let change = DeviceChange::between(before, now);
             if change != DeviceChange::default() {
                 changes.changed.insert(id, change);
             }
@@ -241,6 +233,36 @@ impl DeviceChanges {
         changes.removed = old.devices().map(|(id, _)| id).collect();
         changes.removed.retain(|id| !new.has(*id));
         changes
+    }
+}
+
+impl DeviceChange {
+    /// All fields by name: a new one has to say here what it changes.
+    fn between(before: &DeviceSpec, now: &DeviceSpec) -> Self {
+        let DeviceSpec {
+            name,
+            port,
+            unit,
+            meter,
+            serial,
+            profile,
+            // Its identity: the same, or it would be another device.
+            product_key: _,
+            device_name: _,
+            secret,
+            liveness,
+            response_timeout,
+            turnaround,
+        } = before;
+        DeviceChange {
+            name: *name != now.name,
+            moved: (*port, *unit, *meter) != (now.port, now.unit, now.meter),
+            polling: (*response_timeout, *turnaround) != (now.response_timeout, now.turnaround)
+                || *serial != now.serial
+                || *profile != now.profile,
+            secret: *secret != now.secret,
+            liveness: *liveness != now.liveness,
+        }
     }
 }
 
@@ -261,6 +283,7 @@ impl PortChanges {
             .collect();
         let kept = before.intersection(&now).copied();
         PortChanges {
+            // All that a port is made of is compared: its `PartialEq` is derived.
             changed: kept
                 .filter(|id| touched.contains(id) || old.port(*id) != new.port(*id))
                 .collect(),

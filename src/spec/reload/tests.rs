@@ -24,6 +24,18 @@ fn port(name: &str) -> PortSpec {
     }
 }
 
+fn line(baud: u32) -> SerialSpec {
+    SerialSpec {
+        path: "/dev/ttyS0".into(),
+        baud,
+        data_bits: 8,
+        parity: Parity::Even,
+        stop_bits: StopBits::One,
+        framing: Framing::Rtu,
+        adapter: Adapter::default(),
+    }
+}
+
 fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
     DeviceSpec {
         meter: None,
@@ -153,7 +165,7 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
     let none = BTreeSet::new();
     let one = BTreeSet::from([LINE1]);
     type Edit = fn(&mut DeviceSpec);
-    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 6] = [
+    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 7] = [
         (
             |d| d.secret = Secret::new("t"),
             DeviceChange {
@@ -188,6 +200,14 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
         ),
         (
             |d| d.turnaround = Duration::from_millis(5),
+            DeviceChange {
+                polling: true,
+                ..Default::default()
+            },
+            &one,
+        ),
+        (
+            |d| d.serial = Some(Arc::new(line(1200))),
             DeviceChange {
                 polling: true,
                 ..Default::default()
