@@ -1,7 +1,7 @@
 //! Another configuration: whom to believe something of from now on.
 //!
 //! A device that stays keeps what is known of it. One that moves to another
-//! port or unit gets its quiet time to answer there; until then the wish for it
+//! port or unit, or whose port leads elsewhere, gets its quiet time to answer there; until then the wish for it
 //! stays what it was. One that leaves is unwanted before it is forgotten. One
 //! that comes, or comes back, is unknown.
 
@@ -106,6 +106,7 @@ mod tests {
     use crate::base::{Evidence, FieldEvent, Miss, Mono, Proof, UnitId};
     use crate::fleet::registry::tests::spec;
     use crate::fleet::{Because, Life};
+    use crate::spec::LineSpec;
 
     const A: DeviceId = DeviceId(0);
 
@@ -187,6 +188,25 @@ mod tests {
         for s in 6..10 {
             miss(&mut fleet, at(s), A);
             assert_eq!(wants(&mut fleet), [], "judged by what was missed elsewhere");
+        }
+        fleet.on_time(at(10));
+        assert_eq!(wants(&mut fleet), [(A, false)]);
+    }
+
+    #[test]
+    fn one_whose_port_leads_elsewhere_has_to_answer_there() {
+        let old = spec();
+        let mut fleet = Fleet::new(&old, at(0));
+        answer(&mut fleet, at(1), A);
+        wants(&mut fleet);
+        let port = old.devices[0].port.index();
+        reload(&mut fleet, at(5), &old, |s| match &mut s.ports[port].line {
+            LineSpec::Serial(serial) => serial.path = "/dev/elsewhere".into(),
+            LineSpec::Tcp(tcp) => tcp.host = "elsewhere".into(),
+        });
+        for s in 6..10 {
+            miss(&mut fleet, at(s), A);
+            assert_eq!(wants(&mut fleet), [], "its quiet time");
         }
         fleet.on_time(at(10));
         assert_eq!(wants(&mut fleet), [(A, false)]);

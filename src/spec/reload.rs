@@ -19,7 +19,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CloudSpec, DeviceSpec, PortSpec, Spec};
+use std::path::Path;
+
+use super::{CloudSpec, DeviceSpec, LineSpec, PortSpec, SerialSpec, Spec, TcpSpec};
 use crate::base::{DeviceId, PortId, Secret};
 
 /// Places whose devices and ports are no longer configured.
@@ -71,7 +73,7 @@ pub struct DeviceChanges {
 pub struct DeviceChange {
     /// What people call it.
     pub name: bool,
-    /// Where it is: port, unit or address.
+    /// Where it is: port, unit or address, or where its port leads.
     pub moved: bool,
     /// What it is asked, or how patiently.
     pub polling: bool,
@@ -225,7 +227,8 @@ impl DeviceChanges {
                 changes.added.insert(id);
                 continue;
             };
-            let change = DeviceChange::between(before, now);
+            let mut change = DeviceChange::between(before, now);
+            change.moved |= old.leads_to(before.port) != new.leads_to(now.port);
             if change != DeviceChange::default() {
                 changes.changed.insert(id, change);
             }
@@ -263,6 +266,36 @@ impl DeviceChange {
             secret: *secret != now.secret,
             liveness: *liveness != now.liveness,
         }
+    }
+}
+
+/// What a port leads to: somewhere else there are other devices, whatever the
+/// port is called. How it is spoken to there makes no other devices of them.
+#[derive(Debug, PartialEq, Eq)]
+enum Far<'a> {
+    Serial(&'a Path),
+    Tcp(&'a str, u16),
+}
+
+impl Spec {
+    fn leads_to(&self, port: PortId) -> Option<Far<'_>> {
+        Some(match &self.port(port)?.line {
+            LineSpec::Serial(SerialSpec {
+                path,
+                baud: _,
+                data_bits: _,
+                parity: _,
+                stop_bits: _,
+                framing: _,
+                adapter: _,
+            }) => Far::Serial(path),
+            LineSpec::Tcp(TcpSpec {
+                host,
+                port,
+                connect_timeout: _,
+                framing: _,
+            }) => Far::Tcp(host, *port),
+        })
     }
 }
 

@@ -176,6 +176,28 @@ fn after_a_reload_what_is_asked_otherwise_was_not_read_yet() {
 }
 
 #[test]
+fn where_a_port_leads_elsewhere_nothing_was_read_yet_and_where_it_is_only_faster_all_is_kept() {
+    let old = spec();
+    let edits: [(fn(&mut crate::spec::SerialSpec), Quality); 2] = [
+        (|s| s.path = "/dev/ttyS9".into(), Quality::Stale),
+        (|s| s.baud = 19_200, Quality::Good),
+    ];
+    for (edit, quality) in edits {
+        let mut cache = Cache::new(&old);
+        cache.on_field(at(1000), &old, &polled(1000, 0, 0, 7));
+        let mut new = spec();
+        match &mut new.ports[0].line {
+            crate::spec::LineSpec::Serial(serial) => edit(serial),
+            other => panic!("{other:?}"),
+        }
+        let (new, changes) = new.continuing(&old);
+        cache.respec(&new, &changes);
+        let mut values = cache.look(at(1000), &new, DeviceId(0), Standing::Answering);
+        assert_eq!(values.next().unwrap().quality, quality, "{changes:?}");
+    }
+}
+
+#[test]
 fn a_state_is_shown_with_its_title() {
     let mut spec = spec();
     let mut profile = (*spec.devices[0].profile).clone();

@@ -234,6 +234,70 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
 }
 
 #[test]
+fn a_port_that_leads_elsewhere_moves_its_devices_and_one_that_is_spoken_to_otherwise_does_not() {
+    let moved = DeviceChange {
+        moved: true,
+        ..Default::default()
+    };
+    let none = DeviceChange::default();
+    let tcp = |edit: fn(&mut TcpSpec)| {
+        move |p: &mut PortSpec| match &mut p.line {
+            LineSpec::Tcp(tcp) => edit(tcp),
+            LineSpec::Serial(_) => panic!("{p:?}"),
+        }
+    };
+    let serial = |edit: fn(&mut SerialSpec)| {
+        move |p: &mut PortSpec| {
+            let mut line = line(9600);
+            edit(&mut line);
+            p.line = LineSpec::Serial(line);
+        }
+    };
+    let endpoint = three();
+    let mut tty = three();
+    serial(|_| {})(&mut tty.ports[0]);
+    type Edit = Box<dyn Fn(&mut PortSpec)>;
+    let table: [(&Spec, Edit, DeviceChange); 9] = [
+        (&endpoint, Box::new(tcp(|t| t.host = "other".into())), moved),
+        (&endpoint, Box::new(tcp(|t| t.port = 503)), moved),
+        (&endpoint, Box::new(serial(|_| {})), moved),
+        (
+            &tty,
+            Box::new(serial(|s| s.path = "/dev/ttyS1".into())),
+            moved,
+        ),
+        (&tty, Box::new(serial(|s| s.baud = 1200)), none),
+        (&tty, Box::new(serial(|s| s.parity = Parity::Odd)), none),
+        (
+            &endpoint,
+            Box::new(tcp(|t| t.connect_timeout = Duration::from_secs(9))),
+            none,
+        ),
+        (
+            &endpoint,
+            Box::new(|p| p.response_timeout = Duration::from_secs(9)),
+            none,
+        ),
+        (
+            &endpoint,
+            Box::new(|p| p.budget.grace = Duration::from_secs(9)),
+            none,
+        ),
+    ];
+    for (old, edit, expected) in table {
+        let mut new = old.clone();
+        edit(&mut new.ports[0]);
+        let said = format!("{:?}", new.ports[0]);
+        let (_, changes) = new.continuing(old);
+        for id in [A, B] {
+            assert_eq!(change(&changes, id), expected, "{said}");
+        }
+        assert_eq!(change(&changes, C), none, "{said}");
+        assert_eq!(changes.ports.changed, BTreeSet::from([LINE1]), "{said}");
+    }
+}
+
+#[test]
 fn another_identity_is_one_who_leaves_and_one_who_comes() {
     let mut new = three();
     new.devices[0].device_name = DeviceName::new("a2");
