@@ -53,12 +53,17 @@ const DOUBLINGS: u32 = 3;
 /// due waits for it, and a late reply tells the same.
 const IN_FULL_EVERY: u32 = 250;
 
+/// The same for a unit of which no late reply could be told from anybody's: nothing
+/// else would ever show that it has become slower.
+const UNHEARD_IN_FULL_EVERY: u32 = 8;
+
 /// What is known about how long one unit takes.
 #[derive(Clone, Debug)]
 pub struct Timeout {
     /// The configured response timeout: the ceiling, and for whom little is known.
     most: Duration,
     floor: Duration,
+    in_full_every: u32,
     seen: u32,
     mean: Duration,
     deviation: Duration,
@@ -78,11 +83,21 @@ impl Timeout {
         Timeout {
             most,
             floor,
+            in_full_every: IN_FULL_EVERY,
             seen: 0,
             mean: Duration::ZERO,
             deviation: Duration::ZERO,
             slowest: [Duration::ZERO; 2],
             since: now,
+        }
+    }
+
+    /// The same for a unit whose late replies nobody recognises.
+    #[must_use]
+    pub const fn of_the_nameless(self) -> Self {
+        Timeout {
+            in_full_every: UNHEARD_IN_FULL_EVERY,
+            ..self
         }
     }
 
@@ -135,7 +150,7 @@ impl Timeout {
         let usual = usual.max(self.floor);
         let factor = match misses {
             0..=DOUBLINGS => 1 << misses,
-            n if n.is_multiple_of(IN_FULL_EVERY) => return self.most,
+            n if n.is_multiple_of(self.in_full_every) => return self.most,
             _ => 2,
         };
         (usual * factor).min(self.most)
@@ -205,6 +220,20 @@ mod tests {
             .filter(|n| t.after(*n, ms(30), false) == MOST)
             .count();
         assert_eq!(in_full, 4, "now and then");
+    }
+
+    /// 20 ms became 900 ms: no late reply is recognised, so that only a full wait
+    /// finds it again.
+    #[test]
+    fn one_whose_late_replies_nobody_recognises_is_soon_waited_for_in_full() {
+        let most = ms(1000);
+        let mut t = Timeout::new(&serial(9600).line, most, at(0)).of_the_nameless();
+        for _ in 0..50 {
+            t.measured(at(0), ms(20));
+        }
+        let waits: Vec<u32> = (4..=24).filter(|n| t.after(*n, ms(30)) == most).collect();
+        assert_eq!(waits, [8, 16, 24]);
+        assert!(t.after(9, ms(30)) < ms(900), "and not always");
     }
 
     #[test]
