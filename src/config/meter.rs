@@ -1,6 +1,7 @@
 //! Points of a profile with `protocol: dlt645-2007` or `dlt645-1997`: a datum of
 //! the standard by its name, or any datum by its identifier and format.
 
+use super::codec::factor;
 use super::near;
 use super::problem::Wrong;
 use super::section::{Notes, Section};
@@ -82,7 +83,7 @@ fn one(
         notes,
     );
     let format = s.read("format", format, notes);
-    let scale = s.read("scale", decimal, notes).unwrap_or(Decimal::ONE);
+    let scale = s.read("scale", factor, notes).unwrap_or(Decimal::ONE);
     let offset = s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO);
     let item = match (data?, format) {
         (Data::Named(_), Some(_)) => {

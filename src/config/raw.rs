@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::codec::factor;
 use super::measure;
 use super::near;
 use super::own::{self, Pattern, Patterns, bytes, own_bytes};
@@ -329,7 +330,7 @@ const ORDERS: [(&str, Order); 4] = [
 fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
     let wanted = || Wrong::wanted("how it is written: u16, f32, bcd32, decimal, hex, text, bit, …");
     let kind = s.need("type", choice(&TYPES), wanted, notes)?;
-    let scale = s.read("scale", decimal, notes).unwrap_or(Decimal::ONE);
+    let scale = s.read("scale", factor, notes).unwrap_or(Decimal::ONE);
     let offset = s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO);
     let order = s
         .read("order", choice(&ORDERS), notes)
