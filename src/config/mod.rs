@@ -22,7 +22,7 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
-//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter raw` ←
+//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter room` ← `raw` ←
 //! `cloud profile remote` ← `roster` ← `device` ←
 //! `outline` ← `draft`.
 
@@ -47,6 +47,7 @@ mod profile;
 mod range;
 mod raw;
 mod remote;
+mod room;
 mod roster;
 mod secret;
 mod section;

@@ -10,6 +10,7 @@ use super::measure;
 use super::near;
 use super::own::{self, Pattern, Patterns, bytes, own_bytes};
 use super::problem::Wrong;
+use super::room;
 use super::section::{Notes, Section, shown};
 use super::times::Times;
 use super::tree::OriginId;
@@ -157,7 +158,8 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
         return None;
     }
     let mut fixed = Vec::new();
-    fixed.extend(s.read("begins", own_bytes, notes).map(|said| (0, said)));
+    let begins = s.read("begins", own_bytes, notes);
+    fixed.extend(begins.map(|said| (s.at("begins"), 0, said)));
     for node in s.list("contains", notes) {
         let c = Section::open(node, &["at", "bytes"], notes);
         let at = c.need(
@@ -167,24 +169,29 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
             notes,
         );
         let what = c.need("bytes", own_bytes, || Wrong::wanted("which bytes"), notes);
-        fixed.extend(at.zip(what));
+        let place = c.at("at");
+        fixed.extend(at.zip(what).map(|(at, what)| (place, at, what)));
     }
-    let (fixed, written) = fixed
-        .into_iter()
-        .map(|(at, (bytes, text))| (Fixed { at, bytes }, (at, text)))
-        .unzip();
     let behind = s.read("behind_check", whole(0..=LONGEST), notes);
     let end = length.or(until).or(silence)?;
     let terminator = match &end {
         End::Terminator(t) => t.len(),
         End::Length(_) | End::Silence(_) => 0,
     };
+    for (place, at, (bytes, _)) in &fixed {
+        room::bytes(*place, *at, bytes.len(), &end, notes);
+    }
+    let (fixed, written) = fixed
+        .into_iter()
+        .map(|(_, at, (bytes, text))| (Fixed { at, bytes }, (at, text)))
+        .unzip();
     let shape = Shape {
         end,
         fixed,
         check: check(&s, notes),
         behind_check: behind.unwrap_or(terminator),
     };
+    room::check(&s, &shape, notes);
     if !shape.can_tell() {
         notes.warning(
             s.origin,
@@ -256,6 +263,12 @@ pub(crate) fn points(
             notes,
         );
         let part = part(&s, notes);
+        let asked = request
+            .flatten()
+            .and_then(|i| questions.get(usize::from(i)));
+        if let (Some(question), Some(part)) = (asked, &part) {
+            room::part(&s, part, &question.reply, notes);
+        }
         let titles = match part {
             Some(Part::Bit { .. }) => measure::titles_of_a_bit(&s, notes),
             _ => None,
