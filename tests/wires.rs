@@ -124,6 +124,14 @@ fn mixed(spec: &Spec, seed: u64) -> Line {
     line
 }
 
+/// What the device without a standard of this name always says.
+fn weight(name: &str) -> f64 {
+    match name {
+        "scale-6" => 12.5,
+        module => 0.5 + module.trim_start_matches("ad-").parse::<f64>().unwrap(),
+    }
+}
+
 struct World {
     rig: LineRig,
     spec: Arc<Spec>,
@@ -198,7 +206,7 @@ impl World {
         let point = &device.profile.points[usize::from(reading.point)];
         let at = reading.at.wall.as_millis();
         match &point.codec {
-            Codec::Part(_) => reading.value == Value::Float(12.5),
+            Codec::Part(_) => reading.value == Value::Float(weight(&device.name)),
             Codec::Datum { item, which, .. } => {
                 let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
@@ -348,6 +356,100 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
         values += w.values.values().sum::<u32>();
     }
     assert!(values > 8 * 400, "{values}");
+}
+
+/// ICP DAS modules as their manuals print them: nothing in a reply says whose it is.
+const NAMELESS: &str = r##"
+ports:
+  - name: line1
+    serial: { device: /dev/ttyUSB0, baud: 9600 }
+profiles:
+  - name: module
+    product_key: a1SubDemoPk
+    interval: 1s
+    points:
+      - { id: VoltageA, table: input, address: 0, type: u16 }
+  - name: ad
+    product_key: a1SubDemoPk
+    protocol: raw
+    interval: 1s
+    requests:
+      - { name: all, send: '"#" {unit:02X} 0D', reply: { until: 0D, begins: '">"' } }
+    points:
+      - { id: Weight, request: all, type: decimal, at: 1, length: 7 }
+devices:
+  - { name: mod-9, port: line1, unit: 9, profile: module, secret: s3cret }
+  - { name: "ad-{unit}", port: line1, units: 1-3, profile: ad, secret: s3cret }
+"##;
+
+fn nameless(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
+    let mut line = line(spec, seed);
+    line.attach(UnitId(9), Unit::new(Life::Meter, 9));
+    for unit in 1..=3 {
+        let mut module = Plain::default();
+        let (ask, answer) = (format!("#{unit:02X}\r"), format!(">+00{unit}.50\r"));
+        module.set(ask.as_bytes(), answer.as_bytes());
+        module.manners.faults = faults.to_vec();
+        line.join(Tongue::Plain(module));
+    }
+    line
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_that_do_not_say_whose_they_are_are_nobody_elses() {
+    for (late, permille) in [(300, 20), (700, 20), (2000, 20), (700, 200)] {
+        let chance = |fault| Chance { fault, permille };
+        let faults = [
+            chance(Fault::Mute),
+            chance(Fault::Late(Duration::from_millis(late))),
+            chance(Fault::Twice),
+            chance(Fault::Hiccup(Duration::from_millis(20))),
+        ];
+        for seed in 0..4 {
+            let spec = spec(NAMELESS);
+            let line = nameless(&spec, seed, &faults);
+            let mut w = World::new(spec, line, seed).await;
+            w.run(Duration::from_secs(600)).await;
+            assert!(w.wrong.is_empty(), "{late}, {seed}: {:#?}", w.wrong);
+            assert!(w.values("mod-9") > 550, "{}", w.values("mod-9"));
+            // Each miss costs all three twenty response timeouts.
+            let least = if permille < 100 { 100 } else { 0 };
+            for name in ["ad-1", "ad-2", "ad-3"] {
+                let n = w.values(name);
+                assert!(n > least, "{late}, {seed}: {:?}", w.values);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
+    let spec = spec(NAMELESS);
+    let line = nameless(&spec, 1, &[]);
+    let mut w = World::new(spec, line, 1).await;
+    w.run(Duration::from_secs(60)).await;
+    w.check();
+    for name in ["ad-1", "ad-2", "ad-3"] {
+        assert!(w.values(name) >= 59, "{:?}", w.values);
+        assert_eq!(w.misses(name), 0, "{name}");
+    }
+    w.rig
+        .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = false);
+    // Its silence is confirmed; then the others have three of four seconds.
+    w.run(Duration::from_secs(30)).await;
+    assert!(w.misses("ad-1") >= 3);
+    let before = [w.values("ad-2"), w.values("ad-3")];
+    w.run(Duration::from_secs(400)).await;
+    let after = [w.values("ad-2"), w.values("ad-3")];
+    for (before, after) in before.into_iter().zip(after) {
+        assert!(after - before > 270, "{before} {after}");
+    }
+    w.rig
+        .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = true);
+    let before = w.values("ad-1");
+    w.run(Duration::from_secs(90)).await;
+    assert!(w.values("ad-1") > before + 10, "{before} {:?}", w.values);
+    w.check();
 }
 
 #[tokio::test(start_paused = true)]

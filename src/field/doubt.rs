@@ -31,15 +31,8 @@
 //! that is given one response timeout instead, for as long as it goes on. What is
 //! left of the risk: its very first late copy, and copies that come later still.
 //!
-//! Replies that nobody waited for and that do not end are no copies: somebody else
-//! asks the unit, through a serial server that gives every reply to all, or it
-//! sends by itself. To wait for quiet would be to wait for ever, so a request that
-//! is due does so for two response timeouts at most and is asked then,
-//! *among others*: what comes proves that the unit lives, and may be anybody's. Its
-//! value is not believed, its refusal says nothing about addresses, and its shape is
-//! in doubt from then on. So a value is accepted only from a reply to a request that
-//! was sent when the unit had been quiet for as long as a copy may take, whether
-//! others ask or not.
+//! Whose replies carry no address at all may be taken for one another's on top of
+//! that; what devices then have to know of each other is in `neighbours.rs`.
 //!
 //! In addition the unit sits out one more response timeout after each miss, so
 //! that a straggler has left the line before anyone is waiting for its like;
@@ -56,10 +49,10 @@ use super::silence::DELIVERY_GAP;
 
 /// How many response timeouts a unit is left alone that offers nothing
 /// unmistakable.
-const SETTLING: u32 = 20;
+pub const SETTLING: u32 = 20;
 
 /// How many replies in a row such a unit must give in time before one counts.
-const PROMPT: u32 = 2;
+pub const PROMPT: u32 = 2;
 
 /// How long a copy of a reply is reckoned with from a unit that is not known to
 /// repeat itself.
@@ -205,7 +198,15 @@ impl Doubt {
         self.any_copy = self.any_copy.max(Some(now + self.copies_for(timeout)));
     }
 
-    fn copies_for(&self, timeout: Duration) -> Duration {
+    /// Whether it is left alone because nothing it offers is unmistakable.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.settling == Some(Settling::Rests)
+    }
+
+    /// How long copies of its replies are reckoned with.
+    #[must_use]
+    pub fn copies_for(&self, timeout: Duration) -> Duration {
         if self.repeats.is_some() {
             COPIES.max(timeout)
         } else {

@@ -5,7 +5,8 @@
 //! ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`]; [`dlt645`];
 //! [`raw`]; all but Modbus TCP through [`dialogue`]) and which our own
 //! ([`echo`]), what a reply means ([`point`], [`number`]), what it
-//! proves ([`evidence`]) and what may not be believed ([`doubt`]); how much
+//! proves ([`evidence`]) and what may not be believed ([`doubt`],
+//! [`neighbours`]); how much
 //! of a line all that will take ([`cost`], [`forecast`]) and what becomes of it if
 //! that is too much ([`tempo`]); and what to count ([`counters`], [`trouble`]) and
 //! to suspect ([`twins`]).
@@ -55,9 +56,9 @@
 //! - a unit that is silent to every request but one, against the standard, and
 //!   owes several replies for longer than twenty response timeouts each, which
 //!   come one by one just when the next is waited for;
-//! - a reply to somebody else who asks the same unit, of the same shape, after
-//!   the unit was quiet for as long as a copy may take, just when we wait; what is asked
-//!   while such replies go by is not believed;
+//! - of devices without a standard whose replies do not say whose they are: a reply
+//!   that comes more than twenty response timeouts late, and two more like it each
+//!   just when another device is waited for; a copy later than 35 ms;
 //! - a unit, or a bridge, that answers requests in another order than they came;
 //! - the echo of a write to one coil or register through an adapter that hears
 //!   itself, is not said to, and was not heard to before: it is the confirmation,
@@ -88,6 +89,7 @@ pub mod holes;
 pub mod job;
 pub mod mbap;
 pub mod modbus;
+pub mod neighbours;
 pub mod notice;
 pub mod number;
 mod phrase;

@@ -45,6 +45,8 @@ use super::tempo::{Strain, Tempo};
 
 use self::turns::Harm;
 
+use alike::acquaint;
+
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -101,6 +103,7 @@ impl Schedule {
                 }
             }
         }
+        acquaint(&mut stations);
         Schedule {
             stations,
             budget: Budget::for_the_dead(now.mono),
@@ -194,6 +197,10 @@ impl Schedule {
         } else if was_stranger && station.is_stranger() {
             self.strangers.spend(now, now.since(job.asked));
         }
+        self.spread(now, job, outcome);
+        let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
+            return;
+        };
         let found = std::mem::take(&mut station.reading.findings);
         let kind = Arc::clone(&station.profile);
         for finding in found {
@@ -289,6 +296,7 @@ impl Schedule {
     }
 }
 
+mod alike;
 mod commands;
 #[cfg(test)]
 mod overload;

@@ -14,6 +14,7 @@ use super::evidence::weigh;
 use super::holes::speaks_of_addresses;
 use super::job::{Job, Outcome};
 use super::modbus::Shape;
+use super::neighbours::{Neighbours, Voice};
 use super::phrase::{Phrases, reply_len};
 use super::plan::ReadBlock;
 use super::reading::{Finding, Reading};
@@ -59,6 +60,10 @@ pub(super) struct Station {
     /// Attempts wait for this; it also counts the misses in a row.
     retry: Backoff,
     doubt: Doubt,
+    /// The voice of each question where others of the line have the same.
+    voices: Vec<Option<Voice>>,
+    /// What they owe.
+    neighbours: Neighbours,
     /// Fences that got no reply, while none ever got one.
     fences_missed: u32,
     /// Whether a fence ever got a reply.
@@ -103,23 +108,26 @@ impl Station {
                 Slot::new(block, now, origin)
             })
             .collect();
+        let most = spec.response_timeout.unwrap_or(line.response_timeout);
+        let timeout = Timeout::new(&line.line, most, now);
         Station {
             device: id,
             unit: spec.unit,
             meter: spec.meter,
             phrases: Phrases::of(spec),
             serial: spec.serial.clone(),
-            timeout: Timeout::new(
-                &line.line,
-                spec.response_timeout.unwrap_or(line.response_timeout),
-                now,
-            ),
+            timeout: match spec.profile.protocol {
+                Protocol::Modbus | Protocol::Dlt645(_) => timeout,
+                Protocol::Raw(_) => timeout.of_the_nameless(),
+            },
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
             reading,
             retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
             doubt: Doubt::default(),
+            voices: Vec::new(),
+            neighbours: Neighbours::default(),
             fences_missed: 0,
             answers_fences: false,
             known: false,
@@ -141,7 +149,11 @@ impl Station {
     /// When a device that missed may be tried again.
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
-        retry.max(self.free_at(now)).max(now)
+        let alike = self.spares_others_until();
+        retry
+            .max(self.free_at(now))
+            .max(now)
+            .max(alike.unwrap_or(now))
     }
 
     /// Its place among the polls that are due: that of a rare one, or, to
@@ -188,7 +200,9 @@ impl Station {
         }
         let shape = self.shape(&slot.block);
         let clear = self.doubt.no_copies_from(shape);
-        clear.map_or(slot.due, |clear| clear.max(slot.due))
+        let alike = self.voice(&slot.block);
+        let alike = alike.and_then(|voice| self.neighbours.ask_from(voice));
+        clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
     }
 
     /// A reply of its unit went by that nobody waited for.
@@ -206,6 +220,7 @@ impl Station {
     pub(super) fn at(&mut self, now: Mono, hurry: bool) {
         self.hurry = hurry;
         self.doubt.at(now);
+        self.neighbours.at(now);
     }
 
     /// Forgets which of its requests waited for the line and cannot be served now.
@@ -237,26 +252,27 @@ impl Station {
 
     /// The request to try a device with that missed: the cheapest, but of a
     /// shape that is in doubt already. An attempt is likely to fail, and the
-    /// shapes that are not in doubt are needed for the return.
+    /// shapes that are not in doubt are needed for the return. Before that, one
+    /// that keeps nobody else from being read.
     pub(super) fn attempt(&self) -> Option<usize> {
         (0..self.slots.len()).min_by_key(|i| {
             let block = &self.slots[*i].block;
             let spends = !self.doubt.is_clear() && !self.doubted(block);
             let refused = self.slots[*i].refused > 0;
-            (refused, spends, reply_len(&self.profile, block))
+            let shared = self.voice(block).is_some();
+            (refused, shared, spends, reply_len(&self.profile, block))
         })
     }
 
     /// The transaction that serves this slot best, given what is in doubt.
     pub(super) fn job(&self, slot: usize, now: Mono) -> Option<Job> {
         let wanted = &self.slots.get(slot)?.block;
-        if self.is_among_others(now) {
-            return Some(self.build(slot, wanted.clone(), false, now));
-        }
-        if !self.doubted(wanted) {
+        let alike = self.is_alike(wanted);
+        if !self.doubted(wanted) && !alike {
             return Some(self.build(slot, wanted.clone(), true, now));
         }
-        if self.misses() > 0 {
+        // What others owe is ended by no other request of this one.
+        if self.misses() > 0 || !self.doubted(wanted) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         Some(match self.unmistakable(slot) {
@@ -289,6 +305,7 @@ impl Station {
             // Only commands are confirmed.
             Outcome::Confirmed | Outcome::Missed(_) => {}
         }
+        let own = self.doubt.covers(shape);
         match outcome {
             Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout.most()),
             Outcome::Exception(_) | Outcome::Refused(_) if pinned => {
@@ -297,6 +314,8 @@ impl Station {
             Outcome::Missed(_) if !self.numbered => {
                 self.doubt.missed(now, shape, self.timeout.most());
             }
+            // Only what others owe is in doubt.
+            Outcome::Answered(_) if !self.numbered && !own => {}
             // A refusal names its function, but not which request of it was
             // refused; an untrusted answer may be an older one.
             Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_)
@@ -426,7 +445,7 @@ impl Station {
         let whole = order
             .iter()
             .map(|i| (*i, self.slots[*i].block.clone()))
-            .find(|(_, block)| !self.doubted(block));
+            .find(|(_, block)| !self.doubted(block) && !self.is_alike(block));
         whole
             .or_else(|| {
                 order.iter().find_map(|i| {
@@ -463,6 +482,10 @@ impl Station {
 
     /// How long the reply to this is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
+        // A miss costs all that are alike more than any wait.
+        if self.voice(block).is_some() {
+            return self.timeout.most();
+        }
         let reply = self.reading.reply_takes(&self.profile, block);
         self.timeout.after(self.misses(), reply, self.hurry)
     }
@@ -492,4 +515,5 @@ impl Station {
     }
 }
 
+mod alike;
 mod writes;

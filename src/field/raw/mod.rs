@@ -12,8 +12,10 @@
 //! without a checksum nothing can be told from noise; the configuration has to
 //! warn of that.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::neighbours::Voice;
 use crate::spec::raw::Question;
 
 pub mod part;
@@ -39,6 +41,31 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
         }
     }
     like
+}
+
+/// For each question of each device of a line its voice: a number that it shares
+/// with all whose replies cannot be told from its own. `None` where those are its
+/// own device's only.
+#[must_use]
+pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<Voice>>> {
+    let all: Vec<Arc<Question>> = devices.concat();
+    let likes = likenesses(&all);
+    let owners = devices.iter().enumerate();
+    let owners: Vec<usize> = owners
+        .flat_map(|(i, qs)| qs.iter().map(move |_| i))
+        .collect();
+    let mut whose: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (like, owner) in likes.iter().zip(&owners) {
+        whose.entry(*like).or_default().insert(*owner);
+    }
+    let voice = |like: &usize| {
+        let shared = whose.get(like).is_some_and(|devices| devices.len() > 1);
+        let number = u32::try_from(*like).unwrap_or(u32::MAX);
+        shared.then_some(Voice(number))
+    };
+    let mut voices = likes.iter().map(voice);
+    let take = |qs: &&[Arc<Question>]| voices.by_ref().take(qs.len()).collect();
+    devices.iter().map(take).collect()
 }
 
 #[cfg(test)]
@@ -74,5 +101,25 @@ mod tests {
         assert_eq!(of(&[&a, &b, &a]), [0, 1, 0]);
         // What is like both makes them alike: a late reply goes round.
         assert_eq!(of(&[&a, &b, &any]), [0, 0, 0]);
+    }
+
+    #[test]
+    fn devices_share_a_voice_where_their_replies_cannot_be_told_apart() {
+        let plain = question(b">", End::Terminator(b"\r".to_vec()));
+        let own = |unit: &str| question(format!("!{unit}").as_bytes(), End::Length(9));
+        let alone = question(b"?", End::Length(3));
+        let one = [Arc::clone(&plain), own("01")];
+        let two = [own("02"), Arc::clone(&plain)];
+        // Twice alike within one device is that device's own affair.
+        let three = [Arc::clone(&alone), alone];
+        assert_eq!(
+            voices(&[&one, &two, &three, &[]]),
+            [
+                vec![Some(Voice(0)), None],
+                vec![None, Some(Voice(0))],
+                vec![None, None],
+                vec![],
+            ]
+        );
     }
 }

@@ -178,7 +178,8 @@ fn after_a_reload_what_is_asked_otherwise_was_not_read_yet() {
 #[test]
 fn where_a_port_leads_elsewhere_nothing_was_read_yet_and_where_it_is_only_faster_all_is_kept() {
     let old = spec();
-    let edits: [(fn(&mut crate::spec::SerialSpec), Quality); 2] = [
+    type Edit = fn(&mut crate::spec::SerialSpec);
+    let edits: [(Edit, Quality); 2] = [
         (|s| s.path = "/dev/ttyS9".into(), Quality::Stale),
         (|s| s.baud = 19_200, Quality::Good),
     ];

@@ -1,0 +1,34 @@
+//! Devices without a standard whose replies do not say whose they are: what one of
+//! them owes may be taken for another's ([`crate::field::neighbours`]).
+
+use super::*;
+use crate::field::raw;
+use crate::spec::Protocol;
+use crate::spec::raw::Question;
+
+/// Tells each device which of its questions have the voice of others.
+pub(super) fn acquaint(stations: &mut [Station]) {
+    let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(&s.profile)).collect();
+    let questions = |profile: &'_ Arc<ProfileSpec>| match &profile.protocol {
+        Protocol::Raw(questions) => questions.clone(),
+        Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
+    };
+    let questions: Vec<Vec<Arc<Question>>> = profiles.iter().map(questions).collect();
+    let questions: Vec<&[Arc<Question>]> = questions.iter().map(Vec::as_slice).collect();
+    for (station, voices) in stations.iter_mut().zip(raw::voices(&questions)) {
+        station.is_one_of(voices);
+    }
+}
+
+impl Schedule {
+    /// How a job ended, for those whose replies are like its own.
+    pub(super) fn spread(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+        let who = self.stations.iter_mut().find(|s| s.device == job.device);
+        let Some((word, cleared)) = who.map(|s| s.tell(now, job, outcome)) else {
+            return;
+        };
+        for other in self.stations.iter_mut().filter(|s| s.device != job.device) {
+            other.hear(now, job.device, word, cleared);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One whose replies cannot be told from those of others on its line.
+
+use super::*;
+
+/// What the outcome of a question of a voice says to the others of that voice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::field) enum Word {
+    /// It may owe a reply; and whether it is given up.
+    Owes {
+        /// How long its replies are waited for.
+        timeout: Duration,
+        /// Whether it is only tried now and then.
+        given_up: bool,
+    },
+    /// It has answered, and copies may come until then.
+    Answered(Mono),
+}
+
+impl Station {
+    /// Which of its questions have the voice of others on the line.
+    pub(in crate::field) fn is_one_of(&mut self, voices: Vec<Option<Voice>>) {
+        self.voices = voices;
+    }
+
+    /// The voice in which this is answered, if others have it too.
+    pub(super) fn voice(&self, block: &ReadBlock) -> Option<Voice> {
+        self.voices.get(usize::from(block.start)).copied().flatten()
+    }
+
+    /// Whether the reply to this could be another device's.
+    pub(super) fn is_alike(&self, block: &ReadBlock) -> bool {
+        let voice = self.voice(block);
+        voice.is_some_and(|voice| self.neighbours.covers(voice))
+    }
+
+    /// Until when a try of it would cost others more than it is worth.
+    pub(super) fn spares_others_until(&self) -> Option<Mono> {
+        let block = &self.slots.get(self.attempt()?)?.block;
+        let voice = self.voice(block)?;
+        match self.misses() > CONFIRMATIONS {
+            true => self.neighbours.try_from(voice),
+            false => self.neighbours.ask_from(voice),
+        }
+    }
+
+    /// After [`Station::done`]: what others of its voice have to know, and until
+    /// when copies of what it owed may come if it owes nothing now.
+    pub(in crate::field) fn tell(
+        &mut self,
+        now: Mono,
+        job: &Job,
+        outcome: &Outcome,
+    ) -> (Option<(Voice, Word)>, Option<Mono>) {
+        let copies = now + self.doubt.copies_for(self.timeout.most());
+        let cleared = self.doubt.is_clear().then_some(copies);
+        let which = usize::from(job.ask.start);
+        let Some(voice) = self.voices.get(which).copied().flatten() else {
+            return (None, cleared);
+        };
+        let timeout = self.timeout.most();
+        let owes = Word::Owes {
+            timeout,
+            given_up: self.misses() > CONFIRMATIONS,
+        };
+        let word = match outcome {
+            Outcome::Missed(_) => {
+                self.neighbours.tried(now, voice, timeout);
+                owes
+            }
+            _ if job.trusted => Word::Answered(copies),
+            _ => {
+                self.neighbours.thrown(now, voice);
+                // Its own reply to what was asked last may come yet.
+                match self.doubt.rests() {
+                    true => owes,
+                    false => Word::Answered(copies),
+                }
+            }
+        };
+        (Some((voice, word)), cleared)
+    }
+
+    /// What a neighbour has to say.
+    pub(in crate::field) fn hear(
+        &mut self,
+        now: Mono,
+        who: DeviceId,
+        word: Option<(Voice, Word)>,
+        cleared: Option<Mono>,
+    ) {
+        if let Some(until) = cleared {
+            self.neighbours.cleared(who, until);
+        }
+        let Some((voice, word)) = word.filter(|(v, _)| self.voices.contains(&Some(*v))) else {
+            return;
+        };
+        match word {
+            Word::Owes { timeout, given_up } => {
+                self.neighbours.missed(now, voice, who, timeout);
+                if given_up {
+                    self.neighbours.tried(now, voice, timeout);
+                }
+            }
+            Word::Answered(until) => self.neighbours.answered(voice, until),
+        }
+    }
+}
