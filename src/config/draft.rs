@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::alike;
 use super::cloud;
 use super::control;
 use super::device;
@@ -302,6 +303,7 @@ impl Draft {
                 notes.lenient = false;
             }
         }
+        alike::check(&roster, &ports, &mut notes);
         // systemd kills after 90 s unless it is told otherwise.
         let most = Duration::from_secs(90);
         let stop_within = s

@@ -23,10 +23,11 @@
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
 //! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter room` ← `raw` ←
-//! `cloud profile remote` ← `roster` ← `device` ←
+//! `cloud profile remote` ← `roster` ← `alike device` ←
 //! `outline` ← `draft`.
 
 mod adapter;
+mod alike;
 mod cloud;
 mod codec;
 mod control;
