@@ -444,11 +444,62 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
     for (before, after) in before.into_iter().zip(after) {
         assert!(after - before > 270, "{before} {after}");
     }
+    // Two of them no less: they take turns.
+    w.rig
+        .with(|line, _| manners(&mut line.tongues_mut()[1]).alive = false);
+    w.run(Duration::from_secs(60)).await;
+    let before = w.values("ad-3");
+    w.run(Duration::from_secs(400)).await;
+    assert!(w.values("ad-3") - before > 270, "{before} {:?}", w.values);
     w.rig
         .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = true);
     let before = w.values("ad-1");
-    w.run(Duration::from_secs(90)).await;
+    w.run(Duration::from_secs(150)).await;
     assert!(w.values("ad-1") > before + 10, "{before} {:?}", w.values);
+    w.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_without_an_address_that_becomes_slow_is_found_again() {
+    let spec = spec(
+        r##"
+ports:
+  - name: line1
+    serial: { device: /dev/ttyUSB0, baud: 9600 }
+    response_timeout: 1s
+profiles:
+  - name: scale
+    product_key: a1SubDemoPk
+    protocol: raw
+    interval: 1s
+    requests:
+      - { name: weight, send: '"W" 0D', reply: { until: 0D, begins: '">"' } }
+    points:
+      - { id: Weight, request: weight, type: decimal, at: 1, length: 7 }
+devices:
+  - { name: scale-6, port: line1, profile: scale, secret: s3cret }
+"##,
+    );
+    let mut line = line(&spec, 1);
+    let mut scale = Plain::default();
+    scale.set(b"W\r", b">+012.50\r");
+    scale.manners.turnaround = Duration::from_millis(20);
+    line.join(Tongue::Plain(scale));
+    let mut w = World::new(spec, line, 1).await;
+    w.run(Duration::from_secs(60)).await;
+    assert!(w.values("scale-6") >= 59, "{:?}", w.values);
+    w.rig.with(|line, _| {
+        manners(&mut line.tongues_mut()[0]).turnaround = Duration::from_millis(900);
+    });
+    // Eight tries, and a rest of twenty response timeouts.
+    w.run(Duration::from_secs(90)).await;
+    let before = w.values("scale-6");
+    w.run(Duration::from_secs(60)).await;
+    assert!(
+        w.values("scale-6") - before >= 30,
+        "{before} {:?}",
+        w.values
+    );
     w.check();
 }
 

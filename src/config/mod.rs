@@ -22,7 +22,7 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
-//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter room` ← `raw` ←
+//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter room sum` ← `raw` ←
 //! `cloud profile remote` ← `roster` ← `alike device` ←
 //! `outline` ← `draft`.
 
@@ -53,6 +53,7 @@ mod roster;
 mod secret;
 mod section;
 mod source;
+mod sum;
 mod table;
 mod times;
 mod tree;

@@ -12,36 +12,17 @@ use super::own::{self, Pattern, Patterns, bytes, own_bytes};
 use super::problem::Wrong;
 use super::room;
 use super::section::{Notes, Section, shown};
+use super::sum::check;
 use super::times::Times;
 use super::tree::OriginId;
 use super::word::{choice, decimal, identifier, name, time, whole};
-use crate::spec::raw::check::Written;
 use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 use crate::spec::raw::reply::LONGEST;
-use crate::spec::raw::{Check, End, Fixed, Question, Shape, Sum, Template};
+use crate::spec::raw::{End, Fixed, Question, Shape, Template};
 use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
 
 /// As many as one byte can count.
 const MOST: usize = 255;
-
-const SUMS: [(&str, Sum); 10] = [
-    ("sum8", Sum::Sum8),
-    ("xor8", Sum::Xor8),
-    ("lrc", Sum::Lrc),
-    ("crc16-modbus", Sum::Crc16Modbus),
-    ("crc16-xmodem", Sum::Crc16Xmodem),
-    ("crc16-ccitt-false", Sum::Crc16CcittFalse),
-    ("crc16-aug", Sum::Crc16Aug),
-    ("crc16-genibus", Sum::Crc16Genibus),
-    ("crc16-kermit", Sum::Crc16Kermit),
-    ("crc16-x25", Sum::Crc16X25),
-];
-
-const WRITTEN: [(&str, Written); 3] = [
-    ("high", Written::High),
-    ("low", Written::Low),
-    ("hex", Written::Hex),
-];
 
 /// Reads `requests:`, as they are and as they are written; and the names of those
 /// that are wrong.
@@ -106,25 +87,6 @@ pub(crate) fn requests(
         );
     }
     (all, patterns, wrong_ones)
-}
-
-/// `check: { sum: crc16-modbus, as: low, from: 0 }`.
-fn check(s: &Section<'_>, notes: &mut Notes) -> Option<Check> {
-    s.node("check")?;
-    let c = s.section("check", &["sum", "as", "from"], notes);
-    let sum = c.need(
-        "sum",
-        choice(&SUMS),
-        || Wrong::wanted("how the checksum is computed, like sum8 or crc16-modbus"),
-        notes,
-    );
-    Some(Check {
-        sum: sum?,
-        written: c
-            .read("as", choice(&WRITTEN), notes)
-            .unwrap_or(Written::High),
-        from: c.read("from", whole(0..=LONGEST), notes).unwrap_or(0),
-    })
 }
 
 /// What comes back, and what is always in it as it is written.
