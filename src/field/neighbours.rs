@@ -9,8 +9,8 @@
 //! share.
 //!
 //! - One has **missed**, or was answered by what may have been an older reply: the
-//!   others ask nothing of that voice for [`SETTLING`] of its response timeouts,
-//!   and then throw away [`PROMPT`] replies before they believe one. The same as a
+//!   others ask nothing of that voice for twenty of its response timeouts,
+//!   and then throw away two replies before they believe one. The same as a
 //!   device does that offers nothing unmistakable, and with the same risk left. A
 //!   device's own replies prove nothing here: they only show what *it* owes.
 //! - One has **answered**: nothing of that voice is asked before a copy of the reply
@@ -20,7 +20,7 @@
 //!
 //! Otherwise one that stays dead would keep all others from being read. Once its
 //! silence is confirmed it is therefore tried with such a question only once in
-//! [`SPARED`] of those rests, whoever of that voice it is.
+//! four of those rests, whoever of that voice it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
