@@ -281,20 +281,25 @@ impl Exchange {
         };
         let end = deadline + longest + pause;
         let mut arrival = Arrival::default();
+        let mut due = None;
         loop {
             let wake = if dialogue.is_reading() {
                 end.min(self.last_byte + pause)
             } else {
                 deadline
             };
-            match self.read_until(wake).await {
+            let read = match self.at_hand(&mut due) {
+                Ok(None) => self.read_until(wake).await,
+                read => read,
+            };
+            match read {
                 Ok(Some(n)) => {
                     arrival.on_bytes(self.last_byte, n, &self.silence);
                     if let Some(step) = dialogue.push(&self.buffer[..n]) {
                         return Ok(Some(step));
                     }
                     if let Some(missing) = dialogue.missing() {
-                        self.let_come(&arrival, missing);
+                        due = self.let_come(&arrival, missing);
                     }
                 }
                 Ok(None) => {
@@ -389,13 +394,27 @@ impl Exchange {
     /// met. The thread is up and listening when that comes, for waking up takes
     /// longer than a character at 115,200 bit/s, and after a long sleep longer still;
     /// it does not look for it without end, which would keep the system's own work
-    /// from handing it over.
-    fn let_come(&self, arrival: &Arrival, missing: usize) {
-        if self.line.has_own_thread() {
-            let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
-            let early = (2 * AWAKE).max(self.silence.transmission(1) / 4);
-            solo::nap(rest.saturating_sub(early));
+    /// from handing it over. Returns for how long to listen.
+    fn let_come(&self, arrival: &Arrival, missing: usize) -> Option<Duration> {
+        if !self.line.has_own_thread() {
+            return None;
         }
+        let character = self.silence.transmission(1);
+        let early = (2 * AWAKE).max(character / 4);
+        let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
+        solo::nap(rest.saturating_sub(early));
+        Some((early + character).min(LONGEST_DOZE))
+    }
+
+    /// What comes while the thread listens for it, which is quicker than to have the
+    /// runtime do so: on a line at 9600 bit/s that had cost 20 µs for each frame.
+    fn at_hand(&mut self, due: &mut Option<Duration>) -> io::Result<Option<usize>> {
+        let Some(limit) = due.take() else {
+            return Ok(None);
+        };
+        self.line.await_bytes(limit);
+        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        Ok(read.map(|n| self.came(n)))
     }
 
     fn pass_by(&mut self, n: usize) -> Result<(), Lost> {

@@ -66,6 +66,14 @@ impl Line {
         }
     }
 
+    /// Blocks the thread until something has come, or for this long, on a line that
+    /// has a thread of its own; there it is quicker than the runtime.
+    pub fn await_bytes(&self, limit: Duration) {
+        if let Line::Serial(tty) = self {
+            kernel::await_bytes(tty, limit);
+        }
+    }
+
     /// Hands over what the system takes at once, without asking the runtime; how
     /// much that was. Nothing for a line that has no thread of its own.
     ///

@@ -9,7 +9,9 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::ioctl::{Getter, Opcode, Setter, Updater, ioctl};
 
 const TIOCGSERIAL: Opcode = 0x541E;
@@ -114,9 +116,22 @@ fn known(tty: &impl AsRawFd) -> io::Result<BorrowedFd<'_>> {
     )) {
         return Err(io::ErrorKind::Unsupported.into());
     }
+    Ok(descriptor(tty))
+}
+
+fn descriptor(tty: &impl AsRawFd) -> BorrowedFd<'_> {
     // SAFETY: `tty` is borrowed for longer than what is returned and closes its
     // descriptor no sooner than when it is dropped.
-    Ok(unsafe { BorrowedFd::borrow_raw(tty.as_raw_fd()) })
+    unsafe { BorrowedFd::borrow_raw(tty.as_raw_fd()) }
+}
+
+/// Blocks this thread until the tty has something to read or has ended, or for
+/// this long.
+pub(super) fn await_bytes(tty: &impl AsRawFd, limit: Duration) {
+    let tty = descriptor(tty);
+    let mut tty = [PollFd::new(&tty, PollFlags::IN)];
+    // Whatever went wrong is seen by whoever reads.
+    let _ = poll(&mut tty, Timespec::try_from(limit).ok().as_ref());
 }
 
 #[cfg(test)]
