@@ -234,7 +234,8 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
         | FieldEvent::PortUp { .. }
         | FieldEvent::NoValue { .. }
         | FieldEvent::PointsRefused { .. }
-        | FieldEvent::Load { .. } => {}
+        | FieldEvent::Load { .. }
+        | FieldEvent::Echoes { .. } => {}
     })
     .await;
     assert_eq!(down, 1);

@@ -31,6 +31,16 @@
 //! that is given one response timeout instead, for as long as it goes on. What is
 //! left of the risk: its very first late copy, and copies that come later still.
 //!
+//! Replies that nobody waited for and that do not end are no copies: somebody else
+//! asks the unit, through a serial server that gives every reply to all, or it
+//! sends by itself. To wait for quiet would be to wait for ever, so a request that
+//! is due does so for two response timeouts at most and is asked then,
+//! *among others*: what comes proves that the unit lives, and may be anybody's. Its
+//! value is not believed, its refusal says nothing about addresses, and its shape is
+//! in doubt from then on. So a value is accepted only from a reply to a request that
+//! was sent when the unit had been quiet for as long as a copy may take, whether
+//! others ask or not.
+//!
 //! Whose replies carry no address at all may be taken for one another's on top of
 //! that; what devices then have to know of each other is in `neighbours.rs`.
 //!

@@ -56,6 +56,9 @@
 //! - a unit that is silent to every request but one, against the standard, and
 //!   owes several replies for longer than twenty response timeouts each, which
 //!   come one by one just when the next is waited for;
+//! - a reply to somebody else who asks the same unit, of the same shape, after
+//!   the unit was quiet for as long as a copy may take, just when we wait; what is asked
+//!   while such replies go by is not believed;
 //! - of devices without a standard whose replies do not say whose they are: a reply
 //!   that comes more than twenty response timeouts late, and two more like it each
 //!   just when another device is waited for; a copy later than 35 ms;

@@ -21,6 +21,7 @@ use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Table};
 use super::cost::{Cost, Measured};
 use super::dlt645::ask::ErrorWord;
 use super::holes::{Hole, Holes, Inquiry, Instead, MOST, span};
+use super::job::Job;
 use super::plan::{ReadBlock, Terms, plan_of};
 use super::slot::Slot;
 use super::station::Station;

@@ -267,6 +267,9 @@ impl Station {
     /// The transaction that serves this slot best, given what is in doubt.
     pub(super) fn job(&self, slot: usize, now: Mono) -> Option<Job> {
         let wanted = &self.slots.get(slot)?.block;
+        if self.is_among_others(now) {
+            return Some(self.build(slot, wanted.clone(), false, now));
+        }
         let alike = self.is_alike(wanted);
         if !self.doubted(wanted) && !alike {
             return Some(self.build(slot, wanted.clone(), true, now));

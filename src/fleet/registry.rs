@@ -122,7 +122,9 @@ impl Fleet {
             FieldEvent::PortUp { port } => self.on_port(now, *port, None),
             FieldEvent::PortDown { port, why } => self.on_port(now, *port, Some(why.clone())),
             // It is there; what it says is no business of the fleet.
-            FieldEvent::NoValue { .. } | FieldEvent::PointsRefused { .. } => {}
+            FieldEvent::NoValue { .. }
+            | FieldEvent::PointsRefused { .. }
+            | FieldEvent::Echoes { .. } => {}
             FieldEvent::Load { port, permille } => {
                 if let Some(p) = self.ports.get_mut(port.index()) {
                     p.load_permille = *permille;

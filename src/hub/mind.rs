@@ -189,7 +189,8 @@ impl Hub {
             FieldEvent::PortUp { .. }
             | FieldEvent::PortDown { .. }
             | FieldEvent::PointsRefused { .. }
-            | FieldEvent::Load { .. } => {}
+            | FieldEvent::Load { .. }
+            | FieldEvent::Echoes { .. } => {}
         }
     }
 

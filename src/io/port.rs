@@ -21,6 +21,7 @@
 
 mod commands;
 mod report;
+mod voice;
 
 use std::sync::Arc;
 use std::time::Duration;

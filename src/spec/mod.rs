@@ -6,6 +6,7 @@
 //! unique, every reference resolves.
 
 pub mod adapter;
+pub mod characters;
 pub mod cloud;
 pub mod control;
 pub mod dlt645;
@@ -15,6 +16,7 @@ pub mod raw;
 pub mod reload;
 
 pub use adapter::{Adapter, Rs485, RtsLevel};
+pub use characters::{Characters, Parity, StopBits};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, TopologyPolicy,
@@ -22,9 +24,9 @@ pub use cloud::{
 };
 pub use control::ControlSpec;
 pub use field::{
-    ByteOrder, Characters, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget,
-    LineSpec, Liveness, Number, Parity, PointSpec, PortSpec, Priority, ProfileSpec, Protocol,
-    Reads, SerialSpec, Shown, StopBits, Table, TcpSpec, WordOrder,
+    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
+    Liveness, Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads, SerialSpec,
+    Shown, Table, TcpSpec, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

@@ -293,6 +293,7 @@ impl Spec {
                 host,
                 port,
                 connect_timeout: _,
+                behind: _,
                 framing: _,
             }) => Far::Tcp(host, *port),
         })

@@ -30,6 +30,8 @@ use crate::io::tap::Tap;
 use crate::spec::{DeviceSpec, Spec};
 use crate::trace::{Verdict, What};
 
+use super::voice::Voice;
+
 /// How often load is reported.
 pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
 
@@ -56,9 +58,7 @@ pub(super) struct Report {
     told: Option<Told>,
     unavailable: Repeats,
     losses: Repeats,
-    echoes: Repeats,
-    told_echo: bool,
-    own_voice: Echoes,
+    voice: Voice,
     told_held_back: bool,
     troubles: Troubles,
     /// Troubles that many have, on their way to being few lines.
@@ -87,9 +87,7 @@ impl Report {
             told: None,
             unavailable: Repeats::default(),
             losses: Repeats::default(),
-            echoes: Repeats::default(),
-            told_echo: false,
-            own_voice: Echoes::default(),
+            voice: Voice::default(),
             told_held_back: false,
             troubles: Troubles::default(),
             crowds: Crowds::of_port(port),
@@ -166,18 +164,8 @@ impl Report {
 
     /// Our own bytes came back, or did not when they should.
     pub(super) fn own_voice(&mut self, now: Mono, heard: &Heard) {
-        let port = self.port;
-        let sum = &mut self.own_voice;
-        sum.expected = sum.expected.saturating_add(heard.expected_echoes);
-        sum.unexpected = sum.unexpected.saturating_add(heard.echoes);
-        sum.missed = sum.missed.saturating_add(heard.missed_echoes);
-        if heard.echoes > 0 && !std::mem::replace(&mut self.told_echo, true) {
-            self.journal.tell(&Notice::EchoHeard { port });
-        }
-        if heard.missed_echoes > 0
-            && let Some(times) = self.echoes.hit(now, u64::from(heard.missed_echoes))
-        {
-            self.journal.tell(&Notice::EchoMissed { port, times });
+        for notice in self.voice.note(self.port, now, heard) {
+            self.journal.tell(&notice);
         }
     }
 
@@ -237,8 +225,7 @@ impl Report {
         self.load_since = now;
         let port = self.port;
         let permille = u16::try_from(permille).unwrap_or(1000);
-        let echoes = std::mem::take(&mut self.own_voice);
-        if echoes != Echoes::default() {
+        if let Some(echoes) = self.voice.since_last() {
             self.tell(FieldEvent::Echoes { port, echoes }).await?;
         }
         self.tell(FieldEvent::Load { port, permille }).await
@@ -281,54 +268,6 @@ impl Report {
         if let Some(place) = place {
             self.journal.tell(&Notice::UnitTwice { device, place });
         }
-    }
-
-    /// Something was found out about a device.
-    pub(super) fn found(&self, finding: &Finding) {
-        let names = |device: DeviceId, points: &[u16]| {
-            let all = self.spec.device(device).map(|d| &d.profile.points);
-            let name = |p: &u16| Some(all?.get(usize::from(*p))?.id.as_str());
-            points
-                .iter()
-                .filter_map(name)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let notice = match finding {
-            Finding::Hole { device, hole } => Notice::HoleFound {
-                device: *device,
-                hole: *hole,
-            },
-            // Told as the points that are back, if it is told.
-            Finding::HoleGone { .. } => return,
-            Finding::PointsRefused {
-                device,
-                points,
-                at,
-                code,
-            } => Notice::PointsRefused {
-                device: *device,
-                points: names(*device, points),
-                at: *at,
-                code: *code,
-            },
-            Finding::DatumRefused {
-                device,
-                points,
-                word,
-            } => Notice::DatumRefused {
-                device: *device,
-                points: names(*device, points),
-                word: *word,
-            },
-            Finding::RepliesTwice { device } => Notice::RepliesTwice { device: *device },
-            Finding::OthersAsk { device } => Notice::OthersAsk { device: *device },
-            Finding::PointsBack { device, points } => Notice::PointsBack {
-                device: *device,
-                points: names(*device, points),
-            },
-        };
-        self.journal.tell(&notice);
     }
 
     /// The line was lost before the reply came.

@@ -683,7 +683,8 @@ async fn a_server_that_closed_while_idle_is_no_miss() {
     tokio::spawn(async move {
         let mut request = [0; 12];
         first.read_exact(&mut request).await.unwrap();
-        let reply = mbap::frame(0, UnitId(1), &[3, 2, 0, 7]);
+        let id = u16::from_be_bytes([request[0], request[1]]);
+        let reply = mbap::frame(id, UnitId(1), &[3, 2, 0, 7]);
         first.write_all(&reply).await.unwrap();
     });
     rack(second, |_, id, unit| {

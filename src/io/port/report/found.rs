@@ -15,7 +15,7 @@ impl Report {
     ) -> Result<(), HubGone> {
         let notice = match finding.clone() {
             Finding::Hole { device, hole } => Notice::HoleFound { device, hole },
-            // Told as the points that are back.
+            // Told as the points that are back, if it is told.
             Finding::HoleGone { .. } => return Ok(()),
             Finding::PointsRefused {
                 device,
@@ -38,6 +38,7 @@ impl Report {
                 word,
             },
             Finding::RepliesTwice { device } => Notice::RepliesTwice { device },
+            Finding::OthersAsk { device } => Notice::OthersAsk { device },
             Finding::PointsBack { device, points } => Notice::PointsBack {
                 device,
                 points: self.points(device, &points),
@@ -56,6 +57,7 @@ impl Report {
             Finding::Hole { .. }
             | Finding::HoleGone { .. }
             | Finding::RepliesTwice { .. }
+            | Finding::OthersAsk { .. }
             | Finding::PointsBack { .. } => Ok(()),
         }
     }

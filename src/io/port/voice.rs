@@ -1,0 +1,40 @@
+//! Our own bytes: whether they come back, and whether they should.
+
+use crate::base::{Echoes, Mono, PortId, Repeats};
+use crate::field::notice::Notice;
+use crate::field::rtu::Heard;
+
+/// What was heard of ourselves, and what of it was told.
+#[derive(Debug, Default)]
+pub(super) struct Voice {
+    told_heard: bool,
+    missed: Repeats,
+    since: Echoes,
+}
+
+impl Voice {
+    /// This was heard; what of it the operator should know.
+    pub(super) fn note(
+        &mut self,
+        port: PortId,
+        now: Mono,
+        heard: &Heard,
+    ) -> impl Iterator<Item = Notice> + use<> {
+        let sum = &mut self.since;
+        sum.expected = sum.expected.saturating_add(heard.expected_echoes);
+        sum.unexpected = sum.unexpected.saturating_add(heard.echoes);
+        sum.missed = sum.missed.saturating_add(heard.missed_echoes);
+        let first = heard.echoes > 0 && !std::mem::replace(&mut self.told_heard, true);
+        let missed = u64::from(heard.missed_echoes);
+        let times = (missed > 0).then(|| self.missed.hit(now, missed)).flatten();
+        let unasked = first.then_some(Notice::EchoHeard { port });
+        let lacking = times.map(|times| Notice::EchoMissed { port, times });
+        unasked.into_iter().chain(lacking)
+    }
+
+    /// What has gathered since this was last asked, if anything.
+    pub(super) fn since_last(&mut self) -> Option<Echoes> {
+        let echoes = std::mem::take(&mut self.since);
+        (echoes != Echoes::default()).then_some(echoes)
+    }
+}
