@@ -132,20 +132,23 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
     });
 }
 
+/// One line of 31 devices, all of them online for a while.
+async fn line_of_31() -> House {
+    let size = Size {
+        lines: 1,
+        units: 31,
+    };
+    let house = House::build(size, 1, |_| {});
+    assert!(house.until_online(31, 5 * MINUTE).await.is_some());
+    house.live(2 * MINUTE).await;
+    house
+}
+
 /// The adapter of 31 devices is pulled out and put back.
 #[test]
 fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
     listen(|ear| async move {
-        let mut house = House::build(
-            Size {
-                lines: 1,
-                units: 31,
-            },
-            1,
-            |_| {},
-        );
-        assert!(house.until_online(31, 5 * MINUTE).await.is_some());
-        house.live(2 * MINUTE).await;
+        let mut house = line_of_31().await;
         ear.heard();
 
         house.wires[0].unplug().await;
@@ -169,16 +172,7 @@ fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
 #[test]
 fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
     listen(|ear| async move {
-        let mut house = House::build(
-            Size {
-                lines: 1,
-                units: 31,
-            },
-            1,
-            |_| {},
-        );
-        assert!(house.until_online(31, 5 * MINUTE).await.is_some());
-        house.live(2 * MINUTE).await;
+        let mut house = line_of_31().await;
         ear.heard();
 
         let alive = |house: &mut House, alive| {
@@ -207,13 +201,7 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
 #[test]
 fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
     listen(|ear| async move {
-        let size = Size {
-            lines: 1,
-            units: 31,
-        };
-        let house = House::build(size, 1, |_| {});
-        assert!(house.until_online(31, 5 * MINUTE).await.is_some());
-        house.live(2 * MINUTE).await;
+        let house = line_of_31().await;
         ear.heard();
 
         let noise = Chance {

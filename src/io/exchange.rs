@@ -407,7 +407,7 @@ impl Exchange {
     }
 
     /// What comes while the thread listens for it, which is quicker than to have the
-    /// runtime do so: on a line at 9600 bit/s that had cost 20 µs for each frame.
+    /// runtime do so.
     fn at_hand(&mut self, due: &mut Option<Duration>) -> io::Result<Option<usize>> {
         let Some(limit) = due.take() else {
             return Ok(None);

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::FieldEvent;
 use alink_gateway::field::forecast::forecast;
 use alink_gateway::field::holes::Holes;
 use alink_gateway::spec::*;
@@ -38,21 +37,14 @@ async fn load(behind: Option<Characters>) -> (u64, f64) {
     });
     // Until what was measured is believed, and planned by.
     world.run(s(60)).await;
-    let mut loads = Vec::new();
-    world
-        .watch(s(60), |event| {
-            if let FieldEvent::Load { permille, .. } = event {
-                loads.push(f64::from(*permille));
-            }
-        })
-        .await;
+    let measured = world.load(s(60)).await;
     world.check();
     for unit in 1..=8 {
         let tally = world.tally(unit);
         assert!(tally.values > 55 * ROUND, "{unit}: {tally:?}");
         assert!(tally.missed.is_empty(), "{unit}: {tally:?}");
     }
-    (foretold, loads.iter().sum::<f64>() / loads.len() as f64)
+    (foretold, measured)
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use alink_gateway::base::FieldEvent;
 use alink_gateway::field::forecast::forecast;
 use alink_gateway::field::holes::Holes;
 
@@ -31,15 +30,7 @@ pub(crate) async fn measure(units: u8, interval: Duration) -> Load {
         }
     });
     world.run(s(10)).await;
-    let mut loads = Vec::new();
-    world
-        .watch(s(60), |event| {
-            if let FieldEvent::Load { permille, .. } = event {
-                loads.push(f64::from(*permille));
-            }
-        })
-        .await;
-    let measured = loads.iter().sum::<f64>() / loads.len() as f64;
+    let measured = world.load(s(60)).await;
     let lines = forecast(&world.spec, |_| Holes::new());
     Load {
         foretold: lines[0].load(),

@@ -182,6 +182,18 @@ impl World {
         self.watch(span, |_| {}).await;
     }
 
+    /// How busy the line is on average, in thousandths, as the port tells.
+    pub(crate) async fn load(&mut self, span: Duration) -> f64 {
+        let mut loads = Vec::new();
+        self.watch(span, |event| {
+            if let FieldEvent::Load { permille, .. } = event {
+                loads.push(f64::from(*permille));
+            }
+        })
+        .await;
+        loads.iter().sum::<f64>() / loads.len() as f64
+    }
+
     pub(crate) fn note(&mut self, event: &FieldEvent) {
         let FieldEvent::Polled {
             device,
