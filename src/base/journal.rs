@@ -125,7 +125,13 @@ vocabulary! {
         DevicePointsRefused = "device-points-refused",
         /// A meter does not have what points are read from.
         DeviceDatumRefused = "device-datum-refused",
-        /// Points that were refused are read again.
+        /// The request for points fails again and again while the device answers others.
+        DevicePointsFail = "device-points-fail",
+        /// A device does not answer long requests; it is asked for less together.
+        DeviceLongRequestsFail = "device-long-requests-fail",
+        /// A device answers long requests again.
+        DeviceLongRequestsAnswered = "device-long-requests-answered",
+        /// Points that failed are read again.
         DevicePointsBack = "device-points-back",
         /// What was learned about devices cannot be read and is learned anew.
         LessonsUnreadable = "lessons-unreadable",
@@ -399,6 +405,9 @@ impl EventKind {
             EventKind::DeviceHoleFound => 0xe4deb717_927745d0_9bd37062_d114df10,
             EventKind::DevicePointsRefused => 0xc82b08d5_fae74cfc_8d0a6ea3_f5c25d98,
             EventKind::DeviceDatumRefused => 0x6633c642_c6ab42fc_9e328880_76df0f08,
+            EventKind::DevicePointsFail => 0x97b1b672_ca1e4f2a_83a15517_cfd21762,
+            EventKind::DeviceLongRequestsFail => 0xd9bf37e0_84564f46_974b96af_9a225e93,
+            EventKind::DeviceLongRequestsAnswered => 0x74a83093_57094302_90ee4697_ae47e6ec,
             EventKind::DevicePointsBack => 0x3adcaf17_aede42b5_ac3f2ff1_a3e45c72,
             EventKind::LessonsUnreadable => 0x2002448e_66544806_8401fa51_487b3cef,
             EventKind::LessonsNotKept => 0x9f4e8fc0_cd1e49f2_adb98aaa_13f6905e,

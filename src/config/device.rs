@@ -387,9 +387,11 @@ fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Opt
 /// How long a device has been quiet, at least and at most, before it counts as silent.
 const QUIET: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(30)];
 
-/// Defaults: three misses, and twice the slowest interval within 3 s to 30 s; two
-/// proofs of life to return. Tries after a miss do not wait for an interval, so
-/// what is read once a day is found dead as soon as what is read each minute.
+/// Defaults: three misses, and the slowest interval within 3 s to 30 s; two proofs of
+/// life to return. Tries after a miss do not wait for an interval, so what is read
+/// once a day is found dead as soon as what is read each minute. An interval has
+/// passed since the last proof when the first miss comes; to wait for another would
+/// only show for longer what is not so.
 fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
     let l = s.section("liveness", &["missed", "quiet", "returns"], notes);
     let day = Duration::from_secs(86400);
@@ -397,7 +399,7 @@ fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
         missed: l.read("missed", whole(1..=1000u32), notes).unwrap_or(3),
         quiet: l
             .read("quiet", time(Duration::ZERO..=day), notes)
-            .unwrap_or_else(|| slowest.saturating_mul(2).clamp(QUIET[0], QUIET[1])),
+            .unwrap_or_else(|| slowest.clamp(QUIET[0], QUIET[1])),
         returns: l.read("returns", whole(1..=100u32), notes).unwrap_or(2),
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::base::{Miss, UnitId};
 
+use super::job::Mismatch;
 use super::modbus::{EXCEPTION, Reply};
 use super::rtu::{Heard, Verdict};
 use super::write::Call;
@@ -132,6 +133,7 @@ impl Receiver {
             spoiled: false,
             heard: Heard {
                 overheard: Vec::new(),
+                mismatch: None,
                 meters: Vec::new(),
                 foreign: 0,
                 echoes: 0,
@@ -215,6 +217,9 @@ impl Receiver {
             let reply = call.judge(pdu);
             if reply != Reply::Stranger {
                 return Some(reply);
+            }
+            if let ([function, second, ..], true) = (pdu, is_reply(unit, pdu)) {
+                self.heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
             }
         }
         self.heard.foreign = self.heard.foreign.saturating_add(1);

@@ -10,13 +10,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Miss;
+use crate::base::{Miss, UnitId};
 use crate::spec::Framing;
 use crate::spec::raw::{End, Question};
 
 use super::dlt645::ask::{Joined, Joining, Wish};
 use super::dlt645::{self, frame};
-use super::job::{Job, Outcome, Speech};
+use super::job::{Job, Mismatch, Outcome, Speech};
 use super::modbus::{Data, Reply};
 use super::rtu::{Heard, Verdict};
 use super::silence::Silence;
@@ -41,6 +41,8 @@ pub struct Dialogue {
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
+    /// Who is asked, where units have numbers.
+    unit: Option<UnitId>,
 }
 
 /// How to listen.
@@ -84,6 +86,7 @@ impl Dialogue {
             heard: Heard::default(),
             reply: None,
             frames: 1,
+            unit: matches!(job.speech, Speech::Modbus | Speech::Write(_)).then(|| job.ask.unit),
         }
     }
 
@@ -265,18 +268,43 @@ impl Dialogue {
         self.reply.filter(|_| self.frames == 1)
     }
 
-    /// What else was on the line.
+    /// What else was on the line, and how the request ended that ended with this
+    /// outcome, all told: what the unit that was asked said in place of the reply is no
+    /// straggler of another request.
     #[must_use]
-    pub fn heard(mut self) -> Heard {
+    pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
+        let asked = self.asked();
         self.collect();
-        self.heard
+        match (outcome, self.heard.mismatch.take()) {
+            (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
+                self.heard.overheard.retain(|unit| Some(*unit) != asked);
+                (Outcome::Mismatched(mismatch), self.heard)
+            }
+            (outcome, _) => (outcome, self.heard),
+        }
+    }
+
+    /// The unit that was asked, where it is one of Modbus.
+    fn asked(&self) -> Option<UnitId> {
+        match &self.ear {
+            Ear::Rtu(..) | Ear::Ascii(..) => self.unit,
+            Ear::Meter(..) | Ear::Raw(..) => None,
+        }
     }
 
     fn collect(&mut self) {
         let heard = match &mut self.ear {
             Ear::Rtu(_, ear) => ear.take_heard(),
             Ear::Ascii(_, ear) => ear.take_heard(),
-            Ear::Meter(_, _, ear) => of_meters(ear.take_heard()),
+            Ear::Meter(ask, _, ear) => {
+                let mut heard = of_meters(ear.take_heard());
+                let others = heard.meters.len();
+                heard.meters.retain(|meter| !ask.address.means(*meter));
+                if heard.meters.len() < others {
+                    heard.mismatch = Some(Mismatch::OtherDatum);
+                }
+                heard
+            }
             Ear::Raw(_, ear) => {
                 let raw::receive::Heard { echoes, noise } = ear.take_heard();
                 Heard {
@@ -300,6 +328,7 @@ fn meter(ask: dlt645::Ask, joining: Option<Joining>) -> (Vec<u8>, Ear) {
 fn of_meters(heard: dlt645::receive::Heard) -> Heard {
     Heard {
         overheard: Vec::new(),
+        mismatch: None,
         meters: heard.overheard,
         foreign: heard.foreign,
         echoes: heard.echoes,

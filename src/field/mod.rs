@@ -86,6 +86,7 @@ pub mod dlt645;
 pub mod doubt;
 pub mod echo;
 pub mod evidence;
+mod failing;
 pub mod forecast;
 
 pub mod holes;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, PortId, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, PortId, RequestFailure, Tell};
 use crate::spec::Priority;
 
 use super::dlt645::ask::ErrorWord;
@@ -139,6 +139,36 @@ pub enum Notice {
         /// What the meter said.
         word: ErrorWord,
     },
+    /// The request for points, and nothing else, fails again and again while the device
+    /// answers others.
+    PointsFail {
+        /// Which device.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// What is asked for.
+        what: String,
+        /// How it fails.
+        how: RequestFailure,
+        /// The code of the refusal, if it is one.
+        code: Option<u8>,
+    },
+    /// A device does not answer long requests, and answers their parts.
+    LongRequestsFail {
+        /// Which device.
+        device: DeviceId,
+        /// What it does not answer.
+        what: String,
+        /// How many entries that are.
+        count: u16,
+        /// The most registers that are asked for together from now on.
+        most: u16,
+    },
+    /// It answers them again.
+    LongRequestsAnswered {
+        /// Which device.
+        device: DeviceId,
+    },
     /// Points that were refused are read again.
     PointsBack {
         /// Which.
@@ -199,12 +229,67 @@ fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heavi
     )
 }
 
+/// What is wrong with a request that fails by itself, and what to do.
+fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) -> String {
+    let (seen, remedy) = match how {
+        RequestFailure::Silence => (
+            format!("says nothing to a request for {what}, and answers others"),
+            "it may not have them, or not as many together (max_registers): correct table, address \
+             and type in the profile, or take the point out",
+        ),
+        RequestFailure::Garbled => (
+            format!("its reply to a request for {what} is spoilt each time, others are not"),
+            "the device is faulty there, or says more than was asked for: ask its maker, or take \
+             the point out",
+        ),
+        RequestFailure::Mismatched => (
+            format!("answers a request for {what} with another function, length or datum"),
+            "correct table, address and type in the profile, or take the point out",
+        ),
+        RequestFailure::RefusedOtherFunction => {
+            let code = code.unwrap_or_default();
+            (
+                format!(
+                    "refuses a request for {what} with exception {code} ({}) to another function",
+                    meaning(code)
+                ),
+                "it may not have this table: correct table and address in the profile, or take the \
+                 point out",
+            )
+        }
+        RequestFailure::Refused => {
+            let code = code.unwrap_or_default();
+            (
+                format!("refuses {what} with {code} ({})", meaning(code)),
+                "correct the profile, or take the point out",
+            )
+        }
+        RequestFailure::Foreign => (
+            format!("a request for {what} is answered with frames of others, its others are not"),
+            "look for a second master, or for two devices with one address",
+        ),
+        RequestFailure::Gateway => (
+            format!("a gateway on the way gets no reply to a request for {what}, and gets others"),
+            "it may not have them: correct table and address in the profile, or take the point out",
+        ),
+        RequestFailure::ConnectionLost => (
+            format!("the connection is lost whenever {what} is asked for"),
+            "correct table, address and type in the profile, or take the point out",
+        ),
+    };
+    format!(
+        "{seen}: {points} has no value, all other points are read, this is tried ever more \
+         rarely; {remedy}"
+    )
+}
+
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::PortOpened { .. }
             | Notice::HoleFound { .. }
             | Notice::PointsBack { .. }
+            | Notice::LongRequestsAnswered { .. }
             | Notice::RepliesTwice { .. }
             | Notice::IntervalsKept { .. } => Level::Info,
             Notice::PortUnavailable { .. }
@@ -218,6 +303,8 @@ impl Tell for Notice {
             | Notice::OthersAsk { .. }
             | Notice::PointsRefused { .. }
             | Notice::DatumRefused { .. }
+            | Notice::PointsFail { .. }
+            | Notice::LongRequestsFail { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
         }
     }
@@ -239,6 +326,9 @@ impl Tell for Notice {
             Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
             Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
             Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
+            Notice::PointsFail { .. } => EventKind::DevicePointsFail,
+            Notice::LongRequestsFail { .. } => EventKind::DeviceLongRequestsFail,
+            Notice::LongRequestsAnswered { .. } => EventKind::DeviceLongRequestsAnswered,
             Notice::PointsBack { .. } => EventKind::DevicePointsBack,
             Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
         }
@@ -258,6 +348,9 @@ impl Tell for Notice {
             Notice::HoleFound { device, .. }
             | Notice::PointsRefused { device, .. }
             | Notice::DatumRefused { device, .. }
+            | Notice::PointsFail { device, .. }
+            | Notice::LongRequestsFail { device, .. }
+            | Notice::LongRequestsAnswered { device }
             | Notice::PointsBack { device, .. }
             | Notice::UnitTwice { device, .. }
             | Notice::RepliesTwice { device }
@@ -291,6 +384,11 @@ impl Tell for Notice {
                     (JournalField::Points, points.clone()),
                     (JournalField::Word, format!("{:02X}", word.bits)),
                 ]
+            }
+            Notice::PointsFail { points, code, .. } => {
+                let points = (JournalField::Points, points.clone());
+                let code = code.map(|code| (JournalField::Code, code.to_string()));
+                [points].into_iter().chain(code).collect()
             }
             Notice::PointsBack { points, .. } => vec![(JournalField::Points, points.clone())],
             Notice::DeviceTrouble { trouble, times, .. } => {
@@ -387,15 +485,33 @@ impl Tell for Notice {
                 points, at, code, ..
             } => format!(
                 "refuses {points} ({}) with exception {code} ({}) even when asked for nothing \
-                 else; all other points are read, this is tried again in a minute and then every \
-                 hour: correct table, address and type in the profile, or take the point out",
+                 else; all other points are read, this is tried ever more rarely: correct table, \
+                 address and type in the profile, or take the point out",
                 addresses(at),
                 meaning(*code)
             ),
             Notice::DatumRefused { points, word, .. } => format!(
-                "does not have {points}: {word}; all other points are read, this is tried again in \
-                 a minute and then every hour: correct data in the profile, or take the point out"
+                "does not have {points}: {word}; all other points are read, this is tried ever more \
+                 rarely: correct data in the profile, or take the point out"
             ),
+            Notice::PointsFail {
+                points,
+                what,
+                how,
+                code,
+                ..
+            } => points_fail(points, what, *how, *code),
+            Notice::LongRequestsFail {
+                what, count, most, ..
+            } => format!(
+                "does not answer a request for {what}, and answers its parts: {count} registers \
+                 may be more than it can send; asked for at most {most} together from now on, all \
+                 points are read, longer requests are tried ever more rarely: write max_registers: \
+                 {most} into its profile"
+            ),
+            Notice::LongRequestsAnswered { .. } => {
+                "answers long requests again; asked as planned".into()
+            }
             Notice::PointsBack { points, .. } => format!("gives {points} again"),
             Notice::DeviceTrouble {
                 trouble,

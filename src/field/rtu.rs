@@ -13,6 +13,7 @@ use crc::{CRC_16_MODBUS, Crc};
 use crate::base::{Miss, UnitId};
 use crate::spec::dlt645::Address;
 
+use super::job::Mismatch;
 use super::modbus::{EXCEPTION, Reply};
 use super::write::Call;
 
@@ -67,6 +68,8 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
 pub struct Heard {
     /// Units whose well-formed replies passed by that nobody waited for.
     pub overheard: Vec<UnitId>,
+    /// The last reply of the unit that was asked which was not the one asked for.
+    pub mismatch: Option<Mismatch>,
     /// Meters of DL/T 645, likewise.
     pub meters: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
@@ -86,6 +89,7 @@ impl Heard {
     /// Adds what another listener heard.
     pub fn add(&mut self, other: Heard) {
         self.overheard.extend(other.overheard);
+        self.mismatch = other.mismatch.or(self.mismatch);
         self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
@@ -127,8 +131,8 @@ enum Head {
 enum Found {
     Reply(Reply),
     Echo,
-    /// Somebody's reply.
-    Overheard(UnitId),
+    /// Somebody's reply, and the first two bytes of its PDU.
+    Overheard(UnitId, [u8; 2]),
     /// A well-formed frame that proves nothing about its unit: a request of
     /// another master looks like this.
     Foreign,
@@ -276,8 +280,11 @@ impl Receiver {
         match found {
             Found::Reply(reply) => return Some(reply),
             Found::Echo => self.heard.echoes = self.heard.echoes.saturating_add(1),
-            Found::Overheard(unit) => {
+            Found::Overheard(unit, [function, second]) => {
                 self.heard.foreign = self.heard.foreign.saturating_add(1);
+                if self.call.as_ref().is_some_and(|c| c.unit() == unit) {
+                    self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                }
                 if !self.heard.overheard.contains(&unit) {
                     self.heard.overheard.push(unit);
                 }
@@ -394,7 +401,7 @@ fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
                 // A gateway's "your unit does not answer" is not the unit.
                 let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
                 let found = if is_reply && len != REQUEST && from_unit {
-                    Found::Overheard(UnitId(unit))
+                    Found::Overheard(UnitId(unit), [function, third])
                 } else {
                     Found::Foreign
                 };

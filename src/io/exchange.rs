@@ -206,7 +206,7 @@ impl Exchange {
             }
         };
         let reply = match &outcome {
-            Outcome::Missed(_) => None,
+            Outcome::Missed(_) | Outcome::Mismatched(_) => None,
             Outcome::Answered(_)
             | Outcome::Confirmed
             | Outcome::Exception(_)
@@ -218,7 +218,8 @@ impl Exchange {
             self.last_byte.since(sent).saturating_sub(length)
         });
         heard.add(self.heard());
-        heard.add(dialogue.heard());
+        let (outcome, meanwhile) = dialogue.end(outcome);
+        heard.add(meanwhile);
         self.echoes |= heard.echoes > 0;
         Ok(self.ended(outcome, heard, turnaround))
     }

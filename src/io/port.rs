@@ -385,9 +385,9 @@ impl Port {
                 if lost.asked {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
-                    self.schedule.done(at.mono, job, &outcome);
+                    let evidence = self.schedule.done(at.mono, job, &outcome);
                     self.desk.tell_ends(&mut self.schedule);
-                    self.report.cut_off(job, at).await?;
+                    self.report.cut_off(job, at, evidence).await?;
                 }
                 return Err(lost.into());
             }
@@ -398,7 +398,7 @@ impl Port {
             self.available().await?;
             self.backoff.reset();
         }
-        self.schedule.done(now, job, &ended.outcome);
+        let evidence = self.schedule.done(now, job, &ended.outcome);
         self.desk.tell_ends(&mut self.schedule);
         // How long a unit takes to write says nothing about how it reads.
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
@@ -414,7 +414,7 @@ impl Port {
         self.report
             .was_busy(free.since(job.asked.max(self.busy_until)));
         self.busy_until = free;
-        self.report.polled(job, &ended).await?;
+        self.report.polled(job, &ended, evidence).await?;
         let Ended { heard, .. } = ended;
         self.overheard(heard).await
     }

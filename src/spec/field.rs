@@ -76,6 +76,12 @@ impl LineSpec {
 }
 
 impl LineSpec {
+    /// Whether replies on it carry the number of their request: Modbus TCP.
+    #[must_use]
+    pub const fn numbers_replies(&self) -> bool {
+        self.framing().is_none()
+    }
+
     /// The serial line behind a TCP endpoint, if it is known.
     #[must_use]
     pub const fn behind(&self) -> Option<Characters> {
@@ -211,7 +217,7 @@ impl DeviceSpec {
 pub struct Liveness {
     /// This many polls in a row without proof of life … Default 3.
     pub missed: u32,
-    /// … and at least this long since the last proof. Default: twice the slowest
+    /// … and at least this long since the last proof. Default: the slowest
     /// interval of the device's points, at least 3 s and at most 30 s.
     pub quiet: Duration,
     /// This many proofs of life in a row bring a silent device back. Default 2.

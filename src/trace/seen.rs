@@ -249,7 +249,7 @@ impl Verdict {
             },
             Outcome::Missed(Miss::Silence) => Verdict::Silent,
             Outcome::Missed(Miss::Garbled) => Verdict::Garbled,
-            Outcome::Missed(Miss::Foreign) => Verdict::Foreign,
+            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Verdict::Foreign,
             Outcome::Missed(Miss::GatewaySaysNo(code)) => Verdict::Exception { code: *code },
             Outcome::Missed(Miss::ConnectionLost) => Verdict::Cut,
         }

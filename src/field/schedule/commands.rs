@@ -76,6 +76,13 @@ impl Schedule {
             entries: next.command.entries,
         };
         let job = station.command(write, now);
+        station.busy = true;
+        let out = Out {
+            harm: None,
+            ahead: None,
+            is_first_contact: false,
+        };
+        self.out.insert(device, out);
         self.commands.send(next.id);
         Some(job)
     }
@@ -103,6 +110,12 @@ impl Schedule {
         turns.chain(limits).min_by_key(|(at, _)| *at)
     }
 
+    /// What commands have taken of the line's time lately, in thousandths: their share,
+    /// while they are using it up.
+    pub(super) fn commanded(&self, now: Mono) -> u64 {
+        if self.writing.is_full(now) { 0 } else { 500 }
+    }
+
     /// How the job of a command ended.
     pub(super) fn command_done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
         self.commands.ended(match outcome {
@@ -110,12 +123,11 @@ impl Schedule {
             Outcome::Exception(code) => End::Exception(*code),
             Outcome::Missed(miss) => End::Unanswered(*miss),
             // No reply to a write reads like that.
-            Outcome::Answered(_) | Outcome::Refused(_) => End::Unanswered(Miss::Foreign),
+            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Mismatched(_) => {
+                End::Unanswered(Miss::Foreign)
+            }
         });
         self.writing.spend(now, now.since(job.asked));
-        if let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) {
-            station.commanded(now, job, outcome, &mut self.rng);
-        }
     }
 }
 

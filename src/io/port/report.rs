@@ -13,7 +13,7 @@ use crate::base::{
     Told as Gathered,
 };
 use crate::field::dlt645::ask::Wish;
-use crate::field::evidence::{self, weigh};
+use crate::field::evidence;
 use crate::field::forecast::what_is_read;
 use crate::field::holes::speaks_of_addresses;
 use crate::field::job::{Job, Outcome, Speech};
@@ -232,9 +232,13 @@ impl Report {
     }
 
     /// A transaction ended.
-    pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
+    pub(super) async fn polled(
+        &mut self,
+        job: &Job,
+        ended: &Ended,
+        evidence: Evidence,
+    ) -> Result<(), HubGone> {
         self.complain(job, &ended.outcome, ended.at.mono);
-        let evidence = weigh(&ended.outcome);
         self.suspect(job.device, evidence);
         let (readings, refused) = self.readings(job, ended);
         self.tap.say(&self.clock, || {
@@ -271,14 +275,19 @@ impl Report {
     }
 
     /// The line was lost before the reply came.
-    pub(super) async fn cut_off(&mut self, job: &Job, at: Now) -> Result<(), HubGone> {
+    pub(super) async fn cut_off(
+        &mut self,
+        job: &Job,
+        at: Now,
+        evidence: Evidence,
+    ) -> Result<(), HubGone> {
         let ended = Ended {
             outcome: Outcome::Missed(Miss::ConnectionLost),
             at,
             turnaround: None,
             heard: Default::default(),
         };
-        self.polled(job, &ended).await
+        self.polled(job, &ended, evidence).await
     }
 
     /// A reply of this device came after it had been given up.
@@ -374,7 +383,7 @@ impl Report {
                 count: job.ask.count,
             },
             Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
-            Outcome::Missed(Miss::Foreign) => Trouble::Foreign,
+            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
         let ask = job.ask;
