@@ -9,6 +9,8 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+#[path = "matrix/death.rs"]
+mod death;
 #[path = "matrix/devices.rs"]
 mod devices;
 #[path = "matrix/figures.rs"]
@@ -20,10 +22,11 @@ mod notices;
 #[path = "matrix/plant.rs"]
 mod plant;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use death::{Death, percentile};
 use figures::{Figures, WATCHED};
 use kinds::{Cell, cells};
 
@@ -104,6 +107,81 @@ fn a_line_without_faults_keeps_everything() {
     for cell in figures::healthy() {
         let figures = figures::run(cell, SHORT);
         let failures = figures.failures();
-        assert!(failures.is_empty(), "{cell}: {failures:?}\n{}", figures.story);
+        assert!(
+            failures.is_empty(),
+            "{cell}: {failures:?}\n{}",
+            figures.story
+        );
     }
+}
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// The scenarios at a Modbus TCP endpoint.
+const TCP: [Death; 4] = [
+    Death::tcp(50, Some(ms(500)), false),
+    Death::tcp(25, None, false),
+    Death::tcp(25, None, true),
+    Death::tcp(1, None, false),
+];
+
+#[test]
+fn many_that_die_at_once_behind_a_tcp_endpoint_are_known_soon_and_cost_the_others_nothing() {
+    let mut failed = Vec::new();
+    for death in TCP {
+        let course = death.course(1);
+        let out = percentile(course.out.clone(), 0.99);
+        let back = percentile(course.back.clone(), 0.99);
+        let good = out <= 15.0 && back <= 5.0 && course.kept >= 0.99;
+        if !good || course.false_logouts > 0 || course.wrong > 0 {
+            failed.push(format!(
+                "{death:?}: out {out:.1} s, back {back:.1} s, kept {:.3}, {} false log-outs, {} wrong",
+                course.kept, course.false_logouts, course.wrong
+            ));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn many_that_die_at_once_on_a_serial_line_are_known_in_proportion() {
+    let mut failed = Vec::new();
+    for death in [
+        Death::line(4, 16, ms(5_400)),
+        Death::line(8, 16, ms(5_400)),
+        Death::line(20, 31, ms(10_000)),
+        Death::line(10, 31, ms(10_000)),
+    ] {
+        let course = death.course(1);
+        let ratio = death.ratio(&course);
+        let good = ratio <= 1.3 && course.kept >= 0.99;
+        if !good || course.false_logouts > 0 || course.wrong > 0 {
+            let last = course.out.iter().copied().fold(0.0, f64::max);
+            let back = percentile(course.back.clone(), 0.99);
+            failed.push(format!(
+                "{death:?}: last out {last:.1} s, ratio {ratio:.2}, back {back:.1} s, kept {:.3}, \
+                 {} false log-outs, {} wrong",
+                course.kept, course.false_logouts, course.wrong
+            ));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn a_start_with_half_of_the_units_dead_keeps_nobody_waiting() {
+    let mut failed = Vec::new();
+    for timeout in [Some(ms(500)), None] {
+        let start = Death::tcp(50, timeout, false).start(1);
+        let silent = start.silent.iter().copied().fold(0.0, f64::max);
+        if silent > 15.0 || start.read > 5.0 {
+            failed.push(format!(
+                "timeout {timeout:?}: silent after {silent:.1} s, all read after {:.1} s",
+                start.read
+            ));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
 }

@@ -12,11 +12,9 @@ use alink_gateway::spec::Table;
 
 use super::kinds::{Kind, LONGEST, Style, Way};
 
-/// From the end of a request to the beginning of the reply, at least.
-const TURNAROUND: Duration = Duration::from_millis(8);
-
-/// Up to this much more.
-const JITTER_MS: u64 = 5;
+/// From the end of a request to the beginning of the reply, as a rule; half of it
+/// more at most.
+pub(crate) const TURNAROUND: Duration = Duration::from_millis(8);
 
 /// What is in front of a reply with [`Kind::Garbage`].
 const GARBAGE: [u8; 3] = [0x00, 0xFF, 0x55];
@@ -85,8 +83,8 @@ impl Device {
 
     /// What the point at this address is worth at this time.
     pub(crate) fn truth(&self, at: Wall, way: Way, address: u16) -> u64 {
-        let wide = u64::from(self.register(at, address)) << 16
-            | u64::from(self.register(at, address + 1));
+        let wide =
+            u64::from(self.register(at, address)) << 16 | u64::from(self.register(at, address + 1));
         match way {
             Way::Meter2007 | Way::Meter1997 => wide % 100_000_000,
             Way::Raw => wide % 100_000,
@@ -138,6 +136,8 @@ pub(crate) struct Devices {
     /// How a dead device behind a gateway is excused, if it is: by exception 0Bh
     /// after so long.
     pub(crate) excused: Option<Duration>,
+    /// From the end of a request to the beginning of the reply, at least.
+    pub(crate) turnaround: Duration,
     pub(crate) rng: Rng,
 }
 
@@ -268,8 +268,8 @@ impl Devices {
                 })
             }
         });
-        let jitter = Duration::from_millis(self.rng.below(JITTER_MS));
-        let after = TURNAROUND + jitter;
+        let jitter = u64::try_from(self.turnaround.as_micros()).unwrap() / 2;
+        let after = self.turnaround + Duration::from_micros(self.rng.below(jitter + 1));
         let healthy = match within {
             Some(item) => self.data(device, item, &asked, now.wall),
             None => self.strange(device, &asked),
@@ -385,9 +385,7 @@ impl Devices {
                 }
                 says(after, self.frame(device, &other, number, &healthy))
             }
-            Some(Kind::ForeignUnit) => {
-                says(after, self.frame(device + 1, asked, number, &healthy))
-            }
+            Some(Kind::ForeignUnit) => says(after, self.frame(device + 1, asked, number, &healthy)),
             Some(Kind::OtherException) => {
                 let other = Reply::RefusedOther(2);
                 says(after, self.frame(device, asked, number, &other))

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Mono, Rng};
 
-use super::devices::{Device, Devices, Item};
+use super::devices::{Device, Devices, Item, TURNAROUND};
 use super::kinds::{Cell, Kind, Position, Span, Style, Way};
 use super::plant::{Plant, Point, installation};
 
@@ -147,6 +147,7 @@ async fn live(cell: Cell, watched: Duration) -> Figures {
         culprits: culprits.clone(),
         log: Vec::new(),
         excused: None,
+        turnaround: TURNAROUND,
         rng: Rng::new(seed),
     };
     let slices: Vec<&[Item]> = items.iter().map(Vec::as_slice).collect();
@@ -251,9 +252,10 @@ fn named(cell: &Cell, plant: &Plant, begun: Mono, end: Mono, points: &[Point]) -
     let until = |&(device, item): &(usize, usize)| {
         let of_it = |p: &&Point| (p.0, p.1) == (device, item);
         let read = |p: &Point| {
-            let values = plant.values.get(p).map_or(0, |at| {
-                at.iter().filter(|at| **at > begun).count()
-            });
+            let values = plant
+                .values
+                .get(p)
+                .map_or(0, |at| at.iter().filter(|at| **at > begun).count());
             values as f64 > 0.9 * slots
         };
         if points.iter().filter(of_it).all(read) {
@@ -342,7 +344,6 @@ fn unplanned(plant: &Plant, end: Mono) -> f64 {
         spent.as_secs_f64() / all.as_secs_f64()
     })
 }
-
 
 /// So many of the cells, spread over all of them, others for another seed.
 pub(crate) fn sample(all: Vec<Cell>, number: usize, seed: usize) -> Vec<Cell> {

@@ -95,7 +95,12 @@ impl Kind {
     pub(crate) const fn proves_life(self) -> bool {
         matches!(
             self,
-            Kind::Nothing | Kind::Refused | Kind::Busy | Kind::Failure | Kind::Doubled | Kind::Garbage
+            Kind::Nothing
+                | Kind::Refused
+                | Kind::Busy
+                | Kind::Failure
+                | Kind::Doubled
+                | Kind::Garbage
         )
     }
 }

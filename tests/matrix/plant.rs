@@ -6,8 +6,8 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::base::{FieldEvent, Mono, PortId, Reading, Rng, Value, Wall};
-use alink_gateway::fleet::{Fleet, Output};
+use alink_gateway::base::{DeviceId, FieldEvent, Mono, PortId, Reading, Rng, Value, Wall};
+use alink_gateway::fleet::{Fleet, Life, Output};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
@@ -74,7 +74,11 @@ pub(crate) fn installation(
         if way == Way::Raw {
             text.push_str("    requests:\n");
             for i in 0..items.len() {
-                let own = if alike { String::new() } else { format!(" \"{i}\"") };
+                let own = if alike {
+                    String::new()
+                } else {
+                    format!(" \"{i}\"")
+                };
                 let _ = writeln!(
                     text,
                     "      - {{ name: q{i}, send: '\"#\" {{unit:02}} \"R{i}\" {{check}} 0D', \
@@ -286,12 +290,14 @@ impl Plant {
         let (device, item, address) = point;
         self.with(|devices| {
             let way = devices.way;
+            // No reply comes sooner.
+            let least = devices.turnaround;
             let reads = |start: u32, count: u16| match way.is_modbus() {
                 true => (start..start + u32::from(count)).contains(&u32::from(address)),
                 false => true,
             };
             let asked = devices.log.iter().rev().find(|r| {
-                r.at <= at
+                r.at + least <= at
                     && r.device == device
                     && (r.item == Some(item) || (way.is_modbus() && r.asked.function == 3))
                     && reads(r.asked.start, r.asked.count)
@@ -306,6 +312,12 @@ impl Plant {
             (there.map(|n| n as f64) != Some(value))
                 .then(|| format!("at {at}: d{device}i{item}p{address} is {value}, was {there:?}"))
         })
+    }
+
+    /// Whether the fleet takes this device for silent now.
+    pub(crate) fn is_silent(&self, device: usize) -> bool {
+        let id = DeviceId(u32::try_from(device).unwrap());
+        matches!(self.fleet.life(id), Some(Life::Silent { .. }))
     }
 
     /// Whether the fleet wants this device online now.
@@ -341,15 +353,17 @@ impl Drop for Plant {
     }
 }
 
-/// The devices behind one endpoint: one connection after the other, requests
-/// answered as they come.
+/// The devices behind one endpoint. Requests are answered as they come, each in its
+/// own time.
 async fn serve(devices: Arc<Mutex<Devices>>, clock: Clock, pipes: mpsc::Sender<DuplexStream>) {
     loop {
         let (ours, theirs) = tokio::io::duplex(4096);
         if pipes.send(ours).await.is_err() {
             return;
         }
-        attend(&devices, clock, theirs).await;
+        // The next connection can be made before this one is seen to end.
+        let devices = Arc::clone(&devices);
+        tokio::spawn(async move { attend(&devices, clock, theirs).await });
     }
 }
 
