@@ -20,14 +20,13 @@ mod kinds;
 #[path = "matrix/notices.rs"]
 mod notices;
 #[path = "matrix/plant.rs"]
+#[expect(dead_code, reason = "the tests on sockets use more of it")]
 mod plant;
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use death::{Death, percentile};
-use figures::{Figures, WATCHED};
+use figures::WATCHED;
 use kinds::{Cell, cells};
 
 /// How many cells an ordinary run takes.
@@ -56,32 +55,12 @@ fn chosen() -> (Vec<Cell>, Duration) {
     }
 }
 
-/// Every cell, on all processors.
-fn run(cells: &[Cell], watched: Duration) -> Vec<(Cell, Figures)> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::new());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let figures = figures::run(*cell, watched);
-                    done.lock().unwrap().push((*cell, figures));
-                }
-            });
-        }
-    });
-    let mut done = done.into_inner().unwrap();
-    done.sort_by_key(|(cell, _)| *cell);
-    done
-}
-
 #[test]
 fn whatever_fails_only_that_fails() {
     let (cells, watched) = chosen();
     let mut failed = Vec::new();
     let of = cells.len();
-    for (cell, figures) in run(&cells, watched) {
+    for (cell, figures) in figures::run_all(&cells, watched) {
         let failures = figures.failures();
         if !failures.is_empty() {
             failed.push((cell, failures, figures.story));
@@ -119,18 +98,10 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// The scenarios at a Modbus TCP endpoint.
-const TCP: [Death; 4] = [
-    Death::tcp(50, Some(ms(500)), false),
-    Death::tcp(25, None, false),
-    Death::tcp(25, None, true),
-    Death::tcp(1, None, false),
-];
-
 #[test]
 fn many_that_die_at_once_behind_a_tcp_endpoint_are_known_soon_and_cost_the_others_nothing() {
     let mut failed = Vec::new();
-    for death in TCP {
+    for death in Death::TCP {
         let course = death.course(1);
         let out = percentile(course.out.clone(), 0.99);
         let back = percentile(course.back.clone(), 0.99);
@@ -148,12 +119,7 @@ fn many_that_die_at_once_behind_a_tcp_endpoint_are_known_soon_and_cost_the_other
 #[test]
 fn many_that_die_at_once_on_a_serial_line_are_known_in_proportion() {
     let mut failed = Vec::new();
-    for death in [
-        Death::line(4, 16, ms(5_400)),
-        Death::line(8, 16, ms(5_400)),
-        Death::line(20, 31, ms(10_000)),
-        Death::line(10, 31, ms(10_000)),
-    ] {
+    for death in Death::LINE {
         let course = death.course(1);
         let ratio = death.ratio(&course);
         let good = ratio <= 1.3 && course.kept >= 0.99;

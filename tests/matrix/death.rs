@@ -1,6 +1,7 @@
 //! Many devices of one port die at once, and come back; or were never there.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Rng};
@@ -34,6 +35,19 @@ pub(crate) struct Death {
     pub(crate) excused: bool,
 }
 
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} on {:?}", self.dead, self.all, self.way)?;
+        if let Some(timeout) = self.timeout {
+            write!(f, ", timeout {timeout:?}")?;
+        }
+        match self.excused {
+            true => f.write_str(", exception 0Bh for the dead"),
+            false => Ok(()),
+        }
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Course {
@@ -58,6 +72,24 @@ pub(crate) struct Start {
 }
 
 impl Death {
+    /// The scenarios at a Modbus TCP endpoint: fifty with a timeout of 500 ms; with the
+    /// default of a second; with a gateway that answers for them; one alone.
+    pub(crate) const TCP: [Death; 5] = [
+        Death::tcp(50, Some(Duration::from_millis(500)), false),
+        Death::tcp(50, None, false),
+        Death::tcp(25, None, false),
+        Death::tcp(25, None, true),
+        Death::tcp(1, None, false),
+    ];
+
+    /// The scenarios on a serial line.
+    pub(crate) const LINE: [Death; 4] = [
+        Death::line(4, 16, Duration::from_millis(5_400)),
+        Death::line(8, 16, Duration::from_millis(5_400)),
+        Death::line(20, 31, Duration::from_secs(10)),
+        Death::line(10, 31, Duration::from_secs(10)),
+    ];
+
     /// At a Modbus TCP endpoint with 100 units.
     pub(crate) const fn tcp(dead: usize, timeout: Option<Duration>, excused: bool) -> Death {
         Death {

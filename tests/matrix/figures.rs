@@ -1,6 +1,8 @@
 //! What one cell of the matrix comes to.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Rng};
@@ -111,6 +113,26 @@ pub(crate) fn run(cell: Cell, watched: Duration) -> Figures {
         .build()
         .unwrap();
     runtime.block_on(live(cell, watched))
+}
+
+/// Every cell, on all processors; in their order.
+pub(crate) fn run_all(cells: &[Cell], watched: Duration) -> Vec<(Cell, Figures)> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let figures = run(*cell, watched);
+                    done.lock().unwrap().push((*cell, figures));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap();
+    done.sort_by_key(|(cell, _)| *cell);
+    done
 }
 
 /// The devices whose requests fail.

@@ -1,10 +1,15 @@
-//! What the operator is told, as it is told, on virtual time.
+//! What the operator is told, and when.
 
 use std::fmt::{Debug, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use alink_gateway::base::Mono;
 use alink_gateway::io::clock::Clock;
+use alink_gateway::io::log::Sink;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};
@@ -77,4 +82,46 @@ impl Visit for Text {
             let _ = write!(self.0, "{value:?}");
         }
     }
+}
+
+/// Reads what arrives at the journal until it is dropped, on a thread of its own:
+/// the socket holds few.
+pub(crate) struct Reader(Arc<AtomicBool>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A journal in this directory, in the world's own time.
+pub(crate) fn journal(clock: Clock, told: Told, dir: &Path) -> (Sink, Reader) {
+    let path = dir.join("journal");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let patience = Duration::from_millis(200);
+    socket.set_read_timeout(Some(patience)).unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&over);
+    std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while !ends.load(Ordering::Relaxed) {
+            let Ok(n) = socket.recv(&mut buffer) else {
+                continue;
+            };
+            let entry = String::from_utf8_lossy(&buffer[..n]);
+            let field = |name: &str| entry.lines().find_map(|l| l.strip_prefix(name));
+            told.0.lock().unwrap().push(Line {
+                at: clock.now().mono,
+                level: match field("PRIORITY=") {
+                    Some("3") => Level::ERROR,
+                    Some("4") => Level::WARN,
+                    Some("6") => Level::INFO,
+                    _ => Level::DEBUG,
+                },
+                text: field("MESSAGE=").unwrap_or_default().to_owned(),
+            });
+        }
+    });
+    let sink = Sink::journal(alink_gateway::base::Level::Debug, clock, &path).unwrap();
+    (sink, Reader(over))
 }

@@ -1,5 +1,6 @@
-//! The real port task and the real fleet against simulated devices, on virtual
-//! time, and everything that is seen of them.
+//! The real port task and the real fleet against simulated devices, on pipes and
+//! virtual time or on a pseudo terminal or a socket, and everything that is seen of
+//! them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -18,14 +19,16 @@ use alink_gateway::lab::bus::tongue::{Custom, Tongue};
 use alink_gateway::lab::bus::{Line, Pace, frame};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{LineSpec, Spec};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::subscriber::DefaultGuard;
 
 use super::devices::{Devices, Does, Item, datum};
 use super::kinds::Way;
-use super::notices::{Told, capture};
+use super::notices::{Reader, Told, capture, journal};
 
 /// The day on which everything happens.
 const NOON: i64 = 1_790_000_000_000;
@@ -129,6 +132,15 @@ fn place(id: &str) -> Point {
     )
 }
 
+/// What ends when it is dropped.
+#[derive(Default)]
+struct Kept {
+    _rig: Option<LineRig>,
+    _log: Option<DefaultGuard>,
+    _reader: Option<Reader>,
+    _dir: Option<TempDir>,
+}
+
 /// One life.
 pub(crate) struct Plant {
     pub(crate) clock: Clock,
@@ -137,8 +149,9 @@ pub(crate) struct Plant {
     hub: mpsc::Receiver<FieldEvent>,
     fleet: Fleet,
     stop: CancellationToken,
-    _rig: Option<LineRig>,
-    _guard: DefaultGuard,
+    journal: Journal,
+    /// What has to stay for as long as it lives.
+    _kept: Kept,
     pub(crate) told: Told,
     /// When values of each point came.
     pub(crate) values: BTreeMap<Point, Vec<Mono>>,
@@ -151,53 +164,96 @@ pub(crate) struct Plant {
 }
 
 impl Plant {
-    /// Begins; on the runtime's own thread.
+    /// Begins on virtual time, on the runtime's own thread.
     pub(crate) fn new(spec: Spec, devices: Devices, seed: u64) -> Plant {
-        let mut rng = Rng::new(seed);
         let clock = Clock::starting_at(Wall::from_millis(NOON));
         let told = Told::default();
-        let guard = capture(clock, told.clone());
+        let log = Some(capture(clock, told.clone()));
         let (pipes, handed_in) = mpsc::channel(1);
         let way = devices.way;
-        let spec = Arc::new(spec);
-        let number = devices.all.len();
         let devices = Arc::new(Mutex::new(devices));
         let rig = if way == Way::Tcp {
             tokio::spawn(serve(Arc::clone(&devices), clock, pipes));
             None
         } else {
-            let pace = match &spec.ports[0].line {
-                LineSpec::Serial(serial) => Pace::from(serial),
-                LineSpec::Tcp(_) => Pace::standard(way.baud()),
-            };
-            let mut line = Line::new(pace, rng.fork());
-            line.set_group(16);
-            for device in 0..number {
-                let devices = Arc::clone(&devices);
-                line.join(Tongue::Custom(Custom::new(move |now, heard| {
-                    let does = devices.lock().unwrap().hear(now, device, heard);
-                    let says = does.into_iter().filter_map(|does| match does {
-                        Does::Says(said) => Some(said),
-                        Does::Closes(_) => None,
-                    });
-                    says.collect()
-                })));
-            }
-            let mut rig = LineRig::new(line, clock);
+            let mut rig = rig(&spec, &devices, clock, seed);
             pipes.try_send(rig.plug_pipe()).unwrap();
             Some(rig)
         };
+        let opener = Opener::Pipes(handed_in);
+        let kept = Kept {
+            _rig: rig,
+            _log: log,
+            ..Kept::default()
+        };
+        Plant::begin(spec, devices, seed, clock, opener, told, |j| j, kept)
+    }
+
+    /// Begins on a pseudo terminal, or at a socket, in the world's own time.
+    pub(crate) async fn real(mut spec: Spec, devices: Devices, seed: u64) -> Plant {
+        let clock = Clock::starting_at(Wall::from_millis(NOON));
+        let told = Told::default();
+        let dir = tempfile::tempdir().unwrap();
+        let (sink, reader) = journal(clock, told.clone(), dir.path());
+        let way = devices.way;
+        let devices = Arc::new(Mutex::new(devices));
+        let mut lines = None;
+        match &mut spec.ports[0].line {
+            LineSpec::Serial(serial) => {
+                serial.path = dir.path().join("ttyLAB0");
+                let link = serial.path.clone();
+                let mut rig = rig(&spec, &devices, clock, seed);
+                rig.plug_terminal(&link).unwrap();
+                lines = Some(rig);
+            }
+            LineSpec::Tcp(tcp) => {
+                assert_eq!(way, Way::Tcp, "a serial server is not here");
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+                tcp.host = "127.0.0.1".into();
+                tcp.port = listener.local_addr().unwrap().port();
+                let devices = Arc::clone(&devices);
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        let devices = Arc::clone(&devices);
+                        tokio::spawn(async move { attend(&devices, clock, stream).await });
+                    }
+                });
+            }
+        }
+        let kept = Kept {
+            _rig: lines,
+            _log: None,
+            _reader: Some(reader),
+            _dir: Some(dir),
+        };
+        let to = |journal: Journal| journal.to(sink);
+        Plant::begin(spec, devices, seed, clock, Opener::System, told, to, kept)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what both beginnings have made")]
+    fn begin(
+        spec: Spec,
+        devices: Arc<Mutex<Devices>>,
+        seed: u64,
+        clock: Clock,
+        opener: Opener,
+        told: Told,
+        goes: impl FnOnce(Journal) -> Journal,
+        kept: Kept,
+    ) -> Plant {
+        let spec = Arc::new(spec);
+        let journal = goes(Journal::new(Arc::clone(&spec)));
         let (hub_in, hub) = mpsc::channel(64);
         let stop = CancellationToken::new();
         let (attempted, _) = oneshot::channel();
         tokio::spawn(port::run(
             PortId(0),
             Arc::clone(&spec),
-            Opener::Pipes(handed_in),
+            opener,
             Lessons::forgetful(),
-            rng.fork(),
+            Rng::new(seed),
             clock,
-            Journal::new(Arc::clone(&spec)),
+            journal.clone(),
             hub_in,
             Pulse::new("line"),
             stop.clone(),
@@ -211,8 +267,8 @@ impl Plant {
             hub,
             fleet,
             stop,
-            _rig: rig,
-            _guard: guard,
+            journal,
+            _kept: kept,
             told,
             values: BTreeMap::new(),
             wants: Vec::new(),
@@ -259,7 +315,7 @@ impl Plant {
                     }
                     // What the fleet tells is told by the hub, which is not here.
                     Output::Notice(notice) => {
-                        Journal::new(Arc::clone(&self.spec)).tell(&notice);
+                        self.journal.tell(&notice);
                     }
                 }
             }
@@ -353,6 +409,32 @@ impl Drop for Plant {
     }
 }
 
+/// A line with these devices.
+fn rig(spec: &Spec, devices: &Arc<Mutex<Devices>>, clock: Clock, seed: u64) -> LineRig {
+    let (number, way) = {
+        let devices = devices.lock().unwrap();
+        (devices.all.len(), devices.way)
+    };
+    let pace = match &spec.ports[0].line {
+        LineSpec::Serial(serial) => Pace::from(serial),
+        LineSpec::Tcp(_) => Pace::standard(way.baud()),
+    };
+    let mut line = Line::new(pace, Rng::new(seed));
+    line.set_group(16);
+    for device in 0..number {
+        let devices = Arc::clone(devices);
+        line.join(Tongue::Custom(Custom::new(move |now, heard| {
+            let does = devices.lock().unwrap().hear(now, device, heard);
+            let says = does.into_iter().filter_map(|does| match does {
+                Does::Says(said) => Some(said),
+                Does::Closes(_) => None,
+            });
+            says.collect()
+        })));
+    }
+    LineRig::new(line, clock)
+}
+
 /// The devices behind one endpoint. Requests are answered as they come, each in its
 /// own time.
 async fn serve(devices: Arc<Mutex<Devices>>, clock: Clock, pipes: mpsc::Sender<DuplexStream>) {
@@ -367,7 +449,11 @@ async fn serve(devices: Arc<Mutex<Devices>>, clock: Clock, pipes: mpsc::Sender<D
     }
 }
 
-async fn attend(devices: &Mutex<Devices>, clock: Clock, mut pipe: DuplexStream) {
+async fn attend(
+    devices: &Mutex<Devices>,
+    clock: Clock,
+    mut pipe: impl AsyncRead + AsyncWrite + Unpin,
+) {
     let mut due: BTreeMap<(Mono, u64), Option<Vec<u8>>> = BTreeMap::new();
     let (mut inbox, mut buffer, mut count) = (Vec::new(), [0; 1024], 0);
     loop {

@@ -403,7 +403,11 @@ impl Line {
                 | Fault::WrongFunction
                 | Fault::Short
                 | Fault::WrongTransaction
-                | Fault::Twin,
+                | Fault::Twin
+                | Fault::Padded
+                | Fault::BadLength
+                | Fault::BadHeader
+                | Fault::Stray(_),
             )
             | None => vec![(start, bytes)],
         };

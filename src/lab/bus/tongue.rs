@@ -129,7 +129,14 @@ fn spoil(
         }
         // Both at once; that they talk over each other is the line's business.
         Some(Fault::Twin) => vec![at(after, bytes.clone()), at(after, bytes)],
-        Some(Fault::WrongTransaction) | None => vec![at(after, bytes)],
+        Some(
+            Fault::WrongTransaction
+            | Fault::Padded
+            | Fault::BadLength
+            | Fault::BadHeader
+            | Fault::Stray(_),
+        )
+        | None => vec![at(after, bytes)],
     }
 }
 
