@@ -22,6 +22,8 @@ mod forecast;
 mod hostile;
 #[path = "../tests/fixture/installation.rs"]
 mod installation;
+#[path = "line/partial.rs"]
+mod partial;
 #[path = "line/peer.rs"]
 mod peer;
 #[path = "../tests/port/load.rs"]
@@ -51,10 +53,12 @@ use report::Report;
 type Measure = fn(&mut Report);
 
 /// Every figure, by the name it is asked for.
-const FIGURES: [(&str, Measure); 4] = [
+const FIGURES: [(&str, Measure); 6] = [
     ("utilisation", utilisation::measure),
     ("turns", turns::measure),
     ("forecast", forecast::measure),
+    ("partial", partial::measure),
+    ("deaths", partial::measure_deaths),
     ("hostile", hostile::measure),
 ];
 

@@ -91,6 +91,7 @@ fn late_copies(report: &mut Report, transactions: u64) {
         let hostility = Hostility {
             copies: site::TIMEOUT,
             bursts: true,
+            streams: false,
         };
         sum.add(ported::life(On::Rtu(115_200, 16), seed, LIFE, hostility));
     }

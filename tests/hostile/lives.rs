@@ -17,6 +17,10 @@ pub(crate) enum Framing {
 /// about it are new.
 pub(crate) const LIFE: u64 = 5000;
 
+/// Whether the Modbus TCP client finds its way back in a damaged stream, and is
+/// tried with one; `ALINK_HOSTILE_STREAMS=1` tries it whatever is said here.
+const RESYNCHRONISES: bool = false;
+
 /// So many transactions on this framing, a life for each seed from `first` on.
 pub(crate) fn run(framing: Framing, first: u64, transactions: u64) -> Tally {
     let mut sum = Tally::default();
@@ -37,7 +41,13 @@ fn life(framing: Framing, seed: u64, length: u64) -> Tally {
         Framing::Tcp => {
             // Copies carry the number of their request, however late.
             let copies = std::time::Duration::from_secs(1);
-            ported::life(On::Tcp, seed, length, Hostility { copies, ..fair })
+            let streams = RESYNCHRONISES || std::env::var_os("ALINK_HOSTILE_STREAMS").is_some();
+            let hostility = Hostility {
+                copies,
+                streams,
+                ..fair
+            };
+            ported::life(On::Tcp, seed, length, hostility)
         }
         Framing::Ascii => ported::life(On::Ascii(baud, group), seed, length, fair),
         Framing::RtuOverTcp => ported::life(On::RtuOverTcp(baud), seed, length, fair),

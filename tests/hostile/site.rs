@@ -133,6 +133,9 @@ pub(crate) struct Hostility {
     /// Whether runs of bits are spoilt: a CRC-16 finds them all, the sum of a
     /// line of ASCII does not.
     pub(crate) bursts: bool,
+    /// Whether headers of Modbus TCP are damaged, replies padded, and bytes
+    /// interspersed: the reader has to find its way back in the stream.
+    pub(crate) streams: bool,
 }
 
 impl Hostility {
@@ -142,6 +145,7 @@ impl Hostility {
         Hostility {
             copies: Duration::from_millis(20),
             bursts,
+            streams: false,
         }
     }
 
@@ -169,6 +173,14 @@ impl Hostility {
         ];
         if self.bursts {
             faults.push((Fault::Burst(16), 20));
+        }
+        if self.streams {
+            faults.extend([
+                (Fault::Padded, 15),
+                (Fault::BadLength, 15),
+                (Fault::BadHeader, 15),
+                (Fault::Stray(1 + rng.below(20) as u8), 15),
+            ]);
         }
         let latest = u64::try_from(self.copies.as_millis()).unwrap();
         faults.push((Fault::Again(ms(rng, 1, latest)), 20));

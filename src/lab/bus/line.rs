@@ -256,12 +256,14 @@ impl Line {
             return; // A reply. The other units know it is not for them.
         }
         let ended = heard.end + silence;
-        match frame::open(&heard.bytes) {
-            Some((unit, pdu)) if !heard.units && !heard.spoilt => {
-                self.request(moment(now, ended), unit, pdu, &heard.bytes);
+        let at = moment(now, ended);
+        match frame::open(&heard.bytes).filter(|_| !heard.units && !heard.spoilt) {
+            Some((unit, pdu)) if unit == 0 || self.units.contains_key(&UnitId(unit)) => {
+                self.request(at, unit, pdu, &heard.bytes);
             }
-            _ if self.tell_tongues(moment(now, ended), &heard) => {}
-            _ => self.counts.not_understood += 1,
+            _ if self.tell_tongues(at, &heard) => {}
+            Some(_) => self.counts.unanswered += 1,
+            None => self.counts.not_understood += 1,
         }
     }
 
@@ -401,7 +403,11 @@ impl Line {
                 | Fault::WrongFunction
                 | Fault::Short
                 | Fault::WrongTransaction
-                | Fault::Twin,
+                | Fault::Twin
+                | Fault::Padded
+                | Fault::BadLength
+                | Fault::BadHeader
+                | Fault::Stray(_),
             )
             | None => vec![(start, bytes)],
         };

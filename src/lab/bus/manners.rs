@@ -142,6 +142,16 @@ pub enum Fault {
     /// own, that is asked as well and begins to answer before this one has said half
     /// of its reply, so that both are spoilt. On TCP nothing.
     Twin,
+    /// TCP: a byte follows the reply that the header counts as part of it. Nothing
+    /// on a line, as with the following.
+    Padded,
+    /// TCP: the header gives the reply a byte more than follows.
+    BadLength,
+    /// TCP: the header is none: another protocol than 0, or a length that no reply
+    /// has.
+    BadHeader,
+    /// TCP: this many random bytes in front of the reply.
+    Stray(u8),
 }
 
 impl Fault {
@@ -166,6 +176,10 @@ impl Fault {
             Fault::Babble => "babble",
             Fault::Hiccup(_) => "hiccup",
             Fault::Twin => "twin",
+            Fault::Padded => "padded",
+            Fault::BadLength => "bad-length",
+            Fault::BadHeader => "bad-header",
+            Fault::Stray(_) => "stray",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::frame::Mbap;
-use super::manners::{Fault, distort};
+use super::manners::{Fault, distort, noise};
 use super::unit::Unit;
 use crate::base::{Mono, Now, UnitId, Wake};
 
@@ -297,6 +297,7 @@ fn serve(
     match fault {
         Some(Fault::Foreign) => reply.unit = reply.unit.wrapping_add(1),
         Some(Fault::WrongTransaction) => reply.transaction = reply.transaction.wrapping_add(1),
+        Some(Fault::Padded) => reply.pdu.push(0),
         _ => {}
     }
     let mut bytes = reply.seal();
@@ -321,6 +322,21 @@ fn serve(
             connection.queue(at, RackOutput::Bytes(request.seal()));
             connection.queue(at, RackOutput::Bytes(bytes));
         }
+        Some(Fault::BadLength) => {
+            bytes[5] = bytes[5].wrapping_add(1);
+            connection.queue(at, RackOutput::Bytes(bytes));
+        }
+        Some(Fault::BadHeader) => {
+            // Byte 2 is of the protocol, byte 4 of the length.
+            let byte = if unit.rng.chance(500) { 2 } else { 4 };
+            bytes[byte] = 0xFF;
+            connection.queue(at, RackOutput::Bytes(bytes));
+        }
+        Some(Fault::Stray(n)) => {
+            let mut led = noise(n.into(), &mut unit.rng);
+            led.append(&mut bytes);
+            connection.queue(at, RackOutput::Bytes(led));
+        }
         Some(Fault::Hiccup(pause)) => {
             let rest = bytes.split_off(bytes.len() / 2);
             connection.queue_halves(at, bytes, pause, rest);
@@ -334,7 +350,8 @@ fn serve(
             | Fault::WrongFunction
             | Fault::Short
             | Fault::WrongTransaction
-            | Fault::Twin,
+            | Fault::Twin
+            | Fault::Padded,
         )
         | None => connection.queue(at, RackOutput::Bytes(bytes)),
     }
@@ -441,6 +458,9 @@ mod tests {
             (Fault::Late(Duration::from_millis(100)), &[(7, 1)], false),
             (Fault::Twice, &[(7, 1), (7, 1)], false),
             (Fault::Foreign, &[(7, 2)], false),
+            (Fault::Padded, &[(7, 1)], false),
+            (Fault::BadLength, &[(7, 1)], false),
+            (Fault::BadHeader, &[(7, 1)], false),
             (Fault::WrongTransaction, &[(8, 1)], false),
             (Fault::Babble, &[], true),
             (Fault::Echo, &[(7, 1), (7, 1)], false),
@@ -461,6 +481,35 @@ mod tests {
             assert_eq!(out.last() == Some(&RackOutput::Close), closes, "{fault:?}");
             assert_eq!(rack.counts().faults[fault.name()], 1);
         }
+    }
+
+    #[test]
+    fn faults_of_a_stream_leave_the_reply_itself_whole() {
+        let with = |fault| {
+            let mut rack = rack();
+            let faults = vec![Chance {
+                fault,
+                permille: 1000,
+            }];
+            rack.unit_mut(UnitId(1)).unwrap().manners.faults = faults;
+            rack.on_bytes(at(0), HERE, &ask(7, 1));
+            let out = settle(&mut rack, at(5_000));
+            let [RackOutput::Bytes(bytes)] = &out[..] else {
+                panic!("{out:?}");
+            };
+            bytes.clone()
+        };
+        let good = with(Fault::Flip);
+        let (head, pdu) = good.split_at(6);
+        assert_eq!(
+            with(Fault::Padded),
+            [&[0, 7, 0, 0, 0, 8], pdu, &[0]].concat()
+        );
+        assert_eq!(with(Fault::BadLength), [&[0, 7, 0, 0, 0, 8], pdu].concat());
+        let bad = with(Fault::BadHeader);
+        assert!(bad[..6] != *head && bad[6..] == *pdu, "{bad:?}");
+        let stray = with(Fault::Stray(3));
+        assert_eq!(stray[3..], good);
     }
 
     #[test]

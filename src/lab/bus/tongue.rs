@@ -7,6 +7,7 @@
 //! product's, like the rest of the lab.
 
 pub mod ascii;
+mod custom;
 pub mod meter;
 pub mod plain;
 
@@ -16,6 +17,7 @@ use super::manners::{Fault, burst, distort, noise, scramble};
 use super::unit::Unit;
 use crate::base::{Now, Rng};
 
+pub use custom::Custom;
 pub use meter::{Meter, Year};
 pub use plain::Plain;
 
@@ -28,6 +30,8 @@ pub enum Tongue {
     Meter(Meter),
     /// A device with a table of questions and answers.
     Plain(Plain),
+    /// A device given by a function, which brings its own delays and faults.
+    Custom(Custom),
 }
 
 /// Something a device says.
@@ -68,6 +72,7 @@ impl Tongue {
             }
             Tongue::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
             Tongue::Plain(plain) => (plain.answer(heard), &plain.manners),
+            Tongue::Custom(custom) => return custom.hear(now, heard),
         };
         let Some(answer) = answer else {
             return vec![];
@@ -124,7 +129,14 @@ fn spoil(
         }
         // Both at once; that they talk over each other is the line's business.
         Some(Fault::Twin) => vec![at(after, bytes.clone()), at(after, bytes)],
-        Some(Fault::WrongTransaction) | None => vec![at(after, bytes)],
+        Some(
+            Fault::WrongTransaction
+            | Fault::Padded
+            | Fault::BadLength
+            | Fault::BadHeader
+            | Fault::Stray(_),
+        )
+        | None => vec![at(after, bytes)],
     }
 }
 

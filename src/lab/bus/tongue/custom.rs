@@ -1,0 +1,35 @@
+//! A device whose replies a function decides.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Saying;
+use crate::base::Now;
+
+/// What such a device says to what was heard.
+type Replies = dyn FnMut(Now, &[u8]) -> Vec<Saying> + Send;
+
+/// A device given by a function from what was heard to what is said. Clones share
+/// the function.
+#[derive(Clone)]
+pub struct Custom(Arc<Mutex<Replies>>);
+
+impl Custom {
+    /// A device that says what `replies` returns: nothing, if the request is not
+    /// for it.
+    #[must_use]
+    pub fn new(replies: impl FnMut(Now, &[u8]) -> Vec<Saying> + Send + 'static) -> Custom {
+        Custom(Arc::new(Mutex::new(replies)))
+    }
+
+    pub(super) fn hear(&self, now: Now, heard: &[u8]) -> Vec<Saying> {
+        let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        replies(now, heard)
+    }
+}
+
+impl fmt::Debug for Custom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Custom")
+    }
+}
