@@ -73,6 +73,21 @@ pub enum RequestFailure {
 }
 
 impl RequestFailure {
+    /// Whether nothing of the device itself came back.
+    #[must_use]
+    pub const fn is_a_miss(self) -> bool {
+        match self {
+            RequestFailure::Silence
+            | RequestFailure::Garbled
+            | RequestFailure::Foreign
+            | RequestFailure::Gateway
+            | RequestFailure::ConnectionLost => true,
+            RequestFailure::Refused
+            | RequestFailure::RefusedOtherFunction
+            | RequestFailure::Mismatched => false,
+        }
+    }
+
     /// What a person reads who asks why a point has no value.
     #[must_use]
     pub const fn words(self) -> &'static str {

@@ -134,6 +134,7 @@ impl Receiver {
             heard: Heard {
                 overheard: Vec::new(),
                 mismatch: None,
+                misaddressed: None,
                 meters: Vec::new(),
                 foreign: 0,
                 echoes: 0,
@@ -221,6 +222,10 @@ impl Receiver {
             if let ([function, second, ..], true) = (pdu, is_reply(unit, pdu)) {
                 self.heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
             }
+        } else if let (Some(call), [function, second, ..]) = (&self.call, pdu)
+            && (call.function(), call.second_byte()) == (*function, *second)
+        {
+            self.heard.misaddressed = Some(unit);
         }
         self.heard.foreign = self.heard.foreign.saturating_add(1);
         if is_reply(unit, pdu) && !self.heard.overheard.contains(&unit) {

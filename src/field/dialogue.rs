@@ -269,12 +269,17 @@ impl Dialogue {
     }
 
     /// What else was on the line, and how the request ended that ended with this
-    /// outcome, all told: what the unit that was asked said in place of the reply is no
-    /// straggler of another request.
+    /// outcome, all told: what the unit that was asked said in place of the reply, or
+    /// under the address of another unit, is no straggler.
     #[must_use]
     pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
         let asked = self.asked();
         self.collect();
+        let misaddressed = self.heard.misaddressed.take();
+        if outcome == Outcome::Missed(Miss::Foreign) {
+            let owner = |unit: &UnitId| Some(*unit) != misaddressed;
+            self.heard.overheard.retain(owner);
+        }
         match (outcome, self.heard.mismatch.take()) {
             (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
                 self.heard.overheard.retain(|unit| Some(*unit) != asked);
@@ -329,6 +334,7 @@ fn of_meters(heard: dlt645::receive::Heard) -> Heard {
     Heard {
         overheard: Vec::new(),
         mismatch: None,
+        misaddressed: None,
         meters: heard.overheard,
         foreign: heard.foreign,
         echoes: heard.echoes,

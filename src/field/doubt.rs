@@ -13,14 +13,20 @@
 //!    a read of one entry with a function that is not in doubt. The unit may
 //!    answer it or refuse it, an exception names the function;
 //! 2. a unit that is silent to fences, against the standard, has one reply
-//!    thrown away and is left alone for twenty response timeouts, in which
+//!    thrown away and is left alone for four response timeouts, in which
 //!    whatever it still owes should have come. How late its last reply was is no
 //!    bound for the next, so that is not measured; instead the next two
 //!    replies are thrown away as well, and must come each in time, with nothing
 //!    missed and nothing unasked for between them: a gap is better than a wrong
 //!    value. What is left of the risk: a unit that owes more than that many
-//!    replies for longer than twenty timeouts, and gives each of them away just
-//!    when another is waited for.
+//!    replies for longer than four timeouts, and gives each of them away just
+//!    when another is waited for. (It was twenty; a reply that late is as unlikely to
+//!    meet a wait of its like after four as after twenty, and all other values of
+//!    the unit were lost meanwhile.)
+//!
+//! A request that has failed in the same way time and again ([`super::failing`]) is
+//! not expected to be answered at last: what is in doubt for its sake alone is so for
+//! one response timeout, in which the unit is left alone.
 //!
 //! Some units, and some bridges in front of them, say a reply **twice**. The
 //! second copy has the shape of the first and looks like the reply to whatever
@@ -59,7 +65,7 @@ use super::silence::DELIVERY_GAP;
 
 /// How many response timeouts a unit is left alone that offers nothing
 /// unmistakable.
-pub const SETTLING: u32 = 20;
+pub const SETTLING: u32 = 4;
 
 /// How many replies in a row such a unit must give in time before one counts.
 pub const PROMPT: u32 = 2;
@@ -80,6 +86,8 @@ const HABIT: Duration = Duration::from_secs(600);
 pub struct Doubt {
     /// Shapes that were asked for and not answered.
     abandoned: BTreeSet<Shape>,
+    /// Of these, those that are no more when the unit may be asked again.
+    lapsing: BTreeSet<Shape>,
     /// The unit is left alone until then.
     until: Option<Mono>,
     /// How far a unit has come that offers nothing unmistakable.
@@ -165,6 +173,9 @@ impl Doubt {
     pub fn at(&mut self, now: Mono) {
         if self.until.is_some_and(|until| now >= until) {
             self.until = None;
+            for shape in std::mem::take(&mut self.lapsing) {
+                self.abandoned.remove(&shape);
+            }
             if self.settling == Some(Settling::Rests) {
                 self.settling = Some(Settling::Answers(0));
             }
@@ -227,8 +238,17 @@ impl Doubt {
     /// A request of this shape got no reply.
     pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
+        self.lapsing.remove(&shape);
         self.until = Some(now + timeout);
         self.settling = None;
+    }
+
+    /// The same of one that failed like that time and again.
+    pub fn missed_as_before(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+        if self.abandoned.insert(shape) {
+            self.lapsing.insert(shape);
+        }
+        self.until = self.until.max(Some(now + timeout));
     }
 
     /// A reply came that could only be the reply to the last request. Those that
@@ -238,6 +258,7 @@ impl Doubt {
             self.expect_copies(now, timeout);
         }
         self.abandoned.clear();
+        self.lapsing.clear();
         self.until = None;
         self.settling = None;
     }
@@ -246,6 +267,7 @@ impl Doubt {
     /// own reply may then be on its way still.
     pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
+        self.lapsing.remove(&shape);
         self.expect_copies(now, timeout);
     }
 
@@ -321,34 +343,46 @@ mod tests {
     }
 
     #[test]
-    fn settling_takes_twenty_timeouts_and_two_replies_in_time() {
+    fn settling_takes_four_timeouts_and_two_replies_in_time() {
         let mut d = Doubt::default();
         d.missed(ms(500), SHAPE, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
-        assert_eq!(sits_out(&d, 1100), Some(ms(11_100)));
-        d.at(ms(11_100));
+        assert_eq!(sits_out(&d, 1100), Some(ms(3100)));
+        d.at(ms(3100));
         assert!(d.covers(SHAPE));
-        d.settle(ms(11_200), TIMEOUT);
-        assert!(d.covers(SHAPE) && sits_out(&d, 11_200).is_none());
-        d.settle(ms(11_300), TIMEOUT);
+        d.settle(ms(3200), TIMEOUT);
+        assert!(d.covers(SHAPE) && sits_out(&d, 3200).is_none());
+        d.settle(ms(3300), TIMEOUT);
         assert!(d.is_clear());
+    }
+
+    #[test]
+    fn what_fails_as_ever_is_in_doubt_for_one_timeout_and_what_else_is_for_longer() {
+        let mut d = Doubt::default();
+        d.missed(ms(100), OTHER, TIMEOUT);
+        d.missed_as_before(ms(500), SHAPE, TIMEOUT);
+        d.missed_as_before(ms(500), OTHER, TIMEOUT);
+        assert!(d.covers(SHAPE) && d.covers(OTHER));
+        assert_eq!(sits_out(&d, 500), Some(ms(1000)));
+        d.at(ms(1000));
+        assert!(!d.covers(SHAPE) && d.covers(OTHER));
     }
 
     #[test]
     fn what_disturbs_settling_starts_it_over() {
         for disturbed in [
-            (|d| d.missed(ms(11_200), SHAPE, TIMEOUT)) as fn(&mut Doubt),
-            |d| d.passed_by(ms(11_200), TIMEOUT),
+            (|d| d.missed(ms(3200), SHAPE, TIMEOUT)) as fn(&mut Doubt),
+            |d| d.passed_by(ms(3200), TIMEOUT),
         ] {
             let mut d = Doubt::default();
             d.missed(ms(500), SHAPE, TIMEOUT);
             d.settle(ms(1100), TIMEOUT);
-            d.at(ms(11_100));
-            d.settle(ms(11_150), TIMEOUT);
+            d.at(ms(3100));
+            d.settle(ms(3150), TIMEOUT);
             disturbed(&mut d);
-            d.at(ms(12_000));
-            d.settle(ms(12_000), TIMEOUT);
-            assert_eq!(sits_out(&d, 12_000), Some(ms(22_000)));
+            d.at(ms(4000));
+            d.settle(ms(4000), TIMEOUT);
+            assert_eq!(sits_out(&d, 4000), Some(ms(6000)));
             assert!(d.covers(SHAPE));
         }
     }

@@ -70,6 +70,8 @@ pub struct Heard {
     pub overheard: Vec<UnitId>,
     /// The last reply of the unit that was asked which was not the one asked for.
     pub mismatch: Option<Mismatch>,
+    /// A reply like the one asked for, and under the address of another unit.
+    pub misaddressed: Option<UnitId>,
     /// Meters of DL/T 645, likewise.
     pub meters: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
@@ -90,6 +92,7 @@ impl Heard {
     pub fn add(&mut self, other: Heard) {
         self.overheard.extend(other.overheard);
         self.mismatch = other.mismatch.or(self.mismatch);
+        self.misaddressed = other.misaddressed.or(self.misaddressed);
         self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
@@ -282,8 +285,12 @@ impl Receiver {
             Found::Echo => self.heard.echoes = self.heard.echoes.saturating_add(1),
             Found::Overheard(unit, [function, second]) => {
                 self.heard.foreign = self.heard.foreign.saturating_add(1);
-                if self.call.as_ref().is_some_and(|c| c.unit() == unit) {
-                    self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                if let Some(call) = &self.call {
+                    if call.unit() == unit {
+                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                    } else if call.function() == function && call.second_byte() == second {
+                        self.heard.misaddressed = Some(unit);
+                    }
                 }
                 if !self.heard.overheard.contains(&unit) {
                     self.heard.overheard.push(unit);

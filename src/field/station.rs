@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, RequestFailure, Rng, UnitId};
 use crate::spec::dlt645::Address;
-use crate::spec::{DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
+use crate::spec::{DeviceSpec, PointSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
 use super::doubt::{Doubt, SETTLING};
 use super::evidence::weigh;
@@ -33,13 +33,12 @@ const RETRY_CEILING: Duration = Duration::from_millis(4500);
 /// its silence is soon certain.
 const CONFIRMATIONS: u32 = 2;
 
-/// After this many fences in a row without a reply the unit is taken for one
-/// that is silent to functions it does not have.
-const FENCES: u32 = 3;
+/// A unit that said nothing to a probe is taken for this long for one that says
+/// nothing to what it does not have.
+const SILENT_TO_PROBES: Duration = Duration::from_secs(600);
 
-/// A request that was lengthened to be unmistakable is of no use to a unit that said
-/// nothing to so many.
-const LONGER: u32 = 2;
+/// First and longest wait between tries of a part of a request.
+const PART_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
 /// Others ask a device if it is asked among their replies this often without having
 /// been read meanwhile …
@@ -78,6 +77,9 @@ pub(super) struct Station {
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<Slot>,
+    /// When the next value of each point comes in its turn: one may be as early as its
+    /// predecessor was late, and no more are taken.
+    next_value: Vec<Mono>,
     /// What is known about reading it.
     pub(super) reading: Reading,
     /// Attempts wait for this; it also counts the misses in a row.
@@ -87,13 +89,13 @@ pub(super) struct Station {
     voices: Vec<Option<Voice>>,
     /// What they owe.
     neighbours: Neighbours,
-    /// Fences that got no reply, while none ever got one.
-    fences_missed: u32,
-    /// Whether a fence ever got a reply.
+    /// When a read of another table got no reply.
+    fence_missed: Option<Mono>,
+    /// Whether one ever got a reply.
     answers_fences: bool,
-    /// Requests for one register more than wanted that got no reply, while none ever
-    /// got one.
-    longer_missed: u32,
+    /// When a request for one register more than wanted got none.
+    longer_missed: Option<Mono>,
+    /// Whether one ever got one.
     answers_longer: bool,
     /// Whether it ever proved that it lives.
     known: bool,
@@ -101,6 +103,9 @@ pub(super) struct Station {
     proved: Option<Mono>,
     /// How often a part of a request was made in vain since then, for a sign of life.
     parts_missed: u32,
+    /// When the next such part may be tried: of a device that is not there they are of
+    /// no more use than what the plan has.
+    part_backoff: Backoff,
     /// It has been asked, and how that ended is not known yet.
     pub(super) busy: bool,
     /// What others of its kind have found out meanwhile.
@@ -158,18 +163,20 @@ impl Station {
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
+            next_value: vec![now; spec.profile.points.len()],
             reading,
             retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
             doubt: Doubt::default(),
             voices: Vec::new(),
             neighbours: Neighbours::default(),
-            fences_missed: 0,
+            fence_missed: None,
             answers_fences: false,
-            longer_missed: 0,
+            longer_missed: None,
             answers_longer: false,
             known: false,
             proved: None,
             parts_missed: 0,
+            part_backoff: Backoff::new(PART_WAIT.0, PART_WAIT.1),
             busy: false,
             learned_meanwhile: Vec::new(),
             hurry: false,
@@ -190,7 +197,7 @@ impl Station {
     /// When a device that missed may be tried again.
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
-        let alike = self.spares_others_until();
+        let alike = self.spares_others_until(now);
         retry
             .max(self.free_at(now))
             .max(now)
@@ -309,7 +316,7 @@ impl Station {
     /// is in doubt already: an attempt is likely to fail, and the shapes that are not
     /// in doubt are needed for the return. Before that, one that keeps no other device
     /// from being read.
-    pub(super) fn attempt(&self) -> Option<Attempt> {
+    pub(super) fn attempt(&self, now: Mono) -> Option<Attempt> {
         let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
             let last = s.failing.as_ref().filter(|f| !f.set_aside);
             last.map(|f| f.last)
@@ -322,7 +329,7 @@ impl Station {
         }
         let next = self.cheapest()?;
         let tried = self.slots[next].failures() >= DOUBTED;
-        match tried && self.misses() % 2 == 0 && self.part(next).is_some() {
+        match tried && self.part_backoff.ready(now) && self.part(next).is_some() {
             true => Some(Attempt::Part(next)),
             false => Some(Attempt::Whole(next)),
         }
@@ -394,8 +401,12 @@ impl Station {
             let block = self.slots[other].block.clone();
             return Some(self.build(other, block, true, now));
         }
-        let Some((probe, block)) = self.probe(slot).filter(|_| may_probe) else {
-            return Some(self.build(slot, wanted.clone(), false, now));
+        let probe = self.probe(now, slot);
+        let gives_up = probe.is_some() && !may_probe;
+        let Some((probe, block)) = probe.filter(|_| may_probe) else {
+            let mut job = self.build(slot, wanted.clone(), false, now);
+            job.gives_up = gives_up;
+            return Some(job);
         };
         let mut job = self.build(slot, block, true, now);
         job.probe = Some(probe);
@@ -430,7 +441,10 @@ impl Station {
             self.numbered || (!among_others && !self.doubt.covers_function(shape.function));
         self.note_others(now, job, outcome, among_others);
         self.doubt.was_asked();
-        self.note_probe(job, outcome);
+        self.note_probe(now, job, outcome);
+        if job.trusted && matches!(outcome, Outcome::Answered(_)) {
+            self.took_values(&job.points, now);
+        }
         match outcome {
             Outcome::Answered(_) => self.doubt.answered(now, shape, self.timeout.most()),
             Outcome::Exception(_) | Outcome::Refused(_) => {
@@ -450,7 +464,11 @@ impl Station {
                     self.passed_by(now);
                     self.timeout.was_too_short(now);
                 }
-                self.doubt.missed(now, shape, self.timeout.most());
+                let patience = self.timeout.most();
+                match self.fails_as_before(job) {
+                    true => self.doubt.missed_as_before(now, shape, patience),
+                    false => self.doubt.missed(now, shape, patience),
+                }
             }
             // Only what others owe is in doubt.
             Outcome::Answered(_) if !self.numbered && !own => {}
@@ -471,7 +489,7 @@ impl Station {
         // The slot may have been planned anew while it was asked.
         let slot = Some(job.block).filter(|i| self.slots.get(*i).is_some());
         if let Evidence::Alive(_) = evidence {
-            self.proved_by(now, job);
+            self.proved_by(now, job, outcome);
         }
         match outcome {
             Outcome::Missed(miss) => return self.failed(now, job, *miss, rng),
@@ -505,7 +523,7 @@ impl Station {
         // refusal of the whole is final until the next slot. Among others there is
         // no more to be had in this slot.
         let served = match outcome {
-            Outcome::Answered(_) => job.whole && (job.trusted || among_others),
+            Outcome::Answered(_) => job.whole && (job.trusted || among_others || job.gives_up),
             _ => job.whole && !is_probe,
         };
         if let Some(slot) = slot.and_then(|i| self.slots.get_mut(i))
@@ -528,6 +546,12 @@ impl Station {
             }
         }
         evidence
+    }
+
+    /// Whether this request has failed time and again.
+    fn fails_as_before(&self, job: &Job) -> bool {
+        let slot = self.slots.get(job.block).filter(|_| job.whole);
+        slot.is_some_and(|s| s.is_set_aside() && s.failures() >= CERTAIN)
     }
 
     /// Whether what came in place of the reply can be that to an abandoned request.
@@ -556,17 +580,15 @@ impl Station {
     }
 
     /// What the end of a probe tells about the use of such probes.
-    fn note_probe(&mut self, job: &Job, outcome: &Outcome) {
+    fn note_probe(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
         let missed = matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_));
         match job.probe {
-            Some(Probe::OtherTable) if missed => {
-                self.fences_missed = self.fences_missed.saturating_add(1);
-            }
+            Some(Probe::OtherTable) if missed => self.fence_missed = Some(now),
             Some(Probe::OtherTable) => self.answers_fences = true,
             // A refusal of it may be that of an older request.
             Some(Probe::Longer) => match outcome {
                 Outcome::Answered(_) => self.answers_longer = true,
-                _ => self.longer_missed = self.longer_missed.saturating_add(1),
+                _ => self.longer_missed = Some(now),
             },
             Some(Probe::Shorter | Probe::Life) | None => {}
         }
@@ -582,6 +604,7 @@ impl Station {
             self.request_failed(now, job.block, miss.into(), None)
         } else {
             self.parts_missed = self.parts_missed.saturating_add(1);
+            self.part_backoff.failed(now, rng);
             true
         };
         if !counts {
@@ -644,18 +667,26 @@ impl Station {
         }
     }
 
-    /// It proved that it lives, by the reply to this.
+    /// It proved that it lives, by this end of a request.
     ///
-    /// If what it answered had failed as well since it last answered, it was away,
-    /// and no request is to blame. If not, those are that failed twice meanwhile.
-    fn proved_by(&mut self, now: Mono, job: &Job) {
+    /// If it had said nothing to what it answers now, it was away, and no request is
+    /// to blame for what it missed. If it had not, those are that failed twice
+    /// meanwhile.
+    fn proved_by(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
         let own = job.whole.then_some(job.block);
         let away = match own.and_then(|i| self.slots.get(i)) {
-            Some(slot) => !slot.is_set_aside() && slot.failures() > 0,
+            Some(slot) => {
+                let missed = slot.failing.as_ref().is_some_and(|f| f.how.is_a_miss());
+                missed && !slot.is_set_aside()
+            }
             None => self.parts_missed > 0,
         };
+        let answered = matches!(outcome, Outcome::Answered(_));
+        if !job.whole && answered && job.probe == Some(Probe::Life) {
+            self.part_backoff.reset();
+        }
         for (i, slot) in self.slots.iter_mut().enumerate() {
-            if slot.is_set_aside() {
+            if slot.is_set_aside() || (Some(i) == own && !answered) {
                 continue;
             }
             if away {
@@ -698,8 +729,8 @@ impl Station {
     /// The line is back: whoever was given up may be tried at once, and nobody
     /// waits for its slot, as after a start.
     pub(super) fn retry_now(&mut self, now: Mono) {
-        self.fences_missed = 0;
-        self.longer_missed = 0;
+        self.fence_missed = None;
+        self.longer_missed = None;
         self.try_set_aside(now);
         self.resume(now);
         for slot in &mut self.slots {
@@ -736,12 +767,12 @@ impl Station {
                 && !self.doubted(&s.block)
                 && !self.is_alike(&s.block)
         };
-        self.slots.iter().any(comes) || self.probe(slot).is_some()
+        self.slots.iter().any(comes) || self.probe(now, slot).is_some()
     }
 
     /// A request that is not in the plan, and which no abandoned one resembles: this
     /// slot's, shortened; one entry of another table; this slot's and one register.
-    fn probe(&self, slot: usize) -> Option<(Probe, ReadBlock)> {
+    fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
         let wanted = &self.slots.get(slot)?.block;
         let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
         if self.profile.protocol == Protocol::Modbus
@@ -749,13 +780,14 @@ impl Station {
         {
             return Some((Probe::Shorter, shorter));
         }
-        if self.answers_fences || self.fences_missed < FENCES {
+        let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
+        if self.answers_fences || !silent(self.fence_missed) {
             let other = self.phrases.fence(&self.profile, &self.doubt, wanted);
             if let Some(other) = other {
                 return Some((Probe::OtherTable, other));
             }
         }
-        let may = self.answers_longer || self.longer_missed < LONGER;
+        let may = self.answers_longer || !silent(self.longer_missed);
         let longer = wanted.lengthened(&self.profile).filter(|_| may);
         longer.filter(fine).map(|block| (Probe::Longer, block))
     }
@@ -811,9 +843,32 @@ impl Station {
     }
 
     /// How long an attempt at it takes if nothing comes.
-    pub(super) fn attempt_takes(&self) -> Duration {
-        let block = self.attempt().and_then(|a| self.slots.get(a.slot()));
+    pub(super) fn attempt_takes(&self, now: Mono) -> Duration {
+        let block = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
         block.map_or(self.timeout.most(), |slot| self.patience(&slot.block))
+    }
+
+    /// Of these points those whose next value is not out of turn: what is made again
+    /// to find a fault brings no values more often than was configured.
+    fn wanted(&self, points: &[u16], now: Mono) -> Vec<u16> {
+        let in_turn = |p: &&u16| {
+            let point = self.profile.points.get(usize::from(**p));
+            let next = self.next_value.get(usize::from(**p));
+            let early = |(point, next): (&PointSpec, &Mono)| now + point.interval < *next;
+            !point.zip(next).is_some_and(early)
+        };
+        points.iter().filter(in_turn).copied().collect()
+    }
+
+    /// Values of these points were taken.
+    fn took_values(&mut self, points: &[u16], now: Mono) {
+        for p in points {
+            let point = self.profile.points.get(usize::from(*p));
+            let next = self.next_value.get_mut(usize::from(*p));
+            if let Some((point, next)) = point.zip(next) {
+                *next = now.max(*next) + point.interval;
+            }
+        }
     }
 
     fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
@@ -825,12 +880,13 @@ impl Station {
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),
-            points: block.points,
+            points: self.wanted(&block.points, now),
             turnaround: self.turnaround,
             trusted,
             asked: now,
             since: None,
             block: slot,
+            gives_up: false,
             probe: None,
         }
     }

@@ -142,10 +142,10 @@ impl Schedule {
     /// just begun, and when it was served last.
     fn try_of_device(&self, now: Mono, i: usize, s: &Station) -> Option<(Attempt, bool, u64)> {
         let urgent = s.is_urgent();
-        let harm = self.harm(now, s.attempt_takes());
+        let harm = self.harm(now, s.attempt_takes(now));
         let attempt = Attempt {
             station: i,
-            what: What::Device(s.attempt()?),
+            what: What::Device(s.attempt(now)?),
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             harm,
             rank: s.retry_rank(now),

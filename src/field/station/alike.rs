@@ -34,8 +34,8 @@ impl Station {
     }
 
     /// Until when a try of it would cost others more than it is worth.
-    pub(super) fn spares_others_until(&self) -> Option<Mono> {
-        let block = &self.slots.get(self.attempt()?.slot())?.block;
+    pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
+        let block = &self.slots.get(self.attempt(now)?.slot())?.block;
         let voice = self.voice(block)?;
         match self.misses() > CONFIRMATIONS {
             true => self.neighbours.try_from(voice),

@@ -48,6 +48,7 @@ impl Station {
             block: usize::MAX,
             whole: false,
             speech: Speech::Write(write),
+            gives_up: false,
             probe: None,
         }
     }
