@@ -50,9 +50,10 @@
 //! Whose replies carry no address at all may be taken for one another's on top of
 //! that; what devices then have to know of each other is in `neighbours.rs`.
 //!
-//! In addition the unit sits out one more response timeout after each miss, so
-//! that a straggler has left the line before anyone is waiting for its like;
-//! the line goes on with the others, whose replies carry another unit id.
+//! In addition the unit is asked for nothing of the like for one more response timeout
+//! after each miss, so that a straggler has left the line before anyone is waiting for
+//! its like, and for nothing at all for as long as was waited; the line goes on with
+//! the others, whose replies carry another unit id.
 //! Modbus TCP needs none of this: replies carry the number of their request.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,8 +89,10 @@ pub struct Doubt {
     abandoned: BTreeSet<Shape>,
     /// Of these, those that are no more when the unit may be asked again.
     lapsing: BTreeSet<Shape>,
-    /// The unit is left alone until then.
+    /// Nothing is asked before then that could be answered by what is still owed …
     until: Option<Mono>,
+    /// … and nothing at all before then.
+    rest: Option<Mono>,
     /// How far a unit has come that offers nothing unmistakable.
     settling: Option<Settling>,
     /// Until when copies of replies of these shapes may come. Refusals have no
@@ -122,13 +125,20 @@ impl Doubt {
             (Some(quiet), Some(passing)) => Some(quiet.min(patient(passing))),
             (quiet, _) => quiet,
         };
-        self.until.max(quiet).filter(|until| *until > now)
+        self.rest.max(quiet).filter(|until| *until > now)
+    }
+
+    /// From when on a request of this shape may be asked, as far as stragglers are
+    /// concerned.
+    #[must_use]
+    pub fn no_stragglers_from(&self, shape: Shape) -> Option<Mono> {
+        self.until.filter(|_| self.covers(shape))
     }
 
     /// Whether there is a reason not to ask the unit now.
     #[must_use]
     pub fn sits_out(&self, now: Mono) -> bool {
-        self.until.max(self.any_copy) > Some(now)
+        self.rest.max(self.any_copy) > Some(now)
     }
 
     /// Whether what is asked now is asked among replies to others.
@@ -180,6 +190,7 @@ impl Doubt {
                 self.settling = Some(Settling::Answers(0));
             }
         }
+        self.rest = self.rest.filter(|until| *until > now);
         self.copies.retain(|_, until| *until > now);
         self.any_copy = self.any_copy.filter(|until| *until > now);
         self.repeats = self.repeats.filter(|until| *until > now);
@@ -235,20 +246,29 @@ impl Doubt {
         }
     }
 
-    /// A request of this shape got no reply.
-    pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+    /// A request of this shape got no reply, for which `waited` was waited. The unit is
+    /// left alone for as long again, and not asked for the like for a response timeout.
+    pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
         self.until = Some(now + timeout);
+        self.rest = self.rest.max(Some(now + waited.min(timeout)));
         self.settling = None;
     }
 
     /// The same of one that failed like that time and again.
-    pub fn missed_as_before(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+    pub fn missed_as_before(
+        &mut self,
+        now: Mono,
+        shape: Shape,
+        timeout: Duration,
+        waited: Duration,
+    ) {
         if self.abandoned.insert(shape) {
             self.lapsing.insert(shape);
         }
         self.until = self.until.max(Some(now + timeout));
+        self.rest = self.rest.max(Some(now + waited.min(timeout)));
     }
 
     /// A reply came that could only be the reply to the last request. Those that
@@ -260,6 +280,7 @@ impl Doubt {
         self.abandoned.clear();
         self.lapsing.clear();
         self.until = None;
+        self.rest = None;
         self.settling = None;
     }
 
@@ -284,6 +305,7 @@ impl Doubt {
             }
             Some(Settling::Rests) | None => {
                 self.until = Some(now + timeout.saturating_mul(SETTLING));
+                self.rest = self.until;
                 self.settling = Some(Settling::Rests);
             }
         }
@@ -325,7 +347,7 @@ mod tests {
     #[test]
     fn waiting_alone_does_not_end_the_doubt() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         assert_eq!(sits_out(&d, 600), Some(ms(1000)));
         d.at(ms(1_000_000));
         assert_eq!(sits_out(&d, 1_000_000), None);
@@ -335,7 +357,7 @@ mod tests {
     #[test]
     fn an_unmistakable_reply_ends_it() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.resolved(ms(501), TIMEOUT);
         // But for the time in which copies may come.
         assert!(d.is_clear());
@@ -345,7 +367,7 @@ mod tests {
     #[test]
     fn settling_takes_four_timeouts_and_two_replies_in_time() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
         assert_eq!(sits_out(&d, 1100), Some(ms(3100)));
         d.at(ms(3100));
@@ -359,9 +381,9 @@ mod tests {
     #[test]
     fn what_fails_as_ever_is_in_doubt_for_one_timeout_and_what_else_is_for_longer() {
         let mut d = Doubt::default();
-        d.missed(ms(100), OTHER, TIMEOUT);
-        d.missed_as_before(ms(500), SHAPE, TIMEOUT);
-        d.missed_as_before(ms(500), OTHER, TIMEOUT);
+        d.missed(ms(100), OTHER, TIMEOUT, TIMEOUT);
+        d.missed_as_before(ms(500), SHAPE, TIMEOUT, TIMEOUT);
+        d.missed_as_before(ms(500), OTHER, TIMEOUT, TIMEOUT);
         assert!(d.covers(SHAPE) && d.covers(OTHER));
         assert_eq!(sits_out(&d, 500), Some(ms(1000)));
         d.at(ms(1000));
@@ -371,11 +393,11 @@ mod tests {
     #[test]
     fn what_disturbs_settling_starts_it_over() {
         for disturbed in [
-            (|d| d.missed(ms(3200), SHAPE, TIMEOUT)) as fn(&mut Doubt),
+            (|d| d.missed(ms(3200), SHAPE, TIMEOUT, TIMEOUT)) as fn(&mut Doubt),
             |d| d.passed_by(ms(3200), TIMEOUT),
         ] {
             let mut d = Doubt::default();
-            d.missed(ms(500), SHAPE, TIMEOUT);
+            d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
             d.settle(ms(1100), TIMEOUT);
             d.at(ms(3100));
             d.settle(ms(3150), TIMEOUT);
@@ -422,7 +444,7 @@ mod tests {
     #[test]
     fn a_late_reply_is_no_sign_of_repeating_but_may_have_a_copy() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
         d.at(ms(1000));
         assert_eq!(sits_out(&d, 1000), None);

@@ -357,7 +357,7 @@ impl Schedule {
 
     fn answering(&self) -> impl Iterator<Item = (usize, &Station)> {
         let all = self.stations.iter().enumerate();
-        all.filter(|(_, s)| s.misses() == 0)
+        all.filter(|(_, s)| !s.is_in_doubt())
     }
 }
 

@@ -194,12 +194,28 @@ impl Station {
         self.retry.failures()
     }
 
+    /// Whether the device itself is in doubt: only one request at a time is tried then.
+    /// The first miss of a device that has others to be asked for is not enough: those
+    /// tell when their turn comes.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
+        match self.misses() {
+            0 => false,
+            1 => !self.known || others == 0,
+            _ => true,
+        }
+    }
+
     /// When a device that missed may be tried again.
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
         let alike = self.spares_others_until(now);
+        let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
+        let like = slot.filter(|_| !self.numbered);
+        let like = like.and_then(|s| self.doubt.no_stragglers_from(self.shape(&s.block)));
         retry
             .max(self.free_at(now))
+            .max(like.unwrap_or(now))
             .max(now)
             .max(alike.unwrap_or(now))
     }
@@ -248,6 +264,7 @@ impl Station {
         }
         let shape = self.shape(&slot.block);
         let clear = self.doubt.no_copies_from(shape);
+        let clear = clear.max(self.doubt.no_stragglers_from(shape));
         let alike = self.voice(&slot.block);
         let alike = alike.and_then(|voice| match slot.is_set_aside() {
             true => self.neighbours.try_from(voice),
@@ -299,10 +316,10 @@ impl Station {
     }
 
     fn servable_at(&self, now: Mono, slot: usize) -> Mono {
-        let retry = match self.misses() {
-            0 if self.busy => now + RETRY_CEILING,
-            0 => now,
-            _ => self.retry_at(now) + RETRY_CEILING,
+        let retry = match self.is_in_doubt() {
+            false if self.busy => now + RETRY_CEILING,
+            false => now,
+            true => self.retry_at(now) + RETRY_CEILING,
         };
         let ready = self.ready_at(&self.slots[slot]);
         ready.max(self.free_at(now)).max(retry)
@@ -394,7 +411,7 @@ impl Station {
             return Some(self.build(slot, wanted.clone(), true, now));
         }
         // What others owe is ended by no other request of this one.
-        if self.misses() > 0 || !self.doubted(wanted) {
+        if self.is_in_doubt() || !self.doubted(wanted) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         if let Some(other) = self.unmistakable_and_due(now) {
@@ -466,8 +483,10 @@ impl Station {
                 }
                 let patience = self.timeout.most();
                 match self.fails_as_before(job) {
-                    true => self.doubt.missed_as_before(now, shape, patience),
-                    false => self.doubt.missed(now, shape, patience),
+                    true => self
+                        .doubt
+                        .missed_as_before(now, shape, patience, job.timeout),
+                    false => self.doubt.missed(now, shape, patience, job.timeout),
                 }
             }
             // Only what others owe is in doubt.

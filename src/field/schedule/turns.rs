@@ -78,7 +78,12 @@ impl Schedule {
                     continue;
                 }
                 let priority = slot.block.priority;
-                let order = (slot.rank(), station.served, i, j);
+                // What has just failed gives way to what tells why.
+                let late = match slot.failing {
+                    Some(_) => PATIENCE,
+                    None => Duration::ZERO,
+                };
+                let order = (slot.rank() + late, station.served, i, j);
                 let best = first.entry((stands_back, priority)).or_insert(order);
                 *best = order.min(*best);
                 if slot.is_overdue(now) {
@@ -125,10 +130,11 @@ impl Schedule {
         }
         let idle = self.stations.iter().enumerate().filter(|(_, s)| !s.busy);
         let tries = idle.flat_map(|(i, s)| {
-            let device = (s.misses() > 0)
+            let device = s
+                .is_in_doubt()
                 .then(|| self.try_of_device(now, i, s))
                 .flatten();
-            let answers = s.misses() == 0;
+            let answers = !s.is_in_doubt();
             let requests = (0..s.slots.len()).filter(move |j| answers && s.slots[*j].is_rare());
             let requests = requests.map(move |j| self.try_of_request(now, i, s, j));
             device.into_iter().chain(requests)

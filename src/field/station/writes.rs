@@ -19,6 +19,7 @@ impl Station {
             return None;
         }
         let clear = self.doubt.no_copies_from(shape).unwrap_or(now);
+        let clear = clear.max(self.doubt.no_stragglers_from(shape).unwrap_or(now));
         // A confirmation names place and value, so what others are told matters
         // less than that a command does not wait.
         let patience = self.timeout.most();
@@ -67,7 +68,7 @@ impl Station {
         if !self.numbered {
             match outcome {
                 Outcome::Missed(_) | Outcome::Mismatched(_) => {
-                    self.doubt.missed(now, shape, patience);
+                    self.doubt.missed(now, shape, patience, job.timeout);
                 }
                 Outcome::Exception(_) => {
                     self.doubt.refused(now, shape.function, patience);
