@@ -26,7 +26,7 @@
 //!
 //! A request that has failed in the same way time and again ([`super::failing`]) is
 //! not expected to be answered at last: what is in doubt for its sake alone is so for
-//! one response timeout, in which the unit is left alone.
+//! two response timeouts, and for four where late replies are not recognised.
 //!
 //! Some units, and some bridges in front of them, say a reply **twice**. The
 //! second copy has the shape of the first and looks like the reply to whatever
@@ -256,19 +256,14 @@ impl Doubt {
         self.settling = None;
     }
 
-    /// The same of one that failed like that time and again.
-    pub fn missed_as_before(
-        &mut self,
-        now: Mono,
-        shape: Shape,
-        timeout: Duration,
-        waited: Duration,
-    ) {
+    /// The same of one that failed like that time and again: its like is asked for
+    /// again after `lapse`, and believed.
+    pub fn missed_as_before(&mut self, now: Mono, shape: Shape, lapse: Duration, waited: Duration) {
         if self.abandoned.insert(shape) {
             self.lapsing.insert(shape);
         }
-        self.until = self.until.max(Some(now + timeout));
-        self.rest = self.rest.max(Some(now + waited.min(timeout)));
+        self.until = self.until.max(Some(now + lapse));
+        self.rest = self.rest.max(Some(now + waited.min(lapse)));
     }
 
     /// A reply came that could only be the reply to the last request. Those that

@@ -483,9 +483,13 @@ impl Station {
                 }
                 let patience = self.timeout.most();
                 match self.fails_as_before(job) {
-                    true => self
-                        .doubt
-                        .missed_as_before(now, shape, patience, job.timeout),
+                    true => {
+                        let lapse = match self.profile.protocol {
+                            Protocol::Raw(_) => patience.saturating_mul(SETTLING),
+                            Protocol::Modbus | Protocol::Dlt645(_) => patience * 2,
+                        };
+                        self.doubt.missed_as_before(now, shape, lapse, job.timeout);
+                    }
                     false => self.doubt.missed(now, shape, patience, job.timeout),
                 }
             }
