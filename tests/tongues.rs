@@ -267,6 +267,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
         }],
         check: Some(check),
         behind_check: 2,
+        preamble: None,
     };
     let level = raw::Part::Number {
         written: raw::part::Number::Decimal(raw::part::Span::Between {

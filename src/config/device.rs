@@ -5,17 +5,20 @@ use std::time::Duration;
 
 use super::meter;
 use super::near;
+use super::own;
 use super::port::{Ports, own_settings, response_time};
 use super::problem::Wrong;
 use super::profile::{Profile, Profiles};
 use super::range;
-use super::roster::{Entry, Roster, Told};
+use super::room;
+use super::roster::{Called, Entry, Roster, Told};
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
 use super::tree::{Is, Node};
 use super::word::{choice, name, product_key, time, whole};
 use crate::base::PortId;
-use crate::spec::dlt645::Address;
+use crate::spec::raw::check::Written;
+use crate::spec::raw::{Check, End, Question, Sum};
 use crate::spec::{LineSpec, Liveness, Protocol, SerialSpec};
 
 /// The platform's limit of sub-devices online under one gateway ("Connect or
@@ -66,7 +69,9 @@ pub(crate) fn read(
     let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
     let protocol = profile.map(|p| &p.spec.protocol);
     let serial = own_settings(&s, line, notes);
-    let (units, meter) = match protocol {
+    let carried = matches!(protocol, Some(Protocol::Raw(_)))
+        && line.is_some_and(|line| line.framing().is_none());
+    let (units, address) = match protocol {
         None | Some(Protocol::Modbus) => {
             if protocol.is_some() {
                 no_key(&s, "address", "Modbus devices have a unit", notes);
@@ -74,9 +79,11 @@ pub(crate) fn read(
             (units(&s, line, notes), None)
         }
         Some(other) => {
-            bytes_pass(&s, line, serial.as_deref(), notes);
+            bytes_pass(&s, line, serial.as_deref(), profile, notes);
             let address = own_address(&s, profile, other, notes);
-            if profile.is_some_and(|p| p.patterns.need_unit()) {
+            if carried {
+                (units(&s, line, notes), address)
+            } else if profile.is_some_and(|p| p.patterns.need_unit()) {
                 // Whatever fits into a byte: there is no standard.
                 (units(&s, None, notes), address)
             } else {
@@ -129,7 +136,8 @@ pub(crate) fn read(
                 notes,
             )
             .unwrap_or_default(),
-        meter,
+        address,
+        carried,
         serial,
         s,
     };
@@ -160,47 +168,115 @@ fn own_address(
     profile: Option<&Profile>,
     protocol: &Protocol,
     notes: &mut Notes,
-) -> Option<Address> {
-    let why = match protocol {
-        Protocol::Raw(_) if !profile.is_some_and(|p| p.patterns.need_address()) => {
-            "no request of the profile has {address} in it"
+) -> Option<Called> {
+    let of_raw = profile
+        .map(|p| &p.patterns)
+        .filter(|patterns| patterns.need_address());
+    match (protocol, of_raw) {
+        (Protocol::Dlt645(_), _) => {
+            let missing = || own::wanted_address(own::DIGITS);
+            let address = s.need("address", meter::address, missing, notes);
+            return address.map(Called::Meter);
         }
-        Protocol::Modbus => "only DL/T 645 meters have one",
-        Protocol::Dlt645(_) | Protocol::Raw(_) => {
-            return s.need(
-                "address",
-                meter::address,
-                || Wrong::wanted("the twelve digits printed on the meter"),
-                notes,
-            );
+        (Protocol::Raw(_), Some(patterns)) => {
+            let digits = patterns.digits();
+            let missing = || own::wanted_address(digits);
+            let address = s.need("address", own::address(digits), missing, notes);
+            return address.map(Called::Digits);
         }
-    };
-    no_key(s, "address", why, notes);
+        (Protocol::Raw(_), None) => {
+            let why = "no request of the profile has {address} in it";
+            no_key(s, "address", why, notes);
+        }
+        (Protocol::Modbus, _) => no_key(s, "address", "only DL/T 645 meters have one", notes),
+    }
     None
 }
 
-/// Whether frames of any bytes can pass: not inside Modbus TCP, and not with
-/// seven bits to a character.
+/// Whether the port can carry what the profile says: Modbus TCP only what may
+/// stand in a frame of it, seven bits to a character only text.
 fn bytes_pass(
     s: &Section<'_>,
     line: Option<&LineSpec>,
     own: Option<&SerialSpec>,
+    profile: Option<&Profile>,
     notes: &mut Notes,
 ) {
-    match line {
-        Some(line) if line.framing().is_none() => notes.error(
+    let questions = profile.and_then(|p| match &p.spec.protocol {
+        Protocol::Raw(questions) => Some((p, questions)),
+        Protocol::Modbus | Protocol::Dlt645(_) => None,
+    });
+    match (line, questions) {
+        (Some(line), Some((_, questions))) if line.framing().is_none() => {
+            if let Some((said, wrong)) = questions.iter().find_map(|q| no_pdu(q)) {
+                notes.error(s.at("port"), said, wrong);
+            }
+            return;
+        }
+        (Some(line), None) if line.framing().is_none() => notes.error(
             s.at("port"),
             "a Modbus TCP port",
             Wrong::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
                 .hint("Modbus TCP carries nothing but Modbus"),
         ),
-        Some(LineSpec::Serial(port)) if own.unwrap_or(port).data_bits == 7 => notes.error(
-            s.at("port"),
-            "a port with 7 data bits",
-            Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
-        ),
-        Some(_) | None => {}
+        (Some(LineSpec::Serial(port)), _) if own.unwrap_or(port).data_bits == 7 => {
+            if !questions.is_some_and(|(p, _)| p.patterns.fit_seven_bits(&p.spec)) {
+                notes.error(
+                    s.at("port"),
+                    "a port with 7 data bits",
+                    Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
+                );
+            }
+        }
+        _ => {}
     }
+    if let Some((_, questions)) = questions
+        && line.is_some()
+        && let Some(question) = questions.iter().find(|q| q.reply.end == End::Frame)
+    {
+        notes.error(
+            s.at("port"),
+            format!("request {}, whose reply has length: any", question.name),
+            Wrong::wanted("a Modbus TCP port for it, or a reply with an end of its own: length: 9, until: or silence:")
+                .hint("only a frame of Modbus TCP says how long it is"),
+        );
+    }
+}
+
+/// Why a request can travel in no frame of Modbus TCP, if so.
+fn no_pdu(question: &Question) -> Option<(String, Wrong)> {
+    let bytes = question.request.bytes();
+    let name = &question.name;
+    let hint = "in a frame of Modbus TCP send: is the function code and what belongs to it; unit and length are in the frame's header, and there is no checksum";
+    let function = bytes.first().copied().unwrap_or_default();
+    if !(1..0x80).contains(&function) {
+        let said = format!("request {name}, which begins with {function:02X}");
+        return Some((said, Wrong::wanted("a function code, 01 to 7F").hint(hint)));
+    }
+    if bytes.len() > room::MAX_PDU {
+        let said = format!("request {name} of {} bytes", bytes.len());
+        let wanted = format!("at most {} bytes", room::MAX_PDU);
+        return Some((said, Wrong::wanted(wanted).hint(hint)));
+    }
+    let sealed = Check {
+        sum: Sum::Crc16Modbus,
+        written: Written::Low,
+        from: 0,
+    };
+    let whole_frame = bytes
+        .split_last_chunk::<2>()
+        .is_some_and(|(before, check)| sealed.fits(before, check));
+    if whole_frame {
+        let said = format!("request {name}, which is a frame of Modbus RTU");
+        return Some((said, Wrong::wanted("function and data alone").hint(hint)));
+    }
+    let begins = question.reply.beginning().first();
+    if begins.is_some_and(|first| *first != function) {
+        let said = format!("request {name}, whose reply begins otherwise");
+        let wanted = format!("a reply that begins with its function, {function:02X}");
+        return Some((said, Wrong::wanted(wanted).hint(hint)));
+    }
+    None
 }
 
 /// Whether the platform is to be asked for the device's secret instead of
@@ -287,12 +363,50 @@ fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
 
 fn units(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8> {
     let (allowed, why) = match line {
-        Some(line) if line.framing().is_some() => (
-            1..=247u8,
-            "on a serial line 0 is broadcast and 248 to 255 are reserved",
-        ),
+        Some(line) if line.framing().is_some() => {
+            (1..=255u8, "on a serial line 0 is broadcast: nobody answers")
+        }
         Some(_) | None => (0..=255, ""),
     };
+    let units = units_within(s, &allowed, why, notes);
+    if *allowed.start() == 1 {
+        reserved(s, &units, notes);
+    }
+    units
+}
+
+/// The last unit that a serial line has for devices; those behind are reserved
+/// (Modbus over Serial Line V1.02 §2.2).
+const LAST_UNIT: u8 = 247;
+
+/// Warns of units that the standard keeps for itself. Devices answer there all the
+/// same: as delivered, or because it is their general address.
+fn reserved(s: &Section<'_>, units: &[u8], notes: &mut Notes) {
+    let mut high = units.iter().filter(|unit| **unit > LAST_UNIT);
+    let Some(first) = high.next() else { return };
+    let said = match high.count() {
+        0 => first.to_string(),
+        n => format!("{first} and {n} more above {LAST_UNIT}"),
+    };
+    let key = match s.node("unit") {
+        Some(_) => "unit",
+        None => "units",
+    };
+    notes.warning(
+        s.at(key),
+        said,
+        Wrong::wanted(format!("1 to {LAST_UNIT}")).hint(
+            "248 to 255 are reserved on a serial line (Modbus over Serial Line V1.02 §2.2), but some devices are delivered with such a unit; if it is a general address, as in some that answer whatever they are set to, no other device on the line may answer there",
+        ),
+    );
+}
+
+fn units_within(
+    s: &Section<'_>,
+    allowed: &std::ops::RangeInclusive<u8>,
+    why: &str,
+    notes: &mut Notes,
+) -> Vec<u8> {
     let fits = |unit: u8| {
         if allowed.contains(&unit) {
             return Ok(unit);

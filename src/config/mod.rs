@@ -33,6 +33,7 @@ mod codec;
 mod control;
 mod device;
 mod draft;
+mod endpoint;
 mod environment;
 mod layers;
 mod limits;

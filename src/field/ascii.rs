@@ -278,8 +278,8 @@ impl Receiver {
 /// Requests of another master, and a gateway's word for a unit it cannot reach
 /// (exceptions 0Ah, 0Bh), prove nothing about the unit.
 fn is_reply(unit: UnitId, pdu: &[u8]) -> bool {
-    // Unit 0 is broadcast and 248–255 are reserved (§2.2).
-    if !(1..=247).contains(&unit.0) {
+    // Unit 0 is broadcast; 248–255 are reserved (§2.2), but devices answer there.
+    if unit.0 == 0 {
         return false;
     }
     match *pdu {

@@ -210,7 +210,7 @@ impl Dialogue {
             Ear::Meter(..) => usual.max(frame::INTER_BYTE),
             Ear::Raw(question, _) => match question.reply.end {
                 End::Silence(pause) => usual.max(pause),
-                End::Length(_) | End::Terminator(_) => usual,
+                End::Length(_) | End::Terminator(_) | End::Frame => usual,
             },
         }
     }

@@ -201,7 +201,11 @@ impl DeviceSpec {
         match (&self.profile.protocol, self.meter) {
             (Protocol::Modbus, _) => Some(format!("unit {}", self.unit)),
             (Protocol::Dlt645(_), Some(meter)) => Some(format!("address {meter}")),
-            (Protocol::Dlt645(_), None) | (Protocol::Raw(_), _) => None,
+            (Protocol::Raw(questions), _) => {
+                let unit = questions.iter().find_map(|q| q.carried)?;
+                Some(format!("unit {unit}"))
+            }
+            (Protocol::Dlt645(_), None) => None,
         }
     }
 }

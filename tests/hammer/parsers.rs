@@ -329,6 +329,7 @@ pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
             from: 0,
         }),
         behind_check: 1,
+        preamble: None,
     };
     let mut receiver = raw::Receiver::new(shape.clone(), b"$012B7\r");
     let Some(raw::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {

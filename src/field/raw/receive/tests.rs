@@ -22,6 +22,7 @@ fn dcon() -> Shape {
             from: 0,
         }),
         behind_check: 1,
+        preamble: None,
     }
 }
 
@@ -43,6 +44,7 @@ fn counted() -> Shape {
             from: 0,
         }),
         behind_check: 0,
+        preamble: None,
     }
 }
 
@@ -59,6 +61,7 @@ fn quiet() -> Shape {
         fixed: vec![fixed(2, b"=")],
         check: None,
         behind_check: 0,
+        preamble: None,
     }
 }
 
