@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
 use alink_gateway::field::dlt645::ask::{Joined, Joining};
-use alink_gateway::field::dlt645::{Address, Edition, item};
+use alink_gateway::field::dlt645::{Address, Edition, Place, item};
 use alink_gateway::field::modbus::{Ask, Data, Reply};
 use alink_gateway::field::{ascii, dlt645, raw, rtu};
 use alink_gateway::lab::bus::tongue::{Meter, Plain, Saying, Tongue, Year};
@@ -170,8 +170,7 @@ fn read_meter(
     late: &mut Vec<u8>,
     rng: &mut Rng,
 ) -> Option<Vec<u8>> {
-    let bytes = Some(item.bytes());
-    let mut ask = dlt645::Ask::read(address, item.id, bytes);
+    let mut ask = dlt645::Ask::read(address, item.id, item.length());
     let mut joining: Option<Joining> = None;
     loop {
         let request = [vec![0xFE; 4], ask.frame().seal()].concat();
@@ -186,7 +185,7 @@ fn read_meter(
         };
         assert_eq!(part.from, address);
         let joined = match joining.take() {
-            None => Joining::begin(item.id, bytes, part),
+            None => Joining::begin(item.id, item.length(), part),
             Some(joining) => joining.go_on(part),
         };
         match joined {
@@ -215,8 +214,8 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
             let id = u32::from_str_radix(&item.id.to_string(), 16).unwrap();
             // With follow-on frames the parts are of one moment here.
             assert_eq!(Some(data.clone()), meter.value(now, id), "{round}");
-            for which in 0..item.values {
-                item.read(&data, which).unwrap();
+            for which in 0..item.values() {
+                item.read(&data, Place::Value(which)).unwrap();
             }
             answered += 1;
         }

@@ -67,7 +67,8 @@ const DIALECTS: [(&str, Dialect); 4] = [
     ("raw", Dialect::Raw),
 ];
 
-const NO_DIGITS: &str = "only the addresses of protocol: raw have as many digits as the profile says";
+const NO_DIGITS: &str =
+    "only the addresses of protocol: raw have as many digits as the profile says";
 
 const NO_REGISTERS: &str = "only Modbus has registers";
 

@@ -144,7 +144,12 @@ fn reply(
             || Wrong::wanted("where, from 0 on"),
             notes,
         );
-        let what = c.need("bytes", own_bytes(zeros), || Wrong::wanted("which bytes"), notes);
+        let what = c.need(
+            "bytes",
+            own_bytes(zeros),
+            || Wrong::wanted("which bytes"),
+            notes,
+        );
         let place = c.at("at");
         fixed.extend(at.zip(what).map(|(at, what)| (place, at, what)));
     }

@@ -175,7 +175,7 @@ impl Dialogue {
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
         let joined = match (joining.take(), &ask.wish) {
             (Some(joining), _) => joining.go_on(part),
-            (None, Wish::Read { id, bytes }) => Joining::begin(*id, *bytes, part),
+            (None, Wish::Read { id, length }) => Joining::begin(*id, *length, part),
             (None, _) => Joined::Whole(part.data),
         };
         match joined {

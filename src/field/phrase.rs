@@ -46,7 +46,7 @@ impl Phrases {
                 let wish = match item {
                     Some(item) => Wish::Read {
                         id: item.id,
-                        bytes: Some(item.bytes()),
+                        length: item.length(),
                     },
                     None => Wish::ReadAddress,
                 };

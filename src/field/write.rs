@@ -215,6 +215,12 @@ impl From<Ask> for Call {
     }
 }
 
+impl From<Carried> for Call {
+    fn from(carried: Carried) -> Self {
+        Call::Raw(carried)
+    }
+}
+
 impl From<Write> for Call {
     fn from(write: Write) -> Self {
         Call::Write(write)

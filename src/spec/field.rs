@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::{Address, Item};
+use super::dlt645::{Address, Item, Place};
 use super::raw::{Part, Question};
 use super::{Adapter, Characters, Measure, Parity, States, StopBits};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
@@ -420,8 +420,8 @@ pub enum Codec {
     Datum {
         /// Which datum.
         item: Item,
-        /// Which value of a block; 0 where there is only one.
-        which: u8,
+        /// Where in its reply the value stands.
+        place: Place,
         /// Multiplied first.
         scale: Decimal,
         /// Added after scaling.

@@ -108,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_says_which_question_it_answers() {
+        let carried = |q: Arc<Question>| {
+            Arc::new(Question {
+                carried: Some(crate::base::UnitId(1)),
+                ..Question::clone(&q)
+            })
+        };
+        let one = [
+            carried(question(b"F", End::Frame)),
+            carried(question(b"F", End::Frame)),
+        ];
+        assert_eq!(likenesses(&one), [0, 1]);
+        assert_eq!(voices(&[&one, &one]), [[None, None], [None, None]]);
+    }
+
+    #[test]
     fn devices_share_a_voice_where_their_replies_cannot_be_told_apart() {
         let plain = question(b">", End::Terminator(b"\r".to_vec()));
         let own = |unit: &str| question(format!("!{unit}").as_bytes(), End::Length(9));

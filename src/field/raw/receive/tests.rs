@@ -107,6 +107,27 @@ fn noise_in_front_is_skipped_where_a_beginning_is_fixed() {
 }
 
 #[test]
+fn what_wakes_the_other_side_up_is_no_noise() {
+    let woken = Shape {
+        preamble: Some(0xFE),
+        ..counted()
+    };
+    let reply = counted_reply(7, 42);
+    for (before, noise) in [
+        (&[][..], 0),
+        (&[0xFE], 0),
+        (&[0xFE; 20], 0),
+        (&[0xFF, 0xFE, 0xFE], 1),
+        (&[0xFE, 0xFF], 2),
+    ] {
+        let wire = [before, &reply].concat();
+        let (verdict, heard, _) = hear(&woken, &[0x55, 7, 9], &wire);
+        assert_eq!(taken(verdict).as_deref(), Some(&reply[..]));
+        assert_eq!(heard.noise, noise, "{before:02x?}");
+    }
+}
+
+#[test]
 fn our_own_echo_is_never_a_reply() {
     let anything = Shape {
         fixed: vec![],
