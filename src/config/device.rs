@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::carrier;
 use super::meter;
 use super::near;
 use super::own;
@@ -10,16 +11,14 @@ use super::port::{Ports, own_settings, response_time};
 use super::problem::Wrong;
 use super::profile::{Profile, Profiles};
 use super::range;
-use super::room;
 use super::roster::{Called, Entry, Roster, Told};
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
-use super::tree::{Is, Node};
+use super::tree::Node;
+use super::unit;
 use super::word::{choice, name, product_key, time, whole};
 use crate::base::PortId;
-use crate::spec::raw::check::Written;
-use crate::spec::raw::{Check, End, Question, Sum};
-use crate::spec::{LineSpec, Liveness, Protocol, SerialSpec};
+use crate::spec::{Liveness, Protocol};
 
 /// The platform's limit of sub-devices online under one gateway ("Connect or
 /// disconnect sub-devices"; 1,500 in 2020).
@@ -76,16 +75,16 @@ pub(crate) fn read(
             if protocol.is_some() {
                 no_key(&s, "address", "Modbus devices have a unit", notes);
             }
-            (units(&s, line, notes), None)
+            (unit::of(&s, line, notes), None)
         }
         Some(other) => {
-            bytes_pass(&s, line, serial.as_deref(), profile, notes);
+            carrier::check(&s, line, serial.as_deref(), profile, notes);
             let address = own_address(&s, profile, other, notes);
             if carried {
-                (units(&s, line, notes), address)
+                (unit::of(&s, line, notes), address)
             } else if profile.is_some_and(|p| p.patterns.need_unit()) {
                 // Whatever fits into a byte: there is no standard.
-                (units(&s, None, notes), address)
+                (unit::of(&s, None, notes), address)
             } else {
                 let what = match other {
                     Protocol::Dlt645(_) => "DL/T 645 meters have an address",
@@ -193,92 +192,6 @@ fn own_address(
     None
 }
 
-/// Whether the port can carry what the profile says: Modbus TCP only what may
-/// stand in a frame of it, seven bits to a character only text.
-fn bytes_pass(
-    s: &Section<'_>,
-    line: Option<&LineSpec>,
-    own: Option<&SerialSpec>,
-    profile: Option<&Profile>,
-    notes: &mut Notes,
-) {
-    let questions = profile.and_then(|p| match &p.spec.protocol {
-        Protocol::Raw(questions) => Some((p, questions)),
-        Protocol::Modbus | Protocol::Dlt645(_) => None,
-    });
-    match (line, questions) {
-        (Some(line), Some((_, questions))) if line.framing().is_none() => {
-            if let Some((said, wrong)) = questions.iter().find_map(|q| no_pdu(q)) {
-                notes.error(s.at("port"), said, wrong);
-            }
-            return;
-        }
-        (Some(line), None) if line.framing().is_none() => notes.error(
-            s.at("port"),
-            "a Modbus TCP port",
-            Wrong::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
-                .hint("Modbus TCP carries nothing but Modbus"),
-        ),
-        (Some(LineSpec::Serial(port)), _) if own.unwrap_or(port).data_bits == 7 => {
-            if !questions.is_some_and(|(p, _)| p.patterns.fit_seven_bits(&p.spec)) {
-                notes.error(
-                    s.at("port"),
-                    "a port with 7 data bits",
-                    Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
-                );
-            }
-        }
-        _ => {}
-    }
-    if let Some((_, questions)) = questions
-        && line.is_some()
-        && let Some(question) = questions.iter().find(|q| q.reply.end == End::Frame)
-    {
-        notes.error(
-            s.at("port"),
-            format!("request {}, whose reply has length: any", question.name),
-            Wrong::wanted("a Modbus TCP port for it, or a reply with an end of its own: length: 9, until: or silence:")
-                .hint("only a frame of Modbus TCP says how long it is"),
-        );
-    }
-}
-
-/// Why a request can travel in no frame of Modbus TCP, if so.
-fn no_pdu(question: &Question) -> Option<(String, Wrong)> {
-    let bytes = question.request.bytes();
-    let name = &question.name;
-    let hint = "in a frame of Modbus TCP send: is the function code and what belongs to it; unit and length are in the frame's header, and there is no checksum";
-    let function = bytes.first().copied().unwrap_or_default();
-    if !(1..0x80).contains(&function) {
-        let said = format!("request {name}, which begins with {function:02X}");
-        return Some((said, Wrong::wanted("a function code, 01 to 7F").hint(hint)));
-    }
-    if bytes.len() > room::MAX_PDU {
-        let said = format!("request {name} of {} bytes", bytes.len());
-        let wanted = format!("at most {} bytes", room::MAX_PDU);
-        return Some((said, Wrong::wanted(wanted).hint(hint)));
-    }
-    let sealed = Check {
-        sum: Sum::Crc16Modbus,
-        written: Written::Low,
-        from: 0,
-    };
-    let whole_frame = bytes
-        .split_last_chunk::<2>()
-        .is_some_and(|(before, check)| sealed.fits(before, check));
-    if whole_frame {
-        let said = format!("request {name}, which is a frame of Modbus RTU");
-        return Some((said, Wrong::wanted("function and data alone").hint(hint)));
-    }
-    let begins = question.reply.beginning().first();
-    if begins.is_some_and(|first| *first != function) {
-        let said = format!("request {name}, whose reply begins otherwise");
-        let wanted = format!("a reply that begins with its function, {function:02X}");
-        return Some((said, Wrong::wanted(wanted).hint(hint)));
-    }
-    None
-}
-
 /// Whether the platform is to be asked for the device's secret instead of
 /// giving one here.
 fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
@@ -359,123 +272,6 @@ fn profile<'a>(
 fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let names: Vec<_> = names.take(7).collect();
     (names.len() < 7).then(|| format!("the {what} are: {}", names.join(", ")))
-}
-
-fn units(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8> {
-    let (allowed, why) = match line {
-        Some(line) if line.framing().is_some() => {
-            (1..=255u8, "on a serial line 0 is broadcast: nobody answers")
-        }
-        Some(_) | None => (0..=255, ""),
-    };
-    let units = units_within(s, &allowed, why, notes);
-    if *allowed.start() == 1 {
-        reserved(s, &units, notes);
-    }
-    units
-}
-
-/// The last unit that a serial line has for devices; those behind are reserved
-/// (Modbus over Serial Line V1.02 §2.2).
-const LAST_UNIT: u8 = 247;
-
-/// Warns of units that the standard keeps for itself. Devices answer there all the
-/// same: as delivered, or because it is their general address.
-fn reserved(s: &Section<'_>, units: &[u8], notes: &mut Notes) {
-    let mut high = units.iter().filter(|unit| **unit > LAST_UNIT);
-    let Some(first) = high.next() else { return };
-    let said = match high.count() {
-        0 => first.to_string(),
-        n => format!("{first} and {n} more above {LAST_UNIT}"),
-    };
-    let key = match s.node("unit") {
-        Some(_) => "unit",
-        None => "units",
-    };
-    notes.warning(
-        s.at(key),
-        said,
-        Wrong::wanted(format!("1 to {LAST_UNIT}")).hint(
-            "248 to 255 are reserved on a serial line (Modbus over Serial Line V1.02 §2.2), but some devices are delivered with such a unit; if it is a general address, as in some that answer whatever they are set to, no other device on the line may answer there",
-        ),
-    );
-}
-
-fn units_within(
-    s: &Section<'_>,
-    allowed: &std::ops::RangeInclusive<u8>,
-    why: &str,
-    notes: &mut Notes,
-) -> Vec<u8> {
-    let fits = |unit: u8| {
-        if allowed.contains(&unit) {
-            return Ok(unit);
-        }
-        let why = Some(why.to_owned()).filter(|w| !w.is_empty());
-        Err(Wrong::wanted(format!("{} to {}", allowed.start(), allowed.end())).maybe_hint(why))
-    };
-    match (s.node("unit"), s.node("units")) {
-        (Some(_), Some(units)) => {
-            notes.error(
-                units.origin,
-                "unit and units",
-                Wrong::wanted("unit for one device, or units for several"),
-            );
-            Vec::new()
-        }
-        (Some(_), None) => {
-            let parse = |text: &str| {
-                let unit = whole(0..=255u8)(text).map_err(|_| {
-                    let (lo, hi) = (allowed.start(), allowed.end());
-                    let why = Some(why.to_owned()).filter(|w| !w.is_empty());
-                    let wrong = Wrong::wanted(format!("{lo} to {hi}")).maybe_hint(why);
-                    if text.contains(['-', ',']) && text.len() > 2 {
-                        wrong.hint("several units at once are written units:")
-                    } else {
-                        wrong
-                    }
-                })?;
-                fits(unit)
-            };
-            s.read("unit", parse, notes).into_iter().collect()
-        }
-        (None, Some(node)) => {
-            let joined = match &node.is {
-                Is::List(list) => list
-                    .iter()
-                    .map(|n| match &n.is {
-                        Is::Text(text) => text.as_str(),
-                        Is::Nothing | Is::List(_) | Is::Map(_) => "?",
-                    })
-                    .collect::<Vec<_>>()
-                    .join(","),
-                Is::Text(text) => text.clone(),
-                Is::Nothing | Is::Map(_) => "?".into(),
-            };
-            let parsed = range::units(&joined).and_then(|units| {
-                for unit in &units {
-                    fits(*unit)?;
-                }
-                Ok(units)
-            });
-            parsed.unwrap_or_else(|wrong| {
-                notes.error(node.origin, shown(&joined), wrong);
-                Vec::new()
-            })
-        }
-        (None, None) => {
-            s.lacks(
-                "unit",
-                Wrong::wanted(format!(
-                    "the device's address on the port, {} to {}",
-                    allowed.start(),
-                    allowed.end()
-                )),
-                notes,
-            );
-            Vec::new()
-        }
-    }
 }
 
 fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Option<String> {

@@ -4,7 +4,7 @@
 //! names that mean the machine itself everywhere count as its loopback. Two names
 //! that DNS has one address for are not noticed here.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What all spellings of one endpoint have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

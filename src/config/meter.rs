@@ -132,8 +132,12 @@ fn one(
         }
     };
     let values = item.values();
-    let which = s.read("value", whole(1..=values), notes);
-    if which.is_none() && values > 1 && s.node("value").is_none() {
+    // Beside at: it is a mistake already.
+    let by_value = s.node("at").is_none();
+    let which = by_value
+        .then(|| s.read("value", whole(1..=values), notes))
+        .flatten();
+    if which.is_none() && values > 1 && by_value && s.node("value").is_none() {
         s.lacks(
             "value",
             Wrong::wanted(format!("which value of the block, 1 to {values}")),
