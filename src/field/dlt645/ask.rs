@@ -346,7 +346,11 @@ impl Joining {
             return Joined::Unfit;
         }
         if !more {
-            return if self.length.fits(&self.data) {
+            let whole = match self.next {
+                1 => self.length.fits(&self.data),
+                _ => self.length.fits_joined(&self.data),
+            };
+            return if whole {
                 Joined::Whole(self.data)
             } else {
                 Joined::Unfit

@@ -82,6 +82,18 @@ impl Length {
         }
     }
 
+    /// The same of data that were put together from several frames. A byte lost in
+    /// each of two frames can leave a whole number of values, none of them right: a
+    /// block is then taken only with all values that the standard has. Blocks of fewer
+    /// fit into one frame.
+    #[must_use]
+    pub fn fits_joined(self, data: &[u8]) -> bool {
+        match self {
+            Length::Values { each, most } => data.len() == each * usize::from(most),
+            Length::Exactly(_) | Length::Any => self.fits(data),
+        }
+    }
+
     /// The data without what stands behind the values of a block.
     #[must_use]
     pub fn values(self, data: &[u8]) -> &[u8] {
