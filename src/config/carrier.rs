@@ -34,14 +34,15 @@ pub(super) fn check(
             Wrong::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
                 .hint("Modbus TCP carries nothing but Modbus"),
         ),
-        (Some(LineSpec::Serial(port)), _) if own.unwrap_or(port).data_bits == 7 => {
-            if !questions.is_some_and(|(p, _)| p.patterns.fit_seven_bits(&p.spec)) {
-                notes.error(
-                    s.at("port"),
-                    "a port with 7 data bits",
-                    Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
-                );
-            }
+        (Some(LineSpec::Serial(port)), _)
+            if own.unwrap_or(port).data_bits == 7
+                && !questions.is_some_and(|(p, _)| p.patterns.fit_seven_bits(&p.spec)) =>
+        {
+            notes.error(
+                s.at("port"),
+                "a port with 7 data bits",
+                Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
+            );
         }
         _ => {}
     }

@@ -3,7 +3,7 @@
 //! values come out which the source prints.
 
 use super::*;
-use alink_gateway::field::mbap;
+use alink_gateway::field::{mbap, rtu};
 
 /// What was read, by device and point, and how often nothing came.
 type Read = (BTreeMap<String, Value>, u32);
@@ -265,6 +265,41 @@ devices:
         );
         assert_eq!(misses, 0, "{shown:?}");
     }
+}
+
+/// Units that Modbus over Serial Line V1.02 §2.2 reserves are asked like any other.
+#[tokio::test(start_paused = true)]
+async fn units_above_the_standards_are_read() {
+    let text = r#"
+ports:
+  - name: line1
+    serial: { device: /dev/ttyUSB0, baud: 9600 }
+profiles:
+  - name: module
+    product_key: a1SubDemoPk
+    interval: 2s
+    points:
+      - { id: Low, table: holding, address: 0, type: u16 }
+devices:
+  - { name: general, port: line1, unit: 248, profile: module, secret: s3cret }
+  - { name: new-module, port: line1, unit: 255, profile: module, secret: s3cret }
+  - { name: ordinary, port: line1, unit: 1, profile: module, secret: s3cret }
+"#;
+    let unit = |unit: u8| {
+        let frame = |pdu: &[u8]| rtu::frame(UnitId(unit), pdu);
+        (frame(&[3, 0, 0, 0, 1]), frame(&[3, 2, 0, unit]))
+    };
+    let device = answering(&[unit(248), unit(255), unit(1)]);
+    let (read, misses) = read(text, vec![device]).await;
+    assert_eq!(
+        read,
+        values([
+            ("general Low", Value::UInt(248)),
+            ("new-module Low", Value::UInt(255)),
+            ("ordinary Low", Value::UInt(1)),
+        ])
+    );
+    assert_eq!(misses, 0);
 }
 
 /// The block of rates of a handheld reader's log (2014-11-28): the meter is asked as

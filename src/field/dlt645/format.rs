@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_block_of_rates_has_as_many_values_as_the_meter_has_rates() {
-        let value = |n: u8| [n / 10 << 4 | n % 10, 0, 0, 0];
+        let value = |n: u8| [((n / 10) << 4) | (n % 10), 0, 0, 0];
         let read = |edition, data: &[u8], which| {
             let block = find(edition, "energy-active-forward-all").unwrap();
             block.read(data, Place::Value(which))
