@@ -3,7 +3,7 @@
 //! values come out which the source prints.
 
 use super::*;
-use alink_gateway::field::{mbap, rtu};
+use alink_gateway::field::mbap;
 
 /// What was read, by device and point, and how often nothing came.
 type Read = (BTreeMap<String, Value>, u32);
@@ -279,27 +279,24 @@ profiles:
     product_key: a1SubDemoPk
     interval: 2s
     points:
-      - { id: Low, table: holding, address: 0, type: u16 }
+      - { id: VoltageA, table: input, address: 0, type: u16 }
 devices:
   - { name: general, port: line1, unit: 248, profile: module, secret: s3cret }
   - { name: new-module, port: line1, unit: 255, profile: module, secret: s3cret }
   - { name: ordinary, port: line1, unit: 1, profile: module, secret: s3cret }
 "#;
-    let unit = |unit: u8| {
-        let frame = |pdu: &[u8]| rtu::frame(UnitId(unit), pdu);
-        (frame(&[3, 0, 0, 0, 1]), frame(&[3, 2, 0, unit]))
-    };
-    let device = answering(&[unit(248), unit(255), unit(1)]);
-    let (read, misses) = read(text, vec![device]).await;
-    assert_eq!(
-        read,
-        values([
-            ("general Low", Value::UInt(248)),
-            ("new-module Low", Value::UInt(255)),
-            ("ordinary Low", Value::UInt(1)),
-        ])
-    );
-    assert_eq!(misses, 0);
+    let spec = spec(text);
+    let mut line = line(&spec, 1);
+    for unit in [1, 248, 255] {
+        line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
+    }
+    let mut w = World::new(spec, line, 1).await;
+    w.run(Duration::from_secs(20)).await;
+    w.check();
+    for name in ["general", "new-module", "ordinary"] {
+        assert!(w.values(name) >= 9, "{name}: {:?}", w.values);
+    }
+    assert!(w.misses.is_empty(), "{:?}", w.misses);
 }
 
 /// The block of rates of a handheld reader's log (2014-11-28): the meter is asked as
