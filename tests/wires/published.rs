@@ -267,6 +267,41 @@ devices:
     }
 }
 
+/// A function of the vendor's own on a line of Modbus ASCII, beside registers.
+#[tokio::test(start_paused = true)]
+async fn functions_of_the_vendors_own_are_asked_in_modbus_ascii() {
+    let text = r#"
+ports:
+  - name: line1
+    serial: { device: /dev/ttyUSB0, baud: 9600, framing: ascii }
+profiles:
+  - name: vendor
+    product_key: a1SubDemoPk
+    protocol: raw
+    interval: 2s
+    requests:
+      - name: module
+        send: '":" {unit:02X} "4600" {check} 0D 0A'
+        check: { sum: lrc-ascii, as: hex, from: 1 }
+        reply: { until: 0D 0A, begins: '":" {unit:02X} "4600"', check: { sum: lrc-ascii, as: hex, from: 1 } }
+    points:
+      - { id: Module, request: module, type: text, at: 9, length: 4 }
+devices:
+  - { name: io-17, port: line1, unit: 17, profile: vendor, secret: s3cret }
+"#;
+    let device = answering(&[(
+        b":114600A9\r\n".to_vec(),
+        b":11460000701800"
+            .iter()
+            .chain(b"21\r\n")
+            .copied()
+            .collect(),
+    )]);
+    let (read, misses) = read(text, vec![device]).await;
+    let name = Value::Text("7018".into());
+    assert_eq!((read, misses), (values([("io-17 Module", name)]), 0));
+}
+
 /// Units that Modbus over Serial Line V1.02 §2.2 reserves are asked like any other.
 #[tokio::test(start_paused = true)]
 async fn units_above_the_standards_are_read() {
