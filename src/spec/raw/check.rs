@@ -73,7 +73,9 @@ impl Sum {
     #[must_use]
     pub fn covers(self, bytes: &[u8]) -> bool {
         match self {
-            Sum::LrcAscii => bytes.len() % 2 == 0 && bytes.iter().all(u8::is_ascii_hexdigit),
+            Sum::LrcAscii => {
+                bytes.len().is_multiple_of(2) && bytes.iter().all(u8::is_ascii_hexdigit)
+            }
             _ => true,
         }
     }
