@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::adapter;
+use super::endpoint::Endpoint;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
@@ -34,7 +35,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
         ..Ports::default()
     };
     let mut lines: BTreeMap<PathBuf, (String, OriginId)> = BTreeMap::new();
-    let mut endpoints: BTreeMap<(String, u16), (String, OriginId)> = BTreeMap::new();
+    let mut endpoints: BTreeMap<Endpoint, (String, OriginId)> = BTreeMap::new();
     for node in root.list("ports", notes) {
         let (port, at) = one(node, notes);
         let taken = match &port.line {
@@ -47,7 +48,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
             },
             LineSpec::Serial(_) => None,
             LineSpec::Tcp(t) => {
-                let key = (t.host.clone(), t.port);
+                let key = Endpoint::of(&t.host, t.port);
                 if let Some((first, first_at)) = endpoints.get(&key).filter(|_| !t.host.is_empty())
                 {
                     let hint = format!(

@@ -178,7 +178,7 @@ impl Dialogue {
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
         let joined = match (joining.take(), &ask.wish) {
             (Some(joining), _) => joining.go_on(part),
-            (None, Wish::Read { id, bytes }) => Joining::begin(*id, *bytes, part),
+            (None, Wish::Read { id, length }) => Joining::begin(*id, *length, part),
             (None, _) => Joined::Whole(part.data),
         };
         match joined {
@@ -213,7 +213,7 @@ impl Dialogue {
             Ear::Meter(..) => usual.max(frame::INTER_BYTE),
             Ear::Raw(question, _) => match question.reply.end {
                 End::Silence(pause) => usual.max(pause),
-                End::Length(_) | End::Terminator(_) => usual,
+                End::Length(_) | End::Terminator(_) | End::Frame => usual,
             },
         }
     }

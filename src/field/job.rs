@@ -10,7 +10,7 @@ use crate::spec::raw::Question;
 use super::dlt645;
 use super::dlt645::ask::ErrorWord;
 use super::modbus::{Ask, Data, EXCEPTION, Shape};
-use super::write::{Call, Write};
+use super::write::{Call, Carried, Write};
 
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +101,14 @@ impl Job {
     pub fn call(&self) -> Call {
         match &self.speech {
             Speech::Write(write) => Call::Write(write.clone()),
-            Speech::Modbus | Speech::Meter(_) | Speech::Raw(_) => Call::Read(self.ask),
+            Speech::Raw(question) => match question.carried {
+                Some(unit) => Call::Raw(Carried {
+                    unit,
+                    question: Arc::clone(question),
+                }),
+                None => Call::Read(self.ask),
+            },
+            Speech::Modbus | Speech::Meter(_) => Call::Read(self.ask),
         }
     }
 

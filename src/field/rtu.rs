@@ -383,9 +383,9 @@ impl Receiver {
 
 /// Recognises frames that were not asked for, by the lengths they may have.
 fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
-    // Unit 0 is broadcast and 248–255 are reserved (Modbus over Serial Line
-    // V1.02 §2.2): no reply starts like that.
-    if unit == 0 || unit > 247 {
+    // Unit 0 is broadcast (Modbus over Serial Line V1.02 §2.2): no reply starts like
+    // that. Units 248–255 are reserved, but devices answer there.
+    if unit == 0 {
         return Head::Nothing;
     }
     let (reply, request) = match function {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::{Address, Item};
+use super::dlt645::{Address, Item, Place};
 use super::raw::{Part, Question};
 use super::{Adapter, Characters, Measure, Parity, States, StopBits};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
@@ -207,7 +207,11 @@ impl DeviceSpec {
         match (&self.profile.protocol, self.meter) {
             (Protocol::Modbus, _) => Some(format!("unit {}", self.unit)),
             (Protocol::Dlt645(_), Some(meter)) => Some(format!("address {meter}")),
-            (Protocol::Dlt645(_), None) | (Protocol::Raw(_), _) => None,
+            (Protocol::Raw(questions), _) => {
+                let unit = questions.iter().find_map(|q| q.carried)?;
+                Some(format!("unit {unit}"))
+            }
+            (Protocol::Dlt645(_), None) => None,
         }
     }
 }
@@ -422,8 +426,8 @@ pub enum Codec {
     Datum {
         /// Which datum.
         item: Item,
-        /// Which value of a block; 0 where there is only one.
-        which: u8,
+        /// Where in its reply the value stands.
+        place: Place,
         /// Multiplied first.
         scale: Decimal,
         /// Added after scaling.

@@ -59,11 +59,12 @@ fn head(bytes: &[u8], tongue: Tongue) -> Option<(usize, Body)> {
         Tongue::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
         Tongue::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
         Tongue::Ascii => {
-            let end = bytes
-                .iter()
-                .take(ascii::MAX_FRAME)
-                .position(|b| *b == b'\n')?
-                + 1;
+            let first = |end: u8| {
+                let mut bytes = bytes.iter().take(ascii::MAX_FRAME);
+                bytes.position(|b| *b == end)
+            };
+            // Some devices send no LF.
+            let end = first(b'\n').or_else(|| first(b'\r'))? + 1;
             let (unit, pdu) = ascii::open(bytes.get(..end)?)?;
             Some((end, Body::Modbus { unit, pdu }))
         }

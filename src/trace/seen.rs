@@ -198,10 +198,10 @@ impl Tongue {
     pub const fn of(job: &Job, line: &LineSpec) -> Self {
         match (&job.speech, line.framing()) {
             (Speech::Meter(_), _) => Tongue::Meter,
-            (Speech::Raw(_), _) => Tongue::Raw,
+            (Speech::Raw(_), Some(_)) => Tongue::Raw,
             (Speech::Modbus | Speech::Write(_), Some(Framing::Rtu)) => Tongue::Rtu,
             (Speech::Modbus | Speech::Write(_), Some(Framing::Ascii)) => Tongue::Ascii,
-            (Speech::Modbus | Speech::Write(_), None) => Tongue::Tcp,
+            (Speech::Modbus | Speech::Write(_) | Speech::Raw(_), None) => Tongue::Tcp,
         }
     }
 }

@@ -171,7 +171,8 @@ pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     }) else {
         return false;
     };
-    // Only one text says this: the frame, in capitals or not.
+    // Only one text says this: the frame, in capitals or not, up to its CR, behind
+    // either of its first characters.
     let pdu = match &reply {
         Reply::Answer(Data::Registers(w)) if w.len() == 3 => {
             let data = w.iter().flat_map(|w| [(w >> 8) as u8, *w as u8]);
@@ -181,10 +182,12 @@ pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
         other => panic!("{other:?}"),
     };
     let frame = hexadecimal(&[&[17], &pdu[..]].concat());
-    assert!(
-        windows(bursts).any(|w| w.eq_ignore_ascii_case(&frame)),
-        "{reply:?}"
-    );
+    let frame = &frame[1..frame.len() - 1];
+    let found = windows(bursts).any(|w| match w.split_first() {
+        Some((b':' | b'>', rest)) => rest.eq_ignore_ascii_case(frame),
+        _ => false,
+    });
+    assert!(found, "{reply:?}");
     true
 }
 
@@ -329,6 +332,7 @@ pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
             from: 0,
         }),
         behind_check: 1,
+        preamble: None,
     };
     let mut receiver = raw::Receiver::new(shape.clone(), b"$012B7\r");
     let Some(raw::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
