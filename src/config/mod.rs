@@ -30,6 +30,7 @@ mod adapter;
 mod alike;
 mod cloud;
 mod codec;
+mod connection;
 mod control;
 mod device;
 mod draft;

@@ -404,7 +404,9 @@ impl Tell for Notice {
                 ..
             } => {
                 let mut text = trouble.words();
-                if !detail.is_empty() {
+                if *trouble == Trouble::OtherId {
+                    text = format!("replies came with {detail}, {text}");
+                } else if !detail.is_empty() {
                     text.push_str(&format!(" ({detail})"));
                 }
                 if *times > 1 {

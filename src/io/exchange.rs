@@ -17,7 +17,7 @@ use crate::field::ascii;
 use crate::field::dialogue::{Bystander, Dialogue, Step};
 use crate::field::echo::Echo;
 use crate::field::job::{Job, Outcome};
-use crate::field::mbap::{OutOfStep, Stream};
+use crate::field::mbap::Stream;
 use crate::field::rtu::Heard;
 use crate::field::silence::Silence;
 use crate::spec::{Framing, LineSpec, SerialSpec};
@@ -59,6 +59,18 @@ pub struct Exchange {
     echo: Option<Echo>,
     /// Own requests were heard although the adapter is not said to hear itself.
     echoes: bool,
+    /// Nothing is sent before.
+    ready_at: Mono,
+    /// Where pauses end no frame, a reply that has begun may take so long from the
+    /// request on.
+    response_timeout: Duration,
+    /// How many transactions have ended.
+    ended: u64,
+    /// Whether anything came since the request was sent.
+    heard_since: bool,
+    /// How many waits in a row, with no reply between, ended with bytes of no frame
+    /// (Modbus TCP).
+    strayed: u32,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
@@ -90,6 +102,11 @@ pub struct Lost {
     pub why: String,
     /// Whether the request had been sent, at least in part.
     pub asked: bool,
+    /// Whether the line had been of use, and nothing came since the request was sent:
+    /// the other end may have closed the connection before that.
+    pub stale: bool,
+    /// Whether it was given up here, for what came belonged to no frame.
+    pub stray: bool,
 }
 
 impl Exchange {
@@ -97,6 +114,7 @@ impl Exchange {
     /// they have one.
     #[must_use]
     pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap, number: u16) -> Self {
+        let connection = spec.connection();
         let own = match spec {
             LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
             LineSpec::Tcp(_) => None,
@@ -108,7 +126,7 @@ impl Exchange {
             silence: Silence::of(spec),
             speech: match spec.framing() {
                 Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
-                None => Speech::Tcp(Stream::numbering_from(number)),
+                None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
             tuned: own.clone(),
             own,
@@ -116,6 +134,11 @@ impl Exchange {
             last_byte: clock.now().mono,
             echo: hears_itself(spec).then(Echo::default),
             echoes: false,
+            ready_at: clock.now().mono + connection.connect_delay,
+            response_timeout: Duration::ZERO,
+            ended: 0,
+            heard_since: false,
+            strayed: 0,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }
@@ -130,6 +153,33 @@ impl Exchange {
         }
     }
 
+    /// The same, with the response timeout of the port: where frames are put together
+    /// by length and checksum, whatever pauses lie between, a reply that has begun may
+    /// take so long.
+    #[must_use]
+    pub const fn with_response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// From when on something may be sent.
+    #[must_use]
+    pub const fn ready_at(&self) -> Mono {
+        self.ready_at
+    }
+
+    /// Since when nothing was sent or received.
+    #[must_use]
+    pub const fn idle_since(&self) -> Mono {
+        self.last_byte
+    }
+
+    /// Whether a transaction has ended on it, however.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.ended > 0
+    }
+
     /// Listens until then without asking. Returns early when somebody was
     /// overheard.
     ///
@@ -141,7 +191,7 @@ impl Exchange {
             let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
             let wake = if reading { frame_end.min(until) } else { until };
             match self.read_until(wake).await {
-                Ok(Some(n)) => self.pass_by(n)?,
+                Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => {
                     if let Speech::Plain(_, passing) = &mut self.speech
                         && self.clock.now().mono >= frame_end
@@ -167,9 +217,19 @@ impl Exchange {
     /// # Errors
     /// The line is lost.
     pub async fn run(&mut self, job: &Job) -> Result<Ended, Lost> {
-        match self.speech {
+        let ended = match self.speech {
             Speech::Plain(framing, _) => self.run_plain(job, framing).await,
             Speech::Tcp(_) => self.run_tcp(job).await,
+        };
+        match ended {
+            Ok(ended) => {
+                self.ended += 1;
+                Ok(ended)
+            }
+            Err(lost) => Err(Lost {
+                stale: lost.stale && self.is_used() && !self.heard_since,
+                ..lost
+            }),
         }
     }
 
@@ -196,7 +256,7 @@ impl Exchange {
             if let Speech::Plain(_, passing) = &mut self.speech {
                 passing.follow(&dialogue);
             }
-            match self.receive(&mut dialogue, sent + job.timeout).await? {
+            match self.receive(&mut dialogue, sent, job.timeout).await? {
                 Some(Step::Again) => {}
                 Some(Step::Over(outcome)) => break (outcome, Some(sent)),
                 None => {
@@ -254,7 +314,7 @@ impl Exchange {
                 Ok(None) => break,
                 Ok(Some(n)) => {
                     spoke = true;
-                    self.pass_by(n)?;
+                    self.pass_by(n);
                 }
                 Err(e) => return Err(lost(&e, false)),
             }
@@ -268,25 +328,35 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Listens for the reply; its first byte must come before `deadline`.
+    /// Listens for the reply; its first byte must come within `timeout`.
     async fn receive(
         &mut self,
         dialogue: &mut Dialogue,
-        deadline: Mono,
+        sent: Mono,
+        timeout: Duration,
     ) -> Result<Option<Step>, Lost> {
+        let deadline = sent + timeout;
         let pause = dialogue.pause(&self.silence);
-        let longest = match self.own {
-            Some(_) => self.silence.transmission(dialogue.longest()),
-            None => BEHIND_A_SERVER,
+        // A network delivers bytes as it pleases.
+        let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
+        let end = match self.own {
+            Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
+            None => {
+                let end = deadline + BEHIND_A_SERVER + pause;
+                end.max(sent + self.response_timeout)
+            }
         };
-        let end = deadline + longest + pause;
         let mut arrival = Arrival::default();
         let mut due = None;
+        // Whether the pause since the last byte was told.
+        let mut paused = false;
         loop {
-            let wake = if dialogue.is_reading() {
-                end.min(self.last_byte + pause)
-            } else {
-                deadline
+            let is_open =
+                dialogue.is_reading() && (pauses_count || !paused || dialogue.may_go_on());
+            let wake = match (dialogue.is_reading(), paused) {
+                (true, false) => end.min(self.last_byte + pause),
+                (true, true) if is_open => end,
+                _ => deadline,
             };
             let read = match self.at_hand(&mut due) {
                 Ok(None) => self.read_until(wake).await,
@@ -294,6 +364,7 @@ impl Exchange {
             };
             match read {
                 Ok(Some(n)) => {
+                    paused = false;
                     arrival.on_bytes(self.last_byte, n, &self.silence);
                     if let Some(step) = dialogue.push(&self.buffer[..n]) {
                         return Ok(Some(step));
@@ -306,14 +377,21 @@ impl Exchange {
                     if dialogue.is_reading() {
                         self.tap.say(&self.clock, || What::Pause);
                     }
-                    if let Some(step) = dialogue.silence() {
-                        return Ok(Some(step));
+                    let step = if pauses_count {
+                        dialogue.silence()
+                    } else {
+                        paused = true;
+                        dialogue.lull()
+                    };
+                    if step.is_some() {
+                        return Ok(step);
                     }
                 }
                 Err(e) => return Err(lost(&e, true)),
             }
             let now = self.clock.now().mono;
-            if now >= end || (now >= deadline && !dialogue.is_reading()) {
+            let goes_on = dialogue.is_reading() && (pauses_count || dialogue.may_go_on());
+            if now >= end || (now >= deadline && !goes_on) {
                 return Ok(dialogue.silence());
             }
         }
@@ -322,6 +400,7 @@ impl Exchange {
     /// Sends; returns when the last bit will have left.
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
+        self.heard_since = false;
         if let Some(echo) = &mut self.echo {
             echo.sent(frame);
         }
@@ -337,6 +416,8 @@ impl Exchange {
                 return Err(Lost {
                     why: "it takes no more bytes".into(),
                     asked: true,
+                    stale: false,
+                    stray: false,
                 });
             }
         }
@@ -361,6 +442,7 @@ impl Exchange {
     /// So many bytes came just now: how many of them are not our own.
     fn came(&mut self, n: usize) -> usize {
         self.last_byte = self.last_byte.max(self.clock.now().mono);
+        self.heard_since = true;
         self.tap.say(&self.clock, || What::Received {
             bytes: self.buffer[..n].to_vec(),
         });
@@ -417,16 +499,11 @@ impl Exchange {
         Ok(read.map(|n| self.came(n)))
     }
 
-    fn pass_by(&mut self, n: usize) -> Result<(), Lost> {
+    fn pass_by(&mut self, n: usize) {
         match &mut self.speech {
-            Speech::Plain(_, passing) => {
-                passing.push(&self.buffer[..n]);
-                Ok(())
-            }
-            Speech::Tcp(stream) => match stream.push(&self.buffer[..n]) {
-                Ok(_) => Ok(()),
-                Err(OutOfStep) => Err(out_of_step(false)),
-            },
+            Speech::Plain(_, passing) => passing.push(&self.buffer[..n]),
+            // Nothing waits that it could settle.
+            Speech::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
         }
     }
 
@@ -460,12 +537,7 @@ fn lost(e: &io::Error, asked: bool) -> Lost {
     Lost {
         why: e.to_string(),
         asked,
-    }
-}
-
-fn out_of_step(asked: bool) -> Lost {
-    Lost {
-        why: "what it sends is not Modbus TCP".into(),
-        asked,
+        stale: asked,
+        stray: false,
     }
 }

@@ -4,9 +4,16 @@
 //! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s (a
 //! tty to 1 s: whoever plugs an adapter in again waits no longer), and the hub is
 //! told once. A line that is lost after it had been of use is
-//! opened again at once, and only if that fails is the port down: servers close
-//! idle connections, adapters re-enumerate, and nobody upstairs needs to know.
+//! opened again at once, and only if that fails is the port down: adapters
+//! re-enumerate, and nobody upstairs needs to know.
 //! One that is lost before anybody answered is down until somebody has.
+//!
+//! A TCP connection that its peer closes while nothing is outstanding is no event: the
+//! port stays up, and connects anew when a request is due. So it is when the close
+//! and a request cross each other: a read that was sent to a connection that had
+//! been of use, and of whose reply not a byte came, is sent once more on a new one;
+//! only then is there a miss. A connection on which the replies cannot be found any
+//! more is given up, and made anew ever more rarely (`exchange/tcp.rs`).
 //! A TCP connection on which several requests in a row, to everybody asked, got
 //! nothing is made anew as well: it may be half dead.
 //!
@@ -76,6 +83,10 @@ const LASTING: Duration = Duration::from_secs(10);
 /// Requests in a row that must get nothing before a TCP connection is doubted:
 /// as many as there are devices, within these limits.
 const DOUBTED_AFTER: (u32, u32) = (3, 8);
+
+/// After this long without, a connection that had to be given up for what came on it is
+/// forgotten.
+const STRAY_IS_OVER: Duration = Duration::from_secs(60);
 
 /// Runs the port until `stop`, or until the hub is gone. `source` is an
 /// [`super::line::Opener`], or one with a tap at which somebody may listen.
@@ -160,6 +171,10 @@ pub async fn run_commanded(
         proven: true,
         unanswered: 0,
         busy_until: now.mono,
+        in_hand: None,
+        is_useful: false,
+        strayed: Backoff::new(RECONNECT.0, RECONNECT.1),
+        strayed_at: None,
     };
     // Nothing in here needs to be finished: whatever it waits for may be
     // dropped when the house closes.
@@ -185,7 +200,11 @@ enum End {
     Lost {
         why: String,
         useful: bool,
+        /// For what came belonged to no frame.
+        stray: bool,
     },
+    /// Closed while nothing was outstanding, or as good as that.
+    Closed { why: String },
 }
 
 struct Port {
@@ -214,6 +233,16 @@ struct Port {
     busy_until: Mono,
     /// For the first request of the next connection.
     number: u16,
+    /// What the next connection is for.
+    in_hand: Option<Job>,
+    /// Whether the next connection counts as of use before anybody answered: what is
+    /// asked on it was asked on one that was.
+    is_useful: bool,
+    /// Waits before a connection is made instead of one that was given up for what
+    /// came on it.
+    strayed: Backoff,
+    /// When that happened last.
+    strayed_at: Option<Mono>,
 }
 
 impl Port {
@@ -222,22 +251,67 @@ impl Port {
             let Ok(mut exchange) = self.open().await else {
                 return HubGone;
             };
-            let End::Lost { why, useful } = self.serve(&mut exchange).await else {
-                return HubGone;
-            };
+            let end = self.serve(&mut exchange).await;
             self.number = exchange.next_number().unwrap_or_default();
             drop(exchange);
-            self.schedule.lost();
-            self.desk.tell_ends(&mut self.schedule);
-            self.closed(&why);
-            let now = self.clock.now().mono;
-            self.proven = useful || now.since(self.opened) >= LASTING;
-            if self.proven {
-                self.report.lost(now, why);
-            } else if self.unavailable(why).await.is_err() {
+            let went_on = match end {
+                End::HubGone => return HubGone,
+                End::Closed { why } => {
+                    self.closed(&why);
+                    self.until_due().await
+                }
+                End::Lost { why, useful, stray } => self.lost(why, useful, stray).await,
+            };
+            if went_on.is_err() {
                 return HubGone;
             }
         }
+    }
+
+    /// The line was lost: tells so, and waits if it is not to be opened at once.
+    async fn lost(&mut self, why: String, useful: bool, stray: bool) -> Result<(), HubGone> {
+        self.schedule.lost();
+        self.desk.tell_ends(&mut self.schedule);
+        self.closed(&why);
+        let now = self.clock.now().mono;
+        self.proven = useful || now.since(self.opened) >= LASTING;
+        if !self.proven {
+            return self.unavailable(why).await;
+        }
+        self.report.lost(now, why);
+        if stray {
+            let last = self.strayed_at.replace(now);
+            if last.is_none_or(|last| now.since(last) >= STRAY_IS_OVER) {
+                self.strayed.reset();
+            }
+            let next = self.strayed.failed(now, &mut self.rng);
+            self.refuse_until(now + next).await;
+        }
+        Ok(())
+    }
+
+    /// There is no connection, and none is needed until something is due.
+    async fn until_due(&mut self) -> Result<(), HubGone> {
+        while self.in_hand.is_none() {
+            self.pulse.beat();
+            let now = self.clock.now().mono;
+            self.report.load(now).await?;
+            let until = match self.next(now) {
+                Next::Run(job) => {
+                    self.in_hand = Some(job);
+                    return Ok(());
+                }
+                Next::NotBefore(at, _) => at.min(now + BREATH),
+                Next::Idle => now + BREATH,
+            };
+            let until = until.min(self.report.load_due());
+            tokio::select! {
+                biased;
+                () = self.desk.wait() => {}
+                () = self.clock.sleep_until(until) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Tries until the line is open.
@@ -272,10 +346,16 @@ impl Port {
                     self.tap.line(&self.clock, Line::Open(manners));
                     let tap = self.tap.clone();
                     let number = self.number;
-                    return Ok(Exchange::new(opened.line, line, self.clock, tap, number));
+                    let exchange = Exchange::new(opened.line, line, self.clock, tap, number);
+                    return Ok(exchange.with_response_timeout(self.response_timeout()));
                 }
                 Err(e) => {
                     let why = e.to_string();
+                    if self.in_hand.take().is_some() {
+                        self.schedule.lost();
+                        self.desk.tell_ends(&mut self.schedule);
+                    }
+                    self.is_useful = false;
                     self.closed(&why);
                     self.unavailable(why).await?;
                 }
@@ -309,26 +389,43 @@ impl Port {
         let next = self.backoff.failed(now, &mut self.rng);
         let failed = self.backoff.failures();
         self.report.down(now, why, failed, next).await?;
+        self.refuse_until(now + next).await;
+        Ok(())
+    }
+
+    /// Waits, and refuses whatever is commanded meanwhile.
+    async fn refuse_until(&mut self, until: Mono) {
         self.pulse.beat();
         tokio::select! {
             biased;
-            () = self.clock.sleep_until(now + next) => {}
+            () = self.clock.sleep_until(until) => {}
             never = self.desk.refuse() => match never {},
         }
-        Ok(())
+    }
+
+    /// The longest that any reply on this port is waited for.
+    fn response_timeout(&self) -> Duration {
+        let devices = self.spec.devices_on(self.report.port());
+        devices
+            .filter_map(|(_, device)| device.response_timeout)
+            .fold(self.manners.response_timeout, Duration::max)
     }
 
     /// Polls until the line is lost.
     async fn serve(&mut self, exchange: &mut Exchange) -> End {
-        let mut useful = false;
+        let mut useful = std::mem::take(&mut self.is_useful);
         loop {
             self.pulse.beat();
             match self.step(exchange, &mut useful).await {
                 Ok(()) => {}
                 Err(Stopped::HubGone) => return End::HubGone,
+                Err(Stopped::Closed(why)) => return End::Closed { why },
+                Err(Stopped::Lost(lost)) if self.is_no_event(exchange, &lost) => {
+                    return End::Closed { why: lost.why };
+                }
                 Err(Stopped::Lost(lost)) => {
-                    let why = lost.why;
-                    return End::Lost { why, useful };
+                    let Lost { why, stray, .. } = lost;
+                    return End::Lost { why, useful, stray };
                 }
             }
             if self.is_doubtful() {
@@ -337,9 +434,30 @@ impl Port {
                 return End::Lost {
                     why: "several requests in a row got nothing".into(),
                     useful: true,
+                    stray: false,
                 };
             }
         }
+    }
+
+    /// Whether a connection that was in use was closed while nothing was outstanding.
+    fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
+        self.is_tcp() && !lost.asked && exchange.is_used()
+    }
+
+    const fn is_tcp(&self) -> bool {
+        matches!(self.manners.line, LineSpec::Tcp(_))
+    }
+
+    /// What to do now; takes in what was commanded and hands out what ended.
+    fn next(&mut self, now: Mono) -> Next {
+        self.desk.hand_in(now, &mut self.schedule);
+        let next = self.schedule.next(now);
+        self.desk.tell_ends(&mut self.schedule);
+        while let Some(strain) = self.schedule.poll_strain() {
+            self.report.strained(&strain);
+        }
+        next
     }
 
     /// One transaction, or one wait.
@@ -349,18 +467,28 @@ impl Port {
         if *useful || now.since(self.opened) >= LASTING {
             self.available().await?;
         }
-        self.desk.hand_in(now, &mut self.schedule);
-        let next = self.schedule.next(now);
-        self.desk.tell_ends(&mut self.schedule);
-        while let Some(strain) = self.schedule.poll_strain() {
-            self.report.strained(&strain);
+        if now < exchange.ready_at() {
+            let until = exchange.ready_at().min(now + BREATH);
+            let heard = exchange.listen(until.min(self.report.load_due())).await?;
+            return self.overheard(heard).await;
         }
-        let until = match next {
+        if let Some(mut job) = self.in_hand.take() {
+            job.asked = now;
+            return self.transact(exchange, &job, useful).await;
+        }
+        let until = match self.next(now) {
             Next::Run(job) => return self.transact(exchange, &job, useful).await,
             Next::NotBefore(at, _) => at.min(now + BREATH),
             Next::Idle => now + BREATH,
         };
-        let until = until.min(self.report.load_due());
+        let mut until = until.min(self.report.load_due());
+        if let Some(limit) = self.manners.line.connection().close_after {
+            let close_at = exchange.idle_since() + limit;
+            if now >= close_at && exchange.is_used() {
+                return Err(Stopped::Closed("nothing was due for close_after".into()));
+            }
+            until = until.min(close_at.max(now));
+        }
         let heard = tokio::select! {
             biased;
             () = self.desk.wait() => return Ok(()),
@@ -380,6 +508,17 @@ impl Port {
         let running = exchange.run(job);
         let ended = match self.pulse.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
+            Err(lost) if self.is_no_event(exchange, &lost) => {
+                self.in_hand = Some(job.clone());
+                self.is_useful = *useful;
+                return Err(lost.into());
+            }
+            // A command is sent once or not at all.
+            Err(lost) if self.is_tcp() && lost.stale && !job.is_command() => {
+                self.in_hand = Some(job.clone());
+                self.is_useful = true;
+                return Err(Stopped::Closed(lost.why));
+            }
             Err(lost) => {
                 // Who had been asked has missed; who had not is asked again.
                 if lost.asked {
@@ -462,7 +601,7 @@ impl Port {
     /// while got nothing.
     fn is_doubtful(&self) -> bool {
         let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
-        matches!(self.manners.line, LineSpec::Tcp(_))
+        self.is_tcp()
             && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
     }
 }
@@ -471,6 +610,8 @@ impl Port {
 enum Stopped {
     HubGone,
     Lost(Lost),
+    /// For this reason, and it is no event.
+    Closed(String),
 }
 
 impl From<HubGone> for Stopped {

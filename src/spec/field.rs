@@ -76,6 +76,23 @@ impl LineSpec {
 }
 
 impl LineSpec {
+    /// Whether each reply carries the number of its request, so that a late reply is
+    /// told from the one that is waited for: Modbus TCP, unless the endpoint numbers
+    /// its replies itself.
+    #[must_use]
+    pub fn numbers_replies(&self) -> bool {
+        self.framing().is_none() && self.connection().transaction_ids == TransactionIds::Match
+    }
+
+    /// How its connections are used; the defaults for a serial line.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionSpec {
+        match self {
+            LineSpec::Serial(_) => ConnectionSpec::default(),
+            LineSpec::Tcp(tcp) => tcp.connection,
+        }
+    }
+
     /// The serial line behind a TCP endpoint, if it is known.
     #[must_use]
     pub const fn behind(&self) -> Option<Characters> {
@@ -159,6 +176,34 @@ pub struct TcpSpec {
     /// The line behind a server or a Modbus gateway, if somebody has said what it is;
     /// for reckoning, for its settings are the server's.
     pub behind: Option<Characters>,
+    /// What its connections need.
+    pub connection: ConnectionSpec,
+}
+
+/// How the connections to a TCP endpoint are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionSpec {
+    /// Nothing is sent for so long after connecting, 0 to 60 s. Default 0.
+    pub connect_delay: Duration,
+    /// A connection on which nothing was sent or received for so long is closed by
+    /// the gateway, and made anew when a request is due; for endpoints that accept
+    /// few connections. `None`, the default: never.
+    pub close_after: Option<Duration>,
+    /// How replies of Modbus TCP are matched with their requests.
+    pub transaction_ids: TransactionIds,
+}
+
+/// How replies of Modbus TCP are matched with their requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransactionIds {
+    /// By the transaction id of the request, which a server has to repeat (Modbus
+    /// Messaging on TCP/IP V1.0b §3.1.3), and by unit, function and length.
+    #[default]
+    Match,
+    /// By unit, function and length alone: for gateways that number their replies
+    /// themselves. A late reply cannot be told from the one that is waited for by
+    /// its number, as on a serial line.
+    Any,
 }
 
 /// One device on a bus and its identity in the cloud.

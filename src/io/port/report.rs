@@ -97,6 +97,11 @@ impl Report {
         }
     }
 
+    /// Which port.
+    pub(super) const fn port(&self) -> PortId {
+        self.port
+    }
+
     /// Whether the hub believes that the port is open.
     pub(super) fn is_up(&self) -> bool {
         self.told == Some(Told::Up)
@@ -233,7 +238,7 @@ impl Report {
 
     /// A transaction ended.
     pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
-        self.complain(job, &ended.outcome, ended.at.mono);
+        self.complain(job, ended);
         let evidence = weigh(&ended.outcome);
         self.suspect(job.device, evidence);
         let (readings, refused) = self.readings(job, ended);
@@ -355,8 +360,10 @@ impl Report {
         (readings, refused)
     }
 
-    fn complain(&mut self, job: &Job, outcome: &Outcome, now: Mono) {
-        let trouble = match outcome {
+    fn complain(&mut self, job: &Job, ended: &Ended) {
+        let now = ended.at.mono;
+        let trouble = match &ended.outcome {
+            Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
             // A fence may well be refused.
             Outcome::Exception(_) if job.is_fence() => return,
             // Told to whoever commanded it.
@@ -378,8 +385,12 @@ impl Report {
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
         let ask = job.ask;
+        let other_id = ended.heard.other_id;
         self.trouble(now, job.device, trouble, || match (trouble, &job.speech) {
             (Trouble::Refuses { .. }, _) => String::new(),
+            (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
+                format!("transaction id {} instead of {}", id.seen, id.wanted)
+            }),
             (_, Speech::Modbus) => format!(
                 "function {}, {} from address {}",
                 ask.function(),
