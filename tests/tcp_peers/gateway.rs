@@ -148,7 +148,14 @@ impl Server {
 
 /// Units with one register each at address 7, read so often.
 pub(crate) fn registers(line: TcpSpec, units: u8, interval: Duration, timeout: Duration) -> Spec {
-    let at = |address| point(Table::HoldingRegister, address, number(Number::U16), interval);
+    let at = |address| {
+        point(
+            Table::HoldingRegister,
+            address,
+            number(Number::U16),
+            interval,
+        )
+    };
     let kind = profile("register", vec![at(7)]);
     let units = (1..=units).map(|unit| (unit, Arc::clone(&kind)));
     installation(LineSpec::Tcp(line), timeout, units)

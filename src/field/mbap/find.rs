@@ -64,7 +64,11 @@ impl Stream {
             Some(at) if self.is_numbered() => Found::Late(at),
             _ if self.astray => return Head::Nothing(1),
             Some(at) => Found::Late(at),
-            None => match self.waiting.iter().position(|(id, _)| *id == header.transaction) {
+            None => match self
+                .waiting
+                .iter()
+                .position(|(id, _)| *id == header.transaction)
+            {
                 Some(at) if self.is_numbered() => Found::Own(at, Reply::Stranger),
                 _ => Found::Foreign,
             },
@@ -129,9 +133,7 @@ impl Stream {
         if *second != call.second_byte() {
             return match (self.astray, self.is_numbered()) {
                 (true, _) => Head::Nothing(1),
-                (false, true) => {
-                    self.others(bytes, header, Found::Own(at, Reply::Stranger), all)
-                }
+                (false, true) => self.others(bytes, header, Found::Own(at, Reply::Stranger), all),
                 (false, false) => self.others(bytes, header, Found::Foreign, all),
             };
         }
@@ -210,4 +212,3 @@ impl Stream {
 fn is_header(bytes: &[u8]) -> bool {
     Header::read(bytes).is_some_and(|header| header.is_possible() && header.function != 0)
 }
-

@@ -250,7 +250,11 @@ fn any_number_will_do_if_that_is_said() {
     }
     // Not from another unit, with another function, or of another length.
     s.ask(ask(1, 1));
-    for (unit, pdu) in [(2, &[3, 2, 0, 9][..]), (1, &[4, 2, 0, 9]), (1, &[3, 4, 0, 9, 0, 9])] {
+    for (unit, pdu) in [
+        (2, &[3, 2, 0, 9][..]),
+        (1, &[4, 2, 0, 9]),
+        (1, &[3, 4, 0, 9, 0, 9]),
+    ] {
         assert_eq!(s.push(&frame(7, UnitId(unit), pdu)), []);
     }
     let heard = s.heard();
