@@ -27,7 +27,7 @@
 //! Refusals and measured reply times change what is asked together ([`super::holes`],
 //! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,10 @@ use super::tempo::{Strain, Tempo};
 use self::turns::Harm;
 
 use alike::acquaint;
+
+/// When there is nothing to do but to wait for replies, nothing happens before one
+/// comes; the caller asks again then.
+const UNTIL_A_REPLY: Duration = Duration::from_secs(5);
 
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +82,10 @@ pub struct Schedule {
     ahead: Option<Priority>,
     rng: Rng,
     turn: u64,
+    /// The devices whose requests are under way.
+    out: BTreeSet<DeviceId>,
+    /// How many may be.
+    most_out: usize,
     /// Since when there is nothing to do.
     rests: Option<Mono>,
     commands: Commands,
@@ -119,6 +127,8 @@ impl Schedule {
             writing: Budget::for_commands(now.mono),
             rng,
             turn: 0,
+            out: BTreeSet::new(),
+            most_out: 1,
             rests: None,
             findings: VecDeque::new(),
             strains: VecDeque::new(),
@@ -134,6 +144,12 @@ impl Schedule {
         }
     }
 
+    /// How many requests may be under way at once, of different devices; at least
+    /// one, which is the default.
+    pub fn window(&mut self, most: usize) {
+        self.most_out = most.max(1);
+    }
+
     /// What to do now.
     pub fn next(&mut self, now: Mono) -> Next {
         // Where one is not there, others may not be either, and those that are wait.
@@ -146,6 +162,9 @@ impl Schedule {
         }
         self.keep_time(now);
         self.ahead = None;
+        if self.most_out > 1 && self.out.len() >= self.most_out {
+            return Next::NotBefore(now + UNTIL_A_REPLY, "as many replies are awaited as may be");
+        }
         if let Some(job) = self.next_command(now) {
             return Next::Run(job);
         }
@@ -168,6 +187,9 @@ impl Schedule {
                 self.rests = Some(now);
                 match next.min_by_key(|(at, _)| *at) {
                     Some((at, why)) => Next::NotBefore(at, why),
+                    None if self.most_out > 1 && !self.out.is_empty() => {
+                        Next::NotBefore(now + UNTIL_A_REPLY, "a reply is awaited")
+                    }
                     None => Next::Idle,
                 }
             }
@@ -176,6 +198,7 @@ impl Schedule {
 
     /// How a job ended.
     pub fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+        self.out.remove(&job.device);
         if job.is_command() {
             return self.command_done(now, job, outcome);
         }
@@ -287,12 +310,18 @@ impl Schedule {
         if let Some(slot) = self.stations[station].slots.get_mut(job.block) {
             job.since = slot.waits.take();
         }
+        self.out.insert(job.device);
         Next::Run(job)
+    }
+
+    /// Whether it is being asked, where more than one request may be under way.
+    fn is_out(&self, station: &Station) -> bool {
+        self.most_out > 1 && self.out.contains(&station.device)
     }
 
     fn answering(&self) -> impl Iterator<Item = (usize, &Station)> {
         let all = self.stations.iter().enumerate();
-        all.filter(|(_, s)| s.misses() == 0)
+        all.filter(|(_, s)| s.misses() == 0 && !self.is_out(s))
     }
 }
 

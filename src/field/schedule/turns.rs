@@ -108,7 +108,7 @@ impl Schedule {
     pub(super) fn next_attempt(&self, now: Mono) -> Option<Attempt> {
         let trying = self.stations.iter().enumerate();
         trying
-            .filter(|(_, s)| s.misses() > 0)
+            .filter(|(_, s)| s.misses() > 0 && !self.is_out(s))
             .filter_map(|(station, s)| {
                 let at = s.retry_at(now);
                 let urgent = s.is_urgent();
