@@ -330,6 +330,7 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
             "connect_delay",
             "close_after",
             "transaction_ids",
+            "in_flight",
             "framing",
             "baud",
             "data_bits",

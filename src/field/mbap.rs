@@ -117,8 +117,11 @@ pub struct Stream {
     next: u16,
     waiting: Vec<(u16, Call)>,
     abandoned: VecDeque<(u16, Asked)>,
+    /// Those that were settled last.
+    settled: VecDeque<(u16, UnitId)>,
     heard: Heard,
     late: u32,
+    twice: u32,
     /// The first bytes that belonged to no frame since a request was settled.
     stray: Vec<u8>,
 }
@@ -216,6 +219,12 @@ impl Stream {
         std::mem::take(&mut self.heard)
     }
 
+    /// How many replies came to requests that had been answered, since the last time
+    /// this was asked.
+    pub fn take_twice(&mut self) -> u32 {
+        std::mem::take(&mut self.twice)
+    }
+
     /// The first bytes that belonged to no frame since a request was settled.
     #[must_use]
     pub fn stray(&self) -> &[u8] {
@@ -266,7 +275,11 @@ impl Stream {
     fn note(&mut self, frame: &[u8], found: Found) -> Option<Settled> {
         match found {
             Found::Own(at, reply) => {
-                let (id, _) = self.waiting.remove(at);
+                let (id, call) = self.waiting.remove(at);
+                if self.settled.len() == REMEMBERED {
+                    self.settled.pop_front();
+                }
+                self.settled.push_back((id, call.unit()));
                 if reply == Reply::Stranger {
                     self.heard.foreign = self.heard.foreign.saturating_add(1);
                 } else {
@@ -283,6 +296,10 @@ impl Stream {
             Found::Foreign => {
                 self.heard.foreign = self.heard.foreign.saturating_add(1);
                 if let Some(header) = Header::read(frame) {
+                    let again = (header.transaction, header.unit);
+                    if self.settled.contains(&again) {
+                        self.twice = self.twice.saturating_add(1);
+                    }
                     if self.is_numbered() {
                         self.note_other_id(&header, frame);
                     } else {

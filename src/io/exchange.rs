@@ -27,8 +27,12 @@ use super::line::Line;
 use super::solo::{self, LONGEST_DOZE};
 use super::tap::Tap;
 
+mod many;
 mod plain;
 mod tcp;
+
+use self::many::Flight;
+pub use self::many::Landed;
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -71,6 +75,8 @@ pub struct Exchange {
     /// How many waits in a row, with no reply between, ended with bytes of no frame
     /// (Modbus TCP).
     strayed: u32,
+    /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
+    flights: Vec<Flight>,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
@@ -139,6 +145,7 @@ impl Exchange {
             ended: 0,
             heard_since: false,
             strayed: 0,
+            flights: Vec::new(),
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }

@@ -28,16 +28,20 @@
 
 mod commands;
 mod connection;
+mod many;
 mod report;
 mod voice;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Backoff, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::field::evidence::weigh;
+use crate::field::in_flight::{Fault, InFlight};
 use crate::field::job::{Job, Outcome};
 use crate::field::rtu::Heard;
 use crate::field::schedule::{Next, Schedule};
@@ -148,6 +152,13 @@ pub async fn run_commanded(
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
     schedule.remember(now.mono, |profile| lessons.of(profile));
+    // A rest that a unit needs is from the last byte on, whosever that was.
+    let rests = spec.devices_on(port).any(|(_, d)| !d.turnaround.is_zero());
+    let most = if rests {
+        1
+    } else {
+        manners.line.most_in_flight()
+    };
     let task = Port {
         schedule,
         report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
@@ -172,7 +183,11 @@ pub async fn run_commanded(
         proven: true,
         unanswered: 0,
         busy_until: now.mono,
-        in_hand: None,
+        in_hand: VecDeque::new(),
+        suspected: None,
+        in_flight: InFlight::new(most),
+        heard_of: BTreeMap::new(),
+        answered_at: now.mono,
         is_useful: false,
         strayed: Backoff::new(RECONNECT.0, RECONNECT.1),
         strayed_at: None,
@@ -236,8 +251,17 @@ struct Port {
     busy_until: Mono,
     /// For the first request of the next connection.
     number: u16,
-    /// What the next connection is for.
-    in_hand: Option<Job>,
+    /// What is to be asked first, and alone; and what it is suspected of that it was
+    /// asked among others and failed.
+    in_hand: VecDeque<(Job, Option<Fault>)>,
+    /// The same of the request that is being asked alone.
+    suspected: Option<Fault>,
+    /// How many requests may be in flight.
+    in_flight: InFlight,
+    /// Whether a device gave a sign of life with its last request.
+    heard_of: BTreeMap<DeviceId, bool>,
+    /// When one did that last.
+    answered_at: Mono,
     /// Whether the next connection counts as of use before anybody answered: what is
     /// asked on it was asked on one that was.
     is_useful: bool,
@@ -258,6 +282,10 @@ impl Port {
                 Ok(()) => {}
                 Err(Stopped::HubGone) => return End::HubGone,
                 Err(Stopped::Closed(why)) => return End::Closed { why },
+                Err(Stopped::Lost(lost)) if exchange.in_flight() > 0 => {
+                    let back = exchange.take_back();
+                    return self.lost_many(back, lost, useful).await;
+                }
                 Err(Stopped::Lost(lost)) if self.is_no_event(exchange, &lost) => {
                     return End::Closed { why: lost.why };
                 }
@@ -267,6 +295,10 @@ impl Port {
                 }
             }
             if self.is_doubtful() {
+                let back = exchange.take_back();
+                if self.ask_alone(back).await.is_err() {
+                    return End::HubGone;
+                }
                 // On purpose, and not the port's fault until it cannot be
                 // opened again.
                 return End::Lost {
@@ -281,6 +313,10 @@ impl Port {
     /// Whether a connection that was in use was closed while nothing was outstanding.
     fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
         self.is_tcp() && !lost.asked && exchange.is_used()
+    }
+
+    fn is_anyone_alive(&self) -> bool {
+        self.heard_of.values().any(|lives| *lives)
     }
 
     const fn is_tcp(&self) -> bool {
@@ -310,16 +346,27 @@ impl Port {
             let heard = exchange.listen(until.min(self.report.load_due())).await?;
             return self.overheard(heard).await;
         }
-        if let Some(mut job) = self.in_hand.take() {
-            job.asked = now;
-            return self.transact(exchange, &job, useful).await;
+        let out = exchange.in_flight();
+        if !self.in_hand.is_empty() || out >= self.in_flight.window() {
+            if out > 0 {
+                let until = self.report.load_due().min(now + BREATH);
+                return self.land(exchange, until, useful).await;
+            }
+            if let Some((mut job, why)) = self.in_hand.pop_front() {
+                job.asked = now;
+                self.suspected = why;
+                return self.transact(exchange, &job, useful).await;
+            }
         }
         let until = match self.next(now) {
-            Next::Run(job) => return self.transact(exchange, &job, useful).await,
+            Next::Run(job) => return self.ask(exchange, job, useful).await,
             Next::NotBefore(at, _) => at.min(now + BREATH),
             Next::Idle => now + BREATH,
         };
         let mut until = until.min(self.report.load_due());
+        if out > 0 {
+            return self.land(exchange, until, useful).await;
+        }
         if let Some(limit) = self.manners.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
             if now >= close_at && exchange.is_used() {
@@ -347,17 +394,20 @@ impl Port {
         let ended = match self.pulse.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
             Err(lost) if self.is_no_event(exchange, &lost) => {
-                self.in_hand = Some(job.clone());
+                let why = self.suspected.take();
+                self.in_hand.push_front((job.clone(), why));
                 self.is_useful = *useful;
                 return Err(lost.into());
             }
             // A command is sent once or not at all.
             Err(lost) if self.is_tcp() && lost.stale && !job.is_command() => {
-                self.in_hand = Some(job.clone());
+                let why = self.suspected.take();
+                self.in_hand.push_front((job.clone(), why));
                 self.is_useful = true;
                 return Err(Stopped::Closed(lost.why));
             }
             Err(lost) => {
+                self.suspected = None;
                 // Who had been asked has missed; who had not is asked again.
                 if lost.asked {
                     let at = self.clock.now();
@@ -369,6 +419,21 @@ impl Port {
                 return Err(lost.into());
             }
         };
+        let why = self.suspected.take();
+        self.was_alone(why, &ended.outcome);
+        if let (Evidence::Alive(_), Some(took)) = (weigh(&ended.outcome), ended.turnaround) {
+            self.in_flight.answered(ended.at.mono, 1, took);
+        }
+        self.conclude(job, ended, useful).await
+    }
+
+    /// A transaction ended: what that means for everything.
+    async fn conclude(
+        &mut self,
+        job: &Job,
+        ended: Ended,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
         let now = ended.at.mono;
         if !matches!(ended.outcome, Outcome::Missed(_)) {
             *useful = true;
@@ -382,7 +447,11 @@ impl Port {
             self.schedule.measured(now, job, gap);
         }
         self.tell_findings().await?;
+        let was_dead = self.heard_of.get(&job.device) == Some(&false);
+        self.note(job.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
+            // That a dead device is silent says nothing while others live.
+            Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
         };

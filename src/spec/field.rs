@@ -84,6 +84,17 @@ impl LineSpec {
         self.framing().is_none() && self.connection().transaction_ids == TransactionIds::Match
     }
 
+    /// How many requests may be in flight at most: one but for Modbus TCP with replies
+    /// that carry the numbers of their requests.
+    #[must_use]
+    pub fn most_in_flight(&self) -> usize {
+        let limit = self.connection().in_flight;
+        match self.numbers_replies() {
+            true => limit.unwrap_or(ConnectionSpec::USUAL_IN_FLIGHT).into(),
+            false => 1,
+        }
+    }
+
     /// How its connections are used; the defaults for a serial line.
     #[must_use]
     pub fn connection(&self) -> ConnectionSpec {
@@ -191,6 +202,16 @@ pub struct ConnectionSpec {
     pub close_after: Option<Duration>,
     /// How replies of Modbus TCP are matched with their requests.
     pub transaction_ids: TransactionIds,
+    /// The most requests that may be in flight on a connection of Modbus TCP, 1 to 32.
+    /// `None`, the default: what the endpoint stands, up to
+    /// [`ConnectionSpec::USUAL_IN_FLIGHT`].
+    pub in_flight: Option<u8>,
+}
+
+impl ConnectionSpec {
+    /// The most requests in flight if nothing else is said. Servers that say how many
+    /// they hold name 4 to 16.
+    pub const USUAL_IN_FLIGHT: u8 = 16;
 }
 
 /// How replies of Modbus TCP are matched with their requests.

@@ -13,7 +13,7 @@ use super::{BABBLE, Ended, Exchange, Lost, Speech, lost};
 
 /// A reply whose end is in doubt counts when nothing has followed for so long. What
 /// one peer sends at once arrives together but for a lost segment.
-const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
+pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
 
 /// The connection is given up when so many waits in a row ended with bytes of no frame.
 const STRAYED: u32 = 3;
@@ -121,7 +121,7 @@ impl Exchange {
 }
 
 /// No connection of Modbus TCP: cannot be, by how an exchange is made.
-fn no_stream() -> Lost {
+pub(super) fn no_stream() -> Lost {
     Lost {
         why: "it is not a connection of Modbus TCP".into(),
         asked: false,
@@ -130,7 +130,7 @@ fn no_stream() -> Lost {
     }
 }
 
-fn answered(reply: Reply) -> Outcome {
+pub(super) fn answered(reply: Reply) -> Outcome {
     match reply {
         Reply::Answer(data) => Outcome::Answered(data),
         Reply::Confirmed => Outcome::Confirmed,

@@ -27,6 +27,8 @@ impl Port {
 
     /// The line was lost: tells so, and waits if it is not to be opened at once.
     async fn lost(&mut self, why: String, useful: bool, stray: bool) -> Result<(), HubGone> {
+        // The schedule hands it out again.
+        self.in_hand.clear();
         self.schedule.lost();
         self.desk.tell_ends(&mut self.schedule);
         self.closed(&why);
@@ -49,13 +51,13 @@ impl Port {
 
     /// There is no connection, and none is needed until something is due.
     async fn until_due(&mut self) -> Result<(), HubGone> {
-        while self.in_hand.is_none() {
+        while self.in_hand.is_empty() {
             self.pulse.beat();
             let now = self.clock.now().mono;
             self.report.load(now).await?;
             let until = match self.next(now) {
                 Next::Run(job) => {
-                    self.in_hand = Some(job);
+                    self.in_hand.push_back((job, None));
                     return Ok(());
                 }
                 Next::NotBefore(at, _) => at.min(now + BREATH),
@@ -108,7 +110,8 @@ impl Port {
                 }
                 Err(e) => {
                     let why = e.to_string();
-                    if self.in_hand.take().is_some() {
+                    if !self.in_hand.is_empty() {
+                        self.in_hand.clear();
                         self.schedule.lost();
                         self.desk.tell_ends(&mut self.schedule);
                     }

@@ -16,6 +16,7 @@ use crate::field::dlt645::ask::Wish;
 use crate::field::evidence::{self, weigh};
 use crate::field::forecast::what_is_read;
 use crate::field::holes::speaks_of_addresses;
+use crate::field::in_flight::Fault;
 use crate::field::job::{Job, Outcome, Speech};
 use crate::field::notice::{Heaviest, Notice};
 use crate::field::point::decode;
@@ -151,6 +152,12 @@ impl Report {
         if let Some(times) = self.losses.hit(now, 1) {
             self.journal.tell(&Notice::PortLost { port, why, times });
         }
+    }
+
+    /// It does not stand several requests in flight.
+    pub(super) fn one_at_a_time(&self, fault: Fault) {
+        let port = self.port;
+        self.journal.tell(&Notice::OneAtATime { port, fault });
     }
 
     /// Its settings are not those that were asked for.
