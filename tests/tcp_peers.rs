@@ -9,6 +9,8 @@ mod gateway;
 #[expect(dead_code, reason = "its serial lines are for others")]
 #[path = "fixture/installation.rs"]
 mod installation;
+#[path = "tcp_peers/several.rs"]
+mod several;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -199,13 +199,14 @@ impl InFlight {
         }
     }
 
-    /// The server did this; whether that is the end of it and worth telling.
-    pub fn seen(&mut self, fault: Fault) -> bool {
+    /// The server did this; whether that is the end of it and worth telling. `is_certain`:
+    /// once is enough.
+    pub fn seen(&mut self, fault: Fault, is_certain: bool) -> bool {
         if self.fault.is_some() {
             return false;
         }
         self.strikes += 1;
-        let is_certain = fault == Fault::Twice || self.strikes >= STRIKES;
+        let is_certain = is_certain || self.strikes >= STRIKES;
         if is_certain {
             self.fault = Some(fault);
             self.most = 1;
@@ -309,15 +310,15 @@ mod tests {
     fn what_a_server_did_is_remembered() {
         for fault in [Fault::Mismatched, Fault::Dropped, Fault::Closed] {
             let mut w = opened(16);
-            assert!(!w.seen(fault));
+            assert!(!w.seen(fault, false));
             assert_eq!(w.window(), 2);
-            assert!(w.seen(fault));
-            assert!(!w.seen(fault), "told once");
+            assert!(w.seen(fault, false));
+            assert!(!w.seen(fault, false), "told once");
             assert_eq!(w.window(), 1);
             assert!(!w.wants_trial(NOW + RETRY * 100));
         }
         let mut w = opened(16);
-        assert!(w.seen(Fault::Twice));
+        assert!(w.seen(Fault::Twice, true));
         assert_eq!(w.window(), 1);
     }
 

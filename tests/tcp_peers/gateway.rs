@@ -41,6 +41,28 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// Of these twelve bytes.
+    pub(crate) fn of(bytes: [u8; 12]) -> Request {
+        let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
+        Request {
+            id: word(0),
+            unit: bytes[6],
+            function: bytes[7],
+            start: word(8),
+            count: word(10),
+        }
+    }
+
+    /// Its reply; every register holds the unit and its own address.
+    pub(crate) fn reply_of_unit(&self) -> Vec<u8> {
+        let mut frame = self.reply();
+        for (n, pair) in frame[9..].chunks_mut(2).enumerate() {
+            pair[0] = self.unit;
+            pair[1] = (self.start + n as u16).to_be_bytes()[1];
+        }
+        frame
+    }
+
     /// Its reply; every register holds its own address.
     pub(crate) fn reply(&self) -> Vec<u8> {
         let count = self.count.to_be_bytes()[1];
@@ -73,14 +95,7 @@ impl Peer {
     pub(crate) async fn request(&mut self) -> Option<Request> {
         let mut bytes = [0; 12];
         self.stream.read_exact(&mut bytes).await.ok()?;
-        let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
-        Some(Request {
-            id: word(0),
-            unit: bytes[6],
-            function: bytes[7],
-            start: word(8),
-            count: word(10),
-        })
+        Some(Request::of(bytes))
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -181,6 +196,10 @@ impl Drop for Gateway {
 
 impl Gateway {
     pub(crate) fn start(spec: Spec) -> Gateway {
+        Gateway::by(Opener::System, spec)
+    }
+
+    pub(crate) fn by(opener: Opener, spec: Spec) -> Gateway {
         let spec = Arc::new(spec);
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
@@ -194,7 +213,7 @@ impl Gateway {
         tokio::spawn(port::run_commanded(
             PortId(0),
             Arc::clone(&spec),
-            Opener::System,
+            opener,
             Lessons::forgetful(),
             Rng::new(1),
             Clock::system(),

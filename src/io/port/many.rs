@@ -83,13 +83,15 @@ impl Port {
             return Ok(());
         }
         if twice {
-            self.seen(Fault::Twice);
+            self.seen(twofold(&landed), true);
         }
         for Landed { job, ended, .. } in landed {
             let living = self.heard_of.get(&job.device) == Some(&true);
             match ended.outcome {
-                // It may be dead, and is not known to live.
-                Outcome::Missed(Miss::Silence) if !twice && !living => {
+                // It may be dead, and the server has not been seen to leave one out.
+                Outcome::Missed(Miss::Silence)
+                    if !twice && !living && !self.in_flight.is_on_probation() =>
+                {
                     self.conclude(&job, ended, useful).await?;
                 }
                 Outcome::Missed(Miss::Silence) => {
@@ -144,7 +146,7 @@ impl Port {
             landed = exchange.land(until) => landed?,
         };
         if exchange.take_twice() > 0 {
-            self.seen(Fault::Twice);
+            self.seen(twofold(&landed), true);
             // None of what came with it is believed.
             let back = landed.into_iter().map(|l| l.job);
             let back: Vec<Job> = back.chain(exchange.take_back()).collect();
@@ -234,7 +236,7 @@ impl Port {
         match (why, outcome) {
             (Some(Fault::Dropped), Outcome::Missed(_)) => self.in_flight.acquit(),
             (None, _) | (_, Outcome::Missed(_)) => {}
-            (Some(fault), _) => self.seen(fault),
+            (Some(fault), _) => self.seen(fault, false),
         }
     }
 
@@ -247,10 +249,21 @@ impl Port {
         }
     }
 
-    fn seen(&mut self, fault: Fault) {
-        if self.in_flight.seen(fault) {
+    fn seen(&mut self, fault: Fault, is_certain: bool) {
+        if self.in_flight.seen(fault, is_certain) {
             self.report.one_at_a_time(fault);
             self.schedule.window(1);
         }
+    }
+}
+
+/// What a server does that answers a request more than once: one of the replies may
+/// have been another's, under its number.
+fn twofold(landed: &[Landed]) -> Fault {
+    let is_other = |l: &Landed| l.ended.outcome == Outcome::Missed(Miss::Foreign);
+    if landed.iter().any(is_other) {
+        Fault::Mismatched
+    } else {
+        Fault::Twice
     }
 }
