@@ -77,6 +77,8 @@ vocabulary! {
         PortUnavailable = "port-unavailable",
         /// An open port was lost and is opened again.
         PortLost = "port-lost",
+        /// A TCP endpoint does not stand several requests in flight.
+        PortOneAtATime = "port-one-at-a-time",
         /// A port has been down for so long that its devices count as silent.
         PortSilenced = "port-silenced",
         /// A port is open and none of its devices answers.
@@ -381,6 +383,7 @@ impl EventKind {
             EventKind::PortOpened => 0x7f73580d_0f544b3e_81716cf0_694f0f08,
             EventKind::PortUnavailable => 0x705b6ee2_ef40483d_8631ff6d_e72393b8,
             EventKind::PortLost => 0x1e1d65fb_9d5b440a_a5a6b9cd_325d33a9,
+            EventKind::PortOneAtATime => 0xa5ea15aa_3cf94c7e_87dc88ec_bb634e5a,
             EventKind::PortSilenced => 0xed7cf121_6b9c41fa_be5cc596_59c0dc7c,
             EventKind::PortMute => 0x98b7f3f3_0c664e26_b05c2623_96b755c0,
             EventKind::PortSettingsDiffer => 0xd9fe4e31_c6f345e3_a2f8adfd_028475b1,

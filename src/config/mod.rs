@@ -31,6 +31,7 @@ mod alike;
 mod carrier;
 mod cloud;
 mod codec;
+mod connection;
 mod control;
 mod device;
 mod draft;

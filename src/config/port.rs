@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::adapter;
+use super::connection;
 use super::endpoint::Endpoint;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
@@ -13,7 +14,8 @@ use super::tree::{Node, OriginId};
 use super::word::{choice, host, name, plain, time, whole};
 use crate::base::PortId;
 use crate::spec::{
-    Characters, Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec,
+    Characters, ConnectionSpec, Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec,
+    StopBits, TcpSpec,
 };
 
 /// All ports, by number and by name.
@@ -326,6 +328,10 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
             "host",
             "port",
             "connect_timeout",
+            "connect_delay",
+            "close_after",
+            "transaction_ids",
+            "in_flight",
             "framing",
             "baud",
             "data_bits",
@@ -364,6 +370,7 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
             .unwrap_or(Duration::from_secs(3)),
         framing,
         behind: line_behind(&s, allowed, notes),
+        connection: connection::read(&s, unknown || framing.is_none(), notes),
     })
 }
 
@@ -418,5 +425,6 @@ fn nowhere() -> LineSpec {
         connect_timeout: Duration::from_secs(3),
         framing: None,
         behind: None,
+        connection: ConnectionSpec::default(),
     })
 }

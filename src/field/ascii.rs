@@ -157,6 +157,7 @@ impl Receiver {
                 expected_echoes: 0,
                 missed_echoes: 0,
                 noise: 0,
+                other_id: None,
             },
             ended: false,
         }
@@ -272,6 +273,12 @@ impl Receiver {
     #[must_use]
     pub const fn is_reading(&self) -> bool {
         !self.line.is_empty() || self.stray > 0
+    }
+
+    /// Whether no frame is being read: what is no reply by now is none.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.line.is_empty()
     }
 
     /// Time is up without a verdict: how the request was missed.

@@ -140,6 +140,45 @@ impl Dialogue {
         }
     }
 
+    /// The same where a pause ends no frame, because bytes are delivered as the
+    /// network pleases: a reply behind noise is taken, and what has come to its end
+    /// and is none. What may still become one is kept.
+    pub fn lull(&mut self) -> Option<Step> {
+        let mut silenced = self.clone();
+        let step = silenced.silence()?;
+        if matches!(step, Step::Over(Outcome::Missed(_))) && !self.is_full() {
+            return None;
+        }
+        *self = silenced;
+        Some(step)
+    }
+
+    fn is_full(&self) -> bool {
+        match &self.ear {
+            Ear::Rtu(_, ear) => ear.is_full(),
+            Ear::Ascii(_, ear) => ear.is_full(),
+            Ear::Meter(_, _, ear) => ear.is_full(),
+            Ear::Raw(_, ear) => ear.is_full(),
+        }
+    }
+
+    /// Whether the reply has begun, or may have, and its rest may still come.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        match &self.ear {
+            Ear::Rtu(_, ear) => ear.may_go_on(),
+            Ear::Ascii(_, ear) => !ear.is_full(),
+            Ear::Meter(_, _, ear) => ear.may_go_on(),
+            Ear::Raw(_, ear) => ear.may_go_on(),
+        }
+    }
+
+    /// Whether only silence shows where the reply ends.
+    #[must_use]
+    pub fn ends_by_silence(&self) -> bool {
+        matches!(&self.ear, Ear::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
+    }
+
     fn modbus(&mut self, verdict: Verdict) -> Step {
         let bytes = |pdu| match self.ear {
             Ear::Ascii(..) => ascii::frame_len(pdu),
@@ -332,15 +371,11 @@ fn meter(ask: dlt645::Ask, joining: Option<Joining>) -> (Vec<u8>, Ear) {
 
 fn of_meters(heard: dlt645::receive::Heard) -> Heard {
     Heard {
-        overheard: Vec::new(),
-        mismatch: None,
-        misaddressed: None,
         meters: heard.overheard,
         foreign: heard.foreign,
         echoes: heard.echoes,
         noise: heard.noise,
-        expected_echoes: 0,
-        missed_echoes: 0,
+        ..Heard::default()
     }
 }
 

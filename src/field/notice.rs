@@ -10,6 +10,7 @@ use crate::spec::Priority;
 use super::dlt645::ask::ErrorWord;
 use super::forecast::{millis, percent, range};
 use super::holes::Hole;
+use super::in_flight::Fault;
 use super::trouble::{Trouble, meaning};
 
 /// Something the operator should know about the field side.
@@ -35,6 +36,13 @@ pub enum Notice {
         failed: u32,
         /// Until the next attempt.
         next: Duration,
+    },
+    /// A TCP endpoint does not stand several requests in flight.
+    OneAtATime {
+        /// Which.
+        port: PortId,
+        /// What it did.
+        fault: Fault,
     },
     /// An open port was lost, or given up as of no further use; it is opened
     /// anew.
@@ -291,6 +299,7 @@ impl Tell for Notice {
             | Notice::PointsBack { .. }
             | Notice::LongRequestsAnswered { .. }
             | Notice::RepliesTwice { .. }
+            | Notice::OneAtATime { .. }
             | Notice::IntervalsKept { .. } => Level::Info,
             Notice::PortUnavailable { .. }
             | Notice::PortLost { .. }
@@ -314,6 +323,7 @@ impl Tell for Notice {
             Notice::PortOpened { .. } => EventKind::PortOpened,
             Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
             Notice::PortLost { .. } => EventKind::PortLost,
+            Notice::OneAtATime { .. } => EventKind::PortOneAtATime,
             Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
             Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
             Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
@@ -342,6 +352,7 @@ impl Tell for Notice {
             | Notice::SettingsDiffer { port, .. }
             | Notice::BytesHeldBack { port, .. }
             | Notice::EchoHeard { port }
+            | Notice::OneAtATime { port, .. }
             | Notice::EchoMissed { port, .. }
             | Notice::IntervalsStretched { port, .. }
             | Notice::IntervalsKept { port, .. } => About::Port(*port),
@@ -418,6 +429,10 @@ impl Tell for Notice {
                 "cannot open {what}: {why}; tried again until it can, its devices fall silent \
                  meanwhile (attempt {failed}, next in {:.1} s)",
                 next.as_secs_f64()
+            ),
+            Notice::OneAtATime { fault, .. } => format!(
+                "when several requests were in flight, {}; one request at a time from now on",
+                fault.words()
             ),
             Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
             Notice::PortLost { why, times, .. } => {
@@ -520,7 +535,9 @@ impl Tell for Notice {
                 ..
             } => {
                 let mut text = trouble.words();
-                if !detail.is_empty() {
+                if *trouble == Trouble::OtherId {
+                    text = format!("replies came with {detail}, {text}");
+                } else if !detail.is_empty() {
                     text.push_str(&format!(" ({detail})"));
                 }
                 if *times > 1 {

@@ -85,6 +85,17 @@ pub struct Heard {
     pub missed_echoes: u32,
     /// Bytes that belong to no well-formed frame.
     pub noise: u32,
+    /// Of Modbus TCP: the last reply that was as asked for but for its number.
+    pub other_id: Option<OtherId>,
+}
+
+/// A reply of Modbus TCP came under another transaction id than that of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherId {
+    /// The reply's.
+    pub seen: u16,
+    /// The request's.
+    pub wanted: u16,
 }
 
 impl Heard {
@@ -99,6 +110,7 @@ impl Heard {
         self.expected_echoes = self.expected_echoes.saturating_add(other.expected_echoes);
         self.missed_echoes = self.missed_echoes.saturating_add(other.missed_echoes);
         self.noise = self.noise.saturating_add(other.noise);
+        self.other_id = other.other_id.or(self.other_id);
     }
 }
 
@@ -223,8 +235,31 @@ impl Receiver {
     /// How many more bytes it takes at least until there can be a verdict.
     #[must_use]
     pub fn missing(&self) -> usize {
+        self.least().saturating_sub(self.unread.len()).max(1)
+    }
+
+    /// Whether as many bytes have come as the reply has that they begin like: what
+    /// is no reply by now is none.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.unread.len() >= self.least()
+    }
+
+    /// Whether the reply may have begun among the unread bytes.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        let Some(call) = &self.call else {
+            return false;
+        };
+        let unit = call.unit().0;
+        let begins = |pair: &[u8]| pair[0] == unit && pair[1] & !EXCEPTION == call.function();
+        self.unread.last() == Some(&unit) || self.unread.windows(2).any(begins)
+    }
+
+    /// How many bytes the reply has, as far as its beginning tells.
+    fn least(&self) -> usize {
         let have = self.unread.len();
-        let shortest = match (&self.call, self.unread.as_slice()) {
+        match (&self.call, self.unread.as_slice()) {
             (Some(call), [unit, rest @ ..]) if *unit == call.unit().0 => {
                 let reply = match rest {
                     [function, third, ..]
@@ -244,8 +279,7 @@ impl Receiver {
                 }
             }
             _ => EXCEPTION_REPLY,
-        };
-        shortest.saturating_sub(have).max(1)
+        }
     }
 
     /// Time is up without a verdict: how the request was missed.

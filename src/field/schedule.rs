@@ -300,7 +300,7 @@ impl Schedule {
 
     /// The same of a meter of DL/T 645.
     pub fn overheard_meter(&mut self, now: Mono, meter: Address) -> Option<DeviceId> {
-        self.passed_by(now, |s| s.meter == Some(meter))
+        self.passed_by(now, |s| s.meter.is_some_and(|own| own.means(meter)))
     }
 
     fn passed_by(&mut self, now: Mono, is: impl Fn(&Station) -> bool) -> Option<DeviceId> {

@@ -126,6 +126,10 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
             why: WHY.into(),
             times: 1,
         },
+        Field::OneAtATime {
+            port: PORT,
+            fault: alink_gateway::field::in_flight::Fault::Twice,
+        },
         Field::SettingsDiffer {
             port: PORT,
             what: "9600, has 9615".into(),

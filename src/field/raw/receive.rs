@@ -183,6 +183,18 @@ impl Receiver {
         !self.unread.is_empty()
     }
 
+    /// Whether a reply came to its end and was none.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.spoiled
+    }
+
+    /// Whether the reply may have begun among the unread bytes.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        !self.reply().is_empty()
+    }
+
     /// Time is up without a verdict: how the request was missed.
     #[must_use]
     pub const fn miss(&self) -> Miss {

@@ -39,14 +39,22 @@ impl Schedule {
     }
 
     /// The line was lost: no command is kept for when it is back. One whose job
-    /// was handed out and is not done was not sent.
+    /// was handed out and is not done was not sent. No request is under way.
     pub fn lost(&mut self) {
+        self.out.clear();
+        for station in &mut self.stations {
+            station.busy = false;
+        }
         self.commands.ended(End::Refused(Refused::LineDown));
         self.commands.refuse(|_| Some(Refused::LineDown));
     }
 
     fn station(&self, device: DeviceId) -> Option<&Station> {
         self.stations.iter().find(|s| s.device == device)
+    }
+
+    fn is_asked(&self, device: DeviceId) -> bool {
+        self.station(device).is_some_and(|s| s.busy)
     }
 
     /// The command whose turn it is.
@@ -60,10 +68,12 @@ impl Schedule {
                 _ => None,
             }
         });
-        if !self.writing.allows(now) {
+        if !self.writing.allows(now) || self.commands.is_under_way() {
             return None;
         }
-        let ready = |w: &&Waiting| self.servable_at(now, w).is_some_and(|at| at <= now);
+        let ready = |w: &&Waiting| {
+            !self.is_asked(w.command.device) && self.servable_at(now, w).is_some_and(|at| at <= now)
+        };
         let next = self.commands.heads().find(ready)?.clone();
         self.turn += 1;
         let turn = self.turn;
@@ -101,6 +111,7 @@ impl Schedule {
         let turns = self
             .commands
             .heads()
+            .filter(|w| !self.commands.is_under_way() && !self.is_asked(w.command.device))
             .filter_map(|w| self.servable_at(now, w));
         let share = self.writing.ready_at(now);
         let share = if self.writing.allows(now) { now } else { share };
