@@ -47,10 +47,11 @@ impl Budget {
     }
 
     /// A full one for requests that are not in the plan, made to tell stale replies
-    /// apart: a fiftieth of the clock, saved up for a burst of faults.
+    /// apart or for a sign of life: less than a fiftieth of the clock, saved up for a
+    /// burst of faults.
     #[must_use]
     pub const fn for_probes(now: Mono) -> Self {
-        Budget::new(now, 20, 500, 0)
+        Budget::new(now, 15, 500, 0)
     }
 
     /// A full one for commands: half of the clock.

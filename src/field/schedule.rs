@@ -172,8 +172,9 @@ impl Schedule {
             .stations
             .iter()
             .any(|s| s.is_stranger() && s.misses() > 0);
+        let may_probe = self.probes.allows(now);
         for station in &mut self.stations {
-            station.at(now, hurry);
+            station.at(now, hurry, may_probe);
         }
         self.keep_time(now);
         if self.out.len() >= self.most_out {
@@ -193,7 +194,7 @@ impl Schedule {
                 let station = &self.stations[attempt.station];
                 let job = match attempt.what {
                     What::Device(how) => station.try_job(how, now),
-                    What::Request(slot) => station.job(slot, now, self.probes.allows(now)),
+                    What::Request(slot) => station.job(slot, now, may_probe),
                 };
                 self.run(attempt.station, job, Some(attempt.harm), None)
             }
@@ -237,7 +238,7 @@ impl Schedule {
                 Some(Harm::None) | None => {}
             }
         }
-        if job.is_unmistakable() {
+        if job.probe().is_some() && !job.is_whole() {
             self.probes.spend(now, took);
         }
         if job.is_whole() && matches!(outcome, Outcome::Answered(_)) {

@@ -112,6 +112,10 @@ pub(super) struct Station {
     learned_meanwhile: Vec<(Hole, bool)>,
     /// Whether somebody on the line was asked and never did.
     hurry: bool,
+    /// Whether there is time for a request that is not in the plan.
+    may_probe: bool,
+    /// How long its last request took that failed.
+    failed_took: Duration,
     /// Whether its last reply was spoilt, which was not held against it.
     excused: bool,
     /// Whether it was told that its replies come twice.
@@ -180,6 +184,8 @@ impl Station {
             busy: false,
             learned_meanwhile: Vec::new(),
             hurry: false,
+            may_probe: true,
+            failed_took: Duration::ZERO,
             excused: false,
             told_twice: false,
             among_others: 0,
@@ -285,8 +291,9 @@ impl Station {
     }
 
     /// Time passes.
-    pub(super) fn at(&mut self, now: Mono, hurry: bool) {
+    pub(super) fn at(&mut self, now: Mono, hurry: bool, may_probe: bool) {
         self.hurry = hurry;
+        self.may_probe = may_probe;
         self.doubt.at(now);
         self.neighbours.at(now);
         if !self.busy && self.misses() == 0 {
@@ -346,7 +353,8 @@ impl Station {
         }
         let next = self.cheapest()?;
         let tried = self.slots[next].failures() >= DOUBTED;
-        match tried && self.part_backoff.ready(now) && self.part(next).is_some() {
+        let may = tried && self.may_probe && self.part_backoff.ready(now);
+        match may && self.part(next).is_some() {
             true => Some(Attempt::Part(next)),
             false => Some(Attempt::Whole(next)),
         }
@@ -509,6 +517,8 @@ impl Station {
             _ => {}
         }
         let evidence = weigh(outcome);
+        // Whoever was given up is asked once more at once: two proofs bring it back.
+        let returns = self.misses() > CONFIRMATIONS;
         // The slot may have been planned anew while it was asked.
         let slot = Some(job.block).filter(|i| self.slots.get(*i).is_some());
         if let Evidence::Alive(_) = evidence {
@@ -551,6 +561,7 @@ impl Station {
         };
         if let Some(slot) = slot.and_then(|i| self.slots.get_mut(i))
             && served
+            && !returns
         {
             // The first poll is in no slot.
             let since = job.since.filter(|since| *since >= slot.origin);
@@ -619,6 +630,7 @@ impl Station {
 
     /// A request got no reply.
     fn failed(&mut self, now: Mono, job: &Job, miss: Miss, rng: &mut Rng) -> Evidence {
+        self.failed_took = now.since(job.asked);
         // What is not in the plan says nothing about what is.
         if job.is_unmistakable() {
             return Evidence::RequestFailed(miss);
@@ -843,7 +855,7 @@ impl Station {
         let refused = slot.failing.as_ref().map(|f| f.how);
         match refused {
             Some(RequestFailure::Refused) => self.takes(&slot.block),
-            _ => self.patience(&slot.block),
+            _ => self.patience(&slot.block).max(self.failed_took),
         }
     }
 
@@ -868,7 +880,9 @@ impl Station {
     /// How long an attempt at it takes if nothing comes.
     pub(super) fn attempt_takes(&self, now: Mono) -> Duration {
         let block = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
-        block.map_or(self.timeout.most(), |slot| self.patience(&slot.block))
+        let patience = block.map_or(self.timeout.most(), |slot| self.patience(&slot.block));
+        // The rest of a frame that was begun is waited for as well.
+        patience.max(self.failed_took)
     }
 
     /// Of these points those whose next value is not out of turn: what is made again

@@ -37,6 +37,10 @@ const TCP_FLOOR: Duration = Duration::from_millis(300);
 /// otherwise take as many configured times as there are dead …
 const QUICK: u32 = 2;
 
+/// … and where replies are numbered, so that a late one is recognised and believed to be
+/// its own, this many times: one endpoint may have fifty units that are not there.
+const QUICK_NUMBERED: u32 = 1;
+
 /// … but all the time there is at the second of so many tries, for some are slow; and
 /// when a late reply has said so, always.
 const QUICK_TRIES: u32 = 128;
@@ -69,6 +73,7 @@ pub struct Timeout {
     /// The configured response timeout: the ceiling, and for whom little is known.
     most: Duration,
     floor: Duration,
+    is_numbered: bool,
     in_full_every: u32,
     seen: u32,
     mean: Duration,
@@ -89,6 +94,7 @@ impl Timeout {
         Timeout {
             most,
             floor,
+            is_numbered: line.numbers_replies(),
             in_full_every: IN_FULL_EVERY,
             seen: 0,
             mean: Duration::ZERO,
@@ -143,8 +149,12 @@ impl Timeout {
     #[must_use]
     pub fn after(&self, misses: u32, reply: Duration, hurry: bool) -> Duration {
         let never_heard = self.seen == 0 && self.slowest[0].is_zero();
-        if hurry && never_heard && misses % QUICK_TRIES != 1 {
-            return (self.floor * QUICK).max(self.floor + reply).min(self.most);
+        let quick = match self.is_numbered {
+            true => QUICK_NUMBERED,
+            false => QUICK,
+        };
+        if hurry && never_heard && (misses % QUICK_TRIES != 1 || self.is_numbered && misses == 1) {
+            return (self.floor * quick).max(self.floor + reply).min(self.most);
         }
         if self.seen < ENOUGH {
             return self.most;
