@@ -143,14 +143,14 @@ impl InFlight {
             && (self.most > 1 || self.slow_since.is_some_and(again))
     }
 
-    /// Whether a living device that was silent may have been left out by the server:
-    /// the window has not proved itself.
+    /// Whether a request that failed may have failed for the others in flight: the window
+    /// has not proved itself.
     #[must_use]
     pub fn is_on_probation(&self) -> bool {
         self.full.count < self.enough() && self.acquitted < ACQUITTED
     }
 
-    /// A device that was silent among others was silent alone as well.
+    /// A device that failed among others failed alone as well.
     pub fn acquit(&mut self) {
         self.acquitted += 1;
     }

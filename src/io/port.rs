@@ -310,19 +310,6 @@ impl Port {
         }
     }
 
-    /// Whether a connection that was in use was closed while nothing was outstanding.
-    fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
-        self.is_tcp() && !lost.asked && exchange.is_used()
-    }
-
-    fn is_anyone_alive(&self) -> bool {
-        self.heard_of.values().any(|lives| *lives)
-    }
-
-    const fn is_tcp(&self) -> bool {
-        matches!(self.manners.line, LineSpec::Tcp(_))
-    }
-
     /// What to do now; takes in what was commanded and hands out what ended.
     fn next(&mut self, now: Mono) -> Next {
         self.desk.hand_in(now, &mut self.schedule);
@@ -502,13 +489,6 @@ impl Port {
         }
         self.tell_findings().await?;
         Ok(())
-    }
-
-    /// Whether the connection may be half dead: everybody who was asked for a
-    /// while got nothing.
-    fn is_doubtful(&self) -> bool {
-        let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
-        self.is_tcp() && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod adapter;
 pub mod characters;
 pub mod cloud;
+pub mod connection;
 pub mod control;
 pub mod dlt645;
 pub mod field;
@@ -22,11 +23,12 @@ pub use cloud::{
     Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, TopologyPolicy,
     Transport,
 };
+pub use connection::{ConnectionSpec, TransactionIds};
 pub use control::ControlSpec;
 pub use field::{
-    ByteOrder, Codec, ConnectionSpec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget,
-    LineSpec, Liveness, Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads,
-    SerialSpec, Shown, Table, TcpSpec, TransactionIds, WordOrder,
+    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
+    Liveness, Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads, SerialSpec,
+    Shown, Table, TcpSpec, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

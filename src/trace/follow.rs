@@ -8,6 +8,7 @@
 //! Where it is known how long a character takes, the beginning of what came is
 //! reckoned back from its end, but never behind what came before.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::base::utc::Utc;
@@ -111,6 +112,8 @@ pub struct Follower {
     character: Duration,
     wanted: Duration,
     turn: Option<Turn>,
+    /// Turns before it that have not ended: several requests may be in flight.
+    earlier: VecDeque<Turn>,
     tongue: Tongue,
     asked: Vec<u8>,
     /// End of the last request.
@@ -125,8 +128,12 @@ pub struct Follower {
 #[derive(Clone, Debug)]
 struct Turn {
     begun: Mono,
+    device: String,
     place: String,
 }
+
+/// So many requests may be in flight on a connection, and some.
+const MOST_TURNS: usize = 40;
 
 impl Default for Follower {
     fn default() -> Self {
@@ -134,6 +141,7 @@ impl Default for Follower {
             character: Duration::ZERO,
             wanted: Duration::ZERO,
             turn: None,
+            earlier: VecDeque::new(),
             tongue: Tongue::Rtu,
             asked: Vec::new(),
             sent: None,
@@ -160,6 +168,7 @@ impl Follower {
                 } else {
                     // How long it has been quiet nobody knows when it is back.
                     (self.turn, self.sent, self.last) = (None, None, None);
+                    self.earlier.clear();
                 }
                 items.push(Item::Line(at, line.clone()));
             }
@@ -172,8 +181,16 @@ impl Follower {
                 // What came meanwhile was said in the language before this one.
                 self.flush(&mut items);
                 self.tongue = *tongue;
+                if let Some(earlier) = self.turn.take() {
+                    if self.earlier.len() == MOST_TURNS {
+                        self.earlier.pop_front();
+                    }
+                    self.earlier.push_back(earlier);
+                }
+                self.earlier.retain(|turn| turn.device != *device);
                 self.turn = Some(Turn {
                     begun: at,
+                    device: device.clone(),
                     place: place.clone().unwrap_or_else(|| device.clone()),
                 });
             }
@@ -215,7 +232,7 @@ impl Follower {
                 values,
                 ..
             } => {
-                let turn = self.turn.take();
+                let turn = self.turn_of(device);
                 items.push(Item::Ended(Ended {
                     begun: turn.as_ref().map_or(at, |t| t.begun),
                     at,
@@ -230,6 +247,16 @@ impl Follower {
             What::Missing { events } => items.push(Item::Missing(at, *events)),
         }
         items
+    }
+
+    /// Takes the turn of this device: the latest, or one of those whose requests are
+    /// still in flight.
+    fn turn_of(&mut self, device: &str) -> Option<Turn> {
+        if let Some(turn) = self.turn.take_if(|turn| turn.device == device) {
+            return Some(turn);
+        }
+        let at = self.earlier.iter().position(|t| t.device == device)?;
+        self.earlier.remove(at)
     }
 
     /// There will be no more.

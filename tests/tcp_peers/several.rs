@@ -73,6 +73,8 @@ enum Habit {
     SwapsIds,
     /// Closes.
     Closes,
+    /// Says for half of the units that they do not answer, and takes its time.
+    SaysNo,
 }
 
 /// Serves in rounds: what has come within some milliseconds came together.
@@ -97,6 +99,17 @@ async fn has(mut peer: Peer, habit: Habit, most: Arc<AtomicUsize>) {
             reply
         };
         let replies: Vec<Vec<u8>> = match habit {
+            Habit::SaysNo => {
+                let is_dead = |r: &&Request| r.unit.is_multiple_of(2);
+                for request in together.iter().filter(|r| !is_dead(r)) {
+                    peer.send(&own(request)).await;
+                }
+                if together.iter().any(|r| is_dead(&r)) {
+                    sleep(ms(100)).await;
+                }
+                let dead = together.iter().filter(is_dead);
+                dead.map(|r| r.refusal(11, 3)).collect()
+            }
             _ if alone => vec![own(&first)],
             Habit::Interleaves => together.iter().rev().map(own).collect(),
             Habit::Serialises => {
@@ -179,6 +192,16 @@ async fn a_gateway_that_asks_one_after_the_other_gets_one_after_the_other() {
     assert_eq!(tally.missed(), 0, "{tally:?}");
     assert!(most <= 2, "{most}");
     assert_eq!(gateway.told("port-one-at-a-time"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_gateways_word_for_dead_units_is_no_reason_for_one_at_a_time() {
+    let (tally, mut gateway, most) = twelve(Habit::SaysNo, ms(50)).await;
+    assert!(most >= 3, "{most} {tally:?}");
+    assert_eq!(gateway.told("port-one-at-a-time"), [""; 0]);
+    for device in [0, 2, 4, 6, 8, 10] {
+        assert_eq!(tally.misses.get(&device), None, "{tally:?}");
+    }
 }
 
 #[tokio::test]

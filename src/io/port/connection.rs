@@ -170,4 +170,24 @@ impl Port {
             .filter_map(|(_, device)| device.response_timeout)
             .fold(self.manners.response_timeout, Duration::max)
     }
+
+    /// Whether a connection that was in use was closed while nothing was outstanding.
+    pub(super) fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
+        self.is_tcp() && !lost.asked && exchange.is_used()
+    }
+
+    pub(super) fn is_anyone_alive(&self) -> bool {
+        self.heard_of.values().any(|lives| *lives)
+    }
+
+    pub(super) const fn is_tcp(&self) -> bool {
+        matches!(self.manners.line, LineSpec::Tcp(_))
+    }
+
+    /// Whether the connection may be half dead: everybody who was asked for a
+    /// while got nothing.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
+        self.is_tcp() && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
+    }
 }

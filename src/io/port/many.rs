@@ -72,7 +72,11 @@ impl Port {
         let answered = |l: &Landed| !matches!(l.ended.outcome, Outcome::Missed(_));
         if !twice && landed.iter().all(answered) {
             let took = |l: &Landed| l.ended.turnaround.unwrap_or_default();
-            if let [first, second] = landed.as_slice() {
+            // A gateway's word for a dead unit takes as long as the gateway waits for it.
+            let lives = |l: &Landed| matches!(weigh(&l.ended.outcome), Evidence::Alive(_));
+            if let [first, second] = landed.as_slice()
+                && landed.iter().all(lives)
+            {
                 let now = self.clock.now().mono;
                 self.in_flight.passed(now, [took(first), took(second)]);
                 self.schedule.window(self.in_flight.window());
@@ -234,8 +238,8 @@ impl Port {
     /// A request that had failed among others was asked alone.
     pub(super) fn was_alone(&mut self, why: Option<Fault>, outcome: &Outcome) {
         match (why, outcome) {
-            (Some(Fault::Dropped), Outcome::Missed(_)) => self.in_flight.acquit(),
-            (None, _) | (_, Outcome::Missed(_)) => {}
+            (Some(_), Outcome::Missed(_)) => self.in_flight.acquit(),
+            (None, _) => {}
             (Some(fault), _) => self.seen(fault, false),
         }
     }
