@@ -233,7 +233,10 @@ fn measure(cell: &Cell, plant: &Plant, begun: Mono, story: String) -> Figures {
         // Behind the end: what was due is there soon.
         let late = to + INTERVAL / 4;
         let came = of(point).iter().filter(|at| **at > from && **at <= late);
-        (came.count() as f64 / slots).min(1.0)
+        // One poll is more than the share that may be lost of a short time: replies
+        // that meet on the line are lost, whatever is done.
+        let forgiven = if slots < 100.0 { 1.0 } else { 0.0 };
+        ((came.count() as f64 + forgiven) / slots).min(1.0)
     };
     let least = |chosen: &dyn Fn(&Point) -> bool| {
         let shares = points.iter().filter(|p| chosen(p)).map(kept);
