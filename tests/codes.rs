@@ -116,6 +116,7 @@ fn spec(n: u32) -> Spec {
                 connect_timeout: Duration::from_secs(3),
                 framing: None,
                 behind: None,
+                connection: Default::default(),
             }),
             response_timeout: Duration::from_secs(1),
             budget: LineBudget::default(),

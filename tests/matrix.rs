@@ -5,7 +5,7 @@
 //! An ordinary run takes a sample; `ALINK_MATRIX=all` takes every cell,
 //! `ALINK_MATRIX=text` those whose name contains the text, and shows what happened.
 //! `ALINK_MATRIX_SEED=n` begins the sample elsewhere, `ALINK_MATRIX_SAMPLE=n` makes
-//! it larger.
+//! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 

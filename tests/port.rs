@@ -233,7 +233,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
         FieldEvent::Polled { .. }
         | FieldEvent::PortUp { .. }
         | FieldEvent::NoValue { .. }
-        | FieldEvent::PointsRefused { .. }
+        | FieldEvent::PointsFailing { .. }
         | FieldEvent::Load { .. }
         | FieldEvent::Echoes { .. } => {}
     })

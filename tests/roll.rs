@@ -107,6 +107,7 @@ fn spec(n: u32) -> Spec {
                 connect_timeout: secs(3),
                 framing: None,
                 behind: None,
+                connection: Default::default(),
             }),
             response_timeout: secs(1),
             budget: LineBudget::default(),

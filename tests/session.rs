@@ -94,6 +94,7 @@ fn spec(n: u32, points: usize) -> Spec {
                 connect_timeout: secs(3),
                 framing: None,
                 behind: None,
+                connection: Default::default(),
             }),
             response_timeout: secs(1),
             budget: LineBudget::default(),

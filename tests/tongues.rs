@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
 use alink_gateway::field::dlt645::ask::{Joined, Joining};
-use alink_gateway::field::dlt645::{Address, Edition, item};
+use alink_gateway::field::dlt645::{Address, Edition, Place, item};
 use alink_gateway::field::modbus::{Ask, Data, Reply};
 use alink_gateway::field::{ascii, dlt645, raw, rtu};
 use alink_gateway::lab::bus::tongue::{Meter, Plain, Saying, Tongue, Year};
@@ -170,8 +170,7 @@ fn read_meter(
     late: &mut Vec<u8>,
     rng: &mut Rng,
 ) -> Option<Vec<u8>> {
-    let bytes = Some(item.bytes());
-    let mut ask = dlt645::Ask::read(address, item.id, bytes);
+    let mut ask = dlt645::Ask::read(address, item.id, item.length());
     let mut joining: Option<Joining> = None;
     loop {
         let request = [vec![0xFE; 4], ask.frame().seal()].concat();
@@ -186,7 +185,7 @@ fn read_meter(
         };
         assert_eq!(part.from, address);
         let joined = match joining.take() {
-            None => Joining::begin(item.id, bytes, part),
+            None => Joining::begin(item.id, item.length(), part),
             Some(joining) => joining.go_on(part),
         };
         match joined {
@@ -215,8 +214,9 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
             let id = u32::from_str_radix(&item.id.to_string(), 16).unwrap();
             // With follow-on frames the parts are of one moment here.
             assert_eq!(Some(data.clone()), meter.value(now, id), "{round}");
-            for which in 0..item.values {
-                item.read(&data, which).unwrap();
+            // Of a block as many as the meter has rates.
+            for which in 0..data.len() / item.format.bytes() {
+                item.read(&data, Place::Value(which as u8)).unwrap();
             }
             answered += 1;
         }
@@ -234,6 +234,7 @@ fn dlt645_gives_no_wrong_value() {
         "power-active",
         "power-factor",
         "voltage-all",
+        "energy-active-forward-all",
     ];
     meters(Year::Y2007, Edition::Y2007, &both_years, 200);
     meters(Year::Y1997, Edition::Y1997, &both_years, 200);
@@ -267,6 +268,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
         }],
         check: Some(check),
         behind_check: 2,
+        preamble: None,
     };
     let level = raw::Part::Number {
         written: raw::part::Number::Decimal(raw::part::Span::Between {

@@ -5,6 +5,9 @@
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
+#[path = "wires/published.rs"]
+mod published;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use std::time::Duration;
 use alink_gateway::base::{
     Evidence, FieldEvent, Now, PortId, Proof, Reading, Rng, UnitId, Value, Wall,
 };
-use alink_gateway::field::dlt645::Item;
+use alink_gateway::field::dlt645::{Item, Place};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
@@ -207,11 +210,11 @@ impl World {
         let at = reading.at.wall.as_millis();
         match &point.codec {
             Codec::Part(_) => reading.value == Value::Float(weight(&device.name)),
-            Codec::Datum { item, which, .. } => {
+            Codec::Datum { item, place, .. } => {
                 let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
-                moments.any(|at| value_of(&meter, item, *which, at) == Some(reading.value.clone()))
+                moments.any(|at| value_of(&meter, item, *place, at) == Some(reading.value.clone()))
             }
             _ => self.rig.with(|line, _| {
                 let Value::UInt(n) = reading.value else {
@@ -255,13 +258,13 @@ impl Drop for World {
     }
 }
 
-fn value_of(meter: &Meter, item: &Item, which: u8, at: i64) -> Option<Value> {
+fn value_of(meter: &Meter, item: &Item, place: Place, at: i64) -> Option<Value> {
     let now = Now {
         wall: Wall::from_millis(at),
         ..Now::default()
     };
     let id = u32::from_str_radix(&item.id.to_string(), 16).unwrap();
-    item.read(&meter.value(now, id)?, which).ok()
+    item.read(&meter.value(now, id)?, place).ok()
 }
 
 #[tokio::test(start_paused = true)]

@@ -251,6 +251,14 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             "do not have what points of theirs are read from",
             Words::SayWhy,
         ),
+        EventKind::DevicePointsFail => (
+            "do not answer requests for points of theirs, and answer others",
+            Words::SayWhy,
+        ),
+        EventKind::DeviceLongRequestsFail => (
+            "do not answer long requests, and are asked for less together",
+            Words::SayNoMore,
+        ),
         EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
         EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
         _ => return None,

@@ -14,6 +14,9 @@ pub enum Proof {
     Exception(u8),
     /// Its reply came after we had given up; the values were thrown away.
     Late,
+    /// A good frame of this very unit came within the time of its reply, but with
+    /// another function, length or datum than was asked for: it is alive.
+    Mismatched,
 }
 
 /// Why a transaction counts as a miss.
@@ -41,6 +44,93 @@ pub enum Evidence {
     Alive(Proof),
     /// The device was asked and did not prove that it lives.
     Missed(Miss),
+    /// One request failed as it did before, while the device answers others; or a
+    /// probe did, or a write. This says nothing about the device.
+    RequestFailed(Miss),
+}
+
+/// How a request fails that is made again and again in vain, while its device
+/// proves that it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RequestFailure {
+    /// The device refuses it: with an exception, or with an error word of DL/T 645.
+    Refused,
+    /// The device refuses it with an exception that names another function.
+    RefusedOtherFunction,
+    /// The device says nothing to it.
+    Silence,
+    /// Its reply is spoilt: bytes come, but no frame with a good checksum.
+    Garbled,
+    /// The device answers it with a good frame that is not the reply: another
+    /// function, length or datum.
+    Mismatched,
+    /// Frames of others came in place of its reply.
+    Foreign,
+    /// A gateway on the way answers in place of the device: exception 0Ah or 0Bh.
+    Gateway,
+    /// The connection is lost whenever it is made.
+    ConnectionLost,
+}
+
+impl RequestFailure {
+    /// Whether nothing of the device itself came back.
+    #[must_use]
+    pub const fn is_a_miss(self) -> bool {
+        match self {
+            RequestFailure::Silence
+            | RequestFailure::Garbled
+            | RequestFailure::Foreign
+            | RequestFailure::Gateway
+            | RequestFailure::ConnectionLost => true,
+            RequestFailure::Refused
+            | RequestFailure::RefusedOtherFunction
+            | RequestFailure::Mismatched => false,
+        }
+    }
+
+    /// What a person reads who asks why a point has no value.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            RequestFailure::Refused => {
+                "its device refuses it, also when asked for nothing else (see the journal)"
+            }
+            RequestFailure::RefusedOtherFunction => {
+                "its device refuses it with an exception to another function (see the journal)"
+            }
+            RequestFailure::Silence => {
+                "its device says nothing to this request, and answers others (see the journal)"
+            }
+            RequestFailure::Garbled => {
+                "the reply to this request is spoilt, those to others are not (see the journal)"
+            }
+            RequestFailure::Mismatched => {
+                "its device answers this request with another function, length or datum (see the \
+                 journal)"
+            }
+            RequestFailure::Foreign => {
+                "frames of others come in place of the reply to this request (see the journal)"
+            }
+            RequestFailure::Gateway => {
+                "a gateway on the way answers this request in place of the device (see the journal)"
+            }
+            RequestFailure::ConnectionLost => {
+                "the connection is lost whenever this request is made (see the journal)"
+            }
+        }
+    }
+}
+
+impl From<Miss> for RequestFailure {
+    fn from(miss: Miss) -> Self {
+        match miss {
+            Miss::Silence => RequestFailure::Silence,
+            Miss::Garbled => RequestFailure::Garbled,
+            Miss::Foreign => RequestFailure::Foreign,
+            Miss::GatewaySaysNo(_) => RequestFailure::Gateway,
+            Miss::ConnectionLost => RequestFailure::ConnectionLost,
+        }
+    }
 }
 
 /// What an adapter heard of our own requests.
@@ -94,13 +184,15 @@ pub enum FieldEvent {
         /// Index of each such point in the device's profile, and why.
         points: Vec<(u16, &'static str)>,
     },
-    /// A device refuses these points even when it is asked for nothing else; they
-    /// are asked for rarely until it gives them again.
-    PointsRefused {
+    /// The request for these points fails again and again while the device answers
+    /// others; it is made ever more rarely until it succeeds.
+    PointsFailing {
         /// Which device.
         device: DeviceId,
         /// Index of each point in the device's profile.
         points: Vec<u16>,
+        /// How it fails.
+        how: RequestFailure,
     },
     /// How busy the port was since the last report: wire time, turnaround and
     /// timeouts as a share of the clock, in thousandths. Told every few seconds.

@@ -35,8 +35,8 @@ impl DeviceId {
 /// A Modbus unit id (slave address) of one device on a line.
 ///
 /// 1–247 on a serial line (Modbus over Serial Line V1.02 §2.2: 0 is broadcast,
-/// 248–255 reserved); 0–255 behind Modbus TCP, where 0 and 255 commonly mean
-/// "the endpoint itself".
+/// 248–255 reserved, though some devices answer there); 0–255 behind Modbus TCP,
+/// where 0 and 255 commonly mean "the endpoint itself".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitId(pub u8);
 

@@ -77,6 +77,8 @@ vocabulary! {
         PortUnavailable = "port-unavailable",
         /// An open port was lost and is opened again.
         PortLost = "port-lost",
+        /// A TCP endpoint does not stand several requests in flight.
+        PortOneAtATime = "port-one-at-a-time",
         /// A port has been down for so long that its devices count as silent.
         PortSilenced = "port-silenced",
         /// A port is open and none of its devices answers.
@@ -125,7 +127,13 @@ vocabulary! {
         DevicePointsRefused = "device-points-refused",
         /// A meter does not have what points are read from.
         DeviceDatumRefused = "device-datum-refused",
-        /// Points that were refused are read again.
+        /// The request for points fails again and again while the device answers others.
+        DevicePointsFail = "device-points-fail",
+        /// A device does not answer long requests; it is asked for less together.
+        DeviceLongRequestsFail = "device-long-requests-fail",
+        /// A device answers long requests again.
+        DeviceLongRequestsAnswered = "device-long-requests-answered",
+        /// Points that failed are read again.
         DevicePointsBack = "device-points-back",
         /// What was learned about devices cannot be read and is learned anew.
         LessonsUnreadable = "lessons-unreadable",
@@ -375,6 +383,7 @@ impl EventKind {
             EventKind::PortOpened => 0x7f73580d_0f544b3e_81716cf0_694f0f08,
             EventKind::PortUnavailable => 0x705b6ee2_ef40483d_8631ff6d_e72393b8,
             EventKind::PortLost => 0x1e1d65fb_9d5b440a_a5a6b9cd_325d33a9,
+            EventKind::PortOneAtATime => 0xa5ea15aa_3cf94c7e_87dc88ec_bb634e5a,
             EventKind::PortSilenced => 0xed7cf121_6b9c41fa_be5cc596_59c0dc7c,
             EventKind::PortMute => 0x98b7f3f3_0c664e26_b05c2623_96b755c0,
             EventKind::PortSettingsDiffer => 0xd9fe4e31_c6f345e3_a2f8adfd_028475b1,
@@ -399,6 +408,9 @@ impl EventKind {
             EventKind::DeviceHoleFound => 0xe4deb717_927745d0_9bd37062_d114df10,
             EventKind::DevicePointsRefused => 0xc82b08d5_fae74cfc_8d0a6ea3_f5c25d98,
             EventKind::DeviceDatumRefused => 0x6633c642_c6ab42fc_9e328880_76df0f08,
+            EventKind::DevicePointsFail => 0x97b1b672_ca1e4f2a_83a15517_cfd21762,
+            EventKind::DeviceLongRequestsFail => 0xd9bf37e0_84564f46_974b96af_9a225e93,
+            EventKind::DeviceLongRequestsAnswered => 0x74a83093_57094302_90ee4697_ae47e6ec,
             EventKind::DevicePointsBack => 0x3adcaf17_aede42b5_ac3f2ff1_a3e45c72,
             EventKind::LessonsUnreadable => 0x2002448e_66544806_8401fa51_487b3cef,
             EventKind::LessonsNotKept => 0x9f4e8fc0_cd1e49f2_adb98aaa_13f6905e,

@@ -23,7 +23,7 @@ pub mod value;
 pub use backoff::Backoff;
 pub use crowd::{Crowd, Crowds, Told};
 pub use digest::Digest;
-pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof};
+pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
 pub use journal::{EventKind, JournalField, MessageId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};

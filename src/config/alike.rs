@@ -17,6 +17,7 @@ use super::roster::{DeviceDraft, Roster};
 use super::section::Notes;
 use crate::base::PortId;
 use crate::spec::Protocol;
+use crate::spec::dlt645::Address;
 use crate::spec::raw::Question;
 
 /// Looks at all devices together. Not where something is wrong already: stand-ins
@@ -32,6 +33,10 @@ pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
         let Protocol::Raw(questions) = &device.profile.protocol else {
             continue;
         };
+        // Frames of Modbus TCP say whose they are.
+        if questions.iter().any(|q| q.carried.is_some()) {
+            continue;
+        }
         let twice = questions.iter().find_map(|question| {
             let others = asked.get(&(device.port, question.request.bytes()))?;
             // At another speed nobody else understands it.
@@ -56,6 +61,38 @@ pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
     }
     for (port, mixed) in mixed {
         mixed.tell(ports, port, notes);
+    }
+    wildcards(roster, notes);
+}
+
+/// A wildcard is answered by every meter that it means, all at once.
+fn wildcards(roster: &Roster, notes: &mut Notes) {
+    let meters: Vec<(&DeviceDraft, Address)> = roster
+        .all
+        .iter()
+        .filter_map(|device| Some((device, device.meter?)))
+        .collect();
+    for (device, wildcard) in meters.iter().filter(|(_, meter)| !meter.is_one_meter()) {
+        let others = meters.iter().filter(|(other, address)| {
+            !std::ptr::eq(*other, *device)
+                && other.port == device.port
+                && (wildcard.means(*address) || !address.is_one_meter())
+        });
+        let mut others = others.map(|(other, _)| *other);
+        let Some(other) = others.next() else { continue };
+        let line = notes.origins.line(other.at);
+        let more = match others.count() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let said = format!(
+            "address {wildcard} of {}, with {} ({line}){more} on the same port",
+            device.name, other.name
+        );
+        let wrong = Wrong::wanted("the twelve digits printed on the meter").hint(
+            "every meter on the line that a wildcard means answers it, and their replies spoil one another: it is for a line with one meter",
+        );
+        notes.warning(device.at, said, wrong);
     }
 }
 

@@ -3,20 +3,22 @@
 
 use std::time::Duration;
 
+use super::carrier;
 use super::meter;
 use super::near;
+use super::own;
 use super::port::{Ports, own_settings, response_time};
 use super::problem::Wrong;
 use super::profile::{Profile, Profiles};
 use super::range;
-use super::roster::{Entry, Roster, Told};
+use super::roster::{Called, Entry, Roster, Told};
 use super::secret::{self, SecretSource};
 use super::section::{Notes, Section, shown};
-use super::tree::{Is, Node};
+use super::tree::Node;
+use super::unit;
 use super::word::{choice, name, product_key, time, whole};
 use crate::base::PortId;
-use crate::spec::dlt645::Address;
-use crate::spec::{LineSpec, Liveness, Protocol, SerialSpec};
+use crate::spec::{Liveness, Protocol};
 
 /// The platform's limit of sub-devices online under one gateway ("Connect or
 /// disconnect sub-devices"; 1,500 in 2020).
@@ -66,19 +68,23 @@ pub(crate) fn read(
     let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
     let protocol = profile.map(|p| &p.spec.protocol);
     let serial = own_settings(&s, line, notes);
-    let (units, meter) = match protocol {
+    let carried = matches!(protocol, Some(Protocol::Raw(_)))
+        && line.is_some_and(|line| line.framing().is_none());
+    let (units, address) = match protocol {
         None | Some(Protocol::Modbus) => {
             if protocol.is_some() {
                 no_key(&s, "address", "Modbus devices have a unit", notes);
             }
-            (units(&s, line, notes), None)
+            (unit::of(&s, line, notes), None)
         }
         Some(other) => {
-            bytes_pass(&s, line, serial.as_deref(), notes);
+            carrier::check(&s, line, serial.as_deref(), profile, notes);
             let address = own_address(&s, profile, other, notes);
-            if profile.is_some_and(|p| p.patterns.need_unit()) {
+            if carried {
+                (unit::of(&s, line, notes), address)
+            } else if profile.is_some_and(|p| p.patterns.need_unit()) {
                 // Whatever fits into a byte: there is no standard.
-                (units(&s, None, notes), address)
+                (unit::of(&s, None, notes), address)
             } else {
                 let what = match other {
                     Protocol::Dlt645(_) => "DL/T 645 meters have an address",
@@ -129,7 +135,8 @@ pub(crate) fn read(
                 notes,
             )
             .unwrap_or_default(),
-        meter,
+        address,
+        carried,
         serial,
         s,
     };
@@ -160,47 +167,29 @@ fn own_address(
     profile: Option<&Profile>,
     protocol: &Protocol,
     notes: &mut Notes,
-) -> Option<Address> {
-    let why = match protocol {
-        Protocol::Raw(_) if !profile.is_some_and(|p| p.patterns.need_address()) => {
-            "no request of the profile has {address} in it"
+) -> Option<Called> {
+    let of_raw = profile
+        .map(|p| &p.patterns)
+        .filter(|patterns| patterns.need_address());
+    match (protocol, of_raw) {
+        (Protocol::Dlt645(_), _) => {
+            let missing = || own::wanted_address(own::DIGITS);
+            let address = s.need("address", meter::address, missing, notes);
+            return address.map(Called::Meter);
         }
-        Protocol::Modbus => "only DL/T 645 meters have one",
-        Protocol::Dlt645(_) | Protocol::Raw(_) => {
-            return s.need(
-                "address",
-                meter::address,
-                || Wrong::wanted("the twelve digits printed on the meter"),
-                notes,
-            );
+        (Protocol::Raw(_), Some(patterns)) => {
+            let digits = patterns.digits();
+            let missing = || own::wanted_address(digits);
+            let address = s.need("address", own::address(digits), missing, notes);
+            return address.map(Called::Digits);
         }
-    };
-    no_key(s, "address", why, notes);
-    None
-}
-
-/// Whether frames of any bytes can pass: not inside Modbus TCP, and not with
-/// seven bits to a character.
-fn bytes_pass(
-    s: &Section<'_>,
-    line: Option<&LineSpec>,
-    own: Option<&SerialSpec>,
-    notes: &mut Notes,
-) {
-    match line {
-        Some(line) if line.framing().is_none() => notes.error(
-            s.at("port"),
-            "a Modbus TCP port",
-            Wrong::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
-                .hint("Modbus TCP carries nothing but Modbus"),
-        ),
-        Some(LineSpec::Serial(port)) if own.unwrap_or(port).data_bits == 7 => notes.error(
-            s.at("port"),
-            "a port with 7 data bits",
-            Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
-        ),
-        Some(_) | None => {}
+        (Protocol::Raw(_), None) => {
+            let why = "no request of the profile has {address} in it";
+            no_key(s, "address", why, notes);
+        }
+        (Protocol::Modbus, _) => no_key(s, "address", "only DL/T 645 meters have one", notes),
     }
+    None
 }
 
 /// Whether the platform is to be asked for the device's secret instead of
@@ -285,85 +274,6 @@ fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     (names.len() < 7).then(|| format!("the {what} are: {}", names.join(", ")))
 }
 
-fn units(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8> {
-    let (allowed, why) = match line {
-        Some(line) if line.framing().is_some() => (
-            1..=247u8,
-            "on a serial line 0 is broadcast and 248 to 255 are reserved",
-        ),
-        Some(_) | None => (0..=255, ""),
-    };
-    let fits = |unit: u8| {
-        if allowed.contains(&unit) {
-            return Ok(unit);
-        }
-        let why = Some(why.to_owned()).filter(|w| !w.is_empty());
-        Err(Wrong::wanted(format!("{} to {}", allowed.start(), allowed.end())).maybe_hint(why))
-    };
-    match (s.node("unit"), s.node("units")) {
-        (Some(_), Some(units)) => {
-            notes.error(
-                units.origin,
-                "unit and units",
-                Wrong::wanted("unit for one device, or units for several"),
-            );
-            Vec::new()
-        }
-        (Some(_), None) => {
-            let parse = |text: &str| {
-                let unit = whole(0..=255u8)(text).map_err(|_| {
-                    let (lo, hi) = (allowed.start(), allowed.end());
-                    let why = Some(why.to_owned()).filter(|w| !w.is_empty());
-                    let wrong = Wrong::wanted(format!("{lo} to {hi}")).maybe_hint(why);
-                    if text.contains(['-', ',']) && text.len() > 2 {
-                        wrong.hint("several units at once are written units:")
-                    } else {
-                        wrong
-                    }
-                })?;
-                fits(unit)
-            };
-            s.read("unit", parse, notes).into_iter().collect()
-        }
-        (None, Some(node)) => {
-            let joined = match &node.is {
-                Is::List(list) => list
-                    .iter()
-                    .map(|n| match &n.is {
-                        Is::Text(text) => text.as_str(),
-                        Is::Nothing | Is::List(_) | Is::Map(_) => "?",
-                    })
-                    .collect::<Vec<_>>()
-                    .join(","),
-                Is::Text(text) => text.clone(),
-                Is::Nothing | Is::Map(_) => "?".into(),
-            };
-            let parsed = range::units(&joined).and_then(|units| {
-                for unit in &units {
-                    fits(*unit)?;
-                }
-                Ok(units)
-            });
-            parsed.unwrap_or_else(|wrong| {
-                notes.error(node.origin, shown(&joined), wrong);
-                Vec::new()
-            })
-        }
-        (None, None) => {
-            s.lacks(
-                "unit",
-                Wrong::wanted(format!(
-                    "the device's address on the port, {} to {}",
-                    allowed.start(),
-                    allowed.end()
-                )),
-                notes,
-            );
-            Vec::new()
-        }
-    }
-}
-
 fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Option<String> {
     let given = s.read("product_key", product_key, notes);
     let inherited = profile.and_then(|p| p.product_key.clone());
@@ -387,9 +297,11 @@ fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Opt
 /// How long a device has been quiet, at least and at most, before it counts as silent.
 const QUIET: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(30)];
 
-/// Defaults: three misses, and twice the slowest interval within 3 s to 30 s; two
-/// proofs of life to return. Tries after a miss do not wait for an interval, so
-/// what is read once a day is found dead as soon as what is read each minute.
+/// Defaults: three misses, and the slowest interval within 3 s to 30 s; two proofs of
+/// life to return. Tries after a miss do not wait for an interval, so what is read
+/// once a day is found dead as soon as what is read each minute. An interval has
+/// passed since the last proof when the first miss comes; to wait for another would
+/// only show for longer what is not so.
 fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
     let l = s.section("liveness", &["missed", "quiet", "returns"], notes);
     let day = Duration::from_secs(86400);
@@ -397,7 +309,7 @@ fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
         missed: l.read("missed", whole(1..=1000u32), notes).unwrap_or(3),
         quiet: l
             .read("quiet", time(Duration::ZERO..=day), notes)
-            .unwrap_or_else(|| slowest.saturating_mul(2).clamp(QUIET[0], QUIET[1])),
+            .unwrap_or_else(|| slowest.clamp(QUIET[0], QUIET[1])),
         returns: l.read("returns", whole(1..=100u32), notes).unwrap_or(2),
     }
 }

@@ -8,14 +8,15 @@ use super::section::{Notes, Section};
 use super::times::Times;
 use super::tree::OriginId;
 use super::word::{decimal, identifier, whole};
-use crate::spec::dlt645::{Edition, Format, Id, Item, item};
+use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, Place, item};
 use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "id",
     "data",
     "format",
     "value",
+    "at",
     "scale",
     "offset",
     "interval",
@@ -42,11 +43,17 @@ pub(crate) fn points(
         let Some((point, item)) = one(&s, edition, times, notes) else {
             continue;
         };
-        let known = items.iter().position(|i| *i == item);
-        let which = known.unwrap_or_else(|| {
-            items.push(item);
-            items.len() - 1
-        });
+        let known = items.iter().position(|i: &Item| i.id == item.id);
+        let which = match known.and_then(|i| Some((i, items.get_mut(i)?))) {
+            Some((i, known)) => {
+                *known = known.joined(item);
+                i
+            }
+            None => {
+                items.push(item);
+                items.len() - 1
+            }
+        };
         places.push(s.at("id"));
         points.push(PointSpec {
             address: u16::try_from(which).unwrap_or(u16::MAX),
@@ -85,6 +92,17 @@ fn one(
     let format = s.read("format", format, notes);
     let scale = s.read("scale", factor, notes).unwrap_or(Decimal::ONE);
     let offset = s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO);
+    let at = s.read("at", whole(0..=u16::MAX), notes);
+    let numbered = matches!(data, Some(Data::Numbered(_)));
+    if let Some(other) = ["value", "at"].into_iter().find(|k| s.node(k).is_some())
+        && s.node("at").is_some()
+        && (!numbered || other == "value")
+        && data.is_some()
+    {
+        let wrong = Wrong::wanted("either value: or at:, and at: only with an identifier")
+            .hint("value: counts the values of a block of one format, at: the bytes in front of a value behind the identifier");
+        notes.error(s.at("at"), "at", wrong);
+    }
     let item = match (data?, format) {
         (Data::Named(_), Some(_)) => {
             notes.error(
@@ -99,7 +117,7 @@ fn one(
         (Data::Numbered(id), Some(format)) => Item {
             id,
             format,
-            values: 1,
+            layout: layout(s, format, at),
         },
         (Data::Numbered(_), None) => {
             if s.node("format").is_none() {
@@ -113,14 +131,30 @@ fn one(
             return None;
         }
     };
-    let which = s.read("value", whole(1..=item.values), notes);
-    if which.is_none() && item.values > 1 && s.node("value").is_none() {
+    let values = item.values();
+    // Beside at: it is a mistake already.
+    let by_value = s.node("at").is_none();
+    let which = by_value
+        .then(|| s.read("value", whole(1..=values), notes))
+        .flatten();
+    if which.is_none() && values > 1 && by_value && s.node("value").is_none() {
         s.lacks(
             "value",
-            Wrong::wanted(format!("which value of the block, 1 to {}", item.values)),
+            Wrong::wanted(format!("which value of the block, 1 to {values}")),
             notes,
         );
     }
+    let which = which.unwrap_or(1);
+    let item = Item {
+        layout: match item.layout {
+            Layout::Block { about, most } => Layout::Block {
+                about: about.max(which),
+                most,
+            },
+            other => other,
+        },
+        ..item
+    };
     let is_number = matches!(item.format, Format::Number { .. } | Format::Peak { .. });
     if !is_number
         && let Some(key) = ["scale", "offset"]
@@ -139,7 +173,7 @@ fn one(
         address: 0,
         codec: Codec::Datum {
             item,
-            which: which.unwrap_or(1).saturating_sub(1),
+            place: at.map_or(Place::Value(which.saturating_sub(1)), Place::Byte),
             scale,
             offset,
         },
@@ -151,6 +185,23 @@ fn one(
         },
     };
     Some((point, item))
+}
+
+/// What a datum that the standard has no name for here is in its reply.
+fn layout(s: &Section<'_>, format: Format, at: Option<u16>) -> Layout {
+    match at {
+        Some(at) => {
+            let own = u16::try_from(format.bytes()).unwrap_or(u16::MAX);
+            Layout::Bytes {
+                about: at.saturating_add(own),
+            }
+        }
+        None if s.node("value").is_some() => Layout::Block {
+            about: 2,
+            most: u8::MAX,
+        },
+        None => Layout::One,
+    }
 }
 
 enum Data {
@@ -223,14 +274,19 @@ fn format(text: &str) -> Result<Format, Wrong> {
     }
 }
 
-/// A meter's address, twelve digits.
-pub(crate) fn address(text: &str) -> Result<crate::spec::dlt645::Address, Wrong> {
-    crate::spec::dlt645::Address::parse(text)
+/// A meter's address, twelve digits; or `any` and other wildcards, which a meter
+/// that is alone on its line answers.
+pub(crate) fn address(text: &str) -> Result<Address, Wrong> {
+    if text == "any" {
+        return Ok(Address::ANY);
+    }
+    Address::parse_wildcard(text)
         .ok()
-        .filter(|a| a.is_one_meter())
+        .filter(|a| *a != Address::BROADCAST)
         .ok_or_else(|| {
-            Wrong::wanted("the twelve digits printed on the meter")
-                .hint("with all leading zeros, like address: \"000000123456\"")
+            Wrong::wanted("the twelve digits printed on the meter").hint(
+                "with all leading zeros, like address: \"000000123456\"; a meter that is alone on its line also answers address: any",
+            )
         })
 }
 

@@ -22,17 +22,20 @@
 //! reader that meets a problem notes it and goes on.
 //!
 //! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
-//! `secret table limits adapter codec` ← `port` ← `measure` ← `point` ← `meter room sum` ← `raw` ←
-//! `cloud profile remote` ← `roster` ← `alike device` ←
+//! `secret table limits adapter codec endpoint` ← `port` ← `measure` ← `point` ← `meter room sum` ← `raw` ←
+//! `cloud profile remote` ← `carrier roster unit` ← `alike device` ←
 //! `outline` ← `draft`.
 
 mod adapter;
 mod alike;
+mod carrier;
 mod cloud;
 mod codec;
+mod connection;
 mod control;
 mod device;
 mod draft;
+mod endpoint;
 mod environment;
 mod layers;
 mod limits;
@@ -57,6 +60,7 @@ mod sum;
 mod table;
 mod times;
 mod tree;
+mod unit;
 mod word;
 mod yaml;
 

@@ -7,23 +7,36 @@
 use std::sync::Arc;
 
 use super::problem::Wrong;
-use crate::spec::dlt645::Address;
+use crate::base::UnitId;
+use crate::spec::raw::check::Written;
 use crate::spec::raw::template::NotATemplate;
-use crate::spec::raw::{Check, Fixed, Question, Template};
+use crate::spec::raw::{Check, End, Fixed, Question, Template};
 use crate::spec::{ProfileSpec, Protocol};
 
 /// Whose places are filled.
 #[derive(Clone, Copy)]
-pub(crate) struct Who {
+pub(crate) struct Who<'a> {
     pub(crate) unit: u8,
-    pub(crate) address: Option<Address>,
+    /// As many decimal digits as the addresses of the profile have.
+    pub(crate) address: &'a str,
+    /// Whether it is asked in frames of Modbus TCP.
+    pub(crate) carried: bool,
 }
 
+/// How many digits an address has: that of DL/T 645, if nothing is said.
+pub(crate) const DIGITS: usize = 12;
+
+/// No address has more digits.
+pub(crate) const MOST_DIGITS: usize = 32;
+
 /// Stands in where a profile is looked at without a device.
-pub(crate) const SAMPLE: Who = Who {
-    unit: 1,
-    address: None,
-};
+pub(crate) fn sample(zeros: &str) -> Who<'_> {
+    Who {
+        unit: 1,
+        address: zeros,
+        carried: false,
+    }
+}
 
 /// One question as it is written.
 pub(crate) struct Pattern {
@@ -37,9 +50,54 @@ pub(crate) struct Pattern {
 #[derive(Default)]
 pub(crate) struct Patterns {
     all: Vec<Pattern>,
+    digits: usize,
 }
 
 impl Patterns {
+    /// None yet, of a profile whose devices have addresses of so many digits.
+    pub(crate) const fn with_addresses_of(digits: usize) -> Patterns {
+        Patterns {
+            all: Vec::new(),
+            digits,
+        }
+    }
+
+    /// How many digits the address of a device has.
+    pub(crate) const fn digits(&self) -> usize {
+        self.digits
+    }
+
+    /// Whether all that is said, in either direction, is characters of seven bits,
+    /// whatever unit and address are.
+    pub(crate) fn fit_seven_bits(&self, profile: &Arc<ProfileSpec>) -> bool {
+        let who = Who {
+            unit: u8::MAX,
+            address: &"9".repeat(self.digits),
+            carried: false,
+        };
+        let Ok(filled) = self.of(profile, who) else {
+            return false;
+        };
+        let Protocol::Raw(questions) = &filled.protocol else {
+            return false;
+        };
+        questions.iter().all(|question| {
+            let reply = &question.reply;
+            let fixed = reply.fixed.iter().flat_map(|f| &f.bytes);
+            let end = match &reply.end {
+                End::Terminator(bytes) => bytes.as_slice(),
+                End::Length(_) | End::Silence(_) | End::Frame => &[],
+            };
+            let mut bytes = question.request.bytes().iter().chain(fixed).chain(end);
+            let as_text = |check: &Option<Check>| {
+                check.is_none_or(|check| matches!(check.written, Written::Hex))
+            };
+            bytes.all(u8::is_ascii)
+                && as_text(&reply.check)
+                && self.all.iter().all(|pattern| as_text(&pattern.check))
+        })
+    }
+
     /// One more.
     pub(crate) fn push(&mut self, pattern: Pattern) {
         self.all.push(pattern);
@@ -70,17 +128,18 @@ impl Patterns {
     pub(crate) fn of(
         &self,
         profile: &Arc<ProfileSpec>,
-        who: Who,
+        who: Who<'_>,
     ) -> Result<Arc<ProfileSpec>, NotATemplate> {
         let Protocol::Raw(questions) = &profile.protocol else {
             return Ok(Arc::clone(profile));
         };
-        if !self.need_unit() && !self.need_address() {
+        if !self.need_unit() && !self.need_address() && !who.carried {
             return Ok(Arc::clone(profile));
         }
         let mut own = Vec::new();
         for (question, pattern) in questions.iter().zip(&self.all) {
             let mut filled = Question::clone(question);
+            filled.carried = who.carried.then_some(UnitId(who.unit));
             filled.request = Template::parse(&fill(&pattern.send, who), pattern.check)?;
             filled.reply.fixed.clear();
             for (at, text) in &pattern.fixed {
@@ -100,9 +159,10 @@ impl Patterns {
 /// [`Template::parse`] to judge.
 ///
 /// `{unit}` becomes its byte, `{unit:02}` its decimal digits with leading zeros,
-/// `{unit:02X}` the same in hexadecimal; `{address}` becomes six bytes, the last
-/// digits first, as in DL/T 645, and `{address:text}` its twelve digits.
-pub(crate) fn fill(text: &str, who: Who) -> String {
+/// `{unit:02X}` the same in hexadecimal; `{address}` becomes bytes of two digits
+/// each, the last digits first, as in DL/T 645 and CJ/T 188, `{address:high}` the
+/// same with the first digits first, and `{address:text}` its digits.
+pub(crate) fn fill(text: &str, who: Who<'_>) -> String {
     let mut out = String::new();
     for piece in pieces(text) {
         match piece {
@@ -123,20 +183,19 @@ fn mentions(text: &str, what: &str) -> bool {
     })
 }
 
-fn filled(place: &str, who: Who) -> Option<String> {
-    let digits = || match who.address {
-        Some(address) => address.to_string(),
-        None => "0".repeat(12),
-    };
+fn filled(place: &str, who: Who<'_>) -> Option<String> {
     let unit = who.unit;
     match place {
         "unit" => return Some(format!(" {unit:02X} ")),
-        "address:text" => return Some(format!("\"{}\"", digits())),
-        "address" => {
-            let digits = digits();
-            let pairs = digits.as_bytes().rchunks(2);
-            let bytes = pairs.map(|pair| String::from_utf8_lossy(pair).into_owned());
-            return Some(format!(" {} ", bytes.collect::<Vec<_>>().join(" ")));
+        "address:text" => return Some(format!("\"{}\"", who.address)),
+        "address" | "address:high" => {
+            let pairs = who.address.as_bytes().rchunks(2);
+            let bytes = pairs.map(|pair| format!("{:0>2}", String::from_utf8_lossy(pair)));
+            let mut bytes: Vec<String> = bytes.collect();
+            if place == "address:high" {
+                bytes.reverse();
+            }
+            return Some(format!(" {} ", bytes.join(" ")));
         }
         _ => {}
     }
@@ -195,9 +254,34 @@ pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
 
 /// The same with places for what is a device's own, filled in as an example and
 /// as they are written.
-pub(crate) fn own_bytes(text: &str) -> Result<(Vec<u8>, String), Wrong> {
-    let example = bytes(&fill(text, SAMPLE))?;
-    Ok((example, text.to_owned()))
+pub(crate) fn own_bytes(zeros: &str) -> impl Fn(&str) -> Result<(Vec<u8>, String), Wrong> {
+    move |text| {
+        let example = bytes(&fill(text, sample(zeros)))?;
+        Ok((example, text.to_owned()))
+    }
+}
+
+/// The address of a device of the profile: so many digits.
+pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Wrong> {
+    move |text| {
+        let fits = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+        if fits {
+            return Ok(text.to_owned());
+        }
+        let example = "0".repeat(digits.saturating_sub(6)) + "123456";
+        let example = &example[example.len() - digits.min(example.len())..];
+        Err(wanted_address(digits).hint(format!(
+            "with all leading zeros, like address: \"{example}\""
+        )))
+    }
+}
+
+/// What a device of the profile has to have.
+pub(crate) fn wanted_address(digits: usize) -> Wrong {
+    Wrong::wanted(match digits {
+        DIGITS => "the twelve digits printed on the meter".to_owned(),
+        n => format!("the {n} digits of its address"),
+    })
 }
 
 #[cfg(test)]
@@ -205,13 +289,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spec::raw::check::Written;
-    use crate::spec::raw::{End, Shape, Sum};
+    use crate::spec::raw::{Shape, Sum};
 
     #[test]
     fn a_device_brings_its_unit_and_its_address_into_a_request() {
-        let address = Address::parse("123456789012").ok();
-        let who = Who { unit: 10, address };
+        let who = |address| Who {
+            unit: 10,
+            address,
+            carried: false,
+        };
         for (text, bytes) in [
             (r##""#" {unit:02X} "R""##, &b"#0AR"[..]),
             (r##""#"{unit:03}"R""##, b"#010R"),
@@ -220,11 +306,27 @@ mod tests {
             ("68 {address} 68", b"\x68\x12\x90\x78\x56\x34\x12\x68"),
             ("{address:text}", b"123456789012"),
         ] {
-            let template = Template::parse(&fill(text, who), None);
+            let template = Template::parse(&fill(text, who("123456789012")), None);
             assert_eq!(template.as_ref().map(Template::bytes), Ok(bytes), "{text}");
         }
-        for strange in ["{unit:2}", "{units}", "{unit:0x}", "{unit", "unit}"] {
-            assert_eq!(fill(strange, who), strange);
+        // Fourteen digits are seven bytes, and half a byte is filled up.
+        for (text, address, is) in [
+            ("{address}", "12345678901234", " 34 12 90 78 56 34 12 "),
+            ("{address:high}", "12345678901234", " 12 34 56 78 90 12 34 "),
+            ("{address:text}", "12345678901234", "\"12345678901234\""),
+            ("{address}", "12345", " 45 23 01 "),
+        ] {
+            assert_eq!(fill(text, who(address)), is, "{text}");
+        }
+        for strange in [
+            "{unit:2}",
+            "{units}",
+            "{unit:0x}",
+            "{unit",
+            "unit}",
+            "{address:low}",
+        ] {
+            assert_eq!(fill(strange, who("1")), strange);
         }
     }
 
@@ -241,7 +343,7 @@ mod tests {
             check,
             fixed: vec![(0, r#"">" {unit:02X}"#.into())],
         };
-        let example = fill(&pattern.send, SAMPLE);
+        let example = fill(&pattern.send, sample(""));
         let question = Question {
             name: "weight".into(),
             request: Template::parse(&example, check).unwrap(),
@@ -250,7 +352,9 @@ mod tests {
                 fixed: Vec::new(),
                 check: None,
                 behind_check: 0,
+                preamble: None,
             },
+            carried: None,
         };
         let profile = Arc::new(ProfileSpec {
             name: "scale".into(),
@@ -259,11 +363,17 @@ mod tests {
             reads: Default::default(),
             protocol: Protocol::Raw(vec![Arc::new(question)]),
         });
-        let patterns = Patterns { all: vec![pattern] };
+        let mut patterns = Patterns::with_addresses_of(DIGITS);
+        patterns.push(pattern);
+        assert!(patterns.fit_seven_bits(&profile));
         assert!(patterns.need_unit() && !patterns.need_address());
         for (unit, request, reply) in [(1, b"#0184\r", b">01"), (171, b"#ABA6\r", b">AB")] {
-            let address = None;
-            let own = patterns.of(&profile, Who { unit, address }).unwrap();
+            let who = Who {
+                unit,
+                address: "",
+                carried: false,
+            };
+            let own = patterns.of(&profile, who).unwrap();
             let Protocol::Raw(questions) = &own.protocol else {
                 panic!("{own:?}");
             };
@@ -275,9 +385,9 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_in_quotes_is_touched_and_nothing_panics(text in "[a-z{}:\"\\\\ 0X°]{0,20}") {
-            let _ = fill(&text, SAMPLE);
+            let _ = fill(&text, sample("12"));
             let quoted = format!("\"{}\"", text.replace(['"', '\\'], ""));
-            prop_assert_eq!(fill(&quoted, SAMPLE), quoted);
+            prop_assert_eq!(fill(&quoted, sample("12")), quoted);
         }
     }
 }

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::adapter;
+use super::connection;
+use super::endpoint::Endpoint;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
 use super::tree::{Node, OriginId};
 use super::word::{choice, host, name, plain, time, whole};
 use crate::base::PortId;
 use crate::spec::{
-    Characters, Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec,
+    Characters, ConnectionSpec, Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec,
+    StopBits, TcpSpec,
 };
 
 /// All ports, by number and by name.
@@ -34,7 +37,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
         ..Ports::default()
     };
     let mut lines: BTreeMap<PathBuf, (String, OriginId)> = BTreeMap::new();
-    let mut endpoints: BTreeMap<(String, u16), (String, OriginId)> = BTreeMap::new();
+    let mut endpoints: BTreeMap<Endpoint, (String, OriginId)> = BTreeMap::new();
     for node in root.list("ports", notes) {
         let (port, at) = one(node, notes);
         let taken = match &port.line {
@@ -47,7 +50,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
             },
             LineSpec::Serial(_) => None,
             LineSpec::Tcp(t) => {
-                let key = (t.host.clone(), t.port);
+                let key = Endpoint::of(&t.host, t.port);
                 if let Some((first, first_at)) = endpoints.get(&key).filter(|_| !t.host.is_empty())
                 {
                     let hint = format!(
@@ -325,6 +328,10 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
             "host",
             "port",
             "connect_timeout",
+            "connect_delay",
+            "close_after",
+            "transaction_ids",
+            "in_flight",
             "framing",
             "baud",
             "data_bits",
@@ -363,6 +370,7 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
             .unwrap_or(Duration::from_secs(3)),
         framing,
         behind: line_behind(&s, allowed, notes),
+        connection: connection::read(&s, unknown || framing.is_none(), notes),
     })
 }
 
@@ -417,5 +425,6 @@ fn nowhere() -> LineSpec {
         connect_timeout: Duration::from_secs(3),
         framing: None,
         behind: None,
+        connection: ConnectionSpec::default(),
     })
 }

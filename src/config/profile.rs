@@ -34,7 +34,7 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "name",
     "product_key",
     "interval",
@@ -49,6 +49,7 @@ const KEYS: [&str; 14] = [
     "product_secret_credential",
     "protocol",
     "requests",
+    "address_digits",
 ];
 
 /// What a kind of device may speak.
@@ -65,6 +66,9 @@ const DIALECTS: [(&str, Dialect); 4] = [
     ("dlt645-1997", Dialect::Dlt645(Edition::Y1997)),
     ("raw", Dialect::Raw),
 ];
+
+const NO_DIGITS: &str =
+    "only the addresses of protocol: raw have as many digits as the profile says";
 
 const NO_REGISTERS: &str = "only Modbus has registers";
 
@@ -124,6 +128,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         _ if unknown => (Vec::new(), Protocol::Modbus),
         Dialect::Modbus => {
             refuse(&s, &["requests"], "only protocol: raw has requests", notes);
+            refuse(&s, &["address_digits"], NO_DIGITS, notes);
             let points = s.list("points", notes).iter();
             let drafts: Vec<_> = points
                 .filter_map(|point| point::read(point, times, notes))
@@ -141,6 +146,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
                 NO_REGISTERS,
                 notes,
             );
+            refuse(&s, &["address_digits"], NO_DIGITS, notes);
             let (points, items, places) = meter::points(&s, edition, times, notes);
             unique(ids(&points).zip(places), notes);
             (points, Protocol::Dlt645(items))

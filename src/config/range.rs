@@ -16,7 +16,7 @@ pub(crate) fn units(text: &str) -> Result<Vec<u8>, Wrong> {
                 .then_some(text)
                 .ok_or_else(wanted)?
                 .parse::<u8>()
-                .map_err(|_| wanted().hint("a unit is at most 247 on a serial line, 255 on TCP"))
+                .map_err(|_| wanted().hint("a unit is at most 255"))
         };
         let (from, to) = (number(from)?, number(to)?);
         if from > to {

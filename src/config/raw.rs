@@ -30,8 +30,12 @@ pub(crate) fn requests(
     profile: &Section<'_>,
     notes: &mut Notes,
 ) -> (Vec<Arc<Question>>, Patterns, BTreeSet<String>) {
+    let digits = profile
+        .read("address_digits", whole(1..=own::MOST_DIGITS), notes)
+        .unwrap_or(own::DIGITS);
+    let zeros = "0".repeat(digits);
     let mut all: Vec<Arc<Question>> = Vec::new();
-    let mut patterns = Patterns::default();
+    let mut patterns = Patterns::with_addresses_of(digits);
     let mut wrong_ones = BTreeSet::new();
     for node in profile.list("requests", notes) {
         let s = Section::open(node, &["name", "send", "check", "reply"], notes);
@@ -50,7 +54,7 @@ pub(crate) fn requests(
                 // Already noted, and what stands in its place cannot be known.
                 return Ok(None);
             }
-            let filled = own::fill(text, own::SAMPLE);
+            let filled = own::fill(text, own::sample(&zeros));
             let said = |request| Some((request, text.to_owned()));
             Template::parse(&filled, check).map(said).map_err(|why| {
                 Wrong::wanted("bytes in hexadecimal, \"text\", and {check} where the checksum goes")
@@ -58,7 +62,7 @@ pub(crate) fn requests(
             })
         };
         let send = s.need("send", parse, || Wrong::wanted("what to send"), notes);
-        let reply = reply(&s, notes);
+        let reply = reply(&s, &zeros, notes);
         let Some(name) = name else { continue };
         let (Some(Some((request, send))), Some((reply, fixed))) = (send, reply) else {
             wrong_ones.insert(name);
@@ -74,6 +78,7 @@ pub(crate) fn requests(
             name,
             request,
             reply,
+            carried: None,
         }));
     }
     if profile.node("requests").is_none() {
@@ -90,7 +95,11 @@ pub(crate) fn requests(
 }
 
 /// What comes back, and what is always in it as it is written.
-fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize, String)>)> {
+fn reply(
+    request: &Section<'_>,
+    zeros: &str,
+    notes: &mut Notes,
+) -> Option<(Shape, Vec<(usize, String)>)> {
     let keys = [
         "length",
         "until",
@@ -99,6 +108,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
         "contains",
         "check",
         "behind_check",
+        "preamble",
     ];
     let s = request.section("reply", &keys, notes);
     if !s.is_there() {
@@ -106,7 +116,11 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
         request.lacks("reply", wrong, notes);
         return None;
     }
-    let length = s.read("length", whole(1..=LONGEST), notes).map(End::Length);
+    let length = |text: &str| match text {
+        "any" => Ok(End::Frame),
+        _ => whole(1..=LONGEST)(text).map(End::Length),
+    };
+    let length = s.read("length", length, notes);
     let until = s.read("until", bytes, notes).map(End::Terminator);
     let pause = time(Duration::from_millis(5)..=Duration::from_secs(5));
     let silence = s.read("silence", pause, notes).map(End::Silence);
@@ -120,7 +134,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
         return None;
     }
     let mut fixed = Vec::new();
-    let begins = s.read("begins", own_bytes, notes);
+    let begins = s.read("begins", own_bytes(zeros), notes);
     fixed.extend(begins.map(|said| (s.at("begins"), 0, said)));
     for node in s.list("contains", notes) {
         let c = Section::open(node, &["at", "bytes"], notes);
@@ -130,15 +144,21 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
             || Wrong::wanted("where, from 0 on"),
             notes,
         );
-        let what = c.need("bytes", own_bytes, || Wrong::wanted("which bytes"), notes);
+        let what = c.need(
+            "bytes",
+            own_bytes(zeros),
+            || Wrong::wanted("which bytes"),
+            notes,
+        );
         let place = c.at("at");
         fixed.extend(at.zip(what).map(|(at, what)| (place, at, what)));
     }
     let behind = s.read("behind_check", whole(0..=LONGEST), notes);
+    let preamble = s.read("preamble", one_byte, notes);
     let end = length.or(until).or(silence)?;
     let terminator = match &end {
         End::Terminator(t) => t.len(),
-        End::Length(_) | End::Silence(_) => 0,
+        End::Length(_) | End::Silence(_) | End::Frame => 0,
     };
     for (place, at, (bytes, _)) in &fixed {
         room::bytes(*place, *at, bytes.len(), &end, notes);
@@ -152,6 +172,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
         fixed,
         check: check(&s, notes),
         behind_check: behind.unwrap_or(terminator),
+        preamble,
     };
     room::check(&s, &shape, notes);
     if !shape.can_tell() {
@@ -163,6 +184,14 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
         );
     }
     Some((shape, written))
+}
+
+/// A byte as a request is written.
+fn one_byte(text: &str) -> Result<u8, Wrong> {
+    match bytes(text).as_deref() {
+        Ok([byte]) => Ok(*byte),
+        _ => Err(Wrong::wanted("one byte in hexadecimal, like FE")),
+    }
 }
 
 const KEYS: [&str; 16] = [

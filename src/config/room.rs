@@ -8,10 +8,18 @@ use crate::spec::raw::part::{Number, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Shape};
 
+/// The most that function and data of Modbus have (Modbus Application Protocol
+/// V1.1b3 §4.1).
+pub(super) const MAX_PDU: usize = 253;
+
 /// How many bytes a reply has at most, and why.
 fn most(end: &End) -> (usize, String) {
     match end {
         End::Length(n) => (*n, format!("the reply has {n}, counted from 0 on")),
+        End::Frame => (
+            MAX_PDU,
+            format!("a frame of Modbus carries {MAX_PDU} at most, counted from 0 on"),
+        ),
         End::Terminator(_) | End::Silence(_) => (
             LONGEST,
             format!("no reply has more than {LONGEST}, counted from 0 on"),

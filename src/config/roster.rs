@@ -40,7 +40,7 @@ pub(crate) struct Roster {
     names: BTreeMap<String, OriginId>,
     identities: BTreeMap<(String, String), OriginId>,
     units: BTreeMap<(PortId, Tongue, u8), (String, OriginId)>,
-    meters: BTreeMap<(PortId, Tongue, Address), (String, OriginId)>,
+    meters: BTreeMap<(PortId, Tongue, String), (String, OriginId)>,
 }
 
 /// Who could be taken for one another on a line: all that speak what has a
@@ -60,8 +60,29 @@ pub(crate) struct Entry<'a> {
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
-    pub(crate) meter: Option<Address>,
+    pub(crate) address: Option<Called>,
+    /// Whether it is asked in frames of Modbus TCP although its protocol has no
+    /// standard.
+    pub(crate) carried: bool,
     pub(crate) serial: Option<Arc<SerialSpec>>,
+}
+
+/// The address of a device.
+#[derive(Clone)]
+pub(crate) enum Called {
+    /// A meter of DL/T 645.
+    Meter(Address),
+    /// Digits that stand in the requests of its profile.
+    Digits(String),
+}
+
+impl std::fmt::Display for Called {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Called::Meter(address) => address.fmt(f),
+            Called::Digits(digits) => digits.fmt(f),
+        }
+    }
 }
 
 /// What has been said of an entry: one mistake in a range is one problem, not
@@ -113,8 +134,8 @@ impl Roster {
             self.check_unit(entry, port, unit, told, notes);
         }
 
-        if let (Some(port), Some(meter)) = (entry.port, entry.meter) {
-            self.check_meter(entry, port, meter, name.as_deref(), notes);
+        if let (Some(port), Some(address)) = (entry.port, &entry.address) {
+            self.check_address(entry, port, &address.to_string(), name.as_deref(), notes);
         }
 
         let at = entry.s.origin;
@@ -131,12 +152,12 @@ impl Roster {
                 .or_insert(taken);
         }
         let profile = entry.profile_of(unit, notes);
-        // Without a standard they are part of what is asked.
-        let standard = entry.tongue().is_none();
+        // Without a standard it is part of what is asked.
+        let addressed = entry.tongue().is_none() || entry.carried;
         self.all.push(DeviceDraft {
             name: name.unwrap_or_default(),
             port: entry.port.unwrap_or(PortId(0)),
-            unit: UnitId(unit.filter(|_| standard).unwrap_or_default()),
+            unit: UnitId(unit.filter(|_| addressed).unwrap_or_default()),
             profile,
             product_key: entry.product_key.clone().unwrap_or_default(),
             device_name: device_name.unwrap_or_default(),
@@ -147,7 +168,10 @@ impl Roster {
             liveness: entry.liveness,
             response_timeout: entry.response_timeout,
             turnaround: entry.turnaround,
-            meter: entry.meter.filter(|_| standard),
+            meter: match entry.address {
+                Some(Called::Meter(address)) => Some(address),
+                Some(Called::Digits(_)) | None => None,
+            },
             serial: entry.serial.clone(),
             at,
         });
@@ -198,23 +222,24 @@ impl Roster {
         }
     }
 
-    fn check_meter(
+    fn check_address(
         &mut self,
         entry: &Entry<'_>,
         port: PortId,
-        meter: Address,
+        address: &str,
         name: Option<&str>,
         notes: &mut Notes,
     ) {
-        let Some((first, at)) = self.meters.get(&(port, entry.tongue(), meter)) else {
+        let key = (port, entry.tongue(), address.to_owned());
+        let Some((first, at)) = self.meters.get(&key) else {
             let taken = (name.unwrap_or_default().to_owned(), entry.s.origin);
-            self.meters.insert((port, entry.tongue(), meter), taken);
+            self.meters.insert(key, taken);
             return;
         };
         let line = notes.origins.line(*at);
         notes.error(
             entry.s.at("address"),
-            meter.to_string(),
+            address,
             Wrong::wanted("an address no other meter on the port has")
                 .hint(format!("{first} ({line}) already has it")),
         );
@@ -260,9 +285,14 @@ impl Entry<'_> {
         let Some(profile) = self.profile else {
             return nothing();
         };
+        let zeros = "0".repeat(profile.patterns.digits());
         let who = Who {
             unit: unit.unwrap_or_default(),
-            address: self.meter,
+            address: match &self.address {
+                Some(Called::Digits(digits)) => digits,
+                Some(Called::Meter(_)) | None => &zeros,
+            },
+            carried: self.carried,
         };
         profile
             .patterns

@@ -7,10 +7,11 @@ use crate::spec::raw::check::Written;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{Check, Sum};
 
-const SUMS: [(&str, Sum); 10] = [
+const SUMS: [(&str, Sum); 11] = [
     ("sum8", Sum::Sum8),
     ("xor8", Sum::Xor8),
     ("lrc", Sum::Lrc),
+    ("lrc-ascii", Sum::LrcAscii),
     ("crc16-modbus", Sum::Crc16Modbus),
     ("crc16-xmodem", Sum::Crc16Xmodem),
     ("crc16-ccitt-false", Sum::Crc16CcittFalse),

@@ -3,9 +3,15 @@
 //!
 //! Modbus over Serial Line V1.02 §2.5.2: a colon, two hexadecimal characters
 //! per byte, a longitudinal redundancy check, CR LF. A colon can stand nowhere
-//! else, so every colon begins anew and a reply is taken as soon as its LF is
-//! there, whatever came before. Capital and small letters are understood;
-//! anything else inside a line spoils it, a set eighth bit too.
+//! else, so every colon begins anew, whatever came before. Capital and small
+//! letters are understood; anything else inside a line spoils it, a set eighth bit
+//! too.
+//!
+//! Two things that devices do otherwise cost nothing to understand, because the
+//! check has to be right all the same. The second character of the end can be
+//! changed by the master (§2.5.2.1, diagnostics §6.8 subfunction 03), and some
+//! devices send none: a reply is taken as soon as its CR is there, and an LF
+//! behind it belongs to it. And some answer with `>` in place of the colon.
 //!
 //! [`Receiver`] keeps the contract of [`super::rtu::Receiver`]: told bytes and
 //! silences, and how the bytes were split makes no difference. Silence is a
@@ -15,6 +21,7 @@ use std::time::Duration;
 
 use crate::base::{Miss, UnitId};
 
+use super::job::Mismatch;
 use super::modbus::{EXCEPTION, Reply};
 use super::rtu::{Heard, Verdict};
 use super::write::Call;
@@ -56,10 +63,15 @@ pub const fn frame_len(pdu: usize) -> usize {
 }
 
 /// Takes a whole frame apart, colon and CR LF included; `None` unless every
-/// character is as it must be and the check is right.
+/// character is as it must be and the check is right. The LF may be missing.
 #[must_use]
 pub fn open(frame: &[u8]) -> Option<(UnitId, Vec<u8>)> {
-    let digits = frame.strip_prefix(b":")?.strip_suffix(b"\r\n")?;
+    let (first, rest) = frame.split_first()?;
+    if !starts(*first) {
+        return None;
+    }
+    let digits = rest.strip_suffix(b"\n").unwrap_or(rest);
+    let digits = digits.strip_suffix(b"\r")?;
     let (pairs, []) = digits.as_chunks::<2>() else {
         return None;
     };
@@ -71,6 +83,11 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, Vec<u8>)> {
     let (unit, pdu) = body.split_first()?;
     let fits = (1..=MAX_PDU).contains(&pdu.len()) && lrc(&body) == check;
     fits.then(|| (UnitId(*unit), pdu.to_vec()))
+}
+
+/// Whether a frame begins with this character.
+const fn starts(byte: u8) -> bool {
+    matches!(byte, b':' | b'>')
 }
 
 /// The two's complement of the sum of all bytes (§6.2.1).
@@ -132,12 +149,15 @@ impl Receiver {
             spoiled: false,
             heard: Heard {
                 overheard: Vec::new(),
+                mismatch: None,
+                misaddressed: None,
                 meters: Vec::new(),
                 foreign: 0,
                 echoes: 0,
                 expected_echoes: 0,
                 missed_echoes: 0,
                 noise: 0,
+                other_id: None,
             },
             ended: false,
         }
@@ -159,28 +179,26 @@ impl Receiver {
     }
 
     fn take(&mut self, byte: u8) -> Option<Reply> {
-        if byte == b':' {
+        if starts(byte) {
             self.drop_line();
             self.line.push(byte);
             return None;
         }
         if self.line.is_empty() {
-            self.stray = self.stray.saturating_add(1);
+            // Alone, it is the end of a frame that was taken at its CR.
+            if byte != b'\n' || self.stray > 0 {
+                self.stray = self.stray.saturating_add(1);
+            }
             return None;
         }
-        let after_return = self.line.last() == Some(&b'\r');
         self.line.push(byte);
-        if byte == b'\n' && after_return {
-            let line = std::mem::take(&mut self.line);
-            let Some((unit, pdu)) = open(&line) else {
-                self.line = line;
-                self.drop_line();
-                return None;
-            };
+        if byte == b'\r'
+            && let Some((unit, pdu)) = open(&self.line)
+        {
+            self.line.clear();
             return self.sort(unit, &pdu);
         }
-        let fits = !after_return && (byte == b'\r' || value(byte).is_some());
-        if !fits || self.line.len() >= MAX_FRAME {
+        if value(byte).is_none() || self.line.len() >= MAX_FRAME {
             self.drop_line();
         }
         None
@@ -216,6 +234,13 @@ impl Receiver {
             if reply != Reply::Stranger {
                 return Some(reply);
             }
+            if let ([function, second, ..], true) = (pdu, is_reply(unit, pdu)) {
+                self.heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
+            }
+        } else if let (Some(call), [function, second, ..]) = (&self.call, pdu)
+            && (call.function(), call.second_byte()) == (*function, *second)
+        {
+            self.heard.misaddressed = Some(unit);
         }
         self.heard.foreign = self.heard.foreign.saturating_add(1);
         if is_reply(unit, pdu) && !self.heard.overheard.contains(&unit) {
@@ -250,6 +275,12 @@ impl Receiver {
         !self.line.is_empty() || self.stray > 0
     }
 
+    /// Whether no frame is being read: what is no reply by now is none.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.line.is_empty()
+    }
+
     /// Time is up without a verdict: how the request was missed.
     #[must_use]
     pub const fn miss(&self) -> Miss {
@@ -278,8 +309,8 @@ impl Receiver {
 /// Requests of another master, and a gateway's word for a unit it cannot reach
 /// (exceptions 0Ah, 0Bh), prove nothing about the unit.
 fn is_reply(unit: UnitId, pdu: &[u8]) -> bool {
-    // Unit 0 is broadcast and 248–255 are reserved (§2.2).
-    if !(1..=247).contains(&unit.0) {
+    // Unit 0 is broadcast; 248–255 are reserved (§2.2), but devices answer there.
+    if unit.0 == 0 {
         return false;
     }
     match *pdu {

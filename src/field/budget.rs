@@ -46,6 +46,13 @@ impl Budget {
         Budget::new(now, 100, 500, 0)
     }
 
+    /// A full one for requests that are not in the plan, made to tell stale replies
+    /// apart: a fiftieth of the clock, saved up for a burst of faults.
+    #[must_use]
+    pub const fn for_probes(now: Mono) -> Self {
+        Budget::new(now, 20, 500, 0)
+    }
+
     /// A full one for commands: half of the clock.
     #[must_use]
     pub const fn for_commands(now: Mono) -> Self {
@@ -73,6 +80,12 @@ impl Budget {
     #[must_use]
     pub fn allows_urgent(&self, now: Mono) -> bool {
         self.left(now) > -self.overdraft
+    }
+
+    /// Whether nothing has been spent from it lately.
+    #[must_use]
+    pub fn is_full(&self, now: Mono) -> bool {
+        self.left(now) >= self.most
     }
 
     /// From when on it allows an attempt.

@@ -148,6 +148,11 @@ impl Commands {
         })
     }
 
+    /// Whether one is handed out and has not ended.
+    pub(super) const fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
     /// This one is handed out to be sent.
     pub(super) fn send(&mut self, id: CommandId) {
         self.waiting.retain(|w| w.id != id);

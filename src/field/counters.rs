@@ -49,16 +49,27 @@ impl Counters {
             self.polls = self.polls.saturating_add(1);
             self.retries = self.retries.saturating_add(u64::from(self.missed));
         }
-        self.missed = matches!(evidence, Evidence::Missed(_));
+        self.missed = matches!(evidence, Evidence::Missed(_) | Evidence::RequestFailed(_));
         let counter = match evidence {
             Evidence::Alive(Proof::Answer) => &mut self.answers,
+            Evidence::Alive(Proof::Mismatched) => &mut self.foreign,
             Evidence::Alive(Proof::Exception(code)) => self.exceptions.entry(code).or_default(),
             Evidence::Alive(Proof::Late) => &mut self.late,
-            Evidence::Missed(Miss::Silence) => &mut self.timeouts,
-            Evidence::Missed(Miss::Garbled) => &mut self.garbled,
-            Evidence::Missed(Miss::Foreign) => &mut self.foreign,
-            Evidence::Missed(Miss::GatewaySaysNo(code)) => self.gateway.entry(code).or_default(),
-            Evidence::Missed(Miss::ConnectionLost) => &mut self.port,
+            Evidence::Missed(Miss::Silence) | Evidence::RequestFailed(Miss::Silence) => {
+                &mut self.timeouts
+            }
+            Evidence::Missed(Miss::Garbled) | Evidence::RequestFailed(Miss::Garbled) => {
+                &mut self.garbled
+            }
+            Evidence::Missed(Miss::Foreign) | Evidence::RequestFailed(Miss::Foreign) => {
+                &mut self.foreign
+            }
+            Evidence::Missed(Miss::GatewaySaysNo(code))
+            | Evidence::RequestFailed(Miss::GatewaySaysNo(code)) => {
+                self.gateway.entry(code).or_default()
+            }
+            Evidence::Missed(Miss::ConnectionLost)
+            | Evidence::RequestFailed(Miss::ConnectionLost) => &mut self.port,
         };
         *counter = counter.saturating_add(1);
     }

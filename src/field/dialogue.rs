@@ -10,13 +10,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Miss;
+use crate::base::{Miss, UnitId};
 use crate::spec::Framing;
 use crate::spec::raw::{End, Question};
 
 use super::dlt645::ask::{Joined, Joining, Wish};
 use super::dlt645::{self, frame};
-use super::job::{Job, Outcome, Speech};
+use super::job::{Job, Mismatch, Outcome, Speech};
 use super::modbus::{Data, Reply};
 use super::rtu::{Heard, Verdict};
 use super::silence::Silence;
@@ -41,6 +41,8 @@ pub struct Dialogue {
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
+    /// Who is asked, where units have numbers.
+    unit: Option<UnitId>,
 }
 
 /// How to listen.
@@ -84,6 +86,7 @@ impl Dialogue {
             heard: Heard::default(),
             reply: None,
             frames: 1,
+            unit: matches!(job.speech, Speech::Modbus | Speech::Write(_)).then(|| job.ask.unit),
         }
     }
 
@@ -137,6 +140,45 @@ impl Dialogue {
         }
     }
 
+    /// The same where a pause ends no frame, because bytes are delivered as the
+    /// network pleases: a reply behind noise is taken, and what has come to its end
+    /// and is none. What may still become one is kept.
+    pub fn lull(&mut self) -> Option<Step> {
+        let mut silenced = self.clone();
+        let step = silenced.silence()?;
+        if matches!(step, Step::Over(Outcome::Missed(_))) && !self.is_full() {
+            return None;
+        }
+        *self = silenced;
+        Some(step)
+    }
+
+    fn is_full(&self) -> bool {
+        match &self.ear {
+            Ear::Rtu(_, ear) => ear.is_full(),
+            Ear::Ascii(_, ear) => ear.is_full(),
+            Ear::Meter(_, _, ear) => ear.is_full(),
+            Ear::Raw(_, ear) => ear.is_full(),
+        }
+    }
+
+    /// Whether the reply has begun, or may have, and its rest may still come.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        match &self.ear {
+            Ear::Rtu(_, ear) => ear.may_go_on(),
+            Ear::Ascii(_, ear) => !ear.is_full(),
+            Ear::Meter(_, _, ear) => ear.may_go_on(),
+            Ear::Raw(_, ear) => ear.may_go_on(),
+        }
+    }
+
+    /// Whether only silence shows where the reply ends.
+    #[must_use]
+    pub fn ends_by_silence(&self) -> bool {
+        matches!(&self.ear, Ear::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
+    }
+
     fn modbus(&mut self, verdict: Verdict) -> Step {
         let bytes = |pdu| match self.ear {
             Ear::Ascii(..) => ascii::frame_len(pdu),
@@ -175,7 +217,7 @@ impl Dialogue {
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
         let joined = match (joining.take(), &ask.wish) {
             (Some(joining), _) => joining.go_on(part),
-            (None, Wish::Read { id, bytes }) => Joining::begin(*id, *bytes, part),
+            (None, Wish::Read { id, length }) => Joining::begin(*id, *length, part),
             (None, _) => Joined::Whole(part.data),
         };
         match joined {
@@ -210,7 +252,7 @@ impl Dialogue {
             Ear::Meter(..) => usual.max(frame::INTER_BYTE),
             Ear::Raw(question, _) => match question.reply.end {
                 End::Silence(pause) => usual.max(pause),
-                End::Length(_) | End::Terminator(_) => usual,
+                End::Length(_) | End::Terminator(_) | End::Frame => usual,
             },
         }
     }
@@ -265,18 +307,48 @@ impl Dialogue {
         self.reply.filter(|_| self.frames == 1)
     }
 
-    /// What else was on the line.
+    /// What else was on the line, and how the request ended that ended with this
+    /// outcome, all told: what the unit that was asked said in place of the reply, or
+    /// under the address of another unit, is no straggler.
     #[must_use]
-    pub fn heard(mut self) -> Heard {
+    pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
+        let asked = self.asked();
         self.collect();
-        self.heard
+        let misaddressed = self.heard.misaddressed.take();
+        if outcome == Outcome::Missed(Miss::Foreign) {
+            let owner = |unit: &UnitId| Some(*unit) != misaddressed;
+            self.heard.overheard.retain(owner);
+        }
+        match (outcome, self.heard.mismatch.take()) {
+            (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
+                self.heard.overheard.retain(|unit| Some(*unit) != asked);
+                (Outcome::Mismatched(mismatch), self.heard)
+            }
+            (outcome, _) => (outcome, self.heard),
+        }
+    }
+
+    /// The unit that was asked, where it is one of Modbus.
+    fn asked(&self) -> Option<UnitId> {
+        match &self.ear {
+            Ear::Rtu(..) | Ear::Ascii(..) => self.unit,
+            Ear::Meter(..) | Ear::Raw(..) => None,
+        }
     }
 
     fn collect(&mut self) {
         let heard = match &mut self.ear {
             Ear::Rtu(_, ear) => ear.take_heard(),
             Ear::Ascii(_, ear) => ear.take_heard(),
-            Ear::Meter(_, _, ear) => of_meters(ear.take_heard()),
+            Ear::Meter(ask, _, ear) => {
+                let mut heard = of_meters(ear.take_heard());
+                let others = heard.meters.len();
+                heard.meters.retain(|meter| !ask.address.means(*meter));
+                if heard.meters.len() < others {
+                    heard.mismatch = Some(Mismatch::OtherDatum);
+                }
+                heard
+            }
             Ear::Raw(_, ear) => {
                 let raw::receive::Heard { echoes, noise } = ear.take_heard();
                 Heard {
@@ -299,13 +371,11 @@ fn meter(ask: dlt645::Ask, joining: Option<Joining>) -> (Vec<u8>, Ear) {
 
 fn of_meters(heard: dlt645::receive::Heard) -> Heard {
     Heard {
-        overheard: Vec::new(),
         meters: heard.overheard,
         foreign: heard.foreign,
         echoes: heard.echoes,
         noise: heard.noise,
-        expected_echoes: 0,
-        missed_echoes: 0,
+        ..Heard::default()
     }
 }
 

@@ -13,14 +13,20 @@
 //!    a read of one entry with a function that is not in doubt. The unit may
 //!    answer it or refuse it, an exception names the function;
 //! 2. a unit that is silent to fences, against the standard, has one reply
-//!    thrown away and is left alone for twenty response timeouts, in which
+//!    thrown away and is left alone for four response timeouts, in which
 //!    whatever it still owes should have come. How late its last reply was is no
 //!    bound for the next, so that is not measured; instead the next two
 //!    replies are thrown away as well, and must come each in time, with nothing
 //!    missed and nothing unasked for between them: a gap is better than a wrong
 //!    value. What is left of the risk: a unit that owes more than that many
-//!    replies for longer than twenty timeouts, and gives each of them away just
-//!    when another is waited for.
+//!    replies for longer than four timeouts, and gives each of them away just
+//!    when another is waited for. (It was twenty; a reply that late is as unlikely to
+//!    meet a wait of its like after four as after twenty, and all other values of
+//!    the unit were lost meanwhile.)
+//!
+//! A request that has failed in the same way time and again ([`super::failing`]) is
+//! not expected to be answered at last: what is in doubt for its sake alone is so for
+//! two response timeouts, and for four where late replies are not recognised.
 //!
 //! Some units, and some bridges in front of them, say a reply **twice**. The
 //! second copy has the shape of the first and looks like the reply to whatever
@@ -44,9 +50,10 @@
 //! Whose replies carry no address at all may be taken for one another's on top of
 //! that; what devices then have to know of each other is in `neighbours.rs`.
 //!
-//! In addition the unit sits out one more response timeout after each miss, so
-//! that a straggler has left the line before anyone is waiting for its like;
-//! the line goes on with the others, whose replies carry another unit id.
+//! In addition the unit is asked for nothing of the like for one more response timeout
+//! after each miss, so that a straggler has left the line before anyone is waiting for
+//! its like, and for nothing at all for as long as was waited; the line goes on with
+//! the others, whose replies carry another unit id.
 //! Modbus TCP needs none of this: replies carry the number of their request.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +66,7 @@ use super::silence::DELIVERY_GAP;
 
 /// How many response timeouts a unit is left alone that offers nothing
 /// unmistakable.
-pub const SETTLING: u32 = 20;
+pub const SETTLING: u32 = 4;
 
 /// How many replies in a row such a unit must give in time before one counts.
 pub const PROMPT: u32 = 2;
@@ -80,8 +87,12 @@ const HABIT: Duration = Duration::from_secs(600);
 pub struct Doubt {
     /// Shapes that were asked for and not answered.
     abandoned: BTreeSet<Shape>,
-    /// The unit is left alone until then.
+    /// Of these, those that are no more when the unit may be asked again.
+    lapsing: BTreeSet<Shape>,
+    /// Nothing is asked before then that could be answered by what is still owed …
     until: Option<Mono>,
+    /// … and nothing at all before then.
+    rest: Option<Mono>,
     /// How far a unit has come that offers nothing unmistakable.
     settling: Option<Settling>,
     /// Until when copies of replies of these shapes may come. Refusals have no
@@ -114,13 +125,20 @@ impl Doubt {
             (Some(quiet), Some(passing)) => Some(quiet.min(patient(passing))),
             (quiet, _) => quiet,
         };
-        self.until.max(quiet).filter(|until| *until > now)
+        self.rest.max(quiet).filter(|until| *until > now)
+    }
+
+    /// From when on a request of this shape may be asked, as far as stragglers are
+    /// concerned.
+    #[must_use]
+    pub fn no_stragglers_from(&self, shape: Shape) -> Option<Mono> {
+        self.until.filter(|_| self.covers(shape))
     }
 
     /// Whether there is a reason not to ask the unit now.
     #[must_use]
     pub fn sits_out(&self, now: Mono) -> bool {
-        self.until.max(self.any_copy) > Some(now)
+        self.rest.max(self.any_copy) > Some(now)
     }
 
     /// Whether what is asked now is asked among replies to others.
@@ -165,10 +183,14 @@ impl Doubt {
     pub fn at(&mut self, now: Mono) {
         if self.until.is_some_and(|until| now >= until) {
             self.until = None;
+            for shape in std::mem::take(&mut self.lapsing) {
+                self.abandoned.remove(&shape);
+            }
             if self.settling == Some(Settling::Rests) {
                 self.settling = Some(Settling::Answers(0));
             }
         }
+        self.rest = self.rest.filter(|until| *until > now);
         self.copies.retain(|_, until| *until > now);
         self.any_copy = self.any_copy.filter(|until| *until > now);
         self.repeats = self.repeats.filter(|until| *until > now);
@@ -224,11 +246,24 @@ impl Doubt {
         }
     }
 
-    /// A request of this shape got no reply.
-    pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+    /// A request of this shape got no reply, for which `waited` was waited. The unit is
+    /// left alone for as long again, and not asked for the like for a response timeout.
+    pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
+        self.lapsing.remove(&shape);
         self.until = Some(now + timeout);
+        self.rest = self.rest.max(Some(now + waited.min(timeout)));
         self.settling = None;
+    }
+
+    /// The same of one that failed like that time and again: its like is asked for
+    /// again after `lapse`, and believed.
+    pub fn missed_as_before(&mut self, now: Mono, shape: Shape, lapse: Duration, waited: Duration) {
+        if self.abandoned.insert(shape) {
+            self.lapsing.insert(shape);
+        }
+        self.until = self.until.max(Some(now + lapse));
+        self.rest = self.rest.max(Some(now + waited.min(lapse)));
     }
 
     /// A reply came that could only be the reply to the last request. Those that
@@ -238,7 +273,9 @@ impl Doubt {
             self.expect_copies(now, timeout);
         }
         self.abandoned.clear();
+        self.lapsing.clear();
         self.until = None;
+        self.rest = None;
         self.settling = None;
     }
 
@@ -246,6 +283,7 @@ impl Doubt {
     /// own reply may then be on its way still.
     pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
+        self.lapsing.remove(&shape);
         self.expect_copies(now, timeout);
     }
 
@@ -262,6 +300,7 @@ impl Doubt {
             }
             Some(Settling::Rests) | None => {
                 self.until = Some(now + timeout.saturating_mul(SETTLING));
+                self.rest = self.until;
                 self.settling = Some(Settling::Rests);
             }
         }
@@ -303,7 +342,7 @@ mod tests {
     #[test]
     fn waiting_alone_does_not_end_the_doubt() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         assert_eq!(sits_out(&d, 600), Some(ms(1000)));
         d.at(ms(1_000_000));
         assert_eq!(sits_out(&d, 1_000_000), None);
@@ -313,7 +352,7 @@ mod tests {
     #[test]
     fn an_unmistakable_reply_ends_it() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.resolved(ms(501), TIMEOUT);
         // But for the time in which copies may come.
         assert!(d.is_clear());
@@ -321,34 +360,46 @@ mod tests {
     }
 
     #[test]
-    fn settling_takes_twenty_timeouts_and_two_replies_in_time() {
+    fn settling_takes_four_timeouts_and_two_replies_in_time() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
-        assert_eq!(sits_out(&d, 1100), Some(ms(11_100)));
-        d.at(ms(11_100));
+        assert_eq!(sits_out(&d, 1100), Some(ms(3100)));
+        d.at(ms(3100));
         assert!(d.covers(SHAPE));
-        d.settle(ms(11_200), TIMEOUT);
-        assert!(d.covers(SHAPE) && sits_out(&d, 11_200).is_none());
-        d.settle(ms(11_300), TIMEOUT);
+        d.settle(ms(3200), TIMEOUT);
+        assert!(d.covers(SHAPE) && sits_out(&d, 3200).is_none());
+        d.settle(ms(3300), TIMEOUT);
         assert!(d.is_clear());
+    }
+
+    #[test]
+    fn what_fails_as_ever_is_in_doubt_for_one_timeout_and_what_else_is_for_longer() {
+        let mut d = Doubt::default();
+        d.missed(ms(100), OTHER, TIMEOUT, TIMEOUT);
+        d.missed_as_before(ms(500), SHAPE, TIMEOUT, TIMEOUT);
+        d.missed_as_before(ms(500), OTHER, TIMEOUT, TIMEOUT);
+        assert!(d.covers(SHAPE) && d.covers(OTHER));
+        assert_eq!(sits_out(&d, 500), Some(ms(1000)));
+        d.at(ms(1000));
+        assert!(!d.covers(SHAPE) && d.covers(OTHER));
     }
 
     #[test]
     fn what_disturbs_settling_starts_it_over() {
         for disturbed in [
-            (|d| d.missed(ms(11_200), SHAPE, TIMEOUT)) as fn(&mut Doubt),
-            |d| d.passed_by(ms(11_200), TIMEOUT),
+            (|d| d.missed(ms(3200), SHAPE, TIMEOUT, TIMEOUT)) as fn(&mut Doubt),
+            |d| d.passed_by(ms(3200), TIMEOUT),
         ] {
             let mut d = Doubt::default();
-            d.missed(ms(500), SHAPE, TIMEOUT);
+            d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
             d.settle(ms(1100), TIMEOUT);
-            d.at(ms(11_100));
-            d.settle(ms(11_150), TIMEOUT);
+            d.at(ms(3100));
+            d.settle(ms(3150), TIMEOUT);
             disturbed(&mut d);
-            d.at(ms(12_000));
-            d.settle(ms(12_000), TIMEOUT);
-            assert_eq!(sits_out(&d, 12_000), Some(ms(22_000)));
+            d.at(ms(4000));
+            d.settle(ms(4000), TIMEOUT);
+            assert_eq!(sits_out(&d, 4000), Some(ms(6000)));
             assert!(d.covers(SHAPE));
         }
     }
@@ -388,7 +439,7 @@ mod tests {
     #[test]
     fn a_late_reply_is_no_sign_of_repeating_but_may_have_a_copy() {
         let mut d = Doubt::default();
-        d.missed(ms(500), SHAPE, TIMEOUT);
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
         d.at(ms(1000));
         assert_eq!(sits_out(&d, 1000), None);

@@ -2,14 +2,14 @@
 //!
 //! Nobody else decides this. A refusal is proof of life: something had to
 //! understand the request to refuse it (Modbus Application Protocol V1.1b3
-//! §7). Exceptions 0Ah and 0Bh are the exception to that: a gateway says them
+//! §7). So is a good frame of the unit within the time of its reply, whatever it says. Exceptions 0Ah and 0Bh are the exception to that: a gateway says them
 //! on behalf of a unit it cannot reach. A spoiled or foreign frame proves
 //! nothing about the unit that was asked; the frame's sender, if it had been
 //! asked before, proves itself by [`LATE`].
 
 use crate::base::{Evidence, Miss, Proof};
 
-use super::job::Outcome;
+use super::job::{Mismatch, Outcome};
 
 /// "Gateway path unavailable" (§7).
 const GATEWAY_PATH_UNAVAILABLE: u8 = 0x0A;
@@ -32,6 +32,12 @@ pub const fn weigh(outcome: &Outcome) -> Evidence {
         // A meter's bits are no codes of Modbus: none of them says that somebody
         // else is silent.
         Outcome::Refused(word) => Evidence::Alive(Proof::Exception(word.bits)),
+        Outcome::Mismatched(Mismatch::Exception { code, .. }) => {
+            Evidence::Alive(Proof::Exception(*code))
+        }
+        Outcome::Mismatched(Mismatch::Reply { .. } | Mismatch::OtherDatum) => {
+            Evidence::Alive(Proof::Mismatched)
+        }
         Outcome::Missed(miss) => Evidence::Missed(*miss),
     }
 }

@@ -187,6 +187,7 @@ fn line_forecast(
             cost,
             longest: line.budget.longest_request,
             holes: &known(&profile),
+            most_bytes: None,
         };
         let of = |block: ReadBlock| RequestForecast {
             devices: devices.clone(),

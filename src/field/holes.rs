@@ -71,6 +71,23 @@ pub(super) struct Inquiry {
     dead: BTreeSet<Span>,
     /// Whether anything was granted.
     granted: bool,
+    /// Whether something in it failed in another way than by an exception that speaks
+    /// of addresses: by silence, say. Then what is granted apart and not together may
+    /// be too long, and what is found is not kept for the next life.
+    failed_otherwise: bool,
+}
+
+/// What was granted in two parts and failed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Joint {
+    /// What lies between them, or the step from one to the other.
+    pub(super) hole: Hole,
+    /// The first address of the whole.
+    pub(super) start: u32,
+    /// How many entries the whole has.
+    pub(super) whole: u32,
+    /// How many the longer part has.
+    pub(super) part: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -192,13 +209,34 @@ impl Inquiry {
         self.open.is_empty()
     }
 
-    /// What it has found.
-    pub(super) fn holes(&self, table: Table) -> Holes {
-        let between = self.halved.values().filter(|h| self.parts_granted(h));
-        let between = between.map(|h| h.between(table));
+    /// Something in it fails in another way than by an exception that speaks of
+    /// addresses.
+    pub(super) const fn fails_otherwise(&mut self) {
+        self.failed_otherwise = true;
+    }
+
+    /// Whether something did.
+    pub(super) const fn failed_otherwise(&self) -> bool {
+        self.failed_otherwise
+    }
+
+    /// What was granted in two parts and failed as a whole.
+    pub(super) fn joints(&self, table: Table) -> Vec<Joint> {
+        let granted = self.halved.iter().filter(|(_, h)| self.parts_granted(h));
+        let length = |span: &Span| span.1 - span.0;
+        let joint = |(whole, h): (&Span, &Halved)| Joint {
+            hole: h.between(table),
+            start: whole.0,
+            whole: length(whole),
+            part: length(&h.left).max(length(&h.right)),
+        };
+        granted.map(joint).collect()
+    }
+
+    /// What failed by itself while other parts were granted.
+    pub(super) fn dead(&self, table: Table) -> Holes {
         let dead = self.dead.iter().filter(|_| self.granted);
-        let dead = dead.map(|(from, to)| hole(table, *from, to - 1));
-        between.chain(dead).collect()
+        dead.map(|(from, to)| hole(table, *from, to - 1)).collect()
     }
 }
 

@@ -9,8 +9,8 @@ use crate::spec::raw::Question;
 
 use super::dlt645;
 use super::dlt645::ask::ErrorWord;
-use super::modbus::{Ask, Data, Shape};
-use super::write::{Call, Write};
+use super::modbus::{Ask, Data, EXCEPTION, Shape};
+use super::write::{Call, Carried, Write};
 
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct Job {
     pub speech: Speech,
     /// Settings the line must have meanwhile, if they are not the port's own.
     pub serial: Option<Arc<SerialSpec>>,
-    /// Indices of the points it carries; none for a fence or a command.
+    /// Indices of the points it carries; none for a command, or a probe whose values
+    /// are dropped.
     pub points: Vec<u16>,
     /// From the last byte of the request until the first of the reply.
     pub timeout: Duration,
@@ -44,14 +45,49 @@ pub struct Job {
     pub(super) block: usize,
     /// Whether it reads the whole block.
     pub(super) whole: bool,
+    /// Its reply cannot be told from an older one and there is no time for a probe: its
+    /// value is given up for this time.
+    pub(super) gives_up: bool,
+    /// Why it is made although its place in the plan has not come.
+    pub(super) probe: Option<Probe>,
+}
+
+/// Why a request is made that the plan does not have at this time.
+///
+/// The first three are for a reply that no abandoned request could have caused
+/// ([`super::doubt`]); they are paid from a fiftieth of the line's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// One entry of another table. Its value is dropped.
+    OtherTable,
+    /// The first points of a request. Their values are dropped.
+    Shorter,
+    /// A request and one register more.
+    Longer,
+    /// Another request, or a part of one, for a sign of life from a device that did
+    /// not answer. Its values are dropped.
+    Life,
 }
 
 impl Job {
-    /// Whether it asks for nothing of interest, only for an unmistakable reply
-    /// ([`super::doubt`]).
+    /// Why it is made although the plan does not have it at this time, if so.
+    #[must_use]
+    pub const fn probe(&self) -> Option<Probe> {
+        self.probe
+    }
+
+    /// Whether it asks for nothing of interest, only for an unmistakable reply.
     #[must_use]
     pub const fn is_fence(&self) -> bool {
-        self.points.is_empty() && !self.is_command()
+        matches!(self.probe, Some(Probe::OtherTable))
+    }
+
+    /// Whether it is made for an unmistakable reply.
+    pub(super) const fn is_unmistakable(&self) -> bool {
+        match self.probe {
+            Some(Probe::OtherTable | Probe::Shorter | Probe::Longer) => true,
+            Some(Probe::Life) | None => false,
+        }
     }
 
     /// Whether it writes.
@@ -65,7 +101,14 @@ impl Job {
     pub fn call(&self) -> Call {
         match &self.speech {
             Speech::Write(write) => Call::Write(write.clone()),
-            Speech::Modbus | Speech::Meter(_) | Speech::Raw(_) => Call::Read(self.ask),
+            Speech::Raw(question) => match question.carried {
+                Some(unit) => Call::Raw(Carried {
+                    unit,
+                    question: Arc::clone(question),
+                }),
+                None => Call::Read(self.ask),
+            },
+            Speech::Modbus | Speech::Meter(_) => Call::Read(self.ask),
         }
     }
 
@@ -100,6 +143,48 @@ pub enum Outcome {
     Exception(u8),
     /// A meter of DL/T 645 refused, for these reasons.
     Refused(ErrorWord),
+    /// A good frame of the unit that was asked came within the time of the reply, and
+    /// was another one; the reply did not come.
+    Mismatched(Mismatch),
     /// No reply.
     Missed(Miss),
+}
+
+/// A good frame of the unit that was asked, which is not the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// An exception to another function.
+    Exception {
+        /// The function code that it names, without the exception bit.
+        function: u8,
+        /// The exception's code.
+        code: u8,
+    },
+    /// A reply with another function or length.
+    Reply {
+        /// Its function code.
+        function: u8,
+        /// Its byte count.
+        bytes: u8,
+    },
+    /// A reply of a meter of DL/T 645 about something else.
+    OtherDatum,
+}
+
+impl Mismatch {
+    /// The one that a Modbus frame is, by the first two bytes of its PDU.
+    #[must_use]
+    pub const fn of_pdu(function: u8, second: u8) -> Self {
+        if function & EXCEPTION == 0 {
+            Mismatch::Reply {
+                function,
+                bytes: second,
+            }
+        } else {
+            Mismatch::Exception {
+                function: function & !EXCEPTION,
+                code: second,
+            }
+        }
+    }
 }

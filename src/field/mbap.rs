@@ -1,29 +1,49 @@
-//! Modbus TCP: the MBAP header and matching by transaction id.
+//! Modbus TCP: the MBAP header, matching by transaction id, and finding the reply
+//! in a stream that is not as it should be.
 //!
 //! Modbus Messaging on TCP/IP V1.0b §3.1.3: transaction id, protocol id 0,
 //! length, unit, PDU. [`Stream`] lives as long as its connection. A request
 //! that timed out leaves its id behind; when its reply comes after all it is
-//! recognised and dropped, and nothing is out of step. Only a header that
-//! cannot be one ends the connection: without it the next frame cannot be
-//! found.
+//! recognised and dropped, and nothing is out of step.
+//!
+//! The reply to a request is known by transaction id, protocol id, unit, function
+//! and byte count; the length field is not needed, and devices get it wrong:
+//! - An exception is nine bytes.
+//! - Bytes that belong to no frame (padding, a checksum behind the PDU, another
+//!   protocol) are skipped until the header of a reply that is waited for, or of a
+//!   late one. Until then no other header is believed.
+//! - A length that promises more than there is holds nothing up: the expected
+//!   header is looked for behind it.
+//! - A reply whose length says less than its byte count, and one in whose last
+//!   bytes another reply may begin, is taken when what follows shows that it is
+//!   whole, or when nothing follows ([`Stream::silence`]).
+//!
+//! How the bytes were split makes no difference. Not covered: bytes that are lost
+//! or inserted inside of a reply, where nothing behind it shows that. Modbus TCP has
+//! no checksum.
 
 use std::collections::VecDeque;
 
 use crate::base::UnitId;
+use crate::spec::TransactionIds;
 
+use super::job::Mismatch;
 use super::modbus::Reply;
-use super::rtu::Heard;
+use super::rtu::{Heard, OtherId};
 use super::write::Call;
 
-/// Bytes before the PDU.
-const HEADER: usize = 7;
+use self::find::{Found, Head};
+use self::header::{Asked, HEADER, Header, MAX_PDU};
 
-/// The longest PDU (Modbus Application Protocol V1.1b3 §4.1).
-const MAX_PDU: usize = 253;
+mod find;
+mod header;
 
 /// How many unanswered ids are remembered; the oldest are forgotten, and their
 /// replies then count as foreign instead of late.
 const REMEMBERED: usize = 128;
+
+/// How many bytes of what was no frame are kept to be shown.
+const SHOWN: usize = 16;
 
 /// Puts a PDU into a frame.
 #[must_use]
@@ -53,7 +73,8 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfStep;
 
-/// Takes the first whole frame off `bytes`; `None` until it is complete.
+/// Takes the first whole frame off `bytes`; `None` until it is complete. For bytes
+/// of which nothing is expected.
 ///
 /// # Errors
 /// [`OutOfStep`] when the protocol id or the length cannot be right.
@@ -77,15 +98,33 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, OutOfStep> {
     Ok(Some(frame))
 }
 
+/// A request is settled: its own id came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The transaction id it was sent with.
+    pub id: u16,
+    /// Answer, confirmation or exception; [`Reply::Stranger`] when the id came back
+    /// with another unit, function or length.
+    pub reply: Reply,
+}
+
 /// One connection's requests and replies.
 #[derive(Clone, Debug, Default)]
 pub struct Stream {
+    ids: TransactionIds,
     unread: Vec<u8>,
+    /// Bytes were skipped since the last frame: only expected headers count.
+    astray: bool,
     next: u16,
-    waiting: Option<(u16, Call)>,
-    abandoned: VecDeque<(u16, UnitId)>,
+    waiting: Vec<(u16, Call)>,
+    abandoned: VecDeque<(u16, Asked)>,
+    /// Those that were settled last.
+    settled: VecDeque<(u16, UnitId)>,
     heard: Heard,
     late: u32,
+    twice: u32,
+    /// The first bytes that belonged to no frame since a request was settled.
+    stray: Vec<u8>,
 }
 
 impl Stream {
@@ -98,9 +137,10 @@ impl Stream {
     /// The same, numbering on from an earlier one: a converter may hand a reply to
     /// what was asked there to whoever is connected now.
     #[must_use]
-    pub fn numbering_from(next: u16) -> Self {
+    pub fn numbering_from(next: u16, ids: TransactionIds) -> Self {
         Stream {
             next,
+            ids,
             ..Stream::default()
         }
     }
@@ -111,73 +151,68 @@ impl Stream {
         self.next
     }
 
-    /// The frame to send for this request. What was still waiting is abandoned.
+    /// The frame to send for this request, the only one: what was still waiting is
+    /// abandoned.
     pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {
-        let call = call.into();
-        self.abandon();
-        while self.abandoned.iter().any(|(id, _)| *id == self.next) {
-            self.next = self.next.wrapping_add(1);
-        }
-        let id = self.next;
-        self.next = id.wrapping_add(1);
-        let request = frame(id, call.unit(), &call.pdu());
-        self.waiting = Some((id, call));
-        request
+        self.abandon_all();
+        self.ask(call).1
     }
 
-    /// Gives up waiting; a reply that still comes is dropped when it does.
-    pub fn abandon(&mut self) {
-        if let Some((id, call)) = self.waiting.take() {
+    /// Adds a request to those that wait: its transaction id and the frame to send.
+    /// Where replies are numbered otherwise, only one can wait.
+    pub fn ask(&mut self, call: impl Into<Call>) -> (u16, Vec<u8>) {
+        let call = call.into();
+        if !self.is_numbered() {
+            self.abandon_all();
+        }
+        let taken = |id: u16| {
+            self.abandoned.iter().any(|(known, _)| *known == id)
+                || self.waiting.iter().any(|(known, _)| *known == id)
+        };
+        let mut id = self.next;
+        while taken(id) {
+            id = id.wrapping_add(1);
+        }
+        self.next = id.wrapping_add(1);
+        let request = frame(id, call.unit(), &call.pdu());
+        self.waiting.push((id, call));
+        (id, request)
+    }
+
+    /// Gives up waiting for this; a reply that still comes is dropped when it does.
+    pub fn abandon(&mut self, id: u16) {
+        if let Some(at) = self.waiting.iter().position(|(known, _)| *known == id) {
+            let (id, call) = self.waiting.remove(at);
             if self.abandoned.len() == REMEMBERED {
                 self.abandoned.pop_front();
             }
-            self.abandoned.push_back((id, call.unit()));
+            let asked = Asked::new(id, &call, self.is_numbered());
+            self.abandoned.push_back((id, asked));
         }
     }
 
-    /// These bytes came. `Some` when they settle the request that is waiting:
-    /// answer, exception, or [`Reply::Stranger`] when its own id came back with
-    /// another unit, function or length.
-    ///
-    /// # Errors
-    /// [`OutOfStep`]: the connection is of no further use.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<Option<Reply>, OutOfStep> {
+    /// Gives up waiting for anything.
+    pub fn abandon_all(&mut self) {
+        while let Some((id, _)) = self.waiting.first() {
+            self.abandon(*id);
+        }
+    }
+
+    /// These bytes came: which requests they settle.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Settled> {
         self.unread.extend_from_slice(bytes);
-        let mut settled = None;
-        while let Some(frame) = take(&mut self.unread)? {
-            if let Some(reply) = self.sort(&frame) {
-                settled = Some(reply);
-            }
-        }
-        Ok(settled)
+        self.sort(false)
     }
 
-    fn sort(&mut self, frame: &Frame) -> Option<Reply> {
-        if let Some((_, call)) = self.waiting.take_if(|(id, _)| *id == frame.transaction) {
-            let reply = if call.unit() == frame.unit {
-                call.judge(&frame.pdu)
-            } else {
-                Reply::Stranger
-            };
-            if reply == Reply::Stranger {
-                self.heard.foreign = self.heard.foreign.saturating_add(1);
-            }
-            return Some(reply);
-        }
-        let known = self
-            .abandoned
-            .iter()
-            .position(|(id, unit)| *id == frame.transaction && *unit == frame.unit);
-        if let Some(i) = known {
-            self.abandoned.remove(i);
-            self.late = self.late.saturating_add(1);
-            if !self.heard.overheard.contains(&frame.unit) && !is_gateway_refusal(&frame.pdu) {
-                self.heard.overheard.push(frame.unit);
-            }
-        } else {
-            self.heard.foreign = self.heard.foreign.saturating_add(1);
-        }
-        None
+    /// Nothing has followed for a while: which requests that settles.
+    pub fn silence(&mut self) -> Vec<Settled> {
+        self.sort(true)
+    }
+
+    /// Whether bytes wait for what follows them, or for [`Stream::silence`].
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        !self.unread.is_empty()
     }
 
     /// What else came since the last time this was asked.
@@ -185,10 +220,122 @@ impl Stream {
         std::mem::take(&mut self.heard)
     }
 
+    /// How many replies came to requests that had been answered, since the last time
+    /// this was asked.
+    pub fn take_twice(&mut self) -> u32 {
+        std::mem::take(&mut self.twice)
+    }
+
+    /// The first bytes that belonged to no frame since a request was settled.
+    #[must_use]
+    pub fn stray(&self) -> &[u8] {
+        &self.stray
+    }
+
     /// How many replies came after their request had been given up.
     #[must_use]
     pub const fn late(&self) -> u32 {
         self.late
+    }
+
+    const fn is_numbered(&self) -> bool {
+        matches!(self.ids, TransactionIds::Match)
+    }
+
+    fn sort(&mut self, all: bool) -> Vec<Settled> {
+        let unread = std::mem::take(&mut self.unread);
+        let mut rest = unread.as_slice();
+        let mut settled = Vec::new();
+        while !rest.is_empty() {
+            match self.head(rest, all) {
+                Head::Unfinished => break,
+                Head::Nothing(bytes) => {
+                    self.skip(&rest[..bytes]);
+                    rest = &rest[bytes..];
+                }
+                Head::Frame(bytes, found, is_exact) => {
+                    let (frame, behind) = rest.split_at(bytes);
+                    rest = behind;
+                    self.astray = !is_exact;
+                    settled.extend(self.note(frame, found));
+                }
+            }
+        }
+        self.unread = rest.to_vec();
+        settled
+    }
+
+    fn skip(&mut self, bytes: &[u8]) {
+        self.astray = true;
+        let room = SHOWN.saturating_sub(self.stray.len());
+        self.stray.extend(bytes.iter().take(room));
+        let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.heard.noise = self.heard.noise.saturating_add(bytes);
+    }
+
+    fn note(&mut self, frame: &[u8], found: Found) -> Option<Settled> {
+        match found {
+            Found::Own(at, reply) => {
+                let (id, call) = self.waiting.remove(at);
+                if self.settled.len() == REMEMBERED {
+                    self.settled.pop_front();
+                }
+                self.settled.push_back((id, call.unit()));
+                if reply == Reply::Stranger {
+                    self.heard.foreign = self.heard.foreign.saturating_add(1);
+                    if let [.., unit, function, second] = *frame.get(..HEADER + 2).unwrap_or_default()
+                        && unit == call.unit().0
+                        && !is_gateway_refusal(&frame[HEADER..])
+                    {
+                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                    }
+                } else {
+                    self.stray.clear();
+                }
+                return Some(Settled { id, reply });
+            }
+            Found::Late(at) => {
+                self.late = self.late.saturating_add(1);
+                if let Some((_, asked)) = self.abandoned.remove(at) {
+                    self.overheard(asked.unit, frame);
+                }
+            }
+            Found::Foreign => {
+                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                if let Some(header) = Header::read(frame) {
+                    let again = (header.transaction, header.unit);
+                    if self.settled.contains(&again) {
+                        self.twice = self.twice.saturating_add(1);
+                    }
+                    if self.is_numbered() {
+                        self.note_other_id(&header, frame);
+                    } else {
+                        self.overheard(header.unit, frame);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn overheard(&mut self, unit: UnitId, frame: &[u8]) {
+        let is_units_own = !is_gateway_refusal(&frame[HEADER..]);
+        if is_units_own && !self.heard.overheard.contains(&unit) {
+            self.heard.overheard.push(unit);
+        }
+    }
+
+    /// A frame nobody waited for may be the reply under another number.
+    fn note_other_id(&mut self, header: &Header, frame: &[u8]) {
+        if let [(id, call)] = self.waiting.as_slice()
+            && call.unit() == header.unit
+            && call.judge(&frame[HEADER..]) != Reply::Stranger
+        {
+            self.heard.other_id = Some(OtherId {
+                seen: header.transaction,
+                wanted: *id,
+            });
+        }
     }
 }
 
@@ -198,115 +345,4 @@ fn is_gateway_refusal(pdu: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::field::modbus::{Ask, Data};
-    use crate::spec::Table;
-
-    fn ask(unit: u8, count: u16) -> Ask {
-        Ask {
-            unit: UnitId(unit),
-            table: Table::HoldingRegister,
-            start: 4,
-            count,
-        }
-    }
-
-    /// Modbus Messaging on TCP/IP V1.0b §4.4.2.2: the worked example of a
-    /// request ADU (transaction 15 01h, read one register at 4, unit FFh).
-    #[test]
-    fn the_standards_example_is_built() {
-        let request = frame(0x1501, UnitId(0xFF), &ask(0xFF, 1).pdu());
-        assert_eq!(
-            request,
-            [0x15, 0x01, 0, 0, 0, 6, 0xFF, 0x03, 0x00, 0x04, 0x00, 0x01]
-        );
-    }
-
-    #[test]
-    fn replies_are_matched_by_their_transaction_and_late_ones_dropped() {
-        let mut s = Stream::new();
-        s.send(ask(1, 1));
-        s.send(ask(1, 1));
-        let late = frame(0, UnitId(1), &[3, 2, 0, 7]);
-        let good = frame(1, UnitId(1), &[3, 2, 0, 9]);
-        assert_eq!(s.push(&late), Ok(None));
-        assert_eq!(
-            s.push(&good),
-            Ok(Some(Reply::Answer(Data::Registers(vec![9]))))
-        );
-        assert_eq!(s.late(), 1);
-        assert_eq!(s.heard().overheard, [UnitId(1)]);
-    }
-
-    #[test]
-    fn the_right_transaction_from_the_wrong_unit_is_a_stranger() {
-        let mut s = Stream::new();
-        s.send(ask(1, 1));
-        let wrong = frame(0, UnitId(2), &[3, 2, 0, 7]);
-        assert_eq!(s.push(&wrong), Ok(Some(Reply::Stranger)));
-    }
-
-    #[test]
-    fn a_header_that_cannot_be_one_is_out_of_step() {
-        for bad in [
-            [0, 0, 0, 1, 0, 6],
-            [0, 0, 0, 0, 0, 1],
-            [0, 0, 0, 0, 0, 255],
-            [0, 0, 0, 0, 1, 2],
-        ] {
-            let mut s = Stream::new();
-            s.send(ask(1, 1));
-            assert_eq!(s.push(&bad), Err(OutOfStep), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn an_id_still_unanswered_is_not_used_again() {
-        let mut s = Stream::new();
-        s.send(ask(1, 1));
-        s.abandon();
-        s.next = 0;
-        assert_eq!(s.send(ask(1, 1))[..2], [0, 1]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_however_split_give_the_same_end(
-            bytes in prop::collection::vec(any::<u8>(), 0..80),
-            reply_at in 0usize..3,
-            cut in 1usize..7,
-        ) {
-            let mut wire = Vec::new();
-            for i in 0..3u16 {
-                if usize::from(i) == reply_at {
-                    wire.extend(frame(0, UnitId(1), &[3, 2, 0, 9]));
-                } else {
-                    wire.extend(frame(i + 10, UnitId(1), &[3, 2, 0, 1]));
-                }
-            }
-            wire.extend(bytes);
-            let mut whole = Stream::new();
-            whole.send(ask(1, 1));
-            let at_once = whole.push(&wire);
-            let mut pieces = Stream::new();
-            pieces.send(ask(1, 1));
-            let mut last = Ok(None);
-            for piece in wire.chunks(cut) {
-                match pieces.push(piece) {
-                    Ok(None) => {}
-                    other => {
-                        last = other;
-                        if last.is_err() { break; }
-                    }
-                }
-            }
-            prop_assert_eq!(at_once.is_err(), last.is_err());
-            if at_once.is_ok() {
-                prop_assert_eq!(at_once, last);
-            }
-        }
-    }
-}
+mod tests;

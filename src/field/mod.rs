@@ -8,7 +8,8 @@
 //! proves ([`evidence`]) and what may not be believed ([`doubt`],
 //! [`neighbours`]); how much
 //! of a line all that will take ([`cost`], [`forecast`]) and what becomes of it if
-//! that is too much ([`tempo`]); and what to count ([`counters`], [`trouble`]) and
+//! that is too much ([`tempo`]), and how many requests may be in flight
+//! ([`in_flight`]); and what to count ([`counters`], [`trouble`]) and
 //! to suspect ([`twins`]).
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
@@ -86,9 +87,11 @@ pub mod dlt645;
 pub mod doubt;
 pub mod echo;
 pub mod evidence;
+mod failing;
 pub mod forecast;
 
 pub mod holes;
+pub mod in_flight;
 pub mod job;
 pub mod mbap;
 pub mod modbus;

@@ -9,7 +9,7 @@
 //! share.
 //!
 //! - One has **missed**, or was answered by what may have been an older reply: the
-//!   others ask nothing of that voice for twenty of its response timeouts,
+//!   others ask nothing of that voice for four of its response timeouts,
 //!   and then throw away two replies before they believe one. The same as a
 //!   device does that offers nothing unmistakable, and with the same risk left. A
 //!   device's own replies prove nothing here: they only show what *it* owes.
@@ -20,7 +20,7 @@
 //!
 //! Otherwise one that stays dead would keep all others from being read. Once its
 //! silence is confirmed it is therefore tried with such a question only once in
-//! four of those rests, whoever of that voice it is.
+//! sixteen of those rests, whoever of that voice it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::base::{DeviceId, Mono};
 use super::doubt::{PROMPT, SETTLING};
 
 /// Of so many rests after a miss the others are read in all but one.
-const SPARED: u32 = 4;
+const SPARED: u32 = 16;
 
 /// All questions of one line whose replies cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,15 +156,15 @@ mod tests {
     fn after_a_miss_of_a_neighbour_two_replies_are_thrown_away_when_its_time_is_over() {
         let mut n = Neighbours::default();
         n.missed(ms(500), V, A, TIMEOUT);
-        assert_eq!(n.ask_from(V), Some(ms(10_500)));
+        assert_eq!(n.ask_from(V), Some(ms(2500)));
         assert_eq!(n.ask_from(OTHER), None);
         // Before that nothing counts.
-        n.thrown(ms(10_499), V);
-        n.thrown(ms(10_499), V);
+        n.thrown(ms(2499), V);
+        n.thrown(ms(2499), V);
         assert!(n.covers(V) && !n.covers(OTHER));
-        n.thrown(ms(10_500), V);
+        n.thrown(ms(2500), V);
         assert!(n.covers(V));
-        n.thrown(ms(10_600), V);
+        n.thrown(ms(2600), V);
         assert!(!n.covers(V));
     }
 
@@ -172,15 +172,15 @@ mod tests {
     fn one_that_misses_meanwhile_starts_it_over() {
         let mut n = Neighbours::default();
         n.missed(ms(500), V, A, TIMEOUT);
-        n.thrown(ms(10_500), V);
-        n.missed(ms(10_600), V, B, TIMEOUT);
-        assert_eq!(n.ask_from(V), Some(ms(20_600)));
-        n.thrown(ms(20_600), V);
+        n.thrown(ms(2500), V);
+        n.missed(ms(2600), V, B, TIMEOUT);
+        assert_eq!(n.ask_from(V), Some(ms(4600)));
+        n.thrown(ms(4600), V);
         assert!(n.covers(V));
         // What A owed is long over, and B clears itself.
-        n.cleared(B, ms(20_700));
+        n.cleared(B, ms(4700));
         assert!(!n.covers(V));
-        assert_eq!(n.ask_from(V), Some(ms(20_700)));
+        assert_eq!(n.ask_from(V), Some(ms(4700)));
     }
 
     #[test]
@@ -208,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn the_dead_leave_the_others_three_rests_of_four() {
+    fn the_dead_leave_the_others_fifteen_rests_of_sixteen() {
         let mut n = Neighbours::default();
         n.tried(ms(1000), V, TIMEOUT);
-        assert_eq!(n.try_from(V), Some(ms(41_000)));
+        assert_eq!(n.try_from(V), Some(ms(33_000)));
         assert_eq!(n.ask_from(V), None);
-        n.at(ms(41_000));
+        n.at(ms(33_000));
         assert_eq!(n.try_from(V), None);
     }
 }

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, PortId, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, PortId, RequestFailure, Tell};
 use crate::spec::Priority;
 
 use super::dlt645::ask::ErrorWord;
 use super::forecast::{millis, percent, range};
 use super::holes::Hole;
+use super::in_flight::Fault;
 use super::trouble::{Trouble, meaning};
 
 /// Something the operator should know about the field side.
@@ -35,6 +36,13 @@ pub enum Notice {
         failed: u32,
         /// Until the next attempt.
         next: Duration,
+    },
+    /// A TCP endpoint does not stand several requests in flight.
+    OneAtATime {
+        /// Which.
+        port: PortId,
+        /// What it did.
+        fault: Fault,
     },
     /// An open port was lost, or given up as of no further use; it is opened
     /// anew.
@@ -139,6 +147,36 @@ pub enum Notice {
         /// What the meter said.
         word: ErrorWord,
     },
+    /// The request for points, and nothing else, fails again and again while the device
+    /// answers others.
+    PointsFail {
+        /// Which device.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// What is asked for.
+        what: String,
+        /// How it fails.
+        how: RequestFailure,
+        /// The code of the refusal, if it is one.
+        code: Option<u8>,
+    },
+    /// A device does not answer long requests, and answers their parts.
+    LongRequestsFail {
+        /// Which device.
+        device: DeviceId,
+        /// What it does not answer.
+        what: String,
+        /// How many entries that are.
+        count: u16,
+        /// The most registers that are asked for together from now on.
+        most: u16,
+    },
+    /// It answers them again.
+    LongRequestsAnswered {
+        /// Which device.
+        device: DeviceId,
+    },
     /// Points that were refused are read again.
     PointsBack {
         /// Which.
@@ -199,13 +237,69 @@ fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heavi
     )
 }
 
+/// What is wrong with a request that fails by itself, and what to do.
+fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) -> String {
+    let (seen, remedy) = match how {
+        RequestFailure::Silence => (
+            format!("says nothing to a request for {what}, and answers others"),
+            "it may not have them, or not as many together (max_registers): correct table, address \
+             and type in the profile, or take the point out",
+        ),
+        RequestFailure::Garbled => (
+            format!("its reply to a request for {what} is spoilt each time, others are not"),
+            "the device is faulty there, or says more than was asked for: ask its maker, or take \
+             the point out",
+        ),
+        RequestFailure::Mismatched => (
+            format!("answers a request for {what} with another function, length or datum"),
+            "correct table, address and type in the profile, or take the point out",
+        ),
+        RequestFailure::RefusedOtherFunction => {
+            let code = code.unwrap_or_default();
+            (
+                format!(
+                    "refuses a request for {what} with exception {code} ({}) to another function",
+                    meaning(code)
+                ),
+                "it may not have this table: correct table and address in the profile, or take the \
+                 point out",
+            )
+        }
+        RequestFailure::Refused => {
+            let code = code.unwrap_or_default();
+            (
+                format!("refuses {what} with {code} ({})", meaning(code)),
+                "correct the profile, or take the point out",
+            )
+        }
+        RequestFailure::Foreign => (
+            format!("a request for {what} is answered with frames of others, its others are not"),
+            "look for a second master, or for two devices with one address",
+        ),
+        RequestFailure::Gateway => (
+            format!("a gateway on the way gets no reply to a request for {what}, and gets others"),
+            "it may not have them: correct table and address in the profile, or take the point out",
+        ),
+        RequestFailure::ConnectionLost => (
+            format!("the connection is lost whenever {what} is asked for"),
+            "correct table, address and type in the profile, or take the point out",
+        ),
+    };
+    format!(
+        "{seen}: {points} has no value, all other points are read, this is tried ever more \
+         rarely; {remedy}"
+    )
+}
+
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::PortOpened { .. }
             | Notice::HoleFound { .. }
             | Notice::PointsBack { .. }
+            | Notice::LongRequestsAnswered { .. }
             | Notice::RepliesTwice { .. }
+            | Notice::OneAtATime { .. }
             | Notice::IntervalsKept { .. } => Level::Info,
             Notice::PortUnavailable { .. }
             | Notice::PortLost { .. }
@@ -218,6 +312,8 @@ impl Tell for Notice {
             | Notice::OthersAsk { .. }
             | Notice::PointsRefused { .. }
             | Notice::DatumRefused { .. }
+            | Notice::PointsFail { .. }
+            | Notice::LongRequestsFail { .. }
             | Notice::DeviceTrouble { .. } => Level::Warn,
         }
     }
@@ -227,6 +323,7 @@ impl Tell for Notice {
             Notice::PortOpened { .. } => EventKind::PortOpened,
             Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
             Notice::PortLost { .. } => EventKind::PortLost,
+            Notice::OneAtATime { .. } => EventKind::PortOneAtATime,
             Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
             Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
             Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
@@ -239,6 +336,9 @@ impl Tell for Notice {
             Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
             Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
             Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
+            Notice::PointsFail { .. } => EventKind::DevicePointsFail,
+            Notice::LongRequestsFail { .. } => EventKind::DeviceLongRequestsFail,
+            Notice::LongRequestsAnswered { .. } => EventKind::DeviceLongRequestsAnswered,
             Notice::PointsBack { .. } => EventKind::DevicePointsBack,
             Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
         }
@@ -252,12 +352,16 @@ impl Tell for Notice {
             | Notice::SettingsDiffer { port, .. }
             | Notice::BytesHeldBack { port, .. }
             | Notice::EchoHeard { port }
+            | Notice::OneAtATime { port, .. }
             | Notice::EchoMissed { port, .. }
             | Notice::IntervalsStretched { port, .. }
             | Notice::IntervalsKept { port, .. } => About::Port(*port),
             Notice::HoleFound { device, .. }
             | Notice::PointsRefused { device, .. }
             | Notice::DatumRefused { device, .. }
+            | Notice::PointsFail { device, .. }
+            | Notice::LongRequestsFail { device, .. }
+            | Notice::LongRequestsAnswered { device }
             | Notice::PointsBack { device, .. }
             | Notice::UnitTwice { device, .. }
             | Notice::RepliesTwice { device }
@@ -292,6 +396,11 @@ impl Tell for Notice {
                     (JournalField::Word, format!("{:02X}", word.bits)),
                 ]
             }
+            Notice::PointsFail { points, code, .. } => {
+                let points = (JournalField::Points, points.clone());
+                let code = code.map(|code| (JournalField::Code, code.to_string()));
+                [points].into_iter().chain(code).collect()
+            }
             Notice::PointsBack { points, .. } => vec![(JournalField::Points, points.clone())],
             Notice::DeviceTrouble { trouble, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
@@ -320,6 +429,10 @@ impl Tell for Notice {
                 "cannot open {what}: {why}; tried again until it can, its devices fall silent \
                  meanwhile (attempt {failed}, next in {:.1} s)",
                 next.as_secs_f64()
+            ),
+            Notice::OneAtATime { fault, .. } => format!(
+                "when several requests were in flight, {}; one request at a time from now on",
+                fault.words()
             ),
             Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
             Notice::PortLost { why, times, .. } => {
@@ -387,15 +500,33 @@ impl Tell for Notice {
                 points, at, code, ..
             } => format!(
                 "refuses {points} ({}) with exception {code} ({}) even when asked for nothing \
-                 else; all other points are read, this is tried again in a minute and then every \
-                 hour: correct table, address and type in the profile, or take the point out",
+                 else; all other points are read, this is tried ever more rarely: correct table, \
+                 address and type in the profile, or take the point out",
                 addresses(at),
                 meaning(*code)
             ),
             Notice::DatumRefused { points, word, .. } => format!(
-                "does not have {points}: {word}; all other points are read, this is tried again in \
-                 a minute and then every hour: correct data in the profile, or take the point out"
+                "does not have {points}: {word}; all other points are read, this is tried ever more \
+                 rarely: correct data in the profile, or take the point out"
             ),
+            Notice::PointsFail {
+                points,
+                what,
+                how,
+                code,
+                ..
+            } => points_fail(points, what, *how, *code),
+            Notice::LongRequestsFail {
+                what, count, most, ..
+            } => format!(
+                "does not answer a request for {what}, and answers its parts: {count} registers \
+                 may be more than it can send; asked for at most {most} together from now on, all \
+                 points are read, longer requests are tried ever more rarely: write max_registers: \
+                 {most} into its profile"
+            ),
+            Notice::LongRequestsAnswered { .. } => {
+                "answers long requests again; asked as planned".into()
+            }
             Notice::PointsBack { points, .. } => format!("gives {points} again"),
             Notice::DeviceTrouble {
                 trouble,
@@ -404,7 +535,9 @@ impl Tell for Notice {
                 ..
             } => {
                 let mut text = trouble.words();
-                if !detail.is_empty() {
+                if *trouble == Trouble::OtherId {
+                    text = format!("replies came with {detail}, {text}");
+                } else if !detail.is_empty() {
                     text.push_str(&format!(" ({detail})"));
                 }
                 if *times > 1 {

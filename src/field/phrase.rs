@@ -46,7 +46,7 @@ impl Phrases {
                 let wish = match item {
                     Some(item) => Wish::Read {
                         id: item.id,
-                        bytes: Some(item.bytes()),
+                        length: item.length(),
                     },
                     None => Wish::ReadAddress,
                 };
@@ -142,7 +142,7 @@ pub(super) fn lengths(profile: &ProfileSpec, start: u16) -> Option<(usize, usize
             let reply = match &question.reply.end {
                 End::Length(n) => *n,
                 // Nobody knows; devices that answer in text say about this much.
-                End::Terminator(_) | End::Silence(_) => 32.min(raw::reply::LONGEST),
+                End::Terminator(_) | End::Silence(_) | End::Frame => 32.min(raw::reply::LONGEST),
             };
             Some((question.request.bytes().len(), reply))
         }

@@ -87,6 +87,22 @@ impl ReadBlock {
         })
     }
 
+    /// The same block and one register more, if there is one and the device allows as
+    /// many.
+    #[must_use]
+    pub(super) fn lengthened(&self, profile: &ProfileSpec) -> Option<ReadBlock> {
+        let most = profile.max_registers.clamp(1, MAX_REGISTERS);
+        let behind = u32::from(self.start) + u32::from(self.count);
+        let may = profile.protocol == Protocol::Modbus
+            && !self.table.is_bits()
+            && self.count < most
+            && behind <= u32::from(u16::MAX);
+        may.then(|| ReadBlock {
+            count: self.count + 1,
+            ..self.clone()
+        })
+    }
+
     /// How many of its entries no point of it covers.
     #[must_use]
     pub fn filler(&self, profile: &ProfileSpec) -> u16 {
@@ -123,6 +139,9 @@ pub struct Terms<'a> {
     pub longest: Duration,
     /// Learned holes; those of the profile count besides.
     pub holes: &'a Holes,
+    /// The most bytes of data that one reply may have to a request of several points,
+    /// if it was found that the device does not answer longer ones.
+    pub most_bytes: Option<u8>,
 }
 
 /// Points by place: first address and the one after the last.
@@ -284,11 +303,15 @@ impl Room<'_> {
     /// The end that a request of several points, from this address on, may not
     /// exceed.
     fn bound(&self, start: u32) -> u32 {
-        let most = u32::from(if self.table.is_bits() {
-            MAX_BITS
-        } else {
-            self.profile.max_registers.clamp(1, MAX_REGISTERS)
-        });
+        let (most, in_a_byte) = match self.table.is_bits() {
+            true => (MAX_BITS, (8, 1)),
+            false => (self.profile.max_registers.clamp(1, MAX_REGISTERS), (1, 2)),
+        };
+        let learned = self
+            .terms
+            .most_bytes
+            .map(|bytes| u32::from(bytes) * in_a_byte.0 / in_a_byte.1);
+        let most = learned.map_or(u32::from(most), |l| l.clamp(1, u32::from(most)));
         if self.terms.holes.len() >= super::holes::MOST {
             return start;
         }

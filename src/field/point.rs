@@ -48,12 +48,12 @@ pub fn decode(point: &PointSpec, start: u16, data: &Data) -> Result<Value, Refus
         (
             Codec::Datum {
                 item,
-                which,
+                place,
                 scale,
                 offset,
             },
             Data::Bytes(datum),
-        ) => item.scaled(datum, *which, *scale, *offset),
+        ) => item.scaled(datum, *place, *scale, *offset),
         (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
     }
 }

@@ -1,26 +1,34 @@
 //! What is known about reading one device, and how its requests follow from it.
 //!
-//! Three things change a plan while it runs: a refused request is divided until
-//! the addresses at fault are known ([`super::holes`]), a point that is refused
-//! alone is set aside and tried rarely, and a unit that turns out to be quicker
-//! or slower than was reckoned with is asked in other portions. Requests that
-//! replace others take over their place on the grid, so nothing is read later
-//! for it.
+//! Three things change a plan while it runs: a request that is refused, or fails for
+//! certain while the device lives, is divided until the addresses at fault are known
+//! ([`super::holes`]); a point that fails alone is set aside and made ever more rarely
+//! ([`super::failing`]); and a unit that turns out to be quicker or slower than was
+//! reckoned with is asked in other portions. Requests that replace others take over
+//! their place on the grid, so nothing is read later for it.
+//!
+//! What a refusal teaches holds for all devices of the kind and for the next life.
+//! What silence, a spoilt or a mismatched reply teaches holds for this device and
+//! until the request succeeds again. If what is answered in two parts is not answered
+//! as a whole, that may be its length: then requests are halved ([`Limit`]), and no
+//! address is suspected.
 //!
 //! Invariants:
 //! - Every point belongs to exactly one slot, at all times.
-//! - A device all of whose points are refused is still asked for one of them, at
+//! - A device all of whose requests are set aside is still asked for one of them, at
 //!   its interval: a refusal is proof of life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono};
-use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Table};
+use crate::base::{DeviceId, Mono, RequestFailure};
+use crate::spec::dlt645::Edition;
+use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Protocol, Table};
 
 use super::cost::{Cost, Measured};
 use super::dlt645::ask::ErrorWord;
-use super::holes::{Hole, Holes, Inquiry, Instead, MOST, span};
+use super::failing::Failing;
+use super::holes::{Hole, Holes, Inquiry, Instead, Joint, MOST, span, speaks_of_addresses};
 use super::job::Job;
 use super::plan::{ReadBlock, Terms, plan_of};
 use super::slot::Slot;
@@ -32,6 +40,9 @@ const OFF_BY: u32 = 2;
 
 /// … and at least this much.
 const OFF_BY_AT_LEAST: Duration = Duration::from_millis(2);
+
+/// "Illegal function" (Modbus Application Protocol V1.1b3 §7).
+const ILLEGAL_FUNCTION: u8 = 1;
 
 /// Something that was found out about a device, or rather about its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +81,34 @@ pub enum Finding {
         /// What it said.
         word: ErrorWord,
     },
+    /// The request for these points, and nothing else, fails again and again while the
+    /// device answers others. Told once.
+    PointsFail {
+        /// Whose.
+        device: DeviceId,
+        /// Indices into its profile's points.
+        points: Vec<u16>,
+        /// What is asked for.
+        block: ReadBlock,
+        /// How it fails.
+        how: RequestFailure,
+        /// The code of the refusal, if it is one.
+        code: Option<u8>,
+    },
+    /// A device does not answer long requests, and answers their parts. Told once.
+    LongRequestsFail {
+        /// Whose.
+        device: DeviceId,
+        /// The request that it does not answer.
+        block: ReadBlock,
+        /// The most registers that are asked for together from now on.
+        most: u16,
+    },
+    /// A device answers long requests again.
+    LongRequestsAnswered {
+        /// Whose.
+        device: DeviceId,
+    },
     /// Its replies come twice. Told once.
     RepliesTwice {
         /// Whose.
@@ -92,6 +131,17 @@ pub enum Finding {
 /// Requests that may be planned together.
 type Class = (Table, Duration, Priority);
 
+/// How long the replies are that a device was found to give.
+#[derive(Clone, Debug)]
+pub(super) struct Limit {
+    /// The most bytes of data in a reply to a request of several points.
+    bytes: u8,
+    /// How a longer one fails, and when it is made again.
+    failing: Failing,
+    /// A longer one is being tried.
+    on_trial: bool,
+}
+
 /// What is known about reading one device.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
@@ -99,6 +149,7 @@ pub(super) struct Reading {
     longest: Duration,
     measured: Measured,
     holes: Holes,
+    limit: Option<Limit>,
     inquiries: BTreeMap<Class, Inquiry>,
     /// Waiting to be told.
     pub(super) findings: Vec<Finding>,
@@ -111,6 +162,7 @@ impl Reading {
             longest: line.budget.longest_request,
             measured: Measured::default(),
             holes: Holes::new(),
+            limit: None,
             inquiries: BTreeMap::new(),
             findings: Vec::new(),
         }
@@ -147,8 +199,15 @@ impl Reading {
             cost: self.cost,
             longest: self.longest,
             holes: &self.holes,
+            most_bytes: self.limit.as_ref().filter(|l| !l.on_trial).map(|l| l.bytes),
         };
         plan_of(profile, &terms, wanted)
+    }
+
+    /// Whether this request is longer than what the device was found to answer.
+    fn is_too_long(&self, block: &ReadBlock) -> bool {
+        let limit = self.limit.as_ref();
+        limit.is_some_and(|l| block.points.len() > 1 && bytes_of(block) > l.bytes)
     }
 }
 
@@ -197,58 +256,122 @@ impl Station {
         let own = self
             .slots
             .iter()
-            .any(|s| s.refused > 0 && place(&s.block) == *hole);
+            .any(|s| s.is_set_aside() && place(&s.block) == *hole);
         if !own && self.reading.holes.remove(hole) {
             self.replan(now);
         }
     }
 
-    /// Refused points are asked for once more, now.
-    pub(super) fn try_refused(&mut self, now: Mono) {
-        for slot in self.slots.iter_mut().filter(|s| s.refused > 0) {
+    /// Requests that are set aside are made once more, now.
+    pub(super) fn try_set_aside(&mut self, now: Mono) {
+        for slot in self.slots.iter_mut().filter(|s| s.is_set_aside()) {
             slot.due = now;
         }
     }
 
-    /// The unit may have become another: refused points are asked for once more,
-    /// soon, but not again and again.
-    pub(super) fn hasten_refused(&mut self, now: Mono) {
+    /// The unit may have become another: requests that are set aside are made once
+    /// more, soon, but not again and again.
+    pub(super) fn hasten_set_aside(&mut self, now: Mono) {
         for slot in &mut self.slots {
             slot.hasten(now);
         }
     }
 
-    /// The whole request of this slot was refused, for where it reads.
-    pub(super) fn refused(&mut self, now: Mono, slot: usize, code: u8) {
+    /// Lets time pass: a longer request than the device was found to answer is tried
+    /// again when its time has come.
+    pub(super) fn try_long_requests(&mut self, now: Mono) {
+        let slowest = self.profile.slowest_interval();
+        let Some(limit) = self.reading.limit.as_mut().filter(|l| !l.on_trial) else {
+            return;
+        };
+        if now < limit.failing.next_try(slowest) {
+            return;
+        }
+        limit.on_trial = true;
+        let part = limit.failing.of_a_part();
+        self.replan(now);
+        for slot in &mut self.slots {
+            if slot.failing.is_none() && self.reading.is_too_long(&slot.block) {
+                slot.failing = Some(part.clone());
+            }
+        }
+    }
+
+    /// A request that is longer than what the device was found to answer failed once
+    /// more: shorter ones again.
+    pub(super) fn long_request_failed(
+        &mut self,
+        now: Mono,
+        slot: usize,
+        how: RequestFailure,
+    ) -> bool {
+        let too_long = |s: &Slot| self.reading.is_too_long(&s.block);
+        if !self.slots.get(slot).is_some_and(too_long) {
+            return false;
+        }
+        let Some(limit) = self.reading.limit.as_mut().filter(|l| l.on_trial) else {
+            return false;
+        };
+        limit.failing.again(now, how, None);
+        limit.on_trial = false;
+        self.replan(now);
+        true
+    }
+
+    /// The whole request of this slot fails for certain: it is divided, or its points
+    /// are told.
+    pub(super) fn fails_for_certain(&mut self, now: Mono, slot: usize) {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
-        if asked.refused > 0 {
-            asked.refuse(now);
+        let Some(failing) = asked.failing.as_mut() else {
+            return;
+        };
+        if failing.told {
             self.stay_in_touch(now);
             return;
         }
+        let (how, code) = (failing.how, failing.code);
         let block = asked.block.clone();
+        // What lacks a whole function lacks it everywhere.
+        let by_place = self.profile.protocol == Protocol::Modbus && code != Some(ILLEGAL_FUNCTION);
+        if !by_place {
+            failing.told = true;
+            asked.set_aside();
+            self.tell_failing(&block, how, code);
+            self.stay_in_touch(now);
+            return;
+        }
+        let addresses = how == RequestFailure::Refused && code.is_some_and(speaks_of_addresses);
         let class = class(&block);
         let inquiry = self.reading.inquiries.entry(class).or_default();
+        if !addresses {
+            inquiry.fails_otherwise();
+        }
         let old = self.slots.remove(slot);
+        // A refusal is clear at once; of another failure of a part, one is enough.
+        let of_a_part = old.failing.as_ref().map(Failing::of_a_part);
+        let of_a_part = of_a_part.filter(|_| !addresses);
         // The parts are owed at once: the round is not over yet.
-        let part = |block: ReadBlock| Slot::new(block, now, old.origin);
+        let part = |block: ReadBlock| {
+            let mut part = Slot::new(block, now, old.origin);
+            part.failing.clone_from(&of_a_part);
+            part
+        };
         match inquiry.refused(&block, &self.profile) {
             Instead::Halves(left, right) => {
                 let (left, right) = (part(left), part(right));
                 self.slots.extend([left, right]);
             }
             Instead::Dead(alone, others) => {
-                self.reading.findings.push(Finding::PointsRefused {
-                    device: self.device,
-                    points: alone.points.clone(),
-                    at: place(&alone),
-                    code,
-                });
+                self.tell_failing(&alone, how, code);
                 let others = others.map(part);
-                let mut alone = part(alone);
-                alone.refuse(now);
+                let mut alone = Slot::new(alone, now, old.origin);
+                alone.failing = old.failing;
+                if let Some(failing) = &mut alone.failing {
+                    failing.told = true;
+                }
+                alone.set_aside();
                 self.slots.push(alone);
                 self.slots.extend(others);
             }
@@ -257,41 +380,66 @@ impl Station {
         self.stay_in_touch(now);
     }
 
-    /// A meter says that it has no such datum: asked rarely from now on.
-    pub(super) fn declined(&mut self, now: Mono, slot: usize, word: ErrorWord) {
-        let Some(asked) = self.slots.get_mut(slot) else {
-            return;
+    /// Names the points of a request that fails.
+    fn tell_failing(&mut self, block: &ReadBlock, how: RequestFailure, code: Option<u8>) {
+        let (device, points) = (self.device, block.points.clone());
+        let finding = match (how, code, &self.profile.protocol) {
+            (RequestFailure::Refused, Some(bits), Protocol::Dlt645(items)) => {
+                let edition = items.first().map_or(Edition::Y2007, |i| i.id.edition());
+                Finding::DatumRefused {
+                    device,
+                    points,
+                    word: ErrorWord { edition, bits },
+                }
+            }
+            (RequestFailure::Refused, Some(code), _) => Finding::PointsRefused {
+                device,
+                points,
+                at: place(block),
+                code,
+            },
+            _ => Finding::PointsFail {
+                device,
+                points,
+                block: block.clone(),
+                how,
+                code,
+            },
         };
-        asked.refuse(now);
-        if asked.refused == 1 {
-            self.reading.findings.push(Finding::DatumRefused {
-                device: self.device,
-                points: asked.block.points.clone(),
-                word,
-            });
-        }
-        self.stay_in_touch(now);
+        self.reading.findings.push(finding);
     }
 
-    /// The whole request of this slot was granted.
+    /// The whole request of this slot succeeded.
     pub(super) fn granted(&mut self, now: Mono, slot: usize) {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
         let (device, class) = (self.device, class(&asked.block));
-        let place = place(&asked.block);
-        let was_refused = std::mem::take(&mut asked.refused) > 0;
-        if was_refused {
-            let points = asked.block.points.clone();
+        let (place, long) = (place(&asked.block), self.reading.is_too_long(&asked.block));
+        let was_told = asked.failing.take().is_some_and(|f| f.told);
+        let points = asked.block.points.clone();
+        let block = asked.block.clone();
+        if std::mem::take(&mut asked.keeps_in_touch) {
+            self.stay_in_touch(now);
+        }
+        if was_told {
             let findings = &mut self.reading.findings;
             findings.push(Finding::PointsBack { device, points });
         } else if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
-            inquiry.answered(&asked.block);
+            inquiry.answered(&block);
             self.repeat(now, class);
             self.conclude(now, class);
         }
+        if long {
+            self.reading.limit = None;
+            let findings = &mut self.reading.findings;
+            findings.push(Finding::LongRequestsAnswered { device });
+        }
         // What was read across, or alone, is none.
-        let gone = self.reading.holes_in(&place);
+        let gone = match self.profile.protocol {
+            Protocol::Modbus => self.reading.holes_in(&place),
+            Protocol::Dlt645(_) | Protocol::Raw(_) => Holes::new(),
+        };
         for hole in &gone {
             self.reading.holes.remove(hole);
             let hole = *hole;
@@ -299,12 +447,12 @@ impl Station {
                 .findings
                 .push(Finding::HoleGone { device, hole });
         }
-        if was_refused || !gone.is_empty() {
+        if was_told || long || !gone.is_empty() {
             self.replan(now);
         }
-        if was_refused {
+        if was_told {
             // What it refused for the state it was in, it grants now.
-            self.hasten_refused(now);
+            self.hasten_set_aside(now);
         }
     }
 
@@ -318,8 +466,10 @@ impl Station {
             }
         {
             let is_part = |s: &Slot| {
-                s.refused == 0 && class(&s.block) == of && parts.contains(&span(&s.block))
+                !s.is_set_aside() && class(&s.block) == of && parts.contains(&span(&s.block))
             };
+            let once_more = self.reading.inquiries.get(&of);
+            let once_more = once_more.is_some_and(Inquiry::failed_otherwise);
             let (two, others): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
                 .into_iter()
                 .partition(is_part);
@@ -332,7 +482,13 @@ impl Station {
             };
             let points = [&left.block.points[..], &right.block.points[..]].concat();
             let whole = ReadBlock::of(&self.profile, points, &left.block);
-            self.slots.push(Slot::new(whole, now, left.origin));
+            let mut whole = Slot::new(whole, now, left.origin);
+            if once_more {
+                // It failed as a whole already.
+                let how = RequestFailure::Silence;
+                whole.failing = Some(Failing::new(now, how, None).of_a_part());
+            }
+            self.slots.push(whole);
         }
     }
 
@@ -350,20 +506,80 @@ impl Station {
             return;
         };
         let device = self.device;
-        for hole in inquiry.holes(class.0) {
-            if self.reading.holes.len() < MOST && self.reading.holes.insert(hole) {
+        let otherwise = inquiry.failed_otherwise();
+        let mut holes = inquiry.dead(class.0);
+        for joint in inquiry.joints(class.0) {
+            if otherwise && !self.answers_as_many(class.0, joint.whole) {
+                self.limit_to(now, class, joint);
+            } else {
+                holes.insert(joint.hole);
+            }
+        }
+        for hole in holes {
+            if self.reading.holes.len() < MOST && self.reading.holes.insert(hole) && !otherwise {
                 self.reading.findings.push(Finding::Hole { device, hole });
             }
         }
         self.replan(now);
     }
 
-    /// Where everything is refused, the cheapest request keeps its interval.
-    fn stay_in_touch(&mut self, now: Mono) {
-        if self.slots.iter().all(|s| s.refused > 0)
-            && let Some(slot) = self.attempt().and_then(|i| self.slots.get_mut(i))
+    /// Whether some other request of as many entries does not fail.
+    fn answers_as_many(&self, table: Table, entries: u32) -> bool {
+        let fine = self.slots.iter().filter(|s| s.failing.is_none());
+        let bytes = bytes_for(table, entries);
+        fine.into_iter().any(|s| bytes_of(&s.block) >= bytes)
+    }
+
+    /// What is answered in two parts and not as a whole may be too long.
+    fn limit_to(&mut self, now: Mono, class: Class, joint: Joint) {
+        let entries = (joint.whole / 2).max(joint.part).max(1);
+        let bytes = bytes_for(class.0, entries);
+        if self
+            .reading
+            .limit
+            .as_ref()
+            .is_some_and(|l| l.bytes <= bytes)
         {
-            slot.serve(now);
+            return;
+        }
+        let how = RequestFailure::Silence;
+        let first = self.reading.limit.take();
+        let told = first.is_some();
+        let mut failing = first.map_or_else(|| Failing::new(now, how, None), |l| l.failing);
+        failing.again(now, how, None);
+        failing.set_aside = true;
+        self.reading.limit = Some(Limit {
+            bytes,
+            failing,
+            on_trial: false,
+        });
+        if !told {
+            self.reading.findings.push(Finding::LongRequestsFail {
+                device: self.device,
+                block: ReadBlock {
+                    table: class.0,
+                    start: u16::try_from(joint.start).unwrap_or(u16::MAX),
+                    count: u16::try_from(joint.whole).unwrap_or(u16::MAX),
+                    interval: class.1,
+                    priority: class.2,
+                    points: Vec::new(),
+                },
+                most: u16::from(bytes) / 2,
+            });
+        }
+    }
+
+    /// Where everything is set aside, the cheapest request keeps its interval.
+    pub(super) fn stay_in_touch(&mut self, now: Mono) {
+        let none_is_fine = self.slots.iter().all(Slot::is_set_aside);
+        let one = self.cheapest().filter(|_| none_is_fine);
+        for (i, slot) in self.slots.iter_mut().enumerate() {
+            let was = std::mem::replace(&mut slot.keeps_in_touch, Some(i) == one);
+            if slot.keeps_in_touch {
+                slot.serve(now);
+            } else if was && slot.is_set_aside() {
+                slot.set_aside();
+            }
         }
     }
 
@@ -373,7 +589,7 @@ impl Station {
         let asked = |slot: &Slot| self.reading.inquiries.contains_key(&class(&slot.block));
         let (kept, replaced): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
             .into_iter()
-            .partition(|s| s.refused > 0 || asked(s));
+            .partition(|s| s.is_set_aside() || asked(s));
         let set_aside: BTreeSet<u16> = kept.iter().flat_map(|s| s.block.points.clone()).collect();
         let blocks = self
             .reading
@@ -391,6 +607,19 @@ impl Station {
             Slot::new(block, due, origin)
         }));
     }
+}
+
+/// Bytes of data in the reply to so many entries.
+fn bytes_for(table: Table, entries: u32) -> u8 {
+    let bytes = match table.is_bits() {
+        true => entries.div_ceil(8),
+        false => entries.saturating_mul(2),
+    };
+    u8::try_from(bytes).unwrap_or(u8::MAX)
+}
+
+fn bytes_of(block: &ReadBlock) -> u8 {
+    bytes_for(block.table, u32::from(block.count))
 }
 
 fn class(block: &ReadBlock) -> Class {

@@ -13,6 +13,7 @@ use crc::{CRC_16_MODBUS, Crc};
 use crate::base::{Miss, UnitId};
 use crate::spec::dlt645::Address;
 
+use super::job::Mismatch;
 use super::modbus::{EXCEPTION, Reply};
 use super::write::Call;
 
@@ -67,6 +68,10 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
 pub struct Heard {
     /// Units whose well-formed replies passed by that nobody waited for.
     pub overheard: Vec<UnitId>,
+    /// The last reply of the unit that was asked which was not the one asked for.
+    pub mismatch: Option<Mismatch>,
+    /// A reply like the one asked for, and under the address of another unit.
+    pub misaddressed: Option<UnitId>,
     /// Meters of DL/T 645, likewise.
     pub meters: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
@@ -80,18 +85,32 @@ pub struct Heard {
     pub missed_echoes: u32,
     /// Bytes that belong to no well-formed frame.
     pub noise: u32,
+    /// Of Modbus TCP: the last reply that was as asked for but for its number.
+    pub other_id: Option<OtherId>,
+}
+
+/// A reply of Modbus TCP came under another transaction id than that of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherId {
+    /// The reply's.
+    pub seen: u16,
+    /// The request's.
+    pub wanted: u16,
 }
 
 impl Heard {
     /// Adds what another listener heard.
     pub fn add(&mut self, other: Heard) {
         self.overheard.extend(other.overheard);
+        self.mismatch = other.mismatch.or(self.mismatch);
+        self.misaddressed = other.misaddressed.or(self.misaddressed);
         self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
         self.expected_echoes = self.expected_echoes.saturating_add(other.expected_echoes);
         self.missed_echoes = self.missed_echoes.saturating_add(other.missed_echoes);
         self.noise = self.noise.saturating_add(other.noise);
+        self.other_id = other.other_id.or(self.other_id);
     }
 }
 
@@ -127,8 +146,8 @@ enum Head {
 enum Found {
     Reply(Reply),
     Echo,
-    /// Somebody's reply.
-    Overheard(UnitId),
+    /// Somebody's reply, and the first two bytes of its PDU.
+    Overheard(UnitId, [u8; 2]),
     /// A well-formed frame that proves nothing about its unit: a request of
     /// another master looks like this.
     Foreign,
@@ -216,8 +235,31 @@ impl Receiver {
     /// How many more bytes it takes at least until there can be a verdict.
     #[must_use]
     pub fn missing(&self) -> usize {
+        self.least().saturating_sub(self.unread.len()).max(1)
+    }
+
+    /// Whether as many bytes have come as the reply has that they begin like: what
+    /// is no reply by now is none.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.unread.len() >= self.least()
+    }
+
+    /// Whether the reply may have begun among the unread bytes.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        let Some(call) = &self.call else {
+            return false;
+        };
+        let unit = call.unit().0;
+        let begins = |pair: &[u8]| pair[0] == unit && pair[1] & !EXCEPTION == call.function();
+        self.unread.last() == Some(&unit) || self.unread.windows(2).any(begins)
+    }
+
+    /// How many bytes the reply has, as far as its beginning tells.
+    fn least(&self) -> usize {
         let have = self.unread.len();
-        let shortest = match (&self.call, self.unread.as_slice()) {
+        match (&self.call, self.unread.as_slice()) {
             (Some(call), [unit, rest @ ..]) if *unit == call.unit().0 => {
                 let reply = match rest {
                     [function, third, ..]
@@ -237,8 +279,7 @@ impl Receiver {
                 }
             }
             _ => EXCEPTION_REPLY,
-        };
-        shortest.saturating_sub(have).max(1)
+        }
     }
 
     /// Time is up without a verdict: how the request was missed.
@@ -276,8 +317,15 @@ impl Receiver {
         match found {
             Found::Reply(reply) => return Some(reply),
             Found::Echo => self.heard.echoes = self.heard.echoes.saturating_add(1),
-            Found::Overheard(unit) => {
+            Found::Overheard(unit, [function, second]) => {
                 self.heard.foreign = self.heard.foreign.saturating_add(1);
+                if let Some(call) = &self.call {
+                    if call.unit() == unit {
+                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                    } else if call.function() == function && call.second_byte() == second {
+                        self.heard.misaddressed = Some(unit);
+                    }
+                }
                 if !self.heard.overheard.contains(&unit) {
                     self.heard.overheard.push(unit);
                 }
@@ -369,9 +417,9 @@ impl Receiver {
 
 /// Recognises frames that were not asked for, by the lengths they may have.
 fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
-    // Unit 0 is broadcast and 248–255 are reserved (Modbus over Serial Line
-    // V1.02 §2.2): no reply starts like that.
-    if unit == 0 || unit > 247 {
+    // Unit 0 is broadcast (Modbus over Serial Line V1.02 §2.2): no reply starts like
+    // that. Units 248–255 are reserved, but devices answer there.
+    if unit == 0 {
         return Head::Nothing;
     }
     let (reply, request) = match function {
@@ -394,7 +442,7 @@ fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
                 // A gateway's "your unit does not answer" is not the unit.
                 let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
                 let found = if is_reply && len != REQUEST && from_unit {
-                    Found::Overheard(UnitId(unit))
+                    Found::Overheard(UnitId(unit), [function, third])
                 } else {
                     Found::Foreign
                 };

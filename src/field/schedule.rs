@@ -1,7 +1,7 @@
 //! Whose turn it is on one line.
 //!
 //! Contract: ask [`Schedule::next`]; after `Run(job)` run it and say how it
-//! ended with [`Schedule::done`] before asking again; after `NotBefore` ask
+//! ended with [`Schedule::done`], before asking again unless more may be under way; after `NotBefore` ask
 //! again at that time or when something was overheard. Told the time, never
 //! reads it.
 //!
@@ -15,11 +15,17 @@
 //! starves. On a line that does not keep up no slots are skipped, but all intervals
 //! of a priority are stretched alike ([`super::tempo`]), those of the lowest first.
 //!
-//! A device that missed is tried with its cheapest request only, soon and then
+//! A device that missed is tried with one request at a time, soon and then
 //! ever less often, and only when no answering device would lose a poll by it,
 //! or from a budget of a twentieth of the clock; the first tries of a device
 //! that answered before may overdraw it a little. Its first proof of life brings
-//! back its whole plan. Whether it counts as silent is not decided here.
+//! back its whole plan. Whether it counts as silent is not decided here. A request
+//! that fails while its device lives is tried in the same way, by itself
+//! ([`super::failing`]).
+//!
+//! Several requests may be under way where replies say whose they are
+//! ([`Schedule::window`]), never two of one device, and tries of what failed leave
+//! room for one that is expected to succeed.
 //!
 //! Who goes first of all these is in `turns.rs`, the stretching in `time.rs`.
 //! Commands go before reads, within a share of their own (`commands.rs`).
@@ -31,21 +37,26 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono, Now, PortId, Rng, UnitId};
+use crate::base::{DeviceId, Evidence, Mono, Now, PortId, Rng, UnitId};
 use crate::spec::dlt645::Address;
 use crate::spec::{Priority, ProfileSpec, Spec};
 
 use super::budget::Budget;
 use super::command::Commands;
+use super::evidence::weigh;
 use super::holes::Holes;
 use super::job::{Job, Outcome};
 use super::reading::Finding;
 use super::station::Station;
 use super::tempo::{Strain, Tempo};
 
-use self::turns::Harm;
+use self::turns::{Harm, What};
 
 use alike::acquaint;
+
+/// When there is nothing to do but to wait for replies, nothing happens before one
+/// comes; the caller asks again then.
+const UNTIL_A_REPLY: Duration = Duration::from_secs(5);
 
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +67,17 @@ pub enum Next {
     NotBefore(Mono, &'static str),
     /// Nothing ever: there is nothing to read on this port.
     Idle,
+}
+
+/// A request that is under way, and what it is paid from.
+#[derive(Clone, Copy, Debug)]
+struct Out {
+    /// What it may do to the others, as a request that is expected to fail.
+    harm: Option<Harm>,
+    /// A lower priority that goes before a higher one.
+    ahead: Option<Priority>,
+    /// It is asked of a device that nobody has heard of yet.
+    is_first_contact: bool,
 }
 
 /// The turns on one line.
@@ -72,10 +94,12 @@ pub struct Schedule {
     tempos: BTreeMap<Priority, Tempo>,
     /// … and what it may take before higher ones.
     shares: BTreeMap<Priority, Budget>,
-    /// What the attempt that is under way may do to the others.
-    harm: Harm,
-    /// Whose share the poll that is under way is paid from.
-    ahead: Option<Priority>,
+    /// For requests that are not in the plan, made for an unmistakable reply.
+    probes: Budget,
+    /// What is under way, by whom it was asked of.
+    out: BTreeMap<DeviceId, Out>,
+    /// How many requests may be.
+    most_out: usize,
     rng: Rng,
     turn: u64,
     /// Since when there is nothing to do.
@@ -113,8 +137,9 @@ impl Schedule {
             shares: Priority::ALL
                 .map(|p| (p, Budget::for_the_lower(now.mono)))
                 .into(),
-            harm: Harm::None,
-            ahead: None,
+            probes: Budget::for_probes(now.mono),
+            out: BTreeMap::new(),
+            most_out: 1,
             commands: Commands::default(),
             writing: Budget::for_commands(now.mono),
             rng,
@@ -134,6 +159,12 @@ impl Schedule {
         }
     }
 
+    /// How many requests may be under way at once, of different devices; at least
+    /// one, which is the default.
+    pub fn window(&mut self, most: usize) {
+        self.most_out = most.max(1);
+    }
+
     /// What to do now.
     pub fn next(&mut self, now: Mono) -> Next {
         // Where one is not there, others may not be either, and those that are wait.
@@ -145,7 +176,9 @@ impl Schedule {
             station.at(now, hurry);
         }
         self.keep_time(now);
-        self.ahead = None;
+        if self.out.len() >= self.most_out {
+            return Next::NotBefore(now + UNTIL_A_REPLY, "as many replies are awaited as may be");
+        }
         if let Some(job) = self.next_command(now) {
             return Next::Run(job);
         }
@@ -153,53 +186,67 @@ impl Schedule {
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
             (Some(poll), attempt) if attempt.is_none_or(|a| !a.goes_before(&poll)) => {
-                self.ahead = poll.ahead;
-                self.run(poll.station, poll.slot, now)
+                let job = self.stations[poll.station].job(poll.slot, now, self.probes.allows(now));
+                self.run(poll.station, job, None, poll.ahead)
             }
             (_, Some(attempt)) => {
-                self.harm = attempt.harm;
-                self.run(attempt.station, attempt.slot, now)
+                let station = &self.stations[attempt.station];
+                let job = match attempt.what {
+                    What::Device(how) => station.try_job(how, now),
+                    What::Request(slot) => station.job(slot, now, self.probes.allows(now)),
+                };
+                self.run(attempt.station, job, Some(attempt.harm), None)
             }
             (_, None) => {
-                let attempt = attempt.map(|a| (a.at, "next try of a device that missed"));
+                let attempt = attempt.map(|a| (a.at, "next try of what failed"));
                 let poll = self.next_poll(now).map(|at| (at, "next poll"));
                 let command = self.command_at(now);
                 let next = poll.into_iter().chain(attempt).chain(command);
                 self.rests = Some(now);
                 match next.min_by_key(|(at, _)| *at) {
                     Some((at, why)) => Next::NotBefore(at, why),
-                    None => Next::Idle,
+                    None if self.out.is_empty() => Next::Idle,
+                    None => Next::NotBefore(now + UNTIL_A_REPLY, "a reply is awaited"),
                 }
             }
         }
     }
 
-    /// How a job ended.
-    pub fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
-        if job.is_command() {
-            return self.command_done(now, job, outcome);
-        }
+    /// How a job ended; returns what that says about the device.
+    pub fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome) -> Evidence {
+        let out = self.out.remove(&job.device);
+        let took = now.since(job.asked);
         let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
-            return;
+            return weigh(outcome);
         };
-        let (was_trying, was_stranger) = (station.misses() > 0, station.is_stranger());
-        station.done(now, job, outcome, &mut self.rng);
-        if let Some(purse) = self.ahead.take().and_then(|p| self.shares.get_mut(&p)) {
-            purse.spend(now, now.since(job.asked));
+        if job.is_command() {
+            let evidence = station.commanded(now, job, outcome);
+            self.command_done(now, job, outcome);
+            return evidence;
         }
-        if was_trying && station.misses() > 0 {
-            let took = now.since(job.asked);
-            match self.harm {
-                Harm::None => {}
-                Harm::Delay => self.delays.spend(now, took),
-                Harm::Loss => self.budget.spend(now, took),
+        let evidence = station.done(now, job, outcome, &mut self.rng);
+        let failed = !matches!(evidence, Evidence::Alive(_));
+        if let Some(out) = out {
+            if let Some(purse) = out.ahead.and_then(|p| self.shares.get_mut(&p)) {
+                purse.spend(now, took);
             }
-        } else if was_stranger && station.is_stranger() {
-            self.strangers.spend(now, now.since(job.asked));
+            match out.harm.filter(|_| failed) {
+                Some(Harm::Delay) => self.delays.spend(now, took),
+                Some(Harm::Loss) => self.budget.spend(now, took),
+                None if failed && out.is_first_contact => self.strangers.spend(now, took),
+                Some(Harm::None) | None => {}
+            }
+        }
+        if job.is_unmistakable() {
+            self.probes.spend(now, took);
+        }
+        if job.is_whole() && matches!(outcome, Outcome::Answered(_)) {
+            let share = took / u32::try_from(self.most_out).unwrap_or(u32::MAX);
+            station.took(job, share);
         }
         self.spread(now, job, outcome);
         let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
-            return;
+            return evidence;
         };
         let found = std::mem::take(&mut station.reading.findings);
         let kind = Arc::clone(&station.profile);
@@ -207,6 +254,7 @@ impl Schedule {
             self.share(now, job.device, &kind, &finding);
             self.findings.push_back(finding);
         }
+        evidence
     }
 
     /// How long the unit took for this, from the end of the request to the beginning
@@ -229,10 +277,13 @@ impl Schedule {
         let of_kind = |s: &&mut Station| s.device != finder && Arc::ptr_eq(&s.profile, kind);
         for station in self.stations.iter_mut().filter(of_kind) {
             match finding {
-                Finding::Hole { hole, .. } => station.know(now, &Holes::from([*hole])),
-                Finding::HoleGone { hole, .. } => station.forget(now, hole),
+                Finding::Hole { hole, .. } => station.learn(now, *hole, false),
+                Finding::HoleGone { hole, .. } => station.learn(now, *hole, true),
                 Finding::PointsRefused { .. }
                 | Finding::DatumRefused { .. }
+                | Finding::PointsFail { .. }
+                | Finding::LongRequestsFail { .. }
+                | Finding::LongRequestsAnswered { .. }
                 | Finding::RepliesTwice { .. }
                 | Finding::OthersAsk { .. }
                 | Finding::PointsBack { .. } => {}
@@ -249,7 +300,7 @@ impl Schedule {
 
     /// The same of a meter of DL/T 645.
     pub fn overheard_meter(&mut self, now: Mono, meter: Address) -> Option<DeviceId> {
-        self.passed_by(now, |s| s.meter == Some(meter))
+        self.passed_by(now, |s| s.meter.is_some_and(|own| own.means(meter)))
     }
 
     fn passed_by(&mut self, now: Mono, is: impl Fn(&Station) -> bool) -> Option<DeviceId> {
@@ -278,21 +329,35 @@ impl Schedule {
         self.stations.len()
     }
 
-    fn run(&mut self, station: usize, slot: usize, now: Mono) -> Next {
+    fn run(
+        &mut self,
+        station: usize,
+        job: Option<Job>,
+        harm: Option<Harm>,
+        ahead: Option<Priority>,
+    ) -> Next {
         self.turn += 1;
-        self.stations[station].served = self.turn;
-        let Some(mut job) = self.stations[station].job(slot, now) else {
+        let Some(mut job) = job else {
             return Next::Idle;
         };
-        if let Some(slot) = self.stations[station].slots.get_mut(job.block) {
+        let station = &mut self.stations[station];
+        station.served = self.turn;
+        station.busy = true;
+        if let Some(slot) = station.slots.get_mut(job.block) {
             job.since = slot.waits.take();
         }
+        let out = Out {
+            harm,
+            ahead,
+            is_first_contact: station.is_stranger(),
+        };
+        self.out.insert(job.device, out);
         Next::Run(job)
     }
 
     fn answering(&self) -> impl Iterator<Item = (usize, &Station)> {
         let all = self.stations.iter().enumerate();
-        all.filter(|(_, s)| s.misses() == 0)
+        all.filter(|(_, s)| !s.is_in_doubt())
     }
 }
 

@@ -2,19 +2,13 @@
 
 use std::time::Duration;
 
-use crate::base::Mono;
+use crate::base::{Mono, RequestFailure};
 
+use super::failing::Failing;
 use super::plan::ReadBlock;
 
 /// How long a due request may be overtaken by more frequent ones.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A refused point is tried again after this long the first time: a unit that is
-/// starting up may refuse what it will soon have …
-const SECOND_TRY: Duration = Duration::from_secs(60);
-
-/// … and from then on after this long.
-const LATER_TRIES: Duration = Duration::from_secs(3600);
 
 /// A request and its place on the grid `origin + n × interval`.
 #[derive(Clone, Debug)]
@@ -24,13 +18,12 @@ pub(super) struct Slot {
     pub(super) due: Mono,
     /// One slot of the grid.
     pub(super) origin: Mono,
-    /// How often it was refused although it is for a single point; it is asked
-    /// rarely then.
-    pub(super) refused: u32,
-    /// When that was last.
-    pub(super) refused_at: Mono,
-    /// How often it was hastened since it was first refused.
-    hastened: u32,
+    /// How it fails, if it did so the last time.
+    pub(super) failing: Option<Failing>,
+    /// All requests of its device are set aside, and this one keeps its interval.
+    pub(super) keeps_in_touch: bool,
+    /// How long it takes the line when it succeeds, on average.
+    pub(super) took: Option<Duration>,
     /// Since when the line has kept it waiting although it could be served.
     pub(super) waits: Option<Mono>,
     /// It was due and could not be served, for reasons of its device's.
@@ -44,9 +37,9 @@ impl Slot {
             block,
             due,
             origin,
-            refused: 0,
-            refused_at: due,
-            hastened: 0,
+            failing: None,
+            keeps_in_touch: false,
+            took: None,
             waits: None,
             hindered: false,
         }
@@ -57,35 +50,63 @@ impl Slot {
         self.due + self.block.interval
     }
 
-    /// Refused by itself, at a time when that may come from its address or from
-    /// the state its unit is in: tried again in a minute, and then every hour.
-    pub(super) fn refuse(&mut self, now: Mono) {
-        self.due = now
-            + match self.refused {
-                0 => SECOND_TRY,
-                _ => LATER_TRIES,
-            };
-        self.refused = self.refused.saturating_add(1);
-        self.refused_at = now;
+    /// Whether it fails while its device proves that it lives, and is made rarely for
+    /// that.
+    pub(super) fn is_set_aside(&self) -> bool {
+        self.failing.as_ref().is_some_and(|f| f.set_aside)
     }
 
-    /// There is reason to try a refused one at once. The first time that is heeded;
-    /// while it goes on being refused after a minute, after two, four and so on: it
-    /// comes to one in an hour, as without any reason.
+    /// Whether it is made now and then only, for it is expected to fail.
+    pub(super) fn is_rare(&self) -> bool {
+        self.is_set_aside() && !self.keeps_in_touch
+    }
+
+    /// How often in a row it failed.
+    pub(super) fn failures(&self) -> u32 {
+        self.failing.as_ref().map_or(0, |f| f.times)
+    }
+
+    /// It failed; how often in a row.
+    pub(super) fn fail(&mut self, now: Mono, how: RequestFailure, code: Option<u8>) -> u32 {
+        match &mut self.failing {
+            Some(failing) => failing.again(now, how, code),
+            None => self.failing = Some(Failing::new(now, how, code)),
+        }
+        self.put_off_try();
+        self.failures()
+    }
+
+    /// Its device lives, and it failed: it is made rarely from now on.
+    pub(super) fn set_aside(&mut self) {
+        if let Some(failing) = &mut self.failing {
+            failing.set_aside = true;
+        }
+        self.put_off_try();
+    }
+
+    fn put_off_try(&mut self) {
+        if self.keeps_in_touch {
+            return;
+        }
+        if let Some(failing) = self.failing.as_ref().filter(|f| f.set_aside) {
+            self.due = failing.next_try(self.block.interval);
+            self.waits = None;
+        }
+    }
+
+    /// There is reason to make one at once that is set aside.
     pub(super) fn hasten(&mut self, now: Mono) {
-        let wait = match self.hastened {
-            0 => Duration::ZERO,
-            n => SECOND_TRY.saturating_mul(1 << (n - 1).min(16)),
-        };
-        if self.refused > 0 && self.due > now && now >= self.refused_at + wait {
+        if self.due > now
+            && let Some(failing) = self.failing.as_mut().filter(|f| f.set_aside)
+            && failing.may_be_hastened(now)
+        {
             self.due = now;
-            self.hastened = self.hastened.saturating_add(1);
         }
     }
 
     /// How late it may be without anybody minding.
     pub(super) fn slack(&self) -> Duration {
-        self.block.interval / 40
+        self.block.interval / 20
     }
 
     /// The order of service: by deadline, but a rare request may be overtaken

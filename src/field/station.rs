@@ -5,14 +5,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, Rng, UnitId};
+use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, RequestFailure, Rng, UnitId};
 use crate::spec::dlt645::Address;
-use crate::spec::{DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
+use crate::spec::{DeviceSpec, PointSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
-use super::doubt::Doubt;
+use super::doubt::{Doubt, SETTLING};
 use super::evidence::weigh;
-use super::holes::speaks_of_addresses;
-use super::job::{Job, Outcome};
+use super::failing::{CERTAIN, DOUBTED};
+use super::holes::{Hole, Holes, speaks_of_addresses};
+use super::job::{Job, Mismatch, Outcome, Probe};
 use super::modbus::Shape;
 use super::neighbours::{Neighbours, Voice};
 use super::phrase::{Phrases, reply_len};
@@ -32,9 +33,12 @@ const RETRY_CEILING: Duration = Duration::from_millis(4500);
 /// its silence is soon certain.
 const CONFIRMATIONS: u32 = 2;
 
-/// After this many fences in a row without a reply the unit is taken for one
-/// that is silent to functions it does not have.
-const FENCES: u32 = 3;
+/// A unit that said nothing to a probe is taken for this long for one that says
+/// nothing to what it does not have.
+const SILENT_TO_PROBES: Duration = Duration::from_secs(600);
+
+/// First and longest wait between tries of a part of a request.
+const PART_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
 /// Others ask a device if it is asked among their replies this often without having
 /// been read meanwhile …
@@ -42,6 +46,24 @@ const GOES_ON: u32 = 3;
 
 /// … which is told again after this long, if so.
 const TELL_AGAIN: Duration = Duration::from_secs(3600);
+
+/// How a device that missed is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// With this request.
+    Whole(usize),
+    /// With the shortest part of this request.
+    Part(usize),
+}
+
+impl Attempt {
+    /// Which request of the device.
+    pub(super) const fn slot(self) -> usize {
+        match self {
+            Attempt::Whole(slot) | Attempt::Part(slot) => slot,
+        }
+    }
+}
 
 /// One device on the line.
 #[derive(Clone, Debug)]
@@ -55,6 +77,9 @@ pub(super) struct Station {
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<Slot>,
+    /// When the next value of each point comes in its turn: one may be as early as its
+    /// predecessor was late, and no more are taken.
+    next_value: Vec<Mono>,
     /// What is known about reading it.
     pub(super) reading: Reading,
     /// Attempts wait for this; it also counts the misses in a row.
@@ -64,12 +89,27 @@ pub(super) struct Station {
     voices: Vec<Option<Voice>>,
     /// What they owe.
     neighbours: Neighbours,
-    /// Fences that got no reply, while none ever got one.
-    fences_missed: u32,
-    /// Whether a fence ever got a reply.
+    /// When a read of another table got no reply.
+    fence_missed: Option<Mono>,
+    /// Whether one ever got a reply.
     answers_fences: bool,
+    /// When a request for one register more than wanted got none.
+    longer_missed: Option<Mono>,
+    /// Whether one ever got one.
+    answers_longer: bool,
     /// Whether it ever proved that it lives.
     known: bool,
+    /// When it proved last that it lives.
+    proved: Option<Mono>,
+    /// How often a part of a request was made in vain since then, for a sign of life.
+    parts_missed: u32,
+    /// When the next such part may be tried: of a device that is not there they are of
+    /// no more use than what the plan has.
+    part_backoff: Backoff,
+    /// It has been asked, and how that ended is not known yet.
+    pub(super) busy: bool,
+    /// What others of its kind have found out meanwhile.
+    learned_meanwhile: Vec<(Hole, bool)>,
     /// Whether somebody on the line was asked and never did.
     hurry: bool,
     /// Whether its last reply was spoilt, which was not held against it.
@@ -123,20 +163,28 @@ impl Station {
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
             slots,
+            next_value: vec![now; spec.profile.points.len()],
             reading,
             retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
             doubt: Doubt::default(),
             voices: Vec::new(),
             neighbours: Neighbours::default(),
-            fences_missed: 0,
+            fence_missed: None,
             answers_fences: false,
+            longer_missed: None,
+            answers_longer: false,
             known: false,
+            proved: None,
+            parts_missed: 0,
+            part_backoff: Backoff::new(PART_WAIT.0, PART_WAIT.1),
+            busy: false,
+            learned_meanwhile: Vec::new(),
             hurry: false,
             excused: false,
             told_twice: false,
             among_others: 0,
             told_others: None,
-            numbered: line.line.framing().is_none(),
+            numbered: line.line.numbers_replies(),
             served: 0,
         }
     }
@@ -146,12 +194,28 @@ impl Station {
         self.retry.failures()
     }
 
+    /// Whether the device itself is in doubt: only one request at a time is tried then.
+    /// The first miss of a device that has others to be asked for is not enough: those
+    /// tell when their turn comes.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
+        match self.misses() {
+            0 => false,
+            1 => !self.known || others == 0,
+            _ => true,
+        }
+    }
+
     /// When a device that missed may be tried again.
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
-        let alike = self.spares_others_until();
+        let alike = self.spares_others_until(now);
+        let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
+        let like = slot.filter(|_| !self.numbered);
+        let like = like.and_then(|s| self.doubt.no_stragglers_from(self.shape(&s.block)));
         retry
             .max(self.free_at(now))
+            .max(like.unwrap_or(now))
             .max(now)
             .max(alike.unwrap_or(now))
     }
@@ -200,8 +264,12 @@ impl Station {
         }
         let shape = self.shape(&slot.block);
         let clear = self.doubt.no_copies_from(shape);
+        let clear = clear.max(self.doubt.no_stragglers_from(shape));
         let alike = self.voice(&slot.block);
-        let alike = alike.and_then(|voice| self.neighbours.ask_from(voice));
+        let alike = alike.and_then(|voice| match slot.is_set_aside() {
+            true => self.neighbours.try_from(voice),
+            false => self.neighbours.ask_from(voice),
+        });
         clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
     }
 
@@ -221,6 +289,9 @@ impl Station {
         self.hurry = hurry;
         self.doubt.at(now);
         self.neighbours.at(now);
+        if !self.busy && self.misses() == 0 {
+            self.try_long_requests(now);
+        }
     }
 
     /// Forgets which of its requests waited for the line and cannot be served now.
@@ -236,36 +307,101 @@ impl Station {
     /// Notes which of its requests wait for the line.
     pub(super) fn wait(&mut self, now: Mono) {
         for i in 0..self.slots.len() {
+            if self.slots[i].is_rare() {
+                continue;
+            }
             let free = self.servable_at(now, i);
             self.slots[i].wait(now, free);
         }
     }
 
     fn servable_at(&self, now: Mono, slot: usize) -> Mono {
-        let retry = match self.misses() {
-            0 => now,
-            _ => self.retry_at(now) + RETRY_CEILING,
+        let retry = match self.is_in_doubt() {
+            false if self.busy => now + RETRY_CEILING,
+            false => now,
+            true => self.retry_at(now) + RETRY_CEILING,
         };
         let ready = self.ready_at(&self.slots[slot]);
         ready.max(self.free_at(now)).max(retry)
     }
 
-    /// The request to try a device with that missed: the cheapest, but of a
-    /// shape that is in doubt already. An attempt is likely to fail, and the
-    /// shapes that are not in doubt are needed for the return. Before that, one
-    /// that keeps nobody else from being read.
-    pub(super) fn attempt(&self) -> Option<usize> {
+    /// How a device is tried that missed.
+    ///
+    /// At first with the request that it missed, once more; then with another, for
+    /// the failure may be that request's own. Where there is none, a part of it: the
+    /// unit may be silent to long requests. Of several, the cheapest of a shape that
+    /// is in doubt already: an attempt is likely to fail, and the shapes that are not
+    /// in doubt are needed for the return. Before that, one that keeps no other device
+    /// from being read.
+    pub(super) fn attempt(&self, now: Mono) -> Option<Attempt> {
+        let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
+            let last = s.failing.as_ref().filter(|f| !f.set_aside);
+            last.map(|f| f.last)
+        });
+        if let Some((i, slot)) = last
+            && (1..DOUBTED).contains(&slot.failures())
+            && !slot.is_set_aside()
+        {
+            return Some(Attempt::Whole(i));
+        }
+        let next = self.cheapest()?;
+        let tried = self.slots[next].failures() >= DOUBTED;
+        match tried && self.part_backoff.ready(now) && self.part(next).is_some() {
+            true => Some(Attempt::Part(next)),
+            false => Some(Attempt::Whole(next)),
+        }
+    }
+
+    /// The request that is most likely to be answered, and then the cheapest.
+    pub(super) fn cheapest(&self) -> Option<usize> {
         (0..self.slots.len()).min_by_key(|i| {
-            let block = &self.slots[*i].block;
+            let slot = &self.slots[*i];
+            let block = &slot.block;
             let spends = !self.doubt.is_clear() && !self.doubted(block);
-            let refused = self.slots[*i].refused > 0;
             let shared = self.voice(block).is_some();
-            (refused, shared, spends, reply_len(&self.profile, block))
+            (
+                slot.is_set_aside(),
+                slot.failures().min(DOUBTED),
+                shared,
+                spends,
+                reply_len(&self.profile, block),
+            )
         })
     }
 
-    /// The transaction that serves this slot best, given what is in doubt.
-    pub(super) fn job(&self, slot: usize, now: Mono) -> Option<Job> {
+    /// The shortest part of a request of several points.
+    fn part(&self, slot: usize) -> Option<ReadBlock> {
+        let whole = &self.slots.get(slot)?.block;
+        if self.profile.protocol != Protocol::Modbus || whole.points.len() < 2 {
+            return None;
+        }
+        let one = |p: &u16| ReadBlock::of(&self.profile, vec![*p], whole);
+        let shortest = whole.points.iter().map(one).min_by_key(|b| b.count)?;
+        (shortest.count < whole.count).then_some(shortest)
+    }
+
+    /// What is asked of a device that missed.
+    pub(super) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Job> {
+        let (i, part) = match attempt {
+            Attempt::Whole(i) => (i, None),
+            Attempt::Part(i) => (i, Some(self.part(i)?)),
+        };
+        let slot = self.slots.get(i)?;
+        let early = slot.due > now;
+        if part.is_none() && !early {
+            return self.job(i, now, false);
+        }
+        let block = part.unwrap_or_else(|| slot.block.clone());
+        let trusted = !self.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
+        let mut job = self.build(i, block, trusted, now);
+        job.points.clear();
+        job.probe = Some(Probe::Life);
+        Some(job)
+    }
+
+    /// The transaction that serves this slot best, given what is in doubt; with a
+    /// probe, if there is time for one.
+    pub(super) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Job> {
         let wanted = &self.slots.get(slot)?.block;
         if self.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));
@@ -275,17 +411,46 @@ impl Station {
             return Some(self.build(slot, wanted.clone(), true, now));
         }
         // What others owe is ended by no other request of this one.
-        if self.misses() > 0 || !self.doubted(wanted) {
+        if self.is_in_doubt() || !self.doubted(wanted) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
-        Some(match self.unmistakable(slot) {
-            Some((slot, block)) => self.build(slot, block, true, now),
-            None => self.build(slot, wanted.clone(), false, now),
-        })
+        if let Some(other) = self.unmistakable_and_due(now) {
+            let block = self.slots[other].block.clone();
+            return Some(self.build(other, block, true, now));
+        }
+        let probe = self.probe(now, slot);
+        let gives_up = probe.is_some() && !may_probe;
+        let Some((probe, block)) = probe.filter(|_| may_probe) else {
+            let mut job = self.build(slot, wanted.clone(), false, now);
+            job.gives_up = gives_up;
+            return Some(job);
+        };
+        let mut job = self.build(slot, block, true, now);
+        job.probe = Some(probe);
+        if probe != Probe::Longer {
+            job.points.clear();
+            job.whole = false;
+        }
+        Some(job)
     }
 
-    /// How a job ended.
-    pub(super) fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) {
+    /// How a job ended; what that says about the device.
+    pub(super) fn done(
+        &mut self,
+        now: Mono,
+        job: &Job,
+        outcome: &Outcome,
+        rng: &mut Rng,
+    ) -> Evidence {
+        self.busy = false;
+        let evidence = self.settle(now, job, outcome, rng);
+        for (hole, gone) in std::mem::take(&mut self.learned_meanwhile) {
+            self.learn(now, hole, gone);
+        }
+        evidence
+    }
+
+    fn settle(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) -> Evidence {
         let shape = job.shape;
         let among_others = !job.trusted && self.is_among_others(job.asked);
         // A refusal that can only be that of this request.
@@ -293,12 +458,9 @@ impl Station {
             self.numbered || (!among_others && !self.doubt.covers_function(shape.function));
         self.note_others(now, job, outcome, among_others);
         self.doubt.was_asked();
-        if job.is_fence() {
-            if matches!(outcome, Outcome::Missed(_)) {
-                self.fences_missed += 1;
-            } else {
-                self.answers_fences = true;
-            }
+        self.note_probe(now, job, outcome);
+        if job.trusted && matches!(outcome, Outcome::Answered(_)) {
+            self.took_values(&job.points, now);
         }
         match outcome {
             Outcome::Answered(_) => self.doubt.answered(now, shape, self.timeout.most()),
@@ -306,7 +468,7 @@ impl Station {
                 self.doubt.refused(now, shape.function, self.timeout.most());
             }
             // Only commands are confirmed.
-            Outcome::Confirmed | Outcome::Missed(_) => {}
+            Outcome::Confirmed | Outcome::Missed(_) | Outcome::Mismatched(_) => {}
         }
         let own = self.doubt.covers(shape);
         match outcome {
@@ -314,8 +476,22 @@ impl Station {
             Outcome::Exception(_) | Outcome::Refused(_) if pinned => {
                 self.doubt.resolved(now, self.timeout.most());
             }
-            Outcome::Missed(_) if !self.numbered => {
-                self.doubt.missed(now, shape, self.timeout.most());
+            Outcome::Missed(_) | Outcome::Mismatched(_) if !self.numbered => {
+                if self.is_late(outcome) {
+                    self.passed_by(now);
+                    self.timeout.was_too_short(now);
+                }
+                let patience = self.timeout.most();
+                match self.fails_as_before(job) {
+                    true => {
+                        let lapse = match self.profile.protocol {
+                            Protocol::Raw(_) => patience.saturating_mul(SETTLING),
+                            Protocol::Modbus | Protocol::Dlt645(_) => patience * 2,
+                        };
+                        self.doubt.missed_as_before(now, shape, lapse, job.timeout);
+                    }
+                    false => self.doubt.missed(now, shape, patience, job.timeout),
+                }
             }
             // Only what others owe is in doubt.
             Outcome::Answered(_) if !self.numbered && !own => {}
@@ -326,42 +502,177 @@ impl Station {
             {
                 self.doubt.ambiguous(now, shape, self.timeout.most());
                 // Who is asked among others has not been offered the chance.
-                if !among_others && self.unmistakable(job.block).is_none() {
+                if !among_others && !self.has_unmistakable(now, job.block) {
                     self.doubt.settle(now, self.timeout.most());
                 }
             }
             _ => {}
         }
-        self.proves(now, outcome, rng);
-        match weigh(outcome) {
-            Evidence::Alive(_) => {
-                // A reply that brought nothing, or only a part, leaves the slot
-                // owed; a refusal of the whole is final until the next slot.
-                // Among others there is no more to be had in this slot.
-                let served = match outcome {
-                    Outcome::Answered(_) => job.whole && (job.trusted || among_others),
-                    _ => job.whole,
-                };
-                if let Some(slot) = self.slots.get_mut(job.block).filter(|_| served) {
-                    // The first poll is in no slot.
-                    let since = job.since.filter(|since| *since >= slot.origin);
-                    slot.serve(since.unwrap_or(now));
-                }
-            }
-            Evidence::Missed(_) => {}
+        let evidence = weigh(outcome);
+        // The slot may have been planned anew while it was asked.
+        let slot = Some(job.block).filter(|i| self.slots.get(*i).is_some());
+        if let Evidence::Alive(_) = evidence {
+            self.proved_by(now, job, outcome);
         }
-        if job.whole && !job.is_fence() {
+        match outcome {
+            Outcome::Missed(miss) => return self.failed(now, job, *miss, rng),
+            Outcome::Mismatched(_) => {
+                if !job.is_unmistakable()
+                    && job.whole
+                    && let Some(slot) = slot
+                {
+                    let (how, code) = failure_of(outcome);
+                    self.request_failed(now, slot, how, code);
+                }
+                return evidence;
+            }
+            Outcome::Answered(_)
+            | Outcome::Confirmed
+            | Outcome::Exception(_)
+            | Outcome::Refused(_) => {}
+        }
+        if matches!(evidence, Evidence::Missed(_)) {
+            // A gateway on the way has answered in its place.
+            let Outcome::Exception(code) = outcome else {
+                return evidence;
+            };
+            return self.failed(now, job, Miss::GatewaySaysNo(*code), rng);
+        }
+        if job.probe == Some(Probe::Life) {
+            return evidence;
+        }
+        let is_probe = job.is_unmistakable();
+        // A reply that brought nothing, or only a part, leaves the slot owed; a
+        // refusal of the whole is final until the next slot. Among others there is
+        // no more to be had in this slot.
+        let served = match outcome {
+            Outcome::Answered(_) => job.whole && (job.trusted || among_others || job.gives_up),
+            _ => job.whole && !is_probe,
+        };
+        if let Some(slot) = slot.and_then(|i| self.slots.get_mut(i))
+            && served
+        {
+            // The first poll is in no slot.
+            let since = job.since.filter(|since| *since >= slot.origin);
+            slot.serve(since.unwrap_or(now));
+        }
+        if let Some(slot) = slot.filter(|_| job.whole) {
             match outcome {
-                Outcome::Exception(code) if pinned && speaks_of_addresses(*code) => {
-                    self.refused(now, job.block, *code);
+                Outcome::Exception(code) if pinned && !is_probe => {
+                    self.refused(now, slot, *code, speaks_of_addresses(*code));
                 }
-                Outcome::Refused(word) if pinned && word.says_no_such_datum() => {
-                    self.declined(now, job.block, *word);
+                Outcome::Refused(word) if pinned => {
+                    self.refused(now, slot, word.bits, word.says_no_such_datum());
                 }
-                Outcome::Answered(_) if job.trusted => self.granted(now, job.block),
+                Outcome::Answered(_) if job.trusted => self.granted(now, slot),
                 _ => {}
             }
         }
+        evidence
+    }
+
+    /// Whether this request has failed time and again.
+    fn fails_as_before(&self, job: &Job) -> bool {
+        let slot = self.slots.get(job.block).filter(|_| job.whole);
+        slot.is_some_and(|s| s.is_set_aside() && s.failures() >= CERTAIN)
+    }
+
+    /// Whether what came in place of the reply can be that to an abandoned request.
+    fn is_late(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::Mismatched(Mismatch::Reply { function, bytes }) => {
+                let (function, bytes) = (*function, *bytes);
+                self.doubt.covers(Shape { function, bytes })
+            }
+            Outcome::Mismatched(Mismatch::Exception { function, .. }) => {
+                self.doubt.covers_function(*function)
+            }
+            _ => false,
+        }
+    }
+
+    /// A request of this slot was refused: at once for certain if the refusal says
+    /// that what was asked for is not there.
+    fn refused(&mut self, now: Mono, slot: usize, code: u8, clear: bool) {
+        let how = RequestFailure::Refused;
+        let times = self.slots[slot].fail(now, how, Some(code));
+        if clear || times >= CERTAIN {
+            self.slots[slot].set_aside();
+            self.fails_for_certain(now, slot);
+        }
+    }
+
+    /// What the end of a probe tells about the use of such probes.
+    fn note_probe(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+        let missed = matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_));
+        match job.probe {
+            Some(Probe::OtherTable) if missed => self.fence_missed = Some(now),
+            Some(Probe::OtherTable) => self.answers_fences = true,
+            // A refusal of it may be that of an older request.
+            Some(Probe::Longer) => match outcome {
+                Outcome::Answered(_) => self.answers_longer = true,
+                _ => self.longer_missed = Some(now),
+            },
+            Some(Probe::Shorter | Probe::Life) | None => {}
+        }
+    }
+
+    /// A request got no reply.
+    fn failed(&mut self, now: Mono, job: &Job, miss: Miss, rng: &mut Rng) -> Evidence {
+        // What is not in the plan says nothing about what is.
+        if job.is_unmistakable() {
+            return Evidence::RequestFailed(miss);
+        }
+        let counts = if job.whole {
+            self.request_failed(now, job.block, miss.into(), None)
+        } else {
+            self.parts_missed = self.parts_missed.saturating_add(1);
+            self.part_backoff.failed(now, rng);
+            true
+        };
+        if !counts {
+            return Evidence::RequestFailed(miss);
+        }
+        // Bytes came, so something spoke: a neighbour's straggler or a spike
+        // spoilt the reply. Once, that is not the unit's fault: it stays among
+        // those that answer, and is asked again when its sit-out ends.
+        let spoilt = matches!(miss, Miss::Garbled | Miss::Foreign);
+        if spoilt && self.misses() == 0 && !self.excused {
+            self.excused = true;
+        } else {
+            self.retry.failed(now, rng);
+        }
+        Evidence::Missed(miss)
+    }
+
+    /// A request of the plan failed; whether that says something about the device.
+    fn request_failed(
+        &mut self,
+        now: Mono,
+        slot: usize,
+        how: RequestFailure,
+        code: Option<u8>,
+    ) -> bool {
+        if self.long_request_failed(now, slot, how) {
+            return false;
+        }
+        let Some(asked) = self.slots.get_mut(slot) else {
+            return true;
+        };
+        let times = asked.fail(now, how, code);
+        let since = asked.failing.as_ref().map(|f| f.since);
+        let lives = times >= DOUBTED && self.proved > since;
+        if !asked.is_set_aside() && !lives {
+            return true;
+        }
+        asked.set_aside();
+        if times >= CERTAIN {
+            self.fails_for_certain(now, slot);
+        } else {
+            self.stay_in_touch(now);
+        }
+        // Its other requests tell whether it lives.
+        self.slots.iter().all(|s| s.failing.is_some())
     }
 
     /// Tells if it goes on that others ask it.
@@ -379,36 +690,54 @@ impl Station {
         }
     }
 
-    /// What this outcome says about the unit.
-    fn proves(&mut self, now: Mono, outcome: &Outcome, rng: &mut Rng) {
-        match weigh(outcome) {
-            Evidence::Alive(_) => {
-                self.known = true;
-                self.excused = false;
-                self.lives(now);
+    /// It proved that it lives, by this end of a request.
+    ///
+    /// If it had said nothing to what it answers now, it was away, and no request is
+    /// to blame for what it missed. If it had not, those are that failed twice
+    /// meanwhile.
+    fn proved_by(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+        let own = job.whole.then_some(job.block);
+        let away = match own.and_then(|i| self.slots.get(i)) {
+            Some(slot) => {
+                let missed = slot.failing.as_ref().is_some_and(|f| f.how.is_a_miss());
+                missed && !slot.is_set_aside()
             }
-            // Bytes came, so somebody spoke: a neighbour's straggler or a spike
-            // spoilt the reply. Once, that is not the unit's fault: it stays
-            // among those that answer, and is asked again when its sit-out ends.
-            Evidence::Missed(Miss::Garbled | Miss::Foreign)
-                if self.misses() == 0 && !self.excused =>
-            {
-                self.excused = true;
+            None => self.parts_missed > 0,
+        };
+        let answered = matches!(outcome, Outcome::Answered(_));
+        if !job.whole && answered && job.probe == Some(Probe::Life) {
+            self.part_backoff.reset();
+        }
+        for (i, slot) in self.slots.iter_mut().enumerate() {
+            if slot.is_set_aside() || (Some(i) == own && !answered) {
+                continue;
             }
-            Evidence::Missed(_) => {
-                self.retry.failed(now, rng);
+            if away {
+                slot.failing = None;
+            } else if slot.failures() >= DOUBTED && Some(i) != own {
+                slot.set_aside();
             }
         }
+        self.lives(now);
     }
 
-    /// It proved that it lives: the whole plan from now on.
+    /// It proved that it lives.
     pub(super) fn lives(&mut self, now: Mono) {
+        self.known = true;
+        self.excused = false;
+        self.proved = Some(now);
+        self.parts_missed = 0;
+        self.resume(now);
+    }
+
+    /// The whole plan from now on.
+    fn resume(&mut self, now: Mono) {
         if self.misses() == 0 {
             return;
         }
         self.retry.reset();
-        self.hasten_refused(now);
-        for slot in &mut self.slots {
+        self.hasten_set_aside(now);
+        for slot in self.slots.iter_mut().filter(|s| !s.is_set_aside()) {
             // What was suspended is owed once, and no more urgent than others.
             slot.due = slot.due.max(slot.grid(now).min(now));
         }
@@ -423,9 +752,10 @@ impl Station {
     /// The line is back: whoever was given up may be tried at once, and nobody
     /// waits for its slot, as after a start.
     pub(super) fn retry_now(&mut self, now: Mono) {
-        self.fences_missed = 0;
-        self.try_refused(now);
-        self.lives(now);
+        self.fence_missed = None;
+        self.longer_missed = None;
+        self.try_set_aside(now);
+        self.resume(now);
         for slot in &mut self.slots {
             slot.due = slot.due.min(now);
         }
@@ -440,34 +770,49 @@ impl Station {
         !self.numbered && self.doubt.covers(self.shape(block))
     }
 
-    /// A request that no abandoned one resembles: this slot's, another's, a
-    /// shortened one, or a fence.
-    fn unmistakable(&self, slot: usize) -> Option<(usize, ReadBlock)> {
-        let mut order: Vec<usize> = (0..self.slots.len()).collect();
-        order.sort_by_key(|i| (*i != slot, self.slots[*i].block.count, *i));
-        let whole = order
-            .iter()
-            .map(|i| (*i, self.slots[*i].block.clone()))
-            .find(|(_, block)| !self.doubted(block) && !self.is_alike(block));
-        whole
-            .or_else(|| {
-                order.iter().find_map(|i| {
-                    let shorter = self.slots[*i].block.shortened(&self.profile);
-                    shorter
-                        .filter(|b| !self.doubted(b) && !self.echo_looks_like_reply(b))
-                        .map(|b| (*i, b))
-                        .next()
-                })
-            })
-            .or_else(|| self.fence(slot).map(|block| (slot, block)))
+    /// A request of the plan that is due, and which no abandoned one resembles.
+    fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
+        let fine = |slot: &Slot| {
+            !slot.is_set_aside()
+                && self.ready_at(slot) <= now
+                && !self.doubted(&slot.block)
+                && !self.is_alike(&slot.block)
+        };
+        self.slots.iter().position(fine)
     }
 
-    fn fence(&self, slot: usize) -> Option<ReadBlock> {
-        if !self.answers_fences && self.fences_missed >= FENCES {
-            return None;
+    /// Whether some reply of this device will be unmistakable before long.
+    fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
+        let soon = now + self.timeout.most().saturating_mul(SETTLING);
+        let comes = |s: &Slot| {
+            !s.is_set_aside()
+                && s.due <= soon
+                && !self.doubted(&s.block)
+                && !self.is_alike(&s.block)
+        };
+        self.slots.iter().any(comes) || self.probe(now, slot).is_some()
+    }
+
+    /// A request that is not in the plan, and which no abandoned one resembles: this
+    /// slot's, shortened; one entry of another table; this slot's and one register.
+    fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
+        let wanted = &self.slots.get(slot)?.block;
+        let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
+        if self.profile.protocol == Protocol::Modbus
+            && let Some(shorter) = wanted.shortened(&self.profile).find(fine)
+        {
+            return Some((Probe::Shorter, shorter));
         }
-        let like = &self.slots.get(slot)?.block;
-        self.phrases.fence(&self.profile, &self.doubt, like)
+        let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
+        if self.answers_fences || !silent(self.fence_missed) {
+            let other = self.phrases.fence(&self.profile, &self.doubt, wanted);
+            if let Some(other) = other {
+                return Some((Probe::OtherTable, other));
+            }
+        }
+        let may = self.answers_longer || !silent(self.longer_missed);
+        let longer = wanted.lengthened(&self.profile).filter(|_| may);
+        longer.filter(fine).map(|block| (Probe::Longer, block))
     }
 
     fn shape(&self, block: &ReadBlock) -> Shape {
@@ -493,10 +838,60 @@ impl Station {
         self.timeout.after(self.misses(), reply, self.hurry)
     }
 
+    /// How long a try of a request that is set aside takes, if it fails as before.
+    pub(super) fn try_takes(&self, slot: &Slot) -> Duration {
+        let refused = slot.failing.as_ref().map(|f| f.how);
+        match refused {
+            Some(RequestFailure::Refused) => self.takes(&slot.block),
+            _ => self.patience(&slot.block),
+        }
+    }
+
+    /// A request that succeeded took the line for so long.
+    pub(super) fn took(&mut self, job: &Job, took: Duration) {
+        if let Some(slot) = self.slots.get_mut(job.block) {
+            slot.took = Some(slot.took.map_or(took, |mean| (mean * 7 + took) / 8));
+        }
+    }
+
+    /// Another of its kind has found a hole, or found that there is none.
+    pub(super) fn learn(&mut self, now: Mono, hole: Hole, gone: bool) {
+        if self.busy {
+            self.learned_meanwhile.push((hole, gone));
+        } else if gone {
+            self.forget(now, &hole);
+        } else {
+            self.know(now, &Holes::from([hole]));
+        }
+    }
+
     /// How long an attempt at it takes if nothing comes.
-    pub(super) fn attempt_takes(&self) -> Duration {
-        let block = self.attempt().and_then(|i| self.slots.get(i));
+    pub(super) fn attempt_takes(&self, now: Mono) -> Duration {
+        let block = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
         block.map_or(self.timeout.most(), |slot| self.patience(&slot.block))
+    }
+
+    /// Of these points those whose next value is not out of turn: what is made again
+    /// to find a fault brings no values more often than was configured.
+    fn wanted(&self, points: &[u16], now: Mono) -> Vec<u16> {
+        let in_turn = |p: &&u16| {
+            let point = self.profile.points.get(usize::from(**p));
+            let next = self.next_value.get(usize::from(**p));
+            let early = |(point, next): (&PointSpec, &Mono)| now + point.interval < *next;
+            !point.zip(next).is_some_and(early)
+        };
+        points.iter().filter(in_turn).copied().collect()
+    }
+
+    /// Values of these points were taken.
+    fn took_values(&mut self, points: &[u16], now: Mono) {
+        for p in points {
+            let point = self.profile.points.get(usize::from(*p));
+            let next = self.next_value.get_mut(usize::from(*p));
+            if let Some((point, next)) = point.zip(next) {
+                *next = now.max(*next) + point.interval;
+            }
+        }
     }
 
     fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
@@ -508,13 +903,30 @@ impl Station {
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),
-            points: block.points,
+            points: self.wanted(&block.points, now),
             turnaround: self.turnaround,
             trusted,
             asked: now,
             since: None,
             block: slot,
+            gives_up: false,
+            probe: None,
         }
+    }
+}
+
+/// How a request fails that ended like this.
+fn failure_of(outcome: &Outcome) -> (RequestFailure, Option<u8>) {
+    match outcome {
+        Outcome::Mismatched(Mismatch::Exception { code, .. }) => {
+            (RequestFailure::RefusedOtherFunction, Some(*code))
+        }
+        Outcome::Exception(code) => (RequestFailure::Refused, Some(*code)),
+        Outcome::Refused(word) => (RequestFailure::Refused, Some(word.bits)),
+        Outcome::Missed(miss) => ((*miss).into(), None),
+        Outcome::Mismatched(Mismatch::Reply { .. } | Mismatch::OtherDatum)
+        | Outcome::Answered(_)
+        | Outcome::Confirmed => (RequestFailure::Mismatched, None),
     }
 }
 

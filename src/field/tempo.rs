@@ -16,6 +16,10 @@
 //! a class that lives on its share behind higher ones every request may have been
 //! served at some moment, which is no sign of keeping up.
 //!
+//! Nor is it an overload if the line waits for replies that do not come: time may
+//! stand still only if what is asked for and answered would fill the line
+//! ([`Offered`]), and only as far as that explains.
+//!
 //! Contract: `Tempo::turn` before each turn of the line, and what it returns is
 //! added to the slots of the class; `Tempo::poll` after it.
 
@@ -36,6 +40,9 @@ const RESPITE: Duration = Duration::from_millis(2500);
 /// to an overload.
 const RESTS: u32 = 20;
 
+/// Time may stand still for this long before it is compared with what is asked for.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// What is told rests on this much time.
 pub const WINDOW: Duration = Duration::from_secs(30);
 
@@ -44,6 +51,36 @@ const WORTH_TELLING: u64 = 1050;
 
 /// … and by no more than this, are as configured again.
 const AS_CONFIGURED: u64 = 1010;
+
+/// What a class and those before it ask of a line, by how long their requests take when
+/// they are answered; in thousandths of its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Offered {
+    /// The class itself.
+    pub(super) own: u64,
+    /// All that go before it.
+    pub(super) before: u64,
+}
+
+impl Offered {
+    /// A line that is asked for less keeps up: what is lost on it is lost otherwise.
+    const FULL: u64 = 900;
+
+    /// What is kept for a class, whatever others ask.
+    const SHARE: u64 = 100;
+
+    /// Whether the line is asked for all of its time.
+    const fn fills_the_line(self) -> bool {
+        self.own + self.before >= Offered::FULL
+    }
+
+    /// By how much the intervals of the class have to become longer, in thousandths,
+    /// and a quarter more for what is not reckoned with.
+    fn longest_stretch(self) -> u64 {
+        let left = 1000u64.saturating_sub(self.before).max(Offered::SHARE);
+        (self.own.saturating_mul(1250) / left).max(1250)
+    }
+}
 
 /// The time of a class.
 #[derive(Clone, Debug)]
@@ -55,6 +92,8 @@ pub(super) struct Tempo {
     since: Mono,
     /// … and how long it did.
     stood: Duration,
+    /// The factor that what is asked for explains, in thousandths.
+    longest: u64,
     told: bool,
 }
 
@@ -83,6 +122,7 @@ impl Tempo {
             losses: None,
             since: now,
             stood: Duration::ZERO,
+            longest: 1000,
             told: false,
         }
     }
@@ -107,6 +147,7 @@ impl Tempo {
         waits: bool,
         over: Duration,
         rested: Duration,
+        offered: Offered,
     ) -> Duration {
         self.busy = self.busy.or(Some(now)).filter(|_| waits);
         self.losses = self.losses.filter(|l| now.since(l.last) < RESPITE);
@@ -122,12 +163,18 @@ impl Tempo {
             rested: Duration::ZERO,
         });
         losses.last = now;
-        if !self.is_behind(now) {
+        if !self.is_behind(now) || !offered.fills_the_line() {
             return Duration::ZERO;
         }
         if self.stood.is_zero() && !self.told {
             self.since = now;
         }
+        self.longest = offered.longest_stretch();
+        // Of each second so much may stand still, and a second at once.
+        let elapsed = u64::try_from(now.since(self.since).as_micros()).unwrap_or(u64::MAX);
+        let most = elapsed / 1000 * (self.longest - 1000) / self.longest * 1000;
+        let most = Duration::from_micros(most) + AT_ONCE;
+        let over = over.min(most.saturating_sub(self.stood));
         self.stood += over;
         over
     }
@@ -140,6 +187,7 @@ impl Tempo {
         }
         let passed = elapsed.saturating_sub(self.stood).as_micros().max(1);
         let factor = u64::try_from(elapsed.as_micros() * 1000 / passed).unwrap_or(u64::MAX);
+        let factor = factor.min(self.longest.max(1000));
         self.since = now;
         self.stood = Duration::ZERO;
         match self.told {
@@ -202,13 +250,19 @@ mod tests {
 
     const TURN: Duration = Duration::from_millis(100);
 
+    /// Twice what the line can carry.
+    const DOUBLE: Offered = Offered {
+        own: 2000,
+        before: 0,
+    };
+
     /// A line that is behind by half for `seconds`, in turns of 100 ms.
     fn half_behind(tempo: &mut Tempo, now: &mut Mono, seconds: u64) -> Vec<Change> {
         let end = *now + Duration::from_secs(seconds);
         let mut told = Vec::new();
         while *now < end {
             *now = *now + TURN;
-            tempo.turn(*now, true, TURN / 2, Duration::ZERO);
+            tempo.turn(*now, true, TURN / 2, Duration::ZERO, DOUBLE);
             told.extend(tempo.poll(*now));
         }
         told
@@ -223,7 +277,7 @@ mod tests {
             // Nine seconds of losses, three of a line that keeps up.
             let loses = turn % 120 < 90;
             let over = if loses { TURN } else { Duration::ZERO };
-            let stood = tempo.turn(now, loses, over, Duration::ZERO);
+            let stood = tempo.turn(now, loses, over, Duration::ZERO, DOUBLE);
             assert_eq!(stood, Duration::ZERO);
             assert_eq!(tempo.poll(now), None);
         }
@@ -240,7 +294,7 @@ mod tests {
                 // Now and then everything has been served.
                 let waits = turn % 10 != 0;
                 let over = if waits { TURN / 2 } else { Duration::ZERO };
-                stood += tempo.turn(now, waits, over, rested);
+                stood += tempo.turn(now, waits, over, rested, DOUBLE);
             }
             assert_eq!(!stood.is_zero(), stops, "{rested:?}");
         }
@@ -259,11 +313,46 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..600 {
             now = now + TURN;
-            tempo.turn(now, false, Duration::ZERO, Duration::ZERO);
+            tempo.turn(now, false, Duration::ZERO, Duration::ZERO, DOUBLE);
             told.extend(tempo.poll(now));
         }
         assert_eq!(told, [Change::Kept]);
         assert_eq!(half_behind(&mut tempo, &mut now, 60).len(), 1, "anew");
+    }
+
+    #[test]
+    fn a_line_that_waits_for_what_does_not_come_is_not_asked_for_too_much() {
+        let light = Offered {
+            own: 400,
+            before: 100,
+        };
+        let mut tempo = Tempo::new(Mono::START);
+        let mut now = Mono::START;
+        for _ in 0..1000 {
+            now = now + TURN;
+            let stood = tempo.turn(now, true, TURN / 2, Duration::ZERO, light);
+            assert_eq!(stood, Duration::ZERO);
+            assert_eq!(tempo.poll(now), None);
+        }
+    }
+
+    #[test]
+    fn no_interval_is_stretched_by_more_than_what_is_asked_for_explains() {
+        let mut tempo = Tempo::new(Mono::START);
+        let mut now = Mono::START;
+        let mut told = Vec::new();
+        let mut stood = Duration::ZERO;
+        for _ in 0..1200 {
+            now = now + TURN;
+            stood += tempo.turn(now, true, TURN * 10, Duration::ZERO, DOUBLE);
+            told.extend(tempo.poll(now));
+        }
+        // 2.5 times: of 110 s that count, 66 stood still.
+        assert!(stood <= Duration::from_secs(75), "{stood:?}");
+        assert!(
+            matches!(told[..], [Change::Stretched(factor)] if factor <= 2500),
+            "{told:?}"
+        );
     }
 
     #[test]
@@ -273,7 +362,7 @@ mod tests {
         let mut told = Vec::new();
         for _ in 0..600 {
             now = now + TURN;
-            tempo.turn(now, true, Duration::from_secs(3600), Duration::ZERO);
+            tempo.turn(now, true, Duration::from_secs(3600), Duration::ZERO, DOUBLE);
             told.extend(tempo.poll(now));
         }
         assert!(matches!(told[..], [Change::Stretched(_)]), "{told:?}");

@@ -69,6 +69,7 @@ pub(crate) fn tcp() -> PortSpec {
             connect_timeout: Duration::from_secs(3),
             framing: None,
             behind: None,
+            connection: Default::default(),
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),

@@ -13,8 +13,8 @@
 //! Why not simply the configured time: it is fifty times what most units take, and
 //! every attempt at a dead one costs the line all of it. What a wait that was too
 //! short can do is bounded: the reply still proves that the unit lives, its value
-//! is not believed (`doubt.rs`), and the next wait is twice as long, up to the
-//! configured time.
+//! is not believed (`doubt.rs`), and from then on it is waited for as long as was
+//! configured.
 
 use std::time::Duration;
 
@@ -44,8 +44,14 @@ const QUICK_TRIES: u32 = 128;
 /// The slowest reply counts for at least this long and at most twice as long.
 const MEMORY: Duration = Duration::from_secs(600);
 
-/// A unit that has missed this often in a row is not expected to be merely slower
-/// than it was: it is waited for twice as long as usual …
+/// Until it has missed this often in a row, a unit whose late replies are recognised is
+/// waited for no longer than usual: a late reply would tell, and twenty that died at
+/// once are found out three times as soon …
+const CONFIRMATIONS: u32 = 2;
+
+/// … and one whose late replies are not, twice as long at each of so many. Behind that
+/// none is expected to be merely slower than it was: it is waited for twice as long as
+/// usual …
 const DOUBLINGS: u32 = 3;
 
 /// … and each so many times as long as was configured, should another unit with
@@ -149,7 +155,8 @@ impl Timeout {
         let usual = usual.max(slowest + slowest / 2) + reply;
         let usual = usual.max(self.floor);
         let factor = match misses {
-            0..=DOUBLINGS => 1 << misses,
+            0..=CONFIRMATIONS if self.in_full_every == IN_FULL_EVERY => 1,
+            0..=DOUBLINGS if self.in_full_every != IN_FULL_EVERY => 1 << misses,
             n if n.is_multiple_of(self.in_full_every) => return self.most,
             _ => 2,
         };
@@ -211,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn misses_double_it_up_to_what_was_configured_and_an_answer_brings_it_back() {
+    fn a_silence_is_confirmed_in_no_more_time_than_usual_and_then_waited_for_twice_as_long() {
         let t = seen(&[10; 50]);
         let waits: Vec<Duration> = (0..5).map(|n| t.after(n, ms(30), false)).collect();
-        let wanted = [100, 200, 400, 500, 200].map(ms);
+        let wanted = [100, 100, 100, 200, 200].map(ms);
         assert_eq!(waits, wanted);
         let in_full = (4..=1000)
             .filter(|n| t.after(*n, ms(30), false) == MOST)

@@ -18,6 +18,8 @@ pub enum Trouble {
     Garbled,
     /// Good frames came that were not the reply.
     Foreign,
+    /// Replies of Modbus TCP came as asked for, but under another transaction id.
+    OtherId,
     /// Replies came after they had been given up.
     Late,
     /// It refuses to be read there, with an exception.
@@ -95,7 +97,7 @@ impl Trouble {
     pub(super) const fn kind(self) -> EventKind {
         match self {
             Trouble::Garbled => EventKind::DeviceGarbled,
-            Trouble::Foreign => EventKind::DeviceForeign,
+            Trouble::Foreign | Trouble::OtherId => EventKind::DeviceForeign,
             Trouble::Late => EventKind::DeviceLate,
             Trouble::Refuses { .. } => EventKind::DeviceRefuses,
             Trouble::Declines(_) => EventKind::DeviceRefuses,
@@ -110,6 +112,10 @@ impl Trouble {
                 .into(),
             Trouble::Foreign => "frames came that were not the reply (another unit, function or \
                                  length); dropped"
+                .into(),
+            Trouble::OtherId => "from the right unit with the right function and length; \
+                                 dropped (if a gateway numbers its replies itself: \
+                                 transaction_ids: any, under tcp: of the port)"
                 .into(),
             Trouble::Late => "replies came after they had been given up; dropped (a longer \
                               response timeout may help)"

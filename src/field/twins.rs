@@ -45,6 +45,8 @@ impl Twins {
         match evidence {
             Evidence::Alive(_) => own.fine += 1,
             Evidence::Missed(Miss::Garbled | Miss::Foreign) => own.spoilt += 1,
+            // One request is spoilt, others are not.
+            Evidence::RequestFailed(_) => return false,
             // Nothing came: that says nothing about who would have spoken.
             Evidence::Missed(_) => return false,
         }

@@ -4,12 +4,16 @@
 //! single register), §6.11 (write multiple coils), §6.12 (write multiple
 //! registers). A reply is the echo the standard asks for: of one entry the whole
 //! request, of several function, address and quantity. Anything else is not the
-//! reply. [`Call`] is what a receiver listens for the reply to: a read or a write.
+//! reply. [`Call`] is what a receiver listens for the reply to: a read, a write, or
+//! on Modbus TCP what the configuration spells out ([`Carried`]).
+
+use std::sync::Arc;
 
 use crate::base::UnitId;
 use crate::spec::Table;
+use crate::spec::raw::{End, Question};
 
-use super::modbus::{Ask, EXCEPTION, Reply, Shape};
+use super::modbus::{Ask, Data, EXCEPTION, Reply, Shape};
 
 /// The most registers one request may write (§6.12: 007Bh).
 pub const MAX_REGISTERS: usize = 123;
@@ -151,18 +155,69 @@ impl Write {
     }
 }
 
-/// A request of either kind.
+/// A request that the configuration spells out, in a frame of Modbus TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Whom.
+    pub unit: UnitId,
+    /// What is sent, and what counts as the reply: function and data of both.
+    pub question: Arc<Question>,
+}
+
+impl Carried {
+    /// The function code: the first byte of the request; 0, which is none, if it is
+    /// empty.
+    #[must_use]
+    pub fn function(&self) -> u8 {
+        let first = self.question.request.bytes().first();
+        first.copied().unwrap_or_default()
+    }
+
+    /// Bytes of the reply's PDU where the configuration says how many, and the most
+    /// that a PDU has (Modbus Application Protocol V1.1b3 §4.1) where it does not.
+    #[must_use]
+    pub fn reply_len(&self) -> usize {
+        match self.question.reply.end {
+            End::Length(n) => n,
+            End::Frame | End::Terminator(_) | End::Silence(_) => 253,
+        }
+    }
+
+    /// Compares a whole PDU from this unit with this request: the function is the
+    /// request's (§4.1), and the rest as configured.
+    #[must_use]
+    pub fn judge(&self, pdu: &[u8]) -> Reply {
+        let own = self.function();
+        match *pdu {
+            [function, code] if function == own | EXCEPTION => Reply::Exception(code),
+            [function, ..] if function == own && self.question.reply.fits(pdu) => {
+                Reply::Answer(Data::Bytes(pdu.to_vec()))
+            }
+            _ => Reply::Stranger,
+        }
+    }
+}
+
+/// A request of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// It reads.
     Read(Ask),
     /// It writes.
     Write(Write),
+    /// It says what the configuration spells out; on Modbus TCP only.
+    Raw(Carried),
 }
 
 impl From<Ask> for Call {
     fn from(ask: Ask) -> Self {
         Call::Read(ask)
+    }
+}
+
+impl From<Carried> for Call {
+    fn from(carried: Carried) -> Self {
+        Call::Raw(carried)
     }
 }
 
@@ -179,15 +234,17 @@ impl Call {
         match self {
             Call::Read(ask) => ask.unit,
             Call::Write(write) => write.unit,
+            Call::Raw(carried) => carried.unit,
         }
     }
 
     /// The function code.
     #[must_use]
-    pub const fn function(&self) -> u8 {
+    pub fn function(&self) -> u8 {
         match self {
             Call::Read(ask) => ask.function(),
             Call::Write(write) => write.entries.function(),
+            Call::Raw(carried) => carried.function(),
         }
     }
 
@@ -197,23 +254,27 @@ impl Call {
         match self {
             Call::Read(ask) => ask.pdu().to_vec(),
             Call::Write(write) => write.pdu(),
+            Call::Raw(carried) => carried.question.request.bytes().to_vec(),
         }
     }
 
-    /// Bytes of the reply's PDU.
+    /// Bytes of the reply's PDU; the most there can be where they are not known.
     #[must_use]
     pub fn reply_len(&self) -> usize {
         match self {
             Call::Read(ask) => ask.reply_len(),
             Call::Write(_) => Write::REPLY_LEN,
+            Call::Raw(carried) => carried.reply_len(),
         }
     }
 
     /// What stands behind the function in the reply: the byte count of what was
-    /// read, the high half of the address that was written.
+    /// read, the high half of the address that was written. Of what the
+    /// configuration spells out it is not known: 0.
     #[must_use]
     pub fn second_byte(&self) -> u8 {
         match self {
+            Call::Raw(_) => 0,
             Call::Read(ask) => ask.shape().bytes,
             Call::Write(write) => write.start.to_be_bytes()[0],
         }
@@ -224,7 +285,7 @@ impl Call {
     #[must_use]
     pub const fn is_mirrored(&self) -> bool {
         match self {
-            Call::Read(_) => false,
+            Call::Read(_) | Call::Raw(_) => false,
             Call::Write(write) => {
                 matches!(write.entries, Entries::Coil(_) | Entries::Register(_))
             }
@@ -237,6 +298,7 @@ impl Call {
         match self {
             Call::Read(ask) => ask.judge(pdu),
             Call::Write(write) => write.judge(pdu),
+            Call::Raw(carried) => carried.judge(pdu),
         }
     }
 }

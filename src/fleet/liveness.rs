@@ -131,6 +131,7 @@ impl Watch {
     pub(super) fn on_evidence(&mut self, now: Mono, evidence: Evidence) -> Option<Change> {
         match evidence {
             Evidence::Alive(_) => self.on_proof(now),
+            Evidence::RequestFailed(_) => self.on_time(now),
             Evidence::Missed(miss) => {
                 self.misses = self.misses.saturating_add(1);
                 self.last_miss = Some(miss);

@@ -123,7 +123,7 @@ impl Fleet {
             FieldEvent::PortDown { port, why } => self.on_port(now, *port, Some(why.clone())),
             // It is there; what it says is no business of the fleet.
             FieldEvent::NoValue { .. }
-            | FieldEvent::PointsRefused { .. }
+            | FieldEvent::PointsFailing { .. }
             | FieldEvent::Echoes { .. } => {}
             FieldEvent::Load { port, permille } => {
                 if let Some(p) = self.ports.get_mut(port.index()) {

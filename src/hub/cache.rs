@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use crate::base::{DeviceId, FieldEvent, Mono, Now, Value};
+use crate::base::{DeviceId, FieldEvent, Mono, Now, RequestFailure, Value};
 use crate::spec::{Changes, Codec, DeviceSpec, PointSpec, Spec};
 
 /// How far a value may be believed.
@@ -86,9 +86,8 @@ struct Entry {
     /// The registers held no value, last at this time, for this reason; gone
     /// with the next value.
     refused: Option<(Mono, &'static str)>,
-    /// Its device refuses it even when asked for nothing else; gone with the next
-    /// value.
-    denied: bool,
+    /// How the request for it fails again and again; gone with the next value.
+    failing: Option<RequestFailure>,
 }
 
 impl Device {
@@ -116,7 +115,7 @@ impl Cache {
                     if let Some(entry) = self.entry(reading.device, reading.point) {
                         entry.value = Some((reading.value.clone(), reading.at));
                         entry.refused = None;
-                        entry.denied = false;
+                        entry.failing = None;
                     }
                 }
             }
@@ -127,10 +126,14 @@ impl Cache {
                     }
                 }
             }
-            FieldEvent::PointsRefused { device, points } => {
+            FieldEvent::PointsFailing {
+                device,
+                points,
+                how,
+            } => {
                 for point in points {
                     if let Some(entry) = self.entry(*device, *point) {
-                        entry.denied = true;
+                        entry.failing = Some(*how);
                     }
                 }
             }
@@ -230,9 +233,8 @@ impl Entry {
             Standing::Silent => return (Quality::Stale, "its device does not answer"),
             Standing::PortDown => return (Quality::Stale, "its port is down"),
         }
-        if self.denied {
-            let why = "its device refuses it, also when asked for nothing else (see the journal)";
-            return (Quality::Stale, why);
+        if let Some(how) = self.failing {
+            return (Quality::Stale, how.words());
         }
         let current = |at: Mono| now.since(at) <= fresh_for && lost.is_none_or(|lost| at > lost);
         if let Some((at, why)) = self.refused {

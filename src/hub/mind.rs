@@ -188,7 +188,7 @@ impl Hub {
             }
             FieldEvent::PortUp { .. }
             | FieldEvent::PortDown { .. }
-            | FieldEvent::PointsRefused { .. }
+            | FieldEvent::PointsFailing { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. } => {}
         }

@@ -11,13 +11,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Miss, Mono, Now};
-use crate::field::arrival::Arrival;
+use crate::base::{Mono, Now};
 use crate::field::ascii;
-use crate::field::dialogue::{Bystander, Dialogue, Step};
+use crate::field::dialogue::Bystander;
 use crate::field::echo::Echo;
 use crate::field::job::{Job, Outcome};
-use crate::field::mbap::{OutOfStep, Stream};
+use crate::field::mbap::Stream;
 use crate::field::rtu::Heard;
 use crate::field::silence::Silence;
 use crate::spec::{Framing, LineSpec, SerialSpec};
@@ -25,10 +24,15 @@ use crate::trace::What;
 
 use super::clock::Clock;
 use super::line::Line;
-use super::solo::{self, AWAKE, LONGEST_DOZE};
+use super::solo::{self, LONGEST_DOZE};
 use super::tap::Tap;
 
+mod many;
+mod plain;
 mod tcp;
+
+use self::many::Flight;
+pub use self::many::Landed;
 
 /// Whoever talks for this long before we may is not going to stop for us.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -59,6 +63,20 @@ pub struct Exchange {
     echo: Option<Echo>,
     /// Own requests were heard although the adapter is not said to hear itself.
     echoes: bool,
+    /// Nothing is sent before.
+    ready_at: Mono,
+    /// Where pauses end no frame, a reply that has begun may take so long from the
+    /// request on.
+    response_timeout: Duration,
+    /// How many transactions have ended.
+    ended: u64,
+    /// Whether anything came since the request was sent.
+    heard_since: bool,
+    /// How many waits in a row, with no reply between, ended with bytes of no frame
+    /// (Modbus TCP).
+    strayed: u32,
+    /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
+    flights: Vec<Flight>,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
@@ -90,6 +108,11 @@ pub struct Lost {
     pub why: String,
     /// Whether the request had been sent, at least in part.
     pub asked: bool,
+    /// Whether the line had been of use, and nothing came since the request was sent:
+    /// the other end may have closed the connection before that.
+    pub stale: bool,
+    /// Whether it was given up here, for what came belonged to no frame.
+    pub stray: bool,
 }
 
 impl Exchange {
@@ -97,6 +120,7 @@ impl Exchange {
     /// they have one.
     #[must_use]
     pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap, number: u16) -> Self {
+        let connection = spec.connection();
         let own = match spec {
             LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
             LineSpec::Tcp(_) => None,
@@ -108,7 +132,7 @@ impl Exchange {
             silence: Silence::of(spec),
             speech: match spec.framing() {
                 Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
-                None => Speech::Tcp(Stream::numbering_from(number)),
+                None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
             tuned: own.clone(),
             own,
@@ -116,6 +140,12 @@ impl Exchange {
             last_byte: clock.now().mono,
             echo: hears_itself(spec).then(Echo::default),
             echoes: false,
+            ready_at: clock.now().mono + connection.connect_delay,
+            response_timeout: Duration::ZERO,
+            ended: 0,
+            heard_since: false,
+            strayed: 0,
+            flights: Vec::new(),
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }
@@ -130,6 +160,33 @@ impl Exchange {
         }
     }
 
+    /// The same, with the response timeout of the port: where frames are put together
+    /// by length and checksum, whatever pauses lie between, a reply that has begun may
+    /// take so long.
+    #[must_use]
+    pub const fn with_response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// From when on something may be sent.
+    #[must_use]
+    pub const fn ready_at(&self) -> Mono {
+        self.ready_at
+    }
+
+    /// Since when nothing was sent or received.
+    #[must_use]
+    pub const fn idle_since(&self) -> Mono {
+        self.last_byte
+    }
+
+    /// Whether a transaction has ended on it, however.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.ended > 0
+    }
+
     /// Listens until then without asking. Returns early when somebody was
     /// overheard.
     ///
@@ -141,7 +198,7 @@ impl Exchange {
             let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
             let wake = if reading { frame_end.min(until) } else { until };
             match self.read_until(wake).await {
-                Ok(Some(n)) => self.pass_by(n)?,
+                Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => {
                     if let Speech::Plain(_, passing) = &mut self.speech
                         && self.clock.now().mono >= frame_end
@@ -167,60 +224,20 @@ impl Exchange {
     /// # Errors
     /// The line is lost.
     pub async fn run(&mut self, job: &Job) -> Result<Ended, Lost> {
-        match self.speech {
+        let ended = match self.speech {
             Speech::Plain(framing, _) => self.run_plain(job, framing).await,
             Speech::Tcp(_) => self.run_tcp(job).await,
-        }
-    }
-
-    async fn run_plain(&mut self, job: &Job, framing: Framing) -> Result<Ended, Lost> {
-        // The reply to some writes is the request once more: an adapter that was
-        // heard to echo is not allowed to give it.
-        if job.is_command() && self.echoes {
-            self.echo.get_or_insert_default();
-        }
-        // Before the silence is over: afterwards every microsecond counts.
-        let mut dialogue = Dialogue::new(job, framing);
-        let mut heard = Heard::default();
-        let mut rest = job.turnaround;
-        let (outcome, sent) = loop {
-            if !self.fall_quiet(rest).await? {
-                break (Outcome::Missed(Miss::Garbled), None);
-            }
-            if self.tune(job)? && !self.fall_quiet(rest).await? {
-                break (Outcome::Missed(Miss::Garbled), None);
-            }
-            rest = Duration::ZERO;
-            let sent = self.send(dialogue.request(), job.timeout).await?;
-            heard.add(self.heard());
-            if let Speech::Plain(_, passing) = &mut self.speech {
-                passing.follow(&dialogue);
-            }
-            match self.receive(&mut dialogue, sent + job.timeout).await? {
-                Some(Step::Again) => {}
-                Some(Step::Over(outcome)) => break (outcome, Some(sent)),
-                None => {
-                    self.tap.say(&self.clock, || What::Timeout);
-                    break (Outcome::Missed(dialogue.miss()), Some(sent));
-                }
-            }
         };
-        let reply = match &outcome {
-            Outcome::Missed(_) => None,
-            Outcome::Answered(_)
-            | Outcome::Confirmed
-            | Outcome::Exception(_)
-            | Outcome::Refused(_) => dialogue.reply_bytes(),
-        };
-        // Reckoned back from its end: echo and noise may come before it.
-        let turnaround = reply.zip(sent).map(|(bytes, sent)| {
-            let length = self.silence.transmission(bytes);
-            self.last_byte.since(sent).saturating_sub(length)
-        });
-        heard.add(self.heard());
-        heard.add(dialogue.heard());
-        self.echoes |= heard.echoes > 0;
-        Ok(self.ended(outcome, heard, turnaround))
+        match ended {
+            Ok(ended) => {
+                self.ended += 1;
+                Ok(ended)
+            }
+            Err(lost) => Err(Lost {
+                stale: lost.stale && self.is_used() && !self.heard_since,
+                ..lost
+            }),
+        }
     }
 
     /// Gives the line the settings this job needs; whether they are others than
@@ -237,91 +254,10 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Waits until the line has been quiet for long enough; false if it does
-    /// not fall quiet.
-    async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
-        let patience = self.clock.now().mono + turnaround + BABBLE;
-        let mut spoke = false;
-        loop {
-            let mut quiet = self.silence.quiet_at(self.last_byte, turnaround);
-            if spoke {
-                // Somebody is talking out of turn; let them finish.
-                quiet = quiet.max(self.last_byte + self.silence.frame_end());
-            }
-            // Reading comes first: what has arrived is seen even if the wait
-            // is over.
-            match self.read_until_exactly(quiet).await {
-                Ok(None) => break,
-                Ok(Some(n)) => {
-                    spoke = true;
-                    self.pass_by(n)?;
-                }
-                Err(e) => return Err(lost(&e, false)),
-            }
-            if self.clock.now().mono > patience {
-                return Ok(false);
-            }
-        }
-        if let Speech::Plain(_, passing) = &mut self.speech {
-            passing.silence();
-        }
-        Ok(true)
-    }
-
-    /// Listens for the reply; its first byte must come before `deadline`.
-    async fn receive(
-        &mut self,
-        dialogue: &mut Dialogue,
-        deadline: Mono,
-    ) -> Result<Option<Step>, Lost> {
-        let pause = dialogue.pause(&self.silence);
-        let longest = match self.own {
-            Some(_) => self.silence.transmission(dialogue.longest()),
-            None => BEHIND_A_SERVER,
-        };
-        let end = deadline + longest + pause;
-        let mut arrival = Arrival::default();
-        let mut due = None;
-        loop {
-            let wake = if dialogue.is_reading() {
-                end.min(self.last_byte + pause)
-            } else {
-                deadline
-            };
-            let read = match self.at_hand(&mut due) {
-                Ok(None) => self.read_until(wake).await,
-                read => read,
-            };
-            match read {
-                Ok(Some(n)) => {
-                    arrival.on_bytes(self.last_byte, n, &self.silence);
-                    if let Some(step) = dialogue.push(&self.buffer[..n]) {
-                        return Ok(Some(step));
-                    }
-                    if let Some(missing) = dialogue.missing() {
-                        due = self.let_come(&arrival, missing);
-                    }
-                }
-                Ok(None) => {
-                    if dialogue.is_reading() {
-                        self.tap.say(&self.clock, || What::Pause);
-                    }
-                    if let Some(step) = dialogue.silence() {
-                        return Ok(Some(step));
-                    }
-                }
-                Err(e) => return Err(lost(&e, true)),
-            }
-            let now = self.clock.now().mono;
-            if now >= end || (now >= deadline && !dialogue.is_reading()) {
-                return Ok(dialogue.silence());
-            }
-        }
-    }
-
     /// Sends; returns when the last bit will have left.
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
+        self.heard_since = false;
         if let Some(echo) = &mut self.echo {
             echo.sent(frame);
         }
@@ -337,6 +273,8 @@ impl Exchange {
                 return Err(Lost {
                     why: "it takes no more bytes".into(),
                     asked: true,
+                    stale: false,
+                    stray: false,
                 });
             }
         }
@@ -361,6 +299,7 @@ impl Exchange {
     /// So many bytes came just now: how many of them are not our own.
     fn came(&mut self, n: usize) -> usize {
         self.last_byte = self.last_byte.max(self.clock.now().mono);
+        self.heard_since = true;
         self.tap.say(&self.clock, || What::Received {
             bytes: self.buffer[..n].to_vec(),
         });
@@ -390,43 +329,11 @@ impl Exchange {
         Ok(read.map(|n| self.came(n)))
     }
 
-    /// A frame is arriving and lacks this many bytes: none but the last need be
-    /// met. The thread is up and listening when that comes, for waking up takes
-    /// longer than a character at 115,200 bit/s, and after a long sleep longer still;
-    /// it does not look for it without end, which would keep the system's own work
-    /// from handing it over. Returns for how long to listen.
-    fn let_come(&self, arrival: &Arrival, missing: usize) -> Option<Duration> {
-        if !self.line.has_own_thread() {
-            return None;
-        }
-        let character = self.silence.transmission(1);
-        let early = (2 * AWAKE).max(character / 4);
-        let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
-        solo::nap(rest.saturating_sub(early));
-        Some((early + character).min(LONGEST_DOZE))
-    }
-
-    /// What comes while the thread listens for it, which is quicker than to have the
-    /// runtime do so.
-    fn at_hand(&mut self, due: &mut Option<Duration>) -> io::Result<Option<usize>> {
-        let Some(limit) = due.take() else {
-            return Ok(None);
-        };
-        self.line.await_bytes(limit);
-        let read = self.line.try_read(&mut self.buffer[..BITE])?;
-        Ok(read.map(|n| self.came(n)))
-    }
-
-    fn pass_by(&mut self, n: usize) -> Result<(), Lost> {
+    fn pass_by(&mut self, n: usize) {
         match &mut self.speech {
-            Speech::Plain(_, passing) => {
-                passing.push(&self.buffer[..n]);
-                Ok(())
-            }
-            Speech::Tcp(stream) => match stream.push(&self.buffer[..n]) {
-                Ok(_) => Ok(()),
-                Err(OutOfStep) => Err(out_of_step(false)),
-            },
+            Speech::Plain(_, passing) => passing.push(&self.buffer[..n]),
+            // Nothing waits that it could settle.
+            Speech::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
         }
     }
 
@@ -460,12 +367,7 @@ fn lost(e: &io::Error, asked: bool) -> Lost {
     Lost {
         why: e.to_string(),
         asked,
-    }
-}
-
-fn out_of_step(asked: bool) -> Lost {
-    Lost {
-        why: "what it sends is not Modbus TCP".into(),
-        asked,
+        stale: asked,
+        stray: false,
     }
 }

@@ -4,9 +4,16 @@
 //! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s (a
 //! tty to 1 s: whoever plugs an adapter in again waits no longer), and the hub is
 //! told once. A line that is lost after it had been of use is
-//! opened again at once, and only if that fails is the port down: servers close
-//! idle connections, adapters re-enumerate, and nobody upstairs needs to know.
+//! opened again at once, and only if that fails is the port down: adapters
+//! re-enumerate, and nobody upstairs needs to know.
 //! One that is lost before anybody answered is down until somebody has.
+//!
+//! A TCP connection that its peer closes while nothing is outstanding is no event: the
+//! port stays up, and connects anew when a request is due. So it is when the close
+//! and a request cross each other: a read that was sent to a connection that had
+//! been of use, and of whose reply not a byte came, is sent once more on a new one;
+//! only then is there a miss. A connection on which the replies cannot be found any
+//! more is given up, and made anew ever more rarely (`exchange/tcp.rs`).
 //! A TCP connection on which several requests in a row, to everybody asked, got
 //! nothing is made anew as well: it may be half dead.
 //!
@@ -20,16 +27,21 @@
 //! waits longer than five seconds for that.
 
 mod commands;
+mod connection;
+mod many;
 mod report;
 mod voice;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Backoff, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::field::evidence::weigh;
+use crate::field::in_flight::{Fault, InFlight};
 use crate::field::job::{Job, Outcome};
 use crate::field::rtu::Heard;
 use crate::field::schedule::{Next, Schedule};
@@ -76,6 +88,10 @@ const LASTING: Duration = Duration::from_secs(10);
 /// Requests in a row that must get nothing before a TCP connection is doubted:
 /// as many as there are devices, within these limits.
 const DOUBTED_AFTER: (u32, u32) = (3, 8);
+
+/// After this long without, a connection that had to be given up for what came on it is
+/// forgotten.
+const STRAY_IS_OVER: Duration = Duration::from_secs(60);
 
 /// Runs the port until `stop`, or until the hub is gone. `source` is an
 /// [`super::line::Opener`], or one with a tap at which somebody may listen.
@@ -136,6 +152,13 @@ pub async fn run_commanded(
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
     schedule.remember(now.mono, |profile| lessons.of(profile));
+    // A rest that a unit needs is from the last byte on, whosever that was.
+    let rests = spec.devices_on(port).any(|(_, d)| !d.turnaround.is_zero());
+    let most = if rests {
+        1
+    } else {
+        manners.line.most_in_flight()
+    };
     let task = Port {
         schedule,
         report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
@@ -160,6 +183,14 @@ pub async fn run_commanded(
         proven: true,
         unanswered: 0,
         busy_until: now.mono,
+        in_hand: VecDeque::new(),
+        suspected: None,
+        in_flight: InFlight::new(most),
+        heard_of: BTreeMap::new(),
+        answered_at: now.mono,
+        is_useful: false,
+        strayed: Backoff::new(RECONNECT.0, RECONNECT.1),
+        strayed_at: None,
     };
     // Nothing in here needs to be finished: whatever it waits for may be
     // dropped when the house closes.
@@ -185,6 +216,12 @@ enum End {
     Lost {
         why: String,
         useful: bool,
+        /// For what came belonged to no frame.
+        stray: bool,
+    },
+    /// Closed while nothing was outstanding, or as good as that.
+    Closed {
+        why: String,
     },
 }
 
@@ -214,132 +251,87 @@ struct Port {
     busy_until: Mono,
     /// For the first request of the next connection.
     number: u16,
+    /// What is to be asked first, and alone; and what it is suspected of that it was
+    /// asked among others and failed.
+    in_hand: VecDeque<(Job, Option<Fault>)>,
+    /// The same of the request that is being asked alone.
+    suspected: Option<Fault>,
+    /// How many requests may be in flight.
+    in_flight: InFlight,
+    /// Whether a device gave a sign of life with its last request.
+    heard_of: BTreeMap<DeviceId, bool>,
+    /// When one did that last.
+    answered_at: Mono,
+    /// Whether the next connection counts as of use before anybody answered: what is
+    /// asked on it was asked on one that was.
+    is_useful: bool,
+    /// Waits before a connection is made instead of one that was given up for what
+    /// came on it.
+    strayed: Backoff,
+    /// When that happened last.
+    strayed_at: Option<Mono>,
 }
 
 impl Port {
-    async fn live(mut self) -> HubGone {
-        loop {
-            let Ok(mut exchange) = self.open().await else {
-                return HubGone;
-            };
-            let End::Lost { why, useful } = self.serve(&mut exchange).await else {
-                return HubGone;
-            };
-            self.number = exchange.next_number().unwrap_or_default();
-            drop(exchange);
-            self.schedule.lost();
-            self.desk.tell_ends(&mut self.schedule);
-            self.closed(&why);
-            let now = self.clock.now().mono;
-            self.proven = useful || now.since(self.opened) >= LASTING;
-            if self.proven {
-                self.report.lost(now, why);
-            } else if self.unavailable(why).await.is_err() {
-                return HubGone;
-            }
-        }
-    }
-
-    /// Tries until the line is open.
-    async fn open(&mut self) -> Result<Exchange, HubGone> {
-        loop {
-            self.pulse.beat();
-            let opening = self.opener.open(&self.manners);
-            let opened = tokio::select! {
-                biased;
-                opened = self.pulse.during(&self.clock, LONGEST_OPEN, opening) => opened,
-                never = self.desk.refuse() => match never {},
-            };
-            if let Some(attempted) = self.attempted.take() {
-                // Nobody may be waiting for it.
-                let _ = attempted.send(());
-            }
-            match opened {
-                Ok(opened) => {
-                    if let Some(what) = opened.differs {
-                        self.report.differs(what);
-                    }
-                    if let Some(wait) = opened.held_back {
-                        self.report.held_back(wait);
-                    }
-                    self.opened = self.clock.now().mono;
-                    self.unanswered = 0;
-                    if self.proven {
-                        self.available().await?;
-                    }
-                    let line = &self.manners.line;
-                    let manners = Manners::of(&self.manners.name, line);
-                    self.tap.line(&self.clock, Line::Open(manners));
-                    let tap = self.tap.clone();
-                    let number = self.number;
-                    return Ok(Exchange::new(opened.line, line, self.clock, tap, number));
-                }
-                Err(e) => {
-                    let why = e.to_string();
-                    self.closed(&why);
-                    self.unavailable(why).await?;
-                }
-            }
-        }
-    }
-
-    /// Tells those who listen that there is nothing to hear.
-    fn closed(&self, why: &str) {
-        self.tap.line(
-            &self.clock,
-            Line::Closed {
-                why: why.to_owned(),
-            },
-        );
-    }
-
-    /// It is open and of use: says so, if that is news.
-    async fn available(&mut self) -> Result<(), HubGone> {
-        if self.report.is_up() {
-            return Ok(());
-        }
-        let now = self.clock.now().mono;
-        self.schedule.reopened(now);
-        self.report.up(now, self.backoff.failures()).await
-    }
-
-    /// It is not: says so, and waits before the next attempt.
-    async fn unavailable(&mut self, why: String) -> Result<(), HubGone> {
-        let now = self.clock.now().mono;
-        let next = self.backoff.failed(now, &mut self.rng);
-        let failed = self.backoff.failures();
-        self.report.down(now, why, failed, next).await?;
-        self.pulse.beat();
-        tokio::select! {
-            biased;
-            () = self.clock.sleep_until(now + next) => {}
-            never = self.desk.refuse() => match never {},
-        }
-        Ok(())
-    }
-
     /// Polls until the line is lost.
     async fn serve(&mut self, exchange: &mut Exchange) -> End {
-        let mut useful = false;
+        let mut useful = std::mem::take(&mut self.is_useful);
         loop {
             self.pulse.beat();
             match self.step(exchange, &mut useful).await {
                 Ok(()) => {}
                 Err(Stopped::HubGone) => return End::HubGone,
+                Err(Stopped::Closed(why)) => return End::Closed { why },
+                Err(Stopped::Lost(lost)) if exchange.in_flight() > 0 => {
+                    let back = exchange.take_back();
+                    return self.lost_many(back, lost, useful).await;
+                }
+                Err(Stopped::Lost(lost)) if self.is_no_event(exchange, &lost) => {
+                    return End::Closed { why: lost.why };
+                }
                 Err(Stopped::Lost(lost)) => {
-                    let why = lost.why;
-                    return End::Lost { why, useful };
+                    let Lost { why, stray, .. } = lost;
+                    return End::Lost { why, useful, stray };
                 }
             }
             if self.is_doubtful() {
+                let back = exchange.take_back();
+                if self.ask_alone(back).await.is_err() {
+                    return End::HubGone;
+                }
                 // On purpose, and not the port's fault until it cannot be
                 // opened again.
                 return End::Lost {
                     why: "several requests in a row got nothing".into(),
                     useful: true,
+                    stray: false,
                 };
             }
         }
+    }
+
+    /// Whether a connection that was in use was closed while nothing was outstanding.
+    fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
+        self.is_tcp() && !lost.asked && exchange.is_used()
+    }
+
+    fn is_anyone_alive(&self) -> bool {
+        self.heard_of.values().any(|lives| *lives)
+    }
+
+    const fn is_tcp(&self) -> bool {
+        matches!(self.manners.line, LineSpec::Tcp(_))
+    }
+
+    /// What to do now; takes in what was commanded and hands out what ended.
+    fn next(&mut self, now: Mono) -> Next {
+        self.desk.hand_in(now, &mut self.schedule);
+        let next = self.schedule.next(now);
+        self.desk.tell_ends(&mut self.schedule);
+        while let Some(strain) = self.schedule.poll_strain() {
+            self.report.strained(&strain);
+        }
+        next
     }
 
     /// One transaction, or one wait.
@@ -349,18 +341,39 @@ impl Port {
         if *useful || now.since(self.opened) >= LASTING {
             self.available().await?;
         }
-        self.desk.hand_in(now, &mut self.schedule);
-        let next = self.schedule.next(now);
-        self.desk.tell_ends(&mut self.schedule);
-        while let Some(strain) = self.schedule.poll_strain() {
-            self.report.strained(&strain);
+        if now < exchange.ready_at() {
+            let until = exchange.ready_at().min(now + BREATH);
+            let heard = exchange.listen(until.min(self.report.load_due())).await?;
+            return self.overheard(heard).await;
         }
-        let until = match next {
-            Next::Run(job) => return self.transact(exchange, &job, useful).await,
+        let out = exchange.in_flight();
+        if !self.in_hand.is_empty() || out >= self.in_flight.window() {
+            if out > 0 {
+                let until = self.report.load_due().min(now + BREATH);
+                return self.land(exchange, until, useful).await;
+            }
+            if let Some((mut job, why)) = self.in_hand.pop_front() {
+                job.asked = now;
+                self.suspected = why;
+                return self.transact(exchange, &job, useful).await;
+            }
+        }
+        let until = match self.next(now) {
+            Next::Run(job) => return self.ask(exchange, job, useful).await,
             Next::NotBefore(at, _) => at.min(now + BREATH),
             Next::Idle => now + BREATH,
         };
-        let until = until.min(self.report.load_due());
+        let mut until = until.min(self.report.load_due());
+        if out > 0 {
+            return self.land(exchange, until, useful).await;
+        }
+        if let Some(limit) = self.manners.line.connection().close_after {
+            let close_at = exchange.idle_since() + limit;
+            if now >= close_at && exchange.is_used() {
+                return Err(Stopped::Closed("nothing was due for close_after".into()));
+            }
+            until = until.min(close_at.max(now));
+        }
         let heard = tokio::select! {
             biased;
             () = self.desk.wait() => return Ok(()),
@@ -380,32 +393,65 @@ impl Port {
         let running = exchange.run(job);
         let ended = match self.pulse.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
+            Err(lost) if self.is_no_event(exchange, &lost) => {
+                let why = self.suspected.take();
+                self.in_hand.push_front((job.clone(), why));
+                self.is_useful = *useful;
+                return Err(lost.into());
+            }
+            // A command is sent once or not at all.
+            Err(lost) if self.is_tcp() && lost.stale && !job.is_command() => {
+                let why = self.suspected.take();
+                self.in_hand.push_front((job.clone(), why));
+                self.is_useful = true;
+                return Err(Stopped::Closed(lost.why));
+            }
             Err(lost) => {
+                self.suspected = None;
                 // Who had been asked has missed; who had not is asked again.
                 if lost.asked {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
-                    self.schedule.done(at.mono, job, &outcome);
+                    let evidence = self.schedule.done(at.mono, job, &outcome);
                     self.desk.tell_ends(&mut self.schedule);
-                    self.report.cut_off(job, at).await?;
+                    self.report.cut_off(job, at, evidence).await?;
                 }
                 return Err(lost.into());
             }
         };
+        let why = self.suspected.take();
+        self.was_alone(why, &ended.outcome);
+        if let (Evidence::Alive(_), Some(took)) = (weigh(&ended.outcome), ended.turnaround) {
+            self.in_flight.answered(ended.at.mono, 1, took);
+        }
+        self.conclude(job, ended, useful).await
+    }
+
+    /// A transaction ended: what that means for everything.
+    async fn conclude(
+        &mut self,
+        job: &Job,
+        ended: Ended,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
         let now = ended.at.mono;
         if !matches!(ended.outcome, Outcome::Missed(_)) {
             *useful = true;
             self.available().await?;
             self.backoff.reset();
         }
-        self.schedule.done(now, job, &ended.outcome);
+        let evidence = self.schedule.done(now, job, &ended.outcome);
         self.desk.tell_ends(&mut self.schedule);
         // How long a unit takes to write says nothing about how it reads.
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
             self.schedule.measured(now, job, gap);
         }
         self.tell_findings().await?;
+        let was_dead = self.heard_of.get(&job.device) == Some(&false);
+        self.note(job.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
+            // That a dead device is silent says nothing while others live.
+            Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
         };
@@ -414,7 +460,7 @@ impl Port {
         self.report
             .was_busy(free.since(job.asked.max(self.busy_until)));
         self.busy_until = free;
-        self.report.polled(job, &ended).await?;
+        self.report.polled(job, &ended, evidence).await?;
         let Ended { heard, .. } = ended;
         self.overheard(heard).await
     }
@@ -462,8 +508,7 @@ impl Port {
     /// while got nothing.
     fn is_doubtful(&self) -> bool {
         let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
-        matches!(self.manners.line, LineSpec::Tcp(_))
-            && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
+        self.is_tcp() && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
     }
 }
 
@@ -471,6 +516,8 @@ impl Port {
 enum Stopped {
     HubGone,
     Lost(Lost),
+    /// For this reason, and it is no event.
+    Closed(String),
 }
 
 impl From<HubGone> for Stopped {

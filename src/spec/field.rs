@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::{Address, Item};
+use super::dlt645::{Address, Item, Place};
 use super::raw::{Part, Question};
 use super::{Adapter, Characters, Measure, Parity, States, StopBits};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
@@ -76,6 +76,34 @@ impl LineSpec {
 }
 
 impl LineSpec {
+    /// Whether each reply carries the number of its request, so that a late reply is
+    /// told from the one that is waited for: Modbus TCP, unless the endpoint numbers
+    /// its replies itself.
+    #[must_use]
+    pub fn numbers_replies(&self) -> bool {
+        self.framing().is_none() && self.connection().transaction_ids == TransactionIds::Match
+    }
+
+    /// How many requests may be in flight at most: one but for Modbus TCP with replies
+    /// that carry the numbers of their requests.
+    #[must_use]
+    pub fn most_in_flight(&self) -> usize {
+        let limit = self.connection().in_flight;
+        match self.numbers_replies() {
+            true => limit.unwrap_or(ConnectionSpec::USUAL_IN_FLIGHT).into(),
+            false => 1,
+        }
+    }
+
+    /// How its connections are used; the defaults for a serial line.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionSpec {
+        match self {
+            LineSpec::Serial(_) => ConnectionSpec::default(),
+            LineSpec::Tcp(tcp) => tcp.connection,
+        }
+    }
+
     /// The serial line behind a TCP endpoint, if it is known.
     #[must_use]
     pub const fn behind(&self) -> Option<Characters> {
@@ -159,6 +187,44 @@ pub struct TcpSpec {
     /// The line behind a server or a Modbus gateway, if somebody has said what it is;
     /// for reckoning, for its settings are the server's.
     pub behind: Option<Characters>,
+    /// What its connections need.
+    pub connection: ConnectionSpec,
+}
+
+/// How the connections to a TCP endpoint are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionSpec {
+    /// Nothing is sent for so long after connecting, 0 to 60 s. Default 0.
+    pub connect_delay: Duration,
+    /// A connection on which nothing was sent or received for so long is closed by
+    /// the gateway, and made anew when a request is due; for endpoints that accept
+    /// few connections. `None`, the default: never.
+    pub close_after: Option<Duration>,
+    /// How replies of Modbus TCP are matched with their requests.
+    pub transaction_ids: TransactionIds,
+    /// The most requests that may be in flight on a connection of Modbus TCP, 1 to 32.
+    /// `None`, the default: what the endpoint stands, up to
+    /// [`ConnectionSpec::USUAL_IN_FLIGHT`].
+    pub in_flight: Option<u8>,
+}
+
+impl ConnectionSpec {
+    /// The most requests in flight if nothing else is said. Servers that say how many
+    /// they hold name 4 to 16.
+    pub const USUAL_IN_FLIGHT: u8 = 16;
+}
+
+/// How replies of Modbus TCP are matched with their requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransactionIds {
+    /// By the transaction id of the request, which a server has to repeat (Modbus
+    /// Messaging on TCP/IP V1.0b §3.1.3), and by unit, function and length.
+    #[default]
+    Match,
+    /// By unit, function and length alone: for gateways that number their replies
+    /// themselves. A late reply cannot be told from the one that is waited for by
+    /// its number, as on a serial line.
+    Any,
 }
 
 /// One device on a bus and its identity in the cloud.
@@ -201,7 +267,11 @@ impl DeviceSpec {
         match (&self.profile.protocol, self.meter) {
             (Protocol::Modbus, _) => Some(format!("unit {}", self.unit)),
             (Protocol::Dlt645(_), Some(meter)) => Some(format!("address {meter}")),
-            (Protocol::Dlt645(_), None) | (Protocol::Raw(_), _) => None,
+            (Protocol::Raw(questions), _) => {
+                let unit = questions.iter().find_map(|q| q.carried)?;
+                Some(format!("unit {unit}"))
+            }
+            (Protocol::Dlt645(_), None) => None,
         }
     }
 }
@@ -211,7 +281,7 @@ impl DeviceSpec {
 pub struct Liveness {
     /// This many polls in a row without proof of life … Default 3.
     pub missed: u32,
-    /// … and at least this long since the last proof. Default: twice the slowest
+    /// … and at least this long since the last proof. Default: the slowest
     /// interval of the device's points, at least 3 s and at most 30 s.
     pub quiet: Duration,
     /// This many proofs of life in a row bring a silent device back. Default 2.
@@ -416,8 +486,8 @@ pub enum Codec {
     Datum {
         /// Which datum.
         item: Item,
-        /// Which value of a block; 0 where there is only one.
-        which: u8,
+        /// Where in its reply the value stands.
+        place: Place,
         /// Multiplied first.
         scale: Decimal,
         /// Added after scaling.

@@ -24,9 +24,9 @@ pub use cloud::{
 };
 pub use control::ControlSpec;
 pub use field::{
-    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
-    Liveness, Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads, SerialSpec,
-    Shown, Table, TcpSpec, WordOrder,
+    ByteOrder, Codec, ConnectionSpec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget,
+    LineSpec, Liveness, Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads,
+    SerialSpec, Shown, Table, TcpSpec, TransactionIds, WordOrder,
 };
 pub use measure::{Bits, Marker, Measure, Part, States};
 

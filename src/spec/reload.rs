@@ -294,6 +294,7 @@ impl Spec {
                 port,
                 connect_timeout: _,
                 behind: _,
+                connection: _,
                 framing: _,
             }) => Far::Tcp(host, *port),
         })

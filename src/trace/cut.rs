@@ -4,6 +4,7 @@
 //! asked: every byte gets a place, and a frame is what has the length that its
 //! first bytes say and a good check. Between frames everything is noise.
 
+use crate::base::UnitId;
 use crate::field::dlt645::frame::{self as meter, Frame as MeterFrame};
 use crate::field::modbus::EXCEPTION;
 use crate::field::{ascii, mbap, rtu};
@@ -17,7 +18,7 @@ const METER_HEAD: usize = 10;
 /// What we sent is one frame, whatever it is.
 #[must_use]
 pub fn sent(bytes: &[u8], tongue: Tongue) -> Body {
-    let modbus = |(unit, pdu)| Body::Modbus { unit, pdu };
+    let modbus = |(unit, pdu)| serial(unit, pdu);
     match tongue {
         Tongue::Rtu => rtu::open(bytes).map(|(unit, pdu)| modbus((unit, pdu.to_vec()))),
         Tongue::Ascii => ascii::open(bytes).map(modbus),
@@ -59,13 +60,14 @@ fn head(bytes: &[u8], tongue: Tongue) -> Option<(usize, Body)> {
         Tongue::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
         Tongue::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
         Tongue::Ascii => {
-            let end = bytes
-                .iter()
-                .take(ascii::MAX_FRAME)
-                .position(|b| *b == b'\n')?
-                + 1;
+            let first = |end: u8| {
+                let mut bytes = bytes.iter().take(ascii::MAX_FRAME);
+                bytes.position(|b| *b == end)
+            };
+            // Some devices send no LF.
+            let end = first(b'\n').or_else(|| first(b'\r'))? + 1;
             let (unit, pdu) = ascii::open(bytes.get(..end)?)?;
-            Some((end, Body::Modbus { unit, pdu }))
+            Some((end, serial(unit, pdu)))
         }
         Tongue::Tcp => tcp(bytes),
         Tongue::Raw => Some((bytes.len(), Body::Plain)),
@@ -76,7 +78,7 @@ fn modbus(bytes: &[u8]) -> Option<(usize, Body)> {
     lengths(bytes).into_iter().flatten().find_map(|length| {
         let (unit, pdu) = rtu::open(bytes.get(..length)?)?;
         let pdu = pdu.to_vec();
-        Some((length, Body::Modbus { unit, pdu }))
+        Some((length, serial(unit, pdu)))
     })
 }
 
@@ -115,10 +117,27 @@ fn meter_frame(bytes: &[u8]) -> Option<(usize, Body)> {
     Some((awake + length, Body::Meter(frame)))
 }
 
+const fn serial(unit: UnitId, pdu: Vec<u8>) -> Body {
+    Body::Modbus {
+        unit,
+        pdu,
+        transaction: None,
+    }
+}
+
 fn tcp(bytes: &[u8]) -> Option<(usize, Body)> {
     let mut unread = bytes.to_vec();
-    let mbap::Frame { unit, pdu, .. } = mbap::take(&mut unread).ok()??;
-    Some((bytes.len() - unread.len(), Body::Modbus { unit, pdu }))
+    // An exception is nine bytes, whatever its length field says.
+    if let Some([_, _, 0, 0, high, low, _, EXCEPTION..=0xFF, _]) = unread.first_chunk_mut::<9>() {
+        (*high, *low) = (0, 3);
+    }
+    let frame = mbap::take(&mut unread).ok()??;
+    let body = Body::Modbus {
+        unit: frame.unit,
+        pdu: frame.pdu,
+        transaction: Some(frame.transaction),
+    };
+    Some((bytes.len() - unread.len(), body))
 }
 
 #[cfg(test)]
@@ -126,7 +145,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::UnitId;
 
     fn reply(unit: u8) -> Vec<u8> {
         rtu::frame(UnitId(unit), &[3, 4, 1, 2, 3, 4])
@@ -185,11 +203,22 @@ mod tests {
         let body = Body::Modbus {
             unit: UnitId(7),
             pdu: pdu.to_vec(),
+            transaction: None,
         };
+        let numbered = Body::Modbus {
+            unit: UnitId(7),
+            pdu: pdu.to_vec(),
+            transaction: Some(1),
+        };
+        let request = mbap::frame(1, UnitId(7), &pdu);
+        assert_eq!(sent(&request, Tongue::Tcp), numbered);
+        assert_eq!(
+            received(&request, Tongue::Tcp, &[]),
+            [(request.len(), numbered)]
+        );
         for (bytes, tongue) in [
             (rtu::frame(UnitId(7), &pdu), Tongue::Rtu),
             (ascii::frame(UnitId(7), &pdu), Tongue::Ascii),
-            (mbap::frame(1, UnitId(7), &pdu), Tongue::Tcp),
         ] {
             assert_eq!(sent(&bytes, tongue), body, "{tongue:?}");
             let length = bytes.len();

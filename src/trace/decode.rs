@@ -18,6 +18,8 @@ pub enum Body {
         unit: UnitId,
         /// Function and data; never empty.
         pdu: Vec<u8>,
+        /// The transaction id, of Modbus TCP.
+        transaction: Option<u16>,
     },
     /// DL/T 645 with a good check.
     Meter(MeterFrame),
@@ -58,8 +60,12 @@ impl Body {
     #[must_use]
     pub fn words(&self, asks: bool, bytes: usize) -> String {
         match self {
-            Body::Modbus { pdu, .. } if asks => question(pdu),
-            Body::Modbus { pdu, .. } => reply(pdu),
+            Body::Modbus {
+                pdu, transaction, ..
+            } => {
+                let words = if asks { question(pdu) } else { reply(pdu) };
+                transaction.map_or(words.clone(), |id| format!("{words}, transaction {id}"))
+            }
             Body::Meter(frame) => meter(frame),
             Body::Echo => "our own request, heard back".into(),
             Body::Plain => counted(bytes, "byte"),
@@ -190,6 +196,7 @@ mod tests {
         Body::Modbus {
             unit: UnitId(3),
             pdu: pdu.to_vec(),
+            transaction: None,
         }
     }
 

@@ -198,10 +198,10 @@ impl Tongue {
     pub const fn of(job: &Job, line: &LineSpec) -> Self {
         match (&job.speech, line.framing()) {
             (Speech::Meter(_), _) => Tongue::Meter,
-            (Speech::Raw(_), _) => Tongue::Raw,
+            (Speech::Raw(_), Some(_)) => Tongue::Raw,
             (Speech::Modbus | Speech::Write(_), Some(Framing::Rtu)) => Tongue::Rtu,
             (Speech::Modbus | Speech::Write(_), Some(Framing::Ascii)) => Tongue::Ascii,
-            (Speech::Modbus | Speech::Write(_), None) => Tongue::Tcp,
+            (Speech::Modbus | Speech::Write(_) | Speech::Raw(_), None) => Tongue::Tcp,
         }
     }
 }
@@ -249,7 +249,7 @@ impl Verdict {
             },
             Outcome::Missed(Miss::Silence) => Verdict::Silent,
             Outcome::Missed(Miss::Garbled) => Verdict::Garbled,
-            Outcome::Missed(Miss::Foreign) => Verdict::Foreign,
+            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Verdict::Foreign,
             Outcome::Missed(Miss::GatewaySaysNo(code)) => Verdict::Exception { code: *code },
             Outcome::Missed(Miss::ConnectionLost) => Verdict::Cut,
         }

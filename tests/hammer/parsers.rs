@@ -171,7 +171,8 @@ pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     }) else {
         return false;
     };
-    // Only one text says this: the frame, in capitals or not.
+    // Only one text says this: the frame, in capitals or not, up to its CR, behind
+    // either of its first characters.
     let pdu = match &reply {
         Reply::Answer(Data::Registers(w)) if w.len() == 3 => {
             let data = w.iter().flat_map(|w| [(w >> 8) as u8, *w as u8]);
@@ -181,10 +182,12 @@ pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
         other => panic!("{other:?}"),
     };
     let frame = hexadecimal(&[&[17], &pdu[..]].concat());
-    assert!(
-        windows(bursts).any(|w| w.eq_ignore_ascii_case(&frame)),
-        "{reply:?}"
-    );
+    let frame = &frame[1..frame.len() - 1];
+    let found = windows(bursts).any(|w| match w.split_first() {
+        Some((b':' | b'>', rest)) => rest.eq_ignore_ascii_case(frame),
+        _ => false,
+    });
+    assert!(found, "{reply:?}");
     true
 }
 
@@ -213,35 +216,29 @@ pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     stream.send(ASK);
     stream.send(ASK);
     let wire = bursts.concat();
-    let mut settled = None;
+    let mut settled = Vec::new();
     for piece in pieces(&wire, rng) {
-        match stream.push(piece) {
-            Ok(Some(reply)) => {
-                settled = Some(reply);
-                break;
-            }
-            Ok(None) => {}
-            Err(mbap::OutOfStep) => break,
-        }
+        settled.extend(stream.push(piece));
     }
-    let Some(reply) = settled.filter(|r| *r != Reply::Stranger) else {
+    settled.extend(stream.silence());
+    assert!(settled.len() <= 1, "{settled:?}");
+    let Some(mbap::Settled { id: 1, reply }) = settled.pop() else {
         return false;
     };
-    // Frame by frame from the first byte; the second transaction is ours.
-    let mut rest = &wire[..];
-    loop {
-        assert!(rest.len() > 7 && rest[2..4] == [0, 0], "{reply:?}");
-        let length = usize::from(rest[4]) << 8 | usize::from(rest[5]);
-        assert!(
-            (2..=254).contains(&length) && rest.len() >= 6 + length,
-            "{reply:?}"
-        );
-        if rest[..2] == [0, 1] {
-            assert!(says(rest[6], &rest[7..6 + length], &reply), "{reply:?}");
-            return true;
-        }
-        rest = &rest[6 + length..];
+    if reply == Reply::Stranger {
+        return false;
     }
+    // Somewhere stands its own number, protocol 0, and behind a length the reply.
+    let stands = (0..wire.len()).any(|at| {
+        let rest = &wire[at..];
+        let end = 7 + match &reply {
+            Reply::Exception(_) => 2,
+            _ => ASK.reply_len(),
+        };
+        rest.starts_with(&[0, 1, 0, 0]) && rest.len() >= end && says(rest[6], &rest[7..end], &reply)
+    });
+    assert!(stands, "{reply:?}");
+    true
 }
 
 // --- DL/T 645 -------------------------------------------------------------
@@ -329,6 +326,7 @@ pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
             from: 0,
         }),
         behind_check: 1,
+        preamble: None,
     };
     let mut receiver = raw::Receiver::new(shape.clone(), b"$012B7\r");
     let Some(raw::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {

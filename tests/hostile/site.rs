@@ -76,6 +76,7 @@ pub(crate) fn server() -> LineSpec {
         connect_timeout: Duration::from_secs(3),
         framing: Some(Framing::Rtu),
         behind: None,
+        connection: Default::default(),
     })
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn endpoint() -> LineSpec {
         connect_timeout: Duration::from_secs(3),
         framing: Default::default(),
         behind: None,
+        connection: Default::default(),
     })
 }
 

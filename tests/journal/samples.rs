@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alink_gateway::app::notice::Notice as Service;
 use alink_gateway::base::{
-    Crowds, DeviceId, Digest, EventKind, LinkDown, Miss, Mono, PortId, Tell, Told,
+    Crowds, DeviceId, Digest, EventKind, LinkDown, Miss, Mono, PortId, RequestFailure, Tell, Told,
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::enrolment::Failure;
@@ -126,6 +126,10 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
             why: WHY.into(),
             times: 1,
         },
+        Field::OneAtATime {
+            port: PORT,
+            fault: alink_gateway::field::in_flight::Fault::Twice,
+        },
         Field::SettingsDiffer {
             port: PORT,
             what: "9600, has 9615".into(),
@@ -173,6 +177,20 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
         },
         Field::RepliesTwice { device: ONE },
         Field::OthersAsk { device: ONE },
+        Field::PointsFail {
+            device: ONE,
+            points: "Energy".into(),
+            what: "holding register 3000".into(),
+            how: RequestFailure::Silence,
+            code: None,
+        },
+        Field::LongRequestsFail {
+            device: ONE,
+            what: "holding registers 0 to 100".into(),
+            count: 101,
+            most: 50,
+        },
+        Field::LongRequestsAnswered { device: ONE },
         Field::PointsBack {
             device: ONE,
             points: "Energy".into(),

@@ -201,7 +201,8 @@ async fn live(cell: Cell, watched: Duration) -> Figures {
 }
 
 fn told(plant: &Plant) -> String {
-    format!("{}{}", plant.excerpt(24), plant.told.text())
+    let lines = std::env::var("ALINK_MATRIX_LINES").map_or(24, |n| n.parse().unwrap());
+    format!("{}{}", plant.excerpt(lines), plant.told.text())
 }
 
 fn measure(cell: &Cell, plant: &Plant, begun: Mono, story: String) -> Figures {
@@ -368,6 +369,9 @@ fn extra(values: &[Mono]) -> usize {
         last = Some(*at);
         if allowance < 0.99 {
             extra += 1;
+            if std::env::var_os("ALINK_MATRIX_LINES").is_some() {
+                eprintln!("one too many at {at}");
+            }
         } else {
             allowance -= 1.0;
         }

@@ -18,6 +18,7 @@ fn served(behind: Option<Characters>) -> Spec {
         connect_timeout: Duration::from_secs(3),
         framing: Some(Framing::Rtu),
         behind,
+        connection: Default::default(),
     });
     let profile = marked(s(2));
     let units = (1..=8).map(|unit| (unit, Arc::clone(&profile)));

@@ -72,11 +72,66 @@ fn small_letters_are_understood_and_anything_else_is_not() {
 #[test]
 fn every_colon_begins_anew() {
     let whole = reply(1, &[5, 6]);
-    for cut in 0..whole.len() {
+    // Up to the CR: with it a frame is whole.
+    for cut in 0..whole.len() - 1 {
         let bytes = [&[0, 0xFF, b'\n'], &whole[..cut], &whole].concat();
         let (verdict, heard, _) = hear(ask(1, 0, 2), &bytes);
         assert_eq!(registers(verdict), Some(vec![5, 6]), "cut at {cut}");
         assert_eq!(heard.noise as usize, 3 + cut);
+    }
+}
+
+/// The published exchange of [`the_published_request_is_built_and_opened`], answered
+/// by a device that sends no LF, and by one that has another first character.
+#[test]
+fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
+    let whole = reply(0x11, &[0xAE41, 0x5652, 0x4340]);
+    let short = whole.strip_suffix(b"\n").unwrap();
+    assert_eq!(open(short), open(&whole));
+    let mut prompt = whole.clone();
+    prompt[0] = b'>';
+    assert_eq!(open(&prompt), open(&whole));
+    for wire in [short, &prompt, prompt.strip_suffix(b"\n").unwrap()] {
+        let mut r = Receiver::new(ask(0x11, 0x6B, 3));
+        let verdict = r.push(wire);
+        assert_eq!(registers(verdict), Some(vec![0xAE41, 0x5652, 0x4340]));
+        assert_eq!(r.heard().noise, 0);
+    }
+    // Somebody else's counts as heard at once, and the next one is not spoilt.
+    let mut r = Receiver::new(ask(2, 0, 1));
+    let other = reply(3, &[7]);
+    let wire = [other.strip_suffix(b"\n").unwrap(), &reply(2, &[9])].concat();
+    assert_eq!(registers(r.push(&wire)), Some(vec![9]));
+    let heard = r.heard();
+    assert_eq!((heard.overheard, heard.noise), (vec![UnitId(3)], 0));
+}
+
+/// The reply was taken at its CR; who listens then gets the LF.
+#[test]
+fn a_line_feed_that_comes_later_is_no_noise() {
+    let mut r = Receiver::idle();
+    assert_eq!(r.push(b"\n"), None);
+    assert_eq!(r.silence(), None);
+    assert_eq!(r.take_heard().noise, 0);
+    assert_eq!(r.push(b"x\n"), None);
+    assert_eq!(r.silence(), None);
+    assert_eq!(r.heard().noise, 2);
+}
+
+/// What `>` also begins is no frame of Modbus.
+#[test]
+fn replies_of_dcon_modules_are_noise() {
+    let (verdict, heard, _) = hear(ask(1, 0, 2), b">+025.12\r");
+    assert_eq!((verdict, heard.noise), (None, 9));
+}
+
+#[test]
+fn units_that_are_reserved_answer_like_any_other() {
+    for unit in [248, 254, 255] {
+        let (verdict, ..) = hear(ask(unit, 0, 1), &reply(unit, &[7]));
+        assert_eq!(registers(verdict), Some(vec![7]));
+        let (_, heard, _) = hear(ask(1, 0, 1), &reply(unit, &[7, 8]));
+        assert_eq!(heard.overheard, [UnitId(unit)]);
     }
 }
 

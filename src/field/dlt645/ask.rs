@@ -7,6 +7,7 @@
 use super::frame::{Control, MAX_DATA};
 use super::{Address, Edition, Frame};
 pub use crate::spec::dlt645::Id;
+use crate::spec::dlt645::Length;
 
 impl Id {
     fn to_wire(self) -> Vec<u8> {
@@ -33,10 +34,9 @@ pub enum Wish {
     Read {
         /// Which.
         id: Id,
-        /// How many bytes the datum has, where that is known. Then a frame
-        /// that carries more, or fewer without saying that more follow, is no
-        /// reply.
-        bytes: Option<usize>,
+        /// What length the datum has. A frame that carries more, or another one
+        /// without saying that more follow, is no reply.
+        length: Length,
     },
     /// The next frame of a datum that did not fit into one.
     Follow {
@@ -142,8 +142,9 @@ impl std::fmt::Display for ErrorWord {
 impl Ask {
     /// Reads a datum.
     #[must_use]
-    pub const fn read(address: Address, id: Id, bytes: Option<usize>) -> Ask {
-        let wish = Wish::Read { id, bytes };
+    pub fn read(address: Address, id: Id, length: impl Into<Length>) -> Ask {
+        let length = length.into();
+        let wish = Wish::Read { id, length };
         Ask { address, wish }
     }
 
@@ -243,12 +244,11 @@ impl Ask {
     /// What the reply carries, if it is whole and of the right kind.
     fn payload<'a>(&self, data: &'a [u8], more: bool) -> Option<&'a [u8]> {
         match &self.wish {
-            Wish::Read { id, bytes } => {
+            Wish::Read { id, length } => {
                 let value = data.strip_prefix(&id.to_wire()[..])?;
-                let fits = match (bytes, more) {
-                    (None, _) => true,
-                    (Some(n), false) => value.len() == *n,
-                    (Some(n), true) => value.len() < *n,
+                let fits = match more {
+                    false => length.fits(value),
+                    true => length.most().is_none_or(|most| value.len() < most),
                 };
                 (fits && !value.is_empty()).then_some(value)
             }
@@ -290,7 +290,7 @@ const fn most_frames(bytes: usize) -> usize {
 pub struct Joining {
     address: Address,
     id: Id,
-    bytes: Option<usize>,
+    length: Length,
     next: u8,
     /// So many frames may still come.
     left: usize,
@@ -313,14 +313,15 @@ impl Joining {
     /// Begins with the reply to a [`Wish::Read`] of `id`. The length of the
     /// whole, where it is known, finds a part that came short.
     #[must_use]
-    pub fn begin(id: Id, bytes: Option<usize>, first: Part) -> Joined {
+    pub fn begin(id: Id, length: impl Into<Length>, first: Part) -> Joined {
+        let length = length.into();
         let joining = Joining {
             // From here on only the one that answered is meant.
             address: first.from,
             id,
-            bytes,
+            length,
             next: 1,
-            left: most_frames(bytes.unwrap_or(MAX_JOINED)),
+            left: most_frames(length.most().unwrap_or(MAX_JOINED)),
             data: Vec::new(),
         };
         joining.add(first.data, first.more)
@@ -339,13 +340,16 @@ impl Joining {
     fn add(mut self, data: Vec<u8>, more: bool) -> Joined {
         self.data.extend(data);
         self.left = self.left.saturating_sub(1);
-        let most = self.bytes.unwrap_or(MAX_JOINED);
+        let most = self.length.most().unwrap_or(MAX_JOINED);
         let goes_on = self.left > 0 && self.data.len() < most;
         if self.data.len() > most || (more && !goes_on) {
             return Joined::Unfit;
         }
         if !more {
-            let whole = self.bytes.is_none_or(|n| n == self.data.len());
+            let whole = match self.next {
+                1 => self.length.fits(&self.data),
+                _ => self.length.fits_joined(&self.data),
+            };
             return if whole {
                 Joined::Whole(self.data)
             } else {

@@ -4,7 +4,7 @@ use crate::base::Value;
 use crate::field::number::{Exact, Refusal};
 use crate::spec::Decimal;
 pub use crate::spec::dlt645::Format;
-use crate::spec::dlt645::Item;
+use crate::spec::dlt645::{Item, Place};
 
 impl Format {
     /// What data of exactly this format say.
@@ -50,13 +50,13 @@ impl Format {
 }
 
 impl Item {
-    /// One value of a reply, the first being 0. Each stands for itself: a meter
-    /// without a third phase fills its place in a block with FFH.
+    /// One value of a reply. Each stands for itself: a meter without a third phase
+    /// fills its place in a block with FFH, or leaves it out.
     ///
     /// # Errors
     /// [`Refusal`] instead of a value that would be wrong.
-    pub fn read(&self, data: &[u8], which: u8) -> Result<Value, Refusal> {
-        self.scaled(data, which, Decimal::ONE, Decimal::ZERO)
+    pub fn read(&self, data: &[u8], place: Place) -> Result<Value, Refusal> {
+        self.scaled(data, place, Decimal::ONE, Decimal::ZERO)
     }
 
     /// The same, a number times `scale` plus `offset`.
@@ -66,16 +66,21 @@ impl Item {
     pub fn scaled(
         &self,
         data: &[u8],
-        which: u8,
+        place: Place,
         scale: Decimal,
         offset: Decimal,
     ) -> Result<Value, Refusal> {
-        if data.len() != self.bytes() || which >= self.values {
+        let own = self.format.bytes();
+        let length = self.length();
+        if !length.fits(data) {
             return Err(Refusal::Length);
         }
-        let from = self.format.bytes() * usize::from(which);
-        let to = from + self.format.bytes();
-        let one = data.get(from..to).ok_or(Refusal::Length)?;
+        let data = length.values(data);
+        let from = match place {
+            Place::Value(which) => own * usize::from(which),
+            Place::Byte(first) => usize::from(first),
+        };
+        let one = data.get(from..from + own).ok_or(Refusal::NotThere)?;
         self.format.scaled(one, scale, offset)
     }
 }
@@ -160,8 +165,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spec::dlt645::Edition;
     use crate::spec::dlt645::item::find;
+    use crate::spec::dlt645::{Edition, Id, Layout};
 
     const fn plain(bytes: u8, places: u8) -> Format {
         let signed = false;
@@ -255,12 +260,60 @@ mod tests {
     fn every_value_of_a_block_stands_for_itself() {
         let block = find(Edition::Y2007, "voltage-all").unwrap();
         let data = [0x05, 0x23, 0xFF, 0xFF, 0x94, 0x23];
-        let read = |data: &[u8], which| block.read(data, which);
+        let read = |data: &[u8], which| block.read(data, Place::Value(which));
         assert_eq!(read(&data, 0), Ok(Value::Float(230.5)));
         assert_eq!(read(&data, 1), Err(Refusal::NotDecimal));
         assert_eq!(read(&data, 2), Ok(Value::Float(239.4)));
-        assert_eq!(read(&data, 3), Err(Refusal::Length));
-        assert_eq!(read(&data[..4], 0), Err(Refusal::Length));
+        assert_eq!(read(&data, 3), Err(Refusal::NotThere));
+        // A meter with one phase says only that.
+        assert_eq!(read(&data[..2], 0), Ok(Value::Float(230.5)));
+        assert_eq!(read(&data[..2], 1), Err(Refusal::NotThere));
+        // Half a value is none, nor is a phase that no meter has.
+        assert_eq!(read(&data[..5], 0), Err(Refusal::Length));
+        assert_eq!(read(&[0x05, 0x23].repeat(4), 0), Err(Refusal::Length));
+    }
+
+    #[test]
+    fn a_block_of_rates_has_as_many_values_as_the_meter_has_rates() {
+        let value = |n: u8| [((n / 10) << 4) | (n % 10), 0, 0, 0];
+        let read = |edition, data: &[u8], which| {
+            let block = find(edition, "energy-active-forward-all").unwrap();
+            block.read(data, Place::Value(which))
+        };
+        for rates in [0, 1, 4, 8, 14] {
+            let data: Vec<u8> = (0..=rates).flat_map(value).collect();
+            for edition in [Edition::Y1997, Edition::Y2007] {
+                let last = read(edition, &data, rates);
+                assert_eq!(last, Ok(Value::Float(f64::from(rates) / 100.0)), "{rates}");
+                let beyond = read(edition, &data, rates + 1);
+                assert_eq!(beyond, Err(Refusal::NotThere));
+            }
+        }
+        // Behind a block some meters put AAH.
+        let ended = [&value(1)[..], &value(2), &[0xAA]].concat();
+        assert_eq!(read(Edition::Y1997, &ended, 1), Ok(Value::Float(0.02)));
+        assert_eq!(read(Edition::Y1997, &ended, 2), Err(Refusal::NotThere));
+        assert_eq!(read(Edition::Y1997, &ended[..8], 1), Ok(Value::Float(0.02)));
+        assert_eq!(read(Edition::Y1997, &ended[..7], 0), Err(Refusal::Length));
+        assert_eq!(read(Edition::Y1997, &[], 0), Err(Refusal::Length));
+    }
+
+    /// Records of different formats, one behind the other: their place is a byte.
+    #[test]
+    fn a_value_is_found_by_its_first_byte() {
+        let item = |format| Item {
+            id: Id::Y2007(0x0506_0101),
+            format,
+            layout: Layout::Bytes { about: 20 },
+        };
+        // Minute to year, AAH, then 123456.78 kWh.
+        let data = [0x30, 0x18, 1, 8, 0x26, 0xAA, 0x78, 0x56, 0x34, 0x12];
+        let energy = item(plain(4, 2));
+        let read = |at| energy.read(&data, Place::Byte(at));
+        assert_eq!(read(6), Ok(Value::Float(123_456.78)));
+        assert_eq!(read(5), Err(Refusal::NotDecimal));
+        assert_eq!(read(7), Err(Refusal::NotThere));
+        assert_eq!(read(u16::MAX), Err(Refusal::NotThere));
     }
 
     /// Behind current transformers of 400 to 5 a meter shows an eightieth.

@@ -21,7 +21,7 @@ pub mod format;
 pub mod frame;
 pub mod receive;
 
-pub use crate::spec::dlt645::{Address, Edition, Item, address, item};
+pub use crate::spec::dlt645::{Address, Edition, Item, Place, address, item};
 pub use ask::{Ask, Reply};
 pub use frame::Frame;
 pub use receive::Receiver;

@@ -182,6 +182,19 @@ impl Receiver {
         !self.unread.is_empty()
     }
 
+    /// Whether the frame at the head of the unread bytes is as long as it says: what
+    /// is no reply by now is none.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !matches!(head(&self.unread), Head::Unfinished)
+    }
+
+    /// Whether the reply may have begun among the unread bytes.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        self.unread.iter().any(|b| matches!(*b, START | WAKE_UP))
+    }
+
     /// Time is up without a verdict: how the request was missed.
     #[must_use]
     pub const fn miss(&self) -> Miss {

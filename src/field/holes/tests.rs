@@ -128,6 +128,27 @@ impl World {
         self.asked.iter().filter(|(.., refused)| *refused).count()
     }
 
+    /// The same without tries of points that were named already.
+    fn refusals_besides_tries(&self) -> usize {
+        let bad = self.bad_points();
+        let named = |device: &DeviceId, start: u16, count: u16| {
+            let points = &self.spec.devices[device.index()].profile.points;
+            count == 1 && bad.iter().any(|p| points[usize::from(*p)].address == start)
+        };
+        let refused = self.asked.iter().filter(|(.., refused)| *refused);
+        let mut others = 0;
+        // Each was found out by one of them.
+        let mut first = BTreeSet::new();
+        for (device, start, count, _) in refused {
+            if named(device, *start, *count) {
+                first.insert((device.index(), *start));
+            } else {
+                others += 1;
+            }
+        }
+        others + first.len()
+    }
+
     /// Found and not found to be none since.
     fn standing_holes(&self) -> Holes {
         let mut holes = Holes::new();
@@ -196,8 +217,15 @@ fn a_bad_point_is_told_once_tried_rarely_and_the_others_are_read_every_time() {
     assert_eq!(world.bad_points(), [6]);
     world.forget();
     world.until(7200);
-    // After a minute, and an hour after that.
-    assert_eq!(world.refusals(), 2);
+    // Within seconds at first, and then ever more rarely.
+    assert!(world.refusals() <= 60, "{}", world.refusals());
+    world.forget();
+    let before = world.now;
+    world.until(7200 + 3 * 3600);
+    let each = world.now.since(before) / u32::try_from(world.refusals()).unwrap();
+    assert!(each >= Duration::from_secs(600), "{each:?}");
+    world.forget();
+    world.until(7200 + 3 * 3600 + 7200);
     assert_eq!(world.bad_points(), [6], "told once");
     for p in (0..10).filter(|p| *p != 6) {
         let times = world.read[&(DeviceId(0), p)].len();
@@ -207,14 +235,15 @@ fn a_bad_point_is_told_once_tried_rarely_and_the_others_are_read_every_time() {
     world.missing[0].clear();
     world.schedule.reopened(world.now);
     world.forget();
-    world.until(7205);
+    let back = world.now.as_micros() / 1_000_000;
+    world.until(back + 5);
     assert!(world.read[&(DeviceId(0), 6)].len() >= 4);
     assert!(world.findings.contains(&Finding::PointsBack {
         device: DeviceId(0),
         points: vec![6],
     }));
     world.forget();
-    world.until(7215);
+    world.until(back + 15);
     assert!(
         world.asked.iter().all(|(_, _, n, _)| *n == 10),
         "merged again"
@@ -227,9 +256,9 @@ fn a_device_that_refuses_everything_is_still_asked_at_its_interval() {
     world.until(10);
     world.forget();
     world.until(40);
-    // One for each second, and the second tries of the others are a minute off.
+    // One for each second, and tries of the others every eight seconds.
     assert!(
-        (29..=31).contains(&world.asked.len()),
+        (29..=43).contains(&world.asked.len()),
         "{:?}",
         world.asked.len()
     );
@@ -344,8 +373,12 @@ fn points_that_were_refused_for_longer_than_a_minute_come_back_together() {
     assert!(world.refusals() <= 12, "{:?}", world.asked);
     world.forget();
     world.until(1200);
-    assert_eq!(world.refusals(), 0);
-    assert_eq!(world.asked.len() / 595, 3, "merged around them");
+    assert!(world.refusals() <= 40, "{}", world.refusals());
+    assert_eq!(
+        (world.asked.len() - world.refusals()) / 594,
+        3,
+        "merged around them"
+    );
 }
 
 #[test]
@@ -361,8 +394,8 @@ fn a_point_that_comes_and_goes_does_not_have_the_bad_ones_asked_every_time() {
     };
     assert!(of(40) >= 100, "it does: {}", of(40));
     for bad in 20..40 {
-        // Three by the hour, and as many as there are doublings of a minute.
-        assert!(of(bad) <= 11, "{bad}: {}", of(bad));
+        // Every eighth of its time, and as many as there are doublings of a minute.
+        assert!(of(bad) <= 60, "{bad}: {}", of(bad));
     }
 }
 
@@ -405,12 +438,13 @@ proptest! {
         let depth = usize::BITS - (wanted.len().max(2) - 1).leading_zeros();
         let most = missing.len() * (depth as usize + 1);
         // One that refuses everything is asked at its interval all the same.
-        prop_assert!(there.is_empty() || world.refusals() <= most, "{} > {most}", world.refusals());
+        let cost = world.refusals_besides_tries();
+        prop_assert!(there.is_empty() || cost <= most, "{} > {most}", cost);
         // From then on nothing is refused, and each point comes every time.
         if !there.is_empty() {
             world.forget();
             world.until(50);
-            prop_assert_eq!(world.refusals(), 0);
+            prop_assert!(world.refusals() <= 4 * bad.len(), "{}", world.refusals());
             for p in there {
                 prop_assert!(world.read[&(DeviceId(0), p)].len() >= 19);
             }

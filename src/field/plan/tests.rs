@@ -17,6 +17,7 @@ fn usual(p: &ProfileSpec) -> Vec<ReadBlock> {
         cost: cost(serial(9600), 10),
         longest: Duration::from_millis(150),
         holes: &Holes::new(),
+        most_bytes: None,
     };
     plan(p, &terms)
 }
@@ -72,6 +73,7 @@ fn gaps_are_read_across_up_to_the_break_even() {
             cost: cost(serial(baud), turnaround),
             longest: Duration::from_secs(1),
             holes: &holes,
+            most_bytes: None,
         };
         let merged = |gap: u16| plan(&words([0, gap + 1]), &terms).len() == 1;
         let found = (0..120).take_while(|gap| merged(*gap)).last();
@@ -127,6 +129,7 @@ fn no_configured_hole_is_touched_and_no_learned_one_covered() {
         cost: cost(serial(9600), 10),
         longest: Duration::from_millis(150),
         holes: &holes,
+        most_bytes: None,
     };
     let blocks = plan(&p, &terms);
     assert_eq!(
@@ -414,7 +417,7 @@ proptest! {
     fn every_point_is_covered_exactly_once_whole_and_within_the_limits(
         (profile, holes, cost, longest) in any_case(120),
     ) {
-        let terms = Terms { cost, longest, holes: &holes };
+        let terms = Terms { cost, longest, holes: &holes, most_bytes: None };
         let blocks = plan(&profile, &terms);
         let mut seen = vec![0; profile.points.len()];
         for b in &blocks {
@@ -437,7 +440,7 @@ proptest! {
     fn no_way_of_joining_neighbours_is_cheaper(
         (profile, holes, cost, longest) in any_case(80),
     ) {
-        let terms = Terms { cost, longest, holes: &holes };
+        let terms = Terms { cost, longest, holes: &holes, most_bytes: None };
         let ours = total(cost, &plan(&profile, &terms));
         for gap in [0, 1, 10, 50, 2000] {
             prop_assert!(ours <= total(cost, &greedy(&profile, &terms, gap)), "gap {}", gap);
@@ -448,7 +451,7 @@ proptest! {
     fn no_division_at_all_is_cheaper(
         (profile, holes, cost, longest) in any_case(8),
     ) {
-        let terms = Terms { cost, longest, holes: &holes };
+        let terms = Terms { cost, longest, holes: &holes, most_bytes: None };
         prop_assert_eq!(total(cost, &plan(&profile, &terms)), least(&profile, &terms));
     }
 }

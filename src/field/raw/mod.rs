@@ -32,7 +32,9 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
     let mut like: Vec<usize> = (0..questions.len()).collect();
     for (i, a) in questions.iter().enumerate() {
         for (j, b) in questions.iter().enumerate().skip(i + 1) {
-            if !a.reply.differs_from(&b.reply) && like[i] != like[j] {
+            // The header of a frame says which request its reply belongs to.
+            let told_apart = a.carried.is_some() || b.carried.is_some();
+            if !told_apart && !a.reply.differs_from(&b.reply) && like[i] != like[j] {
                 let (keep, drop) = (like[i].min(like[j]), like[i].max(like[j]));
                 like.iter_mut()
                     .filter(|l| **l == drop)
@@ -83,7 +85,9 @@ mod tests {
                 fixed: fixed.into_iter().collect(),
                 check: None,
                 behind_check: 0,
+                preamble: None,
             },
+            carried: None,
         })
     }
 
@@ -101,6 +105,22 @@ mod tests {
         assert_eq!(of(&[&a, &b, &a]), [0, 1, 0]);
         // What is like both makes them alike: a late reply goes round.
         assert_eq!(of(&[&a, &b, &any]), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_frame_says_which_question_it_answers() {
+        let carried = |q: Arc<Question>| {
+            Arc::new(Question {
+                carried: Some(crate::base::UnitId(1)),
+                ..Question::clone(&q)
+            })
+        };
+        let one = [
+            carried(question(b"F", End::Frame)),
+            carried(question(b"F", End::Frame)),
+        ];
+        assert_eq!(likenesses(&one), [0, 1]);
+        assert_eq!(voices(&[&one, &one]), [[None, None], [None, None]]);
     }
 
     #[test]

@@ -75,9 +75,7 @@ impl Receiver {
             }
             if !self.may_be_echo() && self.is_complete() && self.shape.fits(self.reply()) {
                 self.ended = true;
-                let reply = self.reply().to_vec();
-                self.count_noise(self.unread.len() - reply.len());
-                return Some(Verdict::Reply(reply));
+                return Some(self.verdict());
             }
             if self.unread.len() > LONGEST {
                 self.babbling = true;
@@ -98,9 +96,7 @@ impl Receiver {
         let quiet = matches!(self.shape.end, End::Silence(_)) && !self.may_be_echo();
         if quiet && self.shape.fits(self.reply()) {
             self.ended = true;
-            let reply = self.reply().to_vec();
-            self.count_noise(self.unread.len() - reply.len());
-            return Some(Verdict::Reply(reply));
+            return Some(self.verdict());
         }
         self.spoiled |= quiet && !self.unread.is_empty() && self.starts_like_reply();
         self.drop_unread();
@@ -108,6 +104,18 @@ impl Receiver {
             self.ended = true;
             Verdict::Spoiled
         })
+    }
+
+    /// The reply that is there; what came before it was noise, except for what may
+    /// stand there.
+    fn verdict(&mut self) -> Verdict {
+        let reply = self.reply().to_vec();
+        let before = self.unread.len() - reply.len();
+        let before = self.unread.get(..before).unwrap_or_default();
+        let noise = before.iter().rev();
+        let noise = noise.skip_while(|b| Some(**b) == self.shape.preamble);
+        self.count_noise(noise.count());
+        Verdict::Reply(reply)
     }
 
     /// Our own request, whole, at the head of what is unread.
@@ -149,7 +157,7 @@ impl Receiver {
         let complete = match &self.shape.end {
             End::Length(n) => reply.len() >= *n,
             End::Terminator(t) => !t.is_empty() && reply.ends_with(t),
-            End::Silence(_) => false,
+            End::Silence(_) | End::Frame => false,
         };
         if complete && !self.shape.fits(reply) {
             self.spoiled = true;
@@ -173,6 +181,18 @@ impl Receiver {
     #[must_use]
     pub const fn is_reading(&self) -> bool {
         !self.unread.is_empty()
+    }
+
+    /// Whether a reply came to its end and was none.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.spoiled
+    }
+
+    /// Whether the reply may have begun among the unread bytes.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        !self.reply().is_empty()
     }
 
     /// Time is up without a verdict: how the request was missed.

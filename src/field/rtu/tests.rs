@@ -36,6 +36,25 @@ fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
 }
 
 #[test]
+fn units_that_are_reserved_answer_like_any_other() {
+    for unit in [248, 254, 255] {
+        let reply = frame(UnitId(unit), &[3, 4, 0, 7, 0, 8]);
+        let ask = |unit| Ask {
+            unit: UnitId(unit),
+            table: Table::HoldingRegister,
+            start: 0,
+            count: 2,
+        };
+        let mut r = Receiver::new(ask(unit));
+        let data = Data::Registers(vec![7, 8]);
+        assert_eq!(r.push(&reply), Some(Verdict::Reply(Reply::Answer(data))));
+        let mut r = Receiver::new(ask(1));
+        assert_eq!(r.push(&reply), None);
+        assert_eq!(r.heard().overheard, [UnitId(unit)]);
+    }
+}
+
+#[test]
 fn the_checksum_is_the_published_one() {
     // CRC RevEng catalogue, CRC-16/MODBUS: check value 4B37h.
     assert_eq!(CRC.checksum(b"123456789"), 0x4B37);

@@ -39,14 +39,22 @@ impl Schedule {
     }
 
     /// The line was lost: no command is kept for when it is back. One whose job
-    /// was handed out and is not done was not sent.
+    /// was handed out and is not done was not sent. No request is under way.
     pub fn lost(&mut self) {
+        self.out.clear();
+        for station in &mut self.stations {
+            station.busy = false;
+        }
         self.commands.ended(End::Refused(Refused::LineDown));
         self.commands.refuse(|_| Some(Refused::LineDown));
     }
 
     fn station(&self, device: DeviceId) -> Option<&Station> {
         self.stations.iter().find(|s| s.device == device)
+    }
+
+    fn is_asked(&self, device: DeviceId) -> bool {
+        self.station(device).is_some_and(|s| s.busy)
     }
 
     /// The command whose turn it is.
@@ -60,10 +68,12 @@ impl Schedule {
                 _ => None,
             }
         });
-        if !self.writing.allows(now) {
+        if !self.writing.allows(now) || self.commands.is_under_way() {
             return None;
         }
-        let ready = |w: &&Waiting| self.servable_at(now, w).is_some_and(|at| at <= now);
+        let ready = |w: &&Waiting| {
+            !self.is_asked(w.command.device) && self.servable_at(now, w).is_some_and(|at| at <= now)
+        };
         let next = self.commands.heads().find(ready)?.clone();
         self.turn += 1;
         let turn = self.turn;
@@ -76,6 +86,13 @@ impl Schedule {
             entries: next.command.entries,
         };
         let job = station.command(write, now);
+        station.busy = true;
+        let out = Out {
+            harm: None,
+            ahead: None,
+            is_first_contact: false,
+        };
+        self.out.insert(device, out);
         self.commands.send(next.id);
         Some(job)
     }
@@ -94,6 +111,7 @@ impl Schedule {
         let turns = self
             .commands
             .heads()
+            .filter(|w| !self.commands.is_under_way() && !self.is_asked(w.command.device))
             .filter_map(|w| self.servable_at(now, w));
         let share = self.writing.ready_at(now);
         let share = if self.writing.allows(now) { now } else { share };
@@ -103,6 +121,12 @@ impl Schedule {
         turns.chain(limits).min_by_key(|(at, _)| *at)
     }
 
+    /// What commands have taken of the line's time lately, in thousandths: their share,
+    /// while they are using it up.
+    pub(super) fn commanded(&self, now: Mono) -> u64 {
+        if self.writing.is_full(now) { 0 } else { 500 }
+    }
+
     /// How the job of a command ended.
     pub(super) fn command_done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
         self.commands.ended(match outcome {
@@ -110,12 +134,11 @@ impl Schedule {
             Outcome::Exception(code) => End::Exception(*code),
             Outcome::Missed(miss) => End::Unanswered(*miss),
             // No reply to a write reads like that.
-            Outcome::Answered(_) | Outcome::Refused(_) => End::Unanswered(Miss::Foreign),
+            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Mismatched(_) => {
+                End::Unanswered(Miss::Foreign)
+            }
         });
         self.writing.spend(now, now.since(job.asked));
-        if let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) {
-            station.commanded(now, job, outcome, &mut self.rng);
-        }
     }
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::Schedule;
 use crate::base::Mono;
-use crate::field::tempo::{Burden, Change, Strain};
+use crate::field::slot::Slot;
+use crate::field::station::Station;
+use crate::field::tempo::{Burden, Change, Offered, Strain};
 use crate::spec::Priority;
 
 impl Schedule {
@@ -17,7 +19,15 @@ impl Schedule {
             station.stop_waiting(now);
         }
         let rested = self.rests.take().map_or(Duration::ZERO, |r| now.since(r));
+        let mut offered = Offered {
+            own: 0,
+            before: self.commanded(now),
+        };
         for priority in Priority::ALL {
+            offered = Offered {
+                own: self.offered(priority),
+                before: offered.before + offered.own,
+            };
             let Some(tempo) = self.tempos.get_mut(&priority) else {
                 continue;
             };
@@ -26,7 +36,8 @@ impl Schedule {
             let slots = known.flat_map(|s| &s.slots);
             let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
             let over = waiting.map(|s| s.over(now)).max();
-            let stood = tempo.turn(now, over.is_some(), over.unwrap_or_default(), rested);
+            let over = (over.is_some(), over.unwrap_or_default());
+            let stood = tempo.turn(now, over.0, over.1, rested, offered);
             for slot in self.stations.iter_mut().flat_map(|s| &mut s.slots) {
                 if slot.block.priority == priority {
                     slot.put_off(stood);
@@ -43,36 +54,46 @@ impl Schedule {
         }
     }
 
+    /// What the requests of a priority ask of the line's time, in thousandths: of
+    /// those that are expected to be answered, by how long they take then.
+    fn offered(&self, priority: Priority) -> u64 {
+        let slots = self
+            .expected()
+            .filter(|(_, s)| s.block.priority == priority);
+        let parts = slots.map(|(station, slot)| share(station, slot));
+        parts.fold(0u64, u64::saturating_add) / 1000
+    }
+
+    /// Requests that are expected to be answered, and whose.
+    fn expected(&self) -> impl Iterator<Item = (&Station, &Slot)> {
+        let answering = self.answering().filter(|(_, s)| !s.is_stranger());
+        answering.flat_map(|(_, station)| {
+            let slots = station.slots.iter().filter(|slot| !slot.is_rare());
+            slots.map(move |slot| (station, slot))
+        })
+    }
+
     fn strain(&self, priority: Priority, change: Change) -> Strain {
         let Change::Stretched(factor) = change else {
             return Strain::Over { priority };
         };
-        let (mut load, mut heaviest) = (0u64, None);
-        for (_, station) in self.answering() {
-            for slot in &station.slots {
-                let block = &slot.block;
-                let takes = station.takes(block);
-                let share = takes.as_nanos() * 1_000_000 / block.interval.as_nanos().max(1);
-                let share = u64::try_from(share).unwrap_or(u64::MAX);
-                load = load.saturating_add(share);
-                if heaviest.as_ref().is_none_or(|(most, _)| share > *most) {
-                    let burden = Burden {
-                        device: station.device,
-                        table: block.table,
-                        first: block.start,
-                        count: block.count,
-                        takes,
-                        every: block.interval,
-                    };
-                    heaviest = Some((share, burden));
-                }
-            }
-        }
+        let load: u64 = Priority::ALL.iter().map(|p| self.offered(*p)).sum();
+        let heaviest = self
+            .expected()
+            .max_by_key(|(station, slot)| share(station, slot));
+        let burden = |(station, slot): (&Station, &Slot)| Burden {
+            device: station.device,
+            table: slot.block.table,
+            first: slot.block.start,
+            count: slot.block.count,
+            takes: takes(station, slot),
+            every: slot.block.interval,
+        };
         Strain::Stretched {
             priority,
             factor,
-            load: load.div_ceil(1000),
-            heaviest: heaviest.map(|(_, burden)| burden),
+            load,
+            heaviest: heaviest.map(burden),
         }
     }
 
@@ -81,4 +102,17 @@ impl Schedule {
     pub fn poll_strain(&mut self) -> Option<Strain> {
         self.strains.pop_front()
     }
+}
+
+/// How long the line is taken by a request that is answered: as measured, or as far as
+/// it is known.
+fn takes(station: &Station, slot: &Slot) -> Duration {
+    slot.took.unwrap_or_else(|| station.takes(&slot.block))
+}
+
+/// What it asks of the line's time, in millionths.
+fn share(station: &Station, slot: &Slot) -> u64 {
+    let share = takes(station, slot).as_nanos() * 1_000_000;
+    let share = share / slot.block.interval.as_nanos().max(1);
+    u64::try_from(share).unwrap_or(u64::MAX)
 }

@@ -4,12 +4,13 @@
 //! Only looks. What a choice costs is paid when the transaction is over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::Schedule;
 use crate::base::Mono;
 use crate::field::budget::Budget;
-use crate::field::slot::Slot;
-use crate::field::station::Station;
+use crate::field::slot::{PATIENCE, Slot};
+use crate::field::station::{self, Station};
 use crate::spec::Priority;
 
 /// A poll that is due.
@@ -21,11 +22,20 @@ pub(super) struct Turn {
     pub(super) ahead: Option<Priority>,
 }
 
-/// A try of a device that missed.
+/// What is tried that failed.
+#[derive(Clone, Copy)]
+pub(super) enum What {
+    /// A device that missed.
+    Device(station::Attempt),
+    /// A request that is set aside, of a device that answers.
+    Request(usize),
+}
+
+/// A try of what failed.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt {
     pub(super) station: usize,
-    pub(super) slot: usize,
+    pub(super) what: What,
     /// Not before then.
     pub(super) at: Mono,
     /// What it may do to the others; it is paid for.
@@ -58,15 +68,22 @@ impl Schedule {
         let generous = self.strangers.allows(now);
         let mut first = BTreeMap::new();
         let mut overdue = BTreeSet::new();
-        let free = self.answering().filter(|(_, s)| s.free_at(now) <= now);
+        let free = self
+            .answering()
+            .filter(|(_, s)| !s.busy && s.free_at(now) <= now);
         for (i, station) in free {
             let stands_back = !generous && station.is_stranger();
             for (j, slot) in station.slots.iter().enumerate() {
-                if station.ready_at(slot) > now {
+                if slot.is_rare() || station.ready_at(slot) > now {
                     continue;
                 }
                 let priority = slot.block.priority;
-                let order = (slot.rank(), station.served, i, j);
+                // What has just failed gives way to what tells why.
+                let late = match slot.failing {
+                    Some(_) => PATIENCE,
+                    None => Duration::ZERO,
+                };
+                let order = (slot.rank() + late, station.served, i, j);
                 let best = first.entry((stands_back, priority)).or_insert(order);
                 *best = order.min(*best);
                 if slot.is_overdue(now) {
@@ -93,45 +110,80 @@ impl Schedule {
     /// When an answering device will be due.
     pub(super) fn next_poll(&self, now: Mono) -> Option<Mono> {
         self.answering()
+            .filter(|(_, s)| !s.busy)
             .filter_map(|(_, s)| {
-                let due = s.slots.iter().map(|slot| s.ready_at(slot)).min()?;
+                let expected = s.slots.iter().filter(|slot| !slot.is_rare());
+                let due = expected.map(|slot| s.ready_at(slot)).min()?;
                 Some(due.max(s.free_at(now)))
             })
             .min()
     }
 
-    /// The device that missed whose turn to be tried comes first, and when. An
+    /// What failed and whose turn to be tried comes first, and when. An
     /// attempt is free while the answering devices need not wait for it to
     /// speak of; one that only makes them wait is paid from a fifth of the clock;
     /// one that could cost a poll from a twentieth, on credit if it is to confirm
     /// a silence that has just begun, and then it takes its turn among the polls.
     pub(super) fn next_attempt(&self, now: Mono) -> Option<Attempt> {
-        let trying = self.stations.iter().enumerate();
-        trying
-            .filter(|(_, s)| s.misses() > 0)
-            .filter_map(|(station, s)| {
-                let at = s.retry_at(now);
-                let urgent = s.is_urgent();
-                let harm = self.harm(now, s);
-                let allowed = self.purse(harm).is_none_or(|purse| match urgent {
-                    true => purse.allows_urgent(now),
-                    false => purse.allows(now),
-                });
-                let attempt = Attempt {
-                    station,
-                    slot: s.attempt()?,
-                    at: if at > now || allowed {
-                        at
-                    } else {
-                        self.purse(harm).map_or(at, |purse| purse.ready_at(now))
-                    },
-                    harm,
-                    rank: s.retry_rank(now),
-                };
-                Some(((attempt.at, !urgent, s.served), attempt))
-            })
-            .min_by_key(|(order, _)| *order)
-            .map(|(_, attempt)| attempt)
+        if self.most_out > 1 && self.out.len() + 1 >= self.most_out {
+            return None;
+        }
+        let idle = self.stations.iter().enumerate().filter(|(_, s)| !s.busy);
+        let tries = idle.flat_map(|(i, s)| {
+            let device = s
+                .is_in_doubt()
+                .then(|| self.try_of_device(now, i, s))
+                .flatten();
+            let answers = !s.is_in_doubt();
+            let requests = (0..s.slots.len()).filter(move |j| answers && s.slots[*j].is_rare());
+            let requests = requests.map(move |j| self.try_of_request(now, i, s, j));
+            device.into_iter().chain(requests)
+        });
+        tries
+            .min_by_key(|(attempt, urgent, served)| (attempt.at, !urgent, *served))
+            .map(|(attempt, ..)| attempt)
+    }
+
+    /// How a device that missed is tried next, whether to confirm a silence that has
+    /// just begun, and when it was served last.
+    fn try_of_device(&self, now: Mono, i: usize, s: &Station) -> Option<(Attempt, bool, u64)> {
+        let urgent = s.is_urgent();
+        let harm = self.harm(now, s.attempt_takes(now));
+        let attempt = Attempt {
+            station: i,
+            what: What::Device(s.attempt(now)?),
+            at: self.affordable(now, s.retry_at(now), harm, urgent),
+            harm,
+            rank: s.retry_rank(now),
+        };
+        Some((attempt, urgent, s.served))
+    }
+
+    /// The same for a request that is set aside.
+    fn try_of_request(&self, now: Mono, i: usize, s: &Station, j: usize) -> (Attempt, bool, u64) {
+        let slot = &s.slots[j];
+        let harm = self.harm(now, s.try_takes(slot));
+        let at = s.ready_at(slot).max(s.free_at(now)).max(now);
+        let attempt = Attempt {
+            station: i,
+            what: What::Request(j),
+            at: self.affordable(now, at, harm, false),
+            harm,
+            rank: slot.due + PATIENCE,
+        };
+        (attempt, false, s.served)
+    }
+
+    /// When an attempt that may be made at this time can be paid for.
+    fn affordable(&self, now: Mono, at: Mono, harm: Harm, urgent: bool) -> Mono {
+        let Some(purse) = self.purse(harm).filter(|_| at <= now) else {
+            return at;
+        };
+        let allowed = match urgent {
+            true => purse.allows_urgent(now),
+            false => purse.allows(now),
+        };
+        if allowed { at } else { purse.ready_at(now) }
     }
 
     /// What an attempt that does this harm is paid from.
@@ -143,17 +195,22 @@ impl Schedule {
         }
     }
 
-    /// What an attempt that fails could do to those that answer.
-    fn harm(&self, now: Mono, attempt: &Station) -> Harm {
-        let over = now + attempt.attempt_takes();
+    /// What an attempt that takes so long in vain could do to those that answer; where
+    /// several requests may be under way, nothing.
+    fn harm(&self, now: Mono, takes: Duration) -> Harm {
+        if self.most_out > 1 {
+            return Harm::None;
+        }
+        let over = now + takes;
         // Half as much again, for those that fall due meanwhile.
-        let clear = over + attempt.attempt_takes() / 2;
+        let clear = over + takes / 2;
         let harm = |slot: &Slot| match slot.deadline() <= clear {
             true => Harm::Loss,
             false if slot.due + slot.slack() < over => Harm::Delay,
             false => Harm::None,
         };
         let slots = self.answering().flat_map(|(_, s)| &s.slots);
-        slots.map(harm).max().unwrap_or(Harm::None)
+        let expected = slots.filter(|slot| !slot.is_rare());
+        expected.map(harm).max().unwrap_or(Harm::None)
     }
 }

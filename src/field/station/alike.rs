@@ -34,8 +34,8 @@ impl Station {
     }
 
     /// Until when a try of it would cost others more than it is worth.
-    pub(super) fn spares_others_until(&self) -> Option<Mono> {
-        let block = &self.slots.get(self.attempt()?)?.block;
+    pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
+        let block = &self.slots.get(self.attempt(now)?.slot())?.block;
         let voice = self.voice(block)?;
         match self.misses() > CONFIRMATIONS {
             true => self.neighbours.try_from(voice),
@@ -58,12 +58,13 @@ impl Station {
             return (None, cleared);
         };
         let timeout = self.timeout.most();
+        let set_aside = self.slots.get(job.block).is_some_and(Slot::is_set_aside);
         let owes = Word::Owes {
             timeout,
-            given_up: self.misses() > CONFIRMATIONS,
+            given_up: set_aside || self.misses() > CONFIRMATIONS,
         };
         let word = match outcome {
-            Outcome::Missed(_) => {
+            Outcome::Missed(_) | Outcome::Mismatched(_) => {
                 self.neighbours.tried(now, voice, timeout);
                 owes
             }

@@ -9,7 +9,7 @@ impl Station {
     /// that is still on its way could be taken for this one's. `None`: not before
     /// something else is heard of it.
     pub(in crate::field) fn writable_at(&self, now: Mono, shape: Shape) -> Option<Mono> {
-        if self.misses() > 0 {
+        if self.misses() > 0 || self.busy {
             return None;
         }
         if self.numbered {
@@ -19,6 +19,7 @@ impl Station {
             return None;
         }
         let clear = self.doubt.no_copies_from(shape).unwrap_or(now);
+        let clear = clear.max(self.doubt.no_stragglers_from(shape).unwrap_or(now));
         // A confirmation names place and value, so what others are told matters
         // less than that a command does not wait.
         let patience = self.timeout.most();
@@ -48,23 +49,27 @@ impl Station {
             block: usize::MAX,
             whole: false,
             speech: Speech::Write(write),
+            gives_up: false,
+            probe: None,
         }
     }
 
-    /// How it ended; says about the unit what a read would say.
+    /// How it ended. A write that gets no reply says nothing about the unit: it may be
+    /// that very register. The next read tells.
     pub(in crate::field) fn commanded(
         &mut self,
         now: Mono,
         job: &Job,
         outcome: &Outcome,
-        rng: &mut Rng,
-    ) {
+    ) -> Evidence {
         let (shape, patience) = (job.shape, self.timeout.most());
         let among_others = self.is_among_others(job.asked);
         self.doubt.was_asked();
         if !self.numbered {
             match outcome {
-                Outcome::Missed(_) => self.doubt.missed(now, shape, patience),
+                Outcome::Missed(_) | Outcome::Mismatched(_) => {
+                    self.doubt.missed(now, shape, patience, job.timeout);
+                }
                 Outcome::Exception(_) => {
                     self.doubt.refused(now, shape.function, patience);
                     if !among_others {
@@ -79,6 +84,13 @@ impl Station {
                 }
             }
         }
-        self.proves(now, outcome, rng);
+        self.busy = false;
+        let evidence = weigh(outcome);
+        match evidence {
+            Evidence::Alive(_) => self.lives(now),
+            Evidence::Missed(miss) => return Evidence::RequestFailed(miss),
+            Evidence::RequestFailed(_) => {}
+        }
+        evidence
     }
 }

@@ -4,7 +4,7 @@ use tokio_modbus::Request;
 use super::*;
 use crate::base::Miss;
 use crate::field::rtu::Verdict;
-use crate::field::{ascii, mbap, rtu};
+use crate::field::{ascii, mbap, raw, rtu};
 
 fn write(start: u16, entries: Entries) -> Write {
     Write {
@@ -55,6 +55,79 @@ fn the_standards_examples_are_built_and_confirmed() {
     assert_eq!(off.pdu(), [5, 0, 0, 0, 0]);
 }
 
+/// A request of the configuration's own, in a frame of Modbus TCP.
+fn carried(send: &str, reply: raw::Shape) -> Carried {
+    Carried {
+        unit: UnitId(17),
+        question: Arc::new(Question {
+            name: "q".into(),
+            request: raw::Template::parse(send, None).unwrap(),
+            reply,
+            carried: Some(UnitId(17)),
+        }),
+    }
+}
+
+fn shape(end: End, begins: &[u8]) -> raw::Shape {
+    raw::Shape {
+        end,
+        fixed: vec![raw::Fixed {
+            at: 0,
+            bytes: begins.to_vec(),
+        }],
+        check: None,
+        behind_check: 0,
+        preamble: None,
+    }
+}
+
+/// V1.1b3 §6.21, read device identification: the example's request and the beginning
+/// of its reply, basic identification of three objects.
+#[test]
+fn a_request_of_the_configurations_own_is_answered_by_its_function() {
+    let pdu = b"\x2B\x0E\x01\x01\x00\x00\x03\x00\x16Company identification";
+    let asked = carried("2B 0E 01 00", shape(End::Frame, &[0x2B, 0x0E, 1]));
+    let call = Call::from(asked.clone());
+    assert_eq!(call.pdu(), [0x2B, 0x0E, 1, 0]);
+    assert_eq!((call.unit(), call.function()), (UnitId(17), 0x2B));
+    assert!(!call.is_mirrored());
+    assert_eq!(asked.judge(pdu), Reply::Answer(Data::Bytes(pdu.to_vec())));
+    assert_eq!(asked.judge(&[0xAB, 1]), Reply::Exception(1));
+    let counted = carried("2B 0E 01 00", shape(End::Length(9), &[0x2B, 0x0E]));
+    assert_eq!(counted.reply_len(), 9);
+    for (asked, pdu, why) in [
+        (&asked, &b"\x2B\x0E\x02\x01"[..], "something else was asked"),
+        (&asked, b"\x2C\x0E\x01\x01", "another function"),
+        (&asked, b"\xAB\x01\x02", "a refusal with a tail"),
+        (&asked, b"\xAC\x01", "a refusal of another function"),
+        (&asked, b"\x2B", "too short"),
+        (&asked, b"", "empty"),
+        (&counted, &pdu[..8], "a byte less than it should have"),
+        (&counted, &pdu[..10], "a byte more"),
+    ] {
+        assert_eq!(asked.judge(pdu), Reply::Stranger, "{why}");
+    }
+    assert!(matches!(counted.judge(&pdu[..9]), Reply::Answer(_)));
+}
+
+#[test]
+fn a_request_of_the_configurations_own_is_matched_by_its_header() {
+    let asked = carried("46 00", shape(End::Length(6), &[0x46]));
+    let mut stream = mbap::Stream::new();
+    let wire = stream.send(asked.clone());
+    assert_eq!(wire, mbap::frame(0, UnitId(17), &[0x46, 0]));
+    // Another transaction, then another unit.
+    let name = [0x46, 0, 0, 0x70, 0x18, 0];
+    let late = mbap::frame(9, UnitId(17), &name);
+    assert_eq!(stream.push(&late), Ok(None));
+    let foreign = mbap::frame(0, UnitId(18), &name);
+    assert_eq!(stream.push(&foreign), Ok(Some(Reply::Stranger)));
+    stream.send(asked);
+    let answer = Reply::Answer(Data::Bytes(name.to_vec()));
+    let reply = mbap::frame(1, UnitId(17), &name);
+    assert_eq!(stream.push(&reply), Ok(Some(answer)));
+}
+
 #[test]
 fn a_reply_that_differs_in_anything_confirms_nothing() {
     for (write, _, reply) in examples() {
@@ -103,7 +176,7 @@ fn every_framing_confirms_exactly_the_reply() {
         let mut stream = mbap::Stream::new();
         assert_eq!(stream.send(write.clone())[7..], request);
         let got = stream.push(&mbap::frame(0, unit, &reply));
-        assert_eq!(got, Ok(Some(Reply::Confirmed)));
+        assert_eq!(got[0].reply, Reply::Confirmed);
 
         // Another address, another unit.
         let mut other = reply.clone();
@@ -118,7 +191,7 @@ fn every_framing_confirms_exactly_the_reply() {
             let mut stream = mbap::Stream::new();
             stream.send(write.clone());
             let got = stream.push(&mbap::frame(0, unit, pdu));
-            assert_eq!(got, Ok(Some(Reply::Stranger)));
+            assert_eq!(got[0].reply, Reply::Stranger);
         }
     }
 }

@@ -22,6 +22,7 @@ pub(in crate::fleet) fn spec() -> Spec {
             connect_timeout: Duration::from_secs(1),
             framing: None,
             behind: None,
+            connection: Default::default(),
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Evidence, PortId, Proof, Reading, Value};
+use crate::base::{Evidence, PortId, Proof, Reading, RequestFailure, Value};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::spec::{Measure, Number, Table};
 
@@ -95,9 +95,10 @@ fn a_value_is_good_for_two_intervals_and_a_timeout() {
 fn a_point_that_is_refused_is_not_called_one_that_was_not_read_yet() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    let denied = FieldEvent::PointsRefused {
+    let denied = FieldEvent::PointsFailing {
         device: DeviceId(0),
         points: vec![0, 999],
+        how: RequestFailure::Refused,
     };
     cache.on_field(at(1000), &spec, &denied);
     for ms in [1000, 3_600_000] {

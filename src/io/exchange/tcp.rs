@@ -1,62 +1,140 @@
 //! A transaction of Modbus TCP: numbered, on a connection that may close.
 
-use crate::base::Miss;
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::base::{Miss, Mono};
 use crate::field::job::{Job, Outcome};
-use crate::field::mbap::OutOfStep;
+use crate::field::mbap::Stream;
 use crate::field::modbus::Reply;
 use crate::trace::What;
 
-use super::{Ended, Exchange, Lost, Speech, lost, out_of_step};
+use super::{BABBLE, Ended, Exchange, Lost, Speech, lost};
+
+/// A reply whose end is in doubt counts when nothing has followed for so long. What
+/// one peer sends at once arrives together but for a lost segment.
+pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
+
+/// The connection is given up when so many waits in a row ended with bytes of no frame.
+const STRAYED: u32 = 3;
 
 impl Exchange {
     pub(super) async fn run_tcp(&mut self, job: &Job) -> Result<Ended, Lost> {
-        // What came meanwhile; also how a connection that was closed is
-        // noticed before anyone is blamed for it.
-        while let Some(n) = {
-            let now = self.clock.now().mono;
-            self.read_until(now).await.map_err(|e| lost(&e, false))?
-        } {
-            self.pass_by(n)?;
-        }
+        self.rest(job.turnaround).await?;
         let mut heard = self.heard();
-        let Speech::Tcp(stream) = &mut self.speech else {
-            return Err(out_of_step(false));
+        let Some(stream) = self.stream() else {
+            return Err(no_stream());
         };
         let request = stream.send(job.call());
         let sent = self.send(&request, job.timeout).await?;
-        let deadline = sent + job.timeout;
-        let reply = loop {
-            let read = self.read_until(deadline).await;
-            let Speech::Tcp(stream) = &mut self.speech else {
-                return Err(out_of_step(true));
-            };
-            match read {
-                Ok(Some(n)) => match stream.push(&self.buffer[..n]) {
-                    Ok(Some(reply)) => break Some(reply),
-                    Ok(None) => {}
-                    Err(OutOfStep) => return Err(out_of_step(true)),
-                },
-                Ok(None) => {
-                    stream.abandon();
-                    self.tap.say(&self.clock, || What::Timeout);
-                    break None;
-                }
-                Err(e) => return Err(lost(&e, true)),
-            }
-        };
+        let reply = self.await_reply(sent + job.timeout).await?;
         let meanwhile = self.heard();
         let turnaround = reply.is_some().then(|| self.last_byte.since(sent));
         let outcome = match reply {
+            Some(Reply::Stranger) => meanwhile.mismatch.map_or(
+                Outcome::Missed(Miss::Foreign),
+                Outcome::Mismatched,
+            ),
             Some(reply) => answered(reply),
             None if meanwhile.foreign > 0 => Outcome::Missed(Miss::Foreign),
+            None if meanwhile.noise > 0 => Outcome::Missed(Miss::Garbled),
             None => Outcome::Missed(Miss::Silence),
         };
+        match &outcome {
+            Outcome::Missed(Miss::Garbled) => self.strayed += 1,
+            Outcome::Missed(_) => {}
+            _ => self.strayed = 0,
+        }
+        if self.strayed >= STRAYED {
+            return Err(self.out_of_step());
+        }
         heard.add(meanwhile);
         Ok(self.ended(outcome, heard, turnaround))
     }
+
+    /// Hears what came meanwhile, which is also how a connection that was closed is
+    /// noticed before any device is blamed, and gives the unit its rest since the last
+    /// byte.
+    async fn rest(&mut self, turnaround: Duration) -> Result<(), Lost> {
+        let rested = self.last_byte + turnaround;
+        let patience = rested.max(self.clock.now().mono) + BABBLE;
+        loop {
+            match self.read_until(rested).await {
+                Ok(Some(n)) => self.pass_by(n),
+                Ok(None) => return Ok(()),
+                Err(e) => return Err(lost(&e, false)),
+            }
+            if self.clock.now().mono > patience {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn await_reply(&mut self, deadline: Mono) -> Result<Option<Reply>, Lost> {
+        let mut is_news = false;
+        loop {
+            let is_reading = self.stream().is_some_and(|s| s.is_reading());
+            let wake = if is_reading && is_news {
+                deadline.min(self.last_byte + NOTHING_FOLLOWS)
+            } else {
+                deadline
+            };
+            let read = match self.read_until(wake).await {
+                Ok(read) => read,
+                Err(e) => return Err(lost(&e, true)),
+            };
+            is_news = read.is_some();
+            let Speech::Tcp(stream) = &mut self.speech else {
+                return Err(no_stream());
+            };
+            let settled = match read {
+                Some(n) => stream.push(&self.buffer[..n]),
+                None => stream.silence(),
+            };
+            if let Some(settled) = settled.into_iter().next() {
+                return Ok(Some(settled.reply));
+            }
+            if read.is_none() && self.clock.now().mono >= deadline {
+                stream.abandon_all();
+                self.tap.say(&self.clock, || What::Timeout);
+                return Ok(None);
+            }
+        }
+    }
+
+    fn stream(&mut self) -> Option<&mut Stream> {
+        match &mut self.speech {
+            Speech::Tcp(stream) => Some(stream),
+            Speech::Plain(..) => None,
+        }
+    }
+
+    /// The replies could not be found in what came.
+    fn out_of_step(&mut self) -> Lost {
+        let mut why = String::from("what it sends is not Modbus TCP:");
+        for byte in self.stream().map_or(&[][..], |s| s.stray()) {
+            let _ = write!(why, " {byte:02X}");
+        }
+        Lost {
+            why,
+            asked: true,
+            stale: false,
+            stray: true,
+        }
+    }
 }
 
-fn answered(reply: Reply) -> Outcome {
+/// No connection of Modbus TCP: cannot be, by how an exchange is made.
+pub(super) fn no_stream() -> Lost {
+    Lost {
+        why: "it is not a connection of Modbus TCP".into(),
+        asked: false,
+        stale: false,
+        stray: false,
+    }
+}
+
+pub(super) fn answered(reply: Reply) -> Outcome {
     match reply {
         Reply::Answer(data) => Outcome::Answered(data),
         Reply::Confirmed => Outcome::Confirmed,

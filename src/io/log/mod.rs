@@ -293,7 +293,15 @@ impl<'a> Whom<'a> {
                 if let Some(port) = self.spec.port(device.port) {
                     entry.field(JournalField::Port.name(), &port.name);
                 }
+                let carried = match &device.profile.protocol {
+                    Protocol::Raw(questions) => questions.iter().any(|q| q.carried.is_some()),
+                    Protocol::Modbus | Protocol::Dlt645(_) => false,
+                };
                 match (&device.profile.protocol, device.meter) {
+                    (Protocol::Raw(_), _) if carried => {
+                        let unit = device.unit.to_string();
+                        entry.field(JournalField::UnitId.name(), &unit);
+                    }
                     (Protocol::Modbus, _) => {
                         let unit = device.unit.to_string();
                         entry.field(JournalField::UnitId.name(), &unit);

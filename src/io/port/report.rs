@@ -13,9 +13,10 @@ use crate::base::{
     Told as Gathered,
 };
 use crate::field::dlt645::ask::Wish;
-use crate::field::evidence::{self, weigh};
+use crate::field::evidence;
 use crate::field::forecast::what_is_read;
 use crate::field::holes::speaks_of_addresses;
+use crate::field::in_flight::Fault;
 use crate::field::job::{Job, Outcome, Speech};
 use crate::field::notice::{Heaviest, Notice};
 use crate::field::point::decode;
@@ -97,6 +98,11 @@ impl Report {
         }
     }
 
+    /// Which port.
+    pub(super) const fn port(&self) -> PortId {
+        self.port
+    }
+
     /// Whether the hub believes that the port is open.
     pub(super) fn is_up(&self) -> bool {
         self.told == Some(Told::Up)
@@ -146,6 +152,12 @@ impl Report {
         if let Some(times) = self.losses.hit(now, 1) {
             self.journal.tell(&Notice::PortLost { port, why, times });
         }
+    }
+
+    /// It does not stand several requests in flight.
+    pub(super) fn one_at_a_time(&self, fault: Fault) {
+        let port = self.port;
+        self.journal.tell(&Notice::OneAtATime { port, fault });
     }
 
     /// Its settings are not those that were asked for.
@@ -232,9 +244,13 @@ impl Report {
     }
 
     /// A transaction ended.
-    pub(super) async fn polled(&mut self, job: &Job, ended: &Ended) -> Result<(), HubGone> {
-        self.complain(job, &ended.outcome, ended.at.mono);
-        let evidence = weigh(&ended.outcome);
+    pub(super) async fn polled(
+        &mut self,
+        job: &Job,
+        ended: &Ended,
+        evidence: Evidence,
+    ) -> Result<(), HubGone> {
+        self.complain(job, ended);
         self.suspect(job.device, evidence);
         let (readings, refused) = self.readings(job, ended);
         self.tap.say(&self.clock, || {
@@ -271,14 +287,19 @@ impl Report {
     }
 
     /// The line was lost before the reply came.
-    pub(super) async fn cut_off(&mut self, job: &Job, at: Now) -> Result<(), HubGone> {
+    pub(super) async fn cut_off(
+        &mut self,
+        job: &Job,
+        at: Now,
+        evidence: Evidence,
+    ) -> Result<(), HubGone> {
         let ended = Ended {
             outcome: Outcome::Missed(Miss::ConnectionLost),
             at,
             turnaround: None,
             heard: Default::default(),
         };
-        self.polled(job, &ended).await
+        self.polled(job, &ended, evidence).await
     }
 
     /// A reply of this device came after it had been given up.
@@ -355,8 +376,10 @@ impl Report {
         (readings, refused)
     }
 
-    fn complain(&mut self, job: &Job, outcome: &Outcome, now: Mono) {
-        let trouble = match outcome {
+    fn complain(&mut self, job: &Job, ended: &Ended) {
+        let now = ended.at.mono;
+        let trouble = match &ended.outcome {
+            Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
             // A fence may well be refused.
             Outcome::Exception(_) if job.is_fence() => return,
             // Told to whoever commanded it.
@@ -374,12 +397,16 @@ impl Report {
                 count: job.ask.count,
             },
             Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
-            Outcome::Missed(Miss::Foreign) => Trouble::Foreign,
+            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
         let ask = job.ask;
+        let other_id = ended.heard.other_id;
         self.trouble(now, job.device, trouble, || match (trouble, &job.speech) {
             (Trouble::Refuses { .. }, _) => String::new(),
+            (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
+                format!("transaction id {} instead of {}", id.seen, id.wanted)
+            }),
             (_, Speech::Modbus) => format!(
                 "function {}, {} from address {}",
                 ask.function(),

@@ -377,6 +377,7 @@ pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
                 connect_timeout: Duration::from_secs(3),
                 framing: None,
                 behind: None,
+                connection: Default::default(),
             }),
             response_timeout: Duration::from_secs(1),
             budget: LineBudget::default(),

@@ -55,6 +55,25 @@ impl Address {
         Ok(Address(wire))
     }
 
+    /// The same with wildcards in front, two at a time: `AAAAAAAAAAAA` is
+    /// [`Address::ANY`], `AAAAAAAA0161` all that end in 0161 (2007 §5.2.2).
+    ///
+    /// # Errors
+    /// [`NotAnAddress`].
+    pub fn parse_wildcard(text: &str) -> Result<Address, NotAnAddress> {
+        let upper = text.to_ascii_uppercase();
+        let wild = upper.bytes().take_while(|b| *b == b'A').count() / 2;
+        let digits = upper.get(2 * wild..).unwrap_or_default();
+        if text.chars().count() != 12 {
+            return Err(NotAnAddress::Length(text.chars().count()));
+        }
+        let Address(mut wire) = Address::parse(&("00".repeat(wild) + digits))?;
+        for byte in wire.iter_mut().rev().take(wild) {
+            *byte = ANY_TWO;
+        }
+        Ok(Address(wire))
+    }
+
     /// As it stands in a frame.
     #[must_use]
     pub const fn from_wire(wire: [u8; 6]) -> Address {
@@ -118,6 +137,31 @@ mod tests {
             ("１２３４５６７８９０１２", "'１' is no decimal digit"),
         ] {
             assert_eq!(Address::parse(text).unwrap_err().to_string(), why);
+        }
+    }
+
+    #[test]
+    fn wildcards_stand_in_front_two_at_a_time() {
+        for (text, wire) in [
+            ("AAAAAAAAAAAA", [0xAA; 6]),
+            ("aaaaaaaaaaaa", [0xAA; 6]),
+            ("AAAAAAAA0161", [0x61, 1, 0xAA, 0xAA, 0xAA, 0xAA]),
+            ("000000000161", [0x61, 1, 0, 0, 0, 0]),
+        ] {
+            let address = Address::parse_wildcard(text);
+            assert_eq!(address.map(Address::to_wire), Ok(wire), "{text}");
+        }
+        for text in [
+            "",
+            "AAAAAAAAAAA",
+            "AAAAAAAAAAA1",
+            "AA0000AA0161",
+            "0161AAAAAAAA",
+            "AAAAAAAA016B",
+            "AAAAAAAAAAAAAA",
+            "AAAAAAAAAAAé",
+        ] {
+            assert!(Address::parse_wildcard(text).is_err(), "{text}");
         }
     }
 

@@ -3,8 +3,9 @@
 //! A name is a family, and where the family has them a phase, a rate, or a
 //! settlement day: `voltage-a`, `energy-active-forward`,
 //! `energy-active-forward-rate-2`, `energy-active-forward-last-1` (what stood
-//! there at the end of the last settlement period), `voltage-all` (a block: one
-//! reply, several values). Identifiers, formats and signs are those of DL/T
+//! there at the end of the last settlement period), `voltage-all` and
+//! `energy-active-forward-all` (blocks: one reply, several values; of a rated
+//! quantity the total and each rate). Identifiers, formats and signs are those of DL/T
 //! 645-2007 tables A.1–A.4 and 1997 tables A.1–A.7. What is not here can be
 //! asked for by its identifier and [`Format`].
 
@@ -17,15 +18,170 @@ pub struct Item {
     pub id: Id,
     /// How each of its values is written.
     pub format: Format,
-    /// How many values one reply has: 1, or as many as a block has.
-    pub values: u8,
+    /// What else a reply holds.
+    pub layout: Layout,
+}
+
+/// How the values of a datum stand in its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// One value, and nothing else: a reply of another length is none.
+    One,
+    /// Values of one format, one behind the other. How many is the meter's to say:
+    /// it has so many rates, and one phase or three.
+    Block {
+        /// About as many; for reckoning how long a reply takes. At least 1.
+        about: u8,
+        /// The standard has no more.
+        most: u8,
+    },
+    /// Values that are found by their first byte, whatever stands around them.
+    Bytes {
+        /// About as many bytes, for the same purpose.
+        about: u16,
+    },
+}
+
+/// What length the data of a reply must have for it to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// So many bytes.
+    Exactly(usize),
+    /// One value of so many bytes at least and so many values at most.
+    Values {
+        /// Bytes of a value.
+        each: usize,
+        /// How many values.
+        most: u8,
+    },
+    /// Nothing is known of it.
+    Any,
+}
+
+/// What some meters put behind a block; it is no decimal digit.
+const END_OF_BLOCK: u8 = 0xAA;
+
+impl From<Option<usize>> for Length {
+    fn from(bytes: Option<usize>) -> Self {
+        bytes.map_or(Length::Any, Length::Exactly)
+    }
+}
+
+impl Length {
+    /// Whether these data, all of them, have it.
+    #[must_use]
+    pub fn fits(self, data: &[u8]) -> bool {
+        match self {
+            Length::Exactly(bytes) => data.len() == bytes,
+            Length::Values { each, most } => {
+                let values = self.values(data).len();
+                let whole = values.checked_rem(each) == Some(0);
+                whole && (each..=each * usize::from(most)).contains(&values)
+            }
+            Length::Any => true,
+        }
+    }
+
+    /// The same of data that were put together from several frames. A byte lost in
+    /// each of two frames can leave a whole number of values, none of them right: a
+    /// block is then taken only with all values that the standard has. Blocks of fewer
+    /// fit into one frame.
+    #[must_use]
+    pub fn fits_joined(self, data: &[u8]) -> bool {
+        match self {
+            Length::Values { each, most } => data.len() == each * usize::from(most),
+            Length::Exactly(_) | Length::Any => self.fits(data),
+        }
+    }
+
+    /// The data without what stands behind the values of a block.
+    #[must_use]
+    pub fn values(self, data: &[u8]) -> &[u8] {
+        match (self, data.split_last()) {
+            (Length::Values { each, .. }, Some((&END_OF_BLOCK, values)))
+                if values.len().checked_rem(each) == Some(0) =>
+            {
+                values
+            }
+            _ => data,
+        }
+    }
+
+    /// No data of this length have more bytes; `None` where that is not known.
+    #[must_use]
+    pub const fn most(self) -> Option<usize> {
+        match self {
+            Length::Exactly(bytes) => Some(bytes),
+            Length::Values { each, most } => Some(each * most as usize + 1),
+            Length::Any => None,
+        }
+    }
+}
+
+/// Where in the reply one value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The how-maniest of a block, from 0 on; 0 where there is only one.
+    Value(u8),
+    /// Its first byte, behind the identifier, from 0 on.
+    Byte(u16),
 }
 
 impl Item {
-    /// How many bytes of data a reply carries.
+    /// How many bytes of data a reply carries: exactly if [`Item::length`] is known,
+    /// and about as many otherwise.
     #[must_use]
     pub const fn bytes(&self) -> usize {
-        self.format.bytes() * self.values as usize
+        match self.layout {
+            Layout::One => self.format.bytes(),
+            Layout::Block { about, .. } => self.format.bytes() * about as usize,
+            Layout::Bytes { about } => about as usize,
+        }
+    }
+
+    /// What length a reply's data must have.
+    #[must_use]
+    pub const fn length(&self) -> Length {
+        match self.layout {
+            Layout::One => Length::Exactly(self.format.bytes()),
+            Layout::Block { most, .. } => Length::Values {
+                each: self.format.bytes(),
+                most,
+            },
+            Layout::Bytes { .. } => Length::Any,
+        }
+    }
+
+    /// How many values a reply has at most; 1 where it is no block.
+    #[must_use]
+    pub const fn values(&self) -> u8 {
+        match self.layout {
+            Layout::One | Layout::Bytes { .. } => 1,
+            Layout::Block { most, .. } => most,
+        }
+    }
+
+    /// What to ask for so that the reply serves both; they have one identifier.
+    #[must_use]
+    pub fn joined(self, other: Item) -> Item {
+        let layout = match (self.layout, other.layout) {
+            (Layout::Block { about: a, most: m }, Layout::Block { about: b, most: n })
+                if self.format == other.format =>
+            {
+                Layout::Block {
+                    about: if a > b { a } else { b },
+                    most: if m > n { m } else { n },
+                }
+            }
+            (a, b) if a == b && self.format == other.format => a,
+            _ => {
+                let about = self.bytes().max(other.bytes());
+                Layout::Bytes {
+                    about: u16::try_from(about).unwrap_or(u16::MAX),
+                }
+            }
+        };
+        Item { layout, ..self }
     }
 }
 
@@ -195,22 +351,26 @@ const fn families(edition: Edition) -> &'static [Family] {
 impl Family {
     fn member(&self, name: &str) -> Option<Item> {
         let rest = name.strip_prefix(self.name)?;
-        let (id, values) = match (self.members, rest) {
+        let block = |about, most| Layout::Block { about, most };
+        let (id, layout) = match (self.members, rest) {
             (Members::Phases, "") => return None,
-            (_, "") => (self.id, 1),
-            (Members::Phases, "-all") => (self.part(BLOCK)?, 3),
-            (Members::TotalAndPhases, "-all") => (self.part(BLOCK)?, 4),
+            (_, "") => (self.id, Layout::One),
+            (Members::Phases, "-all") => (self.part(BLOCK)?, block(3, 3)),
+            (Members::TotalAndPhases, "-all") => (self.part(BLOCK)?, block(4, 4)),
             (Members::Phases | Members::TotalAndPhases, phase) => {
                 let n = ["-a", "-b", "-c"].iter().position(|p| *p == phase)?;
-                (self.part(n as u8 + 1)?, 1)
+                (self.part(n as u8 + 1)?, Layout::One)
             }
-            (Members::Rates, _) => (self.rate(rest)?, 1),
+            (Members::Rates, _) => match self.rate(rest)? {
+                (id, true) => (id, block(USUAL_RATES + 1, self.most_rates() + 1)),
+                (id, false) => (id, Layout::One),
+            },
             (Members::One, _) => return None,
         };
         Some(Item {
             id,
             format: self.format,
-            values,
+            layout,
         })
     }
 
@@ -223,30 +383,42 @@ impl Family {
         }
     }
 
-    /// `-rate-N` and `-last-N`, in this order, each once.
-    fn rate(&self, rest: &str) -> Option<Id> {
+    /// 63 rates in 2007 (table A.1), 14 in 1997 (table A.1).
+    const fn most_rates(&self) -> u8 {
+        match self.id {
+            Id::Y2007(_) => 63,
+            Id::Y1997(_) => 14,
+        }
+    }
+
+    /// `-rate-N` or `-all`, and `-last-N`, in this order, each once; and whether
+    /// that is all rates.
+    fn rate(&self, rest: &str) -> Option<(Id, bool)> {
         let (rest, last) = match rest.rsplit_once("-last-") {
             Some((rest, n)) => (rest, decimal(n)?),
             None => (rest, 0),
         };
         let rate = match rest.strip_prefix("-rate-") {
-            Some(n) => decimal(n)?,
+            Some(n) => decimal(n).filter(|n| *n <= self.most_rates())?,
             None if rest.is_empty() => 0,
+            None if rest == "-all" => BLOCK,
             None => return None,
         };
-        match self.part(rate)? {
-            // 63 rates, 12 settlement days (2007 table A.1).
-            Id::Y2007(id) => (rate <= 63 && last <= 12).then(|| Id::Y2007(id | u32::from(last))),
-            // 14 rates; 94xx is last month, 98xx the month before.
-            Id::Y1997(id) => {
-                (rate <= 14 && last <= 2).then(|| Id::Y1997(id | u16::from(last) << 10))
-            }
-        }
+        let id = match self.part(rate)? {
+            // 12 settlement days (2007 table A.1).
+            Id::Y2007(id) => (last <= 12).then(|| Id::Y2007(id | u32::from(last))),
+            // 94xx is last month, 98xx the month before.
+            Id::Y1997(id) => (last <= 2).then(|| Id::Y1997(id | u16::from(last) << 10)),
+        };
+        Some((id?, rate == BLOCK))
     }
 }
 
 /// Stands for "all of them" in an identifier.
 const BLOCK: u8 = 0xFF;
+
+/// As many rates as Chinese tariffs have: sharp, peak, flat, valley.
+const USUAL_RATES: u8 = 4;
 
 /// 1 to 255, without leading zeros.
 fn decimal(text: &str) -> Option<u8> {
@@ -285,6 +457,8 @@ mod tests {
             ("voltage-b", "02010200", "B612"),
             ("voltage-c", "02010300", "B613"),
             ("voltage-all", "0201FF00", "B61F"),
+            ("energy-active-forward-all", "0001FF00", "901F"),
+            ("energy-active-forward-all-last-1", "0001FF01", "941F"),
             ("current-a", "02020100", "B621"),
             ("current-all", "0202FF00", "B62F"),
             ("power-factor", "02060000", "B650"),
@@ -308,6 +482,9 @@ mod tests {
             "energy-active-forward-rate-64",
             "energy-active-forward-last-13",
             "energy-active-forward-last-1-rate-1",
+            "energy-active-forward-last-1-all",
+            "energy-active-forward-all-rate-1",
+            "energy-active-forward-rate-255",
             "energy-active-forwardx",
             "frequency-a",
         ] {

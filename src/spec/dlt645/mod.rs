@@ -8,7 +8,7 @@ pub mod item;
 
 pub use address::Address;
 pub use format::Format;
-pub use item::Item;
+pub use item::{Item, Layout, Length, Place};
 
 /// Which year of the standard a meter speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

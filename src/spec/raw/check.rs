@@ -17,6 +17,9 @@ pub enum Sum {
     Xor8,
     /// The two's complement of the sum.
     Lrc,
+    /// The same of the bytes that the characters are hexadecimal digits of: Modbus
+    /// ASCII (Modbus over Serial Line V1.02 §6.2.1).
+    LrcAscii,
     /// CRC-16/MODBUS.
     Crc16Modbus,
     /// CRC-16/XMODEM: CCITT, initial value 0.
@@ -61,19 +64,41 @@ impl Sum {
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
-            Sum::Sum8 | Sum::Xor8 | Sum::Lrc => 1,
+            Sum::Sum8 | Sum::Xor8 | Sum::Lrc | Sum::LrcAscii => 1,
             _ => 2,
         }
     }
 
-    /// Of these bytes.
+    /// Whether it can be computed of these bytes.
+    #[must_use]
+    pub fn covers(self, bytes: &[u8]) -> bool {
+        match self {
+            Sum::LrcAscii => {
+                bytes.len().is_multiple_of(2) && bytes.iter().all(u8::is_ascii_hexdigit)
+            }
+            _ => true,
+        }
+    }
+
+    /// Of these bytes, if it [`Sum::covers`] them.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> u16 {
         let sum = || bytes.iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
+        let digit = |b: &u8| match b {
+            b'0'..=b'9' => b - b'0',
+            _ => (b | 0x20).wrapping_sub(b'a').wrapping_add(10),
+        };
+        let pairs = || bytes.as_chunks::<2>().0.iter();
+        let digits = || {
+            pairs().fold(0u8, |sum, [high, low]| {
+                sum.wrapping_add((digit(high) << 4) | digit(low))
+            })
+        };
         let crc = |algorithm| Crc::<u16>::new(algorithm).checksum(bytes);
         match self {
             Sum::Sum8 => u16::from(sum()),
             Sum::Lrc => u16::from(sum().wrapping_neg()),
+            Sum::LrcAscii => u16::from(digits().wrapping_neg()),
             Sum::Xor8 => u16::from(bytes.iter().fold(0, |sum, b| sum ^ b)),
             Sum::Crc16Modbus => crc(&CRC_16_MODBUS),
             Sum::Crc16Xmodem => crc(&CRC_16_XMODEM),
@@ -130,7 +155,8 @@ impl Check {
             Written::High | Written::Low => right == written,
         };
         // It covers something, or it says nothing.
-        same && before.len() > self.from
+        let covered = before.get(self.from..).unwrap_or_default();
+        same && !covered.is_empty() && self.sum.covers(covered)
     }
 }
 
@@ -155,6 +181,24 @@ mod tests {
             (Sum::Crc16X25, 0x906E),
         ] {
             assert_eq!(sum.of(b"123456789"), check, "{sum:?}");
+        }
+    }
+
+    /// bbs.21ic.com/icview-162927-1-1: the published request of Modbus ASCII.
+    #[test]
+    fn the_check_of_modbus_ascii_is_of_what_the_digits_stand_for() {
+        let check = Check {
+            sum: Sum::LrcAscii,
+            written: Written::Hex,
+            from: 1,
+        };
+        assert_eq!(check.seal(b":1103006B0003"), b"7E");
+        assert!(check.fits(b":1103006B0003", b"7E"));
+        assert!(check.fits(b":1103006b0003", b"7e"));
+        assert!(!check.fits(b":1103006B0004", b"7E"));
+        for strange in [&b":1103006B000"[..], b":1103006B000G", b":", b":\xFF\xFF"] {
+            let sum = check.seal(strange);
+            assert!(!check.fits(strange, &sum), "{strange:?}");
         }
     }
 

@@ -12,6 +12,8 @@ pub use part::Part;
 pub use reply::{End, Fixed, Shape};
 pub use template::Template;
 
+use crate::base::UnitId;
+
 /// One question to a device, and what counts as its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -21,4 +23,7 @@ pub struct Question {
     pub request: Template,
     /// What comes back.
     pub reply: Shape,
+    /// Request and reply are function and data of Modbus, in frames of Modbus TCP
+    /// to this unit. `None`: they are all there is on the line.
+    pub carried: Option<UnitId>,
 }

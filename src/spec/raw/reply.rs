@@ -19,6 +19,9 @@ pub struct Shape {
     pub check: Option<Check>,
     /// How many bytes stand behind the checksum, the terminator included.
     pub behind_check: usize,
+    /// A byte that may stand in front of it any number of times and says nothing:
+    /// what wakes the other side up.
+    pub preamble: Option<u8>,
 }
 
 /// How a reply ends.
@@ -30,6 +33,8 @@ pub enum End {
     Terminator(Vec<u8>),
     /// When the line has been quiet for this long.
     Silence(Duration),
+    /// With the frame that carries it ([`super::Question::carried`]).
+    Frame,
 }
 
 /// Bytes that must stand at a place.
@@ -57,7 +62,7 @@ impl Shape {
         let ends = match &self.end {
             End::Length(n) => reply.len() == *n,
             End::Terminator(t) => !t.is_empty() && reply.ends_with(t),
-            End::Silence(_) => !reply.is_empty(),
+            End::Silence(_) | End::Frame => !reply.is_empty(),
         };
         let is_there = |f: &Fixed| {
             let from = reply.get(f.at..).unwrap_or_default();
@@ -115,6 +120,7 @@ mod tests {
             }],
             check: None,
             behind_check: 0,
+            preamble: None,
         }
     }
 

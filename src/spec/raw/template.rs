@@ -42,6 +42,8 @@ pub enum NotATemplate {
     NoPlace,
     /// The checksum would cover nothing.
     Covers,
+    /// The checksum is of hexadecimal digits, two to a byte, and covers others.
+    NoDigits,
 }
 
 impl fmt::Display for NotATemplate {
@@ -60,6 +62,9 @@ impl fmt::Display for NotATemplate {
             NotATemplate::NoCheck => write!(f, "{PLACE}, but no checksum"),
             NotATemplate::NoPlace => write!(f, "a checksum, but not exactly one {PLACE}"),
             NotATemplate::Covers => f.write_str("a checksum that covers nothing"),
+            NotATemplate::NoDigits => f.write_str(
+                "a checksum of hexadecimal digits that covers other characters, or half a byte",
+            ),
         }
     }
 }
@@ -81,8 +86,12 @@ impl Template {
                     Word::Byte(byte) => bytes.push(byte),
                     Word::Place => {
                         let check = check.ok_or(NotATemplate::NoCheck)?;
-                        if bytes.len() <= check.from {
+                        let covered = bytes.get(check.from..).unwrap_or_default();
+                        if covered.is_empty() {
                             return Err(NotATemplate::Covers);
+                        }
+                        if !check.sum.covers(covered) {
+                            return Err(NotATemplate::NoDigits);
                         }
                         places += 1;
                         bytes.extend(check.seal(&bytes));
@@ -238,6 +247,15 @@ mod tests {
                 "a checksum, but not exactly one {check}",
             ),
             ("{check}", Some(MODBUS), "a checksum that covers nothing"),
+            (
+                r#"":1103" {check}"#,
+                Some(Check {
+                    sum: Sum::LrcAscii,
+                    written: Written::Hex,
+                    from: 0,
+                }),
+                "a checksum of hexadecimal digits that covers other characters, or half a byte",
+            ),
         ] {
             let got = Template::parse(text, check).unwrap_err();
             assert_eq!(got.to_string(), why, "{text}");

@@ -18,6 +18,7 @@ fn port(name: &str) -> PortSpec {
             connect_timeout: Duration::from_secs(3),
             framing: None,
             behind: None,
+            connection: Default::default(),
         }),
         response_timeout: Duration::from_secs(1),
         budget: LineBudget::default(),

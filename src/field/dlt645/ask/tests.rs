@@ -282,3 +282,26 @@ fn a_datum_that_is_whole_and_goes_on_is_unfit() {
     assert_eq!(one.go_on(part(true)), Joined::Unfit);
     assert_eq!(other.go_on(part(false)), Joined::Whole(vec![1, 2, 1, 2]));
 }
+
+/// A byte lost in each of two frames leaves a whole number of values.
+#[test]
+fn a_block_in_several_frames_has_all_its_values_or_none() {
+    let phases = Length::Values { each: 2, most: 3 };
+    let join = |length: Length, parts: [&[u8]; 2]| {
+        let part = |data: &[u8], more| Part {
+            from: meter("000000000161"),
+            data: data.to_vec(),
+            more,
+        };
+        match Joining::begin(FORWARD, length, part(parts[0], true)) {
+            Joined::Next(_, joining) => joining.go_on(part(parts[1], false)),
+            other => other,
+        }
+    };
+    let whole = join(phases, [&[1, 2, 3], &[4, 5, 6]]);
+    assert_eq!(whole, Joined::Whole(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(join(phases, [&[1, 2], &[4, 5]]), Joined::Unfit);
+    assert_eq!(join(phases, [&[1, 2, 3, 4], &[5, 6, 7, 8]]), Joined::Unfit);
+    let rates = Length::Values { each: 4, most: 64 };
+    assert_eq!(join(rates, [&[1, 2, 3], &[4, 5, 6, 7, 8]]), Joined::Unfit);
+}

@@ -4,7 +4,7 @@ use super::*;
 use crate::base::Value;
 use crate::field::dlt645::ask::{Id, Part, Wish};
 use crate::field::dlt645::frame::{Control, Edition};
-use crate::field::dlt645::item;
+use crate::field::dlt645::{Place, item};
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
@@ -170,7 +170,46 @@ fn captured_replies_give_the_published_values() {
         let ask = Ask::read(address, item.id, Some(item.bytes()));
         let got = data(Receiver::new(ask).push(&bytes(wire)));
         let got = got.unwrap_or_else(|| panic!("{name}: not taken at once"));
-        assert_eq!(item.read(&got, 0), Ok(value), "{name}");
+        assert_eq!(item.read(&got, Place::Value(0)), Ok(value), "{name}");
+    }
+}
+
+/// Two meters with four rates each, as logged by a handheld reader (2014-11-28) and in
+/// the test of a parser: total, sharp, peak, flat and valley in one reply.
+#[test]
+fn published_blocks_of_rates_are_read_value_by_value() {
+    let block = item::find(Edition::Y2007, "energy-active-forward-all").unwrap();
+    for (address, wire, values) in [
+        (
+            "000000193600",
+            "68 00 36 19 00 00 00 68 91 18 33 32 34 33 63 69 33 33 89 35 33 33 4C 33 33 33 6B 33 33 33 4A 66 33 33 E9 16",
+            [36.3, 2.56, 0.19, 0.38, 33.17],
+        ),
+        (
+            "000000000224",
+            "FE FE FE FE 68 24 02 00 00 00 00 68 91 18 33 32 34 33 C7 47 35 33 37 86 33 33 A7 86 33 33 36 87 33 33 44 87 33 33 EB 16",
+            [214.94, 53.04, 53.74, 54.03, 54.11],
+        ),
+    ] {
+        // Asked by its own address, and by that of whoever is there.
+        for asked in [Address::parse(address).unwrap(), Address::ANY] {
+            let ask = Ask::read(asked, block.id, block.length());
+            let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
+            for (which, value) in (0u8..).zip(values) {
+                let read = block.read(&got, Place::Value(which));
+                assert_eq!(read, Ok(Value::Float(value)), "{address} {which}");
+            }
+            let none = block.read(&got, Place::Value(5));
+            assert_eq!(none, Err(crate::field::point::Refusal::NotThere));
+        }
+        // A block has no half values.
+        let short = Frame::open(&bytes(wire)[bytes(wire).len() - 36..]).unwrap();
+        for cut in [1, 2, 3, 20] {
+            let mut short = short.clone();
+            short.data.truncate(short.data.len() - cut);
+            let ask = Ask::read(Address::ANY, block.id, block.length());
+            assert_eq!(ask.judge(&short), Reply::Stranger, "{cut}");
+        }
     }
 }
 

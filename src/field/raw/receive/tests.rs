@@ -22,6 +22,7 @@ fn dcon() -> Shape {
             from: 0,
         }),
         behind_check: 1,
+        preamble: None,
     }
 }
 
@@ -43,6 +44,7 @@ fn counted() -> Shape {
             from: 0,
         }),
         behind_check: 0,
+        preamble: None,
     }
 }
 
@@ -59,6 +61,7 @@ fn quiet() -> Shape {
         fixed: vec![fixed(2, b"=")],
         check: None,
         behind_check: 0,
+        preamble: None,
     }
 }
 
@@ -101,6 +104,27 @@ fn noise_in_front_is_skipped_where_a_beginning_is_fixed() {
     // Where none is, the reply begins where the line begins to speak.
     let (verdict, ..) = hear(&quiet(), b"T?", b"\0OK=12");
     assert_eq!(verdict, Some(Verdict::Spoiled));
+}
+
+#[test]
+fn what_wakes_the_other_side_up_is_no_noise() {
+    let woken = Shape {
+        preamble: Some(0xFE),
+        ..counted()
+    };
+    let reply = counted_reply(7, 42);
+    for (before, noise) in [
+        (&[][..], 0),
+        (&[0xFE], 0),
+        (&[0xFE; 20], 0),
+        (&[0xFF, 0xFE, 0xFE], 1),
+        (&[0xFE, 0xFF], 2),
+    ] {
+        let wire = [before, &reply].concat();
+        let (verdict, heard, _) = hear(&woken, &[0x55, 7, 9], &wire);
+        assert_eq!(taken(verdict).as_deref(), Some(&reply[..]));
+        assert_eq!(heard.noise, noise, "{before:02x?}");
+    }
 }
 
 #[test]

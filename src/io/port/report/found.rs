@@ -1,9 +1,11 @@
 //! What polling has found out about devices: told the operator, and of points that
-//! are refused the hub as well.
+//! fail the hub as well.
 
 use super::{HubGone, Report};
-use crate::base::{DeviceId, FieldEvent, Mono};
+use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
+use crate::field::forecast::what_is_read;
 use crate::field::notice::Notice;
+use crate::field::plan::ReadBlock;
 use crate::field::reading::Finding;
 
 impl Report {
@@ -37,6 +39,30 @@ impl Report {
                 points: self.points(device, &points),
                 word,
             },
+            Finding::PointsFail {
+                device,
+                points,
+                block,
+                how,
+                code,
+            } => Notice::PointsFail {
+                device,
+                points: self.points(device, &points),
+                what: self.what(device, &block),
+                how,
+                code,
+            },
+            Finding::LongRequestsFail {
+                device,
+                block,
+                most,
+            } => Notice::LongRequestsFail {
+                device,
+                what: self.what(device, &block),
+                count: block.count,
+                most,
+            },
+            Finding::LongRequestsAnswered { device } => Notice::LongRequestsAnswered { device },
             Finding::RepliesTwice { device } => Notice::RepliesTwice { device },
             Finding::OthersAsk { device } => Notice::OthersAsk { device },
             Finding::PointsBack { device, points } => Notice::PointsBack {
@@ -45,21 +71,39 @@ impl Report {
             },
         };
         self.tell_or_gather(now, notice);
-        match finding {
+        let (device, points, how) = match finding {
             Finding::PointsRefused { device, points, .. }
             | Finding::DatumRefused { device, points, .. } => {
-                self.tell(FieldEvent::PointsRefused {
-                    device: *device,
-                    points: points.clone(),
-                })
-                .await
+                (*device, points, RequestFailure::Refused)
             }
+            Finding::PointsFail {
+                device,
+                points,
+                how,
+                ..
+            } => (*device, points, *how),
             Finding::Hole { .. }
             | Finding::HoleGone { .. }
+            | Finding::LongRequestsFail { .. }
+            | Finding::LongRequestsAnswered { .. }
             | Finding::RepliesTwice { .. }
             | Finding::OthersAsk { .. }
-            | Finding::PointsBack { .. } => Ok(()),
-        }
+            | Finding::PointsBack { .. } => return Ok(()),
+        };
+        self.tell(FieldEvent::PointsFailing {
+            device,
+            points: points.clone(),
+            how,
+        })
+        .await
+    }
+
+    /// What is asked for, in words.
+    fn what(&self, device: DeviceId, block: &ReadBlock) -> String {
+        let profile = self.spec.device(device).map(|d| &d.profile);
+        profile.map_or_else(String::new, |p| {
+            what_is_read(p, block.table, block.start, block.count)
+        })
     }
 
     /// Their ids, as configured.

@@ -124,6 +124,12 @@ impl Meter {
         let watts = i64::from(wide(meter::POWER) as u32 as i32);
         Some(match (self.year, id) {
             (Year::Y2007, 0x0001_0000) | (Year::Y1997, 0x9010) => bcd(wide(meter::ENERGY), 4),
+            // The total, and four rates of a tenth to four tenths of it.
+            (Year::Y2007, 0x0001_FF00) | (Year::Y1997, 0x901F) => {
+                let total = wide(meter::ENERGY);
+                let rates = (1..=4).map(|rate| bcd(total * rate / 10, 4));
+                [bcd(total, 4), rates.collect::<Vec<_>>().concat()].concat()
+            }
             (Year::Y2007, 0x0201_0100..=0x0201_0300) => volts((id >> 8 & 0xFF) as u16 - 1),
             (Year::Y1997, 0xB611..=0xB613) => volts((id - 0xB611) as u16),
             (Year::Y2007, 0x0201_FF00) | (Year::Y1997, 0xB61F) => {

@@ -1,0 +1,214 @@
+//! Finding frames in the stream: what stands at its head.
+
+use std::ops::Range;
+
+use super::header::{Asked, EXCEPTION_FRAME, HEADER, Header, KNOWN_BY};
+use super::{Reply, Stream};
+
+/// The header of another reply is suspected at the end of the reply that is waited for
+/// from so many of its bytes on: the whole transaction id. One byte would be there by
+/// chance too often, and the reply is held back for it.
+const SUSPECT: usize = 2;
+
+/// What stands at the head of the unread bytes.
+pub(super) enum Head {
+    /// Not enough bytes to tell.
+    Unfinished,
+    /// A frame of this many bytes; `false`: what follows may be its padding.
+    Frame(usize, Found, bool),
+    /// So many bytes of no frame.
+    Nothing(usize),
+}
+
+pub(super) enum Found {
+    /// Of the request with this place among those that wait.
+    Own(usize, Reply),
+    /// Of the abandoned request with this place among those.
+    Late(usize),
+    Foreign,
+}
+
+/// Whether the last bytes of a frame are the first of another.
+enum Overlap {
+    None,
+    /// From there on.
+    At(usize),
+    /// Too few bytes to tell.
+    Perhaps,
+}
+
+impl Stream {
+    /// What stands at the head of `bytes`; `all`: nothing will follow for now.
+    pub(super) fn head(&self, bytes: &[u8], all: bool) -> Head {
+        if bytes.len() < KNOWN_BY {
+            let may_be_header = if self.astray {
+                self.expected(None).any(|a| a.may_be_answered_by(bytes))
+            } else {
+                bytes.iter().skip(2).take(2).all(|b| *b == 0)
+            };
+            return if may_be_header {
+                Head::Unfinished
+            } else {
+                Head::Nothing(1)
+            };
+        }
+        let Some(header) = Header::read(bytes) else {
+            return Head::Nothing(1);
+        };
+        if let Some(at) = self.answers(&header) {
+            return self.own(bytes, &header, at, all);
+        }
+        let late = self.abandoned.iter();
+        let late = late.map(|(_, a)| a).position(|a| a.is_answered_by(&header));
+        let found = match late {
+            Some(at) if self.is_numbered() => Found::Late(at),
+            _ if self.astray => return Head::Nothing(1),
+            Some(at) => Found::Late(at),
+            None => match self
+                .waiting
+                .iter()
+                .position(|(id, _)| *id == header.transaction)
+            {
+                Some(at) if self.is_numbered() => Found::Own(at, Reply::Stranger),
+                _ => Found::Foreign,
+            },
+        };
+        self.others(bytes, &header, found, all)
+    }
+
+    /// Which of the requests that wait is answered by a frame with this header.
+    fn answers(&self, header: &Header) -> Option<usize> {
+        let is_numbered = self.is_numbered();
+        self.waiting
+            .iter()
+            .position(|(id, call)| Asked::new(*id, call, is_numbered).is_answered_by(header))
+    }
+
+    /// All requests whose replies may come, but the one that waits at this place.
+    fn expected(&self, but: Option<usize>) -> impl Iterator<Item = Asked> {
+        let is_numbered = self.is_numbered();
+        let waiting = self.waiting.iter().enumerate();
+        let waiting = waiting.filter(move |(at, _)| Some(*at) != but);
+        let waiting = waiting.map(move |(_, (id, call))| Asked::new(*id, call, is_numbered));
+        waiting.chain(self.abandoned.iter().map(|(_, asked)| *asked))
+    }
+
+    /// A frame whose length only its header tells.
+    fn others(&self, bytes: &[u8], header: &Header, found: Found, all: bool) -> Head {
+        if header.function == 0 || !(header.is_possible() || header.is_exception()) {
+            return Head::Nothing(1);
+        }
+        let len = header.frame_len();
+        let seen = bytes.len().min(len);
+        // It may be no header at all, or its frame may have been cut off.
+        if let Some(at) = (1..seen).find(|at| self.is_whole_reply(&bytes[*at..])) {
+            return Head::Nothing(at);
+        }
+        if bytes.len() < len {
+            return Head::Unfinished;
+        }
+        let is_own = matches!(found, Found::Own(..));
+        match self.overlap(bytes, 1..len, None) {
+            Overlap::At(at) => Head::Nothing(at),
+            Overlap::Perhaps if !all && !is_own => Head::Unfinished,
+            Overlap::None | Overlap::Perhaps => Head::Frame(len, found, true),
+        }
+    }
+
+    /// A frame with the header of the reply to the request `at`.
+    fn own(&self, bytes: &[u8], header: &Header, at: usize, all: bool) -> Head {
+        if header.is_exception() {
+            let Some(exception) = bytes.get(..EXCEPTION_FRAME) else {
+                return Head::Unfinished;
+            };
+            let (_, call) = &self.waiting[at];
+            let reply = call.judge(&exception[HEADER..]);
+            let is_exact = header.length == EXCEPTION_FRAME - 6;
+            return Head::Frame(EXCEPTION_FRAME, Found::Own(at, reply), is_exact);
+        }
+        let Some(second) = bytes.get(KNOWN_BY) else {
+            return Head::Unfinished;
+        };
+        let (_, call) = &self.waiting[at];
+        if *second != call.second_byte() {
+            return match (self.astray, self.is_numbered()) {
+                (true, _) => Head::Nothing(1),
+                (false, true) => self.others(bytes, header, Found::Own(at, Reply::Stranger), all),
+                (false, false) => self.others(bytes, header, Found::Foreign, all),
+            };
+        }
+        let len = HEADER + call.reply_len();
+        let Some(frame) = bytes.get(..len) else {
+            let told = header.frame_len();
+            let cut_off = header.is_possible() && told < len;
+            let stranger = || Head::Frame(told, Found::Own(at, Reply::Stranger), true);
+            return match (1..bytes.len()).find(|at| self.is_whole_reply(&bytes[*at..])) {
+                Some(at) => Head::Nothing(at),
+                None if cut_off && all && bytes.len() == told => stranger(),
+                None if cut_off && is_header(&bytes[told.min(bytes.len())..]) => stranger(),
+                None => Head::Unfinished,
+            };
+        };
+        let told = HEADER - 1 + header.length;
+        let is_exact = told == len;
+        let whole = Head::Frame(len, Found::Own(at, call.judge(&frame[HEADER..])), is_exact);
+        if header.is_possible() && told < len {
+            // The length may be wrong, or the reply cut off.
+            let behind = &bytes[told..];
+            if behind.len() >= KNOWN_BY && is_header(behind) {
+                return Head::Frame(told, Found::Own(at, Reply::Stranger), true);
+            }
+            if behind.len() < KNOWN_BY && !all {
+                return Head::Unfinished;
+            }
+        }
+        match self.overlap(bytes, KNOWN_BY + 1..len, Some(at)) {
+            Overlap::At(from) => Head::Frame(from, Found::Own(at, Reply::Stranger), true),
+            Overlap::Perhaps if !all => Head::Unfinished,
+            Overlap::Perhaps | Overlap::None => whole,
+        }
+    }
+
+    /// Whether in `within`, the last bytes of a frame, stands the header of another
+    /// reply that is expected; of the request `own` itself it is not.
+    fn overlap(&self, bytes: &[u8], within: Range<usize>, own: Option<usize>) -> Overlap {
+        for at in within {
+            let head = &bytes[at..bytes.len().min(at + KNOWN_BY)];
+            let mut others = self.expected(own);
+            let suspect = match (self.is_numbered(), own) {
+                (true, None) => 1,
+                (true, Some(_)) => SUSPECT,
+                // Zeros are not enough.
+                (false, _) => KNOWN_BY,
+            };
+            if head.len() < suspect || !others.any(|a| a.may_be_answered_by(head)) {
+                continue;
+            }
+            match Header::read(head) {
+                Some(header) if header.is_possible() => return Overlap::At(at),
+                Some(_) => {}
+                None => return Overlap::Perhaps,
+            }
+        }
+        Overlap::None
+    }
+
+    /// Whether the whole reply to a request that waits stands at the head of
+    /// `bytes`, and is as long as it says.
+    fn is_whole_reply(&self, bytes: &[u8]) -> bool {
+        let Some(header) = Header::read(bytes) else {
+            return false;
+        };
+        let Some(at) = self.answers(&header) else {
+            return false;
+        };
+        let call = &self.waiting[at].1;
+        let whole = bytes.get(HEADER..HEADER - 1 + header.length);
+        whole.is_some_and(|pdu| call.judge(pdu) != Reply::Stranger)
+    }
+}
+
+/// Whether a frame can begin like that.
+fn is_header(bytes: &[u8]) -> bool {
+    Header::read(bytes).is_some_and(|header| header.is_possible() && header.function != 0)
+}
