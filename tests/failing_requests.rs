@@ -24,6 +24,7 @@ use alink_gateway::base::{Mono, Rng};
 use devices::{Device, Devices, Item, TURNAROUND};
 use kinds::{Kind, Style, Way};
 use plant::{Plant, installation};
+use tracing::Level;
 
 /// How often everything is read.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -69,7 +70,7 @@ async fn only_that_fails(way: Way, kind: Kind, style: Style) {
     let (device, item) = CULPRIT;
     let first = plant.with(|d| d.all[device].items[item].start);
     let names = [format!("d{device}i{item}p{first}")];
-    let named = |plant: &Plant| plant.told.first(Mono::START, &names).is_some();
+    let named = |plant: &Plant| plant.told.first(Mono::START, Level::INFO, &names).is_some();
     if kind == Kind::Nothing {
         plant.live(Duration::from_secs(3)).await;
     } else {
@@ -188,7 +189,7 @@ async fn long_requests_are_cut(way: Way) {
     let what = format!("{}{}", plant.excerpt(40), plant.told.text());
     assert!(read(&plant), "{what}");
     let names = ["max_registers".to_owned()];
-    let told = |plant: &Plant| plant.told.first(Mono::START, &names).is_some();
+    let told = |plant: &Plant| plant.told.first(Mono::START, Level::INFO, &names).is_some();
     plant.live_until(NAMED, told).await;
     assert!(told(&plant), "{}", plant.told.text());
     assert!(plant.is_online(CULPRIT.0), "{what}");

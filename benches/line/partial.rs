@@ -18,10 +18,12 @@ mod notices;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod plant;
 
+use std::collections::BTreeMap;
+
 use crate::report::Report;
 use death::{Death, percentile};
 use figures::{Figures, WATCHED, run_all, sample};
-use kinds::{Cell, cells};
+use kinds::{Cell, Kind, cells};
 
 /// Cells of a first look.
 const QUICK: usize = 120;
@@ -37,11 +39,21 @@ pub(crate) fn measure(report: &mut Report) {
         all
     };
     let lives = run_all(&cells, WATCHED);
-    let failed = lives.iter().filter(|(_, f)| !f.failures().is_empty());
-    let failed = failed.count();
+    let mut kinds: BTreeMap<Kind, (usize, usize)> = BTreeMap::new();
+    for (cell, figures) in &lives {
+        let (failed, all) = kinds.entry(cell.kind).or_default();
+        *failed += usize::from(!figures.failures().is_empty());
+        *all += 1;
+    }
+    let failed: usize = kinds.values().map(|(failed, _)| failed).sum();
+    let each = kinds.iter().filter(|(_, (failed, _))| *failed > 0);
+    let each: Vec<String> = each
+        .map(|(kind, (failed, all))| format!("{kind:?} {failed} of {all}"))
+        .collect();
     report.remark(format!(
-        "Fault matrix: {failed} of {} cells are not within all limits.",
-        lives.len()
+        "Fault matrix: {failed} of {} cells are not within all limits. {}",
+        lives.len(),
+        each.join(", ")
     ));
     let watched = WATCHED.as_secs_f64();
     // What was never seen took longer than it was waited for.

@@ -17,10 +17,6 @@ pub(crate) enum Framing {
 /// about it are new.
 pub(crate) const LIFE: u64 = 5000;
 
-/// Whether the Modbus TCP client finds its way back in a damaged stream, and is
-/// tried with one; `ALINK_HOSTILE_STREAMS=1` tries it whatever is said here.
-const RESYNCHRONISES: bool = false;
-
 /// So many transactions on this framing, a life for each seed from `first` on.
 pub(crate) fn run(framing: Framing, first: u64, transactions: u64) -> Tally {
     let mut sum = Tally::default();
@@ -41,10 +37,9 @@ fn life(framing: Framing, seed: u64, length: u64) -> Tally {
         Framing::Tcp => {
             // Copies carry the number of their request, however late.
             let copies = std::time::Duration::from_secs(1);
-            let streams = RESYNCHRONISES || std::env::var_os("ALINK_HOSTILE_STREAMS").is_some();
             let hostility = Hostility {
                 copies,
-                streams,
+                streams: true,
                 ..fair
             };
             ported::life(On::Tcp, seed, length, hostility)

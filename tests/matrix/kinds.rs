@@ -138,6 +138,15 @@ impl Way {
         }
     }
 
+    /// Whether all requests of a device can be of one shape: every reply of a meter
+    /// names its datum.
+    pub(crate) const fn shapes(self) -> &'static [bool] {
+        match self {
+            Way::Meter2007 | Way::Meter1997 => &[false],
+            _ => &[false, true],
+        }
+    }
+
     /// The response timeout where none is configured.
     pub(crate) const fn timeout(self) -> Duration {
         match self {
@@ -223,27 +232,32 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Every cell.
+/// Every cell: each combination with a fault that passes and one that stays, which
+/// is there from the start in every other of them.
 pub(crate) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for way in Way::ALL {
         for kind in Kind::ALL.into_iter().filter(|kind| kind.occurs_on(way)) {
-            for position in Position::ALL {
+            for (n, position) in Position::ALL.into_iter().enumerate() {
                 for several in [false, true] {
                     for style in [Style::Refuses, Style::Silent] {
-                        for alike in [false, true] {
-                            let seconds = [20, 35, 60][cells.len() % 3];
-                            for span in [Span::Always, Span::Onwards, Span::Passing(seconds)] {
-                                cells.push(Cell {
-                                    kind,
-                                    way,
-                                    position,
-                                    several,
-                                    style,
-                                    alike,
-                                    span,
-                                });
-                            }
+                        for alike in way.shapes() {
+                            let odd = n + usize::from(several) + style as usize;
+                            let odd = odd + usize::from(*alike) + kind as usize;
+                            let stays = match odd % 2 {
+                                0 => Span::Always,
+                                _ => Span::Onwards,
+                            };
+                            let passes = Span::Passing([20, 35, 60][odd % 3]);
+                            cells.extend([stays, passes].map(|span| Cell {
+                                kind,
+                                way,
+                                position,
+                                several,
+                                style,
+                                alike: *alike,
+                                span,
+                            }));
                         }
                     }
                 }

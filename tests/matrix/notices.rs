@@ -24,26 +24,34 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
+/// Lines that are shown from the beginning and from the end.
+const SHOWN: usize = 15;
+
 /// All lines of one life.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told(Arc<Mutex<Vec<Line>>>);
 
 impl Told {
-    /// The first line from `from` on, not below the level that people see, that
-    /// contains one of these.
-    pub(crate) fn first(&self, from: Mono, words: &[String]) -> Option<Line> {
+    /// The first line from `from` on, not below this level, that contains one of
+    /// these.
+    pub(crate) fn first(&self, from: Mono, level: Level, words: &[String]) -> Option<Line> {
         let lines = self.0.lock().unwrap();
         let speaks = |l: &&Line| {
-            l.at >= from && l.level <= Level::INFO && words.iter().any(|w| l.text.contains(w))
+            l.at >= from && l.level <= level && words.iter().any(|w| l.text.contains(w))
         };
         lines.iter().find(speaks).cloned()
     }
 
-    /// Everything, for people.
+    /// How it begins and how it ends, for people.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
-        for line in self.0.lock().unwrap().iter() {
-            let _ = writeln!(text, "  {} {} {}", line.at, line.level, line.text);
+        let lines = self.0.lock().unwrap();
+        for (n, line) in lines.iter().enumerate() {
+            if n < SHOWN || n + SHOWN >= lines.len() {
+                let _ = writeln!(text, "  {} {} {}", line.at, line.level, line.text);
+            } else if n == SHOWN {
+                text.push_str("  …\n");
+            }
         }
         text
     }

@@ -420,7 +420,8 @@ fn rig(spec: &Spec, devices: &Arc<Mutex<Devices>>, clock: Clock, seed: u64) -> L
         LineSpec::Tcp(_) => Pace::standard(way.baud()),
     };
     let mut line = Line::new(pace, Rng::new(seed));
-    line.set_group(16);
+    // Fewer than the silence that ends a frame, so that no gap is seen where none is.
+    line.set_group(2);
     for device in 0..number {
         let devices = Arc::clone(devices);
         line.join(Tongue::Custom(Custom::new(move |now, heard| {
