@@ -219,7 +219,7 @@ impl World {
             Evidence::Alive(Proof::Answer) => tally.answers += 1,
             Evidence::Alive(Proof::Exception(_)) => tally.exceptions += 1,
             Evidence::Alive(Proof::Late) => tally.late += 1,
-            Evidence::Missed(why) => *tally.missed.entry(format!("{why:?}")).or_default() += 1,
+            Evidence::Missed(why) | Evidence::RequestFailed(why) => *tally.missed.entry(format!("{why:?}")).or_default() += 1,
         }
         if !readings.is_empty() {
             if let Some(last) = tally.last_values {
