@@ -87,7 +87,10 @@ impl Exchange {
             match self.read_until_exactly(quiet).await {
                 Ok(None) => break,
                 Ok(Some(n)) => {
-                    spoke = true;
+                    // A reply of Modbus ASCII is taken at its CR; its LF belongs to it.
+                    let is_line_end = self.buffer[..n] == *b"\n"
+                        && matches!(self.speech, Speech::Plain(Framing::Ascii, _));
+                    spoke |= !is_line_end;
                     self.pass_by(n);
                 }
                 Err(e) => return Err(lost(&e, false)),
