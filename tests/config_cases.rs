@@ -584,6 +584,7 @@ fn the_whole_shape_means_what_it_says() {
     let text = Codec::Text {
         registers: 8,
         bytes: ByteOrder::High,
+        encoding: Default::default(),
     };
     let seconds = Duration::from_secs;
     let points: Vec<_> = hall
@@ -663,6 +664,7 @@ fn types_mean_what_they_say() {
             Codec::Letters {
                 registers: 4,
                 half: Half::Low,
+                encoding: Default::default(),
             },
         ),
         (
@@ -670,6 +672,7 @@ fn types_mean_what_they_say() {
             Codec::Letters {
                 registers: 4,
                 half: Half::High,
+                encoding: Default::default(),
             },
         ),
     ] {

@@ -168,7 +168,7 @@ impl Properties {
         Properties(format!(
             "{}:{{\"value\":{},\"time\":{}}}",
             Json::from(id),
-            value.to_json(),
+            value.to_json_text(),
             at.as_millis()
         ))
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::foreign;
 use super::meter;
 use super::near;
 use super::port::{Ports, own_settings, response_time};
@@ -315,7 +316,9 @@ fn units(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8>
                     let (lo, hi) = (allowed.start(), allowed.end());
                     let why = Some(why.to_owned()).filter(|w| !w.is_empty());
                     let wrong = Wrong::wanted(format!("{lo} to {hi}")).maybe_hint(why);
-                    if text.contains(['-', ',']) && text.len() > 2 {
+                    if foreign::is_measure(text) {
+                        wrong.hint("unit is the address on the bus; a unit of measure is part of the property in the thing model")
+                    } else if text.contains(['-', ',']) && text.len() > 2 {
                         wrong.hint("several units at once are written units:")
                     } else {
                         wrong

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::codec::factor;
+use super::given::Given;
 use super::measure;
 use super::near;
 use super::own::{self, Pattern, Patterns, bytes, own_bytes};
@@ -19,7 +20,7 @@ use super::word::{choice, decimal, identifier, name, time, whole};
 use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Fixed, Question, Shape, Template};
-use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
+use crate::spec::{Codec, Decimal, Encoding, PointSpec, Shown, Table};
 
 /// As many as one byte can count.
 const MOST: usize = 255;
@@ -165,7 +166,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
     Some((shape, written))
 }
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 19] = [
     "id",
     "request",
     "type",
@@ -178,6 +179,9 @@ const KEYS: [&str; 16] = [
     "order",
     "scale",
     "offset",
+    "as",
+    "utc_offset",
+    "encoding",
     "values",
     "interval",
     "priority",
@@ -189,7 +193,7 @@ pub(crate) fn points(
     profile: &Section<'_>,
     questions: &[Arc<Question>],
     wrong_ones: &BTreeSet<String>,
-    times: Times,
+    (times, given): (Times, Given),
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<OriginId>) {
     let known: BTreeMap<&str, u16> = (0u16..)
@@ -224,7 +228,7 @@ pub(crate) fn points(
             || Wrong::wanted("the request whose reply it stands in"),
             notes,
         );
-        let part = part(&s, notes);
+        let part = part(&s, given, notes);
         let asked = request
             .flatten()
             .and_then(|i| questions.get(usize::from(i)));
@@ -302,7 +306,7 @@ const ORDERS: [(&str, Order); 4] = [
     ("BADC", Order::BytesLow),
 ];
 
-fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
+fn part(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<Part> {
     let wanted = || Wrong::wanted("how it is written: u16, f32, bcd32, decimal, hex, text, bit, …");
     let kind = s.need("type", choice(&TYPES), wanted, notes)?;
     let scale = s.read("scale", factor, notes).unwrap_or(Decimal::ONE);
@@ -312,11 +316,19 @@ fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
         .unwrap_or(Order::High);
     let bit = s.read("bit", whole(0..=7u8), notes).unwrap_or(0);
     let allowed: &[&str] = match kind {
-        Type::Binary(_) => &["at", "order", "scale", "offset"],
-        Type::Decimal | Type::Hexadecimal => {
-            &["at", "length", "after", "nth", "before", "scale", "offset"]
-        }
-        Type::Text => &["at", "length", "after", "nth", "before"],
+        Type::Binary(_) => &["at", "order", "scale", "offset", "as", "utc_offset"],
+        Type::Decimal | Type::Hexadecimal => &[
+            "at",
+            "length",
+            "after",
+            "nth",
+            "before",
+            "scale",
+            "offset",
+            "as",
+            "utc_offset",
+        ],
+        Type::Text => &["at", "length", "after", "nth", "before", "encoding"],
         Type::Bit => &["at", "bit", "values"],
     };
     let common = [
@@ -348,15 +360,29 @@ fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
         }
         Type::Decimal => Number::Decimal(span(s, notes)?),
         Type::Hexadecimal => Number::Hexadecimal(span(s, notes)?),
-        Type::Text => return span(s, notes).map(Part::Text),
+        Type::Text => {
+            let encoding = s.read("encoding", choice(&Encoding::ALL), notes);
+            let encoding = encoding.unwrap_or_default();
+            return span(s, notes).map(|span| Part::Text { span, encoding });
+        }
         Type::Bit => {
             return place(s, notes).map(|at| Part::Bit { at, bit });
         }
     };
+    let plain = Part::Number {
+        written: written.clone(),
+        scale,
+        offset,
+        number_type: None,
+    };
+    let number_type = plain
+        .number_type()
+        .and_then(|of| given.number(s, of, notes));
     Some(Part::Number {
         written,
         scale,
         offset,
+        number_type,
     })
 }
 

@@ -76,9 +76,12 @@ pub(super) fn part(s: &Section<'_>, part: &Part, reply: &Shape, notes: &mut Note
             written: Number::Hexadecimal(Span::At { from, length }),
             ..
         }
-        | Part::Text(Span::At { from, length }) => (*from, *length),
+        | Part::Text {
+            span: Span::At { from, length },
+            ..
+        } => (*from, *length),
         Part::Bit { at, .. } => (*at, 1),
-        Part::Number { .. } | Part::Text(Span::Between { .. }) => return,
+        Part::Number { .. } | Part::Text { .. } => return,
     };
     self::bytes(s.at("at"), from, long, &reply.end, notes);
 }

@@ -2,6 +2,8 @@
 
 use crate::base::Value;
 use crate::field::number::{Exact, Refusal};
+use crate::field::text;
+use crate::spec::NumberType;
 pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 
 impl Part {
@@ -15,17 +17,24 @@ impl Part {
                 written,
                 scale,
                 offset,
-            } => written
-                .find(reply)?
-                .times(*scale)
-                .moved(*offset)
-                .value(true),
+                ..
+            } => {
+                let of = self.number_type().unwrap_or(NumberType::Double);
+                let number = written.find(reply)?.times(*scale).moved(*offset);
+                number.value(of, true)
+            }
             Part::Bit { at, bit } => {
                 let byte = reply.get(*at).ok_or(Refusal::NotThere)?;
                 let mask = 1u8.checked_shl(u32::from(*bit)).ok_or(Refusal::NotThere)?;
                 Ok(Value::Bool(byte & mask != 0))
             }
-            Part::Text(span) => span.text(reply).map(|t| Value::Text(t.to_owned())),
+            Part::Text { span, encoding } => {
+                let bytes = span.bytes(reply).ok_or(Refusal::NotThere)?;
+                let mut text = text::decoded(bytes, *encoding)?.into_owned();
+                text.retain(|c| !c.is_control());
+                let blank = |c: char| c.is_ascii_whitespace();
+                Ok(Value::Text(text.trim_matches(blank).to_owned()))
+            }
         }
     }
 }
@@ -112,13 +121,11 @@ fn decimal(text: &str) -> Option<Exact> {
             .checked_mul(10)?
             .checked_add(i128::from(digit - b'0'))?;
     }
-    let places = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-    if places < 0 {
-        digits = digits.checked_mul(10i128.checked_pow(places.unsigned_abs())?)?;
-    }
+    // Beyond what a double holds by far.
+    let exponent = Some(exponent).filter(|e| e.abs() <= 9999)?;
     Some(Exact::Decimal {
         digits: if negative { -digits } else { digits },
-        places: u32::try_from(places.max(0)).ok()?,
+        places: i32::try_from(fraction.len()).ok()? - exponent,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Where a value stands in a reply of a device without a standard, and how it is
 //! written there. What it says is `field`'s to find.
 
-use crate::spec::Decimal;
+use crate::spec::{Decimal, Encoding, NumberType};
 
 /// One value of a reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub enum Part {
         scale: Decimal,
         /// Added after scaling.
         offset: Decimal,
+        /// What it is in the thing model, if that does not follow from the rest.
+        number_type: Option<NumberType>,
     },
     /// One bit of a byte, 0 = least significant.
     Bit {
@@ -22,8 +24,13 @@ pub enum Part {
         /// Which of its bits, 0–7.
         bit: u8,
     },
-    /// Text; blanks around it are cut.
-    Text(Span),
+    /// Text; blanks around it and control characters are cut.
+    Text {
+        /// Where.
+        span: Span,
+        /// Which characters the bytes are.
+        encoding: Encoding,
+    },
 }
 
 /// How a number is written.

@@ -8,7 +8,13 @@ fn plain(written: Number) -> Part {
         written,
         scale: Decimal::ONE,
         offset: Decimal::ZERO,
+        number_type: None,
     }
+}
+
+fn text(span: Span) -> Part {
+    let encoding = Default::default();
+    Part::Text { span, encoding }
 }
 
 fn binary_at(at: usize, kind: Kind, order: Order) -> Part {
@@ -75,13 +81,13 @@ fn numbers_in_text_are_found_where_they_stand() {
     let scale = b"ST,GS,+  12.345kg\r\n";
     let weight = plain(Number::Decimal(between(",", 2, "kg")));
     assert_eq!(weight.read(scale), Ok(Value::Float(12.345)));
-    let stable = Part::Text(between(",", 0, ","));
+    let stable = text(between(",", 0, ","));
     assert_eq!(stable.read(scale), Ok(Value::Text("ST".into())));
 
     let columns = b"1;22;0x;FF\r\n";
     let column = |nth| plain(Number::Decimal(between(";", nth, ";")));
-    assert_eq!(column(0).read(columns), Ok(Value::Int(1)));
-    assert_eq!(column(1).read(columns), Ok(Value::Int(22)));
+    assert_eq!(column(0).read(columns), Ok(Value::Float(1.0)));
+    assert_eq!(column(1).read(columns), Ok(Value::Float(22.0)));
     assert_eq!(column(2).read(columns), Err(Refusal::NotText));
     assert_eq!(column(3).read(columns), Err(Refusal::NotThere));
     let last = plain(Number::Hexadecimal(between(";", 3, "")));
@@ -105,6 +111,7 @@ fn scale_and_offset_are_exact() {
             digits: -40,
             places: 0,
         },
+        number_type: None,
     };
     assert_eq!(part.read(&2305u16.to_be_bytes()), Ok(Value::Float(190.5)));
 }
@@ -119,10 +126,10 @@ fn what_is_no_number_is_no_value() {
         assert_eq!(part.read(text.as_bytes()), Err(Refusal::NotText), "{text}");
     }
     for (text, value) in [
-        (" 5. ", Value::Int(5)),
+        (" 5. ", Value::Float(5.0)),
         (".5", Value::Float(0.5)),
         ("-0.10", Value::Float(-0.1)),
-        ("+1.2E3", Value::Int(1200)),
+        ("+1.2E3", Value::Float(1200.0)),
         ("12e-1", Value::Float(1.2)),
     ] {
         let part = plain(Number::Decimal(between("", 0, "")));
@@ -173,8 +180,8 @@ proptest! {
     ) {
         let mut parts = vec![
             Part::Bit { at, bit: size },
-            Part::Text(Span::At { from: at, length: usize::from(size) }),
-            Part::Text(Span::At { from: at, length: usize::MAX }),
+            text(Span::At { from: at, length: usize::from(size) }),
+            text(Span::At { from: at, length: usize::MAX }),
             plain(Number::Decimal(between("1", nth, "2"))),
             plain(Number::Hexadecimal(between("", nth, ""))),
         ];
