@@ -161,7 +161,11 @@ pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<Stri
     let ours = ours(word, keys)?;
     // What the value is called here, where that is one of a few words.
     let value = value.filter(|v| v.len() <= 20).map(|value| match ours {
-        "table" => self::ours(value, &["holding", "input", "discrete", "coil"]).unwrap_or(""),
+        "table" => {
+            let tables = ["holding", "input", "discrete", "coil"];
+            let own = tables.into_iter().find(|t| t.eq_ignore_ascii_case(value));
+            own.or_else(|| self::ours(value, &tables)).unwrap_or("")
+        }
         _ => "",
     });
     Some(match value {
@@ -216,10 +220,20 @@ pub(crate) fn address(text: &str) -> Option<(u32, &'static str)> {
     None
 }
 
-/// What counts the units of measure that people write where a bus address belongs.
+/// Units of measure, in lower case.
+#[rustfmt::skip]
+const MEASURES: &[&str] = &[
+    "v", "mv", "kv", "a", "ma", "ka", "w", "kw", "mw", "wh", "kwh", "mwh", "gwh", "var", "kvar", "varh", "kvarh", "va",
+    "kva", "vah", "kvah", "hz", "ohm", "ω", "kω", "°", "°c", "℃", "c", "degc", "celsius", "k", "°f", "f", "%", "%rh",
+    "pa", "hpa", "kpa", "mpa", "bar", "mbar", "psi", "m", "mm", "cm", "km", "m3", "m³", "nm3", "m3/h", "m³/h", "l",
+    "l/h", "l/min", "l/s", "t", "t/h", "kg", "g", "kg/h", "gj", "mj", "kj", "j", "s", "ms", "min", "h", "rpm", "r/min",
+    "m/s", "lux", "lx", "ppm", "ppb", "mg/l", "mg/m3", "µg/m³", "ug/m3", "db", "w/m2", "w/m²", "ph", "n", "nm", "kn",
+    "度", "千瓦时", "伏", "安", "瓦", "千瓦", "赫兹", "摄氏度",
+];
+
+/// Whether it is a unit of measure, which people write where a bus address belongs.
 pub(crate) fn is_measure(text: &str) -> bool {
-    let letters = |c: char| c.is_alphabetic() || "°%/³²·Ωµ".contains(c);
-    !text.is_empty() && text.chars().count() <= 8 && text.chars().all(letters)
+    MEASURES.contains(&text.to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -303,6 +317,16 @@ mod tests {
         ] {
             let expected = format!("here that is {ours}");
             assert_eq!(key(word, Some("8"), &serial), Some(expected), "{word}");
+        }
+    }
+
+    #[test]
+    fn units_of_measure_are_no_addresses() {
+        for text in ["kWh", "KWH", "°C", "m³/h", "%", "千瓦时"] {
+            assert!(is_measure(text), "{text}");
+        }
+        for text in ["", "one", "0x", "x", "slave"] {
+            assert!(!is_measure(text), "{text}");
         }
     }
 

@@ -85,6 +85,9 @@ pub(super) fn read(
     let scale_from = s
         .read("scale_from", scale_from, notes)
         .map(|from| (from, s.at("scale_from")));
+    if let (Some((ScaleFrom::Address(_), _)), Some(node)) = (&scale_from, s.node("scale_from")) {
+        notes.quoted_number(node);
+    }
     let fractions = scale_from.is_some() || parts.iter().any(|(_, p)| !p.weight.is_whole());
     let of = match measure.number_type() {
         NumberType::Int if fractions && measure.round.is_none() => NumberType::Double,
@@ -179,6 +182,7 @@ fn invalid(
             }
         };
         match parsed {
+            Ok(_) if notes.quoted_number(node) => {}
             Ok(marker) => found.push(marker),
             Err((said, wrong)) => notes.error(node.origin, said, wrong),
         }

@@ -336,6 +336,17 @@ fn notation(text: &str, table: Option<Table>) -> Option<String> {
         return Some(format!("{text} is table: {table}, address: {address} here"));
     }
     let n: u32 = text.parse().ok()?;
+    let other = match (table, n) {
+        (Some(Table::InputRegister), 400_001..=465_536) => Some(("holding", 400_001)),
+        (Some(Table::HoldingRegister), 300_001..=365_536) => Some(("input", 300_001)),
+        _ => None,
+    };
+    if let Some((name, base)) = other {
+        return Some(format!(
+            "in a manual that is table: {name}, address: {}",
+            n - base
+        ));
+    }
     let (base, name) = match table {
         Some(Table::HoldingRegister) => (400_001, "4"),
         Some(Table::InputRegister) => (300_001, "3"),
@@ -353,11 +364,13 @@ fn notation(text: &str, table: Option<Table>) -> Option<String> {
 /// An address that is allowed but looks as if it were copied from a manual that
 /// counts from 40001.
 fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Notes) {
-    let (base, name) = match table {
-        Some(Table::HoldingRegister) => (40_001, "4"),
-        Some(Table::InputRegister) => (30_001, "3"),
-        Some(Table::DiscreteInput) => (10_001, "1"),
-        Some(Table::Coil) | None => return,
+    let (base, name, other) = match (table, address) {
+        (Some(Table::HoldingRegister), 30_001..=39_999) => (30_001, "3", "table: input, "),
+        (Some(Table::InputRegister), 40_001..=49_999) => (40_001, "4", "table: holding, "),
+        (Some(Table::HoldingRegister), _) => (40_001, "4", ""),
+        (Some(Table::InputRegister), _) => (30_001, "3", ""),
+        (Some(Table::DiscreteInput), _) => (10_001, "1", ""),
+        (Some(Table::Coil) | None, _) => return,
     };
     let written_in_decimal =
         matches!(s.node("address").map(|n| &n.is), Some(Is::Text(t)) if !t.starts_with("0x"));
@@ -366,7 +379,11 @@ fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Note
             s.at("address"),
             address.to_string(),
             Wrong::wanted("a 0-based address").hint(format!(
-                "if this is \"{name}xxxx\" notation, write {}; if it is really meant, write {address:#06x}",
+                "if this is \"{name}xxxx\" notation, write {}{}; if it is really meant, write {address:#06x}",
+                match other {
+                    "" => String::new(),
+                    other => format!("{other}address: "),
+                },
                 address - base
             )),
         );

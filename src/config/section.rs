@@ -100,6 +100,23 @@ impl Notes {
         self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
     }
 
+    /// Notes a number that was written in quotes, and so is text: a tool that makes
+    /// text of one number makes it of others as well, and `"0010"` or `"1e3"` may be
+    /// a name. False if it was not.
+    pub(crate) fn quoted_number(&mut self, node: &Node) -> bool {
+        let Is::Text(text) = &node.is else {
+            return false;
+        };
+        if !self.origins.is_quoted(node.origin) {
+            return false;
+        }
+        let said = shown(text);
+        let wrong = Wrong::wanted("a number, without quotes");
+        let hint = format!("what is in quotes is text: write {said}");
+        self.error(node.origin, format!("{said} in quotes"), wrong.hint(hint));
+        true
+    }
+
     /// Something that should be inside `at` and is not.
     pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Wrong) {
         if self.lenient {
@@ -315,12 +332,7 @@ impl<'a> Section<'a> {
             ),
         };
         match parsed {
-            Ok(_) if is_number::<T>() && notes.origins.is_quoted(node.origin) => {
-                let wrong = Wrong::wanted("a number, without quotes");
-                let hint = format!("what is in quotes is text: write {said}");
-                notes.error(node.origin, format!("{said} in quotes"), wrong.hint(hint));
-                None
-            }
+            Ok(_) if is_number::<T>() && notes.quoted_number(node) => None,
             Ok(value) => Some(value),
             Err(wrong) => {
                 notes.error(node.origin, said, wrong);

@@ -55,6 +55,7 @@ fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
     let address = whole(0..=65535u16);
     if let Is::Text(text) = &node.is {
         return match address(text) {
+            Ok(_) if notes.quoted_number(node) => None,
             Ok(at) => found(at, u16::MAX, 0, 1),
             Err(_) => {
                 let wrong = Wrong::wanted("the address of the register with the sign, 0 to 65535")
