@@ -44,6 +44,7 @@ mod moment;
 mod near;
 mod outline;
 mod own;
+mod part;
 mod point;
 mod port;
 mod problem;

@@ -36,6 +36,21 @@ pub(super) fn read(
     })
 }
 
+/// The same of a point of a reply without a standard: which fields, whether their
+/// digits are decimal, and what clock they are of.
+pub(super) fn in_bytes(
+    s: &Section<'_>,
+    given: Given,
+    notes: &mut Notes,
+) -> Option<(TimeLayout, bool, UtcOffset)> {
+    let layout = s.need("layout", layout, layout_wanted, notes);
+    let wanted = || Wrong::wanted("bytes or bcd-bytes");
+    let bcd = choice(&[("bytes", false), ("bcd-bytes", true)]);
+    let bcd = s.need("fields", bcd, wanted, notes);
+    let utc_offset = given.wall_clock(s, notes);
+    Some((layout?, bcd?, utc_offset))
+}
+
 fn layout_wanted() -> Wrong {
     Wrong::wanted("the fields in the order of their places, like YY MM DD hh mm ss").hint(
         "YYYY or YY, MM and DD, and as there are hh, mm, ss, ms (milliseconds), each once; WW or -- for a place that says nothing",

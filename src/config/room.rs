@@ -80,6 +80,7 @@ pub(super) fn part(s: &Section<'_>, part: &Part, reply: &Shape, notes: &mut Note
             span: Span::At { from, length },
             ..
         } => (*from, *length),
+        Part::DateTime { at, layout, .. } => (*at, usize::from(layout.bytes())),
         Part::Bit { at, .. } => (*at, 1),
         Part::Number { .. } | Part::Text { .. } => return,
     };

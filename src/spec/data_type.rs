@@ -97,6 +97,7 @@ impl Codec {
             Codec::DateTime(_) => DataType::Date,
             Codec::Part(part) => match **part {
                 part::Part::Bit { .. } => DataType::Bool,
+                part::Part::DateTime { .. } => DataType::Date,
                 part::Part::Number { .. } | part::Part::Text { .. } => DataType::Text,
             },
             Codec::Datum { number_type, .. } => {

@@ -613,4 +613,5 @@ proptest! {
     }
 }
 
+mod dates;
 mod types;

@@ -2,7 +2,7 @@
 
 use crate::base::Value;
 use crate::field::number::{Exact, Refusal};
-use crate::field::text;
+use crate::field::{moment, text};
 use crate::spec::NumberType;
 pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 
@@ -27,6 +27,17 @@ impl Part {
                 let byte = reply.get(*at).ok_or(Refusal::NotThere)?;
                 let mask = 1u8.checked_shl(u32::from(*bit)).ok_or(Refusal::NotThere)?;
                 Ok(Value::Bool(byte & mask != 0))
+            }
+            Part::DateTime {
+                at,
+                layout,
+                bcd,
+                utc_offset,
+            } => {
+                let to = at.checked_add(usize::from(layout.bytes()));
+                let bytes = to.and_then(|to| reply.get(*at..to));
+                let bytes = bytes.ok_or(Refusal::NotThere)?;
+                moment::from_bytes(layout, bytes, *bcd, *utc_offset)
             }
             Part::Text { span, encoding } => {
                 let bytes = span.bytes(reply).ok_or(Refusal::NotThere)?;

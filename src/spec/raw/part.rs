@@ -1,7 +1,7 @@
 //! Where a value stands in a reply of a device without a standard, and how it is
 //! written there. What it says is `field`'s to find.
 
-use crate::spec::{Decimal, Encoding, NumberType};
+use crate::spec::{Decimal, Encoding, NumberType, TimeLayout, UtcOffset};
 
 /// One value of a reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,17 @@ pub enum Part {
         at: usize,
         /// Which of its bits, 0–7.
         bit: u8,
+    },
+    /// A date and a time of day, in bytes.
+    DateTime {
+        /// The first of them, from the beginning of the reply.
+        at: usize,
+        /// Which fields there are.
+        layout: TimeLayout,
+        /// Whether their digits are decimal ones, two to a byte.
+        bcd: bool,
+        /// What clock they are of.
+        utc_offset: UtcOffset,
     },
     /// Text; blanks around it and control characters are cut.
     Text {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::Decimal;
+use crate::spec::{Decimal, Encoding, TimeLayout, UtcOffset};
 
 fn plain(written: Number) -> Part {
     Part::Number {
@@ -139,6 +139,72 @@ fn what_is_no_number_is_no_value() {
     assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(Refusal::NotANumber));
     let bcd = binary_at(0, Kind::Bcd(2), Order::High);
     assert_eq!(bcd.read(&[0x12, 0x3A]), Err(Refusal::NotDecimal));
+}
+
+#[test]
+fn dates_and_texts_of_other_encodings_are_read() {
+    use crate::spec::TimeField::{Day, Hour, Minute, Month, Second, Year2};
+    let date = |bcd| Part::DateTime {
+        at: 1,
+        layout: TimeLayout::new(&[Second, Minute, Hour, Day, Month, Year2]).unwrap(),
+        bcd,
+        utc_offset: UtcOffset::from_minutes(480).unwrap(),
+    };
+    // `date -d '2026-11-22 05:56:34 +0800' +%s`
+    let moment = Ok(Value::Text("1795298194000".into()));
+    let reply = [0xAA, 0x34, 0x56, 0x05, 0x22, 0x11, 0x26, 0xBB];
+    assert_eq!(date(true).read(&reply), moment);
+    let reply = [0xAA, 34, 56, 5, 22, 11, 26, 0xBB];
+    assert_eq!(date(false).read(&reply), moment);
+    assert_eq!(date(false).read(&reply[..6]), Err(Refusal::NotThere));
+    assert_eq!(date(true).read(&[0xFF; 8]), Err(Refusal::NotDecimal));
+    let name = Part::Text {
+        span: Span::At { from: 0, length: 6 },
+        encoding: Encoding::Gbk,
+    };
+    let said = |text: &str| Ok(Value::Text(text.into()));
+    assert_eq!(name.read(b"\xb5\xe7\xb1\xed\r\n"), said("电表"));
+    assert_eq!(name.read(b" \xb5\xe7\x07A\0"), said("电A"));
+    assert_eq!(name.read(b"ABCDE\xb5"), Err(Refusal::NotText));
+}
+
+#[test]
+fn a_number_of_a_reply_is_given_as_it_is_said() {
+    use crate::spec::NumberType;
+    let number = |written, number_type| Part::Number {
+        written,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+        number_type,
+    };
+    let whole = || Number::Binary {
+        at: 0,
+        kind: Kind::Unsigned(2),
+        order: Order::High,
+    };
+    let text = || Number::Decimal(between("", 0, ""));
+    for (part, reply, value) in [
+        (number(whole(), None), &[8, 0xFC][..], Value::Int(2300)),
+        (
+            number(whole(), Some(NumberType::Double)),
+            &[8, 0xFC],
+            Value::Float(2300.0),
+        ),
+        (number(text(), None), b"+2300", Value::Float(2300.0)),
+        (number(text(), None), b"2300.5", Value::Float(2300.5)),
+        (
+            number(text(), Some(NumberType::Int)),
+            b"2300.5",
+            Value::Int(2301),
+        ),
+        (
+            number(text(), Some(NumberType::Text)),
+            b"0002300.50",
+            Value::Text("2300.50".into()),
+        ),
+    ] {
+        assert_eq!(part.read(reply), Ok(value), "{part:?}");
+    }
 }
 
 #[test]
