@@ -7,6 +7,7 @@ use super::own::bytes;
 use super::problem::Wrong;
 use super::raw::KEYS;
 use super::section::{Notes, Section};
+use super::sign;
 use super::word::{choice, decimal, whole};
 use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 use crate::spec::raw::reply::LONGEST;
@@ -74,7 +75,7 @@ pub(super) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
         .unwrap_or(Order::High);
     let bit = s.read("bit", whole(0..=7u8), notes).unwrap_or(0);
     let allowed: &[&str] = match kind {
-        Type::Binary(_) => &["at", "order", "scale", "offset", "as", "utc_offset"],
+        Type::Binary(_) => &["at", "order", "sign", "scale", "offset", "as", "utc_offset"],
         Type::Decimal | Type::Hexadecimal => &[
             "at",
             "length",
@@ -106,6 +107,7 @@ pub(super) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
     }
     let written = match kind {
         Type::Binary(kind) => {
+            let kind = signed(s, kind, notes);
             let odd = matches!(order, Order::WordsLow | Order::BytesLow) && kind.bytes() % 2 == 1;
             if odd {
                 let wrong = Wrong::wanted("ABCD or DCBA for an odd number of bytes");
@@ -152,6 +154,18 @@ pub(super) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
         scale,
         offset,
         number_type,
+    })
+}
+
+/// The kind with the sign that `sign:` says it has.
+fn signed(s: &Section<'_>, kind: Kind, notes: &mut Notes) -> Kind {
+    if s.read("sign", choice(&sign::SIGNS), notes).is_none() {
+        return kind;
+    }
+    kind.signed_by_highest_bit().unwrap_or_else(|| {
+        let wrong = Wrong::wanted("no sign with this type").hint("a float has its own");
+        notes.error(s.at("sign"), "sign", wrong);
+        kind
     })
 }
 

@@ -166,7 +166,7 @@ fn reply(request: &Section<'_>, notes: &mut Notes) -> Option<(Shape, Vec<(usize,
     Some((shape, written))
 }
 
-pub(super) const KEYS: [&str; 21] = [
+pub(super) const KEYS: [&str; 22] = [
     "id",
     "request",
     "type",
@@ -177,6 +177,7 @@ pub(super) const KEYS: [&str; 21] = [
     "before",
     "bit",
     "order",
+    "sign",
     "scale",
     "offset",
     "as",

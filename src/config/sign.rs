@@ -6,7 +6,8 @@ use super::tree::{Is, Node};
 use super::word::{choice, whole};
 use crate::spec::{Digits, Number, Sign};
 
-const SIGNS: [(&str, Sign); 1] = [("highest-bit", Sign::HighestBit)];
+/// What `sign:` can say.
+pub(super) const SIGNS: [(&str, Sign); 1] = [("highest-bit", Sign::HighestBit)];
 
 const KEYS: [&str; 4] = ["address", "bit", "positive", "negative"];
 

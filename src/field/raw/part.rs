@@ -94,6 +94,16 @@ fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Exact, Refusal> {
             let unused = 64 - 8 * ordered.len() as u32;
             Exact::whole(i128::from((bits << unused).cast_signed() >> unused))
         }
+        Kind::Magnitude(_) | Kind::SignedBcd(_) => {
+            let first = ordered.first_mut().ok_or(Refusal::Length)?;
+            let negative = *first & 0x80 != 0;
+            *first &= 0x7F;
+            let magnitude = match kind {
+                Kind::SignedBcd(n) => Kind::Bcd(n),
+                _ => Kind::Unsigned(kind.bytes() as u8),
+            };
+            return Ok(binary(&ordered, magnitude, Order::High)?.negated(negative));
+        }
         Kind::Bcd(_) => {
             let digits = ordered.iter().flat_map(|b| [b >> 4, b & 15]);
             let add = |n: i128, d: u8| (d <= 9).then_some(10 * n + i128::from(d));

@@ -69,8 +69,12 @@ pub enum Kind {
     Unsigned(u8),
     /// Two's complement, 1–8 bytes.
     Signed(u8),
+    /// A sign in the highest bit and a magnitude in the others, 1–8 bytes.
+    Magnitude(u8),
     /// Two decimal digits to a byte, 1–8 bytes.
     Bcd(u8),
+    /// The same with a sign in the highest bit.
+    SignedBcd(u8),
     /// IEEE 754 single.
     F32,
     /// IEEE 754 double.
@@ -78,11 +82,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The same with its sign in the highest bit; `None` if it has one of its own.
+    #[must_use]
+    pub const fn signed_by_highest_bit(self) -> Option<Kind> {
+        match self {
+            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Magnitude(n) => Some(Kind::Magnitude(n)),
+            Kind::Bcd(n) | Kind::SignedBcd(n) => Some(Kind::SignedBcd(n)),
+            Kind::F32 | Kind::F64 => None,
+        }
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
-            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Bcd(n) => n as usize,
+            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Magnitude(n) => n as usize,
+            Kind::Bcd(n) | Kind::SignedBcd(n) => n as usize,
             Kind::F32 => 4,
             Kind::F64 => 8,
         }

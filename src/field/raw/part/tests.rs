@@ -169,6 +169,41 @@ fn dates_and_texts_of_other_encodings_are_read() {
 }
 
 #[test]
+fn a_sign_may_stand_in_the_highest_bit() {
+    let d = Value::Int;
+    for (bytes, kind, order, value) in [
+        (&[0x80, 5][..], Kind::Magnitude(2), Order::High, Ok(d(-5))),
+        (&[5, 0x80], Kind::Magnitude(2), Order::Low, Ok(d(-5))),
+        (&[0, 5], Kind::Magnitude(2), Order::High, Ok(d(5))),
+        (&[0x80, 0], Kind::Magnitude(2), Order::High, Ok(d(0))),
+        (
+            &[0xFF; 8],
+            Kind::Magnitude(8),
+            Order::High,
+            Ok(d(-i64::MAX)),
+        ),
+        (
+            &[0, 7, 0x80, 0],
+            Kind::Magnitude(4),
+            Order::WordsLow,
+            Ok(d(-7)),
+        ),
+        (&[0x92, 0x34], Kind::SignedBcd(2), Order::High, Ok(d(-1234))),
+        (&[0x34, 0x12], Kind::SignedBcd(2), Order::Low, Ok(d(1234))),
+        (
+            &[0x8A, 0],
+            Kind::SignedBcd(2),
+            Order::High,
+            Err(Refusal::NotDecimal),
+        ),
+    ] {
+        let part = binary_at(0, kind, order);
+        assert_eq!(part.read(bytes), value, "{kind:?} {order:?} {bytes:02x?}");
+    }
+    assert_eq!(Kind::F32.signed_by_highest_bit(), None);
+}
+
+#[test]
 fn a_number_of_a_reply_is_given_as_it_is_said() {
     use crate::spec::NumberType;
     let number = |written, number_type| Part::Number {
@@ -252,7 +287,7 @@ proptest! {
             plain(Number::Hexadecimal(between("", nth, ""))),
         ];
         for order in [Order::High, Order::Low, Order::WordsLow, Order::BytesLow] {
-            for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::F32, Kind::F64] {
+            for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::Magnitude(size), Kind::SignedBcd(size), Kind::F32, Kind::F64] {
                 parts.push(binary_at(at, kind, order));
             }
         }
