@@ -521,7 +521,7 @@ fn values_mean_what_they_say() {
     assert_eq!(device.secret.expose(), "0123");
     assert_eq!(device.unit.0, 16);
     assert_eq!(device.liveness.missed, 3);
-    assert_eq!(device.liveness.quiet, Duration::from_secs(20));
+    assert_eq!(device.liveness.quiet, Duration::from_secs(10));
     assert_eq!(device.liveness.returns, 2);
     assert_eq!(spec.ports[0].response_timeout, Duration::from_secs(1));
     assert_eq!(spec.cloud.broker.port, 8883);
