@@ -21,7 +21,7 @@ use alink_gateway::io::account::Account;
 use alink_gateway::io::settings::{Surroundings, load_in};
 use alink_gateway::spec::{
     Bits, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number, Part,
-    PostPolicy, SessionLimits, SignMethod, Table, Transport, WordOrder,
+    PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,
 };
 use proptest::prelude::*;
 
@@ -521,7 +521,7 @@ fn values_mean_what_they_say() {
     assert_eq!(device.secret.expose(), "0123");
     assert_eq!(device.unit.0, 16);
     assert_eq!(device.liveness.missed, 3);
-    assert_eq!(device.liveness.quiet, Duration::from_secs(20));
+    assert_eq!(device.liveness.quiet, Duration::from_secs(10));
     assert_eq!(device.liveness.returns, 2);
     assert_eq!(spec.ports[0].response_timeout, Duration::from_secs(1));
     assert_eq!(spec.cloud.broker.port, 8883);
@@ -584,6 +584,7 @@ fn the_whole_shape_means_what_it_says() {
     let text = Codec::Text {
         registers: 8,
         bytes: ByteOrder::High,
+        encoding: Default::default(),
     };
     let seconds = Duration::from_secs;
     let points: Vec<_> = hall
@@ -663,6 +664,7 @@ fn types_mean_what_they_say() {
             Codec::Letters {
                 registers: 4,
                 half: Half::Low,
+                encoding: Default::default(),
             },
         ),
         (
@@ -670,6 +672,7 @@ fn types_mean_what_they_say() {
             Codec::Letters {
                 registers: 4,
                 half: Half::High,
+                encoding: Default::default(),
             },
         ),
     ] {
@@ -783,6 +786,65 @@ fn types_mean_what_they_say() {
             "{id}"
         );
     }
+}
+
+/// What everything a value is made of covers, and what it is on the platform.
+#[test]
+fn values_of_every_kind_are_read_whole_and_have_their_type() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/values-of-every-kind"), dir.path());
+    let settings = load_in(&dir.path().join("gateway.yaml"), &Surroundings::default()).unwrap();
+    let points = &settings.spec.devices[0].profile.points;
+    let found: Vec<_> = points
+        .iter()
+        .map(|p| {
+            (
+                p.id.as_str(),
+                p.address,
+                p.codec.width(),
+                p.codec.data_type().word(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("Watts", 0, 1, "int"),
+            ("AsDouble", 0, 1, "double"),
+            ("WattsScale", 0, 1, "double"),
+            ("Tiny", 0, 4, "double"),
+            ("Magnitude", 4, 2, "int"),
+            // The sign stands before the number, or behind it.
+            ("Flag", 8, 3, "double"),
+            ("Bit", 10, 4, "int"),
+            ("Other", 10, 2, "int"),
+            ("Clock", 20, 3, "date"),
+            ("Here", 20, 3, "date"),
+            ("Seconds", 30, 2, "date"),
+            ("Millis", 30, 4, "date"),
+            ("Name", 40, 8, "text"),
+        ]
+    );
+    let Codec::Measure(flag) = &points[5].codec else {
+        panic!("{:?}", points[5].codec);
+    };
+    let sign = Sign::Register {
+        at: 0,
+        mask: 0xFFFF,
+        positive: 0,
+        negative: 1,
+    };
+    assert_eq!((flag.parts[0].at, flag.sign), (2, Some(sign)));
+    let Codec::Measure(bit) = &points[6].codec else {
+        panic!("{:?}", points[6].codec);
+    };
+    let sign = Sign::Register {
+        at: 3,
+        mask: 8,
+        positive: 0,
+        negative: 8,
+    };
+    assert_eq!(bit.sign, Some(sign));
 }
 
 #[test]

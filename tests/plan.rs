@@ -6,6 +6,7 @@ use std::path::Path;
 
 use alink_gateway::cli::plan;
 use alink_gateway::io::settings::Surroundings;
+use serde_json::json;
 
 /// Two kinds of devices on one line.
 const CONFIGURATION: &str = r"
@@ -59,6 +60,9 @@ line1: 19 % (9600 8E1; 11 devices, 5.0 requests a second; slowest request: holdi
   pump                 relay    coil 0                    1       0       250ms  34.1 ms  14 %
   most of it: 1 device of profile relay, 14 %
 
+  profile  posts as  points
+  meter    int       Voltage, Energy
+  relay    bool      On
 "
     );
     assert_eq!(status, 0);
@@ -76,6 +80,50 @@ fn the_json_has_the_same_figures() {
     assert_eq!(line["requests"][1]["function"], 1);
     assert_eq!(line["heaviest_profile"], "relay");
     assert_eq!(line["requests"][0]["priority"], "normal");
+    let points = json!([{ "id": "Voltage", "type": "int" }, { "id": "Energy", "type": "int" }]);
+    assert_eq!(json["profiles"][0]["points"], points);
+}
+
+/// Also for values that happen to be whole: what is posted is part of the point.
+#[test]
+fn the_type_of_every_point_is_shown() {
+    let profile = "
+    points:
+      - { id: Watts, table: holding, address: 0, type: u16 }
+      - { id: WattsScale, table: holding, address: 0, type: u16, scale: 1.0 }
+      - { id: WattsRound, table: holding, address: 0, type: u16, round: 1 }
+      - { id: WattsOffset, table: holding, address: 0, type: u16, offset: 0.0 }
+      - { id: AsDouble, table: holding, address: 0, type: u16, as: double }
+      - { id: AsInt, table: holding, address: 0, type: u16, scale: 0.1, as: int }
+      - { id: ByPower, table: holding, address: 1, type: i16, scale_from: 2 }
+      - { id: Sum, table: holding, type: u16, parts: [{ address: 4, weight: 0.1 }, { address: 5 }] }
+      - { id: Rounded, table: holding, address: 1, type: f32, round: 0 }
+      - { id: Serial, table: holding, address: 1, type: u64, as: text }
+      - { id: Mode, table: holding, address: 1, type: u16, values: { 0: off } }
+      - { id: Name, table: holding, address: 1, type: string, registers: 4 }
+      - { id: Since, table: holding, address: 1, type: u32, as: date }
+";
+    let begin = CONFIGURATION.find("\n    points:").unwrap();
+    let end = CONFIGURATION.find("  - name: relay").unwrap();
+    let text = format!(
+        "{}{profile}{}",
+        &CONFIGURATION[..begin],
+        &CONFIGURATION[end..]
+    );
+    let (text, status) = outcome(&text, |_| {}, false);
+    assert_eq!(status, 0, "{text}");
+    let table = text.split("\n\n").nth(1).unwrap();
+    assert_eq!(
+        table,
+        "  profile  posts as  points
+  meter    int       Watts, AsInt, Rounded
+  meter    double    WattsScale, WattsRound, WattsOffset, AsDouble, ByPower, Sum
+  meter    enum      Mode
+  meter    text      Serial, Name
+  meter    date      Since
+  relay    bool      On
+"
+    );
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn codec(vector: &Json, registers: usize) -> Codec {
             return Codec::Text {
                 registers: registers.try_into().unwrap(),
                 bytes: ByteOrder::High,
+                encoding: Default::default(),
             };
         }
         other => panic!("{other}"),

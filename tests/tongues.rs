@@ -278,6 +278,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
         }),
         scale: Decimal::ONE,
         offset: Decimal::ZERO,
+        number_type: None,
     };
     let run = |manners: Manners| {
         let mut tongue = Tongue::Plain(Plain {

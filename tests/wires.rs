@@ -103,6 +103,7 @@ fn manners(tongue: &mut Tongue) -> &mut Manners {
     match tongue {
         Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) => &mut unit.manners,
         Tongue::Plain(plain) => &mut plain.manners,
+        Tongue::Custom(_) => panic!("a function has no manners"),
     }
 }
 

@@ -33,6 +33,19 @@ impl Value {
         }
     }
 
+    /// As the thing model wants it, in the letters of JSON: a number that is a
+    /// `float` or a `double` has at least one decimal, even when it is whole or is
+    /// written with an exponent.
+    #[must_use]
+    pub fn to_json_text(&self) -> String {
+        let text = self.to_json().to_string();
+        match (self, text.split_once('e')) {
+            (Value::Float(_), _) if text.contains('.') => text,
+            (Value::Float(_), Some((mantissa, power))) => format!("{mantissa}.0e{power}"),
+            _ => text,
+        }
+    }
+
     /// As the thing model wants it: numbers as numbers, states as 0 and 1
     /// (Alink's `bool` is written as the numbers 0 and 1).
     #[must_use]
@@ -59,4 +72,31 @@ pub struct Reading {
     /// When the reply that carried it was complete. On both clocks: the wall
     /// clock may not be right yet.
     pub at: Now,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// help.aliyun.com, "Data types of TSL features": 10.0, not 10.
+    #[test]
+    fn a_float_has_a_decimal_and_a_whole_number_has_none() {
+        for (value, text) in [
+            (Value::Float(2300.0), "2300.0"),
+            (Value::Float(230.5), "230.5"),
+            (Value::Float(0.0), "0.0"),
+            (Value::Float(1e16), "1.0e+16"),
+            (Value::Float(-1e300), "-1.0e+300"),
+            (Value::Float(1.5e-10), "1.5e-10"),
+            (Value::Float(5e-324), "5.0e-324"),
+            (Value::Int(-2300), "-2300"),
+            (Value::UInt(u64::MAX), "18446744073709551615"),
+            (Value::Bool(true), "1"),
+            (Value::Text("1e5".into()), "\"1e5\""),
+        ] {
+            assert_eq!(value.to_json_text(), text);
+            let back: Json = serde_json::from_str(text).unwrap();
+            assert_eq!(back, value.to_json(), "{text}");
+        }
+    }
 }

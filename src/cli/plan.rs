@@ -6,6 +6,7 @@
 //! the running service has learned about devices (`lessons.json`) is heeded if it
 //! can be read.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use crate::io::lessons::Lessons;
 use crate::io::log::Journal;
 use crate::io::screen;
 use crate::io::settings::{self, Surroundings};
-use crate::spec::{Priority, Spec};
+use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line is
 /// overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
@@ -71,7 +72,36 @@ fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
     if lines.is_empty() {
         text.push_str("no ports\n");
     }
+    text.push_str(&types(spec));
     text
+}
+
+/// The profiles that devices have, by name.
+fn profiles(spec: &Spec) -> BTreeMap<&str, &ProfileSpec> {
+    let used = spec.devices().map(|(_, d)| &*d.profile);
+    used.map(|p| (p.name.as_str(), p)).collect()
+}
+
+/// What each point is in the thing model: whether its numbers have decimals never
+/// depends on a value.
+fn types(spec: &Spec) -> String {
+    let mut rows = vec![["profile", "posts as", "points"].map(str::to_owned)];
+    for (name, profile) in profiles(spec) {
+        let mut by_type: BTreeMap<DataType, Vec<&str>> = BTreeMap::new();
+        for point in &profile.points {
+            let of = by_type.entry(point.codec.data_type()).or_default();
+            of.push(&point.id);
+        }
+        rows.extend(
+            by_type
+                .into_iter()
+                .map(|(of, ids)| [name.to_owned(), of.word().to_owned(), ids.join(", ")]),
+        );
+    }
+    match rows.len() {
+        1 => String::new(),
+        _ => aligned(&rows),
+    }
 }
 
 const HEAD: [&str; 9] = [
@@ -96,16 +126,22 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
             ]
         })
         .collect();
-    // A column without a word is left out.
-    let widths: Vec<Option<usize>> = (0..HEAD.len())
+    let head = std::iter::once(HEAD.map(str::to_owned));
+    aligned(&head.chain(rows).collect::<Vec<_>>())
+}
+
+/// A table with its first row as head; a column without a word is left out.
+fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: Vec<Option<usize>> = (0..N)
         .map(|i| {
-            let cells = rows.iter().map(|row| row[i].chars().count());
+            let mut cells = rows.iter().map(|row| row[i].chars().count());
+            let head = cells.next().unwrap_or(0);
             let widest = cells.max().filter(|w| *w > 0);
-            widest.map(|w| w.max(HEAD[i].len()))
+            widest.map(|w| w.max(head))
         })
         .collect();
     let mut text = String::new();
-    for row in std::iter::once(HEAD.map(str::to_owned)).chain(rows) {
+    for row in rows {
         let mut out = String::from(" ");
         for (cell, width) in row.iter().zip(&widths) {
             if let Some(width) = width {
@@ -164,5 +200,10 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
             "requests": l.requests.iter().map(request).collect::<Vec<_>>(),
         })
     };
-    json!({ "lines": lines.iter().map(line).collect::<Vec<_>>() })
+    let point = |p: &PointSpec| json!({ "id": p.id, "type": p.codec.data_type().word() });
+    let profile = |p: &ProfileSpec| json!({ "profile": p.name, "points": p.points.iter().map(point).collect::<Vec<_>>() });
+    json!({
+        "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        "profiles": profiles(spec).into_values().map(profile).collect::<Vec<_>>(),
+    })
 }

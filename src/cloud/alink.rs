@@ -168,7 +168,7 @@ impl Properties {
         Properties(format!(
             "{}:{{\"value\":{},\"time\":{}}}",
             Json::from(id),
-            value.to_json(),
+            value.to_json_text(),
             at.as_millis()
         ))
     }
@@ -379,6 +379,22 @@ mod tests {
                 .id,
             None
         );
+    }
+
+    /// The platform's documentation wants a decimal for a double even when it is
+    /// whole.
+    #[test]
+    fn a_whole_double_is_posted_with_a_decimal() {
+        let at = Wall::from_millis(1_700_000_000_123);
+        for (value, text) in [
+            (Value::Float(2300.0), "2300.0"),
+            (Value::Float(1e16), "1.0e+16"),
+            (Value::UInt(2300), "2300"),
+            (Value::Text("1795298194000".into()), "\"1795298194000\""),
+        ] {
+            let expected = format!("\"W\":{{\"value\":{text},\"time\":1700000000123}}");
+            assert_eq!(Properties::one("W", &value, at).0, expected);
+        }
     }
 
     #[test]

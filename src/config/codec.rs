@@ -1,10 +1,15 @@
 //! What `type:` and the keys beside it mean: how registers become a value.
 
+use super::foreign;
+use super::given::Given;
 use super::measure;
+use super::moment;
 use super::problem::Wrong;
 use super::section::{Notes, Section};
 use super::word::{choice, decimal, or, whole};
-use crate::spec::{ByteOrder, Codec, Decimal, Digits, Half, Number, States, WordOrder};
+use crate::spec::{
+    ByteOrder, Codec, DateTime, Decimal, Digits, Encoding, Half, Number, States, WordOrder,
+};
 
 /// What `type:` can say.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,12 +17,13 @@ pub(super) enum Type {
     Bool,
     Bit,
     Text,
+    DateTime,
     Number(Number),
 }
 
 /// Halves are those of a register whose other half is ignored, until `half:`
 /// says otherwise.
-const TYPES: [(&str, Type); 24] = [
+const TYPES: [(&str, Type); 25] = [
     ("u8", Type::Number(Number::U8(Half::Low))),
     ("i8", Type::Number(Number::I8(Half::Low))),
     ("u16", Type::Number(Number::U16)),
@@ -41,6 +47,7 @@ const TYPES: [(&str, Type); 24] = [
     ("bcd64", Type::Number(Number::Bcd64)),
     ("bit", Type::Bit),
     ("string", Type::Text),
+    ("datetime", Type::DateTime),
     ("bool", Type::Bool),
 ];
 
@@ -61,7 +68,7 @@ const SHORT_ORDERS: [(&str, (WordOrder, ByteOrder)); 2] = [
 ];
 
 /// The keys that refine a type.
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 26] = [
     "scale",
     "offset",
     "round",
@@ -80,6 +87,13 @@ pub(super) const KEYS: [&str; 19] = [
     "values",
     "scale_from",
     "parts",
+    "sign",
+    "sign_from",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
     "type",
 ];
 
@@ -95,6 +109,8 @@ pub(super) struct Refined {
     bit: Option<u8>,
     registers: Option<u16>,
     characters: u8,
+    encoding: Encoding,
+    moment: Option<DateTime>,
 }
 
 impl Refined {
@@ -102,7 +118,7 @@ impl Refined {
     pub(super) fn number(&self) -> Option<Number> {
         match self.kind? {
             Type::Number(kind) => Some(halved(kind, self.half)),
-            Type::Bool | Type::Bit | Type::Text => None,
+            Type::Bool | Type::Bit | Type::Text | Type::DateTime => None,
         }
     }
 
@@ -114,11 +130,14 @@ impl Refined {
             Type::Text if self.characters == 1 => Codec::Letters {
                 registers: self.registers?,
                 half: self.half.unwrap_or(Half::Low),
+                encoding: self.encoding,
             },
             Type::Text => Codec::Text {
                 registers: self.registers?,
                 bytes: self.bytes,
+                encoding: self.encoding,
             },
+            Type::DateTime => Codec::DateTime(Box::new(self.moment?)),
             Type::Number(kind) => Codec::Number {
                 kind: halved(kind, self.half),
                 words: self.words,
@@ -151,7 +170,7 @@ pub(super) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (O
         Some(_) | None => {
             let words = TYPES.iter().filter(|(_, t)| *t != Type::Bool);
             let missing = || Wrong::wanted(or(words.map(|(w, _)| *w)));
-            s.need("type", choice(&TYPES), missing, notes)
+            s.need("type", of, missing, notes)
         }
     };
     let agree = match (bits, kind) {
@@ -159,6 +178,15 @@ pub(super) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (O
         (None, _) | (_, None) => false,
     };
     (kind, agree)
+}
+
+/// The type with this name; of a name that says its order as well, what to write.
+fn of(text: &str) -> Result<Type, Wrong> {
+    choice(&TYPES)(text).map_err(|wrong| {
+        let words = TYPES.map(|(word, _)| word);
+        let order = foreign::type_with_order(text, &words);
+        wrong.maybe_hint(order.map(|written| format!("here that is {written}")))
+    })
 }
 
 /// Whether what the table holds and what the type is made of are the same.
@@ -219,7 +247,11 @@ fn allowed(kind: Type) -> Vec<&'static str> {
             return keys;
         }
         Type::Text => {
-            keys.extend(["registers", "bytes", "characters", "half"]);
+            keys.extend(["registers", "bytes", "characters", "half", "encoding"]);
+            return keys;
+        }
+        Type::DateTime => {
+            keys.extend(["layout", "fields", "bytes", "utc_offset"]);
             return keys;
         }
         Type::Number(n) => n,
@@ -232,6 +264,8 @@ fn allowed(kind: Type) -> Vec<&'static str> {
         "min",
         "max",
         "scale_from",
+        "as",
+        "utc_offset",
     ]);
     keys.extend(match (n.half(), n.registers()) {
         (Some(_), _) => &["half"][..],
@@ -240,16 +274,21 @@ fn allowed(kind: Type) -> Vec<&'static str> {
     });
     match n.digits() {
         Digits::Floating => {}
-        Digits::Decimal => keys.extend(["values", "parts"]),
-        Digits::Signed => keys.extend(["values", "parts", "bits"]),
-        Digits::Unsigned => keys.extend(["values", "parts", "bits", "mask"]),
+        Digits::Decimal => keys.extend(["values", "parts", "sign", "sign_from"]),
+        Digits::Signed => keys.extend(["values", "parts", "sign", "sign_from", "bits"]),
+        Digits::Unsigned => keys.extend(["values", "parts", "sign", "sign_from", "bits", "mask"]),
     }
     keys
 }
 
 /// Reads the keys that `kind` allows and notes the others; without a type any
 /// of them may be meant, and each is read for itself.
-pub(super) fn refined(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Refined {
+pub(super) fn refined(
+    s: &Section<'_>,
+    kind: Option<Type>,
+    given: Given,
+    notes: &mut Notes,
+) -> Refined {
     let allowed = kind.map_or(KEYS.to_vec(), allowed);
     for key in KEYS {
         if let Some(kind) = kind
@@ -283,6 +322,8 @@ pub(super) fn refined(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) ->
         bit: None,
         registers: None,
         characters: 2,
+        encoding: Encoding::default(),
+        moment: None,
     };
     if only("scale") {
         out.scale = s.read("scale", factor, notes).unwrap_or(out.scale);
@@ -324,8 +365,14 @@ pub(super) fn refined(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) ->
     if only("half") {
         out.half = s.read("half", half, notes);
     }
-    if kind == Some(Type::Text) {
-        text_agrees(s, out.characters, notes);
+    if only("encoding") {
+        let encoding = s.read("encoding", choice(&Encoding::ALL), notes);
+        out.encoding = encoding.unwrap_or_default();
+    }
+    match kind {
+        Some(Type::Text) => text_agrees(s, out.characters, notes),
+        Some(Type::DateTime) => out.moment = moment::read(s, out.bytes, given, notes),
+        Some(Type::Bool | Type::Bit | Type::Number(_)) | None => {}
     }
     out
 }
@@ -354,7 +401,9 @@ fn why_not(key: &str, kind: Type) -> String {
         ("words" | "bytes" | "order", Type::Number(_)) => {
             format!("{word} is one byte; which one is said by half: high or low")
         }
-        ("order" | "words", Type::Text) => "for swapped bytes write bytes: low".into(),
+        ("order" | "words", Type::Text | Type::DateTime) => {
+            "for swapped bytes write bytes: low".into()
+        }
         ("registers", Type::Number(n)) => {
             format!("{word} always takes {}", n.registers())
         }
@@ -371,7 +420,7 @@ fn why_not(key: &str, kind: Type) -> String {
 pub(super) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Option<States> {
     match kind? {
         Type::Bool | Type::Bit => measure::titles_of_a_bit(s, notes),
-        Type::Text | Type::Number(_) => None,
+        Type::Text | Type::DateTime | Type::Number(_) => None,
     }
 }
 

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::codec::{Refined, factor, half, halved, whole_number};
+use super::given::Given;
 use super::problem::Wrong;
 use super::section::{Notes, Section, shown};
+use super::sign;
 use super::tree::{Is, Node, OriginId};
 use super::word::{decimal, identifier, whole};
-use crate::spec::{Bits, Decimal, Digits, Marker, Measure, Number, Part, States};
+use crate::spec::{Bits, Decimal, Digits, Marker, Measure, Number, NumberType, Part, Sign, States};
 
 /// Where the power of ten of a number stands.
 pub(super) enum ScaleFrom {
@@ -24,6 +26,8 @@ pub(super) struct Sketch {
     /// The parts by their addresses; none if the point's address is all.
     pub(super) parts: Vec<(u16, Part)>,
     pub(super) scale_from: Option<(ScaleFrom, OriginId)>,
+    /// The address of the register with the sign.
+    pub(super) sign_from: Option<u16>,
 }
 
 impl Sketch {
@@ -38,26 +42,36 @@ impl Sketch {
             && m.min.is_none()
             && m.max.is_none()
             && m.states.is_none()
+            && m.sign.is_none()
+            && m.number_type.is_none()
     }
 }
 
 /// Reads what there is beside a number of this kind.
-pub(super) fn read(s: &Section<'_>, refined: &Refined, kind: Number, notes: &mut Notes) -> Sketch {
+pub(super) fn read(
+    s: &Section<'_>,
+    refined: &Refined,
+    kind: Number,
+    given: Given,
+    notes: &mut Notes,
+) -> Sketch {
     let bits = bits(s, kind, notes);
+    let sign = sign::read(s, kind, notes);
     let mut measure = Measure {
         words: refined.words,
         bytes: refined.bytes,
         scale: refined.scale,
         offset: refined.offset,
         bits,
-        invalid: invalid(s, kind, bits, notes),
+        sign: sign.map(|found| found.sign),
+        invalid: invalid(s, kind, bits, sign.map(|found| found.sign), notes),
         ..Measure::of(kind)
     };
     measure.round = s.read("round", whole(0..=9u8), notes);
     measure.min = s.read("min", decimal, notes);
     measure.max = s.read("max", decimal, notes);
     if let (Some(min), Some(max)) = (measure.min, measure.max)
-        && cross(min, max) > cross(max, min)
+        && min.compare(max).is_gt()
     {
         let wrong = Wrong::wanted("a min that is not above max");
         notes.error(s.at("min"), "min above max", wrong);
@@ -71,17 +85,21 @@ pub(super) fn read(s: &Section<'_>, refined: &Refined, kind: Number, notes: &mut
     let scale_from = s
         .read("scale_from", scale_from, notes)
         .map(|from| (from, s.at("scale_from")));
+    if let (Some((ScaleFrom::Address(_), _)), Some(node)) = (&scale_from, s.node("scale_from")) {
+        notes.quoted_number(node);
+    }
+    let fractions = scale_from.is_some() || parts.iter().any(|(_, p)| !p.weight.is_whole());
+    let of = match measure.number_type() {
+        NumberType::Int if fractions && measure.round.is_none() => NumberType::Double,
+        of => of,
+    };
+    measure.number_type = given.number(s, of, notes);
     Sketch {
         measure,
         parts,
         scale_from,
+        sign_from: sign.and_then(|found| found.address),
     }
-}
-
-/// The digits of `a` with as many places as `b` may need.
-fn cross(a: Decimal, b: Decimal) -> i128 {
-    let places = a.places.max(b.places) - a.places;
-    i128::from(a.digits) * 10i128.pow(u32::from(places))
 }
 
 fn bits(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Bits> {
@@ -133,7 +151,14 @@ const fn ones(bits: u8) -> u64 {
 }
 
 /// One marker or a list of them.
-fn invalid(s: &Section<'_>, kind: Number, bits: Option<Bits>, notes: &mut Notes) -> Vec<Marker> {
+fn invalid(
+    s: &Section<'_>,
+    kind: Number,
+    bits: Option<Bits>,
+    sign: Option<Sign>,
+    notes: &mut Notes,
+) -> Vec<Marker> {
+    let signed = sign == Some(Sign::HighestBit);
     let mut found = Vec::new();
     let nodes = match s.node("invalid").map(|n| &n.is) {
         None => return found,
@@ -148,13 +173,16 @@ fn invalid(s: &Section<'_>, kind: Number, bits: Option<Bits>, notes: &mut Notes)
     };
     for node in nodes {
         let parsed = match &node.is {
-            Is::Text(text) => marker(text, kind, bits).map_err(|wrong| (shown(text), wrong)),
+            Is::Text(text) => {
+                marker(text, kind, bits, signed).map_err(|wrong| (shown(text), wrong))
+            }
             other => {
                 let wrong = Wrong::wanted("what the registers hold when there is no value");
                 Err((other.kind().to_owned(), wrong))
             }
         };
         match parsed {
+            Ok(_) if notes.quoted_number(node) => {}
             Ok(marker) => found.push(marker),
             Err((said, wrong)) => notes.error(node.origin, said, wrong),
         }
@@ -164,7 +192,7 @@ fn invalid(s: &Section<'_>, kind: Number, bits: Option<Bits>, notes: &mut Notes)
 
 /// `0x7FFF` is how the registers look; any other number is what they say before
 /// scaling.
-fn marker(text: &str, kind: Number, bits: Option<Bits>) -> Result<Marker, Wrong> {
+fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<Marker, Wrong> {
     let size = match bits {
         Some(Bits::Range(first, last)) => last - first + 1,
         Some(Bits::Mask(_)) | None => kind.bits(),
@@ -178,12 +206,18 @@ fn marker(text: &str, kind: Number, bits: Option<Bits>) -> Result<Marker, Wrong>
     let number = decimal(text)?;
     let (least, most) = match kind.digits() {
         Digits::Floating => return Ok(Marker::Number(number)),
+        Digits::Unsigned | Digits::Signed if signed => {
+            (-i128::from(most / 2), i128::from(most / 2))
+        }
+        Digits::Decimal if signed => {
+            let most = 8 * 10i128.pow(u32::from(size / 4 - 1)) - 1;
+            (-most, most)
+        }
         Digits::Unsigned => (0, i128::from(most)),
         Digits::Signed => (-i128::from(most / 2) - 1, i128::from(most / 2)),
         Digits::Decimal => (0, 10i128.pow(u32::from(size / 4)) - 1),
     };
-    let digits = i128::from(number.digits);
-    if number.places == 0 && (least..=most).contains(&digits) {
+    if number.places == 0 && (least..=most).contains(&number.digits) {
         return Ok(Marker::Number(number));
     }
     Err(Wrong::wanted(format!(

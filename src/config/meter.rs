@@ -2,16 +2,18 @@
 //! the standard by its name, or any datum by its identifier and format.
 
 use super::codec::factor;
+use super::given::Given;
+use super::moment;
 use super::near;
 use super::problem::Wrong;
 use super::section::{Notes, Section};
 use super::times::Times;
 use super::tree::OriginId;
-use super::word::{decimal, identifier, whole};
+use super::word::{choice, decimal, identifier, whole};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, Place, item};
-use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
+use crate::spec::{Codec, Decimal, NumberType, PointSpec, Shown, Table};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "id",
     "data",
     "format",
@@ -19,6 +21,8 @@ const KEYS: [&str; 10] = [
     "at",
     "scale",
     "offset",
+    "as",
+    "utc_offset",
     "interval",
     "priority",
     "stale_after",
@@ -32,6 +36,7 @@ pub(crate) fn points(
     profile: &Section<'_>,
     edition: Edition,
     times: Times,
+    given: Given,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
     let (mut points, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -40,7 +45,7 @@ pub(crate) fn points(
         if !s.is_there() {
             continue;
         }
-        let Some((point, item)) = one(&s, edition, times, notes) else {
+        let Some((point, item)) = one(&s, edition, times, given, notes) else {
             continue;
         };
         let known = items.iter().position(|i: &Item| i.id == item.id);
@@ -74,6 +79,7 @@ fn one(
     s: &Section<'_>,
     edition: Edition,
     times: Times,
+    given: Given,
     notes: &mut Notes,
 ) -> Option<(PointSpec, Item)> {
     let id = s.need(
@@ -167,6 +173,7 @@ fn one(
             Wrong::wanted(format!("no {key} here")).hint("this datum is no number"),
         );
     }
+    let (item, number_type) = number_type(s, item, (scale, offset), given, notes);
     let point = PointSpec {
         id: id.unwrap_or_default(),
         table: Table::HoldingRegister,
@@ -176,6 +183,7 @@ fn one(
             place: at.map_or(Place::Value(which.saturating_sub(1)), Place::Byte),
             scale,
             offset,
+            number_type,
         },
         interval: timing.interval,
         priority: timing.priority,
@@ -201,6 +209,57 @@ fn layout(s: &Section<'_>, format: Format, at: Option<u16>) -> Layout {
             most: u8::MAX,
         },
         None => Layout::One,
+    }
+}
+
+/// What the datum is in the thing model, if that is said; a date that is to be one
+/// is read as one.
+fn number_type(
+    s: &Section<'_>,
+    item: Item,
+    (scale, offset): (Decimal, Decimal),
+    given: Given,
+    notes: &mut Notes,
+) -> (Item, Option<NumberType>) {
+    if let Some(of) = item.format.number_type(scale, offset, None) {
+        // Bits are no quantity, and what a profile says is of quantities.
+        let given = match item.format {
+            Format::Bits(_) => Given::default(),
+            _ => given,
+        };
+        return (item, given.number(s, of, notes));
+    }
+    let said = s.read("as", choice(&[("text", false), ("date", true)]), notes);
+    let is_date = matches!(item.format, Format::DateTime(_)) || said == Some(true);
+    if !is_date && s.node("utc_offset").is_some() {
+        let wrong = Wrong::wanted("no utc_offset here").hint("only as: date has one");
+        notes.error(s.at("utc_offset"), "utc_offset of what is no date", wrong);
+    }
+    let date = match item.format {
+        Format::DateTime(layout) => Some((layout, said != Some(false))),
+        Format::Date => moment::layout("YYMMDDWW")
+            .ok()
+            .map(|layout| (layout, said == Some(true))),
+        _ => None,
+    };
+    match date {
+        Some((layout, true)) => {
+            let clock = given.wall_clock(s, notes);
+            let format = Format::DateTime(layout);
+            (Item { format, ..item }, Some(NumberType::Date(clock)))
+        }
+        Some((_, false)) if item.format == Format::Date => (item, None),
+        _ => {
+            if said.is_some_and(|date| date != matches!(item.format, Format::DateTime(_))) {
+                let wanted = match item.format {
+                    Format::DateTime(_) => "date, or no as at all",
+                    _ => "text, or no as at all",
+                };
+                let wrong = Wrong::wanted(wanted).hint("a time of day alone is no date");
+                notes.error(s.at("as"), "as of what it is not", wrong);
+            }
+            (item, None)
+        }
     }
 }
 
@@ -251,6 +310,8 @@ fn format(text: &str) -> Result<Format, Wrong> {
     match text {
         "date" => return Ok(Format::Date),
         "time" => return Ok(Format::Time),
+        // Every layout has a day.
+        _ if text.contains("DD") => return moment::layout(text).map(Format::DateTime),
         _ => {}
     }
     let (signed, digits) = match text.strip_prefix('±') {

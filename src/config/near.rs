@@ -1,5 +1,7 @@
 //! "Did you mean …?"
 
+use super::foreign;
+
 /// The candidate nearest to `word`, if it is near enough to be a slip of the
 /// hand (at most one change for every three characters, counting a swap of
 /// neighbours as one) or the only one that begins with it.
@@ -31,12 +33,18 @@ pub(crate) fn nearest<'a>(
         .map(|(_, c)| c)
 }
 
-/// [`nearest`] as a hint.
+/// What it is called here, or else [`nearest`], as a hint.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
-    nearest(word, candidates).map(|c| format!("did you mean {c}?"))
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    // Only the case is another.
+    let same = candidates.iter().find(|c| c.eq_ignore_ascii_case(word));
+    let meant = same.copied().or_else(|| foreign::ours(word, &candidates));
+    meant
+        .or_else(|| nearest(word, candidates))
+        .map(|c| format!("did you mean {c}?"))
 }
 
 /// Optimal string alignment distance, ignoring case.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::codec;
+use super::foreign;
+use super::given::Given;
 use super::measure::{self, ScaleFrom, Sketch};
 use super::near;
 use super::problem::Wrong;
@@ -10,9 +12,9 @@ use super::section::{Notes, Section, shown};
 use super::times::Times;
 use super::tree::{Is, Node, OriginId};
 use super::word::{choice, identifier, whole};
-use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Shown, Table};
+use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Shown, Sign, Table};
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 32] = [
     "id",
     "table",
     "address",
@@ -35,6 +37,13 @@ const KEYS: [&str; 25] = [
     "values",
     "scale_from",
     "parts",
+    "sign",
+    "sign_from",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
     "interval",
     "priority",
     "stale_after",
@@ -61,8 +70,8 @@ pub(crate) struct Draft {
     placed: bool,
 }
 
-/// Reads one point; `times` are those of its profile.
-pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft> {
+/// Reads one point; `times` and `given` are those of its profile.
+pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -> Option<Draft> {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
         return None;
@@ -76,7 +85,10 @@ pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft
     let table = s.need(
         "table",
         choice(&TABLES),
-        || Wrong::wanted("coil, discrete, holding or input"),
+        || {
+            let wrong = Wrong::wanted("coil, discrete, holding or input");
+            wrong.maybe_hint(table_of(&s))
+        },
         notes,
     );
     if s.node("address").is_none() && s.node("parts").is_none() {
@@ -95,10 +107,10 @@ pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft
         suspect(&s, address, table, notes);
     }
     let (kind, agree) = codec::kind(&s, table.map(Table::is_bits), notes);
-    let refined = codec::refined(&s, kind, notes);
+    let refined = codec::refined(&s, kind, given, notes);
     let sketch = refined
         .number()
-        .map(|kind| measure::read(&s, &refined, kind, notes))
+        .map(|kind| measure::read(&s, &refined, kind, given, notes))
         .filter(|sketch| !sketch.is_plain());
     let timing = times.of(&s, notes);
     let titles = codec::titles(&s, kind, notes);
@@ -124,7 +136,7 @@ pub(crate) fn read(node: &Node, times: Times, notes: &mut Notes) -> Option<Draft
             Some(_) => "address",
             None => "parts",
         }),
-        wide_at: s.at(["scale_from", "parts"]
+        wide_at: s.at(["scale_from", "parts", "sign_from", "layout"]
             .into_iter()
             .find(|key| s.node(key).is_some())
             .unwrap_or("type")),
@@ -186,6 +198,7 @@ impl Draft {
                     && plain(m.scale, m.offset)
                     && m.bits.is_none()
                     && m.round.is_none()
+                    && m.sign.is_none()
                     && sketch.parts.is_empty()
                     && sketch.scale_from.is_none()
             }
@@ -199,6 +212,7 @@ impl Draft {
             mut measure,
             mut parts,
             scale_from,
+            sign_from,
         } = sketch;
         if parts.is_empty() {
             let one = measure.parts.first().map(|p| (self.spec.address, *p));
@@ -212,7 +226,8 @@ impl Draft {
                 found
             }
         };
-        let places = parts.iter().map(|(address, _)| *address).chain(power);
+        let places = parts.iter().map(|(address, _)| *address);
+        let places = places.chain(power).chain(sign_from);
         let lowest = places.min().unwrap_or(self.spec.address);
         self.spec.address = lowest;
         measure.parts = parts
@@ -223,6 +238,9 @@ impl Draft {
             })
             .collect();
         measure.power = power.map(|address| address - lowest);
+        if let (Some(address), Some(Sign::Register { at, .. })) = (sign_from, &mut measure.sign) {
+            *at = address - lowest;
+        }
         self.spec.codec = Codec::Measure(Box::new(measure));
     }
 
@@ -265,14 +283,7 @@ impl Draft {
     fn fits(&self, max_registers: u16, notes: &mut Notes) {
         let width = match &self.spec.codec {
             // Further apart than a number of registers can say.
-            Codec::Measure(m) => {
-                let ends = m.parts.iter().map(|p| (p.at, p.kind.registers()));
-                let power = m.power.map(|at| (at, 1));
-                let ends = ends
-                    .chain(power)
-                    .map(|(at, n)| u32::from(at) + u32::from(n));
-                ends.max().unwrap_or(1)
-            }
+            Codec::Measure(m) => m.extent(),
             codec => u32::from(codec.width()),
         };
         if !self.spec.table.is_bits() && width > u32::from(max_registers) {
@@ -300,10 +311,42 @@ impl Draft {
     }
 }
 
+/// Which table an address is of that says it itself, as manuals write it.
+fn table_of(s: &Section<'_>) -> Option<String> {
+    let Is::Text(text) = &s.node("address")?.is else {
+        return None;
+    };
+    let (table, name) = match (foreign::address(text), text.as_bytes(), text.parse::<u32>()) {
+        (Some((_, table)), _, _) => (table, text.as_str()),
+        (None, [first, ..], Ok(10_001..=49_999 | 100_001..=465_536)) => match first {
+            b'4' => ("holding", "4xxxx"),
+            b'3' => ("input", "3xxxx"),
+            b'1' => ("discrete", "1xxxx"),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(format!("{name} in a manual is table: {table}"))
+}
+
 /// What an address that is too high would be if it is meant as in a manual that
 /// counts from 400001.
 fn notation(text: &str, table: Option<Table>) -> Option<String> {
+    if let Some((address, table)) = foreign::address(text) {
+        return Some(format!("{text} is table: {table}, address: {address} here"));
+    }
     let n: u32 = text.parse().ok()?;
+    let other = match (table, n) {
+        (Some(Table::InputRegister), 400_001..=465_536) => Some(("holding", 400_001)),
+        (Some(Table::HoldingRegister), 300_001..=365_536) => Some(("input", 300_001)),
+        _ => None,
+    };
+    if let Some((name, base)) = other {
+        return Some(format!(
+            "in a manual that is table: {name}, address: {}",
+            n - base
+        ));
+    }
     let (base, name) = match table {
         Some(Table::HoldingRegister) => (400_001, "4"),
         Some(Table::InputRegister) => (300_001, "3"),
@@ -321,11 +364,13 @@ fn notation(text: &str, table: Option<Table>) -> Option<String> {
 /// An address that is allowed but looks as if it were copied from a manual that
 /// counts from 40001.
 fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Notes) {
-    let (base, name) = match table {
-        Some(Table::HoldingRegister) => (40_001, "4"),
-        Some(Table::InputRegister) => (30_001, "3"),
-        Some(Table::DiscreteInput) => (10_001, "1"),
-        Some(Table::Coil) | None => return,
+    let (base, name, other) = match (table, address) {
+        (Some(Table::HoldingRegister), 30_001..=39_999) => (30_001, "3", "table: input, "),
+        (Some(Table::InputRegister), 40_001..=49_999) => (40_001, "4", "table: holding, "),
+        (Some(Table::HoldingRegister), _) => (40_001, "4", ""),
+        (Some(Table::InputRegister), _) => (30_001, "3", ""),
+        (Some(Table::DiscreteInput), _) => (10_001, "1", ""),
+        (Some(Table::Coil) | None, _) => return,
     };
     let written_in_decimal =
         matches!(s.node("address").map(|n| &n.is), Some(Is::Text(t)) if !t.starts_with("0x"));
@@ -334,7 +379,11 @@ fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Note
             s.at("address"),
             address.to_string(),
             Wrong::wanted("a 0-based address").hint(format!(
-                "if this is \"{name}xxxx\" notation, write {}; if it is really meant, write {address:#06x}",
+                "if this is \"{name}xxxx\" notation, write {}{}; if it is really meant, write {address:#06x}",
+                match other {
+                    "" => String::new(),
+                    other => format!("{other}address: "),
+                },
                 address - base
             )),
         );

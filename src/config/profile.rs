@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::given::Given;
 use super::meter;
 use super::own::Patterns;
 use super::point;
@@ -34,12 +35,14 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "name",
     "product_key",
     "interval",
     "priority",
     "stale_after",
+    "as",
+    "utc_offset",
     "max_registers",
     "reply_delay",
     "holes",
@@ -117,6 +120,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         notes,
     );
     let times = Times::read(&s, notes);
+    let given = Given::read(&s, notes);
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
@@ -131,7 +135,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
             let points = s.list("points", notes).iter();
             let drafts: Vec<_> = points
-                .filter_map(|point| point::read(point, times, notes))
+                .filter_map(|point| point::read(point, times, given, notes))
                 .collect();
             unique(drafts.iter().map(|d| (d.spec.id.as_str(), d.at)), notes);
             (
@@ -147,7 +151,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
                 notes,
             );
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
-            let (points, items, places) = meter::points(&s, edition, times, notes);
+            let (points, items, places) = meter::points(&s, edition, times, given, notes);
             unique(ids(&points).zip(places), notes);
             (points, Protocol::Dlt645(items))
         }
@@ -155,7 +159,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
             let (questions, written, wrong_ones) = raw::requests(&s, notes);
             patterns = written;
-            let (points, places) = raw::points(&s, &questions, &wrong_ones, times, notes);
+            let (points, places) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
             unique(ids(&points).zip(places), notes);
             (points, Protocol::Raw(questions))
         }

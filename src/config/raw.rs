@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::codec::factor;
+use super::given::Given;
 use super::measure;
 use super::near;
 use super::own::{self, Pattern, Patterns, bytes, own_bytes};
+use super::part;
 use super::problem::Wrong;
 use super::room;
 use super::section::{Notes, Section, shown};
 use super::sum::check;
 use super::times::Times;
 use super::tree::OriginId;
-use super::word::{choice, decimal, identifier, name, time, whole};
-use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
+use super::word::{identifier, name, time, whole};
+use crate::spec::raw::part::Part;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Fixed, Question, Shape, Template};
-use crate::spec::{Codec, Decimal, PointSpec, Shown, Table};
+use crate::spec::{Codec, PointSpec, Shown, Table};
 
 /// As many as one byte can count.
 const MOST: usize = 255;
@@ -120,7 +121,10 @@ fn reply(
         "any" => Ok(End::Frame),
         _ => whole(1..=LONGEST)(text).map(End::Length),
     };
-    let length = s.read("length", length, notes);
+    let length = s.read("length", length, notes).filter(|end| {
+        let node = s.node("length").filter(|_| *end != End::Frame);
+        !node.is_some_and(|node| notes.quoted_number(node))
+    });
     let until = s.read("until", bytes, notes).map(End::Terminator);
     let pause = time(Duration::from_millis(5)..=Duration::from_secs(5));
     let silence = s.read("silence", pause, notes).map(End::Silence);
@@ -154,7 +158,7 @@ fn reply(
         fixed.extend(at.zip(what).map(|(at, what)| (place, at, what)));
     }
     let behind = s.read("behind_check", whole(0..=LONGEST), notes);
-    let preamble = s.read("preamble", one_byte, notes);
+    let preamble = s.read("preamble", one_byte, notes).map(|[byte]| byte);
     let end = length.or(until).or(silence)?;
     let terminator = match &end {
         End::Terminator(t) => t.len(),
@@ -186,15 +190,15 @@ fn reply(
     Some((shape, written))
 }
 
-/// A byte as a request is written.
-fn one_byte(text: &str) -> Result<u8, Wrong> {
+/// A byte as a request is written: no number, so that it may stand in quotes.
+fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
     match bytes(text).as_deref() {
-        Ok([byte]) => Ok(*byte),
+        Ok([byte]) => Ok([*byte]),
         _ => Err(Wrong::wanted("one byte in hexadecimal, like FE")),
     }
 }
 
-const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 22] = [
     "id",
     "request",
     "type",
@@ -205,8 +209,14 @@ const KEYS: [&str; 16] = [
     "before",
     "bit",
     "order",
+    "sign",
     "scale",
     "offset",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
     "values",
     "interval",
     "priority",
@@ -218,7 +228,7 @@ pub(crate) fn points(
     profile: &Section<'_>,
     questions: &[Arc<Question>],
     wrong_ones: &BTreeSet<String>,
-    times: Times,
+    (times, given): (Times, Given),
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<OriginId>) {
     let known: BTreeMap<&str, u16> = (0u16..)
@@ -253,7 +263,7 @@ pub(crate) fn points(
             || Wrong::wanted("the request whose reply it stands in"),
             notes,
         );
-        let part = part(&s, notes);
+        let part = part::read(&s, given, notes);
         let asked = request
             .flatten()
             .and_then(|i| questions.get(usize::from(i)));
@@ -282,143 +292,4 @@ pub(crate) fn points(
         });
     }
     (points, places)
-}
-
-#[derive(Clone, Copy)]
-enum Type {
-    Binary(Kind),
-    Decimal,
-    Hexadecimal,
-    Text,
-    Bit,
-}
-
-const TYPES: [(&str, Type); 24] = {
-    use Kind::{Bcd, F32, F64, Signed, Unsigned};
-    use Type::Binary;
-    [
-        ("u8", Binary(Unsigned(1))),
-        ("u16", Binary(Unsigned(2))),
-        ("u24", Binary(Unsigned(3))),
-        ("u32", Binary(Unsigned(4))),
-        ("u48", Binary(Unsigned(6))),
-        ("u64", Binary(Unsigned(8))),
-        ("i8", Binary(Signed(1))),
-        ("i16", Binary(Signed(2))),
-        ("i24", Binary(Signed(3))),
-        ("i32", Binary(Signed(4))),
-        ("i48", Binary(Signed(6))),
-        ("i64", Binary(Signed(8))),
-        ("f32", Binary(F32)),
-        ("f64", Binary(F64)),
-        ("bcd8", Binary(Bcd(1))),
-        ("bcd16", Binary(Bcd(2))),
-        ("bcd24", Binary(Bcd(3))),
-        ("bcd32", Binary(Bcd(4))),
-        ("bcd48", Binary(Bcd(6))),
-        ("bcd64", Binary(Bcd(8))),
-        ("decimal", Type::Decimal),
-        ("hex", Type::Hexadecimal),
-        ("text", Type::Text),
-        ("bit", Type::Bit),
-    ]
-};
-
-const ORDERS: [(&str, Order); 4] = [
-    ("ABCD", Order::High),
-    ("DCBA", Order::Low),
-    ("CDAB", Order::WordsLow),
-    ("BADC", Order::BytesLow),
-];
-
-fn part(s: &Section<'_>, notes: &mut Notes) -> Option<Part> {
-    let wanted = || Wrong::wanted("how it is written: u16, f32, bcd32, decimal, hex, text, bit, …");
-    let kind = s.need("type", choice(&TYPES), wanted, notes)?;
-    let scale = s.read("scale", factor, notes).unwrap_or(Decimal::ONE);
-    let offset = s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO);
-    let order = s
-        .read("order", choice(&ORDERS), notes)
-        .unwrap_or(Order::High);
-    let bit = s.read("bit", whole(0..=7u8), notes).unwrap_or(0);
-    let allowed: &[&str] = match kind {
-        Type::Binary(_) => &["at", "order", "scale", "offset"],
-        Type::Decimal | Type::Hexadecimal => {
-            &["at", "length", "after", "nth", "before", "scale", "offset"]
-        }
-        Type::Text => &["at", "length", "after", "nth", "before"],
-        Type::Bit => &["at", "bit", "values"],
-    };
-    let common = [
-        "id",
-        "request",
-        "type",
-        "interval",
-        "priority",
-        "stale_after",
-    ];
-    for key in KEYS {
-        if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {
-            let wrong = Wrong::wanted(format!("no {key} with this type"));
-            notes.error(s.at(key), key, wrong);
-        }
-    }
-    let written = match kind {
-        Type::Binary(kind) => {
-            let odd = matches!(order, Order::WordsLow | Order::BytesLow) && kind.bytes() % 2 == 1;
-            if odd {
-                let wrong = Wrong::wanted("ABCD or DCBA for an odd number of bytes");
-                notes.error(s.at("order"), "order", wrong);
-            }
-            Number::Binary {
-                at: place(s, notes)?,
-                kind,
-                order,
-            }
-        }
-        Type::Decimal => Number::Decimal(span(s, notes)?),
-        Type::Hexadecimal => Number::Hexadecimal(span(s, notes)?),
-        Type::Text => return span(s, notes).map(Part::Text),
-        Type::Bit => {
-            return place(s, notes).map(|at| Part::Bit { at, bit });
-        }
-    };
-    Some(Part::Number {
-        written,
-        scale,
-        offset,
-    })
-}
-
-fn place(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
-    let wanted = || Wrong::wanted("where it begins in the reply, from 0 on");
-    s.need("at", whole(0..=LONGEST), wanted, notes)
-}
-
-/// `at:` and `length:`, or `after:`, `nth:` and `before:`.
-fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
-    if s.node("at").is_some() || s.node("length").is_some() {
-        let from = place(s, notes);
-        let wanted = || Wrong::wanted("how many bytes it has");
-        let length = s.need("length", whole(1..=LONGEST), wanted, notes);
-        return Some(Span::At {
-            from: from?,
-            length: length?,
-        });
-    }
-    let after = s.read("after", bytes, notes);
-    let before = s.read("before", bytes, notes);
-    let nth = s.read("nth", whole(1..=LONGEST), notes);
-    if s.node("after").is_none() && s.node("before").is_none() {
-        let wanted = Wrong::wanted("at: and length:, or after: and before:");
-        s.lacks("at", wanted, notes);
-        return None;
-    }
-    Some(Span::Between {
-        nth: match &after {
-            Some(_) => nth.unwrap_or(1),
-            None => 0,
-        },
-        after: after.unwrap_or_default(),
-        before: before.unwrap_or_default(),
-    })
 }

@@ -84,9 +84,13 @@ pub(super) fn part(s: &Section<'_>, part: &Part, reply: &Shape, notes: &mut Note
             written: Number::Hexadecimal(Span::At { from, length }),
             ..
         }
-        | Part::Text(Span::At { from, length }) => (*from, *length),
+        | Part::Text {
+            span: Span::At { from, length },
+            ..
+        } => (*from, *length),
+        Part::DateTime { at, layout, .. } => (*at, usize::from(layout.bytes())),
         Part::Bit { at, .. } => (*at, 1),
-        Part::Number { .. } | Part::Text(Span::Between { .. }) => return,
+        Part::Number { .. } | Part::Text { .. } => return,
     };
     self::bytes(s.at("at"), from, long, &reply.end, notes);
 }

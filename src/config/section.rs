@@ -3,13 +3,16 @@
 //! A reader that is told "wrong" here goes on with a stand-in: the problem is
 //! noted, the result will be thrown away, and the next problem is found as well.
 
+use std::any::type_name;
 use std::collections::BTreeMap;
 
+use super::foreign;
 use super::near;
 use super::problem::{Place, Problem, Report, Severity, Wrong};
 use super::source::Source;
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;
+use crate::spec::Decimal;
 
 /// What has been found so far, and where everything is.
 #[derive(Default)]
@@ -95,6 +98,23 @@ impl Notes {
         wrong: Wrong,
     ) {
         self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
+    }
+
+    /// Notes a number that was written in quotes, and so is text: a tool that makes
+    /// text of one number makes it of others as well, and `"0010"` or `"1e3"` may be
+    /// a name. False if it was not.
+    pub(crate) fn quoted_number(&mut self, node: &Node) -> bool {
+        let Is::Text(text) = &node.is else {
+            return false;
+        };
+        if !self.origins.is_quoted(node.origin) {
+            return false;
+        }
+        let said = shown(text);
+        let wrong = Wrong::wanted("a number, without quotes");
+        let hint = format!("what is in quotes is text: write {said}");
+        self.error(node.origin, format!("{said} in quotes"), wrong.hint(hint));
+        true
     }
 
     /// Something that should be inside `at` and is not.
@@ -207,7 +227,12 @@ impl<'a> Section<'a> {
                 let hint = if glued {
                     Some("a blank is missing after the colon".to_owned())
                 } else {
-                    near::did_you_mean(word, keys.iter().copied())
+                    let value = match &value.is {
+                        Is::Text(text) => Some(text.as_str()),
+                        Is::Nothing | Is::List(_) | Is::Map(_) => None,
+                    };
+                    let foreign = foreign::key(word, value, keys);
+                    foreign.or_else(|| near::did_you_mean(word, keys.iter().copied()))
                 };
                 notes.error_at(
                     value.origin,
@@ -307,6 +332,7 @@ impl<'a> Section<'a> {
             ),
         };
         match parsed {
+            Ok(_) if is_number::<T>() && notes.quoted_number(node) => None,
             Ok(value) => Some(value),
             Err(wrong) => {
                 notes.error(node.origin, said, wrong);
@@ -359,6 +385,22 @@ impl<'a> Section<'a> {
 
 fn first(keys: &[&str], n: usize) -> String {
     keys.iter().take(n).copied().collect::<Vec<_>>().join(", ")
+}
+
+/// Whether what a parser gives is a number, so that what it takes has to be written
+/// as one. Told by the type: whoever adds a number to the configuration need not
+/// think of it.
+fn is_number<T>() -> bool {
+    [
+        type_name::<u8>(),
+        type_name::<u16>(),
+        type_name::<u32>(),
+        type_name::<u64>(),
+        type_name::<usize>(),
+        type_name::<i64>(),
+        type_name::<Decimal>(),
+    ]
+    .contains(&type_name::<T>())
 }
 
 /// What follows the first of so many.

@@ -1,6 +1,6 @@
 //! A configuration as a tree of words, each of which knows where it was written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where a node was written: index into [`Origins`].
@@ -73,6 +73,8 @@ pub(crate) struct Origin {
 pub(crate) struct Origins {
     files: Vec<Arc<str>>,
     all: Vec<Origin>,
+    /// Scalars that were written in quotes.
+    quoted: BTreeSet<OriginId>,
 }
 
 impl Origins {
@@ -92,6 +94,17 @@ impl Origins {
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         self.all.push(origin);
         OriginId(id)
+    }
+
+    /// Remembers that the scalar there was written in quotes.
+    pub(crate) fn set_quoted(&mut self, id: OriginId) {
+        self.quoted.insert(id);
+    }
+
+    /// Whether the scalar there was written in quotes, and so is text and no
+    /// number (YAML 1.2.2 §10.3.2: only plain scalars are resolved).
+    pub(crate) fn is_quoted(&self, id: OriginId) -> bool {
+        self.quoted.contains(&id)
     }
 
     /// The place of a file as a whole.

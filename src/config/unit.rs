@@ -1,5 +1,6 @@
 //! `unit:` and `units:`: where on its port a device is.
 
+use super::foreign;
 use super::problem::Wrong;
 use super::range;
 use super::section::{Notes, Section, shown};
@@ -76,7 +77,9 @@ fn units_within(
                     let (lo, hi) = (allowed.start(), allowed.end());
                     let why = Some(why.to_owned()).filter(|w| !w.is_empty());
                     let wrong = Wrong::wanted(format!("{lo} to {hi}")).maybe_hint(why);
-                    if text.contains(['-', ',']) && text.len() > 2 {
+                    if foreign::is_measure(text) {
+                        wrong.hint("unit is the address on the bus; a unit of measure is part of the property in the thing model")
+                    } else if text.contains(['-', ',']) && text.len() > 2 {
                         wrong.hint("several units at once are written units:")
                     } else {
                         wrong

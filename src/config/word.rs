@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::foreign;
 use super::near;
 use super::problem::Wrong;
 use crate::spec::Decimal;
@@ -63,7 +64,7 @@ pub(crate) fn time(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<D
                     wanted().hint(format!("a time needs its unit: {number}s or {number}ms"))
                 );
             }
-            _ => return Err(wanted().hint(how)),
+            _ => return Err(wanted().hint(foreign::decimal_comma(text).unwrap_or(how.into()))),
         };
         millis(number, scale)
             .map(Duration::from_millis)
@@ -76,7 +77,7 @@ pub(crate) fn time(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<D
 fn millis(number: &str, scale: u64) -> Option<u64> {
     let decimal = decimal(number).ok()?;
     let product = u64::try_from(decimal.digits).ok()?.checked_mul(scale)?;
-    let divisor = 10u64.checked_pow(u32::from(decimal.places))?;
+    let divisor = 10u64.checked_pow(u32::try_from(decimal.places).ok()?)?;
     (product % divisor == 0).then_some(product / divisor)
 }
 
@@ -92,46 +93,15 @@ pub(crate) fn show_time(time: Duration) -> String {
     }
 }
 
-/// An exact decimal number: `0.1`, `-40`, `1e-3`.
+/// An exact decimal number: `0.1`, `-40`, `6.781694e-11`.
 pub(crate) fn decimal(text: &str) -> Result<Decimal, Wrong> {
-    parse_decimal(text).ok_or_else(|| {
-        Wrong::wanted("a number of at most 18 digits, 15 of them after the point, like 0.1 or -40")
-    })
-}
-
-fn parse_decimal(text: &str) -> Option<Decimal> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((m, e)) => (m, e.parse::<i32>().ok().filter(|e| e.abs() <= 18)?),
-        None => (text, 0),
-    };
-    let (sign, unsigned) = match mantissa.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, mantissa.strip_prefix('+').unwrap_or(mantissa)),
-    };
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let digits = format!("{whole}{fraction}");
-    if digits.is_empty() || digits.len() > 36 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let mut places = i32::try_from(fraction.len()).ok()? - exponent;
-    let mut value: i128 = digits.parse().ok()?;
-    while value % 10 == 0 && places > 0 {
-        value /= 10;
-        places -= 1;
-    }
-    while places < 0 && value < i128::from(i64::MAX) {
-        value *= 10;
-        places += 1;
-    }
-    if value == 0 {
-        return Some(Decimal::ZERO);
-    }
-    if value > 999_999_999_999_999_999 {
-        return None;
-    }
-    Some(Decimal {
-        digits: i64::try_from(value).ok()? * sign,
-        places: u8::try_from(places).ok().filter(|p| *p <= 15)?,
+    Decimal::parse(text).ok_or_else(|| {
+        let power = Decimal::LARGEST_POWER;
+        let wanted = format!(
+            "a number like 0.1, -40 or 6.78e-11: at most {} digits, 1e-{power} to 1e{power} in size",
+            Decimal::DIGITS
+        );
+        Wrong::wanted(wanted).maybe_hint(foreign::decimal_comma(text))
     })
 }
 
@@ -337,27 +307,20 @@ mod tests {
     }
 
     #[test]
-    fn decimals_are_exact() {
-        let d = |digits, places| Some(Decimal { digits, places });
-        for (text, value) in [
-            ("0.1", d(1, 1)),
-            ("1", d(1, 0)),
-            ("-40", d(-40, 0)),
-            ("1.50", d(15, 1)),
-            ("1e-3", d(1, 3)),
-            ("2.5E2", d(250, 0)),
-            ("0.000", d(0, 0)),
-            (".5", d(5, 1)),
-            ("", None),
-            ("-", None),
-            ("1e99", None),
-            ("0.0000000000000001", None),
-            ("1234567890123456789", None),
+    fn decimals_know_the_comma() {
+        for (text, hint) in [
+            ("0,1", Some("a decimal point, not a comma: 0.1")),
+            ("-12,50", Some("a decimal point, not a comma: -12.50")),
+            ("1,000,000", None),
             ("nan", None),
-            ("1,5", None),
         ] {
-            assert_eq!(decimal(text).ok(), value, "{text}");
+            assert_eq!(decimal(text).unwrap_err().hint.as_deref(), hint, "{text}");
         }
+        let time = time(Duration::ZERO..=Duration::from_secs(86400));
+        assert_eq!(
+            time("0,5s").unwrap_err().hint.as_deref(),
+            Some("a decimal point, not a comma: 0.5s")
+        );
     }
 
     #[test]

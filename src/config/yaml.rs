@@ -185,6 +185,9 @@ impl Tree<'_> {
                     _ => Is::Text(text.into_owned()),
                 };
                 let origin = self.place(at);
+                if !plain {
+                    self.notes.origins.set_quoted(origin);
+                }
                 self.add(Node { origin, is }, anchor);
                 Ok(())
             }

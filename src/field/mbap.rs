@@ -283,7 +283,8 @@ impl Stream {
                 self.settled.push_back((id, call.unit()));
                 if reply == Reply::Stranger {
                     self.heard.foreign = self.heard.foreign.saturating_add(1);
-                    if let [.., unit, function, second] = *frame.get(..HEADER + 2).unwrap_or_default()
+                    if let [.., unit, function, second] =
+                        *frame.get(..HEADER + 2).unwrap_or_default()
                         && unit == call.unit().0
                         && !is_gateway_refusal(&frame[HEADER..])
                     {

@@ -95,6 +95,7 @@ pub mod in_flight;
 pub mod job;
 pub mod mbap;
 pub mod modbus;
+mod moment;
 pub mod neighbours;
 pub mod notice;
 pub mod number;
@@ -111,6 +112,7 @@ mod station;
 pub mod tempo;
 #[cfg(test)]
 pub(crate) mod test_spec;
+mod text;
 pub mod timeout;
 pub mod trouble;
 pub mod twins;

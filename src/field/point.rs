@@ -12,11 +12,13 @@
 mod raw;
 
 use crate::base::Value;
-use crate::spec::{ByteOrder, Codec, Half, Measure, PointSpec};
+use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointSpec, Sign};
 
 use super::modbus::Data;
+use super::moment;
 use super::number::Exact;
 pub use super::number::Refusal;
+use super::text;
 use raw::{Raw, ordered};
 
 /// The register says that there is no scale factor, and so no value (SunSpec
@@ -51,9 +53,10 @@ pub fn decode(point: &PointSpec, start: u16, data: &Data) -> Result<Value, Refus
                 place,
                 scale,
                 offset,
+                number_type,
             },
             Data::Bytes(datum),
-        ) => item.scaled(datum, *place, *scale, *offset),
+        ) => item.scaled(datum, *place, *scale, *offset, *number_type),
         (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
     }
 }
@@ -77,11 +80,21 @@ fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
             let raw = Raw::from(registers, *kind, *words, *bytes);
             let read = raw.number()?;
             let number = read.times(*scale).moved(*offset);
-            number.value(raw.is_signed() || number != read)
+            let of = codec.number_type().unwrap_or(NumberType::Double);
+            number.value(of, raw.is_signed() || number != read)
         }
         Codec::Measure(measure) => from_parts(measure, registers),
-        Codec::Text { bytes, .. } => text(pairs(registers, *bytes)),
-        Codec::Letters { half, .. } => text(letters(registers, *half)),
+        Codec::Text {
+            bytes, encoding, ..
+        } => {
+            let bytes: Vec<u8> = pairs(registers, *bytes).collect();
+            text::padded(&bytes, *encoding).map(Value::Text)
+        }
+        Codec::Letters { half, encoding, .. } => {
+            let bytes: Vec<u8> = letters(registers, *half).collect();
+            text::padded(&bytes, *encoding).map(Value::Text)
+        }
+        Codec::DateTime(clock) => moment::from_registers(clock, registers),
         Codec::Datum { .. } | Codec::Part(_) => Err(Refusal::NotCovered),
     }
 }
@@ -94,7 +107,7 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
         let to = from + usize::from(part.kind.registers());
         let registers = registers.get(from..to).ok_or(Refusal::NotCovered)?;
         let raw = Raw::from(registers, part.kind, measure.words, measure.bytes);
-        let raw = raw.picked(measure.bits);
+        let raw = raw.picked(measure.bits).signed_by(measure.sign);
         if measure.invalid.iter().any(|marker| raw.is(*marker)) {
             return Err(Refusal::Marked);
         }
@@ -102,7 +115,24 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
         let addend = raw.number()?.times(part.weight);
         sum = Some(sum.map_or(addend, |sum: Exact| sum.plus(addend)));
     }
-    let read = sum.ok_or(Refusal::NotCovered)?;
+    let size = sum.ok_or(Refusal::NotCovered)?;
+    let read = match measure.sign {
+        Some(Sign::Register {
+            at,
+            mask,
+            positive,
+            negative,
+        }) => {
+            let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
+            signed |= true;
+            match ordered(*word, measure.bytes) & mask {
+                word if word == negative => size.negated(true),
+                word if word == positive => size,
+                _ => return Err(Refusal::NoSign),
+            }
+        }
+        Some(Sign::HighestBit) | None => size,
+    };
     let power = match measure.power {
         None => 0,
         Some(at) => {
@@ -127,7 +157,7 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
     {
         return Err(Refusal::OutOfRange);
     }
-    let value = number.value(signed || number != read)?;
+    let value = number.value(measure.number_type(), signed || number != read)?;
     if let Some(states) = &measure.states {
         let known = value.as_int().is_some_and(|n| states.contains_key(&n));
         return known.then_some(value).ok_or(Refusal::UnknownState);
@@ -159,18 +189,6 @@ fn letters(registers: &[u16], half: Half) -> impl Iterator<Item = u8> {
             Half::Low => low,
         }
     })
-}
-
-/// Up to NUL or FFh, which memory that was never written holds, and neither of
-/// which is part of any UTF-8 text that a device means.
-fn text(bytes: impl Iterator<Item = u8>) -> Result<Value, Refusal> {
-    let mut bytes: Vec<u8> = bytes.take_while(|b| *b != 0 && *b != 0xFF).collect();
-    while bytes.last().is_some_and(u8::is_ascii_whitespace) {
-        bytes.pop();
-    }
-    String::from_utf8(bytes)
-        .map(Value::Text)
-        .map_err(|_| Refusal::NotText)
 }
 
 #[cfg(test)]

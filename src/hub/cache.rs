@@ -8,10 +8,12 @@
 //! For people only. What is posted to the platform is the reading itself, once,
 //! with its own time; nothing leads from here to the cloud.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::base::{DeviceId, FieldEvent, Mono, Now, RequestFailure, Value};
-use crate::spec::{Changes, Codec, DeviceSpec, PointSpec, Spec};
+use crate::base::utc::Utc;
+use crate::base::{DeviceId, FieldEvent, Mono, Now, RequestFailure, Value, Wall};
+use crate::spec::{Changes, Codec, DataType, DeviceSpec, PointSpec, Spec};
 
 /// How far a value may be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,14 +40,15 @@ impl Quality {
 }
 
 /// The last value of one point at one instant.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LastValue<'a> {
     /// The identifier of the property.
     pub id: &'a str,
     /// The value, unless there never was one.
     pub value: Option<&'a Value>,
-    /// What it is called, if it is one of a list of states.
-    pub title: Option<&'a str>,
+    /// What it is called, if it is one of a list of states; a moment as people write
+    /// it.
+    pub title: Option<Cow<'a, str>>,
     /// When the reply that carried it was complete.
     pub taken: Option<Now>,
     /// How long ago that was.
@@ -254,8 +257,12 @@ impl Entry {
     }
 }
 
-/// What a state is called.
-fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<&'a str> {
+/// What a state is called, and when a moment is.
+fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<Cow<'a, str>> {
+    if let (DataType::Date, Value::Text(millis)) = (point.codec.data_type(), value) {
+        let moment = Utc::of(Wall::from_millis(millis.parse().ok()?));
+        return Some(Cow::Owned(moment.to_string()));
+    }
     let states = match &point.codec {
         Codec::Measure(measure) => measure.states.as_ref()?,
         _ => point.shown.titles.as_ref()?,
@@ -264,7 +271,9 @@ fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<&'a str> {
         Value::Bool(on) => i64::from(*on),
         other => other.as_int()?,
     };
-    states.get(&state).map(String::as_str)
+    states
+        .get(&state)
+        .map(|title| Cow::Borrowed(title.as_str()))
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Hub {
             .map(|v| Point {
                 id: v.id.to_owned(),
                 value: v.value.map(|v| v.to_json()).unwrap_or_default(),
-                title: v.title.map(str::to_owned),
+                title: v.title.map(|title| title.into_owned()),
                 age_ms: v.age.map(millis),
                 quality: v.quality.word().to_owned(),
                 why: v.why.to_owned(),

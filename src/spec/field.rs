@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::dlt645::{Address, Item, Place};
 use super::raw::{Part, Question};
 use super::{
-    Adapter, Characters, ConnectionSpec, Measure, Parity, States, StopBits, TransactionIds,
+    Adapter, Characters, ConnectionSpec, DateTime, Decimal, Encoding, Measure, NumberType, Parity,
+    States, StopBits, TransactionIds,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
@@ -433,21 +434,27 @@ pub enum Codec {
     /// another register, conditions, titles. Apart from [`Codec::Number`]
     /// because nearly all points are plain, and there are many.
     Measure(Box<Measure>),
-    /// Text, two characters per register, ended by NUL or FFh, trailing blanks
-    /// cut.
+    /// Text, two bytes per register, ended by NUL or FFh; control characters and
+    /// trailing blanks are cut.
     Text {
         /// How many registers, 1–125.
         registers: u16,
         /// Which byte comes first within a register.
         bytes: ByteOrder,
+        /// Which characters the bytes are.
+        encoding: Encoding,
     },
-    /// Text with one character in each register, ended in the same way.
+    /// Text with one byte in each register, ended in the same way.
     Letters {
         /// How many registers, 1–125.
         registers: u16,
-        /// Where in the register the character is; the other half is ignored.
+        /// Where in the register the byte is; the other half is ignored.
         half: Half,
+        /// Which characters the bytes are.
+        encoding: Encoding,
     },
+    /// A date and a time of day, each of its fields in a place of its own.
+    DateTime(Box<DateTime>),
     /// A value of a datum of DL/T 645, which says itself how it is written.
     Datum {
         /// Which datum.
@@ -458,6 +465,8 @@ pub enum Codec {
         scale: Decimal,
         /// Added after scaling.
         offset: Decimal,
+        /// What it is in the thing model, if that does not follow from the rest.
+        number_type: Option<NumberType>,
     },
     /// A part of the reply of a device without a standard.
     Part(Box<Part>),
@@ -474,6 +483,7 @@ impl Codec {
             Codec::Number { kind, .. } => kind.registers(),
             Codec::Measure(measure) => measure.width(),
             Codec::Text { registers, .. } | Codec::Letters { registers, .. } => *registers,
+            Codec::DateTime(moment) => moment.registers(),
         }
     }
 }
@@ -620,28 +630,4 @@ pub enum ByteOrder {
     High,
     /// Least significant first ("byte swapped").
     Low,
-}
-
-/// An exact decimal number, `digits × 10^-places`, so that a scale of 0.1 is a
-/// tenth and not the nearest binary fraction: 2305 becomes 230.5, never
-/// 230.50000000000003.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decimal {
-    /// The digits with sign.
-    pub digits: i64,
-    /// How many of them stand after the point, 0–15.
-    pub places: u8,
-}
-
-impl Decimal {
-    /// 1
-    pub const ONE: Decimal = Decimal {
-        digits: 1,
-        places: 0,
-    };
-    /// 0
-    pub const ZERO: Decimal = Decimal {
-        digits: 0,
-        places: 0,
-    };
 }

@@ -10,7 +10,11 @@ pub mod characters;
 pub mod cloud;
 pub mod connection;
 pub mod control;
+pub mod data_type;
+pub mod date_time;
+pub mod decimal;
 pub mod dlt645;
+pub mod encoding;
 pub mod field;
 pub mod measure;
 pub mod raw;
@@ -25,12 +29,16 @@ pub use cloud::{
 };
 pub use connection::{ConnectionSpec, TransactionIds};
 pub use control::ControlSpec;
+pub use data_type::{DataType, NumberType};
+pub use date_time::{DateTime, FieldForm, TimeField, TimeLayout, UtcOffset};
+pub use decimal::Decimal;
+pub use encoding::Encoding;
 pub use field::{
-    ByteOrder, Codec, Decimal, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec,
-    Liveness, Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads, SerialSpec,
-    Shown, Table, TcpSpec, WordOrder,
+    ByteOrder, Codec, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec, Liveness,
+    Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads, SerialSpec, Shown, Table,
+    TcpSpec, WordOrder,
 };
-pub use measure::{Bits, Marker, Measure, Part, States};
+pub use measure::{Bits, Marker, Measure, Part, Sign, States};
 
 pub use reload::{Changes, Retired};
 

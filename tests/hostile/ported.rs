@@ -238,7 +238,9 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
             return;
         }
         Evidence::Alive(_) => tally.answers += 1,
-        Evidence::Missed(miss) | Evidence::RequestFailed(miss) => *tally.missed.entry(format!("{miss:?}")).or_default() += 1,
+        Evidence::Missed(miss) | Evidence::RequestFailed(miss) => {
+            *tally.missed.entry(format!("{miss:?}")).or_default() += 1
+        }
     }
     tally.transactions += 1;
     if readings.is_empty() {

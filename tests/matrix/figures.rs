@@ -369,9 +369,6 @@ fn extra(values: &[Mono]) -> usize {
         last = Some(*at);
         if allowance < 0.99 {
             extra += 1;
-            if std::env::var_os("ALINK_MATRIX_LINES").is_some() {
-                eprintln!("one too many at {at}");
-            }
         } else {
             allowance -= 1.0;
         }

@@ -218,8 +218,10 @@ impl World {
         match evidence {
             Evidence::Alive(Proof::Answer) => tally.answers += 1,
             Evidence::Alive(Proof::Exception(_)) => tally.exceptions += 1,
-            Evidence::Alive(Proof::Late) => tally.late += 1,
-            Evidence::Missed(why) | Evidence::RequestFailed(why) => *tally.missed.entry(format!("{why:?}")).or_default() += 1,
+            Evidence::Alive(Proof::Late | Proof::Mismatched) => tally.late += 1,
+            Evidence::Missed(why) | Evidence::RequestFailed(why) => {
+                *tally.missed.entry(format!("{why:?}")).or_default() += 1
+            }
         }
         if !readings.is_empty() {
             if let Some(last) = tally.last_values {

@@ -41,7 +41,7 @@ impl Tally {
             }
             let book = match evidence {
                 Evidence::Alive(_) => &mut self.answers,
-                Evidence::Missed(_) => &mut self.misses,
+                Evidence::Missed(_) | Evidence::RequestFailed(_) => &mut self.misses,
             };
             *book.entry(device.0).or_default() += 1;
         }

@@ -1,10 +1,11 @@
 //! How the standard writes data: decimal digits two to a byte, last byte first.
 
 use crate::base::Value;
+use crate::field::moment::{self, two};
 use crate::field::number::{Exact, Refusal};
-use crate::spec::Decimal;
 pub use crate::spec::dlt645::Format;
 use crate::spec::dlt645::{Item, Place};
+use crate::spec::{Decimal, NumberType, UtcOffset};
 
 impl Format {
     /// What data of exactly this format say.
@@ -13,16 +14,25 @@ impl Format {
     /// [`Refusal`] instead of a value that would be wrong. Meters fill what they
     /// do not have with FFH, which is no decimal digit.
     pub fn read(self, data: &[u8]) -> Result<Value, Refusal> {
-        self.scaled(data, Decimal::ONE, Decimal::ZERO)
+        self.scaled(data, Decimal::ONE, Decimal::ZERO, None)
     }
 
-    /// The same, a number times `scale` plus `offset`; what is no number stays as
-    /// it is.
+    /// The same, a number times `scale` plus `offset`, given as it is said or as
+    /// follows from the format; a date of the clock that is said, or of one that
+    /// shows UTC. What is neither stays as it is.
     ///
     /// # Errors
     /// As of [`Format::read`].
-    pub fn scaled(self, data: &[u8], scale: Decimal, offset: Decimal) -> Result<Value, Refusal> {
-        let value = |n: Exact| n.times(scale).moved(offset).value(true);
+    pub fn scaled(
+        self,
+        data: &[u8],
+        scale: Decimal,
+        offset: Decimal,
+        said: Option<NumberType>,
+    ) -> Result<Value, Refusal> {
+        let of = self.number_type(scale, offset, said);
+        let of = of.unwrap_or(NumberType::Double);
+        let value = |n: Exact| n.times(scale).moved(offset).value(of, true);
         if data.len() != self.bytes() {
             return Err(Refusal::Length);
         }
@@ -43,7 +53,15 @@ impl Format {
             Format::Text(_) => text(data),
             Format::Bits(_) => {
                 let bits = data.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b));
-                Ok(Value::UInt(bits))
+                Exact::whole(i128::from(bits)).value(of, false)
+            }
+            Format::DateTime(layout) => {
+                let printed: Vec<u8> = data.iter().rev().copied().collect();
+                let offset = match said {
+                    Some(NumberType::Date(offset)) => offset,
+                    _ => UtcOffset::default(),
+                };
+                moment::from_bytes(&layout, &printed, true, offset)
             }
         }
     }
@@ -56,10 +74,10 @@ impl Item {
     /// # Errors
     /// [`Refusal`] instead of a value that would be wrong.
     pub fn read(&self, data: &[u8], place: Place) -> Result<Value, Refusal> {
-        self.scaled(data, place, Decimal::ONE, Decimal::ZERO)
+        self.scaled(data, place, Decimal::ONE, Decimal::ZERO, None)
     }
 
-    /// The same, a number times `scale` plus `offset`.
+    /// The same, as of [`Format::scaled`].
     ///
     /// # Errors
     /// As of [`Item::read`].
@@ -69,6 +87,7 @@ impl Item {
         place: Place,
         scale: Decimal,
         offset: Decimal,
+        said: Option<NumberType>,
     ) -> Result<Value, Refusal> {
         let own = self.format.bytes();
         let length = self.length();
@@ -81,16 +100,8 @@ impl Item {
             Place::Byte(first) => usize::from(first),
         };
         let one = data.get(from..from + own).ok_or(Refusal::NotThere)?;
-        self.format.scaled(one, scale, offset)
+        self.format.scaled(one, scale, offset, said)
     }
-}
-
-/// Two decimal digits.
-const fn two(byte: u8) -> Result<u8, Refusal> {
-    if byte >> 4 > 9 || byte & 15 > 9 {
-        return Err(Refusal::NotDecimal);
-    }
-    Ok(10 * (byte >> 4) + (byte & 15))
 }
 
 fn number(data: &[u8], places: u8, signed: bool) -> Result<Exact, Refusal> {
@@ -103,7 +114,7 @@ fn number(data: &[u8], places: u8, signed: bool) -> Result<Exact, Refusal> {
         digits = 100 * digits + i128::from(two(plain)?);
     }
     let digits = if negative { -digits } else { digits };
-    let places = u32::from(places);
+    let places = i32::from(places);
     Ok(Exact::Decimal { digits, places })
 }
 
@@ -153,11 +164,9 @@ fn text(data: &[u8]) -> Result<Value, Refusal> {
     let bytes: Vec<u8> = data.iter().rev().copied().collect();
     let text = String::from_utf8(bytes).map_err(|_| Refusal::NotText)?;
     let around = |c: char| c == '\0' || c == ' ';
-    let text = text.trim_matches(around);
-    if text.chars().any(char::is_control) {
-        return Err(Refusal::NotText);
-    }
-    Ok(Value::Text(text.to_owned()))
+    let mut text = text.trim_matches(around).to_owned();
+    text.retain(|c| !c.is_control());
+    Ok(Value::Text(text))
 }
 
 #[cfg(test)]
@@ -165,6 +174,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::spec::TimeLayout;
     use crate::spec::dlt645::item::find;
     use crate::spec::dlt645::{Edition, Id, Layout};
 
@@ -216,6 +226,8 @@ mod tests {
                 &[0, 0, b'V', b'0', b'2', b'2'],
                 shown("220V"),
             ),
+            // Control characters are no part of a text.
+            (Format::Text(3), b"B\nA", shown("AB")),
             (Format::Bits(2), &[0x0A, 0x80], Ok(Value::UInt(0x800A))),
             (
                 Format::Peak {
@@ -242,7 +254,6 @@ mod tests {
             (Format::Date, &[0, 0, 0, 0], Refusal::NoSuchTime),
             (Format::Time, &[0x60, 0, 0], Refusal::NoSuchTime),
             (Format::Text(2), &[0xFF, 0xFF], Refusal::NotText),
-            (Format::Text(2), b"\nA", Refusal::NotText),
             (
                 Format::Peak {
                     bytes: 3,
@@ -323,9 +334,33 @@ mod tests {
             digits: 80,
             places: 0,
         };
-        let read = |format: Format, data: &[u8]| format.scaled(data, eighty, Decimal::ZERO);
+        let read = |format: Format, data: &[u8]| format.scaled(data, eighty, Decimal::ZERO, None);
         assert_eq!(read(plain(2, 1), &[0x05, 0x23]), Ok(Value::Float(18_440.0)));
         assert_eq!(read(Format::Bits(1), &[3]), Ok(Value::UInt(3)));
+    }
+
+    /// DL/T 645-2007 table A.4: 04000101 is YYMMDDWW; 0400010C, in its later
+    /// supplement, YYMMDDWWhhmmss. From `date -d '2026-11-22 05:56:34 +0800' +%s`.
+    #[test]
+    fn a_date_is_a_moment_by_the_clock_of_the_meter() {
+        use crate::spec::TimeField::{Day, Hour, Minute, Month, Second, Unused, Year2};
+        let layout = |fields: &[_]| Format::DateTime(TimeLayout::new(fields).unwrap());
+        let beijing = NumberType::Date(UtcOffset::from_minutes(480).unwrap());
+        let read = |format: Format, data: &[u8]| {
+            format.scaled(data, Decimal::ONE, Decimal::ZERO, Some(beijing))
+        };
+        let date = layout(&[Year2, Month, Day, Unused]);
+        assert_eq!(read(date, &[0, 0x22, 0x11, 0x26]), shown("1795276800000"));
+        let moment = layout(&[Year2, Month, Day, Unused, Hour, Minute, Second]);
+        let data = [0x34, 0x56, 0x05, 0, 0x22, 0x11, 0x26];
+        assert_eq!(read(moment, &data), shown("1795298194000"));
+        // The day of the week may be anything: it says nothing that the date does not.
+        let data = [0x34, 0x56, 0x05, 0xFF, 0x22, 0x11, 0x26];
+        assert_eq!(read(moment, &data), shown("1795298194000"));
+        let data = [0x34, 0x56, 0x05, 0, 0x31, 0x11, 0x26];
+        assert_eq!(read(moment, &data), Err(Refusal::NoSuchTime));
+        assert_eq!(read(moment, &[0xFF; 7]), Err(Refusal::NotDecimal));
+        assert_eq!(read(moment, &[0; 6]), Err(Refusal::Length));
     }
 
     proptest! {

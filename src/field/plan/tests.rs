@@ -100,6 +100,7 @@ fn no_request_that_could_be_divided_takes_longer_than_allowed() {
         Codec::Text {
             registers: 100,
             bytes: crate::spec::ByteOrder::High,
+            encoding: Default::default(),
         },
         1000,
     )]);
@@ -217,6 +218,7 @@ fn any_point() -> impl Strategy<Value = PointSpec> {
             4 => Codec::Text {
                 registers: 20,
                 bytes: crate::spec::ByteOrder::High,
+                encoding: Default::default(),
             },
             _ => Codec::Bool,
         };

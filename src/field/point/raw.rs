@@ -1,7 +1,7 @@
 //! From registers to the number that stands in them, before any scaling.
 
 use super::{Exact, Refusal};
-use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, WordOrder};
+use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, Sign, WordOrder};
 
 /// The bits of one number, and how many there are.
 #[derive(Clone, Copy)]
@@ -9,6 +9,8 @@ pub(super) struct Raw {
     bits: u64,
     size: u8,
     digits: Digits,
+    /// Whether the most significant bit is the sign and the others a magnitude.
+    sign_first: bool,
 }
 
 impl Raw {
@@ -28,6 +30,15 @@ impl Raw {
             },
             size,
             digits: kind.digits(),
+            sign_first: false,
+        }
+    }
+
+    /// With its sign where this says; another register is not looked at.
+    pub(super) fn signed_by(self, sign: Option<Sign>) -> Self {
+        Raw {
+            sign_first: sign == Some(Sign::HighestBit),
+            ..self
         }
     }
 
@@ -56,6 +67,19 @@ impl Raw {
     /// # Errors
     /// If the bits hold none.
     pub(super) fn number(self) -> Result<Exact, Refusal> {
+        if self.sign_first {
+            let magnitude = Raw {
+                bits: self.bits & (ones(self.size) >> 1),
+                digits: match self.digits {
+                    Digits::Signed => Digits::Unsigned,
+                    digits => digits,
+                },
+                sign_first: false,
+                ..self
+            };
+            let negative = magnitude.bits != self.bits;
+            return magnitude.number().map(|n| n.negated(negative));
+        }
         match (self.digits, self.size) {
             (Digits::Unsigned, _) => Ok(Exact::whole(i128::from(self.bits))),
             (Digits::Signed, size) => Ok(Exact::whole(signed(self.bits, size))),
@@ -77,7 +101,7 @@ impl Raw {
     }
 
     pub(super) const fn is_signed(self) -> bool {
-        matches!(self.digits, Digits::Signed)
+        self.sign_first || matches!(self.digits, Digits::Signed)
     }
 }
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::{Bits, Decimal, Half, Marker, Measure, Number, Part, Table, WordOrder};
+use crate::spec::{
+    Bits, DataType, Decimal, Half, Marker, Measure, Number, Part, Sign, Table, WordOrder,
+};
 
 const KINDS: [Number; 23] = [
     Number::U8(Half::High),
@@ -35,8 +37,8 @@ fn numeric(
     kind: Number,
     words: WordOrder,
     bytes: ByteOrder,
-    scale: (i64, u8),
-    offset: (i64, u8),
+    scale: (i128, i16),
+    offset: (i128, i16),
 ) -> Codec {
     let decimal = |(digits, places)| Decimal { digits, places };
     Codec::Number {
@@ -155,7 +157,12 @@ fn scaling_is_exact() {
         Value::UInt(u64::MAX - 1)
     );
     // And what leaves 128 bits is still the nearest float.
-    let Value::Float(x) = scaled(Number::U64, (i64::MAX, 0), (1, 15), &[0xFFFF; 4]) else {
+    let Value::Float(x) = scaled(
+        Number::U64,
+        (i128::from(i64::MAX), 0),
+        (1, 15),
+        &[0xFFFF; 4],
+    ) else {
         panic!("whole");
     };
     assert!((x / 1.701_411_834_604_692e38 - 1.0).abs() < 1e-12, "{x}");
@@ -212,6 +219,7 @@ fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
     let text = |bytes| Codec::Text {
         registers: 3,
         bytes,
+        encoding: Default::default(),
     };
     let said = |s: &str| Ok(Value::Text(s.into()));
     assert_eq!(
@@ -233,7 +241,11 @@ fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
         read(text(ByteOrder::High), &[0x41C3, 0x2843, 0]),
         Err(Refusal::NotText)
     );
-    let letters = |half| Codec::Letters { registers: 4, half };
+    let letters = |half| Codec::Letters {
+        registers: 4,
+        half,
+        encoding: Default::default(),
+    };
     let registers = [0x4111, 0x4222, 0x2033, 0x0044];
     assert_eq!(read(letters(Half::High), &registers), said("AB"));
     assert_eq!(
@@ -249,7 +261,7 @@ fn measure(kind: Number, more: impl FnOnce(&mut Measure)) -> Codec {
     Codec::Measure(Box::new(measure))
 }
 
-const fn decimal(digits: i64, places: u8) -> Decimal {
+const fn decimal(digits: i128, places: i16) -> Decimal {
     Decimal { digits, places }
 }
 
@@ -403,7 +415,7 @@ fn rounding_is_that_of_people_and_to_no_places_gives_a_whole_number() {
         (2345, decimal(1, 2), 1, Value::Float(23.5)),
         (-2345, decimal(1, 2), 1, Value::Float(-23.5)),
         (-1, decimal(1, 3), 1, Value::Float(0.0)),
-        (7, decimal(1, 0), 2, Value::Int(7)),
+        (7, decimal(1, 0), 2, Value::Float(7.0)),
         (1, decimal(1, 15), 9, Value::Float(0.0)),
     ] {
         let codec = rounded(Number::I16, scale, places);
@@ -430,12 +442,9 @@ fn rounding_is_that_of_people_and_to_no_places_gives_a_whole_number() {
         let codec = rounded(Number::F64, Decimal::ONE, places);
         assert_eq!(read(codec, &registers), Ok(value), "{x} {places}");
     }
-    // Beyond what a whole number of 64 bits holds, a float stays one.
+    // Beyond what a whole number of 64 bits holds, there is none.
     let huge = rounded(Number::F32, Decimal::ONE, 0);
-    assert_eq!(
-        read(huge, &[0x7F7F, 0xFFFF]),
-        Ok(Value::Float(3.402_823_5e38))
-    );
+    assert_eq!(read(huge, &[0x7F7F, 0xFFFF]), Err(Refusal::TooLarge));
 }
 
 #[test]
@@ -453,11 +462,11 @@ fn the_power_of_ten_is_the_one_of_the_same_reply() {
     // SunSpec inverter model 103: W at 12, W_SF at 13.
     let watts = measure(Number::I16, |m| m.power = Some(1));
     for (registers, value) in [
-        ([2305, 0], Ok(Value::Int(2305))),
+        ([2305, 0], Ok(Value::Float(2305.0))),
         ([2305, 0xFFFF], Ok(Value::Float(230.5))),
-        ([2305, 2], Ok(Value::Int(230_500))),
+        ([2305, 2], Ok(Value::Float(230_500.0))),
         ([1, 0xFFF6], Ok(Value::Float(1e-10))),
-        ([1, 10], Ok(Value::Int(10_000_000_000))),
+        ([1, 10], Ok(Value::Float(10_000_000_000.0))),
         ([2305, 0x8000], Err(Refusal::NoPower)),
         ([2305, 11], Err(Refusal::NoPower)),
         ([2305, 0xFFF5], Err(Refusal::NoPower)),
@@ -506,14 +515,35 @@ fn parts_add_up_exactly() {
     assert_eq!(read(spoiled, &[1, 0xFFFF]), Err(Refusal::Marked));
 }
 
+/// Any that the configuration can say.
+fn decimals() -> impl Strategy<Value = Decimal> {
+    let limit = 10i128.pow(34);
+    let wide = (1 - limit..limit, -270i16..=330).prop_map(|(d, p)| decimal(d, p));
+    let usual = (any::<i64>(), 0i16..=15).prop_map(|(d, p)| decimal(i128::from(d), p));
+    prop_oneof![wide, usual]
+}
+
+fn signs() -> impl Strategy<Value = Option<Sign>> {
+    let register = (0u16..9, any::<u16>(), any::<bool>()).prop_map(|(at, mask, up)| {
+        let (positive, negative) = if up { (0, mask) } else { (mask, 0) };
+        Sign::Register {
+            at,
+            mask,
+            positive,
+            negative,
+        }
+    });
+    prop::option::of(prop_oneof![Just(Sign::HighestBit), register])
+}
+
 proptest! {
     #[test]
-    fn a_tenth_is_the_number_people_write(raw in any::<u32>(), places in 0u8..=9) {
+    fn a_tenth_is_the_number_people_write(raw in any::<u32>(), places in 0i16..=9) {
         let codec = numeric(Number::U32, WordOrder::High, ByteOrder::High, (1, places), (0, 0));
         let words = [(raw >> 16) as u16, raw as u16];
         // Written by hand: the digits with a point put in.
-        let digits = format!("{raw:0width$}", width = usize::from(places) + 1);
-        let (int, frac) = digits.split_at(digits.len() - usize::from(places));
+        let digits = format!("{raw:0width$}", width = places as usize + 1);
+        let (int, frac) = digits.split_at(digits.len() - places as usize);
         let people: f64 = format!("{int}.{frac}0").parse().unwrap();
         let got = read(codec, &words).unwrap();
         let got = match got { Value::Float(x) => x, Value::UInt(n) => n as f64, other => panic!("{other:?}") };
@@ -525,17 +555,18 @@ proptest! {
         words in prop::collection::vec(any::<u16>(), 0..8),
         kind in prop::sample::select(KINDS.to_vec()),
         low_words in any::<bool>(), low_bytes in any::<bool>(),
-        scale in (any::<i64>(), 0u8..=15), offset in (any::<i64>(), 0u8..=15),
+        scale in decimals(), offset in decimals(),
     ) {
         let codec = numeric(
             kind,
             if low_words { WordOrder::Low } else { WordOrder::High },
             if low_bytes { ByteOrder::Low } else { ByteOrder::High },
-            scale, offset,
+            (scale.digits, scale.places), (offset.digits, offset.places),
         );
+        let of = codec.data_type();
         match read(codec, &words) {
-            Ok(Value::Float(x)) => prop_assert!(x.is_finite()),
-            Ok(Value::Int(_) | Value::UInt(_)) => {}
+            Ok(Value::Float(x)) => prop_assert!(x.is_finite() && of == DataType::Double),
+            Ok(Value::Int(_) | Value::UInt(_)) => prop_assert_eq!(of, DataType::Int),
             Ok(other) => panic!("{other:?}"),
             Err(_) => {}
         }
@@ -544,34 +575,43 @@ proptest! {
     #[test]
     fn no_registers_and_no_measure_make_it_panic_or_yield_what_it_may_not(
         words in prop::collection::vec(any::<u16>(), 0..12),
-        parts in prop::collection::vec((0u16..8, 0..KINDS.len(), any::<i64>(), 0u8..=15), 1..4),
+        parts in prop::collection::vec((0u16..8, 0..KINDS.len(), decimals()), 1..4),
         power in prop::option::of(0u16..12),
         round in prop::option::of(0u8..=9),
-        limits in (any::<i64>(), any::<i64>(), 0u8..=15),
+        sign in signs(),
+        limits in (any::<i64>(), any::<i64>(), 0i16..=15),
         bits in prop::option::of((0u8..=70, 0u8..=70)),
-        scale in (any::<i64>(), 0u8..=15), offset in (any::<i64>(), 0u8..=15),
+        scale in decimals(), offset in decimals(),
     ) {
         let (low, high) = (limits.0.min(limits.1), limits.0.max(limits.1));
         let codec = measure(Number::U16, |m| {
-            m.parts = parts.iter().map(|&(at, kind, digits, places)| Part {
-                at, kind: KINDS[kind], weight: decimal(digits, places),
+            m.parts = parts.iter().map(|&(at, kind, weight)| Part {
+                at, kind: KINDS[kind], weight,
             }).collect();
             m.power = power;
             m.bits = bits.map(|(first, last)| Bits::Range(first, last));
-            m.scale = decimal(scale.0, scale.1);
-            m.offset = decimal(offset.0, offset.1);
-            m.min = Some(decimal(low, limits.2));
-            m.max = Some(decimal(high, limits.2));
+            m.scale = scale;
+            m.offset = offset;
+            m.min = Some(decimal(i128::from(low), limits.2));
+            m.max = Some(decimal(i128::from(high), limits.2));
             m.round = round;
+            m.sign = sign;
         });
+        let of = codec.data_type();
         let ten = 10f64.powi(i32::from(limits.2));
         let within = |x: f64| (low as f64 / ten..=high as f64 / ten).contains(&x);
         match read(codec, &words) {
-            Ok(Value::Float(x)) => prop_assert!(x.is_finite() && within(x), "{x}"),
-            Ok(Value::Int(n)) => prop_assert!(within(n as f64), "{n}"),
-            Ok(Value::UInt(n)) => prop_assert!(within(n as f64), "{n}"),
+            Ok(Value::Float(x)) => {
+                prop_assert!(x.is_finite() && within(x), "{x}");
+                prop_assert_eq!(of, DataType::Double);
+            }
+            Ok(Value::Int(n)) => prop_assert!(within(n as f64) && of == DataType::Int, "{n}"),
+            Ok(Value::UInt(n)) => prop_assert!(within(n as f64) && of == DataType::Int, "{n}"),
             Ok(other) => panic!("{other:?}"),
             Err(_) => {}
         }
     }
 }
+
+mod dates;
+mod types;

@@ -2,6 +2,8 @@
 
 use crate::base::Value;
 use crate::field::number::{Exact, Refusal};
+use crate::field::{moment, text};
+use crate::spec::NumberType;
 pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 
 impl Part {
@@ -15,17 +17,35 @@ impl Part {
                 written,
                 scale,
                 offset,
-            } => written
-                .find(reply)?
-                .times(*scale)
-                .moved(*offset)
-                .value(true),
+                ..
+            } => {
+                let of = self.number_type().unwrap_or(NumberType::Double);
+                let number = written.find(reply)?.times(*scale).moved(*offset);
+                number.value(of, true)
+            }
             Part::Bit { at, bit } => {
                 let byte = reply.get(*at).ok_or(Refusal::NotThere)?;
                 let mask = 1u8.checked_shl(u32::from(*bit)).ok_or(Refusal::NotThere)?;
                 Ok(Value::Bool(byte & mask != 0))
             }
-            Part::Text(span) => span.text(reply).map(|t| Value::Text(t.to_owned())),
+            Part::DateTime {
+                at,
+                layout,
+                bcd,
+                utc_offset,
+            } => {
+                let to = at.checked_add(usize::from(layout.bytes()));
+                let bytes = to.and_then(|to| reply.get(*at..to));
+                let bytes = bytes.ok_or(Refusal::NotThere)?;
+                moment::from_bytes(layout, bytes, *bcd, *utc_offset)
+            }
+            Part::Text { span, encoding } => {
+                let bytes = span.bytes(reply).ok_or(Refusal::NotThere)?;
+                let mut text = text::decoded(bytes, *encoding)?.into_owned();
+                text.retain(|c| !c.is_control());
+                let blank = |c: char| c.is_ascii_whitespace();
+                Ok(Value::Text(text.trim_matches(blank).to_owned()))
+            }
         }
     }
 }
@@ -74,6 +94,16 @@ fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Exact, Refusal> {
             let unused = 64 - 8 * ordered.len() as u32;
             Exact::whole(i128::from((bits << unused).cast_signed() >> unused))
         }
+        Kind::Magnitude(_) | Kind::SignedBcd(_) => {
+            let first = ordered.first_mut().ok_or(Refusal::Length)?;
+            let negative = *first & 0x80 != 0;
+            *first &= 0x7F;
+            let magnitude = match kind {
+                Kind::SignedBcd(n) => Kind::Bcd(n),
+                _ => Kind::Unsigned(kind.bytes() as u8),
+            };
+            return Ok(binary(&ordered, magnitude, Order::High)?.negated(negative));
+        }
         Kind::Bcd(_) => {
             let digits = ordered.iter().flat_map(|b| [b >> 4, b & 15]);
             let add = |n: i128, d: u8| (d <= 9).then_some(10 * n + i128::from(d));
@@ -112,13 +142,11 @@ fn decimal(text: &str) -> Option<Exact> {
             .checked_mul(10)?
             .checked_add(i128::from(digit - b'0'))?;
     }
-    let places = i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?;
-    if places < 0 {
-        digits = digits.checked_mul(10i128.checked_pow(places.unsigned_abs())?)?;
-    }
+    // Beyond what a double holds by far.
+    let exponent = Some(exponent).filter(|e| e.abs() <= 9999)?;
     Some(Exact::Decimal {
         digits: if negative { -digits } else { digits },
-        places: u32::try_from(places.max(0)).ok()?,
+        places: i32::try_from(fraction.len()).ok()? - exponent,
     })
 }
 

@@ -119,13 +119,21 @@ fn a_request_of_the_configurations_own_is_matched_by_its_header() {
     // Another transaction, then another unit.
     let name = [0x46, 0, 0, 0x70, 0x18, 0];
     let late = mbap::frame(9, UnitId(17), &name);
-    assert_eq!(stream.push(&late), Ok(None));
+    let mut replies = |bytes: &[u8]| -> Vec<Reply> {
+        let settled = stream.push(bytes);
+        settled.into_iter().map(|s| s.reply).collect()
+    };
+    assert_eq!(replies(&late), []);
     let foreign = mbap::frame(0, UnitId(18), &name);
-    assert_eq!(stream.push(&foreign), Ok(Some(Reply::Stranger)));
+    assert_eq!(replies(&foreign), [Reply::Stranger]);
     stream.send(asked);
     let answer = Reply::Answer(Data::Bytes(name.to_vec()));
     let reply = mbap::frame(1, UnitId(17), &name);
-    assert_eq!(stream.push(&reply), Ok(Some(answer)));
+    let settled = stream.push(&reply);
+    assert_eq!(
+        settled.into_iter().map(|s| s.reply).collect::<Vec<_>>(),
+        [answer]
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{Evidence, PortId, Proof, Reading, RequestFailure, Value};
 use crate::field::test_spec::{installation, number, point, profile, serial};
-use crate::spec::{Measure, Number, Table};
+use crate::spec::{Measure, Number, NumberType, Table, UtcOffset};
 
 const DEVICES: u32 = 2;
 const POINTS: u16 = 2;
@@ -211,7 +211,28 @@ fn a_state_is_shown_with_its_title() {
     let mut cache = Cache::new(&spec);
     cache.on_field(at(0), &spec, &polled(0, 0, 0, 7));
     let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
-    assert_eq!(values.next().unwrap().title, Some("running"));
+    assert_eq!(values.next().unwrap().title.as_deref(), Some("running"));
+}
+
+/// The platform is told milliseconds; people are not.
+#[test]
+fn a_moment_is_shown_as_a_date() {
+    let mut spec = spec();
+    let mut profile = (*spec.devices[0].profile).clone();
+    profile.points[0].codec = Codec::Measure(Box::new(Measure {
+        number_type: Some(NumberType::Date(UtcOffset::default())),
+        ..Measure::of(Number::U32)
+    }));
+    spec.devices[0].profile = std::sync::Arc::new(profile);
+    let mut cache = Cache::new(&spec);
+    let mut event = polled(0, 0, 0, 0);
+    if let FieldEvent::Polled { readings, .. } = &mut event {
+        readings[0].value = Value::Text("1795298194000".into());
+    }
+    cache.on_field(at(0), &spec, &event);
+    let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
+    let title = values.next().unwrap().title;
+    assert_eq!(title.as_deref(), Some("2026-11-21 21:56:34 UTC"));
 }
 
 #[test]
@@ -230,7 +251,7 @@ fn a_bit_is_shown_with_its_title() {
         }
         cache.on_field(at(0), &spec, &event);
         let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
-        assert_eq!(values.next().unwrap().title, Some(title));
+        assert_eq!(values.next().unwrap().title.as_deref(), Some(title));
     }
 }
 

@@ -31,10 +31,9 @@ impl Exchange {
         let meanwhile = self.heard();
         let turnaround = reply.is_some().then(|| self.last_byte.since(sent));
         let outcome = match reply {
-            Some(Reply::Stranger) => meanwhile.mismatch.map_or(
-                Outcome::Missed(Miss::Foreign),
-                Outcome::Mismatched,
-            ),
+            Some(Reply::Stranger) => meanwhile
+                .mismatch
+                .map_or(Outcome::Missed(Miss::Foreign), Outcome::Mismatched),
             Some(reply) => answered(reply),
             None if meanwhile.foreign > 0 => Outcome::Missed(Miss::Foreign),
             None if meanwhile.noise > 0 => Outcome::Missed(Miss::Garbled),

@@ -1,5 +1,7 @@
 //! How the standard writes a datum.
 
+use crate::spec::TimeLayout;
+
 /// How one datum is written (DL/T 645-2007 Annex A, 1997 Annex A: the columns
 /// "format" and "length").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,9 @@ pub enum Format {
     Date,
     /// `hhmmss`, as text `hh:mm:ss`.
     Time,
+    /// A date and a time of day, two decimal digits to a byte, in the order in
+    /// which the standard prints the fields: `YYMMDDWWhhmmss`.
+    DateTime(TimeLayout),
     /// Characters, last one first on the wire, blanks and NULs around them cut.
     Text(u8),
     /// Bits, as an unsigned number; 1–8 bytes.
@@ -40,6 +45,7 @@ impl Format {
     #[must_use]
     pub const fn bytes(self) -> usize {
         (match self {
+            Format::DateTime(layout) => return layout.bytes() as usize,
             Format::Number { bytes, .. } | Format::Digits(bytes) => bytes,
             Format::Text(bytes) | Format::Bits(bytes) => bytes,
             Format::Peak { bytes, .. } => bytes + 5,

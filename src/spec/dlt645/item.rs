@@ -161,19 +161,20 @@ impl Item {
         }
     }
 
-    /// What to ask for so that the reply serves both; they have one identifier.
+    /// What to ask for so that the reply serves both; they have one identifier. A
+    /// datum may be read as two things, a day as text and as a moment: what length
+    /// its reply has is known as long as both have as many bytes.
     #[must_use]
     pub fn joined(self, other: Item) -> Item {
+        let alike = self.format.bytes() == other.format.bytes();
         let layout = match (self.layout, other.layout) {
-            (Layout::Block { about: a, most: m }, Layout::Block { about: b, most: n })
-                if self.format == other.format =>
-            {
+            (Layout::Block { about: a, most: m }, Layout::Block { about: b, most: n }) if alike => {
                 Layout::Block {
                     about: if a > b { a } else { b },
                     most: if m > n { m } else { n },
                 }
             }
-            (a, b) if a == b && self.format == other.format => a,
+            (a, b) if a == b && alike => a,
             _ => {
                 let about = self.bytes().max(other.bytes());
                 Layout::Bytes {
@@ -493,6 +494,36 @@ mod tests {
             }
         }
         assert_eq!(find(Edition::Y1997, "frequency"), None);
+    }
+
+    /// One question serves a day that is text here and a moment there, and its reply
+    /// has as many bytes as ever; of values of several lengths that is not known.
+    #[test]
+    fn what_two_points_read_is_asked_once() {
+        use crate::spec::TimeField::{Day, Month, Unused, Year2};
+        use crate::spec::TimeLayout;
+        let text = find(Edition::Y2007, "date").unwrap();
+        let layout = TimeLayout::new(&[Year2, Month, Day, Unused]).unwrap();
+        let moment = Item {
+            format: Format::DateTime(layout),
+            ..text
+        };
+        let long = Item {
+            format: Format::Digits(6),
+            ..text
+        };
+        assert_eq!(text.joined(moment).length(), Length::Exactly(4));
+        assert_eq!(moment.joined(text).length(), Length::Exactly(4));
+        let either = text.joined(long);
+        assert_eq!((either.length(), either.bytes()), (Length::Any, 6));
+        let block = |format, about| Item {
+            id: text.id,
+            format,
+            layout: Layout::Block { about, most: 9 },
+        };
+        let blocks = block(text.format, 2).joined(block(moment.format, 3));
+        let length = Length::Values { each: 4, most: 9 };
+        assert_eq!((blocks.length(), blocks.bytes()), (length, 12));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where a value stands in a reply of a device without a standard, and how it is
 //! written there. What it says is `field`'s to find.
 
-use crate::spec::Decimal;
+use crate::spec::{Decimal, Encoding, NumberType, TimeLayout, UtcOffset};
 
 /// One value of a reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +14,8 @@ pub enum Part {
         scale: Decimal,
         /// Added after scaling.
         offset: Decimal,
+        /// What it is in the thing model, if that does not follow from the rest.
+        number_type: Option<NumberType>,
     },
     /// One bit of a byte, 0 = least significant.
     Bit {
@@ -22,8 +24,24 @@ pub enum Part {
         /// Which of its bits, 0–7.
         bit: u8,
     },
-    /// Text; blanks around it are cut.
-    Text(Span),
+    /// A date and a time of day, in bytes.
+    DateTime {
+        /// The first of them, from the beginning of the reply.
+        at: usize,
+        /// Which fields there are.
+        layout: TimeLayout,
+        /// Whether their digits are decimal ones, two to a byte.
+        bcd: bool,
+        /// What clock they are of.
+        utc_offset: UtcOffset,
+    },
+    /// Text; blanks around it and control characters are cut.
+    Text {
+        /// Where.
+        span: Span,
+        /// Which characters the bytes are.
+        encoding: Encoding,
+    },
 }
 
 /// How a number is written.
@@ -51,8 +69,12 @@ pub enum Kind {
     Unsigned(u8),
     /// Two's complement, 1–8 bytes.
     Signed(u8),
+    /// A sign in the highest bit and a magnitude in the others, 1–8 bytes.
+    Magnitude(u8),
     /// Two decimal digits to a byte, 1–8 bytes.
     Bcd(u8),
+    /// The same with a sign in the highest bit.
+    SignedBcd(u8),
     /// IEEE 754 single.
     F32,
     /// IEEE 754 double.
@@ -60,11 +82,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The same with its sign in the highest bit; `None` if it has one of its own.
+    #[must_use]
+    pub const fn signed_by_highest_bit(self) -> Option<Kind> {
+        match self {
+            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Magnitude(n) => Some(Kind::Magnitude(n)),
+            Kind::Bcd(n) | Kind::SignedBcd(n) => Some(Kind::SignedBcd(n)),
+            Kind::F32 | Kind::F64 => None,
+        }
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
-            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Bcd(n) => n as usize,
+            Kind::Unsigned(n) | Kind::Signed(n) | Kind::Magnitude(n) => n as usize,
+            Kind::Bcd(n) | Kind::SignedBcd(n) => n as usize,
             Kind::F32 => 4,
             Kind::F64 => 8,
         }

@@ -1,14 +1,20 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::spec::Decimal;
+use crate::spec::{Decimal, Encoding, TimeLayout, UtcOffset};
 
 fn plain(written: Number) -> Part {
     Part::Number {
         written,
         scale: Decimal::ONE,
         offset: Decimal::ZERO,
+        number_type: None,
     }
+}
+
+fn text(span: Span) -> Part {
+    let encoding = Default::default();
+    Part::Text { span, encoding }
 }
 
 fn binary_at(at: usize, kind: Kind, order: Order) -> Part {
@@ -75,13 +81,13 @@ fn numbers_in_text_are_found_where_they_stand() {
     let scale = b"ST,GS,+  12.345kg\r\n";
     let weight = plain(Number::Decimal(between(",", 2, "kg")));
     assert_eq!(weight.read(scale), Ok(Value::Float(12.345)));
-    let stable = Part::Text(between(",", 0, ","));
+    let stable = text(between(",", 0, ","));
     assert_eq!(stable.read(scale), Ok(Value::Text("ST".into())));
 
     let columns = b"1;22;0x;FF\r\n";
     let column = |nth| plain(Number::Decimal(between(";", nth, ";")));
-    assert_eq!(column(0).read(columns), Ok(Value::Int(1)));
-    assert_eq!(column(1).read(columns), Ok(Value::Int(22)));
+    assert_eq!(column(0).read(columns), Ok(Value::Float(1.0)));
+    assert_eq!(column(1).read(columns), Ok(Value::Float(22.0)));
     assert_eq!(column(2).read(columns), Err(Refusal::NotText));
     assert_eq!(column(3).read(columns), Err(Refusal::NotThere));
     let last = plain(Number::Hexadecimal(between(";", 3, "")));
@@ -105,6 +111,7 @@ fn scale_and_offset_are_exact() {
             digits: -40,
             places: 0,
         },
+        number_type: None,
     };
     assert_eq!(part.read(&2305u16.to_be_bytes()), Ok(Value::Float(190.5)));
 }
@@ -119,10 +126,10 @@ fn what_is_no_number_is_no_value() {
         assert_eq!(part.read(text.as_bytes()), Err(Refusal::NotText), "{text}");
     }
     for (text, value) in [
-        (" 5. ", Value::Int(5)),
+        (" 5. ", Value::Float(5.0)),
         (".5", Value::Float(0.5)),
         ("-0.10", Value::Float(-0.1)),
-        ("+1.2E3", Value::Int(1200)),
+        ("+1.2E3", Value::Float(1200.0)),
         ("12e-1", Value::Float(1.2)),
     ] {
         let part = plain(Number::Decimal(between("", 0, "")));
@@ -132,6 +139,107 @@ fn what_is_no_number_is_no_value() {
     assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(Refusal::NotANumber));
     let bcd = binary_at(0, Kind::Bcd(2), Order::High);
     assert_eq!(bcd.read(&[0x12, 0x3A]), Err(Refusal::NotDecimal));
+}
+
+#[test]
+fn dates_and_texts_of_other_encodings_are_read() {
+    use crate::spec::TimeField::{Day, Hour, Minute, Month, Second, Year2};
+    let date = |bcd| Part::DateTime {
+        at: 1,
+        layout: TimeLayout::new(&[Second, Minute, Hour, Day, Month, Year2]).unwrap(),
+        bcd,
+        utc_offset: UtcOffset::from_minutes(480).unwrap(),
+    };
+    // `date -d '2026-11-22 05:56:34 +0800' +%s`
+    let moment = Ok(Value::Text("1795298194000".into()));
+    let reply = [0xAA, 0x34, 0x56, 0x05, 0x22, 0x11, 0x26, 0xBB];
+    assert_eq!(date(true).read(&reply), moment);
+    let reply = [0xAA, 34, 56, 5, 22, 11, 26, 0xBB];
+    assert_eq!(date(false).read(&reply), moment);
+    assert_eq!(date(false).read(&reply[..6]), Err(Refusal::NotThere));
+    assert_eq!(date(true).read(&[0xFF; 8]), Err(Refusal::NotDecimal));
+    let name = Part::Text {
+        span: Span::At { from: 0, length: 6 },
+        encoding: Encoding::Gbk,
+    };
+    let said = |text: &str| Ok(Value::Text(text.into()));
+    assert_eq!(name.read(b"\xb5\xe7\xb1\xed\r\n"), said("电表"));
+    assert_eq!(name.read(b" \xb5\xe7\x07A\0"), said("电A"));
+    assert_eq!(name.read(b"ABCDE\xb5"), Err(Refusal::NotText));
+}
+
+#[test]
+fn a_sign_may_stand_in_the_highest_bit() {
+    let d = Value::Int;
+    for (bytes, kind, order, value) in [
+        (&[0x80, 5][..], Kind::Magnitude(2), Order::High, Ok(d(-5))),
+        (&[5, 0x80], Kind::Magnitude(2), Order::Low, Ok(d(-5))),
+        (&[0, 5], Kind::Magnitude(2), Order::High, Ok(d(5))),
+        (&[0x80, 0], Kind::Magnitude(2), Order::High, Ok(d(0))),
+        (
+            &[0xFF; 8],
+            Kind::Magnitude(8),
+            Order::High,
+            Ok(d(-i64::MAX)),
+        ),
+        (
+            &[0, 7, 0x80, 0],
+            Kind::Magnitude(4),
+            Order::WordsLow,
+            Ok(d(-7)),
+        ),
+        (&[0x92, 0x34], Kind::SignedBcd(2), Order::High, Ok(d(-1234))),
+        (&[0x34, 0x12], Kind::SignedBcd(2), Order::Low, Ok(d(1234))),
+        (
+            &[0x8A, 0],
+            Kind::SignedBcd(2),
+            Order::High,
+            Err(Refusal::NotDecimal),
+        ),
+    ] {
+        let part = binary_at(0, kind, order);
+        assert_eq!(part.read(bytes), value, "{kind:?} {order:?} {bytes:02x?}");
+    }
+    assert_eq!(Kind::F32.signed_by_highest_bit(), None);
+}
+
+#[test]
+fn a_number_of_a_reply_is_given_as_it_is_said() {
+    use crate::spec::NumberType;
+    let number = |written, number_type| Part::Number {
+        written,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+        number_type,
+    };
+    let whole = || Number::Binary {
+        at: 0,
+        kind: Kind::Unsigned(2),
+        order: Order::High,
+    };
+    let text = || Number::Decimal(between("", 0, ""));
+    for (part, reply, value) in [
+        (number(whole(), None), &[8, 0xFC][..], Value::Int(2300)),
+        (
+            number(whole(), Some(NumberType::Double)),
+            &[8, 0xFC],
+            Value::Float(2300.0),
+        ),
+        (number(text(), None), b"+2300", Value::Float(2300.0)),
+        (number(text(), None), b"2300.5", Value::Float(2300.5)),
+        (
+            number(text(), Some(NumberType::Int)),
+            b"2300.5",
+            Value::Int(2301),
+        ),
+        (
+            number(text(), Some(NumberType::Text)),
+            b"0002300.50",
+            Value::Text("2300.50".into()),
+        ),
+    ] {
+        assert_eq!(part.read(reply), Ok(value), "{part:?}");
+    }
 }
 
 #[test]
@@ -173,13 +281,13 @@ proptest! {
     ) {
         let mut parts = vec![
             Part::Bit { at, bit: size },
-            Part::Text(Span::At { from: at, length: usize::from(size) }),
-            Part::Text(Span::At { from: at, length: usize::MAX }),
+            text(Span::At { from: at, length: usize::from(size) }),
+            text(Span::At { from: at, length: usize::MAX }),
             plain(Number::Decimal(between("1", nth, "2"))),
             plain(Number::Hexadecimal(between("", nth, ""))),
         ];
         for order in [Order::High, Order::Low, Order::WordsLow, Order::BytesLow] {
-            for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::F32, Kind::F64] {
+            for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::Magnitude(size), Kind::SignedBcd(size), Kind::F32, Kind::F64] {
                 parts.push(binary_at(at, kind, order));
             }
         }

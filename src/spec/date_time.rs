@@ -1,0 +1,178 @@
+//! Where the fields of a date and a time of day stand, and what clock they are of.
+
+use super::ByteOrder;
+
+/// How far a device's clock is ahead of UTC, all year round. In minutes, from
+/// −14 to +14 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UtcOffset(i16);
+
+impl UtcOffset {
+    /// So many minutes ahead; `None` beyond 14 hours, which no place on Earth is.
+    #[must_use]
+    pub const fn from_minutes(minutes: i16) -> Option<UtcOffset> {
+        match minutes.unsigned_abs() <= 14 * 60 {
+            true => Some(UtcOffset(minutes)),
+            false => None,
+        }
+    }
+
+    /// In milliseconds.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0 as i64 * 60_000
+    }
+}
+
+/// One field of a date and a time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimeField {
+    /// The year with its century: 2026.
+    Year4,
+    /// The year within the century that began in 2000.
+    Year2,
+    /// 1–12.
+    Month,
+    /// 1–31.
+    Day,
+    /// 0–23.
+    Hour,
+    /// 0–59.
+    Minute,
+    /// 0–59.
+    Second,
+    /// 0–999.
+    Millisecond,
+    /// A place that says nothing here: a day of the week, a filler.
+    Unused,
+}
+
+impl TimeField {
+    /// All of them, with what the configuration calls each.
+    pub const ALL: [(&'static str, TimeField); 10] = [
+        ("YYYY", TimeField::Year4),
+        ("YY", TimeField::Year2),
+        ("MM", TimeField::Month),
+        ("DD", TimeField::Day),
+        ("WW", TimeField::Unused),
+        ("hh", TimeField::Hour),
+        ("mm", TimeField::Minute),
+        ("ss", TimeField::Second),
+        ("ms", TimeField::Millisecond),
+        ("--", TimeField::Unused),
+    ];
+
+    /// How many bytes it takes where fields are bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u16 {
+        match self {
+            TimeField::Year4 | TimeField::Millisecond => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// The most fields a layout has.
+const MOST: usize = 12;
+
+/// Which fields there are, in the order of their places. It always has a year, a
+/// month and a day; no field but an unused one twice. A time of day that is not
+/// there is midnight's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeLayout {
+    fields: [TimeField; MOST],
+    length: u8,
+}
+
+impl TimeLayout {
+    /// A layout of these fields; `None` if it is none.
+    #[must_use]
+    pub fn new(fields: &[TimeField]) -> Option<TimeLayout> {
+        use TimeField::{Day, Month, Unused, Year2, Year4};
+        let count = |field: TimeField| fields.iter().filter(|f| **f == field).count();
+        let each_once = fields.iter().all(|f| *f == Unused || count(*f) == 1);
+        let whole = count(Year2) + count(Year4) == 1 && count(Month) == 1 && count(Day) == 1;
+        if !each_once || !whole || fields.len() > MOST {
+            return None;
+        }
+        let mut all = [Unused; MOST];
+        all.iter_mut()
+            .zip(fields)
+            .for_each(|(to, from)| *to = *from);
+        Some(TimeLayout {
+            fields: all,
+            length: u8::try_from(fields.len()).ok()?,
+        })
+    }
+
+    /// Its fields.
+    #[must_use]
+    pub fn fields(&self) -> &[TimeField] {
+        self.fields
+            .get(..usize::from(self.length))
+            .unwrap_or_default()
+    }
+
+    /// How many bytes it takes where fields are bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u16 {
+        let (mut sum, mut i) = (0, 0);
+        while i < self.length as usize {
+            sum += self.fields[i].bytes();
+            i += 1;
+        }
+        sum
+    }
+}
+
+/// How each field is written in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldForm {
+    /// A register each, as a binary number.
+    Registers,
+    /// A register each, as decimal digits, four bits each.
+    BcdRegisters,
+    /// A byte each (two for a year with its century and for milliseconds, the more
+    /// significant first), as a binary number.
+    Bytes,
+    /// The same as decimal digits, four bits each.
+    BcdBytes,
+}
+
+impl FieldForm {
+    /// Whether the digits are decimal ones.
+    #[must_use]
+    pub const fn is_bcd(self) -> bool {
+        matches!(self, FieldForm::BcdRegisters | FieldForm::BcdBytes)
+    }
+
+    /// Whether each field is a register of its own.
+    #[must_use]
+    pub const fn is_registers(self) -> bool {
+        matches!(self, FieldForm::Registers | FieldForm::BcdRegisters)
+    }
+}
+
+/// A date and a time of day in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DateTime {
+    /// Which fields there are.
+    pub layout: TimeLayout,
+    /// How each is written.
+    pub form: FieldForm,
+    /// Which byte comes first within a register.
+    pub bytes: ByteOrder,
+    /// What clock they are of.
+    pub utc_offset: UtcOffset,
+}
+
+impl DateTime {
+    /// How many registers it takes.
+    #[must_use]
+    pub fn registers(&self) -> u16 {
+        match self.form.is_registers() {
+            true => u16::from(self.layout.length),
+            false => self.layout.bytes().div_ceil(2),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Exact decimal numbers, as people write factors, offsets and limits.
+
+use std::cmp::Ordering;
+
+/// An exact decimal number, `digits × 10^-places`, so that a scale of 0.1 is a
+/// tenth and not the nearest binary fraction: 2305 becomes 230.5, never
+/// 230.50000000000003.
+///
+/// At most [`Decimal::DIGITS`] digits, as IEEE 754-2008 decimal128 has, and of a
+/// size that a double has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decimal {
+    /// The digits with sign.
+    pub digits: i128,
+    /// How many of them stand after the point; below 0, so many zeros follow
+    /// before it.
+    pub places: i16,
+}
+
+impl Decimal {
+    /// 1
+    pub const ONE: Decimal = Decimal {
+        digits: 1,
+        places: 0,
+    };
+    /// 0
+    pub const ZERO: Decimal = Decimal {
+        digits: 0,
+        places: 0,
+    };
+    /// The most significant digits there can be.
+    pub const DIGITS: usize = 34;
+    /// The size of a number other than 0 is from 10 to minus this power to 10 to
+    /// this power.
+    pub const LARGEST_POWER: i32 = 307;
+
+    /// The number that is written: digits, a point, an exponent (`-40`, `0.1`,
+    /// `6.781694e-11`). `None` if it is no number, or beyond the limits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Decimal> {
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (text, 0),
+        };
+        let (sign, unsigned) = match mantissa.strip_prefix('-') {
+            Some(rest) => (-1, rest),
+            None => (1, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+        };
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let all = format!("{whole}{fraction}");
+        if all.is_empty() || !all.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let significant = all.trim_start_matches('0').trim_end_matches('0');
+        if significant.is_empty() {
+            return Some(Decimal::ZERO);
+        }
+        if significant.len() > Decimal::DIGITS {
+            return None;
+        }
+        let zeros = all.len() - all.trim_end_matches('0').len();
+        let places =
+            i64::try_from(fraction.len()).ok()? - i64::try_from(zeros).ok()? - i64::from(exponent);
+        // The power of ten of the first digit.
+        let power = i64::try_from(significant.len()).ok()? - 1 - places;
+        if power.abs() > i64::from(Decimal::LARGEST_POWER) {
+            return None;
+        }
+        let decimal = Decimal {
+            digits: significant.parse::<i128>().ok()? * sign,
+            places: i16::try_from(places).ok()?,
+        };
+        Some(decimal.reduced())
+    }
+
+    /// In the one way in which every number is written: without zeros at the end
+    /// behind the point (1.0 is 1), and with those before it where there is room
+    /// for them.
+    #[must_use]
+    pub const fn reduced(mut self) -> Decimal {
+        while self.places > 0 && self.digits % 10 == 0 && self.digits != 0 {
+            self.digits /= 10;
+            self.places -= 1;
+        }
+        if self.digits == 0 {
+            return Decimal::ZERO;
+        }
+        if self.places < 0
+            && self.places > -(Decimal::DIGITS as i16)
+            && let Some(ten) = 10i128.checked_pow(self.places.unsigned_abs() as u32)
+            && let Some(digits) = self.digits.checked_mul(ten)
+            && digits.unsigned_abs() < 10u128.pow(Decimal::DIGITS as u32)
+        {
+            self.digits = digits;
+            self.places = 0;
+        }
+        self
+    }
+
+    /// How it stands to another one.
+    #[must_use]
+    pub fn compare(self, other: Decimal) -> Ordering {
+        let places = self.places.max(other.places);
+        let raised = |d: Decimal| {
+            let by = u32::try_from(i32::from(places) - i32::from(d.places)).ok()?;
+            match d.digits {
+                0 => Some(0),
+                digits => digits.checked_mul(10i128.checked_pow(by)?),
+            }
+        };
+        match (raised(self), raised(other)) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            // What has no room at the places of the other is the larger by far.
+            (None, _) => self.digits.cmp(&0),
+            (Some(_), None) => 0.cmp(&other.digits),
+        }
+    }
+
+    /// Whether it is a whole number.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        self.reduced().places <= 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact() {
+        let d = |digits, places| Some(Decimal { digits, places });
+        for (text, value) in [
+            ("0.1", d(1, 1)),
+            ("1", d(1, 0)),
+            ("-40", d(-40, 0)),
+            ("1.50", d(15, 1)),
+            ("1e-3", d(1, 3)),
+            ("2.5E2", d(250, 0)),
+            ("0.000", d(0, 0)),
+            (".5", d(5, 1)),
+            ("6.781694e-11", d(6_781_694, 17)),
+            ("0.00000000006781694", d(6_781_694, 17)),
+            ("-1.6e-19", d(-16, 20)),
+            ("1234567890123456789", d(1_234_567_890_123_456_789, 0)),
+            (
+                "3.141592653589793238462643383279503",
+                d(3_141_592_653_589_793_238_462_643_383_279_503, 33),
+            ),
+            ("1e99", d(1, -99)),
+            ("12e300", d(12, -300)),
+            ("1e-307", d(1, 307)),
+            ("0e9999", d(0, 0)),
+            ("3.1415926535897932384626433832795028", None),
+            ("1e308", None),
+            ("1e-308", None),
+            ("1e99999999999", None),
+            ("1e9999999999999999999", None),
+            ("", None),
+            ("-", None),
+            (".", None),
+            ("nan", None),
+            ("1,5", None),
+            ("1e", None),
+            ("0x10", None),
+        ] {
+            assert_eq!(Decimal::parse(text), value, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_parsed_is_what_is_written(
+            digits in 0..10i128.pow(34), places in 0usize..40, negative in any::<bool>(),
+        ) {
+            let sign = if negative { "-" } else { "" };
+            let text = format!("{sign}{digits}e-{places}");
+            let parsed = Decimal::parse(&text).unwrap();
+            prop_assert_eq!(parsed, parsed.reduced());
+            let again = format!("{}e{}", parsed.digits, -i32::from(parsed.places));
+            let read = |text: &str| text.parse::<f64>().unwrap();
+            prop_assert_eq!(read(&again), read(&text) + 0.0);
+            prop_assert_eq!(Decimal::parse(&again), Some(parsed));
+        }
+
+        #[test]
+        fn numbers_compare_as_their_values_do(
+            a in any::<i32>(), p in -300i16..300, b in any::<i32>(), q in -300i16..300,
+        ) {
+            let number = |digits: i32, places| Decimal { digits: i128::from(digits), places };
+            let value = |digits: i32, places: i16| {
+                format!("{digits}e{}", -places).parse::<f64>().unwrap()
+            };
+            let (x, y) = (value(a, p), value(b, q));
+            prop_assume!((x - y).abs() > (x.abs() + y.abs()) * 1e-12 || x == y && p == q);
+            prop_assert_eq!(number(a, p).compare(number(b, q)), x.total_cmp(&y));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[-+.eE0-9]{0,60}") {
+            let _ = Decimal::parse(&text);
+        }
+    }
+}
