@@ -46,7 +46,7 @@ pub struct Job {
     /// Whether it reads the whole block.
     pub(super) whole: bool,
     /// Its reply cannot be told from an older one and there is no time for a probe: its
-    /// value is given up for this time.
+    /// value is given up.
     pub(super) gives_up: bool,
     /// Why it is made although its place in the plan has not come.
     pub(super) probe: Option<Probe>,

@@ -41,6 +41,9 @@ const OFF_BY: u32 = 2;
 /// … and at least this much.
 const OFF_BY_AT_LEAST: Duration = Duration::from_millis(2);
 
+/// How long a device is left alone at most that gives signs of life and no values.
+const IN_TOUCH: Duration = Duration::from_secs(30);
+
 /// "Illegal function" (Modbus Application Protocol V1.1b3 §7).
 const ILLEGAL_FUNCTION: u8 = 1;
 
@@ -569,13 +572,19 @@ impl Station {
         }
     }
 
-    /// Where everything is set aside, the cheapest request keeps its interval.
+    /// Where everything is set aside, the cheapest request keeps its interval, if it is
+    /// answered at all; if not, it is made every half minute at least, for otherwise
+    /// the return of the device would not be noticed.
     pub(super) fn stay_in_touch(&mut self, now: Mono) {
         let none_is_fine = self.slots.iter().all(Slot::is_set_aside);
         let one = self.cheapest().filter(|_| none_is_fine);
         for (i, slot) in self.slots.iter_mut().enumerate() {
             let was = std::mem::replace(&mut slot.keeps_in_touch, Some(i) == one);
-            if slot.keeps_in_touch {
+            let misses = slot.failing.as_ref().filter(|f| f.how.is_a_miss());
+            if let Some(failing) = misses.filter(|_| slot.keeps_in_touch) {
+                let rarely = failing.last + IN_TOUCH;
+                slot.due = failing.next_try(slot.block.interval).min(rarely);
+            } else if slot.keeps_in_touch {
                 slot.serve(now);
             } else if was && slot.is_set_aside() {
                 slot.set_aside();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{Mono, RequestFailure};
 
-use super::failing::Failing;
+use super::failing::{DOUBTED, Failing};
 use super::plan::ReadBlock;
 
 /// How long a due request may be overtaken by more frequent ones.
@@ -56,9 +56,9 @@ impl Slot {
         self.failing.as_ref().is_some_and(|f| f.set_aside)
     }
 
-    /// Whether it is made now and then only, for it is expected to fail.
+    /// Whether it is expected to fail, so that it is made when there is time for that.
     pub(super) fn is_rare(&self) -> bool {
-        self.is_set_aside() && !self.keeps_in_touch
+        self.failures() >= DOUBTED && !self.keeps_in_touch
     }
 
     /// How often in a row it failed.

@@ -9,7 +9,7 @@ use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, RequestFailure, Rng, 
 use crate::spec::dlt645::Address;
 use crate::spec::{DeviceSpec, PointSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
-use super::doubt::{Doubt, SETTLING};
+use super::doubt::{COPIES, Doubt, SETTLING};
 use super::evidence::weigh;
 use super::failing::{CERTAIN, DOUBTED};
 use super::holes::{Hole, Holes, speaks_of_addresses};
@@ -103,6 +103,8 @@ pub(super) struct Station {
     proved: Option<Mono>,
     /// How often a part of a request was made in vain since then, for a sign of life.
     parts_missed: u32,
+    /// When it answered last.
+    answered: Option<Mono>,
     /// When the next such part may be tried: of a device that is not there they are of
     /// no more use than what the plan has.
     part_backoff: Backoff,
@@ -180,6 +182,7 @@ impl Station {
             known: false,
             proved: None,
             parts_missed: 0,
+            answered: None,
             part_backoff: Backoff::new(PART_WAIT.0, PART_WAIT.1),
             busy: false,
             learned_meanwhile: Vec::new(),
@@ -205,6 +208,10 @@ impl Station {
     /// tell when their turn comes.
     pub(super) fn is_in_doubt(&self) -> bool {
         let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
+        if others == 0 && self.slots.iter().all(Slot::is_set_aside) {
+            // It gives signs of life, and nothing else: each is made by itself.
+            return false;
+        }
         match self.misses() {
             0 => false,
             1 => !self.known || others == 0,
@@ -282,7 +289,13 @@ impl Station {
     /// A reply of its unit went by that nobody waited for.
     pub(super) fn passed_by(&mut self, now: Mono) {
         if !self.numbered {
-            self.doubt.passed_by(now, self.timeout.most());
+            // A copy right behind its reply is over before the line is free.
+            let own = self.slots.iter().map(|s| self.reply_takes(&s.block)).max();
+            let soon = COPIES + own.unwrap_or_default();
+            let is_soon = self.answered.is_some_and(|at| now.since(at) <= soon);
+            if !is_soon || !self.doubt.is_clear() {
+                self.doubt.passed_by(now, self.timeout.most());
+            }
         }
         if self.doubt.repeats() && !std::mem::replace(&mut self.told_twice, true) {
             let device = self.device;
@@ -471,8 +484,12 @@ impl Station {
             self.took_values(&job.points, now);
         }
         match outcome {
-            Outcome::Answered(_) => self.doubt.answered(now, shape, self.timeout.most()),
+            Outcome::Answered(_) => {
+                self.answered = Some(now);
+                self.doubt.answered(now, shape, self.timeout.most());
+            }
             Outcome::Exception(_) | Outcome::Refused(_) => {
+                self.answered = Some(now);
                 self.doubt.refused(now, shape.function, self.timeout.most());
             }
             // Only commands are confirmed.
@@ -510,7 +527,7 @@ impl Station {
             {
                 self.doubt.ambiguous(now, shape, self.timeout.most());
                 // Who is asked among others has not been offered the chance.
-                if !among_others && !self.has_unmistakable(now, job.block) {
+                if !among_others && (job.gives_up || !self.has_unmistakable(now, job.block)) {
                     self.doubt.settle(now, self.timeout.most());
                 }
             }
@@ -556,7 +573,7 @@ impl Station {
         // refusal of the whole is final until the next slot. Among others there is
         // no more to be had in this slot.
         let served = match outcome {
-            Outcome::Answered(_) => job.whole && (job.trusted || among_others || job.gives_up),
+            Outcome::Answered(_) => job.whole && (job.trusted || among_others),
             _ => job.whole && !is_probe,
         };
         if let Some(slot) = slot.and_then(|i| self.slots.get_mut(i))
@@ -767,6 +784,7 @@ impl Station {
         self.fence_missed = None;
         self.longer_missed = None;
         self.try_set_aside(now);
+        self.next_value.fill(now);
         self.resume(now);
         for slot in &mut self.slots {
             slot.due = slot.due.min(now);
@@ -840,13 +858,17 @@ impl Station {
         self.reading.takes(&self.profile, block)
     }
 
+    fn reply_takes(&self, block: &ReadBlock) -> Duration {
+        self.reading.reply_takes(&self.profile, block)
+    }
+
     /// How long the reply to this is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
         // A miss costs all that are alike more than any wait.
         if self.voice(block).is_some() {
             return self.timeout.most();
         }
-        let reply = self.reading.reply_takes(&self.profile, block);
+        let reply = self.reply_takes(block);
         self.timeout.after(self.misses(), reply, self.hurry)
     }
 

@@ -254,9 +254,8 @@ impl Devices {
     ) -> Vec<Does> {
         let planned = self.item_of(device, &asked);
         let within = self.within(device, &asked);
-        let shorter = self.fault == Some(Kind::TooLong)
-            && within.is_some_and(|i| self.culprits.contains(&(device, i)))
-            && asked.count <= LONGEST;
+        // A request that fails is divided: what it asks for is in the plan.
+        let divided = within.is_some_and(|i| self.culprits.contains(&(device, i)));
         let fault = self.fault.filter(|kind| match kind {
             Kind::TooLong => asked.count > LONGEST,
             _ => {
@@ -295,7 +294,7 @@ impl Devices {
             at: now.mono,
             wall: now.wall,
             device,
-            item: planned.or(within.filter(|_| shorter)),
+            item: planned.or(within.filter(|_| divided)),
             asked,
             takes,
             reply,

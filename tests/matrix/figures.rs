@@ -192,9 +192,9 @@ async fn live(cell: Cell, watched: Duration) -> Figures {
         }
         Span::Passing(seconds) => {
             plant.live(Duration::from_secs(seconds)).await;
-            story = told(&plant);
             plant.with(|d| d.fault = None);
             plant.live(AFTER).await;
+            story = told(&plant);
         }
     }
     measure(&cell, &plant, begun, story)
