@@ -40,6 +40,12 @@ const SILENT_TO_PROBES: Duration = Duration::from_secs(600);
 /// First and longest wait between tries of a part of a request.
 const PART_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
+/// A request that failed so often in a row is not expected to be answered at last …
+const AS_EVER: u32 = 5;
+
+/// … unless its unit gave a late reply within this time.
+const LATE_HABIT: Duration = Duration::from_secs(600);
+
 /// Others ask a device if it is asked among their replies this often without having
 /// been read meanwhile …
 const GOES_ON: u32 = 3;
@@ -105,6 +111,8 @@ pub(super) struct Station {
     parts_missed: u32,
     /// When it answered last.
     answered: Option<Mono>,
+    /// When a reply of it came last that had been given up.
+    late: Option<Mono>,
     /// When the next such part may be tried: of a device that is not there they are of
     /// no more use than what the plan has.
     part_backoff: Backoff,
@@ -183,6 +191,7 @@ impl Station {
             proved: None,
             parts_missed: 0,
             answered: None,
+            late: None,
             part_backoff: Backoff::new(PART_WAIT.0, PART_WAIT.1),
             busy: false,
             learned_meanwhile: Vec::new(),
@@ -503,6 +512,7 @@ impl Station {
             }
             Outcome::Missed(_) | Outcome::Mismatched(_) if !self.numbered => {
                 if self.is_late(outcome) {
+                    self.late = Some(now);
                     self.passed_by(now);
                     self.timeout.was_too_short(now);
                 }
@@ -602,7 +612,9 @@ impl Station {
     /// Whether this request has failed time and again.
     fn fails_as_before(&self, job: &Job) -> bool {
         let slot = self.slots.get(job.block).filter(|_| job.whole);
-        slot.is_some_and(|s| s.is_set_aside() && s.failures() >= CERTAIN)
+        let as_ever = slot.is_some_and(|s| s.is_set_aside() && s.failures() >= AS_EVER);
+        let late = self.late.is_some_and(|at| job.asked.since(at) < LATE_HABIT);
+        as_ever && !late
     }
 
     /// Whether what came in place of the reply can be that to an abandoned request.
@@ -774,6 +786,7 @@ impl Station {
 
     /// Its reply came after it had been given up.
     pub(super) fn was_late(&mut self, now: Mono) {
+        self.late = Some(now);
         self.timeout.was_too_short(now);
         self.lives(now);
     }

@@ -85,6 +85,14 @@ const LONGEST_REPLY: Duration = Duration::from_secs(30);
 /// somebody has answered, or when it has lasted this long.
 const LASTING: Duration = Duration::from_secs(10);
 
+/// An endpoint that closes the connection on a request is not down if it has answered
+/// another within this time.
+const ANSWERS_OTHERS: Duration = Duration::from_secs(30);
+
+/// After a port was away for less than this, everything is read when it is due, and
+/// not at once.
+const BRIEFLY: Duration = Duration::from_secs(2);
+
 /// Requests in a row that must get nothing before a TCP connection is doubted:
 /// as many as there are devices, within these limits.
 const DOUBTED_AFTER: (u32, u32) = (3, 8);
@@ -188,6 +196,7 @@ pub async fn run_commanded(
         in_flight: InFlight::new(most),
         heard_of: BTreeMap::new(),
         answered_at: now.mono,
+        down_since: None,
         is_useful: false,
         strayed: Backoff::new(RECONNECT.0, RECONNECT.1),
         strayed_at: None,
@@ -262,6 +271,8 @@ struct Port {
     heard_of: BTreeMap<DeviceId, bool>,
     /// When one did that last.
     answered_at: Mono,
+    /// Since when it could not be opened, or was of no use.
+    down_since: Option<Mono>,
     /// Whether the next connection counts as of use before anybody answered: what is
     /// asked on it was asked on one that was.
     is_useful: bool,
@@ -290,6 +301,9 @@ impl Port {
                     return End::Closed { why: lost.why };
                 }
                 Err(Stopped::Lost(lost)) => {
+                    // A server that closes instead of answering one request is of use
+                    // as long as it answers others.
+                    let useful = useful || lost.asked && self.answers_others();
                     let Lost { why, stray, .. } = lost;
                     return End::Lost { why, useful, stray };
                 }
@@ -308,6 +322,15 @@ impl Port {
                 };
             }
         }
+    }
+
+    /// Whether a device of a TCP endpoint has given a sign of life lately.
+    fn answers_others(&self) -> bool {
+        let now = self.clock.now().mono;
+        matches!(self.manners.line, LineSpec::Tcp(_))
+            && self.report.is_up()
+            && self.heard_of.values().any(|lives| *lives)
+            && now.since(self.answered_at) < ANSWERS_OTHERS
     }
 
     /// What to do now; takes in what was commanded and hands out what ended.

@@ -134,7 +134,10 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
                     .filter(|s| s.due <= now)
                     .map(|s| s.block.priority)
                     .collect();
-                let own = line.kind(&job).points[usize::from(job.points[0])].priority;
+                let block = usize::from(job.ask.start);
+                let points = &line.kind(&job).points;
+                let own = points.iter().find(|p| usize::from(p.address) == block);
+                let own = own.unwrap().priority;
                 assert_eq!(Some(&own), due.iter().min());
                 overtaken += usize::from(due.iter().any(|p| *p > own));
                 line.now = line.now + line.cost;

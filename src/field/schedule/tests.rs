@@ -337,6 +337,8 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     // One that passes by although nothing is owed: it does repeat itself, which is
     // told once.
     for told in [1, 0] {
+        // Later than a copy right behind its reply would.
+        now = now + COPIES * 2;
         assert_eq!(s.overheard(now, UnitId(1)), None);
         let told: Vec<Finding> = (0..told)
             .map(|_| Finding::RepliesTwice {

@@ -139,13 +139,17 @@ impl Port {
             return Ok(());
         }
         let now = self.clock.now().mono;
-        self.schedule.reopened(now);
+        let away = self.down_since.take().map(|since| now.since(since));
+        if away.is_none_or(|away| away >= BRIEFLY) {
+            self.schedule.reopened(now);
+        }
         self.report.up(now, self.backoff.failures()).await
     }
 
     /// It is not: says so, and waits before the next attempt.
     async fn unavailable(&mut self, why: String) -> Result<(), HubGone> {
         let now = self.clock.now().mono;
+        self.down_since.get_or_insert(now);
         let next = self.backoff.failed(now, &mut self.rng);
         let failed = self.backoff.failures();
         self.report.down(now, why, failed, next).await?;
