@@ -110,8 +110,9 @@ const LAB_MEASURES: [(&str, &str, &str); 1] = [(
     "measures the engine against the model; it proves nothing about the model",
 )];
 
-/// Lines of code in a file, before its tests.
-const LONGEST: usize = 400;
+/// Lines of code in a file, before its tests. A file is as long as its idea: long is
+/// better than halved. Beyond this it is two ideas.
+const LONGEST: usize = 800;
 
 /// What may stand at the top of the repository, besides dotfiles and licences.
 const TOP_LEVEL: [&str; 10] = [

@@ -55,13 +55,16 @@ fn chosen() -> (Vec<Cell>, Duration) {
     }
 }
 
+/// In every cell nothing is wrong, posted twice, asked besides the plan, logged out or
+/// left unnamed. Where [`Cell::falls_short`] says so, the shares that are kept are not
+/// asked for; the bench shows them all.
 #[test]
 fn whatever_fails_only_that_fails() {
     let (cells, watched) = chosen();
     let mut failed = Vec::new();
     let of = cells.len();
     for (cell, figures) in figures::run_all(&cells, watched) {
-        let failures = figures.failures();
+        let failures = figures.regressions(&cell);
         if !failures.is_empty() {
             failed.push((cell, failures, figures.story));
         }

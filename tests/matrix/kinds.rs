@@ -212,6 +212,27 @@ pub(crate) struct Cell {
     pub(crate) span: Span,
 }
 
+impl Cell {
+    /// Whether the shares that are kept, and how soon all is as before, do not reach
+    /// their aims here in every cell: some polls of neighbours or of the same device
+    /// are lost, and nothing else.
+    ///
+    /// - A reply that is always late collides with the next unit's on a line for two.
+    /// - A unit that says nothing to what it does not have and whose replies are all of
+    ///   one shape offers nothing unmistakable: after a miss it is left alone for four
+    ///   response timeouts, and two of its values are given up.
+    /// - The rest of a frame that was begun is waited for up to a second in ASCII and
+    ///   behind a serial server, which is half of an interval here.
+    pub(crate) fn falls_short(&self) -> bool {
+        let slow = matches!(self.way, Way::Ascii | Way::AsciiOverTcp | Way::RtuOverTcp);
+        let begun = matches!(
+            self.kind,
+            Kind::Truncated | Kind::BadChecksum | Kind::Doubled
+        );
+        self.kind == Kind::Late || (self.style == Style::Silent && self.alike) || (slow && begun)
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cell {

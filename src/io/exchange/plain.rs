@@ -119,7 +119,7 @@ impl Exchange {
         let end = match self.own {
             Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
             None => {
-                let end = deadline + BEHIND_A_SERVER + pause;
+                let end = deadline + BEHIND_A_SERVER;
                 end.max(sent + self.response_timeout)
             }
         };
