@@ -301,6 +301,17 @@ pub const TABLE: [Metric; 28] = [
         },
     ),
     metric(
+        "alink_gateway_port_probes",
+        Kind::Counter,
+        &["port"],
+        "Requests that are not in the plan: to tell replies apart, or for a sign of life from a device that does not answer; at most 2 % of the port's time",
+        |f, to| {
+            for port in &f.status.ports {
+                to.push((vec![port.name.clone()], Said::Count(port.probes)));
+            }
+        },
+    ),
+    metric(
         "alink_gateway_device_alive",
         Kind::Gauge,
         &["device", "port"],

@@ -66,6 +66,8 @@ pub(super) struct Report {
     crowds: Crowds<Notice>,
     twins: Twins,
     busy: Duration,
+    /// Requests made besides the plan, since the last report.
+    probes: u32,
     load_since: Mono,
 }
 
@@ -94,6 +96,7 @@ impl Report {
             crowds: Crowds::of_port(port),
             twins: Twins::default(),
             busy: Duration::ZERO,
+            probes: 0,
             load_since: clock.now().mono,
         }
     }
@@ -222,7 +225,8 @@ impl Report {
         self.busy += busy;
     }
 
-    /// Reports the load, and what was heard of ourselves, if it is time to.
+    /// Reports the load, what was heard of ourselves and what was asked besides the
+    /// plan, if it is time to.
     pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
         if now < self.load_due() {
             return Ok(());
@@ -240,6 +244,10 @@ impl Report {
         if let Some(echoes) = self.voice.since_last() {
             self.tell(FieldEvent::Echoes { port, echoes }).await?;
         }
+        let count = std::mem::take(&mut self.probes);
+        if count > 0 {
+            self.tell(FieldEvent::Probes { port, count }).await?;
+        }
         self.tell(FieldEvent::Load { port, permille }).await
     }
 
@@ -250,6 +258,7 @@ impl Report {
         ended: &Ended,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
+        self.probes = self.probes.saturating_add(u32::from(job.probe().is_some()));
         self.complain(job, ended);
         self.suspect(job.device, evidence);
         let (readings, refused) = self.readings(job, ended);
