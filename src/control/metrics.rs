@@ -111,7 +111,7 @@ const fn metric(
 }
 
 /// All there are.
-pub const TABLE: [Metric; 28] = [
+pub const TABLE: [Metric; 29] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
