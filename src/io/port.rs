@@ -28,6 +28,7 @@
 
 mod commands;
 mod connection;
+mod load;
 mod many;
 mod report;
 mod voice;
