@@ -63,7 +63,8 @@ pub(super) struct Report {
     /// Troubles that many have, on their way to being few lines.
     crowds: Crowds<Notice>,
     twins: Twins,
-    load: Load,
+    /// What it reports every few seconds.
+    pub(super) load: Load,
 }
 
 impl Report {
@@ -210,11 +211,6 @@ impl Report {
     /// When the next load is to be reported.
     pub(super) fn load_due(&self) -> Mono {
         self.load.due()
-    }
-
-    /// The line was in use for this long.
-    pub(super) fn was_busy(&mut self, busy: Duration) {
-        self.load.was_busy(busy);
     }
 
     /// Reports the load, what was heard of ourselves and what was asked besides the
