@@ -59,10 +59,13 @@ line1: 19 % (9600 8E1; 11 devices, 5.0 requests a second; slowest request: holdi
   hall-001 and 9 more  meter    holding registers 0 to 9  2       7       10s    45.8 ms  4.6 %
   pump                 relay    coil 0                    1       0       250ms  34.1 ms  14 %
   most of it: 1 device of profile relay, 14 %
+  1 device that dies is logged out within 12.5 s, all 11 that die at once within 14.3 s (liveness: missed 3, quiet 3s to 10s)
 
   profile  posts as  points
   meter    int       Voltage, Energy
   relay    bool      On
+
+besides the plan: probes, to tell stale replies apart or for a sign of life, at most 2 % of a line's time; status counts them
 "
     );
     assert_eq!(status, 0);
@@ -79,6 +82,10 @@ fn the_json_has_the_same_figures() {
     assert_eq!(line["requests"][0]["time_us"], 45_833);
     assert_eq!(line["requests"][1]["function"], 1);
     assert_eq!(line["heaviest_profile"], "relay");
+    // 10 s and 11 devices with three tries of 0.1 s, and 0.3 of that besides.
+    let log_out = json!({ "devices": 11, "one_ms": 12_500, "all_ms": 14_290, "in_flight": 1 });
+    assert_eq!(line["log_out"], log_out);
+    assert_eq!(json["probes_percent"], 2.0);
     assert_eq!(line["requests"][0]["priority"], "normal");
     let points = json!([{ "id": "Voltage", "type": "int" }, { "id": "Energy", "type": "int" }]);
     assert_eq!(json["profiles"][0]["points"], points);
@@ -121,8 +128,7 @@ fn the_type_of_every_point_is_shown() {
   meter    enum      Mode
   meter    text      Serial, Name
   meter    date      Since
-  relay    bool      On
-"
+  relay    bool      On"
     );
 }
 

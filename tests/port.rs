@@ -235,7 +235,8 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
         | FieldEvent::NoValue { .. }
         | FieldEvent::PointsFailing { .. }
         | FieldEvent::Load { .. }
-        | FieldEvent::Echoes { .. } => {}
+        | FieldEvent::Echoes { .. }
+        | FieldEvent::Probes { .. } => {}
     })
     .await;
     assert_eq!(down, 1);

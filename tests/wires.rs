@@ -416,7 +416,7 @@ async fn replies_that_do_not_say_whose_they_are_are_nobody_elses() {
             w.run(Duration::from_secs(600)).await;
             assert!(w.wrong.is_empty(), "{late}, {seed}: {:#?}", w.wrong);
             assert!(w.values("mod-9") > 550, "{}", w.values("mod-9"));
-            // Each miss costs all three twenty response timeouts.
+            // Each miss costs all three four response timeouts.
             let least = if permille < 100 { 100 } else { 0 };
             for name in ["ad-1", "ad-2", "ad-3"] {
                 let n = w.values(name);
@@ -495,7 +495,7 @@ devices:
     w.rig.with(|line, _| {
         manners(&mut line.tongues_mut()[0]).turnaround = Duration::from_millis(900);
     });
-    // Eight tries, and a rest of twenty response timeouts.
+    // Eight tries, and a rest of four response timeouts.
     w.run(Duration::from_secs(90)).await;
     let before = w.values("scale-6");
     w.run(Duration::from_secs(60)).await;

@@ -210,4 +210,12 @@ pub enum FieldEvent {
         /// How many.
         echoes: Echoes,
     },
+    /// Requests made besides the plan since the last report. Told before the load, if
+    /// there were any.
+    Probes {
+        /// Which port.
+        port: PortId,
+        /// How many.
+        count: u32,
+    },
 }

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::EXIT_CONFIG;
+use crate::field::budget::PROBES_PERMILLE;
 use crate::field::forecast::{FULL, LineForecast, RequestForecast, forecast, millis, percent};
+use crate::field::log_out::LogOut;
 use crate::io::lessons::Lessons;
 use crate::io::log::Journal;
 use crate::io::screen;
@@ -67,12 +69,22 @@ fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
             let share = percent(share);
             let _ = writeln!(text, "  most of it: {n} {many} of profile {kind}, {share}");
         }
+        if let Some(log_out) = LogOut::of(spec, line) {
+            let _ = writeln!(text, "  {log_out}");
+        }
         text.push('\n');
     }
     if lines.is_empty() {
         text.push_str("no ports\n");
     }
     text.push_str(&types(spec));
+    if !lines.is_empty() {
+        let _ = writeln!(
+            text,
+            "\nbesides the plan: probes, to tell stale replies apart or for a sign of life, at most {} % of a line's time; status counts them",
+            PROBES_PERMILLE / 10
+        );
+    }
     text
 }
 
@@ -171,6 +183,16 @@ fn devices(spec: &Spec, r: &RequestForecast) -> String {
     }
 }
 
+/// Milliseconds are rounded up: they are how long it takes at most.
+fn log_out(l: &LogOut) -> Value {
+    json!({
+        "devices": l.devices,
+        "one_ms": l.one.as_nanos().div_ceil(1_000_000) as u64,
+        "all_ms": l.all.as_nanos().div_ceil(1_000_000) as u64,
+        "in_flight": l.in_flight,
+    })
+}
+
 fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
     let request = |r: &RequestForecast| {
         let names = r.devices.iter().filter_map(|d| spec.device(*d));
@@ -196,6 +218,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
             "load_percent": l.load() as f64 / 10.0,
             "requests_per_second": l.rate(),
             "slowest_request_us": l.slowest().map(|r| r.time.as_micros() as u64),
+            "log_out": LogOut::of(spec, l).as_ref().map(log_out),
             "heaviest_profile": l.heaviest().map(|(kind, _, _)| kind),
             "requests": l.requests.iter().map(request).collect::<Vec<_>>(),
         })
@@ -204,6 +227,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
     let profile = |p: &ProfileSpec| json!({ "profile": p.name, "points": p.points.iter().map(point).collect::<Vec<_>>() });
     json!({
         "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        "probes_percent": PROBES_PERMILLE as f64 / 10.0,
         "profiles": profiles(spec).into_values().map(profile).collect::<Vec<_>>(),
     })
 }

@@ -167,7 +167,12 @@ pub(super) fn port(port: &Port) -> [String; 8] {
     };
     let polls = some(&port.outcomes, &["answer"]);
     let echoes = some(&port.echoes, &["echo-expected"]);
-    let trouble = [polls, echoes].into_iter().filter(|t| !t.is_empty());
+    let probes = match port.probes {
+        0 => String::new(),
+        n => format!("probes {n}"),
+    };
+    let trouble = [polls, echoes, probes].into_iter();
+    let trouble = trouble.filter(|t| !t.is_empty());
     let trouble = trouble.collect::<Vec<_>>().join(", ");
     [
         line(&port.name),
@@ -249,6 +254,7 @@ pub(super) mod tests {
                     }),
                     outcomes: counts(&[("answer", 1000), ("garbled", 1), ("timeout", 5)]),
                     echoes: counts(&[("echo-expected", 1000), ("echo-missed", 6)]),
+                    probes: 7,
                 },
                 Port {
                     name: "line2".into(),
@@ -260,6 +266,7 @@ pub(super) mod tests {
                     rtt: None,
                     outcomes: counts(&[("answer", 0)]),
                     echoes: BTreeMap::new(),
+                    probes: 0,
                 },
             ],
             devices: 120,
@@ -283,7 +290,7 @@ cloud    up for 2 h 5 min; 118 of 118 wanted are online; all of them 4 s after i
 values   12 waiting, 123456 delivered, 5 dropped (queue-full 5)
 
 PORT   LINE          STATE  LOAD  DEVICES  RTT P50  P95      TROUBLE
-line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5, echo-missed 6
+line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5, echo-missed 6, probes 7
 line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
 
 120 devices: 118 alive and online, 2 silent and offline

@@ -156,7 +156,7 @@ impl Mixed<'_> {
             self.question.name, self.second.name, self.first.name
         );
         let wrong = Wrong::wanted("a reply that says whose it is").hint(
-            "put {unit} or {address} into begins: or contains: if the reply carries it, or give each a port of its own; as it is, one missed reply keeps all of them from being read for twenty response timeouts, so that none is taken for another's",
+            "put {unit} or {address} into begins: or contains: if the reply carries it, or give each a port of its own; as it is, one missed reply keeps all of them from being read for four response timeouts, so that none is taken for another's",
         );
         notes.warning(self.second.at, said, wrong);
     }

@@ -111,7 +111,7 @@ const fn metric(
 }
 
 /// All there are.
-pub const TABLE: [Metric; 28] = [
+pub const TABLE: [Metric; 29] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -297,6 +297,17 @@ pub const TABLE: [Metric; 28] = [
                 for (outcome, n) in &port.echoes {
                     to.push((vec![port.name.clone(), outcome.clone()], Said::Count(*n)));
                 }
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_port_probes",
+        Kind::Counter,
+        &["port"],
+        "Requests that are not in the plan: to tell replies apart, or for a sign of life from a device that does not answer; at most 2 % of the port's time",
+        |f, to| {
+            for port in &f.status.ports {
+                to.push((vec![port.name.clone()], Said::Count(port.probes)));
             }
         },
     ),

@@ -99,6 +99,10 @@ pub struct Port {
     /// although it should, and although it should not.
     #[serde(default)]
     pub echoes: BTreeMap<String, u64>,
+    /// Requests since the start that the plan does not have: to tell replies apart, or
+    /// for a sign of life.
+    #[serde(default)]
+    pub probes: u64,
 }
 
 /// From the last byte of a request to the first of its reply, over the last
@@ -287,6 +291,7 @@ pub(super) mod tests {
                 answering: 2,
                 rtt,
                 echoes: outcomes.clone(),
+                probes: u64::from(load_permille) * 1000,
                 outcomes,
             },
         )

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
+/// What probes take of the clock at most, in thousandths: what is saved up for them,
+/// and the bit by which the last of a burst takes longer than was left.
+pub const PROBES_PERMILLE: u64 = 20;
+
 /// Time that fills up slowly and may be overdrawn by one attempt.
 #[derive(Clone, Debug)]
 pub struct Budget {

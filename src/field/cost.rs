@@ -200,6 +200,14 @@ impl Cost {
         time.saturating_sub(self.turnaround + self.rest)
     }
 
+    /// What is expected to be measured from a request to its reply, without the
+    /// characters of a line behind a server: [`Cost::turnaround_seen`] the other way
+    /// round.
+    #[must_use]
+    pub fn gap(&self) -> Duration {
+        self.turnaround + self.silence.between_frames()
+    }
+
     /// The unit as it was seen to answer: this long from the end of a request to
     /// the beginning of its reply.
     #[must_use]

@@ -57,6 +57,8 @@ pub struct RequestForecast {
     pub priority: Priority,
     /// How long it takes the line, for one device.
     pub time: Duration,
+    /// How much of that its reply takes once it has begun.
+    pub reply: Duration,
 }
 
 impl RequestForecast {
@@ -200,6 +202,7 @@ fn line_forecast(
             interval: block.interval,
             priority: block.priority,
             time: cost.of_block(&profile, &block),
+            reply: cost.of_reply_to(&profile, &block),
             what: what_is_read(&profile, block.table, block.start, block.count),
         };
         requests.extend(plan(&profile, &terms).into_iter().map(of));

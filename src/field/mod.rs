@@ -7,7 +7,8 @@
 //! ([`echo`]), what a reply means ([`point`], [`number`]), what it
 //! proves ([`evidence`]) and what may not be believed ([`doubt`],
 //! [`neighbours`]); how much
-//! of a line all that will take ([`cost`], [`forecast`]) and what becomes of it if
+//! of a line all that will take ([`cost`], [`forecast`]), how soon who dies is
+//! logged out ([`log_out`]) and what becomes of it if
 //! that is too much ([`tempo`]), and how many requests may be in flight
 //! ([`in_flight`]); and what to count ([`counters`], [`trouble`]) and
 //! to suspect ([`twins`]).
@@ -55,13 +56,13 @@
 //! - a frame under the address of another unit, just when that one is asked for
 //!   a reply of that shape: a late reply with a wrong address, two units with one;
 //! - a unit that is silent to every request but one, against the standard, and
-//!   owes several replies for longer than twenty response timeouts each, which
+//!   owes several replies for longer than four response timeouts each, which
 //!   come one by one just when the next is waited for;
 //! - a reply to somebody else who asks the same unit, of the same shape, after
 //!   the unit was quiet for as long as a copy may take, just when we wait; what is asked
 //!   while such replies go by is not believed;
 //! - of devices without a standard whose replies do not say whose they are: a reply
-//!   that comes more than twenty response timeouts late, and two more like it each
+//!   that comes more than four response timeouts late, and two more like it each
 //!   just when another device is waited for; a copy later than 35 ms;
 //! - a unit, or a bridge, that answers requests in another order than they came;
 //! - the echo of a write to one coil or register through an adapter that hears
@@ -93,6 +94,7 @@ pub mod forecast;
 pub mod holes;
 pub mod in_flight;
 pub mod job;
+pub mod log_out;
 pub mod mbap;
 pub mod modbus;
 mod moment;

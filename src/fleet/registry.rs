@@ -124,7 +124,8 @@ impl Fleet {
             // It is there; what it says is no business of the fleet.
             FieldEvent::NoValue { .. }
             | FieldEvent::PointsFailing { .. }
-            | FieldEvent::Echoes { .. } => {}
+            | FieldEvent::Echoes { .. }
+            | FieldEvent::Probes { .. } => {}
             FieldEvent::Load { port, permille } => {
                 if let Some(p) = self.ports.get_mut(port.index()) {
                     p.load_permille = *permille;

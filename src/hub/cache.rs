@@ -145,7 +145,10 @@ impl Cache {
                     self.lost(now, device);
                 }
             }
-            FieldEvent::PortUp { .. } | FieldEvent::Load { .. } | FieldEvent::Echoes { .. } => {}
+            FieldEvent::PortUp { .. }
+            | FieldEvent::Load { .. }
+            | FieldEvent::Echoes { .. }
+            | FieldEvent::Probes { .. } => {}
         }
     }
 

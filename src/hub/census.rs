@@ -45,6 +45,8 @@ struct Line {
     turnarounds: Turnarounds,
     replies: Histogram,
     echoes: EchoCounters,
+    /// Requests made besides the plan.
+    probes: u64,
 }
 
 impl Default for Line {
@@ -53,6 +55,7 @@ impl Default for Line {
             turnarounds: Turnarounds::new(OF_PORT),
             replies: Histogram::default(),
             echoes: EchoCounters::default(),
+            probes: 0,
         }
     }
 }
@@ -104,6 +107,11 @@ impl Census {
             && let Some(line) = self.ports.get_mut(port.index())
         {
             line.echoes.add(*echoes);
+        }
+        if let FieldEvent::Probes { port, count } = event
+            && let Some(line) = self.ports.get_mut(port.index())
+        {
+            line.probes = line.probes.saturating_add(u64::from(*count));
         }
         let FieldEvent::Polled {
             device,
@@ -236,6 +244,11 @@ impl Census {
     /// What it has heard of our own requests.
     pub(super) fn port_echoes(&self, port: usize) -> EchoCounters {
         self.ports.get(port).map(|p| p.echoes).unwrap_or_default()
+    }
+
+    /// How many requests it has made besides the plan.
+    pub(super) fn port_probes(&self, port: usize) -> u64 {
+        self.ports.get(port).map_or(0, |p| p.probes)
     }
 }
 

@@ -151,6 +151,7 @@ impl Hub {
                 rtt: self.census.port_rtt(id.index()),
                 outcomes,
                 echoes: self.census.port_echoes(id.index()).outcomes(),
+                probes: self.census.port_probes(id.index()),
             }
         };
         self.spec.ports().map(port).collect()

@@ -190,7 +190,8 @@ impl Hub {
             | FieldEvent::PortDown { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Load { .. }
-            | FieldEvent::Echoes { .. } => {}
+            | FieldEvent::Echoes { .. }
+            | FieldEvent::Probes { .. } => {}
         }
     }
 

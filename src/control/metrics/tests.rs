@@ -68,6 +68,7 @@ fn every_metric_has_its_labels_and_its_classes() {
         rtt: None,
         outcomes: Default::default(),
         echoes: [("echo-missed".to_owned(), 3)].into(),
+        probes: 4,
     };
     figures.status.ports = vec![of("line\"1", 1)];
     let mut replies = Histogram::default();
@@ -83,6 +84,7 @@ fn every_metric_has_its_labels_and_its_classes() {
         "alink_gateway_port_reply_seconds_bucket{le=\"+Inf\",port=\"line\\\"1\"} 2",
         "alink_gateway_port_reply_seconds_count{port=\"line\\\"1\"} 2",
         "alink_gateway_port_echoes_total{port=\"line\\\"1\",outcome=\"echo-missed\"} 3",
+        "alink_gateway_port_probes_total{port=\"line\\\"1\"} 4",
         "alink_gateway_messages_published_total 7",
         "alink_gateway_devices{bus=\"suspect\",cloud=\"refused\"} 7.0",
         "alink_gateway_devices{bus=\"alive\",cloud=\"online\"} 0.0",

@@ -112,6 +112,38 @@ fn a_point_that_is_refused_is_not_called_one_that_was_not_read_yet() {
 }
 
 #[test]
+fn a_point_whose_request_fails_says_how_until_it_is_read_again() {
+    let spec = spec();
+    let mut cache = Cache::new(&spec);
+    for (n, how, said) in [
+        (0, RequestFailure::Silence, "says nothing to this request"),
+        (1, RequestFailure::Garbled, "is spoilt"),
+        (2, RequestFailure::Mismatched, "another function"),
+        (3, RequestFailure::Foreign, "frames of others"),
+        (4, RequestFailure::Gateway, "a gateway on the way"),
+    ] {
+        let begin = n * 10_000;
+        cache.on_field(at(begin), &spec, &polled(begin, 0, 0, 7));
+        let failing = FieldEvent::PointsFailing {
+            device: DeviceId(0),
+            points: vec![0],
+            how,
+        };
+        cache.on_field(at(begin + 100), &spec, &failing);
+        let (quality, why) = seen(&cache, &spec, begin + 9000, Standing::Answering);
+        assert_eq!(quality, Quality::Stale, "{how:?}");
+        assert!(why.contains(said), "{how:?}: {why}");
+        // Proof of life by the device's other request says nothing about this one.
+        cache.on_field(at(begin + 9000), &spec, &polled(begin + 9000, 0, 1, 8));
+        let (_, still) = seen(&cache, &spec, begin + 9000, Standing::Answering);
+        assert_eq!(still, why, "{how:?}");
+    }
+    cache.on_field(at(50_000), &spec, &polled(50_000, 0, 0, 7));
+    let back = seen(&cache, &spec, 50_000, Standing::Answering);
+    assert_eq!(back, (Quality::Good, ""));
+}
+
+#[test]
 fn how_long_a_value_is_good_can_be_configured() {
     let mut spec = spec();
     let mut profile = (*spec.devices[0].profile).clone();

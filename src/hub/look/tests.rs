@@ -127,6 +127,17 @@ fn the_echoes_of_a_port_add_up_in_its_picture() {
 }
 
 #[test]
+fn the_probes_of_a_port_add_up_in_its_picture() {
+    let mut hub = hub();
+    assert_eq!(hub.picture(at(0)).ports[0].probes, 0);
+    for count in [5, 7] {
+        let port = PortId(0);
+        hub.handle(at(1), Input::Field(FieldEvent::Probes { port, count }));
+    }
+    assert_eq!(hub.picture(at(2)).ports[0].probes, 12);
+}
+
+#[test]
 fn what_is_asked_by_a_name_nobody_has_is_nothing() {
     assert_eq!(hub().device(at(0), "nobody"), None);
 }

@@ -31,10 +31,8 @@ use crate::io::tap::Tap;
 use crate::spec::{DeviceSpec, Spec};
 use crate::trace::{Verdict, What};
 
+use super::load::Load;
 use super::voice::Voice;
-
-/// How often load is reported.
-pub(super) const LOAD_EVERY: Duration = Duration::from_secs(5);
 
 /// Points without a value, and why.
 type Refused = Vec<(u16, &'static str)>;
@@ -65,8 +63,8 @@ pub(super) struct Report {
     /// Troubles that many have, on their way to being few lines.
     crowds: Crowds<Notice>,
     twins: Twins,
-    busy: Duration,
-    load_since: Mono,
+    /// What it reports every few seconds.
+    pub(super) load: Load,
 }
 
 impl Report {
@@ -93,8 +91,7 @@ impl Report {
             troubles: Troubles::default(),
             crowds: Crowds::of_port(port),
             twins: Twins::default(),
-            busy: Duration::ZERO,
-            load_since: clock.now().mono,
+            load: Load::new(clock.now().mono),
         }
     }
 
@@ -113,8 +110,7 @@ impl Report {
         let port = self.port;
         self.journal.tell(&Notice::PortOpened { port, failed });
         self.unavailable = Repeats::default();
-        self.busy = Duration::ZERO;
-        self.load_since = now;
+        self.load.opened(now);
         self.told = Some(Told::Up);
         self.tell(FieldEvent::PortUp { port }).await
     }
@@ -214,15 +210,11 @@ impl Report {
 
     /// When the next load is to be reported.
     pub(super) fn load_due(&self) -> Mono {
-        self.load_since + LOAD_EVERY
+        self.load.due()
     }
 
-    /// The line was in use for this long.
-    pub(super) fn was_busy(&mut self, busy: Duration) {
-        self.busy += busy;
-    }
-
-    /// Reports the load, and what was heard of ourselves, if it is time to.
+    /// Reports the load, what was heard of ourselves and what was asked besides the
+    /// plan, if it is time to.
     pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
         if now < self.load_due() {
             return Ok(());
@@ -231,14 +223,13 @@ impl Report {
             self.tell_or_gather(now, notice);
         }
         self.tell_crowds(now);
-        let elapsed = now.since(self.load_since).as_micros().max(1);
-        let permille = (self.busy.as_micros() * 1000 / elapsed).min(1000);
-        self.busy = Duration::ZERO;
-        self.load_since = now;
+        let (permille, count) = self.load.take(now);
         let port = self.port;
-        let permille = u16::try_from(permille).unwrap_or(1000);
         if let Some(echoes) = self.voice.since_last() {
             self.tell(FieldEvent::Echoes { port, echoes }).await?;
+        }
+        if count > 0 {
+            self.tell(FieldEvent::Probes { port, count }).await?;
         }
         self.tell(FieldEvent::Load { port, permille }).await
     }
@@ -250,6 +241,9 @@ impl Report {
         ended: &Ended,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
+        if job.probe().is_some() {
+            self.load.probed();
+        }
         self.complain(job, ended);
         self.suspect(job.device, evidence);
         let (readings, refused) = self.readings(job, ended);

@@ -1,6 +1,8 @@
 //! The port's task on a pipe with a scripted line at the other end, on paused
 //! time.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -83,7 +85,8 @@ impl World {
         loop {
             let event = timeout(Duration::from_secs(60), self.hub.recv()).await;
             match event.expect("nothing happened").expect("the task ended") {
-                FieldEvent::Load { .. } | FieldEvent::Echoes { .. } => {}
+                FieldEvent::Load { .. } | FieldEvent::Echoes { .. } | FieldEvent::Probes { .. } => {
+                }
                 event => return event,
             }
         }
@@ -483,6 +486,39 @@ async fn every_echo_is_told_as_what_it_was_on_such_a_line() {
         ..Echoes::default()
     };
     assert_eq!(own_voice(serial(9600)).await, unasked);
+}
+
+/// A miss in doubt is settled by a request that the plan does not have.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_besides_the_plan_is_counted() {
+    let mut w = world(serial(9600), vec![lone(1)]);
+    let pipe = w.plug().await;
+    let besides = Arc::new(AtomicU32::new(0));
+    let asked = Arc::clone(&besides);
+    line(pipe, move |n, request| {
+        let is_planned = request[1..6] == [3, 0, 1, 0, 1];
+        asked.fetch_add(u32::from(!is_planned), Ordering::Relaxed);
+        match (n, is_planned) {
+            (6, _) => vec![],
+            (_, true) => vec![(20, reply(request, 5))],
+            (_, false) => {
+                let refusal = [request[1] | 0x80, 2];
+                vec![(20, rtu::frame(UnitId(request[0]), &refusal))]
+            }
+        }
+    });
+    let mut told = 0;
+    let _ = timeout(Duration::from_secs(60), async {
+        while let Some(event) = w.hub.recv().await {
+            if let FieldEvent::Probes { count, .. } = event {
+                assert_ne!(count, 0);
+                told += count;
+            }
+        }
+    })
+    .await;
+    assert!(told > 0);
+    assert_eq!(told, besides.load(Ordering::Relaxed));
 }
 
 #[tokio::test(start_paused = true)]
