@@ -145,7 +145,8 @@ fn a_start_with_half_of_the_units_dead_keeps_nobody_waiting() {
     for timeout in [Some(ms(500)), None] {
         let start = Death::tcp(50, timeout, false).start(1);
         let silent = start.silent.iter().copied().fold(0.0, f64::max);
-        if silent > 15.0 || start.read > 5.0 {
+        // All that live are read within one interval.
+        if silent > 15.0 || start.read > 10.0 {
             failed.push(format!(
                 "timeout {timeout:?}: silent after {silent:.1} s, all read after {:.1} s",
                 start.read

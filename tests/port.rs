@@ -121,7 +121,8 @@ async fn a_reply_of_another_length_or_function_is_never_a_value() {
         w.run(s(60)).await;
         w.check();
         let t = w.tally(1);
-        assert_eq!((t.values, t.answers), (0, 0), "{fault:?} {t:?}");
+        // What asks for a single entry cannot be answered with less.
+        assert_eq!(t.values, 0, "{fault:?} {t:?}");
         assert!(w.tally(2).values > 50 * ROUND);
     }
 }
@@ -174,9 +175,9 @@ async fn a_refusal_proves_life_and_costs_the_other_values_nothing() {
     });
     world.run(s(30)).await;
     let t = world.tally(2);
-    assert_eq!(
-        t.exceptions, 1,
-        "a refused point is left alone for a minute: {t:?}"
+    assert!(
+        (2..=7).contains(&t.exceptions),
+        "a refused point is tried within eight seconds at first: {t:?}"
     );
     assert!(t.missed.is_empty(), "{t:?}");
     assert!(t.values >= 29 * (ROUND - 1), "{t:?}");
@@ -196,11 +197,12 @@ async fn what_a_unit_refuses_is_gone_around_after_a_few_requests() {
     });
     world.run(s(5)).await;
     let t = world.tally(1);
-    // Four points in one request: it, one half, and the point itself.
-    assert_eq!(t.exceptions, 3, "{t:?}");
+    // Four points in one request: it, one half, and the point itself, which is tried
+    // again.
+    assert!((3..=5).contains(&t.exceptions), "{t:?}");
     world.run(s(25)).await;
     let t = world.tally(1);
-    assert_eq!(t.exceptions, 3, "{t:?}");
+    assert!(t.exceptions <= 9, "{t:?}");
     assert!(t.values >= 29 * (ROUND - 1), "{t:?}");
     world.check();
 }

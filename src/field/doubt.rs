@@ -24,7 +24,7 @@
 //!    meet a wait of its like after four as after twenty, and all other values of
 //!    the unit were lost meanwhile.)
 //!
-//! A request that has failed in the same way time and again ([`super::failing`]) is
+//! A request that has failed in the same way time and again (`failing.rs`) is
 //! not expected to be answered at last: what is in doubt for its sake alone is so for
 //! two response timeouts, and for four where late replies are not recognised.
 //!

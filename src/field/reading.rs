@@ -3,14 +3,14 @@
 //! Three things change a plan while it runs: a request that is refused, or fails for
 //! certain while the device lives, is divided until the addresses at fault are known
 //! ([`super::holes`]); a point that fails alone is set aside and made ever more rarely
-//! ([`super::failing`]); and a unit that turns out to be quicker or slower than was
+//! (`failing.rs`); and a unit that turns out to be quicker or slower than was
 //! reckoned with is asked in other portions. Requests that replace others take over
 //! their place on the grid, so nothing is read later for it.
 //!
 //! What a refusal teaches holds for all devices of the kind and for the next life.
 //! What silence, a spoilt or a mismatched reply teaches holds for this device and
 //! until the request succeeds again. If what is answered in two parts is not answered
-//! as a whole, that may be its length: then requests are halved ([`Limit`]), and no
+//! as a whole, that may be its length: then requests are halved (a limit that is lifted again), and no
 //! address is suspected.
 //!
 //! Invariants:

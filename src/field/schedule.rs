@@ -21,7 +21,7 @@
 //! that answered before may overdraw it a little. Its first proof of life brings
 //! back its whole plan. Whether it counts as silent is not decided here. A request
 //! that fails while its device lives is tried in the same way, by itself
-//! ([`super::failing`]).
+//! (`failing.rs`).
 //!
 //! Several requests may be under way where replies say whose they are
 //! ([`Schedule::window`]), never two of one device, and tries of what failed leave

@@ -18,7 +18,7 @@
 //!
 //! Nor is it an overload if the line waits for replies that do not come: time may
 //! stand still only if what is asked for and answered would fill the line
-//! ([`Offered`]), and only as far as that explains.
+//! (what is offered), and only as far as that explains.
 //!
 //! Contract: `Tempo::turn` before each turn of the line, and what it returns is
 //! added to the slots of the class; `Tempo::poll` after it.
