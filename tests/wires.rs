@@ -706,6 +706,7 @@ devices:
     w.run(Duration::from_secs(90)).await;
     w.check();
     assert!(w.values("mtr-1") >= 44, "{}", w.values("mtr-1"));
-    // At the start, and after a minute.
-    assert_eq!(w.misses("mtr-1"), 2);
+    // At the start, within eight seconds at first, and then ever more rarely.
+    let refused = w.misses("mtr-1");
+    assert!((2..=14).contains(&refused), "{refused}");
 }

@@ -58,6 +58,9 @@ use alike::acquaint;
 /// comes; the caller asks again then.
 const UNTIL_A_REPLY: Duration = Duration::from_secs(5);
 
+/// So many devices that miss at once are no coincidence.
+const MANY: usize = 3;
+
 /// What to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -172,9 +175,11 @@ impl Schedule {
             .stations
             .iter()
             .any(|s| s.is_stranger() && s.misses() > 0);
+        let missing = self.stations.iter().filter(|s| s.misses() > 0).count();
+        let many_miss = missing >= MANY;
         let may_probe = self.probes.allows(now);
         for station in &mut self.stations {
-            station.at(now, hurry, may_probe);
+            station.at(now, hurry, many_miss, may_probe);
         }
         self.keep_time(now);
         if self.out.len() >= self.most_out {

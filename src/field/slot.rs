@@ -106,7 +106,7 @@ impl Slot {
 
     /// How late it may be without anybody minding.
     pub(super) fn slack(&self) -> Duration {
-        self.block.interval / 20
+        self.block.interval / 40
     }
 
     /// The order of service: by deadline, but a rare request may be overtaken

@@ -122,6 +122,8 @@ pub(super) struct Station {
     learned_meanwhile: Vec<(Hole, bool)>,
     /// Whether somebody on the line was asked and never did.
     hurry: bool,
+    /// Whether many devices of the line miss.
+    many_miss: bool,
     /// Whether there is time for a request that is not in the plan.
     may_probe: bool,
     /// How long its last request took that failed.
@@ -196,6 +198,7 @@ impl Station {
             busy: false,
             learned_meanwhile: Vec::new(),
             hurry: false,
+            many_miss: false,
             may_probe: true,
             failed_took: Duration::ZERO,
             excused: false,
@@ -214,7 +217,8 @@ impl Station {
 
     /// Whether the device itself is in doubt: only one request at a time is tried then.
     /// The first miss of a device that has others to be asked for is not enough: those
-    /// tell when their turn comes.
+    /// tell when their turn comes. It is where many devices miss: then it is more likely
+    /// to have died with them, and others wait.
     pub(super) fn is_in_doubt(&self) -> bool {
         let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
         if others == 0 && self.slots.iter().all(Slot::is_set_aside) {
@@ -223,7 +227,7 @@ impl Station {
         }
         match self.misses() {
             0 => false,
-            1 => !self.known || others == 0,
+            1 => !self.known || others == 0 || self.many_miss,
             _ => true,
         }
     }
@@ -313,8 +317,9 @@ impl Station {
     }
 
     /// Time passes.
-    pub(super) fn at(&mut self, now: Mono, hurry: bool, may_probe: bool) {
+    pub(super) fn at(&mut self, now: Mono, hurry: bool, many_miss: bool, may_probe: bool) {
         self.hurry = hurry;
+        self.many_miss = many_miss;
         self.may_probe = may_probe;
         self.doubt.at(now);
         self.neighbours.at(now);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::header::{Asked, EXCEPTION_FRAME, HEADER, Header, KNOWN_BY};
-use super::{Reply, Stream};
+use super::{Call, Reply, Stream};
 
 /// The header of another reply is suspected at the end of the reply that is waited for
 /// from so many of its bytes on: the whole transaction id. One byte would be there by
@@ -126,10 +126,19 @@ impl Stream {
             let is_exact = header.length == EXCEPTION_FRAME - 6;
             return Head::Frame(EXCEPTION_FRAME, Found::Own(at, reply), is_exact);
         }
+        let (_, call) = &self.waiting[at];
+        if let Call::Raw(_) = call {
+            // How long its reply is, the header alone may say.
+            let len = header.frame_len();
+            return match bytes.get(HEADER..len) {
+                _ if !header.is_possible() => Head::Nothing(1),
+                None => Head::Unfinished,
+                Some(pdu) => Head::Frame(len, Found::Own(at, call.judge(pdu)), true),
+            };
+        }
         let Some(second) = bytes.get(KNOWN_BY) else {
             return Head::Unfinished;
         };
-        let (_, call) = &self.waiting[at];
         if *second != call.second_byte() {
             return match (self.astray, self.is_numbered()) {
                 (true, _) => Head::Nothing(1),
