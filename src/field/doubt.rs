@@ -20,13 +20,15 @@
 //!    missed and nothing unasked for between them: a gap is better than a wrong
 //!    value. What is left of the risk: a unit that owes more than that many
 //!    replies for longer than four timeouts, and gives each of them away just
-//!    when another is waited for. (It was twenty; a reply that late is as unlikely to
-//!    meet a wait of its like after four as after twenty, and all other values of
-//!    the unit were lost meanwhile.)
+//!    when another is waited for.
+//!    Longer would hardly be safer: a reply that late is as unlikely to meet a wait of
+//!    its like after four timeouts as after twenty, and all other values of the unit
+//!    would be lost meanwhile.
 //!
-//! A request that has failed in the same way time and again (`failing.rs`) is
-//! not expected to be answered at last: what is in doubt for its sake alone is so for
-//! two response timeouts, and for four where late replies are not recognised.
+//! A request that has failed five times in a row (`failing.rs`), of a unit that was not
+//! late for ten minutes, is not expected to be answered at last: what is in doubt for
+//! its sake alone is so for two response timeouts, and for four where late replies are
+//! not recognised.
 //!
 //! Some units, and some bridges in front of them, say a reply **twice**. The
 //! second copy has the shape of the first and looks like the reply to whatever

@@ -23,8 +23,8 @@
 //! Invariants:
 //! - Every point of a profile is read by exactly one request, whole, and no other
 //!   division into requests would cost less.
-//! - A refused request is never asked again as it was; what others it costs to find
-//!   out why is bounded.
+//! - A request that is refused, or fails while its device answers others, is asked
+//!   again as it was ever more rarely; what others it costs to find out why is bounded.
 //! - A reply counts only with the unit, function and byte count that were asked
 //!   for and a good checksum (serial lines) or the right transaction id (TCP);
 //!   in DL/T 645 with the address, identifier and length; from a device without
@@ -46,7 +46,12 @@
 //!   a reply that no earlier write could have caused.
 //! - Devices that do not answer cost the others at most a twentieth of a
 //!   contended line, besides their first miss and a bounded credit with which a
-//!   fresh silence is confirmed.
+//!   fresh silence is confirmed. So do requests that fail while their device answers
+//!   others: those are made ever more rarely, and say nothing about the device.
+//! - What is not in the plan is asked for less than a fiftieth of the line's time: to
+//!   tell stale replies apart, and for a sign of life.
+//! - No value comes more often than its interval says, but for one that is early because
+//!   its predecessor was late.
 //!
 //! Not covered, because nothing on a serial line tells them from the answer
 //! (Modbus TCP numbers its replies):
@@ -58,6 +63,9 @@
 //! - a unit that is silent to every request but one, against the standard, and
 //!   owes several replies for longer than four response timeouts each, which
 //!   come one by one just when the next is waited for;
+//! - a reply to a request that has failed five times in a row, of a unit that was not
+//!   late for ten minutes, if it comes later than two response timeouts after all, just
+//!   when its like is waited for;
 //! - a reply to somebody else who asks the same unit, of the same shape, after
 //!   the unit was quiet for as long as a copy may take, just when we wait; what is asked
 //!   while such replies go by is not believed;
