@@ -37,10 +37,11 @@ impl Budget {
     }
 
     /// A full one for devices nobody has heard of yet: most of them will answer,
-    /// so half of the clock.
+    /// so seven tenths of the clock: with less, those that are there wait too
+    /// long for their first poll behind those that are not.
     #[must_use]
     pub const fn for_strangers(now: Mono) -> Self {
-        Budget::new(now, 500, 1000, 0)
+        Budget::new(now, 700, 1000, 0)
     }
 
     /// A full one for requests of a lower priority that have waited for a whole

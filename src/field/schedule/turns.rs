@@ -63,7 +63,7 @@ pub(super) enum Harm {
 
 impl Schedule {
     /// The due request of an answering device that comes first. Devices nobody has
-    /// heard of stand back once they have taken their half of the clock.
+    /// heard of stand back once they have taken their share of the clock.
     pub(super) fn most_urgent(&self, now: Mono) -> Option<Turn> {
         let generous = self.strangers.allows(now);
         let mut first = BTreeMap::new();
