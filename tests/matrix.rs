@@ -30,7 +30,7 @@ use figures::WATCHED;
 use kinds::{Cell, cells};
 
 /// How many cells an ordinary run takes.
-const SAMPLE: usize = 72;
+const SAMPLE: usize = 48;
 
 /// How long an ordinary run watches a fault that stays.
 const SHORT: Duration = Duration::from_secs(240);
