@@ -128,7 +128,7 @@ impl Given {
                 let clock = self.clock(s, notes).unwrap_or_default();
                 Some(NumberType::Date(clock))
             }
-            // Whoever writes 1.0 means a number with decimals.
+            // A scale written 1.0 means a number with decimals.
             None if has_point(s) && s.node("round").is_none() && !titled => {
                 Some(NumberType::Double)
             }

@@ -24,13 +24,8 @@ use crate::spec::{DeviceSpec, PortSpec, Protocol, Spec};
 
 use super::cost::Cost;
 use super::forecast::LineForecast;
+use super::station::{RETRY_CEILING, RETRY_FLOOR};
 use super::timeout::Timeout;
-
-/// A second try comes so long after the first; each further one after twice as long …
-const APART: Duration = Duration::from_millis(500);
-
-/// … and never after more than this.
-const APART_AT_MOST: Duration = Duration::from_millis(4500);
 
 /// For so long together the tries of one device may be kept from the line by polls.
 const KEPT_WAITING: Duration = Duration::from_secs(1);
@@ -128,8 +123,8 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
     let waits = (0..missed.min(TRIES)).map(|n| timeout.after(n, reply, false));
     let waits = waits.fold(Duration::ZERO, Duration::saturating_add);
     let apart = (1..missed.min(TRIES)).map(|n| {
-        let doubled = APART.saturating_mul(1 << (n - 1).min(16));
-        doubled.min(APART_AT_MOST)
+        let doubled = RETRY_FLOOR.saturating_mul(1 << (n - 1).min(16));
+        doubled.min(RETRY_CEILING)
     });
     Some(Tries {
         missed,

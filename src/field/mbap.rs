@@ -326,7 +326,7 @@ impl Stream {
         }
     }
 
-    /// A frame nobody waited for may be the reply under another number.
+    /// A frame that answers no request may be the reply under another number.
     fn note_other_id(&mut self, header: &Header, frame: &[u8]) {
         if let [(id, call)] = self.waiting.as_slice()
             && call.unit() == header.unit

@@ -20,7 +20,7 @@
 //!
 //! Otherwise one that stays dead would keep all others from being read. Once its
 //! silence is confirmed it is therefore tried with such a question only once in
-//! sixteen of those rests, whoever of that voice it is.
+//! sixteen of those rests, whichever device of that voice it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -146,7 +146,7 @@ enum Head {
 enum Found {
     Reply(Reply),
     Echo,
-    /// Somebody's reply, and the first two bytes of its PDU.
+    /// The reply of a unit, and the first two bytes of its PDU.
     Overheard(UnitId, [u8; 2]),
     /// A well-formed frame that proves nothing about its unit: a request of
     /// another master looks like this.

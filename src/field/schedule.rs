@@ -79,7 +79,7 @@ struct Out {
     harm: Option<Harm>,
     /// A lower priority that goes before a higher one.
     ahead: Option<Priority>,
-    /// It is asked of a device that nobody has heard of yet.
+    /// It is asked of a device that has not answered yet.
     is_first_contact: bool,
 }
 

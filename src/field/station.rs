@@ -23,11 +23,11 @@ use super::slot::{PATIENCE, Slot, phase};
 use super::timeout::Timeout;
 
 /// First wait after a miss; doubles.
-const RETRY_FLOOR: Duration = Duration::from_millis(500);
+pub(super) const RETRY_FLOOR: Duration = Duration::from_millis(500);
 
 /// The longest wait between attempts at a device that does not answer, if the
 /// line has time for them.
-const RETRY_CEILING: Duration = Duration::from_millis(4500);
+pub(super) const RETRY_CEILING: Duration = Duration::from_millis(4500);
 
 /// A device that answered before is tried this often without delay, so that
 /// its silence is soon certain.
@@ -103,9 +103,7 @@ pub(super) struct Station {
     longer_missed: Option<Mono>,
     /// Whether one ever got one.
     answers_longer: bool,
-    /// Whether it ever proved that it lives.
-    known: bool,
-    /// When it proved last that it lives.
+    /// When it proved last that it lives, if it ever did.
     proved: Option<Mono>,
     /// How often a part of a request was made in vain since then, for a sign of life.
     parts_missed: u32,
@@ -189,7 +187,6 @@ impl Station {
             answers_fences: false,
             longer_missed: None,
             answers_longer: false,
-            known: false,
             proved: None,
             parts_missed: 0,
             answered: None,
@@ -227,7 +224,7 @@ impl Station {
         }
         match self.misses() {
             0 => false,
-            1 => !self.known || others == 0 || self.many_miss,
+            1 => self.is_stranger() || others == 0 || self.many_miss,
             _ => true,
         }
     }
@@ -259,12 +256,12 @@ impl Station {
 
     /// Whether the next try is to confirm a silence that has just begun.
     pub(super) const fn is_urgent(&self) -> bool {
-        self.known && self.misses() <= CONFIRMATIONS
+        !self.is_stranger() && self.misses() <= CONFIRMATIONS
     }
 
     /// Whether it never proved that it lives.
     pub(super) const fn is_stranger(&self) -> bool {
-        !self.known
+        self.proved.is_none()
     }
 
     /// When it may be asked anything, as far as doubt is concerned.
@@ -549,7 +546,7 @@ impl Station {
             _ => {}
         }
         let evidence = weigh(outcome);
-        // Whoever was given up is asked once more at once: two proofs bring it back.
+        // A device that was given up is asked once more at once: two proofs bring it back.
         let returns = self.misses() > CONFIRMATIONS;
         // The slot may have been planned anew while it was asked.
         let slot = Some(job.block).filter(|i| self.slots.get(*i).is_some());
@@ -558,12 +555,12 @@ impl Station {
         }
         match outcome {
             Outcome::Missed(miss) => return self.failed(now, job, *miss, rng),
-            Outcome::Mismatched(_) => {
+            Outcome::Mismatched(mismatch) => {
                 if !job.is_unmistakable()
                     && job.whole
                     && let Some(slot) = slot
                 {
-                    let (how, code) = failure_of(outcome);
+                    let (how, code) = failure_of(mismatch);
                     self.request_failed(now, slot, how, code);
                 }
                 return evidence;
@@ -769,7 +766,6 @@ impl Station {
 
     /// It proved that it lives.
     pub(super) fn lives(&mut self, now: Mono) {
-        self.known = true;
         self.excused = false;
         self.proved = Some(now);
         self.parts_missed = 0;
@@ -969,18 +965,11 @@ impl Station {
     }
 }
 
-/// How a request fails that ended like this.
-fn failure_of(outcome: &Outcome) -> (RequestFailure, Option<u8>) {
-    match outcome {
-        Outcome::Mismatched(Mismatch::Exception { code, .. }) => {
-            (RequestFailure::RefusedOtherFunction, Some(*code))
-        }
-        Outcome::Exception(code) => (RequestFailure::Refused, Some(*code)),
-        Outcome::Refused(word) => (RequestFailure::Refused, Some(word.bits)),
-        Outcome::Missed(miss) => ((*miss).into(), None),
-        Outcome::Mismatched(Mismatch::Reply { .. } | Mismatch::OtherDatum)
-        | Outcome::Answered(_)
-        | Outcome::Confirmed => (RequestFailure::Mismatched, None),
+/// How a request fails that was answered with this.
+const fn failure_of(mismatch: &Mismatch) -> (RequestFailure, Option<u8>) {
+    match mismatch {
+        Mismatch::Exception { code, .. } => (RequestFailure::RefusedOtherFunction, Some(*code)),
+        Mismatch::Reply { .. } | Mismatch::OtherDatum => (RequestFailure::Mismatched, None),
     }
 }
 

@@ -63,8 +63,10 @@ pub(super) struct Offered {
 }
 
 impl Offered {
-    /// A line that is asked for less keeps up: what is lost on it is lost otherwise.
-    const FULL: u64 = 900;
+    /// A line that is asked for less keeps up: what is lost on it is lost otherwise. The
+    /// same as above which a forecast calls a line busy: requests that meet lose slots
+    /// long before all of its time is taken.
+    const FULL: u64 = super::forecast::BUSY;
 
     /// What is kept for a class, whatever others ask.
     const SHARE: u64 = 100;

@@ -97,7 +97,7 @@ fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
         assert_eq!(registers(verdict), Some(vec![0xAE41, 0x5652, 0x4340]));
         assert_eq!(r.heard().noise, 0);
     }
-    // Somebody else's counts as heard at once, and the next one is not spoilt.
+    // Another meter's counts as heard at once, and the next one is not spoilt.
     let mut r = Receiver::new(ask(2, 0, 1));
     let other = reply(3, &[7]);
     let wire = [other.strip_suffix(b"\n").unwrap(), &reply(2, &[9])].concat();

@@ -79,7 +79,7 @@ impl Exchange {
         loop {
             let mut quiet = self.silence.quiet_at(self.last_byte, turnaround);
             if spoke {
-                // Somebody is talking out of turn; let them finish.
+                // A device talks out of turn; it is let finish.
                 quiet = quiet.max(self.last_byte + self.silence.frame_end());
             }
             // Reading comes first: what has arrived is seen even if the wait

@@ -191,7 +191,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
             [214.94, 53.04, 53.74, 54.03, 54.11],
         ),
     ] {
-        // Asked by its own address, and by that of whoever is there.
+        // Asked by its own address, and by the wildcard.
         for asked in [Address::parse(address).unwrap(), Address::ANY] {
             let ask = Ask::read(asked, block.id, block.length());
             let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
