@@ -5,7 +5,8 @@
 //! An ordinary run takes a sample; `ALINK_MATRIX=all` takes every cell,
 //! `ALINK_MATRIX=text` those whose name contains the text, and shows what happened.
 //! `ALINK_MATRIX_SEED=n` begins the sample elsewhere, `ALINK_MATRIX_SAMPLE=n` makes
-//! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails.
+//! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails;
+//! `ALINK_MATRIX_AIMS=1` asks every cell for every aim.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -63,8 +64,12 @@ fn whatever_fails_only_that_fails() {
     let (cells, watched) = chosen();
     let mut failed = Vec::new();
     let of = cells.len();
+    let aims = std::env::var("ALINK_MATRIX_AIMS").is_ok();
     for (cell, figures) in figures::run_all(&cells, watched) {
-        let failures = figures.regressions(&cell);
+        let failures = match aims {
+            true => figures.failures(),
+            false => figures.regressions(&cell),
+        };
         if !failures.is_empty() {
             failed.push((cell, failures, figures.story));
         }

@@ -13,21 +13,21 @@
 //!    a read of one entry with a function that is not in doubt. The unit may
 //!    answer it or refuse it, an exception names the function;
 //! 2. a unit that is silent to fences, against the standard, has one reply
-//!    thrown away and is left alone for four response timeouts, in which
-//!    whatever it still owes should have come. How late its last reply was is no
+//!    thrown away and is left alone until three response timeouts have passed since the
+//!    miss, in which whatever it still owes should have come. How late its last reply was is no
 //!    bound for the next, so that is not measured; instead the next two
 //!    replies are thrown away as well, and must come each in time, with nothing
 //!    missed and nothing unasked for between them: a gap is better than a wrong
 //!    value. What is left of the risk: a unit that owes more than that many
-//!    replies for longer than four timeouts, and gives each of them away just
+//!    replies for longer than three timeouts, and gives each of them away just
 //!    when another is waited for.
 //!    Longer would hardly be safer: a reply that late is as unlikely to meet a wait of
-//!    its like after four timeouts as after twenty, and all other values of the unit
+//!    its like after three timeouts as after twenty, and all other values of the unit
 //!    would be lost meanwhile.
 //!
 //! A request that has failed five times in a row (`failing.rs`), of a unit that was not
 //! late for ten minutes, is not expected to be answered at last: what is in doubt for
-//! its sake alone is so for two response timeouts, and for four where late replies are
+//! its sake alone is so for two response timeouts, and for three where late replies are
 //! not recognised.
 //!
 //! Some units, and some bridges in front of them, say a reply **twice**. The
@@ -66,9 +66,9 @@ use crate::base::Mono;
 use super::modbus::{EXCEPTION, Shape};
 use super::silence::DELIVERY_GAP;
 
-/// How many response timeouts a unit is left alone that offers nothing
+/// How many response timeouts after a miss a unit is left alone that offers nothing
 /// unmistakable.
-pub const SETTLING: u32 = 4;
+pub const SETTLING: u32 = 3;
 
 /// How many replies in a row such a unit must give in time before one counts.
 pub const PROMPT: u32 = 2;
@@ -95,6 +95,8 @@ pub struct Doubt {
     until: Option<Mono>,
     /// … and nothing at all before then.
     rest: Option<Mono>,
+    /// When a request got no reply last, of those that are in doubt.
+    missed: Option<Mono>,
     /// How far a unit has come that offers nothing unmistakable.
     settling: Option<Settling>,
     /// Until when copies of replies of these shapes may come. Refusals have no
@@ -218,8 +220,10 @@ impl Doubt {
     /// A reply of the unit passed by that nobody waited for: one that was given
     /// up or, if there is none, a copy.
     pub fn passed_by(&mut self, now: Mono, timeout: Duration) {
-        if self.is_clear() {
-            self.repeats = Some(now + HABIT);
+        match self.is_clear() {
+            true => self.repeats = Some(now + HABIT),
+            // Who was late by this much may be so again.
+            false => self.missed = Some(now),
         }
         if matches!(self.settling, Some(Settling::Answers(_))) {
             self.settling = None;
@@ -253,6 +257,7 @@ impl Doubt {
     pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
+        self.missed = Some(now);
         self.until = Some(now + timeout);
         self.rest = self.rest.max(Some(now + waited.min(timeout)));
         self.settling = None;
@@ -276,6 +281,7 @@ impl Doubt {
         }
         self.abandoned.clear();
         self.lapsing.clear();
+        self.missed = None;
         self.until = None;
         self.rest = None;
         self.settling = None;
@@ -301,7 +307,9 @@ impl Doubt {
                 self.settling = Some(Settling::Answers(before + 1));
             }
             Some(Settling::Rests) | None => {
-                self.until = Some(now + timeout.saturating_mul(SETTLING));
+                // One that was not missed is in doubt since now.
+                let since = self.missed.unwrap_or(now);
+                self.until = Some(now.max(since + timeout.saturating_mul(SETTLING)));
                 self.rest = self.until;
                 self.settling = Some(Settling::Rests);
             }
@@ -362,17 +370,25 @@ mod tests {
     }
 
     #[test]
-    fn settling_takes_four_timeouts_and_two_replies_in_time() {
+    fn settling_takes_three_timeouts_from_the_miss_and_two_replies_in_time() {
         let mut d = Doubt::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
-        assert_eq!(sits_out(&d, 1100), Some(ms(3100)));
-        d.at(ms(3100));
+        assert_eq!(sits_out(&d, 1100), Some(ms(2000)));
+        d.at(ms(2000));
         assert!(d.covers(SHAPE));
-        d.settle(ms(3200), TIMEOUT);
-        assert!(d.covers(SHAPE) && sits_out(&d, 3200).is_none());
-        d.settle(ms(3300), TIMEOUT);
+        d.settle(ms(2100), TIMEOUT);
+        assert!(d.covers(SHAPE) && sits_out(&d, 2100).is_none());
+        d.settle(ms(2200), TIMEOUT);
         assert!(d.is_clear());
+    }
+
+    #[test]
+    fn what_is_in_doubt_without_a_miss_settles_from_the_reply_on() {
+        let mut d = Doubt::default();
+        d.ambiguous(ms(1000), SHAPE, TIMEOUT);
+        d.settle(ms(1000), TIMEOUT);
+        assert_eq!(sits_out(&d, 1000), Some(ms(2500)));
     }
 
     #[test]
@@ -391,6 +407,7 @@ mod tests {
     fn what_disturbs_settling_starts_it_over() {
         for disturbed in [
             (|d| d.missed(ms(3200), SHAPE, TIMEOUT, TIMEOUT)) as fn(&mut Doubt),
+            // A straggler.
             |d| d.passed_by(ms(3200), TIMEOUT),
         ] {
             let mut d = Doubt::default();
@@ -401,7 +418,7 @@ mod tests {
             disturbed(&mut d);
             d.at(ms(4000));
             d.settle(ms(4000), TIMEOUT);
-            assert_eq!(sits_out(&d, 4000), Some(ms(6000)));
+            assert_eq!(sits_out(&d, 4000), Some(ms(4700)));
             assert!(d.covers(SHAPE));
         }
     }

@@ -61,7 +61,7 @@
 //! - a frame under the address of another unit, just when that one is asked for
 //!   a reply of that shape: a late reply with a wrong address, two units with one;
 //! - a unit that is silent to every request but one, against the standard, and
-//!   owes several replies for longer than four response timeouts each, which
+//!   owes several replies for longer than three response timeouts each, which
 //!   come one by one just when the next is waited for;
 //! - a reply to a request that has failed five times in a row, of a unit that was not
 //!   late for ten minutes, if it comes later than two response timeouts after all, just
@@ -109,6 +109,7 @@ mod moment;
 pub mod neighbours;
 pub mod notice;
 pub mod number;
+pub mod pauses;
 mod phrase;
 pub mod plan;
 pub mod point;

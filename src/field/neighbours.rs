@@ -27,7 +27,11 @@ use std::time::Duration;
 
 use crate::base::{DeviceId, Mono};
 
-use super::doubt::{PROMPT, SETTLING};
+use super::doubt::PROMPT;
+
+/// How many response timeouts a neighbour may owe a reply: where replies carry no
+/// address, there is less to tell a late one by.
+const SETTLING: u32 = 4;
 
 /// Of so many rests after a miss the others are read in all but one.
 const SPARED: u32 = 16;

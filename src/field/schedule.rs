@@ -37,7 +37,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Evidence, Mono, Now, PortId, Rng, UnitId};
+use crate::base::{DeviceId, Evidence, Miss, Mono, Now, PortId, Rng, UnitId};
 use crate::spec::dlt645::Address;
 use crate::spec::{Priority, ProfileSpec, Spec};
 
@@ -103,6 +103,8 @@ pub struct Schedule {
     out: BTreeMap<DeviceId, Out>,
     /// How many requests may be.
     most_out: usize,
+    /// Until when the late reply of a unit that is known for such is let pass.
+    late_reply: Option<Mono>,
     rng: Rng,
     turn: u64,
     /// Since when there is nothing to do.
@@ -143,6 +145,7 @@ impl Schedule {
             probes: Budget::for_probes(now.mono),
             out: BTreeMap::new(),
             most_out: 1,
+            late_reply: None,
             commands: Commands::default(),
             writing: Budget::for_commands(now.mono),
             rng,
@@ -184,6 +187,10 @@ impl Schedule {
         self.keep_time(now);
         if self.out.len() >= self.most_out {
             return Next::NotBefore(now + UNTIL_A_REPLY, "as many replies are awaited as may be");
+        }
+        self.late_reply = self.late_reply.filter(|until| *until > now);
+        if let Some(until) = self.late_reply {
+            return Next::NotBefore(until, "a late reply is let pass");
         }
         if let Some(job) = self.next_command(now) {
             return Next::Run(job);
@@ -232,6 +239,13 @@ impl Schedule {
         }
         let evidence = station.done(now, job, outcome, &mut self.rng);
         let failed = !matches!(evidence, Evidence::Alive(_));
+        if *outcome == Outcome::Missed(Miss::Silence) {
+            self.late_reply = station.may_interrupt_until(now, job);
+        }
+        let took = took
+            + self
+                .late_reply
+                .map_or(Duration::ZERO, |until| until.since(now));
         if let Some(out) = out {
             if let Some(purse) = out.ahead.and_then(|p| self.shares.get_mut(&p)) {
                 purse.spend(now, took);
@@ -318,6 +332,7 @@ impl Schedule {
         if !owed {
             return None;
         }
+        self.late_reply = None;
         station.was_late(now);
         Some(station.device)
     }

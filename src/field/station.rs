@@ -111,6 +111,8 @@ pub(super) struct Station {
     answered: Option<Mono>,
     /// When a reply of it came last that had been given up.
     late: Option<Mono>,
+    /// When the last request was made that got no reply, if none came since.
+    missed_asked: Option<Mono>,
     /// When the next such part may be tried: of a device that is not there they are of
     /// no more use than what the plan has.
     part_backoff: Backoff,
@@ -191,6 +193,7 @@ impl Station {
             parts_missed: 0,
             answered: None,
             late: None,
+            missed_asked: None,
             part_backoff: Backoff::new(PART_WAIT.0, PART_WAIT.1),
             busy: false,
             learned_meanwhile: Vec::new(),
@@ -300,7 +303,9 @@ impl Station {
     pub(super) fn passed_by(&mut self, now: Mono) {
         if !self.numbered {
             // A copy right behind its reply is over before the line is free.
-            let own = self.slots.iter().map(|s| self.reply_takes(&s.block)).max();
+            // How fast the line behind a serial server is shows only in what was measured.
+            let takes = |s: &Slot| self.reply_takes(&s.block).max(s.took.unwrap_or_default());
+            let own = self.slots.iter().map(takes).max();
             let soon = COPIES + own.unwrap_or_default();
             let is_soon = self.answered.is_some_and(|at| now.since(at) <= soon);
             if !is_soon || !self.doubt.is_clear() {
@@ -516,7 +521,8 @@ impl Station {
                 if self.is_late(outcome) {
                     self.late = Some(now);
                     self.passed_by(now);
-                    self.timeout.was_too_short(now);
+                    let after = self.missed_asked.map(|asked| now.since(asked));
+                    self.timeout.was_too_short(now, after);
                 }
                 let patience = self.timeout.most();
                 match self.fails_as_before(job) {
@@ -544,6 +550,9 @@ impl Station {
                 }
             }
             _ => {}
+        }
+        if matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_)) {
+            self.missed_asked = Some(job.asked);
         }
         let evidence = weigh(outcome);
         // A device that was given up is asked once more at once: two proofs bring it back.
@@ -788,7 +797,8 @@ impl Station {
     /// Its reply came after it had been given up.
     pub(super) fn was_late(&mut self, now: Mono) {
         self.late = Some(now);
-        self.timeout.was_too_short(now);
+        let after = self.missed_asked.take().map(|asked| now.since(asked));
+        self.timeout.was_too_short(now, after);
         self.lives(now);
     }
 
@@ -887,12 +897,24 @@ impl Station {
     }
 
     /// How long a try of a request that is set aside takes, if it fails as before.
-    pub(super) fn try_takes(&self, slot: &Slot) -> Duration {
+    pub(super) fn try_takes(&self, now: Mono, slot: &Slot) -> Duration {
         let refused = slot.failing.as_ref().map(|f| f.how);
+        let late = self.timeout.late_reply_within(now).unwrap_or_default();
         match refused {
             Some(RequestFailure::Refused) => self.takes(&slot.block),
-            _ => self.patience(&slot.block).max(self.failed_took),
+            _ => self.patience(&slot.block).max(self.failed_took).max(late),
         }
+    }
+
+    /// Until when the late reply to this request, which got none in time, may spoil
+    /// what others say.
+    pub(super) fn may_interrupt_until(&self, now: Mono, job: &Job) -> Option<Mono> {
+        let late = self
+            .timeout
+            .late_reply_within(now)
+            .filter(|_| !self.numbered);
+        late.map(|late| job.asked + late)
+            .filter(|until| *until > now)
     }
 
     /// A request that succeeded took the line for so long.

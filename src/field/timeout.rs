@@ -15,6 +15,11 @@
 //! short can do is bounded: the reply still proves that the unit lives, its value
 //! is not believed (`doubt.rs`), and from then on it is waited for as long as was
 //! configured.
+//!
+//! A unit may reply later than was configured. That reply is given up, but it comes all
+//! the same, and on a line for two it spoils what a neighbour says meanwhile. So how
+//! late it came is kept, and the line rests for so long and a quarter after the next
+//! request that the unit does not answer, at most [`LATER`] times the configured time.
 
 use std::time::Duration;
 
@@ -67,6 +72,10 @@ const IN_FULL_EVERY: u32 = 250;
 /// else would ever show that it has become slower.
 const UNHEARD_IN_FULL_EVERY: u32 = 8;
 
+/// A reply that comes later than so many times the configured time is not waited for:
+/// the line would lose more by it than by the reply.
+const LATER: u32 = 2;
+
 /// What is known about how long one unit takes.
 #[derive(Clone, Debug)]
 pub struct Timeout {
@@ -81,6 +90,8 @@ pub struct Timeout {
     /// The slowest of the current and of the previous stretch of [`MEMORY`].
     slowest: [Duration; 2],
     since: Mono,
+    /// The latest of its replies that came after the configured time, and when.
+    late: Option<(Mono, Duration)>,
 }
 
 impl Timeout {
@@ -101,6 +112,7 @@ impl Timeout {
             deviation: Duration::ZERO,
             slowest: [Duration::ZERO; 2],
             since: now,
+            late: None,
         }
     }
 
@@ -137,11 +149,30 @@ impl Timeout {
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// A reply came after it had been given up: for a while, nothing less than the
-    /// configured time will do.
-    pub fn was_too_short(&mut self, now: Mono) {
+    /// A reply came after it had been given up, so long after its request if that is
+    /// known: for a while, nothing less than the configured time will do.
+    pub fn was_too_short(&mut self, now: Mono, after: Option<Duration>) {
         self.slowest = [self.most; 2];
         self.since = now;
+        let longest = self.most.saturating_mul(LATER);
+        let later = |after: &Duration| *after > self.most && *after <= longest;
+        if let Some(after) = after.filter(later) {
+            let so_far = self.lateness(now).unwrap_or_default();
+            self.late = Some((now, after.max(so_far)));
+        }
+    }
+
+    fn lateness(&self, now: Mono) -> Option<Duration> {
+        let (at, after) = self.late?;
+        (now.since(at) < MEMORY).then_some(after)
+    }
+
+    /// How long after an unanswered request a late reply is to be expected, if the unit
+    /// is known for such.
+    #[must_use]
+    pub fn late_reply_within(&self, now: Mono) -> Option<Duration> {
+        let after = self.lateness(now)?;
+        Some((after + after / 4).min(self.most.saturating_mul(LATER)))
     }
 
     /// How long to wait for a reply that takes `reply` on the wire, after so many
@@ -208,7 +239,7 @@ mod tests {
         };
         let tries: Vec<u32> = full(&t);
         assert_eq!((t.after(0, ms(30), true), tries), (ms(200), vec![1, 129]));
-        t.was_too_short(at(1));
+        t.was_too_short(at(1), None);
         assert_eq!(full(&t), (0..256).collect::<Vec<u32>>());
         assert_eq!(seen(&[10, 10, 10]).after(0, ms(30), true), MOST);
         assert_eq!(seen(&[10, 10, 10]).after(7, ms(30), true), MOST);
@@ -266,12 +297,37 @@ mod tests {
     #[test]
     fn a_late_reply_earns_all_the_time_there_is() {
         let mut t = seen(&[10; 50]);
-        t.was_too_short(at(1));
+        t.was_too_short(at(1), None);
         assert_eq!(t.after(0, ms(0), false), MOST);
         for s in 2..1300 {
             t.measured(at(s), ms(10));
         }
         assert_eq!(t.after(0, ms(0), false), SERIAL_FLOOR, "and not for ever");
+    }
+
+    #[test]
+    fn a_reply_later_than_was_configured_is_expected_again_for_a_while() {
+        let cases = [
+            (450, None),
+            (600, Some(750)),
+            (900, Some(1000)),
+            (1001, None),
+        ];
+        for (late, within) in cases {
+            let mut t = seen(&[10; 50]);
+            t.was_too_short(at(1), Some(ms(late)));
+            assert_eq!(t.late_reply_within(at(2)), within.map(ms), "{late}");
+            assert_eq!(t.after(0, ms(30), false), MOST, "{late}");
+            assert_eq!(t.late_reply_within(at(601)), None, "{late}");
+        }
+        let mut t = seen(&[10; 50]);
+        t.was_too_short(at(1), Some(ms(600)));
+        t.was_too_short(at(2), Some(ms(520)));
+        assert_eq!(
+            t.late_reply_within(at(3)),
+            Some(ms(750)),
+            "the latest counts"
+        );
     }
 
     #[test]

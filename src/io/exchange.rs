@@ -17,6 +17,7 @@ use crate::field::dialogue::Bystander;
 use crate::field::echo::Echo;
 use crate::field::job::{Job, Outcome};
 use crate::field::mbap::Stream;
+use crate::field::pauses::Pauses;
 use crate::field::rtu::Heard;
 use crate::field::silence::Silence;
 use crate::spec::{Framing, LineSpec, SerialSpec};
@@ -40,6 +41,14 @@ const BABBLE: Duration = Duration::from_secs(1);
 /// Behind a serial server a reply that has begun in time may take this long to be
 /// there: how fast its line is, nobody here knows.
 const BEHIND_A_SERVER: Duration = Duration::from_secs(1);
+
+/// The rest of a frame is waited for at least this long on a serial line: adapters hold
+/// bytes back for 16 ms, and this process may be late …
+const REST_ON_A_LINE: Duration = Duration::from_millis(100);
+
+/// … and behind a serial server: a segment that was lost comes again after 200 ms at the
+/// earliest (Linux, `TCP_RTO_MIN`).
+const REST_BEHIND_A_SERVER: Duration = Duration::from_millis(300);
 
 /// What is read at most at once.
 const BITE: usize = 512;
@@ -68,6 +77,10 @@ pub struct Exchange {
     /// Where pauses end no frame, a reply that has begun may take so long from the
     /// request on.
     response_timeout: Duration,
+    /// The pauses inside replies.
+    pauses: Pauses,
+    /// The rest of a frame was given up, and nothing has been asked since.
+    gave_up: bool,
     /// How many transactions have ended.
     ended: u64,
     /// Whether anything came since the request was sent.
@@ -97,7 +110,9 @@ pub struct Ended {
     pub at: Now,
     /// From the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
-    /// What else was heard, since the last transaction.
+    /// Who spoke before the request was sent, since the last transaction.
+    pub passed_by: Heard,
+    /// What else was heard.
     pub heard: Heard,
 }
 
@@ -134,6 +149,14 @@ impl Exchange {
                 Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
                 None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
+            pauses: Pauses::new(
+                match spec {
+                    LineSpec::Serial(_) => REST_ON_A_LINE,
+                    LineSpec::Tcp(_) => REST_BEHIND_A_SERVER,
+                },
+                clock.now().mono,
+            ),
+            gave_up: false,
             tuned: own.clone(),
             own,
             // Whatever was going on before we came: be quiet first.
@@ -214,6 +237,9 @@ impl Exchange {
             let over = self.clock.now().mono >= until;
             let heard = self.heard();
             if over || heard != Heard::default() {
+                if heard.noise > 0 && std::mem::take(&mut self.gave_up) {
+                    self.pauses.forget(self.clock.now().mono);
+                }
                 return Ok(heard);
             }
         }
@@ -354,6 +380,7 @@ impl Exchange {
             outcome,
             at: self.clock.now(),
             turnaround,
+            passed_by: Heard::default(),
             heard,
         }
     }

@@ -355,7 +355,7 @@ impl Port {
         if now < exchange.ready_at() {
             let until = exchange.ready_at().min(now + BREATH);
             let heard = exchange.listen(until.min(self.report.load_due())).await?;
-            return self.overheard(heard).await;
+            return self.overheard(heard, self.clock.now().mono).await;
         }
         let out = exchange.in_flight();
         if !self.in_hand.is_empty() || out >= self.in_flight.window() {
@@ -390,7 +390,7 @@ impl Port {
             () = self.desk.wait() => return Ok(()),
             heard = exchange.listen(until) => heard?,
         };
-        self.overheard(heard).await
+        self.overheard(heard, self.clock.now().mono).await
     }
 
     async fn transact(
@@ -473,8 +473,11 @@ impl Port {
             .was_busy(free.since(job.asked.max(self.busy_until)));
         self.busy_until = free;
         self.report.polled(job, &ended, evidence).await?;
-        let Ended { heard, .. } = ended;
-        self.overheard(heard).await
+        let Ended {
+            passed_by, heard, ..
+        } = ended;
+        self.overheard(passed_by, job.asked).await?;
+        self.overheard(heard, now).await
     }
 
     /// Whose turn it is, for those who listen.
@@ -497,18 +500,19 @@ impl Port {
         Ok(())
     }
 
-    /// Replies nobody waited for: those that were given up prove life.
-    async fn overheard(&mut self, heard: Heard) -> Result<(), Stopped> {
+    /// Replies nobody waited for, which came at this time: those that were given up prove
+    /// life.
+    async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
         self.report.own_voice(self.clock.now().mono, &heard);
         for unit in heard.overheard {
             let at = self.clock.now();
-            if let Some(device) = self.schedule.overheard(at.mono, unit) {
+            if let Some(device) = self.schedule.overheard(came, unit) {
                 self.report.late(device, at).await?;
             }
         }
         for meter in heard.meters {
             let at = self.clock.now();
-            if let Some(device) = self.schedule.overheard_meter(at.mono, meter) {
+            if let Some(device) = self.schedule.overheard_meter(came, meter) {
                 self.report.late(device, at).await?;
             }
         }

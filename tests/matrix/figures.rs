@@ -80,10 +80,6 @@ impl Figures {
             neighbours_kept: 1.0,
             same_device_kept: 1.0,
             recovered: 0.0,
-            named: match cell.kind {
-                Kind::Doubled => 0.0,
-                _ => self.named,
-            },
             ..self.clone()
         };
         near.failures()

@@ -217,19 +217,14 @@ impl Cell {
     /// their aims here in every cell: some polls of neighbours or of the same device
     /// are lost, and nothing else.
     ///
-    /// - A reply that is always late collides with the next unit's on a line for two.
+    /// - The first replies that are late meet the next unit's on a line for two, until it
+    ///   is known how late they are.
     /// - A unit that says nothing to what it does not have and whose replies are all of
-    ///   one shape offers nothing unmistakable: after a miss it is left alone for four
-    ///   response timeouts, and two of its values are given up.
-    /// - The rest of a frame that was begun is waited for up to a second in ASCII and
-    ///   behind a serial server, which is half of an interval here.
+    ///   one shape offers nothing unmistakable: after a miss it is left alone for three
+    ///   response timeouts, which is longer than its interval here if they are of a
+    ///   second, and two of its values are given up.
     pub(crate) fn falls_short(&self) -> bool {
-        let slow = matches!(self.way, Way::Ascii | Way::AsciiOverTcp | Way::RtuOverTcp);
-        let begun = matches!(
-            self.kind,
-            Kind::Truncated | Kind::BadChecksum | Kind::Doubled
-        );
-        self.kind == Kind::Late || (self.style == Style::Silent && self.alike) || (slow && begun)
+        self.kind == Kind::Late || (self.style == Style::Silent && self.alike)
     }
 }
 

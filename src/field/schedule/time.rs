@@ -106,7 +106,7 @@ impl Schedule {
 
 /// How long the line is taken by a request that is answered: as measured, or as far as
 /// it is known.
-fn takes(station: &Station, slot: &Slot) -> Duration {
+pub(super) fn takes(station: &Station, slot: &Slot) -> Duration {
     slot.took.unwrap_or_else(|| station.takes(&slot.block))
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Schedule;
 use crate::base::Mono;
 use crate::field::budget::Budget;
-use crate::field::slot::{PATIENCE, Slot};
+use crate::field::slot::PATIENCE;
 use crate::field::station::{self, Station};
 use crate::spec::Priority;
 
@@ -128,15 +128,16 @@ impl Schedule {
         if self.most_out > 1 && self.out.len() + 1 >= self.most_out {
             return None;
         }
+        let leeway = self.leeway(now);
         let idle = self.stations.iter().enumerate().filter(|(_, s)| !s.busy);
         let tries = idle.flat_map(|(i, s)| {
             let device = s
                 .is_in_doubt()
-                .then(|| self.try_of_device(now, i, s))
+                .then(|| self.try_of_device(now, i, s, leeway))
                 .flatten();
             let answers = !s.is_in_doubt();
             let requests = (0..s.slots.len()).filter(move |j| answers && s.slots[*j].is_rare());
-            let requests = requests.map(move |j| self.try_of_request(now, i, s, j));
+            let requests = requests.map(move |j| self.try_of_request(now, i, s, j, leeway));
             device.into_iter().chain(requests)
         });
         tries
@@ -146,9 +147,15 @@ impl Schedule {
 
     /// How a device that missed is tried next, whether to confirm a silence that has
     /// just begun, and when it was served last.
-    fn try_of_device(&self, now: Mono, i: usize, s: &Station) -> Option<(Attempt, bool, u64)> {
+    fn try_of_device(
+        &self,
+        now: Mono,
+        i: usize,
+        s: &Station,
+        leeway: Leeway,
+    ) -> Option<(Attempt, bool, u64)> {
         let urgent = s.is_urgent();
-        let harm = self.harm(now, s.attempt_takes(now));
+        let harm = leeway.harm(s.attempt_takes(now));
         let attempt = Attempt {
             station: i,
             what: What::Device(s.attempt(now)?),
@@ -160,9 +167,16 @@ impl Schedule {
     }
 
     /// The same for a request that is set aside.
-    fn try_of_request(&self, now: Mono, i: usize, s: &Station, j: usize) -> (Attempt, bool, u64) {
+    fn try_of_request(
+        &self,
+        now: Mono,
+        i: usize,
+        s: &Station,
+        j: usize,
+        leeway: Leeway,
+    ) -> (Attempt, bool, u64) {
         let slot = &s.slots[j];
-        let harm = self.harm(now, s.try_takes(slot));
+        let harm = leeway.harm(s.try_takes(now, slot));
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
         let attempt = Attempt {
             station: i,
@@ -195,22 +209,57 @@ impl Schedule {
         }
     }
 
-    /// What an attempt that takes so long in vain could do to those that answer; where
-    /// several requests may be under way, nothing.
-    fn harm(&self, now: Mono, takes: Duration) -> Harm {
-        if self.most_out > 1 {
-            return Harm::None;
-        }
-        let over = now + takes;
-        // Half as much again, for those that fall due meanwhile.
-        let clear = over + takes / 2;
-        let harm = |slot: &Slot| match slot.deadline() <= clear {
-            true => Harm::Loss,
-            false if slot.due + slot.slack() < over => Harm::Delay,
-            false => Harm::None,
+    /// How long the line may be taken by what is likely to fail; where several requests
+    /// may be under way, for ever.
+    ///
+    /// Those that fall due meanwhile are served behind it one after the other, the
+    /// soonest lost first. None is lost if each has its turn before its next one.
+    fn leeway(&self, now: Mono) -> Leeway {
+        let mut leeway = Leeway {
+            waits: Duration::MAX,
+            loses: Duration::MAX,
         };
-        let slots = self.answering().flat_map(|(_, s)| &s.slots);
-        let expected = slots.filter(|slot| !slot.is_rare());
-        expected.map(harm).max().unwrap_or(Harm::None)
+        if self.most_out > 1 {
+            return leeway;
+        }
+        let stations = self.answering().map(|(_, s)| s);
+        let slots = stations.flat_map(|s| s.slots.iter().map(move |slot| (s, slot)));
+        let expected = slots.filter(|(_, slot)| !slot.is_rare());
+        let mut due: Vec<(Mono, Duration)> = expected
+            .map(|(station, slot)| {
+                leeway.waits = leeway.waits.min((slot.due + slot.slack()).since(now));
+                (slot.deadline(), super::time::takes(station, slot))
+            })
+            .collect();
+        due.sort_unstable();
+        let mut ahead = Duration::ZERO;
+        for (deadline, takes) in due {
+            ahead += takes;
+            leeway.loses = leeway.loses.min(deadline.since(now).saturating_sub(ahead));
+        }
+        leeway
+    }
+}
+
+/// What the polls that are due and will be can bear.
+#[derive(Clone, Copy)]
+struct Leeway {
+    /// Longer, and one has to wait.
+    waits: Duration,
+    /// Longer, and one is lost.
+    loses: Duration,
+}
+
+impl Leeway {
+    /// What an attempt that takes so long in vain could do to those that answer.
+    fn harm(self, takes: Duration) -> Harm {
+        // A tenth more: what is in front of it and behind it takes time as well.
+        if takes + takes / 10 >= self.loses {
+            Harm::Loss
+        } else if takes > self.waits {
+            Harm::Delay
+        } else {
+            Harm::None
+        }
     }
 }

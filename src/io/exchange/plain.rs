@@ -29,7 +29,9 @@ impl Exchange {
         // Before the silence is over: afterwards every microsecond counts.
         let mut dialogue = Dialogue::new(job, framing);
         let mut heard = Heard::default();
+        let mut passed_by = None;
         let mut rest = job.turnaround;
+        let gave_up = std::mem::take(&mut self.gave_up);
         let (outcome, sent) = loop {
             if !self.fall_quiet(rest).await? {
                 break (Outcome::Missed(Miss::Garbled), None);
@@ -39,7 +41,13 @@ impl Exchange {
             }
             rest = Duration::ZERO;
             let sent = self.send(dialogue.request(), job.timeout).await?;
-            heard.add(self.heard());
+            let mut passed = self.heard();
+            passed_by.get_or_insert_with(|| Heard {
+                overheard: std::mem::take(&mut passed.overheard),
+                meters: std::mem::take(&mut passed.meters),
+                ..Heard::default()
+            });
+            heard.add(passed);
             if let Speech::Plain(_, passing) = &mut self.speech {
                 passing.follow(&dialogue);
             }
@@ -67,8 +75,14 @@ impl Exchange {
         heard.add(self.heard());
         let (outcome, meanwhile) = dialogue.end(outcome);
         heard.add(meanwhile);
+        if gave_up && (heard.noise > 0 || outcome == Outcome::Missed(Miss::Garbled)) {
+            self.pauses.forget(self.clock.now().mono);
+        }
         self.echoes |= heard.echoes > 0;
-        Ok(self.ended(outcome, heard, turnaround))
+        Ok(Ended {
+            passed_by: passed_by.unwrap_or_default(),
+            ..self.ended(outcome, heard, turnaround)
+        })
     }
 
     /// Waits until the line has been quiet for long enough; false if it does
@@ -113,9 +127,13 @@ impl Exchange {
         timeout: Duration,
     ) -> Result<Option<Step>, Lost> {
         let deadline = sent + timeout;
-        let pause = dialogue.pause(&self.silence);
         // A network delivers bytes as it pleases.
         let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
+        let pause = match dialogue.ends_by_silence() {
+            true => dialogue.pause(&self.silence),
+            false => self.pauses.rest(dialogue.pause(&self.silence)),
+        };
+        let rest = self.pauses.rest(BEHIND_A_SERVER.max(self.response_timeout));
         let end = match self.own {
             Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
             None => {
@@ -127,7 +145,13 @@ impl Exchange {
         let mut due = None;
         // Whether the pause since the last byte was told.
         let mut paused = false;
+        let mut longest = Duration::ZERO;
         loop {
+            let begun = dialogue.is_reading().then_some(self.last_byte);
+            let end = match begun.filter(|_| !pauses_count) {
+                Some(last) => end.min((last + rest).max(deadline)),
+                None => end,
+            };
             let is_open =
                 dialogue.is_reading() && (pauses_count || !paused || dialogue.may_go_on());
             let wake = match (dialogue.is_reading(), paused) {
@@ -143,7 +167,12 @@ impl Exchange {
                 Ok(Some(n)) => {
                     paused = false;
                     arrival.on_bytes(self.last_byte, n, &self.silence);
+                    let since = begun.map(|last| self.last_byte.since(last));
+                    longest = longest.max(since.unwrap_or_default());
                     if let Some(step) = dialogue.push(&self.buffer[..n]) {
+                        if !matches!(step, Step::Over(Outcome::Missed(_))) {
+                            self.pauses.note(self.last_byte, longest);
+                        }
                         return Ok(Some(step));
                     }
                     if let Some(missing) = dialogue.missing() {
@@ -161,6 +190,7 @@ impl Exchange {
                         dialogue.lull()
                     };
                     if step.is_some() {
+                        self.gave_up = begun.is_some();
                         return Ok(step);
                     }
                 }
@@ -169,6 +199,7 @@ impl Exchange {
             let now = self.clock.now().mono;
             let goes_on = dialogue.is_reading() && (pauses_count || dialogue.may_go_on());
             if now >= end || (now >= deadline && !goes_on) {
+                self.gave_up = dialogue.is_reading();
                 return Ok(dialogue.silence());
             }
         }

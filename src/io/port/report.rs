@@ -291,6 +291,7 @@ impl Report {
             outcome: Outcome::Missed(Miss::ConnectionLost),
             at,
             turnaround: None,
+            passed_by: Default::default(),
             heard: Default::default(),
         };
         self.polled(job, &ended, evidence).await

@@ -1,0 +1,128 @@
+//! How long the rest of a frame that has begun is waited for.
+//!
+//! What a standard allows between two bytes is long where nothing but a check ends a
+//! frame: a second in Modbus ASCII, and behind a serial server bytes come as the network
+//! pleases. A device or adapter that stops in the middle would hold up its neighbours
+//! for all of it. So the longest pause inside good replies is kept, and four times as
+//! much is waited for the rest of the next one, once enough of them were seen.
+//!
+//! A rest that comes after it was given up disturbs what is asked then. Whoever notices
+//! that says so ([`Pauses::forget`]), and all the time there is is waited again.
+
+use std::time::Duration;
+
+use crate::base::Mono;
+
+/// Not before so many replies is anything known.
+const ENOUGH: u32 = 16;
+
+/// A pause may be so many times as long as the longest so far.
+const MARGIN: u32 = 4;
+
+/// The longest pause counts for at least this long and at most twice as long.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// The pauses on one line.
+#[derive(Clone, Debug)]
+pub struct Pauses {
+    /// What is waited at least: what adapters, kernels or a lost segment may take.
+    floor: Duration,
+    seen: u32,
+    /// The longest of the current and of the previous stretch of [`MEMORY`].
+    longest: [Duration; 2],
+    since: Mono,
+}
+
+impl Pauses {
+    /// Nothing is known yet; `floor` is waited at least.
+    #[must_use]
+    pub const fn new(floor: Duration, now: Mono) -> Self {
+        Pauses {
+            floor,
+            seen: 0,
+            longest: [Duration::ZERO; 2],
+            since: now,
+        }
+    }
+
+    /// A good reply came whose longest pause between bytes was this.
+    pub fn note(&mut self, now: Mono, longest: Duration) {
+        if now.since(self.since) >= MEMORY {
+            self.longest = [Duration::ZERO, self.longest[0]];
+            self.since = now;
+        }
+        self.longest[0] = self.longest[0].max(longest);
+        self.seen = self.seen.saturating_add(1);
+    }
+
+    /// The rest of a frame may have come after it was given up: nothing is known.
+    pub const fn forget(&mut self, now: Mono) {
+        *self = Pauses::new(self.floor, now);
+    }
+
+    /// How long the next byte of a frame that has begun is waited for, where a standard
+    /// or the network may take as long as `most`.
+    #[must_use]
+    pub fn rest(&self, most: Duration) -> Duration {
+        if self.seen < ENOUGH {
+            return most;
+        }
+        let longest = self.longest[0].max(self.longest[1]);
+        longest.saturating_mul(MARGIN).max(self.floor).min(most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FLOOR: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_secs(1);
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn the_rest_is_waited_for_four_times_as_long_as_the_longest_pause() {
+        for (pause, rest) in [(1, 100), (40, 160), (300, 1000)] {
+            let mut pauses = Pauses::new(FLOOR, at(0));
+            for _ in 1..ENOUGH {
+                pauses.note(at(1), ms(pause));
+                assert_eq!(pauses.rest(MOST), MOST, "not enough is known");
+            }
+            pauses.note(at(1), ms(pause / 2));
+            assert_eq!(pauses.rest(MOST), ms(rest), "{pause}");
+        }
+    }
+
+    #[test]
+    fn a_long_pause_counts_for_ten_minutes_at_least_and_not_for_ever() {
+        let mut pauses = Pauses::new(FLOOR, at(0));
+        pauses.note(at(1), ms(200));
+        for second in 2..600 {
+            pauses.note(at(second), ms(1));
+            if u64::from(ENOUGH) < second {
+                assert_eq!(pauses.rest(MOST), ms(800), "{second}");
+            }
+        }
+        for second in 600..1300 {
+            pauses.note(at(second), ms(1));
+        }
+        assert_eq!(pauses.rest(MOST), FLOOR);
+    }
+
+    #[test]
+    fn a_rest_that_came_too_late_brings_all_the_time_back() {
+        let mut pauses = Pauses::new(FLOOR, at(0));
+        for _ in 0..ENOUGH {
+            pauses.note(at(1), ms(1));
+        }
+        pauses.forget(at(2));
+        assert_eq!(pauses.rest(MOST), MOST);
+    }
+}
