@@ -2,12 +2,11 @@
 //!
 //! What a standard allows between two bytes is long where nothing but a check ends a
 //! frame: a second in Modbus ASCII, and behind a serial server bytes come as the network
-//! pleases. A device or adapter that stops in the middle would hold up its neighbours
-//! for all of it. So the longest pause inside good replies is kept, and four times as
-//! much is waited for the rest of the next one, once enough of them were seen.
-//!
-//! A rest that comes after it was given up disturbs what is asked then. Whoever notices
-//! that says so ([`Pauses::forget`]), and all the time there is is waited again.
+//! pleases. A request whose reply stops in the middle every time would hold up the
+//! neighbours for all of it, again and again. So the longest pause inside good replies
+//! is kept. When a reply has stopped in the middle once, four times as much is waited
+//! for the rest of the next one to that request, if enough replies were seen. The first
+//! time all the time there is is waited, so that a rare pause costs no reply.
 
 use std::time::Duration;
 
@@ -53,11 +52,6 @@ impl Pauses {
         }
         self.longest[0] = self.longest[0].max(longest);
         self.seen = self.seen.saturating_add(1);
-    }
-
-    /// The rest of a frame may have come after it was given up: nothing is known.
-    pub const fn forget(&mut self, now: Mono) {
-        *self = Pauses::new(self.floor, now);
     }
 
     /// How long the next byte of a frame that has begun is waited for, where a standard
@@ -114,15 +108,5 @@ mod tests {
             pauses.note(at(second), ms(1));
         }
         assert_eq!(pauses.rest(MOST), FLOOR);
-    }
-
-    #[test]
-    fn a_rest_that_came_too_late_brings_all_the_time_back() {
-        let mut pauses = Pauses::new(FLOOR, at(0));
-        for _ in 0..ENOUGH {
-            pauses.note(at(1), ms(1));
-        }
-        pauses.forget(at(2));
-        assert_eq!(pauses.rest(MOST), MOST);
     }
 }

@@ -967,10 +967,12 @@ impl Station {
     }
 
     fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
+        let failing = self.slots[slot].failing.as_ref();
         Job {
             device: self.device,
             ask: block.ask(self.unit),
             timeout: self.patience(&block),
+            was_half: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
             speech: self.phrases.speech(&self.profile, &block),
             serial: self.serial.clone(),
             shape: self.shape(&block),

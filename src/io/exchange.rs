@@ -79,8 +79,6 @@ pub struct Exchange {
     response_timeout: Duration,
     /// The pauses inside replies.
     pauses: Pauses,
-    /// The rest of a frame was given up, and nothing has been asked since.
-    gave_up: bool,
     /// How many transactions have ended.
     ended: u64,
     /// Whether anything came since the request was sent.
@@ -156,7 +154,6 @@ impl Exchange {
                 },
                 clock.now().mono,
             ),
-            gave_up: false,
             tuned: own.clone(),
             own,
             // Whatever was going on before we came: be quiet first.
@@ -237,9 +234,6 @@ impl Exchange {
             let over = self.clock.now().mono >= until;
             let heard = self.heard();
             if over || heard != Heard::default() {
-                if heard.noise > 0 && std::mem::take(&mut self.gave_up) {
-                    self.pauses.forget(self.clock.now().mono);
-                }
                 return Ok(heard);
             }
         }

@@ -50,6 +50,7 @@ impl Station {
             whole: false,
             speech: Speech::Write(write),
             gives_up: false,
+            was_half: false,
             probe: None,
         }
     }

@@ -31,7 +31,6 @@ impl Exchange {
         let mut heard = Heard::default();
         let mut passed_by = None;
         let mut rest = job.turnaround;
-        let gave_up = std::mem::take(&mut self.gave_up);
         let (outcome, sent) = loop {
             if !self.fall_quiet(rest).await? {
                 break (Outcome::Missed(Miss::Garbled), None);
@@ -51,7 +50,7 @@ impl Exchange {
             if let Speech::Plain(_, passing) = &mut self.speech {
                 passing.follow(&dialogue);
             }
-            match self.receive(&mut dialogue, sent, job.timeout).await? {
+            match self.receive(&mut dialogue, sent, job).await? {
                 Some(Step::Again) => {}
                 Some(Step::Over(outcome)) => break (outcome, Some(sent)),
                 None => {
@@ -75,9 +74,6 @@ impl Exchange {
         heard.add(self.heard());
         let (outcome, meanwhile) = dialogue.end(outcome);
         heard.add(meanwhile);
-        if gave_up && (heard.noise > 0 || outcome == Outcome::Missed(Miss::Garbled)) {
-            self.pauses.forget(self.clock.now().mono);
-        }
         self.echoes |= heard.echoes > 0;
         Ok(Ended {
             passed_by: passed_by.unwrap_or_default(),
@@ -119,21 +115,22 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Listens for the reply; its first byte must come within `timeout`.
+    /// Listens for the reply; its first byte must come within the job's timeout.
     async fn receive(
         &mut self,
         dialogue: &mut Dialogue,
         sent: Mono,
-        timeout: Duration,
+        job: &Job,
     ) -> Result<Option<Step>, Lost> {
-        let deadline = sent + timeout;
+        let deadline = sent + job.timeout;
         // A network delivers bytes as it pleases.
         let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
-        let pause = match dialogue.ends_by_silence() {
-            true => dialogue.pause(&self.silence),
-            false => self.pauses.rest(dialogue.pause(&self.silence)),
-        };
-        let rest = self.pauses.rest(BEHIND_A_SERVER.max(self.response_timeout));
+        let mut pause = dialogue.pause(&self.silence);
+        let mut rest = BEHIND_A_SERVER.max(self.response_timeout);
+        if job.was_half && !dialogue.ends_by_silence() {
+            pause = self.pauses.rest(pause);
+            rest = self.pauses.rest(rest);
+        }
         let end = match self.own {
             Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
             None => {
@@ -190,7 +187,6 @@ impl Exchange {
                         dialogue.lull()
                     };
                     if step.is_some() {
-                        self.gave_up = begun.is_some();
                         return Ok(step);
                     }
                 }
@@ -199,7 +195,6 @@ impl Exchange {
             let now = self.clock.now().mono;
             let goes_on = dialogue.is_reading() && (pauses_count || dialogue.may_go_on());
             if now >= end || (now >= deadline && !goes_on) {
-                self.gave_up = dialogue.is_reading();
                 return Ok(dialogue.silence());
             }
         }
