@@ -897,12 +897,11 @@ impl Station {
     }
 
     /// How long a try of a request that is set aside takes, if it fails as before.
-    pub(super) fn try_takes(&self, now: Mono, slot: &Slot) -> Duration {
+    pub(super) fn try_takes(&self, slot: &Slot) -> Duration {
         let refused = slot.failing.as_ref().map(|f| f.how);
-        let late = self.timeout.late_reply_within(now).unwrap_or_default();
         match refused {
             Some(RequestFailure::Refused) => self.takes(&slot.block),
-            _ => self.patience(&slot.block).max(self.failed_took).max(late),
+            _ => self.patience(&slot.block).max(self.failed_took),
         }
     }
 

@@ -176,7 +176,7 @@ impl Schedule {
         leeway: Leeway,
     ) -> (Attempt, bool, u64) {
         let slot = &s.slots[j];
-        let harm = leeway.harm(s.try_takes(now, slot));
+        let harm = leeway.harm(s.try_takes(slot));
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
         let attempt = Attempt {
             station: i,
