@@ -83,7 +83,10 @@ fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
         s.batch_code_is_text = draws[0];
         s.refused_logins_count = draws[1];
         s.login_quota_counts_devices = draws[2];
-        s.pack_needs_session = draws[3];
+        s.pack_out_of_session = match draws[3] {
+            true => PackOutOfSession::Refused,
+            false => PackOutOfSession::Taken,
+        };
         s.strict_delivery = draws[4];
         s.taken_over = if draws[5] { 427 } else { 527 };
         s.disabled = if draws[6] { 522 } else { 6204 };
