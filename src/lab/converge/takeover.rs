@@ -15,7 +15,7 @@ const JOURNEY: Duration = Duration::from_millis(20);
 /// CONNECTs of both within ten minutes.
 pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
-    let spec = spec(1, 200);
+    let spec = spec(1, 1, 200);
     let mut now = Mono::from_micros(1_000_000);
     let end = now + TEN_MINUTES;
     let mut platform = Platform::new(PlatformSpec::knowing(&spec), rng.fork(), at(now));
