@@ -25,7 +25,7 @@ use std::time::Duration;
 use alink_gateway::base::{DeviceId, Rng, Secret, Wall};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::lab::platform::{
-    Device, FailedBatchNames, Fault, Notice, PlatformSpec, Violation,
+    Device, FailedBatchNames, Fault, Notice, PackOutOfSession, PlatformSpec, Violation,
 };
 use alink_gateway::spec::SessionLimits;
 use world::house::{DAWN, House, Size};
