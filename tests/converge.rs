@@ -92,6 +92,7 @@ fn every_figure_is_measured_and_shown_with_its_target() {
     let json = serde_json::to_value(&summary).unwrap_or_default();
     for field in [
         "online_one_by_one_2000_ms_p99",
+        "flap_offline_ms",
         "refill_after_428_ms",
         "lifted_428_ms",
         "back_after_429_ms",

@@ -105,6 +105,9 @@ pub struct Measured {
     pub all_2000_default: Duration,
     /// CONNECTs of two gateways with one certificate within ten minutes.
     pub takeover_connects: u64,
+    /// The longest time offline while a server ends three connections within 15 s
+    /// each.
+    pub flap_offline: Duration,
     /// How it recovers from misfortune.
     pub recovery: Recovery,
 }
@@ -139,6 +142,10 @@ pub fn measure(plan: &Plan, mut say: impl FnMut(&str)) -> Measured {
         all_2000_default,
         takeover_connects: (0..plan.seeds)
             .map(takeover::connects_in_ten_minutes)
+            .max()
+            .unwrap_or_default(),
+        flap_offline: (0..plan.seeds)
+            .map(takeover::offline_while_flapping)
             .max()
             .unwrap_or_default(),
         recovery: recovery::measure(plan, &mut say),

@@ -98,6 +98,9 @@ pub struct Summary {
     pub loss20_logout_ms_p99: u64,
     /// CONNECTs of two gateways with one certificate within ten minutes.
     pub takeover_connects_10min: u64,
+    /// The longest time offline while a server ends three connections within 15 s
+    /// each.
+    pub flap_offline_ms: u64,
     /// From a place that becomes free under a cap (428) until it is taken.
     pub refill_after_428_ms: u64,
     /// From a cap that is raised or lifted until all it has room for are online.
@@ -189,6 +192,7 @@ impl Measured {
             loss20_online_ms_p99: self.worst(lossy, |r| r.online.p99),
             loss20_logout_ms_p99: self.worst(lossy, |r| r.logout.p99),
             takeover_connects_10min: self.takeover_connects,
+            flap_offline_ms: ms(self.flap_offline),
             refill_after_428_ms: ms(recovery.refill),
             lifted_428_ms: ms(recovery.lifted),
             back_after_429_ms: ms(recovery.back_after_429),
@@ -286,6 +290,11 @@ impl Measured {
                 "ms to online one by one, p99",
                 self.worst(alone, |r| r.online.p99),
                 at_most(2_000),
+            ),
+            back(
+                "ms offline while a server ends three connections within 15 s each",
+                ms(self.flap_offline),
+                at_most(60_000),
             ),
             back(
                 "ms until a place freed under a cap (428) is taken",
