@@ -105,9 +105,10 @@ pub(super) fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Recovery {
                 worst(&mut all.lifted, lifted, &which, "cap lifted", say);
             }
         }
-        for during in [30, 90, 300] {
-            let back = back_after_429(Duration::from_secs(during), seed);
-            let which = format!("429 for {during} s");
+        for least in [30, 90, 300] {
+            let during = Duration::from_secs(least + Rng::new(seed ^ least).below(60));
+            let back = back_after_429(during, seed);
+            let which = format!("429 for {} s", during.as_secs());
             worst(&mut all.back_after_429, back, &which, "back", say);
         }
         for fault in post_faults() {
@@ -115,9 +116,9 @@ pub(super) fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Recovery {
             let gap = post_gap(fault, seed);
             worst(&mut all.post_429_gap, gap, &which, "no post", say);
         }
-        for (which, lost, switch) in silences() {
-            let back = silent_loss(lost, switch, seed);
-            worst(&mut all.silent_loss_back, back, which, "back", say);
+        for silence in silences() {
+            let back = silent_loss(&silence, seed);
+            worst(&mut all.silent_loss_back, back, silence.which, "back", say);
         }
         for (pack, kicked) in [
             (PackOutOfSession::DroppedAndTold, false),
@@ -223,8 +224,11 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     } else {
         patience
     };
+    // Where it is between its own looks is left to chance.
+    site.live(Duration::from_secs(rng.below(60)));
     site.fault(Fault::Cap(Some(cap + 20)));
     let raised = site.until_online(cap + 20, PATIENCE);
+    site.live(Duration::from_secs(rng.below(60)));
     site.fault(Fault::Cap(None));
     let lifted = site.until_online(ALL - LEAVE, PATIENCE);
     (refill, raised.max(lifted))
@@ -294,37 +298,59 @@ fn post_gap(fault: Fault, seed: u64) -> Duration {
     gap
 }
 
-/// Who loses a session silently, and what the platform does to those without
-/// one.
-fn silences() -> [(&'static str, usize, fn(&mut Switches)); 6] {
+/// A silent loss of sessions.
+struct Silence {
+    which: &'static str,
+    /// So many of 60 devices lose theirs.
+    lost: usize,
+    /// What the platform does to those without one.
+    switch: fn(&mut Switches),
+    /// Messages lost each way, in thousandths.
+    loss: u32,
+}
+
+fn silences() -> [Silence; 8] {
+    let of = |which, lost, loss, switch| Silence {
+        which,
+        lost,
+        switch,
+        loss,
+    };
     [
-        ("60 sessions lost", 60, |_| {}),
-        ("30 sessions lost", 30, |_| {}),
-        ("60 lost, posts refused", 60, |s| {
+        of("60 sessions lost", 60, 0, |_| {}),
+        of("30 sessions lost", 30, 0, |_| {}),
+        of("1 session lost", 1, 0, |_| {}),
+        of("60 lost, and 5 % of messages", 60, 50, |_| {}),
+        of("60 lost, posts refused", 60, 0, |s| {
             s.post_out_of_session = PostOutOfSession::Refused;
         }),
-        ("60 lost, posts unanswered", 60, |s| {
+        of("60 lost, posts unanswered", 60, 0, |s| {
             s.post_out_of_session = PostOutOfSession::Unanswered;
         }),
-        ("60 lost, packs refused", 60, |s| {
+        of("60 lost, packs refused", 60, 0, |s| {
             s.pack_out_of_session = PackOutOfSession::Refused;
         }),
-        ("60 lost, packs dropped", 60, |s| {
+        of("60 lost, packs dropped", 60, 0, |s| {
             s.pack_out_of_session = PackOutOfSession::DroppedAndTold;
         }),
     ]
 }
 
-/// So many of 60 devices lose their sessions, and no notice says so: how long
-/// until all are online again.
-fn silent_loss(lost: usize, switch: fn(&mut Switches), seed: u64) -> Duration {
+/// Devices lose their sessions, and no notice says so: how long until all are
+/// online again.
+fn silent_loss(silence: &Silence, seed: u64) -> Duration {
     let mut rng = Rng::new(seed);
     let mut site = calm(60, 1, rng.next_u64());
-    site.switch(switch);
+    let permille = silence.loss;
+    site.fault(Fault::LoseRequests { permille });
+    site.fault(Fault::LoseReplies { permille });
+    site.switch(silence.switch);
     site.read(true);
     site.live(Duration::from_secs(60 + rng.below(120)));
-    for id in site.online().into_iter().take(lost) {
-        let device = site.device(id);
+    let mut online = site.online();
+    for _ in 0..silence.lost.min(online.len()) {
+        let one = online.swap_remove(rng.below(online.len() as u64) as usize);
+        let device = site.device(one);
         site.fault(Fault::LoseSession(Some(device)));
     }
     site.until_online(60, PATIENCE)

@@ -409,10 +409,10 @@ const TARGETS: &str = "
 
 About recovering: 200 devices, of which a cap admits 150 or 120 and 20 leave, at
 once or one by one; then the cap is raised by 20, then lifted. 429 on log-ins for
-30, 90 and 300 s from the connection on. 429 on posts: on the next five, on all for
-20 s, on those above 3 a second. Sessions lost silently: of 60 or 30 devices of 60,
-packs taken all the same, dropped with a notice, or refused; posts on the device's
-own topic told, refused or not answered. Values counted as delivered: while every
+30 to 360 s from the connection on. 429 on posts: on the next five, on all for
+20 s, on those above 3 a second. Sessions lost silently: of 60, 30 or 1 of 60
+devices, also with 5 % of messages lost; packs taken all the same, dropped with a
+notice, or refused; posts on the device's own topic told, refused or not answered. Values counted as delivered: while every
 second one of 40 devices loses its session, silently or kicked, and the platform
 drops its part of packs that it answers with 200, the notice before or after that.
 The worst of all of them counts.
