@@ -326,7 +326,7 @@ impl Platform {
         let mut refused = codes.filter(|code| *code != Code::OK);
         match self.switches.failed_batch_code {
             FailedBatchCode::First => refused.next(),
-            FailedBatchCode::Last => refused.last(),
+            FailedBatchCode::Last => refused.next_back(),
         }
     }
 

@@ -208,11 +208,7 @@ impl Platform {
     /// `property/pack/post`: the gateway's own and those of up to 20
     /// sub-devices; one that fails, fails all.
     fn pack(&mut self, now: Now, conn: Conn, gateway: &Device, params: &Json) -> Code {
-        let object = |of: &Json, key: &str| match of.get(key) {
-            None => Some(Map::new()),
-            Some(Json::Object(map)) => Some(map.clone()),
-            Some(_) => None,
-        };
+        let none = Map::new();
         let subs = match params.get("subDevices") {
             None => &Vec::new(),
             Some(Json::Array(subs)) => subs,
@@ -229,7 +225,8 @@ impl Platform {
             subs.iter()
                 .map(|s| (s.get("identity").and_then(reply::pair_of), s)),
         ) {
-            let found = (whose, object(part, "properties"), object(part, "events"));
+            let properties = object_in(part, "properties", &none);
+            let found = (whose, properties, object_in(part, "events", &none));
             let (Some(device), Some(properties), Some(events)) = found else {
                 return Code::PARAMETER;
             };
@@ -406,6 +403,20 @@ impl Platform {
         });
         let topic = format!("/ext/ntp/{gateway}/response");
         self.tell(now, conn, topic, answer.to_string().into_bytes());
+    }
+}
+
+/// The object under this key, or this one if there is none; `None` if it is
+/// something else.
+fn object_in<'a>(
+    of: &'a Json,
+    key: &str,
+    none: &'a Map<String, Json>,
+) -> Option<&'a Map<String, Json>> {
+    match of.get(key) {
+        None => Some(none),
+        Some(Json::Object(map)) => Some(map),
+        Some(_) => None,
     }
 }
 
