@@ -83,9 +83,11 @@ fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
         s.batch_code_is_text = draws[0];
         s.refused_logins_count = draws[1];
         s.login_quota_counts_devices = draws[2];
-        s.pack_out_of_session = match draws[3] {
-            true => PackOutOfSession::Refused,
-            false => PackOutOfSession::Taken,
+        s.pack_out_of_session = match (draws[3], draws[0]) {
+            (true, true) => PackOutOfSession::Refused,
+            (true, false) => PackOutOfSession::DroppedAndTold,
+            (false, true) => PackOutOfSession::DroppedToldAfter,
+            (false, false) => PackOutOfSession::Taken,
         };
         s.strict_delivery = draws[4];
         s.taken_over = if draws[5] { 427 } else { 527 };
@@ -246,12 +248,14 @@ async fn stormy_life(seed: u64) {
     let mut calms = rng.fork();
     // Draws of its own, for the same reason.
     let mut thieves = Rng::new(!seed);
+    let mut moods = Rng::new(seed.rotate_left(32) ^ 12);
     for blows in 1..=30 {
         house
             .live(Duration::from_millis(500 + rng.below(15_000)))
             .await;
         let blow = match thieves.chance(40) {
             true => Blow::Cloud(Fault::Kick(storm::gateway(&house))),
+            false if moods.chance(120) => Blow::Cloud(storm::mood(&house, &mut moods)),
             false => storm::draw(&house, &mut rng),
         };
         story.catch_up(&house).await;
