@@ -407,15 +407,18 @@ is promised.
 const TARGETS: &str = "
 ## Targets
 
-About recovering: 200 devices, of which a cap admits 150 or 120 and 20 leave, at
-once or one by one; then the cap is raised by 20, then lifted. 429 on log-ins for
-30 to 360 s from the connection on. 429 on posts: on the next five, on all for
-20 s, on those above 3 a second. Sessions lost silently: of 60, 30 or 1 of 60
-devices, also with 5 % of messages lost; packs taken all the same, dropped with a
-notice, or refused; posts on the device's own topic told, refused or not answered. Values counted as delivered: while every
-second one of 40 devices loses its session, silently or kicked, and the platform
-drops its part of packs that it answers with 200, the notice before or after that.
-The worst of all of them counts.
+About recovering. The worst of all that is tried counts:
+
+- A cap (428): 200 devices, of which it admits 150 or 120 and 20 leave, at once or
+  within half a minute; then it is raised by 20, then lifted.
+- 429 on log-ins: on all for 30 to 360 s, from the connection of 200 devices on.
+- 429 on posts: on the next five, on all for 20 s, or on those above 3 a second.
+- Sessions lost without a notice: of 60, 30 or 1 of 60 devices, also with 5 % of
+  messages lost; packs are taken all the same, dropped with a notice, or refused;
+  posts on a device's own topic are told of, refused, or not answered.
+- Values counted as delivered: each second one of 40 devices loses its session,
+  silently or kicked, and the platform drops its part of the packs under way, which
+  it answers with 200, the notice before or after that.
 
 | what | measured | target |
 |---|---:|---:|
