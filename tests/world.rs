@@ -248,14 +248,14 @@ async fn stormy_life(seed: u64) {
     let mut calms = rng.fork();
     // Draws of its own, for the same reason.
     let mut thieves = Rng::new(!seed);
-    let mut moods = Rng::new(seed.rotate_left(32) ^ 12);
+    let mut faults = Rng::new(seed.rotate_left(32) ^ 12);
     for blows in 1..=30 {
         house
             .live(Duration::from_millis(500 + rng.below(15_000)))
             .await;
         let blow = match thieves.chance(40) {
             true => Blow::Cloud(Fault::Kick(storm::gateway(&house))),
-            false if moods.chance(120) => Blow::Cloud(storm::mood(&house, &mut moods)),
+            false if faults.chance(120) => Blow::Cloud(storm::fault(&house, &mut faults)),
             false => storm::draw(&house, &mut rng),
         };
         story.catch_up(&house).await;

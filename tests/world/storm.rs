@@ -77,9 +77,9 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
     }
 }
 
-/// Draws a mood of the platform's: it refuses posts for their number, or forgets
+/// Draws a fault of the platform's own: it refuses posts for their number, or loses
 /// sessions.
-pub(crate) fn mood(house: &House, rng: &mut Rng) -> Fault {
+pub(crate) fn fault(house: &House, rng: &mut Rng) -> Fault {
     let (what, code) = (RequestKind::Post, Code::THROTTLED);
     let device = DeviceId(rng.below(house.spec.devices.len() as u64) as u32);
     match rng.below(5) {
