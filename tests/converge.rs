@@ -3,26 +3,118 @@
 
 #![cfg(feature = "lab")]
 
-use alink_gateway::lab::converge::{Plan, measure};
+use std::sync::LazyLock;
+use std::time::Duration;
 
-#[test]
-fn the_targets_are_met_and_the_figures_can_be_had_again() {
-    let plan = Plan {
+use alink_gateway::lab::converge::{Measured, Plan, Slow, measure};
+
+/// Few devices and seeds, so that it takes seconds.
+fn plan() -> Plan {
+    Plan {
         seeds: 3,
         sizes: vec![60],
         losses: vec![0, 200],
-    };
-    let measured = measure(&plan, |_| {});
-    let summary = measured.summary();
+        recovery_seeds: 1,
+        slow: vec![
+            Slow::secs(1, 2, 0),
+            Slow::secs(6, 8, 200),
+            Slow::secs(11, 14, 0),
+        ],
+    }
+}
+
+/// Measured once for all the tests here, with what was told of each world.
+static MEASURED: LazyLock<(Measured, Vec<String>)> = LazyLock::new(|| {
+    let mut told = Vec::new();
+    let measured = measure(&plan(), |line| told.push(line.to_owned()));
+    (measured, told)
+});
+
+#[test]
+fn the_targets_are_met() {
+    let targets = MEASURED.0.targets();
     // Who may connect is another engine's business, and has its own tests.
-    let missed = summary.broken.iter().filter(|b| !b.contains("CONNECT"));
-    assert_eq!(missed.collect::<Vec<_>>(), Vec::<&String>::new());
-    assert_eq!(summary.messages_clean_2000, 40);
+    let missed = targets
+        .iter()
+        .filter(|t| !t.is_met() && !t.recovery && !t.what.contains("CONNECT"));
+    assert_eq!(missed.collect::<Vec<_>>(), Vec::<&_>::new());
+    assert_eq!(MEASURED.0.summary().messages_clean_2000, 40);
+}
+
+/// What a platform does to a gateway, and how soon the gateway is over it.
+#[test]
+fn the_targets_of_recovering_are_met() {
+    let (measured, told) = &*MEASURED;
+    let targets = measured.targets();
+    let missed = targets.iter().filter(|t| t.recovery && !t.is_met());
+    let missed: Vec<String> = missed.map(|t| t.sentence()).collect();
+    assert!(missed.is_empty(), "{missed:#?}\n{}", told.join("\n"));
+}
+
+#[test]
+fn every_figure_is_measured_and_shown_with_its_target() {
+    let measured = &MEASURED.0;
+    let summary = measured.summary();
     assert_eq!(measured.rows.len(), 4);
+    let page = measured.page();
     for row in &measured.rows {
         assert!(row.online.p50 <= row.online.p99, "{row:?}");
-        assert!(row.online.max > std::time::Duration::ZERO, "{row:?}");
-        assert!(measured.page().contains(&row.line()), "{row:?}");
+        assert!(row.online.max > Duration::ZERO, "{row:?}");
+        assert!(page.contains(&row.line()), "{row:?}");
     }
-    assert_eq!(measure(&plan, |_| {}), measured);
+    let recovery = &measured.recovery;
+    assert_eq!(recovery.throughput.len(), plan().slow.len());
+    for row in &recovery.throughput {
+        assert!(row.share > 0, "{row:?}");
+        assert!(page.contains(&row.line()), "{row:?}");
+    }
+    // What is judged is the worst of those up to 8 s and 20 %.
+    let judged = recovery.throughput.iter().filter(|r| r.slow.is_judged());
+    let shares: Vec<u64> = judged.map(|r| r.share).collect();
+    assert_eq!(shares.len(), 2);
+    let worst = shares.into_iter().min().unwrap_or_default();
+    let shown = summary.throughput_slow_replies * 1000.0;
+    assert_eq!(shown.round() as u64, worst);
+    // Nothing takes no time at all, and the worlds did what they are there for.
+    for (what, took) in [
+        ("refill", recovery.refill),
+        ("lifted", recovery.lifted),
+        ("back after 429", recovery.back_after_429),
+        ("gap", recovery.post_429_gap),
+        ("silent loss", recovery.silent_loss_back),
+    ] {
+        assert!(took > Duration::ZERO, "{what}");
+    }
+    assert!(recovery.post_429_gap >= Duration::from_secs(20));
+    assert!(recovery.dropped > 100, "{recovery:?}");
+    for target in measured.targets() {
+        assert!(page.contains(&format!("| {} |", target.what)), "{target:?}");
+        let told = summary.broken.contains(&target.sentence());
+        assert_eq!(told, !target.is_met(), "{target:?}");
+    }
+    let json = serde_json::to_value(&summary).unwrap_or_default();
+    for field in [
+        "online_one_by_one_2000_ms_p99",
+        "flap_offline_ms",
+        "refill_after_428_ms",
+        "lifted_428_ms",
+        "back_after_429_ms",
+        "post_429_gap_ms",
+        "silent_loss_back_ms",
+        "throughput_slow_replies",
+        "repeats_slow_replies",
+        "delivered_but_lost",
+    ] {
+        assert!(json[field].is_number(), "{field}: {json}");
+    }
+}
+
+#[test]
+fn the_figures_can_be_had_again() {
+    let plan = Plan {
+        slow: vec![Slow::secs(1, 2, 200)],
+        ..plan()
+    };
+    let measured = || measure(&plan, |_| {});
+    assert_eq!(measured(), measured());
 }

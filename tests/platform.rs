@@ -1354,6 +1354,364 @@ fn the_same_seed_is_the_same_bad_day() {
     assert_ne!(one.0, other.0);
 }
 
+/// One value of each of these meters in a pack, read at this time.
+fn pack_of(meters: &[usize], time: u64) -> Json {
+    let part = |n: &usize| {
+        let value = json!({ "value": n, "time": time });
+        json!({ "identity": meter_pair(*n), "properties": { "P": value } })
+    };
+    json!({ "subDevices": meters.iter().map(part).collect::<Vec<_>>() })
+}
+
+fn own_topic(n: usize) -> String {
+    format!("/sys/a1SubDemoPk/m-{n:04}/thing/event/property/post")
+}
+
+impl Lab {
+    fn fault(&mut self, fault: Fault) {
+        let now = self.now();
+        self.platform.fault(now, fault);
+    }
+
+    /// What is told about whom on `/ext/error`, and the answer's code, in the
+    /// order in which they come.
+    fn told(&mut self, topic: &str, params: Json) -> Vec<(u64, String)> {
+        self.id += 1;
+        let request = json!({ "id": self.id.to_string(), "params": params });
+        let got = self.publish(C, topic, &request.to_string());
+        let told = got.into_iter().map(|(topic, body)| {
+            let whom = match topic.starts_with("/ext/error/") {
+                true => body["data"]["deviceName"].as_str().unwrap(),
+                false => "reply",
+            };
+            (code_of(&body), whom.to_owned())
+        });
+        told.collect()
+    }
+}
+
+#[test]
+fn each_kind_of_request_is_refused_by_itself_for_a_count_or_a_span() {
+    type Request = fn(&mut Lab) -> u64;
+    let requests: [(RequestKind, Request); 5] = [
+        (RequestKind::Login, |lab| lab.log_in(0..1)),
+        (RequestKind::Post, |lab| lab.code(PACK, pack_of(&[0], 1))),
+        (RequestKind::Topology, |lab| {
+            lab.code("/sys/a1GwDemoPk0/gw-0001/thing/topo/get", json!({}))
+        }),
+        (RequestKind::Registration, |lab| {
+            let topic = "/sys/a1GwDemoPk0/gw-0001/thing/sub/register";
+            lab.code(topic, json!([meter_pair(0)]))
+        }),
+        (RequestKind::Logout, |lab| lab.code(LOGOUT, meter_pair(0))),
+    ];
+    for (what, _) in requests {
+        let mut lab = Lab::many(1, |_| ());
+        assert_eq!(lab.log_in(0..1), 200);
+        let (code, times) = (Code(429), 2);
+        lab.fault(Fault::AnswerNext { what, code, times });
+        for round in 0..3 {
+            for (kind, request) in &requests {
+                let refused = *kind == what && round < 2;
+                if *kind == RequestKind::Logout && !refused {
+                    continue;
+                }
+                let code = request(&mut lab);
+                assert_eq!(code, if refused { 429 } else { 200 }, "{what:?}, {kind:?}");
+            }
+        }
+        let during = Duration::from_secs(70);
+        let code = Code(500);
+        lab.fault(Fault::Answer { what, code, during });
+        lab.wait(Duration::from_secs(69));
+        for (kind, request) in &requests {
+            let wanted = if *kind == what { 500 } else { 200 };
+            assert_eq!(request(&mut lab), wanted, "{what:?}, {kind:?}");
+        }
+        lab.wait(Duration::from_secs(1));
+        lab.log_in(0..1);
+        for (kind, request) in &requests {
+            assert_eq!(request(&mut lab), 200, "{what:?} is over, {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn posts_above_a_rate_are_refused_and_refused_ones_do_not_count() {
+    let mut lab = Lab::many(1, |_| ());
+    assert_eq!(lab.log_in(0..1), 200);
+    lab.fault(Fault::PostsPerSecond(Some(3)));
+    let mut taken = 0;
+    for n in 0..40 {
+        taken += u64::from(lab.code(PACK, pack_of(&[0], n)) == 200);
+        lab.wait(Duration::from_millis(50));
+    }
+    assert_eq!(taken, 6, "three in each of two seconds");
+    let posted = lab.platform.ledger().posted();
+    let refused = posted.filter(|p| p.code == Code::THROTTLED && p.accepted == 0);
+    assert_eq!(refused.count(), 34);
+    assert_eq!(lab.platform.accepted().total(), 6);
+    lab.fault(Fault::PostsPerSecond(None));
+    assert_eq!(lab.code(PACK, pack_of(&[0], 90)), 200);
+    assert_eq!(lab.code(PACK, pack_of(&[0], 91)), 200);
+}
+
+#[test]
+fn a_cap_below_the_published_limit_is_changed_and_lifted_while_the_platform_runs() {
+    let mut lab = Lab::many(8, |_| ());
+    lab.fault(Fault::Cap(Some(5)));
+    assert_eq!(lab.log_in(0..4), 200);
+    assert_eq!(lab.log_in(4..6), 428, "two more, and one place");
+    assert_eq!(lab.platform.online(), 4);
+    assert_eq!(lab.log_in(4..5), 200);
+    assert_eq!(lab.log_in(4..5), 200, "it takes no second place");
+    lab.fault(Fault::Cap(Some(3)));
+    assert_eq!(lab.platform.online(), 5, "nobody is thrown out");
+    assert_eq!(lab.code(LOGOUT, meter_pair(0)), 200);
+    assert_eq!(lab.log_in(5..6), 428);
+    assert_eq!(
+        lab.times(Violation::TooManyOnline),
+        0,
+        "nobody can know of a cap that is not published"
+    );
+    lab.fault(Fault::Cap(None));
+    assert_eq!(lab.log_in(5..8), 200);
+    lab.fault(Fault::Cap(Some(1)));
+    lab.fault(Fault::Heal);
+    assert_eq!(lab.log_in(0..1), 200);
+}
+
+#[test]
+fn a_session_lost_silently_is_told_of_as_ordered_and_breaks_no_rule() {
+    let me = || "m-0000".to_owned();
+    let reply = || "reply".to_owned();
+    let lost = || {
+        let mut lab = Lab::many(2, |_| ());
+        assert_eq!(lab.log_in(0..2), 200);
+        lab.fault(Fault::LoseSession(Some(meter(0).device())));
+        assert_eq!(lab.settle(), [], "no notice");
+        assert_eq!(lab.platform.online(), 1);
+        lab
+    };
+    for (how, told, accepted, dropped) in [
+        (PackOutOfSession::Taken, vec![(200, reply())], 2, 0),
+        (PackOutOfSession::Refused, vec![(520, reply())], 0, 0),
+        (
+            PackOutOfSession::DroppedAndTold,
+            vec![(520, me()), (200, reply())],
+            1,
+            1,
+        ),
+        (
+            PackOutOfSession::DroppedToldAfter,
+            vec![(200, reply()), (520, me())],
+            1,
+            1,
+        ),
+    ] {
+        let mut lab = lost();
+        lab.platform.switch(|s| s.pack_out_of_session = how);
+        assert_eq!(lab.told(PACK, pack_of(&[0, 1], 5)), told, "{how:?}");
+        let values = lab.platform.accepted();
+        assert_eq!((values.total(), values.dropped()), (accepted, dropped));
+        let has = values.has(&meter(0).device(), "P", Wall::from_millis(5));
+        assert_eq!(has, how == PackOutOfSession::Taken);
+        let posted = lab.platform.ledger().posted().next().unwrap();
+        assert_eq!((posted.accepted, posted.dropped), (accepted, dropped));
+    }
+    for (how, told) in [
+        (PostOutOfSession::Told, vec![(520, me())]),
+        (PostOutOfSession::Refused, vec![(520, reply())]),
+        (PostOutOfSession::Unanswered, vec![]),
+    ] {
+        let mut lab = lost();
+        lab.platform.switch(|s| s.post_out_of_session = how);
+        assert_eq!(lab.told(&own_topic(0), json!({ "P": 1 })), told, "{how:?}");
+        assert_eq!(lab.platform.accepted().total(), 0);
+        assert_eq!(lab.times(Violation::BeforeLogin), 0);
+        // One that logged out knows that it has no session.
+        assert_eq!(lab.log_in(0..1), 200);
+        assert_eq!(lab.told(&own_topic(0), json!({ "P": 1 }))[0].0, 200);
+        assert_eq!(lab.code(LOGOUT, meter_pair(0)), 200);
+        lab.told(&own_topic(0), json!({ "P": 1 }));
+        assert_eq!(lab.times(Violation::BeforeLogin), 1);
+    }
+    let mut lab = lost();
+    lab.fault(Fault::LoseSession(None));
+    assert_eq!(lab.platform.online(), 0);
+    assert_eq!(lab.code(LOGOUT, meter_pair(1)), 520);
+    let lost = |e: &&(Mono, Event)| matches!(e.1, Event::Lost(_));
+    assert_eq!(lab.platform.ledger().events().filter(lost).count(), 2);
+}
+
+#[test]
+fn one_device_is_not_answered_on_its_own_topic_while_others_are() {
+    let mut lab = Lab::many(2, |_| ());
+    assert_eq!(lab.log_in(0..2), 200);
+    let device = meter(0).device();
+    let on = true;
+    lab.fault(Fault::Unanswered { device, on });
+    assert_eq!(lab.told(&own_topic(0), json!({ "P": 1 })), []);
+    assert_eq!(lab.told(&own_topic(1), json!({ "P": 1 })).len(), 1);
+    assert_eq!(lab.told(PACK, pack_of(&[0], 1)).len(), 1);
+    assert_eq!(lab.platform.accepted().total(), 3);
+    let answered = lab.platform.ledger().posted().map(|p| p.answered);
+    assert_eq!(answered.collect::<Vec<_>>(), [false, true, true]);
+}
+
+#[test]
+fn a_value_that_comes_again_is_accepted_again_and_counted_once() {
+    let mut lab = Lab::many(2, |_| ());
+    assert_eq!(lab.log_in(0..2), 200);
+    for time in [1, 2, 2, 1, 3] {
+        assert_eq!(lab.code(PACK, pack_of(&[0, 1], time)), 200);
+    }
+    let values = lab.platform.accepted();
+    assert_eq!(
+        (values.total(), values.distinct(), values.repeats()),
+        (10, 6, 4)
+    );
+    let repeats = lab.platform.ledger().posted().map(|p| p.repeats);
+    assert_eq!(repeats.collect::<Vec<_>>(), [0, 0, 2, 2, 0]);
+}
+
+#[test]
+fn culprits_of_different_kinds_are_named_together_under_one_code() {
+    let gateway = Device::new(GW.0, GW.1);
+    let batch = |code: FailedBatchCode| {
+        let mut lab = Lab::many(7, |s| s.switches.failed_batch_code = code);
+        let now = lab.now();
+        for act in [
+            Act::Forget(meter(1).device()),
+            Act::Disable(meter(2).device()),
+            Act::Delete(meter(3).device()),
+            Act::RemoveTopology(meter(4).device()),
+            Act::ChangeSecret {
+                device: meter(5).device(),
+                secret: Secret::new("another"),
+            },
+        ] {
+            assert!(lab.platform.act(now, act));
+        }
+        lab.settle();
+        let list: Vec<Json> = (0..7).map(signed).collect();
+        let reply = lab.ask(BATCH_LOGIN, json!({ "deviceList": list }));
+        let named = reply["data"].as_array().unwrap();
+        assert_eq!(*named, (1..6).map(meter_pair).collect::<Vec<_>>());
+        let alone: Vec<u64> = (0..7).map(|n| lab.code(LOGIN, signed(n))).collect();
+        assert_eq!(alone, [200, 6100, 522, 521, 6401, 6287, 200]);
+        code_of(&reply)
+    };
+    assert_eq!(batch(FailedBatchCode::First), 6100);
+    assert_eq!(batch(FailedBatchCode::Last), 6287);
+    // What was deleted is created again, and what has another secret gets its
+    // old one: each logs in.
+    let mut lab = Lab::many(2, |_| ());
+    let now = lab.now();
+    let create = || Act::CreateAgain {
+        gateway: gateway.clone(),
+        device: meter(0).device(),
+    };
+    assert!(!lab.platform.act(now, create()), "it was not deleted");
+    assert!(lab.platform.act(now, Act::Delete(meter(0).device())));
+    lab.settle();
+    assert_eq!(lab.code(LOGIN, signed(0)), 521);
+    assert!(lab.platform.act(now, create()));
+    let told = messages(lab.settle());
+    assert_eq!(told.len(), 1);
+    assert!(told[0].0.ends_with("/thing/topo/change"));
+    assert_eq!(told[0].1["params"]["status"], 0);
+    assert_eq!(lab.code(LOGIN, signed(0)), 200);
+}
+
+#[test]
+fn a_server_that_does_not_hold_ends_each_connection_and_a_rival_takes_it() {
+    let second = Duration::from_secs(1);
+    for (fault, why, connects) in [
+        (
+            Fault::Flap {
+                least: second * 2,
+                most: second * 14,
+            },
+            "the server did not hold",
+            4,
+        ),
+        (
+            Fault::Rival {
+                least: second * 2,
+                most: second * 14,
+            },
+            "kicked by the same device",
+            // Two of one certificate have five a minute together.
+            8,
+        ),
+    ] {
+        let mut lab = Lab::many(1, |s| {
+            s.limits.connects_per_minute = 8;
+            // Nothing else is to be looked at meanwhile.
+            s.limits.keepalive_tick = second * 3600;
+        });
+        lab.fault(fault);
+        for n in 2..6 {
+            let from = lab.now().mono;
+            let closes = lab.platform.wake_at().unwrap().at;
+            assert!(closes.since(from) >= second * 2 && closes.since(from) <= second * 14);
+            lab.wait(closes.since(from));
+            let out = lab.settle();
+            assert!(matches!(out[..], [Output::Close { why: w, .. }] if w == why));
+            if n < 5 {
+                assert_eq!(lab.connect(Conn(n), &good_connect()), [ack(Conn(n), 0)]);
+            }
+        }
+        assert_eq!(lab.platform.ledger().totals().connects, connects);
+        assert_eq!(lab.times(Violation::ConnectQuota), 0);
+    }
+    let mut lab = Lab::many(1, |_| ());
+    let most = second * 2;
+    lab.fault(Fault::Flap { least: most, most });
+    lab.fault(Fault::Heal);
+    lab.wait(second * 60);
+    assert_eq!(lab.settle(), []);
+    // A rival has the same quota as the gateway it is mistaken for.
+    let mut lab = Lab::many(1, |s| s.limits.connects_per_minute = 1);
+    lab.fault(Fault::Rival { least: most, most });
+    lab.wait(second * 59);
+    assert_eq!(lab.settle(), []);
+    lab.wait(second * 11);
+    assert!(matches!(lab.settle()[..], [Output::Close { .. }]));
+}
+
+#[test]
+fn any_message_can_be_sent_down_and_calls_only_to_who_subscribed_them() {
+    let gateway = Device::new(GW.0, GW.1);
+    let mut lab = Lab::many(1, |_| ());
+    let say = |lab: &mut Lab, topic: &str| {
+        let now = lab.now();
+        let act = Act::Downlink {
+            gateway: gateway.clone(),
+            topic: topic.into(),
+            payload: r#"{"id":"9","params":{}}"#.into(),
+        };
+        assert!(lab.platform.act(now, act));
+        messages(lab.settle()).len()
+    };
+    let known = "/sys/a1SubDemoPk/m-0000/thing/service/open";
+    assert_eq!(say(&mut lab, known), 1);
+    let call = "/ext/rrpc/77";
+    assert_eq!(say(&mut lab, call), 0);
+    let now = lab.now();
+    lab.platform
+        .on_subscribe(now, C, &["/ext/rrpc/+".into()], None);
+    lab.settle();
+    assert_eq!(say(&mut lab, call), 1);
+    lab.publish(C, call, r#"{"id":"9","code":404,"data":{}}"#);
+    let replied = lab.platform.ledger().events().last().unwrap();
+    assert!(
+        matches!(&replied.1, Event::Replied { tail, code, .. } if tail == "rrpc/77" && code == 404)
+    );
+    assert_eq!(lab.platform.ledger().violations().len(), 0);
+}
+
 /// `product_register` of the first meter: vectors V9, key `ProdSecret000001`.
 const V9: &str = "76a1f34d543b4f8ad3cee70e54b3077663052dd073d8ad92281030a36b4877b8";
 const PRODUCT_REGISTER: &str = "/sys/a1GwDemoPk0/gw-0001/thing/proxy/provisioning/product_register";

@@ -25,7 +25,7 @@ use std::time::Duration;
 use alink_gateway::base::{DeviceId, Rng, Secret, Wall};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::lab::platform::{
-    Device, FailedBatchNames, Fault, Notice, PlatformSpec, Violation,
+    Device, FailedBatchNames, Fault, Notice, PackOutOfSession, PlatformSpec, Violation,
 };
 use alink_gateway::spec::SessionLimits;
 use world::house::{DAWN, House, Size};
@@ -83,7 +83,12 @@ fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
         s.batch_code_is_text = draws[0];
         s.refused_logins_count = draws[1];
         s.login_quota_counts_devices = draws[2];
-        s.pack_needs_session = draws[3];
+        s.pack_out_of_session = match (draws[3], draws[0]) {
+            (true, true) => PackOutOfSession::Refused,
+            (true, false) => PackOutOfSession::DroppedAndTold,
+            (false, true) => PackOutOfSession::DroppedToldAfter,
+            (false, false) => PackOutOfSession::Taken,
+        };
         s.strict_delivery = draws[4];
         s.taken_over = if draws[5] { 427 } else { 527 };
         s.disabled = if draws[6] { 522 } else { 6204 };
@@ -243,12 +248,14 @@ async fn stormy_life(seed: u64) {
     let mut calms = rng.fork();
     // Draws of its own, for the same reason.
     let mut thieves = Rng::new(!seed);
+    let mut faults = Rng::new(seed.rotate_left(32) ^ 12);
     for blows in 1..=30 {
         house
             .live(Duration::from_millis(500 + rng.below(15_000)))
             .await;
         let blow = match thieves.chance(40) {
             true => Blow::Cloud(Fault::Kick(storm::gateway(&house))),
+            false if faults.chance(120) => Blow::Cloud(storm::fault(&house, &mut faults)),
             false => storm::draw(&house, &mut rng),
         };
         story.catch_up(&house).await;

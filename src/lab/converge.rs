@@ -12,6 +12,7 @@
 //! The only part of the lab that drives an engine of the product, because its
 //! purpose is to measure that engine; it judges by the model's ledger alone.
 
+mod recovery;
 mod report;
 mod site;
 mod takeover;
@@ -20,8 +21,9 @@ use std::time::Duration;
 
 use crate::base::Rng;
 use crate::lab::platform::FailedBatchNames;
+pub use recovery::{Recovery, Slow, Throughput};
 use report::Spread;
-pub use report::Summary;
+pub use report::{Bound, Summary, Target};
 use site::{Conditions, Site};
 
 /// What is measured: sizes, losses and how often.
@@ -33,6 +35,10 @@ pub struct Plan {
     pub sizes: Vec<u32>,
     /// Share of messages lost, each way, in thousandths.
     pub losses: Vec<u32>,
+    /// Seeds per world of [`Recovery`].
+    pub recovery_seeds: u64,
+    /// How slow replies are, and how many are lost, while values are sent.
+    pub slow: Vec<Slow>,
 }
 
 impl Plan {
@@ -43,6 +49,17 @@ impl Plan {
             seeds,
             sizes: vec![60, 2000],
             losses: vec![0, 50, 200],
+            recovery_seeds: seeds.div_ceil(5),
+            slow: vec![
+                Slow::secs(0, 0, 0),
+                Slow::secs(0, 0, 200),
+                Slow::secs(1, 2, 0),
+                Slow::secs(1, 2, 200),
+                Slow::secs(3, 5, 100),
+                Slow::secs(6, 8, 0),
+                Slow::secs(6, 8, 200),
+                Slow::secs(11, 14, 0),
+            ],
         }
     }
 }
@@ -88,6 +105,11 @@ pub struct Measured {
     pub all_2000_default: Duration,
     /// CONNECTs of two gateways with one certificate within ten minutes.
     pub takeover_connects: u64,
+    /// The longest time offline while a server ends three connections within 15 s
+    /// each.
+    pub flap_offline: Duration,
+    /// How it recovers from misfortune.
+    pub recovery: Recovery,
 }
 
 /// The span within which devices come and go one by one.
@@ -122,6 +144,11 @@ pub fn measure(plan: &Plan, mut say: impl FnMut(&str)) -> Measured {
             .map(takeover::connects_in_ten_minutes)
             .max()
             .unwrap_or_default(),
+        flap_offline: (0..plan.seeds)
+            .map(takeover::offline_while_flapping)
+            .max()
+            .unwrap_or_default(),
+        recovery: recovery::measure(plan, &mut say),
     }
 }
 

@@ -102,6 +102,18 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
                     println!("{}  {fault:?}", clock.now().mono);
                     broker.with(move |p, now| p.fault(now, fault)).await?;
                 }
+                Ok(PlatformOrder::Act(act)) => {
+                    println!("{}  {act:?}", clock.now().mono);
+                    if !broker.with(move |p, now| p.act(now, act)).await? {
+                        println!("there is nothing to do that to");
+                    }
+                }
+                Ok(PlatformOrder::Switch(switch)) => {
+                    println!("{}  {switch:?}", clock.now().mono);
+                    broker
+                        .with(move |p, _| p.switch(|switches| switch.set(switches)))
+                        .await?;
+                }
                 Err(why) => println!("{why}"),
             },
             Step::Look => {}
@@ -149,6 +161,7 @@ impl fmt::Display for Told<'_> {
             Event::LoggedIn(device) => write!(f, "{device} logged in"),
             Event::LoggedOut(device) => write!(f, "{device} logged out"),
             Event::Ended { device, code } => write!(f, "{device} thrown out: {code:?}"),
+            Event::Lost(device) => write!(f, "{device} lost its session without a notice"),
             Event::OutOfSession(device) => write!(f, "{device} spoke without a session"),
             Event::Found(device) => write!(f, "{device} reported as found"),
             Event::Informed { device, version } => write!(f, "{device} runs {version}"),

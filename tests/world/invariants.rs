@@ -110,7 +110,7 @@ fn nobody_spoke_before_log_in(platform: &Platform) {
     let mut ended = BTreeMap::new();
     for (at, event) in platform.ledger().events() {
         match event {
-            Event::Ended { device, .. } => {
+            Event::Ended { device, .. } | Event::Lost(device) => {
                 ended.insert(device, *at);
             }
             Event::LoggedIn(device) | Event::LoggedOut(device) => {

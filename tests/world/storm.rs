@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, Now, Rng};
 use alink_gateway::lab::bus::{Chance, Fault as Bad, Manners};
-use alink_gateway::lab::platform::{Device, Fault, Platform};
+use alink_gateway::lab::platform::{Code, Device, Fault, Platform, RequestKind};
 
 use super::house::{House, name};
 
@@ -74,6 +74,28 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
             },
             _ => Fault::Heal,
         }),
+    }
+}
+
+/// Draws a fault of the platform's own: it refuses posts for their number, or loses
+/// sessions.
+pub(crate) fn fault(house: &House, rng: &mut Rng) -> Fault {
+    let (what, code) = (RequestKind::Post, Code::THROTTLED);
+    let device = DeviceId(rng.below(house.spec.devices.len() as u64) as u32);
+    match rng.below(5) {
+        0 => Fault::AnswerNext {
+            what,
+            code,
+            times: 1 + rng.below(5) as u32,
+        },
+        1 => Fault::Answer {
+            what,
+            code,
+            during: Duration::from_secs(rng.below(60)),
+        },
+        2 => Fault::PostsPerSecond(Some(1 + rng.below(3) as usize)),
+        3 => Fault::LoseSession(None),
+        _ => Fault::LoseSession(Some(name(&house.spec, device))),
     }
 }
 

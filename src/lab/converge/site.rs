@@ -1,7 +1,7 @@
 //! A cloud engine and a platform with a lossy network between them, on virtual
 //! time. The bus is reduced to verdicts: a device answers, or it is silent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use crate::base::{
 use crate::cloud::{Cloud, Output, Presence, credentials};
 use crate::lab::platform::{
     self, Code, Conn, Connect, Device, Event, FailedBatchNames, Fault, Platform, PlatformSpec,
+    Switches,
 };
 use crate::spec::{
     BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
@@ -34,6 +35,8 @@ pub(super) struct Conditions {
     pub(super) logins_per_second: u32,
     /// Whom a failed batch names.
     pub(super) names: FailedBatchNames,
+    /// Values of a device.
+    pub(super) points: u16,
 }
 
 impl Default for Conditions {
@@ -43,6 +46,7 @@ impl Default for Conditions {
             answer: Duration::from_millis(20),
             logins_per_second: SessionLimits::default().logins_per_second,
             names: FailedBatchNames::Culprits,
+            points: 1,
         }
     }
 }
@@ -53,7 +57,25 @@ pub(super) struct Site {
     cloud: Cloud,
     platform: Platform,
     now: Mono,
+    /// Those that answer on their bus.
+    answering: BTreeSet<DeviceId>,
+    readings: Option<Readings>,
+    /// Values read so far.
+    read: u64,
 }
+
+/// The readings of an ordinary second: every value of every device that answers,
+/// the devices evenly spread.
+#[derive(Clone, Copy, Debug)]
+struct Readings {
+    next: Mono,
+    slot: usize,
+}
+
+/// Into how many parts a second of readings is divided.
+const SLOTS: usize = 20;
+/// How long each of them is.
+const SLOT: Duration = Duration::from_millis(50);
 
 /// What becomes true at the platform.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,7 +86,8 @@ enum Change {
 
 impl Site {
     pub(super) fn new(devices: u32, conditions: Conditions, mut rng: Rng) -> Site {
-        let spec = Arc::new(spec(devices, conditions.logins_per_second));
+        let per_second = conditions.logins_per_second;
+        let spec = Arc::new(spec(devices, conditions.points, per_second));
         let mut known = PlatformSpec::knowing(&spec);
         // What is measured is the gateway, not a quota.
         known.limits.logins_per_second = 100_000;
@@ -90,7 +113,59 @@ impl Site {
             spec,
             platform,
             now: mono,
+            answering: BTreeSet::new(),
+            readings: None,
+            read: 0,
         }
+    }
+
+    /// From now on each value of each device that answers is read once a second,
+    /// or no longer.
+    pub(super) fn read(&mut self, on: bool) {
+        let next = self.now;
+        self.readings = on.then_some(Readings { next, slot: 0 });
+    }
+
+    /// Something goes wrong at the platform.
+    pub(super) fn fault(&mut self, fault: Fault) {
+        self.platform.fault(at(self.now), fault);
+        self.settle();
+    }
+
+    /// The platform behaves otherwise where its documents are silent.
+    pub(super) fn switch(&mut self, change: impl FnOnce(&mut Switches)) {
+        self.platform.switch(change);
+    }
+
+    /// The other end.
+    pub(super) fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// Our end.
+    pub(super) fn cloud(&self) -> &Cloud {
+        &self.cloud
+    }
+
+    /// What time it is.
+    pub(super) const fn now(&self) -> Mono {
+        self.now
+    }
+
+    /// Values read so far.
+    pub(super) const fn values_read(&self) -> u64 {
+        self.read
+    }
+
+    /// Those that are online at the platform.
+    pub(super) fn online(&self) -> Vec<DeviceId> {
+        let ids = self.ids();
+        let online = ids.filter(|id| {
+            let device = self.device(*id);
+            self.platform
+                .is_online(&device.product_key, &device.device_name)
+        });
+        online.collect()
     }
 
     /// The connection comes up; CONNACK is now.
@@ -150,8 +225,13 @@ impl Site {
 
     /// Until so many are online at the platform; how long it took.
     pub(super) fn until_online(&mut self, count: usize, patience: Duration) -> Duration {
+        self.until(patience, |s| s.platform.online() == count)
+    }
+
+    /// Until that is so; how long it took.
+    pub(super) fn until(&mut self, patience: Duration, done: impl Fn(&Site) -> bool) -> Duration {
         let from = self.now;
-        self.live_until(from + patience, |s| s.platform.online() == count);
+        self.live_until(from + patience, done);
         self.now.since(from)
     }
 
@@ -208,31 +288,67 @@ impl Site {
     fn answers(&mut self, id: DeviceId) {
         let now = at(self.now);
         self.cloud.want(now, id, Presence::Online);
-        self.says(id);
+        self.answering.insert(id);
+        self.says(id, 0);
     }
 
-    fn falls_silent(&mut self, id: DeviceId) {
+    /// The device falls silent on its bus.
+    pub(super) fn falls_silent(&mut self, id: DeviceId) {
         // Its last words are not yet on their way: the slower case.
-        self.says(id);
+        self.says(id, 0);
+        self.answering.remove(&id);
         self.cloud.want(at(self.now), id, Presence::Offline);
+        self.settle();
     }
 
-    fn says(&mut self, device: DeviceId) {
+    fn says(&mut self, device: DeviceId, point: u16) {
         let now = at(self.now);
         let reading = Reading {
             device,
-            point: 0,
-            value: Value::UInt(1),
+            point,
+            value: Value::UInt(self.read),
             at: now,
         };
+        self.read += 1;
         self.cloud.put(now, reading);
+    }
+
+    /// Reads what is to be read now.
+    fn read_slot(&mut self) {
+        let Some(readings) = self.readings.filter(|r| r.next <= self.now) else {
+            return;
+        };
+        let points = self
+            .spec
+            .devices
+            .first()
+            .map_or(0, |d| d.profile.points.len());
+        let points = u16::try_from(points).unwrap_or(u16::MAX);
+        let turn = |id: &DeviceId| id.index() % SLOTS == readings.slot;
+        for id in self
+            .answering
+            .iter()
+            .copied()
+            .filter(turn)
+            .collect::<Vec<_>>()
+        {
+            for point in 0..points {
+                self.says(id, point);
+            }
+        }
+        self.readings = Some(Readings {
+            next: readings.next + SLOT,
+            slot: (readings.slot + 1) % SLOTS,
+        });
     }
 
     fn live_until(&mut self, end: Mono, done: impl Fn(&Site) -> bool) {
         while !done(self) {
             let wakes = [self.cloud.wake_at(), self.platform.wake_at()];
-            let next = wakes.into_iter().flatten().map(|w| w.at).min();
+            let wakes = wakes.into_iter().flatten().map(|w| w.at);
+            let next = wakes.chain(self.readings.map(|r| r.next)).min();
             self.now = next.unwrap_or(end).min(end).max(self.now);
+            self.read_slot();
             self.settle();
             if self.now >= end {
                 return;
@@ -269,7 +385,8 @@ impl Site {
         (0..count).map(DeviceId)
     }
 
-    fn device(&self, id: DeviceId) -> Device {
+    /// The device as the platform names it.
+    pub(super) fn device(&self, id: DeviceId) -> Device {
         let d = &self.spec.devices[id.index()];
         Device {
             product_key: d.product_key.clone(),
@@ -304,26 +421,27 @@ pub(super) fn connect(spec: &CloudSpec) -> Connect {
     }
 }
 
-/// An installation of so many devices with one point each.
-pub(super) fn spec(devices: u32, logins_per_second: u32) -> Spec {
+/// An installation of so many devices with so many points each.
+pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
+    let point = |n: u16| PointSpec {
+        shown: Default::default(),
+        id: format!("Value{n}"),
+        table: Table::HoldingRegister,
+        address: n,
+        codec: Codec::Number {
+            kind: Number::U16,
+            words: WordOrder::High,
+            bytes: ByteOrder::High,
+            scale: Decimal::ONE,
+            offset: Decimal::ZERO,
+        },
+        interval: Duration::from_secs(1),
+        priority: Default::default(),
+    };
     let profile = Arc::new(ProfileSpec {
         protocol: Default::default(),
         name: "meter".into(),
-        points: vec![PointSpec {
-            shown: Default::default(),
-            id: "Value".into(),
-            table: Table::HoldingRegister,
-            address: 0,
-            codec: Codec::Number {
-                kind: Number::U16,
-                words: WordOrder::High,
-                bytes: ByteOrder::High,
-                scale: Decimal::ONE,
-                offset: Decimal::ZERO,
-            },
-            interval: Duration::from_secs(1),
-            priority: Default::default(),
-        }],
+        points: (0..points).map(point).collect(),
         max_registers: 125,
         reads: Reads::default(),
     });

@@ -1,12 +1,14 @@
-//! Two gateways with one certificate, each throwing the other out: how often
-//! do they knock?
+//! Connections that end soon after they began. Two gateways with one
+//! certificate, each throwing the other out: how often do they knock? One gateway
+//! at a server that does not hold: how long is it offline?
 
 use std::time::Duration;
 
 use super::site::{at, connect, spec};
 use crate::base::{LinkDown, Mono, Rng};
 use crate::cloud::Connector;
-use crate::lab::platform::{Conn, Output, Platform, PlatformSpec};
+use crate::lab::platform::{Conn, Device, Fault, Output, Platform, PlatformSpec};
+use crate::spec::Spec;
 
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 /// From CONNECT to CONNACK.
@@ -15,7 +17,7 @@ const JOURNEY: Duration = Duration::from_millis(20);
 /// CONNECTs of both within ten minutes.
 pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
-    let spec = spec(1, 200);
+    let spec = spec(1, 1, 200);
     let mut now = Mono::from_micros(1_000_000);
     let end = now + TEN_MINUTES;
     let mut platform = Platform::new(PlatformSpec::knowing(&spec), rng.fork(), at(now));
@@ -60,4 +62,47 @@ pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
         }
     }
     platform.ledger().totals().connects
+}
+
+/// The longest time offline while a server ends three connections, each within
+/// 15 s of its CONNACK.
+pub(super) fn offline_while_flapping(seed: u64) -> Duration {
+    let mut rng = Rng::new(seed);
+    let spec = spec(1, 1, 200);
+    let mut now = Mono::from_micros(1_000_000);
+    let mut platform = Platform::new(PlatformSpec::knowing(&spec), rng.fork(), at(now));
+    let (least, most) = (Duration::from_secs(2), Duration::from_secs(15));
+    platform.fault(at(now), Fault::Flap { least, most });
+    let mut connector = Connector::new(&spec.cloud, rng.fork(), at(now));
+    let (mut closed, mut longest) = (now, Duration::ZERO);
+    // The last one would hold.
+    for n in 1..=4 {
+        now = connector.attempt_at().at.max(now);
+        let conn = Conn(n);
+        connector.on_attempt(at(now));
+        platform.on_connect(at(now), conn, &connect(&spec.cloud));
+        platform.settle(at(now));
+        now = now + JOURNEY;
+        connector.on_up(at(now));
+        longest = longest.max(now.since(closed));
+        while platform.connection(&gateway(&spec)).is_some() {
+            let Some(wake) = platform.wake_at() else {
+                break;
+            };
+            now = wake.at.max(now);
+            platform.settle(at(now));
+        }
+        closed = now;
+        connector.on_down(at(now), &LinkDown::Closed);
+        while connector.poll(at(now)).is_some() {}
+    }
+    longest
+}
+
+fn gateway(spec: &Spec) -> Device {
+    let gateway = &spec.cloud.gateway;
+    Device {
+        product_key: gateway.product_key.clone(),
+        device_name: gateway.device_name.clone(),
+    }
 }

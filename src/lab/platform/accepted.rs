@@ -1,7 +1,7 @@
-//! The values the platform accepted: the newest ones, and the current one of
-//! each property.
+//! The values the platform accepted: the newest ones, the current one of each
+//! property, and which were accepted at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -26,22 +26,33 @@ pub struct AcceptedValue {
     pub history: bool,
 }
 
+/// How many values of one property are remembered one by one; a bound on memory,
+/// above an hour at one a second.
+const TIMES: usize = 4096;
+
 /// The values the platform accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Accepted {
     total: u64,
+    repeats: u64,
+    dropped: u64,
     events: u64,
     log: Log<AcceptedValue>,
     latest: BTreeMap<Device, BTreeMap<String, AcceptedValue>>,
+    /// The times of the values of each property, the newest [`TIMES`].
+    times: BTreeMap<Device, BTreeMap<String, BTreeSet<Wall>>>,
 }
 
 impl Accepted {
     pub(super) const fn new() -> Self {
         Accepted {
             total: 0,
+            repeats: 0,
+            dropped: 0,
             events: 0,
             log: Log::keeping(100_000),
             latest: BTreeMap::new(),
+            times: BTreeMap::new(),
         }
     }
 
@@ -49,6 +60,33 @@ impl Accepted {
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
+    }
+
+    /// How many values in all, each counted once however often it came: two of
+    /// one property with the same time are one.
+    #[must_use]
+    pub const fn distinct(&self) -> u64 {
+        self.total - self.repeats
+    }
+
+    /// How many had been accepted before.
+    #[must_use]
+    pub const fn repeats(&self) -> u64 {
+        self.repeats
+    }
+
+    /// How many values arrived in a message that was answered 200, and were
+    /// dropped: their device had no session.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether the value of this property with this time was accepted.
+    #[must_use]
+    pub fn has(&self, device: &Device, property: &str, time: Wall) -> bool {
+        let times = self.times.get(device).and_then(|of| of.get(property));
+        times.is_some_and(|times| times.contains(&time))
     }
 
     /// How many events in all.
@@ -70,6 +108,9 @@ impl Accepted {
 
     pub(super) fn put(&mut self, value: AcceptedValue) {
         self.total += 1;
+        if let Some(time) = value.time {
+            self.note_time(&value.device, &value.property, time);
+        }
         if !value.history {
             self.latest
                 .entry(value.device.clone())
@@ -77,6 +118,31 @@ impl Accepted {
                 .insert(value.property.clone(), value.clone());
         }
         self.log.push(value);
+    }
+
+    fn note_time(&mut self, device: &Device, property: &str, time: Wall) {
+        if !self.times.contains_key(device) {
+            self.times.insert(device.clone(), BTreeMap::new());
+        }
+        let Some(of_device) = self.times.get_mut(device) else {
+            return;
+        };
+        if !of_device.contains_key(property) {
+            of_device.insert(property.to_owned(), BTreeSet::new());
+        }
+        let Some(times) = of_device.get_mut(property) else {
+            return;
+        };
+        if !times.insert(time) {
+            self.repeats += 1;
+        }
+        if times.len() > TIMES {
+            times.pop_first();
+        }
+    }
+
+    pub(super) const fn note_dropped(&mut self, count: u64) {
+        self.dropped += count;
     }
 
     pub(super) const fn note_events(&mut self, count: u64) {

@@ -3,11 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::fault::End;
 use super::ledger::{Event, Violation};
 use super::outbox::Recent;
 use super::sign::{self, Method};
 use super::{Conn, Device, Link, Output, Platform, State, topic};
 use crate::base::Now;
+
+/// The span in which CONNECTs are counted.
+const MINUTE: Duration = Duration::from_secs(60);
+/// How long a rival waits that was refused for its many CONNECTs.
+const RIVAL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a CONNECT packet says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,9 +148,8 @@ impl Platform {
     /// Takes note of a CONNECT of this device, and refuses what exceeds 5 in
     /// 60 s.
     pub(super) fn count_connect(&mut self, now: Now, device: &Device) -> Result<(), Refusal> {
-        let minute = Duration::from_secs(60);
         let attempts = self.connects.entry(device.clone()).or_default();
-        if attempts.note(now.mono, minute) > self.limits.connects_per_minute {
+        if attempts.note(now.mono, MINUTE) > self.limits.connects_per_minute {
             let code = self.switches.connack_too_many;
             let why = "too many CONNECTs in a minute";
             self.ledger
@@ -224,11 +229,13 @@ impl Platform {
             sent: Recent::default(),
             sent_qos0: Recent::default(),
             sent_qos1: Recent::default(),
+            posts: Recent::default(),
+            ends: None,
         })
     }
 
     /// The newer connection of a certificate wins.
-    pub(super) fn let_in(&mut self, now: Now, conn: Conn, link: Link) {
+    pub(super) fn let_in(&mut self, now: Now, conn: Conn, mut link: Link) {
         if let Some(older) = self.connection(&link.gateway) {
             self.close(now, older, "kicked by the same device");
         }
@@ -236,6 +243,7 @@ impl Platform {
         self.ledger
             .event(now, Event::Connected(link.gateway.clone()));
         self.gateways.insert(link.gateway.clone(), conn);
+        link.ends = self.faults.end(now.mono);
         self.links.insert(conn, link);
     }
 
@@ -261,6 +269,10 @@ impl Platform {
         });
         self.ledger.ids.remove(&conn);
         self.gateways.remove(&link.gateway);
+        // All sessions are gone now, and the gateway knows it.
+        let lost = std::mem::take(&mut self.lost).into_iter();
+        let elsewhere = lost.filter(|device| self.gateway_of(device) != Some(&link.gateway));
+        self.lost = elsewhere.collect();
         if !link.clean {
             self.kept.insert(link.gateway.clone(), link.filters);
         }
@@ -272,6 +284,38 @@ impl Platform {
                 sessions: before - self.sessions.len(),
             },
         );
+    }
+
+    /// From now on connections end by themselves, or no longer.
+    pub(super) fn arrange_ends(&mut self, now: Now) {
+        for link in self.links.values_mut() {
+            link.ends = self.faults.end(now.mono);
+        }
+    }
+
+    /// Closes connections whose server does not hold, or whose gateway has a
+    /// rival that connects now; one that may not connect yet tries again.
+    pub(super) fn end_by_themselves(&mut self, now: Now) {
+        let due = |link: &Link| link.ends.is_some_and(|(at, _)| at <= now.mono);
+        let due = self.links.iter().filter(|(_, link)| due(link));
+        let due: Vec<Conn> = due.map(|(conn, _)| *conn).collect();
+        for conn in due {
+            let Some(link) = self.links.get_mut(&conn) else {
+                continue;
+            };
+            if link.ends.is_none_or(|(_, why)| why == End::Flap) {
+                self.close(now, conn, "the server did not hold");
+                continue;
+            }
+            let attempts = self.connects.entry(link.gateway.clone()).or_default();
+            if attempts.note(now.mono, MINUTE) > self.limits.connects_per_minute {
+                attempts.unnote();
+                link.ends = Some((now.mono + RIVAL_AGAIN, End::Rival));
+                continue;
+            }
+            self.ledger.totals.connects += 1;
+            self.close(now, conn, "kicked by the same device");
+        }
     }
 
     /// Every tick the platform closes connections that have been silent for

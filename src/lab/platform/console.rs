@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::reply::{self, Code};
 use super::{Account, Certificate, Conn, Device, Fault, Notice, Platform, State};
-use crate::base::Now;
+use crate::base::{Now, Secret};
 
 /// `status` of `thing/topo/change`. The page contradicts itself about the last
 /// two; the C SDK's header and newer texts have them like this.
@@ -16,6 +16,59 @@ enum Change {
     Deleted = 1,
     Enabled = 2,
     Disabled = 8,
+}
+
+/// What a person does at the console, as plain data: each is the verb of its
+/// name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// [`Platform::disable`]
+    Disable(Device),
+    /// [`Platform::enable`]
+    Enable(Device),
+    /// [`Platform::delete`]
+    Delete(Device),
+    /// [`Platform::forget`]
+    Forget(Device),
+    /// [`Platform::create_again`]
+    CreateAgain {
+        /// Under which gateway.
+        gateway: Device,
+        /// Which sub-device.
+        device: Device,
+    },
+    /// [`Platform::change_secret`]
+    ChangeSecret {
+        /// Whose.
+        device: Device,
+        /// The new one.
+        secret: Secret,
+    },
+    /// [`Platform::add_topology`]
+    AddTopology {
+        /// Under which gateway.
+        gateway: Device,
+        /// Which sub-device.
+        device: Device,
+    },
+    /// [`Platform::remove_topology`]
+    RemoveTopology(Device),
+    /// [`Platform::ask_to_add`]
+    AskToAdd {
+        /// Which gateway is asked.
+        gateway: Device,
+        /// Which sub-device.
+        device: Device,
+    },
+    /// [`Platform::downlink`]
+    Downlink {
+        /// To which gateway.
+        gateway: Device,
+        /// MQTT topic.
+        topic: String,
+        /// What it says.
+        payload: String,
+    },
 }
 
 impl Platform {
@@ -139,6 +192,64 @@ impl Platform {
         Some(id.to_string())
     }
 
+    /// Gives a device another secret; it keeps its place.
+    pub fn change_secret(&mut self, device: &Device, secret: Secret) -> bool {
+        let account = self.accounts.get_mut(device);
+        account.map(|a| a.secret = secret).is_some()
+    }
+
+    /// Deletes a device, and forgets that it ever was: it is unknown (6100) and
+    /// no longer deleted (521).
+    pub fn forget(&mut self, now: Now, device: &Device) -> bool {
+        let was = self.delete(now, device);
+        self.accounts.remove(device);
+        was
+    }
+
+    /// Creates a device again that was deleted, with its old secret, and puts it
+    /// under a gateway, which is told of its place there.
+    pub fn create_again(&mut self, now: Now, gateway: &Device, device: &Device) -> bool {
+        let Some(account) = self.accounts.get_mut(device) else {
+            return false;
+        };
+        if account.state != State::Deleted {
+            return false;
+        }
+        account.state = State::Enabled;
+        self.add_topology(now, gateway, device)
+    }
+
+    /// Sends a gateway a message on any topic, if the rules of delivery have it
+    /// arrive; tells whether the gateway is connected.
+    pub fn downlink(&mut self, now: Now, gateway: &Device, topic: &str, payload: &[u8]) -> bool {
+        self.now = now.mono;
+        let Some(conn) = self.connection(gateway) else {
+            return false;
+        };
+        self.tell(now, conn, topic.to_owned(), payload.to_vec());
+        true
+    }
+
+    /// Does what a person does at the console.
+    pub fn act(&mut self, now: Now, act: Act) -> bool {
+        match act {
+            Act::Disable(device) => self.disable(now, &device),
+            Act::Enable(device) => self.enable(now, &device),
+            Act::Delete(device) => self.delete(now, &device),
+            Act::Forget(device) => self.forget(now, &device),
+            Act::CreateAgain { gateway, device } => self.create_again(now, &gateway, &device),
+            Act::ChangeSecret { device, secret } => self.change_secret(&device, secret),
+            Act::AddTopology { gateway, device } => self.add_topology(now, &gateway, &device),
+            Act::RemoveTopology(device) => self.remove_topology(now, &device),
+            Act::AskToAdd { gateway, device } => self.ask_to_add(now, &gateway, &device),
+            Act::Downlink {
+                gateway,
+                topic,
+                payload,
+            } => self.downlink(now, &gateway, &topic, payload.as_bytes()),
+        }
+    }
+
     /// Cuts the connection of a gateway.
     pub fn drop_connection(&mut self, now: Now, gateway: &Device) -> bool {
         self.now = now.mono;
@@ -154,6 +265,16 @@ impl Platform {
             }
             Fault::Cut(gateway) => {
                 self.drop_connection(now, &gateway);
+            }
+            Fault::LoseSession(whose) => {
+                let all = || self.sessions.keys().cloned().collect();
+                let lost: Vec<Device> = whose.map_or_else(all, |one| vec![one]);
+                lost.iter()
+                    .for_each(|device| self.lose_session(now, device));
+            }
+            ends @ (Fault::Flap { .. } | Fault::Rival { .. } | Fault::Heal) => {
+                self.faults.set(now.mono, ends);
+                self.arrange_ends(now);
             }
             lasting => self.faults.set(now.mono, lasting),
         }

@@ -1,10 +1,25 @@
 //! Misfortune on order: seeded, so that the same seed is the same bad day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Code, Device};
 use crate::base::{Mono, Rng};
+
+/// The requests that can be refused for a while, each kind by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RequestKind {
+    /// Single and batch log-in.
+    Login,
+    /// Single and batch log-out.
+    Logout,
+    /// Properties and events, packed or not.
+    Post,
+    /// `thing/topo/*`.
+    Topology,
+    /// `thing/sub/register` and `thing/proxy/provisioning/*`.
+    Registration,
+}
 
 /// A misfortune that can be switched on; `0` or a zero span switches it off.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +54,63 @@ pub enum Fault {
         /// How long it is held.
         by: Duration,
     },
-    /// Every log-in is answered 429 for so long.
+    /// Every log-in is answered 429 for so long: [`Fault::Answer`] in one word.
     Throttle {
         /// From now.
         during: Duration,
+    },
+    /// Every request of this kind is answered with this code, and nothing else
+    /// is done about it, for so long.
+    Answer {
+        /// Which requests.
+        what: RequestKind,
+        /// With what.
+        code: Code,
+        /// From now.
+        during: Duration,
+    },
+    /// The next requests of this kind are answered with this code, and nothing
+    /// else is done about them.
+    AnswerNext {
+        /// Which requests.
+        what: RequestKind,
+        /// With what.
+        code: Code,
+        /// How many of them.
+        times: u32,
+    },
+    /// A gateway's posts above so many in any second are answered 429; `None`
+    /// ends it.
+    PostsPerSecond(Option<usize>),
+    /// No more sub-devices than this may be online under a gateway (428), fewer
+    /// than the published limit; `None` lifts it. Those above it stay online.
+    Cap(Option<usize>),
+    /// The session of this sub-device ends, or those of all, and no notice says
+    /// so.
+    LoseSession(Option<Device>),
+    /// Posts of this sub-device on its own topic are taken, and never answered.
+    Unanswered {
+        /// Which sub-device.
+        device: Device,
+        /// Whether it is so.
+        on: bool,
+    },
+    /// Every connection of a gateway is closed at a moment between these two
+    /// spans after its CONNACK, by a server that does not hold.
+    Flap {
+        /// At the earliest.
+        least: Duration,
+        /// At the latest.
+        most: Duration,
+    },
+    /// Another client has the gateway's certificate, and connects again at a
+    /// moment between these two spans after it was displaced: that ends the
+    /// gateway's connection. Its CONNECTs count towards the device's quota.
+    Rival {
+        /// At the earliest.
+        least: Duration,
+        /// At the latest.
+        most: Duration,
     },
     /// Log-ins and posts of this device are answered with this code; `None`
     /// ends it.
@@ -74,10 +142,32 @@ pub(super) struct Faults {
     delay: (Duration, Duration),
     duplicate: u32,
     reorder: (u32, Duration),
-    throttled_until: Option<Mono>,
+    answer: BTreeMap<RequestKind, (Code, Mono)>,
+    answer_next: BTreeMap<RequestKind, (Code, u32)>,
     refuse: BTreeMap<Device, Code>,
+    unanswered: BTreeSet<Device>,
+    ending: Option<Ending>,
+    pub(super) posts_per_second: Option<usize>,
+    pub(super) cap: Option<usize>,
     pub(super) ignore_pings: bool,
     pub(super) deaf: bool,
+}
+
+/// When and why connections end by themselves.
+#[derive(Clone, Copy, Debug)]
+struct Ending {
+    least: Duration,
+    most: Duration,
+    why: End,
+}
+
+/// Why a connection ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The server does not hold.
+    Flap,
+    /// Another client connects with the same certificate.
+    Rival,
 }
 
 /// What becomes of one downstream message.
@@ -102,15 +192,20 @@ impl Faults {
             delay: (Duration::ZERO, Duration::ZERO),
             duplicate: 0,
             reorder: (0, Duration::ZERO),
-            throttled_until: None,
+            answer: BTreeMap::new(),
+            answer_next: BTreeMap::new(),
             refuse: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+            ending: None,
+            posts_per_second: None,
+            cap: None,
             ignore_pings: false,
             deaf: false,
         }
     }
 
-    /// Takes note of a lasting fault; the momentary ones, `Kick` and `Cut`, are
-    /// the platform's own to carry out.
+    /// Takes note of a lasting fault; the momentary ones, such as `Kick` and
+    /// `Cut`, are the platform's own to carry out.
     pub(super) fn set(&mut self, now: Mono, fault: Fault) {
         match fault {
             Fault::LoseRequests { permille } => self.lose_requests = permille,
@@ -118,7 +213,30 @@ impl Faults {
             Fault::Delay { least, most } => self.delay = (least, most.max(least)),
             Fault::Duplicate { permille } => self.duplicate = permille,
             Fault::Reorder { permille, by } => self.reorder = (permille, by),
-            Fault::Throttle { during } => self.throttled_until = Some(now + during),
+            Fault::Throttle { during } => self.set(
+                now,
+                Fault::Answer {
+                    what: RequestKind::Login,
+                    code: Code::THROTTLED,
+                    during,
+                },
+            ),
+            Fault::Answer { what, code, during } => {
+                self.answer.insert(what, (code, now + during));
+            }
+            Fault::AnswerNext { what, code, times } => {
+                self.answer_next.insert(what, (code, times));
+            }
+            Fault::PostsPerSecond(most) => self.posts_per_second = most,
+            Fault::Cap(most) => self.cap = most,
+            Fault::Unanswered { device, on } => {
+                match on {
+                    true => self.unanswered.insert(device),
+                    false => self.unanswered.remove(&device),
+                };
+            }
+            Fault::Flap { least, most } => self.end_by_themselves(least, most, End::Flap),
+            Fault::Rival { least, most } => self.end_by_themselves(least, most, End::Rival),
             Fault::Refuse { device, code } => {
                 match code {
                     Some(code) => self.refuse.insert(device, code),
@@ -128,20 +246,51 @@ impl Faults {
             Fault::IgnorePings(on) => self.ignore_pings = on,
             Fault::Deaf(on) => self.deaf = on,
             Fault::Heal => *self = Faults::none(self.rng.clone()),
-            Fault::Kick(_) | Fault::Cut(_) => {}
+            Fault::Kick(_) | Fault::Cut(_) | Fault::LoseSession(_) => {}
         }
+    }
+
+    fn end_by_themselves(&mut self, least: Duration, most: Duration, why: End) {
+        let most = most.max(least);
+        self.ending = (most > Duration::ZERO).then_some(Ending { least, most, why });
+    }
+
+    /// When a connection that began now will end by itself, and why.
+    pub(super) fn end(&mut self, now: Mono) -> Option<(Mono, End)> {
+        let Ending { least, most, why } = self.ending?;
+        Some((now + self.between(least, most), why))
+    }
+
+    /// Whether requests of this kind are refused now, whatever they say.
+    pub(super) fn answers(&mut self, now: Mono, what: RequestKind) -> Option<Code> {
+        if let Some((code, left)) = self.answer_next.get_mut(&what)
+            && *left > 0
+        {
+            *left -= 1;
+            return Some(*code);
+        }
+        let (code, until) = self.answer.get(&what)?;
+        (now < *until).then_some(*code)
+    }
+
+    pub(super) fn leaves_unanswered(&self, device: &Device) -> bool {
+        self.unanswered.contains(device)
     }
 
     pub(super) fn loses_request(&mut self) -> bool {
         self.lose_requests > 0 && self.rng.chance(self.lose_requests)
     }
 
-    pub(super) fn throttled(&self, now: Mono) -> bool {
-        self.throttled_until.is_some_and(|until| now < until)
-    }
-
     pub(super) fn refusal(&self, device: &Device) -> Option<Code> {
         self.refuse.get(device).copied()
+    }
+
+    fn between(&mut self, least: Duration, most: Duration) -> Duration {
+        let spread = u64::try_from((most - least).as_micros()).unwrap_or(u64::MAX);
+        if spread == 0 {
+            return least;
+        }
+        least + Duration::from_micros(self.rng.below(spread.saturating_add(1)))
     }
 
     pub(super) fn fate(&mut self) -> Fate {
@@ -149,11 +298,7 @@ impl Faults {
             return Fate::Lost;
         }
         let (least, most) = self.delay;
-        let spread = u64::try_from((most - least).as_micros()).unwrap_or(u64::MAX);
-        let mut after = least;
-        if spread > 0 {
-            after += Duration::from_micros(self.rng.below(spread.saturating_add(1)));
-        }
+        let mut after = self.between(least, most);
         let (reorder, by) = self.reorder;
         let in_order = !(reorder > 0 && self.rng.chance(reorder));
         if !in_order {

@@ -86,6 +86,25 @@ impl Asked {
     }
 }
 
+/// One post and what was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// When it arrived.
+    pub at: Mono,
+    /// On whose topic: the gateway's for a pack.
+    pub device: Device,
+    /// Values of it that were accepted.
+    pub accepted: u64,
+    /// Those among them that had been accepted before.
+    pub repeats: u64,
+    /// Values of it that were dropped although the answer was [`Code::OK`].
+    pub dropped: u64,
+    /// What it was answered.
+    pub code: Code,
+    /// Whether the answer was asked for and not lost by a fault here.
+    pub answered: bool,
+}
+
 /// A rule a client broke. Most are answered; some the platform passes over in
 /// silence, which is why they are kept here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -196,6 +215,8 @@ pub enum Event {
         /// The code of the notice.
         code: Code,
     },
+    /// A sub-device's session was lost by a fault, and no notice said so.
+    Lost(Device),
     /// A message of, or in a pack for, a sub-device without a session here
     /// ([`Violation::BeforeLogin`], [`Violation::PackBeforeLogin`]).
     OutOfSession(Device),
@@ -249,6 +270,7 @@ const IDS: usize = 1_000_000;
 pub struct Ledger {
     pub(super) totals: Totals,
     pub(super) asked: Log<Asked>,
+    pub(super) posted: Log<Posted>,
     pub(super) events: Log<(Mono, Event)>,
     broken: BTreeMap<Violation, Broken>,
     pub(super) peak: usize,
@@ -267,6 +289,7 @@ impl Ledger {
                 undelivered: 0,
             },
             asked: Log::keeping(20_000),
+            posted: Log::keeping(20_000),
             events: Log::keeping(100_000),
             broken: BTreeMap::new(),
             peak: 0,
@@ -283,6 +306,11 @@ impl Ledger {
     /// Session requests with what each was answered, oldest first.
     pub fn asked(&self) -> impl DoubleEndedIterator<Item = &Asked> {
         self.asked.iter()
+    }
+
+    /// Posts with what each was answered, oldest first.
+    pub fn posted(&self) -> impl DoubleEndedIterator<Item = &Posted> {
+        self.posted.iter()
     }
 
     /// Sizes of the accepted log-ins, single and batch, oldest first.

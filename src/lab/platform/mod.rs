@@ -59,17 +59,19 @@ use crate::base::{DeviceName, Mono, Now, ProductKey, Rng, Secret, Wake};
 pub use accepted::{Accepted, AcceptedValue};
 pub use config::RemoteConfig;
 pub use connect::Connect;
-pub use fault::Fault;
-pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Totals, Violation};
+pub use console::Act;
+pub use fault::{Fault, RequestKind};
+pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
 pub use output::{Conn, Output};
 pub use reply::Code;
 pub use spec::{
-    Certificate, Device, FailedBatchNames, Limits, Notice, PlatformSpec, Product, Switches,
+    Certificate, Device, FailedBatchCode, FailedBatchNames, Limits, Notice, PackOutOfSession,
+    PlatformSpec, PostOutOfSession, Product, Switches,
 };
 pub use topic::is_downstream;
 
 use enrol::Registrar;
-use fault::Faults;
+use fault::{End, Faults};
 use outbox::{Outbox, Recent};
 use session::Session;
 use topic::{Kind, Topic};
@@ -106,6 +108,10 @@ struct Link {
     sent: Recent,
     sent_qos0: Recent,
     sent_qos1: Recent,
+    /// Posts that were not refused for their rate.
+    posts: Recent,
+    /// When it ends by itself, by a fault.
+    ends: Option<(Mono, End)>,
 }
 
 /// The platform.
@@ -120,6 +126,10 @@ pub struct Platform {
     lora: BTreeSet<Device>,
     /// LoRa devices whose session ended without a log-out: still shown online.
     lingering: BTreeSet<Device>,
+    /// Sub-devices whose session was lost by a fault: their gateway cannot know.
+    lost: BTreeSet<Device>,
+    /// Whom a pack named without a session, to be told once it is answered.
+    told_after: Vec<Device>,
     registration_off: BTreeSet<ProductKey>,
     logins: BTreeMap<Device, Recent>,
     quota: BTreeMap<Device, session::Quota>,
@@ -153,6 +163,8 @@ impl Platform {
             sessions: BTreeMap::new(),
             lora: spec.lora,
             lingering: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            told_after: Vec::new(),
             registration_off: spec.registration_off,
             logins: BTreeMap::new(),
             quota: BTreeMap::new(),
@@ -199,6 +211,8 @@ impl Platform {
                 sent: Recent::default(),
                 sent_qos0: Recent::default(),
                 sent_qos1: Recent::default(),
+                posts: Recent::default(),
+                ends: None,
             },
         );
     }
@@ -228,6 +242,7 @@ impl Platform {
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         self.now = now.mono;
         self.look_for_silent(now);
+        self.end_by_themselves(now);
         self.end_registrations(now);
         while let Some(output) = self.outbox.poll(now.mono) {
             if self.faults.deaf && matches!(output, Output::Publish { .. }) {
@@ -246,6 +261,11 @@ impl Platform {
         let watched = self.links.values().any(|l| l.keepalive.is_some());
         let look = watched.then(|| Wake::new(self.next_look, "the keepalive look"));
         let look = Wake::earlier(look, self.registrar.wake_at());
+        let ends = self.links.values().filter_map(|l| l.ends.map(|e| e.0));
+        let ends = ends
+            .min()
+            .map(|at| Wake::new(at, "a connection ends by itself"));
+        let look = Wake::earlier(look, ends);
         Wake::earlier(self.outbox.wake_at(self.now), look)
     }
 
@@ -313,6 +333,11 @@ impl Platform {
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Changes what it does where the documents are silent, from now on.
+    pub fn switch(&mut self, change: impl FnOnce(&mut Switches)) {
+        change(&mut self.switches);
     }
 
     // ---- what several parts need -----------------------------------------

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use super::fault::RequestKind;
 use super::ledger::{Ask, Asked, Event, Violation};
 use super::reply::{self, Code, Request};
 use super::sign::{self, Method};
-use super::{Conn, Device, FailedBatchNames, Link, Platform, State};
+use super::{Conn, Device, FailedBatchCode, FailedBatchNames, Link, Platform, State};
 use crate::base::{Mono, Now};
 
 /// A sub-device that is online.
@@ -119,9 +120,11 @@ impl Platform {
             let named = names(single, &devices);
             return (devices, code, named);
         }
-        if !self.within_quota(now, gateway, size) {
+        let refused = self.faults.answers(now.mono, RequestKind::Login);
+        let refused = refused.or_else(|| self.quota_exceeded(now, gateway, size));
+        if let Some(code) = refused {
             let named = names(single, &devices);
-            return (devices, Code::THROTTLED, named);
+            return (devices, code, named);
         }
         let mut verdicts = Vec::with_capacity(size);
         for applicant in &applicants {
@@ -133,11 +136,16 @@ impl Platform {
             .iter()
             .filter(|d| self.sessions.get(*d).is_none_or(|s| s.conn != conn))
             .count();
-        let mut code = first_refusal(&verdicts);
+        let mut code = self.refusal(&verdicts);
         if code.is_none() && under + new > self.limits.online {
             self.ledger.broke(Violation::TooManyOnline, || {
                 format!("{gateway}: {under} online, {new} more")
             });
+            code = Some(Code::TOO_MANY_DEVICES);
+        }
+        // Nobody can know of a cap that is not published: no rule is broken.
+        let cap = self.faults.cap.unwrap_or(self.limits.online);
+        if code.is_none() && new > 0 && under + new > cap {
             code = Some(Code::TOO_MANY_DEVICES);
         }
         match code {
@@ -184,6 +192,10 @@ impl Platform {
             let named = names(single, &devices);
             return (devices, code, named);
         }
+        if let Some(code) = self.faults.answers(now.mono, RequestKind::Logout) {
+            let named = names(single, &devices);
+            return (devices, code, named);
+        }
         let verdicts: Vec<(Device, Code)> = devices
             .iter()
             .map(|device| {
@@ -195,7 +207,7 @@ impl Platform {
                 )
             })
             .collect();
-        if let Some(code) = first_refusal(&verdicts) {
+        if let Some(code) = self.refusal(&verdicts) {
             let data = self.failed(single, &devices, &verdicts);
             return (devices, code, data);
         }
@@ -227,10 +239,7 @@ impl Platform {
     }
 
     /// The bucket of log-ins per second, full at first.
-    fn within_quota(&mut self, now: Now, gateway: &Device, size: usize) -> bool {
-        if self.faults.throttled(now.mono) {
-            return false;
-        }
+    fn quota_exceeded(&mut self, now: Now, gateway: &Device, size: usize) -> Option<Code> {
         let cost = if self.switches.login_quota_counts_devices {
             u64::try_from(size).unwrap_or(u64::MAX)
         } else {
@@ -253,10 +262,10 @@ impl Platform {
         if quota.micros < cost {
             self.ledger
                 .broke(Violation::LoginQuota, || format!("{gateway}: {size} more"));
-            return false;
+            return Some(Code::THROTTLED);
         }
         quota.micros -= cost;
-        true
+        None
     }
 
     /// What this applicant would be answered if it were alone.
@@ -297,6 +306,7 @@ impl Platform {
             self.end_session(now, device, Code(self.switches.taken_over), true);
         }
         self.lingering.remove(device);
+        self.lost.remove(device);
         let client_id = sign::text_of(applicant.params, "clientId").unwrap_or_default();
         self.sessions.insert(
             device.clone(),
@@ -307,6 +317,16 @@ impl Platform {
         );
         if earlier != Some(conn) {
             self.ledger.event(now, Event::LoggedIn(device.clone()));
+        }
+    }
+
+    /// Which code a batch is refused with.
+    fn refusal(&self, verdicts: &[(Device, Code)]) -> Option<Code> {
+        let codes = verdicts.iter().map(|(_, code)| *code);
+        let mut refused = codes.filter(|code| *code != Code::OK);
+        match self.switches.failed_batch_code {
+            FailedBatchCode::First => refused.next(),
+            FailedBatchCode::Last => refused.next_back(),
         }
     }
 
@@ -343,6 +363,14 @@ impl Platform {
         }
     }
 
+    /// A session ends, and its gateway is not told.
+    pub(super) fn lose_session(&mut self, now: Now, device: &Device) {
+        if self.sessions.remove(device).is_some() {
+            self.lost.insert(device.clone());
+            self.ledger.event(now, Event::Lost(device.clone()));
+        }
+    }
+
     /// `/ext/error`: something about one sub-device that nobody asked for.
     pub(super) fn tell_error(&mut self, now: Now, conn: Conn, device: &Device, code: Code) {
         let Some(Link { gateway, .. }) = self.links.get(&conn) else {
@@ -376,12 +404,6 @@ fn signed(secret: &str, applicant: &Applicant<'_>) -> bool {
     };
     let sign = sign::text_of(applicant.params, "sign").unwrap_or_default();
     sign::holds(method, secret, &sign::content_of(applicant.params), &sign)
-}
-
-/// Which code a batch is refused with: the first in its own order.
-fn first_refusal(verdicts: &[(Device, Code)]) -> Option<Code> {
-    let refused = verdicts.iter().find(|(_, code)| *code != Code::OK);
-    refused.map(|(_, code)| *code)
 }
 
 fn names(single: bool, devices: &[Device]) -> Json {

@@ -244,6 +244,9 @@ impl Default for Limits {
 pub struct Switches {
     /// Whom the reply to a failed batch names.
     pub failed_batch_names: FailedBatchNames,
+    /// Which code a failed batch is answered with if its members are refused for
+    /// different reasons.
+    pub failed_batch_code: FailedBatchCode,
     /// Whether `code` of a batch reply is `"200"` (the page's examples) or 200
     /// (its table). Single replies always carry a number.
     pub batch_code_is_text: bool,
@@ -295,9 +298,10 @@ pub struct Switches {
     pub strict_delivery: bool,
     /// Whether a subscription with a wildcard for product or device is granted.
     pub wildcard_identity: bool,
-    /// Whether a pack post demands that each of its devices is logged in
-    /// (answered 520); else topology is enough.
-    pub pack_needs_session: bool,
+    /// What becomes of a pack post that names a sub-device without a session.
+    pub pack_out_of_session: PackOutOfSession,
+    /// What becomes of a post on the topic of a sub-device without a session.
+    pub post_out_of_session: PostOutOfSession,
     /// Whether the message quota drops what exceeds it.
     pub message_quota: bool,
     /// What is told, and in which order, when somebody disables, enables or
@@ -309,6 +313,7 @@ impl Default for Switches {
     fn default() -> Self {
         Switches {
             failed_batch_names: FailedBatchNames::Culprits,
+            failed_batch_code: FailedBatchCode::First,
             batch_code_is_text: true,
             batch_on_single_topic: false,
             login_quota_counts_devices: true,
@@ -328,7 +333,8 @@ impl Default for Switches {
             registration_over_plain: false,
             strict_delivery: false,
             wildcard_identity: false,
-            pack_needs_session: false,
+            pack_out_of_session: PackOutOfSession::Taken,
+            post_out_of_session: PostOutOfSession::Told,
             message_quota: true,
             notices: vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange],
         }
@@ -344,6 +350,44 @@ pub enum FailedBatchNames {
     All,
     /// Nobody: `[]`.
     Nobody,
+}
+
+/// Which code a failed batch is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedBatchCode {
+    /// That of the first refused member, in the order of the request.
+    First,
+    /// That of the last one.
+    Last,
+}
+
+/// What becomes of a pack post that names a sub-device without a session. The
+/// published errors of a pack name the topology and not the session, so that
+/// topology may be enough; every message for a device without one is said to be
+/// dropped with a 520.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackOutOfSession {
+    /// It is taken: topology is enough.
+    Taken,
+    /// The whole pack is refused with 520.
+    Refused,
+    /// The device's part is dropped and told by a 520 on `/ext/error`; the pack
+    /// is answered 200 after that.
+    DroppedAndTold,
+    /// The same, and the 520 follows the answer.
+    DroppedToldAfter,
+}
+
+/// What becomes of a post on the topic of a sub-device without a session: it is
+/// dropped, and how that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostOutOfSession {
+    /// By a 520 on `/ext/error`.
+    Told,
+    /// By a reply with 520.
+    Refused,
+    /// Not at all.
+    Unanswered,
 }
 
 /// The three ways a change in the console reaches a gateway.

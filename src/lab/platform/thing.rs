@@ -2,12 +2,15 @@
 //! smaller services on `/sys` and `/ext/ntp` ("Device properties, events, and
 //! services", doc 89301).
 
+use std::time::Duration;
+
 use serde_json::{Map, Value as Json, json};
 
 use super::accepted::AcceptedValue;
-use super::ledger::{Event, Violation};
+use super::fault::RequestKind;
+use super::ledger::{Event, Posted, Violation};
 use super::reply::{self, Code, Request};
-use super::{Conn, Device, Platform, State};
+use super::{Conn, Device, PackOutOfSession, Platform, State};
 use crate::base::{Now, Wall};
 
 impl Platform {
@@ -45,20 +48,67 @@ impl Platform {
             return;
         }
         self.ledger.id(conn, &device, &request.id);
-        let Some((code, data)) = self.answer(now, conn, gateway, &device, tail, &request.params)
-        else {
+        let kind = kind(tail);
+        let before = self.value_counts();
+        let refused = kind.and_then(|kind| self.refused_by_fault(now, conn, kind));
+        let answer = match refused {
+            Some(code) => Some((code, json!({}))),
+            None => self.answer(now, conn, gateway, &device, tail, &request.params),
+        };
+        let Some((code, data)) = answer else {
             self.ledger
                 .broke(Violation::UnknownTopic, || topic.to_owned());
             return;
         };
-        if code == Code::PARAMETER {
+        if code == Code::PARAMETER && refused.is_none() {
             self.ledger
                 .broke(Violation::BadParameters, || topic.to_owned());
         }
-        if request.ack {
+        let lost = self.ledger.totals.lost_replies;
+        let wanted = request.ack && !(is_own_post(tail) && self.faults.leaves_unanswered(&device));
+        if wanted {
             let payload = reply::write(&request.id, code, false, data);
             self.tell(now, conn, format!("{topic}_reply"), payload);
         }
+        if kind == Some(RequestKind::Post) {
+            let after = self.value_counts();
+            self.ledger.posted.push(Posted {
+                at: now.mono,
+                device,
+                accepted: after[0] - before[0],
+                repeats: after[1] - before[1],
+                dropped: after[2] - before[2],
+                code,
+                answered: wanted && self.ledger.totals.lost_replies == lost,
+            });
+        }
+        for device in std::mem::take(&mut self.told_after) {
+            self.tell_error(now, conn, &device, Code::NO_SESSION);
+        }
+    }
+
+    /// Values accepted, repeats among them, and values dropped, so far.
+    const fn value_counts(&self) -> [u64; 3] {
+        let values = &self.accepted;
+        [values.total(), values.repeats(), values.dropped()]
+    }
+
+    /// Whether a fault has the request refused, whatever it says.
+    fn refused_by_fault(&mut self, now: Now, conn: Conn, kind: RequestKind) -> Option<Code> {
+        if let Some(code) = self.faults.answers(now.mono, kind) {
+            return Some(code);
+        }
+        let most = self
+            .faults
+            .posts_per_second
+            .filter(|_| kind == RequestKind::Post)?;
+        let recent = &mut self.links.get_mut(&conn)?.posts;
+        if recent.note(now.mono, Duration::from_secs(1)) <= most {
+            return None;
+        }
+        // A refused post does not count against the next ones.
+        recent.unnote();
+        Some(Code::THROTTLED)
     }
 
     /// A message on `/ota/device/{…}/{device}`: only the version is looked at.
@@ -158,11 +208,7 @@ impl Platform {
     /// `property/pack/post`: the gateway's own and those of up to 20
     /// sub-devices; one that fails, fails all.
     fn pack(&mut self, now: Now, conn: Conn, gateway: &Device, params: &Json) -> Code {
-        let object = |of: &Json, key: &str| match of.get(key) {
-            None => Some(Map::new()),
-            Some(Json::Object(map)) => Some(map.clone()),
-            Some(_) => None,
-        };
+        let none = Map::new();
         let subs = match params.get("subDevices") {
             None => &Vec::new(),
             Some(Json::Array(subs)) => subs,
@@ -179,7 +225,8 @@ impl Platform {
             subs.iter()
                 .map(|s| (s.get("identity").and_then(reply::pair_of), s)),
         ) {
-            let found = (whose, object(part, "properties"), object(part, "events"));
+            let properties = object_in(part, "properties", &none);
+            let found = (whose, properties, object_in(part, "events", &none));
             let (Some(device), Some(properties), Some(events)) = found else {
                 return Code::PARAMETER;
             };
@@ -196,8 +243,21 @@ impl Platform {
             }
         }
         for (device, properties, events) in &parts {
-            self.take(now, device, properties, false);
-            self.accepted.note_events(events.len() as u64);
+            let here = device == gateway || self.has_session(conn, device);
+            match self.switches.pack_out_of_session {
+                PackOutOfSession::DroppedAndTold if !here => {
+                    self.accepted.note_dropped(properties.len() as u64);
+                    self.tell_error(now, conn, device, Code::NO_SESSION);
+                }
+                PackOutOfSession::DroppedToldAfter if !here => {
+                    self.accepted.note_dropped(properties.len() as u64);
+                    self.told_after.push(device.clone());
+                }
+                _ => {
+                    self.take(now, device, properties, false);
+                    self.accepted.note_events(events.len() as u64);
+                }
+            }
         }
         Code::OK
     }
@@ -213,11 +273,9 @@ impl Platform {
         if self.gateway_of(device) != Some(gateway) {
             return Code::NO_TOPOLOGY;
         }
-        if self.sessions.get(device).is_none_or(|s| s.conn != conn) {
-            self.ledger
-                .broke(Violation::PackBeforeLogin, || device.to_string());
-            self.ledger.event(now, Event::OutOfSession(device.clone()));
-            if self.switches.pack_needs_session {
+        if !self.has_session(conn, device) {
+            self.spoke_out_of_session(now, device, Violation::PackBeforeLogin);
+            if self.switches.pack_out_of_session == PackOutOfSession::Refused {
                 return Code::NO_SESSION;
             }
         }
@@ -346,4 +404,37 @@ impl Platform {
         let topic = format!("/ext/ntp/{gateway}/response");
         self.tell(now, conn, topic, answer.to_string().into_bytes());
     }
+}
+
+/// The object under this key, or this one if there is none; `None` if it is
+/// something else.
+fn object_in<'a>(
+    of: &'a Json,
+    key: &str,
+    none: &'a Map<String, Json>,
+) -> Option<&'a Map<String, Json>> {
+    match of.get(key) {
+        None => Some(none),
+        Some(Json::Object(map)) => Some(map),
+        Some(_) => None,
+    }
+}
+
+/// Which kind of request this is, of those that a fault can refuse.
+fn kind(tail: &str) -> Option<RequestKind> {
+    let levels: Vec<&str> = tail.split('/').collect();
+    match levels.as_slice() {
+        ["thing", "event", .., "post"] => Some(RequestKind::Post),
+        ["thing", "topo", ..] => Some(RequestKind::Topology),
+        ["thing", "sub", "register"] | ["thing", "proxy", ..] => Some(RequestKind::Registration),
+        _ => None,
+    }
+}
+
+/// Whether it is a post on the topic of the device it is about.
+fn is_own_post(tail: &str) -> bool {
+    matches!(
+        tail.split('/').collect::<Vec<_>>().as_slice(),
+        ["thing", "event", _, "post"]
+    )
 }

@@ -184,6 +184,7 @@ pub(super) fn subscribed_by_platform(topic: &str) -> bool {
 /// What even a lenient platform delivers only to those who subscribed it.
 pub(super) fn needs_subscription(topic: &str) -> bool {
     topic.ends_with("/thing/event/property/batch/post_reply")
+        || topic.starts_with("/ext/rrpc/")
         || matches!(
             Topic::parse(topic),
             Some(Topic {

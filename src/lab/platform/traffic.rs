@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::fault::Fate;
 use super::ledger::{Event, Violation};
+use super::reply::{self, Request};
 use super::topic::{self, Kind, Topic};
-use super::{Code, Conn, Device, Link, Output, Platform};
+use super::{Code, Conn, Device, Link, Output, Platform, PostOutOfSession};
 use crate::base::Now;
 
 impl Platform {
@@ -43,6 +44,10 @@ impl Platform {
             return;
         };
         let gateway = gateway.clone();
+        if let Some(tail) = topic.strip_prefix("/ext/rrpc/") {
+            // Names no device, and is answered on the topic it came on.
+            return self.on_rrpc_answered(now, gateway, tail, payload);
+        }
         let Some(Topic { device, kind }) = Topic::parse(topic) else {
             self.ledger
                 .broke(Violation::UnknownTopic, || topic.to_owned());
@@ -66,13 +71,30 @@ impl Platform {
                 self.on_thing(now, conn, &gateway, device, tail, topic, payload);
             }
             Kind::Sys(_) | Kind::Ota | Kind::Custom
-                if !self.speaks_for(now, conn, &gateway, &device, topic) => {}
+                if !self.speaks_for(now, conn, &gateway, &device, topic, payload) => {}
             Kind::Sys(tail) => {
                 self.on_thing(now, conn, &gateway, device, tail, topic, payload);
             }
             Kind::Ota => self.on_ota(now, conn, device, topic, payload),
             Kind::Custom => {}
         }
+    }
+
+    /// The answer to a call on `/ext/rrpc/{id}/…`: its parts if it is an Alink
+    /// envelope, which it need not be.
+    fn on_rrpc_answered(&mut self, now: Now, gateway: Device, tail: &str, payload: &[u8]) {
+        let answer = Request::parse(payload);
+        let (id, code, message) = answer
+            .map(|a| (a.id, a.code, a.message))
+            .unwrap_or_default();
+        let replied = Event::Replied {
+            device: gateway,
+            tail: format!("rrpc/{tail}"),
+            id,
+            code,
+            message,
+        };
+        self.ledger.event(now, replied);
     }
 
     /// A PUBLISH carried the retain flag, which the platform does not support;
@@ -225,7 +247,7 @@ impl Platform {
 
     /// Whether a message on `topic` may be taken as `device` speaking: the
     /// gateway itself, or a sub-device with a session on this connection. Else
-    /// it is dropped and answered 520.
+    /// it is dropped and told as [`PostOutOfSession`] says.
     fn speaks_for(
         &mut self,
         now: Now,
@@ -233,20 +255,43 @@ impl Platform {
         gateway: &Device,
         device: &Device,
         topic: &str,
+        payload: &[u8],
     ) -> bool {
-        if device == gateway || self.sessions.get(device).is_some_and(|s| s.conn == conn) {
+        if device == gateway || self.has_session(conn, device) {
             return true;
         }
         if self.accounts.contains_key(device) {
-            self.ledger
-                .broke(Violation::BeforeLogin, || topic.to_owned());
-            self.ledger.event(now, Event::OutOfSession(device.clone()));
+            self.spoke_out_of_session(now, device, Violation::BeforeLogin);
         } else {
             self.ledger
                 .broke(Violation::UnknownTopic, || topic.to_owned());
         }
-        self.tell_error(now, conn, device, Code::NO_SESSION);
+        match self.switches.post_out_of_session {
+            PostOutOfSession::Told => self.tell_error(now, conn, device, Code::NO_SESSION),
+            PostOutOfSession::Refused => {
+                if let Some(request) = Request::parse(payload).filter(|r| r.ack) {
+                    let data = reply::pair(device);
+                    let reply = reply::write(&request.id, Code::NO_SESSION, false, data);
+                    self.tell(now, conn, format!("{topic}_reply"), reply);
+                }
+            }
+            PostOutOfSession::Unanswered => {}
+        }
         false
+    }
+
+    /// Whether this sub-device has its session on this very connection.
+    pub(super) fn has_session(&self, conn: Conn, device: &Device) -> bool {
+        self.sessions.get(device).is_some_and(|s| s.conn == conn)
+    }
+
+    /// A message of a device without a session. No rule is broken where a fault
+    /// has ended the session and nobody was told.
+    pub(super) fn spoke_out_of_session(&mut self, now: Now, device: &Device, rule: Violation) {
+        if !self.lost.contains(device) {
+            self.ledger.broke(rule, || device.to_string());
+        }
+        self.ledger.event(now, Event::OutOfSession(device.clone()));
     }
 
     /// Whether the sub-device a topic belongs to logged in with `_ss=1`.

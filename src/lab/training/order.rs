@@ -2,11 +2,15 @@
 //! order a line on standard input.
 
 use std::io::{self, BufRead};
+use std::str::FromStr;
 use std::time::Duration;
 
-use alink_gateway::base::UnitId;
+use alink_gateway::base::{Secret, UnitId};
 use alink_gateway::lab::bus::{Fault, Manners};
-use alink_gateway::lab::platform::{Device, Fault as Misfortune};
+use alink_gateway::lab::platform::{
+    Act, Code, Device, FailedBatchCode, FailedBatchNames, Fault as Misfortune, PackOutOfSession,
+    PostOutOfSession, RequestKind, Switches,
+};
 use rustix::termios::tcgetpgrp;
 use tokio::sync::mpsc;
 
@@ -26,17 +30,51 @@ Orders, one a line on standard input:
 
 /// Orders to a platform, in words.
 pub(crate) const PLATFORM_HELP: &str = "\
-Orders, one a line on standard input:
+Orders, one a line on standard input. What goes wrong, until heal:
   lose-requests N     this many of a thousand requests are lost
   lose-replies N      this many of a thousand replies are lost
   duplicate N         this many of a thousand replies are sent twice
   reorder N [SPAN]    this many of a thousand are held back, by 3s or SPAN
-  delay SPAN          replies wait up to this long, such as 400ms
+  delay [LEAST] MOST  replies wait up to this long, such as 400ms, and at least
+                      LEAST
   throttle SPAN       every log-in is answered 429 for so long, such as 60s
-  kick PK DN          this device turns up elsewhere
-  cut                 the gateway's connection is cut
+  answer KIND CODE SPAN
+                      every request of a kind is answered with this code for so
+                      long; KIND is login, logout, post, topology or registration
+  answer-next KIND CODE N
+                      the next N of them are
+  posts-per-second N  posts above this rate are answered 429
+  cap N               no more than N devices may be online (428)
+  refuse PK DN CODE   log-ins and posts of this device are answered with this code
+  unanswered PK DN    posts on this device's own topic are taken, never answered
+  flap LEAST MOST     each connection is closed so long after it began
+  rival LEAST MOST    another client with the gateway's certificate connects, so
+                      long after the gateway did
+  ignore-pings        pings are no longer answered
   deaf                nothing is read or sent any more, nor closed
-  heal                all that lasts ends
+  heal                all of this ends
+Any of them from posts-per-second to rival ends alone with off in place of the
+number, code or spans; unanswered with answered PK DN.
+What happens once:
+  kick PK DN          this device turns up elsewhere
+  lose-session PK DN  its session ends without a notice
+  lose-session all    those of all devices do
+  cut                 the gateway's connection is cut
+At the console:
+  disable, enable, delete, forget PK DN
+  create PK DN        it was deleted, and is created again under the gateway
+  add, remove PK DN   it is put under the gateway, or taken from there
+  ask-to-add PK DN    the gateway is asked to add it
+  secret PK DN TEXT   it has another secret from now on
+  say TOPIC TEXT      a message to the gateway, on any topic
+What the documents leave open:
+  batch-names WHOM    whom a failed batch names: culprits, all or nobody
+  batch-code WHOSE    whose code it has: that of the first or the last refused
+  pack-out-of-session HOW
+                      taken, refused, dropped or dropped-told-after
+  post-out-of-session HOW
+                      told, refused or unanswered
+And:
   help                these words";
 
 /// An order to a bus.
@@ -139,12 +177,60 @@ pub(crate) fn fault(name: &str, argument: Option<&str>) -> Result<Fault, String>
 }
 
 /// An order to a platform.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PlatformOrder {
     /// Something goes wrong, or stops going wrong.
     Fault(Misfortune),
+    /// Something is done at the console.
+    Act(Act),
+    /// What the documents leave open is so from now on.
+    Switch(Switch),
     /// Say what can be ordered.
     Help,
+}
+
+/// What the documents leave open, as far as it can be ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    /// [`Switches::failed_batch_names`]
+    Names(FailedBatchNames),
+    /// [`Switches::failed_batch_code`]
+    Code(FailedBatchCode),
+    /// [`Switches::pack_out_of_session`]
+    Pack(PackOutOfSession),
+    /// [`Switches::post_out_of_session`]
+    Post(PostOutOfSession),
+}
+
+impl Switch {
+    pub(crate) const fn set(self, switches: &mut Switches) {
+        match self {
+            Switch::Names(names) => switches.failed_batch_names = names,
+            Switch::Code(code) => switches.failed_batch_code = code,
+            Switch::Pack(how) => switches.pack_out_of_session = how,
+            Switch::Post(how) => switches.post_out_of_session = how,
+        }
+    }
+
+    fn parse(words: &[&str]) -> Option<Switch> {
+        Some(match words {
+            ["batch-names", "culprits"] => Switch::Names(FailedBatchNames::Culprits),
+            ["batch-names", "all"] => Switch::Names(FailedBatchNames::All),
+            ["batch-names", "nobody"] => Switch::Names(FailedBatchNames::Nobody),
+            ["batch-code", "first"] => Switch::Code(FailedBatchCode::First),
+            ["batch-code", "last"] => Switch::Code(FailedBatchCode::Last),
+            ["pack-out-of-session", "taken"] => Switch::Pack(PackOutOfSession::Taken),
+            ["pack-out-of-session", "refused"] => Switch::Pack(PackOutOfSession::Refused),
+            ["pack-out-of-session", "dropped"] => Switch::Pack(PackOutOfSession::DroppedAndTold),
+            ["pack-out-of-session", "dropped-told-after"] => {
+                Switch::Pack(PackOutOfSession::DroppedToldAfter)
+            }
+            ["post-out-of-session", "told"] => Switch::Post(PostOutOfSession::Told),
+            ["post-out-of-session", "refused"] => Switch::Post(PostOutOfSession::Refused),
+            ["post-out-of-session", "unanswered"] => Switch::Post(PostOutOfSession::Unanswered),
+            _ => return None,
+        })
+    }
 }
 
 impl PlatformOrder {
@@ -152,43 +238,156 @@ impl PlatformOrder {
     /// connection can be cut.
     pub(crate) fn parse(line: &str, gateway: &Device) -> Result<PlatformOrder, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        Ok(PlatformOrder::Fault(match words[..] {
-            ["help"] => return Ok(PlatformOrder::Help),
-            ["lose-requests", n] => Misfortune::LoseRequests {
-                permille: permille(n)?,
-            },
-            ["lose-replies", n] => Misfortune::LoseReplies {
-                permille: permille(n)?,
-            },
-            ["duplicate", n] => Misfortune::Duplicate {
-                permille: permille(n)?,
-            },
-            ["reorder", n] => Misfortune::Reorder {
-                permille: permille(n)?,
-                by: Duration::from_secs(3),
-            },
-            ["reorder", n, by] => Misfortune::Reorder {
-                permille: permille(n)?,
-                by: span(by)?,
-            },
-            ["delay", most] => Misfortune::Delay {
-                least: Duration::ZERO,
-                most: span(most)?,
-            },
-            ["throttle", during] => Misfortune::Throttle {
-                during: span(during)?,
-            },
-            ["kick", product, name] => Misfortune::Kick(Device::new(product, name)),
-            ["cut"] => Misfortune::Cut(gateway.clone()),
-            ["deaf"] => Misfortune::Deaf(true),
-            ["heal"] => Misfortune::Heal,
-            _ => {
-                return Err(format!(
-                    "cannot do \u{201c}{line}\u{201d}; help says what can be ordered"
-                ));
-            }
-        }))
+        if words == ["help"] {
+            return Ok(PlatformOrder::Help);
+        }
+        if let Some(switch) = Switch::parse(&words) {
+            return Ok(PlatformOrder::Switch(switch));
+        }
+        if let Some(act) = act(&words, line, gateway) {
+            return Ok(PlatformOrder::Act(act));
+        }
+        Ok(PlatformOrder::Fault(
+            misfortune(&words, gateway)?.ok_or_else(|| {
+                format!("cannot do \u{201c}{line}\u{201d}; help says what can be ordered")
+            })?,
+        ))
     }
+}
+
+/// What is done at the console, if it is that.
+fn act(words: &[&str], line: &str, gateway: &Device) -> Option<Act> {
+    if let ["say", topic, ..] = *words {
+        // Blanks within the text count.
+        let payload = line.split_once(topic)?.1.trim().to_owned();
+        return Some(Act::Downlink {
+            gateway: gateway.clone(),
+            topic: topic.to_owned(),
+            payload,
+        });
+    }
+    if let ["secret", product, name, secret] = *words {
+        return Some(Act::ChangeSecret {
+            device: Device::new(product, name),
+            secret: Secret::new(secret),
+        });
+    }
+    let [verb, product, name] = *words else {
+        return None;
+    };
+    let (device, gateway) = (Device::new(product, name), gateway.clone());
+    Some(match verb {
+        "disable" => Act::Disable(device),
+        "enable" => Act::Enable(device),
+        "delete" => Act::Delete(device),
+        "forget" => Act::Forget(device),
+        "create" => Act::CreateAgain { gateway, device },
+        "add" => Act::AddTopology { gateway, device },
+        "remove" => Act::RemoveTopology(device),
+        "ask-to-add" => Act::AskToAdd { gateway, device },
+        _ => return None,
+    })
+}
+
+/// What goes wrong, if it is that; an error if it is, with a wrong number.
+fn misfortune(words: &[&str], gateway: &Device) -> Result<Option<Misfortune>, String> {
+    let zero = Duration::ZERO;
+    Ok(Some(match *words {
+        ["lose-requests", n] => Misfortune::LoseRequests {
+            permille: permille(n)?,
+        },
+        ["lose-replies", n] => Misfortune::LoseReplies {
+            permille: permille(n)?,
+        },
+        ["duplicate", n] => Misfortune::Duplicate {
+            permille: permille(n)?,
+        },
+        ["reorder", n] => Misfortune::Reorder {
+            permille: permille(n)?,
+            by: Duration::from_secs(3),
+        },
+        ["reorder", n, by] => Misfortune::Reorder {
+            permille: permille(n)?,
+            by: span(by)?,
+        },
+        ["delay", most] => Misfortune::Delay {
+            least: zero,
+            most: span(most)?,
+        },
+        ["delay", least, most] => Misfortune::Delay {
+            least: span(least)?,
+            most: span(most)?,
+        },
+        ["throttle", during] => Misfortune::Throttle {
+            during: span(during)?,
+        },
+        ["answer", what, code, during] => Misfortune::Answer {
+            what: kind(what)?,
+            code: self::code(code)?,
+            during: span(during)?,
+        },
+        ["answer-next", what, code, times] => Misfortune::AnswerNext {
+            what: kind(what)?,
+            code: self::code(code)?,
+            times: number(times)?,
+        },
+        ["posts-per-second", "off"] => Misfortune::PostsPerSecond(None),
+        ["posts-per-second", n] => Misfortune::PostsPerSecond(Some(number(n)?)),
+        ["cap", "off"] => Misfortune::Cap(None),
+        ["cap", n] => Misfortune::Cap(Some(number(n)?)),
+        ["refuse", product, name, what] => Misfortune::Refuse {
+            device: Device::new(product, name),
+            code: (what != "off").then(|| self::code(what)).transpose()?,
+        },
+        [verb @ ("unanswered" | "answered"), product, name] => Misfortune::Unanswered {
+            device: Device::new(product, name),
+            on: verb == "unanswered",
+        },
+        ["flap" | "rival", "off"] => Misfortune::Flap {
+            least: zero,
+            most: zero,
+        },
+        ["flap", least, most] => Misfortune::Flap {
+            least: span(least)?,
+            most: span(most)?,
+        },
+        ["rival", least, most] => Misfortune::Rival {
+            least: span(least)?,
+            most: span(most)?,
+        },
+        ["kick", product, name] => Misfortune::Kick(Device::new(product, name)),
+        ["lose-session", "all"] => Misfortune::LoseSession(None),
+        ["lose-session", product, name] => {
+            Misfortune::LoseSession(Some(Device::new(product, name)))
+        }
+        ["cut"] => Misfortune::Cut(gateway.clone()),
+        ["ignore-pings"] => Misfortune::IgnorePings(true),
+        ["deaf"] => Misfortune::Deaf(true),
+        ["heal"] => Misfortune::Heal,
+        _ => return Ok(None),
+    }))
+}
+
+/// A kind of requests by its name.
+fn kind(name: &str) -> Result<RequestKind, String> {
+    Ok(match name {
+        "login" => RequestKind::Login,
+        "logout" => RequestKind::Logout,
+        "post" => RequestKind::Post,
+        "topology" => RequestKind::Topology,
+        "registration" => RequestKind::Registration,
+        _ => return Err("a kind is login, logout, post, topology or registration".into()),
+    })
+}
+
+/// A code of the platform's, such as 429.
+fn code(text: &str) -> Result<Code, String> {
+    number(text).map(Code)
+}
+
+fn number<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| format!("{text} is not a number, or too large a one"))
 }
 
 /// Thousandths.
@@ -320,12 +519,127 @@ mod tests {
                 "kick a1 meter-1",
                 Misfortune::Kick(Device::new("a1", "meter-1")),
             ),
+            (
+                "delay 1s 2s",
+                Misfortune::Delay {
+                    least: ms(1_000),
+                    most: ms(2_000),
+                },
+            ),
+            (
+                "answer post 429 20s",
+                Misfortune::Answer {
+                    what: RequestKind::Post,
+                    code: Code::THROTTLED,
+                    during: ms(20_000),
+                },
+            ),
+            (
+                "answer-next logout 500 5",
+                Misfortune::AnswerNext {
+                    what: RequestKind::Logout,
+                    code: Code(500),
+                    times: 5,
+                },
+            ),
+            ("posts-per-second 3", Misfortune::PostsPerSecond(Some(3))),
+            ("posts-per-second off", Misfortune::PostsPerSecond(None)),
+            ("cap 150", Misfortune::Cap(Some(150))),
+            ("cap off", Misfortune::Cap(None)),
+            (
+                "refuse a1 meter-1 522",
+                Misfortune::Refuse {
+                    device: Device::new("a1", "meter-1"),
+                    code: Some(Code(522)),
+                },
+            ),
+            (
+                "refuse a1 meter-1 off",
+                Misfortune::Refuse {
+                    device: Device::new("a1", "meter-1"),
+                    code: None,
+                },
+            ),
+            (
+                "unanswered a1 meter-1",
+                Misfortune::Unanswered {
+                    device: Device::new("a1", "meter-1"),
+                    on: true,
+                },
+            ),
+            (
+                "flap 2s 15s",
+                Misfortune::Flap {
+                    least: ms(2_000),
+                    most: ms(15_000),
+                },
+            ),
+            (
+                "rival 1s 1s",
+                Misfortune::Rival {
+                    least: ms(1_000),
+                    most: ms(1_000),
+                },
+            ),
+            (
+                "flap off",
+                Misfortune::Flap {
+                    least: ms(0),
+                    most: ms(0),
+                },
+            ),
+            ("lose-session all", Misfortune::LoseSession(None)),
+            (
+                "lose-session a1 meter-1",
+                Misfortune::LoseSession(Some(Device::new("a1", "meter-1"))),
+            ),
+            ("ignore-pings", Misfortune::IgnorePings(true)),
             ("cut", Misfortune::Cut(gateway.clone())),
             ("deaf", Misfortune::Deaf(true)),
             ("heal", Misfortune::Heal),
         ] {
             assert_eq!(parse(line), Ok(PlatformOrder::Fault(fault)), "{line}");
         }
+        let meter = || Device::new("a1", "meter-1");
+        for (line, act) in [
+            ("disable a1 meter-1", Act::Disable(meter())),
+            (
+                "create a1 meter-1",
+                Act::CreateAgain {
+                    gateway: gateway.clone(),
+                    device: meter(),
+                },
+            ),
+            (
+                "secret a1 meter-1 new",
+                Act::ChangeSecret {
+                    device: meter(),
+                    secret: Secret::new("new"),
+                },
+            ),
+            (
+                "say /ext/rrpc/7 {\"id\": 7}",
+                Act::Downlink {
+                    gateway: gateway.clone(),
+                    topic: "/ext/rrpc/7".into(),
+                    payload: "{\"id\": 7}".into(),
+                },
+            ),
+        ] {
+            assert_eq!(parse(line), Ok(PlatformOrder::Act(act)), "{line}");
+        }
+        let mut switches = Switches::default();
+        for line in ["pack-out-of-session dropped", "batch-code last"] {
+            match parse(line) {
+                Ok(PlatformOrder::Switch(switch)) => switch.set(&mut switches),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert_eq!(
+            switches.pack_out_of_session,
+            PackOutOfSession::DroppedAndTold
+        );
+        assert_eq!(switches.failed_batch_code, FailedBatchCode::Last);
         assert_eq!(parse("help"), Ok(PlatformOrder::Help));
         for wrong in [
             "",
@@ -335,6 +649,14 @@ mod tests {
             "throttle 99999999999999999999",
             "kick a1",
             "cut it",
+            "answer posts 429 20s",
+            "answer post 99999 20s",
+            "cap -1",
+            "refuse a1 meter-1",
+            "flap 2s",
+            "secret a1 meter-1",
+            "batch-names some",
+            "pack-out-of-session lost",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
