@@ -88,7 +88,6 @@ mod mend;
 pub mod notice;
 mod orders;
 mod pace;
-mod pack;
 mod post;
 mod register;
 mod reload;
