@@ -52,6 +52,9 @@ pub(super) use parcel::ParcelId;
 /// all the same, if others have been accepted meanwhile.
 const PATIENCE: u32 = 3;
 
+/// So often in a row a parcel is sent again at once; then after growing waits.
+const QUICK: usize = 3;
+
 /// The backlog gets one message in so many at the least.
 const BACKLOG_SHARE: u32 = 10;
 
@@ -62,7 +65,7 @@ const APART: Duration = Duration::from_secs(1);
 const CLOSEST: Duration = Duration::from_millis(100);
 /// Where messages are lost, the news of a lost session may be among them, and it
 /// takes the next packs to hear of it.
-const LOSSY: Duration = Duration::from_secs(5);
+const LOSSY: Duration = Duration::from_secs(3);
 
 /// Besides the queue, one of so many readings of its size may be accepted and not
 /// yet counted.
@@ -440,7 +443,7 @@ impl Posts {
         if is_late {
             diary.counters.late_replies += 1;
         } else if alone.is_none_or(|id| !self.proofs.is_suspect(id)) {
-            self.tries.count(false);
+            self.tries.count(now, alone.is_some(), false);
         }
         if let Some(id) = alone {
             self.proofs.heard(id);
@@ -660,18 +663,18 @@ impl Posts {
         }
         if self.parcels.get(one.parcel).is_none() {
             self.tries.forget(ask);
-        } else if self.parcels.tries(one.parcel).len() > 1 {
+        } else if self.parcels.tries(one.parcel).len() > QUICK {
             self.later(now, one.parcel);
         } else {
             // A lost message is nothing unusual.
             self.parcels.put_off(one.parcel, now);
         }
         let Some(id) = one.alone else {
-            self.tries.count(true);
+            self.tries.count(now, false, true);
             return None;
         };
         if !self.proofs.is_suspect(id) {
-            self.tries.count(true);
+            self.tries.count(now, true, true);
         }
         self.proofs.unheard(now, id, one.sent);
         let (tries, answered) = (&self.tries, self.tries.answered_up_to());

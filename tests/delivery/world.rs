@@ -185,6 +185,10 @@ pub(crate) struct World {
     pub(crate) logins: u64,
     pub(crate) offered: u64,
     pub(crate) logged_out: bool,
+    /// Whether to check that no value is sent again within the shortest time a
+    /// reply is waited for.
+    pub(crate) check_overlap: bool,
+    sent_at: BTreeMap<Key, Mono>,
     feeds: BTreeMap<u32, Feed>,
     due: BTreeSet<(Mono, u32)>,
     mail: BTreeMap<(Mono, u64), (String, Vec<u8>)>,
@@ -222,6 +226,8 @@ impl World {
             logins: 0,
             offered: 0,
             logged_out: false,
+            check_overlap: false,
+            sent_at: BTreeMap::new(),
             feeds: BTreeMap::new(),
             due: BTreeSet::new(),
             mail: BTreeMap::new(),
@@ -253,6 +259,7 @@ impl World {
     pub(crate) fn down(&mut self) {
         self.link = false;
         self.platform.online.clear();
+        self.sent_at.clear();
         self.mail.clear();
         self.cloud.on_link_down(self.now);
         self.settle();
@@ -315,12 +322,14 @@ impl World {
             let mail = self.mail.keys().next().map(|(at, _)| *at);
             let feed = self.due.first().map(|(at, _)| *at);
             let next = [wake, mail, feed].into_iter().flatten().min();
-            let next = next.unwrap_or(end).max(self.now.mono);
-            if next > end {
-                self.now = at(end);
-                self.settle();
-                return;
-            }
+            let next = match next {
+                Some(next) if next <= end => next.max(self.now.mono),
+                _ => {
+                    self.now = at(end);
+                    self.settle();
+                    return;
+                }
+            };
             self.now = at(next);
             while let Some((key, _)) = self.mail.first_key_value().filter(|(k, _)| k.0 <= next) {
                 let key = *key;
@@ -392,6 +401,9 @@ impl World {
             assert!(who.len() <= policy.pack_devices);
             let values: usize = parts.iter().map(|p| p.1.as_object().unwrap().len()).sum();
             assert!((1..=policy.pack_properties).contains(&values));
+            if self.check_overlap {
+                self.no_overlap(&parts);
+            }
             self.sent.push((self.now.mono, who));
         }
         if topic.contains("login") {
@@ -408,6 +420,7 @@ impl World {
                 _ => vec![number(params)],
             };
             for id in list {
+                self.sent_at.retain(|key, _| key.0 != id);
                 if tail.ends_with("login") {
                     self.platform.online.insert(id);
                 } else {
@@ -422,8 +435,10 @@ impl World {
             self.platform.posts += 1;
             if now < self.platform.throttled_until {
                 code = 429;
+                self.sent_at.clear();
             } else if !self.platform.post_codes.is_empty() {
                 code = self.platform.post_codes.remove(0);
+                self.sent_at.clear();
             } else {
                 for (id, properties) in &parts {
                     let is_in = self.platform.online.contains(id);
@@ -431,6 +446,7 @@ impl World {
                         self.platform.take(now, *id, properties);
                         continue;
                     }
+                    self.sent_at.retain(|key, _| key.0 != *id);
                     if !(self.platform.mute && !is_pack) {
                         let who = json!({"productKey": "subPk", "deviceName": name(*id)});
                         let body = json!({"id": json["id"], "code": 520, "data": who});
@@ -447,6 +463,20 @@ impl World {
         }
         let body = json!({"id": json["id"], "code": code, "message": "m", "data": data});
         self.mail(format!("{topic}_reply"), &body, Duration::ZERO);
+    }
+
+    /// No value is sent again while the reply to its last sending may still come:
+    /// not within 2 s, unless it was refused or its session ended.
+    fn no_overlap(&mut self, parts: &[(u32, Json)]) {
+        for (id, properties) in parts {
+            for (property, said) in properties.as_object().unwrap() {
+                let key = (*id, property.clone(), said["time"].as_i64().unwrap());
+                if let Some(last) = self.sent_at.insert(key.clone(), self.now.mono) {
+                    let since = self.now.mono.since(last);
+                    assert!(since >= secs(2), "{key:?} again after {since:?}");
+                }
+            }
+        }
     }
 
     fn mail(&mut self, topic: String, body: &Json, more: Duration) {

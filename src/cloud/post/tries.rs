@@ -21,6 +21,8 @@ const LEAST: Duration = Duration::from_secs(2);
 const MOST: Duration = Duration::from_secs(60);
 /// How many ended ids are remembered, to tell a late reply from a strange one.
 const REMEMBERED: usize = 1024;
+/// So long after the last pack there are none.
+const PACKS_FOR: Duration = Duration::from_secs(60);
 /// The share of sendings assumed lost at the least, in millionths.
 const LEAST_LOST: u64 = 50_000;
 
@@ -59,6 +61,8 @@ pub(super) struct Tries {
     answered: Mono,
     /// Lost lately, in millionths, smoothed.
     lost: u64,
+    /// When a pack was last answered.
+    pack_answered: Option<Mono>,
     ended: VecDeque<AskId>,
 }
 
@@ -71,6 +75,7 @@ impl Tries {
             hint: None,
             answered: Mono::START,
             lost: 0,
+            pack_answered: None,
             ended: VecDeque::new(),
         }
     }
@@ -169,8 +174,17 @@ impl Tries {
 
     // --- losses -----------------------------------------------------------------
 
-    /// One sending more was answered or lost.
-    pub(super) const fn count(&mut self, is_lost: bool) {
+    /// One sending more was answered or lost. Where there are packs, they alone
+    /// say how many messages are lost: what goes by a device's own topic may be
+    /// unanswered for another reason.
+    pub(super) fn count(&mut self, now: Mono, alone: bool, is_lost: bool) {
+        let packs = self.pack_answered;
+        if alone && packs.is_some_and(|at| now.since(at) < PACKS_FOR) {
+            return;
+        }
+        if !alone && !is_lost {
+            self.pack_answered = Some(now);
+        }
         self.lost -= self.lost / 32;
         if is_lost {
             self.lost += 1_000_000 / 32;

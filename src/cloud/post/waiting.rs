@@ -291,7 +291,8 @@ impl Waiting {
                 self.refresh(id, now);
                 continue;
             }
-            let part = self.pick(id, true, spec, &mut room, parts.is_empty());
+            let mut part = Part::new();
+            self.pick(id, true, spec, &mut room, parts.is_empty(), &mut part);
             if part.is_empty() {
                 break;
             }
@@ -300,6 +301,11 @@ impl Waiting {
             let due = rest.map_or(now, |r| r.at.mono + policy.linger);
             self.refresh(id, due);
             parts.insert(id, part);
+        }
+        // Where a device has older values of other properties, they go along.
+        for (id, part) in &mut parts {
+            self.pick(*id, false, spec, &mut room, false, part);
+            self.refresh(*id, now);
         }
         parts
     }
@@ -310,7 +316,8 @@ impl Waiting {
         let devices = self.turns.front(policy.pack_devices.max(1));
         let (mut room, mut parts) = (Room::of(policy), BTreeMap::new());
         for id in devices {
-            let part = self.pick(id, false, spec, &mut room, parts.is_empty());
+            let mut part = Part::new();
+            self.pick(id, false, spec, &mut room, parts.is_empty(), &mut part);
             if part.is_empty() {
                 break;
             }
@@ -326,14 +333,16 @@ impl Waiting {
         self.alone.remove(&id);
         self.ready_alone.remove(id);
         self.age(now, id, spec.cloud.post.linger);
-        let is_live = has(&self.live, id);
-        let part = self.pick(id, is_live, spec, &mut Room::of(&spec.cloud.post), true);
+        let (mut part, mut room) = (Part::new(), Room::of(&spec.cloud.post));
+        self.pick(id, true, spec, &mut room, true, &mut part);
+        let is_first = part.is_empty();
+        self.pick(id, false, spec, &mut room, is_first, &mut part);
         self.refresh(id, now);
         BTreeMap::from([(id, part)])
     }
 
-    /// The oldest value of each property of one device, as far as they fit; the
-    /// first of a message always does.
+    /// The oldest value of each property of one device that is not in `part` yet,
+    /// as far as they fit; the first of a message always does.
     fn pick(
         &mut self,
         id: DeviceId,
@@ -341,14 +350,15 @@ impl Waiting {
         spec: &Spec,
         room: &mut Room,
         mut is_first: bool,
-    ) -> Part {
+        part: &mut Part,
+    ) {
         let set = if live { &mut self.live } else { &mut self.backlog };
         let known = spec.device(id).map_or(usize::MAX, |d| d.profile.points.len());
-        let mut left = Room {
-            bytes: room.bytes.saturating_sub(PACKED_BYTES),
-            ..*room
-        };
-        let mut points = BTreeSet::new();
+        let mut left = *room;
+        if part.is_empty() {
+            left.bytes = left.bytes.saturating_sub(PACKED_BYTES);
+        }
+        let mut points: BTreeSet<u16> = part.iter().map(|(_, r)| r.point).collect();
         let mut seqs = Vec::new();
         for &(_, seq) in set.range((id, 0)..=(id, Seq::MAX)).take(LOOKED_AT) {
             if left.properties == 0 || points.len() >= known {
@@ -371,15 +381,13 @@ impl Waiting {
             left.properties -= 1;
             seqs.push(seq);
         }
-        let mut part = Vec::with_capacity(seqs.len());
+        if !seqs.is_empty() {
+            *room = left;
+        }
         for seq in seqs {
             set.remove(&(id, seq));
             part.extend(self.readings.remove(&seq).map(|r| (seq, r)));
         }
-        if !part.is_empty() {
-            *room = left;
-        }
-        part
     }
 
     /// What has waited too long joins the backlog.
