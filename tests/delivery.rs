@@ -174,7 +174,11 @@ fn a_platform_that_refuses_posts_for_long_hears_of_us_at_once_when_it_does_no_mo
     let from = w.platform.posts;
     w.run(secs(60));
     // Far fewer than before, when it was twenty a second.
-    assert!(w.platform.posts - from <= 60 * 8, "{}", w.platform.posts - posts);
+    assert!(
+        w.platform.posts - from <= 60 * 8,
+        "{}",
+        w.platform.posts - posts
+    );
     let end = w.now.mono;
     w.run(secs(30));
     let first = w.platform.accepted.values().map(|(at, _)| *at);
@@ -306,9 +310,11 @@ fn after_an_outage_live_values_go_first_and_the_backlog_behind_them() {
     w.run(secs(25));
     assert!(w.cloud.backlog() > 1000, "nothing left to be behind");
     // What was read since then is there within two seconds, though much waits.
-    let fresh = w.platform.accepted.iter().filter(|((_, _, time), _)| {
-        *time >= delivery::world::at(settled).wall.as_millis()
-    });
+    let fresh = w
+        .platform
+        .accepted
+        .iter()
+        .filter(|((_, _, time), _)| *time >= delivery::world::at(settled).wall.as_millis());
     let ages: Vec<Duration> = fresh
         .map(|((_, _, time), (at, _))| {
             ms(u64::try_from(delivery::world::at(*at).wall.as_millis() - time).unwrap())
@@ -351,7 +357,11 @@ fn the_backlog_gets_its_share_though_live_values_take_all_they_can() {
     w.up();
     let backlog = w.cloud.backlog();
     w.run(secs(300));
-    assert!(w.cloud.backlog() < backlog, "{} of {backlog}", w.cloud.backlog());
+    assert!(
+        w.cloud.backlog() < backlog,
+        "{} of {backlog}",
+        w.cloud.backlog()
+    );
 }
 
 // --- bounds -------------------------------------------------------------------------

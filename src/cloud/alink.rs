@@ -221,7 +221,7 @@ pub fn post(id: AskId, properties: &Properties) -> Vec<u8> {
 #[must_use]
 pub fn pack_post<'a>(
     id: AskId,
-    devices: impl Iterator<Item = (&'a Identity, &'a Properties)>,
+    devices: impl Iterator<Item = (&'a Identity, Properties)>,
 ) -> Vec<u8> {
     let mut list = String::new();
     for (who, properties) in devices {

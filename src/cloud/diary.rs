@@ -162,8 +162,10 @@ impl Diary {
             return true;
         };
         let last = series.last.clone().counted(sum.untold);
-        self.notices.push_back(last.clone());
-        if sum.is_over {
+        if last.is_counted() {
+            self.notices.push_back(last.clone());
+        }
+        if sum.is_over && !matches!(last, Notice::Full { .. }) {
             self.notices.push_back(Notice::Over {
                 of: Box::new(last),
                 total: sum.total,

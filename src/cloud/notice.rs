@@ -206,6 +206,21 @@ impl Notice {
         }
     }
 
+    /// Whether it says so.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(
+            self,
+            Notice::Disconnected { .. }
+                | Notice::Trouble { .. }
+                | Notice::Unanswered { .. }
+                | Notice::Malformed { .. }
+                | Notice::Roll(Roll::Stranger { .. })
+                | Notice::QueueFull { .. }
+                | Notice::PostRefused { .. }
+                | Notice::Clock(ClockNews::Dropped { .. })
+        )
+    }
+
     /// The same with another count, where it has one.
     pub(super) fn counted(mut self, n: u64) -> Notice {
         match &mut self {

@@ -322,7 +322,8 @@ impl Posts {
     /// need not wait for more values.
     fn live_due(&self) -> Option<Mono> {
         let eager = !self.waiting.has_backlog() && self.parcels.again_due().is_none();
-        self.waiting.live_due(eager, self.policy().pack_devices.max(1))
+        self.waiting
+            .live_due(eager, self.policy().pack_devices.max(1))
     }
 
     /// The parcel to be sent next. `None` may also mean that it turned out that
@@ -621,7 +622,10 @@ impl Posts {
         let overdue = self.tries.expires_at(usual);
         let mut wake = overdue.map(|at| Wake::new(at, "post overdue"));
         let counts = self.provisional.due();
-        wake = Wake::earlier(wake, counts.map(|at| Wake::new(at, "accepted values count")));
+        wake = Wake::earlier(
+            wake,
+            counts.map(|at| Wake::new(at, "accepted values count")),
+        );
         let proof = self.proofs.due();
         Wake::earlier(wake, proof.map(|at| Wake::new(at, "sessions in doubt")))
     }

@@ -62,8 +62,8 @@ impl Cloud {
                 Topic::Post(self.identities[device.index()].clone()),
                 alink::post(id, properties),
             ),
-            several => {
-                let several = several.iter();
+            _ => {
+                let several = content.into_iter();
                 let devices = several.map(|(d, p)| (&self.identities[d.index()], p));
                 (
                     Topic::Pack(self.gateway.clone()),

@@ -200,7 +200,9 @@ fn over(of: &Notice, total: u64, lasted: Duration) -> String {
     let within = span(lasted.max(Duration::from_secs(1)));
     match of {
         Notice::QueueFull { .. } => {
-            format!("the queue of readings is no longer full: {total} dropped in all within {within}")
+            format!(
+                "the queue of readings is no longer full: {total} dropped in all within {within}"
+            )
         }
         Notice::PostRefused { .. } => {
             format!("no more readings are refused: {total} dropped in all within {within}")
@@ -215,7 +217,9 @@ fn over(of: &Notice, total: u64, lasted: Duration) -> String {
             format!("no more trouble on the platform: {total} refusals in all within {within}")
         }
         Notice::Malformed { topic, .. } => {
-            format!("no more messages on {topic} that cannot be read: {total} in all within {within}")
+            format!(
+                "no more messages on {topic} that cannot be read: {total} in all within {within}"
+            )
         }
         _ => format!("no more of this lately: {total} times in all within {within}"),
     }

@@ -352,8 +352,14 @@ impl Waiting {
         mut is_first: bool,
         part: &mut Part,
     ) {
-        let set = if live { &mut self.live } else { &mut self.backlog };
-        let known = spec.device(id).map_or(usize::MAX, |d| d.profile.points.len());
+        let set = if live {
+            &mut self.live
+        } else {
+            &mut self.backlog
+        };
+        let known = spec
+            .device(id)
+            .map_or(usize::MAX, |d| d.profile.points.len());
         let mut left = *room;
         if part.is_empty() {
             left.bytes = left.bytes.saturating_sub(PACKED_BYTES);
