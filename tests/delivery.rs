@@ -539,3 +539,22 @@ proptest! {
         prop_assert_eq!(w.cloud.counters().delivered, w.offered);
     }
 }
+
+#[test]
+fn news_of_the_session_before_does_not_end_the_next_one() {
+    // Dozens of posts are under way when sessions end; the 520 beside each comes
+    // seconds after the devices have logged in again.
+    let mut w = hundred((2000, 8000), 0, false);
+    w.platform.sessionless = Sessionless::Dropped520;
+    w.run(secs(60));
+    let logins = w.cloud.counters().logged_in;
+    w.lose_silently(0..100);
+    w.run(secs(120));
+    assert_eq!(w.platform.online.len(), 100);
+    assert_eq!(w.cloud.online(), 100);
+    let logins = w.cloud.counters().logged_in - logins;
+    assert!(logins <= 120, "{logins} log-ins for 100 sessions lost");
+    w.stop_feeding();
+    w.run(secs(120));
+    assert_eq!((w.cloud.backlog(), w.accepted()), (0, w.offered));
+}

@@ -534,7 +534,9 @@ impl Posts {
                     diary.often(now, Notice::Throttled { what: "post", wait });
                 }
                 if !is_moot {
-                    self.parcels.put_off(one.parcel, now);
+                    // Others may be accepted sooner; this one is not the first.
+                    let wait = self.rng.jitter(self.spec.cloud.session.retry_floor);
+                    self.parcels.put_off(one.parcel, now + wait);
                 }
                 return Vec::new();
             }
