@@ -140,6 +140,9 @@ impl Cloud {
     fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: News) {
         let verdict = reply.code.verdict();
         if verdict == Verdict::NoSession && self.sessions.session(id) == Session::In {
+            if by == News::Notice && self.posts.is_echo(now, id) {
+                return;
+            }
             self.posts.doubt_others(now);
         }
         if matches!(verdict, Verdict::NoSession | Verdict::Device { .. }) {

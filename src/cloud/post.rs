@@ -67,6 +67,9 @@ const CLOSEST: Duration = Duration::from_millis(100);
 /// takes the next packs to hear of it.
 const LOSSY: Duration = Duration::from_secs(3);
 
+/// News of an earlier session is not expected for longer than this.
+const LONGEST_ECHO: Duration = Duration::from_secs(60);
+
 /// Besides the queue, one of so many readings of its size may be accepted and not
 /// yet counted.
 const PROVISIONAL: usize = 4;
@@ -94,6 +97,9 @@ pub(super) struct Posts {
     tries: Tries,
     provisional: Provisional,
     proofs: Proofs,
+    /// Until when the platform may still speak of a device's session before, which
+    /// was lost with posts under way.
+    echoes: BTreeMap<DeviceId, Mono>,
     slowdown: Slowdown,
     /// When a post was last answered, and when one was last accepted.
     answered: Mono,
@@ -118,6 +124,7 @@ impl Posts {
             tries: Tries::new(),
             provisional: Provisional::new(),
             proofs: Proofs::new(),
+            echoes: BTreeMap::new(),
             slowdown: Slowdown::default(),
             answered: Mono::START,
             accepted: Mono::START,
@@ -192,7 +199,12 @@ impl Posts {
     /// The device's session was lost, and it is not known since when: whatever is
     /// not settled is sent again, and answers to what was sent count no more.
     pub(super) fn session_lost(&mut self, now: Mono, id: DeviceId) {
-        for parcel in self.parcels.of(id) {
+        let parcels = self.parcels.of(id);
+        if !parcels.is_empty() {
+            let apart = self.tries.spread().unwrap_or(APART).min(LONGEST_ECHO);
+            self.echoes.insert(id, now + apart.max(CLOSEST));
+        }
+        for parcel in parcels {
             let part = self.parcels.remove_part(parcel, id);
             self.waiting.take_back(now, id, part);
             if self.parcels.is_empty(parcel) {
@@ -201,6 +213,16 @@ impl Posts {
         }
         let part = self.provisional.remove_device(id);
         self.waiting.take_back(now, id, part);
+    }
+
+    /// Whether news that the device has no session may be about the one before: each
+    /// post that was under way when that ended brings such news.
+    pub(super) fn is_echo(&mut self, now: Mono, id: DeviceId) -> bool {
+        let is_echo = self.echoes.get(&id).is_some_and(|until| now < *until);
+        if !is_echo {
+            self.echoes.remove(&id);
+        }
+        is_echo
     }
 
     /// A device was found without its session although nobody had said so: the
@@ -297,6 +319,7 @@ impl Posts {
     /// Drops what waits for this device; says how much it was.
     pub(super) fn forget(&mut self, now: Mono, id: DeviceId) -> u64 {
         self.proofs.forget(id);
+        self.echoes.remove(&id);
         self.waiting.forget(now, id)
     }
 
