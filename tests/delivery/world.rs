@@ -447,7 +447,7 @@ impl World {
                         continue;
                     }
                     self.sent_at.retain(|key, _| key.0 != *id);
-                    if !(self.platform.mute && !is_pack) {
+                    if is_pack || !self.platform.mute {
                         let who = json!({"productKey": "subPk", "deviceName": name(*id)});
                         let body = json!({"id": json["id"], "code": 520, "data": who});
                         let after = self.platform.notice_after;
