@@ -334,7 +334,7 @@ impl Tell for Notice {
             Notice::Remote(news) => news.kind(),
             Notice::Stopped { .. } => EventKind::CloudStopped,
             Notice::Roll(roll) => roll.kind(),
-            Notice::Over { of, .. } => of.kind(),
+            Notice::Over { .. } => EventKind::RepeatsEnded,
         }
     }
 
