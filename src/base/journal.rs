@@ -207,6 +207,8 @@ vocabulary! {
         PostRefused = "post-refused",
         /// One value is larger than a whole message may be.
         PostTooLarge = "post-too-large",
+        /// What was told ever more rarely has not happened for a while.
+        RepeatsEnded = "repeats-ended",
         /// Nobody vouches for the system's clock; values wait.
         ClockUnknown = "clock-unknown",
         /// The time is known; values that waited are stamped.
@@ -448,6 +450,7 @@ impl EventKind {
             EventKind::PostQueueFull => 0xc4563e62_15054df4_bb3865fd_5fbd32a4,
             EventKind::PostRefused => 0x925c1865_53f54bae_bcc07b50_86c3a7e7,
             EventKind::PostTooLarge => 0xf5e4e4d8_279f4d90_b2abf29f_10a32fcb,
+            EventKind::RepeatsEnded => 0x8d1f0c6e_4b0f4d63_9a47c1be_52d7e30a,
             EventKind::ClockUnknown => 0xf4e3fe3d_0e664b2e_8ca4afbd_1ea3eefa,
             EventKind::ClockKnown => 0x4354fc6c_d6304404_b247876f_eb4324fc,
             EventKind::ClockDropped => 0x1cfc0c8b_2c9d4dec_b41b401d_fe6d0bb1,

@@ -27,7 +27,7 @@ pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
 pub use journal::{EventKind, JournalField, MessageId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};
-pub use repeat::Repeats;
+pub use repeat::{Repeats, Sum};
 pub use rng::Rng;
 pub use secret::Secret;
 pub use tell::{About, Level, Tell};

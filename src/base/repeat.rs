@@ -1,4 +1,4 @@
-//! When a failure that repeats is told again.
+//! When a failure that repeats is told again, and what is told when it is over.
 
 use std::time::Duration;
 
@@ -8,23 +8,58 @@ use super::Mono;
 const FIRST_GAP: Duration = Duration::from_secs(60);
 /// The longest gap.
 const LONGEST_GAP: Duration = Duration::from_secs(3600);
+/// What has not happened for so long is over.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Something that may happen again and again: told the first time, then after
 /// a minute, then at doubling gaps up to an hour, each time with how often it
-/// happened since. What is left untold when it stops is not lost:
-/// [`Repeats::sweep`] and [`Repeats::over`] give it out.
+/// happened since. What is held back is not lost: [`Repeats::settle`] gives it
+/// out once it has not happened for a minute, or when the gap is over.
+///
+/// What begins again within twice the last gap is the same series, and has had
+/// its early summary: it keeps the gaps.
 #[derive(Clone, Debug, Default)]
 pub struct Repeats {
     untold: u64,
     told: Option<(Mono, Duration)>,
+    total: u64,
+    began: Mono,
+    last: Mono,
+    summed: bool,
+}
+
+/// What was held back, given out by the passing of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// Times since it was last told.
+    pub untold: u64,
+    /// Times since it began.
+    pub total: u64,
+    /// From the first time to the last.
+    pub lasted: Duration,
+    /// Whether it has not happened for a while.
+    pub is_over: bool,
 }
 
 impl Repeats {
     /// It happened `n` times more; says how many to tell, if it is time.
     pub fn hit(&mut self, now: Mono, n: u64) -> Option<u64> {
+        if let Some((_, gap)) = self.told
+            && now.since(self.last) > gap * 2
+        {
+            *self = Repeats {
+                untold: self.untold,
+                ..Repeats::default()
+            };
+        }
         self.untold += n;
+        self.total += n;
+        self.last = now;
         match self.told {
-            None => self.tell(now, FIRST_GAP),
+            None => {
+                self.began = now;
+                self.tell(now, FIRST_GAP)
+            }
             Some(_) => self.sweep(now),
         }
     }
@@ -36,6 +71,34 @@ impl Repeats {
             return None;
         }
         self.tell(now, (gap * 2).min(LONGEST_GAP))
+    }
+
+    /// Time passes; what was held back, if it is over or the gap is.
+    pub fn settle(&mut self, now: Mono) -> Option<Sum> {
+        if self.due()? > now {
+            return None;
+        }
+        let (_, gap) = self.told?;
+        let is_over = now.since(self.last) >= QUIET;
+        self.summed |= is_over;
+        Some(Sum {
+            untold: self.tell(now, (gap * 2).min(LONGEST_GAP))?,
+            total: self.total,
+            lasted: self.last.since(self.began),
+            is_over,
+        })
+    }
+
+    /// When [`Repeats::settle`] has something to give out.
+    #[must_use]
+    pub fn due(&self) -> Option<Mono> {
+        let (at, gap) = self.told.filter(|_| self.untold > 0)?;
+        let by_gap = at + gap;
+        Some(if self.summed {
+            by_gap
+        } else {
+            by_gap.min(self.last + QUIET)
+        })
     }
 
     /// It is over, and the next time is a first time. Returns how many were
@@ -53,6 +116,7 @@ impl Repeats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn s(seconds: u64) -> Mono {
         Mono::from_micros(seconds * 1_000_000)
@@ -77,5 +141,54 @@ mod tests {
         assert_eq!(repeats.sweep(s(59)), None);
         assert_eq!(repeats.sweep(s(60)), Some(7));
         assert_eq!(repeats.sweep(s(6000)), None, "nothing is left");
+    }
+
+    #[test]
+    fn what_was_held_back_is_told_a_minute_after_the_last_time_with_the_total() {
+        let mut repeats = Repeats::default();
+        for t in 0..200 {
+            repeats.hit(s(t), 100);
+        }
+        assert_eq!(repeats.due(), Some(s(259)));
+        assert_eq!(repeats.settle(s(258)), None);
+        let sum = Sum {
+            untold: 1_900,
+            total: 20_000,
+            lasted: Duration::from_secs(199),
+            is_over: true,
+        };
+        assert_eq!(repeats.settle(s(259)), Some(sum));
+        assert_eq!((repeats.due(), repeats.settle(s(9999))), (None, None));
+        // Long after, it is a first time.
+        assert_eq!(repeats.hit(s(9999), 1), Some(1));
+    }
+
+    #[test]
+    fn what_happens_every_two_minutes_is_not_told_every_two_minutes() {
+        let mut repeats = Repeats::default();
+        let mut lines = 0;
+        for t in 0..24 * 3600 {
+            lines += u32::from(t % 120 == 0 && repeats.hit(s(t), 1).is_some());
+            lines += u32::from(repeats.settle(s(t)).is_some());
+        }
+        assert!(lines <= 40, "{lines} lines a day");
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_is_told_once(waits in prop::collection::vec((0u64..400, 1u64..5), 1..100)) {
+            let mut repeats = Repeats::default();
+            let (mut now, mut times, mut told) = (0, 0, 0);
+            for (wait, n) in waits {
+                for t in now..now + wait {
+                    told += repeats.settle(s(t)).map_or(0, |sum| sum.untold);
+                }
+                now += wait;
+                times += n;
+                told += repeats.hit(s(now), n).unwrap_or_default();
+            }
+            told += repeats.settle(s(now + 2 * 3600)).map_or(0, |sum| sum.untold);
+            prop_assert_eq!(told, times);
+        }
     }
 }

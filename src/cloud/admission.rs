@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Repeats, Rng, Wake};
+use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
 use crate::spec::SessionLimits;
 
 use super::alink::Reply;
@@ -50,9 +50,6 @@ pub(super) struct Admission {
     pub(super) gates: [Gate; 3],
     under_way: usize,
     next_key: u64,
-    unanswered: Repeats,
-    trouble: Repeats,
-    request: Repeats,
     /// Whether a secret that is given could be kept; nobody asks for one that
     /// would be lost.
     pub(super) keepable: bool,
@@ -69,9 +66,6 @@ impl Admission {
             gates: Desk::ALL.map(|_| Gate::new(MINUTE, MINUTE * 10)),
             under_way: 0,
             next_key: 0,
-            unanswered: Repeats::default(),
-            trouble: Repeats::default(),
-            request: Repeats::default(),
             keepable: true,
             rng,
         }
@@ -212,10 +206,8 @@ impl Admission {
     pub(super) fn lost(&mut self, now: Mono, chore: Chore, diary: &mut Diary) {
         self.under_way = self.under_way.saturating_sub(1);
         diary.counters.unanswered += 1;
-        if let Some(times) = self.unanswered.hit(now, 1) {
-            let what = chore.desk.step().words();
-            diary.tell(Notice::Unanswered { what, times });
-        }
+        let what = chore.desk.step().words();
+        diary.often(now, Notice::Unanswered { what, times: 1 });
         self.later(now, chore, Duration::ZERO);
     }
 }
@@ -293,7 +285,6 @@ impl Cloud {
         payload: &[u8],
     ) {
         self.admission.under_way = self.admission.under_way.saturating_sub(1);
-        self.admission.unanswered.over();
         let (desk, step) = (chore.desk, chore.desk.step());
         if step == Step::Register {
             // Whatever the code: a secret that was given is taken.
@@ -326,13 +317,12 @@ impl Cloud {
                 self.admission.again(chore, now);
             }
             Verdict::Trouble => {
-                if let Some(times) = self.admission.trouble.hit(now, 1) {
-                    self.diary.tell(Notice::Trouble {
-                        code: reply.code,
-                        message: reply.message.clone(),
-                        times,
-                    });
-                }
+                let trouble = Notice::Trouble {
+                    code: reply.code,
+                    message: reply.message.clone(),
+                    times: 1,
+                };
+                self.diary.often(now, trouble);
                 if chore.failures + 1 >= PATIENCE && chore.group.members.len() > 1 {
                     self.search_admission(now, chore, reply, named);
                 } else {
@@ -340,12 +330,11 @@ impl Cloud {
                 }
             }
             Verdict::Request => {
-                if self.admission.request.hit(now, 1).is_some() {
-                    self.diary.tell(Notice::RequestRefused {
-                        message: reply.message.clone(),
-                        devices: chore.group.members.len(),
-                    });
-                }
+                let refused = Notice::RequestRefused {
+                    message: reply.message.clone(),
+                    devices: chore.group.members.len(),
+                };
+                self.diary.often(now, refused);
                 self.search_admission(now, chore, reply, named);
             }
             Verdict::Full | Verdict::NoSession | Verdict::Device { .. } | Verdict::Unknown => {
@@ -356,7 +345,6 @@ impl Cloud {
 
     fn added(&mut self, now: Mono, members: &[DeviceId]) {
         self.admission.gates[Desk::Relate.index()].passed();
-        self.admission.trouble.over();
         self.diary.counters.related += members.len() as u64;
         for &id in members {
             self.admission.free(id);

@@ -75,6 +75,11 @@ impl<T: Clone> Asks<T> {
         self.times.patience(most)
     }
 
+    /// How long replies on this connection take at most, if any has come.
+    pub(super) fn bound(&self) -> Option<Duration> {
+        self.times.bound()
+    }
+
     /// The question is on its way.
     pub(super) fn open(&mut self, id: AskId, reply: Topic, what: T, sent: Mono, wait: Duration) {
         self.open.insert(
@@ -144,11 +149,6 @@ impl<T: Clone> Asks<T> {
             self.end(id);
         }
         self.overdue.retain(|(_, o)| !which(&o.what));
-    }
-
-    /// What is asked, to be put right.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.open.values_mut().map(|o| &mut o.what)
     }
 
     /// No question may wait longer than this any more.

@@ -71,6 +71,8 @@ pub struct Connector {
     short: u32,
     last_kind: Option<u8>,
     repeats: Repeats,
+    /// Why the last attempt failed.
+    last_failure: Option<LinkDown>,
     notices: VecDeque<Notice>,
     rng: Rng,
 }
@@ -91,6 +93,7 @@ impl Connector {
             short: 0,
             last_kind: None,
             repeats: Repeats::default(),
+            last_failure: None,
             notices: VecDeque::new(),
             rng,
         }
@@ -158,7 +161,21 @@ impl Connector {
         let retry_in = self.attempt_at().at.since(now.mono);
         let kind = kind(why, lasted.is_some());
         if self.last_kind.replace(kind) != Some(kind) {
-            self.repeats.over();
+            let times = self.repeats.over();
+            if times > 0
+                && let Some(why) = self.last_failure.take()
+            {
+                // Of another kind, and not told yet.
+                self.notices.push_back(Notice::Disconnected {
+                    why,
+                    lasted: None,
+                    times,
+                    retry_in,
+                });
+            }
+        }
+        if lasted.is_none() {
+            self.last_failure = Some(why.clone());
         }
         // A connection that was up and ended is always told: five attempts a
         // minute bound that. Failed attempts are counted and summed up.

@@ -1,6 +1,8 @@
 //! What this room counts, and what it has to tell.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::{DeviceId, EventKind, Mono, Repeats};
 
 use super::notice::Notice;
 
@@ -90,16 +92,86 @@ impl Counters {
     }
 }
 
+/// What tells one series of like notices from another: their kind, the device,
+/// and what else they are about.
+pub(super) type SeriesKey = (EventKind, Option<DeviceId>, String);
+
+/// Like notices, told ever more rarely.
+#[derive(Clone, Debug)]
+struct Series {
+    repeats: Repeats,
+    last: Notice,
+}
+
 /// The room's diary: counters, and notices waiting to be handed out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Diary {
     pub(super) counters: Counters,
     pub(super) notices: VecDeque<Notice>,
+    series: BTreeMap<SeriesKey, Series>,
+    /// When something held back is told.
+    due: BTreeSet<(Mono, SeriesKey)>,
 }
 
 impl Diary {
     /// To be told.
     pub(super) fn tell(&mut self, notice: Notice) {
         self.notices.push_back(notice);
+    }
+
+    /// To be told the first time, and then ever more rarely with how often it
+    /// happened since; what is held back is told when it is over. Returns whether
+    /// it is told now.
+    pub(super) fn often(&mut self, now: Mono, notice: Notice) -> bool {
+        let key = notice.series();
+        let series = self.series.entry(key.clone()).or_insert_with(|| Series {
+            repeats: Repeats::default(),
+            last: notice.clone(),
+        });
+        if let Some(at) = series.repeats.due() {
+            self.due.remove(&(at, key.clone()));
+        }
+        let told = series.repeats.hit(now, notice.count());
+        series.last = notice;
+        if let Some(times) = told {
+            self.notices.push_back(series.last.clone().counted(times));
+        }
+        if let Some(at) = series.repeats.due() {
+            self.due.insert((at, key));
+        }
+        told.is_some()
+    }
+
+    /// When something that was held back is to be told.
+    pub(super) fn settles_at(&self) -> Option<Mono> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Tells one thing that was held back, if it is time; says whether it was.
+    pub(super) fn settle(&mut self, now: Mono) -> bool {
+        if self.settles_at().is_none_or(|at| at > now) {
+            return false;
+        }
+        let Some((_, key)) = self.due.pop_first() else {
+            return false;
+        };
+        let Some(series) = self.series.get_mut(&key) else {
+            return true;
+        };
+        let Some(sum) = series.repeats.settle(now) else {
+            return true;
+        };
+        let last = series.last.clone().counted(sum.untold);
+        if last.is_counted() {
+            self.notices.push_back(last.clone());
+        }
+        if sum.is_over && !matches!(last, Notice::Full { .. }) {
+            self.notices.push_back(Notice::Over {
+                of: Box::new(last),
+                total: sum.total,
+                lasted: sum.lasted,
+            });
+        }
+        true
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
-use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Secret, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
 use super::admission::{Admission, Chore};
@@ -23,7 +23,6 @@ use super::latency::Latency;
 use super::notice::Notice;
 use super::orders::Means;
 use super::pace::Bucket;
-use super::pack::Parcel;
 use super::post::Posts;
 use super::remote::{self, Remote};
 use super::session::{Presence, Session, Sessions};
@@ -70,7 +69,6 @@ const LAST_WORDS: Duration = Duration::from_millis(750);
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
     Session(Errand),
-    Post(Parcel),
     Admit(Chore),
     Topology(TopologyAsk),
     Config,
@@ -109,9 +107,8 @@ pub struct Cloud {
     pub(super) stop: Stop,
     /// The stop is for this connection only.
     pub(super) parting: bool,
-    /// Malformed messages, by topic.
-    pub(super) malformed: BTreeMap<String, Repeats>,
-    pub(super) unstamped: Repeats,
+    /// Topics of which malformed messages are told.
+    pub(super) malformed: BTreeSet<String>,
     latency: Latency,
     pub(super) diary: Diary,
     pub(super) out: VecDeque<Output>,
@@ -149,8 +146,7 @@ impl Cloud {
             link: false,
             stop: Stop::No,
             parting: false,
-            malformed: BTreeMap::new(),
-            unstamped: Repeats::default(),
+            malformed: BTreeSet::new(),
             latency: Latency::default(),
             diary: Diary::default(),
             out: VecDeque::new(),
@@ -191,14 +187,11 @@ impl Cloud {
                 .want(now.mono, id, Presence::Offline, now.mono);
         }
         self.sessions.link_down();
-        let parcels = self.asks.drain().into_iter().filter_map(|ask| match ask {
-            Ask::Post(parcel) => Some(parcel),
-            Ask::Session(_) | Ask::Admit(_) | Ask::Topology(_) | Ask::Config => None,
-        });
+        self.asks.drain();
         self.admission.link_down();
         self.topology.link_down();
         self.remote.link_down(now);
-        self.posts.link_down(now.mono, parcels);
+        self.posts.link_down(now.mono);
         self.follow(now.mono);
     }
 
@@ -287,6 +280,9 @@ impl Cloud {
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
+        wake = Wake::earlier(wake, self.posts.wake_at());
+        let sums = self.diary.settles_at();
+        wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
         let lingering = self.sessions.lingering_due;
         wake = Wake::earlier(
             wake,
@@ -353,10 +349,19 @@ impl Cloud {
         if let Some(ask) = self.asks.expired(mono) {
             match ask {
                 Ask::Session(errand) => self.sessions.lost(mono, errand, &mut self.diary),
-                Ask::Post(parcel) => self.posts.lost(mono, parcel, &mut self.diary),
                 Ask::Admit(chore) => self.admission.lost(mono, chore, &mut self.diary),
                 Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
                 Ask::Config => self.remote.on_get_lost(now),
+            }
+            self.follow(mono);
+            return true;
+        }
+        if self.diary.settle(mono) {
+            return true;
+        }
+        if let Some(gone) = self.posts.on_time(mono, &mut self.diary) {
+            for id in gone {
+                self.found_lost(mono, id);
             }
             self.follow(mono);
             return true;
@@ -399,6 +404,7 @@ impl Cloud {
             if let Some(parcel) = self.posts.take(mono) {
                 self.ask_post(mono, parcel);
             }
+            self.forget_retired(mono);
             return true;
         }
         false
@@ -434,6 +440,10 @@ impl Cloud {
             if online {
                 self.posts.came(now, id);
             } else {
+                if self.sessions.session(id) != Session::LoggingOut {
+                    // Not our doing, and nobody knows since when.
+                    self.posts.session_lost(now, id);
+                }
                 self.posts.left(now, id);
                 if self.leaving.remove(&id).is_some() {
                     self.sessions.want(now, id, Presence::Offline, now);

@@ -2,12 +2,15 @@
 //! belongs to nobody. The hearing half of `engine.rs`.
 
 use crate::base::text::excerpt;
-use crate::base::{DeviceId, Now};
+use crate::base::{AskId, DeviceId, Mono, Now};
 
 use super::alink::{Malformed, Reply};
 use super::ask::Found;
+use super::code::{Code, Verdict};
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
+use super::post::Heard;
+use super::session::Session;
 use super::topic::{GatewayAsk, Topic};
 use super::verdict::News;
 
@@ -64,8 +67,7 @@ impl Cloud {
         if let Topic::Error(_) = parsed {
             self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
             for id in named {
-                self.sessions
-                    .kicked(now.mono, id, &reply, News::Notice, &mut self.diary);
+                self.session_news(now.mono, id, &reply, News::Notice);
             }
             return self.follow(now.mono);
         }
@@ -73,19 +75,19 @@ impl Cloud {
             self.diary.counters.unknown_replies += 1;
             return;
         };
+        let alone = match &parsed {
+            Topic::PackReply(who) => Some((*who == self.gateway).then_some(None)),
+            Topic::PostReply(who) => Some(self.ids.get(who).copied().map(Some)),
+            _ => None,
+        };
+        if let Some(alone) = alone {
+            self.post_answered(now.mono, alone, id, &reply, &named);
+            return self.follow(now.mono);
+        }
         match self.asks.close(now.mono, &parsed, id) {
             Found::Open(Ask::Session(errand)) => {
                 self.sessions
                     .answered(now.mono, errand, &reply, &named, &mut self.diary);
-            }
-            Found::Open(Ask::Post(parcel)) => {
-                let gone = self
-                    .posts
-                    .answered(now.mono, parcel, &reply, &named, &mut self.diary);
-                for id in gone {
-                    self.sessions
-                        .kicked(now.mono, id, &reply, News::Post, &mut self.diary);
-                }
             }
             Found::Open(Ask::Admit(chore)) => {
                 self.admission_answered(now.mono, chore, &reply, &named, payload);
@@ -96,10 +98,6 @@ impl Cloud {
                 self.diary.counters.late_replies += 1;
                 self.sessions
                     .late(now.mono, errand, &reply, &named, &mut self.diary);
-            }
-            Found::Overdue(Ask::Post(parcel)) => {
-                self.diary.counters.late_replies += 1;
-                self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
             }
             // Asked again by now; but a secret that was handed out is taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
@@ -113,6 +111,57 @@ impl Cloud {
         self.follow(now.mono);
     }
 
+    /// A reply to a post, by this device's own topic or, if none, by the
+    /// gateway's; nothing at all if it is the topic of neither.
+    fn post_answered(
+        &mut self,
+        now: Mono,
+        alone: Option<Option<DeviceId>>,
+        id: AskId,
+        reply: &Reply,
+        named: &[DeviceId],
+    ) {
+        let heard = alone.map_or(Heard::Unknown, |alone| {
+            self.posts
+                .answered(now, id, alone, reply, named, &mut self.diary)
+        });
+        match heard {
+            Heard::Taken(gone) => {
+                for id in gone {
+                    self.session_news(now, id, reply, News::Post);
+                }
+            }
+            Heard::Late => self.diary.counters.late_replies += 1,
+            Heard::Unknown => self.diary.counters.unknown_replies += 1,
+        }
+    }
+
+    /// The platform says of a device what may mean that its session has ended.
+    fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: News) {
+        let verdict = reply.code.verdict();
+        if verdict == Verdict::NoSession && self.sessions.session(id) == Session::In {
+            if by == News::Notice && self.posts.is_echo(now, id) {
+                return;
+            }
+            self.posts.doubt_others(now);
+        }
+        if matches!(verdict, Verdict::NoSession | Verdict::Device { .. }) {
+            self.posts.session_lost(now, id);
+        }
+        self.sessions.kicked(now, id, reply, by, &mut self.diary);
+    }
+
+    /// A device's posts are not answered while others are: what else could it be.
+    pub(super) fn found_lost(&mut self, now: Mono, id: DeviceId) {
+        let reply = Reply {
+            id: None,
+            code: Code(520),
+            message: String::new(),
+            named: Vec::new(),
+        };
+        self.session_news(now, id, &reply, News::Post);
+    }
+
     fn on_time_told(&mut self, now: Now, topic: &str, payload: &[u8]) {
         match self.stamps.answered(now.mono, payload) {
             Ok(news) => self.clock_news(now, news),
@@ -122,16 +171,16 @@ impl Cloud {
 
     pub(super) fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
         self.diary.counters.malformed += 1;
-        if !self.malformed.contains_key(topic) && self.malformed.len() >= TOLD_TOPICS {
+        let told = excerpt(topic.as_bytes(), SHOWN);
+        if !self.malformed.contains(&told) && self.malformed.len() >= TOLD_TOPICS {
             return;
         }
-        let repeats = self.malformed.entry(topic.to_owned()).or_default();
-        if let Some(times) = repeats.hit(now.mono, 1) {
-            self.diary.tell(Notice::Malformed {
-                topic: excerpt(topic.as_bytes(), SHOWN),
-                why: format!("{why}: {}", excerpt(payload, SHOWN)),
-                times,
-            });
-        }
+        self.malformed.insert(told.clone());
+        let malformed = Notice::Malformed {
+            topic: told,
+            why: format!("{why}: {}", excerpt(payload, SHOWN)),
+            times: 1,
+        };
+        self.diary.often(now.mono, malformed);
     }
 }

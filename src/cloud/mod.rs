@@ -7,7 +7,7 @@
 //! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
 //! platform's orders mean (`topology`, `orders`), what another configuration changes
 //! of all that (`reload`), which file from the platform becomes a configuration ([`remote`]), how readings travel and when they are settled
-//! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
+//! (`post`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
 //! that others may use of it besides [`connect`] and [`engine`].
 //!
@@ -20,7 +20,19 @@
 //! - never more than `session.batch` devices in a message, nor a log-in that could
 //!   make more than `session.online` devices online; only those that may still be
 //!   shown from before the connection can be too many, while they are logged out;
-//! - never two log-ins or log-outs under way for one device, never two posts;
+//! - never two log-ins or log-outs under way for one device;
+//! - a device may have several posts under way, but no value is sent again while
+//!   the reply to its last sending may still come in time, and within what is live
+//!   and within the backlog the older value of a property leaves first (these and
+//!   the next five by `tests/delivery.rs`);
+//! - how many values get through follows the pace of messages, not the time
+//!   replies take, up to `post.in_flight` of them;
+//! - a reply that accepts a post settles it, whenever it comes; nothing counts as
+//!   delivered whose device turns out to have lost its session meanwhile;
+//! - refused posts slow down posts and nothing else, and never stop them;
+//! - live readings wait for the backlog no longer than one message in ten;
+//! - readings waiting and in posts are `post.queue` at the most, and a quarter of
+//!   that accepted and not yet counted; for each post four sendings are remembered;
 //! - no post for a device whose session is not `In`;
 //! - an id is never used twice on a connection;
 //! - every ask has a deadline; while the link is up and a device is not what it
@@ -62,6 +74,13 @@
 //! mood, while a refusal does. The deadline follows the replies of this very
 //! connection, so that a loss costs seconds, and an answer that comes after it
 //! counts all the same if nothing newer has been asked for that device.
+//! **Why** a post is given up sooner if one sent after it has been answered: then
+//! it is lost rather than late. A platform that becomes slow all at once must not
+//! be sent everything twice.
+//! **Why** 429 halves the pace of posts and does not silence them: every value not
+//! sent meanwhile is a value that waits, and a minute's silence is most of a queue.
+//! **Why** devices prove their sessions all the time: a pack is accepted for a
+//! device without one, so a session that ended silently would never be missed.
 //! **Why** 460 for a batch is searched: each part of it is another request, and
 //! one device's odd name must not keep 49 offline; a lone 460 is barred for an
 //! hour.
@@ -88,7 +107,6 @@ mod mend;
 pub mod notice;
 mod orders;
 mod pace;
-mod pack;
 mod post;
 mod register;
 mod reload;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LinkDown, Tell};
 
 use super::code::Code;
+use super::diary::SeriesKey;
 use super::remote::RemoteNotice;
 use super::roll::Roll;
 use super::stamp::ClockNews;
@@ -179,15 +180,86 @@ pub enum Notice {
     },
     /// Something about who belongs to the gateway.
     Roll(Roll),
+    /// What was told ever more rarely has not happened for a while.
+    Over {
+        /// As it was last told.
+        of: Box<Notice>,
+        /// How often it happened in all.
+        total: u64,
+        /// From the first time to the last.
+        lasted: Duration,
+    },
+}
+
+impl Notice {
+    /// How often it happened, or how much it concerns, since it was last told.
+    pub(super) const fn count(&self) -> u64 {
+        match self {
+            Notice::Disconnected { times, .. }
+            | Notice::Trouble { times, .. }
+            | Notice::Unanswered { times, .. }
+            | Notice::Malformed { times, .. }
+            | Notice::Roll(Roll::Stranger { times, .. }) => *times,
+            Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped,
+            Notice::Clock(ClockNews::Dropped { readings }) => *readings,
+            _ => 1,
+        }
+    }
+
+    /// Whether it says so.
+    pub(super) const fn is_counted(&self) -> bool {
+        matches!(
+            self,
+            Notice::Disconnected { .. }
+                | Notice::Trouble { .. }
+                | Notice::Unanswered { .. }
+                | Notice::Malformed { .. }
+                | Notice::Roll(Roll::Stranger { .. })
+                | Notice::QueueFull { .. }
+                | Notice::PostRefused { .. }
+                | Notice::Clock(ClockNews::Dropped { .. })
+        )
+    }
+
+    /// The same with another count, where it has one.
+    pub(super) fn counted(mut self, n: u64) -> Notice {
+        match &mut self {
+            Notice::Disconnected { times, .. }
+            | Notice::Trouble { times, .. }
+            | Notice::Unanswered { times, .. }
+            | Notice::Malformed { times, .. }
+            | Notice::Roll(Roll::Stranger { times, .. }) => *times = n,
+            Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped = n,
+            Notice::Clock(ClockNews::Dropped { readings }) => *readings = n,
+            _ => {}
+        }
+        self
+    }
+
+    /// The series of like notices it belongs to.
+    pub(super) fn series(&self) -> SeriesKey {
+        let device = match self.about() {
+            About::Device(device) => Some(device),
+            About::Gateway | About::Port(_) => None,
+        };
+        let of = match self {
+            Notice::Unanswered { what, .. } | Notice::Throttled { what, .. } => (*what).to_owned(),
+            Notice::Malformed { topic, .. } => topic.clone(),
+            Notice::Full { ours, .. } => ours.to_string(),
+            _ => String::new(),
+        };
+        (self.kind(), device, of)
+    }
 }
 
 impl Tell for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::Roll(roll) => roll.level(),
-            Notice::Connected { .. } | Notice::LoggedIn { .. } | Notice::LoggedOut { .. } => {
-                Level::Info
-            }
+            Notice::Connected { .. }
+            | Notice::LoggedIn { .. }
+            | Notice::LoggedOut { .. }
+            | Notice::Over { .. } => Level::Info,
             Notice::Disconnected {
                 why: LinkDown::Ours,
                 ..
@@ -262,6 +334,7 @@ impl Tell for Notice {
             Notice::Remote(news) => news.kind(),
             Notice::Stopped { .. } => EventKind::CloudStopped,
             Notice::Roll(roll) => roll.kind(),
+            Notice::Over { .. } => EventKind::RepeatsEnded,
         }
     }
 
@@ -279,6 +352,7 @@ impl Tell for Notice {
             | Notice::PostRefused { device, .. }
             | Notice::TooLarge { device, .. } => About::Device(*device),
             Notice::Roll(roll) => roll.about(),
+            Notice::Over { of, .. } => of.about(),
             _ => About::Gateway,
         }
     }
@@ -345,6 +419,7 @@ impl Tell for Notice {
                     (JournalField::Times, times.to_string()),
                 ]
             }
+            Notice::Over { total, .. } => vec![(JournalField::Times, total.to_string())],
             Notice::QueueFull { dropped } => vec![(JournalField::Dropped, dropped.to_string())],
             Notice::Roll(roll) => roll.fields(),
             Notice::Remote(news) => news.fields(),

@@ -154,12 +154,11 @@ impl Cloud {
 
     fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
         self.diary.counters.strangers += 1;
-        if let Some(times) = self.topology.strangers.hit(now, 1) {
-            self.diary.tell(Notice::Roll(Roll::Stranger {
-                raw: raw.to_owned(),
-                who: excerpt(who.to_string().as_bytes(), 64),
-                times,
-            }));
-        }
+        let stranger = Roll::Stranger {
+            raw: raw.to_owned(),
+            who: excerpt(who.to_string().as_bytes(), 64),
+            times: 1,
+        };
+        self.diary.often(now, Notice::Roll(stranger));
     }
 }

@@ -123,6 +123,14 @@ impl ReplyTimes {
         });
     }
 
+    /// When a reply is later than replies have been seen to be: four deviations
+    /// later than the smoothed time (RFC 6298), and a quarter of it at least,
+    /// since replies that come in order deviate little until one does.
+    pub(super) fn bound(&self) -> Option<Duration> {
+        let (smooth, deviation) = self.known?;
+        Some((smooth + deviation * 4).max(smooth * 5 / 4))
+    }
+
     /// How long to wait for the next one, `most` at the longest; half of that
     /// while nothing is known.
     pub(super) fn patience(&self, most: Duration) -> Duration {
@@ -181,6 +189,72 @@ impl Gate {
     /// It is, or will be, open from then on.
     pub(super) const fn opens_at(&self) -> Mono {
         self.until
+    }
+}
+
+/// A pace of its own for messages that the platform refuses as too many (429):
+/// it halves with each refusal, and is back at the full one within a minute.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Slowdown {
+    slowed: Option<Slowed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slowed {
+    at: Mono,
+    /// Thousandths of a message per second then.
+    rate: u64,
+    /// When the next message may be sent.
+    ready: Mono,
+}
+
+impl Slowdown {
+    /// Never slower than a message per second, so that it is seen when the
+    /// platform takes them again.
+    const LEAST: u64 = 1_000;
+
+    /// Thousandths of a message per second now; it grows evenly.
+    fn rate(&self, now: Mono, per_second: u32) -> u64 {
+        let full = u64::from(per_second.max(1)) * 1_000;
+        let Some(slowed) = self.slowed else {
+            return full;
+        };
+        let since = u64::try_from(now.since(slowed.at).as_millis()).unwrap_or(u64::MAX);
+        let minute = u64::try_from(MINUTE.as_millis()).unwrap_or(u64::MAX);
+        let grown = full.saturating_mul(since) / minute;
+        slowed.rate.saturating_add(grown).min(full)
+    }
+
+    /// A message sent then was refused. What was sent before the last halving
+    /// says nothing new. Returns whether the pace was the full one.
+    pub(super) fn refused(&mut self, now: Mono, sent: Mono, per_second: u32) -> bool {
+        if self.slowed.is_some_and(|slowed| sent <= slowed.at) {
+            return false;
+        }
+        let rate = (self.rate(now, per_second) / 2).max(Self::LEAST);
+        let was_full = self.slowed.is_none();
+        self.slowed = Some(Slowed {
+            at: now,
+            rate,
+            ready: now + Duration::from_micros(1_000_000_000 / rate),
+        });
+        was_full
+    }
+
+    /// The next message may be sent then.
+    pub(super) fn ready_at(&self) -> Mono {
+        self.slowed.map_or(Mono::START, |slowed| slowed.ready)
+    }
+
+    /// A message is sent.
+    pub(super) fn take(&mut self, now: Mono, per_second: u32) {
+        let rate = self.rate(now, per_second);
+        if rate >= u64::from(per_second.max(1)) * 1_000 {
+            self.slowed = None;
+        }
+        if let Some(slowed) = &mut self.slowed {
+            slowed.ready = now + Duration::from_micros(1_000_000_000 / rate);
+        }
     }
 }
 

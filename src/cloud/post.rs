@@ -1,20 +1,37 @@
 //! Readings on their way up: gathered, packed, sent, settled.
 //!
-//! Readings wait in one bounded queue; when it is full the oldest goes. They
-//! leave in *parcels*: one message, for several devices (`pack/post`) or one
-//! (`property/post`), each value with its own time, one value per property,
-//! older first. A parcel is settled by the platform's reply and by nothing
-//! else; unanswered it is sent again, which the times of its values make
-//! harmless. A device has at most one parcel on its way, so its values arrive
-//! in order. Only devices that are online are posted for: when one leaves, what
-//! it has here waits for its return.
+//! A reading is in one of four places:
+//! - *waiting* ([`waiting`]): live, or in the backlog. When these
+//!   and those in parcels are too many, the oldest that is not under way goes.
+//! - in a *parcel* ([`parcel`]), which has been sent and is not settled: under way
+//!   until its reply is overdue ([`tries`]), then waiting to be sent again.
+//! - accepted *provisionally* ([`provisional`]): a pack's 200 counts a little later,
+//!   since the news that a session is gone may come beside it.
+//! - settled: delivered, refused or dropped, and counted.
+//!
+//! A reply to any sending of a parcel settles it, whenever it comes. Values carry
+//! their times, so a repeat is harmless and several parcels of one device may be
+//! under way: how much gets through depends on the pace of messages and not on how
+//! long replies take. Live readings go first; what is sent again shares the pace
+//! with them, and the backlog gets the rest, and a tenth at the least.
+//!
+//! When a device's session is lost, everything of it that is not settled goes back
+//! to the backlog, and so does everything when the connection ends. Which sessions
+//! are in doubt, and prove that they are alive, is in [`proof`].
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
+mod parcel;
+mod proof;
+mod provisional;
+#[cfg(test)]
+mod tests;
+mod tries;
+mod waiting;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono, Now, Reading, Repeats, Rng, Wake};
+use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake};
 use crate::spec::{PostPolicy, Spec};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
@@ -22,42 +39,79 @@ use super::batch::Group;
 use super::code::Verdict;
 use super::diary::Diary;
 use super::notice::Notice;
-use super::pace::{Gate, MINUTE};
-use super::pack::{Parcel, Seq};
+use super::pace::{MINUTE, Slowdown};
+use parcel::{Parcel, Parcels};
+use proof::Proofs;
+use provisional::Provisional;
+use tries::{Found, Tries, Try};
+use waiting::{Part, Waiting};
 
-/// After this many refusals in a row that blame nobody, a pack is taken apart
-/// all the same.
+pub(super) use parcel::ParcelId;
+
+/// After this many refusals in a row that blame no device, a pack is taken apart
+/// all the same, if others have been accepted meanwhile.
 const PATIENCE: u32 = 3;
 
-/// A device's readings go by its own topic, where the platform demands a
-/// session, at least this often.
-const PROOF: Duration = Duration::from_secs(600);
+/// So often in a row a parcel is sent again at once; then after growing waits.
+const QUICK: usize = 3;
+
+/// The backlog gets one message in so many at the least.
+const BACKLOG_SHARE: u32 = 10;
+
+/// Messages sent together arrive no further apart than this, where nothing else
+/// is known.
+const APART: Duration = Duration::from_secs(1);
+/// They are never taken to arrive closer together.
+const CLOSEST: Duration = Duration::from_millis(100);
+/// Where messages are lost, the news of a lost session may be among them, and it
+/// takes the next packs to hear of it.
+const LOSSY: Duration = Duration::from_secs(3);
+
+/// News of an earlier session is not expected for longer than this.
+const LONGEST_ECHO: Duration = Duration::from_secs(60);
+
+/// Besides the queue, one of so many readings of its size may be accepted and not
+/// yet counted.
+const PROVISIONAL: usize = 4;
+
+/// Larger values are not kept to prove a session with.
+const KEPT_BYTES: usize = 256;
+
+/// What a reply to a post was found to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// The reply to a post that is not settled; these devices have no session.
+    Taken(Vec<DeviceId>),
+    /// To one that is settled: very late, or answered twice.
+    Late,
+    /// To none of ours.
+    Unknown,
+}
 
 /// The queue and everything on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Posts {
-    pub(super) spec: Arc<Spec>,
-    next_seq: Seq,
-    pub(super) queue: BTreeMap<Seq, Reading>,
-    pub(super) by_device: BTreeSet<(DeviceId, Seq)>,
-    /// Readings in parcels, waiting or under way.
-    pub(super) in_parcels: usize,
-    /// Devices that are online.
-    pub(super) online: BTreeSet<DeviceId>,
-    /// Devices with a parcel on its way or waiting for a retry.
-    pub(super) busy: BTreeSet<DeviceId>,
-    /// Devices that could be posted for, by when they should.
-    pub(super) ready: BTreeSet<(Mono, DeviceId)>,
-    ready_at: BTreeMap<DeviceId, Mono>,
-    pub(super) retries: BTreeMap<(Mono, Seq), Parcel>,
-    /// When a device's readings shall go by its own topic once more.
-    proof_at: BTreeMap<DeviceId, Mono>,
-    under_way: usize,
-    gate: Gate,
-    full: Repeats,
-    unanswered: Repeats,
-    trouble: Repeats,
-    refused: BTreeMap<DeviceId, Repeats>,
+    spec: Arc<Spec>,
+    waiting: Waiting,
+    parcels: Parcels,
+    tries: Tries,
+    provisional: Provisional,
+    proofs: Proofs,
+    /// Until when the platform may still speak of a device's session before, which
+    /// was lost with posts under way.
+    echoes: BTreeMap<DeviceId, Mono>,
+    slowdown: Slowdown,
+    /// When a post was last answered, and when one was last accepted.
+    answered: Mono,
+    accepted: Mono,
+    /// Nothing has been answered for as long as a reply is waited for.
+    is_silent: bool,
+    /// Refusals in a row that blame no device.
+    troubles: u32,
+    /// Whether the last message was of live readings.
+    was_live: bool,
+    /// Messages since the last one of the backlog.
+    since_backlog: u32,
     rng: Rng,
 }
 
@@ -65,22 +119,19 @@ impl Posts {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
         Posts {
             spec,
-            next_seq: 0,
-            queue: BTreeMap::new(),
-            by_device: BTreeSet::new(),
-            in_parcels: 0,
-            online: BTreeSet::new(),
-            busy: BTreeSet::new(),
-            ready: BTreeSet::new(),
-            ready_at: BTreeMap::new(),
-            retries: BTreeMap::new(),
-            proof_at: BTreeMap::new(),
-            under_way: 0,
-            gate: Gate::new(MINUTE, MINUTE * 10),
-            full: Repeats::default(),
-            unanswered: Repeats::default(),
-            trouble: Repeats::default(),
-            refused: BTreeMap::new(),
+            waiting: Waiting::new(),
+            parcels: Parcels::new(),
+            tries: Tries::new(),
+            provisional: Provisional::new(),
+            proofs: Proofs::new(),
+            echoes: BTreeMap::new(),
+            slowdown: Slowdown::default(),
+            answered: Mono::START,
+            accepted: Mono::START,
+            is_silent: false,
+            troubles: 0,
+            was_live: false,
+            since_backlog: 0,
             rng,
         }
     }
@@ -94,364 +145,619 @@ impl Posts {
             diary.counters.dropped_unknown += 1;
             return;
         };
-        let one = Properties::one(&point.id, &reading.value, reading.at.wall);
-        // One for the comma, as in `pick`.
-        let bytes = MESSAGE_BYTES + PACKED_BYTES + one.len() + 1;
+        // One for the comma, as when packing.
+        let size = waiting::property(&self.spec, &reading).len() + 1;
+        let bytes = MESSAGE_BYTES + PACKED_BYTES + size;
         if bytes > self.policy().message_bytes {
             diary.counters.dropped_too_large += 1;
-            if self
-                .refused
-                .entry(reading.device)
-                .or_default()
-                .hit(now.mono, 1)
-                .is_some()
-            {
-                diary.tell(Notice::TooLarge {
-                    device: reading.device,
-                    property: point.id.clone(),
-                    bytes,
-                });
-            }
+            let too_large = Notice::TooLarge {
+                device: reading.device,
+                property: point.id.clone(),
+                bytes,
+            };
+            diary.often(now.mono, too_large);
             return;
         }
         diary.counters.readings += 1;
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        self.by_device.insert((reading.device, seq));
-        let device = reading.device;
-        self.queue.insert(seq, reading);
-        while self.len() > self.policy().queue.max(1)
-            && let Some((seq, oldest)) = self.queue.pop_first()
-        {
-            self.by_device.remove(&(oldest.device, seq));
-            self.refresh(oldest.device, now.mono);
-            diary.counters.dropped_queue_full += 1;
-            if let Some(dropped) = self.full.hit(now.mono, 1) {
-                diary.tell(Notice::QueueFull { dropped });
-            }
+        self.waiting.put(now.mono, reading, self.policy().linger);
+        while self.waiting.len() + self.parcels.readings() > self.policy().queue.max(1) {
+            self.make_room(now.mono, diary);
         }
-        self.refresh(device, now.mono + self.policy().linger);
     }
+
+    /// One reading less, or one parcel: the oldest that is not under way.
+    fn make_room(&mut self, now: Mono, diary: &mut Diary) {
+        let waiting = self.waiting.oldest();
+        let dropped = match self.parcels.oldest_idle() {
+            Some((seq, id)) if waiting.is_none_or(|w| seq < w) => {
+                self.end(id).map_or(0, |parcel| parcel.count() as u64)
+            }
+            _ => {
+                self.waiting.drop_oldest(now);
+                1
+            }
+        };
+        diary.counters.dropped_queue_full += dropped;
+        diary.often(now, Notice::QueueFull { dropped });
+    }
+
+    // --- sessions -----------------------------------------------------------------
 
     /// The device is online: what waits for it may go.
     pub(super) fn came(&mut self, now: Mono, id: DeviceId) {
-        self.online.insert(id);
-        self.proved(now, id);
-        self.refresh(id, now);
+        self.proofs.proved(now, id);
+        let linger = self.policy().linger;
+        self.waiting.came(now, id, linger);
     }
 
-    /// The platform has just shown that the device has its session. A pack does
-    /// not: it may be accepted for a device without one, and then a lost notice
-    /// of the session's end would never be found out.
-    fn proved(&mut self, now: Mono, id: DeviceId) {
-        let at = now + self.rng.jitter(PROOF);
-        self.proof_at.insert(id, at);
-    }
-
-    /// Whether it is time for the device to prove its session.
-    pub(super) fn wants_proof(&self, now: Mono, id: DeviceId) -> bool {
-        self.proof_at.get(&id).is_some_and(|at| *at <= now)
-    }
-
-    /// The device is no longer online.
+    /// The device is no longer online. What is under way for it was sent before.
     pub(super) fn left(&mut self, now: Mono, id: DeviceId) {
-        self.online.remove(&id);
-        self.refresh(id, now);
+        self.proofs.left(id);
+        self.waiting.left(now, id);
     }
 
-    /// Do not wait for company for this device.
-    pub(super) fn hurry(&mut self, now: Mono, id: DeviceId) {
-        self.unready(id);
-        self.refresh(id, now);
-    }
-
-    /// Do not wait for company for anybody.
-    pub(super) fn hurry_all(&mut self, now: Mono) {
-        for id in self.online.clone() {
-            self.hurry(now, id);
+    /// The device's session was lost, and it is not known since when: whatever is
+    /// not settled is sent again, and answers to what was sent count no more.
+    pub(super) fn session_lost(&mut self, now: Mono, id: DeviceId) {
+        let parcels = self.parcels.of(id);
+        if !parcels.is_empty() {
+            let apart = self.tries.spread().unwrap_or(APART).min(LONGEST_ECHO);
+            self.echoes.insert(id, now + apart.max(CLOSEST));
         }
+        for parcel in parcels {
+            let part = self.parcels.remove_part(parcel, id);
+            self.waiting.take_back(now, id, part);
+            if self.parcels.is_empty(parcel) {
+                self.end(parcel);
+            }
+        }
+        let part = self.provisional.remove_device(id);
+        self.waiting.take_back(now, id, part);
+    }
+
+    /// Whether news that the device has no session may be about the one before: each
+    /// post that was under way when that ended brings such news.
+    pub(super) fn is_echo(&mut self, now: Mono, id: DeviceId) -> bool {
+        let is_echo = self.echoes.get(&id).is_some_and(|until| now < *until);
+        if !is_echo {
+            self.echoes.remove(&id);
+        }
+        is_echo
+    }
+
+    /// A device was found without its session although nobody had said so: the
+    /// others prove theirs.
+    pub(super) fn doubt_others(&mut self, now: Mono) {
+        self.proofs.doubt_others(now);
+    }
+
+    /// The connection is gone; everything not settled waits again.
+    pub(super) fn link_down(&mut self, now: Mono) {
+        for id in self.parcels.all() {
+            self.unpack(now, id);
+        }
+        while let Some((id, part)) = self.provisional.pop() {
+            self.waiting.take_back(now, id, part);
+        }
+        self.tries.link_down();
+        self.is_silent = false;
+        self.troubles = 0;
+    }
+
+    // --- wishes -------------------------------------------------------------------
+
+    /// Does not wait for company for this device.
+    pub(super) fn hurry(&mut self, now: Mono, id: DeviceId) {
+        self.waiting.hurry(now, id);
+    }
+
+    /// Does not wait for company for any device.
+    pub(super) fn hurry_all(&mut self, now: Mono) {
+        self.waiting.hurry_all(now);
     }
 
     /// Whether anything is left that could still be delivered.
     pub(super) fn has_last_readings(&self) -> bool {
-        self.in_parcels > 0 || self.online.iter().any(|id| self.is_waiting(*id))
+        self.parcels.readings() > 0 || self.waiting.has_sendable()
     }
 
-    /// The connection is gone; everything on its way goes back to the queue.
-    pub(super) fn link_down(&mut self, now: Mono, under_way: impl Iterator<Item = Parcel>) {
-        let retries = std::mem::take(&mut self.retries);
-        for parcel in retries.into_values().chain(under_way) {
-            self.unpack(now, parcel);
+    /// There is no later: what was accepted counts as delivered.
+    pub(super) fn count_accepted(&mut self, diary: &mut Diary) {
+        while let Some((_, part)) = self.provisional.pop() {
+            self.delivered(&part, diary);
         }
-        self.under_way = 0;
     }
 
-    /// Whether readings of this device have not been sent at all.
+    /// Whether readings of this device wait to be sent.
     pub(super) fn is_waiting(&self, id: DeviceId) -> bool {
-        self.by_device
-            .range((id, 0)..)
-            .next()
-            .is_some_and(|(d, _)| *d == id)
+        self.waiting.has(id)
+    }
+
+    /// Whether readings of this device were sent and are not settled.
+    pub(super) fn is_unsettled(&self, id: DeviceId) -> bool {
+        self.parcels.has(id) || self.provisional.has(id)
     }
 
     /// Readings not delivered yet.
     pub(super) fn len(&self) -> usize {
-        self.queue.len() + self.in_parcels
+        self.waiting.len() + self.parcels.readings() + self.provisional.readings()
     }
+
+    // --- another configuration ----------------------------------------------------
+
+    /// From now on this installation.
+    pub(super) fn respec(&mut self, spec: Arc<Spec>) {
+        self.spec = spec;
+    }
+
+    /// Takes back what waits to be sent again, for new limits to hold.
+    pub(super) fn repack(&mut self, now: Mono) {
+        for id in self.parcels.idle() {
+            self.unpack(now, id);
+        }
+    }
+
+    /// Keeps those readings of a device that are let through, wherever they are;
+    /// says how many were dropped.
+    pub(super) fn retain(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        keep: impl Fn(&mut Reading) -> bool,
+    ) -> u64 {
+        let mut dropped = self.waiting.retain(now, id, &keep);
+        for parcel in self.parcels.of(id) {
+            dropped += self.parcels.retain(parcel, id, &keep);
+            if self.parcels.is_empty(parcel) {
+                self.end(parcel);
+            }
+        }
+        self.proofs.retain(id, &keep);
+        dropped + self.provisional.retain(id, &keep)
+    }
+
+    /// Drops what waits for this device; says how much it was.
+    pub(super) fn forget(&mut self, now: Mono, id: DeviceId) -> u64 {
+        self.proofs.forget(id);
+        self.echoes.remove(&id);
+        self.waiting.forget(now, id)
+    }
+
+    // --- sending ------------------------------------------------------------------
 
     /// When there is something to send.
     pub(super) fn due(&self) -> Option<Wake> {
-        if self.under_way >= self.policy().in_flight.max(1) {
+        if self.tries.open() >= self.policy().in_flight.max(1) {
             return None;
         }
-        let retry = self.retries.keys().next().map(|(at, _)| *at);
-        let ready = self.ready.first().map(|(at, _)| {
-            // More than one message holds: the first of them need not wait.
-            if self.ready.len() > self.pack_devices() {
-                Mono::START
-            } else {
-                *at
-            }
-        });
-        let at = [retry, ready].into_iter().flatten().min()?;
-        let open = self.gate.opens_at();
-        Some(if open > at {
-            Wake::new(open, "gate opens for posts")
+        let backlog = self.waiting.has_backlog().then_some(Mono::START);
+        let all = [self.live_due(), self.parcels.again_due(), backlog];
+        let at = all.into_iter().flatten().min()?;
+        let ready = self.slowdown.ready_at();
+        Some(if ready > at {
+            Wake::new(ready, "posts are slowed down")
         } else {
             Wake::new(at, "post")
         })
     }
 
-    /// The next parcel; its readings are under way from now on. `None` may also
-    /// mean that a parcel was put back because its devices have left.
-    pub(super) fn take(&mut self, now: Mono) -> Option<Parcel> {
-        let retry = self
-            .retries
-            .keys()
-            .next()
-            .copied()
-            .filter(|(at, _)| *at <= now);
-        let parcel = match retry.and_then(|key| self.retries.remove(&key)) {
-            Some(parcel) => self.without_absent(now, parcel),
-            None => self.pack(now),
-        };
-        if parcel.readings.is_empty() {
-            return None;
-        }
-        self.under_way += 1;
-        Some(parcel)
+    /// While nothing else waits for the pace, a message that is full of devices
+    /// need not wait for more values.
+    fn live_due(&self) -> Option<Mono> {
+        let eager = !self.waiting.has_backlog() && self.parcels.again_due().is_none();
+        self.waiting
+            .live_due(eager, self.policy().pack_devices.max(1))
     }
 
-    /// The platform answered; `named` are the devices in its `data`. Returns
-    /// devices whose session, the answer says, is gone.
+    /// The parcel to be sent next. `None` may also mean that it turned out that
+    /// there was none.
+    pub(super) fn take(&mut self, now: Mono) -> Option<ParcelId> {
+        self.ask_proofs(now);
+        let backlog = self.waiting.has_backlog();
+        let live = self.live_due().is_some_and(|at| at <= now);
+        let again = self.parcels.due(now);
+        let starved = self.since_backlog + 1 >= BACKLOG_SHARE;
+        if backlog && (starved || !live && again.is_none()) {
+            self.since_backlog = 0;
+            let spec = Arc::clone(&self.spec);
+            let parts = self.waiting.pack_backlog(now, &spec);
+            return self.parcel(now, parts);
+        }
+        self.since_backlog += u32::from(backlog);
+        if let Some(id) = again.filter(|_| !live || self.was_live) {
+            self.was_live = false;
+            return self.without_absent(now, id);
+        }
+        self.was_live = true;
+        let spec = Arc::clone(&self.spec);
+        let parts = self.waiting.pack_live(now, &spec);
+        self.parcel(now, parts)
+    }
+
+    fn parcel(&mut self, now: Mono, parts: BTreeMap<DeviceId, Part>) -> Option<ParcelId> {
+        let parts: BTreeMap<_, _> = parts.into_iter().filter(|(_, p)| !p.is_empty()).collect();
+        if parts.is_empty() {
+            return None;
+        }
+        let parcel = Parcel::new(now, parts, false, self.backoff());
+        Some(self.parcels.add(parcel, now))
+    }
+
+    /// Takes devices that have left out of a parcel that is to be sent again.
+    fn without_absent(&mut self, now: Mono, id: ParcelId) -> Option<ParcelId> {
+        let devices = self.parcels.get(id)?.parts().keys();
+        let absent = devices.filter(|d| !self.waiting.is_online(**d));
+        for device in absent.copied().collect::<Vec<_>>() {
+            let part = self.parcels.remove_part(id, device);
+            self.waiting.take_back(now, device, part);
+        }
+        if self.parcels.is_empty(id) {
+            self.end(id);
+            return None;
+        }
+        Some(id)
+    }
+
+    /// What a parcel is made of: the properties of each device.
+    pub(super) fn content(&self, id: ParcelId) -> Vec<(DeviceId, Properties)> {
+        let parts = self.parcels.get(id).map(Parcel::parts);
+        let devices = parts.into_iter().flatten().map(|(device, part)| {
+            let mut all = Properties::default();
+            for (_, reading) in part {
+                all.append(&waiting::property(&self.spec, reading));
+            }
+            (*device, all)
+        });
+        devices.collect()
+    }
+
+    /// A parcel is on its way. `hint` is how long replies to other requests take
+    /// at most.
+    pub(super) fn sent(
+        &mut self,
+        now: Mono,
+        ask: AskId,
+        id: ParcelId,
+        hint: Option<Duration>,
+        diary: &mut Diary,
+    ) {
+        let Some(parcel) = self.parcels.get(id) else {
+            return;
+        };
+        let (alone, count) = (parcel.alone(), parcel.count() as u64);
+        let one = Try {
+            parcel: id,
+            sent: now,
+            alone,
+        };
+        self.tries.sent(ask, one, hint);
+        let (forgotten, before) = self.parcels.sent(id, ask);
+        if let Some(ask) = forgotten {
+            self.tries.forget(ask);
+        }
+        if before {
+            diary.counters.resent += count;
+        }
+        if let Some(device) = alone {
+            self.proofs.sent(now, device);
+        }
+        let per_second = self.policy().messages_per_second;
+        self.slowdown.take(now, per_second);
+    }
+
+    // --- what is heard --------------------------------------------------------------
+
+    /// The platform answered, by this device's own topic or by the gateway's;
+    /// `named` are the devices in its `data`.
     pub(super) fn answered(
         &mut self,
         now: Mono,
-        parcel: Parcel,
+        ask: AskId,
+        alone: Option<DeviceId>,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Diary,
+    ) -> Heard {
+        let (one, is_late) = match self.tries.answered(now, ask, alone) {
+            Found::InTime(one) => (one, false),
+            Found::Late(one) => (one, true),
+            Found::Settled => return Heard::Late,
+            Found::Unknown => return Heard::Unknown,
+        };
+        if is_late {
+            diary.counters.late_replies += 1;
+        } else if alone.is_none_or(|id| !self.proofs.is_suspect(id)) {
+            self.tries.count(now, alone.is_some(), false);
+        }
+        if let Some(id) = alone {
+            self.proofs.heard(id);
+        }
+        self.answered = now;
+        if std::mem::take(&mut self.is_silent) {
+            self.parcels.hurry(now);
+        }
+        if reply.code.verdict() == Verdict::Accepted {
+            self.settle(now, one, diary);
+            return Heard::Taken(Vec::new());
+        }
+        diary.counters.refused += 1;
+        // What was sent again since gets an answer of its own.
+        let is_moot = self.parcels.is_under_way(one.parcel) && is_late;
+        Heard::Taken(self.refused(now, one, is_moot, reply, named, diary))
+    }
+
+    /// The parcel is accepted.
+    fn settle(&mut self, now: Mono, one: Try, diary: &mut Diary) {
+        self.accepted = now;
+        if std::mem::take(&mut self.troubles) >= PATIENCE {
+            self.parcels.hurry(now);
+        }
+        if let Some(id) = one.alone
+            && self.waiting.is_online(id)
+        {
+            self.proofs.proved(now, id);
+            self.waiting.join(now, id);
+        }
+        let Some(parcel) = self.end(one.parcel).filter(|p| !p.is_copy()) else {
+            return;
+        };
+        let until = now + self.apart();
+        for (id, part) in parcel.into_parts() {
+            if one.alone.is_some() {
+                self.delivered(&part, diary);
+            } else {
+                self.provisional.add(until, id, part);
+            }
+        }
+        // Bounded; what is accepted is not dropped, but counts sooner.
+        while self.provisional.readings() > self.policy().queue / PROVISIONAL
+            && let Some((_, part)) = self.provisional.pop()
+        {
+            self.delivered(&part, diary);
+        }
+    }
+
+    /// How much later than the reply the news may come that a session is gone.
+    fn apart(&self) -> Duration {
+        let usual = self.policy().reply_timeout;
+        let apart = self.tries.spread().unwrap_or(APART);
+        let apart = apart.clamp(CLOSEST, usual.max(CLOSEST));
+        if self.tries.is_lossy() {
+            apart.max(LOSSY)
+        } else {
+            apart
+        }
+    }
+
+    fn delivered(&mut self, part: &Part, diary: &mut Diary) {
+        diary.counters.delivered += part.len() as u64;
+        let small = |r: &&Reading| !matches!(&r.value, Value::Text(t) if t.len() > KEPT_BYTES);
+        if let Some(last) = part.iter().map(|(_, r)| r).rfind(small) {
+            self.proofs.accepted(last);
+        }
+    }
+
+    /// The parcel is refused. Returns devices that have no session.
+    fn refused(
+        &mut self,
+        now: Mono,
+        one: Try,
+        is_moot: bool,
         reply: &Reply,
         named: &[DeviceId],
         diary: &mut Diary,
     ) -> Vec<DeviceId> {
-        self.under_way = self.under_way.saturating_sub(1);
-        self.unanswered.over();
         let verdict = reply.code.verdict();
-        if verdict == Verdict::Accepted {
-            self.delivered(now, parcel, diary);
-            return Vec::new();
-        }
-        diary.counters.refused += 1;
+        let per_second = self.policy().messages_per_second;
         match verdict {
             Verdict::Throttled => {
                 diary.counters.throttled += 1;
-                let was = self.gate.opens_at();
-                let wait = self.gate.close(now, &mut self.rng);
-                if self.gate.opens_at() != was {
-                    diary.tell(Notice::Throttled { what: "post", wait });
+                if self.slowdown.refused(now, one.sent, per_second) {
+                    let wait = MINUTE;
+                    diary.often(now, Notice::Throttled { what: "post", wait });
                 }
-                self.retry(parcel, now);
+                if !is_moot {
+                    // Others may be accepted sooner; this one is not the first.
+                    let wait = self.rng.jitter(self.spec.cloud.session.retry_floor);
+                    self.parcels.put_off(one.parcel, now + wait);
+                }
                 return Vec::new();
             }
             Verdict::Trouble => {
-                if let Some(times) = self.trouble.hit(now, 1) {
-                    diary.tell(Notice::Trouble {
-                        code: reply.code,
-                        message: reply.message.clone(),
-                        times,
-                    });
+                let trouble = Notice::Trouble {
+                    code: reply.code,
+                    message: reply.message.clone(),
+                    times: 1,
+                };
+                diary.often(now, trouble);
+                self.troubles += 1;
+                if self.troubles >= PATIENCE {
+                    self.slowdown.refused(now, one.sent, per_second);
                 }
-                if parcel.readings.len() == 1 || parcel.failures + 1 < PATIENCE {
-                    self.later(now, parcel);
+                if !is_moot && !self.is_to_be_searched(one.parcel) {
+                    self.later(now, one.parcel);
                     return Vec::new();
                 }
             }
             _ => {}
         }
-        let mut parcel = parcel;
-        let members = parcel.readings.keys().copied().collect();
+        if is_moot {
+            return Vec::new();
+        }
+        let Some(parcel) = self.end(one.parcel) else {
+            return Vec::new();
+        };
+        let is_copy = parcel.is_copy();
+        let mut parts = parcel.into_parts();
+        let members = parts.keys().copied().collect();
         let split = Group { members }.refused(named);
         for group in split.next {
-            let readings = group
-                .members
-                .into_iter()
-                .filter_map(|id| parcel.readings.remove_entry(&id))
-                .collect();
-            let part = self.parcel(readings);
-            self.retry(part, now);
+            let few = group.members.into_iter();
+            let few = few.filter_map(|id| parts.remove_entry(&id)).collect();
+            let parcel = Parcel::new(now, few, is_copy, self.backoff());
+            self.parcels.add(parcel, now);
         }
         let mut gone = Vec::new();
         for id in split.culprits {
-            let Some(readings) = parcel.readings.remove(&id) else {
+            let Some(part) = parts.remove(&id) else {
                 continue;
             };
             match verdict {
                 // The device cannot be online: keep what it said, and see to
                 // its session.
                 Verdict::NoSession | Verdict::Device { .. } => {
-                    self.put_back(now, id, readings);
+                    if !is_copy {
+                        self.waiting.take_back(now, id, part);
+                    }
                     gone.push(id);
                 }
+                _ if is_copy => {}
                 _ => {
-                    let n = readings.len();
-                    self.in_parcels -= n;
-                    diary.counters.dropped_refused += n as u64;
-                    if let Some(dropped) = self.refused.entry(id).or_default().hit(now, n as u64) {
-                        diary.tell(Notice::PostRefused {
-                            device: id,
-                            code: reply.code,
-                            message: reply.message.clone(),
-                            dropped,
-                        });
-                    }
-                    self.free(now, id);
+                    let dropped = part.len() as u64;
+                    diary.counters.dropped_refused += dropped;
+                    let refused = Notice::PostRefused {
+                        device: id,
+                        code: reply.code,
+                        message: reply.message.clone(),
+                        dropped,
+                    };
+                    diary.often(now, refused);
                 }
             }
         }
         gone
     }
 
-    fn delivered(&mut self, now: Mono, parcel: Parcel, diary: &mut Diary) {
-        self.gate.passed();
-        self.trouble.over();
-        let alone = parcel.readings.len() == 1;
-        for (id, readings) in parcel.readings {
-            if alone {
-                self.proved(now, id);
-            }
-            diary.counters.delivered += readings.len() as u64;
-            self.in_parcels -= readings.len();
-            self.refused.remove(&id);
-            self.free(now, id);
-        }
+    /// Whether a parcel that the platform stumbles over is at fault itself: it has
+    /// failed again and again while others were accepted.
+    fn is_to_be_searched(&mut self, id: ParcelId) -> bool {
+        let accepted = self.accepted;
+        let Some(parcel) = self.parcels.get_mut(id) else {
+            return false;
+        };
+        let is_enough = parcel.troubled() >= PATIENCE;
+        is_enough && parcel.alone().is_none() && accepted > parcel.since()
     }
 
-    /// An answer came after its deadline. If it accepts what still waits to be
-    /// sent again, that is delivered.
-    pub(super) fn late(&mut self, now: Mono, parcel: &Parcel, reply: &Reply, diary: &mut Diary) {
-        if reply.code.verdict() != Verdict::Accepted {
-            return;
+    // --- time -------------------------------------------------------------------------
+
+    /// When time alone changes something.
+    pub(super) fn wake_at(&self) -> Option<Wake> {
+        let usual = self.policy().reply_timeout;
+        let overdue = self.tries.expires_at(usual);
+        let mut wake = overdue.map(|at| Wake::new(at, "post overdue"));
+        let counts = self.provisional.due();
+        wake = Wake::earlier(
+            wake,
+            counts.map(|at| Wake::new(at, "accepted values count")),
+        );
+        let proof = self.proofs.due();
+        Wake::earlier(wake, proof.map(|at| Wake::new(at, "sessions in doubt")))
+    }
+
+    /// Time has passed: gives up replies that are overdue, counts what was
+    /// accepted, and asks suspects. `None` if it was time for nothing; else the
+    /// devices whose silence means that they have no session.
+    pub(super) fn on_time(&mut self, now: Mono, diary: &mut Diary) -> Option<Vec<DeviceId>> {
+        if self.wake_at()?.at > now {
+            return None;
         }
-        let mut waiting = self.retries.iter();
-        let same = waiting.find(|(_, p)| p.readings == parcel.readings);
-        if let Some(key) = same.map(|(key, _)| *key)
-            && let Some(parcel) = self.retries.remove(&key)
+        let usual = self.policy().reply_timeout;
+        let mut gone = Vec::new();
+        while let Some((ask, one)) = self.tries.expired(now, usual) {
+            gone.extend(self.lost(now, ask, one, diary));
+        }
+        while self.provisional.due().is_some_and(|at| at <= now)
+            && let Some((_, part)) = self.provisional.pop()
         {
-            self.delivered(now, parcel, diary);
+            self.delivered(&part, diary);
         }
+        if self.proofs.due().is_some_and(|at| at <= now) {
+            self.ask_proofs(now);
+        }
+        Some(gone)
     }
 
-    /// No answer came in time.
-    pub(super) fn lost(&mut self, now: Mono, parcel: Parcel, diary: &mut Diary) {
-        self.under_way = self.under_way.saturating_sub(1);
+    /// No reply came in time. Returns the device if its silence means that it has
+    /// no session.
+    fn lost(&mut self, now: Mono, ask: AskId, one: Try, diary: &mut Diary) -> Option<DeviceId> {
         diary.counters.unanswered += 1;
-        diary.counters.resent += parcel
-            .readings
-            .values()
-            .map(|r| r.len() as u64)
-            .sum::<u64>();
-        if let Some(times) = self.unanswered.hit(now, 1) {
-            diary.tell(Notice::Unanswered {
-                what: "post",
-                times,
-            });
+        let unanswered = Notice::Unanswered {
+            what: "post",
+            times: 1,
+        };
+        diary.often(now, unanswered);
+        if now.since(self.answered) >= self.policy().reply_timeout {
+            self.is_silent = true;
         }
-        self.later(now, parcel);
-    }
-
-    // --- back to the queue --------------------------------------------------
-
-    fn later(&mut self, now: Mono, mut parcel: Parcel) {
-        parcel.failures += 1;
-        let wait = parcel.backoff.0.failed(now, &mut self.rng);
-        self.retry(parcel, now + wait);
-    }
-
-    fn retry(&mut self, parcel: Parcel, at: Mono) {
-        if !parcel.readings.is_empty() {
-            self.next_seq += 1;
-            self.retries.insert((at, self.next_seq), parcel);
+        if self.parcels.get(one.parcel).is_none() {
+            self.tries.forget(ask);
+        } else if self.parcels.tries(one.parcel).len() > QUICK {
+            self.later(now, one.parcel);
+        } else {
+            // A lost message is nothing unusual.
+            self.parcels.put_off(one.parcel, now);
         }
-    }
-
-    fn without_absent(&mut self, now: Mono, parcel: Parcel) -> Parcel {
-        let mut parcel = parcel;
-        let absent: Vec<DeviceId> = parcel
-            .readings
-            .iter()
-            .filter(|(id, readings)| readings.is_empty() || !self.online.contains(id))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in absent {
-            if let Some(readings) = parcel.readings.remove(&id) {
-                self.put_back(now, id, readings);
-            }
+        let Some(id) = one.alone else {
+            self.tries.count(now, false, true);
+            return None;
+        };
+        if !self.proofs.is_suspect(id) {
+            self.tries.count(now, true, true);
         }
-        parcel
+        self.proofs.unheard(now, id, one.sent);
+        let (tries, answered) = (&self.tries, self.tries.answered_up_to());
+        let is_no_accident = |times| tries.is_no_accident(times);
+        self.proofs
+            .is_given_up(now, id, answered, is_no_accident)
+            .then_some(id)
     }
 
-    pub(super) fn unpack(&mut self, now: Mono, parcel: Parcel) {
-        for (id, readings) in parcel.readings {
-            self.put_back(now, id, readings);
+    fn ask_proofs(&mut self, now: Mono) {
+        let per_second = self.policy().messages_per_second;
+        if let Some(id) = self.proofs.ask(now, per_second) {
+            self.waiting.isolate(now, id);
+        }
+        if let Some(reading) = self.proofs.repeat(now) {
+            let id = reading.device;
+            self.waiting.join(now, id);
+            let part = BTreeMap::from([(id, vec![(0, reading)])]);
+            let copy = Parcel::new(now, part, true, self.backoff());
+            self.parcels.add(copy, now);
         }
     }
 
-    fn put_back(&mut self, now: Mono, id: DeviceId, readings: Vec<(Seq, Reading)>) {
-        self.in_parcels -= readings.len();
-        for (seq, reading) in readings {
-            self.by_device.insert((id, seq));
-            self.queue.insert(seq, reading);
-        }
-        self.free(now, id);
-    }
+    // --- back ---------------------------------------------------------------------------
 
-    /// The device's parcel is settled; what has gathered since goes at once.
-    fn free(&mut self, now: Mono, id: DeviceId) {
-        self.busy.remove(&id);
-        self.refresh(id, now);
-    }
-
-    /// Enters the device among the ready ones, due at `at`, or takes it out.
-    /// One that is ready keeps its time.
-    pub(super) fn refresh(&mut self, id: DeviceId, at: Mono) {
-        let ready = self.online.contains(&id) && !self.busy.contains(&id) && self.is_waiting(id);
-        if !ready {
-            self.unready(id);
-        } else if let Entry::Vacant(entry) = self.ready_at.entry(id) {
-            entry.insert(at);
-            self.ready.insert((at, id));
+    /// The parcel is sent again after a growing wait.
+    fn later(&mut self, now: Mono, id: ParcelId) {
+        if let Some(parcel) = self.parcels.get_mut(id) {
+            let wait = parcel.backoff().failed(now, &mut self.rng);
+            self.parcels.put_off(id, now + wait);
         }
     }
 
-    pub(super) fn unready(&mut self, id: DeviceId) {
-        if let Some(at) = self.ready_at.remove(&id) {
-            self.ready.remove(&(at, id));
+    /// The parcel is no more; replies to it come late.
+    fn end(&mut self, id: ParcelId) -> Option<Parcel> {
+        for ask in self.parcels.tries(id) {
+            self.tries.forget(ask);
+        }
+        self.parcels.remove(id)
+    }
+
+    fn unpack(&mut self, now: Mono, id: ParcelId) {
+        let parcel = self.end(id).filter(|p| !p.is_copy());
+        for (device, part) in parcel.into_iter().flat_map(Parcel::into_parts) {
+            self.waiting.take_back(now, device, part);
         }
     }
 
-    pub(super) fn pack_devices(&self) -> usize {
-        self.policy().pack_devices.max(1)
+    fn backoff(&self) -> Backoff {
+        let limits = &self.spec.cloud.session;
+        Backoff::new(limits.retry_floor, limits.retry_ceiling)
     }
 
-    pub(super) fn policy(&self) -> &PostPolicy {
+    fn policy(&self) -> &PostPolicy {
         &self.spec.cloud.post
     }
 }

@@ -17,8 +17,7 @@ use crate::base::{DeviceId, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
 use super::device::{Actual, Lingers, Place, Step, Tie};
-use super::engine::{Ask, Cloud, Output};
-use super::post::Posts;
+use super::engine::{Cloud, Output};
 use super::session::{Presence, Sessions};
 use super::stop::Stop;
 use super::topic::Identity;
@@ -52,7 +51,7 @@ impl Cloud {
         let mono = now.mono;
         let old = std::mem::replace(&mut self.spec, Arc::clone(&spec));
         self.sessions.spec = Arc::clone(&spec);
-        self.posts.spec = Arc::clone(&spec);
+        self.posts.respec(Arc::clone(&spec));
         self.gateway = Identity::of_gateway(&spec);
         if changes.cloud.limits {
             let rate = spec.cloud.post.messages_per_second;
@@ -133,7 +132,7 @@ impl Cloud {
             .retiring
             .iter()
             .copied()
-            .filter(|id| sessions.is_gone(*id) && !posts.busy.contains(id) && !admission.has(*id))
+            .filter(|id| sessions.is_gone(*id) && !posts.is_unsettled(*id) && !admission.has(*id))
             .collect();
         if !gone.is_empty() {
             self.topology.look_again(now);
@@ -148,7 +147,7 @@ impl Cloud {
             }
             self.secrets.remove(&id);
             self.heard.remove(&id);
-            self.diary.counters.dropped_unknown += self.posts.forget(id);
+            self.diary.counters.dropped_unknown += self.posts.forget(now, id);
             if let Some(who) = self.identities.get(id.index()) {
                 self.ids.remove(who);
             }
@@ -158,20 +157,10 @@ impl Cloud {
     /// Takes back what waits to be sent again, for new limits to hold; and
     /// every reading goes by its point's new number.
     fn repack(&mut self, now: Mono, moves: &Moves) {
-        let mut dropped = self.posts.repack(now, moves);
-        for ask in self.asks.iter_mut() {
-            let Ask::Post(parcel) = ask else {
-                continue;
-            };
-            for (id, points) in moves {
-                if let Some(readings) = parcel.readings.get_mut(id) {
-                    let before = readings.len();
-                    readings.retain_mut(|(_, reading)| renumber(reading, points));
-                    let gone = before - readings.len();
-                    self.posts.in_parcels -= gone;
-                    dropped += gone as u64;
-                }
-            }
+        self.posts.repack(now);
+        let mut dropped = 0;
+        for (id, points) in moves {
+            dropped += self.posts.retain(now, *id, |r| renumber(r, points));
         }
         dropped += self
             .stamps
@@ -248,47 +237,6 @@ impl Sessions {
     fn resume(&mut self) {
         self.stopping = false;
         self.unconfirmed = 0;
-    }
-}
-
-impl Posts {
-    /// Drops what waits for this device; says how much it was.
-    fn forget(&mut self, id: DeviceId) -> u64 {
-        let waiting: Vec<_> = self
-            .by_device
-            .range((id, 0)..=(id, u64::MAX))
-            .copied()
-            .collect();
-        for entry in &waiting {
-            self.by_device.remove(entry);
-            self.queue.remove(&entry.1);
-        }
-        self.unready(id);
-        waiting.len() as u64
-    }
-
-    fn repack(&mut self, now: Mono, moves: &Moves) -> u64 {
-        for parcel in std::mem::take(&mut self.retries).into_values() {
-            self.unpack(now, parcel);
-        }
-        let mut dropped = 0;
-        for (id, points) in moves {
-            let waiting: Vec<_> = self
-                .by_device
-                .range((*id, 0)..=(*id, u64::MAX))
-                .copied()
-                .collect();
-            for entry in waiting {
-                let reading = self.queue.get_mut(&entry.1);
-                if !reading.is_some_and(|r| renumber(r, points)) {
-                    self.by_device.remove(&entry);
-                    self.queue.remove(&entry.1);
-                    dropped += 1;
-                }
-            }
-            self.refresh(*id, now);
-        }
-        dropped
     }
 }
 

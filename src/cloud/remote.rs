@@ -118,6 +118,8 @@ pub struct Remote {
     /// The last file refused, so that the same one again is counted and not told.
     refused: Option<(Option<Digest>, u32)>,
     refused_again: Repeats,
+    /// As it was last refused.
+    refusal: Option<(String, Refusal)>,
     out: VecDeque<Step>,
 }
 
@@ -140,6 +142,7 @@ impl Remote {
             not_enabled: Repeats::default(),
             refused: None,
             refused_again: Repeats::default(),
+            refusal: None,
             out: VecDeque::new(),
         }
     }
@@ -284,7 +287,30 @@ impl Remote {
             Stage::Resting { until } => Wake::new(until, "download tried again"),
             Stage::Adopting { until } => Wake::new(until, "adoption overdue"),
         });
-        Wake::earlier(get, work)
+        let sums = [self.not_enabled.due(), self.refused_again.due()];
+        let sum = sums.into_iter().flatten().min();
+        let sum = sum.map(|at| Wake::new(at, "sums held back"));
+        Wake::earlier(Wake::earlier(get, work), sum)
+    }
+
+    /// Tells what was held back, if it is time.
+    fn sum_up(&mut self, now: Now) {
+        if let Some(sum) = self.not_enabled.settle(now.mono) {
+            self.tell(RemoteNotice::NotEnabled { times: sum.untold });
+        }
+        if let Some(sum) = self.refused_again.settle(now.mono) {
+            self.tell_refused(sum.untold);
+        }
+    }
+
+    fn tell_refused(&mut self, times: u64) {
+        if let Some((config_id, refusal)) = self.refusal.clone() {
+            self.tell(RemoteNotice::Refused {
+                config_id,
+                refusal,
+                times,
+            });
+        }
     }
 
     fn asks(&self) -> bool {
@@ -292,6 +318,7 @@ impl Remote {
     }
 
     fn on_time(&mut self, now: Now) {
+        self.sum_up(now);
         if let Get::Wanted { not_before } = self.get
             && self.asks()
             && not_before <= now.mono
@@ -462,15 +489,15 @@ impl Remote {
         self.answer(id, Some(&refusal));
         let which = (file.map(|f| f.digest), refusal.code());
         if self.refused.replace(which) != Some(which) {
-            self.refused_again.over();
+            let untold = self.refused_again.over();
+            if untold > 0 {
+                self.tell_refused(untold);
+            }
         }
+        let config_id = file.map(|f| f.config_id.clone());
+        self.refusal = Some((config_id.unwrap_or_default(), refusal));
         if let Some(times) = self.refused_again.hit(now.mono, 1) {
-            let config_id = file.map(|f| f.config_id.clone());
-            self.tell(RemoteNotice::Refused {
-                config_id: config_id.unwrap_or_default(),
-                refusal,
-                times,
-            });
+            self.tell_refused(times);
         }
     }
 

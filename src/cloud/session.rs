@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Repeats, Rng};
+use crate::base::{Backoff, DeviceId, Mono, Rng};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use super::alink::LOGIN_BYTES;
@@ -75,7 +75,6 @@ pub(super) struct Sessions {
     pub(super) pace: LoginPace,
     /// Closed by 428.
     pub(super) full: Gate,
-    pub(super) room_told: Repeats,
     /// Devices that are, or may be, online.
     pub(super) occupied: usize,
     online: usize,
@@ -95,9 +94,6 @@ pub(super) struct Sessions {
     held: Vec<(DeviceId, Step)>,
     /// Whom the platform does not know, since last asked.
     pub(super) unknown: Vec<DeviceId>,
-    pub(super) unanswered: [Repeats; 2],
-    pub(super) trouble: Repeats,
-    pub(super) request: Repeats,
     pub(super) rng: Rng,
 }
 
@@ -121,7 +117,6 @@ impl Sessions {
                 Gate::new(MINUTE, MINUTE * 10),
             ],
             full: Gate::new(MINUTE, MINUTE * 10),
-            room_told: Repeats::default(),
             occupied: 0,
             online: 0,
             under_way: [0; 2],
@@ -133,9 +128,6 @@ impl Sessions {
             lingering_due: None,
             held: Vec::new(),
             unknown: Vec::new(),
-            unanswered: Default::default(),
-            trouble: Repeats::default(),
-            request: Repeats::default(),
             rng,
         }
     }

@@ -8,7 +8,7 @@ use super::alink::relation::Relation;
 use super::alink::{self, Login};
 use super::device::{Errand, Kind};
 use super::engine::{Ask, Cloud, Output};
-use super::pack::Parcel;
+use super::post::ParcelId;
 use super::sign;
 use super::stop::Stop;
 use super::topic::{SessionAsk, Topic};
@@ -54,31 +54,27 @@ impl Cloud {
         );
     }
 
-    pub(super) fn ask_post(&mut self, now: Mono, parcel: Parcel) {
+    pub(super) fn ask_post(&mut self, now: Mono, parcel: ParcelId) {
         let id = self.asks.id();
-        let mut devices = parcel.readings.iter().map(|(device, readings)| {
-            let properties = self.posts.properties(*device, readings);
-            (&self.identities[device.index()], properties)
-        });
-        let (topic, reply, payload) = if parcel.readings.len() == 1
-            && let Some((who, properties)) = devices.next()
-        {
-            (
-                Topic::Post(who.clone()),
-                Topic::PostReply(who.clone()),
-                alink::post(id, &properties),
-            )
-        } else {
-            (
-                Topic::Pack(self.gateway.clone()),
-                Topic::PackReply(self.gateway.clone()),
-                alink::pack_post(id, devices),
-            )
+        let content = self.posts.content(parcel);
+        let (topic, payload) = match &content[..] {
+            [(device, properties)] => (
+                Topic::Post(self.identities[device.index()].clone()),
+                alink::post(id, properties),
+            ),
+            _ => {
+                let several = content.into_iter();
+                let devices = several.map(|(d, p)| (&self.identities[d.index()], p));
+                (
+                    Topic::Pack(self.gateway.clone()),
+                    alink::pack_post(id, devices),
+                )
+            }
         };
         self.diary.counters.post_messages += 1;
         self.publish(now, topic, payload);
-        let wait = self.spec.cloud.post.reply_timeout;
-        self.asks.open(id, reply, Ask::Post(parcel), now, wait);
+        let hint = self.asks.bound();
+        self.posts.sent(now, id, parcel, hint, &mut self.diary);
     }
 
     pub(super) fn ask_time(&mut self, now: Mono) {

@@ -92,6 +92,7 @@ impl Cloud {
 
     /// The last words.
     pub(super) fn sum_up(&mut self) {
+        self.posts.count_accepted(&mut self.diary);
         let readings = self.backlog();
         self.diary.counters.dropped_at_stop += readings as u64;
         self.diary.tell(Notice::Stopped {

@@ -20,11 +20,9 @@ impl Cloud {
         self.diary.counters.held += 1;
         let dropped = self.stamps.hold(reading, self.spec.cloud.post.queue);
         self.diary.counters.dropped_unstamped += dropped;
-        if dropped > 0
-            && let Some(readings) = self.unstamped.hit(now, dropped)
-        {
-            self.diary
-                .tell(Notice::Clock(ClockNews::Dropped { readings }));
+        if dropped > 0 {
+            let dropped = ClockNews::Dropped { readings: dropped };
+            self.diary.often(now, Notice::Clock(dropped));
         }
     }
 

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Repeats, Rng, Wake};
+use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
 use crate::spec::{SessionLimits, TopologyPolicy};
 
 use super::alink::Reply;
@@ -53,8 +53,6 @@ pub(super) struct Topology {
     found: BTreeSet<DeviceId>,
     under_way: bool,
     answers: VecDeque<(Topic, Vec<u8>)>,
-    unanswered: Repeats,
-    pub(super) strangers: Repeats,
     rng: Rng,
 }
 
@@ -69,8 +67,6 @@ impl Topology {
             found: BTreeSet::new(),
             under_way: false,
             answers: VecDeque::new(),
-            unanswered: Repeats::default(),
-            strangers: Repeats::default(),
             rng,
         }
     }
@@ -138,10 +134,8 @@ impl Topology {
     /// No answer came in time.
     pub(super) fn lost(&mut self, now: Mono, ask: &TopologyAsk, diary: &mut Diary) {
         diary.counters.unanswered += 1;
-        if let Some(times) = self.unanswered.hit(now, 1) {
-            let what = "topology";
-            diary.tell(Notice::Unanswered { what, times });
-        }
+        let what = "topology";
+        diary.often(now, Notice::Unanswered { what, times: 1 });
         self.under_way = false;
         match ask {
             // Whether they are deleted, the next list will show.
@@ -200,7 +194,6 @@ impl Cloud {
     /// The platform answered one of this file's questions.
     pub(super) fn topology_answered(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
         self.topology.under_way = false;
-        self.topology.unanswered.over();
         let verdict = reply.code.verdict();
         if verdict != Verdict::Accepted {
             self.diary.counters.refused += 1;
@@ -245,13 +238,16 @@ impl Cloud {
 
     fn topology_refused(&mut self, now: Mono, what: &'static str, reply: &Reply, who: &[Identity]) {
         // A get that is refused for ever is told ever more rarely.
-        if !who.is_empty() || self.topology.strangers.hit(now, 1).is_some() {
-            self.diary.tell(Notice::Roll(Roll::Refused {
-                what,
-                code: reply.code,
-                message: reply.message.clone(),
-                names: identities(who),
-            }));
+        let refused = Notice::Roll(Roll::Refused {
+            what,
+            code: reply.code,
+            message: reply.message.clone(),
+            names: identities(who),
+        });
+        if who.is_empty() {
+            self.diary.often(now, refused);
+        } else {
+            self.diary.tell(refused);
         }
     }
 

@@ -157,13 +157,12 @@ impl Sessions {
             last_tries: errand.last_tries,
         };
         if !crowd.is_empty() {
-            if self.room_told.hit(now, 1).is_some() {
-                diary.tell(Notice::Full {
-                    online: self.occupied,
-                    wait: ROOM_CHECK,
-                    ours: true,
-                });
-            }
+            let full = Notice::Full {
+                online: self.occupied,
+                wait: ROOM_CHECK,
+                ours: true,
+            };
+            diary.often(now, full);
             self.wait(now, like(crowd), now + ROOM_CHECK, true);
         }
         self.put_off(now, like(tired), rested);

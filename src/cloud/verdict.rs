@@ -48,9 +48,7 @@ impl Sessions {
         diary: &mut Diary,
     ) {
         self.returned(&errand);
-        self.unanswered[errand.kind.index()].over();
         if reply.code.verdict() == Verdict::Accepted {
-            self.trouble.over();
             return self.accepted(now, &errand, diary);
         }
         diary.counters.refused += 1;
@@ -83,13 +81,12 @@ impl Sessions {
                 self.again(now, errand, now);
             }
             Verdict::Trouble => {
-                if let Some(times) = self.trouble.hit(now, 1) {
-                    diary.tell(Notice::Trouble {
-                        code: reply.code,
-                        message: reply.message.clone(),
-                        times,
-                    });
-                }
+                let trouble = Notice::Trouble {
+                    code: reply.code,
+                    message: reply.message.clone(),
+                    times: 1,
+                };
+                diary.often(now, trouble);
                 if errand.failures + 1 >= PATIENCE && errand.group.members.len() > 1 {
                     self.search(now, errand, reply, named, diary);
                 } else {
@@ -97,12 +94,11 @@ impl Sessions {
                 }
             }
             Verdict::Request => {
-                if self.request.hit(now, 1).is_some() {
-                    diary.tell(Notice::RequestRefused {
-                        message: reply.message.clone(),
-                        devices: errand.group.members.len(),
-                    });
-                }
+                let refused = Notice::RequestRefused {
+                    message: reply.message.clone(),
+                    devices: errand.group.members.len(),
+                };
+                diary.often(now, refused);
                 self.search(now, errand, reply, named, diary);
             }
             Verdict::NoSession | Verdict::Full | Verdict::Device { .. } | Verdict::Unknown => {
@@ -117,12 +113,8 @@ impl Sessions {
     pub(super) fn lost(&mut self, now: Mono, mut errand: Errand, diary: &mut Diary) {
         self.returned(&errand);
         diary.counters.unanswered += 1;
-        if let Some(times) = self.unanswered[errand.kind.index()].hit(now, 1) {
-            diary.tell(Notice::Unanswered {
-                what: errand.kind.words(),
-                times,
-            });
-        }
+        let what = errand.kind.words();
+        diary.often(now, Notice::Unanswered { what, times: 1 });
         for &id in &errand.group.members {
             self.set_actual(id, Actual::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
@@ -226,13 +218,12 @@ impl Sessions {
             (_, Verdict::Device { .. }) => {}
             // Nothing else is known to end a session.
             (_, _) => {
-                if self.trouble.hit(now, 1).is_some() {
-                    diary.tell(Notice::Trouble {
-                        code,
-                        message: message.to_owned(),
-                        times: 1,
-                    });
-                }
+                let trouble = Notice::Trouble {
+                    code,
+                    message: message.to_owned(),
+                    times: 1,
+                };
+                diary.often(now, trouble);
                 return;
             }
         }

@@ -114,6 +114,10 @@ pub(super) fn sentence(notice: &Notice) -> String {
             code_words(Code(460), message),
             advice(Code(460))
         ),
+        Notice::Throttled { what: "post", wait } => format!(
+            "the platform throttles us (code 429): posts go at half their pace, and are back at the full one within {}",
+            span(*wait)
+        ),
         Notice::Throttled { what, wait } => {
             format!(
                 "the platform throttles us (code 429): no {what} for {}",
@@ -174,6 +178,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
         } => {
             format!("{property} takes {bytes} bytes, more than a message may have; dropped")
         }
+        Notice::Over { of, total, lasted } => over(of, *total, *lasted),
         Notice::Roll(roll) => roll.sentence(),
         Notice::Clock(news) => news.sentence(),
         Notice::Remote(news) => news.sentence(),
@@ -187,6 +192,36 @@ pub(super) fn sentence(notice: &Notice) -> String {
         } => format!(
             "stopped: {unconfirmed} log-outs not confirmed (their sessions end with the connection), {readings} readings not delivered"
         ),
+    }
+}
+
+/// What was told ever more rarely has not happened for a while: how often it did.
+fn over(of: &Notice, total: u64, lasted: Duration) -> String {
+    let within = span(lasted.max(Duration::from_secs(1)));
+    match of {
+        Notice::QueueFull { .. } => {
+            format!(
+                "the queue of readings is no longer full: {total} dropped in all within {within}"
+            )
+        }
+        Notice::PostRefused { .. } => {
+            format!("no more readings are refused: {total} dropped in all within {within}")
+        }
+        Notice::Clock(_) => {
+            format!("values no longer wait for the time: {total} dropped in all within {within}")
+        }
+        Notice::Unanswered { what, .. } => {
+            format!("{what} answered in time again: {total} times not, in all within {within}")
+        }
+        Notice::Trouble { .. } => {
+            format!("no more trouble on the platform: {total} refusals in all within {within}")
+        }
+        Notice::Malformed { topic, .. } => {
+            format!(
+                "no more messages on {topic} that cannot be read: {total} in all within {within}"
+            )
+        }
+        _ => format!("no more of this lately: {total} times in all within {within}"),
     }
 }
 

@@ -24,6 +24,10 @@ const LIMITS: &str = "the platform's limit (\"Limits\")";
 /// many as this leave room in the 512 MiB that the unit allows.
 const MOST_WAITING: usize = 3_000_000;
 
+/// Posts under way at once: two minutes of them at the highest message rate, longer
+/// than any reply is waited for.
+const MOST_IN_FLIGHT: usize = 4_000;
+
 fn limit<T>(most: T, source: &'static str, least: T) -> impl Fn(&str) -> Result<T, Wrong>
 where
     T: TryFrom<u64> + PartialOrd + std::fmt::Display + Copy,
@@ -174,7 +178,7 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
             .read("reply_timeout", time(secs(1)..=secs(120)), notes)
             .unwrap_or(d.reply_timeout),
         in_flight: s
-            .read("in_flight", limit(100, LIMITS, 1), notes)
+            .read("in_flight", whole(1..=MOST_IN_FLIGHT), notes)
             .unwrap_or(d.in_flight),
         queue: s
             .read("queue", whole(1..=MOST_WAITING), notes)

@@ -334,6 +334,11 @@ fn cloud() -> impl Iterator<Item = Box<dyn Tell>> {
             times: 1,
         },
         Cloud::QueueFull { dropped: 12 },
+        Cloud::Over {
+            of: Box::new(Cloud::QueueFull { dropped: 12 }),
+            total: 4800,
+            lasted: A_WHILE,
+        },
         Cloud::PostRefused {
             device: ONE,
             code: Code(6813),

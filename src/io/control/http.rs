@@ -56,6 +56,12 @@ pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => break,
             next = next => next,
+            () = refusals.settles(clock) => {
+                if let (_, Some((why, times))) = refusals.settle(clock.now().mono) {
+                    journal.tell(&Notice::MetricsNotAccepted { why, times });
+                }
+                continue;
+            }
         };
         match accepted {
             Ok((stream, _)) => {
@@ -70,8 +76,8 @@ pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
                 });
             }
             Err(e) => {
-                if let Some(times) = refusals.not_accepted(clock.now().mono) {
-                    let why = e.to_string();
+                let why = e.to_string();
+                if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
                     journal.tell(&Notice::MetricsNotAccepted { why, times });
                 }
                 tokio::time::sleep(BREATH).await;

@@ -171,12 +171,20 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
             biased;
             () = stop.cancelled() => break,
             accepted = socket.listener.accept() => accepted,
+            () = refusals.settles(clock) => {
+                let (refused, not_accepted) = refusals.settle(clock.now().mono);
+                refused.iter().for_each(|notice| journal.tell(notice));
+                if let Some((why, times)) = not_accepted {
+                    journal.tell(&Notice::NotAccepted { why, times });
+                }
+                continue;
+            }
         };
         let stream = match stream {
             Ok((stream, _)) => stream,
             Err(e) => {
-                if let Some(times) = refusals.not_accepted(clock.now().mono) {
-                    let why = e.to_string();
+                let why = e.to_string();
+                if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
                     journal.tell(&Notice::NotAccepted { why, times });
                 }
                 tokio::time::sleep(BREATH).await;

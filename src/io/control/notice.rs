@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
 use crate::base::{About, Level, Mono, Repeats, Tell};
+use crate::io::clock::Clock;
 
 /// So many users are told apart; nobody has more on a gateway.
 const USERS: usize = 16;
@@ -155,28 +156,64 @@ fn many(times: u64) -> String {
     }
 }
 
-/// Counts who is refused, so that it is told seldom.
+/// Counts who is refused, so that it is told seldom; what is not told at once is
+/// told when it is over.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     users: BTreeMap<u32, Repeats>,
     others: Repeats,
+    /// The last of the others.
+    other: u32,
     not_accepted: Repeats,
+    /// Why the last was not let in.
+    why: String,
 }
 
 impl Refusals {
     pub(super) fn refused(&mut self, now: Mono, user: u32) -> Option<Notice> {
         let full = self.users.len() >= USERS && !self.users.contains_key(&user);
         let repeats = match full {
-            true => &mut self.others,
+            true => {
+                self.other = user;
+                &mut self.others
+            }
             false => self.users.entry(user).or_default(),
         };
         let times = repeats.hit(now, 1)?;
         Some(Notice::Refused { user, times })
     }
 
-    /// How often to tell that somebody could not be let in, if it is time.
-    pub(super) fn not_accepted(&mut self, now: Mono) -> Option<u64> {
+    /// How often to tell that nobody could be let in, if it is time.
+    pub(super) fn not_accepted(&mut self, now: Mono, why: &str) -> Option<u64> {
+        why.clone_into(&mut self.why);
         self.not_accepted.hit(now, 1)
+    }
+
+    /// What was held back and is to be told now: who was refused, and how often
+    /// nobody could be let in and why.
+    pub(super) fn settle(&mut self, now: Mono) -> (Vec<Notice>, Option<(String, u64)>) {
+        let users = self
+            .users
+            .iter_mut()
+            .map(|(user, repeats)| (*user, repeats));
+        let refused = users.chain([(self.other, &mut self.others)]);
+        let refused = refused.filter_map(|(user, repeats)| {
+            let times = repeats.settle(now)?.untold;
+            Some(Notice::Refused { user, times })
+        });
+        let refused = refused.collect();
+        let sum = self.not_accepted.settle(now);
+        (refused, sum.map(|sum| (self.why.clone(), sum.untold)))
+    }
+
+    /// Waits until something held back is to be told; for ever if nothing is.
+    pub(super) async fn settles(&self, clock: Clock) {
+        let users = self.users.values().filter_map(Repeats::due);
+        let rest = [&self.others, &self.not_accepted].map(Repeats::due);
+        match users.chain(rest.into_iter().flatten()).min() {
+            Some(at) => tokio::time::sleep(at.since(clock.now().mono)).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -57,6 +57,8 @@ pub(super) struct Report {
     told: Option<Told>,
     unavailable: Repeats,
     losses: Repeats,
+    /// Why it was lost last.
+    lost: String,
     voice: Voice,
     told_held_back: bool,
     troubles: Troubles,
@@ -86,6 +88,7 @@ impl Report {
             told: None,
             unavailable: Repeats::default(),
             losses: Repeats::default(),
+            lost: String::new(),
             voice: Voice::default(),
             told_held_back: false,
             troubles: Troubles::default(),
@@ -145,6 +148,7 @@ impl Report {
     /// It was lost and is opened again at once: the hub need not know.
     pub(super) fn lost(&mut self, now: Mono, why: String) {
         let port = self.port;
+        why.clone_into(&mut self.lost);
         if let Some(times) = self.losses.hit(now, 1) {
             self.journal.tell(&Notice::PortLost { port, why, times });
         }
@@ -221,6 +225,14 @@ impl Report {
         }
         for notice in self.troubles.sweep(now) {
             self.tell_or_gather(now, notice);
+        }
+        if let Some(sum) = self.losses.settle(now) {
+            let (port, times) = (self.port, sum.untold);
+            let why = self.lost.clone();
+            self.journal.tell(&Notice::PortLost { port, why, times });
+        }
+        if let Some(notice) = self.voice.settle(self.port, now) {
+            self.journal.tell(&notice);
         }
         self.tell_crowds(now);
         let (permille, count) = self.load.take(now);

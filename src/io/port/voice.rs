@@ -32,6 +32,12 @@ impl Voice {
         unasked.into_iter().chain(lacking)
     }
 
+    /// Echoes missed that were not told and are to be told now.
+    pub(super) fn settle(&mut self, port: PortId, now: Mono) -> Option<Notice> {
+        let times = self.missed.settle(now)?.untold;
+        Some(Notice::EchoMissed { port, times })
+    }
+
     /// What has gathered since this was last asked, if anything.
     pub(super) fn since_last(&mut self) -> Option<Echoes> {
         let echoes = std::mem::take(&mut self.since);

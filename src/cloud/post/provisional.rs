@@ -1,0 +1,98 @@
+//! Values accepted with a pack, while the news that a session is gone may still
+//! be on its way beside the reply.
+//!
+//! A pack is answered 200 although a device in it has just lost its session: its
+//! part is dropped, and a 520 comes beside the reply. So what a pack delivers
+//! counts as delivered only a little later, and is sent again if that device turns
+//! out to have no session.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::{DeviceId, Mono, Reading};
+
+use super::waiting::Part;
+
+/// Parts of packs, accepted and not yet counted.
+#[derive(Clone, Debug)]
+pub(super) struct Provisional {
+    next: u64,
+    parts: BTreeMap<(Mono, u64), (DeviceId, Part)>,
+    of_device: BTreeSet<(DeviceId, (Mono, u64))>,
+    readings: usize,
+}
+
+impl Provisional {
+    pub(super) const fn new() -> Self {
+        Provisional {
+            next: 0,
+            parts: BTreeMap::new(),
+            of_device: BTreeSet::new(),
+            readings: 0,
+        }
+    }
+
+    /// Readings held.
+    pub(super) const fn readings(&self) -> usize {
+        self.readings
+    }
+
+    /// A part is accepted, and counts from `until` on.
+    pub(super) fn add(&mut self, until: Mono, id: DeviceId, part: Part) {
+        let key = (until, self.next);
+        self.next += 1;
+        self.readings += part.len();
+        self.of_device.insert((id, key));
+        self.parts.insert(key, (id, part));
+    }
+
+    /// When the next part counts.
+    pub(super) fn due(&self) -> Option<Mono> {
+        self.parts.keys().next().map(|(until, _)| *until)
+    }
+
+    /// The next part, whether it is time or not.
+    pub(super) fn pop(&mut self) -> Option<(DeviceId, Part)> {
+        let (key, (id, part)) = self.parts.pop_first()?;
+        self.of_device.remove(&(id, key));
+        self.readings -= part.len();
+        Some((id, part))
+    }
+
+    /// What is held of one device.
+    pub(super) fn remove_device(&mut self, id: DeviceId) -> Part {
+        let own = (id, (Mono::START, 0))..=(id, (Mono::from_micros(u64::MAX), u64::MAX));
+        let keys: Vec<_> = self.of_device.range(own).copied().collect();
+        let mut all = Part::new();
+        for entry in keys {
+            self.of_device.remove(&entry);
+            if let Some((_, part)) = self.parts.remove(&entry.1) {
+                self.readings -= part.len();
+                all.extend(part);
+            }
+        }
+        all
+    }
+
+    /// Whether something of this device is held.
+    pub(super) fn has(&self, id: DeviceId) -> bool {
+        let own = (id, (Mono::START, 0))..=(id, (Mono::from_micros(u64::MAX), u64::MAX));
+        self.of_device.range(own).next().is_some()
+    }
+
+    /// Keeps those readings of a device that are let through, which may be
+    /// changed; says how many were dropped.
+    pub(super) fn retain(
+        &mut self,
+        id: DeviceId,
+        mut keep: impl FnMut(&mut Reading) -> bool,
+    ) -> u64 {
+        let mut dropped = 0;
+        for (_, part) in self.parts.values_mut().filter(|(who, _)| *who == id) {
+            let before = part.len();
+            part.retain_mut(|(_, reading)| keep(reading));
+            dropped += before - part.len();
+        }
+        self.readings -= dropped;
+        dropped as u64
+    }
+}
