@@ -17,6 +17,7 @@ use crate::spec::{Spec, Subscriptions};
 
 use super::admission::{Admission, Chore};
 use super::ask::Asks;
+use super::command::Commands;
 use super::device::Errand;
 use super::diary::{Counters, Diary};
 use super::latency::Latency;
@@ -97,6 +98,7 @@ pub struct Cloud {
     pub(super) secrets: BTreeMap<DeviceId, Secret>,
     pub(super) admission: Admission,
     pub(super) topology: Topology,
+    pub(super) commands: Commands,
     pub(super) remote: Remote,
     /// The last order about each device, so that it is told once.
     pub(super) heard: BTreeMap<DeviceId, Means>,
@@ -140,6 +142,7 @@ impl Cloud {
             secrets: BTreeMap::new(),
             admission: Admission::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
+            commands: Commands::new(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
             heard: BTreeMap::new(),
             stamps: Stamps::new(),
@@ -197,6 +200,7 @@ impl Cloud {
         });
         self.admission.link_down();
         self.topology.link_down();
+        self.commands.link_down();
         self.remote.link_down(now);
         self.posts.link_down(now.mono, parcels);
         self.follow(now.mono);
@@ -447,6 +451,7 @@ impl Cloud {
     /// be online.
     fn roll_due(&self) -> Option<Wake> {
         let due = Wake::earlier(self.topology.due(), self.admission.due());
+        let due = Wake::earlier(due, self.commands.due());
         (self.link && self.stop == Stop::No).then_some(due)?
     }
 

@@ -29,6 +29,7 @@ impl Cloud {
             | Topic::Pack(_)
             | Topic::Gateway(..)
             | Topic::OrderReply(..)
+            | Topic::CommandReply(_)
             | Topic::Inform(_)
             | Topic::Ntp(_) => {
                 // Our own words, from a broker that is generous with wildcards.
@@ -42,15 +43,16 @@ impl Cloud {
             | Topic::GatewayReply(..)
             | Topic::Error(_) => {}
             Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
+            Topic::Command(command) => {
+                return self.on_command(now, command.clone(), topic, payload);
+            }
         }
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
             // It may hold secrets, which are not for the log.
             Err(why)
-                if matches!(
-                    &parsed,
-                    Topic::GatewayReply(_, ask) if ask.is_secret() || *ask == GatewayAsk::Config
-                ) =>
+                if parsed.is_secret()
+                    || matches!(&parsed, Topic::GatewayReply(_, GatewayAsk::Config)) =>
             {
                 return self.malformed(now, topic, b"", why);
             }
@@ -104,7 +106,7 @@ impl Cloud {
             // Asked again by now; but a secret that was handed out is taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
                 self.diary.counters.late_replies += 1;
-                if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) {
+                if parsed.is_secret() {
                     self.take_late_secrets(now.mono, payload);
                 }
             }

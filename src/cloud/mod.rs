@@ -5,7 +5,7 @@
 //! out, in which batches, and what a refusal means (`session`, `turn`,
 //! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
 //! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
-//! platform's orders mean (`topology`, `orders`), what another configuration changes
+//! platform's orders mean (`topology`, `orders`, `command`), what another configuration changes
 //! of all that (`reload`), which file from the platform becomes a configuration ([`remote`]), how readings travel and when they are settled
 //! (`post`, `pack`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
@@ -66,8 +66,8 @@
 //! one device's odd name must not keep 49 offline; a lone 460 is barred for an
 //! hour.
 //!
-//! Rooms left free: downlink (property set and services,
-//! arriving in [`engine::Cloud::on_message`] as further topics), and the spool
+//! Rooms left free: carrying out commands (`command` only answers that they are
+//! not supported), and the spool
 //! (which will take what [`engine::Cloud`] settles or drops).
 
 mod admission;
@@ -77,6 +77,7 @@ mod bar;
 mod batch;
 pub mod code;
 pub mod connect;
+mod command;
 mod device;
 pub mod diary;
 pub mod engine;

@@ -152,7 +152,7 @@ impl Cloud {
         self.sessions.kicked(now, id, &news, News::Order, diary);
     }
 
-    fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
+    pub(super) fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
         self.diary.counters.strangers += 1;
         if let Some(times) = self.topology.strangers.hit(now, 1) {
             self.diary.tell(Notice::Roll(Roll::Stranger {

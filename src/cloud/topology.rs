@@ -162,6 +162,9 @@ impl Cloud {
         if let Some((topic, payload)) = self.topology.answers.pop_front() {
             return self.publish(mono, topic, payload);
         }
+        if let Some((topic, payload)) = self.commands.take(mono) {
+            return self.publish(mono, topic, payload);
+        }
         if std::mem::take(&mut self.topology.inform) {
             let body = relation::inform(self.asks.id(), VERSION);
             return self.publish(mono, Topic::Inform(self.gateway.clone()), body);
