@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::base::{AskId, Mono, Wake};
 
 use super::pace::ReplyTimes;
-use super::topic::Topic;
+use super::topic::{SessionAsk, Topic};
 
 /// How many ended ids are remembered, to tell a late reply from a strange one.
 const REMEMBERED: usize = 1024;
@@ -21,13 +21,49 @@ const REMEMBERED: usize = 1024;
 /// of each kind in flight this is minutes.
 const OVERDUE: usize = 64;
 
+/// Kinds of replies, each with a time of its own: a platform that is slow with
+/// one of them need not be with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// To log-ins, which the platform has to authenticate.
+    LogIns,
+    /// To log-outs.
+    LogOuts,
+    /// To posts.
+    Posts,
+    /// To all else: registration, topology, configuration.
+    Others,
+}
+
+impl Answers {
+    const fn on(reply: &Topic) -> Answers {
+        match reply {
+            Topic::SessionReply(_, SessionAsk::Login | SessionAsk::BatchLogin) => Answers::LogIns,
+            Topic::SessionReply(_, SessionAsk::Logout | SessionAsk::BatchLogout) => {
+                Answers::LogOuts
+            }
+            Topic::PostReply(_) | Topic::PackReply(_) => Answers::Posts,
+            _ => Answers::Others,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Answers::LogIns => 0,
+            Answers::LogOuts => 1,
+            Answers::Posts => 2,
+            Answers::Others => 3,
+        }
+    }
+}
+
 /// Open questions of kind `T`.
 #[derive(Clone, Debug)]
 pub(super) struct Asks<T> {
     next: u32,
     open: BTreeMap<AskId, Open<T>>,
     overdue: VecDeque<(AskId, Open<T>)>,
-    times: ReplyTimes,
+    times: [ReplyTimes; 4],
     ended: VecDeque<AskId>,
 }
 
@@ -59,7 +95,7 @@ impl<T: Clone> Asks<T> {
             next: start,
             open: BTreeMap::new(),
             overdue: VecDeque::new(),
-            times: ReplyTimes::default(),
+            times: Default::default(),
             ended: VecDeque::new(),
         }
     }
@@ -70,9 +106,22 @@ impl<T: Clone> Asks<T> {
         AskId(self.next)
     }
 
-    /// How long it is worth waiting for a reply now, `most` at the longest.
-    pub(super) fn patience(&self, most: Duration) -> Duration {
-        self.times.patience(most)
+    /// How long it is worth waiting for a reply of this kind now, `most` at the
+    /// longest. While none was measured, half of it: or all of it if nothing has
+    /// been answered on this connection yet, or other kinds of replies take long,
+    /// because a slow platform is then likelier than a loss. A log-out takes no
+    /// longer than a log-in.
+    pub(super) fn patience(&self, of: Answers, most: Duration) -> Duration {
+        let other = || {
+            let others = self.times.iter().filter_map(|t| t.patience(most));
+            others.max().map(|others| others.max(most / 2))
+        };
+        let own = self.times[of.index()].patience(most);
+        let own = match of {
+            Answers::LogOuts => own.or_else(|| self.times[Answers::LogIns.index()].patience(most)),
+            Answers::LogIns | Answers::Posts | Answers::Others => own,
+        };
+        own.or_else(other).unwrap_or(most)
     }
 
     /// The question is on its way.
@@ -94,14 +143,14 @@ impl<T: Clone> Asks<T> {
             && let Some(open) = self.open.remove(&id)
         {
             self.end(id);
-            self.times.measured(now.since(open.sent));
+            self.measured(now, &open);
             return Found::Open(open.what);
         }
         let mut overdue = self.overdue.iter();
         if let Some(at) = overdue.position(|(i, o)| *i == id && o.reply == *topic)
             && let Some((_, open)) = self.overdue.remove(at)
         {
-            self.times.measured(now.since(open.sent));
+            self.measured(now, &open);
             return Found::Overdue(open.what);
         }
         if self.ended.contains(&id) {
@@ -117,7 +166,10 @@ impl<T: Clone> Asks<T> {
         let open = self.open.remove(&id)?;
         self.end(id);
         if self.overdue.len() == OVERDUE {
-            self.overdue.pop_front();
+            // Posts are many, and must not push out the few others.
+            let is_post = |(_, o): &(AskId, Open<T>)| Answers::on(&o.reply) == Answers::Posts;
+            let spare = self.overdue.iter().position(is_post);
+            self.overdue.remove(spare.unwrap_or(0));
         }
         let what = open.what.clone();
         self.overdue.push_back((id, open));
@@ -128,7 +180,7 @@ impl<T: Clone> Asks<T> {
     /// the next connection is another one.
     pub(super) fn drain(&mut self) -> Vec<T> {
         self.overdue.clear();
-        self.times = ReplyTimes::default();
+        self.times = Default::default();
         let open = std::mem::take(&mut self.open);
         for id in open.keys() {
             self.end(*id);
@@ -164,6 +216,11 @@ impl<T: Clone> Asks<T> {
         Some(Wake::new(at, "reply overdue"))
     }
 
+    fn measured(&mut self, now: Mono, open: &Open<T>) {
+        let of = Answers::on(&open.reply);
+        self.times[of.index()].measured(now.since(open.sent));
+    }
+
     fn end(&mut self, id: AskId) {
         if self.ended.len() == REMEMBERED {
             self.ended.pop_front();
@@ -175,7 +232,7 @@ impl<T: Clone> Asks<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::topic::{Identity, SessionAsk};
+    use crate::cloud::topic::Identity;
 
     #[test]
     fn a_reply_must_match_topic_and_id_and_is_taken_once() {
@@ -205,6 +262,45 @@ mod tests {
             Found::Open("in")
         );
         assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
+    }
+
+    #[test]
+    fn many_late_posts_do_not_make_a_late_log_in_forgotten() {
+        let gw = Identity::new("pk", "gw-1");
+        let login = Topic::SessionReply(gw.clone(), SessionAsk::Login);
+        let pack = Topic::PackReply(gw);
+        let mut asks = Asks::new(0);
+        let first = asks.id();
+        let second = Duration::from_secs(1);
+        asks.open(first, login.clone(), "login", Mono::START, second);
+        for _ in 0..OVERDUE * 2 {
+            let id = asks.id();
+            asks.open(id, pack.clone(), "post", Mono::START, second * 2);
+        }
+        let late = Mono::START + second * 3;
+        while asks.expired(late).is_some() {}
+        assert_eq!(asks.close(late, &login, first), Found::Overdue("login"));
+    }
+
+    #[test]
+    fn each_kind_of_reply_has_its_own_time_and_an_unknown_one_is_waited_for() {
+        let gw = Identity::new("pk", "gw-1");
+        let most = Duration::from_secs(10);
+        let asks = Asks::new(0);
+        assert_eq!(
+            asks.patience(Answers::LogIns, most),
+            most,
+            "nothing is known"
+        );
+        let pack = Topic::PackReply(gw);
+        for (took, wanted) in [(20, most / 2), (6_000, most)] {
+            let mut asks = asks.clone();
+            let id = asks.id();
+            asks.open(id, pack.clone(), (), Mono::START, most);
+            let answered = Mono::START + Duration::from_millis(took);
+            assert_eq!(asks.close(answered, &pack, id), Found::Open(()));
+            assert_eq!(asks.patience(Answers::LogIns, most), wanted, "{took} ms");
+        }
     }
 
     #[test]

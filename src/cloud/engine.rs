@@ -386,7 +386,7 @@ impl Cloud {
             return true;
         }
         if due(self.paced(self.sessions.ask_due())) {
-            if let Some(errand) = self.sessions.take(mono, &mut self.diary) {
+            if let Some(errand) = self.sessions.take(mono) {
                 self.ask_session(now, errand);
             }
             self.follow(mono);
@@ -431,6 +431,13 @@ impl Cloud {
         }
         for id in std::mem::take(&mut self.sessions.unknown) {
             self.topology.found(id);
+        }
+        if let Some(online) = self.sessions.take_crowded(now) {
+            self.diary.tell(Notice::Full {
+                online,
+                wait: Duration::ZERO,
+                ours: true,
+            });
         }
         for (id, online) in self.sessions.take_changes() {
             let wanted = self.sessions.wants(id);

@@ -75,7 +75,11 @@ impl Cloud {
             self.diary.counters.unknown_replies += 1;
             return;
         };
-        match self.asks.close(now.mono, &parsed, id) {
+        let found = self.asks.close(now.mono, &parsed, id);
+        if matches!(found, Found::Open(_) | Found::Overdue(_)) {
+            self.sessions.heard = now.mono;
+        }
+        match found {
             Found::Open(Ask::Session(errand)) => {
                 self.sessions
                     .answered(now.mono, errand, &reply, &named, &mut self.diary);
@@ -102,6 +106,10 @@ impl Cloud {
             Found::Overdue(Ask::Post(parcel)) => {
                 self.diary.counters.late_replies += 1;
                 self.posts.late(now.mono, &parcel, &reply, &mut self.diary);
+            }
+            Found::Overdue(Ask::Admit(chore)) if !parsed.is_secret() => {
+                self.diary.counters.late_replies += 1;
+                self.admission_late(now.mono, &chore, &reply);
             }
             // Asked again by now; but a secret that was handed out is taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {

@@ -3,7 +3,7 @@
 //! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
-//! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
+//! `verdict`, `bar`, `batch`, `places`, [`code`]), who needs a secret or a place in the
 //! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
 //! platform's orders mean (`topology`, `orders`, `command`), what another configuration changes
 //! of all that (`reload`), which file from the platform becomes a configuration ([`remote`]), how readings travel and when they are settled
@@ -24,7 +24,8 @@
 //! - no post for a device whose session is not `In`;
 //! - an id is never used twice on a connection;
 //! - every ask has a deadline; while the link is up and a device is not what it
-//!   is wanted to be, there is a next wake-up;
+//!   is wanted to be, there is a next wake-up, unless it waits for one of those
+//!   online to leave;
 //! - no healthy device is submitted more than three times for the sake of
 //!   finding a bad one, nor more than `session.logins_per_minute` times in 60 s;
 //! - nothing of the connection's pace is exceeded in any second, and no more
@@ -32,7 +33,8 @@
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
 //! - a configuration loaded anew takes back nothing that is under way and asks
-//!   for nobody whom it does not change;
+//!   for nobody whom it does not change, but for those whose requests were called
+//!   malformed (460);
 //! - no log-in waits for the topology to be known, and nobody is barred with 6401
 //!   before having been added, unless the policy is to leave it;
 //! - nobody asks for a secret that could not be kept, and one that was given is
@@ -63,8 +65,9 @@
 //! connection, so that a loss costs seconds, and an answer that comes after it
 //! counts all the same if nothing newer has been asked for that device.
 //! **Why** 460 for a batch is searched: each part of it is another request, and
-//! one device's odd name must not keep 49 offline; a lone 460 is barred for an
-//! hour.
+//! one device's odd name must not keep 49 offline; a lone 460 is barred for a
+//! minute, longer each time up to an hour, and not beyond the connection or the
+//! next reload.
 //!
 //! Rooms left free: carrying out commands (`command` only answers that they are
 //! not supported), and the spool
@@ -76,8 +79,8 @@ mod ask;
 mod bar;
 mod batch;
 pub mod code;
-pub mod connect;
 mod command;
+pub mod connect;
 mod device;
 pub mod diary;
 pub mod engine;
@@ -90,6 +93,7 @@ pub mod notice;
 mod orders;
 mod pace;
 mod pack;
+mod places;
 mod post;
 mod register;
 mod reload;

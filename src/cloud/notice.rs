@@ -103,7 +103,7 @@ pub enum Notice {
     Throttled {
         /// What was throttled: `log-in`, `log-out` or `post`.
         what: &'static str,
-        /// Silent for this long.
+        /// One small request is tried after this.
         wait: Duration,
     },
     /// The platform takes no more sub-devices (428), or the configured limit is
@@ -111,7 +111,7 @@ pub enum Notice {
     Full {
         /// Online now.
         online: usize,
-        /// Log-ins resume after this, or when a device leaves.
+        /// Within this one more is tried; none, if the limit is ours.
         wait: Duration,
         /// Whether the limit is ours.
         ours: bool,

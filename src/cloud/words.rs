@@ -125,7 +125,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
             wait,
             ours: false,
         } => format!(
-            "the platform takes no more sub-devices (code 428) with {online} online; log-ins resume when one leaves, or in {}{}",
+            "the platform takes no more sub-devices (code 428) with {online} online; the others log in as soon as one leaves, and one is tried within {}{}",
             span(*wait),
             advice(Code(428))
         ),
