@@ -201,6 +201,8 @@ vocabulary! {
         PlatformOrder = "platform-order",
         /// The platform speaks of a device that is not configured.
         PlatformOrderStranger = "platform-order-stranger",
+        /// The platform sends a command that is not supported.
+        PlatformCommandUnsupported = "platform-command-unsupported",
         /// The queue of values is full and the oldest are dropped.
         PostQueueFull = "post-queue-full",
         /// The platform refused a device's values; they are dropped.
@@ -447,6 +449,7 @@ impl EventKind {
             EventKind::TopologyDeleted => 0x74cf2069_53ff4568_8a7130f9_55bf2f89,
             EventKind::PlatformOrder => 0xda0a8666_941e4d0d_8b5dbfb2_b36be443,
             EventKind::PlatformOrderStranger => 0xe24cedc5_be9b44c7_bff00277_e46752a8,
+            EventKind::PlatformCommandUnsupported => 0x4b0d7c92_9e1f4a63_a7d85e30_c16b2f84,
             EventKind::PostQueueFull => 0xc4563e62_15054df4_bb3865fd_5fbd32a4,
             EventKind::PostRefused => 0x925c1865_53f54bae_bcc07b50_86c3a7e7,
             EventKind::PostTooLarge => 0xf5e4e4d8_279f4d90_b2abf29f_10a32fcb,

@@ -15,6 +15,7 @@ use crate::spec::SessionLimits;
 
 use super::alink::Reply;
 use super::alink::relation::{self, RELATIONS};
+use super::ask::Answers;
 use super::bar::At;
 use super::batch::Group;
 use super::code::Verdict;
@@ -22,13 +23,17 @@ use super::device::{Desk, Step};
 use super::diary::Diary;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
-use super::pace::{Gate, MINUTE};
+use super::pace::Throttle;
 use super::roll::Roll;
 use super::topic::{GatewayAsk, Topic};
 
 /// As for sessions: after so many refusals that blame nobody a message is
 /// searched all the same.
 const PATIENCE: u32 = 3;
+/// A lost answer says nothing about the platform's mood: the first in a row are
+/// asked again after this long, and twice as long.
+const LOST_WAIT: Duration = Duration::from_millis(500);
+const QUICK: u32 = 2;
 
 /// One request: for whom, and how it has fared so far.
 #[derive(Clone, Debug)]
@@ -37,6 +42,10 @@ pub(super) struct Chore {
     pub(super) group: Group,
     backoff: Backoff,
     failures: u32,
+    /// Answers lost in a row.
+    lost: u32,
+    /// How often its members were refused together with others.
+    refusals: u32,
 }
 
 /// Who waits for what.
@@ -47,8 +56,8 @@ pub(super) struct Admission {
     retries: BTreeMap<(Mono, u64), Chore>,
     /// In a pool, waiting for a retry, or under way: one place each.
     placed: BTreeSet<DeviceId>,
-    pub(super) gates: [Gate; 3],
-    under_way: usize,
+    throttles: [Throttle; 3],
+    under_way: [usize; 3],
     next_key: u64,
     /// Whether a secret that is given could be kept; nobody asks for one that
     /// would be lost.
@@ -63,8 +72,8 @@ impl Admission {
             pools: Default::default(),
             retries: BTreeMap::new(),
             placed: BTreeSet::new(),
-            gates: Desk::ALL.map(|_| Gate::new(MINUTE, MINUTE * 10)),
-            under_way: 0,
+            throttles: Default::default(),
+            under_way: [0; 3],
             next_key: 0,
             keepable: true,
             rng,
@@ -83,18 +92,12 @@ impl Admission {
         self.pools = Default::default();
         self.retries.clear();
         self.placed.clear();
-        self.under_way = 0;
+        self.under_way = [0; 3];
     }
 
     /// When there is something to ask.
     pub(super) fn due(&self) -> Option<Wake> {
-        if self.under_way >= self.limits.in_flight.max(1) {
-            return None;
-        }
-        let due = Desk::ALL.into_iter().filter_map(|desk| {
-            let at = self.desk_due(desk)?;
-            Some(at.max(self.gates[desk.index()].opens_at()))
-        });
+        let due = Desk::ALL.into_iter().filter_map(|desk| self.desk_due(desk));
         due.min().map(|at| Wake::new(at, "admission"))
     }
 
@@ -110,7 +113,12 @@ impl Admission {
     }
 
     fn desk_due(&self, desk: Desk) -> Option<Mono> {
-        if desk.step() == Step::Register && !self.keepable {
+        let throttle = &self.throttles[desk.index()];
+        let busy = match throttle.is_throttled() {
+            true => self.under_way[desk.index()] > 0,
+            false => self.under_way.iter().sum::<usize>() >= self.limits.in_flight.max(1),
+        };
+        if busy || (desk.step() == Step::Register && !self.keepable) {
             return None;
         }
         let pool = &self.pools[desk.index()];
@@ -123,22 +131,36 @@ impl Admission {
         });
         let retries = self.retries.iter().filter(|(_, c)| c.desk == desk);
         let retry = retries.map(|((at, _), _)| *at).next();
-        [ready, retry].into_iter().flatten().min()
+        let at = [ready, retry].into_iter().flatten().min()?;
+        Some(at.max(throttle.opens_at()))
     }
 
     /// The next request that is due.
     fn take(&mut self, now: Mono) -> Option<Chore> {
-        let desk = Desk::ALL.into_iter().find(|desk| {
-            let open = self.gates[desk.index()].opens_at() <= now;
-            open && self.desk_due(*desk).is_some_and(|at| at <= now)
-        })?;
+        let desk = Desk::ALL
+            .into_iter()
+            .find(|desk| self.desk_due(*desk).is_some_and(|at| at <= now))?;
+        let most = match self.throttles[desk.index()].is_throttled() {
+            true => Throttle::TRIAL,
+            false => RELATIONS,
+        };
         let retry = self.retries.iter().find(|(_, c)| c.desk == desk);
         let retry = retry.map(|(key, _)| *key).filter(|(at, _)| *at <= now);
-        if let Some(chore) = retry.and_then(|key| self.retries.remove(&key)) {
+        if let Some(mut chore) = retry.and_then(|key| self.retries.remove(&key)) {
+            let most = most.min(chore.group.members.len());
+            let members = chore.group.members.split_off(most);
+            let group = Group { members };
+            self.again(
+                Chore {
+                    group,
+                    ..chore.clone()
+                },
+                now,
+            );
             return Some(chore);
         }
         let mut members = Vec::new();
-        while members.len() < RELATIONS
+        while members.len() < most
             && let Some((_, id)) = self.pools[desk.index()].pop_first()
         {
             members.push(id);
@@ -152,6 +174,8 @@ impl Admission {
             group: Group { members },
             backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
             failures: 0,
+            refusals: 0,
+            lost: 0,
         }
     }
 
@@ -196,19 +220,30 @@ impl Admission {
         }
     }
 
-    pub(super) fn later(&mut self, now: Mono, mut chore: Chore, least: Duration) {
+    fn later(&mut self, now: Mono, mut chore: Chore) {
         chore.failures += 1;
-        let wait = chore.backoff.failed(now, &mut self.rng).max(least);
+        let wait = chore.backoff.failed(now, &mut self.rng);
         self.again(chore, now + wait);
     }
 
     /// No answer came in time.
-    pub(super) fn lost(&mut self, now: Mono, chore: Chore, diary: &mut Diary) {
-        self.under_way = self.under_way.saturating_sub(1);
+    pub(super) fn lost(&mut self, now: Mono, mut chore: Chore, diary: &mut Diary) {
+        self.returned(chore.desk);
         diary.counters.unanswered += 1;
         let what = chore.desk.step().words();
         diary.often(now, Notice::Unanswered { what, times: 1 });
-        self.later(now, chore, Duration::ZERO);
+        chore.lost += 1;
+        if chore.lost <= QUICK {
+            let wait = self.rng.jitter(LOST_WAIT * chore.lost);
+            self.again(chore, now + wait);
+        } else {
+            self.later(now, chore);
+        }
+    }
+
+    fn returned(&mut self, desk: Desk) {
+        let under_way = &mut self.under_way[desk.index()];
+        *under_way = under_way.saturating_sub(1);
     }
 }
 
@@ -255,7 +290,7 @@ impl Cloud {
                 (GatewayAsk::Relate, relation::relate(id, &list))
             }
         };
-        self.admission.under_way += 1;
+        self.admission.under_way[chore.desk.index()] += 1;
         self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(chore));
     }
 
@@ -271,7 +306,8 @@ impl Cloud {
         self.diary.counters.roll_messages += 1;
         self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
         let reply = Topic::GatewayReply(self.gateway.clone(), ask);
-        let wait = self.spec.cloud.session.reply_timeout;
+        let most = self.spec.cloud.session.reply_timeout;
+        let wait = self.asks.patience(Answers::Others, most);
         self.asks.open(id, reply, what, now, wait);
     }
 
@@ -284,33 +320,34 @@ impl Cloud {
         named: &[DeviceId],
         payload: &[u8],
     ) {
-        self.admission.under_way = self.admission.under_way.saturating_sub(1);
         let (desk, step) = (chore.desk, chore.desk.step());
+        self.admission.returned(desk);
+        let verdict = reply.code.verdict();
+        let throttle = &mut self.admission.throttles[desk.index()];
+        if verdict != Verdict::Throttled {
+            throttle.passed(now);
+        }
         if step == Step::Register {
             // Whatever the code: a secret that was given is taken.
             let given = self.take_secrets(now, &chore.group.members, payload);
-            self.admission.gates[desk.index()].passed();
             chore.group.members.retain(|id| !given.contains(id));
             if chore.group.members.is_empty() {
                 return;
             }
         }
-        let verdict = reply.code.verdict();
         if verdict != Verdict::Accepted {
             self.diary.counters.refused += 1;
         }
         match verdict {
             Verdict::Accepted if step == Step::Register => {
                 // Some got none, and no reason: asked again.
-                self.admission.later(now, chore, Duration::ZERO);
+                self.admission.later(now, chore);
             }
             Verdict::Accepted => self.added(now, &chore.group.members),
             Verdict::Throttled => {
                 self.diary.counters.throttled += 1;
-                let gate = &mut self.admission.gates[desk.index()];
-                let was = gate.opens_at();
-                let wait = gate.close(now, &mut self.admission.rng);
-                if gate.opens_at() != was {
+                let throttle = &mut self.admission.throttles[desk.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.admission.rng) {
                     let what = step.words();
                     self.diary.tell(Notice::Throttled { what, wait });
                 }
@@ -326,7 +363,7 @@ impl Cloud {
                 if chore.failures + 1 >= PATIENCE && chore.group.members.len() > 1 {
                     self.search_admission(now, chore, reply, named);
                 } else {
-                    self.admission.later(now, chore, Duration::ZERO);
+                    self.admission.later(now, chore);
                 }
             }
             Verdict::Request => {
@@ -343,22 +380,41 @@ impl Cloud {
         }
     }
 
-    fn added(&mut self, now: Mono, members: &[DeviceId]) {
-        self.admission.gates[Desk::Relate.index()].passed();
-        self.diary.counters.related += members.len() as u64;
-        for &id in members {
-            self.admission.free(id);
-            self.sessions.related(now, id);
+    /// An acceptance that came after its deadline: the platform did it, so those
+    /// who still wait for it need not.
+    pub(super) fn admission_late(&mut self, now: Mono, chore: &Chore, reply: &Reply) {
+        if reply.code.verdict() == Verdict::Accepted && chore.desk == Desk::Relate {
+            self.related(now, &chore.group.members);
         }
-        self.diary.tell(Notice::Roll(Roll::Related {
-            devices: members.to_vec(),
-            names: self.names(members),
-        }));
+    }
+
+    fn added(&mut self, now: Mono, members: &[DeviceId]) {
+        for id in members {
+            self.admission.free(*id);
+        }
+        self.related(now, members);
+    }
+
+    /// These are in the topology now; told of those who lacked it.
+    fn related(&mut self, now: Mono, members: &[DeviceId]) {
+        let lacked = |id: &DeviceId| self.sessions.needs(now, *id, Step::Relate);
+        let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
+        for id in members {
+            self.sessions.related(now, *id);
+        }
+        if !news.is_empty() {
+            self.diary.counters.related += news.len() as u64;
+            self.diary.tell(Notice::Roll(Roll::Related {
+                names: self.names(&news),
+                devices: news,
+            }));
+        }
     }
 
     fn search_admission(&mut self, now: Mono, chore: Chore, reply: &Reply, named: &[DeviceId]) {
         let step = chore.desk.step();
-        let split = chore.group.refused(named);
+        let refusals = chore.refusals + 1;
+        let split = chore.group.refused_again(named, refusals);
         for id in split.culprits {
             self.admission.free(id);
             if !self.spec.has(id) {
@@ -387,7 +443,8 @@ impl Cloud {
             }
         }
         for group in split.next {
-            let part = self.admission.chore(chore.desk, group.members);
+            let mut part = self.admission.chore(chore.desk, group.members);
+            part.refusals = refusals;
             self.admission.again(part, now);
         }
     }

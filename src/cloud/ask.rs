@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::base::{AskId, Mono, Wake};
 
 use super::pace::ReplyTimes;
-use super::topic::Topic;
+use super::topic::{SessionAsk, Topic};
 
 /// How many ended ids are remembered, to tell a late reply from a strange one.
 const REMEMBERED: usize = 1024;
@@ -21,13 +21,45 @@ const REMEMBERED: usize = 1024;
 /// of each kind in flight this is minutes.
 const OVERDUE: usize = 64;
 
+/// Kinds of replies, each with a time of its own: a platform that is slow with
+/// one of them need not be with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// To log-ins, which the platform has to authenticate.
+    LogIns,
+    /// To log-outs.
+    LogOuts,
+    /// To all else: registration, topology, configuration.
+    Others,
+}
+
+impl Answers {
+    const fn on(reply: &Topic) -> Answers {
+        match reply {
+            Topic::SessionReply(_, SessionAsk::Login | SessionAsk::BatchLogin) => Answers::LogIns,
+            Topic::SessionReply(_, SessionAsk::Logout | SessionAsk::BatchLogout) => {
+                Answers::LogOuts
+            }
+            _ => Answers::Others,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Answers::LogIns => 0,
+            Answers::LogOuts => 1,
+            Answers::Others => 2,
+        }
+    }
+}
+
 /// Open questions of kind `T`.
 #[derive(Clone, Debug)]
 pub(super) struct Asks<T> {
     next: u32,
     open: BTreeMap<AskId, Open<T>>,
     overdue: VecDeque<(AskId, Open<T>)>,
-    times: ReplyTimes,
+    times: [ReplyTimes; 3],
     ended: VecDeque<AskId>,
 }
 
@@ -59,7 +91,7 @@ impl<T: Clone> Asks<T> {
             next: start,
             open: BTreeMap::new(),
             overdue: VecDeque::new(),
-            times: ReplyTimes::default(),
+            times: Default::default(),
             ended: VecDeque::new(),
         }
     }
@@ -70,14 +102,27 @@ impl<T: Clone> Asks<T> {
         AskId(self.next)
     }
 
-    /// How long it is worth waiting for a reply now, `most` at the longest.
-    pub(super) fn patience(&self, most: Duration) -> Duration {
-        self.times.patience(most)
+    /// How long it is worth waiting for a reply of this kind now, `most` at the
+    /// longest. While none was measured, half of it: or all of it if nothing has
+    /// been answered on this connection yet, or other kinds of replies take long,
+    /// because a slow platform is then likelier than a loss. A log-out takes no
+    /// longer than a log-in.
+    pub(super) fn patience(&self, of: Answers, most: Duration) -> Duration {
+        let other = || {
+            let others = self.times.iter().filter_map(|t| t.patience(most));
+            others.max().map(|others| others.max(most / 2))
+        };
+        let own = self.times[of.index()].patience(most);
+        let own = match of {
+            Answers::LogOuts => own.or_else(|| self.times[Answers::LogIns.index()].patience(most)),
+            Answers::LogIns | Answers::Others => own,
+        };
+        own.or_else(other).unwrap_or(most)
     }
 
     /// How long replies on this connection take at most, if any has come.
     pub(super) fn bound(&self) -> Option<Duration> {
-        self.times.bound()
+        self.times.iter().filter_map(ReplyTimes::bound).max()
     }
 
     /// The question is on its way.
@@ -99,14 +144,14 @@ impl<T: Clone> Asks<T> {
             && let Some(open) = self.open.remove(&id)
         {
             self.end(id);
-            self.times.measured(now.since(open.sent));
+            self.measured(now, &open);
             return Found::Open(open.what);
         }
         let mut overdue = self.overdue.iter();
         if let Some(at) = overdue.position(|(i, o)| *i == id && o.reply == *topic)
             && let Some((_, open)) = self.overdue.remove(at)
         {
-            self.times.measured(now.since(open.sent));
+            self.measured(now, &open);
             return Found::Overdue(open.what);
         }
         if self.ended.contains(&id) {
@@ -133,7 +178,7 @@ impl<T: Clone> Asks<T> {
     /// the next connection is another one.
     pub(super) fn drain(&mut self) -> Vec<T> {
         self.overdue.clear();
-        self.times = ReplyTimes::default();
+        self.times = Default::default();
         let open = std::mem::take(&mut self.open);
         for id in open.keys() {
             self.end(*id);
@@ -164,6 +209,11 @@ impl<T: Clone> Asks<T> {
         Some(Wake::new(at, "reply overdue"))
     }
 
+    fn measured(&mut self, now: Mono, open: &Open<T>) {
+        let of = Answers::on(&open.reply);
+        self.times[of.index()].measured(now.since(open.sent));
+    }
+
     fn end(&mut self, id: AskId) {
         if self.ended.len() == REMEMBERED {
             self.ended.pop_front();
@@ -175,7 +225,7 @@ impl<T: Clone> Asks<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cloud::topic::{Identity, SessionAsk};
+    use crate::cloud::topic::{GatewayAsk, Identity};
 
     #[test]
     fn a_reply_must_match_topic_and_id_and_is_taken_once() {
@@ -205,6 +255,27 @@ mod tests {
             Found::Open("in")
         );
         assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
+    }
+
+    #[test]
+    fn each_kind_of_reply_has_its_own_time_and_an_unknown_one_is_waited_for() {
+        let gw = Identity::new("pk", "gw-1");
+        let most = Duration::from_secs(10);
+        let asks = Asks::new(0);
+        assert_eq!(
+            asks.patience(Answers::LogIns, most),
+            most,
+            "nothing is known"
+        );
+        let relate = Topic::GatewayReply(gw, GatewayAsk::Relate);
+        for (took, wanted) in [(20, most / 2), (6_000, most)] {
+            let mut asks = asks.clone();
+            let id = asks.id();
+            asks.open(id, relate.clone(), (), Mono::START, most);
+            let answered = Mono::START + Duration::from_millis(took);
+            assert_eq!(asks.close(answered, &relate, id), Found::Open(()));
+            assert_eq!(asks.patience(Answers::LogIns, most), wanted, "{took} ms");
+        }
     }
 
     #[test]

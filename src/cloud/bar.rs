@@ -14,8 +14,10 @@ use super::diary::Diary;
 use super::notice::Notice;
 use super::session::Sessions;
 
-/// A device refused for our own malformed request.
-pub(super) const OUR_FAULT: Duration = Duration::from_secs(3600);
+/// A device whose lone request is called malformed: it may be one that the
+/// platform stumbled over, so the next, with another time and signature, comes
+/// soon; if it is our fault, it is repeated ever more rarely.
+const MALFORMED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 /// A bar within this time after the last one counts as "again".
 const AGAIN: Duration = Duration::from_secs(600);
 
@@ -79,11 +81,12 @@ impl Sessions {
         }
         let (first, longest) = match code.verdict() {
             Verdict::Device { first, longest } => (first, longest),
-            Verdict::Request => (OUR_FAULT, OUR_FAULT),
+            Verdict::Request => MALFORMED,
             _ => (limits.retry_floor, limits.retry_ceiling),
         };
         let (first, longest) = match at {
             At::LogIn | At::Kick => (first, longest),
+            At::Step(_) if code.verdict() == Verdict::Request => (first, longest),
             // Disabled is disabled, wherever it is said.
             At::Step(_) if code.cure() == Cure::Enabling => (first, longest),
             At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
@@ -133,13 +136,34 @@ impl Sessions {
             return;
         };
         if device.kick.is_some_and(|code| code.cure() == cure) {
-            device.kick = None;
+            // The session that is being asked for may have been ended all the
+            // same.
+            device.kick = Some(Code::NO_SESSION);
         }
-        if let Some(bar) = device.bar.filter(|b| b.code.cure() == cure) {
-            device.bar = None;
+        if device.bar.is_some_and(|b| b.code.cure() == cure) {
             device.offence = None;
-            self.bars.remove(&(bar.until, id));
+            self.acquit(id);
             self.settle(now, id, now);
+        }
+    }
+
+    /// Ends the bars of those whose requests were called malformed: another
+    /// connection, or another configuration, is as much as could mend that.
+    pub(super) fn forgive_requests(&mut self, now: Mono) {
+        let request = |b: &Bar| b.code.verdict() == Verdict::Request;
+        for id in self.ids() {
+            if self.devices[id.index()].bar.as_ref().is_some_and(request) {
+                self.acquit(id);
+                self.settle(now, id, now);
+            }
+        }
+    }
+
+    /// Something happened on the platform that mends bars of one kind, whosever
+    /// they are.
+    pub(super) fn all_cured(&mut self, now: Mono, cure: Cure) {
+        for id in self.ids() {
+            self.cured(now, id, cure);
         }
     }
 

@@ -42,7 +42,7 @@ pub enum Verdict {
     },
     /// The request was wrong: our bug. Never sent again unchanged: searched
     /// like a device's fault, since each part of a batch is another request,
-    /// and the device whose lone request is wrong is barred for long.
+    /// and the device whose lone request is wrong is barred, longer each time.
     Request,
     /// A code we do not know: searched, then retried with growing waits.
     Unknown,
@@ -56,6 +56,11 @@ pub enum Cure {
     /// Being put under this gateway: we ask for it (`thing/topo/add`), or the
     /// platform says that somebody did it.
     Relation,
+    /// Being created, or released by another gateway, and put under this one:
+    /// the platform says that it is there, or lists it.
+    Existence,
+    /// Another device leaving this gateway's topology.
+    Departure,
     /// Being enabled in the console: the platform says so.
     Enabling,
     /// Another secret.
@@ -114,7 +119,7 @@ const TABLE: &[Row] = &[
     Row(
         521,
         minutes(10, 60),
-        Cure::Time,
+        Cure::Existence,
         "the device was deleted on the platform",
         "create it again, or remove it from the configuration",
     ),
@@ -135,7 +140,7 @@ const TABLE: &[Row] = &[
     Row(
         6100,
         minutes(5, 30),
-        Cure::Time,
+        Cure::Existence,
         "the platform does not know the device",
         "create it, or check product_key and device_name",
     ),
@@ -149,7 +154,7 @@ const TABLE: &[Row] = &[
     Row(
         6250,
         minutes(10, 60),
-        Cure::Time,
+        Cure::Existence,
         "the platform does not know the product",
         "check product_key, and that the product is of this instance",
     ),
@@ -191,7 +196,7 @@ const TABLE: &[Row] = &[
     Row(
         6400,
         minutes(10, 60),
-        Cure::Time,
+        Cure::Departure,
         "too many sub-devices in this gateway's topology",
         "remove some in the console, or ask for a larger quota",
     ),
@@ -219,7 +224,7 @@ const TABLE: &[Row] = &[
     Row(
         6619,
         minutes(10, 60),
-        Cure::Time,
+        Cure::Existence,
         "the device is bound to another gateway",
         "remove it from the other gateway first",
     ),
@@ -228,6 +233,8 @@ const TABLE: &[Row] = &[
 impl Code {
     /// 200
     pub const ACCEPTED: Code = Code(200);
+    /// 520: the device has no session.
+    pub const NO_SESSION: Code = Code(520);
     /// 521: deleted.
     pub const DELETED: Code = Code(521);
     /// 522: disabled.

@@ -16,9 +16,16 @@
 //! word (MQTT 3.1.1 has none), so two boxes that come back at once kick each
 //! other for ever and neither ever serves a device. From here it looks like
 //! this: the *other side* closes, soon after CONNACK, again and again. After
-//! three such sessions in a row the wait becomes minutes and an
-//! operator is called. A connection that breaks in any other way (pings
-//! unanswered, an error) is a bad line and is not suspected.
+//! three such sessions in a row an operator is called, and after a fourth, a
+//! minute later, the wait becomes minutes.
+//!
+//! A broker that flaps closes sessions soon as well. What tells it apart is what
+//! another gateway with our certificate cannot do: make the broker unreachable,
+//! break TLS, leave pings unanswered or end a connection with an error. Each of
+//! these shows that the broker or the line is at fault, and the count of short
+//! sessions begins anew. (A refused attempt shows nothing: both gateways share
+//! the quota of CONNECTs.) Where no such thing happens the two look alike, so
+//! the first wait is short enough for the harmless one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -43,13 +50,17 @@ const CEILING: Duration = Duration::from_secs(120);
 /// Waits after a refusal that only a person can change (CONNACK 2, 4, 5).
 const REFUSED_FLOOR: Duration = Duration::from_secs(30);
 const REFUSED_CEILING: Duration = Duration::from_secs(600);
-/// Waits after the first and the second short session, before the next one makes
-/// them suspicious. Two gateways that share a certificate share its quota too:
+/// Waits after the first short sessions, before another one makes it likely that
+/// there is another gateway. Two that share a certificate share its quota too:
 /// so spaced, their five first CONNECTs together take more than a minute, and
 /// neither is refused for the other's haste.
-const AFTER_SHORT: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+const AFTER_SHORT: [Duration; 3] = [
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(60),
+];
 /// So many short sessions in a row are no accident.
-const SUSPICIOUS: u32 = 1 + AFTER_SHORT.len() as u32;
+const SUSPICIOUS: u32 = 3;
 /// Waits while another client with our certificate is suspected.
 const CONTESTED_FLOOR: Duration = Duration::from_secs(240);
 const CONTESTED_CEILING: Duration = Duration::from_secs(600);
@@ -151,6 +162,10 @@ impl Connector {
         if *why == LinkDown::Ours {
             // As told: nothing failed, and nothing follows.
             return;
+        }
+        if is_the_lines_fault(why) {
+            self.short = 0;
+            self.contested.reset();
         }
         let short = self.short;
         let wait = self.wait(now, lasted, why);
@@ -274,6 +289,18 @@ impl Connector {
     /// The next thing to tell the operator.
     pub fn poll(&mut self, _now: Now) -> Option<Notice> {
         self.notices.pop_front()
+    }
+}
+
+/// Whether it cannot be another gateway's doing.
+const fn is_the_lines_fault(why: &LinkDown) -> bool {
+    match why {
+        LinkDown::Unreachable(_)
+        | LinkDown::Tls(_)
+        | LinkDown::PingTimeout
+        | LinkDown::Protocol(_)
+        | LinkDown::Io(_) => true,
+        LinkDown::Closed | LinkDown::NoConnack | LinkDown::Refused(_) | LinkDown::Ours => false,
     }
 }
 

@@ -157,6 +157,9 @@ pub(super) struct Device {
     /// Kicked while its log-in was under way.
     pub(super) kick: Option<Code>,
     pub(super) attempts: Attempts,
+    /// How often it was refused together with others since it was held back for
+    /// what it needs.
+    pub(super) refusals: u32,
     /// What it needs before it can log in.
     pub(super) hold: Option<Step>,
     pub(super) tie: Tie,
@@ -166,8 +169,11 @@ pub(super) struct Device {
     pub(super) announced: bool,
     /// Its secret changed while a log-in with the old one was under way.
     pub(super) new_secret: bool,
-    /// The last request it was part of.
+    /// The last request it was part of; 0 if something newer was heard of it.
     pub(super) asked: u64,
+    /// The first of the requests of one kind in a row, up to `asked`, whose fate
+    /// is unknown: a late answer to any of them settles it.
+    pub(super) unsettled_since: (Kind, u64),
 }
 
 impl Default for Device {
@@ -182,12 +188,14 @@ impl Default for Device {
             suspect: false,
             kick: None,
             attempts: Attempts::default(),
+            refusals: 0,
             hold: None,
             tie: Tie::default(),
             lingers: Lingers::No,
             announced: false,
             new_secret: false,
             asked: 0,
+            unsettled_since: (Kind::LogIn, 0),
         }
     }
 }
@@ -199,6 +207,11 @@ pub(super) struct Errand {
     pub(super) group: Group,
     /// Its number since it was last sent.
     pub(super) serial: u64,
+    /// When it was last sent.
+    pub(super) sent: Mono,
+    /// How often its members were refused together with others, so that who is
+    /// to blame is being searched.
+    pub(super) refusals: u32,
     pub(super) backoff: Backoff,
     /// Answers lost in a row.
     pub(super) lost: u32,
@@ -212,6 +225,4 @@ pub(super) struct Errand {
 pub(super) struct Waiting {
     pub(super) errand: Errand,
     pub(super) not_before: Mono,
-    /// For want of a place, not of success: tried as soon as somebody leaves.
-    pub(super) crowd: bool,
 }

@@ -96,6 +96,9 @@ impl Counters {
 /// and what else they are about.
 pub(super) type SeriesKey = (EventKind, Option<DeviceId>, String);
 
+/// So many series are kept apart: some are named after topics, which others choose.
+const SERIES: usize = 10_000;
+
 /// Like notices, told ever more rarely.
 #[derive(Clone, Debug)]
 struct Series {
@@ -123,7 +126,15 @@ impl Diary {
     /// happened since; what is held back is told when it is over. Returns whether
     /// it is told now.
     pub(super) fn often(&mut self, now: Mono, notice: Notice) -> bool {
-        let key = notice.series();
+        let mut key = notice.series();
+        if self.series.len() >= SERIES && !self.series.contains_key(&key) {
+            self.series
+                .retain(|_, series| series.repeats.due().is_some());
+            if self.series.len() >= SERIES {
+                // One for all of the kind.
+                key = (key.0, None, String::new());
+            }
+        }
         let series = self.series.entry(key.clone()).or_insert_with(|| Series {
             repeats: Repeats::default(),
             last: notice.clone(),

@@ -17,6 +17,7 @@ use crate::spec::{Spec, Subscriptions};
 
 use super::admission::{Admission, Chore};
 use super::ask::Asks;
+use super::command::Commands;
 use super::device::Errand;
 use super::diary::{Counters, Diary};
 use super::latency::Latency;
@@ -95,6 +96,7 @@ pub struct Cloud {
     pub(super) secrets: BTreeMap<DeviceId, Secret>,
     pub(super) admission: Admission,
     pub(super) topology: Topology,
+    pub(super) commands: Commands,
     pub(super) remote: Remote,
     /// The last order about each device, so that it is told once.
     pub(super) heard: BTreeMap<DeviceId, Means>,
@@ -137,6 +139,7 @@ impl Cloud {
             secrets: BTreeMap::new(),
             admission: Admission::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
+            commands: Commands::new(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
             heard: BTreeMap::new(),
             stamps: Stamps::new(),
@@ -190,6 +193,7 @@ impl Cloud {
         self.asks.drain();
         self.admission.link_down();
         self.topology.link_down();
+        self.commands.link_down();
         self.remote.link_down(now);
         self.posts.link_down(now.mono);
         self.follow(now.mono);
@@ -387,7 +391,7 @@ impl Cloud {
             return true;
         }
         if due(self.paced(self.sessions.ask_due())) {
-            if let Some(errand) = self.sessions.take(mono, &mut self.diary) {
+            if let Some(errand) = self.sessions.take(mono) {
                 self.ask_session(now, errand);
             }
             self.follow(mono);
@@ -434,6 +438,14 @@ impl Cloud {
         for id in std::mem::take(&mut self.sessions.unknown) {
             self.topology.found(id);
         }
+        if let Some(online) = self.sessions.take_crowded() {
+            let full = Notice::Full {
+                online,
+                wait: Duration::ZERO,
+                ours: true,
+            };
+            self.diary.often(now, full);
+        }
         for (id, online) in self.sessions.take_changes() {
             let wanted = self.sessions.wants(id);
             self.latency.changed(now, id, online, wanted);
@@ -457,6 +469,7 @@ impl Cloud {
     /// be online.
     fn roll_due(&self) -> Option<Wake> {
         let due = Wake::earlier(self.topology.due(), self.admission.due());
+        let due = Wake::earlier(due, self.commands.due());
         (self.link && self.stop == Stop::No).then_some(due)?
     }
 

@@ -32,6 +32,7 @@ impl Cloud {
             | Topic::Pack(_)
             | Topic::Gateway(..)
             | Topic::OrderReply(..)
+            | Topic::CommandReply(_)
             | Topic::Inform(_)
             | Topic::Ntp(_) => {
                 // Our own words, from a broker that is generous with wildcards.
@@ -45,15 +46,16 @@ impl Cloud {
             | Topic::GatewayReply(..)
             | Topic::Error(_) => {}
             Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
+            Topic::Command(command) => {
+                return self.on_command(now, command.clone(), topic, payload);
+            }
         }
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
             // It may hold secrets, which are not for the log.
             Err(why)
-                if matches!(
-                    &parsed,
-                    Topic::GatewayReply(_, ask) if ask.is_secret() || *ask == GatewayAsk::Config
-                ) =>
+                if parsed.is_secret()
+                    || matches!(&parsed, Topic::GatewayReply(_, GatewayAsk::Config)) =>
             {
                 return self.malformed(now, topic, b"", why);
             }
@@ -84,7 +86,11 @@ impl Cloud {
             self.post_answered(now.mono, alone, id, &reply, &named);
             return self.follow(now.mono);
         }
-        match self.asks.close(now.mono, &parsed, id) {
+        let found = self.asks.close(now.mono, &parsed, id);
+        if matches!(found, Found::Open(_) | Found::Overdue(_)) {
+            self.sessions.heard = now.mono;
+        }
+        match found {
             Found::Open(Ask::Session(errand)) => {
                 self.sessions
                     .answered(now.mono, errand, &reply, &named, &mut self.diary);
@@ -99,10 +105,14 @@ impl Cloud {
                 self.sessions
                     .late(now.mono, errand, &reply, &named, &mut self.diary);
             }
+            Found::Overdue(Ask::Admit(chore)) if !parsed.is_secret() => {
+                self.diary.counters.late_replies += 1;
+                self.admission_late(now.mono, &chore, &reply);
+            }
             // Asked again by now; but a secret that was handed out is taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
                 self.diary.counters.late_replies += 1;
-                if matches!(&parsed, Topic::GatewayReply(_, ask) if ask.is_secret()) {
+                if parsed.is_secret() {
                     self.take_late_secrets(now.mono, payload);
                 }
             }

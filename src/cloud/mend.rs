@@ -13,7 +13,7 @@ use crate::spec::TopologyPolicy;
 use super::batch::Group;
 use super::code::{Code, Cure};
 use super::device::{Actual, Errand, Kind, Lingers, Step, Tie};
-use super::session::{LINGERING, Presence, Sessions};
+use super::session::{Presence, Sessions};
 
 impl Sessions {
     /// After a refused batch: holds back those who may have to be added first
@@ -41,12 +41,15 @@ impl Sessions {
         if hold.is_empty() {
             return Some(errand);
         }
+        let refusals = self.refusals(&errand) + 1;
         for id in hold {
             self.devices[id.index()].hold = Some(Step::Relate);
+            self.devices[id.index()].refusals = refusals;
             self.settle(now, id, now);
         }
         let errand = Errand {
             group: Group { members: rest },
+            refusals,
             ..errand
         };
         self.put_off(now, errand, now);
@@ -97,11 +100,6 @@ impl Sessions {
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
             self.linger_no_longer(id);
             self.settle(now, id, now);
-            if self.devices[id.index()].lingers != Lingers::No {
-                // One that is wanted may still come in by itself: looked at
-                // again.
-                self.lingering_due = Some(now + LINGERING);
-            }
         }
         true
     }

@@ -3,9 +3,9 @@
 //! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
 //! [`enrolment`]), who is logged in and
 //! out, in which batches, and what a refusal means (`session`, `turn`,
-//! `verdict`, `bar`, `batch`, [`code`]), who needs a secret or a place in the
+//! `verdict`, `bar`, `batch`, `places`, [`code`]), who needs a secret or a place in the
 //! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
-//! platform's orders mean (`topology`, `orders`), what another configuration changes
+//! platform's orders mean (`topology`, `orders`, `command`), what another configuration changes
 //! of all that (`reload`), which file from the platform becomes a configuration ([`remote`]), how readings travel and when they are settled
 //! (`post`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
 //! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
@@ -36,7 +36,8 @@
 //! - no post for a device whose session is not `In`;
 //! - an id is never used twice on a connection;
 //! - every ask has a deadline; while the link is up and a device is not what it
-//!   is wanted to be, there is a next wake-up;
+//!   is wanted to be, there is a next wake-up, unless it waits for one of those
+//!   online to leave;
 //! - no healthy device is submitted more than three times for the sake of
 //!   finding a bad one, nor more than `session.logins_per_minute` times in 60 s;
 //! - nothing of the connection's pace is exceeded in any second, and no more
@@ -44,7 +45,8 @@
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
 //! - a configuration loaded anew takes back nothing that is under way and asks
-//!   for nobody whom it does not change;
+//!   for nobody whom it does not change, but for those whose requests were called
+//!   malformed (460);
 //! - no log-in waits for the topology to be known, and nobody is barred with 6401
 //!   before having been added, unless the policy is to leave it;
 //! - nobody asks for a secret that could not be kept, and one that was given is
@@ -82,11 +84,12 @@
 //! **Why** devices prove their sessions all the time: a pack is accepted for a
 //! device without one, so a session that ended silently would never be missed.
 //! **Why** 460 for a batch is searched: each part of it is another request, and
-//! one device's odd name must not keep 49 offline; a lone 460 is barred for an
-//! hour.
+//! one device's odd name must not keep 49 offline; a lone 460 is barred for a
+//! minute, longer each time up to an hour, and not beyond the connection or the
+//! next reload.
 //!
-//! Rooms left free: downlink (property set and services,
-//! arriving in [`engine::Cloud::on_message`] as further topics), and the spool
+//! Rooms left free: carrying out commands (`command` only answers that they are
+//! not supported), and the spool
 //! (which will take what [`engine::Cloud`] settles or drops).
 
 mod admission;
@@ -95,6 +98,7 @@ mod ask;
 mod bar;
 mod batch;
 pub mod code;
+mod command;
 pub mod connect;
 mod device;
 pub mod diary;
@@ -107,6 +111,7 @@ mod mend;
 pub mod notice;
 mod orders;
 mod pace;
+mod places;
 mod post;
 mod register;
 mod reload;

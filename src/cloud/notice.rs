@@ -104,7 +104,7 @@ pub enum Notice {
     Throttled {
         /// What was throttled: `log-in`, `log-out` or `post`.
         what: &'static str,
-        /// Silent for this long.
+        /// One small request is tried after this.
         wait: Duration,
     },
     /// The platform takes no more sub-devices (428), or the configured limit is
@@ -112,7 +112,7 @@ pub enum Notice {
     Full {
         /// Online now.
         online: usize,
-        /// Log-ins resume after this, or when a device leaves.
+        /// Within this one more is tried; none, if the limit is ours.
         wait: Duration,
         /// Whether the limit is ours.
         ours: bool,
@@ -199,7 +199,9 @@ impl Notice {
             | Notice::Trouble { times, .. }
             | Notice::Unanswered { times, .. }
             | Notice::Malformed { times, .. }
-            | Notice::Roll(Roll::Stranger { times, .. }) => *times,
+            | Notice::Roll(Roll::Stranger { times, .. } | Roll::Unsupported { times, .. }) => {
+                *times
+            }
             Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped,
             Notice::Clock(ClockNews::Dropped { readings }) => *readings,
             _ => 1,
@@ -214,7 +216,7 @@ impl Notice {
                 | Notice::Trouble { .. }
                 | Notice::Unanswered { .. }
                 | Notice::Malformed { .. }
-                | Notice::Roll(Roll::Stranger { .. })
+                | Notice::Roll(Roll::Stranger { .. } | Roll::Unsupported { .. })
                 | Notice::QueueFull { .. }
                 | Notice::PostRefused { .. }
                 | Notice::Clock(ClockNews::Dropped { .. })
@@ -228,7 +230,9 @@ impl Notice {
             | Notice::Trouble { times, .. }
             | Notice::Unanswered { times, .. }
             | Notice::Malformed { times, .. }
-            | Notice::Roll(Roll::Stranger { times, .. }) => *times = n,
+            | Notice::Roll(Roll::Stranger { times, .. } | Roll::Unsupported { times, .. }) => {
+                *times = n;
+            }
             Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped = n,
             Notice::Clock(ClockNews::Dropped { readings }) => *readings = n,
             _ => {}

@@ -125,20 +125,29 @@ impl Cloud {
         match means {
             Means::Disabled => self.ended(now, id, Code::DISABLED),
             Means::Deleted => self.ended(now, id, Code::DELETED),
-            Means::Unrelated => self.ended(now, id, Code::NO_RELATION),
+            Means::Unrelated => {
+                self.ended(now, id, Code::NO_RELATION);
+                self.sessions.all_cured(now, Cure::Departure);
+            }
             Means::Enabled => self.sessions.cured(now, id, Cure::Enabling),
             Means::Related => {
                 self.sessions.listed(now, id);
-                self.sessions.cured(now, id, Cure::Relation);
+                self.exists(now, id);
             }
             Means::Relate => {
                 // An order, so whatever the policy is, and wanted or not.
-                self.sessions.cured(now, id, Cure::Relation);
+                self.exists(now, id);
                 self.sessions.untie(now, id);
                 self.need(now, Step::Relate, id);
             }
             Means::Unknown => {}
         }
+    }
+
+    /// The platform says that it is there and ours, whatever it said before.
+    pub(super) fn exists(&mut self, now: Mono, id: DeviceId) {
+        self.sessions.cured(now, id, Cure::Relation);
+        self.sessions.cured(now, id, Cure::Existence);
     }
 
     fn ended(&mut self, now: Mono, id: DeviceId, code: Code) {
@@ -152,7 +161,7 @@ impl Cloud {
         self.sessions.kicked(now, id, &news, News::Order, diary);
     }
 
-    fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
+    pub(super) fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
         self.diary.counters.strangers += 1;
         let stranger = Roll::Stranger {
             raw: raw.to_owned(),

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Backoff, Mono, Rng};
+use crate::base::{Mono, Rng};
 
 /// The window in which log-ins of one device, and CONNECTs, are counted.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -131,64 +131,11 @@ impl ReplyTimes {
         Some((smooth + deviation * 4).max(smooth * 5 / 4))
     }
 
-    /// How long to wait for the next one, `most` at the longest; half of that
-    /// while nothing is known.
-    pub(super) fn patience(&self, most: Duration) -> Duration {
-        let wanted = match self.known {
-            None => most / 2,
-            Some((smooth, deviation)) => (smooth + deviation) * 4,
-        };
-        wanted.max(Self::LEAST).min(most)
-    }
-}
-
-/// A gate that the platform closes for a while, longer each time in a row.
-#[derive(Clone, Debug)]
-pub(super) struct Gate {
-    least: Duration,
-    backoff: Backoff,
-    until: Mono,
-}
-
-impl Gate {
-    /// An open gate that closes for at least `least`, plus up to half as
-    /// jitter, and for `ceiling` at the longest.
-    pub(super) fn new(least: Duration, ceiling: Duration) -> Self {
-        Gate {
-            least,
-            backoff: Backoff::new(least * 2, ceiling),
-            until: Mono::START,
-        }
-    }
-
-    /// Closes it; returns for how long. Closing a closed gate again (the
-    /// answers to what was already under way) changes nothing.
-    pub(super) fn close(&mut self, now: Mono, rng: &mut Rng) -> Duration {
-        if now < self.until {
-            return self.until.since(now);
-        }
-        let wait = if self.backoff.failures() == 0 {
-            self.backoff.failed_for_at_least(now, self.least, rng)
-        } else {
-            self.backoff.failed(now, rng).max(self.least)
-        };
-        self.until = now + wait;
-        wait
-    }
-
-    /// Something passed and was accepted: the next closing is short again.
-    pub(super) fn passed(&mut self) {
-        self.backoff.reset();
-    }
-
-    /// Opens it before its time.
-    pub(super) fn open(&mut self) {
-        self.until = Mono::START;
-    }
-
-    /// It is, or will be, open from then on.
-    pub(super) const fn opens_at(&self) -> Mono {
-        self.until
+    /// How long to wait for the next one, `most` at the longest; `None` while
+    /// nothing is known.
+    pub(super) fn patience(&self, most: Duration) -> Option<Duration> {
+        let (smooth, deviation) = self.known?;
+        Some(((smooth + deviation) * 4).max(Self::LEAST).min(most))
     }
 }
 
@@ -255,6 +202,56 @@ impl Slowdown {
         if let Some(slowed) = &mut self.slowed {
             slowed.ready = now + Duration::from_micros(1_000_000_000 / rate);
         }
+    }
+}
+
+/// What 429 does to requests of one kind: nothing for a minute, then one small
+/// request at a time, a minute apart, until one is not refused with 429.
+///
+/// The platform counts requests by the minute ("too many subDeviceOnline msg in
+/// one minute"), so a longer wait gains nothing, and a small request a minute
+/// shows as soon as any other that it has relented.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Throttle {
+    /// `None`: nothing is throttled.
+    trial: Option<Mono>,
+}
+
+impl Throttle {
+    /// Devices in a request that tries whether the platform has relented.
+    pub(super) const TRIAL: usize = 1;
+    /// Added to the minute at random, so that gateways that were throttled
+    /// together do not come back together.
+    const SPREAD: Duration = Duration::from_secs(3);
+
+    /// A request was refused with 429. Says how long to wait, or `None` if it
+    /// was sent before the throttling was known.
+    pub(super) fn refused(&mut self, now: Mono, rng: &mut Rng) -> Option<Duration> {
+        if self.trial.is_some_and(|trial| now < trial) {
+            return None;
+        }
+        let spread = u64::try_from(Self::SPREAD.as_micros()).unwrap_or(u64::MAX);
+        let wait = MINUTE + Duration::from_micros(rng.below(spread));
+        self.trial = Some(now + wait);
+        Some(wait)
+    }
+
+    /// A request was answered otherwise. What was sent before the throttling
+    /// proves nothing.
+    pub(super) fn passed(&mut self, now: Mono) {
+        if self.trial.is_some_and(|trial| now >= trial) {
+            self.trial = None;
+        }
+    }
+
+    /// Whether only one request of [`Throttle::TRIAL`] devices may be under way.
+    pub(super) const fn is_throttled(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Nothing may be asked before then.
+    pub(super) fn opens_at(&self) -> Mono {
+        self.trial.unwrap_or(Mono::START)
     }
 }
 
@@ -386,34 +383,39 @@ mod tests {
     fn patience_follows_the_replies_within_its_bounds() {
         let most = Duration::from_secs(10);
         let mut times = ReplyTimes::default();
-        assert_eq!(times.patience(most), most / 2);
+        assert_eq!(times.patience(most), None);
         for _ in 0..20 {
             times.measured(Duration::from_millis(20));
         }
-        assert_eq!(times.patience(most), Duration::from_secs(2));
+        assert_eq!(times.patience(most), Some(Duration::from_secs(2)));
         // One that came late makes us patient at once.
         times.measured(Duration::from_secs(3));
-        assert!(times.patience(most) > Duration::from_secs(3));
+        assert!(times.patience(most) > Some(Duration::from_secs(3)));
         for _ in 0..20 {
             times.measured(Duration::from_secs(15));
         }
-        assert_eq!(times.patience(most), most);
-        assert_eq!(
-            times.patience(Duration::from_secs(1)),
-            Duration::from_secs(1)
-        );
+        assert_eq!(times.patience(most), Some(most));
+        let second = Duration::from_secs(1);
+        assert_eq!(times.patience(second), Some(second));
     }
 
     #[test]
-    fn a_gate_closes_at_least_its_least_and_longer_if_it_happens_again() {
+    fn a_throttled_kind_is_tried_once_a_minute_however_often_it_is_refused() {
         let mut rng = Rng::new(3);
-        let mut gate = Gate::new(MINUTE, MINUTE * 10);
-        let first = gate.close(Mono::START, &mut rng);
-        assert!(first >= MINUTE && first <= MINUTE * 3 / 2);
-        // An answer to something sent before the gate closed.
-        let again = gate.close(Mono::START + Duration::from_secs(1), &mut rng);
-        assert_eq!(again, first - Duration::from_secs(1));
-        let later = gate.close(gate.opens_at(), &mut rng);
-        assert!(later >= MINUTE * 2, "{later:?}");
+        let mut throttle = Throttle::default();
+        let mut now = Mono::from_micros(5_000_000);
+        for _ in 0..10 {
+            let wait = throttle.refused(now, &mut rng).unwrap();
+            assert!(wait >= MINUTE && wait <= MINUTE + Duration::from_secs(3));
+            // Answers to what was under way change nothing.
+            let soon = now + Duration::from_secs(1);
+            assert_eq!(throttle.refused(soon, &mut rng), None);
+            throttle.passed(soon);
+            assert!(throttle.is_throttled());
+            now = throttle.opens_at();
+            assert_eq!(now, soon + (wait - Duration::from_secs(1)));
+        }
+        throttle.passed(now);
+        assert!(!throttle.is_throttled());
     }
 }

@@ -56,12 +56,14 @@ impl Cloud {
         if changes.cloud.limits {
             let rate = spec.cloud.post.messages_per_second;
             self.bucket = self.bucket.at_rate(rate);
+            self.sessions.search_pace = self.sessions.search_pace.at_rate(rate / 2);
             let rate = spec.cloud.session.logins_per_second;
             self.sessions.pace = self.sessions.pace.at_rate(rate);
-            self.sessions.look_for_room();
             self.admission.relimit(&spec.cloud.session);
             self.topology.relimit(&spec.cloud.session);
         }
+        self.sessions.places.forget();
+        self.sessions.forgive_requests(mono);
         self.remote.respec(now, &spec.cloud.remote);
         let moves = moves(&old, &spec, changes);
         if changes.cloud.limits || !moves.is_empty() {
@@ -71,7 +73,9 @@ impl Cloud {
             self.identities.push(Identity::of_device(d));
             self.sessions.devices.push(Default::default());
         }
-        if !changes.devices.added.is_empty() {
+        // If some are removed as well, the topology is asked for once those are
+        // gone.
+        if !changes.devices.added.is_empty() && changes.devices.removed.is_empty() {
             self.topology.look_again(mono);
         }
         for id in &changes.devices.added {
@@ -134,9 +138,6 @@ impl Cloud {
             .copied()
             .filter(|id| sessions.is_gone(*id) && !posts.is_unsettled(*id) && !admission.has(*id))
             .collect();
-        if !gone.is_empty() {
-            self.topology.look_again(now);
-        }
         for id in gone {
             self.retiring.remove(&id);
             self.sessions.acquit(id);
@@ -150,6 +151,9 @@ impl Cloud {
             self.diary.counters.dropped_unknown += self.posts.forget(now, id);
             if let Some(who) = self.identities.get(id.index()) {
                 self.ids.remove(who);
+            }
+            if self.retiring.is_empty() {
+                self.topology.look_again(now);
             }
         }
     }
@@ -210,13 +214,6 @@ impl Sessions {
         device.is_none_or(|d| {
             d.actual == Actual::Out && d.place == Place::Nowhere && d.lingers == Lingers::No
         })
-    }
-
-    /// There may be more room than there was.
-    fn look_for_room(&mut self) {
-        for waiting in self.waiting.values_mut().filter(|w| w.crowd) {
-            waiting.not_before = Mono::START;
-        }
     }
 
     /// Nothing is known of anybody's place in the topology any more.

@@ -69,6 +69,16 @@ pub enum Roll {
         /// Times since this was last told.
         times: u64,
     },
+    /// The platform wants something done that this program does not do; told
+    /// again ever more rarely.
+    Unsupported {
+        /// The command as it came.
+        raw: String,
+        /// For which device; empty if its topic does not say.
+        who: String,
+        /// Times since this was last told.
+        times: u64,
+    },
 }
 
 /// What becomes of relations that are not configured.
@@ -90,7 +100,7 @@ impl Tell for Roll {
                 fate: Fate::TooMany,
                 ..
             } => Level::Error,
-            Roll::Refused { .. } | Roll::Stranger { .. } => Level::Warn,
+            Roll::Refused { .. } | Roll::Stranger { .. } | Roll::Unsupported { .. } => Level::Warn,
             Roll::Registered { .. }
             | Roll::Related { .. }
             | Roll::Extra { .. }
@@ -108,6 +118,7 @@ impl Tell for Roll {
             Roll::Unrelated { .. } => EventKind::TopologyDeleted,
             Roll::Ordered { .. } => EventKind::PlatformOrder,
             Roll::Stranger { .. } => EventKind::PlatformOrderStranger,
+            Roll::Unsupported { .. } => EventKind::PlatformCommandUnsupported,
         }
     }
 
@@ -153,7 +164,9 @@ impl Tell for Roll {
                     (JournalField::Order, raw.clone()),
                 ]
             }
-            Roll::Stranger { raw, .. } => vec![(JournalField::Order, raw.clone())],
+            Roll::Stranger { raw, .. } | Roll::Unsupported { raw, .. } => {
+                vec![(JournalField::Order, raw.clone())]
+            }
             Roll::Extra { listed, extra, .. } => {
                 vec![
                     (JournalField::Listed, listed.to_string()),
@@ -212,6 +225,16 @@ impl Tell for Roll {
                 1 => format!("the platform says: {means} ({raw})"),
                 _ => format!("the platform says: {means} ({raw}): {names}"),
             },
+            Roll::Unsupported { raw, who, times } => {
+                let whom = if who.is_empty() {
+                    String::new()
+                } else {
+                    format!(" for {who}")
+                };
+                format!(
+                    "the platform sends a command{whom} that is not supported ({raw}, {times} times since last told); answered so, and nothing else"
+                )
+            }
             Roll::Stranger { raw, who, times } => format!(
                 "the platform speaks of a device that is not configured, {who} ({raw}, {times} times since last told); answered, and nothing else"
             ),

@@ -6,7 +6,8 @@
 //! another, `ask_due` in `turn.rs`; what an answer means is in `verdict.rs`.
 //!
 //! A device waits in one place at a time: in the pool (filled by linger, up to
-//! a whole batch), in a group of its own (a retry, a part of a refused batch, a
+//! a whole batch; who has no place among those online waits there too, until one
+//! is free), in a group of its own (a retry, a part of a refused batch, a
 //! suspect on probation), or under way. So there are never two asks for one
 //! device. A log-in or log-out whose answer was lost leaves it *unsure*: it may
 //! be online over there. An unsure device counts as occupying a place, is never
@@ -26,7 +27,8 @@ use super::bar::Bar;
 use super::batch::Group;
 use super::code::Code;
 use super::device::{Actual, Device, Errand, Kind, Lingers, Place, Step, Waiting};
-use super::pace::{Gate, LoginPace, MINUTE};
+use super::pace::{Bucket, LoginPace, Throttle};
+use super::places::Places;
 
 /// How long after a new connection it is before devices that may still be shown
 /// online from before it, and are not wanted, are logged out: those who are wanted
@@ -71,10 +73,14 @@ pub(super) struct Sessions {
     pub(super) waiting: BTreeMap<u64, Waiting>,
     next_key: u64,
     pub(super) bars: BTreeSet<(Mono, DeviceId)>,
-    pub(super) gates: [Gate; 2],
+    pub(super) throttles: [Throttle; 2],
     pub(super) pace: LoginPace,
-    /// Closed by 428.
-    pub(super) full: Gate,
+    /// Half the connection's pace for the search for who spoils a batch, which
+    /// may take long: posts, and all else, have the other half.
+    pub(super) search_pace: Bucket,
+    pub(super) places: Places,
+    /// Whether devices wait for a place among as many as we may have online.
+    crowded: bool,
     /// Devices that are, or may be, online.
     pub(super) occupied: usize,
     online: usize,
@@ -94,6 +100,8 @@ pub(super) struct Sessions {
     held: Vec<(DeviceId, Step)>,
     /// Whom the platform does not know, since last asked.
     pub(super) unknown: Vec<DeviceId>,
+    /// When the platform last answered anything.
+    pub(super) heard: Mono,
     pub(super) rng: Rng,
 }
 
@@ -107,16 +115,15 @@ impl Sessions {
         Sessions {
             devices: spec.devices.iter().map(with_hold).collect(),
             pace: LoginPace::new(spec.cloud.session.logins_per_second),
+            search_pace: Bucket::new(spec.cloud.post.messages_per_second / 2),
             spec,
             pools: Default::default(),
             waiting: BTreeMap::new(),
             next_key: 0,
             bars: BTreeSet::new(),
-            gates: [
-                Gate::new(MINUTE, MINUTE * 10),
-                Gate::new(MINUTE, MINUTE * 10),
-            ],
-            full: Gate::new(MINUTE, MINUTE * 10),
+            throttles: Default::default(),
+            places: Places::default(),
+            crowded: Default::default(),
             occupied: 0,
             online: 0,
             under_way: [0; 2],
@@ -128,6 +135,7 @@ impl Sessions {
             lingering_due: None,
             held: Vec::new(),
             unknown: Vec::new(),
+            heard: Mono::START,
             rng,
         }
     }
@@ -137,6 +145,7 @@ impl Sessions {
     pub(super) fn link_up(&mut self, now: Mono) {
         self.link = true;
         self.lingering_due = Some(now + LINGERING);
+        self.forgive_requests(now);
         for id in self.ids() {
             self.settle(now, id, now);
         }
@@ -149,13 +158,14 @@ impl Sessions {
         self.pools = Default::default();
         self.waiting.clear();
         self.under_way = [0; 2];
-        self.full.open();
+        self.places.forget();
         for id in self.ids() {
             let lingers = self.devices[id.index()].actual != Actual::Out;
             self.set_actual(id, Actual::Out);
             let device = &mut self.devices[id.index()];
             device.place = Place::Nowhere;
             device.kick = None;
+            (device.asked, device.refusals) = (0, 0);
             if lingers {
                 device.lingers = Lingers::LastConnection;
             }
@@ -247,6 +257,14 @@ impl Sessions {
         std::mem::take(&mut self.changes)
     }
 
+    /// How many are online, if that has become as many as may be, and others wait for a
+    /// place.
+    pub(super) fn take_crowded(&mut self) -> Option<usize> {
+        let is = self.online >= self.limits().online && !self.pools[Kind::LogIn.index()].is_empty();
+        let was = std::mem::replace(&mut self.crowded, is);
+        (is && !was).then_some(self.online)
+    }
+
     /// Who is wanted, and needs something first.
     pub(super) fn take_held(&mut self) -> Vec<(DeviceId, Step)> {
         std::mem::take(&mut self.held)
@@ -261,6 +279,8 @@ impl Sessions {
             group: Group { members },
             backoff: Backoff::new(self.limits().retry_floor, self.limits().retry_ceiling),
             serial: 0,
+            sent: Mono::START,
+            refusals: 0,
             failures: 0,
             lost: 0,
             last_tries: 0,
@@ -278,11 +298,7 @@ impl Sessions {
 
     /// The same again, not before then; those who no longer need it go their
     /// own way.
-    pub(super) fn put_off(&mut self, now: Mono, errand: Errand, not_before: Mono) {
-        self.wait(now, errand, not_before, false);
-    }
-
-    pub(super) fn wait(&mut self, now: Mono, mut errand: Errand, not_before: Mono, crowd: bool) {
+    pub(super) fn put_off(&mut self, now: Mono, mut errand: Errand, not_before: Mono) {
         let (keep, leave): (Vec<_>, Vec<_>) = errand
             .group
             .members
@@ -301,11 +317,7 @@ impl Sessions {
             self.devices[id.index()].place = Place::Waiting(key);
         }
         errand.group.members = keep;
-        let waiting = Waiting {
-            errand,
-            not_before,
-            crowd,
-        };
+        let waiting = Waiting { errand, not_before };
         self.waiting.insert(key, waiting);
     }
 
@@ -325,13 +337,7 @@ impl Sessions {
         }
         match (before == Actual::Out, actual == Actual::Out) {
             (true, false) => self.occupied += 1,
-            (false, true) => {
-                self.occupied -= 1;
-                self.full.open();
-                for waiting in self.waiting.values_mut().filter(|w| w.crowd) {
-                    waiting.not_before = Mono::START;
-                }
-            }
+            (false, true) => self.occupied -= 1,
             _ => {}
         }
     }

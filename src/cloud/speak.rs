@@ -6,6 +6,7 @@ use crate::spec::Subscriptions;
 
 use super::alink::relation::Relation;
 use super::alink::{self, Login};
+use super::ask::Answers;
 use super::device::{Errand, Kind};
 use super::engine::{Ask, Cloud, Output};
 use super::post::ParcelId;
@@ -41,7 +42,14 @@ impl Cloud {
             Kind::LogOut => self.diary.counters.logout_messages += 1,
         }
         let timeout = match self.stop {
-            Stop::No => self.asks.patience(self.spec.cloud.session.reply_timeout),
+            Stop::No => {
+                let of = match errand.kind {
+                    Kind::LogIn => Answers::LogIns,
+                    Kind::LogOut => Answers::LogOuts,
+                };
+                self.asks
+                    .patience(of, self.spec.cloud.session.reply_timeout)
+            }
             Stop::LastReadings { .. } | Stop::Asked { .. } | Stop::Done => self.last_timeout(),
         };
         self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);

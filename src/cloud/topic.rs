@@ -115,7 +115,7 @@ impl GatewayAsk {
     ];
 
     /// Whether the reply may hold secrets, which are not for the log.
-    pub(super) const fn is_secret(self) -> bool {
+    const fn is_secret(self) -> bool {
         matches!(self, GatewayAsk::Register | GatewayAsk::ProductRegister)
     }
 
@@ -173,6 +173,71 @@ impl Order {
     }
 }
 
+/// Something the platform wants done, and an answer to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    /// `/sys/{pk}/{dn}/thing/service/…`, or another request with this tail;
+    /// answered on `…_reply`.
+    Thing(Identity, String),
+    /// `/sys/{pk}/{dn}/rrpc/request/{id}`, answered on `…/response/{id}`.
+    Rrpc(Identity, String),
+    /// `/ext/rrpc/{id}/{tail}`, answered on the same topic.
+    ExtRrpc(String, String),
+}
+
+impl Command {
+    /// Whom it is for, if its topic says so.
+    #[must_use]
+    pub const fn device(&self) -> Option<&Identity> {
+        match self {
+            Command::Thing(who, _) | Command::Rrpc(who, _) => Some(who),
+            Command::ExtRrpc(..) => None,
+        }
+    }
+
+    /// The id that its topic has.
+    pub(super) fn message_id(&self) -> Option<&str> {
+        match self {
+            Command::Thing(..) => None,
+            Command::Rrpc(_, id) | Command::ExtRrpc(id, _) => Some(id),
+        }
+    }
+
+    /// What is asked, for people.
+    pub(super) fn tail(&self) -> &str {
+        match self {
+            Command::Thing(_, tail) | Command::ExtRrpc(_, tail) => tail,
+            Command::Rrpc(..) => "rrpc/request",
+        }
+    }
+
+    /// Of the requests on `/sys` those that only the platform makes, and wants
+    /// answered; the others might be a device's, from a broker that is generous
+    /// with wildcards.
+    fn of(who: Identity, tail: &str) -> Option<Topic> {
+        if let Some(id) = tail.strip_prefix("rrpc/request/") {
+            return Some(Topic::Command(Command::Rrpc(who, id.to_owned())));
+        }
+        if let Some(id) = tail.strip_prefix("rrpc/response/") {
+            return Some(Topic::CommandReply(Command::Rrpc(who, id.to_owned())));
+        }
+        let (bare, reply) = match tail.strip_suffix("_reply") {
+            Some(bare) => (bare, true),
+            None => (tail, false),
+        };
+        let service = bare.strip_prefix("thing/service/");
+        let known = ["thing/gateway/permit", "thing/config/log/push"].contains(&bare);
+        if !known && service.is_none_or(str::is_empty) {
+            return None;
+        }
+        let command = Command::Thing(who, bare.to_owned());
+        Some(match reply {
+            true => Topic::CommandReply(command),
+            false => Topic::Command(command),
+        })
+    }
+}
+
 /// A topic this gateway uses. Sessions, packs and errors carry the *gateway's*
 /// identity, a property post the device's own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,6 +269,10 @@ pub enum Topic {
     Order(Identity, Order),
     /// The same with `_reply`: our answer.
     OrderReply(Identity, Order),
+    /// A property set, a service, an RRPC.
+    Command(Command),
+    /// Our answer to it.
+    CommandReply(Command),
     /// `/ota/device/inform/{pk}/{dn}`: which version runs here.
     Inform(Identity),
 }
@@ -237,6 +306,12 @@ impl Topic {
                 (who, "response") => Some(Topic::NtpReply(who)),
                 _ => None,
             },
+            ("ext", "rrpc", rest) => {
+                let (id, tail) = rest.split_once('/')?;
+                let sound = !id.is_empty() && !tail.is_empty();
+                let command = Command::ExtRrpc(id.to_owned(), tail.to_owned());
+                sound.then_some(Topic::Command(command))
+            }
             ("sys", ..) => {
                 let (who, tail) = identity(text.strip_prefix("/sys/")?)?;
                 match tail.strip_prefix("thing/event/property/") {
@@ -256,6 +331,11 @@ impl Topic {
         }
     }
 
+    /// Whether a message on it may hold secrets, which are not for the log.
+    pub(super) const fn is_secret(&self) -> bool {
+        matches!(self, Topic::GatewayReply(_, ask) if ask.is_secret())
+    }
+
     /// Where the answer to this request arrives; `None` if it is no request.
     #[must_use]
     pub fn reply(&self) -> Option<Topic> {
@@ -265,6 +345,7 @@ impl Topic {
             Topic::Pack(who) => Some(Topic::PackReply(who.clone())),
             Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
             Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
+            Topic::Command(command) => Some(Topic::CommandReply(command.clone())),
             // Answered on a topic of another pattern, and by no id.
             Topic::Ntp(_) | Topic::NtpReply(_) => None,
             Topic::SessionReply(..)
@@ -273,6 +354,7 @@ impl Topic {
             | Topic::PackReply(_)
             | Topic::GatewayReply(..)
             | Topic::OrderReply(..)
+            | Topic::CommandReply(_)
             | Topic::Inform(_) => None,
         }
     }
@@ -291,7 +373,7 @@ fn system(who: Identity, tail: &str) -> Option<Topic> {
         (Some(ask), _, true) => Some(Topic::GatewayReply(who, ask)),
         (None, Some(order), false) => Some(Topic::Order(who, order)),
         (None, Some(order), true) => Some(Topic::OrderReply(who, order)),
-        (None, None, _) => None,
+        (None, None, _) => Command::of(who, tail),
     }
 }
 
@@ -323,6 +405,18 @@ impl fmt::Display for Topic {
             Topic::GatewayReply(who, ask) => write!(f, "/sys/{who}/{}_reply", ask.tail()),
             Topic::Order(who, order) => write!(f, "/sys/{who}/{}", order.tail()),
             Topic::OrderReply(who, order) => write!(f, "/sys/{who}/{}_reply", order.tail()),
+            Topic::Command(Command::Thing(who, tail)) => write!(f, "/sys/{who}/{tail}"),
+            Topic::CommandReply(Command::Thing(who, tail)) => {
+                write!(f, "/sys/{who}/{tail}_reply")
+            }
+            Topic::Command(Command::Rrpc(who, id)) => write!(f, "/sys/{who}/rrpc/request/{id}"),
+            Topic::CommandReply(Command::Rrpc(who, id)) => {
+                write!(f, "/sys/{who}/rrpc/response/{id}")
+            }
+            Topic::Command(Command::ExtRrpc(id, tail))
+            | Topic::CommandReply(Command::ExtRrpc(id, tail)) => {
+                write!(f, "/ext/rrpc/{id}/{tail}")
+            }
             Topic::Inform(who) => write!(f, "/ota/device/inform/{who}"),
         }
     }
@@ -335,8 +429,8 @@ pub const PER_PACKET: usize = 8;
 ///
 /// [`Subscriptions::Platform`]: the platform subscribes its published list of
 /// system topics for us and for each sub-device that asked for it; the session
-/// replies, `/ext/error`, `/ext/ntp`, the pack's reply and `topo/add/notify` are not
-/// in that list, so they are asked for. The orders on sub-devices' topics are not
+/// replies, `/ext/error`, `/ext/ntp`, `/ext/rrpc`, the pack's reply and
+/// `topo/add/notify` are not in that list, so they are asked for. The orders on sub-devices' topics are not
 /// in it either, but would need wildcards, which the platform may refuse; a
 /// disabling or enabling also comes as `topo/change`, which is in the list.
 /// [`Subscriptions::Broker`]: nobody subscribes anything for us.
@@ -353,6 +447,8 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
     filters.push(Topic::PackReply(gateway.clone()).to_string());
     filters.push(Topic::Order(gateway.clone(), Order::Add).to_string());
     filters.push(Topic::NtpReply(gateway.clone()).to_string());
+    // `+` is the message's id; the topic that follows has several levels.
+    filters.push("/ext/rrpc/+/#".to_owned());
     match who {
         Subscriptions::Platform => {}
         Subscriptions::Broker => {
@@ -365,6 +461,8 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
             for order in [Order::Disable, Order::Enable, Order::Delete] {
                 filters.push(format!("/sys/+/+/{}", order.tail()));
             }
+            filters.push("/sys/+/+/thing/service/#".to_owned());
+            filters.push("/sys/+/+/rrpc/request/+".to_owned());
         }
     }
     filters
@@ -399,11 +497,33 @@ mod tests {
             all.push(Topic::Gateway(who.clone(), ask));
             all.push(Topic::GatewayReply(who.clone(), ask));
         }
+        let tails = ["thing/service/property/set", "thing/service/m:reset"];
+        for tail in tails.into_iter().chain(["thing/gateway/permit"]) {
+            let command = Command::Thing(who.clone(), tail.to_owned());
+            all.push(Topic::Command(command.clone()));
+            all.push(Topic::CommandReply(command));
+        }
+        let rrpc = Command::Rrpc(who.clone(), "7".into());
+        all.push(Topic::Command(rrpc.clone()));
+        all.push(Topic::CommandReply(rrpc));
+        let ext = Command::ExtRrpc("7".into(), "sys/a/b/thing/service/x".into());
+        all.push(Topic::Command(ext));
         for order in Order::ALL {
             all.push(Topic::Order(who.clone(), order));
             all.push(Topic::OrderReply(who.clone(), order));
         }
         all
+    }
+
+    #[test]
+    fn an_rrpc_is_answered_on_a_topic_of_its_own_pattern() {
+        for (asked, answered) in [
+            ("/sys/a/b/rrpc/request/7", "/sys/a/b/rrpc/response/7"),
+            ("/ext/rrpc/7/a/b/user/x", "/ext/rrpc/7/a/b/user/x"),
+        ] {
+            let reply = Topic::parse(asked).and_then(|t| t.reply()).unwrap();
+            assert_eq!(reply.to_string(), answered);
+        }
     }
 
     #[test]
@@ -420,13 +540,18 @@ mod tests {
     }
 
     #[test]
-    fn the_platform_needs_one_packet_and_no_filter_brings_our_own_words_back() {
+    fn the_platform_needs_two_packets_and_no_filter_brings_our_own_requests_back() {
         let gw = Identity::new("gwPk", "gw-1");
-        assert!(filters(&gw, Subscriptions::Platform).len() <= PER_PACKET);
+        assert!(filters(&gw, Subscriptions::Platform).len() <= 2 * PER_PACKET);
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
             for f in filters(&gw, mode) {
                 let order = Order::ALL.into_iter().any(|o| f.ends_with(o.tail()));
-                let theirs = f.ends_with("_reply")
+                // Our own answers to these come back from a plain broker; they
+                // are told apart by their code.
+                let command = ["/ext/rrpc/", "/sys/+/+/thing/service/", "/sys/+/+/rrpc/"];
+                let command = command.into_iter().any(|c| f.starts_with(c));
+                let theirs = command
+                    || f.ends_with("_reply")
                     || f.ends_with("/response")
                     || f.starts_with("/ext/error/")
                     || order;
@@ -441,7 +566,8 @@ mod tests {
             for topic in all(&Identity::new(&pk, &dn)) {
                 let text = topic.to_string();
                 prop_assert_eq!(Topic::parse(&text), Some(topic.clone()));
-                if let Some(reply) = topic.reply() {
+                let rrpc = matches!(topic, Topic::Command(Command::Rrpc(..) | Command::ExtRrpc(..)));
+                if let Some(reply) = topic.reply().filter(|_| !rrpc) {
                     prop_assert_eq!(reply.to_string(), format!("{text}_reply"));
                 }
             }

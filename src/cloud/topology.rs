@@ -21,7 +21,7 @@ use super::device::Step;
 use super::diary::Diary;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
-use super::pace::MINUTE;
+use super::pace::Throttle;
 use super::roll::{Fate, Roll};
 use super::topic::{GatewayAsk, Identity, Topic};
 
@@ -52,6 +52,7 @@ pub(super) struct Topology {
     unrelate: VecDeque<Vec<Identity>>,
     found: BTreeSet<DeviceId>,
     under_way: bool,
+    throttle: Throttle,
     answers: VecDeque<(Topic, Vec<u8>)>,
     rng: Rng,
 }
@@ -66,6 +67,7 @@ impl Topology {
             unrelate: VecDeque::new(),
             found: BTreeSet::new(),
             under_way: false,
+            throttle: Throttle::default(),
             answers: VecDeque::new(),
             rng,
         }
@@ -125,8 +127,8 @@ impl Topology {
         let at = match (at_once, self.under_way) {
             (true, _) => Some(Mono::START),
             (false, true) => None,
-            (false, false) if ask_at_once => Some(Mono::START),
-            (false, false) => self.get,
+            (false, false) if ask_at_once => Some(self.throttle.opens_at()),
+            (false, false) => self.get.map(|at| at.max(self.throttle.opens_at())),
         };
         at.map(|at| Wake::new(at, "topology"))
     }
@@ -156,6 +158,9 @@ impl Cloud {
         if let Some((topic, payload)) = self.topology.answers.pop_front() {
             return self.publish(mono, topic, payload);
         }
+        if let Some((topic, payload)) = self.commands.take(mono) {
+            return self.publish(mono, topic, payload);
+        }
         if std::mem::take(&mut self.topology.inform) {
             let body = relation::inform(self.asks.id(), VERSION);
             return self.publish(mono, Topic::Inform(self.gateway.clone()), body);
@@ -169,12 +174,19 @@ impl Cloud {
 
     fn ask_topology(&mut self, now: Mono) {
         let id = self.asks.id();
-        let (ask, payload, what) = if let Some(list) = self.topology.unrelate.pop_front() {
+        let most = match self.topology.throttle.is_throttled() {
+            true => Throttle::TRIAL,
+            false => RELATIONS,
+        };
+        let (ask, payload, what) = if let Some(mut list) = self.topology.unrelate.pop_front() {
+            if list.len() > most {
+                self.topology.unrelate.push_front(list.split_off(most));
+            }
             let body = relation::names(id, list.iter());
             (GatewayAsk::Unrelate, body, TopologyAsk::Unrelate(list))
         } else if !self.topology.found.is_empty() {
             let mut list = Vec::new();
-            while list.len() < RELATIONS
+            while list.len() < most
                 && let Some(device) = self.topology.found.pop_first()
             {
                 list.push(device);
@@ -198,14 +210,15 @@ impl Cloud {
         if verdict != Verdict::Accepted {
             self.diary.counters.refused += 1;
         }
+        if verdict == Verdict::Throttled {
+            return self.topology_throttled(now, ask, reply);
+        }
+        self.topology.throttle.passed(now);
         match (ask, verdict) {
             (TopologyAsk::Get, Verdict::Accepted) => self.compare(now, &reply.named),
             (TopologyAsk::Get, _) => {
                 let topology = &mut self.topology;
-                let mut wait = topology.backoff.failed(now, &mut topology.rng);
-                if verdict == Verdict::Throttled {
-                    wait = wait.max(MINUTE + topology.rng.jitter(MINUTE / 2));
-                }
+                let wait = topology.backoff.failed(now, &mut topology.rng);
                 topology.get = Some(now + wait);
                 self.topology_refused(now, "asking for the topology", reply, &[]);
             }
@@ -213,6 +226,8 @@ impl Cloud {
                 self.diary.counters.unrelated += list.len() as u64;
                 let names = identities(&list);
                 self.diary.tell(Notice::Roll(Roll::Unrelated { names }));
+                // Those for whom there was no room in it.
+                self.sessions.all_cured(now, Cure::Departure);
             }
             (TopologyAsk::Unrelate(list), _) => match &list[..] {
                 // It is already gone, which is what we wanted.
@@ -233,6 +248,29 @@ impl Cloud {
                 self.topology_refused(now, "reporting found devices", reply, &who);
             }
         }
+        self.follow(now);
+    }
+
+    /// Asked too often: the same again, when that may be tried.
+    fn topology_throttled(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
+        let topology = &mut self.topology;
+        self.diary.counters.throttled += 1;
+        topology.throttle.refused(now, &mut topology.rng);
+        let what = match ask {
+            TopologyAsk::Get => {
+                topology.get = Some(now);
+                "asking for the topology"
+            }
+            TopologyAsk::Unrelate(list) => {
+                topology.unrelate.push_front(list);
+                "deleting from the topology"
+            }
+            TopologyAsk::Found(list) => {
+                topology.found.extend(list);
+                "reporting found devices"
+            }
+        };
+        self.topology_refused(now, what, reply, &[]);
         self.follow(now);
     }
 
@@ -262,7 +300,7 @@ impl Cloud {
         for id in (0u32..).map(DeviceId).take(self.identities.len()) {
             if known.contains(&id) {
                 self.sessions.listed(now, id);
-                self.sessions.cured(now, id, Cure::Relation);
+                self.exists(now, id);
             } else if self.sessions.is_loose(now, id) {
                 self.need(now, Step::Relate, id);
             }

@@ -2,19 +2,41 @@
 //! The scheduling half of `session.rs`.
 
 use std::cmp::Reverse;
-use std::time::Duration;
 
-use crate::base::{Mono, Wake};
+use crate::base::{DeviceId, Mono, Wake};
 
 use super::batch::Group;
 use super::device::{Actual, Errand, Kind, Place};
-use super::diary::Diary;
-use super::notice::Notice;
-use super::pace::MINUTE;
+use super::pace::Throttle;
+use super::places::Allowance;
 use super::session::Sessions;
 
-/// How long to wait before looking again for a free place.
-const ROOM_CHECK: Duration = MINUTE;
+/// Who could be asked for next.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    from: Source,
+    due: Mono,
+    devices: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Pool,
+    Waiting(u64),
+}
+
+impl Candidate {
+    /// Whichever helps most devices with one message, so that the search for who
+    /// spoils a batch, ever smaller groups, comes last. Among equals, whichever
+    /// has been due longest, and of those the pool.
+    fn rank(&self) -> impl Ord + use<> {
+        let key = match self.from {
+            Source::Pool => 0,
+            Source::Waiting(key) => key + 1,
+        };
+        (self.devices, Reverse((self.due, key)))
+    }
+}
 
 impl Sessions {
     /// When [`Sessions::take`] has something to ask.
@@ -23,89 +45,175 @@ impl Sessions {
     }
 
     fn kind_due(&self, kind: Kind) -> Option<Wake> {
-        if !self.link || (self.stopping && kind == Kind::LogIn) {
-            return None;
-        }
-        // Stopping is bounded by the clock outside, not by politeness.
-        let under_way = self.under_way[kind.index()];
-        if !self.stopping && under_way >= self.limits().in_flight.max(1) {
-            return None;
-        }
-        let pool = self.pool_due(kind);
-        let waiting = self.waiting.values();
-        let waiting = waiting
-            .filter(|w| w.errand.kind == kind)
-            .map(|w| w.not_before);
-        let at = waiting.chain(pool).min()?;
-        let mut open = self.gates[kind.index()].opens_at();
-        if kind == Kind::LogIn {
-            open = open.max(self.full.opens_at());
+        let from = self.may_ask_from(kind)?;
+        let at = self.candidates(kind).map(|c| c.due).min()?;
+        Some(match kind {
             // No gate, so no reason of its own.
-            let at = at.max(self.pace.ready_at());
-            if at >= open {
-                return Some(Wake::new(at, kind.words()));
+            Kind::LogIn if at.max(self.pace.ready_at()) >= from => {
+                Wake::new(at.max(self.pace.ready_at()), kind.words())
             }
-        }
-        Some(if open > at && !self.stopping {
-            Wake::new(open, "gate opens")
-        } else {
-            Wake::new(at, kind.words())
+            _ if from > at => Wake::new(from, "gate opens"),
+            _ => Wake::new(at, kind.words()),
         })
     }
 
-    /// When the pool may go: when it fills a batch, or after the linger.
-    fn pool_due(&self, kind: Kind) -> Option<Mono> {
+    /// From when on something of this kind may be asked; `None` while that
+    /// depends on an answer.
+    fn may_ask_from(&self, kind: Kind) -> Option<Mono> {
+        if !self.link || (self.stopping && kind == Kind::LogIn) {
+            return None;
+        }
+        if self.stopping {
+            // Bounded by the clock outside, not by politeness.
+            return Some(Mono::START);
+        }
+        let throttle = &self.throttles[kind.index()];
+        let most = match throttle.is_throttled() {
+            true => 1,
+            false => self.limits().in_flight.max(1),
+        };
+        (self.under_way[kind.index()] < most).then(|| throttle.opens_at())
+    }
+
+    /// Who could be asked for, and when.
+    fn candidates(&self, kind: Kind) -> impl Iterator<Item = Candidate> {
+        let allowance = self.allowance(kind);
+        let pool = self.pool(kind, allowance);
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(move |(_, w)| w.errand.kind == kind);
+        let waiting = waiting.filter_map(move |(key, w)| {
+            let members = &w.errand.group.members;
+            let (devices, from) = self.placed(kind, members.iter().copied(), allowance)?;
+            let paced = match w.errand.refusals > 0 && !self.stopping {
+                true => self.search_pace.ready_at(),
+                false => Mono::START,
+            };
+            Some(Candidate {
+                from: Source::Waiting(*key),
+                due: w.not_before.max(from).max(paced),
+                devices,
+            })
+        });
+        pool.into_iter().chain(waiting)
+    }
+
+    /// The pool may go when it fills a batch, or all the places there are, or
+    /// after the linger.
+    fn pool(&self, kind: Kind, allowance: Option<Allowance>) -> Option<Candidate> {
         let pool = &self.pools[kind.index()];
         let (since, _) = pool.first()?;
-        Some(if self.stopping || pool.len() >= self.batch(kind) {
-            *since
-        } else {
-            *since + self.limits().linger
+        let members = pool.iter().map(|(_, id)| *id);
+        let (devices, from) = self.placed(kind, members, allowance)?;
+        let batch = self.batch(kind);
+        let enough = allowance.map_or(batch, |a| a.devices.clamp(1, batch));
+        let at_once = self.stopping || devices >= enough;
+        let linger = self.limits().linger;
+        Some(Candidate {
+            from: Source::Pool,
+            due: from.max(if at_once { *since } else { *since + linger }),
+            devices,
+        })
+    }
+
+    /// How many of these may be asked for, a batch at most, and from when on;
+    /// `None` if for none of them there is a place. Those who may have one
+    /// already need none.
+    fn placed(
+        &self,
+        kind: Kind,
+        members: impl Iterator<Item = DeviceId>,
+        allowance: Option<Allowance>,
+    ) -> Option<(usize, Mono)> {
+        let batch = self.batch(kind);
+        let (places, from) = allowance.map_or((0, Mono::START), |a| (a.devices, a.from));
+        let (mut held, mut new) = (0, 0);
+        for id in members {
+            match self.needs_place(kind, id) {
+                true => new = places.min(new + 1),
+                false => held += 1,
+            }
+            if held + new >= batch {
+                break;
+            }
+        }
+        match (held, new) {
+            (0, 0) => None,
+            (0, new) => Some((new, from)),
+            (held, new) if from == Mono::START => Some((held + new, from)),
+            (held, _) => Some((held, Mono::START)),
+        }
+    }
+
+    /// Whether asking for it takes a place that it does not hold already.
+    fn needs_place(&self, kind: Kind, id: DeviceId) -> bool {
+        kind == Kind::LogIn && self.devices[id.index()].actual == Actual::Out
+    }
+
+    /// For how many devices there is a place, by our limit and by what is known
+    /// of the platform's.
+    fn allowance(&self, kind: Kind) -> Option<Allowance> {
+        if kind == Kind::LogOut {
+            return Some(Allowance {
+                devices: usize::MAX,
+                from: Mono::START,
+            });
+        }
+        let ours = self.limits().online.saturating_sub(self.occupied);
+        let alone = self.under_way[Kind::LogIn.index()] == 0;
+        let theirs = self.places.allowance(self.occupied, alone)?;
+        (ours > 0).then(|| Allowance {
+            devices: ours.min(theirs.devices),
+            ..theirs
         })
     }
 
     /// The next request, if one is due; its members are under way from now on.
     /// `None` may also mean that something due was put off.
-    pub(super) fn take(&mut self, now: Mono, diary: &mut Diary) -> Option<Errand> {
-        let kind = Kind::ALL
+    pub(super) fn take(&mut self, now: Mono) -> Option<Errand> {
+        let due = |kind: &Kind| self.kind_due(*kind).is_some_and(|w| w.at <= now);
+        let (kind, next) = Kind::ALL
             .into_iter()
-            .find(|k| self.kind_due(*k).is_some_and(|w| w.at <= now))?;
-        // Whichever helps most devices with one message; the search for who
-        // spoils a batch, ever smaller groups, waits until there is nothing
-        // better to say. Among equals, whichever has been due longest.
-        let pool = self
-            .pool_due(kind)
-            .filter(|at| *at <= now)
-            .map(|at| (self.pools[kind.index()].len().min(self.batch(kind)), at));
-        let retry = self
-            .waiting
-            .iter()
-            .filter(|(_, w)| w.errand.kind == kind && w.not_before <= now)
-            .max_by_key(|(key, w)| (w.errand.group.members.len(), Reverse((w.not_before, **key))))
-            .filter(|(_, w)| {
-                let size = w.errand.group.members.len();
-                pool.is_none_or(|(n, at)| (size, Reverse(w.not_before)) >= (n, Reverse(at)))
-            })
-            .map(|(key, _)| *key);
-        let mut errand = match retry.and_then(|key| self.waiting.remove(&key)) {
-            Some(waiting) => waiting.errand,
-            None => self.gather(kind),
+            .filter(due)
+            .flat_map(|kind| self.candidates(kind).map(move |c| (kind, c)))
+            .filter(|(_, c)| c.due <= now)
+            .max_by_key(|(kind, c)| (c.rank(), Reverse(*kind)))?;
+        let allowance = self.allowance(kind);
+        let errand = match next.from {
+            Source::Waiting(key) => self.waiting.remove(&key)?.errand,
+            Source::Pool => {
+                let members = self.pools[kind.index()].iter().map(|(_, id)| *id);
+                self.errand(kind, members.collect())
+            }
         };
+        let errand = self.within_limits(now, errand, allowance)?;
+        self.begin(now, errand)
+    }
+
+    /// These are under way.
+    fn begin(&mut self, now: Mono, mut errand: Errand) -> Option<Errand> {
+        let kind = errand.kind;
         if kind == Kind::LogIn {
-            errand = self.within_limits(now, errand, diary)?;
             self.pace.take(now, errand.group.members.len());
+        }
+        if errand.refusals > 0 {
+            self.search_pace.take(now);
         }
         self.under_way[kind.index()] += 1;
         self.serial += 1;
-        errand.serial = self.serial;
-        for id in errand.group.members.clone() {
-            let unsure = self.devices[id.index()].actual == Actual::Unsure;
-            self.devices[id.index()].place = Place::UnderWay;
-            self.devices[id.index()].asked = self.serial;
+        (errand.serial, errand.sent) = (self.serial, now);
+        for &id in &errand.group.members {
+            self.withdraw(id);
+            let device = &mut self.devices[id.index()];
+            let unsure = device.actual == Actual::Unsure;
+            if !unsure || device.asked == 0 || device.unsettled_since.0 != kind {
+                device.unsettled_since = (kind, self.serial);
+            }
+            device.place = Place::UnderWay;
+            device.asked = self.serial;
             match kind {
                 Kind::LogIn => {
-                    self.devices[id.index()].attempts.note(now);
-                    self.devices[id.index()].new_secret = false;
+                    device.attempts.note(now);
+                    device.new_secret = false;
                     self.set_actual(id, Actual::LoggingIn { unsure });
                 }
                 Kind::LogOut => self.set_actual(id, Actual::LoggingOut { unsure }),
@@ -114,58 +222,53 @@ impl Sessions {
         Some(errand)
     }
 
-    /// A batch from the pool, those who wait longest first.
-    fn gather(&mut self, kind: Kind) -> Errand {
-        let mut members = Vec::new();
-        while members.len() < self.batch(kind)
-            && let Some((_, id)) = self.pools[kind.index()].pop_first()
-        {
-            members.push(id);
-        }
-        self.errand(kind, members)
-    }
-
-    /// Puts off those who have tried too often in the last minute and those
-    /// for whom there is no place; `None` if nobody is left.
-    fn within_limits(&mut self, now: Mono, errand: Errand, diary: &mut Diary) -> Option<Errand> {
+    /// A batch of these, within their places and the platform's patience with
+    /// each; those who have tried too often in the last minute are put off, the
+    /// others stay, or go, where they wait. `None` if none is left.
+    fn within_limits(
+        &mut self,
+        now: Mono,
+        errand: Errand,
+        allowance: Option<Allowance>,
+    ) -> Option<Errand> {
+        let kind = errand.kind;
         let budget = self.limits().logins_per_minute;
-        let mut room = self.limits().online.saturating_sub(self.occupied);
-        let (mut go, mut tired, mut crowd) = (Vec::new(), Vec::new(), Vec::new());
+        let most = match self.throttles[kind.index()].is_throttled() && !self.stopping {
+            true => Throttle::TRIAL,
+            false => self.batch(kind),
+        };
+        let due = allowance.filter(|a| a.from <= now);
+        let mut places = due.map_or(0, |a| a.devices);
+        let (mut go, mut tired, mut stay) = (Vec::new(), Vec::new(), Vec::new());
         let mut rested = now;
-        for id in errand.group.members {
+        for &id in &errand.group.members {
             let device = &self.devices[id.index()];
-            let free = device.attempts.free_at(budget);
-            if free > now {
+            let free = match kind {
+                Kind::LogIn => device.attempts.free_at(budget),
+                Kind::LogOut => Mono::START,
+            };
+            let needs_place = self.needs_place(kind, id);
+            if go.len() >= most || (needs_place && places == 0) {
+                stay.push(id);
+            } else if free > now {
                 rested = rested.max(free);
                 tired.push(id);
-            } else if device.actual == Actual::Unsure && !self.is_overfull() {
-                go.push(id);
-            } else if room > 0 {
-                room -= 1;
-                go.push(id);
             } else {
-                crowd.push(id);
+                places -= usize::from(needs_place);
+                go.push(id);
             }
         }
         let like = |members| Errand {
-            kind: errand.kind,
             group: Group { members },
-            serial: errand.serial,
-            backoff: errand.backoff.clone(),
-            lost: errand.lost,
-            failures: errand.failures,
-            last_tries: errand.last_tries,
+            ..errand.clone()
         };
-        if !crowd.is_empty() {
-            let full = Notice::Full {
-                online: self.occupied,
-                wait: ROOM_CHECK,
-                ours: true,
-            };
-            diary.often(now, full);
-            self.wait(now, like(crowd), now + ROOM_CHECK, true);
+        for id in tired.iter().copied() {
+            self.withdraw(id);
         }
         self.put_off(now, like(tired), rested);
+        // Who stays in the pool keeps its turn.
+        stay.retain(|id| !matches!(self.devices[id.index()].place, Place::Pool(..)));
+        self.put_off(now, like(stay), now);
         Some(like(go)).filter(|e| !e.group.members.is_empty())
     }
 }

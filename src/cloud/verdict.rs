@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono};
+use crate::base::{Backoff, DeviceId, Mono};
 
 use super::alink::Reply;
-use super::bar::{At, OUR_FAULT};
+use super::bar::At;
+use super::batch::Group;
 use super::code::{Code, Cure, Verdict};
 use super::device::{Actual, Errand, Kind, Lingers, Place, Tie};
 use super::diary::Diary;
 use super::notice::Notice;
 use super::pace::MINUTE;
+use super::places::Places;
 use super::session::Sessions;
 
 /// After this many refusals in a row that blame nobody (500), a batch is
@@ -22,6 +24,13 @@ const PATIENCE: u32 = 3;
 /// then does the wait grow as after a refusal.
 const LOST_WAIT: Duration = Duration::from_millis(500);
 const QUICK: u32 = 2;
+/// The same for so many losses while the platform answers others: then it is
+/// there, and messages are lost.
+const QUICK_AMONG_ANSWERS: u32 = 8;
+/// The first wait after a log-out that the platform calls malformed, and the
+/// longest.
+const MALFORMED_WAIT: Duration = MINUTE;
+const MALFORMED_CEILING: Duration = Duration::from_secs(3600);
 /// How often a log-out is asked when stopping.
 const LAST_TRIES: u32 = 2;
 /// The wait between them.
@@ -48,19 +57,25 @@ impl Sessions {
         diary: &mut Diary,
     ) {
         self.returned(&errand);
+        let throttle = &mut self.throttles[errand.kind.index()];
+        if reply.code.verdict() != Verdict::Throttled {
+            throttle.passed(now);
+        }
         if reply.code.verdict() == Verdict::Accepted {
             return self.accepted(now, &errand, diary);
         }
         diary.counters.refused += 1;
+        let errand = self.without_settled(now, errand);
+        if errand.group.members.is_empty() {
+            return;
+        }
         self.revert(&errand);
         match reply.code.verdict() {
             Verdict::Accepted => {}
             Verdict::Throttled => {
                 diary.counters.throttled += 1;
-                let gate = &mut self.gates[errand.kind.index()];
-                let was = gate.opens_at();
-                let wait = gate.close(now, &mut self.rng);
-                if gate.opens_at() != was {
+                let throttle = &mut self.throttles[errand.kind.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.rng) {
                     diary.tell(Notice::Throttled {
                         what: errand.kind.words(),
                         wait,
@@ -68,18 +83,7 @@ impl Sessions {
                 }
                 self.again(now, errand, now);
             }
-            Verdict::Full if errand.kind == Kind::LogIn => {
-                let was = self.full.opens_at();
-                let wait = self.full.close(now, &mut self.rng);
-                if self.full.opens_at() != was {
-                    diary.tell(Notice::Full {
-                        online: self.online(),
-                        wait,
-                        ours: false,
-                    });
-                }
-                self.again(now, errand, now);
-            }
+            Verdict::Full if errand.kind == Kind::LogIn => self.full(now, errand, diary),
             Verdict::Trouble => {
                 let trouble = Notice::Trouble {
                     code: reply.code,
@@ -110,9 +114,13 @@ impl Sessions {
     }
 
     /// No answer came in time: what happened over there is unknown.
-    pub(super) fn lost(&mut self, now: Mono, mut errand: Errand, diary: &mut Diary) {
+    pub(super) fn lost(&mut self, now: Mono, errand: Errand, diary: &mut Diary) {
         self.returned(&errand);
         diary.counters.unanswered += 1;
+        let mut errand = self.without_settled(now, errand);
+        if errand.group.members.is_empty() {
+            return;
+        }
         let what = errand.kind.words();
         diary.often(now, Notice::Unanswered { what, times: 1 });
         for &id in &errand.group.members {
@@ -123,7 +131,11 @@ impl Sessions {
         }
         let quick = LOST_WAIT * (1 << errand.lost.min(QUICK));
         errand.lost += 1;
-        if errand.lost <= QUICK {
+        let patient = match self.heard >= errand.sent {
+            true => QUICK_AMONG_ANSWERS,
+            false => QUICK,
+        };
+        if errand.lost <= patient {
             let wait = self.rng.jitter(quick);
             self.again(now, errand, now + wait);
         } else {
@@ -131,12 +143,14 @@ impl Sessions {
         }
     }
 
-    /// An answer came after its deadline. It counts for those about whom
-    /// nothing newer was asked and nothing else was heard since, as if they
-    /// were still under way: a platform that is always late converges too.
+    /// An answer came after its deadline. An acceptance counts for every device
+    /// of which nothing else was heard since, though it has been asked for again
+    /// meanwhile: the platform did what we asked, and a repetition finds it done.
+    /// A platform that is always late converges too.
     ///
     /// A refusal says who is to blame only together with whom was asked for, so
-    /// it counts only if it still concerns everybody.
+    /// it counts, as if they were still under way, only if it still concerns
+    /// all of them and nothing newer was asked.
     pub(super) fn late(
         &mut self,
         now: Mono,
@@ -145,32 +159,110 @@ impl Sessions {
         named: &[DeviceId],
         diary: &mut Diary,
     ) {
-        let everybody = errand.group.members.len();
-        errand.group.members.retain(|id| {
+        let kind = errand.kind;
+        if reply.code.verdict() == Verdict::Accepted {
+            let members = &mut errand.group.members;
+            members.retain(|id| self.is_unsettled(*id, kind, errand.serial));
+            for id in members.iter().copied() {
+                if self.devices[id.index()].place != Place::UnderWay {
+                    self.withdraw(id);
+                }
+            }
+            self.throttles[kind.index()].passed(now);
+            return self.accepted(now, &errand, diary);
+        }
+        let members = &errand.group.members;
+        let concerns = |id: &DeviceId| {
             let device = &self.devices[id.index()];
             device.asked == errand.serial
                 && device.actual == Actual::Unsure
                 && device.bar.is_none()
                 && device.place != Place::UnderWay
-        });
-        let left = errand.group.members.len();
-        let accepted = reply.code.verdict() == Verdict::Accepted;
-        if left == 0 || (left < everybody && !accepted) {
+        };
+        if !members.iter().all(concerns) {
             return;
         }
-        self.under_way[errand.kind.index()] += 1;
+        self.under_way[kind.index()] += 1;
         for &id in &errand.group.members {
             self.withdraw(id);
             let unsure = true;
             self.set_actual(
                 id,
-                match errand.kind {
+                match kind {
                     Kind::LogIn => Actual::LoggingIn { unsure },
                     Kind::LogOut => Actual::LoggingOut { unsure },
                 },
             );
         }
         self.answered(now, errand, reply, named, diary);
+    }
+
+    /// Whether the fate of this request for it is still open.
+    fn is_unsettled(&self, id: DeviceId, kind: Kind, serial: u64) -> bool {
+        let device = &self.devices[id.index()];
+        let open = match device.actual {
+            Actual::Unsure => true,
+            Actual::LoggingIn { .. } => kind == Kind::LogIn,
+            Actual::LoggingOut { .. } => kind == Kind::LogOut,
+            Actual::Out | Actual::In => false,
+        };
+        let (of, since) = device.unsettled_since;
+        let asked = of == kind && (since..=device.asked).contains(&serial);
+        open && asked && device.bar.is_none() && device.kick.is_none()
+    }
+
+    /// Without those whom a late answer to an earlier attempt has settled: they
+    /// go their own way.
+    fn without_settled(&mut self, now: Mono, mut errand: Errand) -> Errand {
+        let settled = match errand.kind {
+            Kind::LogIn => Actual::In,
+            Kind::LogOut => Actual::Out,
+        };
+        let (gone, left): (Vec<_>, Vec<_>) = errand
+            .group
+            .members
+            .into_iter()
+            .partition(|id| self.devices[id.index()].actual == settled);
+        for id in gone {
+            self.settle(now, id, now);
+        }
+        errand.group.members = left;
+        errand
+    }
+
+    /// The platform takes no more devices, or not so many more.
+    fn full(&mut self, now: Mono, errand: Errand, diary: &mut Diary) {
+        let members = &errand.group.members;
+        // What was asked before was refused as well, or this would have been
+        // accepted: the platform takes requests in the order they were sent.
+        if members.len() == 1 || errand.lost > 0 {
+            for &id in members {
+                self.set_actual(id, Actual::Out);
+            }
+        }
+        let more = |id: &&DeviceId| self.devices[id.index()].actual == Actual::Out;
+        let more = members.iter().filter(more).count();
+        if more == 0 {
+            // All may have been online before, and some were not; alone, each
+            // will show.
+            for &id in members {
+                let errand = self.errand(Kind::LogIn, vec![id]);
+                self.put_off(now, errand, now);
+            }
+            return;
+        }
+        let (online, occupied) = (self.online(), self.occupied);
+        let rng = &mut self.rng;
+        if let Some(online) = self.places.refused(now, online, occupied, more, rng) {
+            diary.tell(Notice::Full {
+                online,
+                wait: Places::probed_within(),
+                ours: false,
+            });
+        }
+        for &id in members {
+            self.settle(now, id, now);
+        }
     }
 
     /// The platform ended a session, or says there is none.
@@ -248,10 +340,12 @@ impl Sessions {
     }
 
     fn accepted(&mut self, now: Mono, errand: &Errand, diary: &mut Diary) {
-        self.gates[errand.kind.index()].passed();
         let mut moved = Vec::new();
         for &id in &errand.group.members {
             match errand.kind {
+                // A late answer to an earlier attempt was sooner.
+                Kind::LogIn if self.devices[id.index()].actual == Actual::In => {}
+                Kind::LogOut if self.devices[id.index()].actual == Actual::Out => {}
                 Kind::LogIn => match self.devices[id.index()].kick.take() {
                     Some(code) => {
                         // Which came first over there is unknown.
@@ -261,6 +355,7 @@ impl Sessions {
                     None => {
                         let device = &mut self.devices[id.index()];
                         device.suspect = false;
+                        device.refusals = 0;
                         device.lingers = Lingers::No;
                         device.announced = true;
                         device.new_secret = false;
@@ -281,7 +376,7 @@ impl Sessions {
             }
         }
         if errand.kind == Kind::LogIn {
-            self.full.passed();
+            self.places.accepted(self.online(), self.batch(Kind::LogIn));
         }
         self.tell_moved(errand.kind, moved, diary);
         for &id in &errand.group.members {
@@ -327,6 +422,13 @@ impl Sessions {
         }
     }
 
+    /// How often some of these were refused together with others.
+    pub(super) fn refusals(&self, errand: &Errand) -> u32 {
+        let of = |id: &DeviceId| self.devices[id.index()].refusals;
+        let members = errand.group.members.iter().map(of).max();
+        errand.refusals.max(members.unwrap_or_default())
+    }
+
     /// Somebody in this group is to blame: find out who.
     fn search(
         &mut self,
@@ -338,11 +440,16 @@ impl Sessions {
     ) {
         let kind = errand.kind;
         let like = errand.clone();
-        let split = errand.group.refused(named);
+        let refusals = self.refusals(&errand) + 1;
         let absent = matches!(
             reply.code.verdict(),
             Verdict::NoSession | Verdict::Device { .. }
         );
+        let split = match kind {
+            // Every device that is named has no session, for one reason or another.
+            Kind::LogOut if absent => errand.group.refused_alike(named, refusals),
+            _ => errand.group.refused_again(named, refusals),
+        };
         if kind == Kind::LogOut && absent && split.culprits.is_empty() {
             // Somebody here has no session, and may be wanted again before we
             // know who.
@@ -353,6 +460,7 @@ impl Sessions {
             }
         }
         for id in split.culprits {
+            self.devices[id.index()].refusals = 0;
             match kind {
                 Kind::LogIn => {
                     if !self.is_moot(id) && !self.mend(now, id, reply.code) {
@@ -364,7 +472,8 @@ impl Sessions {
             }
         }
         for group in split.next {
-            let errand = self.errand(kind, group.members);
+            let mut errand = self.errand(kind, group.members);
+            errand.refusals = refusals;
             self.put_off(now, errand, now);
         }
     }
@@ -388,14 +497,14 @@ impl Sessions {
                 self.settle(now, id, now);
             }
             verdict => {
-                let mut errand = self.errand(Kind::LogOut, vec![id]);
-                errand.backoff = like.backoff.clone();
-                errand.failures = like.failures;
-                errand.last_tries = like.last_tries;
-                let wait = match verdict {
-                    Verdict::Request => OUR_FAULT,
-                    _ => errand.backoff.failed(now, &mut self.rng),
+                let mut errand = Errand {
+                    group: Group { members: vec![id] },
+                    ..like.clone()
                 };
+                if verdict == Verdict::Request && errand.backoff.failures() == 0 {
+                    errand.backoff = Backoff::new(MALFORMED_WAIT, MALFORMED_CEILING);
+                }
+                let wait = errand.backoff.failed(now, &mut self.rng);
                 if errand.backoff.failures().is_power_of_two() || verdict == Verdict::Request {
                     diary.tell(Notice::LogoutRefused {
                         device: id,

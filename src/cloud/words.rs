@@ -38,7 +38,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
             )
         }
         Notice::KickedSuspected { sessions } => format!(
-            "the platform ended the connection shortly after it began, {sessions} times in a row: look for another client using this gateway's certificate (a second copy of this program, or a cloned box); until it is gone we try every few minutes only, so that one of the two can work"
+            "the platform ended the connection shortly after it began, {sessions} times in a row: look for another client using this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if it goes on we try every few minutes only, so that one of the two can work"
         ),
         Notice::SubscribeRefused { filters, fatal } => format!(
             "the broker refused to subscribe us to {}{}",
@@ -129,7 +129,7 @@ pub(super) fn sentence(notice: &Notice) -> String {
             wait,
             ours: false,
         } => format!(
-            "the platform takes no more sub-devices (code 428) with {online} online; log-ins resume when one leaves, or in {}{}",
+            "the platform takes no more sub-devices (code 428) with {online} online; the others log in as soon as one leaves, and one is tried within {}{}",
             span(*wait),
             advice(Code(428))
         ),

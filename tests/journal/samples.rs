@@ -408,6 +408,11 @@ fn roll() -> impl Iterator<Item = Box<dyn Tell>> {
             who: "a1.x".into(),
             times: 2,
         },
+        Roll::Unsupported {
+            raw: "thing/service/property/set".into(),
+            who: "a1.x".into(),
+            times: 1,
+        },
     ];
     boxed(notices.into_iter().map(Cloud::Roll).collect())
 }
