@@ -563,3 +563,24 @@ fn news_of_the_session_before_does_not_end_the_next_one() {
         assert_eq!((w.cloud.backlog(), w.accepted()), (0, w.offered));
     }
 }
+
+/// The refusal of a pack is not that of the last device left in it, when the others
+/// have lost their sessions since it was sent.
+#[test]
+fn who_is_left_of_a_pack_is_not_blamed_for_the_others() {
+    let mut w = World::online(spec(2, 1), 1);
+    w.feed_all(ms(500));
+    // Both have proved their sessions.
+    w.run(secs(10));
+    w.delay = (secs(1), secs(1));
+    w.platform.post_codes = vec![6204];
+    let before = w.sent.len();
+    w.run_for(secs(5), |w| w.sent.len() > before);
+    assert_eq!(w.sent.last().unwrap().1, [0, 1], "both in one");
+    w.say_lost(0);
+    w.stop_feeding();
+    w.run(secs(20));
+    let barred = |n: &(Mono, Notice)| matches!(n.1, Notice::Barred { .. });
+    assert!(!w.notices.iter().any(barred), "{:?}", w.notices);
+    assert_eq!(w.accepted(), w.offered);
+}

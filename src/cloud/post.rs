@@ -35,7 +35,7 @@ use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake
 use crate::spec::{PostPolicy, Spec};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
-use super::batch::Group;
+use super::batch::{Group, Split};
 use super::code::Verdict;
 use super::diary::Diary;
 use super::notice::Notice;
@@ -589,8 +589,16 @@ impl Posts {
         };
         let is_copy = parcel.is_copy();
         let mut parts = parcel.into_parts();
-        let members = parts.keys().copied().collect();
-        let split = Group { members }.refused(named);
+        let members: Vec<DeviceId> = parts.keys().copied().collect();
+        let split = match members[..] {
+            // What is left of a pack, the others having lost their sessions since it was
+            // sent: the refusal may have been theirs.
+            [last] if one.alone.is_none() && !named.contains(&last) => Split {
+                culprits: Vec::new(),
+                next: vec![Group { members }],
+            },
+            _ => Group { members }.refused(named),
+        };
         for group in split.next {
             let few = group.members.into_iter();
             let few = few.filter_map(|id| parts.remove_entry(&id)).collect();

@@ -303,6 +303,16 @@ impl World {
         }
     }
 
+    /// The platform says on `/ext/error` that this device has no session.
+    pub(crate) fn say_lost(&mut self, id: u32) {
+        self.platform.online.remove(&id);
+        let who = json!({"productKey": "subPk", "deviceName": name(id)});
+        let body = json!({"id": "0", "code": 520, "data": who});
+        let body = body.to_string();
+        self.cloud.on_message(self.now, ERROR, body.as_bytes());
+        self.settle();
+    }
+
     pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now.mono + span;
         self.run_until(end, |_| false);
