@@ -19,7 +19,7 @@
 //! A unit may reply later than was configured. That reply is given up, but it comes all
 //! the same, and on a line for two it spoils what a neighbour says meanwhile. So how
 //! late it came is kept, and the line rests for so long and a quarter after the next
-//! request that the unit does not answer, at most [`LATER`] times the configured time.
+//! request that the unit does not answer, at most twice the configured time.
 
 use std::time::Duration;
 
