@@ -62,6 +62,13 @@ pub enum Output {
     Disconnect,
     /// It is over, and [`Enrolment::next`] is now to connect.
     Done,
+    /// Another failure, which is over, has happened so often since it was last told.
+    Before {
+        /// That one.
+        why: Failure,
+        /// At least once.
+        times: u64,
+    },
     /// It is over for this time.
     Failed {
         /// Why.
@@ -313,8 +320,10 @@ impl Enrolment {
     fn fail(&mut self, now: Now, why: Failure) {
         self.state = State::Leaving;
         if self.last.as_ref() != Some(&why) {
-            self.repeats.over();
-            self.last = Some(why.clone());
+            let times = self.repeats.over();
+            if let Some(why) = self.last.replace(why.clone()).filter(|_| times > 0) {
+                self.outputs.push_back(Output::Before { why, times });
+            }
         }
         let times = self.repeats.hit(now.mono, 1);
         self.outputs.push_back(Output::Failed { why, times });

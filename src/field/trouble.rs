@@ -77,10 +77,11 @@ impl Troubles {
         })
     }
 
-    /// What was counted and not told, of troubles whose time has come.
+    /// What was counted and not told, of troubles that are over, or have gone on long
+    /// enough to be told again.
     pub fn sweep(&mut self, now: Mono) -> Vec<Notice> {
         let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
-            let times = seen.repeats.sweep(now)?;
+            let times = seen.repeats.settle(now)?.untold;
             let detail = seen.detail.clone();
             Some(Notice::DeviceTrouble {
                 device,
@@ -170,10 +171,10 @@ mod tests {
             }
         }
         assert_eq!(told, [(0, 1), (60, 60), (180, 120)]);
-        // It stops; what was left is told when its time comes, and only then.
+        // It stops; what was left is told when it is over, and once.
         let at = |second: u64| Mono::from_micros(second * 1_000_000);
-        assert_eq!(troubles.sweep(at(300)), []);
-        let left = troubles.sweep(at(420));
+        assert_eq!(troubles.sweep(at(259)), []);
+        let left = troubles.sweep(at(260));
         assert!(
             matches!(left[..], [Notice::DeviceTrouble { times: 20, .. }]),
             "{left:?}"

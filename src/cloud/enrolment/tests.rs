@@ -168,6 +168,19 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
             }]
         );
     }
+    // Another failure: what was counted of the first is told.
+    e.on_kept(at(10), Err("read-only".into()));
+    let other = Failure::NotKept("read-only".into());
+    assert_eq!(
+        settle(&mut e, at(10)),
+        [
+            Output::Before { why, times: 7 },
+            Output::Failed {
+                why: other,
+                times: Some(1)
+            }
+        ]
+    );
     e.on_kept(at(10), Ok(()));
     assert_eq!(settle(&mut e, at(10)), [Output::Done]);
     assert!(matches!(e.next(), Next::Connect(_)));

@@ -78,6 +78,7 @@ impl Link {
     fn conclude(&mut self, mut outputs: Vec<Output>) -> Result<(), LinkDown> {
         let now = self.clock.now();
         outputs.extend(std::iter::from_fn(|| self.enrolment.poll(now)));
+        let mut before = None;
         for output in outputs {
             match output {
                 Output::Done => {
@@ -89,6 +90,13 @@ impl Link {
                 Output::Failed { why, times } => {
                     let retry_in = self.connector.on_not_registered(now, &why);
                     let down = down(&why);
+                    if let Some((why, times)) = before {
+                        self.journal.tell(&LinkNotice::RegistrationFailed {
+                            why,
+                            times,
+                            retry_in,
+                        });
+                    }
                     if let Some(times) = times {
                         self.journal.tell(&LinkNotice::RegistrationFailed {
                             why,
@@ -98,6 +106,7 @@ impl Link {
                     }
                     return Err(down);
                 }
+                Output::Before { why, times } => before = Some((why, times)),
                 // Done already, where there was a connection.
                 Output::Keep(_) | Output::Disconnect => {}
             }
@@ -147,7 +156,9 @@ impl Dialogue<'_> {
                         enrolment.on_down(clock.now(), &LinkDown::Ours);
                         return outputs;
                     }
-                    Output::Done | Output::Failed { .. } => outputs.push(output),
+                    Output::Done | Output::Before { .. } | Output::Failed { .. } => {
+                        outputs.push(output);
+                    }
                 }
             }
             let wake = enrolment.wake_at().map(|wake| clock.instant(wake.at));
