@@ -13,7 +13,8 @@
 //!
 //! The troubles of one line ([`Crowds::of_port`]) go on for as long as nobody comes
 //! to mend it: its windows begin with a minute and double up to an hour, as those of
-//! one trouble do ([`super::Repeats`]).
+//! one trouble do ([`super::Repeats`]). What is left over when nothing has happened for
+//! a minute is told then, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -26,6 +27,8 @@ const AT_ONCE: u32 = 3;
 const WINDOWS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// The same for the troubles of one port.
 const WINDOWS_OF_PORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// What has not happened for so long is over.
+const OVER: Duration = Duration::from_secs(60);
 /// Codes come from outside: past so many, they are gathered without regard to it.
 const LANES: usize = 64;
 
@@ -71,12 +74,26 @@ struct Lane<N> {
     told: u32,
     window: Duration,
     until: Mono,
+    /// What was left over was told before the end of the window.
+    summed: bool,
     held: Option<Held<N>>,
+}
+
+impl<N> Lane<N> {
+    /// When what is held is told, if something is.
+    fn due(&self) -> Option<Mono> {
+        let held = self.held.as_ref()?;
+        Some(match self.summed {
+            true => self.until,
+            false => self.until.min(held.latest + OVER),
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Held<N> {
     since: Mono,
+    latest: Mono,
     level: Level,
     devices: BTreeSet<DeviceId>,
     notices: u64,
@@ -123,6 +140,7 @@ impl<N: Tell> Crowds<N> {
             told: 0,
             window: self.windows.0,
             until: now,
+            summed: false,
             held: None,
         });
         if lane.told < AT_ONCE {
@@ -134,6 +152,7 @@ impl<N: Tell> Crowds<N> {
         let times: u64 = times.unwrap_or(1);
         match &mut lane.held {
             Some(held) => {
+                held.latest = now;
                 held.level = held.level.min(notice.level());
                 held.devices.extend(devices);
                 held.notices += 1;
@@ -143,6 +162,7 @@ impl<N: Tell> Crowds<N> {
             None => {
                 lane.held = Some(Held {
                     since: now,
+                    latest: now,
                     level: notice.level(),
                     devices: devices.into_iter().collect(),
                     notices: 1,
@@ -156,8 +176,9 @@ impl<N: Tell> Crowds<N> {
 
     /// What has been gathered and is due.
     pub fn due(&mut self, now: Mono) -> Option<Told<N>> {
-        let due = |lane: &Lane<N>| lane.held.is_some() && lane.until <= now;
+        let due = |lane: &Lane<N>| lane.due().is_some_and(|at| at <= now);
         let lane = self.lanes.values_mut().find(|lane| due(lane))?;
+        lane.summed |= now < lane.until;
         lane.window = (lane.window * 2).min(self.windows.1);
         lane.until = now + lane.window;
         lane.held.take().map(|held| held.told(self.about, now))
@@ -173,8 +194,7 @@ impl<N: Tell> Crowds<N> {
     /// When something is due.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
-        let held = self.lanes.values().filter(|lane| lane.held.is_some());
-        let at = held.map(|lane| lane.until).min()?;
+        let at = self.lanes.values().filter_map(Lane::due).min()?;
         Some(Wake::new(at, "devices that changed together are told"))
     }
 }
@@ -507,6 +527,31 @@ mod tests {
         let first = [62, 182, 422, 902, 1862, 3782, 7382, 10982, 14582, 18182];
         assert_eq!(lines, [&first[..], &[6 * 3600]].concat());
         assert_eq!(told_times + 3 * 2, 6 * 3600 * 2);
+    }
+
+    #[test]
+    fn what_is_left_of_a_trouble_that_is_over_is_told_after_a_minute_and_once() {
+        let mut crowds = Crowds::of_port(PortId(7));
+        let mut lines = Vec::new();
+        let mut troubled = |seconds: std::ops::Range<u64>, step: usize, quiet: u64| {
+            let end = seconds.end + quiet;
+            let mut hits = seconds.step_by(step).peekable();
+            for second in *hits.peek().unwrap()..end {
+                if hits.next_if_eq(&second).is_some() {
+                    crowds.admit(s(second), Again(7, 1));
+                }
+                while crowds.due(s(second)).is_some() {
+                    lines.push(second);
+                }
+            }
+        };
+        // For 1,000 seconds, and then no more.
+        troubled(0..1001, 1, 500);
+        // What begins again every 90 s is told no more often for that.
+        troubled(1501..5001, 90, 1);
+        assert_eq!(lines[..5], [62, 182, 422, 902, 1060]);
+        let later = &lines[5..];
+        assert!(later.len() <= 2, "{later:?}");
     }
 
     #[test]
