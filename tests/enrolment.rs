@@ -380,6 +380,8 @@ impl Life {
                     assert!(self.disk.is_some(), "used before it is on disk");
                     self.connector.on_registered(self.now);
                 }
+                // For the journal alone.
+                Output::Before { times, .. } => assert!(times > 0),
                 Output::Failed { why, .. } => {
                     self.lost += usize::from(why == Failure::NoAnswer);
                     self.connector.on_not_registered(self.now, &why);
