@@ -500,62 +500,75 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The same lives in every ordinary run, others where `PROPTEST_CASES` says how many:
-/// in one of some hundreds a value whose session ended while log-outs and log-ins were
-/// lost is sent again within the two seconds that are looked at.
-fn lives() -> ProptestConfig {
-    let usual = ProptestConfig::default();
-    let rng_seed = match std::env::var_os("PROPTEST_CASES") {
-        Some(_) => usual.rng_seed,
-        None => proptest::test_runner::RngSeed::Fixed(1),
-    };
-    ProptestConfig {
-        cases: 48,
-        failure_persistence: None,
-        rng_seed,
-        ..usual
+/// Lives through these, and then in peace until all is delivered.
+fn live(seed: u64, events: Vec<Event>) {
+    let mut w = World::online(spec(12, 3), seed);
+    w.feed_all(ms(400));
+    w.check_overlap = true;
+    for event in events {
+        match event {
+            Event::Delay(a, b) => w.delay = (ms(a), ms(b)),
+            Event::Loss(loss) => w.loss = loss,
+            Event::Order(in_order) => w.in_order = in_order,
+            Event::Flap(wait) => {
+                w.down();
+                w.run(ms(wait));
+                w.up();
+            }
+            Event::Lose(who) => w.lose_silently(who),
+            Event::Refuse(n, code) => w.platform.post_codes.extend(vec![code; n.into()]),
+            Event::Leave(id, wait) => {
+                w.cloud.want(w.now, DeviceId(id), Presence::Offline);
+                w.run(ms(wait));
+                w.cloud.want(w.now, DeviceId(id), Presence::Online);
+            }
+            Event::Wait(wait) => w.run(ms(wait)),
+        }
     }
+    w.loss = 0;
+    w.delay = (ms(20), ms(20));
+    w.platform.post_codes.clear();
+    w.stop_feeding();
+    w.run(secs(3600));
+    assert_eq!(w.cloud.backlog(), 0);
+    assert_eq!(w.accepted(), w.offered);
+    assert_eq!(w.cloud.counters().delivered, w.offered);
 }
 
 proptest! {
-    #![proptest_config(lives())]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_every_value_arrives_and_none_is_under_way_twice(
         seed: u64, events in prop::collection::vec(event(), 1..25)
     ) {
-        let mut w = World::online(spec(12, 3), seed);
-        w.feed_all(ms(400));
-        w.check_overlap = true;
-        for event in events {
-            match event {
-                Event::Delay(a, b) => w.delay = (ms(a), ms(b)),
-                Event::Loss(loss) => w.loss = loss,
-                Event::Order(in_order) => w.in_order = in_order,
-                Event::Flap(wait) => {
-                    w.down();
-                    w.run(ms(wait));
-                    w.up();
-                }
-                Event::Lose(who) => w.lose_silently(who),
-                Event::Refuse(n, code) => w.platform.post_codes.extend(vec![code; n.into()]),
-                Event::Leave(id, wait) => {
-                    w.cloud.want(w.now, DeviceId(id), Presence::Offline);
-                    w.run(ms(wait));
-                    w.cloud.want(w.now, DeviceId(id), Presence::Online);
-                }
-                Event::Wait(wait) => w.run(ms(wait)),
-            }
-        }
-        w.loss = 0;
-        w.delay = (ms(20), ms(20));
-        w.platform.post_codes.clear();
-        w.stop_feeding();
-        w.run(secs(3600));
-        prop_assert_eq!(w.cloud.backlog(), 0);
-        prop_assert_eq!(w.accepted(), w.offered);
-        prop_assert_eq!(w.cloud.counters().delivered, w.offered);
+        live(seed, events);
     }
+}
+
+#[test]
+fn lives_that_once_went_wrong() {
+    let all = |who: &[u32]| who.iter().copied().collect();
+    live(
+        7_556_930_260_507_320_200,
+        vec![
+            Event::Loss(271),
+            Event::Leave(9, 6177),
+            Event::Lose(all(&[2, 8])),
+            Event::Wait(548),
+            Event::Loss(76),
+            Event::Leave(0, 3966),
+            Event::Refuse(6, 429),
+            Event::Wait(8728),
+            Event::Leave(4, 3352),
+            Event::Refuse(6, 6313),
+            Event::Loss(147),
+            Event::Wait(6550),
+            Event::Lose(all(&[0, 1, 2, 3, 5, 6, 7, 8, 11])),
+            Event::Wait(6771),
+            Event::Wait(3340),
+        ],
+    );
 }
 
 #[test]

@@ -728,6 +728,12 @@ impl Posts {
         }
         if let Some(reading) = self.proofs.repeat(now) {
             let id = reading.device;
+            let on_its_own =
+                |p: &ParcelId| self.parcels.get(*p).is_some_and(|p| p.alone().is_some());
+            if self.parcels.of(id).iter().any(on_its_own) {
+                // The reply to that proves as much.
+                return;
+            }
             self.waiting.join(now, id);
             let part = BTreeMap::from([(id, vec![(0, reading)])]);
             let copy = Parcel::new(now, part, true, self.backoff());
