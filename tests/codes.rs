@@ -14,21 +14,17 @@
     reason = "a panic is how a test, and a helper of tests, says no"
 )]
 
+#[path = "fixture/gateway.rs"]
+mod gateway;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{
-    DeviceId, DeviceName, Mono, Now, PortId, ProductKey, Reading, Rng, Secret, Tell, UnitId, Value,
-    Wall,
-};
+use alink_gateway::base::{DeviceId, Mono, Now, Reading, Rng, Tell, Value, Wall};
 use alink_gateway::cloud::{Cloud, Output, Presence, Session};
-use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
-    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, Retired,
-    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
-};
+use gateway::{gateway, name};
 use serde_json::{Value as Json, json};
 
 const CODES: [i64; 16] = [
@@ -51,80 +47,6 @@ enum Shape {
     Unnamed,
     /// A batch; the reply names everybody.
     All,
-}
-
-fn spec(n: u32) -> Spec {
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "meter".into(),
-        points: vec![PointSpec {
-            shown: Default::default(),
-            id: "P".into(),
-            table: Table::HoldingRegister,
-            address: 0,
-            codec: Codec::Bit(0),
-            interval: Duration::from_secs(1),
-            priority: Default::default(),
-        }],
-        max_registers: 125,
-        reads: Reads::default(),
-    });
-    let device = |i| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: format!("d{i}"),
-        port: PortId(0),
-        unit: UnitId(1),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("subPk"),
-        device_name: DeviceName::new(&format!("device-{i}")),
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "localhost".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwPk"),
-                device_name: DeviceName::new("gw-1"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "rack".into(),
-            line: LineSpec::Tcp(TcpSpec {
-                host: "localhost".into(),
-                port: 502,
-                connect_timeout: Duration::from_secs(3),
-                framing: None,
-                behind: None,
-                connection: Default::default(),
-            }),
-            response_timeout: Duration::from_secs(1),
-            budget: LineBudget::default(),
-        }],
-        devices: (0..n).map(device).collect(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
 }
 
 /// What one message is: its kind and the devices in it.
@@ -154,7 +76,7 @@ fn read(topic: &str, json: &Json) -> (&'static str, Vec<u32>) {
     let number = |d: &Json| {
         d["deviceName"]
             .as_str()?
-            .strip_prefix("device-")?
+            .strip_prefix("meter-")?
             .parse()
             .ok()
     };
@@ -203,7 +125,7 @@ impl Cell {
             Place::Post => "post",
         };
         let bad = self.armed && kind == wanted && devices.contains(&culprit);
-        let pair = |d: &u32| json!({"productKey": "subPk", "deviceName": format!("device-{d}")});
+        let pair = |d: &u32| json!({"productKey": "subPk", "deviceName": name(*d)});
         let data = match (bad, self.shape, kind) {
             // Nobody is listed, so that 6401 finds nobody's place known.
             (_, _, "get") => json!([]),
@@ -269,7 +191,7 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
         wall: Wall::from_millis(1_700_000_000_000),
     };
     let mut c = Cell {
-        cloud: Cloud::new(Arc::new(spec(n)), Rng::new(7), now),
+        cloud: Cloud::new(Arc::new(gateway(n, 1)), Rng::new(7), now),
         now,
         place,
         shape,

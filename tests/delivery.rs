@@ -6,6 +6,8 @@
     reason = "a panic is how a test, and a helper of tests, says no"
 )]
 
+#[path = "fixture/gateway.rs"]
+mod gateway;
 mod delivery {
     pub(crate) mod world;
 }
@@ -15,7 +17,8 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, Mono, Tell};
 use alink_gateway::cloud::{Notice, Presence, Session};
-use delivery::world::{Sessionless, World, ms, secs, spec};
+use delivery::world::{Sessionless, World, ms, secs};
+use gateway::gateway as spec;
 use proptest::prelude::*;
 
 /// The offered load of most of these: 100 devices with 4 values a second each.
@@ -28,34 +31,6 @@ fn hundred(delay: (u64, u64), loss: u32, in_order: bool) -> World {
     w.in_order = in_order;
     w.feed_all(ms(250));
     w
-}
-
-/// Measures: `ALINK_FIGURES=1 cargo test --test delivery figures -- --nocapture`.
-#[test]
-fn figures() {
-    if std::env::var_os("ALINK_FIGURES").is_none() {
-        return;
-    }
-    for delay in [(20, 20), (1000, 2000), (2000, 8000), (11_000, 14_000)] {
-        for loss in [0, 50, 200, 300] {
-            for in_order in [true, false] {
-                let mut w = hundred(delay, loss, in_order);
-                w.run(secs(90));
-                let late = w.now.mono;
-                w.run(secs(60));
-                println!(
-                    "delay {delay:?} ms, loss {loss:3}, in order {in_order:5}: {:5.1} values/s, repeats {:4.1} %, backlog {:6}, age p50 {:?} p99 {:?}, {:.1} posts/s, {} lines",
-                    w.per_second(secs(60)),
-                    w.platform.repeats as f64 * 100.0 / w.accepted() as f64,
-                    w.cloud.backlog(),
-                    w.age(late, 500),
-                    w.age(late, 990),
-                    w.sent.len() as f64 / 150.0,
-                    w.notices.len(),
-                );
-            }
-        }
-    }
 }
 
 // --- throughput ---------------------------------------------------------------
@@ -225,7 +200,7 @@ fn what_a_lost_session_dropped_is_sent_again_and_not_counted_as_delivered() {
     }
 }
 
-/// Nobody of these is online over there; how long until all are.
+/// None of these is online over there; how long until all are.
 fn all_back(w: &mut World) -> Duration {
     let n = w.spec.devices.len();
     w.lose_silently(0..n as u32);
@@ -268,7 +243,7 @@ fn a_few_lost_sessions_are_found_too() {
 }
 
 #[test]
-fn losses_alone_make_nobody_log_in_again() {
+fn losses_alone_make_no_device_log_in_again() {
     for n in [1, 3, 60] {
         let mut w = World::online(spec(n, 4), 1);
         w.feed_all(ms(1000));

@@ -7,6 +7,8 @@
     reason = "a panic is how a test, and a helper of tests, says no"
 )]
 
+#[path = "fixture/gateway.rs"]
+mod gateway;
 #[path = "recovery/world.rs"]
 mod world;
 
@@ -170,7 +172,7 @@ fn a_cap_that_moves_is_followed_both_ways() {
     let mut w = capped(300, 120);
     w.platform.cap = 133;
     assert!(w.run_for(secs(60), |w| w.online() == 133));
-    // It takes nobody out, but does not let so many in again.
+    // It takes no device out, but does not let so many in again.
     w.platform.cap = 60;
     w.want(0..300, Presence::Offline);
     w.run(secs(60));
@@ -211,7 +213,7 @@ fn a_cap_is_learned_though_many_may_still_be_online_from_before() {
 }
 
 #[test]
-fn one_stray_428_keeps_nobody_out_for_long() {
+fn one_stray_428_keeps_no_device_out_for_long() {
     let mut w = online(50);
     w.down();
     w.platform.moods.push(428);
@@ -242,7 +244,7 @@ fn a_place_within_our_own_limit_is_taken_as_soon_as_it_is_free() {
 fn a_log_in_does_not_wait_for_the_search_among_log_outs() {
     // None of them is online: each log-out of a batch is searched to the end.
     let mut w = World::new(spec(600));
-    w.platform.names = Names::Nobody;
+    w.platform.names = Names::None;
     w.up();
     w.run(secs(11));
     for d in (0..600).step_by(60) {
@@ -256,7 +258,7 @@ fn a_log_in_does_not_wait_for_the_search_among_log_outs() {
 #[test]
 fn the_search_for_a_culprit_leaves_half_of_the_pace_to_others() {
     let mut w = World::new(spec(600));
-    w.platform.names = Names::Nobody;
+    w.platform.names = Names::None;
     w.up();
     w.run(secs(12));
     for _ in 0..10 {
@@ -304,7 +306,7 @@ fn a_topology_that_has_room_again_takes_those_that_found_it_full() {
 #[test]
 fn each_culprit_of_a_batch_gets_its_own_verdict() {
     let culprits = [(3, 522), (11, 521), (17, 6401), (23, 6287), (42, 6100)];
-    for names in [Names::Culprits, Names::Nobody, Names::First, Names::All] {
+    for names in [Names::Culprits, Names::None, Names::First, Names::All] {
         for turn in 0..culprits.len() {
             let mut codes: Vec<i64> = culprits.iter().map(|c| c.1).collect();
             codes.rotate_left(turn);

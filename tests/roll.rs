@@ -7,33 +7,28 @@
     reason = "a panic is how a test, and a helper of tests, says no"
 )]
 
+#[path = "fixture/gateway.rs"]
+mod fixture;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, DeviceName, Mono, Now, PortId, ProductKey, Reading, Rng, Secret, Tell, UnitId, Value,
-    Wall,
+    DeviceId, DeviceName, Mono, Now, ProductKey, Reading, Rng, Secret, Tell, Value, Wall,
 };
 use alink_gateway::cloud::{self, Cloud, Notice, Presence, Roll, Session};
 use alink_gateway::lab::platform::{
     Certificate, Conn, Device, Event, FailedBatchNames, Fault, Notice as Way, Output, Platform,
     PlatformSpec, Product, Violation,
 };
-use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
-    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, Retired,
-    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, TopologyPolicy, Transport,
-};
+use alink_gateway::spec::{Spec, TopologyPolicy};
+use fixture::name;
 use proptest::prelude::*;
 use serde_json::Value as Json;
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-fn name(n: u32) -> String {
-    format!("meter-{n:04}")
 }
 
 fn sub(n: u32) -> Device {
@@ -44,78 +39,13 @@ fn gateway() -> Device {
     Device::new("gwPk", "gw-1")
 }
 
+/// Each device with a secret of its own.
 fn spec(n: u32) -> Spec {
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "meter".into(),
-        points: vec![PointSpec {
-            shown: Default::default(),
-            id: "P".into(),
-            table: Table::HoldingRegister,
-            address: 0,
-            codec: Codec::Bit(0),
-            interval: Duration::from_secs(10),
-            priority: Default::default(),
-        }],
-        max_registers: 125,
-        reads: Reads::default(),
-    });
-    let device = |i| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: name(i),
-        port: PortId(0),
-        unit: UnitId(1),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("subPk"),
-        device_name: DeviceName::new(&name(i)),
-        secret: Secret::new(format!("secret-{i}")),
-        liveness: Liveness {
-            missed: 3,
-            quiet: secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "localhost".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: secs(300),
-                connect_timeout: secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwPk"),
-                device_name: DeviceName::new("gw-1"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "rack".into(),
-            line: LineSpec::Tcp(TcpSpec {
-                host: "localhost".into(),
-                port: 502,
-                connect_timeout: secs(3),
-                framing: None,
-                behind: None,
-                connection: Default::default(),
-            }),
-            response_timeout: secs(1),
-            budget: LineBudget::default(),
-        }],
-        devices: (0..n).map(device).collect(),
-        stop_within: secs(10),
-        retired: Retired::default(),
+    let mut spec = fixture::gateway(n, 1);
+    for (i, device) in spec.devices.iter_mut().enumerate() {
+        device.secret = Secret::new(format!("secret-{i}"));
     }
+    spec
 }
 
 /// The engine, the model, and the time between them.

@@ -9,15 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{
-    DeviceId, DeviceName, Mono, Now, PortId, ProductKey, Reading, Rng, Secret, UnitId, Value, Wall,
-};
+use crate::gateway::name;
+use alink_gateway::base::{DeviceId, Mono, Now, Reading, Rng, Value, Wall};
 use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
-use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, Codec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget,
-    LineSpec, Liveness, PointSpec, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, Retired,
-    SessionLimits, SignMethod, Spec, Subscriptions, Table, TcpSpec, Transport,
-};
+use alink_gateway::spec::Spec;
 use serde_json::{Value as Json, json};
 
 const SESSION: &str = "/ext/session/gwPk/gw-1/combine/";
@@ -31,87 +26,6 @@ pub(crate) fn ms(n: u64) -> Duration {
 
 pub(crate) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
-}
-
-fn name(id: u32) -> String {
-    format!("meter-{id:04}")
-}
-
-/// An installation of `n` devices with `points` properties each.
-pub(crate) fn spec(n: u32, points: usize) -> Spec {
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "meter".into(),
-        points: (0..points)
-            .map(|i| PointSpec {
-                shown: Default::default(),
-                id: format!("P{i}"),
-                table: Table::HoldingRegister,
-                address: 0,
-                codec: Codec::Bit(0),
-                interval: secs(1),
-                priority: Default::default(),
-            })
-            .collect(),
-        max_registers: 125,
-        reads: Reads::default(),
-    });
-    let device = |i: u32| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: name(i),
-        port: PortId(0),
-        unit: UnitId(1),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("subPk"),
-        device_name: DeviceName::new(&name(i)),
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "localhost".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: secs(300),
-                connect_timeout: secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwPk"),
-                device_name: DeviceName::new("gw-1"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "rack".into(),
-            line: LineSpec::Tcp(TcpSpec {
-                host: "localhost".into(),
-                port: 502,
-                connect_timeout: secs(3),
-                framing: None,
-                behind: None,
-                connection: Default::default(),
-            }),
-            response_timeout: secs(1),
-            budget: LineBudget::default(),
-        }],
-        devices: (0..n).map(device).collect(),
-        stop_within: secs(10),
-        retired: Retired::default(),
-    }
 }
 
 /// What becomes of a device's part of a pack when it has no session.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{
-    DeviceId, DeviceName, EventKind, Mono, Now, PortId, ProductKey, Rng, Secret, Tell, UnitId, Wall,
-};
+use crate::gateway::gateway;
+pub(crate) use crate::gateway::name;
+use alink_gateway::base::{DeviceId, EventKind, Mono, Now, Rng, Tell, Wall};
 use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
 use alink_gateway::spec::*;
 use serde_json::{Value as Json, json};
@@ -26,79 +26,13 @@ pub(crate) const fn id(n: u32) -> DeviceId {
     DeviceId(n)
 }
 
-pub(crate) fn name(n: u32) -> String {
-    format!("meter-{n:04}")
-}
-
 fn number(name: &str) -> Option<u32> {
     name.strip_prefix("meter-")?.parse().ok()
 }
 
-/// An installation of `n` devices with one point each.
+/// An installation of `n` devices without points.
 pub(crate) fn spec(n: u32) -> Spec {
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "meter".into(),
-        points: Vec::new(),
-        max_registers: 125,
-        reads: Reads::default(),
-    });
-    let device = |n: u32| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: name(n),
-        port: PortId(0),
-        unit: UnitId(1),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("subPk"),
-        device_name: DeviceName::new(&name(n)),
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "localhost".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: secs(300),
-                connect_timeout: secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwPk"),
-                device_name: DeviceName::new("gw-1"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "rack".into(),
-            line: LineSpec::Tcp(TcpSpec {
-                host: "localhost".into(),
-                port: 502,
-                connect_timeout: secs(3),
-                framing: None,
-                behind: None,
-                connection: Default::default(),
-            }),
-            response_timeout: secs(1),
-            budget: LineBudget::default(),
-        }],
-        devices: (0..n).map(device).collect(),
-        stop_within: secs(10),
-        retired: Retired::default(),
-    }
+    gateway(n, 0)
 }
 
 /// What a message asks.
@@ -131,7 +65,7 @@ impl Ask {
 pub(crate) enum Names {
     Culprits,
     First,
-    Nobody,
+    None,
     All,
 }
 
@@ -194,7 +128,7 @@ impl Platform {
             let named = match self.names {
                 Names::Culprits => culprits.collect(),
                 Names::First => culprits.take(1).collect(),
-                Names::Nobody => Vec::new(),
+                Names::None => Vec::new(),
                 Names::All => names.to_vec(),
             };
             return (*code, named);
