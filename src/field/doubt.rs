@@ -13,14 +13,14 @@
 //!    a read of one entry with a function that is not in doubt. The unit may
 //!    answer it or refuse it, an exception names the function;
 //! 2. a unit that is silent to fences, against the standard, has one reply
-//!    thrown away and is left alone until three response timeouts have passed since the
-//!    miss, in which whatever it still owes should have come. How late its last reply was is no
-//!    bound for the next, so that is not measured; instead the next two
-//!    replies are thrown away as well, and must come each in time, with nothing
-//!    missed and nothing unasked for between them: a gap is better than a wrong
-//!    value. What is left of the risk: a unit that owes more than that many
-//!    replies for longer than three timeouts, and gives each of them away just
-//!    when another is waited for.
+//!    thrown away and is left alone until three response timeouts have passed
+//!    since the miss, in which whatever it still owes should have come. How
+//!    late its last reply was is no bound for the next, so that is not
+//!    measured; instead the next two replies are thrown away as well, and must
+//!    come each in time, with nothing missed and nothing unasked for between
+//!    them: a gap is better than a wrong value. What is left of the risk: a
+//!    unit that owes more than that many replies for longer than three
+//!    timeouts, and gives each of them away just when another is waited for.
 //!    Longer would hardly be safer: a reply that late is as unlikely to meet a wait of
 //!    its like after three timeouts as after twenty, and all other values of the unit
 //!    would be lost meanwhile.

@@ -30,9 +30,9 @@ pub struct Job {
     pub points: Vec<u16>,
     /// From the last byte of the request until the first of the reply.
     pub timeout: Duration,
-    /// Whether its last reply was begun and never ended: the rest is waited for no
-    /// longer than those of other replies, the next time.
-    pub was_half: bool,
+    /// Whether its last reply was spoilt: what is begun is waited for no longer this time
+    /// than good replies have needed.
+    pub was_spoilt: bool,
     /// Extra quiet time before the request.
     pub turnaround: Duration,
     /// Whether a matching reply can only be the reply to this request. If not,

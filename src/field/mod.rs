@@ -103,6 +103,7 @@ pub mod holes;
 pub mod in_flight;
 pub mod job;
 pub mod log_out;
+pub mod longest;
 pub mod mbap;
 pub mod modbus;
 mod moment;

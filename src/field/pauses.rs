@@ -12,14 +12,13 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
+use super::longest::Longest;
+
 /// Not before so many replies is anything known.
 const ENOUGH: u32 = 16;
 
 /// A pause may be so many times as long as the longest so far.
 const MARGIN: u32 = 4;
-
-/// The longest pause counts for at least this long and at most twice as long.
-const MEMORY: Duration = Duration::from_secs(600);
 
 /// The pauses on one line.
 #[derive(Clone, Debug)]
@@ -27,9 +26,7 @@ pub struct Pauses {
     /// What is waited at least: what adapters, kernels or a lost segment may take.
     floor: Duration,
     seen: u32,
-    /// The longest of the current and of the previous stretch of [`MEMORY`].
-    longest: [Duration; 2],
-    since: Mono,
+    longest: Longest,
 }
 
 impl Pauses {
@@ -39,18 +36,13 @@ impl Pauses {
         Pauses {
             floor,
             seen: 0,
-            longest: [Duration::ZERO; 2],
-            since: now,
+            longest: Longest::new(now),
         }
     }
 
     /// A good reply came whose longest pause between bytes was this.
     pub fn note(&mut self, now: Mono, longest: Duration) {
-        if now.since(self.since) >= MEMORY {
-            self.longest = [Duration::ZERO, self.longest[0]];
-            self.since = now;
-        }
-        self.longest[0] = self.longest[0].max(longest);
+        self.longest.measured(now, longest);
         self.seen = self.seen.saturating_add(1);
     }
 
@@ -61,7 +53,7 @@ impl Pauses {
         if self.seen < ENOUGH {
             return most;
         }
-        let longest = self.longest[0].max(self.longest[1]);
+        let longest = self.longest.get();
         longest.saturating_mul(MARGIN).max(self.floor).min(most)
     }
 }

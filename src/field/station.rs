@@ -971,7 +971,7 @@ impl Station {
             device: self.device,
             ask: block.ask(self.unit),
             timeout: self.patience(&block),
-            was_half: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
+            was_spoilt: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
             speech: self.phrases.speech(&self.profile, &block),
             serial: self.serial.clone(),
             shape: self.shape(&block),

@@ -26,6 +26,8 @@ use std::time::Duration;
 use crate::base::Mono;
 use crate::spec::LineSpec;
 
+use super::longest::{Longest, MEMORY};
+
 /// Not before this many replies is anything known.
 const ENOUGH: u32 = 4;
 
@@ -49,9 +51,6 @@ const QUICK_NUMBERED: u32 = 1;
 /// … but all the time there is at the second of so many tries, for some are slow; and
 /// when a late reply has said so, always.
 const QUICK_TRIES: u32 = 128;
-
-/// The slowest reply counts for at least this long and at most twice as long.
-const MEMORY: Duration = Duration::from_secs(600);
 
 /// Until it has missed this often in a row, a unit whose late replies are recognised is
 /// waited for no longer than usual: a late reply would tell, and twenty that died at
@@ -87,9 +86,7 @@ pub struct Timeout {
     seen: u32,
     mean: Duration,
     deviation: Duration,
-    /// The slowest of the current and of the previous stretch of [`MEMORY`].
-    slowest: [Duration; 2],
-    since: Mono,
+    slowest: Longest,
     /// The latest of its replies that came after the configured time, and when.
     late: Option<(Mono, Duration)>,
 }
@@ -110,8 +107,7 @@ impl Timeout {
             seen: 0,
             mean: Duration::ZERO,
             deviation: Duration::ZERO,
-            slowest: [Duration::ZERO; 2],
-            since: now,
+            slowest: Longest::new(now),
             late: None,
         }
     }
@@ -134,11 +130,7 @@ impl Timeout {
 
     /// The unit took this long to begin its reply.
     pub fn measured(&mut self, now: Mono, gap: Duration) {
-        if now.since(self.since) >= MEMORY {
-            self.slowest = [Duration::ZERO, self.slowest[0]];
-            self.since = now;
-        }
-        self.slowest[0] = self.slowest[0].max(gap);
+        self.slowest.measured(now, gap);
         if self.seen == 0 {
             self.mean = gap;
             self.deviation = gap / 2;
@@ -152,8 +144,7 @@ impl Timeout {
     /// A reply came after it had been given up, so long after its request if that is
     /// known: for a while, nothing less than the configured time will do.
     pub fn was_too_short(&mut self, now: Mono, after: Option<Duration>) {
-        self.slowest = [self.most; 2];
-        self.since = now;
+        self.slowest.set(now, self.most);
         let longest = self.most.saturating_mul(LATER);
         let later = |after: &Duration| *after > self.most && *after <= longest;
         if let Some(after) = after.filter(later) {
@@ -179,7 +170,7 @@ impl Timeout {
     /// misses in a row; in a hurry if some unit was asked and never heard.
     #[must_use]
     pub fn after(&self, misses: u32, reply: Duration, hurry: bool) -> Duration {
-        let never_heard = self.seen == 0 && self.slowest[0].is_zero();
+        let never_heard = self.seen == 0 && self.slowest.get().is_zero();
         let quick = match self.is_numbered {
             true => QUICK_NUMBERED,
             false => QUICK,
@@ -190,7 +181,7 @@ impl Timeout {
         if self.seen < ENOUGH {
             return self.most;
         }
-        let slowest = self.slowest[0].max(self.slowest[1]);
+        let slowest = self.slowest.get();
         let usual = self.mean + self.deviation * 4;
         // Half as much again: the slowest so far need not be the slowest ever.
         let usual = usual.max(slowest + slowest / 2) + reply;

@@ -50,7 +50,7 @@ impl Station {
             whole: false,
             speech: Speech::Write(write),
             gives_up: false,
-            was_half: false,
+            was_spoilt: false,
             probe: None,
         }
     }

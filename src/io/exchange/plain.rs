@@ -125,12 +125,11 @@ impl Exchange {
         let deadline = sent + job.timeout;
         // A network delivers bytes as it pleases.
         let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
-        let mut pause = dialogue.pause(&self.silence);
-        let mut rest = BEHIND_A_SERVER.max(self.response_timeout);
-        if job.was_half && !dialogue.ends_by_silence() {
-            pause = self.pauses.rest(pause);
-            rest = self.pauses.rest(rest);
-        }
+        let is_brief = job.was_spoilt && !dialogue.ends_by_silence();
+        let pause = match dialogue.pause(&self.silence) {
+            pause if is_brief => self.pauses.rest(pause),
+            pause => pause,
+        };
         let end = match self.own {
             Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
             None => {
@@ -145,8 +144,11 @@ impl Exchange {
         let mut longest = Duration::ZERO;
         loop {
             let begun = dialogue.is_reading().then_some(self.last_byte);
-            let end = match begun.filter(|_| !pauses_count) {
-                Some(last) => end.min((last + rest).max(deadline)),
+            let end = match begun.filter(|_| is_brief && !pauses_count) {
+                Some(last) => {
+                    let rest = BEHIND_A_SERVER.max(self.response_timeout);
+                    end.min((last + self.pauses.rest(rest)).max(deadline))
+                }
                 None => end,
             };
             let is_open =

@@ -1,0 +1,49 @@
+//! The longest of what was measured in the last while.
+
+use std::time::Duration;
+
+use crate::base::Mono;
+
+/// What was measured counts for at least this long and at most twice as long.
+pub const MEMORY: Duration = Duration::from_secs(600);
+
+/// The longest of the current and of the previous stretch of [`MEMORY`].
+#[derive(Clone, Debug)]
+pub struct Longest {
+    stretches: [Duration; 2],
+    since: Mono,
+}
+
+impl Longest {
+    /// Nothing was measured yet.
+    #[must_use]
+    pub const fn new(now: Mono) -> Self {
+        Longest {
+            stretches: [Duration::ZERO; 2],
+            since: now,
+        }
+    }
+
+    /// This was measured.
+    pub fn measured(&mut self, now: Mono, one: Duration) {
+        if now.since(self.since) >= MEMORY {
+            self.stretches = [Duration::ZERO, self.stretches[0]];
+            self.since = now;
+        }
+        self.stretches[0] = self.stretches[0].max(one);
+    }
+
+    /// From now on it counts as having been this, for twice [`MEMORY`].
+    pub const fn set(&mut self, now: Mono, to: Duration) {
+        *self = Longest {
+            stretches: [to; 2],
+            since: now,
+        };
+    }
+
+    /// The longest; zero if nothing was measured.
+    #[must_use]
+    pub fn get(&self) -> Duration {
+        self.stretches[0].max(self.stretches[1])
+    }
+}
