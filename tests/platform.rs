@@ -1466,13 +1466,13 @@ fn a_cap_below_the_published_limit_is_changed_and_lifted_while_the_platform_runs
     assert_eq!(lab.log_in(4..5), 200);
     assert_eq!(lab.log_in(4..5), 200, "it takes no second place");
     lab.fault(Fault::Cap(Some(3)));
-    assert_eq!(lab.platform.online(), 5, "nobody is thrown out");
+    assert_eq!(lab.platform.online(), 5, "no device is thrown out");
     assert_eq!(lab.code(LOGOUT, meter_pair(0)), 200);
     assert_eq!(lab.log_in(5..6), 428);
     assert_eq!(
         lab.times(Violation::TooManyOnline),
         0,
-        "nobody can know of a cap that is not published"
+        "a gateway cannot know of a cap that is not published"
     );
     lab.fault(Fault::Cap(None));
     assert_eq!(lab.log_in(5..8), 200);

@@ -19,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::repeat::QUIET;
 use super::{About, DeviceId, EventKind, JournalField, Level, Mono, PortId, Tell, Wake};
 
 /// So many of a kind are told at once, each in its own line.
@@ -27,8 +28,6 @@ const AT_ONCE: u32 = 3;
 const WINDOWS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// The same for the troubles of one port.
 const WINDOWS_OF_PORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
-/// What has not happened for so long is over.
-const OVER: Duration = Duration::from_secs(60);
 /// Codes come from outside: past so many, they are gathered without regard to it.
 const LANES: usize = 64;
 
@@ -85,7 +84,7 @@ impl<N> Lane<N> {
         let held = self.held.as_ref()?;
         Some(match self.summed {
             true => self.until,
-            false => self.until.min(held.latest + OVER),
+            false => self.until.min(held.latest + QUIET),
         })
     }
 }

@@ -9,7 +9,7 @@ const FIRST_GAP: Duration = Duration::from_secs(60);
 /// The longest gap.
 const LONGEST_GAP: Duration = Duration::from_secs(3600);
 /// What has not happened for so long is over.
-const QUIET: Duration = Duration::from_secs(60);
+pub(super) const QUIET: Duration = Duration::from_secs(60);
 
 /// Something that may happen again and again: told the first time, then after
 /// a minute, then at doubling gaps up to an hour, each time with how often it
@@ -65,7 +65,7 @@ impl Repeats {
     }
 
     /// Time passes; says how many to tell that were left, if it is time.
-    pub fn sweep(&mut self, now: Mono) -> Option<u64> {
+    fn sweep(&mut self, now: Mono) -> Option<u64> {
         let (at, gap) = self.told?;
         if self.untold == 0 || now.since(at) < gap {
             return None;

@@ -453,7 +453,7 @@ impl Cloud {
                 self.posts.came(now, id);
             } else {
                 if self.sessions.session(id) != Session::LoggingOut {
-                    // Not our doing, and nobody knows since when.
+                    // Not our doing, and since when is not known.
                     self.posts.session_lost(now, id);
                 }
                 self.posts.left(now, id);

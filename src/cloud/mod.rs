@@ -45,7 +45,7 @@
 //! - a device that may be online and is not wanted is asked to be logged out
 //!   until the platform has answered, or the connection is gone;
 //! - a configuration loaded anew takes back nothing that is under way and asks
-//!   for nobody whom it does not change, but for those whose requests were called
+//!   for no device that it does not change, but for those whose requests were called
 //!   malformed (460);
 //! - no log-in waits for the topology to be known, and nobody is barred with 6401
 //!   before having been added, unless the policy is to leave it;

@@ -225,7 +225,7 @@ impl Posts {
         is_echo
     }
 
-    /// A device was found without its session although nobody had said so: the
+    /// A device was found without its session although the platform had not said so: the
     /// others prove theirs.
     pub(super) fn doubt_others(&mut self, now: Mono) {
         self.proofs.doubt_others(now);

@@ -500,7 +500,7 @@ impl Port {
         Ok(())
     }
 
-    /// Replies nobody waited for, which came at this time: those that were given up prove
+    /// Replies to no request, which came at this time: those that were given up prove
     /// life.
     async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
         self.report.own_voice(self.clock.now().mono, &heard);

@@ -47,7 +47,7 @@ pub(super) struct Proofs {
     /// The suspects among them.
     urgent: BTreeSet<(Mono, DeviceId)>,
     next: Mono,
-    /// Whoever has proved nothing since then is a suspect.
+    /// A device that has proved nothing since then is a suspect.
     doubted_at: Option<Mono>,
     silence: BTreeMap<DeviceId, Silence>,
     given_up: BTreeMap<DeviceId, Mono>,

@@ -189,7 +189,7 @@ fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
         }
         times
     };
-    // Nobody soon after the log-in; then each once in 45 s.
+    // None soon after the log-in; then each once in 45 s.
     assert_eq!(asked(&mut proofs, 0, 22), 0);
     let cycle = asked(&mut proofs, 45, 90);
     assert!((55..=61).contains(&cycle), "{cycle}");
@@ -226,7 +226,7 @@ fn silence_is_counted_once_a_burst_and_acted_upon_once() {
     assert!(!proofs.is_given_up(s(3), ONE, s(9), three));
     proofs.unheard(s(5), ONE, s(3));
     proofs.unheard(s(7), ONE, s(5));
-    // The platform answers nobody.
+    // The platform answers no device.
     assert!(!proofs.is_given_up(s(7), ONE, s(1), three));
     assert!(proofs.is_given_up(s(7), ONE, s(6), three));
     for t in 4..40 {

@@ -183,14 +183,14 @@ impl Refusals {
         Some(Notice::Refused { user, times })
     }
 
-    /// How often to tell that nobody could be let in, if it is time.
+    /// How often to tell that no connection could be accepted, if it is time.
     pub(super) fn not_accepted(&mut self, now: Mono, why: &str) -> Option<u64> {
         why.clone_into(&mut self.why);
         self.not_accepted.hit(now, 1)
     }
 
     /// What was held back and is to be told now: who was refused, and how often
-    /// nobody could be let in and why.
+    /// no connection could be accepted and why.
     pub(super) fn settle(&mut self, now: Mono) -> (Vec<Notice>, Option<(String, u64)>) {
         let users = self
             .users

@@ -143,7 +143,7 @@ impl Platform {
             });
             code = Some(Code::TOO_MANY_DEVICES);
         }
-        // Nobody can know of a cap that is not published: no rule is broken.
+        // A gateway cannot know of a cap that is not published: no rule is broken.
         let cap = self.faults.cap.unwrap_or(self.limits.online);
         if code.is_none() && new > 0 && under + new > cap {
             code = Some(Code::TOO_MANY_DEVICES);

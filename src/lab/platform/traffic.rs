@@ -286,7 +286,7 @@ impl Platform {
     }
 
     /// A message of a device without a session. No rule is broken where a fault
-    /// has ended the session and nobody was told.
+    /// has ended the session and the gateway was not told.
     pub(super) fn spoke_out_of_session(&mut self, now: Now, device: &Device, rule: Violation) {
         if !self.lost.contains(device) {
             self.ledger.broke(rule, || device.to_string());

@@ -68,7 +68,7 @@ At the console:
   secret PK DN TEXT   it has another secret from now on
   say TOPIC TEXT      a message to the gateway, on any topic
 What the documents leave open:
-  batch-names WHOM    whom a failed batch names: culprits, all or nobody
+  batch-names WHOM    whom a failed batch names: culprits, all or none
   batch-code WHOSE    whose code it has: that of the first or the last refused
   pack-out-of-session HOW
                       taken, refused, dropped or dropped-told-after
@@ -216,7 +216,7 @@ impl Switch {
         Some(match words {
             ["batch-names", "culprits"] => Switch::Names(FailedBatchNames::Culprits),
             ["batch-names", "all"] => Switch::Names(FailedBatchNames::All),
-            ["batch-names", "nobody"] => Switch::Names(FailedBatchNames::Nobody),
+            ["batch-names", "none"] => Switch::Names(FailedBatchNames::Nobody),
             ["batch-code", "first"] => Switch::Code(FailedBatchCode::First),
             ["batch-code", "last"] => Switch::Code(FailedBatchCode::Last),
             ["pack-out-of-session", "taken"] => Switch::Pack(PackOutOfSession::Taken),
