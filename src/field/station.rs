@@ -1,6 +1,7 @@
 //! One device as its line's schedule sees it: its requests on their grid, how
 //! much effort it deserves, and what must not be believed. How its requests
-//! change with what it turns out to be is in `reading.rs`.
+//! change with what it turns out to be is in `reading.rs`, which of them it is asked
+//! next in `station/asking.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -361,116 +362,6 @@ impl Station {
         ready.max(self.free_at(now)).max(retry)
     }
 
-    /// How a device is tried that missed.
-    ///
-    /// At first with the request that it missed, once more; then with another, for
-    /// the failure may be that request's own. Where there is none, a part of it: the
-    /// unit may be silent to long requests. Of several, the cheapest of a shape that
-    /// is in doubt already: an attempt is likely to fail, and the shapes that are not
-    /// in doubt are needed for the return. Before that, one that keeps no other device
-    /// from being read.
-    pub(super) fn attempt(&self, now: Mono) -> Option<Attempt> {
-        let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
-            let last = s.failing.as_ref().filter(|f| !f.set_aside);
-            last.map(|f| f.last)
-        });
-        if let Some((i, slot)) = last
-            && (1..DOUBTED).contains(&slot.failures())
-            && !slot.is_set_aside()
-        {
-            return Some(Attempt::Whole(i));
-        }
-        let next = self.cheapest()?;
-        let tried = self.slots[next].failures() >= DOUBTED;
-        let may = tried && self.may_probe && self.part_backoff.ready(now);
-        match may && self.part(next).is_some() {
-            true => Some(Attempt::Part(next)),
-            false => Some(Attempt::Whole(next)),
-        }
-    }
-
-    /// The request that is most likely to be answered, and then the cheapest.
-    pub(super) fn cheapest(&self) -> Option<usize> {
-        (0..self.slots.len()).min_by_key(|i| {
-            let slot = &self.slots[*i];
-            let block = &slot.block;
-            let spends = !self.doubt.is_clear() && !self.doubted(block);
-            let shared = self.voice(block).is_some();
-            (
-                slot.is_set_aside(),
-                slot.failures().min(DOUBTED),
-                shared,
-                spends,
-                reply_len(&self.profile, block),
-            )
-        })
-    }
-
-    /// The shortest part of a request of several points.
-    fn part(&self, slot: usize) -> Option<ReadBlock> {
-        let whole = &self.slots.get(slot)?.block;
-        if self.profile.protocol != Protocol::Modbus || whole.points.len() < 2 {
-            return None;
-        }
-        let one = |p: &u16| ReadBlock::of(&self.profile, vec![*p], whole);
-        let shortest = whole.points.iter().map(one).min_by_key(|b| b.count)?;
-        (shortest.count < whole.count).then_some(shortest)
-    }
-
-    /// What is asked of a device that missed.
-    pub(super) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Job> {
-        let (i, part) = match attempt {
-            Attempt::Whole(i) => (i, None),
-            Attempt::Part(i) => (i, Some(self.part(i)?)),
-        };
-        let slot = self.slots.get(i)?;
-        let early = slot.due > now;
-        if part.is_none() && !early {
-            return self.job(i, now, false);
-        }
-        let block = part.unwrap_or_else(|| slot.block.clone());
-        let trusted = !self.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
-        let mut job = self.build(i, block, trusted, now);
-        job.points.clear();
-        job.probe = Some(Probe::Life);
-        Some(job)
-    }
-
-    /// The transaction that serves this slot best, given what is in doubt; with a
-    /// probe, if there is time for one.
-    pub(super) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Job> {
-        let wanted = &self.slots.get(slot)?.block;
-        if self.is_among_others(now) {
-            return Some(self.build(slot, wanted.clone(), false, now));
-        }
-        let alike = self.is_alike(wanted);
-        if !self.doubted(wanted) && !alike {
-            return Some(self.build(slot, wanted.clone(), true, now));
-        }
-        // What others owe is ended by no other request of this one.
-        if self.is_in_doubt() || !self.doubted(wanted) {
-            return Some(self.build(slot, wanted.clone(), false, now));
-        }
-        if let Some(other) = self.unmistakable_and_due(now) {
-            let block = self.slots[other].block.clone();
-            return Some(self.build(other, block, true, now));
-        }
-        let probe = self.probe(now, slot);
-        let gives_up = probe.is_some() && !may_probe;
-        let Some((probe, block)) = probe.filter(|_| may_probe) else {
-            let mut job = self.build(slot, wanted.clone(), false, now);
-            job.gives_up = gives_up;
-            return Some(job);
-        };
-        let mut job = self.build(slot, block, true, now);
-        job.probe = Some(probe);
-        if probe != Probe::Longer {
-            job.points.clear();
-            job.whole = false;
-        }
-        Some(job)
-    }
-
     /// How a job ended; what that says about the device.
     pub(super) fn done(
         &mut self,
@@ -824,51 +715,6 @@ impl Station {
         !self.numbered && self.doubt.covers(self.shape(block))
     }
 
-    /// A request of the plan that is due, and which no abandoned one resembles.
-    fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
-        let fine = |slot: &Slot| {
-            !slot.is_set_aside()
-                && self.ready_at(slot) <= now
-                && !self.doubted(&slot.block)
-                && !self.is_alike(&slot.block)
-        };
-        self.slots.iter().position(fine)
-    }
-
-    /// Whether some reply of this device will be unmistakable before long.
-    fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
-        let soon = now + self.timeout.most().saturating_mul(SETTLING);
-        let comes = |s: &Slot| {
-            !s.is_set_aside()
-                && s.due <= soon
-                && !self.doubted(&s.block)
-                && !self.is_alike(&s.block)
-        };
-        self.slots.iter().any(comes) || self.probe(now, slot).is_some()
-    }
-
-    /// A request that is not in the plan, and which no abandoned one resembles: this
-    /// slot's, shortened; one entry of another table; this slot's and one register.
-    fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
-        let wanted = &self.slots.get(slot)?.block;
-        let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
-        if self.profile.protocol == Protocol::Modbus
-            && let Some(shorter) = wanted.shortened(&self.profile).find(fine)
-        {
-            return Some((Probe::Shorter, shorter));
-        }
-        let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
-        if self.answers_fences || !silent(self.fence_missed) {
-            let other = self.phrases.fence(&self.profile, &self.doubt, wanted);
-            if let Some(other) = other {
-                return Some((Probe::OtherTable, other));
-            }
-        }
-        let may = self.answers_longer || !silent(self.longer_missed);
-        let longer = wanted.lengthened(&self.profile).filter(|_| may);
-        longer.filter(fine).map(|block| (Probe::Longer, block))
-    }
-
     fn shape(&self, block: &ReadBlock) -> Shape {
         self.phrases.shape(&self.profile, block)
     }
@@ -942,18 +788,6 @@ impl Station {
         patience.max(self.failed_took)
     }
 
-    /// Of these points those whose next value is not out of turn: what is made again
-    /// to find a fault brings no values more often than was configured.
-    fn wanted(&self, points: &[u16], now: Mono) -> Vec<u16> {
-        let in_turn = |p: &&u16| {
-            let point = self.profile.points.get(usize::from(**p));
-            let next = self.next_value.get(usize::from(**p));
-            let early = |(point, next): (&PointSpec, &Mono)| now + point.interval < *next;
-            !point.zip(next).is_some_and(early)
-        };
-        points.iter().filter(in_turn).copied().collect()
-    }
-
     /// Values of these points were taken.
     fn took_values(&mut self, points: &[u16], now: Mono) {
         for p in points {
@@ -962,28 +796,6 @@ impl Station {
             if let Some((point, next)) = point.zip(next) {
                 *next = now.max(*next) + point.interval;
             }
-        }
-    }
-
-    fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
-        let failing = self.slots[slot].failing.as_ref();
-        Job {
-            device: self.device,
-            ask: block.ask(self.unit),
-            timeout: self.patience(&block),
-            was_spoilt: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
-            speech: self.phrases.speech(&self.profile, &block),
-            serial: self.serial.clone(),
-            shape: self.shape(&block),
-            whole: block.points.len() == self.slots[slot].block.points.len(),
-            points: self.wanted(&block.points, now),
-            turnaround: self.turnaround,
-            trusted,
-            asked: now,
-            since: None,
-            block: slot,
-            gives_up: false,
-            probe: None,
         }
     }
 }
@@ -997,4 +809,5 @@ const fn failure_of(mismatch: &Mismatch) -> (RequestFailure, Option<u8>) {
 }
 
 mod alike;
+mod asking;
 mod writes;
