@@ -410,7 +410,7 @@ async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
     open(&house.socket(), 0o666);
     let stranger = ask_as("").await;
     assert_eq!(stranger.status, 1);
-    let why = "only root and members of the service's group may ask";
+    let why = "only root and members of the group alink-operators may ask";
     assert!(stranger.err.contains(why), "{}", stranger.err);
     let told = |l: &str| l.contains("user 65534 asked on the control socket and may not");
     house.gateway.line("a refusal", told).await;

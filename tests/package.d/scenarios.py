@@ -140,8 +140,8 @@ def a_fresh_install_runs_polls_nothing_and_keeps_its_secrets(plant):
         f"{ETC}/gateway.yaml": "640 root alink-gateway",
         f"{ETC}/conf.d": "750 root alink-gateway",
         f"{ETC}/secrets": "750 root alink-gateway",
-        STATE: "700 alink-gateway alink-gateway",
-        "/run/alink-gateway": "750 alink-gateway alink-gateway",
+        STATE: "700 alink-gateway alink-operators",
+        "/run/alink-gateway": "750 alink-gateway alink-operators",
         "/usr/bin/alink-gateway": "755 root root",
         "/usr/share/alink-gateway/profiles/three-phase-meter.yaml": "644 root root",
     }
@@ -258,6 +258,31 @@ def the_manual_is_there(plant):
     for page in ("man8/alink-gateway.8.gz", "man8/alink-gateway-check.8.gz",
                  "man5/alink-gateway.yaml.5.gz"):
         demand(f"/usr/share/man/{page}" in shipped, f"no {page}")
+
+
+def operators_ask_the_service_and_read_no_secret(plant):
+    box = plant.machine
+    for name, group in (("ada", "alink-operators"), ("bob", None)):
+        box.do("useradd", *(["-G", group] if group else []), name)
+    try:
+        as_ada, as_bob = (["runuser", "-u", name, "--"] for name in ("ada", "bob"))
+        code, said = box.status(*as_ada, "alink-gateway", "status")
+        demand(code == 0 and "line1" in said, f"an operator may not ask: {said}")
+        code, said = box.status(*as_bob, "alink-gateway", "status")
+        demand(code != 0 and "adduser bob alink-operators" in said, said)
+        secrets = box.do("find", ETC, STATE, "/etc/credstore", "-type", "f").split()
+        demand(f"{ETC}/gateway.yaml" in secrets, secrets)
+        for path in secrets:
+            code, _ = box.status(*as_ada, "cat", path)
+            demand(code != 0, f"an operator reads {path}")
+        box.do("gpasswd", "-a", "bob", "alink-gateway")
+        plant.cloud.forget()
+        said = box.do("/var/lib/dpkg/info/alink-gateway.postinst", "configure")
+        demand("can read every secret" in said and "bob" in said, said)
+        plant.online()
+    finally:
+        for name in ("ada", "bob"):
+            box.do("userdel", name)
 
 
 # --- life -----------------------------------------------------------------
@@ -500,9 +525,9 @@ def a_second_gateway_runs_beside_the_first(plant):
     demand(state["ActiveState"] == "active", state)
     for path, mode in (
         (f"{ETC}/north/gateway.yaml", "640 root alink-gateway"),
-        (f"{STATE}@north", "700 alink-gateway alink-gateway"),
-        ("/run/alink-gateway@north", "750 alink-gateway alink-gateway"),
-        ("/run/alink-gateway@north/control.sock", "660 alink-gateway alink-gateway"),
+        (f"{STATE}@north", "700 alink-gateway alink-operators"),
+        ("/run/alink-gateway@north", "750 alink-gateway alink-operators"),
+        ("/run/alink-gateway@north/control.sock", "660 alink-gateway alink-operators"),
     ):
         seen = box.do("stat", "-c", "%a %U %G", path).strip()
         demand(seen == mode, f"{path} is {seen}, not {mode}")
@@ -567,6 +592,7 @@ ALL = [
     an_upgrade_keeps_configuration_and_state_and_brings_everybody_back,
     the_unit_is_hardened_and_nothing_is_odd_about_it,
     the_manual_is_there,
+    operators_ask_the_service_and_read_no_secret,
     a_reload_changes_what_has_changed_and_nothing_else,
     the_journal_and_the_status_line_say_who_and_what,
     the_catalog_explains_what_the_journal_says,

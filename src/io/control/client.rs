@@ -28,7 +28,7 @@ pub enum Unanswered {
     #[error("no service answers at {}: it has been killed, or is just starting\nsee: systemctl status alink-gateway", .0.display())]
     Dead(PathBuf),
     /// The system does not let us.
-    #[error("you may not ask the service at {}: add yourself to its group with\n    sudo adduser {user} alink-gateway\nand log in again, or use sudo", .socket.display())]
+    #[error("you may not ask the service at {}: add yourself to the group of operators with\n    sudo adduser {user} alink-operators\nand log in again, or use sudo", .socket.display())]
     Forbidden {
         /// Where it is.
         socket: PathBuf,

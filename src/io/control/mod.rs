@@ -199,7 +199,7 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
                 }
                 Some(Answer::error(
                     Kind::Refused,
-                    "only root and members of the service's group may ask",
+                    "only root and members of the group alink-operators may ask",
                 ))
             }
             Err(e) => Some(Answer::error(

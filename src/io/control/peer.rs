@@ -51,7 +51,8 @@ impl Peer {
         })
     }
 
-    /// Root, the service's own user, and members of the service's group.
+    /// Whether it is root, the service's own user, or a member of the group the
+    /// service runs as, which is `alink-operators` (`systemd/alink-gateway.service`).
     pub(super) fn may_ask(&self, own: Own) -> bool {
         let member = self.group == own.group || self.groups.contains(&own.group);
         self.user == 0
