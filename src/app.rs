@@ -100,6 +100,9 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
     if let Some(notice) = notice {
         journal.tell(&notice);
     }
+    if let Some(exposed) = vault.close_to_others() {
+        journal.tell(&exposed);
+    }
     let lessons = Lessons::open(&loaded.state_dir, journal.clone());
     let mut service = Service::start(
         loaded.spec,

@@ -233,6 +233,8 @@ vocabulary! {
         RemoteConfigSetAside = "remote-config-set-aside",
         /// The file of kept secrets cannot be read and was set aside.
         VaultDamaged = "vault-damaged",
+        /// The file of kept secrets was open to others.
+        VaultExposed = "vault-exposed",
         /// Secrets that were given cannot be stored.
         VaultNotKept = "vault-not-kept",
         /// Secrets cannot be stored, so nobody is registered.
@@ -465,6 +467,7 @@ impl EventKind {
             EventKind::RemoteConfigNone => 0x46fd17e3_66114217_81e2b87f_4e0115f1,
             EventKind::RemoteConfigSetAside => 0x53da5d2a_aeb34a16_bdbe9798_91571b08,
             EventKind::VaultDamaged => 0x1590e047_36ce4e5b_9e5de265_855071d7,
+            EventKind::VaultExposed => 0x6eab17e4_c23c489c_ba82ca53_13541584,
             EventKind::VaultNotKept => 0xbd4ab1c0_ad674a68_bbf72d7f_46674731,
             EventKind::VaultUnusable => 0xaadb8fea_256c4840_b1f56aff_e2acfea3,
             EventKind::VaultUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,

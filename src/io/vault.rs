@@ -22,6 +22,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -129,6 +130,23 @@ impl Vault {
             closed: Mutex::new(closed),
         };
         (Vault(Arc::new(inner)), notice)
+    }
+
+    /// Takes from others than its owner what the file's mode allows them, and says
+    /// what that was; a file that is not there allows nothing.
+    #[must_use]
+    pub fn close_to_others(&self) -> Option<VaultNotice> {
+        let file = &self.0.file;
+        let mode = fs::metadata(file).ok()?.permissions().mode() & 0o777;
+        if mode & 0o077 == 0 {
+            return None;
+        }
+        let closing = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
+        Some(VaultNotice::Exposed {
+            file: file.display().to_string(),
+            mode,
+            still: closing.err().map(|e| e.to_string()),
+        })
     }
 
     /// Every secret in it, for whoever must see that none gets out.

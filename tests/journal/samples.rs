@@ -117,6 +117,7 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
         Field::PortUnavailable {
             port: PORT,
             what: "/dev/ttyS0".into(),
+            opened: false,
             why: WHY.into(),
             failed: 3,
             next: A_WHILE,
@@ -485,6 +486,11 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
             file: file(),
             why: WHY.into(),
             aside: file(),
+        },
+        VaultNotice::Exposed {
+            file: file(),
+            mode: 0o644,
+            still: None,
         },
         VaultNotice::NotKept {
             devices: 2,

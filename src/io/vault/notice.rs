@@ -14,6 +14,15 @@ pub enum VaultNotice {
         /// Its new name.
         aside: String,
     },
+    /// Others than its owner could read or change it.
+    Exposed {
+        /// Its name.
+        file: String,
+        /// Its mode, as it was.
+        mode: u32,
+        /// Why they still can; `None` if it has been closed to them.
+        still: Option<String>,
+    },
     /// Secrets of devices could not be written; it is tried again.
     NotKept {
         /// How many devices they are of.
@@ -41,6 +50,7 @@ impl Tell for VaultNotice {
     fn level(&self) -> Level {
         match self {
             VaultNotice::Usable => Level::Info,
+            VaultNotice::Exposed { .. } => Level::Warn,
             VaultNotice::Damaged { .. }
             | VaultNotice::NotKept { .. }
             | VaultNotice::Unusable { .. }
@@ -51,6 +61,7 @@ impl Tell for VaultNotice {
     fn kind(&self) -> EventKind {
         match self {
             VaultNotice::Damaged { .. } => EventKind::VaultDamaged,
+            VaultNotice::Exposed { .. } => EventKind::VaultExposed,
             VaultNotice::NotKept { .. } => EventKind::VaultNotKept,
             VaultNotice::Unusable { .. } => EventKind::VaultUnusable,
             VaultNotice::Usable => EventKind::VaultUsable,
@@ -70,7 +81,9 @@ impl Tell for VaultNotice {
                     (JournalField::Aside, aside.clone()),
                 ]
             }
-            VaultNotice::Closed { file, .. } => vec![(JournalField::File, file.clone())],
+            VaultNotice::Closed { file, .. } | VaultNotice::Exposed { file, .. } => {
+                vec![(JournalField::File, file.clone())]
+            }
             VaultNotice::NotKept { devices, .. } => {
                 vec![(JournalField::Count, devices.to_string())]
             }
@@ -83,6 +96,15 @@ impl Tell for VaultNotice {
             VaultNotice::Damaged { file, why, aside } => format!(
                 "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
             ),
+            VaultNotice::Exposed { file, mode, still } => {
+                let now = match still {
+                    None => "it is 0600 from now on".to_owned(),
+                    Some(why) => format!("it cannot be closed to them: {why}; chmod 600 {file}"),
+                };
+                format!(
+                    "the secrets kept in {file} were open to others (mode {mode:04o}): {now}; if this box has other users, reset the devices in the console"
+                )
+            }
             VaultNotice::NotKept { devices, why } => format!(
                 "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again every minute, and no other device is registered meanwhile; a restart before it works loses them, and the platform is asked anew"
             ),

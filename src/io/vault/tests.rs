@@ -172,6 +172,21 @@ async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
     }
 }
 
+#[test]
+fn a_file_open_to_others_is_closed_to_them_and_told() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join(FILE);
+    let (vault, _) = Vault::open(dir.path());
+    assert_eq!(vault.close_to_others(), None, "there is none yet");
+    write(&file, &kept("known"), &mut |_| Ok(())).unwrap();
+    assert_eq!(vault.close_to_others(), None, "as it is written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let told = vault.close_to_others().unwrap();
+    assert!(told.sentence().contains("mode 0644"), "{}", told.sentence());
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 #[tokio::test]
 async fn a_file_of_a_newer_version_is_left_alone_and_nothing_is_kept() {
     let dir = TempDir::new().unwrap();
