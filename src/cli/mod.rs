@@ -30,9 +30,8 @@ use crate::io::settings::DEFAULT_PATH;
 pub const EXIT_CONFIG: u8 = 78;
 
 /// What may be set outside the configuration's files; the README has it too.
-pub const ENVIRONMENT_VARIABLES: [(&str, &str); 4] = [
+pub const ENVIRONMENT_VARIABLES: [(&str, &str); 3] = [
     ("ALINK_GATEWAY_URL", "instead of cloud.url"),
-    ("ALINK_GATEWAY_SECRET", "instead of the gateway's secret"),
     ("ALINK_GATEWAY_CA_FILE", "instead of cloud.ca_file"),
     (
         "ALINK_GATEWAY_LOG",

@@ -13,13 +13,17 @@ use super::word::or;
 /// list on purpose: what an installation is should be found in its files.
 pub const VARIABLES: [(&str, [&str; 2]); 3] = [
     ("ALINK_GATEWAY_URL", ["cloud", "url"]),
-    ("ALINK_GATEWAY_SECRET", ["gateway", "secret"]),
+    (SECRET, ["gateway", "secret"]),
     ("ALINK_GATEWAY_CA_FILE", ["cloud", "ca_file"]),
 ];
 
 /// Says how loud the log is; read where the log is set up, no part of the
 /// configuration.
 const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
+
+/// Stands for the gateway's secret. It works, is in no document, and is warned of:
+/// what a unit sets is read by every user of the box with `systemctl show`.
+const SECRET: &str = "ALINK_GATEWAY_SECRET";
 
 /// All our variables begin like this.
 pub const PREFIX: &str = "ALINK_GATEWAY_";
@@ -40,11 +44,19 @@ pub(super) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Laye
             step: Step::Key(name.as_str().into()),
         });
         let Some((_, [section, key])) = VARIABLES.iter().find(|(n, _)| n == name) else {
-            let known = || VARIABLES.iter().map(|(n, _)| *n);
+            let known = || VARIABLES.iter().map(|(n, _)| *n).filter(|n| *n != SECRET);
             let wrong = Wrong::wanted(or(known())).maybe_hint(near::did_you_mean(name, known()));
             notes.warning(origin, "a variable that means nothing here", wrong);
             continue;
         };
+        if name == SECRET {
+            let wrong = Wrong::wanted("a secret that only root and the service can read").hint(
+                "what a unit sets, every user of the box reads with `systemctl show`: put the secret \
+                 into /etc/credstore/alink-gateway.secret (0600, root) and say `secret_credential: \
+                 gateway-secret` under `gateway:`",
+            );
+            notes.warning(origin, "a secret in an environment variable", wrong);
+        }
         let node = sections.entry((*section).to_owned()).or_insert(Node {
             origin,
             is: Is::Map(BTreeMap::new()),
