@@ -9,15 +9,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::notice::LinkNotice;
+use crate::base::text::excerpt;
 use crate::base::utc::Utc;
 use crate::base::{LinkDown, Wall};
 use crate::io::clock::Clock;
@@ -32,7 +33,7 @@ pub(super) async fn wrap(
 ) -> Result<(TlsStream<TcpStream>, Option<LinkNotice>), LinkDown> {
     let failed = LinkDown::Tls;
     let name = ServerName::try_from(host.to_owned())
-        .map_err(|_| failed(format!("{host:?} is not a name a certificate can be for")))?;
+        .map_err(|_| failed(format!("“{host}” is not a name a certificate can be for")))?;
     // A few hundred files and signatures: not on the thread of all tasks.
     let trusted = tokio::task::spawn_blocking(move || trust(ca_file.as_deref()))
         .await
@@ -64,7 +65,7 @@ fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let name = path.display();
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| format!("ca_file {name}: {e}"))?;
+        .map_err(|e| format!("ca_file {name}: {}", pem_words(&e)))?;
     if certificates.is_empty() {
         return Err(format!("ca_file {name}: holds no certificate"));
     }
@@ -82,9 +83,12 @@ fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice
     if let Some(path) = ca_file {
         let name = path.display();
         for certificate in of_file(path)? {
-            roots
-                .add(certificate)
-                .map_err(|e| format!("ca_file {name}: {e}"))?;
+            roots.add(certificate).map_err(|e| match e {
+                rustls::Error::InvalidCertificate(why) => {
+                    format!("ca_file {name}: {}", certificate_words(&why))
+                }
+                _ => format!("ca_file {name}: a certificate in it cannot be used"),
+            })?;
         }
     }
     if roots.is_empty() {
@@ -138,15 +142,103 @@ fn words(error: &io::Error, wall: Wall) -> String {
                 "nobody we trust has signed the certificate: name its root as ca_file (the platform's port 8883 needs one)"
                     .to_owned()
             }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                format!("the certificate is for another host: {certificate}; is cloud.url right?")
+            CertificateError::NotValidForName => {
+                "the certificate is for another host; is cloud.url right?".to_owned()
             }
-            other => format!("the certificate is not acceptable: {other}; is this the platform's endpoint?"),
+            CertificateError::NotValidForNameContext { presented, .. } => {
+                let names: Vec<_> = presented.iter().take(3).map(|n| bare_name(n)).collect();
+                let names = match names.is_empty() {
+                    true => "no host at all".to_owned(),
+                    false => names.join(", "),
+                };
+                format!("the certificate is for another host, {names}; is cloud.url right?")
+            }
+            other => format!(
+                "the certificate is not acceptable: {}; is this the platform's endpoint?",
+                certificate_words(other)
+            ),
         },
-        rustls::Error::InvalidMessage(_) => {
-            format!("the other side does not speak TLS: {inner}")
+        rustls::Error::InvalidMessage(_)
+        | rustls::Error::InappropriateMessage { .. }
+        | rustls::Error::PeerSentOversizedRecord => {
+            "the other side does not speak TLS: is this a TLS port?".to_owned()
         }
-        other => format!("{other}; is this a TLS port?"),
+        rustls::Error::AlertReceived(alert) => alert_words(*alert),
+        rustls::Error::PeerIncompatible(_) => {
+            "the other side offers nothing that TLS 1.2 or newer would accept: is it this old?"
+                .to_owned()
+        }
+        rustls::Error::NoCertificatesPresented => {
+            "the other side shows no certificate; is this the platform's endpoint?".to_owned()
+        }
+        _ => "the other side does not keep to TLS; is this the platform's endpoint?".to_owned(),
+    }
+}
+
+/// A name of a certificate as rustls hands it over, `DnsName("example.org")`, as
+/// people write it.
+fn bare_name(presented: &str) -> String {
+    let inner = presented
+        .split_once('(')
+        .map_or(presented, |(_, rest)| rest);
+    let bare = inner.trim_end_matches(')').trim_matches('"');
+    excerpt(bare.as_bytes(), 80)
+}
+
+/// Why a certificate is not acceptable. The library's own words hold what
+/// programmers call things.
+fn certificate_words(error: &CertificateError) -> &'static str {
+    use CertificateError as E;
+    match error {
+        E::BadEncoding => "it is not well-formed",
+        E::Expired | E::ExpiredContext { .. } => "it has expired",
+        E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet",
+        E::Revoked => "it has been revoked",
+        E::UnhandledCriticalExtension => "it demands something we do not know",
+        E::UnknownIssuer => "nobody we trust has signed it",
+        E::BadSignature => "its signature is wrong",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => "it is not meant for a server",
+        E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed in a way that is not safe any more, or not known here"
+        }
+        E::NotValidForName | E::NotValidForNameContext { .. } => "it is for another host",
+        _ => "it cannot be used",
+    }
+}
+
+/// What the other side says when it ends a handshake (RFC 8446, section 6.2).
+fn alert_words(alert: AlertDescription) -> String {
+    use AlertDescription as A;
+    let number = u8::from(alert);
+    let said = match alert {
+        A::HandshakeFailure | A::InsufficientSecurity => {
+            "it finds no cipher in common (is it a server of another kind?)"
+        }
+        A::ProtocolVersion => "it speaks another version of TLS: 1.2 or newer is wanted",
+        A::UnrecognisedName => "it knows no host of this name: is cloud.url right?",
+        A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::CertificateRequired => {
+            "it wants a certificate of ours, which the platform does not: is cloud.url right?"
+        }
+        A::AccessDenied => "it denies access",
+        A::InternalError => "it has trouble of its own: it is tried again",
+        A::CloseNotify | A::UserCanceled => "it does not want to go on: it is tried again",
+        _ => "is this the platform's endpoint?",
+    };
+    format!("the other side ended the handshake with TLS alert {number}: {said}")
+}
+
+/// What is wrong with a PEM file.
+fn pem_words(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a certificate in it has no end".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => {
+            "a line that begins with ----- is not the beginning of a certificate".to_owned()
+        }
+        pem::Error::Base64Decode(_) => "a certificate in it is damaged (not base64)".to_owned(),
+        pem::Error::Io(e) => e.to_string(),
+        pem::Error::NoItemsFound => "holds no certificate".to_owned(),
+        _ => "it cannot be read as PEM".to_owned(),
     }
 }
 
@@ -184,6 +276,55 @@ mod tests {
     }
 
     #[test]
+    fn what_a_library_calls_things_is_not_shown() {
+        use rustls::{InvalidMessage, PeerIncompatible, PeerMisbehaved};
+        let name = CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("a.example").unwrap(),
+            presented: vec!["DnsName(\"b.example\")".into()],
+        };
+        for (error, wanted) in [
+            (
+                rustls::Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "alert 40: it finds no cipher in common",
+            ),
+            (
+                rustls::Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                "TLS 1.2 or newer",
+            ),
+            (
+                rustls::Error::PeerMisbehaved(PeerMisbehaved::DuplicateEncryptedExtensions),
+                "does not keep to TLS",
+            ),
+            (
+                rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "is this a TLS port?",
+            ),
+            (
+                rustls::Error::InvalidCertificate(CertificateError::BadSignature),
+                "its signature is wrong",
+            ),
+            (
+                rustls::Error::InvalidCertificate(name),
+                "for another host, b.example;",
+            ),
+        ] {
+            let text = said(error);
+            assert!(text.contains(wanted), "{text}");
+            for odd in [
+                "::",
+                "{",
+                "\"",
+                "DnsName",
+                "NoCipher",
+                "Duplicate",
+                "HandshakeFailure",
+            ] {
+                assert!(!text.contains(odd), "{odd}: {text}");
+            }
+        }
+    }
+
+    #[test]
     fn a_ca_file_that_cannot_be_used_is_an_error_and_not_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
@@ -194,5 +335,7 @@ mod tests {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         std::fs::write(&path, broken).unwrap();
         assert!(refused(&path).contains("ca.pem"));
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n").unwrap();
+        assert!(refused(&path).ends_with("has no end"), "{}", refused(&path));
     }
 }
