@@ -30,6 +30,8 @@ pub enum Notice {
         port: PortId,
         /// What was to be opened: a path, or a host and port.
         what: String,
+        /// Whether it did open, and was lost before it was of any use.
+        opened: bool,
         /// The system's words.
         why: String,
         /// Attempts that failed so far, this one included.
@@ -421,15 +423,22 @@ impl Tell for Notice {
             }
             Notice::PortUnavailable {
                 what,
+                opened,
                 why,
                 failed,
                 next,
                 ..
-            } => format!(
-                "cannot open {what}: {why}; tried again until it can, its devices fall silent \
-                 meanwhile (attempt {failed}, next in {:.1} s)",
-                next.as_secs_f64()
-            ),
+            } => {
+                let happened = match opened {
+                    true => format!("{what} opened and was lost before any reply came"),
+                    false => format!("cannot open {what}"),
+                };
+                format!(
+                    "{happened}: {why}; tried again until it can be used, its devices fall silent \
+                     meanwhile (attempt {failed}, next in {:.1} s)",
+                    next.as_secs_f64()
+                )
+            }
             Notice::OneAtATime { fault, .. } => format!(
                 "when several requests were in flight, {}; one request at a time from now on",
                 fault.words()
@@ -559,14 +568,29 @@ mod tests {
         let notice = Notice::PortUnavailable {
             port: PortId(0),
             what: "/dev/ttyUSB0".into(),
+            opened: false,
             why: "No such file or directory".into(),
             failed: 1,
             next: Duration::from_millis(100),
         };
         assert_eq!(
             notice.sentence(),
-            "cannot open /dev/ttyUSB0: No such file or directory; tried again until it can, its \
-             devices fall silent meanwhile (attempt 1, next in 0.1 s)"
+            "cannot open /dev/ttyUSB0: No such file or directory; tried again until it can be \
+             used, its devices fall silent meanwhile (attempt 1, next in 0.1 s)"
+        );
+        let notice = Notice::PortUnavailable {
+            port: PortId(0),
+            what: "192.0.2.7:502".into(),
+            opened: true,
+            why: "the other side closed the connection".into(),
+            failed: 3,
+            next: Duration::from_secs(1),
+        };
+        assert_eq!(
+            notice.sentence(),
+            "192.0.2.7:502 opened and was lost before any reply came: the other side closed the \
+             connection; tried again until it can be used, its devices fall silent meanwhile \
+             (attempt 3, next in 1.0 s)"
         );
         let notice = Notice::IntervalsStretched {
             port: PortId(0),

@@ -35,7 +35,7 @@ impl Port {
         let now = self.clock.now().mono;
         self.proven = useful || now.since(self.opened) >= LASTING;
         if !self.proven {
-            return self.unavailable(why).await;
+            return self.unavailable(true, why).await;
         }
         self.report.lost(now, why);
         if stray {
@@ -117,7 +117,7 @@ impl Port {
                     }
                     self.is_useful = false;
                     self.closed(&why);
-                    self.unavailable(why).await?;
+                    self.unavailable(false, why).await?;
                 }
             }
         }
@@ -146,13 +146,14 @@ impl Port {
         self.report.up(now, self.backoff.failures()).await
     }
 
-    /// It is not: says so, and waits before the next attempt.
-    async fn unavailable(&mut self, why: String) -> Result<(), HubGone> {
+    /// It is not open, or was lost before it was of use: says so, and waits before
+    /// the next attempt.
+    async fn unavailable(&mut self, opened: bool, why: String) -> Result<(), HubGone> {
         let now = self.clock.now().mono;
         self.down_since.get_or_insert(now);
         let next = self.backoff.failed(now, &mut self.rng);
         let failed = self.backoff.failures();
-        self.report.down(now, why, failed, next).await?;
+        self.report.down(now, opened, why, failed, next).await?;
         self.refuse_until(now + next).await;
         Ok(())
     }

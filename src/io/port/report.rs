@@ -118,10 +118,12 @@ impl Report {
         self.tell(FieldEvent::PortUp { port }).await
     }
 
-    /// It is not, and will be tried again.
+    /// It is not, and will be tried again. `opened`: it did open, and was lost
+    /// before it was of any use.
     pub(super) async fn down(
         &mut self,
         now: Mono,
+        opened: bool,
         why: String,
         failed: u32,
         next: Duration,
@@ -133,6 +135,7 @@ impl Report {
             self.journal.tell(&Notice::PortUnavailable {
                 port,
                 what: line.unwrap_or_default(),
+                opened,
                 why: why.clone(),
                 failed,
                 next,
