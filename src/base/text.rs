@@ -2,6 +2,18 @@
 
 use std::fmt::Write;
 
+/// Whether a character decides how others are shown instead of being shown itself:
+/// control characters, line and paragraph separators, and the characters with the
+/// property `Bidi_Control` (Unicode Standard Annex #9, "Unicode Bidirectional
+/// Algorithm"), which turn the text after them round.
+#[must_use]
+pub fn is_display_control(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{061C}' | '\u{200E}' | '\u{200F}' | '\u{2028}' | '\u{2029}'
+            | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The first bytes of something malformed, printable: text as text, the rest
 /// escaped, at most `limit` bytes, with the whole length if it was cut.
 #[must_use]
@@ -10,7 +22,7 @@ pub fn excerpt(bytes: &[u8], limit: usize) -> String {
     let mut out = String::new();
     for chunk in shown.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() {
+            if is_display_control(c) {
                 let _ = write!(out, "{}", c.escape_default());
             } else {
                 out.push(c);
@@ -45,6 +57,10 @@ mod tests {
         assert_eq!(excerpt(b"{\"id\":1}\n", 64), "{\"id\":1}\\n");
         assert_eq!(excerpt(&[0xff, b'a', 0], 64), "\\xffa\\u{0}");
         assert_eq!(excerpt(&[b'x'; 100], 3), "xxx… (100 bytes)");
+        assert_eq!(
+            excerpt("a\u{202E}b\u{2028}".as_bytes(), 64),
+            "a\\u{202e}b\\u{2028}"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use crate::base::text::is_display_control;
+
 /// `850 ms`, `12 s`, `5 min 3 s`, `2 h 5 min`, `3 d 4 h`: the two greatest units.
 pub(super) fn span(millis: u64) -> String {
     let seconds = millis / 1000;
@@ -57,10 +59,10 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
 }
 
 /// Text from elsewhere on one line of a terminal, without anything that could
-/// move its cursor.
+/// move its cursor or turn the text round.
 pub(super) fn line(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_display_control(c) { ' ' } else { c })
         .collect()
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::foreign;
 use super::near;
 use super::problem::Wrong;
+use crate::base::text::is_display_control;
 use crate::spec::Decimal;
 
 /// A whole number, decimal or with `0x`, within `range`.
@@ -129,10 +130,11 @@ pub(crate) fn or<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Text that is there and holds no control characters.
+/// Text that is there and holds nothing that controls the display
+/// ([`is_display_control`]).
 pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Wrong> {
     move |text| {
-        if text.trim().is_empty() || text.chars().any(char::is_control) {
+        if text.trim().is_empty() || text.chars().any(is_display_control) {
             Err(Wrong::wanted(wanted))
         } else {
             Ok(text.to_owned())
@@ -143,12 +145,18 @@ pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Wrong> {
 /// What people call a port, a profile or a device.
 pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     let fits = (1..=64).contains(&text.chars().count())
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace());
+        && !text
+            .chars()
+            .any(|c| is_display_control(c) || c.is_whitespace());
     if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(Wrong::wanted("a name of 1 to 64 characters without blanks"))
+        return Ok(text.to_owned());
     }
+    let unseen = text.chars().find(|c| is_display_control(*c));
+    let hint = unseen.map(|c| {
+        let code = u32::from(c);
+        format!("U+{code:04X} is not shown and changes how the rest is: type the name anew")
+    });
+    Err(Wrong::wanted("a name of 1 to 64 characters without blanks").maybe_hint(hint))
 }
 
 /// A file name, relative to the configuration file or absolute.

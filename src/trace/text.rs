@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::base::text::is_display_control;
+
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
 use super::seen::{Line, Seen, Verdict, What};
 
@@ -125,7 +127,7 @@ impl Lines {
 
 /// Whatever a device says as text, it does not move the cursor of a terminal.
 fn line(text: &mut String, time: &str, words: &str) {
-    let shown = |c: char| match c.is_control() {
+    let shown = |c: char| match is_display_control(c) {
         true => char::REPLACEMENT_CHARACTER,
         false => c,
     };

@@ -10,12 +10,14 @@
 //! file; nothing we say is that long, so values are cut instead
 //! ([`VALUE_MAX`]), visibly.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::IDENTIFIER;
+use crate::base::text::is_display_control;
 use crate::base::{EventKind, JournalField, Level};
 
 /// Where the journal listens.
@@ -39,13 +41,16 @@ impl Entry {
     }
 
     /// Adds a field. A name the journal would refuse is left out rather than
-    /// losing the whole entry.
+    /// losing the whole entry. What controls the display is escaped, but for
+    /// newlines and tabs: journalctl shows a value with control characters as
+    /// `[blob data]`, and hands on to the terminal what turns text round.
     pub(super) fn field(&mut self, name: &str, value: &str) {
         if !is_field_name(name) {
             debug_assert!(false, "{name:?} is no journal field name");
             return;
         }
-        let kept = first_bytes(value, VALUE_MAX);
+        let value = shown(value);
+        let kept = first_bytes(&value, VALUE_MAX);
         let tail = if kept.len() < value.len() { "…" } else { "" };
         let out = &mut self.0;
         out.extend_from_slice(name.as_bytes());
@@ -74,6 +79,23 @@ const fn priority(level: Level) -> &'static str {
         Level::Info => "6",
         Level::Debug => "7",
     }
+}
+
+/// The text with what controls the display escaped.
+fn shown(text: &str) -> Cow<'_, str> {
+    let escaped = |c: char| is_display_control(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(escaped) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if escaped(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out.into()
 }
 
 /// At most `limit` bytes of `text`, whole characters.
@@ -186,6 +208,16 @@ mod tests {
             length as usize,
             entry.0.len() - 14,
             "the length counts the ellipsis"
+        );
+    }
+
+    #[test]
+    fn what_controls_the_display_is_escaped() {
+        let mut entry = Entry(Vec::new());
+        entry.field("SAID", "\u{202E}1-retem\u{1b}[2J\tis é");
+        assert_eq!(
+            String::from_utf8(entry.0).unwrap(),
+            "SAID=\\u{202e}1-retem\\u{1b}[2J\tis é\n"
         );
     }
 

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 
+use crate::base::text::is_display_control;
 use crate::base::utc::Utc;
 use crate::base::{Level, Wall};
 
-/// One line without its newline. Control characters are escaped, so that
-/// nothing a device or a broker said can move the cursor or forge a line.
+/// One line without its newline. What controls the display is escaped, so that
+/// nothing a device or a broker said can move the cursor, forge a line or turn
+/// the text round.
 pub(super) fn line(at: Wall, level: Level, text: &str) -> String {
     line_of(at, word(level), text)
 }
@@ -15,7 +17,7 @@ pub(super) fn line(at: Wall, level: Level, text: &str) -> String {
 pub(super) fn line_of(at: Wall, level: &str, text: &str) -> String {
     let mut line = format!("{} {level:<5} ", Utc::of(at).time_of_day());
     for c in text.chars() {
-        if c.is_control() {
+        if is_display_control(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);
@@ -52,9 +54,9 @@ mod tests {
             line(
                 at,
                 Level::Error,
-                "said \"a\"\n12:31:08 INFO  all well\x1b[2J"
+                "said \"a\"\n12:31:08 INFO  all well\x1b[2J \u{202E}enilno"
             ),
-            "12:31:07 ERROR said \"a\"\\n12:31:08 INFO  all well\\u{1b}[2J"
+            "12:31:07 ERROR said \"a\"\\n12:31:08 INFO  all well\\u{1b}[2J \\u{202e}enilno"
         );
     }
 }

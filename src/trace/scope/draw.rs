@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::lane::Place;
 use super::paper::{AXIS, LANE, LEFT, MARGIN, Paper, RIGHT, WIDTH};
 use super::{Block, Kind, Scope};
+use crate::base::text::is_display_control;
 use crate::trace::text::millis;
 
 /// Where the rows begin.
@@ -366,7 +367,7 @@ fn escaped(words: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\n' => out.push('\n'),
             '\u{FFFE}' | '\u{FFFF}' => {}
-            c if c.is_control() => {}
+            c if is_display_control(c) => {}
             c => out.push(c),
         }
     }
