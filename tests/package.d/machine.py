@@ -137,8 +137,23 @@ class Machine:
                 group.mkdir(exist_ok=True)
                 self.cgroups.append(group)
 
+        own = list(self.cgroups)
+        # Those of the host that a service here can enter, for the container's systemd
+        # is given none that bounds memory or tasks.
+        self.bounding = {}
+        for controller in "memory", "pids":
+            hierarchy = Path("/sys/fs/cgroup") / controller
+            if (hierarchy / "cgroup.procs").exists():
+                group = hierarchy / f"{self.tag}-bound"
+                group.mkdir(exist_ok=True)
+                self.cgroups.append(group)
+                # The service enters by itself, and is not root.
+                (group / "cgroup.procs").chmod(0o666)
+                self.bounding[controller] = group, f"/srv/{controller}"
+        binds = [f"--bind={group}:{path}" for group, path in self.bounding.values()]
+
         def enter():
-            for group in self.cgroups:
+            for group in own:
                 (group / "cgroup.procs").write_text(str(os.getpid()))
 
         log = open(self.folder / "machine.log", "wb")
@@ -146,7 +161,7 @@ class Machine:
             ["systemd-nspawn", "--quiet", "-D", root, "--register=no", "--keep-unit", "--boot",
              "--volatile=overlay", "--hostname=box", "--console=passive", "--capability=all",
              "--system-call-filter=bpf", f"--network-namespace-path=/run/netns/{self.inside}",
-             f"--bind-ro={packages}:/packages"],
+             f"--bind-ro={packages}:/packages", *binds],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             preexec_fn=enter,
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},

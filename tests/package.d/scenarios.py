@@ -72,7 +72,8 @@ class Plant:
     def __init__(self, machine, lab, old, new):
         self.machine, self.lab = machine, lab
         self.old, self.new = old, new
-        self.cloud = None
+        self.cloud = self.siege = None
+        self.long = False
         self.found = {}
 
     def install(self, package):
@@ -609,5 +610,13 @@ ALL = [
     removing_logs_everybody_out_and_leaves_configuration_and_state,
     purging_leaves_nothing,
 ]
+
+
+def with_the_siege(siege):
+    """The siege comes while the new version runs, before the first upgrade after it."""
+    at = ALL.index(an_upgrade_that_refuses_the_configuration_leaves_the_old_one_running)
+    return ALL[:at] + siege + ALL[at:]
+
+
 # What takes minutes, for --long alone.
 LONG = {two_thousand_devices_need_less_than_half_of_the_memory_they_may_have}
