@@ -17,6 +17,7 @@ mod adoption;
 mod crew;
 mod front;
 pub mod notice;
+mod reload;
 pub mod service;
 
 use std::path::Path;
@@ -24,20 +25,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
 
 use self::notice::Notice;
+use self::reload::{Reload, is_many};
 use self::service::{Doors, Service, Shelves};
 use crate::base::{Rng, Tell};
 use crate::cloud::Errand;
-use crate::config::{self, Report, Severity};
-use crate::control::{Problem, Reloaded};
+use crate::config::Report;
 use crate::io::clock::Clock;
 use crate::io::control::{self, Wish};
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
-use crate::io::settings::{self, Loaded, Misfit};
+use crate::io::settings::limits::BLOCKING;
+use crate::io::settings::{Loaded, Misfit};
 use crate::io::vault::Vault;
 
 /// Why the service ended.
@@ -69,6 +70,7 @@ pub enum Ended {
 /// As [`serve`]; also when the log or the runtime cannot be set up.
 pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING)
         .enable_all()
         .build()
         .map_err(Ended::Start)?;
@@ -118,17 +120,18 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
     let notifier = Notifier::from_environment();
     notifier.ready();
     service.inform(notifier.clone());
+    let mut reload = Reload::default();
 
     loop {
         let errand = tokio::select! {
             biased;
             () = asked.stop() => break,
             _ = hangup.recv() => Next::Reload(None),
-            Some(Wish::Reload(answer)) = wishes.recv() => Next::Reload(Some(answer)),
+            Some(wish) = wishes.recv() => Next::Reload(Some(wish)),
             errand = service.errand() => Next::Errand(errand.map_err(Ended::Task)?),
         };
         let adoption = match errand {
-            Next::Reload(answer) => Err(answer),
+            Next::Reload(wish) => Err(wish),
             Next::Errand(Errand::Fetch {
                 serial,
                 url,
@@ -143,8 +146,12 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
         notifier.reloading();
         let reloading = async {
             match adoption {
-                Err(answer) => {
-                    let reloaded = reload(&mut service, config, &journal).await;
+                Err(wish) => {
+                    let (meant, answer) = match wish {
+                        Some(Wish::Reload { force, answer }) => (force, Some(answer)),
+                        None => (false, None),
+                    };
+                    let reloaded = reload.run(&mut service, config, meant, &journal).await;
                     // Whoever asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
@@ -180,57 +187,10 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
 
 /// What is to be done next.
 enum Next {
-    /// Load the configuration anew, and tell whoever asked.
-    Reload(Option<oneshot::Sender<Reloaded>>),
+    /// Load the configuration anew, and tell whoever asked, if anybody did.
+    Reload(Option<Wish>),
     /// Something for the mind.
     Errand(Errand),
-}
-
-/// Loads the configuration anew. One that is wrong changes nothing.
-async fn reload(service: &mut Service, config: &Path, journal: &Journal) -> Reloaded {
-    let path = config.to_owned();
-    let loading = tokio::task::spawn_blocking(move || settings::load(&path));
-    let loaded = match loading.await {
-        Ok(loaded) => loaded,
-        Err(e) => {
-            return Reloaded {
-                changed: None,
-                problems: vec![Problem {
-                    error: true,
-                    text: e.to_string(),
-                }],
-            };
-        }
-    };
-    match loaded {
-        Err(report) => {
-            tell_refused(&report, journal);
-            Reloaded {
-                changed: None,
-                problems: problems(report.problems()),
-            }
-        }
-        Ok(loaded) => {
-            let mut problems = problems(&loaded.warnings);
-            let (changed, closed) = take(service, loaded, journal).await;
-            problems.extend(closed.iter().map(|door| Problem {
-                error: true,
-                text: door.sentence(),
-            }));
-            Reloaded {
-                changed: Some(changed),
-                problems,
-            }
-        }
-    }
-}
-
-fn problems(all: &[config::Problem]) -> Vec<Problem> {
-    let told = |problem: &config::Problem| Problem {
-        error: problem.severity == Severity::Error,
-        text: problem.to_string(),
-    };
-    all.iter().map(told).collect()
 }
 
 /// Goes on with another configuration; says what changed, and which doors for
@@ -240,12 +200,16 @@ async fn take(
     loaded: Loaded,
     journal: &Journal,
 ) -> (String, Vec<control::notice::Notice>) {
-    for warning in loaded.warnings {
-        journal.tell(&Notice::Problem(Box::new(warning)));
+    for warning in loaded.warnings.problems() {
+        journal.tell(&Notice::Problem(Box::new(warning.clone())));
     }
+    let (leaving, of) = service.spec().leaving(&loaded.spec);
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
     let closed = service.open_elsewhere(loaded.control).await;
-    let notice = Notice::Reloaded(Box::new(changes));
+    let notice = Notice::Reloaded {
+        changes: Box::new(changes),
+        many_leave: is_many(leaving, of),
+    };
     journal.tell(&notice);
     (notice.sentence(), closed)
 }

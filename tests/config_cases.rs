@@ -227,9 +227,9 @@ fn a_fresh_install_is_valid_polls_nothing_and_is_not_commissioned() {
     let loaded = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap();
     assert!(!loaded.commissioned);
     assert!(loaded.spec.ports.is_empty() && loaded.spec.devices.is_empty());
-    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert_eq!(loaded.warnings.warnings(), 1, "{:?}", loaded.warnings);
     assert!(
-        loaded.warnings[0]
+        loaded.warnings.problems()[0]
             .hint
             .as_ref()
             .unwrap()
@@ -884,7 +884,7 @@ fn later_layers_override_values_and_add_to_lists() {
 fn compile(bytes: Vec<u8>) -> bool {
     let source = Source {
         path: "gateway.yaml".into(),
-        bytes: Ok(bytes),
+        bytes: Ok(bytes.into()),
         mode: Some(0o600),
         hidden: None,
     };
@@ -905,6 +905,7 @@ fn compile(bytes: Vec<u8>) -> bool {
             assert!(
                 compiled
                     .warnings
+                    .problems()
                     .iter()
                     .all(|p| p.severity == Severity::Warning)
             );

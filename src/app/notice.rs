@@ -51,8 +51,27 @@ pub enum Notice {
         /// Its new name, or why it has none.
         aside: Result<PathBuf, String>,
     },
+    /// A configuration was to be loaded anew and could not be read in time:
+    /// nothing has changed.
+    ReloadTooSlow {
+        /// How long was waited.
+        within: Duration,
+    },
+    /// A configuration was to be loaded anew and leaves out so many devices that
+    /// this has to be said to be meant: nothing has changed.
+    ReloadHeldBack {
+        /// Devices that it leaves out.
+        leaving: usize,
+        /// Devices there are.
+        of: usize,
+    },
     /// It was right and is in force.
-    Reloaded(Box<Changes>),
+    Reloaded {
+        /// What it changed.
+        changes: Box<Changes>,
+        /// Whether more than a third of the devices are gone.
+        many_leave: bool,
+    },
 }
 
 impl Notice {
@@ -78,12 +97,19 @@ impl Tell for Notice {
         match self {
             Notice::StartRefused { .. }
             | Notice::Refused { .. }
+            | Notice::ReloadTooSlow { .. }
+            | Notice::ReloadHeldBack { .. }
             | Notice::RemoteSetAside { .. } => Level::Error,
             Notice::Problem(p) => match p.severity {
                 Severity::Error => Level::Error,
                 Severity::Warning => Level::Warn,
             },
-            Notice::Started { .. } | Notice::Stopping { .. } | Notice::Reloaded(_) => Level::Info,
+            Notice::Reloaded {
+                many_leave: true, ..
+            } => Level::Warn,
+            Notice::Started { .. } | Notice::Stopping { .. } | Notice::Reloaded { .. } => {
+                Level::Info
+            }
         }
     }
 
@@ -95,7 +121,9 @@ impl Tell for Notice {
             Notice::Refused { .. } => EventKind::ReloadRefused,
             Notice::Problem(_) => EventKind::ConfigProblem,
             Notice::RemoteSetAside { .. } => EventKind::RemoteConfigSetAside,
-            Notice::Reloaded(_) => EventKind::Reloaded,
+            Notice::ReloadTooSlow { .. } => EventKind::ReloadTooSlow,
+            Notice::ReloadHeldBack { .. } => EventKind::ReloadHeldBack,
+            Notice::Reloaded { .. } => EventKind::Reloaded,
         }
     }
 
@@ -105,7 +133,12 @@ impl Tell for Notice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::Started { .. } | Notice::Stopping { .. } => Vec::new(),
+            Notice::Started { .. } | Notice::Stopping { .. } | Notice::ReloadTooSlow { .. } => {
+                Vec::new()
+            }
+            Notice::ReloadHeldBack { leaving, .. } => {
+                vec![(JournalField::DevicesRemoved, leaving.to_string())]
+            }
             Notice::StartRefused { errors } | Notice::Refused { errors, .. } => {
                 vec![(JournalField::Errors, errors.to_string())]
             }
@@ -117,7 +150,7 @@ impl Tell for Notice {
                 (JournalField::ConfigLine, p.line.to_string()),
                 (JournalField::ConfigPath, p.path.clone()),
             ],
-            Notice::Reloaded(c) => vec![
+            Notice::Reloaded { changes: c, .. } => vec![
                 (
                     JournalField::DevicesAdded,
                     c.devices.added.len().to_string(),
@@ -196,7 +229,17 @@ impl Tell for Notice {
                     hint.unwrap_or_default()
                 )
             }
-            Notice::Reloaded(changes) => format!("configuration loaded anew: {}", words(changes)),
+            Notice::ReloadTooSlow { within } => format!(
+                "the configuration was not read within {} s, or an earlier one still is not: a file system that its files are on does not answer; nothing has changed; reload again when it does",
+                within.as_secs()
+            ),
+            Notice::ReloadHeldBack { leaving, of } => format!(
+                "the configuration leaves out {leaving} of {}, more than a third: nothing has changed; look for a table that was cut short; if it is meant, `alink-gateway reload --force`",
+                many(*of, "device")
+            ),
+            Notice::Reloaded { changes, .. } => {
+                format!("configuration loaded anew: {}", words(changes))
+            }
         }
     }
 }

@@ -63,6 +63,10 @@ vocabulary! {
         Reloaded = "reloaded",
         /// A configuration that was to be loaded anew is wrong; the one before stays in force.
         ReloadRefused = "reload-refused",
+        /// A configuration that was to be loaded anew could not be read in time; the one before stays in force.
+        ReloadTooSlow = "reload-too-slow",
+        /// A configuration that was to be loaded anew leaves out many devices and is held back; the one before stays in force.
+        ReloadHeldBack = "reload-held-back",
         /// One thing in the configuration is wrong, or odd.
         ConfigProblem = "config-problem",
         /// A part of the service makes no progress; the watchdog is about to restart it.
@@ -382,6 +386,8 @@ impl EventKind {
             EventKind::ServiceStopping => 0x22913b11_31494649_804acd20_d23047b7,
             EventKind::Reloaded => 0xcf476b45_468a4051_bb3535c4_2169f8aa,
             EventKind::ReloadRefused => 0x8a896054_cdcf45d9_bece1bee_d3d8042f,
+            EventKind::ReloadTooSlow => 0x45c21993_726d41df_be5852e2_1d92c71e,
+            EventKind::ReloadHeldBack => 0x282ebf5e_948d486d_b60458ca_a190bfd5,
             EventKind::ConfigProblem => 0xe2e08bdf_4e2e4259_b6260207_150f4b3d,
             EventKind::TaskStuck => 0xee414c5e_ebcb4403_b03dd60c_e55b425a,
             EventKind::TaskMovesAgain => 0x41e93846_f86048ea_838e27b7_aad01292,

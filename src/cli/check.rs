@@ -26,8 +26,11 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
     match settings::load_in(path, around) {
         Ok(loaded) => {
             let mut text = String::new();
-            for problem in &loaded.warnings {
+            for problem in loaded.warnings.problems() {
                 text.push_str(&format!("{problem}\n"));
+            }
+            if let Some(rest) = loaded.warnings.rest() {
+                text.push_str(&format!("{rest}\n\n"));
             }
             text.push_str(&summary(&loaded));
             text.push('\n');
@@ -63,7 +66,7 @@ pub fn summary(loaded: &Loaded) -> String {
         many(loaded.spec.ports.len(), "port"),
         many(loaded.spec.devices.len(), "device"),
         many(loaded.profiles, "profile"),
-        many(loaded.warnings.len(), "warning"),
+        many(loaded.warnings.warnings(), "warning"),
     )
 }
 

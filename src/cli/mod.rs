@@ -142,8 +142,12 @@ enum Verb {
         json: bool,
     },
     /// Have the running service load its configuration anew; a wrong one changes
-    /// nothing.
+    /// nothing, and neither does one that leaves out more than a third of the
+    /// devices.
     Reload {
+        /// Load it although more than a third of the devices are not in it.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         whom: Whom,
     },
@@ -236,7 +240,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 (true, false) => watch::run(&whom.socket()),
                 (true, true) => status::follow(&whom.socket()),
             },
-            Verb::Reload { whom } => service::reload(&whom.socket()),
+            Verb::Reload { force, whom } => service::reload(&whom.socket(), force),
             Verb::LogLevel {
                 target,
                 level,

@@ -42,7 +42,7 @@ pub fn run(config: &Path) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    print(&loaded.warnings);
+    print(loaded.warnings.problems());
     match crate::app::run(loaded, misfit, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {

@@ -16,12 +16,13 @@ use crate::control::{Answer, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::screen;
 
-/// Loads the configuration anew. Exit status 0 when it is in force; 78 if it is
+/// Loads the configuration anew; with `force` also if it leaves out more than a
+/// third of the devices. Exit status 0 when it is in force; 78 if it is
 /// wrong, with everything that is wrong with it; 1 if the service does not
 /// answer.
 #[must_use]
-pub fn reload(socket: &Path) -> ExitCode {
-    match client::ask_once(socket, &Request::Reload {}) {
+pub fn reload(socket: &Path, force: bool) -> ExitCode {
+    match client::ask_once(socket, &Request::Reload { force }) {
         Ok(Answer::Reload(reloaded)) => {
             let mut text: String = reloaded
                 .problems

@@ -20,6 +20,11 @@ use crate::spec::Protocol;
 use crate::spec::dlt645::Address;
 use crate::spec::raw::Question;
 
+/// So many kinds of replies on one port are compared with every other. Each is
+/// compared with all before it, and the first that are alike are warned of; a line
+/// with more kinds of replies has devices enough to have met one.
+const COMPARED: usize = 500;
+
 /// Looks at all devices together. Not where something is wrong already: stand-ins
 /// for what could not be read are alike, too.
 pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
@@ -54,7 +59,8 @@ pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
         let known = voices.entry(device.port).or_default();
         like(device, questions, known, &mut mixed);
         for question in questions {
-            if !known.iter().any(|(other, _)| other.reply == question.reply) {
+            let is_new = |(other, _): &(&Question, _)| other.reply != question.reply;
+            if known.len() < COMPARED && known.iter().all(is_new) {
                 known.push((question, device));
             }
         }

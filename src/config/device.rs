@@ -20,10 +20,6 @@ use super::word::{choice, name, product_key, time, whole};
 use crate::base::PortId;
 use crate::spec::{Liveness, Protocol};
 
-/// The platform's limit of sub-devices online under one gateway ("Connect or
-/// disconnect sub-devices"; 1,500 in 2020).
-pub(crate) const MOST: usize = 2000;
-
 const KEYS: [&str; 16] = [
     "name",
     "port",
@@ -225,14 +221,15 @@ fn port(s: &Section<'_>, ports: &Ports, notes: &mut Notes) -> Option<PortId> {
         return ports.by_name.get(text).map(|(id, _)| *id);
     }
     let known = || ports.by_name.keys().map(String::as_str);
+    let full = notes.is_full();
     let parse = |text: &str| {
         ports.by_name.get(text).map(|(id, _)| *id).ok_or_else(|| {
             if ports.by_name.is_empty() {
                 return Wrong::wanted("the name of a port")
                     .hint("there is no port under ports: yet");
             }
-            Wrong::wanted("the name of a port")
-                .maybe_hint(near::did_you_mean(text, known()).or_else(|| few("ports", known())))
+            let meant = || near::did_you_mean(text, known()).or_else(|| few("ports", known()));
+            Wrong::wanted("the name of a port").maybe_hint((!full).then(meant).flatten())
         })
     };
     s.need("port", parse, || Wrong::wanted("the name of a port"), notes)
@@ -249,6 +246,7 @@ fn profile<'a>(
         return profiles.get(text);
     }
     let known = || profiles.keys().map(String::as_str);
+    let full = notes.is_full();
     let parse = |text: &str| {
         profiles.get(text).ok_or_else(|| {
             if profiles.is_empty() {
@@ -256,8 +254,8 @@ fn profile<'a>(
                     "there is no profile yet, neither under profiles: nor in profiles_from:",
                 );
             }
-            Wrong::wanted("the name of a profile")
-                .maybe_hint(near::did_you_mean(text, known()).or_else(|| few("profiles", known())))
+            let meant = || near::did_you_mean(text, known()).or_else(|| few("profiles", known()));
+            Wrong::wanted("the name of a profile").maybe_hint((!full).then(meant).flatten())
         })
     };
     s.need(

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::alike;
+use super::amount::{MOST_ASKED, MOST_DEVICES};
 use super::cloud;
 use super::control;
 use super::device;
@@ -182,7 +183,7 @@ impl Draft {
             ("profiles_from", &mut self.profiles_from),
             ("devices_file", &mut self.devices_file),
         ] {
-            let before = self.notes.problems.len();
+            let before = self.notes.noted();
             for node in s.list(key, &mut self.notes) {
                 if matches!(node.is, Is::Nothing) {
                     continue;
@@ -202,7 +203,7 @@ impl Draft {
                 }
             }
             if key == "profiles_from" {
-                self.profiles_complete = self.notes.problems.len() == before;
+                self.profiles_complete = self.notes.noted() == before;
             }
         }
     }
@@ -400,12 +401,21 @@ fn warn_open(at: OriginId, notes: &mut Notes) {
 }
 
 fn count(roster: &Roster, online: usize, notes: &mut Notes) {
-    let n = roster.all.len();
-    if let Some(first) = roster.all.get(device::MOST) {
+    if let Some((at, asked)) = roster.overasked() {
         notes.error(
-            first.at,
+            at,
+            format!("{asked} points and requests of all devices together"),
+            Wrong::wanted(format!("at most {MOST_ASKED}")).hint(
+                "profiles with fewer points, or fewer devices; the others need a second gateway",
+            ),
+        );
+    }
+    let n = roster.all.len() + roster.left_out();
+    if let Some(first) = roster.first_left_out() {
+        notes.error(
+            first,
             format!("{n} devices in all"),
-            Wrong::wanted(format!("at most {}", device::MOST)).hint(
+            Wrong::wanted(format!("at most {MOST_DEVICES}")).hint(
                 "the platform keeps no more sub-devices online under one gateway; the others need a second gateway",
             ),
         );

@@ -5,8 +5,12 @@
 //! node travels as a small dictionary that holds, beside the value, the number
 //! of its place. Sections merge, and what is left points at the line it was
 //! written in.
+//!
+//! A node that travels takes a kilobyte. So only those do that can meet another:
+//! what one layer alone says goes past figment, and of a list, whose elements are
+//! joined and never merged, only their numbers travel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
@@ -24,22 +28,23 @@ const BLANK: &str = "blank";
 /// One layer: the root section of one file, or what the environment says.
 pub(crate) struct Layer {
     name: String,
-    root: Dict,
+    entries: BTreeMap<String, Node>,
 }
 
 impl Layer {
-    pub(crate) fn new(name: &str, entries: impl IntoIterator<Item = (String, Node)>) -> Self {
-        Layer {
-            name: name.to_owned(),
-            root: entries
-                .into_iter()
-                .map(|(key, node)| (key, pack(node)))
-                .collect(),
-        }
+    pub(crate) fn new(name: &str, entries: BTreeMap<String, Node>) -> Self {
+        let name = name.to_owned();
+        Layer { name, entries }
     }
 }
 
-impl Provider for Layer {
+/// What of a layer travels.
+struct Packed {
+    name: String,
+    root: Dict,
+}
+
+impl Provider for Packed {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.name.clone())
     }
@@ -49,71 +54,102 @@ impl Provider for Layer {
     }
 }
 
+/// The elements of lists, by the numbers that travel for them.
+#[derive(Default)]
+struct Elements(Vec<Node>);
+
 /// All layers as one, earliest first. `None` if a layer cannot be read, which
-/// [`Layer`] rules out.
+/// [`Packed`] rules out.
 pub(crate) fn merge(layers: Vec<Layer>) -> Option<BTreeMap<String, Node>> {
-    let merged = layers
-        .into_iter()
-        .fold(Figment::new(), Figment::admerge)
-        .data()
-        .ok()?;
-    let root = merged.into_iter().find(|(p, _)| *p == Profile::Default);
-    Some(
-        root.into_iter()
-            .flat_map(|(_, dict)| dict)
-            .map(|(key, value)| (key, unpack(value)))
-            .collect(),
-    )
+    let mut said: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in layers.iter().flat_map(|layer| layer.entries.keys()) {
+        *said.entry(key).or_default() += 1;
+    }
+    let shared = said.into_iter().filter(|(_, layers)| *layers > 1);
+    let shared: BTreeSet<String> = shared.map(|(key, _)| key.to_owned()).collect();
+    let mut elements = Elements::default();
+    let mut root = BTreeMap::new();
+    let mut figment = Figment::new();
+    for Layer { name, entries } in layers {
+        let mut packed = Dict::new();
+        for (key, node) in entries {
+            if shared.contains(&key) {
+                packed.insert(key, elements.pack(node));
+            } else {
+                root.insert(key, node);
+            }
+        }
+        figment = figment.admerge(Packed { name, root: packed });
+    }
+    let merged = figment.data().ok()?;
+    let merged = merged.into_iter().find(|(p, _)| *p == Profile::Default);
+    let merged = merged.into_iter().flat_map(|(_, dict)| dict);
+    root.extend(merged.map(|(key, value)| (key, elements.unpack(value))));
+    Some(root)
 }
 
-fn pack(node: Node) -> Value {
-    let mut dict = Dict::new();
-    let at = Value::from(vec![node.origin.0]);
-    match node.is {
-        Is::Nothing => {
-            dict.insert(BLANK.into(), at);
+impl Elements {
+    fn pack(&mut self, node: Node) -> Value {
+        let mut dict = Dict::new();
+        let at = Value::from(vec![node.origin.0]);
+        match node.is {
+            Is::Nothing => {
+                dict.insert(BLANK.into(), at);
+            }
+            Is::Text(text) => {
+                dict.insert(AT.into(), at);
+                dict.insert(IS.into(), Value::from(text));
+            }
+            Is::List(list) => {
+                dict.insert(AT.into(), at);
+                let first = self.0.len();
+                self.0.extend(list);
+                let numbers: Vec<usize> = (first..self.0.len()).collect();
+                dict.insert(IS.into(), Value::from(numbers));
+            }
+            Is::Map(map) => {
+                dict.insert(AT.into(), at);
+                let map: Dict = map.into_iter().map(|(k, n)| (k, self.pack(n))).collect();
+                dict.insert(IS.into(), Value::from(map));
+            }
         }
-        Is::Text(text) => {
-            dict.insert(AT.into(), at);
-            dict.insert(IS.into(), Value::from(text));
-        }
-        Is::List(list) => {
-            dict.insert(AT.into(), at);
-            let list = list.into_iter().map(pack).collect::<Vec<_>>();
-            dict.insert(IS.into(), Value::from(list));
-        }
-        Is::Map(map) => {
-            dict.insert(AT.into(), at);
-            let map: Dict = map.into_iter().map(|(k, n)| (k, pack(n))).collect();
-            dict.insert(IS.into(), Value::from(map));
+        Value::from(dict)
+    }
+
+    fn unpack(&mut self, value: Value) -> Node {
+        let mut dict = match value {
+            Value::Dict(_, dict) => dict,
+            _ => Dict::new(),
+        };
+        let at = dict.remove(AT).or_else(|| dict.remove(BLANK));
+        let places = at.and_then(Value::into_array).unwrap_or_default();
+        let is = match dict.remove(IS) {
+            Some(Value::String(_, text)) => Is::Text(text),
+            Some(Value::Array(_, list)) => {
+                Is::List(list.iter().filter_map(|n| self.element(n)).collect())
+            }
+            Some(Value::Dict(_, map)) => {
+                Is::Map(map.into_iter().map(|(k, v)| (k, self.unpack(v))).collect())
+            }
+            _ => Is::Nothing,
+        };
+        // A value is where it was written last; a section is where it begins.
+        let place = match is {
+            Is::Text(_) | Is::Nothing => places.last(),
+            Is::List(_) | Is::Map(_) => places.first(),
+        };
+        let number = place.and_then(Value::to_u128).unwrap_or_default();
+        Node {
+            origin: OriginId(u32::try_from(number).unwrap_or_default()),
+            is,
         }
     }
-    Value::from(dict)
-}
 
-fn unpack(value: Value) -> Node {
-    let mut dict = match value {
-        Value::Dict(_, dict) => dict,
-        _ => Dict::new(),
-    };
-    let at = dict.remove(AT).or_else(|| dict.remove(BLANK));
-    let places = at.and_then(Value::into_array).unwrap_or_default();
-    let is = match dict.remove(IS) {
-        Some(Value::String(_, text)) => Is::Text(text),
-        Some(Value::Array(_, list)) => Is::List(list.into_iter().map(unpack).collect()),
-        Some(Value::Dict(_, map)) => {
-            Is::Map(map.into_iter().map(|(k, v)| (k, unpack(v))).collect())
-        }
-        _ => Is::Nothing,
-    };
-    // A value is where it was written last; a section is where it begins.
-    let place = match is {
-        Is::Text(_) | Is::Nothing => places.last(),
-        Is::List(_) | Is::Map(_) => places.first(),
-    };
-    let number = place.and_then(Value::to_u128).unwrap_or_default();
-    Node {
-        origin: OriginId(u32::try_from(number).unwrap_or_default()),
-        is,
+    /// The element of this number, which travels once.
+    fn element(&mut self, number: &Value) -> Option<Node> {
+        let element = self.0.get_mut(usize::try_from(number.to_u128()?).ok()?)?;
+        let origin = element.origin;
+        let is = std::mem::replace(&mut element.is, Is::Nothing);
+        Some(Node { origin, is })
     }
 }

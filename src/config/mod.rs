@@ -15,19 +15,22 @@
 //!   number is in range; nothing above checks again.
 //! - No secret appears in a [`Problem`] or in `Debug`.
 //! - A problem is told once: what follows from it is not told.
+//! - What is kept is bounded, whatever is given: values, bytes, problems, and
+//!   everything that is numbered ([`amount`](self), `amount.rs`).
 //!
 //! Why not serde: it stops at the first problem and knows no lines. Figment
 //! merges the layers (`layers.rs`); the merged tree, whose nodes still know
 //! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
 //! reader that meets a problem notes it and goes on.
 //!
-//! Inside: `problem near tree` ← `section word range` ← `source yaml layers environment` ←
+//! Inside: `amount problem near tree` ← `section word range` ← `source yaml layers environment` ←
 //! `secret table limits adapter codec endpoint` ← `port` ← `measure` ← `point` ← `meter room sum` ← `raw` ←
 //! `cloud profile remote` ← `carrier roster unit` ← `alike device` ←
 //! `outline` ← `draft`.
 
 mod adapter;
 mod alike;
+mod amount;
 mod carrier;
 mod cloud;
 mod codec;
@@ -69,6 +72,7 @@ mod unit;
 mod word;
 mod yaml;
 
+pub use amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
 pub use draft::Draft;
 pub use environment::{PREFIX, VARIABLES};
 pub use outline::{Compiled, Outline};

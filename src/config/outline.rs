@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cloud::Platform;
 use super::port::Ports;
-use super::problem::{Place, Problem, Report, Wrong};
+use super::problem::{Place, Report, Wrong};
 use super::roster::{DeviceDraft, Roster};
 use super::secret::{self, SecretSource, Trouble, open_to_others, permissions};
 use super::section::{Notes, shown};
@@ -38,7 +38,7 @@ pub struct Compiled {
     /// The installation.
     pub spec: Spec,
     /// Odd, but no obstacle.
-    pub warnings: Vec<Problem>,
+    pub warnings: Report,
     /// How many profiles there are, used or not.
     pub profiles: usize,
     /// False while the gateway's identity is still the package's placeholder:
@@ -59,7 +59,7 @@ impl Outline {
         let ca_file = self.platform.ca_file.iter();
         self.secrets()
             .filter_map(SecretSource::want)
-            .chain(ca_file.map(|(name, _)| Want::File(name.clone())))
+            .chain(ca_file.map(|(name, _)| Want::Bundle(name.clone())))
             .collect()
     }
 
@@ -113,7 +113,7 @@ impl Outline {
                 stop_within,
                 retired: Retired::default(),
             },
-            warnings: report.into_problems(),
+            warnings: report,
             profiles,
             commissioned,
             state_dir,
@@ -248,7 +248,7 @@ fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) ->
 }
 
 fn check_ca(name: &str, origin: OriginId, answers: &Answers, notes: &mut Notes) {
-    let want = Want::File(name.to_owned());
+    let want = Want::Bundle(name.to_owned());
     let Some(source) = answers.get(&want).and_then(|a| a.first()) else {
         return;
     };

@@ -258,8 +258,9 @@ impl Draft {
         };
         let Some(scale) = scales.get(&id) else {
             let known = scales.keys().map(String::as_str);
+            let meant = || near::did_you_mean(&id, known);
             let wrong = Wrong::wanted("the id of a point of this profile, or an address")
-                .maybe_hint(near::did_you_mean(&id, known));
+                .maybe_hint(notes.unless_full(meant));
             notes.error(at, shown(&id), wrong);
             return None;
         };

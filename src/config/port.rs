@@ -78,6 +78,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
                 Wrong::wanted("one port for each serial line").hint(hint),
             );
         }
+        // There are at most `MOST_PORTS`.
         let id = PortId(u16::try_from(ports.all.len()).unwrap_or(u16::MAX));
         if port.name.is_empty() {
             // Already noted.

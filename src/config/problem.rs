@@ -18,6 +18,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::amount::MOST_TOLD;
+
 /// Whether the gateway can start with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -88,10 +90,13 @@ impl fmt::Display for Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     problems: Vec<Problem>,
+    /// Errors and warnings that were counted and are not among them.
+    more: (usize, usize),
 }
 
 impl Report {
-    /// Everything in `problems`, put in order; files in the order of `files`.
+    /// Everything in `problems`, put in order, and the first of each severity one by
+    /// one; files in the order of `files`.
     #[must_use]
     pub fn new(mut problems: Vec<Problem>, files: &[Arc<str>]) -> Self {
         problems.sort_by_cached_key(|p| {
@@ -99,31 +104,75 @@ impl Report {
             (p.severity, file.unwrap_or(usize::MAX), p.line, p.column)
         });
         problems.dedup();
-        Report { problems }
+        let mut seen = (0, 0);
+        problems.retain(|p| {
+            let n = match p.severity {
+                Severity::Error => &mut seen.0,
+                Severity::Warning => &mut seen.1,
+            };
+            *n += 1;
+            *n <= MOST_TOLD
+        });
+        let beyond = |n: usize| n.saturating_sub(MOST_TOLD);
+        Report {
+            problems,
+            more: (beyond(seen.0), beyond(seen.1)),
+        }
     }
 
-    /// All of it.
+    /// The same, and so many errors and warnings that were only counted.
+    #[must_use]
+    pub(crate) fn and_more(mut self, errors: usize, warnings: usize) -> Self {
+        self.more.0 += errors;
+        self.more.1 += warnings;
+        self
+    }
+
+    /// The same with these problems as well.
+    #[must_use]
+    pub fn with(self, others: impl IntoIterator<Item = Problem>) -> Self {
+        let (errors, warnings) = self.more;
+        let mut problems = self.problems;
+        problems.extend(others);
+        let files: Vec<_> = problems.iter().map(|p| p.file.clone()).collect();
+        Report::new(problems, &files).and_more(errors, warnings)
+    }
+
+    /// What is told one by one: all of it, or the first of too many.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// All of it, to keep.
-    #[must_use]
-    pub fn into_problems(self) -> Vec<Problem> {
-        self.problems
-    }
-
-    /// How many errors.
+    /// How many errors there are, told or not.
     #[must_use]
     pub fn errors(&self) -> usize {
-        self.count(Severity::Error)
+        self.count(Severity::Error) + self.more.0
     }
 
-    /// How many warnings.
+    /// How many warnings there are, told or not.
     #[must_use]
     pub fn warnings(&self) -> usize {
-        self.count(Severity::Warning)
+        self.count(Severity::Warning) + self.more.1
+    }
+
+    /// `and 5 more errors`, if there are more than are told.
+    #[must_use]
+    pub fn rest(&self) -> Option<String> {
+        let many = |n: usize, what: &str| match n {
+            1 => format!("1 more {what}"),
+            n => format!("{n} more {what}s"),
+        };
+        match self.more {
+            (0, 0) => None,
+            (errors, 0) => Some(format!("and {}", many(errors, "error"))),
+            (0, warnings) => Some(format!("and {}", many(warnings, "warning"))),
+            (errors, warnings) => Some(format!(
+                "and {}, and {}",
+                many(errors, "error"),
+                many(warnings, "warning")
+            )),
+        }
     }
 
     fn count(&self, severity: Severity) -> usize {
@@ -142,7 +191,10 @@ impl fmt::Display for Report {
             }
             problem.fmt(f)?;
         }
-        Ok(())
+        match self.rest() {
+            Some(rest) => writeln!(f, "\n{rest}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -217,5 +269,31 @@ mod tests {
         let order: Vec<_> = report.problems().iter().map(|p| p.line).collect();
         assert_eq!(order, [30, 2, 9, 1]);
         assert_eq!((report.errors(), report.warnings()), (3, 1));
+    }
+
+    #[test]
+    fn the_first_of_each_severity_are_told_and_the_others_counted() {
+        let warnings = (0..250).map(|n| problem(Severity::Warning, "a.yaml", n));
+        let errors = (0..3).map(|n| problem(Severity::Error, "a.yaml", n));
+        let report = Report::new(warnings.chain(errors).collect(), &[]);
+        assert_eq!((report.errors(), report.warnings()), (3, 250));
+        assert_eq!(report.problems().len(), 103);
+        assert_eq!(report.rest().as_deref(), Some("and 150 more warnings"));
+        let again = report.with([problem(Severity::Warning, "b.yaml", 1)]);
+        assert_eq!((again.problems().len(), again.warnings()), (103, 251));
+    }
+
+    #[test]
+    fn what_is_only_counted_is_counted_and_told_in_a_line() {
+        let one = problem(Severity::Error, "a.yaml", 1);
+        let report = Report::new(vec![one], &[]).and_more(899_999, 1);
+        let report = report.with([problem(Severity::Warning, "a.yaml", 2)]);
+        assert_eq!((report.errors(), report.warnings()), (900_000, 2));
+        assert_eq!(report.problems().len(), 2);
+        assert!(
+            report
+                .to_string()
+                .ends_with("\n\nand 899999 more errors, and 1 more warning\n")
+        );
     }
 }

@@ -248,13 +248,15 @@ pub(crate) fn points(
             notes,
         );
         let timing = times.of(&s, notes);
+        let full = notes.is_full();
         let find = |text: &str| {
             if wrong_ones.contains(text) {
                 return Ok(None);
             }
             known.get(text).copied().map(Some).ok_or_else(|| {
+                let meant = || near::did_you_mean(text, known.keys().copied());
                 Wrong::wanted("the name of a request of this profile")
-                    .maybe_hint(near::did_you_mean(text, known.keys().copied()))
+                    .maybe_hint((!full).then(meant).flatten())
             })
         };
         let request = s.need(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::amount::{MOST_ASKED, MOST_DEVICES};
 use super::own::Who;
 use super::problem::Wrong;
 use super::profile::Profile;
@@ -41,6 +42,12 @@ pub(crate) struct Roster {
     identities: BTreeMap<(String, String), OriginId>,
     units: BTreeMap<(PortId, Tongue, u8), (String, OriginId)>,
     meters: BTreeMap<(PortId, Tongue, String), (String, OriginId)>,
+    /// Those that are too many: the first of them, and how many.
+    left_out: Option<(OriginId, usize)>,
+    /// What all devices together are asked.
+    asked: usize,
+    /// The first device whose profile makes that too much.
+    overasked: Option<OriginId>,
 }
 
 /// Who could be taken for one another on a line: all that speak what has a
@@ -96,6 +103,37 @@ pub(crate) struct Told {
 }
 
 impl Roster {
+    /// Where the first device stands that was left out because there are too many.
+    pub(crate) fn first_left_out(&self) -> Option<OriginId> {
+        self.left_out.map(|(at, _)| at)
+    }
+
+    /// How many devices were left out because there are too many.
+    pub(crate) fn left_out(&self) -> usize {
+        self.left_out.map_or(0, |(_, n)| n)
+    }
+
+    /// Where the first device stands with which all together are asked too much,
+    /// and how much that is.
+    pub(crate) fn overasked(&self) -> Option<(OriginId, usize)> {
+        Some((self.overasked?, self.asked))
+    }
+
+    /// Whether there is room for one more device of this profile, which may have
+    /// requests of its own for each device.
+    fn has_room(&mut self, entry: &Entry<'_>) -> bool {
+        let at = entry.s.origin;
+        if self.all.len() >= MOST_DEVICES {
+            self.left_out.get_or_insert((at, 0)).1 += 1;
+            return false;
+        }
+        self.asked += entry.profile.map_or(0, |p| weight(&p.spec));
+        if self.asked > MOST_ASKED {
+            self.overasked.get_or_insert(at);
+        }
+        self.asked <= MOST_ASKED
+    }
+
     /// Adds the device that `entry` makes with `unit`, or what is known of it if
     /// its unit is not; notes what is taken. Stand-ins take the place of what
     /// could not be read, so that the rest is looked at all the same.
@@ -106,6 +144,9 @@ impl Roster {
         told: &mut Told,
         notes: &mut Notes,
     ) {
+        if !self.has_room(entry) {
+            return;
+        }
         // Patterns were tried when the entry was read. Without the unit, one
         // that varies says nothing yet.
         let filled = |pattern: &String| match unit {
@@ -322,6 +363,16 @@ fn check_pattern(entry: &Entry<'_>, told: &mut Told, notes: &mut Notes) {
     {
         notes.error(entry.s.at(key), shown(pattern), wrong);
     }
+}
+
+/// What a device of this profile is asked: its points, and its requests with what
+/// is looked for in their replies.
+fn weight(profile: &ProfileSpec) -> usize {
+    let requests = match &profile.protocol {
+        Protocol::Raw(questions) => questions.iter().map(|q| 1 + q.reply.fixed.len()).sum(),
+        Protocol::Modbus | Protocol::Dlt645(_) => 0,
+    };
+    profile.points.len() + requests
 }
 
 /// Stands in for a profile that could not be found.

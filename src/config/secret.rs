@@ -5,6 +5,7 @@
 //! `conf.d` can replace what the main file says. The text of a secret is never
 //! repeated in a problem.
 
+use super::amount::LARGEST_SECRET;
 use super::problem::Wrong;
 use super::range;
 use super::section::{Notes, Section};
@@ -98,7 +99,18 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
         }
     };
     match key {
-        "secret" | "product_secret" => SecretSource::Inline(Secret::new(text), node.origin),
+        "secret" | "product_secret" => match word(text) {
+            Ok(secret) => SecretSource::Inline(secret, node.origin),
+            Err(fault) => {
+                let hint = "a quotation mark may stand in the wrong place, or two values in one";
+                notes.error(
+                    node.origin,
+                    format!("***, {fault}"),
+                    Wrong::wanted("the secret and nothing else").hint(hint),
+                );
+                SecretSource::Missing
+            }
+        },
         // A DeviceSecret is 32 hexadecimal digits; nobody calls a file that.
         _ if text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
             notes.error(
@@ -123,11 +135,28 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
     }
 }
 
+/// A secret, wherever it was written: one word that can be seen.
+fn word(text: &str) -> Result<Secret, &'static str> {
+    // Marks that take no room: a byte order mark, or one of the direction of writing.
+    let unseen = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if text.is_empty() {
+        Err("which is empty")
+    } else if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        Err("which holds more than one word")
+    } else if text.chars().any(unseen) {
+        Err("which holds a character that cannot be seen")
+    } else if text.len() as u64 > LARGEST_SECRET {
+        Err("which is longer than any secret")
+    } else {
+        Ok(Secret::new(text))
+    }
+}
+
 impl SecretSource {
     /// What has to be read to know it.
     pub(crate) fn want(&self) -> Option<Want> {
         match self {
-            SecretSource::File(name, _) => Some(Want::File(name.clone())),
+            SecretSource::File(name, _) => Some(Want::Secret(name.clone())),
             SecretSource::Credential(name, _) => Some(Want::Credential(name.clone())),
             SecretSource::Inline(..) | SecretSource::Missing => None,
         }
@@ -203,15 +232,9 @@ impl SecretSource {
             let wrong = wanted().maybe_hint(looked_for(name, &found.path));
             trouble(format!(", but {why}"), wrong)
         })?;
-        let fault = match std::str::from_utf8(bytes).map(str::trim) {
-            Ok("") => "which is empty",
-            Ok(text) if text.chars().any(|c| c.is_control() || c.is_whitespace()) => {
-                "which holds more than one word"
-            }
-            Ok(text) => return Ok(Secret::new(text)),
-            Err(_) => "which is not text",
-        };
-        Err(trouble(format!(", {fault}"), wanted()))
+        let text = std::str::from_utf8(bytes).map_err(|_| "which is not text");
+        text.and_then(|text| word(text.trim()))
+            .map_err(|fault| trouble(format!(", {fault}"), wanted()))
     }
 }
 

@@ -6,6 +6,7 @@
 use std::any::type_name;
 use std::collections::BTreeMap;
 
+use super::amount::{LESS, MOST_TOLD, Spent, TooMuch, most_of};
 use super::foreign;
 use super::near;
 use super::problem::{Place, Problem, Report, Severity, Wrong};
@@ -18,7 +19,12 @@ use crate::spec::Decimal;
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) origins: Origins,
-    pub(crate) problems: Vec<Problem>,
+    /// The first of each severity.
+    problems: Vec<Problem>,
+    /// How many errors and warnings there are.
+    noted: (usize, usize),
+    /// What the files amount to so far.
+    spent: Spent,
     /// Whether what is missing is no news: it may be what could not be read.
     pub(crate) lenient: bool,
     /// Files that the service cannot read: where they are named, which they are,
@@ -31,12 +37,44 @@ pub(crate) struct Notes {
 impl Notes {
     /// Whether anything noted so far forbids a start.
     pub(crate) fn failed(&self) -> bool {
-        self.problems.iter().any(|p| p.severity == Severity::Error)
+        self.noted.0 > 0
+    }
+
+    /// How many problems were noted so far.
+    pub(crate) const fn noted(&self) -> usize {
+        self.noted.0 + self.noted.1
+    }
+
+    /// Whether further errors are only counted, so that to find out what was
+    /// meant is work for nothing.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.noted.0 >= MOST_TOLD
+    }
+
+    /// What was meant, unless nobody would read it.
+    pub(crate) fn unless_full(&self, meant: impl FnOnce() -> Option<String>) -> Option<String> {
+        if self.is_full() { None } else { meant() }
     }
 
     /// All of it, in order.
     pub(crate) fn report(self) -> Report {
+        let more = |n: usize| n.saturating_sub(MOST_TOLD);
         Report::new(self.problems, self.origins.files())
+            .and_more(more(self.noted.0), more(self.noted.1))
+    }
+
+    /// Counts so many values and bytes of text before they are kept.
+    ///
+    /// # Errors
+    /// What there would be too much of.
+    pub(crate) fn spend(&mut self, values: usize, text: usize) -> Result<(), TooMuch> {
+        self.spent.take(values, text)
+    }
+
+    /// Notes that there is too much of something.
+    pub(crate) fn too_much(&mut self, at: OriginId, position: (u32, u32), much: TooMuch) {
+        let wrong = Wrong::wanted(much.wanted).hint(LESS);
+        self.error_at(at, position, much.said, wrong);
     }
 
     /// Remembers a file that was named at `origin`, if the service cannot read it
@@ -145,6 +183,14 @@ impl Notes {
         said: String,
         wrong: Wrong,
     ) {
+        let noted = match severity {
+            Severity::Error => &mut self.noted.0,
+            Severity::Warning => &mut self.noted.1,
+        };
+        *noted += 1;
+        if *noted > MOST_TOLD {
+            return;
+        }
         let origin = self.origins.get(at);
         let (line, column) = position.or(origin.map(|o| o.at)).unwrap_or_default();
         let mut path = self.origins.path(at);
@@ -224,7 +270,9 @@ impl<'a> Section<'a> {
                     Some((word, _)) => (word, true),
                     None => (key.as_str(), false),
                 };
-                let hint = if glued {
+                let hint = if notes.is_full() {
+                    None
+                } else if glued {
                     Some("a blank is missing after the colon".to_owned())
                 } else {
                     let value = match &value.is {
@@ -297,10 +345,13 @@ impl<'a> Section<'a> {
         self.node(key).map_or(self.origin, |n| n.origin)
     }
 
-    /// Whether `key` was written and is no list, so that what it should list
-    /// is not known.
+    /// Whether `key` was written and is no list, or one that is too long, so that
+    /// what it should list is not known.
     pub(crate) fn is_no_list(&self, key: &str) -> bool {
-        self.node(key).is_some_and(|n| !matches!(n.is, Is::List(_)))
+        self.node(key).is_some_and(|n| match &n.is {
+            Is::List(list) => most_of(key).is_some_and(|most| list.len() > most),
+            Is::Nothing | Is::Text(_) | Is::Map(_) => true,
+        })
     }
 
     /// The scalar of `key`.
@@ -355,12 +406,20 @@ impl<'a> Section<'a> {
         self.read(key, parse, notes)
     }
 
-    /// The elements of the list `key`; none if it was not written.
+    /// The elements of the list `key`, as many as it may have; none if it was not
+    /// written.
     pub(crate) fn list(&self, key: &str, notes: &mut Notes) -> &'a [Node] {
         match self.node(key) {
             None => &[],
             Some(node) => match &node.is {
                 Is::List(list) => {
+                    let most = most_of(key).unwrap_or(list.len());
+                    if list.len() > most {
+                        let said = format!("{} {key}", list.len());
+                        let wrong = Wrong::wanted(format!("at most {most}"));
+                        notes.error(node.origin, said, wrong.hint(LESS));
+                    }
+                    let list = list.get(..most).unwrap_or(list);
                     for entry in list.iter().filter(|n| matches!(n.is, Is::Nothing)) {
                         notes.error(
                             entry.origin,

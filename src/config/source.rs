@@ -1,6 +1,7 @@
 //! What is read for a configuration, and by what name it is asked for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::problem::Wrong;
 use super::section::{Notes, shown};
@@ -14,8 +15,8 @@ pub struct Source {
     /// As the operator would open it.
     pub path: String,
     /// Its contents, or why there are none, in words that follow "but":
-    /// "there is no such file".
-    pub bytes: Result<Vec<u8>, String>,
+    /// "there is no such file". Shared: a file that is named twice is kept once.
+    pub bytes: Result<Arc<[u8]>, String>,
     /// Its permissions, where they are known.
     pub mode: Option<u32>,
     /// Why the service could not read it although this process can: `0600
@@ -26,8 +27,13 @@ pub struct Source {
 /// Something a configuration names and that has to be read for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
-    /// A file, relative to the main file's directory, or absolute.
+    /// A file of the configuration, relative to the main file's directory, or
+    /// absolute.
     File(String),
+    /// A file that holds a secret and nothing else.
+    Secret(String),
+    /// A file of certificates.
+    Bundle(String),
     /// All files that a pattern names, in name order; `*` stands for any
     /// characters within the last part of the path.
     Pattern(String),
@@ -52,7 +58,11 @@ pub(crate) fn contents<'a>(
             Some(bytes)
         }
         Err(why) => {
-            let (Want::File(name) | Want::Pattern(name) | Want::Credential(name)) = want;
+            let (Want::File(name)
+            | Want::Secret(name)
+            | Want::Bundle(name)
+            | Want::Pattern(name)
+            | Want::Credential(name)) = want;
             notes.error(
                 origin,
                 format!("{}, but {why}", shown(name)),

@@ -2,8 +2,10 @@
 //! with the YAML itself.
 //!
 //! Built from the parser's events rather than by a ready loader: scalars stay
-//! text, all duplicate keys are found and not just the first, and nesting is
-//! bounded, so that no file can exhaust the stack.
+//! text, all duplicate keys are found and not just the first, nesting is bounded,
+//! so that no file can exhaust the stack, and every value is counted before it is
+//! kept, so that none can exhaust the memory: those that an alias repeats, and
+//! those that are remembered because they have an anchor, are kept as well.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +17,6 @@ use super::tree::{Is, Node, Origin, OriginId, Step};
 
 /// Nesting deeper than any configuration needs.
 const DEPTH: usize = 24;
-/// Nodes that aliases may add; a few anchors inside each other could otherwise
-/// ask for more memory than there is.
-const COPIES: usize = 50_000;
 
 /// Reads one file. `None` if the file cannot be used at all; what is wrong is
 /// then noted.
@@ -43,7 +42,6 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node>
         whole,
         open: Vec::new(),
         anchors: BTreeMap::new(),
-        copies: COPIES,
         document: None,
         documents: 0,
     };
@@ -140,7 +138,6 @@ struct Tree<'a> {
     whole: OriginId,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Node>,
-    copies: usize,
     document: Option<Node>,
     documents: usize,
 }
@@ -176,9 +173,11 @@ impl Tree<'_> {
                     );
                 }
                 if self.awaits_key() {
+                    self.spend(at, 0, text.len())?;
                     self.key(text.into_owned(), at);
                     return Ok(());
                 }
+                self.spend(at, 1, text.len())?;
                 let plain = style == ScalarStyle::Plain;
                 let is = match &*text {
                     "" | "~" | "null" if plain => Is::Nothing,
@@ -188,8 +187,7 @@ impl Tree<'_> {
                 if !plain {
                     self.notes.origins.set_quoted(origin);
                 }
-                self.add(Node { origin, is }, anchor);
-                Ok(())
+                self.add(Node { origin, is }, anchor, at)
             }
             Event::SequenceStart(anchor, _) => self.begin(Kind::List(Vec::new()), anchor, at),
             Event::MappingStart(anchor, _) => {
@@ -208,11 +206,10 @@ impl Tree<'_> {
                     Kind::Map { entries, .. } => Is::Map(entries),
                 };
                 let origin = done.origin;
-                self.add(Node { origin, is }, done.anchor);
-                Ok(())
+                self.add(Node { origin, is }, done.anchor, at)
             }
             Event::Alias(id) => {
-                let Some(node) = self.anchors.get(&id).cloned() else {
+                let Some(node) = self.anchors.get(&id) else {
                     self.complain(
                         at,
                         "an alias (*…) of something that contains it",
@@ -220,17 +217,13 @@ impl Tree<'_> {
                     );
                     return Err(Unusable);
                 };
-                self.copies = self.copies.saturating_sub(size(&node));
-                if self.copies == 0 {
-                    self.complain(
-                        at,
-                        "aliases (*…) that unfold to far too much",
-                        Wrong::wanted("a file of reasonable size"),
-                    );
-                    return Err(Unusable);
+                let (values, text) = size(node);
+                self.spend(at, values, text)?;
+                // Counted first, so that what is too much is never copied.
+                match self.anchors.get(&id).cloned() {
+                    Some(node) => self.add(node, 0, at),
+                    None => Ok(()),
                 }
-                self.add(node, 0);
-                Ok(())
             }
         }
     }
@@ -291,6 +284,7 @@ impl Tree<'_> {
             );
             return Err(Unusable);
         }
+        self.spend(at, 1, 0)?;
         let origin = self.place(at);
         self.open.push(Open {
             origin,
@@ -323,8 +317,10 @@ impl Tree<'_> {
         })
     }
 
-    fn add(&mut self, node: Node, anchor: usize) {
+    fn add(&mut self, node: Node, anchor: usize, at: (u32, u32)) -> Result<(), Unusable> {
         if anchor > 0 {
+            let (values, text) = size(&node);
+            self.spend(at, values, text)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut().map(|o| &mut o.kind) {
@@ -336,6 +332,15 @@ impl Tree<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Counts what is about to be kept.
+    fn spend(&mut self, at: (u32, u32), values: usize, text: usize) -> Result<(), Unusable> {
+        self.notes.spend(values, text).map_err(|much| {
+            self.notes.too_much(self.whole, at, much);
+            Unusable
+        })
     }
 
     fn complain(&mut self, at: (u32, u32), said: impl Into<String>, wrong: Wrong) {
@@ -343,12 +348,19 @@ impl Tree<'_> {
     }
 }
 
-fn size(node: &Node) -> usize {
-    1 + match &node.is {
-        Is::Nothing | Is::Text(_) => 0,
-        Is::List(list) => list.iter().map(size).sum(),
-        Is::Map(map) => map.values().map(size).sum(),
-    }
+/// How many values there are in it, itself included, and how many bytes of text.
+fn size(node: &Node) -> (usize, usize) {
+    let add = |a: (usize, usize), b: (usize, usize)| (a.0 + b.0, a.1 + b.1);
+    let inside = match &node.is {
+        Is::Nothing => (0, 0),
+        Is::Text(text) => (0, text.len()),
+        Is::List(list) => list.iter().map(size).fold((0, 0), add),
+        Is::Map(map) => map
+            .iter()
+            .map(|(key, node)| add((0, key.len()), size(node)))
+            .fold((0, 0), add),
+    };
+    add((1, 0), inside)
 }
 
 fn one_based(n: usize, add: usize) -> u32 {

@@ -39,7 +39,11 @@ pub enum Request {
     /// [`super::Answer::Part`], several.
     Diag {},
     /// Load the configuration anew: [`super::Answer::Reload`].
-    Reload {},
+    Reload {
+        /// Also if more than a third of the devices are not in it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        force: bool,
+    },
     /// Make the log louder or quieter: [`super::Answer::Done`].
     LogLevel {
         /// `all`, `alink_gateway` or the name of a library.
@@ -122,7 +126,7 @@ mod tests {
             ".*".prop_map(|port| Request::Trace { port }),
             Just(Request::Metrics {}),
             Just(Request::Diag {}),
-            Just(Request::Reload {}),
+            any::<bool>().prop_map(|force| Request::Reload { force }),
             (".*", ".*", proptest::option::of(any::<u64>())).prop_map(|(target, level, for_ms)| {
                 Request::LogLevel {
                     target,
@@ -176,7 +180,14 @@ mod tests {
                 },
             ),
             (r#"{"v":1,"ask":"devices"}"#, Request::Devices {}),
-            (r#"{"v":1,"ask":"reload"}"#, Request::Reload {}),
+            (
+                r#"{"v":1,"ask":"reload"}"#,
+                Request::Reload { force: false },
+            ),
+            (
+                r#"{"v":1,"ask":"reload","force":true}"#,
+                Request::Reload { force: true },
+            ),
             (
                 r#"{"v":1,"ask":"log-level","target":"all","level":"debug"}"#,
                 Request::LogLevel {

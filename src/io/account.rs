@@ -9,8 +9,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::file;
+
 /// The user of the systemd unit.
 const SERVICE: &str = "alink-gateway";
+
+/// Lists of tens of thousands of accounts are within it.
+const LONGEST_LIST: u64 = 4 << 20;
 
 /// A user and the groups it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +48,8 @@ impl Account {
     #[must_use]
     pub fn of_service() -> Option<Self> {
         let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
-        let passwd = fs::read_to_string("/etc/passwd").ok()?;
-        let group = fs::read_to_string("/etc/group").ok()?;
+        let list = |path| file::read_text(Path::new(path), LONGEST_LIST).ok();
+        let (passwd, group) = (list("/etc/passwd")?, list("/etc/group")?);
         Account::named(SERVICE, &passwd, &group).filter(|_| root)
     }
 

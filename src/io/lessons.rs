@@ -17,14 +17,14 @@
 //! known to its own line only, for as long as that runs.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::file;
 use super::replace::replace;
 use crate::base::{About, EventKind, JournalField, Level, Tell};
 use crate::field::holes::{Hole, Holes, MOST};
@@ -41,7 +41,7 @@ pub const MOST_KINDS: usize = 256;
 const VERSION: u32 = 1;
 
 /// All bounds reached make less than 4 MiB.
-const LARGEST: u64 = 8 << 20;
+pub(super) const LARGEST: u64 = 8 << 20;
 
 /// Remembers; cheap to clone.
 #[derive(Clone)]
@@ -248,19 +248,12 @@ fn to_text(kinds: &BTreeMap<Kind, Holes>) -> Text {
 }
 
 /// What the file says; nothing if there is none.
-fn read(file: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
-    let mut bytes = Vec::new();
-    match File::open(file) {
-        Ok(file) => file
-            .take(LARGEST + 1)
-            .read_to_end(&mut bytes)
-            .map_err(|e| e.to_string())?,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
+    let bytes = match file::read(path, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(file::Unread::Missing) => return Ok(BTreeMap::new()),
         Err(e) => return Err(e.to_string()),
     };
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!("it is larger than {LARGEST} bytes"));
-    }
     let text: Text = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
     if text.version != VERSION {
         return Err(format!("it is of version {}, not {VERSION}", text.version));

@@ -6,14 +6,18 @@
 //! those name.
 
 mod fit;
+pub mod limits;
 mod names;
+mod reading;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+use self::limits::LimitsOf;
+use self::reading::Reading;
 
 use crate::base::text::excerpt;
 use crate::cloud::remote::Content;
@@ -31,17 +35,13 @@ pub const DEFAULT_PATH: &str = "/etc/alink-gateway/gateway.yaml";
 /// systemd says otherwise.
 pub const DEFAULT_STATE: &str = "/var/lib/alink-gateway";
 
-/// More than any file of a configuration: whoever names `/dev/zero` gets a
-/// problem instead of all the memory.
-const LARGEST: u64 = 16 << 20;
-
 /// A configuration without errors.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What it means.
     pub spec: Spec,
     /// What is odd about it.
-    pub warnings: Vec<Problem>,
+    pub warnings: Report,
     /// How many profiles there are, used or not.
     pub profiles: usize,
     /// False while the gateway's identity is still the package's placeholder:
@@ -82,6 +82,8 @@ pub struct Surroundings {
     pub service: Option<Account>,
     /// Where serial adapters have names that stay.
     pub by_id: Option<PathBuf>,
+    /// Whose limits of threads and open files it has to keep to.
+    pub limits: LimitsOf,
 }
 
 impl Surroundings {
@@ -100,6 +102,7 @@ impl Surroundings {
             by_hand: false,
             service: None,
             by_id: Some(names::BY_ID.into()),
+            limits: LimitsOf::Process,
         }
     }
 
@@ -117,6 +120,7 @@ impl Surroundings {
             environment: process.environment,
             state: process.state,
             by_id: process.by_id,
+            limits: LimitsOf::Unit,
         }
     }
 }
@@ -193,20 +197,20 @@ enum Theirs<'a> {
 }
 
 impl Theirs<'_> {
-    fn read(&self, state_dir: &Path) -> Option<Source> {
+    fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
         let place = remote::place(state_dir);
         match self {
             Theirs::None => None,
             Theirs::This(content) => Some(Source {
                 path: remote::FILE.into(),
-                bytes: Ok(content.bytes().to_vec()),
+                bytes: reading.given(content.bytes()),
                 mode: None,
                 hidden: None,
             }),
             Theirs::Stored => {
                 let absent =
                     fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
-                (!absent).then(|| read(&place))
+                (!absent).then(|| reading.config(&place))
             }
         }
     }
@@ -217,13 +221,8 @@ fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded,
     let Some(problem) = loudness(around) else {
         return loaded;
     };
-    let mut problems = match loaded {
-        Ok(loaded) => loaded.warnings,
-        Err(report) => report.into_problems(),
-    };
-    problems.push(problem);
-    let files: Vec<_> = problems.iter().map(|p| p.file.clone()).collect();
-    Err(Report::new(problems, &files))
+    let (Ok(Loaded { warnings: told, .. }) | Err(told)) = loaded;
+    Err(told.with([problem]))
 }
 
 /// Loads the configuration in these surroundings for a look at it: how much its
@@ -255,27 +254,46 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
     })
 }
 
-/// The configuration, unless its lines have to carry more than they can.
+/// The configuration, unless its lines have to carry more than they can, or it
+/// needs more than its unit may have.
 fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
     let (mut loaded, places) = load_files(path, around, theirs)?;
     if let Some(by_id) = &around.by_id {
         let renamed = names::check(&loaded.spec, &places, by_id);
-        loaded.warnings.extend(renamed);
+        loaded.warnings = loaded.warnings.with(renamed);
+    }
+    if let Some(limits) = around.limits.find(&unit_of(path)) {
+        let beyond = limits::check(&loaded.spec, &places, &limits);
+        loaded.warnings = loaded.warnings.with(beyond);
     }
     loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
     Ok(loaded)
 }
 
-/// Where the unit that is given this file keeps its state: `alink-gateway@NAME` has
-/// its configuration in a folder of that name.
-fn state_of(path: &Path) -> PathBuf {
+/// The instance of `alink-gateway@.service` that is given this file: it has its
+/// configuration in a folder of its name.
+fn instance_of(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
-    let folder = path.parent();
-    let instance = folder.and_then(Path::file_name).and_then(OsStr::to_str);
+    let folder = path.parent()?;
     let home = Path::new(DEFAULT_PATH).parent();
-    match instance.filter(|_| folder.and_then(Path::parent) == home) {
+    let instance = folder.file_name().and_then(OsStr::to_str);
+    let instance = instance.filter(|_| folder.parent() == home);
+    instance.map(str::to_owned)
+}
+
+/// Where the unit that is given this file keeps its state.
+fn state_of(path: &Path) -> PathBuf {
+    match instance_of(path) {
         Some(name) => format!("{DEFAULT_STATE}@{name}").into(),
         None => DEFAULT_STATE.into(),
+    }
+}
+
+/// The unit that is given this file.
+fn unit_of(path: &Path) -> String {
+    match instance_of(path) {
+        Some(name) => format!("alink-gateway@{name}.service"),
+        None => "alink-gateway.service".into(),
     }
 }
 
@@ -285,8 +303,9 @@ fn load_files(
     theirs: &Theirs<'_>,
 ) -> Result<(Loaded, Vec<Place>), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
-    let mut sources = vec![read(path)];
-    sources.extend(matching(base, "conf.d/*.yaml"));
+    let mut reading = Reading::new();
+    let mut sources = vec![reading.config(path)];
+    sources.extend(reading.matching(base, "conf.d/*.yaml"));
     for source in &mut sources {
         around.look_at(source);
     }
@@ -296,7 +315,9 @@ fn load_files(
         .or_else(|| around.state.clone())
         .unwrap_or_else(|| state_of(path));
     let mut unseen = None;
-    let remote = theirs.read(&state_dir).filter(|_| policy.enabled);
+    let remote = theirs
+        .read(&state_dir, &mut reading)
+        .filter(|_| policy.enabled);
     let remote = remote.filter(|source| {
         // A person who checks may not be the one who runs it.
         let hidden = around.by_hand && source.bytes.is_err();
@@ -306,9 +327,9 @@ fn load_files(
     if let Some(remote) = &remote {
         draft = Draft::with_remote(&sources, remote, &around.environment)?;
     }
-    let answers = answer(&draft.wants(), base, around);
+    let answers = answer(&draft.wants(), base, around, &mut reading);
     let outline = draft.outline(&answers);
-    let answers = answer(&outline.wants(), base, around);
+    let answers = answer(&outline.wants(), base, around, &mut reading);
     let Compiled {
         spec,
         mut warnings,
@@ -318,7 +339,9 @@ fn load_files(
         control,
         ports,
     } = outline.compile(&answers)?;
-    warnings.extend(unseen);
+    if let Some(unseen) = unseen {
+        warnings = warnings.with([unseen]);
+    }
     let loaded = Loaded {
         spec,
         warnings,
@@ -351,12 +374,19 @@ fn first_path(list: std::ffi::OsString) -> Option<PathBuf> {
     std::env::split_paths(&list).find(|path| path.is_absolute())
 }
 
-fn answer(wants: &BTreeSet<Want>, base: &Path, around: &Surroundings) -> Answers {
-    let one = |want: &Want| match want {
-        Want::File(name) => vec![read(&base.join(name))],
-        Want::Pattern(pattern) => matching(base, pattern),
+fn answer(
+    wants: &BTreeSet<Want>,
+    base: &Path,
+    around: &Surroundings,
+    reading: &mut Reading,
+) -> Answers {
+    let mut one = |want: &Want| match want {
+        Want::File(name) => vec![reading.config(&base.join(name))],
+        Want::Secret(name) => vec![reading.secret(&base.join(name))],
+        Want::Bundle(name) => vec![reading.bundle(&base.join(name))],
+        Want::Pattern(pattern) => reading.matching(base, pattern),
         Want::Credential(name) => match &around.credentials {
-            Some(directory) => vec![read(&directory.join(name))],
+            Some(directory) => vec![reading.secret(&directory.join(name))],
             None if around.by_hand => Vec::new(),
             None => vec![Source {
                 path: "$CREDENTIALS_DIRECTORY".into(),
@@ -379,102 +409,6 @@ fn answer(wants: &BTreeSet<Want>, base: &Path, around: &Surroundings) -> Answers
     wants.iter().map(looked_at).collect()
 }
 
-fn read(path: &Path) -> Source {
-    let mut mode = None;
-    let mut attempt = || -> std::io::Result<Vec<u8>> {
-        let file = fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        if metadata.is_dir() {
-            return Err(ErrorKind::IsADirectory.into());
-        }
-        mode = Some(metadata.permissions().mode());
-        let mut bytes = Vec::new();
-        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = match attempt() {
-        Ok(bytes) if bytes.len() as u64 > LARGEST => {
-            Err(format!("it is larger than {} MiB", LARGEST >> 20))
-        }
-        Ok(bytes) => Ok(bytes),
-        Err(e) => Err(why(&e)),
-    };
-    Source {
-        path: path.display().to_string(),
-        bytes,
-        mode,
-        hidden: None,
-    }
-}
-
-/// Why something cannot be read, in words that follow "but".
-fn why(e: &std::io::Error) -> String {
-    match e.kind() {
-        ErrorKind::NotFound => "there is no such file".into(),
-        ErrorKind::PermissionDenied => "this user may not read it".into(),
-        ErrorKind::IsADirectory => "it is a directory".into(),
-        _ => format!("it cannot be read: {e}"),
-    }
-}
-
-/// The files that `pattern` names, in name order; hidden files are left out. No
-/// directory means no files; a directory that cannot be read is one source that
-/// says so, lest half a configuration pass for a whole one.
-fn matching(base: &Path, pattern: &str) -> Vec<Source> {
-    let pattern = base.join(pattern);
-    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
-        return Vec::new();
-    };
-    let name = name.to_string_lossy();
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Vec::new(),
-        Err(e) => {
-            return vec![Source {
-                path: directory.display().to_string(),
-                bytes: Err(why(&e)),
-                mode: None,
-                hidden: None,
-            }];
-        }
-    };
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.file_name())
-        .filter(|file| {
-            let file = file.to_string_lossy();
-            !file.starts_with('.') && fits(&name, &file)
-        })
-        .map(|file| directory.join(file))
-        .filter(|path| !path.is_dir())
-        .collect();
-    found.sort();
-    found.iter().map(|p| read(p)).collect()
-}
-
-/// Whether `name` fits `pattern`, in which `*` stands for any characters.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or("");
-    let Some(mut rest) = name.strip_prefix(first) else {
-        return false;
-    };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -494,22 +428,8 @@ mod tests {
             ),
         ] {
             assert_eq!(state_of(Path::new(file)), Path::new(state));
-        }
-    }
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, name, expected) in [
-            ("*.yaml", "a.yaml", true),
-            ("*.yaml", "a.yml", false),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "axxbyy", false),
-            ("a.yaml", "a.yaml", true),
-            ("a.yaml", "aa.yaml", false),
-            ("aa*aa", "aaa", false),
-            ("*", "anything", true),
-        ] {
-            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+            let unit = format!("{}.service", state.trim_start_matches("/var/lib/"));
+            assert_eq!(unit_of(Path::new(file)), unit);
         }
     }
 }

@@ -20,8 +20,8 @@
 //! - No secret is in any message or notice.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::file;
 use super::replace::{self, Step};
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::cloud::Earned;
@@ -407,22 +408,13 @@ enum Unread {
     Unusable(String),
 }
 
-fn read(file: &Path) -> Result<Kept, Unread> {
-    let unusable = |e: io::Error| Unread::Unusable(e.to_string());
-    let mut text = Zeroizing::new(Vec::new());
-    match File::open(file) {
-        Ok(file) => {
-            let mut file = file.take(LARGEST + 1);
-            file.read_to_end(&mut text).map_err(unusable)?;
-        }
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
-        Err(e) => return Err(unusable(e)),
-    }
-    if text.len() as u64 > LARGEST {
-        return Err(Unread::Damaged(format!(
-            "it is larger than {LARGEST} bytes"
-        )));
-    }
+fn read(path: &Path) -> Result<Kept, Unread> {
+    let text = match file::read(path, LARGEST) {
+        Ok(text) => Zeroizing::new(text),
+        Err(file::Unread::Missing) => return Ok(Kept::default()),
+        Err(e @ file::Unread::TooLarge(_)) => return Err(Unread::Damaged(e.to_string())),
+        Err(e) => return Err(Unread::Unusable(e.to_string())),
+    };
     // What serde says may quote what it read; where it is suffices.
     let damaged = |e: serde_json::Error| {
         Unread::Damaged(format!(

@@ -109,6 +109,19 @@ impl Spec {
         device.index() < self.devices.len() && !self.retired.devices.contains(&device)
     }
 
+    /// How many of the devices that are configured here are not in `fresh`, and how
+    /// many there are.
+    #[must_use]
+    pub fn leaving(&self, fresh: &Spec) -> (usize, usize) {
+        let stay: BTreeSet<_> = fresh
+            .devices()
+            .map(|(_, d)| (&d.product_key, &d.device_name))
+            .collect();
+        let leave = |d: &DeviceSpec| !stay.contains(&(&d.product_key, &d.device_name));
+        let leaving = self.devices().filter(|(_, d)| leave(d)).count();
+        (leaving, self.devices().count())
+    }
+
     /// This configuration, fresh from its files, with everything in the place it
     /// has in `old`; and what it changes.
     #[must_use]

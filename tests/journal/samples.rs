@@ -83,7 +83,15 @@ fn service() -> impl Iterator<Item = Box<dyn Tell>> {
             file: "remote.yaml".into(),
             aside: Err(WHY.into()),
         },
-        Service::Reloaded(Box::default()),
+        Service::ReloadTooSlow { within: A_WHILE },
+        Service::ReloadHeldBack {
+            leaving: 15,
+            of: 20,
+        },
+        Service::Reloaded {
+            changes: Box::default(),
+            many_leave: false,
+        },
     ])
 }
 

@@ -60,7 +60,7 @@ impl From<io::Error> for Unanswered {
 /// How long to wait for the first word and between two.
 fn patience(request: &Request) -> Duration {
     match request {
-        Request::Reload {} => RELOADED_WITHIN + GRACE,
+        Request::Reload { .. } => RELOADED_WITHIN + GRACE,
         _ => PATIENCE,
     }
 }

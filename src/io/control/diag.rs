@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::fs;
+use std::path::Path;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use tokio::sync::Semaphore;
@@ -20,6 +20,7 @@ use crate::base::Secret;
 use crate::control::picture::{Device, Status};
 use crate::control::{Answer, Failure, Kind};
 use crate::field::forecast::forecast;
+use crate::io::{file, lessons};
 use crate::spec::{GatewayCertificate, Spec};
 
 /// More of a file is not shown.
@@ -68,7 +69,10 @@ fn made(
             Some(format!("{}: {}\n", port.name, line.summary(port)))
         })
         .collect();
-    let lessons = fs::read_to_string(desk.vault.directory().join("lessons.json"));
+    let lessons = file::read_text(
+        &desk.vault.directory().join("lessons.json"),
+        lessons::LARGEST,
+    );
     let texts = [
         ("system", system()),
         ("status", format!("{:#}\n", serde_json::json!(status))),
@@ -95,12 +99,13 @@ fn system() -> String {
     let (kernel, figures) = (rustix::system::uname(), rustix::system::sysinfo());
     // sysinfo(2): in units of 1/65,536.
     let [one, five, fifteen] = figures.loads.map(|load| load as f64 / 65_536.0);
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let read = |path| file::read_text(Path::new(path), LARGEST as u64).unwrap_or_default();
+    let release = read("/etc/os-release");
     let release = release
         .lines()
         .find_map(|line| line.strip_prefix("PRETTY_NAME="))
         .unwrap_or("unknown");
-    let memory = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let memory = read("/proc/self/status");
     let memory = memory
         .lines()
         .filter(|line| line.starts_with("VmRSS") || line.starts_with("VmHWM"))

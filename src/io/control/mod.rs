@@ -76,7 +76,12 @@ pub struct Desk {
 #[derive(Debug)]
 pub enum Wish {
     /// Load the configuration anew.
-    Reload(oneshot::Sender<Reloaded>),
+    Reload {
+        /// Also if that removes many devices.
+        force: bool,
+        /// Told how that ended.
+        answer: oneshot::Sender<Reloaded>,
+    },
 }
 
 /// Where the socket is: as configured, or in the first runtime directory that

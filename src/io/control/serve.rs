@@ -123,7 +123,7 @@ impl Client {
                 }
                 Err(failure) => vec![Answer::Error(failure)],
             },
-            Request::Reload {} => only(reload(desk).await.map(Answer::Reload)),
+            Request::Reload { force } => only(reload(desk, force).await.map(Answer::Reload)),
             Request::LogLevel {
                 target,
                 level,
@@ -208,8 +208,9 @@ async fn device(desk: &Desk, name: String) -> Result<Answer, Failure> {
     }
 }
 
-async fn reload(desk: &Desk) -> Result<Reloaded, Failure> {
-    ask(&desk.service, RELOADED_WITHIN, Wish::Reload).await
+async fn reload(desk: &Desk, force: bool) -> Result<Reloaded, Failure> {
+    let wish = |answer| Wish::Reload { force, answer };
+    ask(&desk.service, RELOADED_WITHIN, wish).await
 }
 
 fn log_level(

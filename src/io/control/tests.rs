@@ -54,7 +54,7 @@ impl House {
         let journal = Journal::new(Arc::new(installation(serial(9600), Vec::new())));
         let (service, mut wishes) = mpsc::channel(1);
         tokio::spawn(async move {
-            while let Some(Wish::Reload(answer)) = wishes.recv().await {
+            while let Some(Wish::Reload { answer, .. }) = wishes.recv().await {
                 let _ = answer.send(Reloaded {
                     changed: Some("nothing has changed".into()),
                     problems: Vec::new(),

@@ -8,10 +8,14 @@ use std::time::Duration;
 use tokio_serial::SerialStream;
 
 use super::kernel::{self, Rs485Settings, rs485_flag};
+use crate::io::file;
 use crate::spec::{Rs485, RtsLevel, SerialSpec};
 
 /// Where the kernel shows its ttys: a directory for each node's name.
 const TTYS: &str = "/sys/class/tty";
+
+/// The kernel shows a number and a line break; a page at most (sysfs(5)).
+const LARGEST: u64 = 4 << 10;
 
 /// The longest an adapter may hold bytes back without our saying so.
 const SHORT: Duration = Duration::from_millis(2);
@@ -112,16 +116,16 @@ fn refusal(e: &io::Error, shown: Option<&Path>) -> io::Error {
 /// (drivers/usb/serial/ftdi_sio.c, `latency_timer`): milliseconds, 16 unless
 /// somebody has said otherwise, and shown as 1 if the driver was told to hurry.
 fn held_back(shown: &Path, hurry: impl FnOnce(&Path)) -> Option<Duration> {
-    let file = shown.join("device/latency_timer");
+    let path = shown.join("device/latency_timer");
     let read = || {
-        let text = fs::read_to_string(&file).ok()?;
+        let text = file::read_text(&path, LARGEST).ok()?;
         text.trim().parse().ok().map(Duration::from_millis)
     };
     let waits = read()?;
     if waits <= SHORT {
         return None;
     }
-    hurry(&file);
+    hurry(&path);
     read().filter(|waits| *waits > SHORT)
 }
 

@@ -8,13 +8,13 @@
 //! nor missed: what is lost with the power is older than a boot takes, and without
 //! a file the count begins anew.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::io::file;
 use crate::io::replace::replace_loosely;
 
 /// Its name in the state directory.
@@ -22,6 +22,10 @@ const FILE: &str = "connects.json";
 
 /// More within a minute are never made.
 const KEPT: usize = 8;
+
+/// A boot's name and [`KEPT`] numbers take 250 bytes; what is larger was not written
+/// here, and is none.
+const LARGEST: u64 = 4 << 10;
 
 /// Remembers attempts; cheap to clone.
 #[derive(Clone, Debug)]
@@ -73,7 +77,7 @@ impl Knocks {
     }
 
     fn read(&self, boot: String) -> Kept {
-        let read = fs::read(&self.file).ok();
+        let read = file::read(&self.file, LARGEST).ok();
         let kept = read.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
         let kept = kept.filter(|k| k.boot == boot);
         kept.unwrap_or(Kept {
@@ -89,8 +93,9 @@ impl Knocks {
 
 /// Which boot this is, and how many seconds old.
 fn uptime() -> io::Result<(String, f64)> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let uptime = fs::read_to_string("/proc/uptime")?;
+    let read = |path| file::read_text(Path::new(path), LARGEST).map_err(io::Error::other);
+    let boot = read("/proc/sys/kernel/random/boot_id")?;
+    let uptime = read("/proc/uptime")?;
     let seconds = uptime.split(' ').next().and_then(|s| s.parse().ok());
     let seconds = seconds.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok((boot.trim().to_owned(), seconds))
@@ -98,6 +103,8 @@ fn uptime() -> io::Result<(String, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::TempDir;
 
     use super::*;

@@ -22,6 +22,11 @@ use crate::base::text::excerpt;
 use crate::base::utc::Utc;
 use crate::base::{LinkDown, Wall};
 use crate::io::clock::Clock;
+use crate::io::file;
+
+/// A file of certificates is never larger. All roots of Debian 12
+/// (ca-certificates.crt) have 220 kB.
+pub(in crate::io) const LARGEST_BUNDLE: u64 = 1 << 20;
 
 /// Speaks TLS on a connected stream, with SNI.
 pub(super) async fn wrap(
@@ -63,8 +68,9 @@ pub(in crate::io) fn roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<
 
 fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let name = path.display();
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = file::read(path, LARGEST_BUNDLE).map_err(|e| format!("ca_file {name}: {e}"))?;
+    let certificates = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format!("ca_file {name}: {}", pem_words(&e)))?;
     if certificates.is_empty() {
         return Err(format!("ca_file {name}: holds no certificate"));

@@ -11,24 +11,16 @@ use crate::spec::{LineSpec, PortSpec, Spec};
 ///
 /// # Errors
 /// All of it, if a line cannot carry what it is given.
-pub(super) fn check(
-    spec: &Spec,
-    places: &[Place],
-    mut warnings: Vec<Problem>,
-) -> Result<Vec<Problem>, Report> {
+pub(super) fn check(spec: &Spec, places: &[Place], warnings: Report) -> Result<Report, Report> {
     // Without what was learned: the configuration alone decides whether it is right.
     let lines = forecast(spec, |_| Holes::new());
-    for line in &lines {
-        let (Some(port), Some(place)) = (spec.port(line.port), places.get(line.port.index()))
-        else {
-            continue;
-        };
-        warnings.extend(problem(line, port, place));
-    }
-    let files: Vec<_> = warnings.iter().map(|p| p.file.clone()).collect();
-    let report = Report::new(warnings, &files);
+    let loads = lines.iter().filter_map(|line| {
+        let (port, place) = (spec.port(line.port)?, places.get(line.port.index())?);
+        problem(line, port, place)
+    });
+    let report = warnings.with(loads);
     match report.errors() {
-        0 => Ok(report.into_problems()),
+        0 => Ok(report),
         _ => Err(report),
     }
 }

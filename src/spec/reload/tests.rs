@@ -139,6 +139,19 @@ fn another_order_is_no_change() {
 }
 
 #[test]
+fn those_who_leave_are_counted_by_identity_and_once() {
+    let mut renamed = three();
+    renamed.devices[0].name = "another".into();
+    assert_eq!(three().leaving(&renamed), (0, 3));
+    let other = spec(&["line1"], vec![device("a", 0, 1), device("d", 0, 2)]);
+    assert_eq!(three().leaving(&other), (2, 3));
+    // Those that are gone already neither leave nor count.
+    let (next, _) = other.clone().continuing(&three());
+    assert_eq!(next.leaving(&other), (0, 2));
+    assert_eq!(next.leaving(&spec(&["line1"], Vec::new())), (2, 2));
+}
+
+#[test]
 fn who_is_gone_keeps_a_place_without_a_secret_and_who_comes_is_appended() {
     let other = spec(
         &["line1", "line2"],

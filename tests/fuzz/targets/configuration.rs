@@ -8,7 +8,7 @@ use alink_gateway::config::{Answers, Draft, Source, Want};
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let source = Source {
         path: "gateway.yaml".into(),
-        bytes: Ok(data.to_vec()),
+        bytes: Ok(data.into()),
         mode: Some(0o600),
         hidden: None,
     };

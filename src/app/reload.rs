@@ -1,0 +1,195 @@
+//! The configuration loaded anew, because a person wants it: read, judged, and put
+//! into force or refused.
+//!
+//! Reading is done by a thread that may block, and is waited for so long and no
+//! longer: a file system that does not answer (NFS, FUSE) would otherwise keep the
+//! service from everything else that is asked of it. What comes later is dropped,
+//! and until it has come nothing else is read.
+//!
+//! A configuration that is right and yet leaves out many devices is refused unless
+//! that is said to be meant: it is what is left of a table that was cut short, or of
+//! a file that is still being written, and each device that goes is logged out.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::notice::Notice;
+use super::service::Service;
+use super::{take, tell_refused};
+use crate::base::Tell;
+use crate::config::{self, Report, Severity};
+use crate::control::{Problem, Reloaded};
+use crate::io::log::Journal;
+use crate::io::settings::{self, Loaded};
+
+/// The largest configuration takes a second to load on a desktop and ten on a small
+/// board; whoever asked on the control socket waits for two minutes.
+const LOADED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Loads configurations, one at a time.
+#[derive(Default)]
+pub(super) struct Reload {
+    /// One that was not finished in time, and may never be.
+    late: Option<JoinHandle<Result<Loaded, Report>>>,
+}
+
+/// Why there is nothing to judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum NotLoaded {
+    /// It takes longer than [`LOADED_WITHIN`], or an earlier one does.
+    Late,
+    /// The thread has ended without a word.
+    Failed(String),
+}
+
+impl Reload {
+    /// Loads the configuration anew. One that is wrong changes nothing, and neither
+    /// does one that leaves out more than a third of the devices, unless that is
+    /// `meant`.
+    pub(super) async fn run(
+        &mut self,
+        service: &mut Service,
+        config: &Path,
+        meant: bool,
+        journal: &Journal,
+    ) -> Reloaded {
+        let path = config.to_owned();
+        let loaded = match self.load(move || settings::load(&path)).await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(report)) => {
+                tell_refused(&report, journal);
+                return Reloaded {
+                    changed: None,
+                    problems: problems(&report),
+                };
+            }
+            Err(NotLoaded::Late) => {
+                let within = LOADED_WITHIN;
+                return refused(&Notice::ReloadTooSlow { within }, Vec::new(), journal);
+            }
+            Err(NotLoaded::Failed(text)) => {
+                let problem = Problem { error: true, text };
+                return Reloaded {
+                    changed: None,
+                    problems: vec![problem],
+                };
+            }
+        };
+        let mut problems = problems(&loaded.warnings);
+        let (leaving, of) = service.spec().leaving(&loaded.spec);
+        if is_many(leaving, of) && !meant {
+            let notice = Notice::ReloadHeldBack { leaving, of };
+            return refused(&notice, problems, journal);
+        }
+        let (changed, closed) = take(service, loaded, journal).await;
+        problems.extend(closed.iter().map(|door| Problem {
+            error: true,
+            text: door.sentence(),
+        }));
+        Reloaded {
+            changed: Some(changed),
+            problems,
+        }
+    }
+
+    /// What `load` gives, if it does so in time.
+    async fn load(
+        &mut self,
+        load: impl FnOnce() -> Result<Loaded, Report> + Send + 'static,
+    ) -> Result<Result<Loaded, Report>, NotLoaded> {
+        if self.late.take_if(|late| late.is_finished()).is_none() && self.late.is_some() {
+            return Err(NotLoaded::Late);
+        }
+        let mut loading = tokio::task::spawn_blocking(load);
+        match tokio::time::timeout(LOADED_WITHIN, &mut loading).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(e)) => Err(NotLoaded::Failed(e.to_string())),
+            Err(_) => {
+                self.late = Some(loading);
+                Err(NotLoaded::Late)
+            }
+        }
+    }
+}
+
+/// Whether so many of so many devices are more than a third.
+pub(super) const fn is_many(leaving: usize, of: usize) -> bool {
+    leaving.saturating_mul(3) > of
+}
+
+fn refused(notice: &Notice, mut problems: Vec<Problem>, journal: &Journal) -> Reloaded {
+    journal.tell(notice);
+    problems.push(Problem {
+        error: true,
+        text: notice.sentence(),
+    });
+    Reloaded {
+        changed: None,
+        problems,
+    }
+}
+
+/// All that is told one by one, and how many more there are.
+fn problems(report: &Report) -> Vec<Problem> {
+    let told = |problem: &config::Problem| Problem {
+        error: problem.severity == Severity::Error,
+        text: problem.to_string(),
+    };
+    let rest = report.rest().map(|rest| Problem {
+        error: false,
+        text: format!("{rest}\n"),
+    });
+    report.problems().iter().map(told).chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn wrong() -> Result<Loaded, Report> {
+        Err(Report::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_system_that_does_not_answer_is_not_waited_for_and_holds_one_thread() {
+        let mut reload = Reload::default();
+        let (answer, answers) = mpsc::channel::<()>();
+        let hangs = move || {
+            let _ = answers.recv();
+            wrong()
+        };
+        let late = async {
+            let loading = reload.load(hangs);
+            let passing = tokio::time::advance(LOADED_WITHIN + Duration::from_millis(1));
+            tokio::join!(biased; loading, passing).0
+        };
+        assert_eq!(late.await.err(), Some(NotLoaded::Late));
+        // It is not even begun.
+        let begun = reload.load(|| panic!("a second thread")).await;
+        assert_eq!(begun.err(), Some(NotLoaded::Late));
+        drop(answer);
+        while reload.late.as_ref().is_some_and(|late| !late.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+        assert!(reload.load(wrong).await.is_ok_and(|loaded| loaded.is_err()));
+    }
+
+    #[test]
+    fn more_than_a_third_are_many() {
+        for (leaving, of, many) in [
+            (0, 0, false),
+            (0, 5, false),
+            (1, 1, true),
+            (1, 3, false),
+            (2, 5, true),
+            (666, 2000, false),
+            (667, 2000, true),
+        ] {
+            assert_eq!(is_many(leaving, of), many, "{leaving} of {of}");
+        }
+    }
+}
