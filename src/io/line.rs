@@ -212,7 +212,7 @@ impl Opener {
 }
 
 async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect((spec.host.as_str(), spec.port));
+    let connecting = reach(spec);
     let stream = tokio::time::timeout(spec.connect_timeout, connecting)
         .await
         .map_err(|_| {
@@ -223,6 +223,24 @@ async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
     // A request is one small packet and must not wait for company.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Connects to the endpoint, wherever its host leads; only to addresses that are
+/// allowed, if the platform's configuration has named the host.
+async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
+    let endpoint = (spec.host.as_str(), spec.port);
+    let Some(allowed) = &spec.connection.reach else {
+        return TcpStream::connect(endpoint).await;
+    };
+    let found: Vec<_> = tokio::net::lookup_host(endpoint)
+        .await?
+        .filter(|address| allowed.allows(&spec.host, address.ip()))
+        .collect();
+    if found.is_empty() {
+        let why = "it leads to no address that remote_config.hosts allows";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    TcpStream::connect(found.as_slice()).await
 }
 
 fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
