@@ -83,11 +83,7 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
 ///
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
-pub async fn serve(
-    mut loaded: Loaded,
-    misfit: Option<Misfit>,
-    config: &Path,
-) -> Result<(), Ended> {
+pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
-use crate::io::{remote, screen};
 use crate::io::settings::{self, Loaded, Surroundings};
+use crate::io::{remote, screen};
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.

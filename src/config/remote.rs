@@ -89,7 +89,8 @@ fn hosts(s: &Section<'_>, key: &str, notes: &mut Notes) -> Option<HostList> {
         if read {
             list.allow(text);
         } else {
-            let wrong = Wrong::wanted("a host name, an IP address or a network like 192.168.1.0/24");
+            let wrong =
+                Wrong::wanted("a host name, an IP address or a network like 192.168.1.0/24");
             notes.error(at, shown(text), wrong);
         }
     }

@@ -238,10 +238,17 @@ mod tests {
         ] {
             assert_eq!(refused(url, true), "the url is not https://", "{url}");
         }
-        for url in ["http://127.0.0.1:1/x", "http://[::1]:1/", "http://localhost:1/"] {
+        for url in [
+            "http://127.0.0.1:1/x",
+            "http://[::1]:1/",
+            "http://localhost:1/",
+        ] {
             assert_eq!(refused(url, false), "the url is not https://", "{url}");
             let asked = ask(url, sources(true));
-            assert!(matches!(asked, Err(Unfetched::Failed(_))), "{url} {asked:?}");
+            assert!(
+                matches!(asked, Err(Unfetched::Failed(_))),
+                "{url} {asked:?}"
+            );
         }
         for url in ["https://a b/", "file:///etc/shadow"] {
             assert_eq!(refused(url, true), "the url cannot be read", "{url}");
@@ -271,7 +278,11 @@ mod tests {
             assert_eq!(refused(url, false), NOT_ALLOWED, "{url}");
         }
         // What only a resolver reads, and names.
-        for url in ["https://localhost:1/", "https://127.1:1/", "https://2130706433:1/"] {
+        for url in [
+            "https://localhost:1/",
+            "https://127.1:1/",
+            "https://2130706433:1/",
+        ] {
             match ask(url, sources(false)) {
                 Err(Unfetched::Failed(why)) => assert!(why.contains(NOT_ALLOWED), "{url}: {why}"),
                 other => panic!("{url}: {other:?}"),

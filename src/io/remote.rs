@@ -145,8 +145,12 @@ pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<Failed> {
     // The last one is kept: what was in force, if there was such a one.
     let names = [TRYING, CANDIDATE];
     let there = names.map(|name| state_dir.join(name));
-    let there = there.into_iter().filter(|p| fs::symlink_metadata(p).is_ok());
-    there.map(|file| fail_one(state_dir, &file, failure)).collect()
+    let there = there
+        .into_iter()
+        .filter(|p| fs::symlink_metadata(p).is_ok());
+    there
+        .map(|file| fail_one(state_dir, &file, failure))
+        .collect()
 }
 
 /// The same with the one on probation alone, if it is this one.
@@ -343,7 +347,10 @@ mod tests {
         begin(&state, b"another").unwrap();
         assert_eq!(fail(&state, TrialFailure::Unreached).len(), 2);
         let digests: Vec<_> = failures(&state).iter().map(|f| f.digest).collect();
-        assert_eq!(digests, [b"bomb".as_slice(), b"another", b"brick"].map(Digest::of));
+        assert_eq!(
+            digests,
+            [b"bomb".as_slice(), b"another", b"brick"].map(Digest::of)
+        );
         assert!(!is_unproven(&state));
         assert_eq!(fs::read(in_force(&state)).unwrap(), b"good");
     }

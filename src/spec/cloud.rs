@@ -51,7 +51,7 @@ impl BrokerSpec {
     /// remote configuration downloaded over plain HTTP, and from this machine.
     #[must_use]
     pub fn is_laboratory(&self) -> bool {
-        let address = self.host.parse::<std::net::IpAddr>();
+        let address = self.host.parse::<core::net::IpAddr>();
         let here = self.host == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
         here && self.transport == Transport::Plain
     }

@@ -229,6 +229,13 @@ impl HostList {
         named || self.networks.iter().any(|n| n.contains(address))
     }
 
+    /// Whether `address` has an entry that is it and nothing else: so this machine's
+    /// own address in a network that is allowed must be written.
+    #[must_use]
+    pub fn lists(&self, address: IpAddr) -> bool {
+        self.networks.contains(&Network::of(address))
+    }
+
     /// Whether a name could lead to an address that is allowed; which it leads to
     /// is seen when it is looked up.
     #[must_use]
@@ -332,6 +339,13 @@ mod tests {
         assert!(own.allows("x", ip("127.9.9.9")) && own.allows("x", ip("fe80::1")));
         assert!(!own.allows("x", ip("::1")) && !own.allows("x", ip("10.0.0.1")));
         assert!(own.allows("LocalHost.", ip("::1")));
+    }
+
+    #[test]
+    fn one_address_is_listed_by_itself_alone() {
+        let all = list(&["192.168.1.0/24", "192.168.2.7"]);
+        assert!(all.lists(ip("192.168.2.7")) && all.lists(ip("::ffff:192.168.2.7")));
+        assert!(!all.lists(ip("192.168.1.7")));
     }
 
     #[test]
