@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::adoption::Adopter;
 use self::notice::Notice;
 use self::reload::{Reload, is_many};
 use self::service::{Doors, Service, Shelves};
@@ -84,17 +85,22 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
 ///
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
-pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();
     let sink = log::init(clock)?;
+    let mut adopter = Adopter::new(config, &loaded.state_dir);
+    let failed = adopter.begin(&mut loaded);
     let journal = Journal::new(Arc::new(loaded.spec.clone())).to(sink);
     journal.tell(&Notice::Started {
         ports: loaded.spec.ports.len(),
         devices: loaded.spec.devices.len(),
         commissioned: loaded.commissioned,
     });
+    for failed in failed {
+        journal.tell(&failed);
+    }
     if let Some(misfit) = misfit {
         adoption::set_aside(misfit, &loaded.state_dir, &journal);
     }
@@ -130,8 +136,7 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
             Some(wish) = wishes.recv() => Next::Reload(Some(wish)),
             errand = service.errand() => Next::Errand(errand.map_err(Ended::Task)?),
         };
-        let adoption = match errand {
-            Next::Reload(wish) => Err(wish),
+        let errand = match errand {
             Next::Errand(Errand::Fetch {
                 serial,
                 url,
@@ -141,12 +146,12 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
                 service.fetch(serial, url, at_most, within);
                 continue;
             }
-            Next::Errand(Errand::Adopt { serial, content }) => Ok((serial, content)),
+            other => other,
         };
         notifier.reloading();
         let reloading = async {
-            match adoption {
-                Err(wish) => {
+            match errand {
+                Next::Reload(wish) => {
                     let (meant, answer) = match wish {
                         Some(Wish::Reload { force, answer }) => (force, Some(answer)),
                         None => (false, None),
@@ -155,9 +160,7 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
                     // Whoever asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
-                Ok((serial, content)) => {
-                    adoption::adopt(&mut service, config, serial, content, &journal).await;
-                }
+                Next::Errand(errand) => adopter.run(&mut service, errand, &journal).await,
             }
             // Whoever asked has been answered by now.
             service.leave_old_socket().await;
@@ -170,6 +173,7 @@ pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Res
         notifier.ready();
     }
 
+    adopter.withdraw(&journal);
     let stop_within = service.stop_within();
     journal.tell(&Notice::Stopping {
         within: stop_within,

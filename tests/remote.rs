@@ -28,18 +28,21 @@ use std::time::Duration;
 use alink_gateway::base::{DeviceName, ProductKey, Rng, Secret, UnitId};
 use alink_gateway::cloud::remote::Unfetched;
 use alink_gateway::io::clock::Clock;
-use alink_gateway::io::download;
+use alink_gateway::io::download::{self, Sources};
 use alink_gateway::lab::broker::{Broker, Served, Storage, tls_from_pem};
 use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::platform::{
     Certificate, Device, Event, Platform, PlatformSpec, RemoteConfig,
 };
 use alink_gateway::lab::wire::RackRig;
+use alink_gateway::spec::HostList;
 use child::{Child, PATIENCE};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
 const ENABLED: &str = "remote_config: { enabled: true }";
+/// With a probation that is over before a test is.
+const SHORTLY: &str = "remote_config: { enabled: true, probation: 1s }";
 
 fn anywhere() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
@@ -97,7 +100,11 @@ impl Site {
     }
 
     fn stored(&self) -> PathBuf {
-        self.folder.path().join("state/remote.yaml")
+        self.state("remote.yaml")
+    }
+
+    fn state(&self, name: &str) -> PathBuf {
+        self.folder.path().join("state").join(name)
     }
 
     /// The gateway's own file.
@@ -218,13 +225,16 @@ fn devices(units: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_pushed_file_brings_a_device_online_and_outlives_the_process() {
-    let site = Site::build(ENABLED).await;
+    let site = Site::build(SHORTLY).await;
     let mut first = site.run();
     site.sees_online(&[1]).await;
     let file = site.put("two", &devices(&[1, 2]));
     assert_eq!(site.push(file.clone()).await, (200, "success".into()));
     site.sees_online(&[1, 2]).await;
     assert_eq!(site.moves().await, 2, "the first stayed");
+    first
+        .line("its proof", |l| l.contains("has proven itself"))
+        .await;
     let stored = fs::metadata(site.stored()).unwrap();
     assert_eq!(stored.permissions().mode() & 0o777, 0o600);
 
@@ -387,12 +397,15 @@ async fn a_gateway_asks_once_when_it_starts() {
 
 #[tokio::test]
 async fn a_stored_file_that_does_not_fit_any_more_is_set_aside_at_a_start_and_refuses_a_reload() {
-    let site = Site::build(ENABLED).await;
+    let site = Site::build(SHORTLY).await;
     let mut daemon = site.run();
     site.sees_online(&[1]).await;
     let file = site.put("two", &devices(&[1, 2]));
     assert_eq!(site.push(file).await.0, 200);
     site.sees_online(&[1, 2]).await;
+    daemon
+        .line("its proof", |l| l.contains("has proven itself"))
+        .await;
 
     // Its port has another name from now on.
     let own = fs::read_to_string(site.file()).unwrap();
@@ -423,7 +436,231 @@ async fn a_stored_file_that_does_not_fit_any_more_is_set_aside_at_a_start_and_re
     assert!(daemon.stop().await.success());
 }
 
+#[tokio::test]
+async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_from_then_on() {
+    let site = Site::build(SHORTLY).await;
+    let mut daemon = site.run();
+    site.sees_online(&[1]).await;
+    // What was in force before, proven.
+    assert_eq!(site.push(site.put("two", &devices(&[1, 2]))).await.0, 200);
+    daemon
+        .line("its proof", |l| l.contains("has proven itself"))
+        .await;
+    site.write(ENABLED);
+    daemon.signal("HUP");
+    let reloaded = |l: &str| l.contains("configuration loaded anew");
+    daemon.line("a reload", reloaded).await;
+
+    let brick = devices(&[1, 2, 3]);
+    assert_eq!(site.push(site.put("brick", &brick)).await.0, 200);
+    site.sees_online(&[1, 2, 3]).await;
+    let candidate = fs::read_to_string(site.state("remote.candidate.yaml")).unwrap();
+    assert_eq!(candidate, brick);
+    assert_eq!(fs::read_to_string(site.stored()).unwrap(), devices(&[1, 2]));
+    let (text, _) = site.check().await;
+    assert!(text.contains("in force on probation"), "{text}");
+
+    // As the kernel does for memory, and systemd for a watchdog.
+    daemon.signal("KILL");
+    daemon.exit().await;
+    site.sees_online(&[]).await;
+    // The platform hands it out at every start: one crash at most.
+    for life in 0..2 {
+        let mut daemon = site.run();
+        let refused = |l: &str| l.contains("it failed its probation here before");
+        daemon.line("a refusal", refused).await;
+        site.sees_online(&[1, 2]).await;
+        let seen = daemon.seen().join("\n");
+        let told = seen.contains("the one before it is in force again");
+        assert_eq!(told, life == 0, "{seen}");
+        assert!(daemon.stop().await.success());
+        assert_eq!(site.storage.asked("brick"), 1);
+    }
+    let kept = fs::read_to_string(site.state("remote.yaml.failed")).unwrap();
+    assert_eq!(kept, brick);
+
+    // The platform is told, and a changed file is tried.
+    let mut daemon = site.run();
+    site.sees_online(&[1, 2]).await;
+    let (code, why) = site.push(site.put("brick", &brick)).await;
+    assert_eq!(code, 100_009, "{why}");
+    assert!(why.contains("push a changed file"), "{why}");
+    let changed = format!("# changed\n{brick}");
+    assert_eq!(site.push(site.put("changed", &changed)).await.0, 200);
+    site.sees_online(&[1, 2, 3]).await;
+    // A stop that was asked for is no verdict: it is handed out again.
+    assert!(daemon.stop().await.success());
+    assert!(!site.state("remote.candidate.yaml").exists());
+    let mut daemon = site.run();
+    site.sees_online(&[1, 2, 3]).await;
+
+    // The operator may have the other one tried again.
+    fs::remove_file(site.state("remote.failed.json")).unwrap();
+    daemon.signal("HUP");
+    daemon.line("a reload", reloaded).await;
+    assert_eq!(site.push(site.put("brick", &brick)).await.0, 200);
+    assert!(daemon.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_file_whose_check_ends_the_process_is_known_before_it_is_parsed() {
+    let site = Site::build(ENABLED).await;
+    // What the gateway's own files wait for holds the check up.
+    let own = fs::read_to_string(site.file()).unwrap();
+    let daemon_of = async || {
+        let daemon = site.run();
+        site.sees_online(&[1]).await;
+        daemon
+    };
+    let mut daemon = daemon_of().await;
+    let bomb = devices(&[1, 4]);
+    let state = site.folder.path().join("state");
+    fs::create_dir_all(&state).unwrap();
+    site.offer(site.put("bomb", &bomb)).await;
+    // Killed in the midst of it, whenever the note appears.
+    let id = daemon.id();
+    let place = site.state("remote.trying.yaml");
+    let candidate = site.state("remote.candidate.yaml");
+    let killer = std::thread::spawn(move || {
+        let until = std::time::Instant::now() + PATIENCE;
+        while !place.exists() && !candidate.exists() {
+            assert!(std::time::Instant::now() < until, "no note of it");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        let kill = std::process::Command::new("kill")
+            .args(["-KILL", &id.to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    });
+    let pushed = site.broker.with(|p, now| p.push_config(now, &gateway()));
+    pushed.await.unwrap().unwrap();
+    daemon.exit().await;
+    killer.join().unwrap();
+    site.sees_online(&[]).await;
+    let mut daemon = daemon_of().await;
+    let refused = |l: &str| l.contains("it failed its probation here before");
+    daemon.line("a refusal", refused).await;
+    assert!(!site.stored().exists() && !site.state("remote.trying.yaml").exists());
+    assert_eq!(
+        fs::read_to_string(site.state("remote.yaml.failed")).unwrap(),
+        bomb
+    );
+    assert_eq!(fs::read_to_string(site.file()).unwrap(), own);
+    assert!(daemon.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_file_with_which_the_platform_is_lost_goes_back_by_itself() {
+    let site = Site::build("remote_config: { enabled: true, probation: 3s }").await;
+    let mut daemon = site.run();
+    site.sees_online(&[1]).await;
+    assert_eq!(site.push(site.put("two", &devices(&[1, 2]))).await.0, 200);
+    site.sees_online(&[1, 2]).await;
+    // The broker is gone for longer than that.
+    let Site {
+        folder,
+        broker,
+        storage,
+        rack,
+    } = site;
+    drop(broker);
+    let back = |l: &str| l.contains("the service did not reach the platform with it");
+    daemon.line("the reason", back).await;
+    let state = folder.path().join("state");
+    assert!(state.join("remote.yaml.failed").exists());
+    assert!(!state.join("remote.candidate.yaml").exists());
+    assert!(!state.join("remote.yaml").exists());
+    let gone = |l: &str| l.contains("1 device removed");
+    daemon.line("the reload", gone).await;
+    assert!(daemon.stop().await.success());
+    drop((storage, rack));
+}
+
+#[tokio::test]
+async fn the_platform_learns_nothing_of_files_and_networks() {
+    let lists = "remote_config: { enabled: true, secrets_dir: given }";
+    let site = Site::build(lists).await;
+    let given = site.folder.path().join("given");
+    fs::create_dir_all(given.join("folder")).unwrap();
+    fs::write(given.join("words"), "two words").unwrap();
+    fs::write(given.join("large"), "x".repeat(17 << 20)).unwrap();
+    fs::write(given.join("empty"), "").unwrap();
+    fs::write(given.join("fine"), "of-meter-2\n").unwrap();
+    let mut daemon = site.run();
+    site.sees_online(&[1]).await;
+    let one = |what: &str| {
+        format!("devices:\n  - {{ name: meter-2, port: rack1, unit: 2, profile: meter, {what} }}\n")
+    };
+    let mut said = Vec::new();
+    for name in ["missing", "words", "large", "empty", "folder"] {
+        let file = site.put(name, &one(&format!("secret_file: {name}")));
+        let (code, why) = site.push(file).await;
+        assert_eq!(code, 100_006);
+        said.push(why.replace(name, "NAME"));
+    }
+    said.dedup();
+    assert_eq!(said.len(), 1, "{said:?}");
+    for path in ["/etc/passwd", "/nonexistent/x", "../gateway.yaml", ".."] {
+        let file = site.put("path", &one(&format!("secret_file: {path}")));
+        let (code, why) = site.push(file).await;
+        assert_eq!(code, 100_006);
+        said.push(why.replace(path, "NAME"));
+    }
+    said.dedup();
+    assert_eq!(said.len(), 2, "{said:?}");
+
+    // Where it may not connect to, and what it may not open.
+    for port in ["tcp: { host: 127.0.0.1 }", "tcp: { host: 169.254.169.254 }"] {
+        let file = site.put("port", &format!("ports: [{{ name: rack1, {port} }}]\n"));
+        let (code, why) = site.push(file).await;
+        assert_eq!(code, 100_006);
+        assert!(why.contains("remote_config.hosts"), "{why}");
+    }
+    let mut said = Vec::new();
+    for device in ["/dev/sda", "/etc/passwd", "/dev/nothing", "/dev/ttyUSB250"] {
+        let port = format!("ports: [{{ name: rack1, serial: {{ device: {device} }} }}]\n");
+        let (code, why) = site.push(site.put("port", &port)).await;
+        assert_eq!(code, 100_006);
+        said.push(why.replace(device, "NAME"));
+    }
+    said.dedup();
+    assert_eq!(said.len(), 1, "{said:?}");
+
+    // Nothing of the gateway's own files, which are wrong by now.
+    let own = fs::read_to_string(site.file()).unwrap();
+    fs::write(site.file(), own.replace("type: u16", "type: hunter2")).unwrap();
+    let (code, why) = site.push(site.put("fine", &one("secret_file: fine"))).await;
+    assert_eq!(code, 100_006);
+    assert!(
+        !why.contains("hunter2") && !why.contains("gateway.yaml"),
+        "{why}"
+    );
+    fs::write(site.file(), own).unwrap();
+    site.sees_online(&[1]).await;
+    assert_eq!(
+        site.push(site.put("fine", &one("secret_file: fine")))
+            .await
+            .0,
+        200
+    );
+    site.sees_online(&[2]).await;
+
+    // A name is allowed where names may lead, and what it leads to is looked at when
+    // it is connected to.
+    let named = "ports: [{ name: rack1, tcp: { host: plc.localhost } }]\n";
+    let (code, _) = site.push(site.put("named", named)).await;
+    assert_eq!(code, 100_006, "a name that means this machine by rule");
+    assert!(daemon.stop().await.success());
+}
+
 // The download alone.
+
+fn laboratory() -> Sources {
+    Sources {
+        laboratory: true,
+        listed: HostList::none(),
+    }
+}
 
 #[tokio::test]
 async fn a_download_is_bounded_in_bytes_and_in_time_and_a_torn_one_is_no_file() {
@@ -431,7 +668,7 @@ async fn a_download_is_bounded_in_bytes_and_in_time_and_a_torn_one_is_no_file() 
     let file = b"devices: []".to_vec();
     let get = async |name: &str, served: Served, within| {
         let url = Secret::new(storage.put(name, served));
-        download::fetch(url, 11, within, None).await
+        download::fetch(url, 11, within, None, laboratory()).await
     };
     let patient = Duration::from_secs(20);
     let whole = get("file", Served::File(file.clone()), patient).await;
@@ -470,7 +707,14 @@ async fn https_is_trusted_as_the_link_is_and_leads_to_https_only() {
     let plain = Storage::start(anywhere(), None).await.unwrap();
     let get = async |url: String, ca: &PathBuf| {
         let within = Duration::from_secs(20);
-        download::fetch(Secret::new(url), 100, within, Some(ca.clone())).await
+        download::fetch(
+            Secret::new(url),
+            100,
+            within,
+            Some(ca.clone()),
+            laboratory(),
+        )
+        .await
     };
     let url = secure.put("file", Served::File(b"{}".to_vec()));
     assert_eq!(get(url.clone(), &ca).await.unwrap().bytes(), b"{}");

@@ -1,50 +1,205 @@
-//! A configuration from the platform put into force, or out of it.
+//! A configuration from the platform put into force, on probation, and out of it.
 //!
-//! Checked, stored, applied, in this order. When it is stored it has been
-//! checked; when the power goes before it is applied, the next start applies it,
-//! and the platform is answered then, when it pushes it again, that it is in
-//! force.
+//! Stored as one that is tried, checked, promoted to the candidate, applied, in this
+//! order ([`remote`] says what each name on disk means). Whatever ends the process
+//! after the first step, the next start finds the file and leaves it out. A check
+//! that takes too long is given up: what it finds is dropped, for nothing is stored
+//! or applied but by the task that has waited for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::notice::Notice;
 use super::service::Service;
 use super::{take, tell_refused};
-use crate::cloud::Done;
-use crate::cloud::remote::Content;
+use crate::base::{Digest, Tell};
+use crate::cloud::remote::{Content, NotAdopted, Verdict};
+use crate::cloud::{Done, Errand};
 use crate::config::{Report, Severity};
 use crate::io::log::Journal;
-use crate::io::remote;
+use crate::io::remote::{self, Failed};
 use crate::io::settings::{self, Loaded, Misfit};
+use crate::spec::{FailedTrial, TrialFailure};
 
-/// Checks it with the gateway's own files as they are now, stores it and goes on
-/// with it; the mind hears how that ended.
-pub(super) async fn adopt(
-    service: &mut Service,
-    config: &Path,
-    serial: u64,
-    content: Content,
-    journal: &Journal,
-) {
-    let path = config.to_owned();
-    let storing = tokio::task::spawn_blocking(move || check_and_store(&path, &content));
-    let result = match storing.await {
-        Err(e) => Err(e.to_string()),
-        Ok(Err(Unfit::Wrong(report))) => {
-            let why = in_short(&report);
-            tell_refused(&report, journal);
-            Err(why)
+/// What the platform is told when the fault is here and not in its file.
+const NOT_OF_THE_FILE: &str =
+    "it does not go together with the gateway's own files; the gateway's journal says why";
+/// What it is told when the file cannot be stored.
+const NOT_STORED: &str = "it cannot be stored; the gateway's journal says why";
+
+/// Carries out what is decided about the platform's configuration.
+pub(super) struct Adopter {
+    config: PathBuf,
+    /// The state directory that was used last.
+    home: PathBuf,
+    /// Whether a check still runs, waited for or not.
+    checking: Arc<AtomicBool>,
+}
+
+impl Adopter {
+    pub(super) fn new(config: &Path, state_dir: &Path) -> Self {
+        Adopter {
+            config: config.to_owned(),
+            home: state_dir.to_owned(),
+            checking: Arc::default(),
         }
-        Ok(Err(Unfit::NotEnabled)) => {
-            Err("not enabled any more in the gateway's own files".to_owned())
+    }
+
+    /// At a start: whatever did not prove itself in the life before has ended it, and
+    /// is refused from now on. It is not parsed.
+    pub(super) fn begin(&self, loaded: &mut Loaded) -> Vec<Notice> {
+        let failed = remote::fail(&self.home, TrialFailure::Died);
+        let known = &mut loaded.spec.cloud.remote.failed;
+        known.extend(failed.iter().filter_map(|failed| failed.trial));
+        failed.into_iter().map(Notice::remote_failed).collect()
+    }
+
+    /// When the service is asked to stop: that ends a probation without a verdict.
+    /// The platform is asked for its file at the next start.
+    pub(super) fn withdraw(&self, journal: &Journal) {
+        if !remote::is_unproven(&self.home) {
+            return;
         }
-        Ok(Err(Unfit::NotStored(why))) => Err(why),
-        Ok(Ok(loaded)) => {
-            take(service, *loaded, journal).await;
-            Ok(())
+        if let Err(e) = remote::withdraw(&self.home) {
+            journal.tell(&Notice::RemoteFailed {
+                digest: None,
+                failure: TrialFailure::Died,
+                kept: Err(e.to_string()),
+            });
         }
-    };
-    service.done(Done::Adopted { serial, result }).await;
+    }
+
+    /// Carries out an errand; the mind hears how that ended.
+    pub(super) async fn run(&mut self, service: &mut Service, errand: Errand, journal: &Journal) {
+        let done = match errand {
+            // The service itself sends for files.
+            Errand::Fetch { .. } => return,
+            Errand::Adopt {
+                serial,
+                content,
+                within,
+            } => {
+                let result = self.adopt(service, content, within, journal).await;
+                Done::Adopted { serial, result }
+            }
+            Errand::Settle {
+                serial,
+                digest,
+                verdict,
+            } => {
+                let result = self.settle(service, digest, verdict, journal).await;
+                Done::Settled { serial, result }
+            }
+        };
+        service.done(done).await;
+    }
+
+    /// Checks it with the gateway's own files as they are now, and goes on with it.
+    async fn adopt(
+        &mut self,
+        service: &mut Service,
+        content: Content,
+        within: Duration,
+        journal: &Journal,
+    ) -> Result<Digest, NotAdopted> {
+        let digest = Digest::of(content.bytes());
+        if self.checking.swap(true, Ordering::SeqCst) {
+            return Err(NotAdopted::openly(
+                "the check of an earlier one has not ended",
+            ));
+        }
+        let over = Over::default();
+        let check = Check {
+            config: self.config.clone(),
+            content,
+            over: over.0.clone(),
+            running: Running(self.checking.clone()),
+        };
+        let mut checking = tokio::task::spawn_blocking(move || check.run());
+        let checked = match tokio::time::timeout(within, &mut checking).await {
+            // It ended in the very last moment.
+            Err(_) if over.0.swap(true, Ordering::SeqCst) => checking.await,
+            Err(_) => Ok(Err(Unfit::TooSlow)),
+            Ok(checked) => checked,
+        };
+        let checked = checked.unwrap_or_else(|e| Err(Unfit::Broken(e.to_string())));
+        let (home, loaded) = checked.map_err(|unfit| unfit.told(journal))?;
+        let promoted = remote::promote(&home);
+        if let Err(e) = promoted {
+            return Err(Unfit::NotStored(e.to_string()).told(journal));
+        }
+        self.home = home;
+        take(service, *loaded, journal).await;
+        Ok(digest)
+    }
+
+    async fn settle(
+        &self,
+        service: &mut Service,
+        digest: Digest,
+        verdict: Verdict,
+        journal: &Journal,
+    ) -> Result<(), String> {
+        let home = self.home.clone();
+        match verdict {
+            Verdict::Proven => in_thread(move || remote::prove(&home, digest)).await,
+            Verdict::Withdrawn => {
+                let withdrawn = in_thread(move || remote::withdraw(&home)).await;
+                withdrawn.and(self.go_back(service, &[], journal).await)
+            }
+            Verdict::Failed(failure) => {
+                let failing = move || Ok(remote::fail_candidate(&home, digest, failure));
+                let Some(failed) = in_thread(failing).await? else {
+                    return Ok(());
+                };
+                let kept = match &failed.kept {
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(e.to_string()),
+                };
+                let trial = failed.trial;
+                journal.tell(&Notice::remote_failed(failed));
+                let back = self.go_back(service, trial.as_slice(), journal).await;
+                kept.and(back)
+            }
+        }
+    }
+
+    /// Goes on with what is proven.
+    async fn go_back(
+        &self,
+        service: &mut Service,
+        failed: &[FailedTrial],
+        journal: &Journal,
+    ) -> Result<(), String> {
+        let config = self.config.clone();
+        let loading = tokio::task::spawn_blocking(move || settings::load_to_start(&config));
+        match loading.await {
+            Err(e) => Err(e.to_string()),
+            Ok(Err(report)) => {
+                tell_refused(&report, journal);
+                Err("the gateway's own files are wrong".to_owned())
+            }
+            Ok(Ok((mut loaded, misfit))) => {
+                if let Some(misfit) = misfit {
+                    set_aside(misfit, &loaded.state_dir, journal);
+                }
+                loaded.spec.cloud.remote.failed.extend_from_slice(failed);
+                take(service, loaded, journal).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked
+        .map_err(|e| e.to_string())?
+        .map_err(|e| e.to_string())
 }
 
 /// Takes a file out of force that does not go together with the gateway's own
@@ -60,24 +215,129 @@ pub(super) fn set_aside(misfit: Misfit, state_dir: &Path, journal: &Journal) {
     }
 }
 
+impl Notice {
+    fn remote_failed(failed: Failed) -> Self {
+        let trial = failed.trial;
+        Notice::RemoteFailed {
+            digest: trial.map(|trial| trial.digest),
+            failure: trial.map_or(TrialFailure::Died, |trial| trial.failure),
+            kept: failed.kept.map_err(|e| e.to_string()),
+        }
+    }
+}
+
+/// Whether the check or the wait for it has ended: set by the first of both. A check
+/// that ends second gives its file up.
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Says that the check has ended, however it did.
+struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// One check, in a thread that may block.
+struct Check {
+    config: PathBuf,
+    content: Content,
+    over: Arc<AtomicBool>,
+    running: Running,
+}
+
+type Checked = Result<(PathBuf, Box<Loaded>), Unfit>;
+
+impl Check {
+    fn run(self) -> Checked {
+        let Some(home) = settings::remote_home(&self.config).map_err(Unfit::Wrong)? else {
+            return Err(Unfit::NotEnabled);
+        };
+        if self.over.load(Ordering::SeqCst) {
+            return Err(Unfit::TooSlow);
+        }
+        // Before the first byte is parsed: should that end the process, the next life
+        // knows the file.
+        let begun = remote::begin(&home, self.content.bytes());
+        begun.map_err(|e| Unfit::NotStored(e.to_string()))?;
+        let loaded = settings::load_with(&self.config, &self.content);
+        let wrong = match loaded {
+            Ok(loaded) if loaded.remote.is_some() => {
+                if !self.over.swap(true, Ordering::SeqCst) {
+                    return Ok((home, Box::new(loaded)));
+                }
+                Unfit::TooSlow
+            }
+            Ok(_) => Unfit::NotEnabled,
+            Err(report) => Unfit::Wrong(report),
+        };
+        drop(self.running);
+        match remote::give_up(&home) {
+            Ok(()) => Err(wrong),
+            Err(e) => Err(Unfit::NotStored(e.to_string())),
+        }
+    }
+}
+
+/// Why a file is not adopted.
 enum Unfit {
     Wrong(Report),
     NotEnabled,
     NotStored(String),
+    TooSlow,
+    Broken(String),
 }
 
-fn check_and_store(config: &Path, content: &Content) -> Result<Box<Loaded>, Unfit> {
-    let loaded = settings::load_with(config, content).map_err(Unfit::Wrong)?;
-    let Some(file) = loaded.remote.clone() else {
-        return Err(Unfit::NotEnabled);
+impl Unfit {
+    /// In words, after the journal has had all of it.
+    fn told(self, journal: &Journal) -> NotAdopted {
+        match self {
+            Unfit::Wrong(report) => {
+                tell_refused(&report, journal);
+                NotAdopted {
+                    said: for_the_platform(&report),
+                    detail: in_short(&report),
+                }
+            }
+            Unfit::NotEnabled => {
+                NotAdopted::openly("not enabled any more in the gateway's own files")
+            }
+            Unfit::NotStored(why) => NotAdopted {
+                said: NOT_STORED.into(),
+                detail: format!("it cannot be stored: {why}"),
+            },
+            Unfit::TooSlow => NotAdopted::openly("it was not checked in time"),
+            Unfit::Broken(why) => NotAdopted {
+                said: NOT_STORED.into(),
+                detail: why,
+            },
+        }
+    }
+}
+
+/// The first error in the platform's own file and how many more it has, without
+/// hints, which may speak of the gateway's own files; what is wrong with those is
+/// not said at all.
+fn for_the_platform(report: &Report) -> String {
+    let errors = || {
+        let all = report.problems().iter();
+        all.filter(|p| p.severity == Severity::Error && p.file.as_ref() == remote::FILE)
     };
-    let not_stored = |e| Unfit::NotStored(cannot_store(&file, &e));
-    remote::store(&loaded.state_dir, content.bytes()).map_err(not_stored)?;
-    Ok(Box::new(loaded))
-}
-
-fn cannot_store(file: &Path, e: &std::io::Error) -> String {
-    format!("{} cannot be written: {e}", file.display())
+    let Some(first) = errors().next() else {
+        return NOT_OF_THE_FILE.into();
+    };
+    let mut first = first.clone();
+    first.hint = None;
+    let first = Notice::Problem(Box::new(first)).sentence();
+    and_more(first, errors().count() - 1)
 }
 
 /// The first error on one line, and how many more there are.
@@ -86,9 +346,12 @@ fn in_short(report: &Report) -> String {
     let Some(first) = errors.find(|p| p.severity == Severity::Error) else {
         return "the configuration is wrong".into();
     };
-    let first = Notice::Problem(Box::new(first.clone()));
-    let first = crate::base::Tell::sentence(&first);
-    match report.errors() - 1 {
+    let first = Notice::Problem(Box::new(first.clone())).sentence();
+    and_more(first, report.errors() - 1)
+}
+
+fn and_more(first: String, more: usize) -> String {
+    match more {
         0 => first,
         n => format!("{first}; and {n} more"),
     }

@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{About, EventKind, JournalField, Level, Tell};
+use crate::base::{About, Digest, EventKind, JournalField, Level, Tell};
 use crate::config::{Problem, Report, Severity};
-use crate::spec::Changes;
+use crate::spec::{Changes, TrialFailure};
 
 /// So many problems stand in the journal; `check` shows all.
 const SHOWN: usize = 20;
@@ -65,6 +65,16 @@ pub enum Notice {
         /// Devices there are.
         of: usize,
     },
+    /// The platform's configuration did not prove itself: the one before it, or none,
+    /// is in force again, and it is refused from now on.
+    RemoteFailed {
+        /// Its digest, if it could be read.
+        digest: Option<Digest>,
+        /// In which way it failed.
+        failure: TrialFailure,
+        /// Where it is kept, or why it could not be taken out of the way.
+        kept: Result<PathBuf, String>,
+    },
     /// It was right and is in force.
     Reloaded {
         /// What it changed.
@@ -99,7 +109,8 @@ impl Tell for Notice {
             | Notice::Refused { .. }
             | Notice::ReloadTooSlow { .. }
             | Notice::ReloadHeldBack { .. }
-            | Notice::RemoteSetAside { .. } => Level::Error,
+            | Notice::RemoteSetAside { .. }
+            | Notice::RemoteFailed { .. } => Level::Error,
             Notice::Problem(p) => match p.severity {
                 Severity::Error => Level::Error,
                 Severity::Warning => Level::Warn,
@@ -123,6 +134,7 @@ impl Tell for Notice {
             Notice::RemoteSetAside { .. } => EventKind::RemoteConfigSetAside,
             Notice::ReloadTooSlow { .. } => EventKind::ReloadTooSlow,
             Notice::ReloadHeldBack { .. } => EventKind::ReloadHeldBack,
+            Notice::RemoteFailed { .. } => EventKind::RemoteConfigFailed,
             Notice::Reloaded { .. } => EventKind::Reloaded,
         }
     }
@@ -144,6 +156,10 @@ impl Tell for Notice {
             }
             Notice::RemoteSetAside { file, .. } => {
                 vec![(JournalField::ConfigFile, file.display().to_string())]
+            }
+            Notice::RemoteFailed { digest, .. } => {
+                let digest = digest.map(|digest| digest.to_string());
+                vec![(JournalField::Sha256, digest.unwrap_or_default())]
             }
             Notice::Problem(p) => vec![
                 (JournalField::ConfigFile, p.file.to_string()),
@@ -212,6 +228,14 @@ impl Tell for Notice {
                 match aside {
                     Ok(aside) => format!("it is now {}", aside.display()),
                     Err(why) => format!("it stays where it is: {why}"),
+                }
+            ),
+            Notice::RemoteFailed { failure, kept, .. } => format!(
+                "the remote configuration failed its probation: {}; the one before it is in force again; {}; the same file is refused from now on, unless remote.failed.json is removed from the state directory before a reload",
+                failure.words(),
+                match kept {
+                    Ok(kept) => format!("it is kept as {}", kept.display()),
+                    Err(why) => format!("it could not be taken out of the way: {why}"),
                 }
             ),
             Notice::Problem(p) => {

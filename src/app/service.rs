@@ -24,7 +24,7 @@ use crate::cloud::connect::Connector;
 use crate::cloud::{Done, Errand};
 use crate::hub::Hub;
 use crate::io::clock::Clock;
-use crate::io::download;
+use crate::io::download::{self, Sources};
 use crate::io::hub::{self, Control, Question};
 use crate::io::keep::Keeper;
 use crate::io::lessons::Lessons;
@@ -41,8 +41,9 @@ use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
 /// Events waiting between the ports and the hub. When it is full the ports
 /// wait: the field slows, nothing is lost.
 const FIELD_INBOX: usize = 256;
-/// Errands of the mind; it has one at a time, and one more may have run out.
-const ERRANDS: usize = 2;
+/// Errands of the mind; it has one at a time for a file and one for the file on
+/// probation, and one more of each may have run out.
+const ERRANDS: usize = 4;
 /// Questions waiting for the hub; who asks next waits.
 const QUESTIONS: usize = 4;
 /// READY does not wait longer than this for the first attempts on ports.
@@ -297,8 +298,9 @@ impl Service {
             Transport::Plain => None,
         };
         let control = self.control.clone();
+        let sources = Sources::of(&self.spec.cloud);
         let fetching = async move {
-            let result = download::fetch(url, at_most, within, ca_file).await;
+            let result = download::fetch(url, at_most, within, ca_file, sources).await;
             let done = Done::Fetched { serial, result };
             let _ = control.send(Control::Errand(done)).await;
         };

@@ -229,6 +229,12 @@ vocabulary! {
         RemoteConfigDownloadFailed = "remote-config-download-failed",
         /// A configuration from the platform is in force.
         RemoteConfigAdopted = "remote-config-adopted",
+        /// A configuration from the platform has proven itself and replaces the one before it.
+        RemoteConfigProven = "remote-config-proven",
+        /// A configuration from the platform failed its probation; the one before it is in force again.
+        RemoteConfigFailed = "remote-config-failed",
+        /// What was decided about a configuration on probation could not be done; it is tried again.
+        RemoteConfigNotSettled = "remote-config-not-settled",
         /// The configuration that the platform names is in force already.
         RemoteConfigInForce = "remote-config-in-force",
         /// The platform has no configuration for this gateway.
@@ -469,6 +475,9 @@ impl EventKind {
             EventKind::RemoteConfigRefused => 0xc568a558_eb0048d6_852c38cf_7c318295,
             EventKind::RemoteConfigDownloadFailed => 0x9249d84e_ec9c4695_baf6f76c_d028e7c1,
             EventKind::RemoteConfigAdopted => 0x7bd35d7f_bef74054_87c7d1c0_a8c8d9c6,
+            EventKind::RemoteConfigProven => 0x6ddf3d6f_ec21443c_85199853_3d34476b,
+            EventKind::RemoteConfigFailed => 0xabfa1175_b0b44fe8_92dcbf24_addc2433,
+            EventKind::RemoteConfigNotSettled => 0x6f10cad9_8d864882_9cce074b_17b43e58,
             EventKind::RemoteConfigInForce => 0x23165d43_f3ad4642_b4142187_994d62eb,
             EventKind::RemoteConfigNone => 0x46fd17e3_66114217_81e2b87f_4e0115f1,
             EventKind::RemoteConfigSetAside => 0x53da5d2a_aeb34a16_bdbe9798_91571b08,

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
-use crate::io::screen;
 use crate::io::settings::{self, Loaded, Surroundings};
+use crate::io::{remote, screen};
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
@@ -36,7 +36,11 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
             text.push('\n');
             if let Some(file) = &loaded.remote {
                 text.push_str(&format!(
-                    "with the remote configuration in force, {}\n",
+                    "with the remote configuration in force{}, {}\n",
+                    match file.ends_with(remote::CANDIDATE) {
+                        true => " on probation",
+                        false => "",
+                    },
                     file.display()
                 ));
             }

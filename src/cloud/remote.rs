@@ -19,6 +19,10 @@
 //! - Nothing is adopted that is not enabled, or differs in size or digest from
 //!   what was announced.
 //! - A file that is in force already is neither fetched nor adopted.
+//! - A file that failed its probation is neither fetched nor adopted again.
+//! - An adopted file is on probation until the decision about it is carried out: it
+//!   is proven, or the one before it comes back.
+//! - What was answered as overdue is not left in force.
 //! - The URL, which is as good as a password, and the file are in no notice, no
 //!   answer and no `Debug`.
 //!
@@ -37,8 +41,11 @@ use crate::spec::RemotePolicy;
 
 mod errand;
 pub mod notice;
+mod probation;
 
-pub use errand::{Content, Done, Errand, Unfetched};
+use probation::Probation;
+
+pub use errand::{Content, Done, Errand, NotAdopted, Unfetched, Verdict};
 pub use notice::{Refusal, RemoteNotice};
 
 /// A download may take so long: the URL holds for 30 min, and 64 KiB over the
@@ -46,6 +53,9 @@ pub use notice::{Refusal, RemoteNotice};
 const FETCH_WITHIN: Duration = Duration::from_secs(60);
 /// Beyond its own bound, before a download counts as lost.
 const GRACE: Duration = Duration::from_secs(15);
+/// Checking alone: the largest file takes seconds on the smallest box, reading the
+/// files beside it less. What is later is dropped.
+const CHECK_WITHIN: Duration = Duration::from_secs(60);
 /// Checking, storing and applying; ports that are closed wait for their last
 /// answer.
 const ADOPT_WITHIN: Duration = Duration::from_secs(120);
@@ -111,6 +121,7 @@ pub struct Remote {
     asked: u32,
     work: Option<Work>,
     next: Option<Push>,
+    probation: Option<Probation>,
     serial: u64,
     /// Of the file at work.
     backoff: Backoff,
@@ -137,6 +148,7 @@ impl Remote {
             asked: 0,
             work: None,
             next: None,
+            probation: None,
             serial: 0,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             not_enabled: Repeats::default(),
@@ -152,12 +164,18 @@ impl Remote {
     /// There is a connection.
     pub fn link_up(&mut self) {
         self.link = true;
+        if let Some(probation) = &mut self.probation {
+            probation.link_up();
+        }
     }
 
     /// It is gone, and whoever waited for answers on it with it. A file at work
     /// stays at work.
     pub fn link_down(&mut self, now: Now) {
         self.link = false;
+        if let Some(probation) = &mut self.probation {
+            probation.link_down(now.mono);
+        }
         if self.get == Get::UnderWay {
             self.get = Get::Wanted {
                 not_before: now.mono,
@@ -213,9 +231,20 @@ impl Remote {
         };
     }
 
-    /// An errand has ended. One that is no longer waited for is ignored.
+    /// An errand has ended. One that is no longer waited for is ignored, but for an
+    /// adoption that came to pass after it was answered as overdue: it is undone.
     pub fn on_done(&mut self, now: Now, done: Done) {
+        if let Done::Settled { serial, result } = done {
+            return self.settled(now, serial, &result);
+        }
         let Some(work) = self.work.take_if(|work| work.serial == done.serial()) else {
+            if let Done::Adopted {
+                result: Ok(digest), ..
+            } = done
+            {
+                self.begin_probation(now, String::new(), digest);
+                self.decide(now, Verdict::Withdrawn);
+            }
             return;
         };
         match (done, work.stage) {
@@ -225,22 +254,100 @@ impl Remote {
             (Done::Adopted { result, .. }, Stage::Adopting { .. }) => {
                 let file = &work.push.file;
                 match result {
-                    Ok(()) => {
-                        self.policy.in_force = Some(file.digest);
+                    Ok(digest) => {
                         self.refused = None;
                         self.tell(RemoteNotice::Adopted {
                             config_id: file.config_id.clone(),
-                            digest: file.digest,
+                            digest,
+                            probation: self.policy.probation,
                         });
+                        self.begin_probation(now, file.config_id.clone(), digest);
                         self.answer(work.push.id.as_ref(), None);
                     }
                     Err(why) => self.refuse_push(now, &work.push, Refusal::Wrong(why)),
                 }
             }
             // Not what it was sent for: it goes on waiting.
-            (Done::Fetched { .. } | Done::Adopted { .. }, _) => self.work = Some(work),
+            (Done::Fetched { .. } | Done::Adopted { .. } | Done::Settled { .. }, _) => {
+                self.work = Some(work);
+            }
         }
         self.go_on(now);
+    }
+
+    // --- probation -----------------------------------------------------------
+
+    /// The file is in force. One that was on probation is gone by now: this one has
+    /// taken its place, beside the same one before both.
+    fn begin_probation(&mut self, now: Now, config_id: String, digest: Digest) {
+        self.policy.in_force = Some(digest);
+        self.probation = Some(Probation::new(
+            config_id,
+            digest,
+            now.mono,
+            self.policy.probation,
+            self.link,
+        ));
+    }
+
+    fn decide(&mut self, now: Now, verdict: Verdict) {
+        if let Some(probation) = &mut self.probation {
+            probation.decide(now.mono, verdict);
+        }
+    }
+
+    fn settled(&mut self, now: Now, serial: u64, result: &Result<(), String>) {
+        let settled = |probation: &mut Probation| probation.is_settled_by(serial).is_some();
+        let Some(mut probation) = self.probation.take_if(settled) else {
+            return;
+        };
+        let verdict = probation.is_settled_by(serial);
+        match result {
+            Ok(()) => {
+                if verdict == Some(Verdict::Proven) {
+                    self.tell(RemoteNotice::Proven {
+                        config_id: probation.config_id,
+                        digest: probation.digest,
+                    });
+                }
+            }
+            Err(why) => {
+                self.tell(RemoteNotice::NotSettled {
+                    config_id: probation.config_id.clone(),
+                    why: why.clone(),
+                });
+                probation.not_settled(now.mono);
+                self.probation = Some(probation);
+            }
+        }
+        self.go_on(now);
+    }
+
+    /// Hands out the decision about the file on probation, if it is time. Not while
+    /// another file is being adopted: that would take its place.
+    fn settle(&mut self, now: Now) -> bool {
+        if self.is_adopting() {
+            return false;
+        }
+        let serial = self.serial + 1;
+        let Some(probation) = &mut self.probation else {
+            return false;
+        };
+        let Some(verdict) = probation.take(now.mono, serial) else {
+            return false;
+        };
+        self.serial = serial;
+        self.out.push_back(Step::Errand(Errand::Settle {
+            serial,
+            digest: probation.digest,
+            verdict,
+        }));
+        true
+    }
+
+    fn is_adopting(&self) -> bool {
+        let adopts = |work: &Work| matches!(work.stage, Stage::Adopting { .. });
+        self.work.as_ref().is_some_and(adopts)
     }
 
     /// Another policy holds from now on.
@@ -257,6 +364,8 @@ impl Remote {
             for push in self.next.take().into_iter().chain(self.end_work()) {
                 self.answer(push.id.as_ref(), Some(&Refusal::NotEnabled));
             }
+            // It is out of force, and proves nothing any more.
+            self.decide(now, Verdict::Withdrawn);
         }
     }
 
@@ -287,10 +396,13 @@ impl Remote {
             Stage::Resting { until } => Wake::new(until, "download tried again"),
             Stage::Adopting { until } => Wake::new(until, "adoption overdue"),
         });
+        let probation = self.probation.as_ref().filter(|_| !self.is_adopting());
+        let probation = probation.and_then(Probation::due);
+        let probation = probation.map(|at| Wake::new(at, "end of probation"));
         let sums = [self.not_enabled.due(), self.refused_again.due()];
         let sum = sums.into_iter().flatten().min();
         let sum = sum.map(|at| Wake::new(at, "sums held back"));
-        Wake::earlier(Wake::earlier(get, work), sum)
+        Wake::earlier(Wake::earlier(Wake::earlier(get, work), probation), sum)
     }
 
     /// Tells what was held back, if it is time.
@@ -326,6 +438,9 @@ impl Remote {
             self.asked += 1;
             self.get = Get::UnderWay;
             self.out.push_back(Step::Get);
+            return;
+        }
+        if self.settle(now) {
             return;
         }
         let Some(stage) = self.work.as_ref().map(|work| work.stage) else {
@@ -382,6 +497,11 @@ impl Remote {
             });
             return self.answer(push.id.as_ref(), None);
         }
+        let failed = self.policy.failed.iter().rev();
+        let mut failed = failed.filter(|failed| failed.digest == file.digest);
+        if let Some(failed) = failed.next() {
+            return self.refuse_push(now, &push, Refusal::FailedBefore(failed.failure));
+        }
         if file.size.is_some_and(|size| size > self.most()) {
             let refusal = Refusal::TooLarge { most: self.most() };
             return self.refuse_push(now, &push, refusal);
@@ -422,7 +542,7 @@ impl Remote {
     fn fetched(&mut self, now: Now, mut work: Work, result: Result<Content, Unfetched>) {
         let file = &work.push.file;
         let got = match &result {
-            // Somebody pushes a newer one: this one is wanted no more.
+            // A newer one was pushed: this one is wanted no more.
             _ if self.next.is_some() => Err(Refusal::Superseded),
             Ok(content) => compare(file, content),
             Err(Unfetched::TooLarge) => match file.size {
@@ -453,6 +573,7 @@ impl Remote {
                 self.out.push_back(Step::Errand(Errand::Adopt {
                     serial: self.serial,
                     content,
+                    within: CHECK_WITHIN,
                 }));
                 self.work = Some(Work {
                     serial: self.serial,

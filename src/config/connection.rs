@@ -59,5 +59,6 @@ pub(super) fn read(tcp: &Section<'_>, may_be_numbered: bool, notes: &mut Notes) 
         close_after: tcp.read("close_after", close, notes),
         transaction_ids: transaction_ids.unwrap_or_default(),
         in_flight,
+        reach: None,
     }
 }

@@ -99,6 +99,9 @@ impl Draft {
         let mut root_origin = None;
         for (i, source) in sources.iter().chain(remote).enumerate() {
             let file = notes.origins.add_file(&source.path);
+            if i == sources.len() {
+                notes.remote_file = Some(file);
+            }
             let origin = notes.origins.whole(file);
             root_origin.get_or_insert(origin);
             let bytes = match &source.bytes {
@@ -242,7 +245,8 @@ impl Draft {
         let s = Section::again(&root);
         let mut platform = cloud::read(&s, &base, &mut notes);
         platform.remote.in_force = remote.filter(|_| platform.remote.enabled);
-        let ports = port::read(&s, &mut notes);
+        let mut ports = port::read(&s, &mut notes);
+        remote::bind_ports(&platform.remote, &mut ports, &mut notes);
         let mut profiles = Profiles::new();
         let mut complete = profiles_complete && !s.is_no_list("profiles");
         for node in s.list("profiles", &mut notes) {
@@ -277,7 +281,7 @@ impl Draft {
             let key = p.product_key.clone()?;
             Some((key, p.product_secret.clone()?))
         });
-        let products = products.collect();
+        let mut products: Vec<_> = products.collect();
         let mut roster = Roster::default();
         for node in s.list("devices", &mut notes) {
             device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
@@ -304,6 +308,9 @@ impl Draft {
                 notes.lenient = false;
             }
         }
+        let secrets = products.iter_mut().map(|(_, secret)| secret);
+        let secrets = secrets.chain(roster.all.iter_mut().map(|device| &mut device.secret));
+        remote::bind_secrets(&platform.remote, secrets, &mut notes);
         alike::check(&roster, &ports, &mut notes);
         // systemd kills after 90 s unless it is told otherwise.
         let most = Duration::from_secs(90);

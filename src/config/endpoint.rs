@@ -31,6 +31,15 @@ impl Endpoint {
             port,
         }
     }
+
+    /// The address that its host is, if that needs no looking up.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match &self.host {
+            Host::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
+            Host::Address(address, _) => Some(*address),
+            Host::Name(_) => None,
+        }
+    }
 }
 
 impl Host {

@@ -77,4 +77,5 @@ pub use draft::Draft;
 pub use environment::{PREFIX, VARIABLES};
 pub use outline::{Compiled, Outline};
 pub use problem::{Place, Problem, Report, Severity};
+pub use remote::{DEVICE_HINT, DEVICE_WANTED};
 pub use source::{Answers, Source, Want};

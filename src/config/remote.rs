@@ -7,17 +7,35 @@
 //! are not heard about that, so that what the platform shows is what is there.
 //! A section it lacks is left to them. The console takes JSON only, which is
 //! YAML too.
+//!
+//! It is written by whoever may open the console, and read by a service that may
+//! open more than they: so its ports lead only where [`RemotePolicy`] allows, and its
+//! secrets are written in it, or lie in one directory. What it may not name is not
+//! looked at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use super::endpoint::Endpoint;
 use super::near;
+use super::port::Ports;
 use super::problem::Wrong;
-use super::section::{Notes, Section, shown_key};
-use super::tree::{Is, Node};
-use super::word::{choice, or, whole};
-use crate::spec::RemotePolicy;
+use super::secret::SecretSource;
+use super::section::{Notes, Section, shown, shown_key};
+use super::tree::{Is, Node, OriginId};
+use super::word::{choice, file_name, host, or, time, whole};
+use crate::spec::{HostList, LineSpec, Network, RemotePolicy};
 
-const KEYS: [&str; 2] = ["enabled", "max_bytes"];
+const KEYS: [&str; 7] = [
+    "enabled",
+    "max_bytes",
+    "probation",
+    "secrets_dir",
+    "hosts",
+    "devices",
+    "downloads",
+];
 
 /// What it may say, and the keys of the gateway's own files that are not heard
 /// then.
@@ -43,8 +61,165 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> RemotePolicy {
             .read("max_bytes", whole(1024..=4_194_304u32), notes)
             .and_then(|n| usize::try_from(n).ok())
             .unwrap_or(d.max_bytes),
+        probation: s
+            .read(
+                "probation",
+                time(Duration::from_secs(1)..=Duration::from_secs(3600)),
+                notes,
+            )
+            .unwrap_or(d.probation),
+        secrets_dir: s.read("secrets_dir", file_name, notes).map(Into::into),
+        hosts: hosts(&s, "hosts", notes).unwrap_or(d.hosts),
+        devices: devices(&s, notes),
+        downloads: hosts(&s, "downloads", notes).unwrap_or(d.downloads),
         in_force: None,
+        failed: Vec::new(),
     }
+}
+
+/// Names, addresses and networks; `None` if the key is not there.
+fn hosts(s: &Section<'_>, key: &str, notes: &mut Notes) -> Option<HostList> {
+    s.node(key)?;
+    let mut list = HostList::none();
+    for (text, at) in texts(s, key, "a host or a network", notes) {
+        let read = match text.contains('/') {
+            true => Network::parse(text).is_some(),
+            false => host(text).is_ok(),
+        };
+        if read {
+            list.allow(text);
+        } else {
+            let wrong =
+                Wrong::wanted("a host name, an IP address or a network like 192.168.1.0/24");
+            notes.error(at, shown(text), wrong);
+        }
+    }
+    Some(list)
+}
+
+/// Paths, in the last part of which one `*` may stand.
+fn devices(s: &Section<'_>, notes: &mut Notes) -> Vec<String> {
+    let mut list = Vec::new();
+    for (text, at) in texts(s, "devices", "the path of a serial device", notes) {
+        let (directory, name) = text.rsplit_once('/').unwrap_or_default();
+        let fine = text.starts_with('/')
+            && !name.is_empty()
+            && name.matches('*').count() < 2
+            && !directory.contains('*')
+            && text.split('/').all(|part| part != "..");
+        if fine {
+            list.push(text.to_owned());
+        } else {
+            let wrong = Wrong::wanted("a path like /dev/ttyUSB0 or /dev/serial/by-id/usb-FTDI*");
+            notes.error(at, shown(text), wrong);
+        }
+    }
+    list
+}
+
+fn texts<'a>(
+    s: &Section<'a>,
+    key: &str,
+    wanted: &str,
+    notes: &mut Notes,
+) -> Vec<(&'a str, OriginId)> {
+    let mut texts = Vec::new();
+    for node in s.list(key, notes) {
+        match &node.is {
+            Is::Text(text) => texts.push((text.as_str(), node.origin)),
+            Is::Nothing => {}
+            Is::List(_) | Is::Map(_) => {
+                notes.error(node.origin, node.is.kind(), Wrong::wanted(wanted));
+            }
+        }
+    }
+    texts
+}
+
+/// Notes what the ports of the platform's file may not open or connect to, and
+/// gives the others the list along: what a name leads to is seen when it is looked
+/// up.
+///
+/// The words are the same for what is not there and for what is not allowed: the
+/// platform reads them.
+pub(crate) fn bind_ports(policy: &RemotePolicy, ports: &mut Ports, notes: &mut Notes) {
+    let hosts = Arc::new(policy.hosts.clone());
+    for (port, at) in ports.all.iter_mut().zip(&ports.places) {
+        if !notes.is_remote(*at) {
+            continue;
+        }
+        match &mut port.line {
+            LineSpec::Serial(serial) => {
+                let path = serial.path.to_string_lossy();
+                if !path.is_empty() && !policy.allows_device(&path) {
+                    notes.error(*at, shown(&path), a_device());
+                }
+            }
+            LineSpec::Tcp(tcp) => {
+                let allowed = match Endpoint::of(&tcp.host, tcp.port).address() {
+                    Some(address) => hosts.allows(&tcp.host, address),
+                    None => hosts.allows_name(&tcp.host),
+                };
+                if !tcp.host.is_empty() && !allowed {
+                    let wanted = "a host that remote_config.hosts of this gateway allows";
+                    let hint = "without that list: private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7); this machine itself only if it is listed";
+                    notes.error(*at, shown(&tcp.host), Wrong::wanted(wanted).hint(hint));
+                }
+                tcp.connection.reach = Some(hosts.clone());
+            }
+        }
+    }
+}
+
+/// What the device of a port of the platform's file has to be.
+fn a_device() -> Wrong {
+    Wrong::wanted(DEVICE_WANTED).hint(DEVICE_HINT)
+}
+
+/// What the platform is told of a device that it may not have, and of one that is
+/// not there.
+pub const DEVICE_WANTED: &str =
+    "a serial port that is there and that remote_config.devices of this gateway allows";
+/// What that is, for the operator.
+pub const DEVICE_HINT: &str = "without that list: names under /dev/serial/by-id and /dev/serial/by-path, and the kernel's (/dev/ttyS0, /dev/ttyUSB0 and so on)";
+
+/// Notes the secrets that the platform's file may not name, and leads the others
+/// into their directory.
+pub(crate) fn bind_secrets<'a>(
+    policy: &RemotePolicy,
+    secrets: impl Iterator<Item = &'a mut SecretSource>,
+    notes: &mut Notes,
+) {
+    for secret in secrets {
+        let (SecretSource::File(name, at) | SecretSource::Credential(name, at)) = &*secret else {
+            continue;
+        };
+        if !notes.is_remote(*at) {
+            continue;
+        }
+        let wrong = match (&*secret, &policy.secrets_dir) {
+            (SecretSource::File(..), Some(directory)) if is_plain_name(name) => {
+                let path = directory.join(name).to_string_lossy().into_owned();
+                *secret = SecretSource::File(path, *at);
+                continue;
+            }
+            (SecretSource::File(..), Some(_)) => {
+                Wrong::wanted("the name of a file in remote_config.secrets_dir, without a path")
+            }
+            (SecretSource::File(..), None) => Wrong::wanted("secret: or register: true").hint(
+                "a remote configuration names files in remote_config.secrets_dir only, which is not set here",
+            ),
+            _ => Wrong::wanted("secret: or register: true")
+                .hint("credentials are for the gateway's own files"),
+        };
+        notes.error(*at, shown(name), wrong);
+        *secret = SecretSource::Missing;
+    }
+}
+
+/// One part of a path, and no hidden one.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
 }
 
 /// Notes what it may not say, and takes from `others`, the layers below it,

@@ -8,7 +8,7 @@
 use super::amount::LARGEST_SECRET;
 use super::problem::Wrong;
 use super::range;
-use super::section::{Notes, Section};
+use super::section::{Notes, Section, shown};
 use super::source::{Answers, Want, looked_for};
 use super::tree::{Is, Node, OriginId};
 use crate::base::Secret;
@@ -266,6 +266,14 @@ pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
     };
     if let Some(first) = troubles.into_iter().next() {
         let said = format!("{}{}", first.name, first.fault);
+        if notes.is_remote(first.at) {
+            // The error is what the platform is told: the same for a file that is
+            // missing, closed, too large or malformed. The warning stays here.
+            let name = first.name.rsplit('/').next().unwrap_or_default();
+            let wanted = "a file in remote_config.secrets_dir that holds a secret and nothing else";
+            notes.error(first.at, shown(name), Wrong::wanted(wanted));
+            return notes.warning(first.at, said, first.wrong.maybe_hint(more));
+        }
         let wrong = first.wrong.maybe_hint(more);
         if first.warning {
             notes.warning(first.at, said, wrong);

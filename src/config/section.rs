@@ -30,6 +30,8 @@ pub(crate) struct Notes {
     /// Files that the service cannot read: where they are named, which they are,
     /// and why.
     hidden: Vec<(OriginId, String, String)>,
+    /// The number of the platform's file among those that were read.
+    pub(crate) remote_file: Option<usize>,
     /// Files that everybody can change: where they are named, and which they are.
     anybodys: Vec<(OriginId, String)>,
 }
@@ -136,6 +138,12 @@ impl Notes {
         wrong: Wrong,
     ) {
         self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
+    }
+
+    /// Whether it was written in the platform's file.
+    pub(crate) fn is_remote(&self, at: OriginId) -> bool {
+        let origin = self.origins.get(at);
+        self.remote_file.is_some() && origin.map(|o| o.file) == self.remote_file
     }
 
     /// Notes a number that was written in quotes, and so is text: a tool that makes

@@ -42,8 +42,8 @@ pub struct Ends {
     pub link: Wire,
     /// From whoever holds the house together.
     pub control: mpsc::Receiver<Control>,
-    /// To whoever runs errands; takes two without waiting, and there is never
-    /// more than one.
+    /// To whoever runs errands; takes four without waiting: there is one for a file
+    /// and one for the file on probation, and each may have run out once.
     pub errands: mpsc::Sender<Errand>,
     /// From people who look.
     pub questions: mpsc::Receiver<Question>,

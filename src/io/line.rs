@@ -10,6 +10,7 @@ mod adapter;
 mod kernel;
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -212,7 +213,7 @@ impl Opener {
 }
 
 async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect((spec.host.as_str(), spec.port));
+    let connecting = reach(spec);
     let stream = tokio::time::timeout(spec.connect_timeout, connecting)
         .await
         .map_err(|_| {
@@ -223,6 +224,42 @@ async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
     // A request is one small packet and must not wait for company.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Whether an address is one of this machine's, by whatever network it is reached:
+/// then the kernel would send from the very address. Nothing is sent.
+fn is_own(address: SocketAddr) -> bool {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(address)?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address.ip())
+}
+
+/// Connects to the endpoint, wherever its host leads; only to addresses that are
+/// allowed and not this machine's, if the platform's configuration has named the host.
+async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
+    let endpoint = (spec.host.as_str(), spec.port);
+    let Some(allowed) = &spec.connection.reach else {
+        return TcpStream::connect(endpoint).await;
+    };
+    let found: Vec<_> = tokio::net::lookup_host(endpoint)
+        .await?
+        .filter(|address| allowed.allows(&spec.host, address.ip()))
+        .filter(|address| {
+            let ip = address.ip().to_canonical();
+            ip.is_loopback() || allowed.lists(ip) || !is_own(*address)
+        })
+        .collect();
+    if found.is_empty() {
+        let why = "it leads to no address that remote_config.hosts allows";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    TcpStream::connect(found.as_slice()).await
 }
 
 fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
@@ -272,8 +309,11 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::field::test_spec::serial;
+    use crate::spec::HostList;
 
     #[tokio::test]
     async fn a_hung_up_line_is_an_error_and_not_an_endless_read() {
@@ -302,6 +342,39 @@ mod tests {
         });
         let why = Opener::System.open(&spec).await.unwrap_err().to_string();
         assert!(why.contains("No such file"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_name_from_the_platform_leads_only_where_it_may() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut spec = crate::field::test_spec::tcp();
+        let LineSpec::Tcp(tcp) = &mut spec.line else {
+            panic!("no TCP");
+        };
+        tcp.host = "localhost".into();
+        tcp.port = listener.local_addr().unwrap().port();
+        tcp.connection.reach = Some(Arc::new(HostList::default()));
+        let refused = Opener::System.open(&spec).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
+        let mut own = HostList::default();
+        own.allow("127.0.0.0/8");
+        let LineSpec::Tcp(tcp) = &mut spec.line else {
+            panic!("no TCP");
+        };
+        tcp.connection.reach = Some(Arc::new(own));
+        Opener::System.open(&spec).await.unwrap();
+    }
+
+    #[test]
+    fn this_machine_is_known_by_all_its_addresses() {
+        // The address packets leave by, if there is a network at all.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if socket.connect("203.0.113.1:9").is_ok() {
+            let own = socket.local_addr().unwrap().ip();
+            assert!(is_own(SocketAddr::new(own, 502)), "{own}");
+        }
+        assert!(is_own("127.0.0.1:502".parse().unwrap()));
+        assert!(!is_own("203.0.113.1:502".parse().unwrap()));
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ mod fit;
 pub mod limits;
 mod names;
 mod reading;
+mod theirs;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -145,7 +146,7 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 
 /// Loads the configuration for starting with it: a file of the platform's that
 /// spoils it is left out, and told, because a gateway that has lost its power
-/// must start by itself.
+/// must start by itself; one that has not proven itself is not looked at.
 ///
 /// # Errors
 /// Everything that is wrong or odd, if anything is wrong with the gateway's own
@@ -162,13 +163,28 @@ pub fn load_to_start_in(
     path: &Path,
     around: &Surroundings,
 ) -> Result<(Loaded, Option<Misfit>), Report> {
-    let report = match load_in(path, around) {
+    let proven = told(load_fitting(path, around, &Theirs::Proven), around);
+    let report = match proven {
         Ok(loaded) => return Ok((loaded, None)),
         Err(report) => report,
     };
     let alone = told(load_fitting(path, around, &Theirs::None), around)?;
     let file = remote::place(&alone.state_dir);
     Ok((alone, Some(Misfit { file, report })))
+}
+
+/// Where a file of the platform's is kept, if the gateway's own files want any.
+/// Nothing of the platform's is read.
+///
+/// # Errors
+/// Everything that is wrong, if a file cannot be read.
+pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
+    let around = Surroundings::of_process();
+    let draft = Draft::new(&sources(path, &around, &mut Reading::new()), &around.environment)?;
+    let (policy, state_dir) = draft.remote();
+    Ok(policy
+        .enabled
+        .then(|| state_dir_of(state_dir, path, &around)))
 }
 
 /// What the configuration would be with this file of the platform's instead of
@@ -192,13 +208,19 @@ pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
 /// Which file of the platform's is a part of it, if one is wanted.
 enum Theirs<'a> {
     None,
+    /// The one that has proven itself.
+    Proven,
+    /// The one in force, on probation or not.
     Stored,
     This(&'a Content),
 }
 
 impl Theirs<'_> {
     fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
-        let place = remote::place(state_dir);
+        let place = match self {
+            Theirs::Stored => remote::in_force(state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => remote::place(state_dir),
+        };
         match self {
             Theirs::None => None,
             Theirs::This(content) => Some(Source {
@@ -207,7 +229,7 @@ impl Theirs<'_> {
                 mode: None,
                 hidden: None,
             }),
-            Theirs::Stored => {
+            Theirs::Stored | Theirs::Proven => {
                 let absent =
                     fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
                 (!absent).then(|| reading.config(&place))
@@ -297,6 +319,23 @@ fn unit_of(path: &Path) -> String {
     }
 }
 
+/// The gateway's own files.
+fn sources(path: &Path, around: &Surroundings, reading: &mut Reading) -> Vec<Source> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut sources = vec![reading.config(path)];
+    sources.extend(reading.matching(base, "conf.d/*.yaml"));
+    for source in &mut sources {
+        around.look_at(source);
+    }
+    sources
+}
+
+/// Where state is kept: as the configuration says, or systemd, or by default.
+fn state_dir_of(said: Option<PathBuf>, path: &Path, around: &Surroundings) -> PathBuf {
+    said.or_else(|| around.state.clone())
+        .unwrap_or_else(|| state_of(path))
+}
+
 fn load_files(
     path: &Path,
     around: &Surroundings,
@@ -304,16 +343,10 @@ fn load_files(
 ) -> Result<(Loaded, Vec<Place>), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reading = Reading::new();
-    let mut sources = vec![reading.config(path)];
-    sources.extend(reading.matching(base, "conf.d/*.yaml"));
-    for source in &mut sources {
-        around.look_at(source);
-    }
+    let sources = sources(path, around, &mut reading);
     let mut draft = Draft::new(&sources, &around.environment)?;
     let (policy, state_dir) = draft.remote();
-    let state_dir = state_dir
-        .or_else(|| around.state.clone())
-        .unwrap_or_else(|| state_of(path));
+    let state_dir = state_dir_of(state_dir, path, around);
     let mut unseen = None;
     let remote = theirs
         .read(&state_dir, &mut reading)
@@ -331,7 +364,7 @@ fn load_files(
     let outline = draft.outline(&answers);
     let answers = answer(&outline.wants(), base, around, &mut reading);
     let Compiled {
-        spec,
+        mut spec,
         mut warnings,
         profiles,
         commissioned,
@@ -342,12 +375,22 @@ fn load_files(
     if let Some(unseen) = unseen {
         warnings = warnings.with([unseen]);
     }
+    if let Some(source) = &remote {
+        let adopted = matches!(theirs, Theirs::This(_));
+        theirs::check(&spec, &ports, &source.path, adopted)?;
+    }
+    if policy.enabled {
+        spec.cloud.remote.failed = remote::failures(&state_dir);
+    }
     let loaded = Loaded {
         spec,
         warnings,
         profiles,
         commissioned,
-        remote: remote.map(|_| remote::place(&state_dir)),
+        remote: remote.map(|_| match theirs {
+            Theirs::Stored => remote::in_force(&state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => remote::place(&state_dir),
+        }),
         state_dir,
         control,
     };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{DeviceName, Digest, ProductKey, Secret};
+use super::remote::RemotePolicy;
+use crate::base::{DeviceName, ProductKey, Secret};
 
 /// Everything about the platform that configuration decides.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,17 @@ pub struct BrokerSpec {
     pub connect_timeout: Duration,
     /// Who subscribes.
     pub subscriptions: Subscriptions,
+}
+
+impl BrokerSpec {
+    /// Whether it is a laboratory: plain TCP to this very machine. Only there is a
+    /// remote configuration downloaded over plain HTTP, and from this machine.
+    #[must_use]
+    pub fn is_laboratory(&self) -> bool {
+        let address = self.host.parse::<core::net::IpAddr>();
+        let here = self.host == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
+        here && self.transport == Transport::Plain
+    }
 }
 
 /// How bytes travel to the broker.
@@ -240,30 +252,6 @@ impl Default for PostPolicy {
             reply_timeout: Duration::from_secs(15),
             in_flight: 512,
             queue: 100_000,
-        }
-    }
-}
-
-/// What becomes of a configuration that the platform pushes ("Remote
-/// configuration").
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RemotePolicy {
-    /// Whether it is taken at all. Default no.
-    pub enabled: bool,
-    /// The largest file that is fetched, in bytes. Default 64 KiB, which is said
-    /// to be the most the console saves; the page's example announces more, so
-    /// it can be raised.
-    pub max_bytes: usize,
-    /// The one that is a part of this very [`super::Spec`], if there is one.
-    pub in_force: Option<Digest>,
-}
-
-impl Default for RemotePolicy {
-    fn default() -> Self {
-        RemotePolicy {
-            enabled: false,
-            max_bytes: 64 << 10,
-            in_force: None,
         }
     }
 }

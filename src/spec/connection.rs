@@ -1,9 +1,12 @@
 //! How the connections to a TCP endpoint are used.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::network::HostList;
+
 /// How the connections to a TCP endpoint are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionSpec {
     /// Nothing is sent for so long after connecting, 0 to 60 s. Default 0.
     pub connect_delay: Duration,
@@ -17,6 +20,9 @@ pub struct ConnectionSpec {
     /// `None`, the default: what the endpoint stands, up to
     /// [`ConnectionSpec::USUAL_IN_FLIGHT`].
     pub in_flight: Option<u8>,
+    /// Which addresses it may lead to, if the platform's configuration has named the
+    /// host: what that resolves to is only seen at each connection. `None`: any.
+    pub reach: Option<Arc<HostList>>,
 }
 
 impl ConnectionSpec {

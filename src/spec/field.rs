@@ -103,7 +103,7 @@ impl LineSpec {
     pub fn connection(&self) -> ConnectionSpec {
         match self {
             LineSpec::Serial(_) => ConnectionSpec::default(),
-            LineSpec::Tcp(tcp) => tcp.connection,
+            LineSpec::Tcp(tcp) => tcp.connection.clone(),
         }
     }
 

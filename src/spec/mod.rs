@@ -17,15 +17,16 @@ pub mod dlt645;
 pub mod encoding;
 pub mod field;
 pub mod measure;
+pub mod network;
 pub mod raw;
 pub mod reload;
+pub mod remote;
 
 pub use adapter::{Adapter, Rs485, RtsLevel};
 pub use characters::{Characters, Parity, StopBits};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
-    Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, TopologyPolicy,
-    Transport,
+    Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
 };
 pub use connection::{ConnectionSpec, TransactionIds};
 pub use control::ControlSpec;
@@ -40,7 +41,9 @@ pub use field::{
 };
 pub use measure::{Bits, Marker, Measure, Part, Sign, States};
 
+pub use network::{HostList, Network};
 pub use reload::{Changes, Retired};
+pub use remote::{FailedTrial, RemotePolicy, TrialFailure};
 
 use std::time::Duration;
 

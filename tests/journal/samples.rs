@@ -26,7 +26,7 @@ use alink_gateway::io::link::LinkNotice;
 use alink_gateway::io::log::loudness::Notice as Loudness;
 use alink_gateway::io::notify::NotifyNotice;
 use alink_gateway::io::vault::VaultNotice;
-use alink_gateway::spec::{Priority, Table};
+use alink_gateway::spec::{Priority, Table, TrialFailure};
 
 const PORT: PortId = PortId(0);
 const ONE: DeviceId = DeviceId(0);
@@ -87,6 +87,11 @@ fn service() -> impl Iterator<Item = Box<dyn Tell>> {
         Service::ReloadHeldBack {
             leaving: 15,
             of: 20,
+        },
+        Service::RemoteFailed {
+            digest: Some(Digest::of(b"ports: []")),
+            failure: TrialFailure::Died,
+            kept: Err(WHY.into()),
         },
         Service::Reloaded {
             changes: Box::default(),
@@ -443,6 +448,15 @@ fn remote() -> impl Iterator<Item = Box<dyn Tell>> {
         RemoteNotice::Adopted {
             config_id: config_id(),
             digest: Digest::of(b""),
+            probation: A_WHILE,
+        },
+        RemoteNotice::Proven {
+            config_id: config_id(),
+            digest: Digest::of(b""),
+        },
+        RemoteNotice::NotSettled {
+            config_id: config_id(),
+            why: WHY.into(),
         },
         RemoteNotice::InForceAlready {
             config_id: config_id(),

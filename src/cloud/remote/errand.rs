@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::base::Secret;
+use crate::base::{Digest, Secret};
+use crate::spec::TrialFailure;
 
 /// A file from the platform: it may hold secrets, so it is not shown and is
 /// wiped from memory when dropped.
@@ -52,7 +53,51 @@ pub enum Errand {
         serial: u64,
         /// The file, as it was announced.
         content: Content,
+        /// From now until the check has ended; later nothing is stored or applied.
+        within: Duration,
     },
+    /// Decide about the file on probation.
+    Settle {
+        /// To be given back in [`Done`].
+        serial: u64,
+        /// Which it is; if another is on probation by then, nothing is done.
+        digest: Digest,
+        /// What becomes of it.
+        verdict: Verdict,
+    },
+}
+
+/// What becomes of the file on probation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It replaces the one before it.
+    Proven,
+    /// The one before it comes back, and this one is refused from now on.
+    Failed(TrialFailure),
+    /// The one before it comes back; nothing speaks against this one.
+    Withdrawn,
+}
+
+/// Why a file was not adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAdopted {
+    /// For the platform: in one line, of what the file says itself and nothing of
+    /// this machine.
+    pub said: String,
+    /// For the operator.
+    pub detail: String,
+}
+
+impl NotAdopted {
+    /// With nothing to hide.
+    #[must_use]
+    pub fn openly(said: impl Into<String>) -> Self {
+        let said = said.into();
+        NotAdopted {
+            detail: said.clone(),
+            said,
+        }
+    }
 }
 
 /// Why there is no file.
@@ -80,7 +125,14 @@ pub enum Done {
     Adopted {
         /// As in the errand.
         serial: u64,
-        /// Whether it is in force, or in one line what is wrong with it.
+        /// The digest of what is in force now, or what is wrong with it.
+        result: Result<Digest, NotAdopted>,
+    },
+    /// A decision about the file on probation.
+    Settled {
+        /// As in the errand.
+        serial: u64,
+        /// Whether it was carried out; if not, it is tried again.
         result: Result<(), String>,
     },
 }
@@ -90,7 +142,9 @@ impl Done {
     #[must_use]
     pub const fn serial(&self) -> u64 {
         match self {
-            Done::Fetched { serial, .. } | Done::Adopted { serial, .. } => *serial,
+            Done::Fetched { serial, .. }
+            | Done::Adopted { serial, .. }
+            | Done::Settled { serial, .. } => *serial,
         }
     }
 }

@@ -5,9 +5,14 @@ use std::time::Duration;
 use crate::base::text::excerpt;
 use crate::base::{About, Digest, EventKind, JournalField, Level, Tell};
 use crate::cloud::code::Code;
+use crate::spec::TrialFailure;
+
+use super::errand::NotAdopted;
 
 /// Bytes of a reason that travel to the platform.
 const SHORT: usize = 240;
+/// What the platform is told of a download, whatever was wrong with it.
+const NO_DOWNLOAD: &str = "it could not be downloaded; the gateway's journal says why";
 
 /// Why a file is not adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +43,9 @@ pub enum Refusal {
     /// Its SHA-256 is not the one announced.
     Digest,
     /// What `check` has against it, or why it cannot be stored.
-    Wrong(String),
+    Wrong(NotAdopted),
+    /// It was adopted, or only checked, before, and did not prove itself.
+    FailedBefore(TrialFailure),
     /// Nothing was heard of its adoption.
     Overdue,
     /// A newer one came before this one was adopted.
@@ -61,13 +68,24 @@ impl Refusal {
             Refusal::Wrong(_) => 100_006,
             Refusal::Overdue => 100_007,
             Refusal::Superseded => 100_008,
+            Refusal::FailedBefore(_) => 100_009,
         }
     }
 
-    /// The reason, cut to what fits an answer.
+    /// The reason, cut to what fits an answer. It tells nothing of this machine or
+    /// its networks: whether a host answers, and how, is for the journal.
     #[must_use]
     pub fn short(&self) -> String {
-        excerpt(self.words().as_bytes(), SHORT)
+        let said = match self {
+            Refusal::Download(_) => NO_DOWNLOAD.to_owned(),
+            Refusal::Wrong(why) => why.said.clone(),
+            Refusal::FailedBefore(failure) => format!(
+                "failed its probation here: {}; push a changed file",
+                failure.words()
+            ),
+            _ => self.words(),
+        };
+        excerpt(said.as_bytes(), SHORT)
     }
 
     fn words(&self) -> String {
@@ -83,7 +101,11 @@ impl Refusal {
             Refusal::Longer { said } => format!("more than the {said} bytes announced"),
             Refusal::Size { said, got } => format!("{got} bytes, {said} announced"),
             Refusal::Digest => "its SHA-256 is not the one announced".into(),
-            Refusal::Wrong(why) => why.clone(),
+            Refusal::Wrong(why) => why.detail.clone(),
+            Refusal::FailedBefore(failure) => format!(
+                "it failed its probation here before: {}; a changed file is tried; to have this one tried again, remove remote.failed.json from the state directory and reload",
+                failure.words()
+            ),
             Refusal::Overdue => "nothing was heard of its adoption in time".into(),
             Refusal::Superseded => "superseded by a newer one".into(),
         }
@@ -122,6 +144,22 @@ pub enum RemoteNotice {
         config_id: String,
         /// Its digest.
         digest: Digest,
+        /// How long it is on probation.
+        probation: Duration,
+    },
+    /// One has proven itself and replaces the one before it.
+    Proven {
+        /// The platform's name of it.
+        config_id: String,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The decision about one on probation could not be carried out.
+    NotSettled {
+        /// The platform's name of it.
+        config_id: String,
+        /// Why.
+        why: String,
     },
     /// The platform named the one that is in force.
     InForceAlready {
@@ -138,9 +176,9 @@ pub enum RemoteNotice {
 impl Tell for RemoteNotice {
     fn level(&self) -> Level {
         match self {
-            RemoteNotice::Refused { .. } => Level::Error,
+            RemoteNotice::Refused { .. } | RemoteNotice::NotSettled { .. } => Level::Error,
             RemoteNotice::NotEnabled { .. } | RemoteNotice::DownloadFailed { .. } => Level::Warn,
-            RemoteNotice::Adopted { .. } => Level::Info,
+            RemoteNotice::Adopted { .. } | RemoteNotice::Proven { .. } => Level::Info,
             RemoteNotice::InForceAlready { .. } | RemoteNotice::NothingThere { .. } => Level::Debug,
         }
     }
@@ -151,6 +189,8 @@ impl Tell for RemoteNotice {
             RemoteNotice::Refused { .. } => EventKind::RemoteConfigRefused,
             RemoteNotice::DownloadFailed { .. } => EventKind::RemoteConfigDownloadFailed,
             RemoteNotice::Adopted { .. } => EventKind::RemoteConfigAdopted,
+            RemoteNotice::Proven { .. } => EventKind::RemoteConfigProven,
+            RemoteNotice::NotSettled { .. } => EventKind::RemoteConfigNotSettled,
             RemoteNotice::InForceAlready { .. } => EventKind::RemoteConfigInForce,
             RemoteNotice::NothingThere { .. } => EventKind::RemoteConfigNone,
         }
@@ -169,11 +209,15 @@ impl Tell for RemoteNotice {
                 (JournalField::ConfigId, config_id.clone()),
                 (JournalField::Code, refusal.code().to_string()),
             ],
-            RemoteNotice::Adopted { config_id, digest } => vec![
+            RemoteNotice::Adopted {
+                config_id, digest, ..
+            }
+            | RemoteNotice::Proven { config_id, digest } => vec![
                 (JournalField::ConfigId, config_id.clone()),
                 (JournalField::Sha256, digest.to_string()),
             ],
             RemoteNotice::DownloadFailed { config_id, .. }
+            | RemoteNotice::NotSettled { config_id, .. }
             | RemoteNotice::InForceAlready { config_id } => {
                 vec![(JournalField::ConfigId, config_id.clone())]
             }
@@ -204,9 +248,20 @@ impl Tell for RemoteNotice {
                 "remote configuration {config_id} could not be downloaded: {why}; tried again in {} s",
                 retry_in.as_secs()
             ),
-            RemoteNotice::Adopted { config_id, .. } => {
-                format!("remote configuration {config_id} is in force")
+            RemoteNotice::Adopted {
+                config_id,
+                probation,
+                ..
+            } => format!(
+                "remote configuration {config_id} is in force, on probation for {} s; should the service end or lose the platform meanwhile, the one before it comes back",
+                probation.as_secs()
+            ),
+            RemoteNotice::Proven { config_id, .. } => {
+                format!("remote configuration {config_id} has proven itself; it stays in force")
             }
+            RemoteNotice::NotSettled { config_id, why } => format!(
+                "remote configuration {config_id}: what was decided at the end of its probation could not be done: {why}; tried again in a minute"
+            ),
             RemoteNotice::InForceAlready { config_id } => {
                 format!("remote configuration {config_id} is in force already")
             }

@@ -3,6 +3,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::base::{Rng, Secret};
+use crate::spec::{FailedTrial, TrialFailure};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -10,6 +11,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Desk {
     remote: Remote,
     now: Now,
+    /// The file that was handed out to be adopted last.
+    handed_out: Digest,
 }
 
 impl Desk {
@@ -17,7 +20,11 @@ impl Desk {
         let now = Now::default();
         let mut remote = Remote::new(&policy, Rng::new(1), now);
         remote.link_up();
-        Desk { remote, now }
+        Desk {
+            remote,
+            now,
+            handed_out: Digest::of(b""),
+        }
     }
 
     /// One that has asked and been told that there is nothing.
@@ -57,18 +64,55 @@ impl Desk {
 
     fn adopted(&mut self, result: Result<(), &str>) {
         let serial = self.remote.serial;
-        let result = result.map_err(str::to_owned);
+        let result = result.map(|()| self.handed_out);
+        let result = result.map_err(NotAdopted::openly);
         self.remote
             .on_done(self.now, Done::Adopted { serial, result });
     }
 
+    fn settled(&mut self, result: Result<(), &str>) {
+        let serial = self.remote.serial;
+        let result = result.map_err(str::to_owned);
+        self.remote
+            .on_done(self.now, Done::Settled { serial, result });
+    }
+
+    /// One that has adopted this file.
+    fn with(file: &[u8]) -> Desk {
+        let mut desk = Desk::enabled();
+        desk.push(1, file);
+        desk.said();
+        desk.fetched(Ok(file));
+        desk.said();
+        desk.adopted(Ok(()));
+        assert_eq!(desk.said(), ["remote-config-adopted", "answer 1 200"]);
+        desk
+    }
+
+    /// Waits until something is due; what that is, and how long it took.
+    fn sleep(&mut self) -> (&'static str, Duration) {
+        let wake = self.remote.wake_at().unwrap();
+        let time = wake.at.since(self.now.mono);
+        self.now.mono = wake.at;
+        (wake.why, time)
+    }
+
     /// Everything it wants now, in few words.
     fn said(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.remote.poll(self.now))
+        let steps: Vec<_> = std::iter::from_fn(|| self.remote.poll(self.now)).collect();
+        steps
+            .into_iter()
             .map(|step| match step {
                 Step::Get => "get".into(),
                 Step::Errand(Errand::Fetch { at_most, .. }) => format!("fetch {at_most}"),
+                Step::Errand(Errand::Settle {
+                    verdict, digest, ..
+                }) => {
+                    assert_eq!(digest, self.remote.policy.in_force.unwrap());
+                    format!("settle {verdict:?}")
+                }
                 Step::Errand(Errand::Adopt { content, .. }) => {
+                    self.handed_out = Digest::of(content.bytes());
                     format!("adopt {}", String::from_utf8_lossy(content.bytes()))
                 }
                 Step::Answer(body) => {
@@ -99,7 +143,6 @@ fn a_push_is_fetched_compared_adopted_and_answered() {
     assert_eq!(desk.said(), ["adopt devices: []"]);
     desk.adopted(Ok(()));
     assert_eq!(desk.said(), ["remote-config-adopted", "answer 7 200"]);
-    assert_eq!(desk.remote.wake_at(), None);
     // It is in force: nothing to do, whatever it is called.
     desk.push(8, b"devices: []");
     assert_eq!(desk.said(), ["remote-config-in-force", "answer 8 200"]);
@@ -269,6 +312,145 @@ fn an_errand_nobody_answers_runs_out() {
     assert_eq!(wake.why, "adoption overdue");
     desk.now.mono = wake.at;
     assert_eq!(desk.said(), ["answer 1 100007", "remote-config-refused"]);
+    // It was applied all the same: that is undone, and nothing is said against it.
+    desk.adopted(Ok(()));
+    assert_eq!(desk.said(), ["settle Withdrawn"]);
+    desk.settled(Ok(()));
+    assert_eq!(desk.said(), [""; 0]);
+    assert_eq!(desk.remote.wake_at(), None);
+}
+
+#[test]
+fn what_runs_and_reaches_the_platform_for_its_probation_is_proven() {
+    let mut desk = Desk::with(b"a");
+    desk.wait(200 * SECOND);
+    desk.remote.link_down(desk.now);
+    desk.wait(60 * SECOND);
+    desk.remote.link_up();
+    assert_eq!(desk.said(), [""; 0]);
+    assert_eq!(desk.sleep(), ("end of probation", 40 * SECOND));
+    assert_eq!(desk.said(), ["settle Proven"]);
+    desk.settled(Ok(()));
+    assert_eq!(desk.said(), ["remote-config-proven"]);
+    assert_eq!(desk.remote.wake_at(), None);
+}
+
+#[test]
+fn what_does_not_reach_the_platform_for_that_long_has_failed() {
+    let mut desk = Desk::with(b"a");
+    desk.wait(200 * SECOND);
+    desk.remote.link_down(desk.now);
+    assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
+    assert_eq!(desk.said(), ["settle Failed(Unreached)"]);
+    // The house goes on with the one before it, and says so by its policy.
+    let failed = FailedTrial {
+        digest: Digest::of(b"a"),
+        failure: TrialFailure::Unreached,
+    };
+    let policy = RemotePolicy {
+        enabled: true,
+        failed: vec![failed],
+        ..RemotePolicy::default()
+    };
+    desk.remote.respec(desk.now, &policy);
+    desk.settled(Ok(()));
+    desk.remote.link_up();
+    assert_eq!(desk.said(), [""; 0]);
+    // It is refused when it is handed out again, without being fetched; another not.
+    desk.push(2, b"a");
+    assert_eq!(desk.said(), ["answer 2 100009", "remote-config-refused"]);
+    desk.push(3, b"b");
+    assert_eq!(desk.said(), ["fetch 1"]);
+}
+
+#[test]
+fn a_connection_that_was_gone_before_says_nothing_against_a_file() {
+    let mut desk = Desk::enabled();
+    desk.push(1, b"a");
+    desk.said();
+    desk.fetched(Ok(b"a"));
+    desk.said();
+    desk.remote.link_down(desk.now);
+    desk.adopted(Ok(()));
+    assert_eq!(desk.said(), ["remote-config-adopted"]);
+    assert_eq!(desk.remote.wake_at(), None);
+    desk.wait(3600 * SECOND);
+    assert_eq!(desk.said(), [""; 0]);
+    desk.remote.link_up();
+    assert_eq!(desk.said(), ["settle Proven"]);
+}
+
+#[test]
+fn a_decision_is_carried_out_however_long_that_takes() {
+    let mut desk = Desk::with(b"a");
+    desk.sleep();
+    assert_eq!(desk.said(), ["settle Proven"]);
+    // It was lost.
+    assert_eq!(desk.sleep(), ("end of probation", 180 * SECOND));
+    assert_eq!(desk.said(), ["settle Proven"]);
+    // What has become of the connection meanwhile changes nothing.
+    desk.remote.link_down(desk.now);
+    desk.settled(Err("no space left on device"));
+    assert_eq!(desk.said(), ["remote-config-not-settled"]);
+    assert_eq!(desk.sleep(), ("end of probation", 60 * SECOND));
+    assert_eq!(desk.said(), ["settle Proven"]);
+    desk.settled(Ok(()));
+    assert_eq!(desk.said(), ["remote-config-proven"]);
+}
+
+#[test]
+fn a_newer_file_begins_a_probation_of_its_own() {
+    let mut desk = Desk::with(b"a");
+    desk.wait(290 * SECOND);
+    desk.push(2, b"b");
+    desk.said();
+    desk.fetched(Ok(b"b"));
+    assert_eq!(desk.said(), ["adopt b"]);
+    // Its place is about to be taken: it is not proven any more.
+    desk.wait(20 * SECOND);
+    assert_eq!(desk.said(), [""; 0]);
+    desk.adopted(Ok(()));
+    assert_eq!(desk.said(), ["remote-config-adopted", "answer 2 200"]);
+    assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
+    // One that is refused takes no place.
+    let mut desk = Desk::with(b"a");
+    desk.push(2, b"b");
+    desk.said();
+    desk.fetched(Ok(b"b"));
+    desk.said();
+    desk.adopted(Err("remote.yaml:1:1"));
+    assert_eq!(desk.said(), ["answer 2 100006", "remote-config-refused"]);
+    assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
+    assert_eq!(desk.said(), ["settle Proven"]);
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_withdrawn() {
+    let mut desk = Desk::with(b"a");
+    desk.remote.respec(desk.now, &RemotePolicy::default());
+    desk.remote.policy.in_force = Some(Digest::of(b"a"));
+    assert_eq!(desk.said(), ["settle Withdrawn"]);
+}
+
+#[test]
+fn the_platform_is_told_nothing_of_this_machine_or_its_networks() {
+    let ways = [
+        "HTTP status 404 Not Found",
+        "Connection refused (os error 111)",
+        "timeout: global",
+        "invalid peer certificate: certificate not valid for name",
+        "it leads to no address that is public",
+    ];
+    let texts: std::collections::BTreeSet<_> = ways
+        .iter()
+        .map(|why| Refusal::Download((*why).into()).short())
+        .collect();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    let wrong = Refusal::Wrong(NotAdopted {
+        said: "remote.yaml:1:1".into(),
+        detail: "/etc/shadow".into(),
+    });
+    assert_eq!(wrong.short(), "remote.yaml:1:1");
 }
 
 #[test]
@@ -387,6 +569,7 @@ proptest! {
                         prop_assert_ne!(desk.remote.policy.in_force, Some(Digest::of(content.bytes())));
                     }
                     Step::Errand(Errand::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
+                    Step::Errand(Errand::Settle { .. }) => {}
                     Step::Get | Step::Notice(_) => {}
                 }
             }

@@ -1,0 +1,134 @@
+//! Whether the service stands the configuration that it has adopted.
+//!
+//! **Why** by time and connection: what a file does to a service is only seen by
+//! running it. A service that ends is no matter of this engine: the next life finds
+//! the file unproven and leaves it out (`io/remote.rs`). What is left is a service
+//! that runs and does not reach the platform any more. The file itself came over
+//! the connection, so that was up; if it was lost before the file was adopted, its
+//! absence says nothing until it has been there once.
+
+use std::time::Duration;
+
+use super::errand::Verdict;
+use crate::base::{Digest, Mono};
+use crate::spec::TrialFailure;
+
+/// A decision is carried out within a moment: a file is renamed, a configuration
+/// loaded and applied. One that is not heard of is handed out again.
+const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+/// Before a decision that could not be carried out is tried again: a full or
+/// failing disk is not better at once.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// The file on probation.
+#[derive(Clone, Debug)]
+pub(super) struct Probation {
+    pub(super) config_id: String,
+    pub(super) digest: Digest,
+    since: Mono,
+    within: Duration,
+    link: LinkSeen,
+    decided: Option<Decided>,
+}
+
+/// What is known of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LinkSeen {
+    Up,
+    /// Since it was up with this configuration.
+    Lost(Mono),
+    /// It has not been up with this configuration.
+    NotYet,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    verdict: Verdict,
+    /// The errand under way; `None` while it rests.
+    serial: Option<u64>,
+    until: Mono,
+}
+
+impl Probation {
+    /// It begins.
+    pub(super) fn new(
+        config_id: String,
+        digest: Digest,
+        now: Mono,
+        within: Duration,
+        link: bool,
+    ) -> Self {
+        Probation {
+            config_id,
+            digest,
+            since: now,
+            within,
+            link: match link {
+                true => LinkSeen::Up,
+                false => LinkSeen::NotYet,
+            },
+            decided: None,
+        }
+    }
+
+    pub(super) fn link_up(&mut self) {
+        self.link = LinkSeen::Up;
+    }
+
+    pub(super) fn link_down(&mut self, now: Mono) {
+        if self.link == LinkSeen::Up {
+            self.link = LinkSeen::Lost(now);
+        }
+    }
+
+    /// Decides, unless that is done.
+    pub(super) fn decide(&mut self, now: Mono, verdict: Verdict) {
+        self.decided.get_or_insert(Decided {
+            verdict,
+            serial: None,
+            until: now,
+        });
+    }
+
+    /// When something is to be done.
+    pub(super) fn due(&self) -> Option<Mono> {
+        match (self.decided, self.link) {
+            (Some(decided), _) => Some(decided.until),
+            (None, LinkSeen::Up) => Some(self.since + self.within),
+            (None, LinkSeen::Lost(at)) => Some(at + self.within),
+            (None, LinkSeen::NotYet) => None,
+        }
+    }
+
+    /// What is to be handed out now under `serial`.
+    pub(super) fn take(&mut self, now: Mono, serial: u64) -> Option<Verdict> {
+        if self.due()? > now {
+            return None;
+        }
+        self.decide(
+            now,
+            match self.link {
+                LinkSeen::Up => Verdict::Proven,
+                LinkSeen::Lost(_) | LinkSeen::NotYet => Verdict::Failed(TrialFailure::Unreached),
+            },
+        );
+        let decided = self.decided.as_mut()?;
+        decided.serial = Some(serial);
+        decided.until = now + SETTLE_WITHIN;
+        Some(decided.verdict)
+    }
+
+    /// Whether `serial` is the errand under way, and its verdict.
+    pub(super) fn is_settled_by(&self, serial: u64) -> Option<Verdict> {
+        let decided = self.decided?;
+        (decided.serial == Some(serial)).then_some(decided.verdict)
+    }
+
+    /// It could not be carried out.
+    pub(super) fn not_settled(&mut self, now: Mono) {
+        if let Some(decided) = &mut self.decided {
+            decided.serial = None;
+            decided.until = now + AGAIN;
+        }
+    }
+}
