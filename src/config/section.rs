@@ -53,6 +53,11 @@ impl Notes {
         self.noted.0 >= MOST_TOLD
     }
 
+    /// Counts an error that is one too many to be told.
+    const fn count_error(&mut self) {
+        self.noted.0 += 1;
+    }
+
     /// What was meant, unless nobody would read it.
     pub(crate) fn unless_full(&self, meant: impl FnOnce() -> Option<String>) -> Option<String> {
         if self.is_full() { None } else { meant() }
@@ -273,14 +278,16 @@ impl<'a> Section<'a> {
         };
         for (key, value) in entries.into_iter().flatten() {
             if !keys.contains(&key.as_str()) {
+                if notes.is_full() {
+                    notes.count_error();
+                    continue;
+                }
                 let at = notes.origins.get(value.origin).map(|o| o.key_at);
                 let (word, glued) = match key.split_once(':') {
                     Some((word, _)) => (word, true),
                     None => (key.as_str(), false),
                 };
-                let hint = if notes.is_full() {
-                    None
-                } else if glued {
+                let hint = if glued {
                     Some("a blank is missing after the colon".to_owned())
                 } else {
                     let value = match &value.is {

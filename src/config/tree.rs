@@ -73,6 +73,8 @@ pub(crate) struct Origin {
 pub(crate) struct Origins {
     files: Vec<Arc<str>>,
     all: Vec<Origin>,
+    /// Each key once, however often it is written.
+    keys: BTreeSet<Arc<str>>,
     /// Scalars that were written in quotes.
     quoted: BTreeSet<OriginId>,
 }
@@ -90,7 +92,14 @@ impl Origins {
     }
 
     /// A new place.
-    pub(crate) fn add(&mut self, origin: Origin) -> OriginId {
+    pub(crate) fn add(&mut self, mut origin: Origin) -> OriginId {
+        if let Step::Key(key) = &mut origin.step {
+            match self.keys.get(key) {
+                Some(known) => *key = Arc::clone(known),
+                None => drop(self.keys.insert(Arc::clone(key))),
+            }
+        }
+        // There are at most as many as values, and one for each key and file.
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         self.all.push(origin);
         OriginId(id)

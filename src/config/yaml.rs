@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
+use super::amount;
 use super::problem::Wrong;
 use super::section::{Notes, shown_key};
 use super::tree::{Is, Node, Origin, OriginId, Step};
@@ -36,6 +37,10 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node>
             return None;
         }
     };
+    if let Err(much) = amount::signs(bytes) {
+        notes.too_much(whole, (0, 0), much);
+        return None;
+    }
     let mut tree = Tree {
         notes,
         file,
@@ -174,14 +179,15 @@ impl Tree<'_> {
                 }
                 if self.awaits_key() {
                     self.spend(at, 0, text.len())?;
-                    self.key(text.into_owned(), at);
+                    self.key(text.to_string(), at);
                     return Ok(());
                 }
                 self.spend(at, 1, text.len())?;
                 let plain = style == ScalarStyle::Plain;
                 let is = match &*text {
                     "" | "~" | "null" if plain => Is::Nothing,
-                    _ => Is::Text(text.into_owned()),
+                    // A copy: what the parser gives may hold more room than text.
+                    _ => Is::Text(text.to_string()),
                 };
                 let origin = self.place(at);
                 if !plain {
