@@ -494,6 +494,9 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
     let mut daemon = site.run();
     site.sees_online(&[1, 2, 3]).await;
 
+    let adopted = |l: &str| l.contains("remote configuration changed is in force");
+    daemon.line("an adoption", adopted).await;
+
     // The operator may have the other one tried again.
     fs::remove_file(site.state("remote.failed.json")).unwrap();
     daemon.signal("HUP");
