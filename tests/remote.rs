@@ -494,6 +494,9 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
     let mut daemon = site.run();
     site.sees_online(&[1, 2, 3]).await;
 
+    let adopted = |l: &str| l.contains("remote configuration changed is in force");
+    daemon.line("an adoption", adopted).await;
+
     // The operator may have the other one tried again.
     fs::remove_file(site.state("remote.failed.json")).unwrap();
     daemon.signal("HUP");
@@ -505,47 +508,40 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
 #[tokio::test]
 async fn a_file_whose_check_ends_the_process_is_known_before_it_is_parsed() {
     let site = Site::build(ENABLED).await;
-    // What the gateway's own files wait for holds the check up.
-    let own = fs::read_to_string(site.file()).unwrap();
-    let daemon_of = async || {
-        let daemon = site.run();
-        site.sees_online(&[1]).await;
-        daemon
-    };
-    let mut daemon = daemon_of().await;
+    let mut daemon = site.run();
+    site.sees_online(&[1]).await;
     let bomb = devices(&[1, 4]);
-    let state = site.folder.path().join("state");
-    fs::create_dir_all(&state).unwrap();
     site.offer(site.put("bomb", &bomb)).await;
-    // Killed in the midst of it, whenever the note appears.
-    let id = daemon.id();
-    let place = site.state("remote.trying.yaml");
-    let candidate = site.state("remote.candidate.yaml");
-    let killer = std::thread::spawn(move || {
-        let until = std::time::Instant::now() + PATIENCE;
-        while !place.exists() && !candidate.exists() {
-            assert!(std::time::Instant::now() < until, "no note of it");
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        let kill = std::process::Command::new("kill")
-            .args(["-KILL", &id.to_string()])
-            .status();
-        assert!(kill.unwrap().success());
-    });
+    // Killed in the midst of it, as soon as there is the note.
+    let (trying, candidate) = (
+        site.state("remote.trying.yaml"),
+        site.state("remote.candidate.yaml"),
+    );
+    let watch = format!(
+        "until [ -e '{}' ] || [ -e '{}' ]; do :; done; kill -KILL {}",
+        trying.display(),
+        candidate.display(),
+        daemon.id()
+    );
+    let within = PATIENCE.as_secs().to_string();
+    let mut killer = std::process::Command::new("timeout")
+        .args([&within, "sh", "-c", &watch])
+        .spawn()
+        .unwrap();
     let pushed = site.broker.with(|p, now| p.push_config(now, &gateway()));
     pushed.await.unwrap().unwrap();
     daemon.exit().await;
-    killer.join().unwrap();
+    assert!(killer.wait().unwrap().success());
     site.sees_online(&[]).await;
-    let mut daemon = daemon_of().await;
+    let mut daemon = site.run();
+    site.sees_online(&[1]).await;
     let refused = |l: &str| l.contains("it failed its probation here before");
     daemon.line("a refusal", refused).await;
-    assert!(!site.stored().exists() && !site.state("remote.trying.yaml").exists());
+    assert!(!site.stored().exists() && !trying.exists() && !candidate.exists());
     assert_eq!(
         fs::read_to_string(site.state("remote.yaml.failed")).unwrap(),
         bomb
     );
-    assert_eq!(fs::read_to_string(site.file()).unwrap(), own);
     assert!(daemon.stop().await.success());
 }
 

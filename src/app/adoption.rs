@@ -269,21 +269,32 @@ impl Check {
         let begun = remote::begin(&home, self.content.bytes());
         begun.map_err(|e| Unfit::NotStored(e.to_string()))?;
         let loaded = settings::load_with(&self.config, &self.content);
-        let wrong = match loaded {
-            Ok(loaded) if loaded.remote.is_some() => {
-                if !self.over.swap(true, Ordering::SeqCst) {
-                    return Ok((home, Box::new(loaded)));
-                }
-                Unfit::TooSlow
-            }
-            Ok(_) => Unfit::NotEnabled,
-            Err(report) => Unfit::Wrong(report),
-        };
+        let ended = ended(&home, loaded, &self.over);
         drop(self.running);
-        match remote::give_up(&home) {
-            Ok(()) => Err(wrong),
-            Err(e) => Err(Unfit::NotStored(e.to_string())),
+        ended.map(|loaded| (home, loaded))
+    }
+}
+
+/// What a check has found, unless nothing waits for it any more. A file that is not
+/// adopted leaves no trace.
+fn ended(
+    home: &Path,
+    loaded: Result<Loaded, Report>,
+    over: &AtomicBool,
+) -> Result<Box<Loaded>, Unfit> {
+    let wrong = match loaded {
+        Ok(loaded) if loaded.remote.is_some() => {
+            if !over.swap(true, Ordering::SeqCst) {
+                return Ok(Box::new(loaded));
+            }
+            Unfit::TooSlow
         }
+        Ok(_) => Unfit::NotEnabled,
+        Err(report) => Unfit::Wrong(report),
+    };
+    match remote::give_up(home) {
+        Ok(()) => Err(wrong),
+        Err(e) => Err(Unfit::NotStored(e.to_string())),
     }
 }
 
@@ -354,5 +365,99 @@ fn and_more(first: String, more: usize) -> String {
     match more {
         0 => first,
         n => format!("{first}; and {n} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    const OWN: &str = "gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s }
+cloud: { url: 'mqtts://iot.example' }
+state_dir: state
+remote_config: { enabled: true }
+";
+
+    fn site() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("gateway.yaml");
+        fs::write(&config, OWN).unwrap();
+        fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let home = folder.path().join("state");
+        (folder, config, home)
+    }
+
+    fn check(config: &Path, file: &str, over: bool) -> (Checked, Arc<AtomicBool>) {
+        let checking = Arc::new(AtomicBool::new(true));
+        let check = Check {
+            config: config.to_owned(),
+            content: Content::new(file.as_bytes().to_vec()),
+            over: Arc::new(AtomicBool::new(over)),
+            running: Running(checking.clone()),
+        };
+        (check.run(), checking)
+    }
+
+    #[test]
+    fn a_file_is_on_disk_while_it_is_checked_and_stays_only_if_it_is_right() {
+        let (_folder, config, home) = site();
+        let (checked, checking) = check(&config, "devices: []", false);
+        let (place, loaded) = checked.map_err(drop).unwrap();
+        assert_eq!((place, loaded.remote.is_some()), (home.clone(), true));
+        assert!(!checking.load(Ordering::SeqCst));
+        assert!(home.join(remote::TRYING).exists());
+        remote::promote(&home).unwrap();
+        let (checked, checking) = check(&config, "devices: [", false);
+        assert!(matches!(checked, Err(Unfit::Wrong(_))));
+        assert!(!checking.load(Ordering::SeqCst));
+        assert!(!home.join(remote::TRYING).exists());
+        assert!(
+            home.join(remote::CANDIDATE).exists(),
+            "that of the one before"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_noted_first_is_not_parsed() {
+        let (_folder, config, home) = site();
+        fs::write(&home, "no directory").unwrap();
+        let (checked, _) = check(&config, "devices: [", false);
+        assert!(matches!(checked, Err(Unfit::NotStored(_))));
+    }
+
+    #[test]
+    fn a_check_that_nothing_waits_for_stores_and_yields_nothing() {
+        let (_folder, config, home) = site();
+        // Over before it began.
+        let (checked, _) = check(&config, "devices: []", true);
+        assert!(matches!(checked, Err(Unfit::TooSlow)));
+        assert!(!home.exists());
+        // And in the midst of it.
+        remote::begin(&home, b"devices: []").unwrap();
+        let loaded = settings::load_with(&config, &Content::new(b"devices: []".to_vec()));
+        let late = ended(&home, loaded, &AtomicBool::new(true));
+        assert!(matches!(late, Err(Unfit::TooSlow)));
+        assert!(!remote::is_unproven(&home));
+    }
+
+    #[test]
+    fn the_platform_is_told_of_its_own_file_alone() {
+        let (_folder, config, _home) = site();
+        let (wrong, _) = check(&config, "devices: [{ name: hunter2 }]", false);
+        let Err(Unfit::Wrong(report)) = wrong else {
+            panic!("it is right");
+        };
+        let said = for_the_platform(&report);
+        assert!(said.starts_with("remote.yaml:1:"), "{said}");
+        assert!(!said.contains("hint"), "{said}");
+        fs::write(&config, format!("{OWN}stop_within: hunter2\n")).unwrap();
+        let (wrong, _) = check(&config, "devices: []", false);
+        let Err(Unfit::Wrong(report)) = wrong else {
+            panic!("it is right");
+        };
+        assert_eq!(for_the_platform(&report), NOT_OF_THE_FILE);
+        assert!(in_short(&report).contains("hunter2"));
     }
 }

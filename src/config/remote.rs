@@ -13,7 +13,7 @@
 //! secrets are written in it, or lie in one directory. What it may not name is not
 //! looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,6 +183,9 @@ pub const DEVICE_WANTED: &str =
 /// What that is, for the operator.
 pub const DEVICE_HINT: &str = "without that list: names under /dev/serial/by-id and /dev/serial/by-path, and the kernel's (/dev/ttyS0, /dev/ttyUSB0 and so on)";
 
+/// How the platform's file gives a secret.
+const ITSELF: &str = "the secret itself, or register: true";
+
 /// Notes the secrets that the platform's file may not name, and leads the others
 /// into their directory.
 pub(crate) fn bind_secrets<'a>(
@@ -190,6 +193,8 @@ pub(crate) fn bind_secrets<'a>(
     secrets: impl Iterator<Item = &'a mut SecretSource>,
     notes: &mut Notes,
 ) {
+    // A range has one mistake.
+    let mut noted = BTreeSet::new();
     for secret in secrets {
         let (SecretSource::File(name, at) | SecretSource::Credential(name, at)) = &*secret else {
             continue;
@@ -206,13 +211,14 @@ pub(crate) fn bind_secrets<'a>(
             (SecretSource::File(..), Some(_)) => {
                 Wrong::wanted("the name of a file in remote_config.secrets_dir, without a path")
             }
-            (SecretSource::File(..), None) => Wrong::wanted("secret: or register: true").hint(
+            (SecretSource::File(..), None) => Wrong::wanted(ITSELF).hint(
                 "a remote configuration names files in remote_config.secrets_dir only, which is not set here",
             ),
-            _ => Wrong::wanted("secret: or register: true")
-                .hint("credentials are for the gateway's own files"),
+            _ => Wrong::wanted(ITSELF).hint("credentials are for the gateway's own files"),
         };
-        notes.error(*at, shown(name), wrong);
+        if noted.insert(*at) {
+            notes.error(*at, shown(name), wrong);
+        }
         *secret = SecretSource::Missing;
     }
 }

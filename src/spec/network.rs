@@ -95,7 +95,11 @@ impl Network {
         }
         let prefix: u8 = prefix.parse().ok().filter(|p| *p <= whole.prefix)?;
         let network = Network { address, prefix };
-        (network.masked(address) == network.bits()).then_some(network)
+        // Nothing is left of it behind the prefix.
+        let leading = network.bits();
+        let behind = whole.prefix - prefix;
+        let kept = leading.checked_shl(behind.into()).unwrap_or_default();
+        (kept == whole.bits()).then_some(network)
     }
 
     /// Whether `address` is in it. IPv4 in IPv6 form counts as IPv4 (RFC 4291
