@@ -138,4 +138,23 @@ mod tests {
         assert!(tokio::time::timeout(hour, stuck).await.is_err());
         assert_eq!(pulse.steps(), before + 3);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_is_always_ready_does_not_keep_it_from_beating() {
+        let (pulse, clock) = (Pulse::new("line"), Clock::system());
+        let watched = pulse.clone();
+        let busy = async {
+            loop {
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        let hour = Duration::from_secs(3600);
+        let beating = tokio::spawn(async move { pulse.during(&clock, hour, busy).await });
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(watched.steps() >= 4, "{}", watched.steps());
+        beating.abort();
+    }
 }

@@ -348,6 +348,62 @@ mod tests {
         (events, None)
     }
 
+    #[test]
+    fn a_broker_that_wants_acknowledgements_and_takes_none_is_given_up() {
+        let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+        let mut now = Mono::START;
+        let down = loop {
+            let mut publish = Publish::new("t", QoS::AtLeastOnce, "x");
+            publish.pkid = 7;
+            let mut codec = codec();
+            codec
+                .encode(Packet::Publish(publish), &mut talk.inbox)
+                .unwrap();
+            now = now + Duration::from_millis(1);
+            // A byte at a time leaves: it has not stalled.
+            talk.wrote(false, now);
+            if let Err(down) = talk.next_event(now) {
+                break down;
+            }
+            assert!(talk.outbox.len() < OUTBOX_MAX + 100);
+        };
+        assert!(
+            matches!(&down, LinkDown::Io(why) if why.contains("takes nothing")),
+            "{down:?}"
+        );
+    }
+
+    #[test]
+    fn packets_of_every_kind_are_taken_at_one_rate_and_what_is_left_waits() {
+        for packet in [
+            vec![0xd0, 0],
+            vec![0x40, 2, 0, 1],
+            vec![0x62, 2, 0, 1],
+            vec![0x90, 3, 0, 1, 1],
+            vec![0x30, 4, 0, 1, b't', b'x'],
+        ] {
+            let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+            talk.inbox.extend(packet.repeat(20_000));
+            let drain = |talk: &mut Talk, now| {
+                while talk.next_event(now).unwrap().is_some() {}
+                talk.inbox.len() / packet.len()
+            };
+            let left = drain(&mut talk, Mono::START);
+            assert!((11_800..11_820).contains(&left), "{packet:?}: {left}");
+            assert!(talk.reads_at() > Mono::START);
+            assert!(matches!(
+                talk.take_notice(),
+                Some(LinkNotice::Flooded { .. })
+            ));
+            let later = drain(&mut talk, Mono::START + Duration::from_secs(1));
+            assert!(
+                (2_040..2_060).contains(&(left - later)),
+                "{packet:?}: {later}"
+            );
+            assert_eq!(talk.take_notice(), None);
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic_and_pieces_do_not_matter(
