@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Descriptors that ports leave alone: 16 peers at the control socket and 16 at the
+/// Descriptors that ports leave alone: 16 peers at the control socket and 32 at the
 /// metrics, with their listeners; the connection to the platform, the look-up of its name
 /// and its roots; a download; files being written.
 pub const KEPT: u64 = 64;

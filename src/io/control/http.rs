@@ -34,8 +34,8 @@ const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8")
 /// Two scrapers, a person, and whoever has connected and says nothing. There are no users
 /// here: all are one.
 const RULES: Rules = Rules {
-    most: 16,
-    of_a_user: 16,
+    most: 32,
+    of_a_user: 32,
     for_root: 0,
     // A scraper on the same box takes its answer in milliseconds.
     taken_within: Some(Duration::from_secs(1)),
@@ -107,6 +107,9 @@ pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
                         () = one(stream, &desk, &seat, &latest) => {}
                     }
                 });
+                // Its request may be there already: it is read before the next comes, who
+                // might take its place.
+                tokio::task::yield_now().await;
             }
             Err(e) => {
                 let why = e.to_string();

@@ -12,7 +12,7 @@
 //! - Pictures: one each 100 ms to 60 s.
 //! - An answer: 10 s for each line to be taken, and 60 s for the whole, unless it has no
 //!   end; then its peer is one that watches, and gives way. One bundle is made at a time.
-//! - Metrics over HTTP: 16 connections by the same rule, a request of 16 KiB within 5 s, 10 s
+//! - Metrics over HTTP: 32 connections by the same rule, a request of 16 KiB within 5 s, 10 s
 //!   for all of it; the text is made twice a second at most, for all who ask (`http.rs`).
 //!
 //! Whoever knows answers from its own task, between two events of its own, by a
@@ -258,6 +258,9 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
                 () = serve::serve(stream, &desk, &seat) => {}
             }
         });
+        // Its question may be there already: it is read before the next comes, who might
+        // take its place.
+        tokio::task::yield_now().await;
     }
     drop(socket);
     tasks.close();

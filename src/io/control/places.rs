@@ -249,7 +249,10 @@ mod tests {
 
     #[test]
     fn root_gets_in_whatever_the_others_do() {
-        let places = Places::new(RULES);
+        let places = Places::new(Rules {
+            taken_within: None,
+            ..RULES
+        });
         let watchers: Vec<_> = [1000, 1000, 1000, 1001, 1001]
             .map(|user| watching(&places, 0, user))
             .into();

@@ -1,4 +1,5 @@
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 

@@ -959,6 +959,7 @@ async fn flood(mut pipe: DuplexStream, answers: usize) {
 async fn an_endpoint_that_floods_is_cut_for_that_reason_and_connected_to_ever_more_rarely() {
     for answers in [0, 1] {
         let mut w = world(tcp(), vec![lone(1)]);
+        tokio::spawn(flood(w.plug().await, answers));
         let connections = Arc::new(AtomicU32::new(0));
         let (count, pipes) = (Arc::clone(&connections), w.pipes.clone());
         tokio::spawn(async move {
