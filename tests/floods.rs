@@ -244,18 +244,24 @@ async fn field_devices_that_flood_are_cut_and_disturb_nobody() {
     let habits = Habit::FLOODS
         .into_iter()
         .chain([Habit::AnswersThenFloods(2)]);
-    let floods: Vec<(String, Endpoint)> = habits
+    let floods: Vec<(String, Habit, Endpoint)> = habits
         .enumerate()
         .map(|(n, habit)| {
             let (name, endpoint) = (format!("flood{n}"), Endpoint::start(habit).unwrap());
             hostile(&mut plan, &name, endpoint.port(), habit);
-            (name, endpoint)
+            (name, habit, endpoint)
         })
         .collect();
     let mut house = House::running(plan).await;
     house.stands().await;
-    for (name, endpoint) in &floods {
-        house.says(&["it floods: ", name, " KiB a second"]).await;
+    for (name, habit, endpoint) in &floods {
+        match habit {
+            // On a busy machine it is seen first that this is no protocol.
+            Habit::Garbage | Habit::Zeros | Habit::NeverEndingFrame => {
+                house.says(&[name, "it ", " tried again"]).await;
+            }
+            _ => house.says(&["it floods: ", name, " KiB a second"]).await,
+        }
         let (connections, sent) = (endpoint.connections(), endpoint.sent());
         // A tenth of a second, then twice as long each time, up to five.
         assert!((1..60).contains(&connections), "{name}: {connections}");
@@ -290,7 +296,7 @@ async fn a_frame_that_never_ends_is_given_up_in_time() {
     let status: Json = serde_json::from_str(said.lines().next().unwrap()).unwrap();
     for port in status["status"]["ports"].as_array().unwrap().iter().skip(1) {
         // The default timeout is a second.
-        let missed: u64 = ["silence", "garbled", "foreign", "connection-lost"]
+        let missed: u64 = ["timeout", "garbled", "foreign"]
             .iter()
             .filter_map(|how| port["outcomes"][how].as_u64())
             .sum();

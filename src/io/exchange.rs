@@ -10,7 +10,7 @@
 //! # Bounds
 //! - 512 bytes are read at once, and the clock is looked at after each read: a timeout is
 //!   counted on time, whatever comes meanwhile, a byte at a time or without end.
-//! - More than 256 KiB that nothing asked for, beyond 256 KiB a second of it, is a flood:
+//! - More than 128 KiB that nothing asked for, beyond 128 KiB a second of it, is a flood:
 //!   the line is lost, for that reason (`exchange/flood.rs`), and opened again ever more
 //!   rarely.
 //! - What waits for the rest of its frame is no longer than the longest frame of its
