@@ -35,10 +35,10 @@ use crate::cloud::Errand;
 use crate::config::Report;
 use crate::io::clock::Clock;
 use crate::io::control::{self, Wish};
+use crate::io::headroom;
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
-use crate::io::settings::limits::BLOCKING;
 use crate::io::settings::{Loaded, Misfit};
 use crate::io::vault::Vault;
 
@@ -71,8 +71,10 @@ pub enum Ended {
 /// As [`serve`]; also when the log or the runtime cannot be set up.
 pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .max_blocking_threads(BLOCKING)
         .enable_all()
+        .max_blocking_threads(headroom::BLOCKING)
+        // Those that were made stay: there may be no others (`io/headroom.rs`).
+        .thread_keep_alive(Duration::MAX)
         .build()
         .map_err(Ended::Start)?;
     let ended = runtime.block_on(serve(loaded, misfit, config));
@@ -86,6 +88,7 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
 pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+    headroom::keep_threads().await;
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();

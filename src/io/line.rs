@@ -15,10 +15,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 
+use super::headroom;
 use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+
+/// Names of hosts that are looked up at a time, for all ports.
+static LOOKUPS: Semaphore = Semaphore::const_new(4);
+
+/// Addresses of a host that are tried; more say nothing new.
+const ADDRESSES: usize = 16;
 
 /// An open line.
 #[derive(Debug)]
@@ -194,6 +201,9 @@ impl Opener {
     /// # Errors
     /// The system's words why not.
     pub async fn open(&mut self, spec: &PortSpec) -> io::Result<Opened> {
+        if matches!(self, Opener::System) {
+            headroom::descriptors(1)?;
+        }
         let line = match self {
             Opener::Pipes(pipes) => match pipes.try_recv() {
                 Ok(pipe) => Line::Pipe(pipe),
@@ -243,12 +253,12 @@ fn is_own(address: SocketAddr) -> bool {
 /// Connects to the endpoint, wherever its host leads; only to addresses that are
 /// allowed and not this machine's, if the platform's configuration has named the host.
 async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
-    let endpoint = (spec.host.as_str(), spec.port);
+    let found = found(&spec.host, spec.port).await?;
     let Some(allowed) = &spec.connection.reach else {
-        return TcpStream::connect(endpoint).await;
+        return TcpStream::connect(&found[..]).await;
     };
-    let found: Vec<_> = tokio::net::lookup_host(endpoint)
-        .await?
+    let found: Vec<_> = found
+        .into_iter()
         .filter(|address| allowed.allows(&spec.host, address.ip()))
         .filter(|address| {
             let ip = address.ip().to_canonical();
@@ -260,6 +270,23 @@ async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     TcpStream::connect(found.as_slice()).await
+}
+
+/// The addresses of a host. A look-up occupies a thread until the resolver gives up,
+/// however long that is waited for here: ports have only so many at a time, so that the
+/// platform's name is looked up whatever theirs do.
+async fn found(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let host = host.to_owned();
+    let looking = tokio::spawn(async move {
+        let _place = place;
+        let found = tokio::net::lookup_host((host, port)).await?;
+        io::Result::Ok(found.take(ADDRESSES).collect())
+    });
+    looking.await.map_err(io::Error::other)?
 }
 
 fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {

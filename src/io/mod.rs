@@ -10,6 +10,7 @@ pub mod control;
 pub mod download;
 pub mod exchange;
 pub mod file;
+pub mod headroom;
 pub mod hub;
 pub mod keep;
 pub mod lessons;

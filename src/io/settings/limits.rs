@@ -27,12 +27,8 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Place, Problem, Severity};
 use crate::io::file;
+use crate::io::headroom::BLOCKING;
 use crate::spec::{LineSpec, Spec};
-
-/// Threads of the runtime for what may block at once: name look-ups, files, TLS
-/// roots, a download. What comes beyond waits for its turn; tokio would make 512
-/// of them.
-pub const BLOCKING: usize = 16;
 
 /// Threads and processes besides those of serial ports: the main thread,
 /// [`BLOCKING`], and those that systemd runs in the same control group for a reload
@@ -42,10 +38,10 @@ const TASKS: u64 = 1 + BLOCKING as u64 + 7;
 /// Open files besides those of ports. Of the process itself: three standard ones,
 /// the main runtime's four (epoll, its waker, two for signals), the journal and the
 /// service manager. The link, twice while it changes over. Sixteen on the control
-/// socket and four for metrics with what listens, and as many again for what those
-/// doors may grow to. Two for each thread that may block: a file and its
-/// directory, or the sockets of a look-up. The rest is margin.
-const FILES: u64 = 9 + 4 + 2 * 22 + 2 * BLOCKING as u64 + 71;
+/// socket and thirty-two for metrics, with what listens. Two for each thread that may
+/// block: a file and its directory, or the sockets of a look-up. The rest is margin,
+/// and more than ports leave alone (`io/headroom.rs`).
+const FILES: u64 = 9 + 4 + 17 + 33 + 2 * BLOCKING as u64 + 65;
 
 /// A serial port: its tty, twice while it is opened anew, and three of the runtime
 /// on its thread (epoll, its waker, signals).
