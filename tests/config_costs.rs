@@ -8,7 +8,7 @@
 //! loaded again; what that takes is held to a third of the unit's `MemoryMax=`.
 
 #![cfg(feature = "lab")]
-#![expect(
+#![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "a panic is how a test says no, and what it prints are its figures"

@@ -114,9 +114,10 @@ impl Reload {
     }
 }
 
-/// Whether so many of so many devices are more than a third.
+/// Whether so many of so many devices are more than a third. One alone is not many:
+/// that is how a device is taken out, and of two or of three it is a third at least.
 pub(super) const fn is_many(leaving: usize, of: usize) -> bool {
-    leaving.saturating_mul(3) > of
+    leaving > 1 && leaving.saturating_mul(3) > of
 }
 
 fn refused(notice: &Notice, mut problems: Vec<Problem>, journal: &Journal) -> Reloaded {
@@ -183,8 +184,10 @@ mod tests {
         for (leaving, of, many) in [
             (0, 0, false),
             (0, 5, false),
-            (1, 1, true),
-            (1, 3, false),
+            (1, 1, false),
+            (1, 2, false),
+            (2, 2, true),
+            (2, 6, false),
             (2, 5, true),
             (666, 2000, false),
             (667, 2000, true),

@@ -16,7 +16,7 @@
 //! - No secret appears in a [`Problem`] or in `Debug`.
 //! - A problem is told once: what follows from it is not told.
 //! - What is kept is bounded, whatever is given: values, bytes, problems, and
-//!   everything that is numbered ([`amount`](self), `amount.rs`).
+//!   everything that is numbered (`amount.rs`).
 //!
 //! Why not serde: it stops at the first problem and knows no lines. Figment
 //! merges the layers (`layers.rs`); the merged tree, whose nodes still know

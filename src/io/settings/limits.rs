@@ -6,13 +6,13 @@
 //! the configuration, at `check`, a start, a reload and a configuration from the
 //! platform alike.
 //!
-//! **What is needed** is stated here and nowhere else ([`Needs::of`]):
+//! **What is needed** is stated here and nowhere else (`Needs::of`):
 //!
 //! | | threads | open files |
 //! |---|---|---|
-//! | the service itself | [`TASKS`] | [`FILES`] |
-//! | a serial port | 1: its own (`io/solo.rs`) | [`FILES_OF_SERIAL`] |
-//! | a port over TCP | 0: the main thread's | [`FILES_OF_TCP`] |
+//! | the service itself | `TASKS` | `FILES` |
+//! | a serial port | 1: its own (`io/solo.rs`) | `FILES_OF_SERIAL` |
+//! | a port over TCP | 0: the main thread's | `FILES_OF_TCP` |
 //!
 //! **What is allowed**: for the running service, the limits that it has; for a
 //! person who checks, those of the installed unit, or of the one that is shipped.
@@ -43,9 +43,9 @@ const TASKS: u64 = 1 + BLOCKING as u64 + 7;
 /// and more than ports leave alone (`io/headroom.rs`).
 const FILES: u64 = 9 + 4 + 17 + 33 + 2 * BLOCKING as u64 + 65;
 
-/// A serial port: its tty, twice while it is opened anew, and three of the runtime
-/// on its thread (epoll, its waker, signals).
-const FILES_OF_SERIAL: u64 = 5;
+/// A serial port: its tty, twice while it is opened anew, and four of the runtime
+/// on its thread (epoll, twice, its waker, signals), as counted in `/proc/PID/fd`.
+const FILES_OF_SERIAL: u64 = 6;
 
 /// A connection, and one more while the next is being made.
 const FILES_OF_TCP: u64 = 2;
