@@ -167,6 +167,8 @@ vocabulary! {
         LinkDropped = "link-dropped",
         /// A message does not fit into an MQTT packet and was dropped.
         LinkUnsendable = "link-unsendable",
+        /// The platform sends more than it may, and is read more slowly.
+        LinkFlooded = "link-flooded",
         /// Some of the system's root certificates cannot be read.
         TlsRootsSkipped = "tls-roots-skipped",
         /// The gateway asks for a secret of its own.
@@ -253,12 +255,16 @@ vocabulary! {
         ControlRefused = "control-refused",
         /// The control socket takes no connections.
         ControlNotAccepted = "control-not-accepted",
+        /// All places at the control socket were taken, and a peer was cut for another.
+        ControlCrowded = "control-crowded",
         /// The control socket could be made at last.
         ControlAvailable = "control-available",
         /// Metrics are served at last.
         MetricsAvailable = "metrics-available",
         /// Nobody who wants metrics over HTTP is let in.
         MetricsNotAccepted = "metrics-not-accepted",
+        /// All places for scrapers of metrics were taken, and one was cut for another.
+        MetricsCrowded = "metrics-crowded",
     }
 }
 
@@ -432,6 +438,7 @@ impl EventKind {
             EventKind::CloudStopped => 0xadd8f0a3_2c4646b1_b546e115_7d649393,
             EventKind::LinkDropped => 0x027440f9_65c644eb_b37f07cf_840964e8,
             EventKind::LinkUnsendable => 0x107c2db2_a62040f9_a00a8768_0badf01d,
+            EventKind::LinkFlooded => 0x4e6c0358_866c4d6a_9bac215c_7080fa10,
             EventKind::TlsRootsSkipped => 0x5647b5e9_5a584920_a3b68368_0c6f92b9,
             EventKind::GatewayRegistering => 0x412a826a_7fb545b8_a56c5766_42b164d0,
             EventKind::GatewayRegistered => 0x71ba2551_cede493c_9004e84f_45e766e6,
@@ -475,9 +482,11 @@ impl EventKind {
             EventKind::MetricsUnavailable => 0x385ccedc_d5dd4ccc_8d6557dc_636f1bed,
             EventKind::ControlRefused => 0x2758f25e_d03748fe_b3601381_517db92e,
             EventKind::ControlNotAccepted => 0xbd238be3_e0454a80_b7227bae_f2a62881,
+            EventKind::ControlCrowded => 0x8e11f251_66554d36_a3c4c95d_692ac757,
             EventKind::ControlAvailable => 0xc6d17e18_df0d4545_85b0a48e_35e37bac,
             EventKind::MetricsAvailable => 0xd753b981_e0944a56_a86327a9_27dceafe,
             EventKind::MetricsNotAccepted => 0x5090d970_805f4774_a3a750f5_15bf420f,
+            EventKind::MetricsCrowded => 0x92a063d3_f3b14f38_9007e5ba_567991ac,
         })
     }
 }

@@ -469,6 +469,8 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
             why: WHY.into(),
             times: 3,
         },
+        Control::Crowded { times: 3 },
+        Control::MetricsCrowded { times: 3 },
         Control::Available {
             socket: "/run/alink-gateway/control.sock".into(),
         },
@@ -502,6 +504,11 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
         LinkNotice::Unsendable {
             topic: "/sys/a".into(),
             size: 300_000,
+        },
+        LinkNotice::Flooded {
+            packets: 8_192,
+            bytes: 400_000,
+            within: A_WHILE,
         },
         LinkNotice::RootsSkipped {
             skipped: 1,
