@@ -6,6 +6,20 @@
 //! Devices of one line may have settings of their own: they are changed while the
 //! line is quiet, after whatever came has been heard with the old ones, and at
 //! once (`TCSANOW`): all that was sent has left long ago.
+//!
+//! # Bounds
+//!
+//! - 512 bytes are read at once, 16 times before others get their turn, and the clock is
+//!   looked at after each read: a timeout is counted on time, whatever comes meanwhile, a
+//!   byte at a time or without end.
+//! - More than 128 KiB that nothing asked for, beyond 128 KiB a second of it, is a flood,
+//!   and so is more than 128 KiB that comes faster than it can be read:
+//!   the line is lost, for that reason (`exchange/flood.rs`), and opened again ever more
+//!   rarely.
+//! - What waits for the rest of its frame is no longer than the longest frame of its
+//!   protocol: 260 bytes of Modbus TCP, 256 of RTU, 513 of ASCII, 1,024 of the raw kind.
+//!
+//! `tests/floods.rs` floods each of them.
 
 use std::io;
 use std::sync::Arc;
@@ -28,10 +42,12 @@ use super::line::Line;
 use super::solo::{self, LONGEST_DOZE};
 use super::tap::Tap;
 
+mod flood;
 mod many;
 mod plain;
 mod tcp;
 
+use self::flood::{Flood, Inflow};
 use self::many::Flight;
 pub use self::many::Landed;
 
@@ -52,6 +68,14 @@ const REST_BEHIND_A_SERVER: Duration = Duration::from_millis(300);
 
 /// What is read at most at once.
 const BITE: usize = 512;
+
+/// Bites in a row before other tasks of the thread get their turn: tokio itself would let
+/// a flood have 128.
+const BITES_IN_A_ROW: u32 = 16;
+
+/// Bites that are still looked at when the time for a reply is over: it may have come in
+/// time, behind others, while this process was late.
+const LATE_BITES: u32 = 8;
 
 /// A line, what is said on it, and since when it has been quiet.
 #[derive(Debug)]
@@ -88,6 +112,9 @@ pub struct Exchange {
     strayed: u32,
     /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
     flights: Vec<Flight>,
+    inflow: Inflow,
+    /// Bites since others had their turn.
+    bites: u32,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
@@ -124,7 +151,7 @@ pub struct Lost {
     /// Whether the line had been of use, and nothing came since the request was sent:
     /// the other end may have closed the connection before that.
     pub stale: bool,
-    /// Whether it was given up here, for what came belonged to no frame.
+    /// Whether it was given up here, for what came belonged to no frame, or was too much.
     pub stray: bool,
 }
 
@@ -166,6 +193,8 @@ impl Exchange {
             heard_since: false,
             strayed: 0,
             flights: Vec::new(),
+            inflow: Inflow::new(spec, clock.now().mono),
+            bites: 0,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }
@@ -278,6 +307,7 @@ impl Exchange {
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
         self.heard_since = false;
+        self.inflow.asked();
         if let Some(echo) = &mut self.echo {
             echo.sent(frame);
         }
@@ -307,30 +337,44 @@ impl Exchange {
         Ok(sent)
     }
 
-    /// The one place that reads: bytes into the buffer, or `None` at `wake`.
+    /// The one place that reads: bytes into the buffer, or `None` at `wake`. As long as
+    /// bytes come it is not `None`: each caller looks at the clock itself.
     async fn read_until(&mut self, wake: Mono) -> io::Result<Option<usize>> {
+        self.bites += 1;
+        if self.bites > BITES_IN_A_ROW && !self.line.has_own_thread() {
+            // Before anything is read, which would be lost if this were dropped.
+            self.bites = 0;
+            tokio::task::yield_now().await;
+        }
         tokio::select! {
             biased;
-            read = self.line.read(&mut self.buffer[..BITE]) => Ok(Some(self.came(read?))),
+            read = self.line.read(&mut self.buffer[..BITE]) => self.came(read?).map(Some),
             () = self.clock.sleep_until(wake) => Ok(None),
         }
     }
 
     /// So many bytes came just now: how many of them are not our own.
-    fn came(&mut self, n: usize) -> usize {
-        self.last_byte = self.last_byte.max(self.clock.now().mono);
+    ///
+    /// # Errors
+    /// A [`Flood`].
+    fn came(&mut self, n: usize) -> io::Result<usize> {
+        let now = self.clock.now().mono;
+        self.last_byte = self.last_byte.max(now);
         self.heard_since = true;
         self.tap.say(&self.clock, || What::Received {
             bytes: self.buffer[..n].to_vec(),
         });
+        self.inflow
+            .came(now, n, n < BITE)
+            .map_err(io::Error::other)?;
         let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
-            return n;
+            return Ok(n);
         };
         let mut heard = self.buffer[..n].to_vec();
         echo.strip(&mut heard);
         let n = heard.len().min(self.buffer.len());
         self.buffer[..n].copy_from_slice(&heard[..n]);
-        n
+        Ok(n)
     }
 
     /// The same to the microsecond, where the line has a thread of its own.
@@ -346,7 +390,7 @@ impl Exchange {
         }
         solo::doze(&self.clock, wake);
         let read = self.line.try_read(&mut self.buffer[..BITE])?;
-        Ok(read.map(|n| self.came(n)))
+        read.map(|n| self.came(n)).transpose()
     }
 
     fn pass_by(&mut self, n: usize) {
@@ -385,10 +429,11 @@ fn hears_itself(spec: &LineSpec) -> bool {
 }
 
 fn lost(e: &io::Error, asked: bool) -> Lost {
+    let is_flood = e.get_ref().is_some_and(|e| e.is::<Flood>());
     Lost {
         why: e.to_string(),
         asked,
-        stale: asked,
-        stray: false,
+        stale: asked && !is_flood,
+        stray: is_flood,
     }
 }

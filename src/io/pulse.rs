@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::task::coop::unconstrained;
+
 use super::clock::Clock;
 
 /// How often a wait beats: the watchdog looks every few seconds.
@@ -40,7 +42,9 @@ impl Pulse {
 
     /// Does `work`, which is known to end within `limit`, and beats meanwhile: a wait
     /// that was configured is no standstill. A thread that is stuck beats no more,
-    /// nor does a task that should have ended.
+    /// nor does a task that should have ended. Work that is always ready, as reading a
+    /// flood is, takes what tokio allows a task to do in one turn; the wait does not ask
+    /// for a share of that, and is never late.
     pub async fn during<T>(
         &self,
         clock: &Clock,
@@ -54,7 +58,7 @@ impl Pulse {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                () = clock.sleep_until(next), if left > 0 => {
+                () = unconstrained(clock.sleep_until(next)), if left > 0 => {
                     left -= 1;
                     self.beat();
                 }
@@ -133,5 +137,24 @@ mod tests {
         let hour = Duration::from_secs(3600);
         assert!(tokio::time::timeout(hour, stuck).await.is_err());
         assert_eq!(pulse.steps(), before + 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_is_always_ready_does_not_keep_it_from_beating() {
+        let (pulse, clock) = (Pulse::new("line"), Clock::system());
+        let watched = pulse.clone();
+        let busy = async {
+            loop {
+                tokio::task::coop::consume_budget().await;
+            }
+        };
+        let hour = Duration::from_secs(3600);
+        let beating = tokio::spawn(async move { pulse.during(&clock, hour, busy).await });
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(watched.steps() >= 4, "{}", watched.steps());
+        beating.abort();
     }
 }

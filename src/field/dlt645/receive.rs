@@ -18,6 +18,9 @@ const MAX_BURST: usize = 2 * (MAX_DATA + AROUND);
 /// the shortest reply is a refusal.
 const SPOILED: usize = AROUND + 1;
 
+/// So many meters are remembered by name as overheard; a line has no more.
+const OVERHEARD: usize = 64;
+
 /// What else was on the line, besides the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
@@ -165,7 +168,8 @@ impl Receiver {
         self.heard.foreign = self.heard.foreign.saturating_add(1);
         let from = frame.address;
         let speaks = frame.control.is_reply() && from.is_one_meter();
-        if speaks && !self.heard.overheard.contains(&from) {
+        let is_known = self.heard.overheard.contains(&from);
+        if speaks && !is_known && self.heard.overheard.len() < OVERHEARD {
             self.heard.overheard.push(from);
         }
         None

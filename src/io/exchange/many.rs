@@ -7,7 +7,7 @@ use crate::field::mbap::Settled;
 use crate::trace::What;
 
 use super::tcp::{NOTHING_FOLLOWS, answered, no_stream};
-use super::{Ended, Exchange, Lost, Speech, lost};
+use super::{Ended, Exchange, LATE_BITES, Lost, Speech, lost};
 
 /// A request whose reply is awaited.
 #[derive(Debug)]
@@ -72,6 +72,7 @@ impl Exchange {
     /// The line is lost; what was in flight is to be taken back.
     pub async fn land(&mut self, until: Mono) -> Result<Vec<Landed>, Lost> {
         let mut is_news = false;
+        let mut late = 0;
         loop {
             let deadline = self.flights.iter().map(|f| f.sent + f.job.timeout).min();
             let wake = deadline.map_or(until, |deadline| deadline.min(until));
@@ -97,7 +98,8 @@ impl Exchange {
             let mut landed: Vec<Landed> =
                 settled.into_iter().filter_map(|s| self.settle(s)).collect();
             let now = self.clock.now().mono;
-            if read.is_none() {
+            late += u32::from(deadline.is_some_and(|deadline| now >= deadline));
+            if read.is_none() || late > LATE_BITES {
                 landed.extend(self.give_up(now));
             }
             if !landed.is_empty() || now >= until {

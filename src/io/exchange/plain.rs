@@ -226,6 +226,6 @@ impl Exchange {
         };
         self.line.await_bytes(limit);
         let read = self.line.try_read(&mut self.buffer[..BITE])?;
-        Ok(read.map(|n| self.came(n)))
+        read.map(|n| self.came(n)).transpose()
     }
 }

@@ -9,7 +9,7 @@ use crate::field::mbap::Stream;
 use crate::field::modbus::Reply;
 use crate::trace::What;
 
-use super::{BABBLE, Ended, Exchange, Lost, Speech, lost};
+use super::{BABBLE, Ended, Exchange, LATE_BITES, Lost, Speech, lost};
 
 /// A reply whose end is in doubt counts when nothing has followed for so long. What
 /// one peer sends at once arrives together but for a lost segment.
@@ -71,6 +71,7 @@ impl Exchange {
 
     async fn await_reply(&mut self, deadline: Mono) -> Result<Option<Reply>, Lost> {
         let mut is_news = false;
+        let mut late = 0;
         loop {
             let is_reading = self.stream().is_some_and(|s| s.is_reading());
             let wake = if is_reading && is_news {
@@ -93,7 +94,8 @@ impl Exchange {
             if let Some(settled) = settled.into_iter().next() {
                 return Ok(Some(settled.reply));
             }
-            if read.is_none() && self.clock.now().mono >= deadline {
+            late += u32::from(self.clock.now().mono >= deadline);
+            if late > 0 && (read.is_none() || late > LATE_BITES) {
                 stream.abandon_all();
                 self.tap.say(&self.clock, || What::Timeout);
                 return Ok(None);

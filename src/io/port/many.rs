@@ -208,7 +208,8 @@ impl Port {
     /// answered there, it was the server's.
     pub(super) async fn lost_many(&mut self, jobs: Vec<Job>, lost: Lost, useful: bool) -> End {
         let Lost { why, stray, .. } = lost;
-        if !useful {
+        // What it sent was too much for any of them.
+        if !useful || stray {
             for job in jobs {
                 if self.cut_off(&job).await.is_err() {
                     return End::HubGone;
