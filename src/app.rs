@@ -34,6 +34,7 @@ use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
 use crate::io::clock::Clock;
 use crate::io::control::{self, Wish};
+use crate::io::headroom;
 use crate::io::lessons::Lessons;
 use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
@@ -70,6 +71,9 @@ pub enum Ended {
 pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(headroom::BLOCKING)
+        // Those that were made stay: there may be no others (`io/headroom.rs`).
+        .thread_keep_alive(Duration::MAX)
         .build()
         .map_err(Ended::Start)?;
     let ended = runtime.block_on(serve(loaded, misfit, config));
@@ -83,6 +87,7 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
 pub async fn serve(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+    headroom::keep_threads().await;
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();

@@ -10,14 +10,22 @@ mod adapter;
 mod kernel;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 
+use super::headroom;
 use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+
+/// Names of hosts that are looked up at a time, for all ports.
+static LOOKUPS: Semaphore = Semaphore::const_new(4);
+
+/// Addresses of a host that are tried; more say nothing new.
+const ADDRESSES: usize = 16;
 
 /// An open line.
 #[derive(Debug)]
@@ -193,6 +201,9 @@ impl Opener {
     /// # Errors
     /// The system's words why not.
     pub async fn open(&mut self, spec: &PortSpec) -> io::Result<Opened> {
+        if matches!(self, Opener::System) {
+            headroom::descriptors(1)?;
+        }
         let line = match self {
             Opener::Pipes(pipes) => match pipes.try_recv() {
                 Ok(pipe) => Line::Pipe(pipe),
@@ -212,7 +223,10 @@ impl Opener {
 }
 
 async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
-    let connecting = TcpStream::connect((spec.host.as_str(), spec.port));
+    let connecting = async {
+        let found = found(&spec.host, spec.port).await?;
+        TcpStream::connect(&found[..]).await
+    };
     let stream = tokio::time::timeout(spec.connect_timeout, connecting)
         .await
         .map_err(|_| {
@@ -223,6 +237,23 @@ async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
     // A request is one small packet and must not wait for company.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// The addresses of a host. A look-up occupies a thread until the resolver gives up,
+/// however long that is waited for here: ports have only so many at a time, so that the
+/// platform's name is looked up whatever theirs do.
+async fn found(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let host = host.to_owned();
+    let looking = tokio::spawn(async move {
+        let _place = place;
+        let found = tokio::net::lookup_host((host, port)).await?;
+        io::Result::Ok(found.take(ADDRESSES).collect())
+    });
+    looking.await.map_err(io::Error::other)?
 }
 
 fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 pub mod download;
 pub mod exchange;
+pub mod headroom;
 pub mod hub;
 pub mod keep;
 pub mod lessons;

@@ -21,7 +21,12 @@
 //! says so; whoever gave one is told its end, which is "not sent" while the line is
 //! not open.
 //!
-//! The task of a serial port has a thread of its own (`io/solo.rs`).
+//! The task of a serial port has a thread of its own (`io/solo.rs`). Where none can be
+//! made the port is down for that reason, like one that cannot be opened, and tries
+//! again; so it is where too few descriptors are left (`io/headroom.rs`). The others and
+//! the service go on.
+//!
+//! An endpoint that floods is cut, and connected to again ever more rarely.
 //!
 //! The task beats its pulse whenever it has decided what to do next, and never
 //! waits longer than five seconds for that.
@@ -168,7 +173,7 @@ pub async fn run_commanded(
     } else {
         manners.line.most_in_flight()
     };
-    let task = Port {
+    let mut task = Port {
         schedule,
         report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
         spec,
@@ -204,17 +209,25 @@ pub async fn run_commanded(
     };
     // Nothing in here needs to be finished: whatever it waits for may be
     // dropped when the house closes.
-    let live = async move {
+    let stopped = stop.clone();
+    let live = |task: Port| async move {
         tokio::select! {
             biased;
-            () = stop.cancelled() => {}
+            () = stopped.cancelled() => {}
             HubGone = task.live() => {}
         }
     };
     if is_tty {
-        solo::run(&name, move || live).await;
+        let thread = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            thread = task.thread(&name) => thread.ok(),
+        };
+        if let Some(thread) = thread {
+            thread.run(move || live(task)).await;
+        }
     } else {
-        live.await;
+        live(task).await;
     }
     tap.end();
 }

@@ -16,10 +16,11 @@
 //! to stop either, which is why no doze is longer than [`LONGEST_DOZE`].
 
 use std::future::Future;
+use std::io;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
 use super::clock::Clock;
@@ -32,39 +33,75 @@ pub const LONGEST_DOZE: Duration = Duration::from_millis(20);
 /// this long, and it would be too late by that.
 pub const AWAKE: Duration = Duration::from_micros(40);
 
+/// Descriptors that a thread's runtime needs, and one for its tty: an epoll instance, the
+/// event that wakes it, and the pair for signals.
+pub const DESCRIPTORS: u64 = 5;
+
 /// How late the kernel may wake a sleeper to save power, in nanoseconds: not at
 /// all. The usual 50 µs are one percent of a transaction at 115,200 bit/s.
 const SLACK: NonZeroU64 = NonZeroU64::MIN;
 
-/// Does `work` on a thread of its own and returns when it has ended, by itself
-/// or by a panic; whatever it held is free then. If this future is dropped the
-/// work is dropped too, soon.
-pub async fn run<W>(name: &str, work: impl FnOnce() -> W + Send + 'static)
-where
-    W: Future<Output = ()>,
-{
-    let (alive, mut ended) = oneshot::channel::<()>();
-    let thread = std::thread::Builder::new().name(name.into());
-    let started = thread.spawn(move || {
-        let mut alive = alive;
-        // If it is refused we are a little late, that is all.
-        let _ = rustix::thread::set_current_timer_slack(Some(SLACK));
-        let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
-            return;
-        };
-        runtime.block_on(async {
-            tokio::select! {
-                biased;
-                () = alive.closed() => {}
-                () = work() => {}
+/// What a thread is handed: with its runtime, to its end.
+type Work = Box<dyn FnOnce(Runtime) + Send>;
+
+/// A thread that is there, with a runtime of its own, and waits for its work. Dropped, it
+/// ends.
+pub struct Thread {
+    work: oneshot::Sender<Work>,
+}
+
+impl Thread {
+    /// Makes one. The unit allows only so many (`TasksMax`), and its runtime needs
+    /// descriptors: what cannot be made is tried again by whoever needs it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn start(name: &str) -> io::Result<Thread> {
+        let (ready, is_ready) = oneshot::channel();
+        let (work, given) = oneshot::channel::<Work>();
+        let thread = std::thread::Builder::new().name(name.into());
+        thread.spawn(move || {
+            // If it is refused we are a little late, that is all.
+            let _ = rustix::thread::set_current_timer_slack(Some(SLACK));
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(e) => return drop(ready.send(Err(e))),
+            };
+            if ready.send(Ok(())).is_ok()
+                && let Ok(work) = given.blocking_recv()
+            {
+                work(runtime);
             }
-        });
-        drop(runtime);
-        drop(alive);
-    });
-    if started.is_ok() {
-        // Nothing is ever sent: it ends when the thread lets go of it.
-        let _ = (&mut ended).await;
+        })?;
+        match is_ready.await {
+            Ok(made) => made.map(|()| Thread { work }),
+            Err(_) => Err(io::Error::other("its thread has ended")),
+        }
+    }
+
+    /// Does `work` on it and returns when that has ended, by itself or by a panic;
+    /// whatever it held is free then. If this future is dropped the work is dropped too,
+    /// soon.
+    pub async fn run<W>(self, work: impl FnOnce() -> W + Send + 'static)
+    where
+        W: Future<Output = ()>,
+    {
+        let (mut alive, mut ended) = oneshot::channel::<()>();
+        let given = self.work.send(Box::new(move |runtime| {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = alive.closed() => {}
+                    () = work() => {}
+                }
+            });
+            drop(runtime);
+            drop(alive);
+        }));
+        if given.is_ok() {
+            // Nothing is ever sent: it ends when the thread lets go of it.
+            let _ = (&mut ended).await;
+        }
     }
 }
 
@@ -98,6 +135,13 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
+
+    async fn run<W>(name: &str, work: impl FnOnce() -> W + Send + 'static)
+    where
+        W: Future<Output = ()>,
+    {
+        Thread::start(name).await.unwrap().run(work).await;
+    }
 
     #[tokio::test]
     async fn work_is_done_on_another_thread_and_its_end_is_noticed() {

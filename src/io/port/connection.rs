@@ -1,6 +1,7 @@
 //! Opening a port's line, and what becomes of the port while it is not open.
 
 use super::*;
+use crate::io::headroom;
 
 impl Port {
     pub(super) async fn live(mut self) -> HubGone {
@@ -21,6 +22,29 @@ impl Port {
             };
             if went_on.is_err() {
                 return HubGone;
+            }
+        }
+    }
+
+    /// A thread of its own, for a tty. Until there is one the port is down.
+    pub(super) async fn thread(&mut self, name: &str) -> Result<solo::Thread, HubGone> {
+        loop {
+            self.pulse.beat();
+            let started = match headroom::descriptors(solo::DESCRIPTORS) {
+                Ok(()) => solo::Thread::start(name).await,
+                Err(e) => Err(e),
+            };
+            match started {
+                Ok(thread) => return Ok(thread),
+                Err(e) => {
+                    if let Some(attempted) = self.attempted.take() {
+                        // Nobody may be waiting for it.
+                        let _ = attempted.send(());
+                    }
+                    let why = headroom::no_thread(&e);
+                    self.closed(&why);
+                    self.unavailable(why).await?;
+                }
             }
         }
     }
@@ -177,7 +201,7 @@ impl Port {
 
     /// Whether a connection that was in use was closed while nothing was outstanding.
     pub(super) fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
-        self.is_tcp() && !lost.asked && exchange.is_used()
+        self.is_tcp() && !lost.asked && !lost.stray && exchange.is_used()
     }
 
     pub(super) fn is_anyone_alive(&self) -> bool {

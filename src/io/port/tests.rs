@@ -937,3 +937,62 @@ async fn whoever_waits_for_a_command_when_the_port_ends_is_not_left_waiting() {
     w.stop.cancel();
     assert!(end.await.is_err());
 }
+
+/// Foreign frames, without end.
+async fn flood(mut pipe: DuplexStream, answers: usize) {
+    let mut request = [0; 12];
+    for _ in 0..answers {
+        if pipe.read_exact(&mut request).await.is_err() {
+            return;
+        }
+        let id = u16::from_be_bytes([request[0], request[1]]);
+        let reply = mbap::frame(id, UnitId(request[6]), &[3, 2, 0, 7]);
+        pipe.write_all(&reply).await.unwrap();
+    }
+    let frames: Vec<u8> = (0..64)
+        .flat_map(|id| mbap::frame(0x4000 + id, UnitId(1), &[3, 2, 0, 1]))
+        .collect();
+    while pipe.write_all(&frames).await.is_ok() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_floods_is_cut_for_that_reason_and_connected_to_ever_more_rarely() {
+    for answers in [0, 1] {
+        let mut w = world(tcp(), vec![lone(1)]);
+        tokio::spawn(flood(w.plug().await, answers));
+        let connections = Arc::new(AtomicU32::new(0));
+        let (count, pipes) = (Arc::clone(&connections), w.pipes.clone());
+        tokio::spawn(async move {
+            loop {
+                let (ours, theirs) = tokio::io::duplex(1024);
+                if pipes.send(ours).await.is_err() {
+                    return;
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(flood(theirs, answers));
+            }
+        });
+        let (mut lost, mut values) = (0, 0);
+        let _ = timeout(Duration::from_secs(120), async {
+            loop {
+                match w.event().await {
+                    FieldEvent::PortDown { why, .. } => {
+                        assert!(why.starts_with("it floods: "), "{why}");
+                        lost += 1;
+                    }
+                    FieldEvent::Polled { readings, .. } => values += readings.len(),
+                    _ => {}
+                }
+            }
+        })
+        .await;
+        // Eight are in the channel to begin with; then each 5 s at the most often.
+        let connections = connections.load(Ordering::SeqCst);
+        assert!((20..60).contains(&connections), "{connections}");
+        match answers {
+            0 => assert!(lost >= 1 && values == 0, "{lost} {values}"),
+            _ => assert!(values >= 10, "{values}"),
+        }
+        assert!(w.pulse.steps() > 20);
+    }
+}

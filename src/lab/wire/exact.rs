@@ -56,11 +56,15 @@ impl Pulled {
 /// Carries characters between a line and a terminal until the plug is pulled;
 /// the terminal is closed then.
 pub(super) async fn drive(terminal: Terminal<File>, handle: Handle<Line>, pulled: Pulled) {
-    solo::run("lab line", move || async move {
+    // Without a thread there is nothing on the line.
+    let Ok(thread) = solo::Thread::start("lab line").await else {
+        return;
+    };
+    let carrying = move || async move {
         // A terminal that fails is one that hung up.
         let _ = carry(terminal, &handle, &pulled);
-    })
-    .await;
+    };
+    thread.run(carrying).await;
 }
 
 fn carry(terminal: Terminal<File>, handle: &Handle<Line>, pulled: &Pulled) -> io::Result<()> {
