@@ -204,7 +204,7 @@ pub async fn run(
                 question.answer(&hub, clock.now());
                 Input::Time
             }
-            () = outbox.link.writable(), if outbox.held.is_some() => Input::Time,
+            () = outbox.fits() => Input::Time,
             fresh = keeper.written(clock) => {
                 if fresh {
                     hand_over(&mut hub, &keeper, clock);
@@ -307,9 +307,17 @@ impl Outbox {
         }
     }
 
+    /// Waits until the command that is held fits; for ever if none is.
+    async fn fits(&self) {
+        match &self.held {
+            Some(command) => self.link.writable(command).await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn finish(mut self) {
         while let Some(command) = self.held.take() {
-            self.link.writable().await;
+            self.link.writable(&command).await;
             if let Err(TrySendError::Full(command)) = self.link.try_send(command) {
                 self.held = Some(command);
             }

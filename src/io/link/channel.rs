@@ -13,14 +13,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{LinkCommand, LinkEvent};
 
 /// Messages that fit between the hub and the link, each way.
 pub const CAPACITY: usize = 256;
+
+/// Bytes of messages that fit, each way: four of the largest the platform takes. A
+/// receiver that is slow slows the sender, and costs no more than this.
+const BYTES: u32 = 1 << 20;
+
+/// What a message takes besides its topic and payload, about.
+const AROUND: usize = 64;
 
 /// The hub's end: both halves, which may also be used apart.
 #[derive(Debug)]
@@ -34,25 +41,57 @@ pub struct Wire {
 /// Commands to the link.
 #[derive(Debug)]
 pub struct Outgoing {
-    commands: mpsc::Sender<(u64, LinkCommand)>,
+    commands: mpsc::Sender<Parcel<LinkCommand>>,
     heard: Arc<AtomicU64>,
+    room: Arc<Semaphore>,
 }
 
 /// Events from the link.
 #[derive(Debug)]
 pub struct Incoming {
-    events: mpsc::Receiver<(u64, LinkEvent)>,
+    events: mpsc::Receiver<Parcel<LinkEvent>>,
     heard: Arc<AtomicU64>,
 }
 
 /// The link's end.
 #[derive(Debug)]
 pub struct Ends {
-    commands: mpsc::Receiver<(u64, LinkCommand)>,
-    events: mpsc::Sender<(u64, LinkEvent)>,
+    commands: mpsc::Receiver<Parcel<LinkCommand>>,
+    events: mpsc::Sender<Parcel<LinkEvent>>,
+    room: Arc<Semaphore>,
     attempt: u64,
     dropped: u64,
     stop: CancellationToken,
+}
+
+/// What is on its way, the attempt it belongs to, and the room it takes until it is
+/// taken out.
+#[derive(Debug)]
+struct Parcel<T> {
+    attempt: u64,
+    content: T,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The room that so many bytes take; one message always fits.
+fn room_for(bytes: usize) -> u32 {
+    u32::try_from(bytes + AROUND).map_or(BYTES, |room| room.min(BYTES))
+}
+
+fn room_for_command(command: &LinkCommand) -> u32 {
+    room_for(match command {
+        LinkCommand::Publish { topic, payload } => topic.len() + payload.len(),
+        LinkCommand::Subscribe { filters } => filters.iter().map(String::len).sum(),
+        LinkCommand::Disconnect => 0,
+    })
+}
+
+fn room_for_event(event: &LinkEvent) -> u32 {
+    room_for(match event {
+        LinkEvent::Message { topic, payload } => topic.len() + payload.len(),
+        LinkEvent::SubscribeRefused { filters } => filters.iter().map(String::len).sum(),
+        LinkEvent::Up | LinkEvent::Down(_) => 0,
+    })
 }
 
 /// A pair of ends. The link ends by `stop`, by `Disconnect`, or when the
@@ -66,6 +105,7 @@ pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
         outgoing: Outgoing {
             commands: command_tx,
             heard: heard.clone(),
+            room: Arc::new(Semaphore::new(BYTES as usize)),
         },
         incoming: Incoming {
             events: event_rx,
@@ -75,6 +115,7 @@ pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
     let ends = Ends {
         commands: command_rx,
         events: event_tx,
+        room: Arc::new(Semaphore::new(BYTES as usize)),
         attempt: 0,
         dropped: 0,
         stop,
@@ -86,10 +127,12 @@ impl Incoming {
     /// The next event; `None` when the link has ended. May be dropped and
     /// called again without losing one.
     pub async fn next(&mut self) -> Option<LinkEvent> {
-        let (attempt, event) = self.events.recv().await?;
+        let Parcel {
+            attempt, content, ..
+        } = self.events.recv().await?;
         // Both halves belong to one task; the order between them is its own.
         self.heard.store(attempt, Ordering::Relaxed);
-        Some(event)
+        Some(content)
     }
 }
 
@@ -101,18 +144,35 @@ impl Outgoing {
     /// `Full`: keep it and try later. `Closed`: the link has ended. Both hand
     /// the command back.
     pub fn try_send(&self, command: LinkCommand) -> Result<(), TrySendError<LinkCommand>> {
-        let heard = self.heard.load(Ordering::Relaxed);
-        self.commands
-            .try_send((heard, command))
-            .map_err(|e| match e {
-                TrySendError::Full((_, command)) => TrySendError::Full(command),
-                TrySendError::Closed((_, command)) => TrySendError::Closed(command),
-            })
+        if self.commands.is_closed() {
+            return Err(TrySendError::Closed(command));
+        }
+        let room = Arc::clone(&self.room).try_acquire_many_owned(room_for_command(&command));
+        let Ok(room) = room else {
+            return Err(TrySendError::Full(command));
+        };
+        let parcel = Parcel {
+            attempt: self.heard.load(Ordering::Relaxed),
+            content: command,
+            _room: room,
+        };
+        self.commands.try_send(parcel).map_err(|e| match e {
+            TrySendError::Full(parcel) => TrySendError::Full(parcel.content),
+            TrySendError::Closed(parcel) => TrySendError::Closed(parcel.content),
+        })
     }
 
-    /// Waits until at least one command fits; at once if the link has ended.
-    pub async fn writable(&self) {
-        let _ = self.commands.reserve().await;
+    /// Waits until this command fits; at once if the link has ended.
+    pub async fn writable(&self, command: &LinkCommand) {
+        let fits = async {
+            let _ = self.room.acquire_many(room_for_command(command)).await;
+            let _ = self.commands.reserve().await;
+        };
+        tokio::select! {
+            biased;
+            () = self.commands.closed() => {}
+            () = fits => {}
+        }
     }
 }
 
@@ -153,8 +213,8 @@ impl Ends {
     }
 
     /// `None` for what was meant for an earlier connection.
-    fn sort(&mut self, received: Option<(u64, LinkCommand)>) -> Option<Order> {
-        match received {
+    fn sort(&mut self, received: Option<Parcel<LinkCommand>>) -> Option<Order> {
+        match received.map(|parcel| (parcel.attempt, parcel.content)) {
             None | Some((_, LinkCommand::Disconnect)) => Some(Order::End),
             Some((attempt, command)) if attempt == self.attempt => Some(Order::Say(command)),
             Some(_) => {
@@ -176,14 +236,14 @@ impl Ends {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            told = self.events.send((self.attempt, event)) => told.is_ok(),
+            told = send(&self.events, &self.room, self.attempt, event) => told,
         }
     }
 
     /// Tells the hub even while stopping, if it still listens; does not wait
     /// long for it.
     pub(super) async fn tell_last(&mut self, event: LinkEvent) {
-        let told = self.events.send((self.attempt, event));
+        let told = send(&self.events, &self.room, self.attempt, event);
         let _ = tokio::time::timeout(super::BREATH, told).await;
     }
 
@@ -196,6 +256,28 @@ impl Ends {
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
+}
+
+/// Waits until it fits, and sends it; whether anybody is left to hear it.
+async fn send(
+    events: &mpsc::Sender<Parcel<LinkEvent>>,
+    room: &Arc<Semaphore>,
+    attempt: u64,
+    event: LinkEvent,
+) -> bool {
+    // Never closed.
+    let Ok(room) = Arc::clone(room)
+        .acquire_many_owned(room_for_event(&event))
+        .await
+    else {
+        return false;
+    };
+    let parcel = Parcel {
+        attempt,
+        content: event,
+        _room: room,
+    };
+    events.send(parcel).await.is_ok()
 }
 
 /// What the other end wants.
@@ -245,6 +327,50 @@ mod tests {
 
         assert_eq!(ends.order().await, Order::Say(publish("second")));
         assert_eq!(ends.take_dropped(), 3);
+    }
+
+    fn large(payload: usize) -> LinkCommand {
+        LinkCommand::Publish {
+            topic: "t".into(),
+            payload: vec![0; payload],
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_between_the_two_is_bounded_in_bytes_each_way() {
+        let hour = std::time::Duration::from_secs(3600);
+        let (mut wire, mut ends) = pair(CAPACITY, CancellationToken::new());
+        ends.next_attempt();
+        assert!(ends.tell(LinkEvent::Up).await);
+        wire.incoming.next().await.unwrap();
+        let largest = 256 * 1024;
+        let fit = (0..CAPACITY).take_while(|_| wire.outgoing.try_send(large(largest)).is_ok());
+        assert_eq!(fit.count(), 3);
+        // It is waited for, and taking one out makes room.
+        let held = large(largest);
+        let waiting = wire.outgoing.writable(&held);
+        assert!(tokio::time::timeout(hour, waiting).await.is_err());
+        assert_eq!(ends.order().await, Order::Say(large(largest)));
+        wire.outgoing.writable(&held).await;
+        wire.outgoing.try_send(held).unwrap();
+
+        let mut told = 0;
+        let message = || LinkEvent::Message {
+            topic: "t".into(),
+            payload: vec![0; largest],
+        };
+        while tokio::time::timeout(hour, ends.tell(message()))
+            .await
+            .is_ok()
+        {
+            told += 1;
+        }
+        assert_eq!(told, 3);
+        drop(ends);
+        let held = large(largest);
+        wire.outgoing.writable(&held).await;
+        let closed = wire.outgoing.try_send(held);
+        assert!(matches!(closed, Err(TrySendError::Closed(_))), "{closed:?}");
     }
 
     #[tokio::test]

@@ -20,8 +20,12 @@
 //!   two more; the farewell takes 2 s at most.
 //! - Reading never waits for writing nor the other way round, so two full
 //!   buffers cannot hold each other.
-//! - Memory is bounded: 256 KiB per packet either way, and commands are left in
-//!   their channel while 64 KiB wait to be written.
+//! - Memory is bounded, whoever sends: 256 KiB per packet either way (the platform's
+//!   limit of a message), 256 messages and 1 MiB between link and hub each way; commands
+//!   are left in their channel while 64 KiB wait to be written, and a broker that makes us
+//!   acknowledge and takes nothing is given up when 384 KiB wait.
+//! - Reading is bounded: 2,048 packets of 512 bytes a second, 4 s of that at once
+//!   (`intake.rs`); the rest stays in the network. What a packet is does not matter.
 //! - The watchdog's pulse beats at each turn of a loop, at least every 3 s,
 //!   and not while an event waits for the hub.
 //!
@@ -45,6 +49,7 @@
 pub mod channel;
 mod dial;
 mod enrol;
+mod intake;
 mod knocks;
 pub mod notice;
 mod session;
@@ -55,6 +60,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::v4::Connect;
+use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
 pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
@@ -297,7 +303,8 @@ async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Pulse, work: F) -> Opt
             () = stop.cancelled() => return None,
             () = ends.until_end() => return None,
             done = &mut work => return Some(done),
-            () = tokio::time::sleep(BREATH) => {}
+            // Work that is always ready must not keep it from being seen.
+            () = unconstrained(tokio::time::sleep(BREATH)) => {}
         }
     }
 }

@@ -22,6 +22,15 @@ pub enum LinkNotice {
         /// Its size in bytes.
         size: usize,
     },
+    /// The platform sends more than it may; it is read more slowly.
+    Flooded {
+        /// Packets that came …
+        packets: u64,
+        /// … of so many bytes …
+        bytes: u64,
+        /// … within this.
+        within: Duration,
+    },
     /// Some of the system's root certificates could not be used.
     RootsSkipped {
         /// How many.
@@ -58,7 +67,7 @@ impl Tell for LinkNotice {
             LinkNotice::Dropped { .. } | LinkNotice::Registered { .. } => Level::Info,
             LinkNotice::Registering => Level::Debug,
             LinkNotice::Unsendable { .. } | LinkNotice::EarnedRefused { .. } => Level::Error,
-            LinkNotice::RootsSkipped { .. } => Level::Warn,
+            LinkNotice::RootsSkipped { .. } | LinkNotice::Flooded { .. } => Level::Warn,
             LinkNotice::RegistrationFailed { why, .. } => match why {
                 Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
                 Failure::Refused(_) | Failure::Malformed(_) | Failure::NotKept(_) => Level::Error,
@@ -70,6 +79,7 @@ impl Tell for LinkNotice {
         match self {
             LinkNotice::Dropped { .. } => EventKind::LinkDropped,
             LinkNotice::Unsendable { .. } => EventKind::LinkUnsendable,
+            LinkNotice::Flooded { .. } => EventKind::LinkFlooded,
             LinkNotice::RootsSkipped { .. } => EventKind::TlsRootsSkipped,
             LinkNotice::Registering => EventKind::GatewayRegistering,
             LinkNotice::Registered { .. } => EventKind::GatewayRegistered,
@@ -89,6 +99,12 @@ impl Tell for LinkNotice {
                 vec![
                     (JournalField::Topic, topic.clone()),
                     (JournalField::Size, size.to_string()),
+                ]
+            }
+            LinkNotice::Flooded { packets, bytes, .. } => {
+                vec![
+                    (JournalField::Count, packets.to_string()),
+                    (JournalField::Size, bytes.to_string()),
                 ]
             }
             LinkNotice::RootsSkipped { skipped, .. } => {
@@ -116,6 +132,15 @@ impl Tell for LinkNotice {
             LinkNotice::Unsendable { topic, size } => format!(
                 "a message of {size} bytes to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
                 super::talk::PACKET_MAX
+            ),
+            LinkNotice::Flooded {
+                packets,
+                bytes,
+                within,
+            } => format!(
+                "the platform floods the connection: {packets} packets of {} KiB within {:.1} s, where the platform's limits allow 2,000 and 1,024 KiB a second; it is read at that rate from now on, and if its answers to pings come too late for that, the connection ends",
+                bytes.div_ceil(1024),
+                within.as_secs_f64()
             ),
             LinkNotice::RootsSkipped { skipped, usable } => format!(
                 "{skipped} of the system's root certificates cannot be read and are ignored; {usable} are in use"

@@ -117,13 +117,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Ok(None) => {}
                 Err(down) => return down,
             }
+            while let Some(notice) = self.talk.take_notice() {
+                journal.tell(&notice);
+            }
             self.talk.inbox.reserve(READ_SIZE);
-            let wake = self.talk.wake_at().at.min(now + BREATH);
+            let mut wake = self.talk.wake_at().at.min(now + BREATH);
+            let may_read = self.talk.reads_at() <= now;
+            if !may_read {
+                wake = wake.min(self.talk.reads_at());
+            }
             let to_write = self.unflushed || !self.talk.outbox.is_empty();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return LinkDown::Ours,
-                n = self.reader.read_buf(&mut self.talk.inbox), if reads < READS_PER_TURN => {
+                n = self.reader.read_buf(&mut self.talk.inbox), if may_read && reads < READS_PER_TURN => {
                     match n {
                         Ok(0) => return LinkDown::Closed,
                         Ok(_) => reads += 1,
@@ -143,9 +150,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 order = ends.order(), if self.talk.has_room() => {
                     if self.say(order, ends, now) == Go::End {
                         return LinkDown::Ours;
-                    }
-                    if let Some(notice) = self.talk.take_first_unsendable() {
-                        journal.tell(&notice);
                     }
                 }
                 () = clock.sleep_until(wake) => {
@@ -194,10 +198,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         clock: &Clock,
     ) -> Result<(String, Vec<u8>), LinkDown> {
         loop {
-            match self.talk.next_event(clock.now().mono)? {
+            let now = clock.now().mono;
+            match self.talk.next_event(now)? {
                 Some(LinkEvent::Message { topic, payload }) => return Ok((topic, payload)),
                 Some(_) => continue,
                 None => {}
+            }
+            if self.talk.reads_at() > now {
+                clock.sleep_until(self.talk.reads_at()).await;
+                continue;
             }
             self.talk.inbox.reserve(READ_SIZE);
             let read = self.reader.read_buf(&mut self.talk.inbox).await;

@@ -2,8 +2,8 @@
 //! in, events and packets out. Bytes and time are given to it; it has neither a
 //! socket nor a clock.
 //!
-//! Contract: append what was read to [`Talk::inbox`] and drain
-//! [`Talk::next_event`] until `None`; hand commands to [`Talk::say`] while
+//! Contract: append what was read to [`Talk::inbox`], no earlier than
+//! [`Talk::reads_at`], and drain [`Talk::next_event`] until `None`; hand commands to [`Talk::say`] while
 //! [`Talk::has_room`]; write out [`Talk::outbox`] and tell [`Talk::wrote`];
 //! call [`Talk::on_time`] no later than [`Talk::wake_at`]. The first error is the
 //! end of the connection.
@@ -27,6 +27,7 @@ use rumqttc::mqttbytes::v4::{
 use rumqttc::mqttbytes::{Error as PacketError, QoS};
 use tokio_util::codec::{Decoder, Encoder};
 
+use super::intake::{Excess, Intake};
 use super::notice::LinkNotice;
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono, Wake};
 
@@ -50,12 +51,19 @@ const FILTERS_PER_PACKET: usize = 8;
 /// Commands are taken while less than this waits to be written.
 const ROOM: usize = 64 * 1024;
 
+/// Acknowledgements are said while less than this waits to be written: the largest
+/// packet, and what may wait before it. A broker that sends and takes nothing is given up.
+const OUTBOX_MAX: usize = PACKET_MAX + 2 * ROOM;
+
 /// One connection's talk.
 #[derive(Debug)]
 pub(super) struct Talk {
     codec: Codec,
     pub(super) inbox: BytesMut,
     pub(super) outbox: BytesMut,
+    intake: Intake,
+    /// More came than may, to be told.
+    excess: Option<Excess>,
     /// Filters by the id of the SUBSCRIBE whose SUBACK is awaited.
     asked: BTreeMap<u16, Vec<String>>,
     last_id: u16,
@@ -79,6 +87,8 @@ impl Talk {
             codec: codec(),
             inbox,
             outbox: BytesMut::new(),
+            intake: Intake::new(now),
+            excess: None,
             asked: BTreeMap::new(),
             last_id: 0,
             ping_every,
@@ -90,9 +100,16 @@ impl Talk {
         }
     }
 
-    /// Takes the next thing worth telling out of the inbox.
+    /// Takes the next thing worth telling out of the inbox; `None` also while too much has
+    /// come, until [`Talk::reads_at`].
     pub(super) fn next_event(&mut self, now: Mono) -> Result<Option<LinkEvent>, LinkDown> {
-        while let Some(packet) = decode(&mut self.codec, &mut self.inbox)? {
+        while self.reads_at() <= now {
+            let before = self.inbox.len();
+            let Some(packet) = decode(&mut self.codec, &mut self.inbox)? else {
+                break;
+            };
+            let excess = self.intake.take(now, before - self.inbox.len());
+            self.excess = self.excess.take().or(excess);
             match packet {
                 Packet::Publish(message) => return self.on_message(message, now).map(Some),
                 Packet::SubAck(ack) => {
@@ -129,6 +146,12 @@ impl Talk {
     fn on_message(&mut self, message: Publish, now: Mono) -> Result<LinkEvent, LinkDown> {
         match message.qos {
             QoS::AtMostOnce => {}
+            QoS::AtLeastOnce if self.outbox.len() > OUTBOX_MAX => {
+                let waiting = self.outbox.len() / 1024;
+                return Err(LinkDown::Io(format!(
+                    "it sends and takes nothing: {waiting} KiB wait to be written"
+                )));
+            }
             QoS::AtLeastOnce => {
                 self.queue(Packet::PubAck(PubAck::new(message.pkid)), now);
             }
@@ -210,9 +233,22 @@ impl Talk {
         }
     }
 
-    /// The first message of this connection that did not fit, to be told once.
-    pub(super) fn take_first_unsendable(&mut self) -> Option<LinkNotice> {
-        self.first_unsendable.take()
+    /// From when on more may be read: until then what was read waits, and nothing more
+    /// is taken from the network.
+    pub(super) fn reads_at(&self) -> Mono {
+        self.intake.ready_at()
+    }
+
+    /// What is to be told of this connection: the first message that did not fit, and that
+    /// more comes than may; each once.
+    pub(super) fn take_notice(&mut self) -> Option<LinkNotice> {
+        let flooded = |excess: Excess| LinkNotice::Flooded {
+            packets: excess.packets,
+            bytes: excess.bytes,
+            within: excess.within,
+        };
+        let unsendable = self.first_unsendable.take();
+        unsendable.or_else(|| self.excess.take().map(flooded))
     }
 
     /// How many messages of this connection did not fit.
@@ -310,6 +346,62 @@ mod tests {
             }
         }
         (events, None)
+    }
+
+    #[test]
+    fn a_broker_that_wants_acknowledgements_and_takes_none_is_given_up() {
+        let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+        let mut now = Mono::START;
+        let down = loop {
+            let mut publish = Publish::new("t", QoS::AtLeastOnce, "x");
+            publish.pkid = 7;
+            let mut codec = codec();
+            codec
+                .encode(Packet::Publish(publish), &mut talk.inbox)
+                .unwrap();
+            now = now + Duration::from_millis(1);
+            // A byte at a time leaves: it has not stalled.
+            talk.wrote(false, now);
+            if let Err(down) = talk.next_event(now) {
+                break down;
+            }
+            assert!(talk.outbox.len() < OUTBOX_MAX + 100);
+        };
+        assert!(
+            matches!(&down, LinkDown::Io(why) if why.contains("takes nothing")),
+            "{down:?}"
+        );
+    }
+
+    #[test]
+    fn packets_of_every_kind_are_taken_at_one_rate_and_what_is_left_waits() {
+        for packet in [
+            vec![0xd0, 0],
+            vec![0x40, 2, 0, 1],
+            vec![0x62, 2, 0, 1],
+            vec![0x90, 3, 0, 1, 1],
+            vec![0x30, 4, 0, 1, b't', b'x'],
+        ] {
+            let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+            talk.inbox.extend(packet.repeat(20_000));
+            let drain = |talk: &mut Talk, now| {
+                while talk.next_event(now).unwrap().is_some() {}
+                talk.inbox.len() / packet.len()
+            };
+            let left = drain(&mut talk, Mono::START);
+            assert!((11_800..11_820).contains(&left), "{packet:?}: {left}");
+            assert!(talk.reads_at() > Mono::START);
+            assert!(matches!(
+                talk.take_notice(),
+                Some(LinkNotice::Flooded { .. })
+            ));
+            let later = drain(&mut talk, Mono::START + Duration::from_secs(1));
+            assert!(
+                (2_040..2_060).contains(&(left - later)),
+                "{packet:?}: {later}"
+            );
+            assert_eq!(talk.take_notice(), None);
+        }
     }
 
     proptest! {
