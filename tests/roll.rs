@@ -894,6 +894,75 @@ fn a_flood_of_orders_is_answered_within_the_pace_and_without_end_of_memory() {
 }
 
 #[test]
+fn a_flood_of_pushed_configurations_is_answered_like_one_of_orders() {
+    let mut p = online(1);
+    for n in 0..100_000 {
+        let body = format!(r#"{{"id":"{n}","params":{{}}}}"#);
+        p.cloud
+            .on_message(p.now, "/sys/gwPk/gw-1/thing/config/push", body.as_bytes());
+    }
+    p.run(secs(60));
+    let answered = p.said("push_reply") as u64;
+    assert!((500..=512).contains(&answered), "{answered}");
+    // Notices wait in the same line.
+    let dropped = p.cloud.counters().dropped_answers;
+    assert!(
+        (100_000 - 512..=100_000 - 500).contains(&dropped),
+        "{dropped}"
+    );
+    p.well_behaved();
+}
+
+#[test]
+fn a_platform_that_changes_its_mind_without_end_fills_neither_memory_nor_the_log() {
+    let mut p = online(1);
+    for n in 0..50_000 {
+        let order = ["disable", "enable"][n % 2];
+        let topic = format!("/sys/subPk/meter-0000/thing/{order}");
+        p.cloud
+            .on_message(p.now, &topic, br#"{"id":"1","params":{}}"#);
+    }
+    p.run(secs(5));
+    let told = p.notices.len();
+    assert!((1_000..10_000).contains(&told), "{told}");
+    assert!(p.cloud.counters().dropped_notices > 10_000);
+    // What comes later is told again.
+    p.run(secs(60));
+    p.notices.clear();
+    p.cloud.on_message(
+        p.now,
+        "/sys/subPk/meter-0000/thing/disable",
+        br#"{"id":"1","params":{}}"#,
+    );
+    p.run(secs(1));
+    assert!(p.told("platform-order") >= 1);
+}
+
+#[test]
+fn what_the_platform_says_at_length_is_not_echoed() {
+    let mut p = online(1);
+    let id = "9".repeat(100_000);
+    let body = format!(r#"{{"id":"{id}","params":{{}}}}"#);
+    let long = "n".repeat(60_000);
+    for topic in [
+        "/sys/subPk/meter-0000/thing/enable".to_owned(),
+        "/sys/gwPk/gw-1/thing/config/push".to_owned(),
+        "/sys/subPk/meter-0000/thing/service/x".to_owned(),
+        format!("/sys/subPk/{long}/thing/enable"),
+        format!("/sys/subPk/meter-0000/thing/service/{long}"),
+        format!("/ext/rrpc/{long}/x"),
+        format!("/ext/rrpc/7/{long}"),
+    ] {
+        p.cloud.on_message(p.now, &topic, body.as_bytes());
+        p.cloud.on_message(p.now, &topic, br#"{"params":{}}"#);
+    }
+    p.run(secs(60));
+    let length = |(topic, body): &(String, Json)| topic.len() + body.to_string().len();
+    let longest = p.sent.iter().map(length);
+    assert!(longest.max().unwrap_or_default() < 4096);
+}
+
+#[test]
 fn an_unknown_status_is_logged_raw_answered_and_changes_nothing() {
     let mut p = online(1);
     let body = br#"{"id":"5","params":{"status":7,"subList":[{"productKey":"subPk","deviceName":"meter-0000"}]}}"#;

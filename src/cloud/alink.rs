@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde_json::Value as Json;
 
+use crate::base::text::excerpt;
 use crate::base::{AskId, Value, Wall};
 use crate::spec::SignMethod;
 
@@ -242,6 +243,12 @@ pub fn pack_post<'a>(
     )
 }
 
+/// Bytes of the platform's words that are kept; its own have some sixty.
+const LONGEST_MESSAGE: usize = 256;
+/// An id of the platform's is echoed if it is no longer than this, as JSON: they are
+/// numbers of 32 bits.
+const LONGEST_ID: usize = 66;
+
 /// A reply, or an unasked notice on `/ext/error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
@@ -307,10 +314,19 @@ impl Reply {
         Ok(Reply {
             id,
             code: Code(code),
-            message: message.unwrap_or_default().to_owned(),
+            message: shortened(message.unwrap_or_default()),
             named,
         })
     }
+}
+
+/// The platform's words as they are; of more than a sentence the beginning. They are kept
+/// and told.
+fn shortened(message: &str) -> String {
+    if message.len() > LONGEST_MESSAGE {
+        return excerpt(message.as_bytes(), LONGEST_MESSAGE);
+    }
+    message.to_owned()
 }
 
 /// A whole number, or text that is one and nothing else.
@@ -358,6 +374,16 @@ mod tests {
             let reply = Reply::parse(text.as_bytes()).unwrap();
             assert_eq!((reply.id, reply.named.len()), (Some(AskId(7)), 0));
         }
+    }
+
+    #[test]
+    fn of_the_platforms_words_the_beginning_is_kept() {
+        let said = |message: &str| {
+            let text = serde_json::json!({"code": 520, "message": message}).to_string();
+            Reply::parse(text.as_bytes()).unwrap().message
+        };
+        assert_eq!(said("no session"), "no session");
+        assert!(said(&"错".repeat(80_000)).len() < 2 * LONGEST_MESSAGE);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub struct Counters {
     pub orders: u64,
     /// Answers to them dropped, because too many waited.
     pub dropped_answers: u64,
+    /// Notices not told, because too many were.
+    pub dropped_notices: u64,
     /// Notices and orders of the platform about devices we do not have.
     pub strangers: u64,
     /// Filters refused by the broker.
@@ -99,6 +101,13 @@ pub(super) type SeriesKey = (EventKind, Option<DeviceId>, String);
 /// So many series are kept apart: some are named after topics, which others choose.
 const SERIES: usize = 10_000;
 
+/// Notices that may be told at once: several for each device of the largest installation.
+/// A platform that changes its mind a thousand times a second fills neither memory nor
+/// the log.
+const AT_ONCE: u32 = 8_192;
+/// And those that may be told in a second after that.
+const PER_SECOND: u64 = 20;
+
 /// Like notices, told ever more rarely.
 #[derive(Clone, Debug)]
 struct Series {
@@ -107,19 +116,48 @@ struct Series {
 }
 
 /// The room's diary: counters, and notices waiting to be handed out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Diary {
     pub(super) counters: Counters,
     pub(super) notices: VecDeque<Notice>,
     series: BTreeMap<SeriesKey, Series>,
     /// When something held back is told.
     due: BTreeSet<(Mono, SeriesKey)>,
+    /// Notices that may still be told, as reckoned then.
+    left: (u32, Mono),
+}
+
+impl Default for Diary {
+    fn default() -> Self {
+        Diary {
+            counters: Counters::default(),
+            notices: VecDeque::new(),
+            series: BTreeMap::new(),
+            due: BTreeSet::new(),
+            left: (AT_ONCE, Mono::START),
+        }
+    }
 }
 
 impl Diary {
     /// To be told.
     pub(super) fn tell(&mut self, notice: Notice) {
+        if self.left.0 == 0 {
+            self.counters.dropped_notices += 1;
+            return;
+        }
+        self.left.0 -= 1;
         self.notices.push_back(notice);
+    }
+
+    /// Time has passed: more may be told.
+    pub(super) fn on_time(&mut self, now: Mono) {
+        let micros = u64::try_from(now.since(self.left.1).as_micros()).unwrap_or(u64::MAX);
+        let more = micros.saturating_mul(PER_SECOND) / 1_000_000;
+        if more > 0 {
+            let more = u32::try_from(more).unwrap_or(AT_ONCE);
+            self.left = (self.left.0.saturating_add(more).min(AT_ONCE), now);
+        }
     }
 
     /// To be told the first time, and then ever more rarely with how often it
@@ -144,11 +182,12 @@ impl Diary {
         }
         let told = series.repeats.hit(now, notice.count());
         series.last = notice;
-        if let Some(times) = told {
-            self.notices.push_back(series.last.clone().counted(times));
-        }
+        let notice = told.map(|times| series.last.clone().counted(times));
         if let Some(at) = series.repeats.due() {
             self.due.insert((at, key));
+        }
+        if let Some(notice) = notice {
+            self.tell(notice);
         }
         told.is_some()
     }
@@ -174,10 +213,10 @@ impl Diary {
         };
         let last = series.last.clone().counted(sum.untold);
         if last.is_counted() {
-            self.notices.push_back(last.clone());
+            self.tell(last.clone());
         }
         if sum.is_over && !matches!(last, Notice::Full { .. }) {
-            self.notices.push_back(Notice::Over {
+            self.tell(Notice::Over {
                 of: Box::new(last),
                 total: sum.total,
                 lasted: sum.lasted,

@@ -267,6 +267,7 @@ impl Cloud {
 
     /// The next thing to do or tell; `None` when there is nothing now.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
+        self.diary.on_time(now.mono);
         loop {
             if let Some(notice) = self.diary.notices.pop_front() {
                 return Some(Output::Notice(notice));

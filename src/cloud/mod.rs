@@ -56,6 +56,11 @@
 //!   the file that was announced;
 //! - an order of the platform's is obeyed and answered as often as it comes, and
 //!   changes something once; answers keep the pace and are bounded;
+//! - whatever the platform sends, it occupies no more than this: 512 answers to orders, 512
+//!   to pushed configurations, 40 to commands, each with an id of 64 bytes and a topic of
+//!   512 at most; 256 bytes of its words; 10,000 series of like notices, and 8,192 notices
+//!   waiting to be told, 20 a second after that; what exceeds that is dropped and counted
+//!   (`tests/floods.rs`);
 //! - every reading taken is delivered, or waits, or is counted as dropped;
 //! - no reading leaves with a time nobody vouches for, once it is said that the
 //!   system's clock is not synchronised (`stamp`).

@@ -15,7 +15,8 @@
 //!
 //! Invariants:
 //! - One errand at a time; one push waits at most, the newest.
-//! - Each push that has an id gets one answer: done, or why not.
+//! - Each push that has an id gets one answer: done, or why not; but for those that come
+//!   while 512 wait to be sent, which are counted.
 //! - Nothing is adopted that is not enabled, or differs in size or digest from
 //!   what was announced.
 //! - A file that is in force already is neither fetched nor adopted.
@@ -53,6 +54,9 @@ const ADOPT_WITHIN: Duration = Duration::from_secs(120);
 const TRIES: u32 = 4;
 /// How often we ask the platform for its file, if it does not answer.
 const ASKS: u32 = 4;
+/// Answers and notices that may wait, as many as answers to orders; each has an id of 64
+/// bytes at most.
+const WAITING: usize = 512;
 /// First and longest wait after a failure.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
@@ -121,6 +125,8 @@ pub struct Remote {
     /// As it was last refused.
     refusal: Option<(String, Refusal)>,
     out: VecDeque<Step>,
+    /// What found no place there.
+    dropped: u64,
 }
 
 impl Remote {
@@ -144,6 +150,7 @@ impl Remote {
             refused_again: Repeats::default(),
             refusal: None,
             out: VecDeque::new(),
+            dropped: 0,
         }
     }
 
@@ -508,12 +515,28 @@ impl Remote {
                 None => Pushed::answer(id, 200, "success"),
                 Some(refusal) => Pushed::answer(id, refusal.code(), &refusal.short()),
             };
-            self.out.push_back(Step::Answer(answer));
+            self.say(Step::Answer(answer));
         }
     }
 
     fn tell(&mut self, notice: RemoteNotice) {
-        self.out.push_back(Step::Notice(notice));
+        self.say(Step::Notice(notice));
+    }
+
+    /// An answer or a notice, unless too many wait: a platform may push faster than we
+    /// may answer. The newest is dropped, and counted.
+    fn say(&mut self, step: Step) {
+        if self.out.len() < WAITING {
+            self.out.push_back(step);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// How many answers and notices were dropped since this was last asked, for too many
+    /// waited.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 }
 

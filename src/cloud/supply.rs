@@ -33,7 +33,10 @@ impl Cloud {
         }
         self.diary.counters.orders += 1;
         match Pushed::parse(payload) {
-            Some(pushed) => self.remote.on_push(now, pushed),
+            Some(pushed) => {
+                self.remote.on_push(now, pushed);
+                self.diary.counters.dropped_answers += self.remote.take_dropped();
+            }
             // Its URL is not for the log.
             None => self.malformed(now, topic, b"", Malformed::NotAnObject),
         }

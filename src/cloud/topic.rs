@@ -5,6 +5,10 @@ use std::fmt;
 use crate::base::{DeviceName, ProductKey};
 use crate::spec::{DeviceSpec, Spec, Subscriptions};
 
+/// No topic is longer: the platform's have 128 bytes at most ("Limits"), and that of
+/// `/ext/rrpc` holds another behind its id. What is echoed of one is bounded by this.
+const LONGEST: usize = 512;
+
 /// How the platform names a device: product and name within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
@@ -278,9 +282,13 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Reads a topic; `None` if it is none of ours.
+    /// Reads a topic; `None` if it is none of ours, or longer than any of the
+    /// platform's.
     #[must_use]
     pub fn parse(text: &str) -> Option<Topic> {
+        if text.len() > LONGEST {
+            return None;
+        }
         let mut levels = text.strip_prefix('/')?.splitn(3, '/');
         match (levels.next()?, levels.next()?, levels.next()?) {
             ("ext", "session", rest) => {
@@ -524,6 +532,13 @@ mod tests {
             let reply = Topic::parse(asked).and_then(|t| t.reply()).unwrap();
             assert_eq!(reply.to_string(), answered);
         }
+    }
+
+    #[test]
+    fn what_is_longer_than_any_topic_is_none() {
+        let of = |name: usize| format!("/sys/a/{}/thing/disable", "n".repeat(name));
+        assert!(Topic::parse(&of(32)).is_some());
+        assert!(Topic::parse(&of(LONGEST)).is_none());
     }
 
     #[test]

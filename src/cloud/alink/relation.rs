@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Named, identity, session, sign_method, whole};
+use super::{LONGEST_ID, Named, identity, session, sign_method, whole};
 use crate::base::{AskId, Secret};
 use crate::cloud::sign;
 use crate::cloud::topic::Identity;
@@ -153,7 +153,8 @@ pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
 /// An order of the platform's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered {
-    /// Echoed as it came, whatever its JSON type; absent, nothing is answered.
+    /// Echoed as it came, a number or text of at most 64 bytes; without, nothing is
+    /// answered.
     pub id: Option<Json>,
     /// `status` of a topology change, if there is one.
     pub status: Option<i64>,
@@ -175,18 +176,27 @@ impl Ordered {
             other => other.get("subList").and_then(Json::as_array),
         };
         Some(Ordered {
-            id: fields.remove("id").filter(|id| !id.is_null()),
+            id: fields.remove("id").filter(is_id),
             status: params.get("status").and_then(whole),
             named: list.into_iter().flatten().filter_map(identity).collect(),
         })
     }
 
-    /// The answer: done.
+    /// The answer: done. Bounded, as its id is.
     #[must_use]
     pub fn answer(&self) -> Option<Vec<u8>> {
         let id = self.id.as_ref()?;
         let answer = serde_json::json!({"id": id, "code": 200, "message": "success", "data": {}});
         Some(answer.to_string().into_bytes())
+    }
+}
+
+/// Whether it can be the id of a message.
+fn is_id(id: &Json) -> bool {
+    match id {
+        Json::Number(_) => true,
+        Json::String(text) => text.len() + 2 <= LONGEST_ID,
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => false,
     }
 }
 
@@ -250,6 +260,8 @@ mod tests {
             (r#""id":"7","#, Some(r#""7""#)),
             (r#""id":7,"#, Some("7")),
             ("", None),
+            (&format!(r#""id":"{}","#, "9".repeat(65)), None),
+            (r#""id":{"x":1},"#, None),
         ] {
             let text = format!(
                 r#"{{{id}"params":{{"status":"8","subList":[{{"productKey":"p","deviceName":"d"}}]}}}}"#
