@@ -43,7 +43,7 @@ pub mod picture;
 mod request;
 
 pub use answer::{Answer, Failure, Kind, Problem, Reloaded};
-pub use request::{LONGEST_REQUEST, Mistake, Request};
+pub use request::{LONGEST_EVERY, LONGEST_NAME, LONGEST_REQUEST, Mistake, Request, SHORTEST_EVERY};
 
 /// The version of the protocol.
 pub const VERSION: u64 = 1;

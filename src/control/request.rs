@@ -9,14 +9,24 @@ use crate::base::text::excerpt;
 /// The longest question, in bytes with its line break: names are short.
 pub const LONGEST_REQUEST: usize = 4096;
 
+/// The longest name in a question, in bytes: a device's is 64 characters at most.
+pub const LONGEST_NAME: usize = 256;
+
+/// Pictures are not taken more often than this, in milliseconds; who wants them oftener
+/// gets them so.
+pub const SHORTEST_EVERY: u32 = 100;
+
+/// Nor more rarely: who wants that asks again.
+pub const LONGEST_EVERY: u32 = 60_000;
+
 /// One question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
     /// How things are: [`super::Answer::Status`].
     Status {
-        /// Again after so many milliseconds, until the client goes; 100 at
-        /// least.
+        /// Again after so many milliseconds, until the client goes: 100 at least,
+        /// 60,000 at most.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         every_ms: Option<u32>,
     },
@@ -68,6 +78,14 @@ pub enum Mistake {
         /// What it says.
         said: String,
     },
+    /// Something in it is beyond what is allowed.
+    #[error("{what} is at most {most}")]
+    Beyond {
+        /// What.
+        what: &'static str,
+        /// How much is allowed.
+        most: usize,
+    },
     /// It is an object, and no question that is known here.
     #[error("not a question known here: {0}")]
     Unknown(String),
@@ -94,6 +112,34 @@ impl Request {
         }
         serde_json::from_value(Json::Object(said))
             .map_err(|e| Mistake::Unknown(excerpt(e.to_string().as_bytes(), 200)))
+    }
+
+    /// The same, if everything in it is within its bounds.
+    ///
+    /// # Errors
+    /// [`Mistake::Beyond`].
+    pub fn within_bounds(self) -> Result<Self, Mistake> {
+        let name = |what, text: &str| {
+            let most = LONGEST_NAME;
+            match text.len() <= most {
+                true => Ok(()),
+                false => Err(Mistake::Beyond { what, most }),
+            }
+        };
+        match &self {
+            Request::Status {
+                every_ms: Some(every),
+            } if *every > LONGEST_EVERY => Err(Mistake::Beyond {
+                what: "every_ms",
+                most: LONGEST_EVERY as usize,
+            }),
+            Request::Device { name: text } => name("the length of a name", text),
+            Request::Trace { port } => name("the length of a name", port),
+            Request::LogLevel { target, level, .. } => name("the length of a target", target)
+                .and_then(|()| name("the length of a level", level)),
+            _ => Ok(()),
+        }?;
+        Ok(self)
     }
 
     /// The line that says it, with its end.
@@ -193,6 +239,32 @@ mod tests {
             ),
         ] {
             assert_eq!(Request::read(line.as_bytes()), Ok(request), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_its_bounds_is_a_mistake_that_says_them() {
+        let every = |ms| Request::Status { every_ms: Some(ms) };
+        for within in [every(0), every(60_000), Request::Metrics {}] {
+            assert_eq!(within.clone().within_bounds(), Ok(within));
+        }
+        let long = "x".repeat(LONGEST_NAME + 1);
+        for (beyond, why) in [
+            (every(60_001), "every_ms is at most 60000"),
+            (every(u32::MAX), "every_ms is at most 60000"),
+            (Request::Device { name: long.clone() }, "at most 256"),
+            (Request::Trace { port: long.clone() }, "at most 256"),
+            (
+                Request::LogLevel {
+                    target: long,
+                    level: "debug".into(),
+                    for_ms: None,
+                },
+                "a target is at most 256",
+            ),
+        ] {
+            let mistake = beyond.within_bounds().unwrap_err().to_string();
+            assert!(mistake.contains(why), "{mistake}");
         }
     }
 

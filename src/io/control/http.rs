@@ -14,22 +14,42 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::notice::{Notice, Refusals};
+use super::places::{Admission, Places, Rules, Seat};
 use super::{BREATH, Desk, serve};
+use crate::base::Mono;
+use crate::control::Failure;
+use crate::io::clock::Clock;
 
 /// The version of the text ("OpenMetrics 1.0", section "Protocol Negotiation").
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 /// Who only wants to see that it works.
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// One scraper, its neighbour, and a person.
-const CONNECTIONS: usize = 4;
+/// Two scrapers, a person, and whoever has connected and says nothing. There are no users
+/// here: all are one.
+const RULES: Rules = Rules {
+    most: 32,
+    of_a_user: 32,
+    for_root: 0,
+    // A scraper on the same box takes its answer in milliseconds.
+    taken_within: Some(Duration::from_secs(1)),
+};
+/// The user all peers are of here.
+const ANYBODY: u32 = 1;
+/// A request is there within this, however its bytes come.
+const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// A connection carries one question and is over within this.
-const WITHIN: Duration = Duration::from_secs(15);
+const WITHIN: Duration = Duration::from_secs(10);
+/// Where none of those who have a place is idle, a place is looked for again after this.
+const SOON: Duration = Duration::from_millis(50);
+/// The text is made no more often than this: that of 2,000 devices takes a while.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// Opens the port.
 ///
@@ -39,41 +59,57 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves whoever connects, until `stop`. Who comes while all places are taken
-/// waits in the system's queue.
+/// The text that was made last, and when; made by one at a time.
+type Latest = Arc<Mutex<Option<(Mono, Bytes)>>>;
+
+/// Serves whoever connects, until `stop`. Who comes while all places are taken gets that
+/// of the peer that has been idle longest (`places.rs`).
 pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
     let (clock, journal) = (desk.clock, desk.journal.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(RULES);
+    let latest = Latest::default();
     let tasks = TaskTracker::new();
     let mut refusals = Refusals::default();
     loop {
-        let next = async {
-            // Never closed.
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            next = next => next,
+            accepted = listener.accept() => accepted,
             () = refusals.settles(clock) => {
-                if let (_, Some((why, times))) = refusals.settle(clock.now().mono) {
+                let sums = refusals.settle(clock.now().mono);
+                if let Some((why, times)) = sums.not_accepted {
                     journal.tell(&Notice::MetricsNotAccepted { why, times });
+                }
+                if let Some(times) = sums.crowded {
+                    journal.tell(&Notice::MetricsCrowded { times });
                 }
                 continue;
             }
         };
         match accepted {
             Ok((stream, _)) => {
-                let (desk, stop) = (desk.clone(), stop.clone());
+                let seated = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    seated = seat(&places, clock) => seated,
+                };
+                let (seat, cut) = seated;
+                let told = cut.then(|| refusals.crowded(clock.now().mono)).flatten();
+                if let Some(times) = told {
+                    journal.tell(&Notice::MetricsCrowded { times });
+                }
+                let (desk, stop, latest) = (desk.clone(), stop.clone(), Arc::clone(&latest));
                 tasks.spawn(async move {
-                    let _place = place;
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => {}
-                        () = one(stream, &desk) => {}
+                        () = seat.cut() => {}
+                        () = one(stream, &desk, &seat, &latest) => {}
                     }
                 });
+                // Its request may be there already: it is read before the next comes, who
+                // might take its place.
+                tokio::task::yield_now().await;
             }
             Err(e) => {
                 let why = e.to_string();
@@ -88,37 +124,66 @@ pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
     tasks.wait().await;
 }
 
-async fn one(stream: TcpStream, desk: &Desk) {
-    let answer = service_fn(|request| answer(request, desk));
+/// A place for one more, and whether another was cut for it. Whoever has one is either
+/// idle, answered within milliseconds, or idle by not taking the answer.
+async fn seat(places: &Places, clock: Clock) -> (Seat, bool) {
+    loop {
+        match places.admit(clock.now().mono, ANYBODY) {
+            Admission::Seated(seat, cut) => return (seat, cut),
+            Admission::Full => tokio::time::sleep(SOON).await,
+        }
+    }
+}
+
+async fn one(stream: TcpStream, desk: &Desk, seat: &Seat, latest: &Latest) {
+    let answer = service_fn(|request| {
+        seat.is_answered(desk.clock.now().mono);
+        answer(request, desk, latest)
+    });
     let connection = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), answer);
+    let mut connection = std::pin::pin!(timeout(WITHIN, connection));
     // Whether it was broken off or took too long does not matter to us.
-    let _ = tokio::time::timeout(WITHIN, connection).await;
+    let asked = timeout(ASKED_WITHIN, &mut connection).await;
+    if asked.is_err() && seat.has_asked() {
+        let _ = connection.await;
+    }
+}
+
+/// The text, at most as old as that may be.
+async fn text(desk: &Desk, latest: &Latest) -> Result<Bytes, Failure> {
+    let mut latest = latest.lock().await;
+    let now = desk.clock.now().mono;
+    if let Some((made, text)) = &*latest
+        && now.since(*made) < FRESH
+    {
+        return Ok(text.clone());
+    }
+    let text = Bytes::from(serve::metrics(desk).await?);
+    *latest = Some((now, text.clone()));
+    Ok(text)
 }
 
 async fn answer(
     request: Request<Incoming>,
     desk: &Desk,
+    latest: &Latest,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => match serve::metrics(desk).await {
+        (&Method::GET | &Method::HEAD, "/metrics") => match text(desk, latest).await {
             Ok(text) => (StatusCode::OK, OPENMETRICS, text),
-            Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, failure.why),
+            Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, failure.why.into()),
         },
         (&Method::GET | &Method::HEAD, _) => (
             StatusCode::NOT_FOUND,
             PLAIN,
             "there is only /metrics\n".into(),
         ),
-        _ => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            PLAIN,
-            "only GET\n".to_owned(),
-        ),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET\n".into()),
     };
-    let mut response = Response::new(Full::new(Bytes::from(text)));
+    let mut response = Response::new(Full::new(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, kind);
     if status == StatusCode::METHOD_NOT_ALLOWED {

@@ -1,10 +1,19 @@
 //! The control socket: lets people ask the running service.
 //!
 //! One task accepts, each connection has a task of its own that reads one
-//! question, hands it to whoever knows ([`Desk`]) and writes the answer. All of
-//! it is bounded: connections, the length of a question, the time it may take
-//! to come and each line of an answer to go. The words are `control/`'s; who may
-//! ask is said in `peer.rs`.
+//! question, hands it to whoever knows ([`Desk`]) and writes the answer. The words are
+//! `control/`'s; who may ask is said in `peer.rs`.
+//!
+//! # Bounds
+//!
+//! - Connections: 16, of which one is kept for root and eight are one user's at most. When
+//!   all are taken the peer that has been idle longest is cut for the next (`places.rs`).
+//! - A question: 4,096 bytes, names in it 256, within 5 s, however its bytes come.
+//! - Pictures: one each 100 ms to 60 s.
+//! - An answer: 10 s for each line to be taken, and 60 s for the whole, unless it has no
+//!   end; then its peer is one that watches, and gives way. One bundle is made at a time.
+//! - Metrics over HTTP: 32 connections by the same rule, a request of 16 KiB within 5 s, 10 s
+//!   for all of it; the text is made twice a second at most, for all who ask (`http.rs`).
 //!
 //! Whoever knows answers from its own task, between two events of its own, by a
 //! one-shot channel: nobody waits for a client, however slow.
@@ -16,6 +25,7 @@ pub mod http;
 pub mod listen;
 pub mod notice;
 mod peer;
+mod places;
 mod serve;
 mod trace;
 
@@ -23,16 +33,16 @@ use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::notice::{Notice, Refusals};
 use self::peer::{Own, Peer};
+use self::places::{Admission, Places, Rules};
 use super::clock::Clock;
 use super::hub::Question;
 use super::lessons::Lessons;
@@ -45,8 +55,14 @@ use crate::control::{Answer, Kind, Reloaded, SOCKET};
 const RUNTIME: &str = "/run/alink-gateway";
 /// The owner and the group, nobody else.
 const MODE: u32 = 0o660;
-/// Connections served at the same time; more are told so.
-const CONNECTIONS: usize = 16;
+/// Connections served at the same time: a few people, and what they have left open.
+const RULES: Rules = Rules {
+    most: 16,
+    of_a_user: 8,
+    for_root: 1,
+    // A bundle may take a while.
+    taken_within: None,
+};
 /// When the socket is taken away, who is being answered hears the end of it
 /// within this, and whoever listens for longer is cut off.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -163,7 +179,7 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
     let cutting = cut.clone().drop_guard();
     let (clock, journal) = (desk.clock, desk.journal.clone());
     let own = Own::of_process();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(RULES);
     let tasks = TaskTracker::new();
     let mut refusals = Refusals::default();
     loop {
@@ -172,10 +188,13 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
             () = stop.cancelled() => break,
             accepted = socket.listener.accept() => accepted,
             () = refusals.settles(clock) => {
-                let (refused, not_accepted) = refusals.settle(clock.now().mono);
-                refused.iter().for_each(|notice| journal.tell(notice));
-                if let Some((why, times)) = not_accepted {
+                let sums = refusals.settle(clock.now().mono);
+                sums.refused.iter().for_each(|notice| journal.tell(notice));
+                if let Some((why, times)) = sums.not_accepted {
                     journal.tell(&Notice::NotAccepted { why, times });
+                }
+                if let Some(times) = sums.crowded {
+                    journal.tell(&Notice::Crowded { times });
                 }
                 continue;
             }
@@ -191,42 +210,57 @@ pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
                 continue;
             }
         };
-        let refusal = match Peer::of(&stream) {
-            Ok(peer) if peer.may_ask(own) => None,
+        let now = clock.now().mono;
+        let seat = match Peer::of(&stream) {
+            Ok(peer) if peer.may_ask(own) => match places.admit(now, peer.user) {
+                Admission::Seated(seat, cut) => {
+                    let told = cut.then(|| refusals.crowded(now)).flatten();
+                    if let Some(times) = told {
+                        journal.tell(&Notice::Crowded { times });
+                    }
+                    Ok(seat)
+                }
+                Admission::Full => Err(Answer::error(
+                    Kind::Busy,
+                    format!(
+                        "all {} places are taken, {} by one user at most; try again",
+                        RULES.most, RULES.of_a_user
+                    ),
+                )),
+            },
             Ok(peer) => {
-                if let Some(notice) = refusals.refused(clock.now().mono, peer.user) {
+                if let Some(notice) = refusals.refused(now, peer.user) {
                     journal.tell(&notice);
                 }
-                Some(Answer::error(
+                Err(Answer::error(
                     Kind::Refused,
                     "only root and members of the service's group may ask",
                 ))
             }
-            Err(e) => Some(Answer::error(
+            Err(e) => Err(Answer::error(
                 Kind::Refused,
                 format!("the system does not say who asks: {e}"),
             )),
         };
-        let place = Arc::clone(&places).try_acquire_owned();
-        let refusal = refusal.or_else(|| {
-            place.is_err().then(|| {
-                let why = format!("{CONNECTIONS} others are asking; try again");
-                Answer::error(Kind::Busy, why)
-            })
-        });
-        if let Some(answer) = refusal {
-            refuse(&stream, &answer);
-            continue;
-        }
+        let seat = match seat {
+            Ok(seat) => seat,
+            Err(answer) => {
+                refuse(&stream, &answer);
+                continue;
+            }
+        };
         let (desk, cut) = (desk.clone(), cut.clone());
         tasks.spawn(async move {
-            let _place = place;
             tokio::select! {
                 biased;
                 () = cut.cancelled() => {}
-                () = serve::serve(stream, &desk) => {}
+                () = seat.cut() => {}
+                () = serve::serve(stream, &desk, &seat) => {}
             }
         });
+        // Its question may be there already: it is read before the next comes, who might
+        // take its place.
+        tokio::task::yield_now().await;
     }
     drop(socket);
     tasks.close();

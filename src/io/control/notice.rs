@@ -53,6 +53,16 @@ pub enum Notice {
         /// How often since it was last told.
         times: u64,
     },
+    /// All places at the control socket were taken: an idle peer was cut for another.
+    Crowded {
+        /// How often since it was last told.
+        times: u64,
+    },
+    /// The same of metrics.
+    MetricsCrowded {
+        /// How often since it was last told.
+        times: u64,
+    },
     /// Connections could not be accepted.
     NotAccepted {
         /// The system's words.
@@ -70,6 +80,8 @@ impl Tell for Notice {
             | Notice::NoMetrics { .. }
             | Notice::MetricsNotAccepted { .. }
             | Notice::Refused { .. }
+            | Notice::Crowded { .. }
+            | Notice::MetricsCrowded { .. }
             | Notice::NotAccepted { .. } => Level::Warn,
         }
     }
@@ -82,6 +94,8 @@ impl Tell for Notice {
             Notice::Metrics { .. } => EventKind::MetricsAvailable,
             Notice::MetricsNotAccepted { .. } => EventKind::MetricsNotAccepted,
             Notice::Refused { .. } => EventKind::ControlRefused,
+            Notice::Crowded { .. } => EventKind::ControlCrowded,
+            Notice::MetricsCrowded { .. } => EventKind::MetricsCrowded,
             Notice::NotAccepted { .. } => EventKind::ControlNotAccepted,
         }
     }
@@ -104,7 +118,10 @@ impl Tell for Notice {
                     (JournalField::Times, times.to_string()),
                 ]
             }
-            Notice::NotAccepted { times, .. } | Notice::MetricsNotAccepted { times, .. } => {
+            Notice::NotAccepted { times, .. }
+            | Notice::MetricsNotAccepted { times, .. }
+            | Notice::Crowded { times }
+            | Notice::MetricsCrowded { times } => {
                 vec![(JournalField::Times, times.to_string())]
             }
         }
@@ -142,6 +159,14 @@ impl Tell for Notice {
                 "user {user} asked on the control socket and may not{}; members of the group alink-gateway may",
                 many(*times)
             ),
+            Notice::Crowded { times } => format!(
+                "all places at the control socket were taken{}: the connection that had been idle longest was cut for the next",
+                many(*times)
+            ),
+            Notice::MetricsCrowded { times } => format!(
+                "all places for metrics over HTTP were taken{}: the connection that had been idle longest was cut for the next",
+                many(*times)
+            ),
             Notice::NotAccepted { why, times } => {
                 format!("the control socket takes nobody{}: {why}", many(*times))
             }
@@ -167,6 +192,18 @@ pub(super) struct Refusals {
     not_accepted: Repeats,
     /// Why the last was not let in.
     why: String,
+    crowded: Repeats,
+}
+
+/// What was held back and is to be told now.
+#[derive(Debug)]
+pub(super) struct Sums {
+    /// Who was refused.
+    pub(super) refused: Vec<Notice>,
+    /// Why no connection could be accepted, and how often.
+    pub(super) not_accepted: Option<(String, u64)>,
+    /// How often a peer was cut for another.
+    pub(super) crowded: Option<u64>,
 }
 
 impl Refusals {
@@ -189,9 +226,13 @@ impl Refusals {
         self.not_accepted.hit(now, 1)
     }
 
-    /// What was held back and is to be told now: who was refused, and how often
-    /// no connection could be accepted and why.
-    pub(super) fn settle(&mut self, now: Mono) -> (Vec<Notice>, Option<(String, u64)>) {
+    /// How often to tell that a peer was cut for another, if it is time.
+    pub(super) fn crowded(&mut self, now: Mono) -> Option<u64> {
+        self.crowded.hit(now, 1)
+    }
+
+    /// What was held back and is to be told now.
+    pub(super) fn settle(&mut self, now: Mono) -> Sums {
         let users = self
             .users
             .iter_mut()
@@ -203,13 +244,17 @@ impl Refusals {
         });
         let refused = refused.collect();
         let sum = self.not_accepted.settle(now);
-        (refused, sum.map(|sum| (self.why.clone(), sum.untold)))
+        Sums {
+            refused,
+            not_accepted: sum.map(|sum| (self.why.clone(), sum.untold)),
+            crowded: self.crowded.settle(now).map(|sum| sum.untold),
+        }
     }
 
     /// Waits until something held back is to be told; for ever if nothing is.
     pub(super) async fn settles(&self, clock: Clock) {
         let users = self.users.values().filter_map(Repeats::due);
-        let rest = [&self.others, &self.not_accepted].map(Repeats::due);
+        let rest = [&self.others, &self.not_accepted, &self.crowded].map(Repeats::due);
         match users.chain(rest.into_iter().flatten()).min() {
             Some(at) => tokio::time::sleep(at.since(clock.now().mono)).await,
             None => std::future::pending().await,

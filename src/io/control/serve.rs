@@ -9,10 +9,14 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::places::Seat;
 use super::{Desk, Wish, diag};
 use crate::base::Tell;
 use crate::control::picture::{Device, Status};
-use crate::control::{Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, metrics};
+use crate::control::{
+    Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY, metrics,
+};
+use crate::io::clock::Clock;
 use crate::io::hub::Question;
 use crate::io::log::loudness;
 
@@ -20,14 +24,15 @@ use crate::io::log::loudness;
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// A line of an answer goes within this, or the client is given up.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
+/// And all lines of an answer that has an end: a bundle of 2,000 devices is some tens of
+/// megabytes.
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 /// Whoever knows answers within this.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// Loading anew ends with a log-out of everybody and a new connection at worst.
 pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
 /// Whoever wants a louder log for longer wants another configuration of it.
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
-/// A picture is not taken more often.
-const OFTEN: u32 = 100;
 
 /// The client has gone, or takes nothing: nobody to tell.
 pub(super) struct Gone;
@@ -39,26 +44,30 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, desk: &Desk) {
+pub(super) async fn serve(stream: UnixStream, desk: &Desk, seat: &Seat) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
         to,
+        seat,
+        clock: desk.clock,
     };
     // Whether it is gone does not matter any more.
     let _ = client.serve(desk).await;
 }
 
 /// The other end of a connection.
-pub(super) struct Client {
+pub(super) struct Client<'a> {
     pub(super) from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
+    pub(super) seat: &'a Seat,
+    pub(super) clock: Clock,
 }
 
-impl Client {
+impl Client<'_> {
     async fn serve(&mut self, desk: &Desk) -> Result<(), Gone> {
         let request = match timeout(ASKED_WITHIN, self.question()).await {
-            Ok(line) => Request::read(&line?),
+            Ok(line) => Request::read(&line?).and_then(Request::within_bounds),
             Err(_) => Err(Mistake::NotAnObject("no line came in time".into())),
         };
         let request = match request {
@@ -68,6 +77,7 @@ impl Client {
             }
             Ok(request) => request,
         };
+        self.seat.is_answered(self.clock.now().mono);
         match self.answer(desk, request).await? {
             Answered::Whole => Ok(()),
             Answered::Open => self.say(&Answer::End {}).await,
@@ -99,7 +109,7 @@ impl Client {
                     Ok(status) => self.say(&Answer::Status(status)).await?,
                     Err(failure) => break vec![Answer::Error(failure)],
                 }
-                let pause = Duration::from_millis(every.max(OFTEN).into());
+                let pause = Duration::from_millis(every.max(SHORTEST_EVERY).into());
                 self.pause(pause).await?;
             },
             Request::Devices {} => match devices(desk).await {
@@ -116,9 +126,13 @@ impl Client {
             })),
             Request::Diag {} => match diag::lines(desk).await {
                 Ok(lines) => {
-                    for line in &lines {
-                        self.write(line).await?;
-                    }
+                    let writing = async {
+                        for line in &lines {
+                            self.write(line).await?;
+                        }
+                        Ok(())
+                    };
+                    timeout(WHOLE_WITHIN, writing).await.unwrap_or(Err(Gone))?;
                     Vec::new()
                 }
                 Err(failure) => vec![Answer::Error(failure)],
@@ -134,9 +148,13 @@ impl Client {
                 Err(failure) => vec![failure],
             },
         };
-        for line in &lines {
-            self.say(line).await?;
-        }
+        let saying = async {
+            for line in &lines {
+                self.say(line).await?;
+            }
+            Ok(())
+        };
+        timeout(WHOLE_WITHIN, saying).await.unwrap_or(Err(Gone))?;
         Ok(match lines.last() {
             Some(line) if line.is_last() => Answered::Whole,
             _ => Answered::Open,
@@ -146,6 +164,7 @@ impl Client {
     /// Waits, unless the client goes meanwhile.
     async fn pause(&mut self, time: Duration) -> Result<(), Gone> {
         let mut more = [0];
+        self.seat.watches(self.clock.now().mono);
         match timeout(time, self.from.read(&mut more)).await {
             // It has nothing more to say, so whatever comes is its end.
             Ok(_) => Err(Gone),

@@ -1,4 +1,5 @@
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
@@ -152,21 +153,32 @@ async fn what_is_no_question_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_nothing_or_takes_nothing_does_not_disturb_the_others() {
+async fn clients_that_ask_nothing_keep_nobody_waiting() {
     let house = House::serve().await;
     let mut idle = Vec::new();
-    for _ in 0..CONNECTIONS - 1 {
+    for _ in 0..3 * RULES.most {
         idle.push(UnixStream::connect(house.path()).await.unwrap());
     }
-    assert_eq!(
-        house.says(b"{\"v\":1,\"ask\":\"devices\"}\n").await,
-        [r#"{"end":{}}"#]
-    );
-    idle.push(UnixStream::connect(house.path()).await.unwrap());
-    // The accepting task takes them in order.
-    let said = house.says(b"").await;
-    assert!(said[0].contains("busy"), "{said:?}");
-    drop(idle);
+    for _ in 0..RULES.most {
+        assert_eq!(
+            house.says(b"{\"v\":1,\"ask\":\"devices\"}\n").await,
+            [r#"{"end":{}}"#]
+        );
+    }
+    // The first of them were cut for the later ones.
+    let mut byte = [0];
+    let cut = tokio::io::AsyncReadExt::read(&mut idle[0], &mut byte).await;
+    assert_eq!(cut.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_picture_is_not_asked_for_so_rarely_that_its_place_is_lost_to_others() {
+    let house = House::serve().await;
+    let said = house
+        .says(b"{\"v\":1,\"ask\":\"status\",\"every_ms\":4294967295}\n")
+        .await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("every_ms is at most 60000"), "{said:?}");
 }
 
 #[tokio::test]

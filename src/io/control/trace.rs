@@ -10,7 +10,7 @@ use crate::trace::Seen;
 /// Events written at once, if that many wait.
 const AT_ONCE: usize = 64;
 
-impl Client {
+impl Client<'_> {
     /// Until the client goes, or the port is taken out of service.
     pub(super) async fn trace(
         &mut self,
@@ -28,6 +28,7 @@ impl Client {
             }
         };
         let mut more = [0];
+        self.seat.watches(self.clock.now().mono);
         loop {
             let seen = tokio::select! {
                 biased;

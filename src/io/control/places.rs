@@ -1,0 +1,311 @@
+//! Who has a place at a door, and who is cut when there is none left.
+//!
+//! A peer that is waited for (its question has not come) or that waits itself (for its next
+//! picture) is idle. When all places are taken a new peer gets that of the one that has
+//! been idle longest, so peers that only hold places keep nobody waiting. Beyond that root
+//! always gets in, no user has more than a share, and of those who watch the user with the
+//! most places gives way to one with fewer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::base::Mono;
+
+/// Of the superuser.
+const ROOT: u32 = 0;
+
+/// The rules of a door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    /// Places in all.
+    pub(super) most: usize,
+    /// Those that one user has at most; root has as many as there are.
+    pub(super) of_a_user: usize,
+    /// Those that are left for root.
+    pub(super) for_root: usize,
+    /// A peer that has not taken its answer for this long counts as idle; `None`: answers
+    /// may take their time.
+    pub(super) taken_within: Option<Duration>,
+}
+
+/// What a peer is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Doing {
+    /// Its question is waited for.
+    Asking,
+    /// It is being answered.
+    Answered,
+    /// It waits for more to happen.
+    Watching,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    user: u32,
+    doing: Doing,
+    since: Mono,
+    cut: CancellationToken,
+}
+
+/// The places of one door; clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    rules: Rules,
+    taken: Arc<Mutex<Taken>>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    places: Vec<Place>,
+    next: u64,
+}
+
+/// A peer's place, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    number: u64,
+    cut: CancellationToken,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// What comes of a new peer.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// It has a place; `true`: another was cut for it.
+    Seated(Seat, bool),
+    /// There is none.
+    Full,
+}
+
+impl Places {
+    pub(super) fn new(rules: Rules) -> Self {
+        let taken = Arc::default();
+        Places { rules, taken }
+    }
+
+    /// A peer of this user has come.
+    pub(super) fn admit(&self, now: Mono, user: u32) -> Admission {
+        let mut taken = lock(&self.taken);
+        let mine = taken.of(user);
+        let kept = if user == ROOT { 0 } else { self.rules.for_root };
+        let is_room = taken.places.len() + kept < self.rules.most;
+        let is_mine = user == ROOT || mine < self.rules.of_a_user;
+        let mut cut = false;
+        if !(is_room && is_mine) {
+            let Some(at) = taken.gives_way(self.rules, now, user, is_mine) else {
+                return Admission::Full;
+            };
+            taken.places.remove(at).cut.cancel();
+            cut = true;
+        }
+        let number = taken.next;
+        taken.next += 1;
+        let token = CancellationToken::new();
+        taken.places.push(Place {
+            number,
+            user,
+            doing: Doing::Asking,
+            since: now,
+            cut: token.clone(),
+        });
+        let seat = Seat {
+            number,
+            cut: token,
+            taken: Arc::clone(&self.taken),
+        };
+        Admission::Seated(seat, cut)
+    }
+}
+
+impl Taken {
+    fn of(&self, user: u32) -> usize {
+        self.places.iter().filter(|p| p.user == user).count()
+    }
+
+    /// Whose place this user gets, if anybody's. `may_more`: the user has not its share.
+    fn gives_way(&self, rules: Rules, now: Mono, user: u32, may_more: bool) -> Option<usize> {
+        let longest = |is: &dyn Fn(&Place) -> bool| {
+            let all = self.places.iter().enumerate().filter(|(_, p)| is(p));
+            all.min_by_key(|(_, p)| (p.since, p.number))
+                .map(|(at, _)| at)
+        };
+        let is_stuck = |p: &Place| {
+            let within = rules.taken_within.filter(|_| p.doing == Doing::Answered);
+            within.is_some_and(|within| now.since(p.since) >= within)
+        };
+        let is_idle = |p: &Place| p.doing == Doing::Asking || is_stuck(p);
+        // Root gives way to root only.
+        let is_mine = |p: &Place| p.user == user;
+        let may_go = |p: &Place| is_mine(p) || (may_more && p.user != ROOT);
+        let idle = longest(&|p| may_go(p) && is_idle(p));
+        if idle.is_some() || !may_more {
+            return idle;
+        }
+        if user == ROOT {
+            let watching = longest(&|p| p.user != ROOT && p.doing == Doing::Watching);
+            return watching
+                .or_else(|| longest(&|p| p.user != ROOT))
+                .or_else(|| longest(&|p| p.doing == Doing::Watching));
+        }
+        let others = self.places.iter().map(|p| p.user).filter(|u| *u != ROOT);
+        let greediest = others.max_by_key(|u| self.of(*u))?;
+        let gives = self.of(greediest) > self.of(user) + 1;
+        longest(&|p| gives && p.user == greediest && p.doing == Doing::Watching)
+    }
+}
+
+impl Seat {
+    /// Its question has come, or its next picture is made.
+    pub(super) fn is_answered(&self, now: Mono) {
+        self.does(Doing::Answered, now);
+    }
+
+    /// It waits for more to happen.
+    pub(super) fn watches(&self, now: Mono) {
+        self.does(Doing::Watching, now);
+    }
+
+    /// Whether its question has come.
+    pub(super) fn has_asked(&self) -> bool {
+        let taken = lock(&self.taken);
+        let mine = taken.places.iter().find(|p| p.number == self.number);
+        mine.is_some_and(|p| p.doing != Doing::Asking)
+    }
+
+    /// Waits until another gets its place.
+    pub(super) async fn cut(&self) {
+        self.cut.cancelled().await;
+    }
+
+    fn does(&self, doing: Doing, now: Mono) {
+        let mut taken = lock(&self.taken);
+        if let Some(mine) = taken.places.iter_mut().find(|p| p.number == self.number)
+            && mine.doing != doing
+        {
+            // Since when a peer watches is not told by its last picture.
+            let was_watching = mine.doing == Doing::Watching;
+            mine.doing = doing;
+            if !was_watching {
+                mine.since = now;
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.taken).places.retain(|p| p.number != self.number);
+    }
+}
+
+fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules = Rules {
+        most: 6,
+        of_a_user: 3,
+        for_root: 1,
+        taken_within: Some(Duration::from_secs(1)),
+    };
+
+    fn at(seconds: u64) -> Mono {
+        Mono::START + Duration::from_secs(seconds)
+    }
+
+    fn seated(places: &Places, second: u64, user: u32) -> Option<(Seat, bool)> {
+        match places.admit(at(second), user) {
+            Admission::Seated(seat, cut) => Some((seat, cut)),
+            Admission::Full => None,
+        }
+    }
+
+    fn watching(places: &Places, second: u64, user: u32) -> Seat {
+        let (seat, _) = seated(places, second, user).unwrap();
+        seat.watches(at(second));
+        seat
+    }
+
+    #[test]
+    fn the_peer_that_has_been_idle_longest_gives_way_and_no_other() {
+        let places = Places::new(RULES);
+        let all: Vec<_> = [(1, 1000), (0, 1000), (2, 1001), (3, 1001), (4, 1002)]
+            .map(|(second, user)| seated(&places, second, user).unwrap().0)
+            .into();
+        let (_new, cut) = seated(&places, 5, 1003).unwrap();
+        assert!(cut);
+        let is_cut: Vec<_> = all.iter().map(|s| s.cut.is_cancelled()).collect();
+        assert_eq!(is_cut, [false, true, false, false, false]);
+        drop(all);
+        assert!(!seated(&places, 6, 1003).unwrap().1, "there is room again");
+    }
+
+    #[test]
+    fn root_gets_in_whatever_the_others_do() {
+        let places = Places::new(Rules {
+            taken_within: None,
+            ..RULES
+        });
+        let watchers: Vec<_> = [1000, 1000, 1000, 1001, 1001]
+            .map(|user| watching(&places, 0, user))
+            .into();
+        // One place is kept …
+        let (root, cut) = seated(&places, 1, ROOT).unwrap();
+        assert!(!cut);
+        root.is_answered(at(1));
+        // … and when it is taken, those who watch give way one by one.
+        let more: Vec<_> = (2..7)
+            .map(|second| {
+                let (seat, cut) = seated(&places, second, ROOT).unwrap();
+                seat.is_answered(at(10));
+                assert!(cut);
+                seat
+            })
+            .collect();
+        assert!(watchers.iter().all(|s| s.cut.is_cancelled()));
+        assert!(!root.cut.is_cancelled() && more.iter().all(|s| !s.cut.is_cancelled()));
+        assert!(seated(&places, 10, 1000).is_none());
+    }
+
+    #[test]
+    fn a_user_has_its_share_and_the_one_with_most_gives_way_to_one_with_fewer() {
+        let places = Places::new(RULES);
+        let first: Vec<_> = (0..3).map(|n| watching(&places, n, 1000)).collect();
+        assert!(seated(&places, 3, 1000).is_none(), "its share");
+        let second: Vec<_> = (0..2).map(|n| watching(&places, n, 1001)).collect();
+        let (third, cut) = seated(&places, 4, 1002).unwrap();
+        assert!(cut && first[0].cut.is_cancelled());
+        third.watches(at(4));
+        // Two, two and one: nobody has two more than the third.
+        assert!(seated(&places, 5, 1002).is_none());
+        assert!(second.iter().all(|s| !s.cut.is_cancelled()));
+        // Its own that asks nothing makes room for what does.
+        let places = Places::new(RULES);
+        let own: Vec<_> = (0..3)
+            .map(|n| seated(&places, n, 1000).unwrap().0)
+            .collect();
+        assert!(seated(&places, 3, 1000).unwrap().1);
+        assert!(own[0].cut.is_cancelled());
+    }
+
+    #[test]
+    fn one_that_does_not_take_its_answer_is_idle_after_a_while() {
+        let places = Places::new(RULES);
+        let all: Vec<_> = [1000, 1000, 1001, 1001, 1002]
+            .map(|user| seated(&places, 0, user).unwrap().0)
+            .into();
+        for seat in &all {
+            seat.is_answered(at(1));
+        }
+        assert!(seated(&places, 1, 1003).is_none());
+        assert!(seated(&places, 2, 1003).unwrap().1);
+        assert!(all[0].has_asked() || all[0].cut.is_cancelled());
+    }
+}
