@@ -8,13 +8,18 @@
 //! once (`TCSANOW`): all that was sent has left long ago.
 //!
 //! # Bounds
-//! - 512 bytes are read at once, and the clock is looked at after each read: a timeout is
-//!   counted on time, whatever comes meanwhile, a byte at a time or without end.
-//! - More than 128 KiB that nothing asked for, beyond 128 KiB a second of it, is a flood:
+//!
+//! - 512 bytes are read at once, 16 times before others get their turn, and the clock is
+//!   looked at after each read: a timeout is counted on time, whatever comes meanwhile, a
+//!   byte at a time or without end.
+//! - More than 128 KiB that nothing asked for, beyond 128 KiB a second of it, is a flood,
+//!   and so is more than 128 KiB that comes faster than it can be read:
 //!   the line is lost, for that reason (`exchange/flood.rs`), and opened again ever more
 //!   rarely.
 //! - What waits for the rest of its frame is no longer than the longest frame of its
 //!   protocol: 260 bytes of Modbus TCP, 256 of RTU, 513 of ASCII, 1,024 of the raw kind.
+//!
+//! `tests/floods.rs` floods each of them.
 
 use std::io;
 use std::sync::Arc;
@@ -64,6 +69,10 @@ const REST_BEHIND_A_SERVER: Duration = Duration::from_millis(300);
 /// What is read at most at once.
 const BITE: usize = 512;
 
+/// Bites in a row before other tasks of the thread get their turn: tokio itself would let
+/// a flood have 128.
+const BITES_IN_A_ROW: u32 = 16;
+
 /// Bites that are still looked at when the time for a reply is over: it may have come in
 /// time, behind others, while this process was late.
 const LATE_BITES: u32 = 8;
@@ -104,6 +113,8 @@ pub struct Exchange {
     /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
     flights: Vec<Flight>,
     inflow: Inflow,
+    /// Bites since others had their turn.
+    bites: u32,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
@@ -183,6 +194,7 @@ impl Exchange {
             strayed: 0,
             flights: Vec::new(),
             inflow: Inflow::new(spec, clock.now().mono),
+            bites: 0,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
         }
     }
@@ -328,6 +340,12 @@ impl Exchange {
     /// The one place that reads: bytes into the buffer, or `None` at `wake`. As long as
     /// bytes come it is not `None`: each caller looks at the clock itself.
     async fn read_until(&mut self, wake: Mono) -> io::Result<Option<usize>> {
+        self.bites += 1;
+        if self.bites > BITES_IN_A_ROW && !self.line.has_own_thread() {
+            // Before anything is read, which would be lost if this were dropped.
+            self.bites = 0;
+            tokio::task::yield_now().await;
+        }
         tokio::select! {
             biased;
             read = self.line.read(&mut self.buffer[..BITE]) => self.came(read?).map(Some),
@@ -346,7 +364,9 @@ impl Exchange {
         self.tap.say(&self.clock, || What::Received {
             bytes: self.buffer[..n].to_vec(),
         });
-        self.inflow.came(now, n).map_err(io::Error::other)?;
+        self.inflow
+            .came(now, n, n < BITE)
+            .map_err(io::Error::other)?;
         let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
             return Ok(n);
         };
