@@ -5,8 +5,7 @@
 //! An ordinary run takes a sample; `ALINK_MATRIX=all` takes every cell,
 //! `ALINK_MATRIX=text` those whose name contains the text, and shows what happened.
 //! `ALINK_MATRIX_SEED=n` begins the sample elsewhere, `ALINK_MATRIX_SAMPLE=n` makes
-//! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails;
-//! `ALINK_MATRIX_AIMS=1` asks every cell for every aim.
+//! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -56,20 +55,16 @@ fn chosen() -> (Vec<Cell>, Duration) {
     }
 }
 
-/// In every cell nothing is wrong, posted twice, asked besides the plan, logged out or
-/// left unnamed. Where [`Cell::falls_short`] says so, the shares that are kept are not
-/// asked for; the bench shows them all.
+/// In every cell the others keep their polls, what fails is named, what is over leaves
+/// nothing behind, and nothing is wrong, posted twice, asked besides the plan or logged
+/// out.
 #[test]
 fn whatever_fails_only_that_fails() {
     let (cells, watched) = chosen();
     let mut failed = Vec::new();
     let of = cells.len();
-    let aims = std::env::var("ALINK_MATRIX_AIMS").is_ok();
     for (cell, figures) in figures::run_all(&cells, watched) {
-        let failures = match aims {
-            true => figures.failures(),
-            false => figures.regressions(&cell),
-        };
+        let failures = figures.failures();
         if !failures.is_empty() {
             failed.push((cell, failures, figures.story));
         }

@@ -43,6 +43,8 @@ pub struct Dialogue {
     frames: u32,
     /// Who is asked, where units have numbers.
     unit: Option<UnitId>,
+    /// By which number the one that is asked is configured.
+    whose: UnitId,
 }
 
 /// How to listen.
@@ -87,6 +89,7 @@ impl Dialogue {
             reply: None,
             frames: 1,
             unit: matches!(job.speech, Speech::Modbus | Speech::Write(_)).then(|| job.ask.unit),
+            whose: job.ask.unit,
         }
     }
 
@@ -389,8 +392,50 @@ pub enum Bystander {
     Ascii(ascii::Receiver),
     /// DL/T 645.
     Meter(dlt645::Receiver),
-    /// Something without addresses: how many bytes.
-    Raw(u32),
+    /// Something without a standard: only what answers the last question is known.
+    Raw(RawBystander),
+}
+
+/// Listens for the reply to the last question, after it was given up.
+#[derive(Clone, Debug, Default)]
+pub struct RawBystander {
+    last: Option<(UnitId, raw::Receiver)>,
+    heard: Heard,
+}
+
+impl RawBystander {
+    fn push(&mut self, bytes: &[u8]) {
+        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
+        if self.last.is_none() {
+            let more = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            self.heard.noise = self.heard.noise.saturating_add(more);
+        }
+        self.judge(verdict);
+    }
+
+    fn silence(&mut self) {
+        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.silence());
+        self.judge(verdict);
+    }
+
+    /// After the reply, or what was none, everything is noise.
+    fn judge(&mut self, verdict: Option<raw::receive::Verdict>) {
+        let Some(verdict) = verdict else {
+            return;
+        };
+        let last = self.take_noise();
+        let reply = matches!(verdict, raw::receive::Verdict::Reply(_));
+        self.heard.overheard.extend(last.filter(|_| reply));
+    }
+
+    /// What was not the reply; who was asked.
+    fn take_noise(&mut self) -> Option<UnitId> {
+        let (unit, mut ear) = self.last.take()?;
+        let raw::receive::Heard { echoes, noise } = ear.take_heard();
+        self.heard.echoes = self.heard.echoes.saturating_add(echoes);
+        self.heard.noise = self.heard.noise.saturating_add(noise);
+        Some(unit)
+    }
 }
 
 impl Bystander {
@@ -408,12 +453,17 @@ impl Bystander {
         match (&dialogue.ear, &self) {
             (Ear::Rtu(..), Bystander::Rtu(_))
             | (Ear::Ascii(..), Bystander::Ascii(_))
-            | (Ear::Meter(..), Bystander::Meter(_))
-            | (Ear::Raw(..), Bystander::Raw(_)) => {}
+            | (Ear::Meter(..), Bystander::Meter(_)) => {}
             (Ear::Rtu(..), _) => *self = Bystander::new(Framing::Rtu),
             (Ear::Ascii(..), _) => *self = Bystander::new(Framing::Ascii),
             (Ear::Meter(..), _) => *self = Bystander::Meter(dlt645::Receiver::idle()),
-            (Ear::Raw(..), _) => *self = Bystander::Raw(0),
+            (Ear::Raw(question, _), _) => {
+                let request = question.request.bytes();
+                let ear = raw::Receiver::new(question.reply.clone(), request);
+                let heard = self.take_heard();
+                let last = Some((dialogue.whose, ear));
+                *self = Bystander::Raw(RawBystander { last, heard });
+            }
         }
     }
 
@@ -423,9 +473,7 @@ impl Bystander {
             Bystander::Rtu(ear) => drop(ear.push(bytes)),
             Bystander::Ascii(ear) => drop(ear.push(bytes)),
             Bystander::Meter(ear) => drop(ear.push(bytes)),
-            Bystander::Raw(noise) => {
-                *noise = noise.saturating_add(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-            }
+            Bystander::Raw(ear) => ear.push(bytes),
         }
     }
 
@@ -435,7 +483,7 @@ impl Bystander {
             Bystander::Rtu(ear) => drop(ear.silence()),
             Bystander::Ascii(ear) => drop(ear.silence()),
             Bystander::Meter(ear) => drop(ear.silence()),
-            Bystander::Raw(_) => {}
+            Bystander::Raw(ear) => ear.silence(),
         }
     }
 
@@ -446,7 +494,10 @@ impl Bystander {
             Bystander::Rtu(ear) => ear.is_reading(),
             Bystander::Ascii(ear) => ear.is_reading(),
             Bystander::Meter(ear) => ear.is_reading(),
-            Bystander::Raw(_) => false,
+            Bystander::Raw(ear) => match &ear.last {
+                Some((_, ear)) => ear.is_reading(),
+                None => false,
+            },
         }
     }
 
@@ -456,10 +507,53 @@ impl Bystander {
             Bystander::Rtu(ear) => ear.take_heard(),
             Bystander::Ascii(ear) => ear.take_heard(),
             Bystander::Meter(ear) => of_meters(ear.take_heard()),
-            Bystander::Raw(noise) => Heard {
-                noise: std::mem::take(noise),
-                ..Heard::default()
-            },
+            Bystander::Raw(ear) => std::mem::take(&mut ear.heard),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::raw::{Fixed, Shape};
+
+    fn after_the_question_to(unit: UnitId) -> Bystander {
+        let begins = Fixed {
+            at: 0,
+            bytes: b">".to_vec(),
+        };
+        let shape = Shape {
+            end: End::Terminator(b"\r".to_vec()),
+            fixed: vec![begins],
+            check: None,
+            behind_check: 0,
+            preamble: None,
+        };
+        let ear = raw::Receiver::new(shape, b"#03\r");
+        Bystander::Raw(RawBystander {
+            last: Some((unit, ear)),
+            heard: Heard::default(),
+        })
+    }
+
+    #[test]
+    fn the_late_reply_to_the_last_raw_question_is_recognised_and_once() {
+        let mut passing = after_the_question_to(UnitId(3));
+        passing.push(b"\xFF>12");
+        assert!(passing.is_reading());
+        passing.push(b"34\r");
+        let heard = passing.take_heard();
+        assert_eq!((heard.overheard, heard.noise), (vec![UnitId(3)], 1));
+        passing.push(b">1234\r");
+        let heard = passing.take_heard();
+        assert_eq!((heard.overheard, heard.noise), (Vec::new(), 6));
+    }
+
+    #[test]
+    fn what_is_no_raw_reply_is_noise() {
+        let mut passing = after_the_question_to(UnitId(3));
+        passing.push(b"1234");
+        passing.silence();
+        assert_eq!(passing.take_heard().overheard, Vec::new());
     }
 }

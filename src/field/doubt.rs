@@ -55,7 +55,8 @@
 //! In addition the unit is asked for nothing of the like for one more response timeout
 //! after each miss, so that a straggler has left the line before anyone is waiting for
 //! its like, and for nothing at all for as long as was waited; the line goes on with
-//! the others, whose replies carry another unit id.
+//! the others, whose replies carry another unit id. A straggler that passes by ends the
+//! wait, not the doubt.
 //! Modbus TCP needs none of this: replies carry the number of their request.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -224,6 +225,11 @@ impl Doubt {
             true => self.repeats = Some(now + HABIT),
             // Who was late by this much may be so again.
             false => self.missed = Some(now),
+        }
+        // What was waited for is over. What is in doubt stays so.
+        if self.lapsing.is_empty() && self.settling != Some(Settling::Rests) {
+            self.until = None;
+            self.rest = None;
         }
         if matches!(self.settling, Some(Settling::Answers(_))) {
             self.settling = None;
@@ -466,6 +472,20 @@ mod tests {
         assert_eq!(sits_out(&d, 1100), Some(ms(1135)));
         d.answered(ms(1200), SHAPE, TIMEOUT);
         assert_eq!(d.no_copies_from(SHAPE), Some(ms(1235)));
+    }
+
+    #[test]
+    fn a_straggler_ends_the_wait_and_not_the_doubt() {
+        let mut d = Doubt::default();
+        d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
+        d.passed_by(ms(600), TIMEOUT);
+        assert_eq!(sits_out(&d, 600), Some(ms(635)));
+        assert_eq!(d.no_stragglers_from(SHAPE), None);
+        assert!(d.covers(SHAPE));
+        // Where nothing but time tells, it goes on.
+        d.settle(ms(700), TIMEOUT);
+        d.passed_by(ms(800), TIMEOUT);
+        assert_eq!(sits_out(&d, 800), Some(ms(2100)));
     }
 
     #[test]

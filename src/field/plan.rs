@@ -70,20 +70,21 @@ impl ReadBlock {
         }
     }
 
-    /// The same block without its last points, largest first: other requests
-    /// that carry whole values too.
+    /// The same block without its last entries, smallest first: other requests that carry
+    /// whole values and nothing that this one does not read.
     pub fn shortened(&self, profile: &ProfileSpec) -> impl Iterator<Item = ReadBlock> {
-        (1..self.points.len()).rev().map(|n| {
-            let points = self.points[..n].to_vec();
-            let block = ReadBlock::of(profile, points, self);
-            let end = u32::from(block.start) + u32::from(block.count);
-            // From where the block begins.
-            ReadBlock {
-                start: self.start,
-                count: u16::try_from(end.saturating_sub(u32::from(self.start)))
-                    .unwrap_or(self.count),
-                ..block
-            }
+        let end_of = |point: &u16| span_of(profile, *point).map(|(_, end)| end);
+        (1..self.count).filter_map(move |count| {
+            let end = u32::from(self.start) + u32::from(count);
+            let fits = |p: &&u16| end_of(p).is_some_and(|of_point| of_point <= end);
+            let points: Vec<u16> = self.points.iter().filter(fits).copied().collect();
+            let cut = |p: &u16| span_of(profile, *p).is_some_and(|(a, b)| a < end && end < b);
+            let whole = !self.points.iter().any(cut);
+            whole.then(|| ReadBlock {
+                count,
+                points,
+                ..self.clone()
+            })
         })
     }
 

@@ -181,7 +181,13 @@ impl Schedule {
         let missing = self.stations.iter().filter(|s| s.misses() > 0).count();
         let many_miss = missing >= MANY;
         let may_probe = self.probes.allows(now);
+        let late = self
+            .stations
+            .iter()
+            .filter_map(|s| s.late_within(now))
+            .max();
         for station in &mut self.stations {
+            station.reckons_with(late);
             station.at(now, hurry, many_miss, may_probe);
         }
         self.keep_time(now);
@@ -239,31 +245,31 @@ impl Schedule {
         }
         let evidence = station.done(now, job, outcome, &mut self.rng);
         let failed = !matches!(evidence, Evidence::Alive(_));
-        if *outcome == Outcome::Missed(Miss::Silence) {
-            self.late_reply = station.may_interrupt_until(now, job);
-        }
-        let took = took
-            + self
-                .late_reply
-                .map_or(Duration::ZERO, |until| until.since(now));
+        let is_silence = *outcome == Outcome::Missed(Miss::Silence);
+        let late = is_silence.then(|| station.may_interrupt_until(now, job));
+        let unknown = is_silence.then(|| station.may_be_late_until(job)).flatten();
+        let late = late.flatten();
+        let with_rest = took + late.map_or(Duration::ZERO, |until| until.since(now));
         if let Some(out) = out {
             if let Some(purse) = out.ahead.and_then(|p| self.shares.get_mut(&p)) {
-                purse.spend(now, took);
+                purse.spend(now, with_rest);
             }
             match out.harm.filter(|_| failed) {
+                // The rest is one that the line has.
                 Some(Harm::Delay) => self.delays.spend(now, took),
-                Some(Harm::Loss) => self.budget.spend(now, took),
-                None if failed && out.is_first_contact => self.strangers.spend(now, took),
+                Some(Harm::Loss) => self.budget.spend(now, with_rest),
+                None if failed && out.is_first_contact => self.strangers.spend(now, with_rest),
                 Some(Harm::None) | None => {}
             }
         }
         if job.probe().is_some() && !job.is_whole() {
-            self.probes.spend(now, took);
+            self.probes.spend(now, with_rest);
         }
         if job.is_whole() && matches!(outcome, Outcome::Answered(_)) {
             let share = took / u32::try_from(self.most_out).unwrap_or(u32::MAX);
             station.took(job, share);
         }
+        self.late_reply = late.or_else(|| self.rests_for(now, job, unknown?));
         self.spread(now, job, outcome);
         let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
             return evidence;
@@ -275,6 +281,20 @@ impl Schedule {
             self.findings.push_back(finding);
         }
         evidence
+    }
+
+    /// Until when the line rests for the reply to this, which may be late until then: as
+    /// long as no poll is lost by it. Where others miss as well it is more likely that
+    /// they are dead.
+    fn rests_for(&mut self, now: Mono, job: &Job, latest: Mono) -> Option<Mono> {
+        let mut others = self.stations.iter().filter(|s| s.device != job.device);
+        if others.any(|s| s.misses() > 0) {
+            return None;
+        }
+        let until = latest.min(now + self.leeway(now).bears());
+        let station = self.stations.iter_mut().find(|s| s.device == job.device)?;
+        station.is_waited_for(until == latest);
+        (until > now).then_some(until)
     }
 
     /// How long the unit took for this, from the end of the request to the beginning
@@ -324,7 +344,16 @@ impl Schedule {
     }
 
     fn passed_by(&mut self, now: Mono, is: impl Fn(&Station) -> bool) -> Option<DeviceId> {
-        let station = self.stations.iter_mut().find(|s| is(s))?;
+        // What says not by a standard whose it is was recognised for being the reply to
+        // the last question. It may be a neighbour's whose replies are like it.
+        let last = self.stations.iter().max_by_key(|s| s.served);
+        let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device);
+        let is_it = |s: &Station| match nameless {
+            Some(last) => s.device == last && !s.speaks_like_others(),
+            None => !s.is_nameless(),
+        };
+        let mut all = self.stations.iter_mut();
+        let station = all.find(|s| is(s) && is_it(s))?;
         let owed = station.owes_a_reply();
         station.passed_by(now);
         self.findings

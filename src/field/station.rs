@@ -127,6 +127,11 @@ pub(super) struct Station {
     many_miss: bool,
     /// Whether there is time for a request that is not in the plan.
     may_probe: bool,
+    /// How late replies on its line are known to come, of those that are.
+    late_within: Option<Duration>,
+    /// Whether the line rested for a late reply to its last request as long as one is
+    /// reckoned with.
+    was_waited_for: bool,
     /// How long its last request took that failed.
     failed_took: Duration,
     /// Whether its last reply was spoilt, which was not held against it.
@@ -201,6 +206,8 @@ impl Station {
             hurry: false,
             many_miss: false,
             may_probe: true,
+            late_within: None,
+            was_waited_for: false,
             failed_took: Duration::ZERO,
             excused: false,
             told_twice: false,
@@ -300,6 +307,16 @@ impl Station {
         clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
     }
 
+    /// When what is due of it and kept back by what it owes may be asked: a try that
+    /// fails would keep it back for longer.
+    pub(super) fn owed_from(&self, now: Mono) -> Option<Mono> {
+        let owed = self
+            .slots
+            .iter()
+            .filter(|s| s.due <= now && !self.is_rare(s));
+        owed.map(|s| self.ready_at(s)).max()
+    }
+
     /// A reply of its unit went by that nobody waited for.
     pub(super) fn passed_by(&mut self, now: Mono) {
         if !self.numbered {
@@ -317,6 +334,17 @@ impl Station {
             let device = self.device;
             self.reading.findings.push(Finding::RepliesTwice { device });
         }
+    }
+
+    /// How late its replies are known to come, where none has a number.
+    pub(super) fn late_within(&self, now: Mono) -> Option<Duration> {
+        let late = self.timeout.late_reply_within(now);
+        late.filter(|_| !self.numbered)
+    }
+
+    /// One of its line is known for replies that come as late as this.
+    pub(super) const fn reckons_with(&mut self, late: Option<Duration>) {
+        self.late_within = late;
     }
 
     /// Time passes.
@@ -341,10 +369,18 @@ impl Station {
         }
     }
 
+    /// Whether this request of it is expected to fail, so that it is made when there is
+    /// time for that: where replies come late, one that got none once, too.
+    pub(super) fn is_rare(&self, slot: &Slot) -> bool {
+        let failing = slot.failing.as_ref();
+        let silent = failing.is_some_and(|f| f.how == RequestFailure::Silence);
+        slot.is_rare() || silent && self.late_within.is_some()
+    }
+
     /// Notes which of its requests wait for the line.
     pub(super) fn wait(&mut self, now: Mono) {
         for i in 0..self.slots.len() {
-            if self.slots[i].is_rare() {
+            if self.is_rare(&self.slots[i]) {
                 continue;
             }
             let free = self.servable_at(now, i);
@@ -743,23 +779,54 @@ impl Station {
     }
 
     /// How long a try of a request that is set aside takes, if it fails as before.
-    pub(super) fn try_takes(&self, slot: &Slot) -> Duration {
+    pub(super) fn try_takes(&self, now: Mono, slot: &Slot) -> Duration {
         let refused = slot.failing.as_ref().map(|f| f.how);
         match refused {
             Some(RequestFailure::Refused) => self.takes(&slot.block),
-            _ => self.patience(&slot.block).max(self.failed_took),
+            _ => self.takes_in_vain(now, slot),
         }
+    }
+
+    /// How long the line is taken by this if nothing comes, or the rest of a frame that
+    /// was begun, or a late reply.
+    fn takes_in_vain(&self, now: Mono, slot: &Slot) -> Duration {
+        let late = match self.may_be_late(slot) {
+            true => self.late_within,
+            false => self.late_within(now),
+        };
+        let patience = self.patience(&slot.block);
+        patience.max(self.failed_took).max(late.unwrap_or_default())
+    }
+
+    /// Whether it is not known yet if this request got no reply for being late.
+    fn may_be_late(&self, slot: &Slot) -> bool {
+        let is_new = match slot.failures() {
+            1 => true,
+            DOUBTED => !self.was_waited_for,
+            _ => false,
+        };
+        is_new && !self.numbered
     }
 
     /// Until when the late reply to this request, which got none in time, may spoil
     /// what others say.
     pub(super) fn may_interrupt_until(&self, now: Mono, job: &Job) -> Option<Mono> {
-        let late = self
-            .timeout
-            .late_reply_within(now)
-            .filter(|_| !self.numbered);
-        late.map(|late| job.asked + late)
-            .filter(|until| *until > now)
+        let until = self.late_within(now).map(|late| job.asked + late);
+        until.filter(|until| *until > now)
+    }
+
+    /// Until when a late reply to this request may come, which got none in time, if it
+    /// is not known yet whether the unit is late or says nothing.
+    pub(super) fn may_be_late_until(&self, job: &Job) -> Option<Mono> {
+        let slot = self.slots.get(job.block)?;
+        let asked = slot.block.ask(self.unit) == job.ask && self.may_be_late(slot);
+        let latest = self.late_within.unwrap_or(self.timeout.latest());
+        asked.then(|| job.asked + latest)
+    }
+
+    /// The line rests for its late reply, for as long as one is reckoned with or not.
+    pub(super) const fn is_waited_for(&mut self, in_full: bool) {
+        self.was_waited_for = in_full;
     }
 
     /// A request that succeeded took the line for so long.
@@ -782,10 +849,8 @@ impl Station {
 
     /// How long an attempt at it takes if nothing comes.
     pub(super) fn attempt_takes(&self, now: Mono) -> Duration {
-        let block = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
-        let patience = block.map_or(self.timeout.most(), |slot| self.patience(&slot.block));
-        // The rest of a frame that was begun is waited for as well.
-        patience.max(self.failed_took)
+        let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
+        slot.map_or(self.timeout.most(), |s| self.takes_in_vain(now, s))
     }
 
     /// Values of these points were taken.

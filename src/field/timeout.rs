@@ -19,7 +19,9 @@
 //! A unit may reply later than was configured. That reply is given up, but it comes all
 //! the same, and on a line for two it spoils what a neighbour says meanwhile. So how
 //! late it came is kept, and the line rests for so long and a quarter after the next
-//! request that the unit does not answer, at most twice the configured time.
+//! request that the unit does not answer, at most twice the configured time. Before it
+//! is known whether a unit is late or says nothing, the line rests for that longest time,
+//! if no poll is lost by it.
 
 use std::time::Duration;
 
@@ -145,12 +147,18 @@ impl Timeout {
     /// known: for a while, nothing less than the configured time will do.
     pub fn was_too_short(&mut self, now: Mono, after: Option<Duration>) {
         self.slowest.set(now, self.most);
-        let longest = self.most.saturating_mul(LATER);
-        let later = |after: &Duration| *after > self.most && *after <= longest;
+        let latest = self.latest();
+        let later = |after: &Duration| *after > self.most && *after <= latest;
         if let Some(after) = after.filter(later) {
             let so_far = self.lateness(now).unwrap_or_default();
             self.late = Some((now, after.max(so_far)));
         }
+    }
+
+    /// How long after its request a late reply is reckoned with at most.
+    #[must_use]
+    pub const fn latest(&self) -> Duration {
+        self.most.saturating_mul(LATER)
     }
 
     fn lateness(&self, now: Mono) -> Option<Duration> {
@@ -163,7 +171,7 @@ impl Timeout {
     #[must_use]
     pub fn late_reply_within(&self, now: Mono) -> Option<Duration> {
         let after = self.lateness(now)?;
-        Some((after + after / 4).min(self.most.saturating_mul(LATER)))
+        Some((after + after / 4).min(self.latest()))
     }
 
     /// How long to wait for a reply that takes `reply` on the wire, after so many

@@ -70,21 +70,6 @@ pub(crate) const RECOVERED: f64 = 10.0;
 pub(crate) const UNPLANNED: f64 = 0.02;
 
 impl Figures {
-    /// Which of them are not what they have to be where the product does not fall short
-    /// of the aims.
-    pub(crate) fn regressions(&self, cell: &Cell) -> Vec<String> {
-        if !cell.falls_short() {
-            return self.failures();
-        }
-        let near = Figures {
-            neighbours_kept: 1.0,
-            same_device_kept: 1.0,
-            recovered: 0.0,
-            ..self.clone()
-        };
-        near.failures()
-    }
-
     /// Which of them are not what they have to be.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();

@@ -212,22 +212,6 @@ pub(crate) struct Cell {
     pub(crate) span: Span,
 }
 
-impl Cell {
-    /// Whether the shares that are kept, and how soon all is as before, do not reach
-    /// their aims here in every cell: some polls of neighbours or of the same device
-    /// are lost, and nothing else.
-    ///
-    /// - The first replies that are late meet the next unit's on a line for two, until it
-    ///   is known how late they are.
-    /// - A unit that says nothing to what it does not have and whose replies are all of
-    ///   one shape offers nothing unmistakable: after a miss it is left alone for three
-    ///   response timeouts, which is longer than its interval here if they are of a
-    ///   second, and two of its values are given up.
-    pub(crate) fn falls_short(&self) -> bool {
-        self.kind == Kind::Late || (self.style == Style::Silent && self.alike)
-    }
-}
-
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Cell {

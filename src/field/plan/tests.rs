@@ -204,7 +204,17 @@ fn a_shortened_block_still_carries_whole_values() {
         .shortened(&p)
         .map(|b| (b.count, b.points.len()))
         .collect();
-    assert_eq!(counts, [(3, 2), (2, 1)]);
+    assert_eq!(counts, [(2, 1), (3, 2)]);
+    // What is between two points is read with them.
+    let p = profile(vec![
+        point(Table::InputRegister, 0, number(Number::U16), 1000),
+        point(Table::InputRegister, 4, number(Number::U16), 1000),
+    ]);
+    let counts: Vec<(u16, usize)> = usual(&p)[0]
+        .shortened(&p)
+        .map(|b| (b.count, b.points.len()))
+        .collect();
+    assert_eq!(counts, [(1, 1), (2, 1), (3, 1), (4, 1)]);
 }
 
 fn any_point() -> impl Strategy<Value = PointSpec> {

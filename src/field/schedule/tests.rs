@@ -468,10 +468,6 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
         s.done(*now, &job, &Line::answer(&job));
     };
     let asked = missed(&mut s, &mut now);
-    assert!(
-        matches!(s.clone().next(now), Next::Run(_)),
-        "nothing is known yet"
-    );
     let late = timeout + Duration::from_millis(100);
     let heard = asked + late;
     assert_eq!(s.overheard(heard, UnitId(1)), Some(DeviceId(0)));
@@ -486,6 +482,45 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     assert_eq!(rests(&mut s.clone(), until), None, "no longer than that");
     s.overheard(asked + late, UnitId(1));
     assert_eq!(rests(&mut s, asked + late), None, "it has come");
+}
+
+/// For how long after the first miss of a device nothing is asked, if others miss
+/// already or not.
+fn rests_after_a_miss(interval_ms: u64, others_miss: bool) -> Option<Duration> {
+    let spec = installation(serial(9600), vec![meter(interval_ms); 3]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let mut now = Mono::START;
+    let mut others = !others_miss;
+    loop {
+        let job = job_after(&mut s, &mut now);
+        let outcome = match job.device {
+            DeviceId(0) if others => {
+                let asked = now;
+                now = now + job.timeout;
+                s.done(now, &job, &Outcome::Missed(Miss::Silence));
+                return match s.next(now) {
+                    Next::NotBefore(until, "a late reply is let pass") => Some(until.since(asked)),
+                    _ => None,
+                };
+            }
+            DeviceId(1) if others_miss => {
+                others = true;
+                Outcome::Missed(Miss::Silence)
+            }
+            _ => Line::answer(&job),
+        };
+        s.done(now, &job, &outcome);
+    }
+}
+
+#[test]
+fn before_it_is_known_how_late_a_unit_is_the_line_rests_if_no_poll_is_lost_by_it() {
+    let timeout = serial(9600).response_timeout;
+    assert_eq!(rests_after_a_miss(10_000, false), Some(timeout * 2));
+    let some = rests_after_a_miss(1000, false).unwrap();
+    assert!(some > timeout && some < timeout * 2, "{some:?}");
+    assert_eq!(rests_after_a_miss(500, false), None, "a poll would be");
+    assert_eq!(rests_after_a_miss(10_000, true), None, "they may be dead");
 }
 
 #[test]

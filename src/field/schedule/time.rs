@@ -68,7 +68,7 @@ impl Schedule {
     fn expected(&self) -> impl Iterator<Item = (&Station, &Slot)> {
         let answering = self.answering().filter(|(_, s)| !s.is_stranger());
         answering.flat_map(|(_, station)| {
-            let slots = station.slots.iter().filter(|slot| !slot.is_rare());
+            let slots = station.slots.iter().filter(|slot| !station.is_rare(slot));
             slots.map(move |slot| (station, slot))
         })
     }

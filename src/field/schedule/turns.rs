@@ -10,8 +10,14 @@ use super::Schedule;
 use crate::base::Mono;
 use crate::field::budget::Budget;
 use crate::field::slot::PATIENCE;
-use crate::field::station::{self, Station};
+use crate::field::station::{self, RETRY_CEILING, Station};
 use crate::spec::Priority;
+
+/// What is in front of a rest of the line and behind it takes time as well.
+const MARGIN: Duration = Duration::from_millis(50);
+
+/// A line that has no time for a try for so long is not behind for a moment only.
+const BEHIND_FOR_GOOD: Duration = Duration::from_secs(10);
 
 /// A poll that is due.
 pub(super) struct Turn {
@@ -74,13 +80,14 @@ impl Schedule {
         for (i, station) in free {
             let stands_back = !generous && station.is_stranger();
             for (j, slot) in station.slots.iter().enumerate() {
-                if slot.is_rare() || station.ready_at(slot) > now {
+                if station.is_rare(slot) || station.ready_at(slot) > now {
                     continue;
                 }
                 let priority = slot.block.priority;
-                // What has just failed gives way to what tells why.
+                // What has just failed gives way to what tells why, and to all that is
+                // not asked for a while if it fails again.
                 let late = match slot.failing {
-                    Some(_) => PATIENCE,
+                    Some(_) => slot.block.interval.clamp(PATIENCE, RETRY_CEILING),
                     None => Duration::ZERO,
                 };
                 let order = (slot.rank() + late, station.served, i, j);
@@ -112,7 +119,7 @@ impl Schedule {
         self.answering()
             .filter(|(_, s)| !s.busy)
             .filter_map(|(_, s)| {
-                let expected = s.slots.iter().filter(|slot| !slot.is_rare());
+                let expected = s.slots.iter().filter(|slot| !s.is_rare(slot));
                 let due = expected.map(|slot| s.ready_at(slot)).min()?;
                 Some(due.max(s.free_at(now)))
             })
@@ -136,12 +143,12 @@ impl Schedule {
                 .then(|| self.try_of_device(now, i, s, leeway))
                 .flatten();
             let answers = !s.is_in_doubt();
-            let requests = (0..s.slots.len()).filter(move |j| answers && s.slots[*j].is_rare());
+            let requests = (0..s.slots.len()).filter(move |j| answers && s.is_rare(&s.slots[*j]));
             let requests = requests.map(move |j| self.try_of_request(now, i, s, j, leeway));
             device.into_iter().chain(requests)
         });
         tries
-            .min_by_key(|(attempt, urgent, served)| (attempt.at, !urgent, *served))
+            .min_by_key(|(attempt, urgent, served)| (attempt.at, !urgent, attempt.rank, *served))
             .map(|(attempt, ..)| attempt)
     }
 
@@ -176,8 +183,20 @@ impl Schedule {
         leeway: Leeway,
     ) -> (Attempt, bool, u64) {
         let slot = &s.slots[j];
-        let harm = leeway.harm(s.try_takes(slot));
+        // What failed once is a poll like others, but for those that it would cost.
+        let harm = match leeway.harm(s.try_takes(now, slot)) {
+            Harm::Delay if !slot.is_rare() => Harm::None,
+            harm => harm,
+        };
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
+        let at = at.max(s.owed_from(now).unwrap_or(now));
+        // A line that is behind for a moment has time for it soon.
+        let failed = slot.failing.as_ref().map(|f| f.last);
+        let patient = slot.due.max(failed.unwrap_or(slot.due)) + BEHIND_FOR_GOOD;
+        let at = match harm {
+            Harm::Loss => at.max(patient),
+            Harm::None | Harm::Delay => at,
+        };
         let attempt = Attempt {
             station: i,
             what: What::Request(j),
@@ -214,7 +233,7 @@ impl Schedule {
     ///
     /// Those that fall due meanwhile are served behind it one after the other, the
     /// soonest lost first. None is lost if each has its turn before its next one.
-    fn leeway(&self, now: Mono) -> Leeway {
+    pub(super) fn leeway(&self, now: Mono) -> Leeway {
         let mut leeway = Leeway {
             waits: Duration::MAX,
             loses: Duration::MAX,
@@ -224,7 +243,7 @@ impl Schedule {
         }
         let stations = self.answering().map(|(_, s)| s);
         let slots = stations.flat_map(|s| s.slots.iter().map(move |slot| (s, slot)));
-        let expected = slots.filter(|(_, slot)| !slot.is_rare());
+        let expected = slots.filter(|(station, slot)| !station.is_rare(slot));
         let mut due: Vec<(Mono, Duration)> = expected
             .map(|(station, slot)| {
                 leeway.waits = leeway.waits.min((slot.due + slot.slack()).since(now));
@@ -243,7 +262,7 @@ impl Schedule {
 
 /// What the polls that are due and will be can bear.
 #[derive(Clone, Copy)]
-struct Leeway {
+pub(super) struct Leeway {
     /// Longer, and one has to wait.
     waits: Duration,
     /// Longer, and one is lost.
@@ -251,6 +270,11 @@ struct Leeway {
 }
 
 impl Leeway {
+    /// For how long the line may rest without a poll being lost.
+    pub(super) fn bears(self) -> Duration {
+        self.loses.saturating_sub(MARGIN)
+    }
+
     /// What an attempt that takes so long in vain could do to those that answer.
     fn harm(self, takes: Duration) -> Harm {
         // A tenth more: what is in front of it and behind it takes time as well.

@@ -27,6 +27,16 @@ impl Station {
         self.voices.get(usize::from(block.start)).copied().flatten()
     }
 
+    /// Whether its replies carry no number by a standard.
+    pub(in crate::field) fn is_nameless(&self) -> bool {
+        matches!(self.profile.protocol, Protocol::Raw(_))
+    }
+
+    /// Whether some reply of it could be another device's.
+    pub(in crate::field) fn speaks_like_others(&self) -> bool {
+        self.voices.iter().any(Option::is_some)
+    }
+
     /// Whether the reply to this could be another device's.
     pub(super) fn is_alike(&self, block: &ReadBlock) -> bool {
         let voice = self.voice(block);

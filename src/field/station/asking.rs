@@ -117,7 +117,7 @@ impl Station {
     /// A request of the plan that is due, and which no abandoned one resembles.
     pub(super) fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
         let fine = |slot: &Slot| {
-            !slot.is_set_aside()
+            slot.failing.is_none()
                 && self.ready_at(slot) <= now
                 && !self.doubted(&slot.block)
                 && !self.is_alike(&slot.block)
@@ -129,7 +129,7 @@ impl Station {
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
         let soon = now + self.timeout.most().saturating_mul(SETTLING);
         let comes = |s: &Slot| {
-            !s.is_set_aside()
+            s.failing.is_none()
                 && s.due <= soon
                 && !self.doubted(&s.block)
                 && !self.is_alike(&s.block)
@@ -138,24 +138,30 @@ impl Station {
     }
 
     /// A request that is not in the plan, and which no abandoned one resembles: this
-    /// slot's, shortened; one entry of another table; this slot's and one register.
+    /// slot's, shortened; one entry of another table; this slot's and one register. In
+    /// place of a request that fails itself, another one that does not.
     pub(super) fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
-        let wanted = &self.slots.get(slot)?.block;
+        let wanted = self.slots.get(slot)?;
+        let fine = |s: &&Slot| s.failing.is_none();
+        let like = Some(wanted).filter(fine);
+        let like = like.or_else(|| self.slots.iter().find(fine));
+        let like = &like.unwrap_or(wanted).block;
         let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
         if self.profile.protocol == Protocol::Modbus
-            && let Some(shorter) = wanted.shortened(&self.profile).find(fine)
+            && let Some(shorter) = like.shortened(&self.profile).find(fine)
         {
             return Some((Probe::Shorter, shorter));
         }
         let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
         if self.answers_fences || !silent(self.fence_missed) {
-            let other = self.phrases.fence(&self.profile, &self.doubt, wanted);
+            let other = self.phrases.fence(&self.profile, &self.doubt, like);
             if let Some(other) = other {
                 return Some((Probe::OtherTable, other));
             }
         }
         let may = self.answers_longer || !silent(self.longer_missed);
-        let longer = wanted.lengthened(&self.profile).filter(|_| may);
+        // Its values are taken.
+        let longer = wanted.block.lengthened(&self.profile).filter(|_| may);
         longer.filter(fine).map(|block| (Probe::Longer, block))
     }
 
