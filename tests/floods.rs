@@ -573,8 +573,17 @@ async fn ports_for_which_no_thread_can_be_made_wait_and_the_others_go_on() {
 async fn when_descriptors_run_out_ports_lose_and_people_do_not() {
     let silent = Endpoint::start(Habit::Silent).unwrap();
     let address = free_port();
+    // The configuration fits the limit, which no check can know to be used up otherwise.
+    let by = [
+        "prlimit",
+        "--nofile=512:512",
+        "bash",
+        "-c",
+        "for _ in $(seq 400); do exec {taken}</dev/null; done; exec \"$@\"",
+        "bash",
+    ];
     let mut plan = Plan {
-        by: ["prlimit", "--nofile=100:100"].map(str::to_owned).into(),
+        by: by.map(str::to_owned).into(),
         more: format!("metrics: {{ listen: \"{address}\" }}\n"),
         ports: serial_ports(20),
         ..Plan::default()

@@ -115,13 +115,14 @@ const LAB_MEASURES: [(&str, &str, &str); 1] = [(
 const LONGEST: usize = 800;
 
 /// What may stand at the top of the repository, besides dotfiles and licences.
-const TOP_LEVEL: [&str; 10] = [
+const TOP_LEVEL: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "CHANGELOG.md",
     "README.md",
     "benches",
     "config",
+    "docs",
     "packaging",
     "src",
     "systemd",

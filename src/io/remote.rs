@@ -23,11 +23,12 @@
 //! the process, and the platform hands the file out again anyway.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::file::{self, Unread};
 use super::replace::replace;
 use crate::base::Digest;
 use crate::spec::{FailedTrial, TrialFailure};
@@ -246,17 +247,11 @@ pub fn set_aside(state_dir: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // What is no regular file may block, or never end.
-    if !fs::symlink_metadata(file)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidData, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    file::read(path, most).map_err(|why| match why {
+        Unread::Missing => ErrorKind::NotFound.into(),
+        why => io::Error::new(ErrorKind::InvalidData, why.to_string()),
+    })
 }
 
 fn remove(state_dir: &Path, name: &str) -> io::Result<()> {

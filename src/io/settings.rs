@@ -180,7 +180,10 @@ pub fn load_to_start_in(
 /// Everything that is wrong, if a file cannot be read.
 pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
     let around = Surroundings::of_process();
-    let draft = Draft::new(&sources(path, &around, &mut Reading::new()), &around.environment)?;
+    let draft = Draft::new(
+        &sources(path, &around, &mut Reading::new()),
+        &around.environment,
+    )?;
     let (policy, state_dir) = draft.remote();
     Ok(policy
         .enabled

@@ -326,6 +326,8 @@ class Broker:
     def accept(self):
         while True:
             client, _ = self.listener.accept()
+            # What waits on this side of the network would be flooded long after.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BLOB)
             self.connections += 1
             threading.Thread(target=self.pump, args=(client,), daemon=True).start()
 

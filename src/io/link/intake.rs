@@ -3,8 +3,8 @@
 //! A platform sends an account 2,000 messages a second at most, and 1,024 KB a second on
 //! one connection ("Limits"). What exceeds that is left in the network, where TCP slows the
 //! sender; nothing is lost, and the time of everything else in this process is its own. A
-//! broker that goes on like that delays its own answers to our pings, and the connection
-//! ends for want of them.
+//! broker that goes on like that for [`FLOODS_FOR`] is given up: behind what waits in the
+//! network, what is meant would come minutes late.
 
 use std::time::Duration;
 
@@ -21,6 +21,13 @@ const PER_SECOND: u32 = 2_048;
 /// held back in the network for some seconds comes like this.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
+/// A connection ends when so much came that reading was held back for so long. A platform
+/// that had held messages back for a minute has delivered them by then.
+const FLOODS_FOR: Duration = Duration::from_secs(30);
+
+/// Reading has caught up when it could have taken this much more.
+const CAUGHT_UP: Duration = Duration::from_secs(1);
+
 /// Evenly spaced units (GCRA, as in `cloud/pace.rs`).
 #[derive(Debug)]
 pub(super) struct Intake {
@@ -29,6 +36,8 @@ pub(super) struct Intake {
     bytes: u64,
     since: Mono,
     told: bool,
+    /// Since when reading is held back and has not caught up.
+    held: Option<Mono>,
 }
 
 /// More came than a platform sends.
@@ -47,6 +56,7 @@ impl Intake {
             bytes: 0,
             since: now,
             told: false,
+            held: None,
         }
     }
 
@@ -61,11 +71,18 @@ impl Intake {
         if self.even <= now {
             (self.packets, self.bytes, self.since) = (0, 0, now);
         }
+        if now.since(self.ready_at()) >= CAUGHT_UP {
+            self.held = None;
+        }
         let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
         self.even = self.even.max(now) + Duration::from_secs(1) / PER_SECOND * units;
         self.packets += 1;
         self.bytes += bytes as u64;
-        if self.told || self.ready_at() <= now {
+        if self.ready_at() <= now {
+            return None;
+        }
+        self.held.get_or_insert(now);
+        if self.told {
             return None;
         }
         self.told = true;
@@ -74,6 +91,12 @@ impl Intake {
             bytes: self.bytes,
             within: now.since(self.since),
         })
+    }
+
+    /// Whether the connection is to be given up for what comes on it.
+    pub(super) fn is_flooded(&self, now: Mono) -> bool {
+        self.held
+            .is_some_and(|since| now.since(since) >= FLOODS_FOR)
     }
 }
 
@@ -90,6 +113,26 @@ mod tests {
                 assert!(intake.ready_at() <= now);
                 assert_eq!(intake.take(now, bytes), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_flood_that_goes_on_ends_the_connection_and_a_burst_does_not() {
+        // Packets on top of what the limits allow, all in the first second.
+        for (burst, floods) in [(8_000, false), (30_000, false), (100_000, true)] {
+            let mut intake = Intake::new(Mono::START);
+            let (mut waiting, mut flooded) = (burst, false);
+            for ms in 0..60_000 {
+                let now = Mono::START + Duration::from_millis(ms);
+                // A busy platform besides: half of its limit.
+                waiting += 1;
+                while waiting > 0 && intake.ready_at() <= now {
+                    intake.take(now, 40);
+                    waiting -= 1;
+                }
+                flooded |= intake.is_flooded(now);
+            }
+            assert_eq!(flooded, floods, "{burst}");
         }
     }
 

@@ -25,7 +25,8 @@
 //!   are left in their channel while 64 KiB wait to be written, and a broker that makes us
 //!   acknowledge and takes nothing is given up when 384 KiB wait.
 //! - Reading is bounded: 2,048 packets of 512 bytes a second, 4 s of that at once
-//!   (`intake.rs`); the rest stays in the network. What a packet is does not matter.
+//!   (`intake.rs`); the rest stays in the network. What a packet is does not matter. A
+//!   broker that sends more than that for 30 s is given up.
 //! - The watchdog's pulse beats at each turn of a loop, at least every 3 s,
 //!   and not while an event waits for the hub.
 //!

@@ -110,6 +110,11 @@ impl Talk {
             };
             let excess = self.intake.take(now, before - self.inbox.len());
             self.excess = self.excess.take().or(excess);
+            if self.intake.is_flooded(now) {
+                return Err(LinkDown::Io(
+                    "it sends more than a platform does, and goes on".into(),
+                ));
+            }
             match packet {
                 Packet::Publish(message) => return self.on_message(message, now).map(Some),
                 Packet::SubAck(ack) => {
