@@ -200,6 +200,7 @@ fn because(error: &Error) -> Unfetched {
         Error::TooManyRedirects | Error::RedirectFailed => {
             Unfetched::Refused("redirected too often".into())
         }
+        Error::Io(e) => Unfetched::Failed(tls::trouble(e).unwrap_or_else(|| e.to_string())),
         other => Unfetched::Failed(other.to_string()),
     }
 }

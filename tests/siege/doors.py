@@ -45,7 +45,7 @@ SOON, LATER = 30, 150
 
 CONFIG = f"""\
 gateway: {{ product_key: a1GwDemoPk0, device_name: gw-siege, secret: "{SECRET}" }}
-cloud: {{ url: "mqtt://{CLOUD_SIDE}:{{port}}", ca_file: ca.pem }}
+cloud: {{ url: "mqtt://{CLOUD_SIDE}:{{port}}" }}
 metrics: {{ listen: "127.0.0.1:{METRICS_PORT}" }}
 remote_config: {{ enabled: true, probation: 20s, downloads: [{CLOUD_SIDE}] }}
 ports:
@@ -205,7 +205,7 @@ class Siege:
         box.do("systemd-run", "-q", "--unit=siege-line", "--collect", "-p", "User=alink-gateway", "-p", "Group=dialout",
                "-p", "StandardInput=null", "perl", "/run/siege.pl", TTY, "/run/siege/babble")
         box.write(f"{ETC}/gateway.yaml", CONFIG.replace("{port}", str(BROKER_PORT)))
-        box.write(f"{ETC}/ca.pem", (self.folder / "ca.pem").read_text())
+        box.write("/run/siege/ca.pem", (self.folder / "ca.pem").read_text())
         box.do("systemd-tmpfiles", "--create", "alink-gateway.conf")
         box.write(f"/run/systemd/system/{UNIT}.d/siege.conf", self.limits())
         box.do("systemctl", "daemon-reload")
@@ -216,7 +216,8 @@ class Siege:
         """The unit's limits of memory and tasks: by its own systemd where that is given
         the controllers, else by control groups of the host's, as processes enter them
         themselves."""
-        lines = ["[Service]", f"WatchdogSec={WATCHDOG}"]
+        # The roots of this machine: the broker is reached without TLS, so no ca_file is.
+        lines = ["[Service]", f"WatchdogSec={WATCHDOG}", "Environment=SSL_CERT_FILE=/run/siege/ca.pem"]
         files = {"memory": ("memory.limit_in_bytes", MEMORY_MAX), "pids": ("pids.max", TASKS_MAX)}
         paths = []
         for controller, (group, path) in self.box.bounding.items():

@@ -181,6 +181,20 @@ fn words(error: &io::Error, wall: Wall) -> String {
     }
 }
 
+/// What went wrong with TLS elsewhere than at the platform, for people; `None` if it
+/// was not TLS.
+pub(in crate::io) fn trouble(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match inner {
+        rustls::Error::InvalidCertificate(why) => {
+            let why = certificate_words(why);
+            format!("the certificate is not acceptable: {why}")
+        }
+        rustls::Error::AlertReceived(alert) => alert_words(*alert),
+        _ => "the other side does not keep to TLS".to_owned(),
+    })
+}
+
 /// A name of a certificate as rustls hands it over, `DnsName("example.org")`, as
 /// people write it.
 fn bare_name(presented: &str) -> String {
@@ -279,6 +293,16 @@ mod tests {
             not_after: day(20_000),
         };
         assert!(said(rustls::Error::InvalidCertificate(late)).contains("may be unset"));
+    }
+
+    #[test]
+    fn tls_elsewhere_is_told_in_words_too() {
+        let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        assert_eq!(
+            trouble(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap(),
+            "the certificate is not acceptable: nobody we trust has signed it"
+        );
+        assert_eq!(trouble(&io::ErrorKind::ConnectionRefused.into()), None);
     }
 
     #[test]
