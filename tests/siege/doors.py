@@ -125,8 +125,9 @@ class Watch:
         while not self.over.wait(0.5):
             self.most = max(self.most, memory(self.siege.pid_on_host()))
             fed = self.siege.box.show(UNIT, "WatchdogTimestampMonotonic")
-            age = time.monotonic() - int(fed["WatchdogTimestampMonotonic"] or 0) / 1e6
-            was, late = late, age > WATCHDOG
+            at = int(fed["WatchdogTimestampMonotonic"] or 0) / 1e6
+            # Nothing is fed while the service is being started again.
+            was, late = late, at > 0 and time.monotonic() - at > WATCHDOG
             self.gaps += late and not was
 
     def end(self):
@@ -457,7 +458,11 @@ def siege_by_configurations_from_the_platform(plant):
         # One that is right, and with which the service ends all the same.
         siege.push("deadly", pushed().encode())
         siege.broker.says(r'^answer .*"code":200.*"id":"deadly"', LATER)
+        siege.cloud.forget()
         os.kill(siege.pid_on_host(), signal.SIGKILL)
+        # Back, and with the devices of the configuration before it.
+        siege.cloud.says("gw-siege connected", LATER)
+        siege.cloud.says("on-tcp logged in", LATER)
         siege.everybody()
         siege.push("deadly", pushed().encode())
         siege.broker.says(r'^answer .*"code":100009.*"id":"deadly"', LATER)
