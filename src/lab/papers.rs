@@ -69,7 +69,7 @@ const FILES: [(&str, &str); 8] = [
     ),
     (
         "/run/alink-gateway/control.sock",
-        "where the running service is asked, by root and the group alink-gateway; \
+        "where the running service is asked, by root and the group alink-operators; \
          /run/alink-gateway@NAME/control.sock of another gateway",
     ),
     (

@@ -156,7 +156,7 @@ impl Tell for Notice {
                 many(*times)
             ),
             Notice::Refused { user, times } => format!(
-                "user {user} asked on the control socket and may not{}; members of the group alink-gateway may",
+                "user {user} asked on the control socket and may not{}; members of the group alink-operators may",
                 many(*times)
             ),
             Notice::Crowded { times } => format!(
