@@ -180,6 +180,18 @@ profiles:
         answer.unwrap()
     }
 
+    /// Waits until the platform has been told that a file it pushed has failed since.
+    async fn sees_retraction(&self) {
+        let retracted = |platform: &Platform| {
+            platform.ledger().events().any(|(_, event)| {
+                matches!(event, Event::Replied { tail, code, .. }
+                    if tail == "thing/config/push_reply" && code.as_i64() == Some(100_009))
+            })
+        };
+        let came = self.broker.until(PATIENCE, retracted);
+        assert!(came.await.unwrap(), "the platform was not told");
+    }
+
     /// Puts it into the storage; what the platform says about it.
     fn put(&self, name: &str, file: &str) -> RemoteConfig {
         let url = self.storage.put(name, Served::File(file.into()));
@@ -470,6 +482,7 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
         let refused = |l: &str| l.contains("it failed its probation here before");
         daemon.line("a refusal", refused).await;
         site.sees_online(&[1, 2]).await;
+        site.sees_retraction().await;
         let seen = daemon.seen().join("\n");
         let told = seen.contains("the one before it is in force again");
         assert_eq!(told, life == 0, "{seen}");

@@ -21,7 +21,7 @@ use crate::config::{Report, Severity};
 use crate::io::log::Journal;
 use crate::io::remote::{self, Failed};
 use crate::io::settings::{self, Loaded, Misfit};
-use crate::spec::{FailedTrial, TrialFailure};
+use crate::spec::{RemotePolicy, TrialFailure};
 
 /// What the platform is told when the fault is here and not in its file.
 const NOT_OF_THE_FILE: &str =
@@ -53,6 +53,8 @@ impl Adopter {
         let failed = remote::fail(&self.home, TrialFailure::Died);
         let known = &mut loaded.spec.cloud.remote.failed;
         known.extend(failed.iter().filter_map(|failed| failed.trial));
+        let retracted = &mut loaded.spec.cloud.remote.retracted;
+        retracted.extend(failed.iter().filter_map(Failed::retraction));
         failed.into_iter().map(Notice::remote_failed).collect()
     }
 
@@ -79,9 +81,11 @@ impl Adopter {
             Errand::Adopt {
                 serial,
                 content,
+                push,
                 within,
             } => {
-                let result = self.adopt(service, content, within, journal).await;
+                let trial = Trial { content, push };
+                let result = self.adopt(service, trial, within, journal).await;
                 Done::Adopted { serial, result }
             }
             Errand::Settle {
@@ -100,11 +104,11 @@ impl Adopter {
     async fn adopt(
         &mut self,
         service: &mut Service,
-        content: Content,
+        trial: Trial,
         within: Duration,
         journal: &Journal,
     ) -> Result<Digest, NotAdopted> {
-        let digest = Digest::of(content.bytes());
+        let digest = Digest::of(trial.content.bytes());
         if self.checking.swap(true, Ordering::SeqCst) {
             return Err(NotAdopted::openly(
                 "the check of an earlier one has not ended",
@@ -113,7 +117,7 @@ impl Adopter {
         let over = Over::default();
         let check = Check {
             config: self.config.clone(),
-            content,
+            trial,
             over: over.0.clone(),
             running: Running(self.checking.clone()),
         };
@@ -147,7 +151,7 @@ impl Adopter {
             Verdict::Proven => in_thread(move || remote::prove(&home, digest)).await,
             Verdict::Withdrawn => {
                 let withdrawn = in_thread(move || remote::withdraw(&home)).await;
-                withdrawn.and(self.go_back(service, &[], journal).await)
+                withdrawn.and(self.go_back(service, journal, |_| {}).await)
             }
             Verdict::Failed(failure) => {
                 let failing = move || Ok(remote::fail_candidate(&home, digest, failure));
@@ -158,20 +162,23 @@ impl Adopter {
                     Ok(_) => Ok(()),
                     Err(e) => Err(e.to_string()),
                 };
-                let trial = failed.trial;
+                let (trial, retraction) = (failed.trial, failed.retraction());
                 journal.tell(&Notice::remote_failed(failed));
-                let back = self.go_back(service, trial.as_slice(), journal).await;
-                kept.and(back)
+                let back = self.go_back(service, journal, |policy| {
+                    policy.failed.extend(trial);
+                    policy.retracted.extend(retraction);
+                });
+                kept.and(back.await)
             }
         }
     }
 
-    /// Goes on with what is proven.
+    /// Goes on with what is proven, and with what is known of the one that is not.
     async fn go_back(
         &self,
         service: &mut Service,
-        failed: &[FailedTrial],
         journal: &Journal,
+        known: impl FnOnce(&mut RemotePolicy),
     ) -> Result<(), String> {
         let config = self.config.clone();
         let loading = tokio::task::spawn_blocking(move || settings::load_to_start(&config));
@@ -185,7 +192,7 @@ impl Adopter {
                 if let Some(misfit) = misfit {
                     set_aside(misfit, &loaded.state_dir, journal);
                 }
-                loaded.spec.cloud.remote.failed.extend_from_slice(failed);
+                known(&mut loaded.spec.cloud.remote);
                 take(service, loaded, journal).await;
                 Ok(())
             }
@@ -246,10 +253,16 @@ impl Drop for Running {
     }
 }
 
+/// A file that is tried, and the id of the push it came with.
+struct Trial {
+    content: Content,
+    push: Option<String>,
+}
+
 /// One check, in a thread that may block.
 struct Check {
     config: PathBuf,
-    content: Content,
+    trial: Trial,
     over: Arc<AtomicBool>,
     running: Running,
 }
@@ -266,9 +279,10 @@ impl Check {
         }
         // Before the first byte is parsed: should that end the process, the next life
         // knows the file.
-        let begun = remote::begin(&home, self.content.bytes());
+        let Trial { content, push } = &self.trial;
+        let begun = remote::begin(&home, content.bytes(), push.as_deref());
         begun.map_err(|e| Unfit::NotStored(e.to_string()))?;
-        let loaded = settings::load_with(&self.config, &self.content);
+        let loaded = settings::load_with(&self.config, content);
         let ended = ended(&home, loaded, &self.over);
         drop(self.running);
         ended.map(|loaded| (home, loaded))
@@ -393,7 +407,10 @@ remote_config: { enabled: true }
         let checking = Arc::new(AtomicBool::new(true));
         let check = Check {
             config: config.to_owned(),
-            content: Content::new(file.as_bytes().to_vec()),
+            trial: Trial {
+                content: Content::new(file.as_bytes().to_vec()),
+                push: None,
+            },
             over: Arc::new(AtomicBool::new(over)),
             running: Running(checking.clone()),
         };
@@ -435,7 +452,7 @@ remote_config: { enabled: true }
         assert!(matches!(checked, Err(Unfit::TooSlow)));
         assert!(!home.exists());
         // And in the midst of it.
-        remote::begin(&home, b"devices: []").unwrap();
+        remote::begin(&home, b"devices: []", None).unwrap();
         let loaded = settings::load_with(&config, &Content::new(b"devices: []".to_vec()));
         let late = ended(&home, loaded, &AtomicBool::new(true));
         assert!(matches!(late, Err(Unfit::TooSlow)));

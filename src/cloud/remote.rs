@@ -38,7 +38,7 @@ use std::time::Duration;
 use super::alink::remote::{Announced, Pushed};
 use super::code::Code;
 use crate::base::{Backoff, Digest, Mono, Now, Repeats, Rng, Wake};
-use crate::spec::RemotePolicy;
+use crate::spec::{RemotePolicy, Retraction};
 
 mod errand;
 pub mod notice;
@@ -126,6 +126,8 @@ pub struct Remote {
     work: Option<Work>,
     next: Option<Push>,
     probation: Option<Probation>,
+    /// What the platform is told as soon as there is a connection.
+    retracted: Vec<Retraction>,
     serial: u64,
     /// Of the file at work.
     backoff: Backoff,
@@ -155,6 +157,7 @@ impl Remote {
             work: None,
             next: None,
             probation: None,
+            retracted: policy.retracted.clone(),
             serial: 0,
             backoff: Backoff::new(RETRY.0, RETRY.1),
             not_enabled: Repeats::default(),
@@ -174,6 +177,7 @@ impl Remote {
         if let Some(probation) = &mut self.probation {
             probation.link_up();
         }
+        self.retract();
     }
 
     /// It is gone, and whoever waited for answers on it with it. A file at work
@@ -352,6 +356,18 @@ impl Remote {
         true
     }
 
+    /// Answers pushes again whose files were adopted and have failed since. The platform
+    /// documents one reply to a push and no other way to tell it.
+    fn retract(&mut self) {
+        if !self.link {
+            return;
+        }
+        for Retraction { push, failure } in std::mem::take(&mut self.retracted) {
+            let id: Option<serde_json::Value> = serde_json::from_str(&push).ok();
+            self.answer(id.as_ref(), Some(&Refusal::FailedBefore(failure)));
+        }
+    }
+
     fn is_adopting(&self) -> bool {
         let adopts = |work: &Work| matches!(work.stage, Stage::Adopting { .. });
         self.work.as_ref().is_some_and(adopts)
@@ -360,6 +376,8 @@ impl Remote {
     /// Another policy holds from now on.
     pub fn respec(&mut self, now: Now, policy: &RemotePolicy) {
         let before = std::mem::replace(&mut self.policy, policy.clone());
+        self.retracted.extend(policy.retracted.iter().cloned());
+        self.retract();
         if policy.enabled && !before.enabled {
             self.not_enabled.over();
             self.asked = 0;
@@ -580,6 +598,7 @@ impl Remote {
                 self.out.push_back(Step::Errand(Errand::Adopt {
                     serial: self.serial,
                     content,
+                    push: work.push.id.as_ref().map(ToString::to_string),
                     within: CHECK_WITHIN,
                 }));
                 self.work = Some(Work {

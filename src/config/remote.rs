@@ -74,6 +74,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> RemotePolicy {
         downloads: hosts(&s, "downloads", notes).unwrap_or(d.downloads),
         in_force: None,
         failed: Vec::new(),
+        retracted: Vec::new(),
     }
 }
 

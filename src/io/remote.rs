@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::file::{self, Unread};
 use super::replace::replace;
 use crate::base::Digest;
-use crate::spec::{FailedTrial, TrialFailure};
+use crate::spec::{FailedTrial, Retraction, TrialFailure};
 
 /// Its name in the state directory, once it is proven.
 pub const FILE: &str = "remote.yaml";
@@ -43,6 +43,8 @@ pub const CANDIDATE: &str = "remote.candidate.yaml";
 const ASIDE: &str = "remote.yaml.refused";
 /// Once it has failed its probation, to be looked at.
 const FAILED: &str = "remote.yaml.failed";
+/// The push by which the newest that is or was tried has come.
+const PUSH: &str = "remote.push.json";
 /// The digests of those that failed.
 pub const FAILURES: &str = "remote.failed.json";
 /// So many digests are remembered, the newest: an operator who pushes one bad file
@@ -50,6 +52,8 @@ pub const FAILURES: &str = "remote.failed.json";
 const REMEMBERED: usize = 32;
 /// A file of the platform's has 4 MiB at most (`remote_config.max_bytes`).
 const LARGEST: u64 = 4 << 20;
+/// An id that is answered has 64 bytes at most (`cloud/alink/remote.rs`).
+const LARGEST_PUSH: u64 = 4 << 10;
 /// The digests and their reasons need less than 4 KiB.
 const LARGEST_FAILURES: u64 = 64 << 10;
 
@@ -69,11 +73,22 @@ pub fn in_force(state_dir: &Path) -> PathBuf {
     }
 }
 
-/// Stores one that is to be checked, before it is.
+/// Stores one that is to be checked, before it is, and the id (as JSON) of the push it
+/// came with.
 ///
 /// # Errors
 /// What the system says; then it must not be checked.
-pub fn begin(state_dir: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn begin(state_dir: &Path, bytes: &[u8], push: Option<&str>) -> io::Result<()> {
+    match push {
+        Some(id) => {
+            let push = Push {
+                sha256: Digest::of(bytes).to_string(),
+                id: id.to_owned(),
+            };
+            replace(&state_dir.join(PUSH), &serde_json::to_vec(&push)?)?;
+        }
+        None => remove(state_dir, PUSH)?,
+    }
     replace(&state_dir.join(TRYING), bytes)
 }
 
@@ -134,8 +149,21 @@ pub fn is_unproven(state_dir: &Path) -> bool {
 pub struct Failed {
     /// Which, and how; `None` if it could not even be read.
     pub trial: Option<FailedTrial>,
+    /// The id of the push it came with, as JSON, if it was pushed.
+    pub push: Option<String>,
     /// Where it is kept, or why it could not be taken out of the way.
     pub kept: io::Result<PathBuf>,
+}
+
+impl Failed {
+    /// What the platform is to be told of it: it believes that the file is in force.
+    #[must_use]
+    pub fn retraction(&self) -> Option<Retraction> {
+        Some(Retraction {
+            push: self.push.clone()?,
+            failure: self.trial?.failure,
+        })
+    }
 }
 
 /// Takes whatever is checked or on probation out of force, remembers its digest and
@@ -176,8 +204,23 @@ fn fail_one(state_dir: &Path, file: &Path, failure: TrialFailure) -> Failed {
     };
     Failed {
         trial,
+        push: digest.and_then(|digest| pushed(state_dir, digest)),
         kept: kept(),
     }
+}
+
+/// The push by which a file has come.
+#[derive(Serialize, Deserialize)]
+struct Push {
+    sha256: String,
+    id: String,
+}
+
+/// The id of the push of the file with this digest, if that is known.
+fn pushed(state_dir: &Path, digest: Digest) -> Option<String> {
+    let bytes = read(&state_dir.join(PUSH), LARGEST_PUSH).ok()?;
+    let push: Push = serde_json::from_slice(&bytes).ok()?;
+    (push.sha256 == digest.to_string()).then_some(push.id)
 }
 
 /// What is written of those that failed.
@@ -278,7 +321,7 @@ mod tests {
     }
 
     fn adopt(state: &Path, bytes: &[u8]) {
-        begin(state, bytes).unwrap();
+        begin(state, bytes, None).unwrap();
         promote(state).unwrap();
     }
 
@@ -324,10 +367,15 @@ mod tests {
         assert!(fail(&state, TrialFailure::Died).is_empty());
 
         // The process ended while it was checked.
-        begin(&state, b"bomb").unwrap();
+        begin(&state, b"bomb", Some("\"77\"")).unwrap();
         assert!(is_unproven(&state));
         let failed = fail(&state, TrialFailure::Died);
         assert_eq!(failed.len(), 1);
+        let retraction = failed[0].retraction().unwrap();
+        assert_eq!(
+            (&*retraction.push, retraction.failure),
+            ("\"77\"", TrialFailure::Died)
+        );
         let bomb = FailedTrial {
             digest: Digest::of(b"bomb"),
             failure: TrialFailure::Died,
@@ -339,7 +387,7 @@ mod tests {
 
         // And while one was on probation and another was checked.
         adopt(&state, b"brick");
-        begin(&state, b"another").unwrap();
+        begin(&state, b"another", None).unwrap();
         assert_eq!(fail(&state, TrialFailure::Unreached).len(), 2);
         let digests: Vec<_> = failures(&state).iter().map(|f| f.digest).collect();
         assert_eq!(
@@ -353,10 +401,10 @@ mod tests {
     #[test]
     fn a_stop_or_a_mistake_leaves_no_trace() {
         let (_dir, state) = state();
-        begin(&state, b"wrong").unwrap();
+        begin(&state, b"wrong", None).unwrap();
         give_up(&state).unwrap();
         adopt(&state, b"fine");
-        begin(&state, b"next").unwrap();
+        begin(&state, b"next", None).unwrap();
         withdraw(&state).unwrap();
         withdraw(&state).unwrap();
         assert_eq!(names(&state), [""; 0]);
@@ -366,14 +414,14 @@ mod tests {
     fn what_is_remembered_is_bounded_and_damage_is_no_obstacle() {
         let (_dir, state) = state();
         for n in 0..40u8 {
-            begin(&state, &[n]).unwrap();
+            begin(&state, &[n], None).unwrap();
             let _ = fail(&state, TrialFailure::Died);
         }
         assert_eq!(failures(&state).len(), REMEMBERED);
         assert_eq!(failures(&state)[31].digest, Digest::of(&[39]));
         fs::write(state.join(FAILURES), b"{\"failed\": [{}").unwrap();
         assert_eq!(failures(&state), []);
-        begin(&state, b"x").unwrap();
+        begin(&state, b"x", None).unwrap();
         assert!(fail(&state, TrialFailure::Died)[0].kept.is_ok());
         assert_eq!(failures(&state).len(), 1);
     }
@@ -386,7 +434,7 @@ mod tests {
             let (_dir, state) = state();
             adopt(&state, b"former");
             prove(&state, Digest::of(b"former")).unwrap();
-            begin(&state, b"new").unwrap();
+            begin(&state, b"new", None).unwrap();
             if steps > 0 {
                 promote(&state).unwrap();
             }

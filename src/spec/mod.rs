@@ -43,7 +43,7 @@ pub use measure::{Bits, Marker, Measure, Part, Sign, States};
 
 pub use network::{HostList, Network};
 pub use reload::{Changes, Retired};
-pub use remote::{FailedTrial, RemotePolicy, TrialFailure};
+pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
 
 use std::time::Duration;
 

@@ -34,6 +34,9 @@ pub struct RemotePolicy {
     pub in_force: Option<Digest>,
     /// Those that failed here, newest last.
     pub failed: Vec<FailedTrial>,
+    /// Pushes that the platform has been answered were adopted, and whose files have
+    /// failed since: it is told so.
+    pub retracted: Vec<Retraction>,
 }
 
 impl Default for RemotePolicy {
@@ -48,6 +51,7 @@ impl Default for RemotePolicy {
             downloads: HostList::none(),
             in_force: None,
             failed: Vec::new(),
+            retracted: Vec::new(),
         }
     }
 }
@@ -92,6 +96,15 @@ impl RemotePolicy {
             listed => listed.iter().any(fits),
         }
     }
+}
+
+/// A push whose file was adopted and then failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retraction {
+    /// The id of the push, as JSON.
+    pub push: String,
+    /// In which way the file failed.
+    pub failure: TrialFailure,
 }
 
 /// A file that was adopted, or only checked, and did not prove itself.

@@ -53,6 +53,9 @@ pub enum Errand {
         serial: u64,
         /// The file, as it was announced.
         content: Content,
+        /// The id of the push it came with, as JSON: should it fail later, that push is
+        /// answered again.
+        push: Option<String>,
         /// From now until the check has ended; later nothing is stored or applied.
         within: Duration,
     },

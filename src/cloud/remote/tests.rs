@@ -3,7 +3,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::base::{Rng, Secret};
-use crate::spec::{FailedTrial, TrialFailure};
+use crate::spec::{FailedTrial, Retraction, TrialFailure};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -350,12 +350,21 @@ fn what_does_not_reach_the_platform_for_that_long_has_failed() {
     let policy = RemotePolicy {
         enabled: true,
         failed: vec![failed],
+        retracted: vec![Retraction {
+            push: "1".into(),
+            failure: TrialFailure::Unreached,
+        }],
         ..RemotePolicy::default()
     };
     desk.remote.respec(desk.now, &policy);
     desk.settled(Ok(()));
+    assert_eq!(desk.said(), [""; 0], "nothing reaches the platform");
+    // It was answered that the file is in force, and is told that it is not any more.
     desk.remote.link_up();
-    assert_eq!(desk.said(), [""; 0]);
+    assert_eq!(desk.said(), ["answer 1 100009"]);
+    desk.remote.link_down(desk.now);
+    desk.remote.link_up();
+    assert_eq!(desk.said(), [""; 0], "once");
     // It is refused when it is handed out again, without being fetched; another not.
     desk.push(2, b"a");
     assert_eq!(desk.said(), ["answer 2 100009", "remote-config-refused"]);
