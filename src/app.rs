@@ -32,7 +32,7 @@ use self::reload::{Reload, is_many};
 use self::service::{Doors, Service, Shelves};
 use crate::base::{Rng, Tell};
 use crate::cloud::Errand;
-use crate::config::Report;
+use crate::config::{Problem, Report, Severity};
 use crate::io::clock::Clock;
 use crate::io::control::{self, Wish};
 use crate::io::headroom;
@@ -41,6 +41,7 @@ use crate::io::log::{self, Journal};
 use crate::io::notify::Notifier;
 use crate::io::settings::{Loaded, Misfit};
 use crate::io::vault::Vault;
+use crate::spec::{MOST_IDENTITIES, Spec};
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -219,6 +220,27 @@ async fn take(
     };
     journal.tell(&notice);
     (notice.sentence(), closed)
+}
+
+/// What is wrong with a configuration that is right by itself, after all those before it:
+/// it would be one identity too many.
+fn too_many_identities(old: &Spec, fresh: &Spec, config: &Path) -> Option<Report> {
+    let identities = old.identities_with(fresh);
+    if identities <= MOST_IDENTITIES {
+        return None;
+    }
+    let file: Arc<str> = config.display().to_string().into();
+    let problem = Problem {
+        severity: Severity::Error,
+        file: Arc::clone(&file),
+        line: 0,
+        column: 0,
+        path: "devices".into(),
+        said: format!("{identities} different devices since the service was started"),
+        wanted: format!("at most {MOST_IDENTITIES}, those that are gone included"),
+        hint: Some("restart the service: it then knows those of this configuration alone".into()),
+    };
+    Some(Report::new(vec![problem], &[file]))
 }
 
 fn tell_refused(report: &Report, journal: &Journal) {

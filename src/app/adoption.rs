@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::notice::Notice;
 use super::service::Service;
-use super::{take, tell_refused};
+use super::{take, tell_refused, too_many_identities};
 use crate::base::{Digest, Tell};
 use crate::cloud::remote::{Content, NotAdopted, Verdict};
 use crate::cloud::{Done, Errand};
@@ -130,6 +130,13 @@ impl Adopter {
         };
         let checked = checked.unwrap_or_else(|e| Err(Unfit::Broken(e.to_string())));
         let (home, loaded) = checked.map_err(|unfit| unfit.told(journal))?;
+        if let Some(report) = too_many_identities(service.spec(), &loaded.spec, &self.config) {
+            let unfit = match remote::give_up(&home) {
+                Ok(()) => Unfit::Wrong(report),
+                Err(e) => Unfit::NotStored(e.to_string()),
+            };
+            return Err(unfit.told(journal));
+        }
         let promoted = remote::promote(&home);
         if let Err(e) = promoted {
             return Err(Unfit::NotStored(e.to_string()).told(journal));

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::notice::Notice;
 use super::service::Service;
-use super::{take, tell_refused};
+use super::{take, tell_refused, too_many_identities};
 use crate::base::Tell;
 use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
@@ -77,6 +77,13 @@ impl Reload {
                 };
             }
         };
+        if let Some(report) = too_many_identities(service.spec(), &loaded.spec, config) {
+            tell_refused(&report, journal);
+            return Reloaded {
+                changed: None,
+                problems: problems(&report),
+            };
+        }
         let mut problems = problems(&loaded.warnings);
         let (leaving, of) = service.spec().leaving(&loaded.spec);
         if is_many(leaving, of) && !meant {
@@ -147,9 +154,39 @@ fn problems(report: &Report) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
     use std::sync::mpsc;
 
     use super::*;
+    use crate::base::DeviceName;
+    use crate::field::test_spec::{installation, profile, tcp};
+    use crate::spec::{DeviceSpec, MOST_IDENTITIES, Spec};
+
+    fn with_devices(numbers: Range<usize>) -> Spec {
+        let mut spec = installation(tcp(), vec![profile(Vec::new())]);
+        let one = spec.devices[0].clone();
+        let named = |n| DeviceSpec {
+            device_name: DeviceName::new(&format!("device-{n}")),
+            ..one.clone()
+        };
+        spec.devices = numbers.map(named).collect();
+        spec
+    }
+
+    #[test]
+    fn ever_new_devices_do_not_take_memory_without_end() {
+        let old = with_devices(0..MOST_IDENTITIES);
+        let file = Path::new("gateway.yaml");
+        assert!(too_many_identities(&old, &with_devices(5..100), file).is_none());
+        let more = with_devices(MOST_IDENTITIES - 1..MOST_IDENTITIES + 1);
+        let report = too_many_identities(&old, &more, file).unwrap();
+        let problem = &report.problems()[0];
+        assert_eq!(
+            problem.said,
+            "10001 different devices since the service was started"
+        );
+        assert!(problem.hint.as_ref().is_some_and(|h| h.contains("restart")));
+    }
 
     fn wrong() -> Result<Loaded, Report> {
         Err(Report::default())

@@ -42,7 +42,7 @@ pub use field::{
 pub use measure::{Bits, Marker, Measure, Part, Sign, States};
 
 pub use network::{HostList, Network};
-pub use reload::{Changes, Retired};
+pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
 
 use std::time::Duration;

@@ -14,8 +14,8 @@
 //! comes. So no engine ever has to change whom a place stands for.
 //!
 //! **Bound.** Devices hold one place for each identity ever configured since the
-//! start. Places of ports are taken again by the reload after the one that
-//! retired them: by then nobody refers to them.
+//! start, and there are [`MOST_IDENTITIES`] of them at most. Places of ports are taken
+//! again by the reload after the one that retired them: by then nobody refers to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +23,11 @@ use std::path::Path;
 
 use super::{CloudSpec, DeviceSpec, LineSpec, PortSpec, SerialSpec, Spec, TcpSpec};
 use crate::base::{DeviceId, PortId, Secret};
+
+/// Identities that may be configured from a start to the end of the service: five times
+/// what one gateway may have online at once. A platform that pushes configurations with
+/// ever new devices would take memory without end.
+pub const MOST_IDENTITIES: usize = 10_000;
 
 /// Places whose devices and ports are no longer configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,6 +125,18 @@ impl Spec {
         let leave = |d: &DeviceSpec| !stay.contains(&(&d.product_key, &d.device_name));
         let leaving = self.devices().filter(|(_, d)| leave(d)).count();
         (leaving, self.devices().count())
+    }
+
+    /// How many identities have a place once `fresh` has followed this configuration.
+    #[must_use]
+    pub fn identities_with(&self, fresh: &Spec) -> usize {
+        let known: BTreeSet<_> = self
+            .devices
+            .iter()
+            .map(|d| (&d.product_key, &d.device_name))
+            .collect();
+        let is_new = |d: &DeviceSpec| !known.contains(&(&d.product_key, &d.device_name));
+        self.devices.len() + fresh.devices().filter(|(_, d)| is_new(d)).count()
     }
 
     /// This configuration, fresh from its files, with everything in the place it

@@ -152,6 +152,15 @@ fn those_who_leave_are_counted_by_identity_and_once() {
 }
 
 #[test]
+fn identities_are_counted_with_those_that_are_gone_and_each_once() {
+    let other = spec(&["line1"], vec![device("a", 0, 1), device("d", 0, 2)]);
+    assert_eq!(three().identities_with(&three()), 3);
+    assert_eq!(three().identities_with(&other), 4);
+    let (next, _) = other.continuing(&three());
+    assert_eq!(next.identities_with(&three()), 4, "those that come back");
+}
+
+#[test]
 fn who_is_gone_keeps_a_place_without_a_secret_and_who_comes_is_appended() {
     let other = spec(
         &["line1", "line2"],
