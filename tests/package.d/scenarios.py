@@ -583,7 +583,7 @@ def listing(box):
     skip = [w for path in records for w in ("-path", path, "-o")][:-1]
     text = box.do("find", "/", "(", *skip, ")", "-prune", "-o", "-print")
     # The user stays, on purpose: postrm says why.
-    return {f for f in text.splitlines() if not re.fullmatch(r"/etc/(g?shadow|group|passwd)-?", f)}
+    return {f for f in text.splitlines() if not re.fullmatch(r"/etc/(g?shadow|group|passwd|sub[ug]id)-?", f)}
 
 
 ALL = [
