@@ -195,7 +195,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
 
 /// What is to be done next.
 enum Next {
-    /// Load the configuration anew, and tell whoever asked, if anybody did.
+    /// Load the configuration anew, and tell the client that asked, if one did.
     Reload(Option<Wish>),
     /// Something for the mind.
     Errand(Errand),

@@ -25,7 +25,7 @@ use crate::io::log::Journal;
 use crate::io::settings::{self, Loaded};
 
 /// The largest configuration takes a second to load on a desktop and ten on a small
-/// board; whoever asked on the control socket waits for two minutes.
+/// board; a client of the control socket waits for two minutes.
 const LOADED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Loads configurations, one at a time.

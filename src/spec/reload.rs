@@ -15,7 +15,7 @@
 //!
 //! **Bound.** Devices hold one place for each identity ever configured since the
 //! start, and there are [`MOST_IDENTITIES`] of them at most. Places of ports are taken
-//! again by the reload after the one that retired them: by then nobody refers to them.
+//! again by the reload after the one that retired them: by then no engine refers to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

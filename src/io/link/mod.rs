@@ -20,7 +20,7 @@
 //!   two more; the farewell takes 2 s at most.
 //! - Reading never waits for writing nor the other way round, so two full
 //!   buffers cannot hold each other.
-//! - Memory is bounded, whoever sends: 256 KiB per packet either way (the platform's
+//! - Memory is bounded, whatever the broker sends: 256 KiB per packet either way (the platform's
 //!   limit of a message), 256 messages and 1 MiB between link and hub each way; commands
 //!   are left in their channel while 64 KiB wait to be written, and a broker that makes us
 //!   acknowledge and takes nothing is given up when 384 KiB wait.

@@ -215,7 +215,7 @@ fn certificate_words(error: &CertificateError) -> &'static str {
         E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet",
         E::Revoked => "it has been revoked",
         E::UnhandledCriticalExtension => "it demands something we do not know",
-        E::UnknownIssuer => "nobody we trust has signed it",
+        E::UnknownIssuer => "no root that we trust has signed it",
         E::BadSignature => "its signature is wrong",
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => "it is not meant for a server",
         E::UnsupportedSignatureAlgorithmContext { .. }
@@ -300,7 +300,7 @@ mod tests {
         let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         assert_eq!(
             trouble(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap(),
-            "the certificate is not acceptable: nobody we trust has signed it"
+            "the certificate is not acceptable: no root that we trust has signed it"
         );
         assert_eq!(trouble(&io::ErrorKind::ConnectionRefused.into()), None);
     }

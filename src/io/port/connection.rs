@@ -38,7 +38,7 @@ impl Port {
                 Ok(thread) => return Ok(thread),
                 Err(e) => {
                     if let Some(attempted) = self.attempted.take() {
-                        // Nobody may be waiting for it.
+                        // The receiver may be gone.
                         let _ = attempted.send(());
                     }
                     let why = headroom::no_thread(&e);
