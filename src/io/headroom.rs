@@ -6,12 +6,15 @@
 //! number (open(2)), so a number close to the limit says that nearly all are in use. The
 //! threads of those who cannot wait are made at the start ([`keep_threads`]).
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use rustix::process::{Resource, getrlimit};
+
+use super::file;
 
 /// Descriptors that ports leave alone: 16 peers at the control socket and 32 at the
 /// metrics, with their listeners; the connection to the platform, the look-up of its name
@@ -25,6 +28,12 @@ pub const BLOCKING: usize = 16;
 /// … and those of them that are made at the start, so that there are some when no more
 /// can be made.
 const FROM_THE_START: usize = 4;
+
+/// Where the kernel shows control groups.
+const GROUPS: &str = "/sys/fs/cgroup";
+
+/// More is no list of control groups.
+const MOST: u64 = 64 << 10;
 
 /// Whether a port may open so many descriptors.
 ///
@@ -64,28 +73,53 @@ fn is_room(lowest: u64, wanted: u64, limit: u64) -> bool {
 /// Why a thread could not be made, with the unit's limit.
 #[must_use]
 pub fn no_thread(e: &io::Error) -> String {
-    let tasks = tasks().map_or_else(String::new, |(used, limit)| {
-        format!(": {used} of {limit} tasks are in use (TasksMax of the unit)")
+    let tasks = most_tasks().map_or_else(String::new, |most| {
+        format!("; {most} tasks are the most (TasksMax of the unit)")
     });
     format!("it needs a thread of its own, and none can be made: {e}{tasks}")
 }
 
-/// Tasks of this process' control group, and how many there may be, if there is a limit.
-fn tasks() -> Option<(u64, u64)> {
-    // cgroups(7): `0::/system.slice/…` for version 2; what is below is named by lines of
-    // version 1, where the controller has a tree of its own.
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    groups.lines().find_map(|line| {
-        let (root, path) = match line.strip_prefix("0::") {
-            Some(path) => ("/sys/fs/cgroup", path),
-            None => ("/sys/fs/cgroup/pids", line.split_once(":pids:")?.1),
+/// Tasks that this process' control group may have; `None` without a limit.
+#[must_use]
+pub fn most_tasks() -> Option<u64> {
+    tasks_of(Path::new(GROUPS), &groups())
+}
+
+/// The control groups of this process (cgroups(7), `/proc/self/cgroup`).
+#[must_use]
+pub fn groups() -> String {
+    file::read_text(Path::new("/proc/self/cgroup"), MOST).unwrap_or_default()
+}
+
+/// The smallest `pids.max` from the control group of this process up to the root:
+/// that of the unit, unless something above it has a smaller one.
+fn tasks_of(root: &Path, groups: &str) -> Option<u64> {
+    let folders = groups.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let below = match controllers {
+            // Version 2 has one tree, which may stand beside those of version 1.
+            "" => match root.join("unified").is_dir() {
+                true => root.join("unified"),
+                false => root.to_owned(),
+            },
+            list if list.split(',').any(|c| c == "pids") => root.join("pids"),
+            _ => return None,
         };
-        let number = |file: &str| {
-            let text = fs::read_to_string(format!("{root}{path}/{file}")).ok()?;
-            text.trim().parse().ok()
-        };
-        Some((number("pids.current")?, number("pids.max")?))
-    })
+        // A group outside of what this process may see begins with "..".
+        let names = Path::new(path).components();
+        let names = names.filter(|c| matches!(c, Component::Normal(_)));
+        Some((below.clone(), below.join(names.collect::<PathBuf>())))
+    });
+    let limits = folders.flat_map(|(below, own)| {
+        let up = own.ancestors().map(Path::to_owned).collect::<Vec<_>>();
+        up.into_iter()
+            .take_while(move |folder| folder.starts_with(&below))
+            .filter_map(|folder| {
+                let text = file::read_text(&folder.join("pids.max"), MOST).ok()?;
+                text.trim().parse::<u64>().ok()
+            })
+    });
+    limits.min()
 }
 
 /// Makes the threads that must be there when no more can be made. To be called within the
@@ -111,6 +145,8 @@ pub async fn keep_threads() {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -144,5 +180,26 @@ mod tests {
             why.contains("none can be made: Resource temporarily"),
             "{why}"
         );
+    }
+
+    #[test]
+    fn the_smallest_limit_on_the_way_up_counts_in_both_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        put("system.slice/gw.service/pids.max", "max\n");
+        put("system.slice/pids.max", "200\n");
+        put("pids.max", "4000\n");
+        put("pids/r6/pids.max", "256\n");
+        let of = |groups| tasks_of(dir.path(), groups);
+        assert_eq!(of("0::/system.slice/gw.service\n"), Some(200));
+        assert_eq!(of("0::/elsewhere\n"), Some(4000));
+        assert_eq!(of("4:memory:/x\n3:pids:/r6\n0::/\n"), Some(256));
+        assert_eq!(of("0::/../../system.slice\n"), Some(200));
+        assert_eq!(of("4:memory:/x\n"), None);
+        assert_eq!(of("rubbish"), None);
     }
 }

@@ -18,7 +18,6 @@
 //! person who checks, those of the installed unit, or of the one that is shipped.
 
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -26,8 +25,7 @@ use std::time::Duration;
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Place, Problem, Severity};
-use crate::io::file;
-use crate::io::headroom::BLOCKING;
+use crate::io::headroom::{self, BLOCKING};
 use crate::spec::{LineSpec, Spec};
 
 /// Threads and processes besides those of serial ports: the main thread,
@@ -61,9 +59,6 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// More is no answer of `systemctl show`, and no list of control groups.
 const LARGEST: u64 = 64 << 10;
-
-/// Where the kernel shows control groups.
-const GROUPS: &str = "/sys/fs/cgroup";
 
 /// Whose limits a configuration is judged by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -125,7 +120,7 @@ impl LimitsOf {
             LimitsOf::Given(limits) => Some(limits.clone()),
             LimitsOf::Process => Some(Limits::of_process(unit)),
             // A reload checks within the unit, and may not ask systemd there.
-            LimitsOf::Unit if group().split('/').any(|part| part == unit) => {
+            LimitsOf::Unit if headroom::groups().split('/').any(|part| part == unit) => {
                 Some(Limits::of_process(unit))
             }
             LimitsOf::Unit => {
@@ -146,7 +141,7 @@ impl Limits {
 
     fn of_process(unit: &str) -> Limits {
         Limits {
-            tasks: tasks_of(Path::new(GROUPS), &group()),
+            tasks: headroom::most_tasks(),
             files: getrlimit(Resource::Nofile).current,
             unit: unit.to_owned(),
         }
@@ -248,42 +243,6 @@ fn problem(places: &[Place], port: usize, said: String, wanted: String, hint: St
     }
 }
 
-/// The control groups of this process (cgroups(7), `/proc/self/cgroup`).
-fn group() -> String {
-    file::read_text(Path::new("/proc/self/cgroup"), LARGEST).unwrap_or_default()
-}
-
-/// The smallest `pids.max` from the control group of this process up to the root:
-/// that of the unit, unless something above it has a smaller one.
-fn tasks_of(root: &Path, groups: &str) -> Option<u64> {
-    let folders = groups.lines().filter_map(|line| {
-        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-        let below = match controllers {
-            // Version 2 has one tree, which may stand beside those of version 1.
-            "" => match root.join("unified").is_dir() {
-                true => root.join("unified"),
-                false => root.to_owned(),
-            },
-            list if list.split(',').any(|c| c == "pids") => root.join("pids"),
-            _ => return None,
-        };
-        // A group outside of what this process may see begins with "..".
-        let names = Path::new(path).components();
-        let names = names.filter(|c| matches!(c, Component::Normal(_)));
-        Some((below.clone(), below.join(names.collect::<PathBuf>())))
-    });
-    let limits = folders.flat_map(|(below, own)| {
-        let up = own.ancestors().map(Path::to_owned).collect::<Vec<_>>();
-        up.into_iter()
-            .take_while(move |folder| folder.starts_with(&below))
-            .filter_map(|folder| {
-                let text = file::read_text(&folder.join("pids.max"), LARGEST).ok()?;
-                text.trim().parse::<u64>().ok()
-            })
-    });
-    limits.min()
-}
-
 /// What systemd says of a unit, if it says it in time.
 fn ask(unit: &str) -> Option<String> {
     let mut child = Command::new("systemctl")
@@ -349,27 +308,6 @@ mod tests {
         assert_eq!(said(endless), Some((None, None)));
         let unknown = "LoadState=not-found\nTasksMax=4915\nLimitNOFILESoft=1024\n";
         assert_eq!(said(unknown), None);
-    }
-
-    #[test]
-    fn the_smallest_limit_on_the_way_up_counts_in_both_versions() {
-        let dir = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let path = dir.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        put("system.slice/gw.service/pids.max", "max\n");
-        put("system.slice/pids.max", "200\n");
-        put("pids.max", "4000\n");
-        put("pids/r6/pids.max", "256\n");
-        let of = |groups| tasks_of(dir.path(), groups);
-        assert_eq!(of("0::/system.slice/gw.service\n"), Some(200));
-        assert_eq!(of("0::/elsewhere\n"), Some(4000));
-        assert_eq!(of("4:memory:/x\n3:pids:/r6\n0::/\n"), Some(256));
-        assert_eq!(of("0::/../../system.slice\n"), Some(200));
-        assert_eq!(of("4:memory:/x\n"), None);
-        assert_eq!(of("rubbish"), None);
     }
 
     #[test]
