@@ -36,9 +36,10 @@ pub(crate) const MOST_VALUES: usize = 100_000;
 
 /// Signs of YAML in one file, wherever they stand: a value comes with 1.7 of them,
 /// and comments and texts have some. The parser reads ahead where a list in brackets
-/// may turn out to be a key, and keeps up to 600 bytes for each sign before it tells
-/// of the first value: 120 MB, a quarter of what the unit allows.
-pub(crate) const MOST_SIGNS: usize = 2 * MOST_VALUES;
+/// may turn out to be a key, and keeps 3.5 tokens of 144 bytes for each sign before it
+/// tells of the first value (`a: b,` again and again). It doubles the room for them
+/// when it is full: so many tokens stay below 2^19, which are 75 MB.
+pub(crate) const MOST_SIGNS: usize = 145_000;
 
 /// Bytes of keys and values of all files together: as many as files may have, and
 /// once more for what aliases repeat.
@@ -100,7 +101,7 @@ pub(crate) fn signs(bytes: &[u8]) -> Result<(), TooMuch> {
     match bytes.iter().filter(is_sign).count() > MOST_SIGNS {
         true => Err(TooMuch {
             said: format!("more than {MOST_SIGNS} commas, colons and other signs of YAML"),
-            wanted: format!("at most {MOST_VALUES} values in all files together"),
+            wanted: format!("at most {MOST_SIGNS} of them in one file; conf.d takes the rest"),
         }),
         false => Ok(()),
     }
