@@ -62,9 +62,7 @@ fn check(dir: &Path) -> Outcome {
     let told = fs::File::create(dir.join("told")).unwrap();
     let status = Command::new("timeout")
         .args(["-s", "KILL", SECONDS, "sh", "-c"])
-        .arg(format!(
-            "ulimit -d {WRITABLE}; exec \"$0\" check \"$1\""
-        ))
+        .arg(format!("ulimit -d {WRITABLE}; exec \"$0\" check \"$1\""))
         .arg(gateway())
         .arg(dir.join("gateway.yaml"))
         .stdin(Stdio::null())

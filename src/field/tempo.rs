@@ -52,14 +52,17 @@ const WORTH_TELLING: u64 = 1050;
 /// … and by no more than this, are as configured again.
 const AS_CONFIGURED: u64 = 1010;
 
-/// What a class and those before it ask of a line, by how long their requests take when
-/// they are answered; in thousandths of its time.
+/// What the classes of requests ask of a line, as one of them sees it, by how long their
+/// requests take when they are answered; in thousandths of its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offered {
-    /// The class itself.
+    /// What the class itself asks for.
     pub(super) own: u64,
-    /// All that go before it.
+    /// What all that go before it ask for.
     pub(super) before: u64,
+    /// What those that come after it are sure of: what they ask for, at most a
+    /// [`Offered::SHARE`] each.
+    pub(super) behind: u64,
 }
 
 impl Offered {
@@ -69,17 +72,18 @@ impl Offered {
     const FULL: u64 = super::forecast::BUSY;
 
     /// What is kept for a class, whatever others ask.
-    const SHARE: u64 = 100;
+    pub(super) const SHARE: u64 = 100;
 
     /// Whether the line is asked for all of its time.
     const fn fills_the_line(self) -> bool {
-        self.own + self.before >= Offered::FULL
+        self.own + self.before + self.behind >= Offered::FULL
     }
 
     /// By how much the intervals of the class have to become longer, in thousandths,
     /// and a quarter more for what is not reckoned with.
     fn longest_stretch(self) -> u64 {
-        let left = 1000u64.saturating_sub(self.before).max(Offered::SHARE);
+        let left = 1000u64.saturating_sub(self.before + self.behind);
+        let left = left.max(Offered::SHARE);
         (self.own.saturating_mul(1250) / left).max(1250)
     }
 }
@@ -256,6 +260,7 @@ mod tests {
     const DOUBLE: Offered = Offered {
         own: 2000,
         before: 0,
+        behind: 0,
     };
 
     /// A line that is behind by half for `seconds`, in turns of 100 ms.
@@ -327,6 +332,7 @@ mod tests {
         let light = Offered {
             own: 400,
             before: 100,
+            behind: 100,
         };
         let mut tempo = Tempo::new(Mono::START);
         let mut now = Mono::START;

@@ -168,6 +168,34 @@ fn the_intervals_of_the_lowest_priority_are_stretched_first_and_of_the_highest_l
     assert!(least >= 0.15 && most <= 0.18, "{least} to {most}");
 }
 
+#[test]
+fn of_a_priority_between_two_others_the_frequent_and_the_rare_fare_alike() {
+    // 82 % high, 36 % normal, 80 % low: what is kept for the lowest is not left for
+    // those in the middle.
+    let kinds = vec![
+        kind(&[(500, High), (200, Normal), (200, High)]),
+        kind(&[(2500, High)]),
+        kind(&[(500, High)]),
+        kind(&[(1000, High)]),
+        kind(&[(500, Normal)]),
+        kind(&[(500, Normal)]),
+        kind(&[(50, Low)]),
+        kind(&[(200, High)]),
+        kind(&[(200, High)]),
+    ];
+    let mut line = Line::new(tcp(), kinds.clone(), 40);
+    line.until(60);
+    line.forget();
+    line.until(660);
+    let kept = kept(&line, &kinds, 600);
+    let (least, most) = least_and_most(&kept, Normal);
+    let fair = 0.1 / load(&kinds, 40, |p| p == Normal);
+    assert!(
+        least >= fair * 0.97 && most <= fair * 1.03,
+        "{least} to {most}, {fair}"
+    );
+}
+
 /// The first and the last word about an overload: what was said when.
 fn strains(line: &mut Line, until: u64) -> Vec<(u64, Strain)> {
     let mut told = Vec::new();

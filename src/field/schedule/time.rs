@@ -19,14 +19,16 @@ impl Schedule {
             station.stop_waiting(now);
         }
         let rested = self.rests.take().map_or(Duration::ZERO, |r| now.since(r));
-        let mut offered = Offered {
-            own: 0,
-            before: self.commanded(now),
-        };
-        for priority in Priority::ALL {
-            offered = Offered {
-                own: self.offered(priority),
-                before: offered.before + offered.own,
+        let asked = Priority::ALL.map(|priority| self.offered(priority));
+        let commanded = self.commanded(now);
+        for (i, priority) in Priority::ALL.into_iter().enumerate() {
+            let offered = Offered {
+                own: asked[i],
+                before: commanded + asked[..i].iter().sum::<u64>(),
+                behind: asked[i + 1..]
+                    .iter()
+                    .map(|of| Offered::SHARE.min(*of))
+                    .sum(),
             };
             let Some(tempo) = self.tempos.get_mut(&priority) else {
                 continue;
