@@ -49,6 +49,10 @@
 //! was sent when the unit had been quiet for as long as a copy may take, whether
 //! others ask or not.
 //!
+//! A reply that carries no address is recognised as the late one only while nothing else
+//! has been asked on the line since. Then it is the last request's, and where no other
+//! reply is owed there is nothing left to doubt.
+//!
 //! Whose replies carry no address at all may be taken for one another's on top of
 //! that; what devices then have to know of each other is in `neighbours.rs`.
 //!
@@ -96,6 +100,8 @@ pub struct Doubt {
     until: Option<Mono>,
     /// … and nothing at all before then.
     rest: Option<Mono>,
+    /// How many requests got no reply since nothing was in doubt.
+    owed: u32,
     /// When a request got no reply last, of those that are in doubt.
     missed: Option<Mono>,
     /// How far a unit has come that offers nothing unmistakable.
@@ -191,6 +197,9 @@ impl Doubt {
             for shape in std::mem::take(&mut self.lapsing) {
                 self.abandoned.remove(&shape);
             }
+            if self.is_clear() {
+                self.owed = 0;
+            }
             if self.settling == Some(Settling::Rests) {
                 self.settling = Some(Settling::Answers(0));
             }
@@ -238,6 +247,14 @@ impl Doubt {
         self.expect_copies(now, timeout);
     }
 
+    /// The reply to the last request came after it had been given up, and is known to be
+    /// that: if it is the only one that was owed, there is nothing to doubt.
+    pub fn came_late(&mut self, now: Mono, timeout: Duration) {
+        if self.owed == 1 {
+            self.resolved(now, timeout);
+        }
+    }
+
     fn expect_copies(&mut self, now: Mono, timeout: Duration) {
         self.any_copy = self.any_copy.max(Some(now + self.copies_for(timeout)));
     }
@@ -263,6 +280,7 @@ impl Doubt {
     pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
+        self.owed = self.owed.saturating_add(1);
         self.missed = Some(now);
         self.until = Some(now + timeout);
         self.rest = self.rest.max(Some(now + waited.min(timeout)));
@@ -275,6 +293,7 @@ impl Doubt {
         if self.abandoned.insert(shape) {
             self.lapsing.insert(shape);
         }
+        self.owed = self.owed.saturating_add(1);
         self.until = self.until.max(Some(now + lapse));
         self.rest = self.rest.max(Some(now + waited.min(lapse)));
     }
@@ -287,6 +306,7 @@ impl Doubt {
         }
         self.abandoned.clear();
         self.lapsing.clear();
+        self.owed = 0;
         self.missed = None;
         self.until = None;
         self.rest = None;
@@ -298,6 +318,7 @@ impl Doubt {
     pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
+        self.owed = self.owed.saturating_add(1);
         self.expect_copies(now, timeout);
     }
 
@@ -373,6 +394,18 @@ mod tests {
         // But for the time in which copies may come.
         assert!(d.is_clear());
         assert_eq!(sits_out(&d, 501), Some(ms(536)));
+    }
+
+    #[test]
+    fn the_late_reply_ends_it_if_no_other_one_is_owed() {
+        for (misses, is_over) in [(1, true), (2, false)] {
+            let mut d = Doubt::default();
+            for miss in 0..misses {
+                d.missed(ms(500 + miss * 1000), SHAPE, TIMEOUT, TIMEOUT);
+            }
+            d.came_late(ms(1700), TIMEOUT);
+            assert_eq!(d.is_clear(), is_over, "{misses}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::spec::{DeviceSpec, PointSpec, PortSpec, ProfileSpec, Protocol, Serial
 
 use super::doubt::{COPIES, Doubt, SETTLING};
 use super::evidence::weigh;
-use super::failing::{CERTAIN, DOUBTED};
+use super::failing::{CERTAIN, DOUBTED, Failing};
 use super::holes::{Hole, Holes, speaks_of_addresses};
 use super::job::{Job, Mismatch, Outcome, Probe};
 use super::modbus::Shape;
@@ -478,8 +478,11 @@ impl Station {
             }
             _ => {}
         }
-        if matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_)) {
-            self.missed_asked = Some(job.asked);
+        match outcome {
+            // What came was its reply, as far as is known: no other one is late.
+            Outcome::Missed(Miss::Garbled) => self.missed_asked = None,
+            Outcome::Missed(_) | Outcome::Mismatched(_) => self.missed_asked = Some(job.asked),
+            _ => {}
         }
         let evidence = weigh(outcome);
         // A device that was given up is asked once more at once: two proofs bring it back.
@@ -726,6 +729,9 @@ impl Station {
         self.late = Some(now);
         let after = self.missed_asked.take().map(|asked| now.since(asked));
         self.timeout.was_too_short(now, after);
+        if self.is_nameless() {
+            self.doubt.came_late(now, self.timeout.most());
+        }
         self.lives(now);
     }
 
@@ -790,9 +796,12 @@ impl Station {
     /// How long the line is taken by this if nothing comes, or the rest of a frame that
     /// was begun, or a late reply.
     fn takes_in_vain(&self, now: Mono, slot: &Slot) -> Duration {
-        let late = match self.may_be_late(slot) {
-            true => self.late_within,
-            false => self.late_within(now),
+        // The line rests for a late reply only to what got none at all.
+        let is_silent = |f: &Failing| f.how == RequestFailure::Silence;
+        let late = match slot.failing.as_ref().is_none_or(is_silent) {
+            true if self.may_be_late(slot) => self.late_within,
+            true => self.late_within(now),
+            false => None,
         };
         let patience = self.patience(&slot.block);
         patience.max(self.failed_took).max(late.unwrap_or_default())

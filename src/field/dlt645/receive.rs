@@ -3,8 +3,10 @@
 //! The contract is that of [`crate::field::rtu::Receiver`]: told bytes and
 //! silences, and how the bytes were split makes no difference. Wake-up bytes in
 //! front of a frame belong to it. A reply is taken at once when it stands at
-//! the head of what is unread; behind noise only at the next silence, when it
-//! is certain that it is not a part of a longer frame.
+//! the head of what is unread, or behind noise in which no frame can have begun: a
+//! pause of this protocol is half a second, the time of eight requests. Everything else
+//! behind noise is sorted at the next silence, when it is certain that it is not a part
+//! of a longer frame.
 
 use crate::base::Miss;
 
@@ -96,7 +98,7 @@ impl Receiver {
             let verdict = if self.unread.len() >= MAX_BURST {
                 self.silence()
             } else {
-                self.take_head()
+                self.take_head().or_else(|| self.take_behind_noise())
             };
             if verdict.is_some() {
                 self.ended = true;
@@ -112,6 +114,26 @@ impl Receiver {
         };
         self.unread.drain(..len);
         self.sort(&frame).map(Verdict::Reply)
+    }
+
+    /// The reply, if it has just ended and only noise is in front of it.
+    fn take_behind_noise(&mut self) -> Option<Verdict> {
+        let (ask, _) = self.ask.as_ref()?;
+        if self.unread.last() != Some(&END) {
+            return None;
+        }
+        let begins = |at: &usize| !matches!(head(&self.unread[*at..]), Head::Nothing);
+        let at = (0..self.unread.len()).find(begins)?;
+        let Head::Frame(len, frame) = head(&self.unread[at..]) else {
+            return None;
+        };
+        let reply = ask.judge(&frame);
+        if at + len != self.unread.len() || reply == Reply::Stranger {
+            return None;
+        }
+        self.unread.clear();
+        self.count_noise(at);
+        Some(Verdict::Reply(reply))
     }
 
     /// The line has fallen silent: what is unfinished now stays unfinished.

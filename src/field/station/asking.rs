@@ -176,7 +176,7 @@ impl Station {
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),
-            points: self.wanted(&block.points, now),
+            points: self.wanted(&block.points, now + self.takes(&block)),
             turnaround: self.turnaround,
             trusted,
             asked: now,
@@ -187,13 +187,13 @@ impl Station {
         }
     }
 
-    /// Of these points those whose next value is not out of turn: what is made again
-    /// to find a fault brings no values more often than was configured.
-    pub(super) fn wanted(&self, points: &[u16], now: Mono) -> Vec<u16> {
+    /// Of these points those whose next value is not out of turn when it comes: what is
+    /// made again to find a fault brings no values more often than was configured.
+    pub(super) fn wanted(&self, points: &[u16], comes: Mono) -> Vec<u16> {
         let in_turn = |p: &&u16| {
             let point = self.profile.points.get(usize::from(**p));
             let next = self.next_value.get(usize::from(**p));
-            let early = |(point, next): (&PointSpec, &Mono)| now + point.interval < *next;
+            let early = |(point, next): (&PointSpec, &Mono)| comes + point.interval < *next;
             !point.zip(next).is_some_and(early)
         };
         points.iter().filter(in_turn).copied().collect()

@@ -246,6 +246,24 @@ fn wake_up_bytes_belong_to_the_frame_and_other_bytes_are_noise() {
 }
 
 #[test]
+fn a_reply_behind_noise_is_taken_when_it_ends_unless_a_longer_frame_may_have_begun() {
+    let good = reply(1, [5, 0x23]);
+    for noise in [&[0][..], &[0, 0xFF, 0x55], &[0x68, 0x68], &[0xFE, 0]] {
+        let wire = [noise, &[0xFE, 0xFE], &good].concat();
+        let mut r = Receiver::new(ask(1));
+        assert_eq!(r.push(&wire[..wire.len() - 1]), None, "{noise:02x?}");
+        let verdict = r.push(&wire[wire.len() - 1..]);
+        assert_eq!(data(verdict), Some(vec![5, 0x23]), "{noise:02x?}");
+        assert_eq!(r.heard().noise as usize, noise.len());
+    }
+    let begun = frame(2, 0x91, &[7; 60]);
+    let wire = [&begun[..12], &good].concat();
+    let mut r = Receiver::new(ask(1));
+    assert_eq!(r.push(&wire), None);
+    assert_eq!(data(r.silence()), Some(vec![5, 0x23]));
+}
+
+#[test]
 fn strangers_and_echoes_are_recognised_and_the_wait_goes_on() {
     let mut r = Receiver::new(ask(1));
     let mut echo = vec![0xFE; 4];
