@@ -30,8 +30,8 @@ use self::adoption::Adopter;
 use self::notice::Notice;
 use self::reload::{Reload, is_many};
 use self::service::{Doors, Service, Shelves};
-use crate::base::{Rng, Tell};
-use crate::cloud::Errand;
+use crate::base::{LogEvent, Rng};
+use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
 use crate::io::clock::Clock;
 use crate::io::control::{self, Wish};
@@ -141,7 +141,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
             errand = service.errand() => Next::Errand(errand.map_err(Ended::Task)?),
         };
         let errand = match errand {
-            Next::Errand(Errand::Fetch {
+            Next::Errand(RemoteTask::Fetch {
                 serial,
                 url,
                 at_most,
@@ -198,7 +198,7 @@ enum Next {
     /// Load the configuration anew, and tell the client that asked, if one did.
     Reload(Option<Wish>),
     /// Something for the mind.
-    Errand(Errand),
+    Errand(RemoteTask),
 }
 
 /// Goes on with another configuration; says what changed, and which doors for

@@ -22,7 +22,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, Mono, Now, Reading, Rng, Tell, Value, Wall};
+use alink_gateway::base::{DeviceId, LogEvent, Mono, Now, Reading, Rng, Value, Wall};
 use alink_gateway::cloud::{Cloud, Output, Presence, Session};
 use gateway::{gateway, name};
 use serde_json::{Value as Json, json};

@@ -15,7 +15,7 @@ mod delivery {
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, Mono, Tell};
+use alink_gateway::base::{DeviceId, LogEvent, Mono};
 use alink_gateway::cloud::{Notice, Presence, Session};
 use delivery::world::{Sessionless, World, ms, secs};
 use gateway::gateway as spec;

@@ -24,7 +24,7 @@ mod tally;
 use std::time::Duration;
 
 use alink_gateway::base::UnitId;
-use alink_gateway::field::modbus::Ask;
+use alink_gateway::field::modbus::ReadRequest;
 use alink_gateway::field::{ascii, rtu};
 use alink_gateway::spec::Table;
 use rustix::time::{ClockId, clock_gettime};
@@ -89,7 +89,7 @@ fn no_value_is_wrong_with_rtu_frames_in_a_tcp_connection() {
 /// goes on, and also when every byte could begin a long frame.
 #[test]
 fn a_line_that_babbles_costs_time_in_proportion_to_its_bytes() {
-    let ask = Ask {
+    let ask = ReadRequest {
         unit: UnitId(1),
         table: Table::HoldingRegister,
         start: 0,

@@ -25,7 +25,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, EventKind, JournalField, Level, PortId, Tell};
+use alink_gateway::base::{DeviceId, EventKind, JournalField, Level, LogEvent, PortId};
 use alink_gateway::fleet;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::log::{Journal, Sink};
@@ -119,7 +119,7 @@ impl Desk {
         }
     }
 
-    fn tell(&self, notice: &dyn Tell) -> Entry {
+    fn tell(&self, notice: &dyn LogEvent) -> Entry {
         self.journal.tell(notice);
         self.entry()
     }

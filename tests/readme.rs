@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use alink_gateway::base::{EventKind, JournalField};
-use alink_gateway::cloud::code::{Code, Verdict};
+use alink_gateway::cloud::code::{Code, CodeMeaning};
 use alink_gateway::io::settings::{Surroundings, load_in};
 
 const README: &str = include_str!("../README.md");
@@ -52,10 +52,10 @@ fn the_codes_of_its_table_are_treated_as_it_says() {
     assert!(rows.len() >= 9, "{rows:?}");
     for (code, again) in rows {
         let says = match Code(code).verdict() {
-            Verdict::Device { first, longest } => {
+            CodeMeaning::Device { first, longest } => {
                 format!("{} to {} min", first.as_secs() / 60, longest.as_secs() / 60)
             }
-            Verdict::Unknown => panic!("{code} is not in the table of codes"),
+            CodeMeaning::Unknown => panic!("{code} is not in the table of codes"),
             _ => String::new(),
         };
         assert_eq!(again, says, "{code}");

@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, DeviceName, Mono, Now, ProductKey, Reading, Rng, Secret, Tell, Value, Wall,
+    DeviceId, DeviceName, LogEvent, Mono, Now, ProductKey, Reading, Rng, Secret, Value, Wall,
 };
-use alink_gateway::cloud::{self, Cloud, Notice, Presence, Roll, Session};
+use alink_gateway::cloud::{self, Cloud, Notice, Presence, Session, TopologyEvent};
 use alink_gateway::lab::platform::{
     Certificate, Conn, Device, Event, FailedBatchNames, Fault, Notice as Way, Output, Platform,
     PlatformSpec, Product, Violation,
@@ -972,7 +972,7 @@ fn an_unknown_status_is_logged_raw_answered_and_changes_nothing() {
     assert!(p.is_online(0));
     assert_eq!(p.said("change_reply"), 1);
     let raw = p.notices.iter().find_map(|n| match n {
-        Notice::Roll(Roll::Ordered { raw, .. }) => Some(raw.clone()),
+        Notice::Roll(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
         _ => None,
     });
     assert_eq!(raw.as_deref(), Some("thing/topo/change, status 7"));

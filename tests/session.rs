@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, LinkDown, Mono, Now, Reading, Rng, Tell, Value, Wall};
+use alink_gateway::base::{DeviceId, LinkDown, LogEvent, Mono, Now, Reading, Rng, Value, Wall};
 use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
 use alink_gateway::spec::{Spec, Subscriptions};
 use gateway::{gateway as spec, name};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
 use alink_gateway::field::dlt645::ask::{Joined, Joining};
 use alink_gateway::field::dlt645::{Address, Edition, Place, item};
-use alink_gateway::field::modbus::{Ask, Data, Reply};
+use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::{ascii, dlt645, raw, rtu};
 use alink_gateway::lab::bus::tongue::{Meter, Plain, Saying, Tongue, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Manners, Unit};
@@ -131,7 +131,7 @@ fn modbus_ascii_gives_no_wrong_value() {
         for round in 0..rounds() {
             // Neighbouring requests differ in shape: what cannot be told apart
             // by its bytes is not this codec's to tell (see `doubt`).
-            let ask = Ask {
+            let ask = ReadRequest {
                 unit: UnitId(9),
                 table: Table::HoldingRegister,
                 start: 10,
@@ -170,7 +170,7 @@ fn read_meter(
     late: &mut Vec<u8>,
     rng: &mut Rng,
 ) -> Option<Vec<u8>> {
-    let mut ask = dlt645::Ask::read(address, item.id, item.length());
+    let mut ask = dlt645::MeterRequest::read(address, item.id, item.length());
     let mut joining: Option<Joining> = None;
     loop {
         let request = [vec![0xFE; 4], ask.frame().seal()].concat();

@@ -14,7 +14,7 @@
 //! `n / 65,536` wrong values an hour.
 
 use alink_gateway::base::{Rng, UnitId};
-use alink_gateway::field::modbus::{Ask, Reply};
+use alink_gateway::field::modbus::{ReadRequest, Reply};
 use alink_gateway::field::rtu::{Receiver, Verdict};
 use alink_gateway::spec::Table;
 
@@ -111,7 +111,7 @@ fn late_copies(report: &mut Report, transactions: u64) {
 
 /// Frames with the head of the reply and anything behind it.
 fn scrambled(report: &mut Report) {
-    let ask = Ask {
+    let ask = ReadRequest {
         unit: UnitId(1),
         table: Table::HoldingRegister,
         start: 0,

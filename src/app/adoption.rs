@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::notice::Notice;
 use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
-use crate::base::{Digest, Tell};
-use crate::cloud::remote::{Content, NotAdopted, Verdict};
-use crate::cloud::{Done, Errand};
+use crate::base::{Digest, LogEvent};
+use crate::cloud::remote::{AdoptionResult, Content, NotAdopted};
+use crate::cloud::{RemoteResult, RemoteTask};
 use crate::config::{Report, Severity};
 use crate::io::log::Journal;
 use crate::io::remote::{self, Failed};
@@ -74,11 +74,16 @@ impl Adopter {
     }
 
     /// Carries out an errand; the mind hears how that ended.
-    pub(super) async fn run(&mut self, service: &mut Service, errand: Errand, journal: &Journal) {
+    pub(super) async fn run(
+        &mut self,
+        service: &mut Service,
+        errand: RemoteTask,
+        journal: &Journal,
+    ) {
         let done = match errand {
             // The service itself sends for files.
-            Errand::Fetch { .. } => return,
-            Errand::Adopt {
+            RemoteTask::Fetch { .. } => return,
+            RemoteTask::Adopt {
                 serial,
                 content,
                 push,
@@ -86,15 +91,15 @@ impl Adopter {
             } => {
                 let trial = Trial { content, push };
                 let result = self.adopt(service, trial, within, journal).await;
-                Done::Adopted { serial, result }
+                RemoteResult::Adopted { serial, result }
             }
-            Errand::Settle {
+            RemoteTask::Settle {
                 serial,
                 digest,
                 verdict,
             } => {
                 let result = self.settle(service, digest, verdict, journal).await;
-                Done::Settled { serial, result }
+                RemoteResult::Settled { serial, result }
             }
         };
         service.done(done).await;
@@ -150,17 +155,17 @@ impl Adopter {
         &self,
         service: &mut Service,
         digest: Digest,
-        verdict: Verdict,
+        verdict: AdoptionResult,
         journal: &Journal,
     ) -> Result<(), String> {
         let home = self.home.clone();
         match verdict {
-            Verdict::Proven => in_thread(move || remote::prove(&home, digest)).await,
-            Verdict::Withdrawn => {
+            AdoptionResult::Proven => in_thread(move || remote::prove(&home, digest)).await,
+            AdoptionResult::Withdrawn => {
                 let withdrawn = in_thread(move || remote::withdraw(&home)).await;
                 withdrawn.and(self.go_back(service, journal, |_| {}).await)
             }
-            Verdict::Failed(failure) => {
+            AdoptionResult::Failed(failure) => {
                 let failing = move || Ok(remote::fail_candidate(&home, digest, failure));
                 let Some(failed) = in_thread(failing).await? else {
                     return Ok(());

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::crew::Member;
 use super::service::Service;
-use crate::base::{Backoff, EventKind, Mono, Tell};
+use crate::base::{Backoff, EventKind, LogEvent, Mono};
 use crate::io::control::notice::Notice;
 use crate::io::control::{self, Desk, Socket, Wish, http};
 use crate::io::log::loudness;

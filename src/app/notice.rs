@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::{About, Digest, EventKind, JournalField, Level, Tell};
+use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
 use crate::config::{Problem, Report, Severity};
 use crate::spec::{Changes, TrialFailure};
 
@@ -102,7 +102,7 @@ impl Notice {
     }
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::StartRefused { .. }

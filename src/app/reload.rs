@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::notice::Notice;
 use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
-use crate::base::Tell;
+use crate::base::LogEvent;
 use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
 use crate::io::log::Journal;

@@ -21,8 +21,8 @@ use super::crew::{Crew, Member};
 use super::front::Front;
 use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
 use crate::cloud::connect::Connector;
-use crate::cloud::{Done, Errand};
-use crate::hub::Hub;
+use crate::cloud::{RemoteResult, RemoteTask};
+use crate::hub::Coordinator;
 use crate::io::clock::Clock;
 use crate::io::download::{self, Sources};
 use crate::io::hub::{self, Control, Question};
@@ -107,7 +107,7 @@ pub struct Service {
     status: watch::Receiver<String>,
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) front: Front,
-    errands: mpsc::Receiver<Errand>,
+    errands: mpsc::Receiver<RemoteTask>,
     /// The last one that was sent for a file.
     fetching: Option<AbortOnDropHandle<()>>,
     hub: JoinHandle<()>,
@@ -148,7 +148,7 @@ impl Service {
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
         let link_stop = end.child_token();
         let (wire, link_ends) = link::pair(link::channel::CAPACITY, link_stop.clone());
-        let mut mind = Hub::new(spec.clone(), rng.fork(), clock.now());
+        let mut mind = Coordinator::new(spec.clone(), rng.fork(), clock.now());
         if !commissioned {
             mind = mind.not_commissioned();
         }
@@ -276,7 +276,7 @@ impl Service {
     ///
     /// # Errors
     /// That name.
-    pub async fn errand(&mut self) -> Result<Errand, String> {
+    pub async fn errand(&mut self) -> Result<RemoteTask, String> {
         loop {
             let again = until(self.clock, self.front.again_at());
             tokio::select! {
@@ -301,14 +301,14 @@ impl Service {
         let sources = Sources::of(&self.spec.cloud);
         let fetching = async move {
             let result = download::fetch(url, at_most, within, ca_file, sources).await;
-            let done = Done::Fetched { serial, result };
+            let done = RemoteResult::Fetched { serial, result };
             let _ = control.send(Control::Errand(done)).await;
         };
         self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(fetching)));
     }
 
     /// Tells the mind how an errand ended.
-    pub async fn done(&self, done: Done) {
+    pub async fn done(&self, done: RemoteResult) {
         self.tell_hub(Control::Errand(done)).await;
     }
 

@@ -1,8 +1,8 @@
 //! Many devices, few lines.
 //!
-//! Contract: every notice goes through [`Crowds::admit`], which hands it back if
-//! it is to be told as it is, and keeps it otherwise; [`Crowds::due`] is asked
-//! until `None` whenever time has passed, and [`Crowds::all`] at the end. Nothing
+//! Contract: every notice goes through [`EventGrouping::admit`], which hands it back if
+//! it is to be told as it is, and keeps it otherwise; [`EventGrouping::due`] is asked
+//! until `None` whenever time has passed, and [`EventGrouping::all`] at the end. Nothing
 //! that is kept is lost: each device is named once in what comes out.
 //!
 //! When a line is cut or the cloud comes back, hundreds of devices change within
@@ -11,16 +11,16 @@
 //! kind and code and told together, after five seconds, then ten, up to a
 //! minute, until a window goes by in which nothing was left over.
 //!
-//! The troubles of one line ([`Crowds::of_port`]) go on for as long as nobody comes
+//! The troubles of one line ([`EventGrouping::of_port`]) go on for as long as nobody comes
 //! to mend it: its windows begin with a minute and double up to an hour, as those of
-//! one trouble do ([`super::Repeats`]). What is left over when nothing has happened for
+//! one trouble do ([`super::RateLimit`]). What is left over when nothing has happened for
 //! a minute is told then, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::repeat::QUIET;
-use super::{About, DeviceId, EventKind, JournalField, Level, Mono, PortId, Tell, Wake};
+use super::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Mono, PortId, Wake};
 
 /// So many of a kind are told at once, each in its own line.
 const AT_ONCE: u32 = 3;
@@ -33,16 +33,16 @@ const LANES: usize = 64;
 
 /// What comes out of gathering.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told<N> {
+pub enum Grouped<N> {
     /// Nobody joined it.
     One(N),
     /// Several.
-    Many(Crowd),
+    Many(EventGroup),
 }
 
 /// Several notices of one kind, each about devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crowd {
+pub struct EventGroup {
     about: About,
     kind: EventKind,
     level: Level,
@@ -61,7 +61,7 @@ pub struct Crowd {
 
 /// Gathers notices about devices. See above for the contract.
 #[derive(Clone, Debug)]
-pub struct Crowds<N> {
+pub struct EventGrouping<N> {
     about: About,
     windows: (Duration, Duration),
     /// By kind, and by what else those told together have in common.
@@ -100,9 +100,9 @@ struct Held<N> {
     last: N,
 }
 
-impl<N> Default for Crowds<N> {
+impl<N> Default for EventGrouping<N> {
     fn default() -> Self {
-        Crowds {
+        EventGrouping {
             about: About::Gateway,
             windows: WINDOWS,
             lanes: BTreeMap::new(),
@@ -110,11 +110,11 @@ impl<N> Default for Crowds<N> {
     }
 }
 
-impl<N> Crowds<N> {
+impl<N> EventGrouping<N> {
     /// Gathers the troubles of devices on one port.
     #[must_use]
     pub fn of_port(port: PortId) -> Self {
-        Crowds {
+        EventGrouping {
             about: About::Port(port),
             windows: WINDOWS_OF_PORT,
             lanes: BTreeMap::new(),
@@ -122,7 +122,7 @@ impl<N> Crowds<N> {
     }
 }
 
-impl<N: Tell> Crowds<N> {
+impl<N: LogEvent> EventGrouping<N> {
     /// Hands the notice back if it is to be told now, as it is.
     pub fn admit(&mut self, now: Mono, notice: N) -> Option<N> {
         let devices = devices_of(&notice);
@@ -174,7 +174,7 @@ impl<N: Tell> Crowds<N> {
     }
 
     /// What has been gathered and is due.
-    pub fn due(&mut self, now: Mono) -> Option<Told<N>> {
+    pub fn due(&mut self, now: Mono) -> Option<Grouped<N>> {
         let due = |lane: &Lane<N>| lane.due().is_some_and(|at| at <= now);
         let lane = self.lanes.values_mut().find(|lane| due(lane))?;
         lane.summed |= now < lane.until;
@@ -184,7 +184,7 @@ impl<N: Tell> Crowds<N> {
     }
 
     /// What has been gathered, due or not: nothing follows.
-    pub fn all(&mut self, now: Mono) -> Vec<Told<N>> {
+    pub fn all(&mut self, now: Mono) -> Vec<Grouped<N>> {
         let lanes = std::mem::take(&mut self.lanes);
         let held = lanes.into_values().filter_map(|lane| lane.held);
         held.map(|held| held.told(self.about, now)).collect()
@@ -198,10 +198,10 @@ impl<N: Tell> Crowds<N> {
     }
 }
 
-impl<N: Tell> Held<N> {
-    fn told(self, about: About, now: Mono) -> Told<N> {
+impl<N: LogEvent> Held<N> {
+    fn told(self, about: About, now: Mono) -> Grouped<N> {
         if self.notices == 1 {
-            return Told::One(self.last);
+            return Grouped::One(self.last);
         }
         let kind = self.last.kind();
         let why = matches!(of_many(kind), Some((_, Words::SayWhy)));
@@ -213,7 +213,7 @@ impl<N: Tell> Held<N> {
         ];
         let mut fields = self.last.fields();
         fields.retain(|(name, _)| about_all.contains(name));
-        Told::Many(Crowd {
+        Grouped::Many(EventGroup {
             about,
             kind,
             level: self.level,
@@ -285,7 +285,7 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
 }
 
 /// Whom a notice is about.
-fn devices_of(notice: &impl Tell) -> Vec<DeviceId> {
+fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
     match notice.about() {
         About::Device(one) => vec![one],
         About::Gateway | About::Port(_) => notice.devices().to_vec(),
@@ -293,7 +293,7 @@ fn devices_of(notice: &impl Tell) -> Vec<DeviceId> {
 }
 
 /// Those with the same code of refusal and the same points are told together.
-fn sort(notice: &impl Tell) -> Option<String> {
+fn sort(notice: &impl LogEvent) -> Option<String> {
     let code = field(notice, JournalField::Code);
     match (code, field(notice, JournalField::Points)) {
         (Some(code), Some(points)) => Some(format!("{code} {points}")),
@@ -301,12 +301,12 @@ fn sort(notice: &impl Tell) -> Option<String> {
     }
 }
 
-fn field(notice: &impl Tell, wanted: JournalField) -> Option<String> {
+fn field(notice: &impl LogEvent, wanted: JournalField) -> Option<String> {
     let mut fields = notice.fields().into_iter();
     fields.find(|(name, _)| *name == wanted).map(|(_, v)| v)
 }
 
-impl Tell for Crowd {
+impl LogEvent for EventGroup {
     fn level(&self) -> Level {
         self.level
     }
@@ -369,7 +369,7 @@ mod tests {
     #[derive(Clone, Debug, PartialEq)]
     struct Fell(u32, EventKind);
 
-    impl Tell for Fell {
+    impl LogEvent for Fell {
         fn level(&self) -> Level {
             Level::Warn
         }
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn few_are_told_at_once_each_in_its_own_words() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         for n in 0..AT_ONCE {
             assert_eq!(crowds.admit(s(0), silent(n)), Some(silent(n)));
         }
@@ -403,7 +403,7 @@ mod tests {
 
     #[test]
     fn a_thousand_that_fall_together_are_a_handful_of_lines_and_each_is_named() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         let (mut lines, mut named) = (0, BTreeSet::new());
         for n in 0..2000u32 {
             let now = s(u64::from(n) / 50);
@@ -413,7 +413,7 @@ mod tests {
             }
             while let Some(told) = crowds.due(now) {
                 lines += 1;
-                let Told::Many(crowd) = told else {
+                let Grouped::Many(crowd) = told else {
                     panic!("{told:?}")
                 };
                 named.extend(crowd.devices());
@@ -422,7 +422,7 @@ mod tests {
         let rest = crowds.all(s(40));
         lines += rest.len();
         for told in rest {
-            let Told::Many(crowd) = told else {
+            let Grouped::Many(crowd) = told else {
                 panic!("{told:?}")
             };
             named.extend(crowd.devices());
@@ -433,19 +433,19 @@ mod tests {
 
     #[test]
     fn one_who_is_left_over_is_told_in_its_own_words() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         for n in 0..=AT_ONCE {
             crowds.admit(s(0), silent(n));
         }
         assert_eq!(crowds.wake_at().map(|w| w.at), Some(s(5)));
         assert_eq!(crowds.due(s(4)), None);
-        assert_eq!(crowds.due(s(5)), Some(Told::One(silent(AT_ONCE))));
+        assert_eq!(crowds.due(s(5)), Some(Grouped::One(silent(AT_ONCE))));
         assert_eq!(crowds.due(s(5)), None);
     }
 
     #[test]
     fn after_a_quiet_window_the_next_ones_are_told_at_once_again() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         for n in 0..10 {
             crowds.admit(s(0), silent(n));
         }
@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn kinds_that_do_not_come_in_crowds_pass() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         for n in 0..10 {
             let empty = Fell(n, EventKind::DeviceNoValue);
             assert_eq!(crowds.admit(s(0), empty.clone()), Some(empty));
@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn kinds_do_not_use_up_each_others_lines() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         for n in 0..10 {
             crowds.admit(s(0), silent(n));
         }
@@ -478,7 +478,7 @@ mod tests {
     #[derive(Clone, Debug, PartialEq)]
     struct Again(u32, u64);
 
-    impl Tell for Again {
+    impl LogEvent for Again {
         fn level(&self) -> Level {
             Level::Warn
         }
@@ -498,10 +498,10 @@ mod tests {
 
     #[test]
     fn the_troubles_of_a_port_are_told_ever_more_rarely_and_none_is_lost() {
-        let mut crowds = Crowds::of_port(PortId(7));
+        let mut crowds = EventGrouping::of_port(PortId(7));
         let (mut lines, mut told_times) = (Vec::new(), 0);
-        let mut hear = |second: u64, told: Told<Again>| {
-            let Told::Many(crowd) = told else {
+        let mut hear = |second: u64, told: Grouped<Again>| {
+            let Grouped::Many(crowd) = told else {
                 panic!("{told:?}")
             };
             assert_eq!(crowd.about(), About::Port(PortId(7)));
@@ -530,7 +530,7 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_trouble_that_is_over_is_told_after_a_minute_and_once() {
-        let mut crowds = Crowds::of_port(PortId(7));
+        let mut crowds = EventGrouping::of_port(PortId(7));
         let mut lines = Vec::new();
         let mut troubled = |seconds: std::ops::Range<u64>, step: usize, quiet: u64| {
             let end = seconds.end + quiet;
@@ -555,11 +555,11 @@ mod tests {
 
     #[test]
     fn what_is_a_count_already_is_added_up() {
-        let mut crowds = Crowds::of_port(PortId(7));
+        let mut crowds = EventGrouping::of_port(PortId(7));
         for n in 0..31 {
             crowds.admit(s(0), Again(n, 60));
         }
-        let Some(Told::Many(crowd)) = crowds.due(s(60)) else {
+        let Some(Grouped::Many(crowd)) = crowds.due(s(60)) else {
             panic!("nobody gathered");
         };
         assert_eq!(
@@ -573,11 +573,11 @@ mod tests {
 
     #[test]
     fn a_crowd_says_how_many_what_and_why_the_last() {
-        let mut crowds = Crowds::default();
+        let mut crowds = EventGrouping::default();
         for n in 0..31 {
             crowds.admit(s(0), silent(n));
         }
-        let Some(Told::Many(crowd)) = crowds.due(s(5)) else {
+        let Some(Grouped::Many(crowd)) = crowds.due(s(5)) else {
             panic!("nobody gathered");
         };
         assert_eq!(

@@ -21,15 +21,15 @@ pub mod utc;
 pub mod value;
 
 pub use backoff::Backoff;
-pub use crowd::{Crowd, Crowds, Told};
+pub use crowd::{EventGroup, EventGrouping, Grouped};
 pub use digest::Digest;
 pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
 pub use journal::{EventKind, JournalField, MessageId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};
-pub use repeat::{Repeats, Sum};
+pub use repeat::{RateLimit, Suppressed};
 pub use rng::Rng;
 pub use secret::Secret;
-pub use tell::{About, Level, Tell};
+pub use tell::{About, Level, LogEvent};
 pub use time::{Mono, Now, Wake, Wall};
 pub use value::{Reading, Value};

@@ -13,13 +13,13 @@ pub(super) const QUIET: Duration = Duration::from_secs(60);
 
 /// Something that may happen again and again: told the first time, then after
 /// a minute, then at doubling gaps up to an hour, each time with how often it
-/// happened since. What is held back is not lost: [`Repeats::settle`] gives it
+/// happened since. What is held back is not lost: [`RateLimit::settle`] gives it
 /// out once it has not happened for a minute, or when the gap is over.
 ///
 /// What begins again within twice the last gap is the same series, and has had
 /// its early summary: it keeps the gaps.
 #[derive(Clone, Debug, Default)]
-pub struct Repeats {
+pub struct RateLimit {
     untold: u64,
     told: Option<(Mono, Duration)>,
     total: u64,
@@ -30,7 +30,7 @@ pub struct Repeats {
 
 /// What was held back, given out by the passing of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sum {
+pub struct Suppressed {
     /// Times since it was last told.
     pub untold: u64,
     /// Times since it began.
@@ -41,15 +41,15 @@ pub struct Sum {
     pub is_over: bool,
 }
 
-impl Repeats {
+impl RateLimit {
     /// It happened `n` times more; says how many to tell, if it is time.
     pub fn hit(&mut self, now: Mono, n: u64) -> Option<u64> {
         if let Some((_, gap)) = self.told
             && now.since(self.last) > gap * 2
         {
-            *self = Repeats {
+            *self = RateLimit {
                 untold: self.untold,
-                ..Repeats::default()
+                ..RateLimit::default()
             };
         }
         self.untold += n;
@@ -74,14 +74,14 @@ impl Repeats {
     }
 
     /// Time passes; what was held back, if it is over or the gap is.
-    pub fn settle(&mut self, now: Mono) -> Option<Sum> {
+    pub fn settle(&mut self, now: Mono) -> Option<Suppressed> {
         if self.due()? > now {
             return None;
         }
         let (_, gap) = self.told?;
         let is_over = now.since(self.last) >= QUIET;
         self.summed |= is_over;
-        Some(Sum {
+        Some(Suppressed {
             untold: self.tell(now, (gap * 2).min(LONGEST_GAP))?,
             total: self.total,
             lasted: self.last.since(self.began),
@@ -89,7 +89,7 @@ impl Repeats {
         })
     }
 
-    /// When [`Repeats::settle`] has something to give out.
+    /// When [`RateLimit::settle`] has something to give out.
     #[must_use]
     pub fn due(&self) -> Option<Mono> {
         let (at, gap) = self.told.filter(|_| self.untold > 0)?;
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn told_first_and_then_ever_more_rarely_with_the_count_between() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RateLimit::default();
         let told: Vec<_> = (0..1000u64)
             .filter_map(|t| Some((t, repeats.hit(s(t), 1)?)))
             .collect();
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn what_is_left_when_it_stops_is_told_when_its_time_comes() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RateLimit::default();
         assert_eq!(repeats.hit(s(0), 1), Some(1));
         assert_eq!(repeats.hit(s(10), 7), None);
         assert_eq!(repeats.sweep(s(59)), None);
@@ -145,13 +145,13 @@ mod tests {
 
     #[test]
     fn what_was_held_back_is_told_a_minute_after_the_last_time_with_the_total() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RateLimit::default();
         for t in 0..200 {
             repeats.hit(s(t), 100);
         }
         assert_eq!(repeats.due(), Some(s(259)));
         assert_eq!(repeats.settle(s(258)), None);
-        let sum = Sum {
+        let sum = Suppressed {
             untold: 1_900,
             total: 20_000,
             lasted: Duration::from_secs(199),
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_happens_every_two_minutes_is_not_told_every_two_minutes() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RateLimit::default();
         let mut lines = 0;
         for t in 0..24 * 3600 {
             lines += u32::from(t % 120 == 0 && repeats.hit(s(t), 1).is_some());
@@ -177,7 +177,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_time_is_told_once(waits in prop::collection::vec((0u64..400, 1u64..5), 1..100)) {
-            let mut repeats = Repeats::default();
+            let mut repeats = RateLimit::default();
             let (mut now, mut times, mut told) = (0, 0, 0);
             for (wait, n) in waits {
                 for t in now..now + wait {

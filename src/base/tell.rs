@@ -32,7 +32,7 @@ pub enum About {
 }
 
 /// Something worth telling the operator.
-pub trait Tell {
+pub trait LogEvent {
     /// Who should care.
     fn level(&self) -> Level;
 
@@ -49,7 +49,7 @@ pub trait Tell {
         &[]
     }
 
-    /// Whether the log is to add the names of [`Tell::devices`] to the sentence.
+    /// Whether the log is to add the names of [`LogEvent::devices`] to the sentence.
     fn lists_devices(&self) -> bool {
         false
     }

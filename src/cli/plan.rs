@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::EXIT_CONFIG;
 use crate::field::budget::PROBES_PERMILLE;
 use crate::field::forecast::{FULL, LineForecast, RequestForecast, forecast, millis, percent};
-use crate::field::log_out::LogOut;
+use crate::field::log_out::LogoutForecast;
 use crate::io::lessons::Lessons;
 use crate::io::log::Journal;
 use crate::io::screen;
@@ -69,7 +69,7 @@ fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
             let share = percent(share);
             let _ = writeln!(text, "  most of it: {n} {many} of profile {kind}, {share}");
         }
-        if let Some(log_out) = LogOut::of(spec, line) {
+        if let Some(log_out) = LogoutForecast::of(spec, line) {
             let _ = writeln!(text, "  {log_out}");
         }
         text.push('\n');
@@ -184,7 +184,7 @@ fn devices(spec: &Spec, r: &RequestForecast) -> String {
 }
 
 /// Milliseconds are rounded up: they are how long it takes at most.
-fn log_out(l: &LogOut) -> Value {
+fn log_out(l: &LogoutForecast) -> Value {
     json!({
         "devices": l.devices,
         "one_ms": l.one.as_nanos().div_ceil(1_000_000) as u64,
@@ -218,7 +218,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
             "load_percent": l.load() as f64 / 10.0,
             "requests_per_second": l.rate(),
             "slowest_request_us": l.slowest().map(|r| r.time.as_micros() as u64),
-            "log_out": LogOut::of(spec, l).as_ref().map(log_out),
+            "log_out": LogoutForecast::of(spec, l).as_ref().map(log_out),
             "heaviest_profile": l.heaviest().map(|(kind, _, _)| kind),
             "requests": l.requests.iter().map(request).collect::<Vec<_>>(),
         })

@@ -18,13 +18,13 @@ use super::alink::relation::{self, RELATIONS};
 use super::ask::Answers;
 use super::bar::At;
 use super::batch::Group;
-use super::code::Verdict;
-use super::device::{Desk, Step};
-use super::diary::Diary;
+use super::code::CodeMeaning;
+use super::device::{LoginNeed, QueueKind};
+use super::diary::Outbox;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
 use super::pace::Throttle;
-use super::roll::Roll;
+use super::roll::TopologyEvent;
 use super::topic::{GatewayAsk, Topic};
 
 /// As for sessions: after so many refusals that blame nobody a message is
@@ -37,8 +37,8 @@ const QUICK: u32 = 2;
 
 /// One request: for whom, and how it has fared so far.
 #[derive(Clone, Debug)]
-pub(super) struct Chore {
-    desk: Desk,
+pub(super) struct RegistrationRequest {
+    desk: QueueKind,
     pub(super) group: Group,
     backoff: Backoff,
     failures: u32,
@@ -50,10 +50,10 @@ pub(super) struct Chore {
 
 /// Who waits for what.
 #[derive(Clone, Debug)]
-pub(super) struct Admission {
+pub(super) struct Registration {
     limits: SessionLimits,
     pools: [BTreeSet<(Mono, DeviceId)>; 3],
-    retries: BTreeMap<(Mono, u64), Chore>,
+    retries: BTreeMap<(Mono, u64), RegistrationRequest>,
     /// In a pool, waiting for a retry, or under way: one place each.
     placed: BTreeSet<DeviceId>,
     throttles: [Throttle; 3],
@@ -65,9 +65,9 @@ pub(super) struct Admission {
     pub(super) rng: Rng,
 }
 
-impl Admission {
+impl Registration {
     pub(super) fn new(limits: &SessionLimits, rng: Rng) -> Self {
-        Admission {
+        Registration {
             limits: limits.clone(),
             pools: Default::default(),
             retries: BTreeMap::new(),
@@ -81,7 +81,7 @@ impl Admission {
     }
 
     /// This device has business at that desk; once is enough.
-    fn need(&mut self, now: Mono, desk: Desk, id: DeviceId) {
+    fn need(&mut self, now: Mono, desk: QueueKind, id: DeviceId) {
         if self.placed.insert(id) {
             self.pools[desk.index()].insert((now, id));
         }
@@ -97,28 +97,30 @@ impl Admission {
 
     /// When there is something to ask.
     pub(super) fn due(&self) -> Option<Wake> {
-        let due = Desk::ALL.into_iter().filter_map(|desk| self.desk_due(desk));
+        let due = QueueKind::ALL
+            .into_iter()
+            .filter_map(|desk| self.desk_due(desk));
         due.min().map(|at| Wake::new(at, "admission"))
     }
 
     /// Whether somebody would ask for a secret now if it could be kept.
     pub(super) fn wants_secrets(&self, now: Mono) -> bool {
-        let desks = [Desk::Register, Desk::ProductRegister];
-        let pooled = |desk: Desk| !self.pools[desk.index()].is_empty();
-        let retried = |desk: Desk| {
+        let desks = [QueueKind::Register, QueueKind::ProductRegister];
+        let pooled = |desk: QueueKind| !self.pools[desk.index()].is_empty();
+        let retried = |desk: QueueKind| {
             let mut due = self.retries.iter().take_while(|((at, _), _)| *at <= now);
             due.any(|(_, chore)| chore.desk == desk)
         };
         desks.into_iter().any(|desk| pooled(desk) || retried(desk))
     }
 
-    fn desk_due(&self, desk: Desk) -> Option<Mono> {
+    fn desk_due(&self, desk: QueueKind) -> Option<Mono> {
         let throttle = &self.throttles[desk.index()];
         let busy = match throttle.is_throttled() {
             true => self.under_way[desk.index()] > 0,
             false => self.under_way.iter().sum::<usize>() >= self.limits.in_flight.max(1),
         };
-        if busy || (desk.step() == Step::Register && !self.keepable) {
+        if busy || (desk.step() == LoginNeed::Register && !self.keepable) {
             return None;
         }
         let pool = &self.pools[desk.index()];
@@ -136,8 +138,8 @@ impl Admission {
     }
 
     /// The next request that is due.
-    fn take(&mut self, now: Mono) -> Option<Chore> {
-        let desk = Desk::ALL
+    fn take(&mut self, now: Mono) -> Option<RegistrationRequest> {
+        let desk = QueueKind::ALL
             .into_iter()
             .find(|desk| self.desk_due(*desk).is_some_and(|at| at <= now))?;
         let most = match self.throttles[desk.index()].is_throttled() {
@@ -151,7 +153,7 @@ impl Admission {
             let members = chore.group.members.split_off(most);
             let group = Group { members };
             self.again(
-                Chore {
+                RegistrationRequest {
                     group,
                     ..chore.clone()
                 },
@@ -168,8 +170,8 @@ impl Admission {
         Some(self.chore(desk, members))
     }
 
-    fn chore(&self, desk: Desk, members: Vec<DeviceId>) -> Chore {
-        Chore {
+    fn chore(&self, desk: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
+        RegistrationRequest {
             desk,
             group: Group { members },
             backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
@@ -196,12 +198,12 @@ impl Admission {
     /// Takes back what is not under way of registrations; gives whose it was.
     pub(super) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
         let mut off = Vec::new();
-        for desk in [Desk::Register, Desk::ProductRegister] {
+        for desk in [QueueKind::Register, QueueKind::ProductRegister] {
             let pool = std::mem::take(&mut self.pools[desk.index()]);
             off.extend(pool.into_iter().map(|(_, id)| id));
         }
         self.retries.retain(|_, chore| {
-            let keep = chore.desk.step() != Step::Register;
+            let keep = chore.desk.step() != LoginNeed::Register;
             if !keep {
                 off.append(&mut chore.group.members);
             }
@@ -213,21 +215,21 @@ impl Admission {
         off
     }
 
-    fn again(&mut self, chore: Chore, at: Mono) {
+    fn again(&mut self, chore: RegistrationRequest, at: Mono) {
         if !chore.group.members.is_empty() {
             self.next_key += 1;
             self.retries.insert((at, self.next_key), chore);
         }
     }
 
-    fn later(&mut self, now: Mono, mut chore: Chore) {
+    fn later(&mut self, now: Mono, mut chore: RegistrationRequest) {
         chore.failures += 1;
         let wait = chore.backoff.failed(now, &mut self.rng);
         self.again(chore, now + wait);
     }
 
     /// No answer came in time.
-    pub(super) fn lost(&mut self, now: Mono, mut chore: Chore, diary: &mut Diary) {
+    pub(super) fn lost(&mut self, now: Mono, mut chore: RegistrationRequest, diary: &mut Outbox) {
         self.returned(chore.desk);
         diary.counters.unanswered += 1;
         let what = chore.desk.step().words();
@@ -241,7 +243,7 @@ impl Admission {
         }
     }
 
-    fn returned(&mut self, desk: Desk) {
+    fn returned(&mut self, desk: QueueKind) {
         let under_way = &mut self.under_way[desk.index()];
         *under_way = under_way.saturating_sub(1);
     }
@@ -249,7 +251,7 @@ impl Admission {
 
 impl Cloud {
     /// This device needs that before it can log in.
-    pub(super) fn need(&mut self, now: Mono, step: Step, id: DeviceId) {
+    pub(super) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
         let desk = self.desk(step, id);
         self.admission.need(now, desk, id);
     }
@@ -277,15 +279,15 @@ impl Cloud {
         let id = self.asks.id();
         let members = chore.group.members.iter();
         let (ask, payload) = match chore.desk {
-            Desk::Register => {
+            QueueKind::Register => {
                 let who = members.map(|m| &self.identities[m.index()]);
                 (GatewayAsk::Register, relation::names(id, who))
             }
-            Desk::ProductRegister => {
+            QueueKind::ProductRegister => {
                 let list = self.proxied(&chore.group.members);
                 (GatewayAsk::ProductRegister, relation::proxied(id, &list))
             }
-            Desk::Relate => {
+            QueueKind::Relate => {
                 let list: Vec<_> = members.map(|m| self.relation(now, *m)).collect();
                 (GatewayAsk::Relate, relation::relate(id, &list))
             }
@@ -315,7 +317,7 @@ impl Cloud {
     pub(super) fn admission_answered(
         &mut self,
         now: Mono,
-        mut chore: Chore,
+        mut chore: RegistrationRequest,
         reply: &Reply,
         named: &[DeviceId],
         payload: &[u8],
@@ -324,10 +326,10 @@ impl Cloud {
         self.admission.returned(desk);
         let verdict = reply.code.verdict();
         let throttle = &mut self.admission.throttles[desk.index()];
-        if verdict != Verdict::Throttled {
+        if verdict != CodeMeaning::Throttled {
             throttle.passed(now);
         }
-        if step == Step::Register {
+        if step == LoginNeed::Register {
             // Whatever the code: a secret that was given is taken.
             let given = self.take_secrets(now, &chore.group.members, payload);
             chore.group.members.retain(|id| !given.contains(id));
@@ -335,16 +337,16 @@ impl Cloud {
                 return;
             }
         }
-        if verdict != Verdict::Accepted {
+        if verdict != CodeMeaning::Accepted {
             self.diary.counters.refused += 1;
         }
         match verdict {
-            Verdict::Accepted if step == Step::Register => {
+            CodeMeaning::Accepted if step == LoginNeed::Register => {
                 // Some got none, and no reason: asked again.
                 self.admission.later(now, chore);
             }
-            Verdict::Accepted => self.added(now, &chore.group.members),
-            Verdict::Throttled => {
+            CodeMeaning::Accepted => self.added(now, &chore.group.members),
+            CodeMeaning::Throttled => {
                 self.diary.counters.throttled += 1;
                 let throttle = &mut self.admission.throttles[desk.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.admission.rng) {
@@ -353,7 +355,7 @@ impl Cloud {
                 }
                 self.admission.again(chore, now);
             }
-            Verdict::Trouble => {
+            CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
@@ -366,7 +368,7 @@ impl Cloud {
                     self.admission.later(now, chore);
                 }
             }
-            Verdict::Request => {
+            CodeMeaning::Request => {
                 let refused = Notice::RequestRefused {
                     message: reply.message.clone(),
                     devices: chore.group.members.len(),
@@ -374,7 +376,10 @@ impl Cloud {
                 self.diary.often(now, refused);
                 self.search_admission(now, chore, reply, named);
             }
-            Verdict::Full | Verdict::NoSession | Verdict::Device { .. } | Verdict::Unknown => {
+            CodeMeaning::Full
+            | CodeMeaning::NoSession
+            | CodeMeaning::Device { .. }
+            | CodeMeaning::Unknown => {
                 self.search_admission(now, chore, reply, named);
             }
         }
@@ -382,8 +387,8 @@ impl Cloud {
 
     /// An acceptance that came after its deadline: the platform did it, so those
     /// who still wait for it need not.
-    pub(super) fn admission_late(&mut self, now: Mono, chore: &Chore, reply: &Reply) {
-        if reply.code.verdict() == Verdict::Accepted && chore.desk == Desk::Relate {
+    pub(super) fn admission_late(&mut self, now: Mono, chore: &RegistrationRequest, reply: &Reply) {
+        if reply.code.verdict() == CodeMeaning::Accepted && chore.desk == QueueKind::Relate {
             self.related(now, &chore.group.members);
         }
     }
@@ -397,21 +402,27 @@ impl Cloud {
 
     /// These are in the topology now; told of those who lacked it.
     fn related(&mut self, now: Mono, members: &[DeviceId]) {
-        let lacked = |id: &DeviceId| self.sessions.needs(now, *id, Step::Relate);
+        let lacked = |id: &DeviceId| self.sessions.needs(now, *id, LoginNeed::Relate);
         let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
         for id in members {
             self.sessions.related(now, *id);
         }
         if !news.is_empty() {
             self.diary.counters.related += news.len() as u64;
-            self.diary.tell(Notice::Roll(Roll::Related {
+            self.diary.tell(Notice::Roll(TopologyEvent::Related {
                 names: self.names(&news),
                 devices: news,
             }));
         }
     }
 
-    fn search_admission(&mut self, now: Mono, chore: Chore, reply: &Reply, named: &[DeviceId]) {
+    fn search_admission(
+        &mut self,
+        now: Mono,
+        chore: RegistrationRequest,
+        reply: &Reply,
+        named: &[DeviceId],
+    ) {
         let step = chore.desk.step();
         let refusals = chore.refusals + 1;
         let split = chore.group.refused_again(named, refusals);
@@ -424,21 +435,21 @@ impl Cloud {
                 let (code, at) = (reply.code, At::Step(step));
                 let diary = &mut self.diary;
                 self.sessions.bar(now, id, code, &reply.message, at, diary);
-                if step == Step::Relate {
+                if step == LoginNeed::Relate {
                     self.sessions.doubt_secret(id, code);
                 }
-            } else if step == Step::Register {
+            } else if step == LoginNeed::Register {
                 // It was given one by a late answer, or is no longer to have one.
                 self.sessions.settle(now, id, now);
             } else {
-                self.diary.tell(Notice::Roll(Roll::Refused {
+                self.diary.tell(Notice::Roll(TopologyEvent::Refused {
                     what: "adding to the topology",
                     code: reply.code,
                     message: reply.message.clone(),
                     names: self.names(&[id]),
                 }));
             }
-            if step == Step::Relate {
+            if step == LoginNeed::Relate {
                 self.sessions.released(now, id);
             }
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Wake};
 
-use super::code::{Code, Cure, Verdict};
-use super::device::Step;
-use super::diary::Diary;
+use super::code::{Code, CodeMeaning, Remedy};
+use super::device::LoginNeed;
+use super::diary::Outbox;
 use super::notice::Notice;
 use super::session::Sessions;
 
@@ -31,18 +31,18 @@ pub(super) enum At {
     LogIn,
     /// It was taken offline.
     Kick,
-    Step(Step),
+    Step(LoginNeed),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bar {
+pub(super) struct RetryBlock {
     pub(super) until: Mono,
     pub(super) code: Code,
 }
 
 /// The last bar and how often it came in a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offence {
+pub(super) struct RefusalKind {
     pub(super) code: Code,
     pub(super) times: u32,
     pub(super) until: Mono,
@@ -73,22 +73,22 @@ impl Sessions {
         code: Code,
         message: &str,
         at: At,
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) {
         let limits = &self.spec.cloud.session;
         if code == Code::UNKNOWN_DEVICE && limits.report_unknown {
             self.unknown.push(id);
         }
         let (first, longest) = match code.verdict() {
-            Verdict::Device { first, longest } => (first, longest),
-            Verdict::Request => MALFORMED,
+            CodeMeaning::Device { first, longest } => (first, longest),
+            CodeMeaning::Request => MALFORMED,
             _ => (limits.retry_floor, limits.retry_ceiling),
         };
         let (first, longest) = match at {
             At::LogIn | At::Kick => (first, longest),
-            At::Step(_) if code.verdict() == Verdict::Request => (first, longest),
+            At::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
             // Disabled is disabled, wherever it is said.
-            At::Step(_) if code.cure() == Cure::Enabling => (first, longest),
+            At::Step(_) if code.cure() == Remedy::Enabling => (first, longest),
             At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];
@@ -126,12 +126,12 @@ impl Sessions {
         }
         let device = &mut self.devices[id.index()];
         device.suspect = true;
-        device.offence = Some(Offence { code, times, until });
-        self.set_bar(id, Bar { until, code });
+        device.offence = Some(RefusalKind { code, times, until });
+        self.set_bar(id, RetryBlock { until, code });
     }
 
     /// Something that mends bars of one kind has happened: it is tried at once.
-    pub(super) fn cured(&mut self, now: Mono, id: DeviceId, cure: Cure) {
+    pub(super) fn cured(&mut self, now: Mono, id: DeviceId, cure: Remedy) {
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
@@ -150,7 +150,7 @@ impl Sessions {
     /// Ends the bars of those whose requests were called malformed: another
     /// connection, or another configuration, is as much as could mend that.
     pub(super) fn forgive_requests(&mut self, now: Mono) {
-        let request = |b: &Bar| b.code.verdict() == Verdict::Request;
+        let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
         for id in self.ids() {
             if self.devices[id.index()].bar.as_ref().is_some_and(request) {
                 self.acquit(id);
@@ -161,14 +161,14 @@ impl Sessions {
 
     /// Something happened on the platform that mends bars of one kind, whosever
     /// they are.
-    pub(super) fn all_cured(&mut self, now: Mono, cure: Cure) {
+    pub(super) fn all_cured(&mut self, now: Mono, cure: Remedy) {
         for id in self.ids() {
             self.cured(now, id, cure);
         }
     }
 
     /// Bars a device until then.
-    fn set_bar(&mut self, id: DeviceId, bar: Bar) {
+    fn set_bar(&mut self, id: DeviceId, bar: RetryBlock) {
         if let Some(old) = self.devices[id.index()].bar.replace(bar) {
             self.bars.remove(&(old.until, id));
         }

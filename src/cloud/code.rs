@@ -21,7 +21,7 @@ impl fmt::Display for Code {
 
 /// What a code means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CodeMeaning {
     /// Done.
     Accepted,
     /// Too often: the gate closes, nobody is blamed.
@@ -50,7 +50,7 @@ pub enum Verdict {
 
 /// What mends a device that was refused with a code, other than time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cure {
+pub enum Remedy {
     /// Nothing we would hear of.
     Time,
     /// Being put under this gateway: we ask for it (`thing/topo/add`), or the
@@ -67,164 +67,176 @@ pub enum Cure {
     Secret,
 }
 
-const fn minutes(first: u64, longest: u64) -> Verdict {
-    Verdict::Device {
+const fn minutes(first: u64, longest: u64) -> CodeMeaning {
+    CodeMeaning::Device {
         first: Duration::from_secs(first * 60),
         longest: Duration::from_secs(longest * 60),
     }
 }
 
-struct Row(i64, Verdict, Cure, &'static str, &'static str);
+struct Row(i64, CodeMeaning, Remedy, &'static str, &'static str);
 
 /// Code, verdict, cure, meaning, and what a person can do about it.
 const TABLE: &[Row] = &[
-    Row(200, Verdict::Accepted, Cure::Time, "accepted", ""),
+    Row(200, CodeMeaning::Accepted, Remedy::Time, "accepted", ""),
     Row(
         401,
         minutes(10, 60),
-        Cure::Secret,
+        Remedy::Secret,
         "signature refused",
         "check the device's secret",
     ),
     Row(
         427,
         minutes(1, 10),
-        Cure::Time,
+        Remedy::Time,
         "the same device is connected elsewhere",
         "look for another gateway, or the device itself, using this identity",
     ),
     Row(
         428,
-        Verdict::Full,
-        Cure::Time,
+        CodeMeaning::Full,
+        Remedy::Time,
         "too many sub-devices online under this gateway",
         "lower session.online, or ask for a larger quota",
     ),
-    Row(429, Verdict::Throttled, Cure::Time, "asked too often", ""),
+    Row(
+        429,
+        CodeMeaning::Throttled,
+        Remedy::Time,
+        "asked too often",
+        "",
+    ),
     Row(
         460,
-        Verdict::Request,
-        Cure::Time,
+        CodeMeaning::Request,
+        Remedy::Time,
         "the request was malformed",
         "this is a fault of this program; please report it with the message",
     ),
-    Row(500, Verdict::Trouble, Cure::Time, "the platform failed", ""),
+    Row(
+        500,
+        CodeMeaning::Trouble,
+        Remedy::Time,
+        "the platform failed",
+        "",
+    ),
     Row(
         520,
-        Verdict::NoSession,
-        Cure::Time,
+        CodeMeaning::NoSession,
+        Remedy::Time,
         "the device has no session",
         "",
     ),
     Row(
         521,
         minutes(10, 60),
-        Cure::Existence,
+        Remedy::Existence,
         "the device was deleted on the platform",
         "create it again, or remove it from the configuration",
     ),
     Row(
         522,
         minutes(5, 10),
-        Cure::Enabling,
+        Remedy::Enabling,
         "the device is disabled on the platform",
         "enable it in the console",
     ),
     Row(
         527,
         minutes(1, 10),
-        Cure::Time,
+        Remedy::Time,
         "the device logged in twice",
         "look for another gateway using this identity",
     ),
     Row(
         6100,
         minutes(5, 30),
-        Cure::Existence,
+        Remedy::Existence,
         "the platform does not know the device",
         "create it, or check product_key and device_name",
     ),
     Row(
         6204,
         minutes(5, 10),
-        Cure::Enabling,
+        Remedy::Enabling,
         "the device is disabled on the platform",
         "enable it in the console",
     ),
     Row(
         6250,
         minutes(10, 60),
-        Cure::Existence,
+        Remedy::Existence,
         "the platform does not know the product",
         "check product_key, and that the product is of this instance",
     ),
     Row(
         6287,
         minutes(10, 60),
-        Cure::Secret,
+        Remedy::Secret,
         "signature refused",
         "check the device's secret",
     ),
     Row(
         6288,
         minutes(10, 60),
-        Cure::Time,
+        Remedy::Time,
         "dynamic registration is switched off for the product",
         "switch it on in the console, or configure the device's secret",
     ),
     Row(
         6289,
         minutes(10, 60),
-        Cure::Time,
+        Remedy::Time,
         "the device has been online with a secret that it was given before",
         "restore the file of secrets, configure the device's secret, or reset the device in the console",
     ),
     Row(
         6292,
         minutes(10, 60),
-        Cure::Time,
+        Remedy::Time,
         "the platform does not have this sign method",
         "choose another cloud.sign_method",
     ),
     Row(
         6313,
-        Verdict::Trouble,
-        Cure::Time,
+        CodeMeaning::Trouble,
+        Remedy::Time,
         "the platform's model service is unavailable",
         "",
     ),
     Row(
         6400,
         minutes(10, 60),
-        Cure::Departure,
+        Remedy::Departure,
         "too many sub-devices in this gateway's topology",
         "remove some in the console, or ask for a larger quota",
     ),
     Row(
         6401,
         minutes(1, 10),
-        Cure::Relation,
+        Remedy::Relation,
         "the device is not in this gateway's topology",
         "add it under the gateway in the console",
     ),
     Row(
         6402,
         minutes(10, 60),
-        Cure::Time,
+        Remedy::Time,
         "the device is the gateway itself",
         "check product_key and device_name",
     ),
     Row(
         6600,
         minutes(10, 60),
-        Cure::Secret,
+        Remedy::Secret,
         "signature with the product's secret refused",
         "check product_secret of the device's profile",
     ),
     Row(
         6619,
         minutes(10, 60),
-        Cure::Existence,
+        Remedy::Existence,
         "the device is bound to another gateway",
         "remove it from the other gateway first",
     ),
@@ -250,14 +262,14 @@ impl Code {
 
     /// What it means for us.
     #[must_use]
-    pub fn verdict(self) -> Verdict {
-        self.row().map_or(Verdict::Unknown, |row| row.1)
+    pub fn verdict(self) -> CodeMeaning {
+        self.row().map_or(CodeMeaning::Unknown, |row| row.1)
     }
 
     /// What mends it.
     #[must_use]
-    pub fn cure(self) -> Cure {
-        self.row().map_or(Cure::Time, |row| row.2)
+    pub fn cure(self) -> Remedy {
+        self.row().map_or(Remedy::Time, |row| row.2)
     }
 
     /// In words.
@@ -290,9 +302,9 @@ mod tests {
         for code in [
             200, 460, 429, 428, 6401, 6100, 521, 522, 6204, 6287, 520, 427, 527, 500,
         ] {
-            assert_ne!(Code(code).verdict(), Verdict::Unknown, "{code}");
+            assert_ne!(Code(code).verdict(), CodeMeaning::Unknown, "{code}");
             assert_eq!(TABLE.iter().filter(|r| r.0 == code).count(), 1, "{code}");
         }
-        assert_eq!(Code(-1).verdict(), Verdict::Unknown);
+        assert_eq!(Code(-1).verdict(), CodeMeaning::Unknown);
     }
 }

@@ -16,11 +16,11 @@ use crate::base::text::excerpt;
 use crate::base::{Mono, Now, Wake};
 
 use super::alink::Malformed;
-use super::diary::Diary;
+use super::diary::Outbox;
 use super::engine::Cloud;
 use super::notice::Notice;
 use super::pace::Bucket;
-use super::roll::Roll;
+use super::roll::TopologyEvent;
 use super::topic::{Command, Topic};
 
 /// Answers a second: with the queue below, each within the 8 s of an RRPC.
@@ -69,7 +69,7 @@ impl Commands {
         Some(answer)
     }
 
-    fn answer(&mut self, command: Command, payload: Vec<u8>, diary: &mut Diary) {
+    fn answer(&mut self, command: Command, payload: Vec<u8>, diary: &mut Outbox) {
         if self.answers.len() < WAITING {
             let topic = Topic::CommandReply(command);
             self.answers.push_back((topic, payload));
@@ -105,7 +105,7 @@ impl Cloud {
         }
         self.diary.counters.orders += 1;
         let who = command.device().map(ToString::to_string);
-        let unsupported = Notice::Roll(Roll::Unsupported {
+        let unsupported = Notice::Roll(TopologyEvent::Unsupported {
             raw: excerpt(command.tail().as_bytes(), 64),
             who: excerpt(who.unwrap_or_default().as_bytes(), 64),
             times: 1,

@@ -30,7 +30,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::base::{Backoff, LinkDown, Mono, Now, Repeats, Rng, Wake};
+use crate::base::{Backoff, LinkDown, Mono, Now, RateLimit, Rng, Wake};
 use crate::spec::CloudSpec;
 
 use super::enrolment::Failure;
@@ -81,7 +81,7 @@ pub struct Connector {
     failed: u32,
     short: u32,
     last_kind: Option<u8>,
-    repeats: Repeats,
+    repeats: RateLimit,
     /// Why the last attempt failed.
     last_failure: Option<LinkDown>,
     notices: VecDeque<Notice>,
@@ -103,7 +103,7 @@ impl Connector {
             failed: 0,
             short: 0,
             last_kind: None,
-            repeats: Repeats::default(),
+            repeats: RateLimit::default(),
             last_failure: None,
             notices: VecDeque::new(),
             rng,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::{Backoff, Mono};
 
-use super::bar::{Bar, Offence};
+use super::bar::{RefusalKind, RetryBlock};
 use super::batch::Group;
 use super::code::Code;
 use super::pace::Attempts;
@@ -13,50 +13,50 @@ use super::session::Presence;
 
 /// The two things that can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum SessionChange {
     LogOut,
     LogIn,
 }
 
-impl Kind {
-    pub(super) const ALL: [Kind; 2] = [Kind::LogOut, Kind::LogIn];
+impl SessionChange {
+    pub(super) const ALL: [SessionChange; 2] = [SessionChange::LogOut, SessionChange::LogIn];
 
     pub(super) const fn index(self) -> usize {
         match self {
-            Kind::LogOut => 0,
-            Kind::LogIn => 1,
+            SessionChange::LogOut => 0,
+            SessionChange::LogIn => 1,
         }
     }
 
     pub(super) const fn words(self) -> &'static str {
         match self {
-            Kind::LogOut => "log-out",
-            Kind::LogIn => "log-in",
+            SessionChange::LogOut => "log-out",
+            SessionChange::LogIn => "log-in",
         }
     }
 }
 
 /// What a device may need from the platform before it can log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Step {
+pub(super) enum LoginNeed {
     /// A secret.
     Register,
     /// A place in the gateway's topology.
     Relate,
 }
 
-impl Step {
+impl LoginNeed {
     pub(super) const fn words(self) -> &'static str {
         match self {
-            Step::Register => "registration",
-            Step::Relate => "topology",
+            LoginNeed::Register => "registration",
+            LoginNeed::Relate => "topology",
         }
     }
 }
 
 /// Where a step is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Desk {
+pub(super) enum QueueKind {
     /// A secret, by name alone.
     Register,
     /// A secret, with the signature of the device's product.
@@ -65,36 +65,40 @@ pub(super) enum Desk {
     Relate,
 }
 
-impl Desk {
-    pub(super) const ALL: [Desk; 3] = [Desk::Register, Desk::ProductRegister, Desk::Relate];
+impl QueueKind {
+    pub(super) const ALL: [QueueKind; 3] = [
+        QueueKind::Register,
+        QueueKind::ProductRegister,
+        QueueKind::Relate,
+    ];
 
     pub(super) const fn index(self) -> usize {
         match self {
-            Desk::Register => 0,
-            Desk::ProductRegister => 1,
-            Desk::Relate => 2,
+            QueueKind::Register => 0,
+            QueueKind::ProductRegister => 1,
+            QueueKind::Relate => 2,
         }
     }
 
     /// What it is good for.
-    pub(super) const fn step(self) -> Step {
+    pub(super) const fn step(self) -> LoginNeed {
         match self {
-            Desk::Register | Desk::ProductRegister => Step::Register,
-            Desk::Relate => Step::Relate,
+            QueueKind::Register | QueueKind::ProductRegister => LoginNeed::Register,
+            QueueKind::Relate => LoginNeed::Relate,
         }
     }
 }
 
 /// What we know of a device's place in the gateway's topology.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tie {
+pub(super) struct TopologyPlace {
     /// The platform's list holds it, or it was let in.
     pub(super) listed: bool,
     /// When the platform last accepted our adding it.
     added: Option<Mono>,
 }
 
-impl Tie {
+impl TopologyPlace {
     pub(super) fn add(&mut self, now: Mono) {
         self.added = Some(now);
     }
@@ -108,7 +112,7 @@ impl Tie {
 
 /// What is, at the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Actual {
+pub(super) enum SessionState {
     Out,
     /// Perhaps online: an answer was lost.
     Unsure,
@@ -126,7 +130,7 @@ pub(super) enum Actual {
 /// Why a device may still be shown online although it has no session: the
 /// platform cannot see some kinds (LoRa) leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lingers {
+pub(super) enum ShownOnline {
     /// It is not.
     No,
     /// Nobody knows how an earlier life of this program ended.
@@ -137,9 +141,9 @@ pub(super) enum Lingers {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum QueuePlace {
     Nowhere,
-    Pool(Kind, Mono),
+    Pool(SessionChange, Mono),
     Waiting(u64),
     UnderWay,
 }
@@ -147,10 +151,10 @@ pub(super) enum Place {
 #[derive(Clone, Debug)]
 pub(super) struct Device {
     pub(super) wanted: Presence,
-    pub(super) actual: Actual,
-    pub(super) place: Place,
-    pub(super) bar: Option<Bar>,
-    pub(super) offence: Option<Offence>,
+    pub(super) actual: SessionState,
+    pub(super) place: QueuePlace,
+    pub(super) bar: Option<RetryBlock>,
+    pub(super) offence: Option<RefusalKind>,
     /// Was barred and has not been accepted since: tried alone, so that it
     /// cannot spoil a batch again.
     pub(super) suspect: bool,
@@ -161,10 +165,10 @@ pub(super) struct Device {
     /// what it needs.
     pub(super) refusals: u32,
     /// What it needs before it can log in.
-    pub(super) hold: Option<Step>,
-    pub(super) tie: Tie,
+    pub(super) hold: Option<LoginNeed>,
+    pub(super) tie: TopologyPlace,
     /// Whether it may still be shown online although it has no session.
-    pub(super) lingers: Lingers,
+    pub(super) lingers: ShownOnline,
     /// It has been told that it is online, and not yet that it no longer is.
     pub(super) announced: bool,
     /// Its secret changed while a log-in with the old one was under way.
@@ -173,7 +177,7 @@ pub(super) struct Device {
     pub(super) asked: u64,
     /// The first of the requests of one kind in a row, up to `asked`, whose fate
     /// is unknown: a late answer to any of them settles it.
-    pub(super) unsettled_since: (Kind, u64),
+    pub(super) unsettled_since: (SessionChange, u64),
 }
 
 impl Default for Device {
@@ -181,8 +185,8 @@ impl Default for Device {
     fn default() -> Self {
         Device {
             wanted: Presence::Offline,
-            actual: Actual::Out,
-            place: Place::Nowhere,
+            actual: SessionState::Out,
+            place: QueuePlace::Nowhere,
             bar: None,
             offence: None,
             suspect: false,
@@ -190,20 +194,20 @@ impl Default for Device {
             attempts: Attempts::default(),
             refusals: 0,
             hold: None,
-            tie: Tie::default(),
-            lingers: Lingers::No,
+            tie: TopologyPlace::default(),
+            lingers: ShownOnline::No,
             announced: false,
             new_secret: false,
             asked: 0,
-            unsettled_since: (Kind::LogIn, 0),
+            unsettled_since: (SessionChange::LogIn, 0),
         }
     }
 }
 
 /// One request: for whom, and how it has fared so far.
 #[derive(Clone, Debug)]
-pub(super) struct Errand {
-    pub(super) kind: Kind,
+pub(super) struct SessionRequest {
+    pub(super) kind: SessionChange,
     pub(super) group: Group,
     /// Its number since it was last sent.
     pub(super) serial: u64,
@@ -223,6 +227,6 @@ pub(super) struct Errand {
 
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    pub(super) errand: Errand,
+    pub(super) errand: SessionRequest,
     pub(super) not_before: Mono,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::base::{DeviceId, EventKind, Mono, Repeats};
+use crate::base::{DeviceId, EventKind, Mono, RateLimit};
 
 use super::notice::Notice;
 
@@ -111,13 +111,13 @@ const PER_SECOND: u64 = 20;
 /// Like notices, told ever more rarely.
 #[derive(Clone, Debug)]
 struct Series {
-    repeats: Repeats,
+    repeats: RateLimit,
     last: Notice,
 }
 
 /// The room's diary: counters, and notices waiting to be handed out.
 #[derive(Clone, Debug)]
-pub(super) struct Diary {
+pub(super) struct Outbox {
     pub(super) counters: Counters,
     pub(super) notices: VecDeque<Notice>,
     series: BTreeMap<SeriesKey, Series>,
@@ -127,9 +127,9 @@ pub(super) struct Diary {
     left: (u32, Mono),
 }
 
-impl Default for Diary {
+impl Default for Outbox {
     fn default() -> Self {
-        Diary {
+        Outbox {
             counters: Counters::default(),
             notices: VecDeque::new(),
             series: BTreeMap::new(),
@@ -139,7 +139,7 @@ impl Default for Diary {
     }
 }
 
-impl Diary {
+impl Outbox {
     /// To be told.
     pub(super) fn tell(&mut self, notice: Notice) {
         if self.left.0 == 0 {
@@ -174,7 +174,7 @@ impl Diary {
             }
         }
         let series = self.series.entry(key.clone()).or_insert_with(|| Series {
-            repeats: Repeats::default(),
+            repeats: RateLimit::default(),
             last: notice.clone(),
         });
         if let Some(at) = series.repeats.due() {

@@ -15,19 +15,19 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
-use super::admission::{Admission, Chore};
+use super::admission::{Registration, RegistrationRequest};
 use super::ask::Asks;
 use super::command::Commands;
-use super::device::Errand;
-use super::diary::{Counters, Diary};
+use super::device::SessionRequest;
+use super::diary::{Counters, Outbox};
 use super::latency::Latency;
 use super::notice::Notice;
-use super::orders::Means;
+use super::orders::CommandKind;
 use super::pace::Bucket;
-use super::post::Posts;
+use super::post::PublishQueue;
 use super::remote::{self, Remote};
 use super::session::{Presence, Session, Sessions};
-use super::stamp::Stamps;
+use super::stamp::Timestamps;
 use super::stop::Stop;
 use super::topic::{self, Identity};
 use super::topology::{Topology, TopologyAsk};
@@ -59,7 +59,7 @@ pub enum Output {
     },
     /// Fetch or adopt a configuration of the platform's, then tell
     /// [`Cloud::on_errand_done`].
-    Errand(remote::Errand),
+    Errand(remote::RemoteTask),
     /// After [`Cloud::stop`] or [`Cloud::part`]: nothing of ours is online any
     /// more, or its asks have run out. Once.
     LoggedOut,
@@ -69,8 +69,8 @@ pub enum Output {
 const LAST_WORDS: Duration = Duration::from_millis(750);
 #[derive(Clone, Debug)]
 pub(super) enum Ask {
-    Session(Errand),
-    Admit(Chore),
+    Session(SessionRequest),
+    Admit(RegistrationRequest),
     Topology(TopologyAsk),
     Config,
 }
@@ -91,16 +91,16 @@ pub struct Cloud {
     pub(super) ids: BTreeMap<Identity, DeviceId>,
     pub(super) asks: Asks<Ask>,
     pub(super) sessions: Sessions,
-    pub(super) posts: Posts,
+    pub(super) posts: PublishQueue,
     /// Secrets that the configuration does not have, or no longer has right.
     pub(super) secrets: BTreeMap<DeviceId, Secret>,
-    pub(super) admission: Admission,
+    pub(super) admission: Registration,
     pub(super) topology: Topology,
     pub(super) commands: Commands,
     pub(super) remote: Remote,
     /// The last order about each device, so that it is told once.
-    pub(super) heard: BTreeMap<DeviceId, Means>,
-    pub(super) stamps: Stamps,
+    pub(super) heard: BTreeMap<DeviceId, CommandKind>,
+    pub(super) stamps: Timestamps,
     pub(super) leaving: BTreeMap<DeviceId, Leaving>,
     /// No longer configured, and not yet forgotten.
     pub(super) retiring: BTreeSet<DeviceId>,
@@ -112,7 +112,7 @@ pub struct Cloud {
     /// Topics of which malformed messages are told.
     pub(super) malformed: BTreeSet<String>,
     latency: Latency,
-    pub(super) diary: Diary,
+    pub(super) diary: Outbox,
     pub(super) out: VecDeque<Output>,
 }
 
@@ -135,14 +135,14 @@ impl Cloud {
             identities,
             asks: Asks::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
-            posts: Posts::new(Arc::clone(&spec), rng.fork()),
+            posts: PublishQueue::new(Arc::clone(&spec), rng.fork()),
             secrets: BTreeMap::new(),
-            admission: Admission::new(&spec.cloud.session, rng.fork()),
+            admission: Registration::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
             commands: Commands::new(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
             heard: BTreeMap::new(),
-            stamps: Stamps::new(),
+            stamps: Timestamps::new(),
             leaving: BTreeMap::new(),
             retiring: BTreeSet::new(),
             bucket: Bucket::new(spec.cloud.post.messages_per_second),
@@ -151,7 +151,7 @@ impl Cloud {
             parting: false,
             malformed: BTreeSet::new(),
             latency: Latency::default(),
-            diary: Diary::default(),
+            diary: Outbox::default(),
             out: VecDeque::new(),
             spec,
         }

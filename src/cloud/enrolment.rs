@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::base::{LinkDown, Mono, Now, Repeats, Rng, Secret, Wake};
+use crate::base::{LinkDown, Mono, Now, RateLimit, Rng, Secret, Wake};
 use crate::spec::{CloudSpec, GatewayCertificate, ProductCertificate, Registration};
 
 use super::identity::{
@@ -134,7 +134,7 @@ pub struct Enrolment {
     kept: bool,
     mode: SecureMode,
     state: State,
-    repeats: Repeats,
+    repeats: RateLimit,
     last: Option<Failure>,
     outputs: VecDeque<Output>,
     rng: Rng,
@@ -150,7 +150,7 @@ impl Enrolment {
             earned: kept,
             mode: SecureMode::Minus2,
             state: State::Idle,
-            repeats: Repeats::default(),
+            repeats: RateLimit::default(),
             last: None,
             outputs: VecDeque::new(),
             rng,

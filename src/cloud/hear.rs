@@ -6,13 +6,13 @@ use crate::base::{AskId, DeviceId, Mono, Now};
 
 use super::alink::{Malformed, Reply};
 use super::ask::Found;
-use super::code::{Code, Verdict};
+use super::code::{Code, CodeMeaning};
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
 use super::post::Heard;
 use super::session::Session;
 use super::topic::{GatewayAsk, Topic};
-use super::verdict::News;
+use super::verdict::SessionLoss;
 
 /// Topics whose malformed messages are told; beyond, they are counted only.
 const TOLD_TOPICS: usize = 64;
@@ -69,7 +69,7 @@ impl Cloud {
         if let Topic::Error(_) = parsed {
             self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
             for id in named {
-                self.session_news(now.mono, id, &reply, News::Notice);
+                self.session_news(now.mono, id, &reply, SessionLoss::Notice);
             }
             return self.follow(now.mono);
         }
@@ -138,7 +138,7 @@ impl Cloud {
         match heard {
             Heard::Taken(gone) => {
                 for id in gone {
-                    self.session_news(now, id, reply, News::Post);
+                    self.session_news(now, id, reply, SessionLoss::Post);
                 }
             }
             Heard::Late => self.diary.counters.late_replies += 1,
@@ -147,15 +147,15 @@ impl Cloud {
     }
 
     /// The platform says of a device what may mean that its session has ended.
-    fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: News) {
+    fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: SessionLoss) {
         let verdict = reply.code.verdict();
-        if verdict == Verdict::NoSession && self.sessions.session(id) == Session::In {
-            if by == News::Notice && self.posts.is_echo(now, id) {
+        if verdict == CodeMeaning::NoSession && self.sessions.session(id) == Session::In {
+            if by == SessionLoss::Notice && self.posts.is_echo(now, id) {
                 return;
             }
             self.posts.doubt_others(now);
         }
-        if matches!(verdict, Verdict::NoSession | Verdict::Device { .. }) {
+        if matches!(verdict, CodeMeaning::NoSession | CodeMeaning::Device { .. }) {
             self.posts.session_lost(now, id);
         }
         self.sessions.kicked(now, id, reply, by, &mut self.diary);
@@ -169,7 +169,7 @@ impl Cloud {
             message: String::new(),
             named: Vec::new(),
         };
-        self.session_news(now, id, &reply, News::Post);
+        self.session_news(now, id, &reply, SessionLoss::Post);
     }
 
     fn on_time_told(&mut self, now: Now, topic: &str, payload: &[u8]) {

@@ -11,8 +11,10 @@ use crate::base::{DeviceId, Mono};
 use crate::spec::TopologyPolicy;
 
 use super::batch::Group;
-use super::code::{Code, Cure};
-use super::device::{Actual, Errand, Kind, Lingers, Step, Tie};
+use super::code::{Code, Remedy};
+use super::device::{
+    LoginNeed, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
+};
 use super::session::{Presence, Sessions};
 
 impl Sessions {
@@ -22,10 +24,10 @@ impl Sessions {
     pub(super) fn hold_back(
         &mut self,
         now: Mono,
-        errand: Errand,
+        errand: SessionRequest,
         code: Code,
         named: &[DeviceId],
-    ) -> Option<Errand> {
+    ) -> Option<SessionRequest> {
         let members = &errand.group.members;
         let told = members.iter().filter(|m| named.contains(m)).count();
         let telling = told > 0 && told < members.len();
@@ -33,7 +35,11 @@ impl Sessions {
             let tie = &self.devices[id.index()].tie;
             !tie.listed && !tie.is_fresh(now)
         };
-        if errand.kind != Kind::LogIn || members.len() == 1 || telling || !self.may_relate(code) {
+        if errand.kind != SessionChange::LogIn
+            || members.len() == 1
+            || telling
+            || !self.may_relate(code)
+        {
             return Some(errand);
         }
         let (hold, rest): (Vec<DeviceId>, Vec<DeviceId>) =
@@ -43,11 +49,11 @@ impl Sessions {
         }
         let refusals = self.refusals(&errand) + 1;
         for id in hold {
-            self.devices[id.index()].hold = Some(Step::Relate);
+            self.devices[id.index()].hold = Some(LoginNeed::Relate);
             self.devices[id.index()].refusals = refusals;
             self.settle(now, id, now);
         }
-        let errand = Errand {
+        let errand = SessionRequest {
             group: Group { members: rest },
             refusals,
             ..errand
@@ -61,7 +67,7 @@ impl Sessions {
         let may_relate = self.may_relate(code);
         let device = &mut self.devices[id.index()];
         if may_relate && !device.tie.is_fresh(now) {
-            device.hold = Some(Step::Relate);
+            device.hold = Some(LoginNeed::Relate);
             device.tie.listed = false;
             return true;
         }
@@ -72,19 +78,19 @@ impl Sessions {
     /// After a refused signature: a secret that was given to us no longer holds,
     /// so ask for another, once the bar has ended.
     pub(super) fn doubt_secret(&mut self, id: DeviceId, code: Code) {
-        if code.cure() == Cure::Secret && self.spec.devices[id.index()].secret.is_empty() {
-            self.devices[id.index()].hold = Some(Step::Register);
+        if code.cure() == Remedy::Secret && self.spec.devices[id.index()].secret.is_empty() {
+            self.devices[id.index()].hold = Some(LoginNeed::Register);
         }
     }
 
     /// Whether it still lacks a secret.
     pub(super) fn lacks_secret(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
-        device.is_some_and(|d| d.hold == Some(Step::Register))
+        device.is_some_and(|d| d.hold == Some(LoginNeed::Register))
     }
 
     fn may_relate(&self, code: Code) -> bool {
-        code.cure() == Cure::Relation && self.limits().topology != TopologyPolicy::Leave
+        code.cure() == Remedy::Relation && self.limits().topology != TopologyPolicy::Leave
     }
 
     /// Logs out who may have been online on the last connection, or in an earlier
@@ -110,20 +116,24 @@ impl Sessions {
     pub(super) fn linger_no_longer(&mut self, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         let wanted = device.wanted == Presence::Online && !self.stopping;
-        if device.lingers != Lingers::No && !wanted && device.actual == Actual::Out && self.link {
-            device.lingers = Lingers::No;
-            self.set_actual(id, Actual::Unsure);
+        if device.lingers != ShownOnline::No
+            && !wanted
+            && device.actual == SessionState::Out
+            && self.link
+        {
+            device.lingers = ShownOnline::No;
+            self.set_actual(id, SessionState::Unsure);
         }
     }
 
     /// Another secret for this device.
     pub(super) fn secret_changed(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        device.new_secret = matches!(device.actual, Actual::LoggingIn { .. });
-        if device.hold == Some(Step::Register) {
+        device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
+        if device.hold == Some(LoginNeed::Register) {
             device.hold = None;
         }
-        self.cured(now, id, Cure::Secret);
+        self.cured(now, id, Remedy::Secret);
         self.settle(now, id, now);
     }
 
@@ -142,7 +152,7 @@ impl Sessions {
     /// It could not be added; what that means is seen at its next log-in.
     pub(super) fn released(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        if device.hold == Some(Step::Relate) {
+        if device.hold == Some(LoginNeed::Relate) {
             device.hold = None;
         }
         self.settle(now, id, now);
@@ -151,31 +161,37 @@ impl Sessions {
     /// It shall be added whatever we knew.
     pub(super) fn untie(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        device.tie = Tie::default();
-        if matches!(device.actual, Actual::Out | Actual::Unsure) && device.hold.is_none() {
-            device.hold = Some(Step::Relate);
+        device.tie = TopologyPlace::default();
+        if matches!(device.actual, SessionState::Out | SessionState::Unsure)
+            && device.hold.is_none()
+        {
+            device.hold = Some(LoginNeed::Relate);
             self.settle(now, id, now);
         }
     }
 
     /// Whether it still needs this step.
-    pub(super) fn needs(&self, now: Mono, id: DeviceId, step: Step) -> bool {
+    pub(super) fn needs(&self, now: Mono, id: DeviceId, step: LoginNeed) -> bool {
         let device = &self.devices[id.index()];
         match step {
-            Step::Register => device.hold == Some(Step::Register),
-            Step::Relate => device.hold == Some(Step::Relate) || self.is_loose(now, id),
+            LoginNeed::Register => device.hold == Some(LoginNeed::Register),
+            LoginNeed::Relate => device.hold == Some(LoginNeed::Relate) || self.is_loose(now, id),
         }
     }
 
     /// Whether a refusal of this step keeps it offline.
-    pub(super) fn needs_bar(&self, id: DeviceId, step: Step) -> bool {
+    pub(super) fn needs_bar(&self, id: DeviceId, step: LoginNeed) -> bool {
         self.devices[id.index()].hold == Some(step)
     }
 
     /// Not known to be in the topology, and with a secret to add it by.
     pub(super) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
-        let tied = device.tie.listed || device.tie.is_fresh(now) || device.actual == Actual::In;
-        self.spec.has(id) && !tied && device.hold != Some(Step::Register) && device.bar.is_none()
+        let tied =
+            device.tie.listed || device.tie.is_fresh(now) || device.actual == SessionState::In;
+        self.spec.has(id)
+            && !tied
+            && device.hold != Some(LoginNeed::Register)
+            && device.bar.is_none()
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, LinkDown, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent};
 
 use super::code::Code;
 use super::diary::SeriesKey;
 use super::remote::RemoteNotice;
-use super::roll::Roll;
+use super::roll::TopologyEvent;
 use super::stamp::ClockNews;
 use super::words;
 
@@ -179,7 +179,7 @@ pub enum Notice {
         readings: usize,
     },
     /// Something about who belongs to the gateway.
-    Roll(Roll),
+    Roll(TopologyEvent),
     /// What was told ever more rarely has not happened for a while.
     Over {
         /// As it was last told.
@@ -199,9 +199,9 @@ impl Notice {
             | Notice::Trouble { times, .. }
             | Notice::Unanswered { times, .. }
             | Notice::Malformed { times, .. }
-            | Notice::Roll(Roll::Stranger { times, .. } | Roll::Unsupported { times, .. }) => {
-                *times
-            }
+            | Notice::Roll(
+                TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
+            ) => *times,
             Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped,
             Notice::Clock(ClockNews::Dropped { readings }) => *readings,
             _ => 1,
@@ -216,7 +216,7 @@ impl Notice {
                 | Notice::Trouble { .. }
                 | Notice::Unanswered { .. }
                 | Notice::Malformed { .. }
-                | Notice::Roll(Roll::Stranger { .. } | Roll::Unsupported { .. })
+                | Notice::Roll(TopologyEvent::Stranger { .. } | TopologyEvent::Unsupported { .. })
                 | Notice::QueueFull { .. }
                 | Notice::PostRefused { .. }
                 | Notice::Clock(ClockNews::Dropped { .. })
@@ -230,7 +230,9 @@ impl Notice {
             | Notice::Trouble { times, .. }
             | Notice::Unanswered { times, .. }
             | Notice::Malformed { times, .. }
-            | Notice::Roll(Roll::Stranger { times, .. } | Roll::Unsupported { times, .. }) => {
+            | Notice::Roll(
+                TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
+            ) => {
                 *times = n;
             }
             Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped = n,
@@ -256,7 +258,7 @@ impl Notice {
     }
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::Roll(roll) => roll.level(),

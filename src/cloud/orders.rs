@@ -16,17 +16,17 @@ use crate::base::{DeviceId, Mono, Now};
 use super::alink::Malformed;
 use super::alink::Reply;
 use super::alink::relation::Ordered;
-use super::code::{Code, Cure};
-use super::device::Step;
+use super::code::{Code, Remedy};
+use super::device::LoginNeed;
 use super::engine::Cloud;
 use super::notice::Notice;
-use super::roll::Roll;
+use super::roll::TopologyEvent;
 use super::topic::{Identity, Order, Topic};
-use super::verdict::News;
+use super::verdict::SessionLoss;
 
 /// An order as we understand it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Means {
+pub(super) enum CommandKind {
     Disabled,
     Enabled,
     Deleted,
@@ -37,30 +37,30 @@ pub(super) enum Means {
     Unknown,
 }
 
-impl Means {
+impl CommandKind {
     /// `status` of `topo/change`: the page contradicts itself about the last
     /// two; the C SDK's header and newer texts have them like this.
-    const fn of(order: Order, status: Option<i64>) -> Means {
+    const fn of(order: Order, status: Option<i64>) -> CommandKind {
         match (order, status) {
-            (Order::Disable, _) | (Order::Change, Some(8)) => Means::Disabled,
-            (Order::Enable, _) | (Order::Change, Some(2)) => Means::Enabled,
-            (Order::Delete, _) => Means::Deleted,
-            (Order::Change, Some(0)) => Means::Related,
-            (Order::Change, Some(1)) => Means::Unrelated,
-            (Order::Add, _) => Means::Relate,
-            (Order::Change | Order::Configure, _) => Means::Unknown,
+            (Order::Disable, _) | (Order::Change, Some(8)) => CommandKind::Disabled,
+            (Order::Enable, _) | (Order::Change, Some(2)) => CommandKind::Enabled,
+            (Order::Delete, _) => CommandKind::Deleted,
+            (Order::Change, Some(0)) => CommandKind::Related,
+            (Order::Change, Some(1)) => CommandKind::Unrelated,
+            (Order::Add, _) => CommandKind::Relate,
+            (Order::Change | Order::Configure, _) => CommandKind::Unknown,
         }
     }
 
     const fn words(self) -> &'static str {
         match self {
-            Means::Disabled => "disabled",
-            Means::Enabled => "enabled",
-            Means::Deleted => "deleted",
-            Means::Related => "added to the topology",
-            Means::Unrelated => "removed from the topology",
-            Means::Relate => "to be added to the topology by us",
-            Means::Unknown => "a change that this program does not know",
+            CommandKind::Disabled => "disabled",
+            CommandKind::Enabled => "enabled",
+            CommandKind::Deleted => "deleted",
+            CommandKind::Related => "added to the topology",
+            CommandKind::Unrelated => "removed from the topology",
+            CommandKind::Relate => "to be added to the topology by us",
+            CommandKind::Unknown => "a change that this program does not know",
         }
     }
 }
@@ -86,7 +86,7 @@ impl Cloud {
             let topic = Topic::OrderReply(who.clone(), order);
             self.topology.answer(topic, answer, &mut self.diary);
         }
-        let means = Means::of(order, ordered.status);
+        let means = CommandKind::of(order, ordered.status);
         let about = match order {
             Order::Disable | Order::Enable | Order::Delete => std::slice::from_ref(who),
             Order::Change | Order::Add | Order::Configure => &ordered.named[..],
@@ -106,7 +106,7 @@ impl Cloud {
             }
         }
         if !news.is_empty() {
-            self.diary.tell(Notice::Roll(Roll::Ordered {
+            self.diary.tell(Notice::Roll(TopologyEvent::Ordered {
                 names: self.names(&news),
                 devices: news,
                 raw,
@@ -121,33 +121,33 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    fn obey(&mut self, now: Mono, id: DeviceId, means: Means) {
+    fn obey(&mut self, now: Mono, id: DeviceId, means: CommandKind) {
         match means {
-            Means::Disabled => self.ended(now, id, Code::DISABLED),
-            Means::Deleted => self.ended(now, id, Code::DELETED),
-            Means::Unrelated => {
+            CommandKind::Disabled => self.ended(now, id, Code::DISABLED),
+            CommandKind::Deleted => self.ended(now, id, Code::DELETED),
+            CommandKind::Unrelated => {
                 self.ended(now, id, Code::NO_RELATION);
-                self.sessions.all_cured(now, Cure::Departure);
+                self.sessions.all_cured(now, Remedy::Departure);
             }
-            Means::Enabled => self.sessions.cured(now, id, Cure::Enabling),
-            Means::Related => {
+            CommandKind::Enabled => self.sessions.cured(now, id, Remedy::Enabling),
+            CommandKind::Related => {
                 self.sessions.listed(now, id);
                 self.exists(now, id);
             }
-            Means::Relate => {
+            CommandKind::Relate => {
                 // An order, so whatever the policy is, and wanted or not.
                 self.exists(now, id);
                 self.sessions.untie(now, id);
-                self.need(now, Step::Relate, id);
+                self.need(now, LoginNeed::Relate, id);
             }
-            Means::Unknown => {}
+            CommandKind::Unknown => {}
         }
     }
 
     /// The platform says that it is there and ours, whatever it said before.
     pub(super) fn exists(&mut self, now: Mono, id: DeviceId) {
-        self.sessions.cured(now, id, Cure::Relation);
-        self.sessions.cured(now, id, Cure::Existence);
+        self.sessions.cured(now, id, Remedy::Relation);
+        self.sessions.cured(now, id, Remedy::Existence);
     }
 
     fn ended(&mut self, now: Mono, id: DeviceId, code: Code) {
@@ -158,12 +158,13 @@ impl Cloud {
             named: Vec::new(),
         };
         let diary = &mut self.diary;
-        self.sessions.kicked(now, id, &news, News::Order, diary);
+        self.sessions
+            .kicked(now, id, &news, SessionLoss::Order, diary);
     }
 
     pub(super) fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
         self.diary.counters.strangers += 1;
-        let stranger = Roll::Stranger {
+        let stranger = TopologyEvent::Stranger {
             raw: raw.to_owned(),
             who: excerpt(who.to_string().as_bytes(), 64),
             times: 1,

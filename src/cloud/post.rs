@@ -36,17 +36,17 @@ use crate::spec::{PostPolicy, Spec};
 
 use super::alink::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
 use super::batch::{Group, Split};
-use super::code::Verdict;
-use super::diary::Diary;
+use super::code::CodeMeaning;
+use super::diary::Outbox;
 use super::notice::Notice;
 use super::pace::{MINUTE, Slowdown};
-use parcel::{Parcel, Parcels};
-use proof::Proofs;
+use parcel::{Batch, Batches};
+use proof::SessionProbes;
 use provisional::Provisional;
-use tries::{Found, Tries, Try};
+use tries::{Found, Sending, Sendings};
 use waiting::{Part, Waiting};
 
-pub(super) use parcel::ParcelId;
+pub(super) use parcel::BatchId;
 
 /// After this many refusals in a row that blame no device, a pack is taken apart
 /// all the same, if others have been accepted meanwhile.
@@ -90,13 +90,13 @@ pub(super) enum Heard {
 
 /// The queue and everything on its way.
 #[derive(Clone, Debug)]
-pub(super) struct Posts {
+pub(super) struct PublishQueue {
     spec: Arc<Spec>,
     waiting: Waiting,
-    parcels: Parcels,
-    tries: Tries,
+    parcels: Batches,
+    tries: Sendings,
     provisional: Provisional,
-    proofs: Proofs,
+    proofs: SessionProbes,
     /// Until when the platform may still speak of a device's session before, which
     /// was lost with posts under way.
     echoes: BTreeMap<DeviceId, Mono>,
@@ -115,15 +115,15 @@ pub(super) struct Posts {
     rng: Rng,
 }
 
-impl Posts {
+impl PublishQueue {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
-        Posts {
+        PublishQueue {
             spec,
             waiting: Waiting::new(),
-            parcels: Parcels::new(),
-            tries: Tries::new(),
+            parcels: Batches::new(),
+            tries: Sendings::new(),
             provisional: Provisional::new(),
-            proofs: Proofs::new(),
+            proofs: SessionProbes::new(),
             echoes: BTreeMap::new(),
             slowdown: Slowdown::default(),
             answered: Mono::START,
@@ -137,7 +137,7 @@ impl Posts {
     }
 
     /// A reading to be delivered.
-    pub(super) fn put(&mut self, now: Now, reading: Reading, diary: &mut Diary) {
+    pub(super) fn put(&mut self, now: Now, reading: Reading, diary: &mut Outbox) {
         let device = self.spec.device(reading.device);
         let device = device.filter(|_| self.spec.has(reading.device));
         let Some(point) = device.and_then(|d| d.profile.points.get(usize::from(reading.point)))
@@ -166,7 +166,7 @@ impl Posts {
     }
 
     /// One reading less, or one parcel: the oldest that is not under way.
-    fn make_room(&mut self, now: Mono, diary: &mut Diary) {
+    fn make_room(&mut self, now: Mono, diary: &mut Outbox) {
         let waiting = self.waiting.oldest();
         let dropped = match self.parcels.oldest_idle() {
             Some((seq, id)) if waiting.is_none_or(|w| seq < w) => {
@@ -262,7 +262,7 @@ impl Posts {
     }
 
     /// There is no later: what was accepted counts as delivered.
-    pub(super) fn count_accepted(&mut self, diary: &mut Diary) {
+    pub(super) fn count_accepted(&mut self, diary: &mut Outbox) {
         while let Some((_, part)) = self.provisional.pop() {
             self.delivered(&part, diary);
         }
@@ -351,7 +351,7 @@ impl Posts {
 
     /// The parcel to be sent next. `None` may also mean that it turned out that
     /// there was none.
-    pub(super) fn take(&mut self, now: Mono) -> Option<ParcelId> {
+    pub(super) fn take(&mut self, now: Mono) -> Option<BatchId> {
         self.ask_proofs(now);
         let backlog = self.waiting.has_backlog();
         let live = self.live_due().is_some_and(|at| at <= now);
@@ -374,17 +374,17 @@ impl Posts {
         self.parcel(now, parts)
     }
 
-    fn parcel(&mut self, now: Mono, parts: BTreeMap<DeviceId, Part>) -> Option<ParcelId> {
+    fn parcel(&mut self, now: Mono, parts: BTreeMap<DeviceId, Part>) -> Option<BatchId> {
         let parts: BTreeMap<_, _> = parts.into_iter().filter(|(_, p)| !p.is_empty()).collect();
         if parts.is_empty() {
             return None;
         }
-        let parcel = Parcel::new(now, parts, false, self.backoff());
+        let parcel = Batch::new(now, parts, false, self.backoff());
         Some(self.parcels.add(parcel, now))
     }
 
     /// Takes devices that have left out of a parcel that is to be sent again.
-    fn without_absent(&mut self, now: Mono, id: ParcelId) -> Option<ParcelId> {
+    fn without_absent(&mut self, now: Mono, id: BatchId) -> Option<BatchId> {
         let devices = self.parcels.get(id)?.parts().keys();
         let absent = devices.filter(|d| !self.waiting.is_online(**d));
         for device in absent.copied().collect::<Vec<_>>() {
@@ -399,8 +399,8 @@ impl Posts {
     }
 
     /// What a parcel is made of: the properties of each device.
-    pub(super) fn content(&self, id: ParcelId) -> Vec<(DeviceId, Properties)> {
-        let parts = self.parcels.get(id).map(Parcel::parts);
+    pub(super) fn content(&self, id: BatchId) -> Vec<(DeviceId, Properties)> {
+        let parts = self.parcels.get(id).map(Batch::parts);
         let devices = parts.into_iter().flatten().map(|(device, part)| {
             let mut all = Properties::default();
             for (_, reading) in part {
@@ -417,15 +417,15 @@ impl Posts {
         &mut self,
         now: Mono,
         ask: AskId,
-        id: ParcelId,
+        id: BatchId,
         hint: Option<Duration>,
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) {
         let Some(parcel) = self.parcels.get(id) else {
             return;
         };
         let (alone, count) = (parcel.alone(), parcel.count() as u64);
-        let one = Try {
+        let one = Sending {
             parcel: id,
             sent: now,
             alone,
@@ -456,7 +456,7 @@ impl Posts {
         alone: Option<DeviceId>,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) -> Heard {
         let (one, is_late) = match self.tries.answered(now, ask, alone) {
             Found::InTime(one) => (one, false),
@@ -476,7 +476,7 @@ impl Posts {
         if std::mem::take(&mut self.is_silent) {
             self.parcels.hurry(now);
         }
-        if reply.code.verdict() == Verdict::Accepted {
+        if reply.code.verdict() == CodeMeaning::Accepted {
             self.settle(now, one, diary);
             return Heard::Taken(Vec::new());
         }
@@ -487,7 +487,7 @@ impl Posts {
     }
 
     /// The parcel is accepted.
-    fn settle(&mut self, now: Mono, one: Try, diary: &mut Diary) {
+    fn settle(&mut self, now: Mono, one: Sending, diary: &mut Outbox) {
         self.accepted = now;
         if std::mem::take(&mut self.troubles) >= PATIENCE {
             self.parcels.hurry(now);
@@ -529,7 +529,7 @@ impl Posts {
         }
     }
 
-    fn delivered(&mut self, part: &Part, diary: &mut Diary) {
+    fn delivered(&mut self, part: &Part, diary: &mut Outbox) {
         diary.counters.delivered += part.len() as u64;
         let small = |r: &&Reading| !matches!(&r.value, Value::Text(t) if t.len() > KEPT_BYTES);
         if let Some(last) = part.iter().map(|(_, r)| r).rfind(small) {
@@ -541,16 +541,16 @@ impl Posts {
     fn refused(
         &mut self,
         now: Mono,
-        one: Try,
+        one: Sending,
         is_moot: bool,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) -> Vec<DeviceId> {
         let verdict = reply.code.verdict();
         let per_second = self.policy().messages_per_second;
         match verdict {
-            Verdict::Throttled => {
+            CodeMeaning::Throttled => {
                 diary.counters.throttled += 1;
                 if self.slowdown.refused(now, one.sent, per_second) {
                     let wait = MINUTE;
@@ -563,7 +563,7 @@ impl Posts {
                 }
                 return Vec::new();
             }
-            Verdict::Trouble => {
+            CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
@@ -602,7 +602,7 @@ impl Posts {
         for group in split.next {
             let few = group.members.into_iter();
             let few = few.filter_map(|id| parts.remove_entry(&id)).collect();
-            let parcel = Parcel::new(now, few, is_copy, self.backoff());
+            let parcel = Batch::new(now, few, is_copy, self.backoff());
             self.parcels.add(parcel, now);
         }
         let mut gone = Vec::new();
@@ -613,7 +613,7 @@ impl Posts {
             match verdict {
                 // The device cannot be online: keep what it said, and see to
                 // its session.
-                Verdict::NoSession | Verdict::Device { .. } => {
+                CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                     if !is_copy {
                         self.waiting.take_back(now, id, part);
                     }
@@ -638,7 +638,7 @@ impl Posts {
 
     /// Whether a parcel that the platform stumbles over is at fault itself: it has
     /// failed again and again while others were accepted.
-    fn is_to_be_searched(&mut self, id: ParcelId) -> bool {
+    fn is_to_be_searched(&mut self, id: BatchId) -> bool {
         let accepted = self.accepted;
         let Some(parcel) = self.parcels.get_mut(id) else {
             return false;
@@ -666,7 +666,7 @@ impl Posts {
     /// Time has passed: gives up replies that are overdue, counts what was
     /// accepted, and asks suspects. `None` if it was time for nothing; else the
     /// devices whose silence means that they have no session.
-    pub(super) fn on_time(&mut self, now: Mono, diary: &mut Diary) -> Option<Vec<DeviceId>> {
+    pub(super) fn on_time(&mut self, now: Mono, diary: &mut Outbox) -> Option<Vec<DeviceId>> {
         if self.wake_at()?.at > now {
             return None;
         }
@@ -688,7 +688,13 @@ impl Posts {
 
     /// No reply came in time. Returns the device if its silence means that it has
     /// no session.
-    fn lost(&mut self, now: Mono, ask: AskId, one: Try, diary: &mut Diary) -> Option<DeviceId> {
+    fn lost(
+        &mut self,
+        now: Mono,
+        ask: AskId,
+        one: Sending,
+        diary: &mut Outbox,
+    ) -> Option<DeviceId> {
         diary.counters.unanswered += 1;
         let unanswered = Notice::Unanswered {
             what: "post",
@@ -729,14 +735,14 @@ impl Posts {
         if let Some(reading) = self.proofs.repeat(now) {
             let id = reading.device;
             let on_its_own =
-                |p: &ParcelId| self.parcels.get(*p).is_some_and(|p| p.alone().is_some());
+                |p: &BatchId| self.parcels.get(*p).is_some_and(|p| p.alone().is_some());
             if self.parcels.of(id).iter().any(on_its_own) {
                 // The reply to that proves as much.
                 return;
             }
             self.waiting.join(now, id);
             let part = BTreeMap::from([(id, vec![(0, reading)])]);
-            let copy = Parcel::new(now, part, true, self.backoff());
+            let copy = Batch::new(now, part, true, self.backoff());
             self.parcels.add(copy, now);
         }
     }
@@ -744,7 +750,7 @@ impl Posts {
     // --- back ---------------------------------------------------------------------------
 
     /// The parcel is sent again after a growing wait.
-    fn later(&mut self, now: Mono, id: ParcelId) {
+    fn later(&mut self, now: Mono, id: BatchId) {
         if let Some(parcel) = self.parcels.get_mut(id) {
             let wait = parcel.backoff().failed(now, &mut self.rng);
             self.parcels.put_off(id, now + wait);
@@ -752,16 +758,16 @@ impl Posts {
     }
 
     /// The parcel is no more; replies to it come late.
-    fn end(&mut self, id: ParcelId) -> Option<Parcel> {
+    fn end(&mut self, id: BatchId) -> Option<Batch> {
         for ask in self.parcels.tries(id) {
             self.tries.forget(ask);
         }
         self.parcels.remove(id)
     }
 
-    fn unpack(&mut self, now: Mono, id: ParcelId) {
+    fn unpack(&mut self, now: Mono, id: BatchId) {
         let parcel = self.end(id).filter(|p| !p.is_copy());
-        for (device, part) in parcel.into_iter().flat_map(Parcel::into_parts) {
+        for (device, part) in parcel.into_iter().flat_map(Batch::into_parts) {
             self.waiting.take_back(now, device, part);
         }
     }

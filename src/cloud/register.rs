@@ -16,10 +16,10 @@
 use crate::base::{DeviceId, Mono, Now};
 
 use super::alink::relation::{self, Proxied};
-use super::device::{Desk, Step};
+use super::device::{LoginNeed, QueueKind};
 use super::engine::{Cloud, Output};
 use super::notice::Notice;
-use super::roll::Roll;
+use super::roll::TopologyEvent;
 use super::topic::Identity;
 
 impl Cloud {
@@ -39,15 +39,15 @@ impl Cloud {
     }
 
     /// Where this device asks for that.
-    pub(super) fn desk(&self, step: Step, id: DeviceId) -> Desk {
+    pub(super) fn desk(&self, step: LoginNeed, id: DeviceId) -> QueueKind {
         match step {
-            Step::Relate => Desk::Relate,
-            Step::Register => {
+            LoginNeed::Relate => QueueKind::Relate,
+            LoginNeed::Register => {
                 let product = self.spec.device(id).map(|d| &d.product_key);
                 let known = product.is_some_and(|p| self.spec.cloud.products.contains_key(p));
                 match known {
-                    true => Desk::ProductRegister,
-                    false => Desk::Register,
+                    true => QueueKind::ProductRegister,
+                    false => QueueKind::Register,
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Cloud {
             let names = self.names(&given);
             let devices = given.clone();
             self.diary
-                .tell(Notice::Roll(Roll::Registered { devices, names }));
+                .tell(Notice::Roll(TopologyEvent::Registered { devices, names }));
         }
         given
     }

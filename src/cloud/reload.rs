@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::base::{DeviceId, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
-use super::device::{Actual, Lingers, Place, Step, Tie};
+use super::device::{LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace};
 use super::engine::{Cloud, Output};
 use super::session::{Presence, Sessions};
 use super::stop::Stop;
@@ -143,7 +143,7 @@ impl Cloud {
             self.sessions.acquit(id);
             if let Some(device) = self.sessions.devices.get_mut(id.index()) {
                 // How often it was tried lately still counts.
-                (device.hold, device.tie) = (None, Tie::default());
+                (device.hold, device.tie) = (None, TopologyPlace::default());
                 device.new_secret = false;
             }
             self.secrets.remove(&id);
@@ -184,10 +184,10 @@ impl Sessions {
         self.acquit(id);
         let device = &mut self.devices[id.index()];
         device.offence = None;
-        device.new_secret = matches!(device.actual, Actual::LoggingIn { .. });
+        device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
         match (has_secret, device.hold) {
-            (false, _) => device.hold = Some(Step::Register),
-            (true, Some(Step::Register)) => device.hold = None,
+            (false, _) => device.hold = Some(LoginNeed::Register),
+            (true, Some(LoginNeed::Register)) => device.hold = None,
             (true, _) => {}
         }
         self.settle(now, id, now);
@@ -212,16 +212,18 @@ impl Sessions {
     fn is_gone(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
         device.is_none_or(|d| {
-            d.actual == Actual::Out && d.place == Place::Nowhere && d.lingers == Lingers::No
+            d.actual == SessionState::Out
+                && d.place == QueuePlace::Nowhere
+                && d.lingers == ShownOnline::No
         })
     }
 
     /// Nothing is known of anybody's place in the topology any more.
     fn untie_all(&mut self, now: Mono) {
         for device in &mut self.devices {
-            device.tie = Tie::default();
-            device.lingers = Lingers::No;
-            if device.hold == Some(Step::Relate) {
+            device.tie = TopologyPlace::default();
+            device.lingers = ShownOnline::No;
+            if device.hold == Some(LoginNeed::Relate) {
                 device.hold = None;
             }
         }

@@ -4,7 +4,7 @@
 //!
 //! A push, or the answer to our one question after the start, names a file: a
 //! URL that holds for half an hour, a size, a SHA-256. It is fetched by
-//! [`Errand::Fetch`], compared, and handed to [`Errand::Adopt`], whose outcome
+//! [`RemoteTask::Fetch`], compared, and handed to [`RemoteTask::Adopt`], whose outcome
 //! is the answer. What the file may say is `config/`'s business, and whether it
 //! is right is the verdict of the very check that `alink-gateway check` makes.
 //!
@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use super::alink::remote::{Announced, Pushed};
 use super::code::Code;
-use crate::base::{Backoff, Digest, Mono, Now, Repeats, Rng, Wake};
+use crate::base::{Backoff, Digest, Mono, Now, RateLimit, Rng, Wake};
 use crate::spec::{RemotePolicy, Retraction};
 
 mod errand;
@@ -46,7 +46,7 @@ mod probation;
 
 use probation::Probation;
 
-pub use errand::{Content, Done, Errand, NotAdopted, Unfetched, Verdict};
+pub use errand::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
 pub use notice::{Refusal, RemoteNotice};
 
 /// A download may take so long: the URL holds for 30 min, and 64 KiB over the
@@ -72,14 +72,14 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 
 /// What the engine wants done.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum RemoteAction {
     /// Ask the platform which file there is; then [`Remote::on_get_answered`]
     /// or [`Remote::on_get_lost`].
     Get,
     /// Answer a push.
     Answer(Vec<u8>),
     /// By the house outside.
-    Errand(Errand),
+    Errand(RemoteTask),
     /// Tell the operator.
     Notice(RemoteNotice),
 }
@@ -131,13 +131,13 @@ pub struct Remote {
     serial: u64,
     /// Of the file at work.
     backoff: Backoff,
-    not_enabled: Repeats,
+    not_enabled: RateLimit,
     /// The last file refused, so that the same one again is counted and not told.
     refused: Option<(Option<Digest>, u32)>,
-    refused_again: Repeats,
+    refused_again: RateLimit,
     /// As it was last refused.
     refusal: Option<(String, Refusal)>,
-    out: VecDeque<Step>,
+    out: VecDeque<RemoteAction>,
     /// What found no place there.
     dropped: u64,
 }
@@ -160,9 +160,9 @@ impl Remote {
             retracted: policy.retracted.clone(),
             serial: 0,
             backoff: Backoff::new(RETRY.0, RETRY.1),
-            not_enabled: Repeats::default(),
+            not_enabled: RateLimit::default(),
             refused: None,
-            refused_again: Repeats::default(),
+            refused_again: RateLimit::default(),
             refusal: None,
             out: VecDeque::new(),
             dropped: 0,
@@ -192,7 +192,8 @@ impl Remote {
                 not_before: now.mono,
             };
         }
-        self.out.retain(|step| !matches!(step, Step::Answer(_)));
+        self.out
+            .retain(|step| !matches!(step, RemoteAction::Answer(_)));
     }
 
     /// The platform pushes a file.
@@ -210,7 +211,7 @@ impl Remote {
         }
     }
 
-    /// The answer to [`Step::Get`]: a code, and the file if there is one.
+    /// The answer to [`RemoteAction::Get`]: a code, and the file if there is one.
     pub fn on_get_answered(&mut self, now: Now, code: Code, file: Result<Announced, &'static str>) {
         match (code, file) {
             _ if !self.policy.enabled => self.get = Get::Over,
@@ -244,25 +245,25 @@ impl Remote {
 
     /// An errand has ended. One that is no longer waited for is ignored, but for an
     /// adoption that came to pass after it was answered as overdue: it is undone.
-    pub fn on_done(&mut self, now: Now, done: Done) {
-        if let Done::Settled { serial, result } = done {
+    pub fn on_done(&mut self, now: Now, done: RemoteResult) {
+        if let RemoteResult::Settled { serial, result } = done {
             return self.settled(now, serial, &result);
         }
         let Some(work) = self.work.take_if(|work| work.serial == done.serial()) else {
-            if let Done::Adopted {
+            if let RemoteResult::Adopted {
                 result: Ok(digest), ..
             } = done
             {
                 self.begin_probation(now, String::new(), digest);
-                self.decide(now, Verdict::Withdrawn);
+                self.decide(now, AdoptionResult::Withdrawn);
             }
             return;
         };
         match (done, work.stage) {
-            (Done::Fetched { result, .. }, Stage::Fetching { .. }) => {
+            (RemoteResult::Fetched { result, .. }, Stage::Fetching { .. }) => {
                 self.fetched(now, work, result);
             }
-            (Done::Adopted { result, .. }, Stage::Adopting { .. }) => {
+            (RemoteResult::Adopted { result, .. }, Stage::Adopting { .. }) => {
                 let file = &work.push.file;
                 match result {
                     Ok(digest) => {
@@ -279,7 +280,12 @@ impl Remote {
                 }
             }
             // Not what it was sent for: it goes on waiting.
-            (Done::Fetched { .. } | Done::Adopted { .. } | Done::Settled { .. }, _) => {
+            (
+                RemoteResult::Fetched { .. }
+                | RemoteResult::Adopted { .. }
+                | RemoteResult::Settled { .. },
+                _,
+            ) => {
                 self.work = Some(work);
             }
         }
@@ -301,7 +307,7 @@ impl Remote {
         ));
     }
 
-    fn decide(&mut self, now: Now, verdict: Verdict) {
+    fn decide(&mut self, now: Now, verdict: AdoptionResult) {
         if let Some(probation) = &mut self.probation {
             probation.decide(now.mono, verdict);
         }
@@ -315,7 +321,7 @@ impl Remote {
         let verdict = probation.is_settled_by(serial);
         match result {
             Ok(()) => {
-                if verdict == Some(Verdict::Proven) {
+                if verdict == Some(AdoptionResult::Proven) {
                     self.tell(RemoteNotice::Proven {
                         config_id: probation.config_id,
                         digest: probation.digest,
@@ -348,7 +354,7 @@ impl Remote {
             return false;
         };
         self.serial = serial;
-        self.out.push_back(Step::Errand(Errand::Settle {
+        self.out.push_back(RemoteAction::Errand(RemoteTask::Settle {
             serial,
             digest: probation.digest,
             verdict,
@@ -390,14 +396,14 @@ impl Remote {
                 self.answer(push.id.as_ref(), Some(&Refusal::NotEnabled));
             }
             // It is out of force, and proves nothing any more.
-            self.decide(now, Verdict::Withdrawn);
+            self.decide(now, AdoptionResult::Withdrawn);
         }
     }
 
     // --- output and time -----------------------------------------------------
 
     /// The next thing to do.
-    pub fn poll(&mut self, now: Now) -> Option<Step> {
+    pub fn poll(&mut self, now: Now) -> Option<RemoteAction> {
         if self.out.is_empty() {
             self.on_time(now);
         }
@@ -462,7 +468,7 @@ impl Remote {
         {
             self.asked += 1;
             self.get = Get::UnderWay;
-            self.out.push_back(Step::Get);
+            self.out.push_back(RemoteAction::Get);
             return;
         }
         if self.settle(now) {
@@ -556,7 +562,7 @@ impl Remote {
         work.stage = Stage::Fetching {
             until: now.mono + FETCH_WITHIN + GRACE,
         };
-        self.out.push_back(Step::Errand(Errand::Fetch {
+        self.out.push_back(RemoteAction::Errand(RemoteTask::Fetch {
             serial: self.serial,
             url: work.push.file.url.clone(),
             at_most: work.push.file.size.unwrap_or(most).min(most),
@@ -595,7 +601,7 @@ impl Remote {
         match (got, result) {
             (Ok(()), Ok(content)) => {
                 self.serial += 1;
-                self.out.push_back(Step::Errand(Errand::Adopt {
+                self.out.push_back(RemoteAction::Errand(RemoteTask::Adopt {
                     serial: self.serial,
                     content,
                     push: work.push.id.as_ref().map(ToString::to_string),
@@ -655,17 +661,17 @@ impl Remote {
                 None => Pushed::answer(id, 200, "success"),
                 Some(refusal) => Pushed::answer(id, refusal.code(), &refusal.short()),
             };
-            self.say(Step::Answer(answer));
+            self.say(RemoteAction::Answer(answer));
         }
     }
 
     fn tell(&mut self, notice: RemoteNotice) {
-        self.say(Step::Notice(notice));
+        self.say(RemoteAction::Notice(notice));
     }
 
     /// An answer or a notice, unless too many wait: a platform may push faster than we
     /// may answer. The newest is dropped, and counted.
-    fn say(&mut self, step: Step) {
+    fn say(&mut self, step: RemoteAction) {
         if self.out.len() < WAITING {
             self.out.push_back(step);
         } else {

@@ -1,14 +1,14 @@
 //! What this room tells about who belongs to the gateway: registration,
 //! topology, and what the platform orders.
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, Tell};
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
 
 use super::code::Code;
 use super::words::code_words;
 
 /// Something about the roll of sub-devices.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Roll {
+pub enum TopologyEvent {
     /// The platform gave these devices their secrets.
     Registered {
         /// Which.
@@ -41,7 +41,7 @@ pub enum Roll {
         /// How many of them are not configured.
         extra: usize,
         /// What becomes of them.
-        fate: Fate,
+        fate: UnconfiguredFate,
     },
     /// They were deleted from the topology.
     Unrelated {
@@ -83,7 +83,7 @@ pub enum Roll {
 
 /// What becomes of relations that are not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum UnconfiguredFate {
     /// They stay; pruning is not configured.
     Left,
     /// They are deleted.
@@ -93,40 +93,42 @@ pub enum Fate {
     TooMany,
 }
 
-impl Tell for Roll {
+impl LogEvent for TopologyEvent {
     fn level(&self) -> Level {
         match self {
-            Roll::Extra {
-                fate: Fate::TooMany,
+            TopologyEvent::Extra {
+                fate: UnconfiguredFate::TooMany,
                 ..
             } => Level::Error,
-            Roll::Refused { .. } | Roll::Stranger { .. } | Roll::Unsupported { .. } => Level::Warn,
-            Roll::Registered { .. }
-            | Roll::Related { .. }
-            | Roll::Extra { .. }
-            | Roll::Unrelated { .. }
-            | Roll::Ordered { .. } => Level::Info,
+            TopologyEvent::Refused { .. }
+            | TopologyEvent::Stranger { .. }
+            | TopologyEvent::Unsupported { .. } => Level::Warn,
+            TopologyEvent::Registered { .. }
+            | TopologyEvent::Related { .. }
+            | TopologyEvent::Extra { .. }
+            | TopologyEvent::Unrelated { .. }
+            | TopologyEvent::Ordered { .. } => Level::Info,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Roll::Registered { .. } => EventKind::DeviceRegistered,
-            Roll::Related { .. } => EventKind::TopologyAdded,
-            Roll::Refused { .. } => EventKind::TopologyRefused,
-            Roll::Extra { .. } => EventKind::TopologyExtra,
-            Roll::Unrelated { .. } => EventKind::TopologyDeleted,
-            Roll::Ordered { .. } => EventKind::PlatformOrder,
-            Roll::Stranger { .. } => EventKind::PlatformOrderStranger,
-            Roll::Unsupported { .. } => EventKind::PlatformCommandUnsupported,
+            TopologyEvent::Registered { .. } => EventKind::DeviceRegistered,
+            TopologyEvent::Related { .. } => EventKind::TopologyAdded,
+            TopologyEvent::Refused { .. } => EventKind::TopologyRefused,
+            TopologyEvent::Extra { .. } => EventKind::TopologyExtra,
+            TopologyEvent::Unrelated { .. } => EventKind::TopologyDeleted,
+            TopologyEvent::Ordered { .. } => EventKind::PlatformOrder,
+            TopologyEvent::Stranger { .. } => EventKind::PlatformOrderStranger,
+            TopologyEvent::Unsupported { .. } => EventKind::PlatformCommandUnsupported,
         }
     }
 
     fn about(&self) -> About {
         match self {
-            Roll::Registered { devices, .. }
-            | Roll::Related { devices, .. }
-            | Roll::Ordered { devices, .. } => match devices[..] {
+            TopologyEvent::Registered { devices, .. }
+            | TopologyEvent::Related { devices, .. }
+            | TopologyEvent::Ordered { devices, .. } => match devices[..] {
                 [one] => About::Device(one),
                 _ => About::Gateway,
             },
@@ -136,9 +138,9 @@ impl Tell for Roll {
 
     fn devices(&self) -> &[DeviceId] {
         match self {
-            Roll::Registered { devices, .. }
-            | Roll::Related { devices, .. }
-            | Roll::Ordered { devices, .. } => match devices[..] {
+            TopologyEvent::Registered { devices, .. }
+            | TopologyEvent::Related { devices, .. }
+            | TopologyEvent::Ordered { devices, .. } => match devices[..] {
                 // `about` names it.
                 [_] => &[],
                 _ => devices,
@@ -149,25 +151,25 @@ impl Tell for Roll {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Roll::Registered { names, .. }
-            | Roll::Related { names, .. }
-            | Roll::Unrelated { names } => vec![(JournalField::Devices, names.clone())],
-            Roll::Refused { code, names, .. } => {
+            TopologyEvent::Registered { names, .. }
+            | TopologyEvent::Related { names, .. }
+            | TopologyEvent::Unrelated { names } => vec![(JournalField::Devices, names.clone())],
+            TopologyEvent::Refused { code, names, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),
                     (JournalField::Devices, names.clone()),
                 ]
             }
-            Roll::Ordered { names, raw, .. } => {
+            TopologyEvent::Ordered { names, raw, .. } => {
                 vec![
                     (JournalField::Devices, names.clone()),
                     (JournalField::Order, raw.clone()),
                 ]
             }
-            Roll::Stranger { raw, .. } | Roll::Unsupported { raw, .. } => {
+            TopologyEvent::Stranger { raw, .. } | TopologyEvent::Unsupported { raw, .. } => {
                 vec![(JournalField::Order, raw.clone())]
             }
-            Roll::Extra { listed, extra, .. } => {
+            TopologyEvent::Extra { listed, extra, .. } => {
                 vec![
                     (JournalField::Listed, listed.to_string()),
                     (JournalField::Extra, extra.to_string()),
@@ -178,15 +180,15 @@ impl Tell for Roll {
 
     fn sentence(&self) -> String {
         match self {
-            Roll::Registered { devices, names } => match devices.len() {
+            TopologyEvent::Registered { devices, names } => match devices.len() {
                 1 => "registered: the platform gave it its secret".into(),
                 n => format!("{n} devices registered, each with its secret: {names}"),
             },
-            Roll::Related { devices, names } => match devices.len() {
+            TopologyEvent::Related { devices, names } => match devices.len() {
                 1 => "added to this gateway's topology".into(),
                 n => format!("{n} devices added to this gateway's topology: {names}"),
             },
-            Roll::Refused {
+            TopologyEvent::Refused {
                 what,
                 code,
                 message,
@@ -199,15 +201,19 @@ impl Tell for Roll {
                 };
                 format!("{what}{about} refused, {}", code_words(*code, message))
             }
-            Roll::Extra {
+            TopologyEvent::Extra {
                 listed,
                 extra,
                 fate,
             } => {
                 let fate = match fate {
-                    Fate::Left => "they are left alone (topology: mirror would delete them)",
-                    Fate::Deleted => "they are deleted from it, as topology: mirror says",
-                    Fate::TooMany => {
+                    UnconfiguredFate::Left => {
+                        "they are left alone (topology: mirror would delete them)"
+                    }
+                    UnconfiguredFate::Deleted => {
+                        "they are deleted from it, as topology: mirror says"
+                    }
+                    UnconfiguredFate::TooMany => {
                         "that is more than half, so nothing is deleted; is this the right configuration? If it is, delete them in the console"
                     }
                 };
@@ -215,8 +221,10 @@ impl Tell for Roll {
                     "{extra} of the {listed} devices in this gateway's topology are not configured; {fate}"
                 )
             }
-            Roll::Unrelated { names } => format!("deleted from this gateway's topology: {names}"),
-            Roll::Ordered {
+            TopologyEvent::Unrelated { names } => {
+                format!("deleted from this gateway's topology: {names}")
+            }
+            TopologyEvent::Ordered {
                 devices,
                 names,
                 raw,
@@ -225,7 +233,7 @@ impl Tell for Roll {
                 1 => format!("the platform says: {means} ({raw})"),
                 _ => format!("the platform says: {means} ({raw}): {names}"),
             },
-            Roll::Unsupported { raw, who, times } => {
+            TopologyEvent::Unsupported { raw, who, times } => {
                 let whom = if who.is_empty() {
                     String::new()
                 } else {
@@ -235,7 +243,7 @@ impl Tell for Roll {
                     "the platform sends a command{whom} that is not supported ({raw}, {times} times since last told); answered so, and nothing else"
                 )
             }
-            Roll::Stranger { raw, who, times } => format!(
+            TopologyEvent::Stranger { raw, who, times } => format!(
                 "the platform speaks of a device that is not configured, {who} ({raw}, {times} times since last told); answered, and nothing else"
             ),
         }
@@ -248,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_order_is_told_raw_and_as_understood() {
-        let notice = Roll::Ordered {
+        let notice = TopologyEvent::Ordered {
             devices: vec![DeviceId(1)],
             names: "meter-1".into(),
             raw: "thing/topo/change, status 8".into(),

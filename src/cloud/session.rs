@@ -23,10 +23,13 @@ use crate::base::{Backoff, DeviceId, Mono, Rng};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use super::alink::LOGIN_BYTES;
-use super::bar::Bar;
+use super::bar::RetryBlock;
 use super::batch::Group;
 use super::code::Code;
-use super::device::{Actual, Device, Errand, Kind, Lingers, Place, Step, Waiting};
+use super::device::{
+    Device, LoginNeed, QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline,
+    Waiting,
+};
 use super::pace::{Bucket, LoginPace, Throttle};
 use super::places::Places;
 
@@ -97,7 +100,7 @@ pub(super) struct Sessions {
     /// When to log out those who were online on the last connection.
     pub(super) lingering_due: Option<Mono>,
     /// Who could log in but for this, since last asked.
-    held: Vec<(DeviceId, Step)>,
+    held: Vec<(DeviceId, LoginNeed)>,
     /// Whom the platform does not know, since last asked.
     pub(super) unknown: Vec<DeviceId>,
     /// When the platform last answered anything.
@@ -108,8 +111,8 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
         let with_hold = |d: &DeviceSpec| Device {
-            hold: d.secret.is_empty().then_some(Step::Register),
-            lingers: Lingers::LastLife,
+            hold: d.secret.is_empty().then_some(LoginNeed::Register),
+            lingers: ShownOnline::LastLife,
             ..Device::default()
         };
         Sessions {
@@ -160,14 +163,14 @@ impl Sessions {
         self.under_way = [0; 2];
         self.places.forget();
         for id in self.ids() {
-            let lingers = self.devices[id.index()].actual != Actual::Out;
-            self.set_actual(id, Actual::Out);
+            let lingers = self.devices[id.index()].actual != SessionState::Out;
+            self.set_actual(id, SessionState::Out);
             let device = &mut self.devices[id.index()];
-            device.place = Place::Nowhere;
+            device.place = QueuePlace::Nowhere;
             device.kick = None;
             (device.asked, device.refusals) = (0, 0);
             if lingers {
-                device.lingers = Lingers::LastConnection;
+                device.lingers = ShownOnline::LastConnection;
             }
         }
     }
@@ -192,7 +195,7 @@ impl Sessions {
         for id in self.ids() {
             // Who may still be shown online from the last connection is logged
             // out now; there is no later.
-            if self.devices[id.index()].lingers == Lingers::LastConnection {
+            if self.devices[id.index()].lingers == ShownOnline::LastConnection {
                 self.linger_no_longer(id);
             }
             self.settle(now, id, now);
@@ -207,10 +210,10 @@ impl Sessions {
         self.waiting.clear();
         self.under_way = [0; 2];
         for id in self.ids() {
-            self.devices[id.index()].place = Place::Nowhere;
-            if self.devices[id.index()].actual != Actual::Out {
+            self.devices[id.index()].place = QueuePlace::Nowhere;
+            if self.devices[id.index()].actual != SessionState::Out {
                 self.unconfirmed += 1;
-                self.set_actual(id, Actual::Out);
+                self.set_actual(id, SessionState::Out);
             }
         }
     }
@@ -222,13 +225,13 @@ impl Sessions {
             return Session::Out;
         };
         match (device.actual, device.bar) {
-            (Actual::In, _) => Session::In,
-            (Actual::LoggingIn { .. }, _) => Session::LoggingIn,
-            (Actual::LoggingOut { .. }, _) => Session::LoggingOut,
-            (Actual::Out | Actual::Unsure, Some(Bar { until, code })) => {
+            (SessionState::In, _) => Session::In,
+            (SessionState::LoggingIn { .. }, _) => Session::LoggingIn,
+            (SessionState::LoggingOut { .. }, _) => Session::LoggingOut,
+            (SessionState::Out | SessionState::Unsure, Some(RetryBlock { until, code })) => {
                 Session::Barred { until, code }
             }
-            (Actual::Out | Actual::Unsure, None) => Session::Out,
+            (SessionState::Out | SessionState::Unsure, None) => Session::Out,
         }
     }
 
@@ -241,7 +244,7 @@ impl Sessions {
     /// What a device without a session waits for.
     pub(super) fn waits_for(&self, id: DeviceId) -> &'static str {
         let hold = self.devices.get(id.index()).and_then(|d| d.hold);
-        hold.map_or("turn to log in", Step::words)
+        hold.map_or("turn to log in", LoginNeed::words)
     }
 
     pub(super) const fn online(&self) -> usize {
@@ -260,21 +263,22 @@ impl Sessions {
     /// How many are online, if that has become as many as may be, and others wait for a
     /// place.
     pub(super) fn take_crowded(&mut self) -> Option<usize> {
-        let is = self.online >= self.limits().online && !self.pools[Kind::LogIn.index()].is_empty();
+        let is = self.online >= self.limits().online
+            && !self.pools[SessionChange::LogIn.index()].is_empty();
         let was = std::mem::replace(&mut self.crowded, is);
         (is && !was).then_some(self.online)
     }
 
     /// Who is wanted, and needs something first.
-    pub(super) fn take_held(&mut self) -> Vec<(DeviceId, Step)> {
+    pub(super) fn take_held(&mut self) -> Vec<(DeviceId, LoginNeed)> {
         std::mem::take(&mut self.held)
     }
 
     // --- moving devices about, for verdict.rs ------------------------------
 
     /// An errand for these that has not failed yet.
-    pub(super) fn errand(&self, kind: Kind, members: Vec<DeviceId>) -> Errand {
-        Errand {
+    pub(super) fn errand(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
+        SessionRequest {
             kind,
             group: Group { members },
             backoff: Backoff::new(self.limits().retry_floor, self.limits().retry_ceiling),
@@ -288,24 +292,24 @@ impl Sessions {
     }
 
     /// The request is no longer under way.
-    pub(super) fn returned(&mut self, errand: &Errand) {
+    pub(super) fn returned(&mut self, errand: &SessionRequest) {
         let under_way = &mut self.under_way[errand.kind.index()];
         *under_way = under_way.saturating_sub(1);
         for id in &errand.group.members {
-            self.devices[id.index()].place = Place::Nowhere;
+            self.devices[id.index()].place = QueuePlace::Nowhere;
         }
     }
 
     /// The same again, not before then; those who no longer need it go their
     /// own way.
-    pub(super) fn put_off(&mut self, now: Mono, mut errand: Errand, not_before: Mono) {
+    pub(super) fn put_off(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
         let (keep, leave): (Vec<_>, Vec<_>) = errand
             .group
             .members
             .into_iter()
             .partition(|id| self.need(*id) == Some(errand.kind));
         for id in leave {
-            self.devices[id.index()].place = Place::Nowhere;
+            self.devices[id.index()].place = QueuePlace::Nowhere;
             self.settle(now, id, now);
         }
         if keep.is_empty() {
@@ -314,17 +318,17 @@ impl Sessions {
         let key = self.next_key;
         self.next_key += 1;
         for id in &keep {
-            self.devices[id.index()].place = Place::Waiting(key);
+            self.devices[id.index()].place = QueuePlace::Waiting(key);
         }
         errand.group.members = keep;
         let waiting = Waiting { errand, not_before };
         self.waiting.insert(key, waiting);
     }
 
-    pub(super) fn set_actual(&mut self, id: DeviceId, actual: Actual) {
+    pub(super) fn set_actual(&mut self, id: DeviceId, actual: SessionState) {
         let device = &mut self.devices[id.index()];
         let before = std::mem::replace(&mut device.actual, actual);
-        match (before == Actual::In, actual == Actual::In) {
+        match (before == SessionState::In, actual == SessionState::In) {
             (false, true) => {
                 self.online += 1;
                 self.changes.push((id, true));
@@ -335,7 +339,7 @@ impl Sessions {
             }
             _ => {}
         }
-        match (before == Actual::Out, actual == Actual::Out) {
+        match (before == SessionState::Out, actual == SessionState::Out) {
             (true, false) => self.occupied += 1,
             (false, true) => self.occupied -= 1,
             _ => {}
@@ -343,7 +347,7 @@ impl Sessions {
     }
 
     /// What this device needs now.
-    pub(super) fn need(&self, id: DeviceId) -> Option<Kind> {
+    pub(super) fn need(&self, id: DeviceId) -> Option<SessionChange> {
         let device = &self.devices[id.index()];
         let wanted = if self.stopping {
             Presence::Offline
@@ -353,18 +357,18 @@ impl Sessions {
         match (wanted, device.actual) {
             // One that must wait before it is tried again shall not hold a place
             // meanwhile that it may not even have.
-            (Presence::Online, Actual::Unsure) if device.bar.is_some() || self.is_overfull() => {
-                Some(Kind::LogOut)
+            (Presence::Online, SessionState::Unsure) if device.bar.is_some() || self.is_overfull() => {
+                Some(SessionChange::LogOut)
             }
-            (Presence::Online, Actual::Out | Actual::Unsure) => {
+            (Presence::Online, SessionState::Out | SessionState::Unsure) => {
                 let free = device.bar.is_none() && device.hold.is_none();
-                free.then_some(Kind::LogIn)
+                free.then_some(SessionChange::LogIn)
             }
-            (Presence::Offline, Actual::In | Actual::Unsure) => Some(Kind::LogOut),
-            (Presence::Online, Actual::In)
-            | (Presence::Offline, Actual::Out)
+            (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
+            (Presence::Online, SessionState::In)
+            | (Presence::Offline, SessionState::Out)
             // Under way: the verdict comes first.
-            | (_, Actual::LoggingIn { .. } | Actual::LoggingOut { .. }) => None,
+            | (_, SessionState::LoggingIn { .. } | SessionState::LoggingOut { .. }) => None,
         }
     }
 
@@ -379,9 +383,9 @@ impl Sessions {
         let need = self.need(id).filter(|_| self.link);
         let place = self.devices[id.index()].place;
         match place {
-            Place::UnderWay => return,
-            Place::Pool(kind, _) if need == Some(kind) => return,
-            Place::Waiting(key)
+            QueuePlace::UnderWay => return,
+            QueuePlace::Pool(kind, _) if need == Some(kind) => return,
+            QueuePlace::Waiting(key)
                 if self
                     .waiting
                     .get(&key)
@@ -389,17 +393,19 @@ impl Sessions {
             {
                 return;
             }
-            Place::Pool(..) | Place::Waiting(_) | Place::Nowhere => self.withdraw(id),
+            QueuePlace::Pool(..) | QueuePlace::Waiting(_) | QueuePlace::Nowhere => {
+                self.withdraw(id)
+            }
         }
         match need {
             None => self.note_held(id),
-            Some(Kind::LogIn) if self.devices[id.index()].suspect => {
-                let errand = self.errand(Kind::LogIn, vec![id]);
+            Some(SessionChange::LogIn) if self.devices[id.index()].suspect => {
+                let errand = self.errand(SessionChange::LogIn, vec![id]);
                 self.put_off(now, errand, now);
             }
             Some(kind) => {
                 self.pools[kind.index()].insert((since, id));
-                self.devices[id.index()].place = Place::Pool(kind, since);
+                self.devices[id.index()].place = QueuePlace::Pool(kind, since);
             }
         }
     }
@@ -407,7 +413,7 @@ impl Sessions {
     /// One that could log in but for what it needs first.
     fn note_held(&mut self, id: DeviceId) {
         let device = &self.devices[id.index()];
-        let out = matches!(device.actual, Actual::Out | Actual::Unsure);
+        let out = matches!(device.actual, SessionState::Out | SessionState::Unsure);
         if self.link
             && !self.stopping
             && device.wanted == Presence::Online
@@ -421,12 +427,12 @@ impl Sessions {
 
     /// Takes a device out of the place where it waits.
     pub(super) fn withdraw(&mut self, id: DeviceId) {
-        let place = std::mem::replace(&mut self.devices[id.index()].place, Place::Nowhere);
+        let place = std::mem::replace(&mut self.devices[id.index()].place, QueuePlace::Nowhere);
         match place {
-            Place::Pool(kind, at) => {
+            QueuePlace::Pool(kind, at) => {
                 self.pools[kind.index()].remove(&(at, id));
             }
-            Place::Waiting(key) => {
+            QueuePlace::Waiting(key) => {
                 if let Some(waiting) = self.waiting.get_mut(&key) {
                     waiting.errand.group.members.retain(|m| *m != id);
                     if waiting.errand.group.members.is_empty() {
@@ -434,7 +440,7 @@ impl Sessions {
                     }
                 }
             }
-            Place::UnderWay | Place::Nowhere => {}
+            QueuePlace::UnderWay | QueuePlace::Nowhere => {}
         }
     }
 
@@ -444,12 +450,12 @@ impl Sessions {
 
     /// Devices per message, small enough for the size limit and for the pace
     /// as well.
-    pub(super) fn batch(&self, kind: Kind) -> usize {
+    pub(super) fn batch(&self, kind: SessionChange) -> usize {
         let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
         let most = self.limits().batch.min(fits).max(1);
         match kind {
-            Kind::LogIn => most.min(self.pace.most()),
-            Kind::LogOut => most,
+            SessionChange::LogIn => most.min(self.pace.most()),
+            SessionChange::LogOut => most,
         }
     }
 

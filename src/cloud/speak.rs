@@ -7,45 +7,47 @@ use crate::spec::Subscriptions;
 use super::alink::relation::Relation;
 use super::alink::{self, Login};
 use super::ask::Answers;
-use super::device::{Errand, Kind};
+use super::device::{SessionChange, SessionRequest};
 use super::engine::{Ask, Cloud, Output};
-use super::post::ParcelId;
+use super::post::BatchId;
 use super::sign;
 use super::stop::Stop;
 use super::topic::{SessionAsk, Topic};
 
 impl Cloud {
-    pub(super) fn ask_session(&mut self, now: Now, errand: Errand) {
+    pub(super) fn ask_session(&mut self, now: Now, errand: SessionRequest) {
         let id = self.asks.id();
         let members = &errand.group.members;
         let method = self.spec.cloud.sign_method;
         let (ask, payload) = match (errand.kind, &members[..]) {
-            (Kind::LogIn, [one]) => (SessionAsk::Login, alink::login(id, &self.login(now, *one))),
-            (Kind::LogIn, many) => {
+            (SessionChange::LogIn, [one]) => {
+                (SessionAsk::Login, alink::login(id, &self.login(now, *one)))
+            }
+            (SessionChange::LogIn, many) => {
                 let list: Vec<Login> = many.iter().map(|m| self.login(now, *m)).collect();
                 (
                     SessionAsk::BatchLogin,
                     alink::batch_login(id, method, &list),
                 )
             }
-            (Kind::LogOut, [one]) => (
+            (SessionChange::LogOut, [one]) => (
                 SessionAsk::Logout,
                 alink::logout(id, &self.identities[one.index()]),
             ),
-            (Kind::LogOut, many) => {
+            (SessionChange::LogOut, many) => {
                 let list = many.iter().map(|m| &self.identities[m.index()]);
                 (SessionAsk::BatchLogout, alink::batch_logout(id, list))
             }
         };
         match errand.kind {
-            Kind::LogIn => self.diary.counters.login_messages += 1,
-            Kind::LogOut => self.diary.counters.logout_messages += 1,
+            SessionChange::LogIn => self.diary.counters.login_messages += 1,
+            SessionChange::LogOut => self.diary.counters.logout_messages += 1,
         }
         let timeout = match self.stop {
             Stop::No => {
                 let of = match errand.kind {
-                    Kind::LogIn => Answers::LogIns,
-                    Kind::LogOut => Answers::LogOuts,
+                    SessionChange::LogIn => Answers::LogIns,
+                    SessionChange::LogOut => Answers::LogOuts,
                 };
                 self.asks
                     .patience(of, self.spec.cloud.session.reply_timeout)
@@ -62,7 +64,7 @@ impl Cloud {
         );
     }
 
-    pub(super) fn ask_post(&mut self, now: Mono, parcel: ParcelId) {
+    pub(super) fn ask_post(&mut self, now: Mono, parcel: BatchId) {
         let id = self.asks.id();
         let content = self.posts.content(parcel);
         let (topic, payload) = match &content[..] {

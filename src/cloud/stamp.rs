@@ -118,7 +118,7 @@ impl ClockNews {
 
 /// What a point on the monotonic clock means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Belief {
+enum ClockState {
     /// Nobody has spoken of clocks: stamps are taken as they come.
     Untold,
     /// It is not known what time it is.
@@ -132,8 +132,8 @@ enum Belief {
 
 /// The keeper of time.
 #[derive(Clone, Debug)]
-pub(super) struct Stamps {
-    belief: Belief,
+pub(super) struct Timestamps {
+    belief: ClockState,
     held: VecDeque<Reading>,
     asked: VecDeque<i64>,
     unanswered: u32,
@@ -151,10 +151,10 @@ struct Answer {
     server_send_time: Json,
 }
 
-impl Stamps {
+impl Timestamps {
     pub(super) const fn new() -> Self {
-        Stamps {
-            belief: Belief::Untold,
+        Timestamps {
+            belief: ClockState::Untold,
             held: VecDeque::new(),
             asked: VecDeque::new(),
             unanswered: 0,
@@ -168,22 +168,24 @@ impl Stamps {
     pub(super) fn system(&mut self, now: Now, synchronised: bool) -> Option<ClockNews> {
         let offset = now.wall.as_millis() - millis(now.mono);
         match (self.belief, synchronised && now.wall > BUILT) {
-            (Belief::Untold, true) => {
+            (ClockState::Untold, true) => {
                 let since = Mono::START;
-                self.belief = Belief::System { since, offset };
+                self.belief = ClockState::System { since, offset };
                 None
             }
-            (Belief::Untold, false) => {
-                self.belief = Belief::Nothing;
+            (ClockState::Untold, false) => {
+                self.belief = ClockState::Nothing;
                 Some(ClockNews::Unknown)
             }
-            (Belief::Nothing | Belief::Platform { .. }, true) => {
+            (ClockState::Nothing | ClockState::Platform { .. }, true) => {
                 let since = now.mono;
-                self.belief = Belief::System { since, offset };
+                self.belief = ClockState::System { since, offset };
                 Some(self.known(ClockSource::System))
             }
             // Once synchronised it drifts slowly, whatever it says later.
-            (Belief::System { .. } | Belief::Nothing | Belief::Platform { .. }, _) => None,
+            (ClockState::System { .. } | ClockState::Nothing | ClockState::Platform { .. }, _) => {
+                None
+            }
         }
     }
 
@@ -196,10 +198,10 @@ impl Stamps {
     /// When to ask the platform; `None` while the system knows.
     pub(super) fn due(&self) -> Option<Wake> {
         match self.belief {
-            Belief::Nothing | Belief::Platform { .. } => {
+            ClockState::Nothing | ClockState::Platform { .. } => {
                 Some(Wake::new(self.next, "ask the platform what time it is"))
             }
-            Belief::Untold | Belief::System { .. } => None,
+            ClockState::Untold | ClockState::System { .. } => None,
         }
     }
 
@@ -220,10 +222,10 @@ impl Stamps {
     /// Gives up asking before believing anything, if the wall clock is
     /// plausible.
     pub(super) fn give_up(&mut self, now: Now) -> Option<ClockNews> {
-        if self.belief != Belief::Nothing || self.unanswered < GIVE_UP || now.wall <= BUILT {
+        if self.belief != ClockState::Nothing || self.unanswered < GIVE_UP || now.wall <= BUILT {
             return None;
         }
-        self.belief = Belief::System {
+        self.belief = ClockState::System {
             since: now.mono,
             offset: now.wall.as_millis() - millis(now.mono),
         };
@@ -268,25 +270,25 @@ impl Stamps {
         (self.best, self.answers, self.unanswered) = (None, 0, 0);
         self.next = now + REFRESH;
         Ok(match self.belief {
-            Belief::Nothing => {
-                self.belief = Belief::Platform { offset };
+            ClockState::Nothing => {
+                self.belief = ClockState::Platform { offset };
                 Some(self.known(ClockSource::Platform))
             }
-            Belief::Platform { .. } => {
-                self.belief = Belief::Platform { offset };
+            ClockState::Platform { .. } => {
+                self.belief = ClockState::Platform { offset };
                 None
             }
-            Belief::Untold | Belief::System { .. } => None,
+            ClockState::Untold | ClockState::System { .. } => None,
         })
     }
 
     /// When that was; `None` while nobody knows.
     pub(super) fn stamp(&self, at: Now) -> Option<Wall> {
         let offset = match self.belief {
-            Belief::Untold => return Some(at.wall),
-            Belief::Nothing => return None,
-            Belief::System { since, .. } if at.mono >= since => return Some(at.wall),
-            Belief::System { offset, .. } | Belief::Platform { offset } => offset,
+            ClockState::Untold => return Some(at.wall),
+            ClockState::Nothing => return None,
+            ClockState::System { since, .. } if at.mono >= since => return Some(at.wall),
+            ClockState::System { offset, .. } | ClockState::Platform { offset } => offset,
         };
         Some(Wall::from_millis(millis(at.mono) + offset))
     }
@@ -371,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_platforms_time_is_the_middle_of_the_journey_and_stamps_what_was_held() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Timestamps::new();
         assert_eq!(stamps.system(at(1, 5), false), Some(ClockNews::Unknown));
         assert_eq!(stamps.stamp(at(3, 7)), None);
         assert_eq!(stamps.hold(reading(at(3, 7)), 10), 0);
@@ -390,7 +392,7 @@ mod tests {
 
     #[test]
     fn once_the_system_knows_readings_keep_their_own_stamps_and_older_ones_get_theirs() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Timestamps::new();
         stamps.system(at(1, 1_000), false);
         assert_eq!(stamps.system(at(20, 20_000), true), None, "1970 is not now");
         let news = stamps.system(at(30, DAY), true);
@@ -407,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_slow_answer_is_taken_only_if_no_quicker_one_comes() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Timestamps::new();
         stamps.system(at(1, 0), false);
         let mut learned = 0;
         for n in 1..=ANSWERS {
@@ -426,7 +428,7 @@ mod tests {
 
     #[test]
     fn strange_answers_change_nothing() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Timestamps::new();
         stamps.system(at(1, 0), false);
         stamps.ask(at(10, 0).mono);
         let now = at(11, 0).mono;
@@ -447,7 +449,7 @@ mod tests {
 
     #[test]
     fn a_plausible_clock_is_believed_when_nobody_answers_and_1970_never() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Timestamps::new();
         stamps.system(at(1, DAY), false);
         let mut now = Mono::START;
         while stamps.unanswered < GIVE_UP {
@@ -463,7 +465,7 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded_and_the_oldest_goes() {
-        let mut stamps = Stamps::new();
+        let mut stamps = Timestamps::new();
         stamps.system(at(1, 0), false);
         let dropped: u64 = (1..=5).map(|n| stamps.hold(reading(at(n, 0)), 3)).sum();
         assert_eq!((dropped, stamps.held()), (2, 3));

@@ -8,13 +8,13 @@ use super::alink::remote::{self, Announced, Pushed};
 use super::code::Code;
 use super::engine::{Ask, Cloud, Output};
 use super::notice::Notice;
-use super::remote::{Done, Step};
+use super::remote::{RemoteAction, RemoteResult};
 use super::stop::Stop;
 use super::topic::{GatewayAsk, Identity, Order, Topic};
 
 impl Cloud {
     /// An errand has ended.
-    pub fn on_errand_done(&mut self, now: Now, done: Done) {
+    pub fn on_errand_done(&mut self, now: Now, done: RemoteResult) {
         self.remote.on_done(now, done);
     }
 
@@ -56,17 +56,17 @@ impl Cloud {
     pub(super) fn see_to_the_remote(&mut self, now: Now) -> bool {
         match self.remote.poll(now) {
             None => return false,
-            Some(Step::Get) => {
+            Some(RemoteAction::Get) => {
                 let id = self.asks.id();
                 let body = remote::get(id);
                 self.ask_gateway(now.mono, id, GatewayAsk::Config, body, Ask::Config);
             }
-            Some(Step::Answer(body)) => {
+            Some(RemoteAction::Answer(body)) => {
                 let topic = Topic::OrderReply(self.gateway.clone(), Order::Configure);
                 self.publish(now.mono, topic, body);
             }
-            Some(Step::Errand(errand)) => self.out.push_back(Output::Errand(errand)),
-            Some(Step::Notice(news)) => self.diary.tell(Notice::Remote(news)),
+            Some(RemoteAction::Errand(errand)) => self.out.push_back(Output::Errand(errand)),
+            Some(RemoteAction::Notice(news)) => self.diary.tell(Notice::Remote(news)),
         }
         true
     }

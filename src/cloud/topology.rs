@@ -16,13 +16,13 @@ use crate::spec::{SessionLimits, TopologyPolicy};
 
 use super::alink::Reply;
 use super::alink::relation::{self, RELATIONS};
-use super::code::{Code, Cure, Verdict};
-use super::device::Step;
-use super::diary::Diary;
+use super::code::{Code, CodeMeaning, Remedy};
+use super::device::LoginNeed;
+use super::diary::Outbox;
 use super::engine::{Ask, Cloud};
 use super::notice::Notice;
 use super::pace::Throttle;
-use super::roll::{Fate, Roll};
+use super::roll::{TopologyEvent, UnconfiguredFate};
 use super::topic::{GatewayAsk, Identity, Topic};
 
 /// Answers to orders that may wait for the connection's pace. What comes beyond
@@ -112,7 +112,7 @@ impl Topology {
     }
 
     /// An answer to an order, sent when the pace allows.
-    pub(super) fn answer(&mut self, topic: Topic, payload: Vec<u8>, diary: &mut Diary) {
+    pub(super) fn answer(&mut self, topic: Topic, payload: Vec<u8>, diary: &mut Outbox) {
         if self.answers.len() < ANSWERS {
             self.answers.push_back((topic, payload));
         } else {
@@ -134,7 +134,7 @@ impl Topology {
     }
 
     /// No answer came in time.
-    pub(super) fn lost(&mut self, now: Mono, ask: &TopologyAsk, diary: &mut Diary) {
+    pub(super) fn lost(&mut self, now: Mono, ask: &TopologyAsk, diary: &mut Outbox) {
         diary.counters.unanswered += 1;
         let what = "topology";
         diary.often(now, Notice::Unanswered { what, times: 1 });
@@ -207,27 +207,28 @@ impl Cloud {
     pub(super) fn topology_answered(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
         self.topology.under_way = false;
         let verdict = reply.code.verdict();
-        if verdict != Verdict::Accepted {
+        if verdict != CodeMeaning::Accepted {
             self.diary.counters.refused += 1;
         }
-        if verdict == Verdict::Throttled {
+        if verdict == CodeMeaning::Throttled {
             return self.topology_throttled(now, ask, reply);
         }
         self.topology.throttle.passed(now);
         match (ask, verdict) {
-            (TopologyAsk::Get, Verdict::Accepted) => self.compare(now, &reply.named),
+            (TopologyAsk::Get, CodeMeaning::Accepted) => self.compare(now, &reply.named),
             (TopologyAsk::Get, _) => {
                 let topology = &mut self.topology;
                 let wait = topology.backoff.failed(now, &mut topology.rng);
                 topology.get = Some(now + wait);
                 self.topology_refused(now, "asking for the topology", reply, &[]);
             }
-            (TopologyAsk::Unrelate(list), Verdict::Accepted) => {
+            (TopologyAsk::Unrelate(list), CodeMeaning::Accepted) => {
                 self.diary.counters.unrelated += list.len() as u64;
                 let names = identities(&list);
-                self.diary.tell(Notice::Roll(Roll::Unrelated { names }));
+                self.diary
+                    .tell(Notice::Roll(TopologyEvent::Unrelated { names }));
                 // Those for whom there was no room in it.
-                self.sessions.all_cured(now, Cure::Departure);
+                self.sessions.all_cured(now, Remedy::Departure);
             }
             (TopologyAsk::Unrelate(list), _) => match &list[..] {
                 // It is already gone, which is what we wanted.
@@ -239,7 +240,7 @@ impl Cloud {
                     self.topology.unrelate.extend(singles);
                 }
             },
-            (TopologyAsk::Found(_), Verdict::Accepted) => {}
+            (TopologyAsk::Found(_), CodeMeaning::Accepted) => {}
             (TopologyAsk::Found(list), _) => {
                 let who: Vec<Identity> = list
                     .iter()
@@ -276,7 +277,7 @@ impl Cloud {
 
     fn topology_refused(&mut self, now: Mono, what: &'static str, reply: &Reply, who: &[Identity]) {
         // A get that is refused for ever is told ever more rarely.
-        let refused = Notice::Roll(Roll::Refused {
+        let refused = Notice::Roll(TopologyEvent::Refused {
             what,
             code: reply.code,
             message: reply.message.clone(),
@@ -302,7 +303,7 @@ impl Cloud {
                 self.sessions.listed(now, id);
                 self.exists(now, id);
             } else if self.sessions.is_loose(now, id) {
-                self.need(now, Step::Relate, id);
+                self.need(now, LoginNeed::Relate, id);
             }
         }
         let extra: Vec<Identity> = listed
@@ -314,16 +315,16 @@ impl Cloud {
             return;
         }
         let fate = match self.topology.policy {
-            TopologyPolicy::Add | TopologyPolicy::Leave => Fate::Left,
-            TopologyPolicy::Mirror if extra.len() * 2 > listed.len() => Fate::TooMany,
-            TopologyPolicy::Mirror => Fate::Deleted,
+            TopologyPolicy::Add | TopologyPolicy::Leave => UnconfiguredFate::Left,
+            TopologyPolicy::Mirror if extra.len() * 2 > listed.len() => UnconfiguredFate::TooMany,
+            TopologyPolicy::Mirror => UnconfiguredFate::Deleted,
         };
-        self.diary.tell(Notice::Roll(Roll::Extra {
+        self.diary.tell(Notice::Roll(TopologyEvent::Extra {
             listed: listed.len(),
             extra: extra.len(),
             fate,
         }));
-        if fate == Fate::Deleted {
+        if fate == UnconfiguredFate::Deleted {
             let chunks = extra.chunks(RELATIONS).map(<[Identity]>::to_vec);
             self.topology.unrelate.extend(chunks);
         }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use crate::base::{DeviceId, Mono, Wake};
 
 use super::batch::Group;
-use super::device::{Actual, Errand, Kind, Place};
+use super::device::{QueuePlace, SessionChange, SessionRequest, SessionState};
 use super::pace::Throttle;
 use super::places::Allowance;
 use super::session::Sessions;
@@ -41,15 +41,18 @@ impl Candidate {
 impl Sessions {
     /// When [`Sessions::take`] has something to ask.
     pub(super) fn ask_due(&self) -> Option<Wake> {
-        Wake::earlier(self.kind_due(Kind::LogOut), self.kind_due(Kind::LogIn))
+        Wake::earlier(
+            self.kind_due(SessionChange::LogOut),
+            self.kind_due(SessionChange::LogIn),
+        )
     }
 
-    fn kind_due(&self, kind: Kind) -> Option<Wake> {
+    fn kind_due(&self, kind: SessionChange) -> Option<Wake> {
         let from = self.may_ask_from(kind)?;
         let at = self.candidates(kind).map(|c| c.due).min()?;
         Some(match kind {
             // No gate, so no reason of its own.
-            Kind::LogIn if at.max(self.pace.ready_at()) >= from => {
+            SessionChange::LogIn if at.max(self.pace.ready_at()) >= from => {
                 Wake::new(at.max(self.pace.ready_at()), kind.words())
             }
             _ if from > at => Wake::new(from, "gate opens"),
@@ -59,8 +62,8 @@ impl Sessions {
 
     /// From when on something of this kind may be asked; `None` while that
     /// depends on an answer.
-    fn may_ask_from(&self, kind: Kind) -> Option<Mono> {
-        if !self.link || (self.stopping && kind == Kind::LogIn) {
+    fn may_ask_from(&self, kind: SessionChange) -> Option<Mono> {
+        if !self.link || (self.stopping && kind == SessionChange::LogIn) {
             return None;
         }
         if self.stopping {
@@ -76,7 +79,7 @@ impl Sessions {
     }
 
     /// Who could be asked for, and when.
-    fn candidates(&self, kind: Kind) -> impl Iterator<Item = Candidate> {
+    fn candidates(&self, kind: SessionChange) -> impl Iterator<Item = Candidate> {
         let allowance = self.allowance(kind);
         let pool = self.pool(kind, allowance);
         let waiting = self.waiting.iter();
@@ -99,7 +102,7 @@ impl Sessions {
 
     /// The pool may go when it fills a batch, or all the places there are, or
     /// after the linger.
-    fn pool(&self, kind: Kind, allowance: Option<Allowance>) -> Option<Candidate> {
+    fn pool(&self, kind: SessionChange, allowance: Option<Allowance>) -> Option<Candidate> {
         let pool = &self.pools[kind.index()];
         let (since, _) = pool.first()?;
         let members = pool.iter().map(|(_, id)| *id);
@@ -120,7 +123,7 @@ impl Sessions {
     /// already need none.
     fn placed(
         &self,
-        kind: Kind,
+        kind: SessionChange,
         members: impl Iterator<Item = DeviceId>,
         allowance: Option<Allowance>,
     ) -> Option<(usize, Mono)> {
@@ -145,21 +148,21 @@ impl Sessions {
     }
 
     /// Whether asking for it takes a place that it does not hold already.
-    fn needs_place(&self, kind: Kind, id: DeviceId) -> bool {
-        kind == Kind::LogIn && self.devices[id.index()].actual == Actual::Out
+    fn needs_place(&self, kind: SessionChange, id: DeviceId) -> bool {
+        kind == SessionChange::LogIn && self.devices[id.index()].actual == SessionState::Out
     }
 
     /// For how many devices there is a place, by our limit and by what is known
     /// of the platform's.
-    fn allowance(&self, kind: Kind) -> Option<Allowance> {
-        if kind == Kind::LogOut {
+    fn allowance(&self, kind: SessionChange) -> Option<Allowance> {
+        if kind == SessionChange::LogOut {
             return Some(Allowance {
                 devices: usize::MAX,
                 from: Mono::START,
             });
         }
         let ours = self.limits().online.saturating_sub(self.occupied);
-        let alone = self.under_way[Kind::LogIn.index()] == 0;
+        let alone = self.under_way[SessionChange::LogIn.index()] == 0;
         let theirs = self.places.allowance(self.occupied, alone)?;
         (ours > 0).then(|| Allowance {
             devices: ours.min(theirs.devices),
@@ -169,9 +172,9 @@ impl Sessions {
 
     /// The next request, if one is due; its members are under way from now on.
     /// `None` may also mean that something due was put off.
-    pub(super) fn take(&mut self, now: Mono) -> Option<Errand> {
-        let due = |kind: &Kind| self.kind_due(*kind).is_some_and(|w| w.at <= now);
-        let (kind, next) = Kind::ALL
+    pub(super) fn take(&mut self, now: Mono) -> Option<SessionRequest> {
+        let due = |kind: &SessionChange| self.kind_due(*kind).is_some_and(|w| w.at <= now);
+        let (kind, next) = SessionChange::ALL
             .into_iter()
             .filter(due)
             .flat_map(|kind| self.candidates(kind).map(move |c| (kind, c)))
@@ -190,9 +193,9 @@ impl Sessions {
     }
 
     /// These are under way.
-    fn begin(&mut self, now: Mono, mut errand: Errand) -> Option<Errand> {
+    fn begin(&mut self, now: Mono, mut errand: SessionRequest) -> Option<SessionRequest> {
         let kind = errand.kind;
-        if kind == Kind::LogIn {
+        if kind == SessionChange::LogIn {
             self.pace.take(now, errand.group.members.len());
         }
         if errand.refusals > 0 {
@@ -204,19 +207,19 @@ impl Sessions {
         for &id in &errand.group.members {
             self.withdraw(id);
             let device = &mut self.devices[id.index()];
-            let unsure = device.actual == Actual::Unsure;
+            let unsure = device.actual == SessionState::Unsure;
             if !unsure || device.asked == 0 || device.unsettled_since.0 != kind {
                 device.unsettled_since = (kind, self.serial);
             }
-            device.place = Place::UnderWay;
+            device.place = QueuePlace::UnderWay;
             device.asked = self.serial;
             match kind {
-                Kind::LogIn => {
+                SessionChange::LogIn => {
                     device.attempts.note(now);
                     device.new_secret = false;
-                    self.set_actual(id, Actual::LoggingIn { unsure });
+                    self.set_actual(id, SessionState::LoggingIn { unsure });
                 }
-                Kind::LogOut => self.set_actual(id, Actual::LoggingOut { unsure }),
+                SessionChange::LogOut => self.set_actual(id, SessionState::LoggingOut { unsure }),
             }
         }
         Some(errand)
@@ -228,9 +231,9 @@ impl Sessions {
     fn within_limits(
         &mut self,
         now: Mono,
-        errand: Errand,
+        errand: SessionRequest,
         allowance: Option<Allowance>,
-    ) -> Option<Errand> {
+    ) -> Option<SessionRequest> {
         let kind = errand.kind;
         let budget = self.limits().logins_per_minute;
         let most = match self.throttles[kind.index()].is_throttled() && !self.stopping {
@@ -244,8 +247,8 @@ impl Sessions {
         for &id in &errand.group.members {
             let device = &self.devices[id.index()];
             let free = match kind {
-                Kind::LogIn => device.attempts.free_at(budget),
-                Kind::LogOut => Mono::START,
+                SessionChange::LogIn => device.attempts.free_at(budget),
+                SessionChange::LogOut => Mono::START,
             };
             let needs_place = self.needs_place(kind, id);
             if go.len() >= most || (needs_place && places == 0) {
@@ -258,7 +261,7 @@ impl Sessions {
                 go.push(id);
             }
         }
-        let like = |members| Errand {
+        let like = |members| SessionRequest {
             group: Group { members },
             ..errand.clone()
         };
@@ -267,7 +270,7 @@ impl Sessions {
         }
         self.put_off(now, like(tired), rested);
         // Who stays in the pool keeps its turn.
-        stay.retain(|id| !matches!(self.devices[id.index()].place, Place::Pool(..)));
+        stay.retain(|id| !matches!(self.devices[id.index()].place, QueuePlace::Pool(..)));
         self.put_off(now, like(stay), now);
         Some(like(go)).filter(|e| !e.group.members.is_empty())
     }

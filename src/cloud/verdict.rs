@@ -8,9 +8,11 @@ use crate::base::{Backoff, DeviceId, Mono};
 use super::alink::Reply;
 use super::bar::At;
 use super::batch::Group;
-use super::code::{Code, Cure, Verdict};
-use super::device::{Actual, Errand, Kind, Lingers, Place, Tie};
-use super::diary::Diary;
+use super::code::{Code, CodeMeaning, Remedy};
+use super::device::{
+    QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
+};
+use super::diary::Outbox;
 use super::notice::Notice;
 use super::pace::MINUTE;
 use super::places::Places;
@@ -37,7 +39,7 @@ const LAST_TRIES: u32 = 2;
 const LAST_WAIT: Duration = Duration::from_millis(200);
 /// By which way we heard that a session is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum SessionLoss {
     /// `/ext/error`.
     Notice,
     /// An order of the platform's (`thing/disable`, `thing/topo/change`, …).
@@ -51,17 +53,17 @@ impl Sessions {
     pub(super) fn answered(
         &mut self,
         now: Mono,
-        errand: Errand,
+        errand: SessionRequest,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) {
         self.returned(&errand);
         let throttle = &mut self.throttles[errand.kind.index()];
-        if reply.code.verdict() != Verdict::Throttled {
+        if reply.code.verdict() != CodeMeaning::Throttled {
             throttle.passed(now);
         }
-        if reply.code.verdict() == Verdict::Accepted {
+        if reply.code.verdict() == CodeMeaning::Accepted {
             return self.accepted(now, &errand, diary);
         }
         diary.counters.refused += 1;
@@ -71,8 +73,8 @@ impl Sessions {
         }
         self.revert(&errand);
         match reply.code.verdict() {
-            Verdict::Accepted => {}
-            Verdict::Throttled => {
+            CodeMeaning::Accepted => {}
+            CodeMeaning::Throttled => {
                 diary.counters.throttled += 1;
                 let throttle = &mut self.throttles[errand.kind.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
@@ -83,8 +85,10 @@ impl Sessions {
                 }
                 self.again(now, errand, now);
             }
-            Verdict::Full if errand.kind == Kind::LogIn => self.full(now, errand, diary),
-            Verdict::Trouble => {
+            CodeMeaning::Full if errand.kind == SessionChange::LogIn => {
+                self.full(now, errand, diary)
+            }
+            CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
@@ -97,7 +101,7 @@ impl Sessions {
                     self.later(now, errand);
                 }
             }
-            Verdict::Request => {
+            CodeMeaning::Request => {
                 let refused = Notice::RequestRefused {
                     message: reply.message.clone(),
                     devices: errand.group.members.len(),
@@ -105,7 +109,10 @@ impl Sessions {
                 diary.often(now, refused);
                 self.search(now, errand, reply, named, diary);
             }
-            Verdict::NoSession | Verdict::Full | Verdict::Device { .. } | Verdict::Unknown => {
+            CodeMeaning::NoSession
+            | CodeMeaning::Full
+            | CodeMeaning::Device { .. }
+            | CodeMeaning::Unknown => {
                 if let Some(errand) = self.hold_back(now, errand, reply.code, named) {
                     self.search(now, errand, reply, named, diary);
                 }
@@ -114,7 +121,7 @@ impl Sessions {
     }
 
     /// No answer came in time: what happened over there is unknown.
-    pub(super) fn lost(&mut self, now: Mono, errand: Errand, diary: &mut Diary) {
+    pub(super) fn lost(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
         self.returned(&errand);
         diary.counters.unanswered += 1;
         let mut errand = self.without_settled(now, errand);
@@ -124,7 +131,7 @@ impl Sessions {
         let what = errand.kind.words();
         diary.often(now, Notice::Unanswered { what, times: 1 });
         for &id in &errand.group.members {
-            self.set_actual(id, Actual::Unsure);
+            self.set_actual(id, SessionState::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
                 self.bar(now, id, code, "", At::Kick, diary);
             }
@@ -154,17 +161,17 @@ impl Sessions {
     pub(super) fn late(
         &mut self,
         now: Mono,
-        mut errand: Errand,
+        mut errand: SessionRequest,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) {
         let kind = errand.kind;
-        if reply.code.verdict() == Verdict::Accepted {
+        if reply.code.verdict() == CodeMeaning::Accepted {
             let members = &mut errand.group.members;
             members.retain(|id| self.is_unsettled(*id, kind, errand.serial));
             for id in members.iter().copied() {
-                if self.devices[id.index()].place != Place::UnderWay {
+                if self.devices[id.index()].place != QueuePlace::UnderWay {
                     self.withdraw(id);
                 }
             }
@@ -175,9 +182,9 @@ impl Sessions {
         let concerns = |id: &DeviceId| {
             let device = &self.devices[id.index()];
             device.asked == errand.serial
-                && device.actual == Actual::Unsure
+                && device.actual == SessionState::Unsure
                 && device.bar.is_none()
-                && device.place != Place::UnderWay
+                && device.place != QueuePlace::UnderWay
         };
         if !members.iter().all(concerns) {
             return;
@@ -189,8 +196,8 @@ impl Sessions {
             self.set_actual(
                 id,
                 match kind {
-                    Kind::LogIn => Actual::LoggingIn { unsure },
-                    Kind::LogOut => Actual::LoggingOut { unsure },
+                    SessionChange::LogIn => SessionState::LoggingIn { unsure },
+                    SessionChange::LogOut => SessionState::LoggingOut { unsure },
                 },
             );
         }
@@ -198,13 +205,13 @@ impl Sessions {
     }
 
     /// Whether the fate of this request for it is still open.
-    fn is_unsettled(&self, id: DeviceId, kind: Kind, serial: u64) -> bool {
+    fn is_unsettled(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
         let device = &self.devices[id.index()];
         let open = match device.actual {
-            Actual::Unsure => true,
-            Actual::LoggingIn { .. } => kind == Kind::LogIn,
-            Actual::LoggingOut { .. } => kind == Kind::LogOut,
-            Actual::Out | Actual::In => false,
+            SessionState::Unsure => true,
+            SessionState::LoggingIn { .. } => kind == SessionChange::LogIn,
+            SessionState::LoggingOut { .. } => kind == SessionChange::LogOut,
+            SessionState::Out | SessionState::In => false,
         };
         let (of, since) = device.unsettled_since;
         let asked = of == kind && (since..=device.asked).contains(&serial);
@@ -213,10 +220,10 @@ impl Sessions {
 
     /// Without those whom a late answer to an earlier attempt has settled: they
     /// go their own way.
-    fn without_settled(&mut self, now: Mono, mut errand: Errand) -> Errand {
+    fn without_settled(&mut self, now: Mono, mut errand: SessionRequest) -> SessionRequest {
         let settled = match errand.kind {
-            Kind::LogIn => Actual::In,
-            Kind::LogOut => Actual::Out,
+            SessionChange::LogIn => SessionState::In,
+            SessionChange::LogOut => SessionState::Out,
         };
         let (gone, left): (Vec<_>, Vec<_>) = errand
             .group
@@ -231,22 +238,22 @@ impl Sessions {
     }
 
     /// The platform takes no more devices, or not so many more.
-    fn full(&mut self, now: Mono, errand: Errand, diary: &mut Diary) {
+    fn full(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
         let members = &errand.group.members;
         // What was asked before was refused as well, or this would have been
         // accepted: the platform takes requests in the order they were sent.
         if members.len() == 1 || errand.lost > 0 {
             for &id in members {
-                self.set_actual(id, Actual::Out);
+                self.set_actual(id, SessionState::Out);
             }
         }
-        let more = |id: &&DeviceId| self.devices[id.index()].actual == Actual::Out;
+        let more = |id: &&DeviceId| self.devices[id.index()].actual == SessionState::Out;
         let more = members.iter().filter(more).count();
         if more == 0 {
             // All may have been online before, and some were not; alone, each
             // will show.
             for &id in members {
-                let errand = self.errand(Kind::LogIn, vec![id]);
+                let errand = self.errand(SessionChange::LogIn, vec![id]);
                 self.put_off(now, errand, now);
             }
             return;
@@ -277,37 +284,39 @@ impl Sessions {
         now: Mono,
         id: DeviceId,
         news: &Reply,
-        by: News,
-        diary: &mut Diary,
+        by: SessionLoss,
+        diary: &mut Outbox,
     ) {
         let (code, message) = (news.code, news.message.as_str());
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
-        if code.cure() == Cure::Relation || code == Code::DELETED {
-            device.tie = Tie::default();
+        if code.cure() == Remedy::Relation || code == Code::DELETED {
+            device.tie = TopologyPlace::default();
         }
-        let mut lost = code.verdict() == Verdict::NoSession;
-        if let Actual::LoggingOut { unsure } = &mut device.actual {
+        let mut lost = code.verdict() == CodeMeaning::NoSession;
+        if let SessionState::LoggingOut { unsure } = &mut device.actual {
             // Should the log-out be refused, it was not online before it.
             *unsure = true;
         }
         match (device.actual, code.verdict()) {
             // Logged in again for it within the last minute: not at once again.
-            (Actual::In, Verdict::NoSession) if device.attempts.are_two_within(now, MINUTE) => {
+            (SessionState::In, CodeMeaning::NoSession)
+                if device.attempts.are_two_within(now, MINUTE) =>
+            {
                 lost = false;
             }
-            (Actual::In, Verdict::NoSession) => {
+            (SessionState::In, CodeMeaning::NoSession) => {
                 diary.tell(Notice::SessionLost { device: id });
             }
             // An answer is under way, and says more than a notice about a
             // message sent earlier.
-            (_, Verdict::NoSession) => return,
-            (Actual::LoggingIn { .. }, Verdict::Device { .. }) => {
+            (_, CodeMeaning::NoSession) => return,
+            (SessionState::LoggingIn { .. }, CodeMeaning::Device { .. }) => {
                 device.kick = Some(code);
                 return;
             }
-            (_, Verdict::Device { .. }) => {}
+            (_, CodeMeaning::Device { .. }) => {}
             // Nothing else is known to end a session.
             (_, _) => {
                 let trouble = Notice::Trouble {
@@ -321,15 +330,17 @@ impl Sessions {
         }
         // Whatever was asked before this, a late answer to it says less.
         device.asked = 0;
-        if matches!(device.actual, Actual::In | Actual::Unsure) {
+        if matches!(device.actual, SessionState::In | SessionState::Unsure) {
             // The same news by another way counts once.
             diary.counters.kicked += u64::from(device.bar.is_none());
             let recent = device.attempts.is_one_within(now, MINUTE);
             self.set_actual(
                 id,
                 match by {
-                    News::Notice if !recent => Actual::Out,
-                    News::Notice | News::Post | News::Order => Actual::Unsure,
+                    SessionLoss::Notice if !recent => SessionState::Out,
+                    SessionLoss::Notice | SessionLoss::Post | SessionLoss::Order => {
+                        SessionState::Unsure
+                    }
                 },
             );
         }
@@ -339,44 +350,45 @@ impl Sessions {
         self.settle(now, id, now);
     }
 
-    fn accepted(&mut self, now: Mono, errand: &Errand, diary: &mut Diary) {
+    fn accepted(&mut self, now: Mono, errand: &SessionRequest, diary: &mut Outbox) {
         let mut moved = Vec::new();
         for &id in &errand.group.members {
             match errand.kind {
                 // A late answer to an earlier attempt was sooner.
-                Kind::LogIn if self.devices[id.index()].actual == Actual::In => {}
-                Kind::LogOut if self.devices[id.index()].actual == Actual::Out => {}
-                Kind::LogIn => match self.devices[id.index()].kick.take() {
+                SessionChange::LogIn if self.devices[id.index()].actual == SessionState::In => {}
+                SessionChange::LogOut if self.devices[id.index()].actual == SessionState::Out => {}
+                SessionChange::LogIn => match self.devices[id.index()].kick.take() {
                     Some(code) => {
                         // Which came first over there is unknown.
-                        self.set_actual(id, Actual::Unsure);
+                        self.set_actual(id, SessionState::Unsure);
                         self.bar(now, id, code, "", At::Kick, diary);
                     }
                     None => {
                         let device = &mut self.devices[id.index()];
                         device.suspect = false;
                         device.refusals = 0;
-                        device.lingers = Lingers::No;
+                        device.lingers = ShownOnline::No;
                         device.announced = true;
                         device.new_secret = false;
                         device.hold = None;
                         device.tie.listed = true;
-                        self.set_actual(id, Actual::In);
+                        self.set_actual(id, SessionState::In);
                         diary.counters.logged_in += 1;
                         moved.push(id);
                     }
                 },
-                Kind::LogOut => {
-                    self.devices[id.index()].lingers = Lingers::No;
+                SessionChange::LogOut => {
+                    self.devices[id.index()].lingers = ShownOnline::No;
                     self.devices[id.index()].announced = false;
-                    self.set_actual(id, Actual::Out);
+                    self.set_actual(id, SessionState::Out);
                     diary.counters.logged_out += 1;
                     moved.push(id);
                 }
             }
         }
-        if errand.kind == Kind::LogIn {
-            self.places.accepted(self.online(), self.batch(Kind::LogIn));
+        if errand.kind == SessionChange::LogIn {
+            self.places
+                .accepted(self.online(), self.batch(SessionChange::LogIn));
         }
         self.tell_moved(errand.kind, moved, diary);
         for &id in &errand.group.members {
@@ -384,7 +396,7 @@ impl Sessions {
         }
     }
 
-    fn tell_moved(&self, kind: Kind, devices: Vec<DeviceId>, diary: &mut Diary) {
+    fn tell_moved(&self, kind: SessionChange, devices: Vec<DeviceId>, diary: &mut Outbox) {
         if devices.is_empty() {
             return;
         }
@@ -395,12 +407,12 @@ impl Sessions {
             .collect();
         let (names, online) = (names.join(" "), self.online());
         diary.tell(match kind {
-            Kind::LogIn => Notice::LoggedIn {
+            SessionChange::LogIn => Notice::LoggedIn {
                 devices,
                 names,
                 online,
             },
-            Kind::LogOut => Notice::LoggedOut {
+            SessionChange::LogOut => Notice::LoggedOut {
                 devices,
                 names,
                 online,
@@ -409,12 +421,12 @@ impl Sessions {
     }
 
     /// A refused request changed nothing: everyone is what they were.
-    fn revert(&mut self, errand: &Errand) {
+    fn revert(&mut self, errand: &SessionRequest) {
         for &id in &errand.group.members {
             let before = match self.devices[id.index()].actual {
-                Actual::LoggingIn { unsure: false } => Actual::Out,
-                Actual::LoggingOut { unsure: false } => Actual::In,
-                _ => Actual::Unsure,
+                SessionState::LoggingIn { unsure: false } => SessionState::Out,
+                SessionState::LoggingOut { unsure: false } => SessionState::In,
+                _ => SessionState::Unsure,
             };
             self.set_actual(id, before);
             self.linger_no_longer(id);
@@ -423,7 +435,7 @@ impl Sessions {
     }
 
     /// How often some of these were refused together with others.
-    pub(super) fn refusals(&self, errand: &Errand) -> u32 {
+    pub(super) fn refusals(&self, errand: &SessionRequest) -> u32 {
         let of = |id: &DeviceId| self.devices[id.index()].refusals;
         let members = errand.group.members.iter().map(of).max();
         errand.refusals.max(members.unwrap_or_default())
@@ -433,42 +445,42 @@ impl Sessions {
     fn search(
         &mut self,
         now: Mono,
-        errand: Errand,
+        errand: SessionRequest,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) {
         let kind = errand.kind;
         let like = errand.clone();
         let refusals = self.refusals(&errand) + 1;
         let absent = matches!(
             reply.code.verdict(),
-            Verdict::NoSession | Verdict::Device { .. }
+            CodeMeaning::NoSession | CodeMeaning::Device { .. }
         );
         let split = match kind {
             // Every device that is named has no session, for one reason or another.
-            Kind::LogOut if absent => errand.group.refused_alike(named, refusals),
+            SessionChange::LogOut if absent => errand.group.refused_alike(named, refusals),
             _ => errand.group.refused_again(named, refusals),
         };
-        if kind == Kind::LogOut && absent && split.culprits.is_empty() {
+        if kind == SessionChange::LogOut && absent && split.culprits.is_empty() {
             // Somebody here has no session, and may be wanted again before we
             // know who.
             for group in &split.next {
                 for &id in &group.members {
-                    self.set_actual(id, Actual::Unsure);
+                    self.set_actual(id, SessionState::Unsure);
                 }
             }
         }
         for id in split.culprits {
             self.devices[id.index()].refusals = 0;
             match kind {
-                Kind::LogIn => {
+                SessionChange::LogIn => {
                     if !self.is_moot(id) && !self.mend(now, id, reply.code) {
                         self.bar(now, id, reply.code, &reply.message, At::LogIn, diary);
                     }
                     self.settle(now, id, now);
                 }
-                Kind::LogOut => self.logout_refused(now, id, &like, reply, diary),
+                SessionChange::LogOut => self.logout_refused(now, id, &like, reply, diary),
             }
         }
         for group in split.next {
@@ -482,30 +494,30 @@ impl Sessions {
         &mut self,
         now: Mono,
         id: DeviceId,
-        like: &Errand,
+        like: &SessionRequest,
         reply: &Reply,
-        diary: &mut Diary,
+        diary: &mut Outbox,
     ) {
         match reply.code.verdict() {
             // No session, or no such device: what we wanted.
-            Verdict::NoSession | Verdict::Device { .. } => {
-                self.set_actual(id, Actual::Out);
+            CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
+                self.set_actual(id, SessionState::Out);
                 diary.counters.logged_out += 1;
                 if std::mem::take(&mut self.devices[id.index()].announced) {
-                    self.tell_moved(Kind::LogOut, vec![id], diary);
+                    self.tell_moved(SessionChange::LogOut, vec![id], diary);
                 }
                 self.settle(now, id, now);
             }
             verdict => {
-                let mut errand = Errand {
+                let mut errand = SessionRequest {
                     group: Group { members: vec![id] },
                     ..like.clone()
                 };
-                if verdict == Verdict::Request && errand.backoff.failures() == 0 {
+                if verdict == CodeMeaning::Request && errand.backoff.failures() == 0 {
                     errand.backoff = Backoff::new(MALFORMED_WAIT, MALFORMED_CEILING);
                 }
                 let wait = errand.backoff.failed(now, &mut self.rng);
-                if errand.backoff.failures().is_power_of_two() || verdict == Verdict::Request {
+                if errand.backoff.failures().is_power_of_two() || verdict == CodeMeaning::Request {
                     diary.tell(Notice::LogoutRefused {
                         device: id,
                         code: reply.code,
@@ -519,15 +531,15 @@ impl Sessions {
     }
 
     /// The same again after a growing wait.
-    fn later(&mut self, now: Mono, mut errand: Errand) {
+    fn later(&mut self, now: Mono, mut errand: SessionRequest) {
         let wait = errand.backoff.failed(now, &mut self.rng);
         self.again(now, errand, now + wait);
     }
 
     /// The same again then; when stopping, soon and not for ever.
-    fn again(&mut self, now: Mono, mut errand: Errand, not_before: Mono) {
+    fn again(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
         errand.failures += 1;
-        if !self.stopping || errand.kind == Kind::LogIn {
+        if !self.stopping || errand.kind == SessionChange::LogIn {
             return self.put_off(now, errand, not_before);
         }
         errand.last_tries += 1;
@@ -536,7 +548,7 @@ impl Sessions {
         }
         for id in errand.group.members {
             self.unconfirmed += 1;
-            self.set_actual(id, Actual::Out);
+            self.set_actual(id, SessionState::Out);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{LinkDown, Tell};
+use crate::base::{LinkDown, LogEvent};
 
 use super::code::Code;
 use super::notice::Notice;

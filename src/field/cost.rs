@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::base::UnitId;
 use crate::spec::{DeviceSpec, Framing, LineSpec, ProfileSpec};
 
-use super::modbus::Ask;
+use super::modbus::ReadRequest;
 use super::phrase::lengths;
 use super::plan::ReadBlock;
 use super::silence::Silence;
@@ -123,7 +123,7 @@ impl Cost {
 
     /// How long the line is taken by this request and its reply.
     #[must_use]
-    pub fn of_request(&self, ask: &Ask) -> Duration {
+    pub fn of_request(&self, ask: &ReadRequest) -> Duration {
         self.of_bytes(ask.pdu().len(), ask.reply_len())
     }
 
@@ -141,7 +141,7 @@ impl Cost {
     }
 
     /// Bytes on the line of this request and its reply, whatever is spoken.
-    fn bytes(&self, profile: &ProfileSpec, ask: &Ask) -> (usize, usize) {
+    fn bytes(&self, profile: &ProfileSpec, ask: &ReadRequest) -> (usize, usize) {
         let modbus = || (self.frame(ask.pdu().len()), self.frame(ask.reply_len()));
         lengths(profile, ask.start).unwrap_or_else(modbus)
     }
@@ -183,7 +183,7 @@ impl Cost {
     pub fn without_line_behind(
         &self,
         profile: &ProfileSpec,
-        ask: &Ask,
+        ask: &ReadRequest,
         measured: Duration,
     ) -> Duration {
         let (request, reply) = self.bytes(profile, ask);
@@ -251,8 +251,8 @@ mod tests {
         Cost::of(&spec.ports[0].line, &spec.devices[0])
     }
 
-    fn read(count: u16) -> Ask {
-        Ask {
+    fn read(count: u16) -> ReadRequest {
+        ReadRequest {
             unit: UnitId(1),
             table: Table::HoldingRegister,
             start: 0,

@@ -1,11 +1,11 @@
 //! One transaction on a line where bytes are all there is: what to send, how to
 //! listen, and what it came to, whatever is spoken.
 //!
-//! Contract: send [`Dialogue::request`]; tell every byte that comes and every
-//! pause of [`Dialogue::pause`]; [`Step::Again`] means that there is another
+//! Contract: send [`Transaction::request`]; tell every byte that comes and every
+//! pause of [`Transaction::pause`]; [`Step::Again`] means that there is another
 //! request to send (a datum of DL/T 645 that comes in several frames),
 //! [`Step::Over`] how it ended. Without a step when time is up it ended with
-//! [`Dialogue::miss`]. No clock in here.
+//! [`Transaction::miss`]. No clock in here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::spec::raw::{End, Question};
 
 use super::dlt645::ask::{Joined, Joining, Wish};
 use super::dlt645::{self, frame};
-use super::job::{Job, Mismatch, Outcome, Speech};
+use super::job::{Mismatch, Outcome, Request, RequestBody};
 use super::modbus::{Data, Reply};
 use super::rtu::{Heard, Verdict};
 use super::silence::Silence;
@@ -27,15 +27,15 @@ use super::{ascii, raw, rtu};
 pub enum Step {
     /// It is over.
     Over(Outcome),
-    /// There is more to ask for: [`Dialogue::request`] is another one now.
+    /// There is more to ask for: [`Transaction::request`] is another one now.
     Again,
 }
 
 /// Request and reply of one job.
 #[derive(Clone, Debug)]
-pub struct Dialogue {
+pub struct Transaction {
     request: Vec<u8>,
-    ear: Ear,
+    receiver: FrameReceiver,
     /// What was heard by ears that were taken off.
     heard: Heard,
     /// Bytes of the last reply, as far as that is known; for measuring.
@@ -49,46 +49,47 @@ pub struct Dialogue {
 
 /// How to listen.
 #[derive(Clone, Debug)]
-enum Ear {
+enum FrameReceiver {
     /// The length of the reply's PDU, and who listens.
     Rtu(usize, rtu::Receiver),
     Ascii(usize, ascii::Receiver),
-    Meter(dlt645::Ask, Option<Joining>, dlt645::Receiver),
+    Meter(dlt645::MeterRequest, Option<Joining>, dlt645::Receiver),
     Raw(Arc<Question>, raw::Receiver),
 }
 
-impl Dialogue {
+impl Transaction {
     /// For this job on a line of this framing.
     #[must_use]
-    pub fn new(job: &Job, framing: Framing) -> Self {
-        let (request, ear) = match (&job.speech, framing) {
-            (Speech::Modbus | Speech::Write(_), Framing::Rtu) => {
+    pub fn new(job: &Request, framing: Framing) -> Self {
+        let (request, ear) = match (&job.body, framing) {
+            (RequestBody::Modbus | RequestBody::Write(_), Framing::Rtu) => {
                 let call = job.call();
                 let request = rtu::frame(call.unit(), &call.pdu());
-                let ear = Ear::Rtu(call.reply_len(), rtu::Receiver::new(call));
+                let ear = FrameReceiver::Rtu(call.reply_len(), rtu::Receiver::new(call));
                 (request, ear)
             }
-            (Speech::Modbus | Speech::Write(_), Framing::Ascii) => {
+            (RequestBody::Modbus | RequestBody::Write(_), Framing::Ascii) => {
                 let call = job.call();
                 let request = ascii::frame(call.unit(), &call.pdu());
-                let ear = Ear::Ascii(call.reply_len(), ascii::Receiver::new(call));
+                let ear = FrameReceiver::Ascii(call.reply_len(), ascii::Receiver::new(call));
                 (request, ear)
             }
-            (Speech::Meter(ask), _) => meter(ask.clone(), None),
-            (Speech::Raw(question), _) => {
+            (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
+            (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
                 let receiver = raw::Receiver::new(question.reply.clone(), request);
-                let ear = Ear::Raw(Arc::clone(question), receiver);
+                let ear = FrameReceiver::Raw(Arc::clone(question), receiver);
                 (request.to_vec(), ear)
             }
         };
-        Dialogue {
+        Transaction {
             request,
-            ear,
+            receiver: ear,
             heard: Heard::default(),
             reply: None,
             frames: 1,
-            unit: matches!(job.speech, Speech::Modbus | Speech::Write(_)).then(|| job.ask.unit),
+            unit: matches!(job.body, RequestBody::Modbus | RequestBody::Write(_))
+                .then(|| job.ask.unit),
             whose: job.ask.unit,
         }
     }
@@ -101,42 +102,42 @@ impl Dialogue {
 
     /// These bytes came.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
-        match &mut self.ear {
-            Ear::Rtu(_, ear) => {
+        match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => {
                 let verdict = ear.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            Ear::Ascii(_, ear) => {
+            FrameReceiver::Ascii(_, ear) => {
                 let verdict = ear.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            Ear::Meter(_, _, ear) => {
+            FrameReceiver::Meter(_, _, ear) => {
                 let verdict = ear.push(bytes)?;
                 Some(self.meter(verdict))
             }
-            Ear::Raw(_, ear) => {
+            FrameReceiver::Raw(_, ear) => {
                 let verdict = ear.push(bytes)?;
                 Some(self.raw(verdict))
             }
         }
     }
 
-    /// The line has been silent for [`Dialogue::pause`].
+    /// The line has been silent for [`Transaction::pause`].
     pub fn silence(&mut self) -> Option<Step> {
-        match &mut self.ear {
-            Ear::Rtu(_, ear) => {
+        match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => {
                 let verdict = ear.silence()?;
                 Some(self.modbus(verdict))
             }
-            Ear::Ascii(_, ear) => {
+            FrameReceiver::Ascii(_, ear) => {
                 let verdict = ear.silence()?;
                 Some(self.modbus(verdict))
             }
-            Ear::Meter(_, _, ear) => {
+            FrameReceiver::Meter(_, _, ear) => {
                 let verdict = ear.silence()?;
                 Some(self.meter(verdict))
             }
-            Ear::Raw(_, ear) => {
+            FrameReceiver::Raw(_, ear) => {
                 let verdict = ear.silence()?;
                 Some(self.raw(verdict))
             }
@@ -157,39 +158,39 @@ impl Dialogue {
     }
 
     fn is_full(&self) -> bool {
-        match &self.ear {
-            Ear::Rtu(_, ear) => ear.is_full(),
-            Ear::Ascii(_, ear) => ear.is_full(),
-            Ear::Meter(_, _, ear) => ear.is_full(),
-            Ear::Raw(_, ear) => ear.is_full(),
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.is_full(),
+            FrameReceiver::Ascii(_, ear) => ear.is_full(),
+            FrameReceiver::Meter(_, _, ear) => ear.is_full(),
+            FrameReceiver::Raw(_, ear) => ear.is_full(),
         }
     }
 
     /// Whether the reply has begun, or may have, and its rest may still come.
     #[must_use]
     pub fn may_go_on(&self) -> bool {
-        match &self.ear {
-            Ear::Rtu(_, ear) => ear.may_go_on(),
-            Ear::Ascii(_, ear) => !ear.is_full(),
-            Ear::Meter(_, _, ear) => ear.may_go_on(),
-            Ear::Raw(_, ear) => ear.may_go_on(),
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.may_go_on(),
+            FrameReceiver::Ascii(_, ear) => !ear.is_full(),
+            FrameReceiver::Meter(_, _, ear) => ear.may_go_on(),
+            FrameReceiver::Raw(_, ear) => ear.may_go_on(),
         }
     }
 
     /// Whether only silence shows where the reply ends.
     #[must_use]
     pub fn ends_by_silence(&self) -> bool {
-        matches!(&self.ear, Ear::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
+        matches!(&self.receiver, FrameReceiver::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
     }
 
     fn modbus(&mut self, verdict: Verdict) -> Step {
-        let bytes = |pdu| match self.ear {
-            Ear::Ascii(..) => ascii::frame_len(pdu),
+        let bytes = |pdu| match self.receiver {
+            FrameReceiver::Ascii(..) => ascii::frame_len(pdu),
             _ => rtu::frame_len(pdu),
         };
-        let asked = match &self.ear {
-            Ear::Rtu(asked, _) | Ear::Ascii(asked, _) => *asked,
-            Ear::Meter(..) | Ear::Raw(..) => 0,
+        let asked = match &self.receiver {
+            FrameReceiver::Rtu(asked, _) | FrameReceiver::Ascii(asked, _) => *asked,
+            FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => 0,
         };
         let (reply, outcome) = match verdict {
             Verdict::Reply(Reply::Answer(data)) => (Some(bytes(asked)), Outcome::Answered(data)),
@@ -205,7 +206,7 @@ impl Dialogue {
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
         use dlt645::receive::Verdict::{Reply as Heard, Spoiled};
         let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
-        let Ear::Meter(ask, joining, _) = &mut self.ear else {
+        let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
             return garbled;
         };
         let part = match verdict {
@@ -228,7 +229,7 @@ impl Dialogue {
             Joined::Unfit => garbled,
             Joined::Next(ask, joining) => {
                 self.collect();
-                (self.request, self.ear) = meter(ask, Some(joining));
+                (self.request, self.receiver) = meter(ask, Some(joining));
                 self.frames = self.frames.saturating_add(1);
                 Step::Again
             }
@@ -249,11 +250,11 @@ impl Dialogue {
     #[must_use]
     pub fn pause(&self, silence: &Silence) -> Duration {
         let usual = silence.frame_end();
-        match &self.ear {
-            Ear::Rtu(..) => usual,
-            Ear::Ascii(..) => usual.max(ascii::INTER_CHARACTER),
-            Ear::Meter(..) => usual.max(frame::INTER_BYTE),
-            Ear::Raw(question, _) => match question.reply.end {
+        match &self.receiver {
+            FrameReceiver::Rtu(..) => usual,
+            FrameReceiver::Ascii(..) => usual.max(ascii::INTER_CHARACTER),
+            FrameReceiver::Meter(..) => usual.max(frame::INTER_BYTE),
+            FrameReceiver::Raw(question, _) => match question.reply.end {
                 End::Silence(pause) => usual.max(pause),
                 End::Length(_) | End::Terminator(_) | End::Frame => usual,
             },
@@ -263,22 +264,22 @@ impl Dialogue {
     /// No reply is longer.
     #[must_use]
     pub const fn longest(&self) -> usize {
-        match self.ear {
-            Ear::Rtu(..) => rtu::MAX_FRAME,
-            Ear::Ascii(..) => ascii::MAX_FRAME,
-            Ear::Meter(..) => frame::len(frame::MAX_DATA) + frame::WAKE_UPS,
-            Ear::Raw(..) => raw::reply::LONGEST,
+        match self.receiver {
+            FrameReceiver::Rtu(..) => rtu::MAX_FRAME,
+            FrameReceiver::Ascii(..) => ascii::MAX_FRAME,
+            FrameReceiver::Meter(..) => frame::len(frame::MAX_DATA) + frame::WAKE_UPS,
+            FrameReceiver::Raw(..) => raw::reply::LONGEST,
         }
     }
 
     /// Whether bytes are waiting for the rest of their frame.
     #[must_use]
     pub const fn is_reading(&self) -> bool {
-        match &self.ear {
-            Ear::Rtu(_, ear) => ear.is_reading(),
-            Ear::Ascii(_, ear) => ear.is_reading(),
-            Ear::Meter(_, _, ear) => ear.is_reading(),
-            Ear::Raw(_, ear) => ear.is_reading(),
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.is_reading(),
+            FrameReceiver::Ascii(_, ear) => ear.is_reading(),
+            FrameReceiver::Meter(_, _, ear) => ear.is_reading(),
+            FrameReceiver::Raw(_, ear) => ear.is_reading(),
         }
     }
 
@@ -286,20 +287,20 @@ impl Dialogue {
     /// that is worth knowing to the microsecond.
     #[must_use]
     pub fn missing(&self) -> Option<usize> {
-        match &self.ear {
-            Ear::Rtu(_, ear) => Some(ear.missing()),
-            Ear::Ascii(..) | Ear::Meter(..) | Ear::Raw(..) => None,
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => Some(ear.missing()),
+            FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
         }
     }
 
     /// Time is up without a step: how the request was missed.
     #[must_use]
     pub const fn miss(&self) -> Miss {
-        match &self.ear {
-            Ear::Rtu(_, ear) => ear.miss(),
-            Ear::Ascii(_, ear) => ear.miss(),
-            Ear::Meter(_, _, ear) => ear.miss(),
-            Ear::Raw(_, ear) => ear.miss(),
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.miss(),
+            FrameReceiver::Ascii(_, ear) => ear.miss(),
+            FrameReceiver::Meter(_, _, ear) => ear.miss(),
+            FrameReceiver::Raw(_, ear) => ear.miss(),
         }
     }
 
@@ -333,17 +334,17 @@ impl Dialogue {
 
     /// The unit that was asked, where it is one of Modbus.
     fn asked(&self) -> Option<UnitId> {
-        match &self.ear {
-            Ear::Rtu(..) | Ear::Ascii(..) => self.unit,
-            Ear::Meter(..) | Ear::Raw(..) => None,
+        match &self.receiver {
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => self.unit,
+            FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
         }
     }
 
     fn collect(&mut self) {
-        let heard = match &mut self.ear {
-            Ear::Rtu(_, ear) => ear.take_heard(),
-            Ear::Ascii(_, ear) => ear.take_heard(),
-            Ear::Meter(ask, _, ear) => {
+        let heard = match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.take_heard(),
+            FrameReceiver::Ascii(_, ear) => ear.take_heard(),
+            FrameReceiver::Meter(ask, _, ear) => {
                 let mut heard = of_meters(ear.take_heard());
                 let others = heard.meters.len();
                 heard.meters.retain(|meter| !ask.address.means(*meter));
@@ -352,7 +353,7 @@ impl Dialogue {
                 }
                 heard
             }
-            Ear::Raw(_, ear) => {
+            FrameReceiver::Raw(_, ear) => {
                 let raw::receive::Heard { echoes, noise } = ear.take_heard();
                 Heard {
                     echoes,
@@ -365,11 +366,11 @@ impl Dialogue {
     }
 }
 
-fn meter(ask: dlt645::Ask, joining: Option<Joining>) -> (Vec<u8>, Ear) {
+fn meter(ask: dlt645::MeterRequest, joining: Option<Joining>) -> (Vec<u8>, FrameReceiver) {
     let mut request = vec![frame::WAKE_UP; frame::WAKE_UPS];
     request.extend(ask.frame().seal());
     let receiver = dlt645::Receiver::new(ask.clone());
-    (request, Ear::Meter(ask, joining, receiver))
+    (request, FrameReceiver::Meter(ask, joining, receiver))
 }
 
 fn of_meters(heard: dlt645::receive::Heard) -> Heard {
@@ -385,7 +386,7 @@ fn of_meters(heard: dlt645::receive::Heard) -> Heard {
 /// Listens to what passes by while nobody is asked, in the language that was
 /// spoken last: what may come late was said in it.
 #[derive(Clone, Debug)]
-pub enum Bystander {
+pub enum IdleListener {
     /// Modbus RTU.
     Rtu(rtu::Receiver),
     /// Modbus ASCII.
@@ -393,17 +394,17 @@ pub enum Bystander {
     /// DL/T 645.
     Meter(dlt645::Receiver),
     /// Something without a standard: only what answers the last question is known.
-    Raw(RawBystander),
+    Raw(RawIdleListener),
 }
 
 /// Listens for the reply to the last question, after it was given up.
 #[derive(Clone, Debug, Default)]
-pub struct RawBystander {
+pub struct RawIdleListener {
     last: Option<(UnitId, raw::Receiver)>,
     heard: Heard,
 }
 
-impl RawBystander {
+impl RawIdleListener {
     fn push(&mut self, bytes: &[u8]) {
         let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
         if self.last.is_none() {
@@ -438,31 +439,31 @@ impl RawBystander {
     }
 }
 
-impl Bystander {
+impl IdleListener {
     /// On a line of this framing, before anything was spoken.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         match framing {
-            Framing::Rtu => Bystander::Rtu(rtu::Receiver::idle()),
-            Framing::Ascii => Bystander::Ascii(ascii::Receiver::idle()),
+            Framing::Rtu => IdleListener::Rtu(rtu::Receiver::idle()),
+            Framing::Ascii => IdleListener::Ascii(ascii::Receiver::idle()),
         }
     }
 
     /// After this dialogue.
-    pub fn follow(&mut self, dialogue: &Dialogue) {
-        match (&dialogue.ear, &self) {
-            (Ear::Rtu(..), Bystander::Rtu(_))
-            | (Ear::Ascii(..), Bystander::Ascii(_))
-            | (Ear::Meter(..), Bystander::Meter(_)) => {}
-            (Ear::Rtu(..), _) => *self = Bystander::new(Framing::Rtu),
-            (Ear::Ascii(..), _) => *self = Bystander::new(Framing::Ascii),
-            (Ear::Meter(..), _) => *self = Bystander::Meter(dlt645::Receiver::idle()),
-            (Ear::Raw(question, _), _) => {
+    pub fn follow(&mut self, dialogue: &Transaction) {
+        match (&dialogue.receiver, &self) {
+            (FrameReceiver::Rtu(..), IdleListener::Rtu(_))
+            | (FrameReceiver::Ascii(..), IdleListener::Ascii(_))
+            | (FrameReceiver::Meter(..), IdleListener::Meter(_)) => {}
+            (FrameReceiver::Rtu(..), _) => *self = IdleListener::new(Framing::Rtu),
+            (FrameReceiver::Ascii(..), _) => *self = IdleListener::new(Framing::Ascii),
+            (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
+            (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
                 let ear = raw::Receiver::new(question.reply.clone(), request);
                 let heard = self.take_heard();
                 let last = Some((dialogue.whose, ear));
-                *self = Bystander::Raw(RawBystander { last, heard });
+                *self = IdleListener::Raw(RawIdleListener { last, heard });
             }
         }
     }
@@ -470,20 +471,20 @@ impl Bystander {
     /// These bytes came.
     pub fn push(&mut self, bytes: &[u8]) {
         match self {
-            Bystander::Rtu(ear) => drop(ear.push(bytes)),
-            Bystander::Ascii(ear) => drop(ear.push(bytes)),
-            Bystander::Meter(ear) => drop(ear.push(bytes)),
-            Bystander::Raw(ear) => ear.push(bytes),
+            IdleListener::Rtu(ear) => drop(ear.push(bytes)),
+            IdleListener::Ascii(ear) => drop(ear.push(bytes)),
+            IdleListener::Meter(ear) => drop(ear.push(bytes)),
+            IdleListener::Raw(ear) => ear.push(bytes),
         }
     }
 
     /// The line has fallen silent.
     pub fn silence(&mut self) {
         match self {
-            Bystander::Rtu(ear) => drop(ear.silence()),
-            Bystander::Ascii(ear) => drop(ear.silence()),
-            Bystander::Meter(ear) => drop(ear.silence()),
-            Bystander::Raw(ear) => ear.silence(),
+            IdleListener::Rtu(ear) => drop(ear.silence()),
+            IdleListener::Ascii(ear) => drop(ear.silence()),
+            IdleListener::Meter(ear) => drop(ear.silence()),
+            IdleListener::Raw(ear) => ear.silence(),
         }
     }
 
@@ -491,10 +492,10 @@ impl Bystander {
     #[must_use]
     pub const fn is_reading(&self) -> bool {
         match self {
-            Bystander::Rtu(ear) => ear.is_reading(),
-            Bystander::Ascii(ear) => ear.is_reading(),
-            Bystander::Meter(ear) => ear.is_reading(),
-            Bystander::Raw(ear) => match &ear.last {
+            IdleListener::Rtu(ear) => ear.is_reading(),
+            IdleListener::Ascii(ear) => ear.is_reading(),
+            IdleListener::Meter(ear) => ear.is_reading(),
+            IdleListener::Raw(ear) => match &ear.last {
                 Some((_, ear)) => ear.is_reading(),
                 None => false,
             },
@@ -504,10 +505,10 @@ impl Bystander {
     /// What was heard, since the last time this was asked.
     pub fn take_heard(&mut self) -> Heard {
         match self {
-            Bystander::Rtu(ear) => ear.take_heard(),
-            Bystander::Ascii(ear) => ear.take_heard(),
-            Bystander::Meter(ear) => of_meters(ear.take_heard()),
-            Bystander::Raw(ear) => std::mem::take(&mut ear.heard),
+            IdleListener::Rtu(ear) => ear.take_heard(),
+            IdleListener::Ascii(ear) => ear.take_heard(),
+            IdleListener::Meter(ear) => of_meters(ear.take_heard()),
+            IdleListener::Raw(ear) => std::mem::take(&mut ear.heard),
         }
     }
 }
@@ -517,7 +518,7 @@ mod tests {
     use super::*;
     use crate::field::raw::{Fixed, Shape};
 
-    fn after_the_question_to(unit: UnitId) -> Bystander {
+    fn after_the_question_to(unit: UnitId) -> IdleListener {
         let begins = Fixed {
             at: 0,
             bytes: b">".to_vec(),
@@ -530,7 +531,7 @@ mod tests {
             preamble: None,
         };
         let ear = raw::Receiver::new(shape, b"#03\r");
-        Bystander::Raw(RawBystander {
+        IdleListener::Raw(RawIdleListener {
             last: Some((unit, ear)),
             heard: Heard::default(),
         })

@@ -91,7 +91,7 @@ const HABIT: Duration = Duration::from_secs(600);
 
 /// The doubts about one unit.
 #[derive(Clone, Debug, Default)]
-pub struct Doubt {
+pub struct StaleReplies {
     /// Shapes that were asked for and not answered.
     abandoned: BTreeSet<Shape>,
     /// Of these, those that are no more when the unit may be asked again.
@@ -126,7 +126,7 @@ enum Settling {
     Answers(u32),
 }
 
-impl Doubt {
+impl StaleReplies {
     /// When the unit may be asked again for what has been due since `due`; `None`:
     /// at any time.
     #[must_use]
@@ -372,13 +372,13 @@ mod tests {
     }
 
     /// For a request that is long due.
-    fn sits_out(d: &Doubt, now: u64) -> Option<Mono> {
+    fn sits_out(d: &StaleReplies, now: u64) -> Option<Mono> {
         d.sits_out_until(ms(now), ms(0), TIMEOUT)
     }
 
     #[test]
     fn waiting_alone_does_not_end_the_doubt() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         assert_eq!(sits_out(&d, 600), Some(ms(1000)));
         d.at(ms(1_000_000));
@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn an_unmistakable_reply_ends_it() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.resolved(ms(501), TIMEOUT);
         // But for the time in which copies may come.
@@ -399,7 +399,7 @@ mod tests {
     #[test]
     fn the_late_reply_ends_it_if_no_other_one_is_owed() {
         for (misses, is_over) in [(1, true), (2, false)] {
-            let mut d = Doubt::default();
+            let mut d = StaleReplies::default();
             for miss in 0..misses {
                 d.missed(ms(500 + miss * 1000), SHAPE, TIMEOUT, TIMEOUT);
             }
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn settling_takes_three_timeouts_from_the_miss_and_two_replies_in_time() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.settle(ms(1100), TIMEOUT);
         assert_eq!(sits_out(&d, 1100), Some(ms(2000)));
@@ -424,7 +424,7 @@ mod tests {
 
     #[test]
     fn what_is_in_doubt_without_a_miss_settles_from_the_reply_on() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.ambiguous(ms(1000), SHAPE, TIMEOUT);
         d.settle(ms(1000), TIMEOUT);
         assert_eq!(sits_out(&d, 1000), Some(ms(2500)));
@@ -432,7 +432,7 @@ mod tests {
 
     #[test]
     fn what_fails_as_ever_is_in_doubt_for_one_timeout_and_what_else_is_for_longer() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.missed(ms(100), OTHER, TIMEOUT, TIMEOUT);
         d.missed_as_before(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.missed_as_before(ms(500), OTHER, TIMEOUT, TIMEOUT);
@@ -445,11 +445,11 @@ mod tests {
     #[test]
     fn what_disturbs_settling_starts_it_over() {
         for disturbed in [
-            (|d| d.missed(ms(3200), SHAPE, TIMEOUT, TIMEOUT)) as fn(&mut Doubt),
+            (|d| d.missed(ms(3200), SHAPE, TIMEOUT, TIMEOUT)) as fn(&mut StaleReplies),
             // A straggler.
             |d| d.passed_by(ms(3200), TIMEOUT),
         ] {
-            let mut d = Doubt::default();
+            let mut d = StaleReplies::default();
             d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
             d.settle(ms(1100), TIMEOUT);
             d.at(ms(3100));
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_shape_that_was_heard_is_left_alone_until_its_copy_would_have_come() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.answered(ms(100), SHAPE, TIMEOUT);
         assert_eq!(d.no_copies_from(SHAPE), Some(ms(135)));
         assert_eq!(d.no_copies_from(OTHER), None);
@@ -482,7 +482,7 @@ mod tests {
 
     #[test]
     fn a_unit_that_repeats_itself_is_given_a_timeout_until_it_has_not_for_ten_minutes() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.answered(ms(100), SHAPE, TIMEOUT);
         d.passed_by(ms(300), TIMEOUT);
         assert_eq!(sits_out(&d, 300), Some(ms(800)));
@@ -496,7 +496,7 @@ mod tests {
 
     #[test]
     fn a_late_reply_is_no_sign_of_repeating_but_may_have_a_copy() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
         d.at(ms(1000));
@@ -509,7 +509,7 @@ mod tests {
 
     #[test]
     fn a_straggler_ends_the_wait_and_not_the_doubt() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
         assert_eq!(sits_out(&d, 600), Some(ms(635)));
@@ -523,7 +523,7 @@ mod tests {
 
     #[test]
     fn replies_that_do_not_end_keep_what_is_due_back_for_two_timeouts() {
-        let mut d = Doubt::default();
+        let mut d = StaleReplies::default();
         for at in (1000..10_000).step_by(100) {
             d.at(ms(at));
             d.passed_by(ms(at), TIMEOUT);
@@ -552,7 +552,7 @@ mod tests {
             gaps in prop::collection::vec(0u64..700, 1..60),
             asks in 0u64..40_000,
         ) {
-            let mut d = Doubt::default();
+            let mut d = StaleReplies::default();
             let mut at = 0;
             let mut passed = Vec::new();
             for gap in gaps {

@@ -22,7 +22,7 @@ pub const LATE: Evidence = Evidence::Alive(Proof::Late);
 
 /// What this outcome proves about the device that was asked.
 #[must_use]
-pub const fn weigh(outcome: &Outcome) -> Evidence {
+pub const fn evidence_of(outcome: &Outcome) -> Evidence {
     match outcome {
         Outcome::Answered(_) | Outcome::Confirmed => Evidence::Alive(Proof::Answer),
         Outcome::Exception(code @ (GATEWAY_PATH_UNAVAILABLE | GATEWAY_TARGET_FAILED)) => {
@@ -51,16 +51,16 @@ mod tests {
     fn the_table() {
         use Evidence::{Alive, Missed};
         let answer = Outcome::Answered(Data::Bits(vec![true]));
-        assert_eq!(weigh(&answer), Alive(Proof::Answer));
+        assert_eq!(evidence_of(&answer), Alive(Proof::Answer));
         for code in [0, 1, 2, 3, 4, 5, 6, 8, 9, 0x0C, 0xFF] {
             assert_eq!(
-                weigh(&Outcome::Exception(code)),
+                evidence_of(&Outcome::Exception(code)),
                 Alive(Proof::Exception(code))
             );
         }
         for code in [0x0A, 0x0B] {
             assert_eq!(
-                weigh(&Outcome::Exception(code)),
+                evidence_of(&Outcome::Exception(code)),
                 Missed(Miss::GatewaySaysNo(code))
             );
         }
@@ -70,7 +70,7 @@ mod tests {
             Miss::Foreign,
             Miss::ConnectionLost,
         ] {
-            assert_eq!(weigh(&Outcome::Missed(miss)), Missed(miss));
+            assert_eq!(evidence_of(&Outcome::Missed(miss)), Missed(miss));
         }
     }
 }

@@ -9,20 +9,20 @@ use crate::spec::raw::Question;
 
 use super::dlt645;
 use super::dlt645::ask::ErrorWord;
-use super::modbus::{Ask, Data, EXCEPTION, Shape};
+use super::modbus::{Data, EXCEPTION, ReadRequest, Shape};
 use super::write::{Call, Carried, Write};
 
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub struct Request {
     /// Whom.
     pub device: DeviceId,
     /// What is read, in the planner's words: entries of a table; where there are
     /// no tables, `start` is the number of the profile's question. Of a command,
     /// where it writes.
-    pub ask: Ask,
+    pub ask: ReadRequest,
     /// How it is said.
-    pub speech: Speech,
+    pub body: RequestBody,
     /// Settings the line must have meanwhile, if they are not the port's own.
     pub serial: Option<Arc<SerialSpec>>,
     /// Indices of the points it carries; none for a command, or a probe whose values
@@ -72,7 +72,7 @@ pub enum Probe {
     Life,
 }
 
-impl Job {
+impl Request {
     /// Why it is made although the plan does not have it at this time, if so.
     #[must_use]
     pub const fn probe(&self) -> Option<Probe> {
@@ -96,22 +96,22 @@ impl Job {
     /// Whether it writes.
     #[must_use]
     pub const fn is_command(&self) -> bool {
-        matches!(self.speech, Speech::Write(_))
+        matches!(self.body, RequestBody::Write(_))
     }
 
     /// What is said, where that is Modbus.
     #[must_use]
     pub fn call(&self) -> Call {
-        match &self.speech {
-            Speech::Write(write) => Call::Write(write.clone()),
-            Speech::Raw(question) => match question.carried {
+        match &self.body {
+            RequestBody::Write(write) => Call::Write(write.clone()),
+            RequestBody::Raw(question) => match question.carried {
                 Some(unit) => Call::Raw(Carried {
                     unit,
                     question: Arc::clone(question),
                 }),
                 None => Call::Read(self.ask),
             },
-            Speech::Modbus | Speech::Meter(_) => Call::Read(self.ask),
+            RequestBody::Modbus | RequestBody::Meter(_) => Call::Read(self.ask),
         }
     }
 
@@ -124,13 +124,13 @@ impl Job {
 
 /// What is spoken in a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Speech {
-    /// Modbus: all is said with [`Job::ask`].
+pub enum RequestBody {
+    /// Modbus: all is said with [`Request::ask`].
     Modbus,
     /// Modbus, writing: this.
     Write(Write),
     /// DL/T 645: this.
-    Meter(dlt645::Ask),
+    Meter(dlt645::MeterRequest),
     /// A protocol without a standard: this.
     Raw(Arc<Question>),
 }

@@ -42,7 +42,7 @@ const TRIES: u32 = 1000;
 
 /// How soon devices of one line are logged out that die.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogOut {
+pub struct LogoutForecast {
     /// How many there are.
     pub devices: usize,
     /// One that dies alone, the slowest of them: within this.
@@ -75,17 +75,17 @@ impl Tries {
     }
 }
 
-impl LogOut {
+impl LogoutForecast {
     /// Of this line; `None` if nothing on it is asked for anything.
     #[must_use]
-    pub fn of(spec: &Spec, line: &LineForecast) -> Option<LogOut> {
+    pub fn of(spec: &Spec, line: &LineForecast) -> Option<LogoutForecast> {
         let port = spec.port(line.port)?;
         let in_flight = port.line.most_in_flight();
         let all = spec.devices_on(line.port);
         let tries: Vec<Tries> = all.filter_map(|(id, d)| tries(port, line, id, d)).collect();
         let missed = tries.iter().map(|t| t.missed);
         let quiet = tries.iter().map(|t| t.quiet);
-        let mut log_out = LogOut {
+        let mut log_out = LogoutForecast {
             devices: tries.len(),
             one: Duration::ZERO,
             all: Duration::ZERO,
@@ -137,7 +137,7 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
 
 /// `1 device that dies is logged out within 12.5 s, all 31 that die at once within
 /// 22.1 s (liveness: missed 3, quiet 10s)`.
-impl fmt::Display for LogOut {
+impl fmt::Display for LogoutForecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |d: Duration| d.as_millis().div_ceil(100) as f64 / 10.0;
         write!(
@@ -192,8 +192,8 @@ mod tests {
         spec
     }
 
-    fn of(spec: &Spec) -> Option<LogOut> {
-        LogOut::of(spec, &forecast(spec, |_| Holes::new())[0])
+    fn of(spec: &Spec) -> Option<LogoutForecast> {
+        LogoutForecast::of(spec, &forecast(spec, |_| Holes::new())[0])
     }
 
     fn times(spec: &Spec) -> (Duration, Duration) {

@@ -9,16 +9,16 @@ pub const MEMORY: Duration = Duration::from_secs(600);
 
 /// The longest of the current and of the previous stretch of [`MEMORY`].
 #[derive(Clone, Debug)]
-pub struct Longest {
+pub struct RecentMax {
     stretches: [Duration; 2],
     since: Mono,
 }
 
-impl Longest {
+impl RecentMax {
     /// Nothing was measured yet.
     #[must_use]
     pub const fn new(now: Mono) -> Self {
-        Longest {
+        RecentMax {
             stretches: [Duration::ZERO; 2],
             since: now,
         }
@@ -35,7 +35,7 @@ impl Longest {
 
     /// From now on it counts as having been this, for twice [`MEMORY`].
     pub const fn set(&mut self, now: Mono, to: Duration) {
-        *self = Longest {
+        *self = RecentMax {
             stretches: [to; 2],
             since: now,
         };

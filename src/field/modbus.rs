@@ -25,7 +25,7 @@ pub const EXCEPTION: u8 = 0x80;
 
 /// One read request: whom, which table, from where, how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct ReadRequest {
     /// Whom.
     pub unit: UnitId,
     /// Which table.
@@ -60,7 +60,7 @@ pub enum Reply {
     Stranger,
 }
 
-impl Ask {
+impl ReadRequest {
     /// In tokio-modbus' vocabulary.
     #[must_use]
     pub const fn request(&self) -> Request<'static> {
@@ -157,8 +157,8 @@ mod tests {
 
     use super::*;
 
-    fn ask(table: Table, start: u16, count: u16) -> Ask {
-        Ask {
+    fn ask(table: Table, start: u16, count: u16) -> ReadRequest {
+        ReadRequest {
             unit: UnitId(1),
             table,
             start,

@@ -38,20 +38,20 @@ const SPARED: u32 = 16;
 
 /// All questions of one line whose replies cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Voice(pub u32);
+pub struct ReplyClass(pub u32);
 
 /// What a device knows of those whose replies are like its own.
 #[derive(Clone, Debug, Default)]
-pub struct Neighbours {
-    hushes: BTreeMap<Voice, Hush>,
-    copies: BTreeMap<Voice, Mono>,
+pub struct SharedStaleReplies {
+    hushes: BTreeMap<ReplyClass, Quarantine>,
+    copies: BTreeMap<ReplyClass, Mono>,
     /// Before then none is tried that is given up.
-    spared: BTreeMap<Voice, Mono>,
+    spared: BTreeMap<ReplyClass, Mono>,
 }
 
 /// Why nothing of a voice is believed.
 #[derive(Clone, Debug)]
-struct Hush {
+struct Quarantine {
     /// Who may owe a reply.
     owes: BTreeSet<DeviceId>,
     /// Nothing is asked before then.
@@ -60,23 +60,23 @@ struct Hush {
     thrown: u32,
 }
 
-impl Neighbours {
+impl SharedStaleReplies {
     /// When something of this voice may be asked.
     #[must_use]
-    pub fn ask_from(&self, voice: Voice) -> Option<Mono> {
+    pub fn ask_from(&self, voice: ReplyClass) -> Option<Mono> {
         let hush = self.hushes.get(&voice).map(|h| h.until);
         hush.max(self.copies.get(&voice).copied())
     }
 
     /// When one that is given up may be tried with a question of this voice.
     #[must_use]
-    pub fn try_from(&self, voice: Voice) -> Option<Mono> {
+    pub fn try_from(&self, voice: ReplyClass) -> Option<Mono> {
         self.spared.get(&voice).copied().max(self.ask_from(voice))
     }
 
     /// Whether a reply of this voice could be another device's.
     #[must_use]
-    pub fn covers(&self, voice: Voice) -> bool {
+    pub fn covers(&self, voice: ReplyClass) -> bool {
         self.hushes.contains_key(&voice)
     }
 
@@ -88,9 +88,9 @@ impl Neighbours {
 
     /// A neighbour of this voice may owe a reply, which should have come within
     /// its response timeout.
-    pub fn missed(&mut self, now: Mono, voice: Voice, who: DeviceId, timeout: Duration) {
+    pub fn missed(&mut self, now: Mono, voice: ReplyClass, who: DeviceId, timeout: Duration) {
         let until = now + timeout.saturating_mul(SETTLING);
-        let hush = self.hushes.entry(voice).or_insert_with(|| Hush {
+        let hush = self.hushes.entry(voice).or_insert_with(|| Quarantine {
             owes: BTreeSet::new(),
             until,
             thrown: 0,
@@ -105,13 +105,13 @@ impl Neighbours {
     }
 
     /// Somebody of this voice was tried in vain, this one or a neighbour.
-    pub fn tried(&mut self, now: Mono, voice: Voice, timeout: Duration) {
+    pub fn tried(&mut self, now: Mono, voice: ReplyClass, timeout: Duration) {
         let until = now + timeout.saturating_mul(SETTLING * SPARED);
         self.spared.insert(voice, until);
     }
 
     /// A neighbour's reply of this voice was taken; copies may come until then.
-    pub fn answered(&mut self, voice: Voice, until: Mono) {
+    pub fn answered(&mut self, voice: ReplyClass, until: Mono) {
         let copies = self.copies.entry(voice).or_insert(until);
         *copies = until.max(*copies);
     }
@@ -131,7 +131,7 @@ impl Neighbours {
     }
 
     /// This device has answered in this voice, and is not believed.
-    pub fn thrown(&mut self, now: Mono, voice: Voice) {
+    pub fn thrown(&mut self, now: Mono, voice: ReplyClass) {
         let Some(hush) = self.hushes.get_mut(&voice).filter(|h| h.until <= now) else {
             return;
         };
@@ -146,8 +146,8 @@ impl Neighbours {
 mod tests {
     use super::*;
 
-    const V: Voice = Voice(0);
-    const OTHER: Voice = Voice(7);
+    const V: ReplyClass = ReplyClass(0);
+    const OTHER: ReplyClass = ReplyClass(7);
     const A: DeviceId = DeviceId(0);
     const B: DeviceId = DeviceId(1);
     const TIMEOUT: Duration = Duration::from_millis(500);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn after_a_miss_of_a_neighbour_two_replies_are_thrown_away_when_its_time_is_over() {
-        let mut n = Neighbours::default();
+        let mut n = SharedStaleReplies::default();
         n.missed(ms(500), V, A, TIMEOUT);
         assert_eq!(n.ask_from(V), Some(ms(2500)));
         assert_eq!(n.ask_from(OTHER), None);
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn one_that_misses_meanwhile_starts_it_over() {
-        let mut n = Neighbours::default();
+        let mut n = SharedStaleReplies::default();
         n.missed(ms(500), V, A, TIMEOUT);
         n.thrown(ms(2500), V);
         n.missed(ms(2600), V, B, TIMEOUT);
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn it_is_over_when_all_who_owe_have_cleared_themselves() {
-        let mut n = Neighbours::default();
+        let mut n = SharedStaleReplies::default();
         n.missed(ms(500), V, A, TIMEOUT);
         n.missed(ms(600), V, B, TIMEOUT);
         n.cleared(A, ms(700));
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_neighbours_reply_may_have_a_copy() {
-        let mut n = Neighbours::default();
+        let mut n = SharedStaleReplies::default();
         n.answered(V, ms(135));
         n.answered(V, ms(120));
         assert_eq!(n.ask_from(V), Some(ms(135)));
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_dead_leave_the_others_fifteen_rests_of_sixteen() {
-        let mut n = Neighbours::default();
+        let mut n = SharedStaleReplies::default();
         n.tried(ms(1000), V, TIMEOUT);
         assert_eq!(n.try_from(V), Some(ms(33_000)));
         assert_eq!(n.ask_from(V), None);

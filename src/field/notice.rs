@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, PortId, RequestFailure, Tell};
+use crate::base::{
+    About, DeviceId, EventKind, JournalField, Level, LogEvent, PortId, RequestFailure,
+};
 use crate::spec::Priority;
 
 use super::dlt645::ask::ErrorWord;
@@ -293,7 +295,7 @@ fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) 
     )
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::PortOpened { .. }

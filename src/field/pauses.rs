@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
-use super::longest::Longest;
+use super::longest::RecentMax;
 
 /// Not before so many replies is anything known.
 const ENOUGH: u32 = 16;
@@ -26,7 +26,7 @@ pub struct Pauses {
     /// What is waited at least: what adapters, kernels or a lost segment may take.
     floor: Duration,
     seen: u32,
-    longest: Longest,
+    longest: RecentMax,
 }
 
 impl Pauses {
@@ -36,7 +36,7 @@ impl Pauses {
         Pauses {
             floor,
             seen: 0,
-            longest: Longest::new(now),
+            longest: RecentMax::new(now),
         }
     }
 

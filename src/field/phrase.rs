@@ -7,8 +7,8 @@ use crate::spec::raw::End;
 use crate::spec::{DeviceSpec, ProfileSpec, Protocol, Table};
 
 use super::dlt645::{self, ask::Wish, frame};
-use super::doubt::Doubt;
-use super::job::Speech;
+use super::doubt::StaleReplies;
+use super::job::RequestBody;
 use super::modbus::Shape;
 use super::plan::ReadBlock;
 use super::raw::{self, likenesses};
@@ -18,15 +18,15 @@ const READ_ADDRESS: u8 = 0x13;
 
 /// How one device is called, and which of its replies are alike.
 #[derive(Clone, Debug)]
-pub(super) struct Phrases {
+pub(super) struct Encoder {
     unit: UnitId,
     meter: Address,
     like: Vec<usize>,
 }
 
-impl Phrases {
+impl Encoder {
     pub(super) fn of(device: &DeviceSpec) -> Self {
-        Phrases {
+        Encoder {
             unit: device.unit,
             meter: device.meter.unwrap_or(Address::ANY),
             like: match &device.profile.protocol {
@@ -37,10 +37,10 @@ impl Phrases {
     }
 
     /// What is said to ask for this block.
-    pub(super) fn speech(&self, profile: &ProfileSpec, block: &ReadBlock) -> Speech {
+    pub(super) fn speech(&self, profile: &ProfileSpec, block: &ReadBlock) -> RequestBody {
         let which = usize::from(block.start);
         match &profile.protocol {
-            Protocol::Modbus => Speech::Modbus,
+            Protocol::Modbus => RequestBody::Modbus,
             Protocol::Dlt645(items) => {
                 let item = items.get(which).filter(|_| !block.points.is_empty());
                 let wish = match item {
@@ -50,14 +50,14 @@ impl Phrases {
                     },
                     None => Wish::ReadAddress,
                 };
-                Speech::Meter(dlt645::Ask {
+                RequestBody::Meter(dlt645::MeterRequest {
                     address: self.meter,
                     wish,
                 })
             }
             Protocol::Raw(questions) => questions
                 .get(which)
-                .map_or(Speech::Modbus, |q| Speech::Raw(q.clone())),
+                .map_or(RequestBody::Modbus, |q| RequestBody::Raw(q.clone())),
         }
     }
 
@@ -69,11 +69,13 @@ impl Phrases {
             Protocol::Modbus => block.ask(self.unit).shape(),
             // Every reply names its datum.
             Protocol::Dlt645(_) => match self.speech(profile, block) {
-                Speech::Meter(ask) => Shape {
+                RequestBody::Meter(ask) => Shape {
                     function: ask.function(),
                     bytes: small(which),
                 },
-                Speech::Modbus | Speech::Write(_) | Speech::Raw(_) => block.ask(self.unit).shape(),
+                RequestBody::Modbus | RequestBody::Write(_) | RequestBody::Raw(_) => {
+                    block.ask(self.unit).shape()
+                }
             },
             Protocol::Raw(_) => Shape {
                 function: 0,
@@ -87,7 +89,7 @@ impl Phrases {
     pub(super) fn fence(
         &self,
         profile: &ProfileSpec,
-        doubt: &Doubt,
+        doubt: &StaleReplies,
         like: &ReadBlock,
     ) -> Option<ReadBlock> {
         let free = match &profile.protocol {

@@ -25,7 +25,7 @@ use crate::spec::{Priority, ProfileSpec, Protocol, Table};
 
 use super::cost::Cost;
 use super::holes::Holes;
-use super::modbus::{Ask, MAX_BITS, MAX_REGISTERS};
+use super::modbus::{MAX_BITS, MAX_REGISTERS, ReadRequest};
 
 /// Entries read by one request, and the points they carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +47,8 @@ pub struct ReadBlock {
 impl ReadBlock {
     /// The request for this block of this unit.
     #[must_use]
-    pub const fn ask(&self, unit: UnitId) -> Ask {
-        Ask {
+    pub const fn ask(&self, unit: UnitId) -> ReadRequest {
+        ReadRequest {
             unit,
             table: self.table,
             start: self.start,
@@ -334,8 +334,8 @@ impl Room<'_> {
         learned.chain(configured).fold(start + most, u32::min)
     }
 
-    fn ask(&self, start: u32, end: u32) -> Ask {
-        Ask {
+    fn ask(&self, start: u32, end: u32) -> ReadRequest {
+        ReadRequest {
             unit: UnitId(0),
             table: self.table,
             start: u16::try_from(start).unwrap_or(u16::MAX),

@@ -29,10 +29,10 @@ use super::cost::{Cost, Measured};
 use super::dlt645::ask::ErrorWord;
 use super::failing::Failing;
 use super::holes::{Hole, Holes, Inquiry, Instead, Joint, MOST, span, speaks_of_addresses};
-use super::job::Job;
+use super::job::Request;
 use super::plan::{ReadBlock, Terms, plan_of};
-use super::slot::Slot;
-use super::station::Station;
+use super::slot::PollSlot;
+use super::station::PolledDevice;
 
 /// A plan is made anew when the unit takes this many times more or less than was
 /// reckoned with …
@@ -147,7 +147,7 @@ pub(super) struct Limit {
 
 /// What is known about reading one device.
 #[derive(Clone, Debug)]
-pub(super) struct Reading {
+pub(super) struct AdaptivePlan {
     cost: Cost,
     longest: Duration,
     measured: Measured,
@@ -158,9 +158,9 @@ pub(super) struct Reading {
     pub(super) findings: Vec<Finding>,
 }
 
-impl Reading {
+impl AdaptivePlan {
     pub(super) fn new(line: &PortSpec, device: &DeviceSpec) -> Self {
-        Reading {
+        AdaptivePlan {
             cost: Cost::of(&line.line, device),
             longest: line.budget.longest_request,
             measured: Measured::default(),
@@ -214,9 +214,9 @@ impl Reading {
     }
 }
 
-impl Station {
+impl PolledDevice {
     /// The unit took this long for that.
-    pub(super) fn measured(&mut self, now: Mono, job: &Job, gap: Duration) {
+    pub(super) fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
         let reading = &mut self.reading;
         let cost = &reading.cost;
         let gap = cost.without_line_behind(&self.profile, &job.ask, gap);
@@ -308,7 +308,7 @@ impl Station {
         slot: usize,
         how: RequestFailure,
     ) -> bool {
-        let too_long = |s: &Slot| self.reading.is_too_long(&s.block);
+        let too_long = |s: &PollSlot| self.reading.is_too_long(&s.block);
         if !self.slots.get(slot).is_some_and(too_long) {
             return false;
         }
@@ -357,7 +357,7 @@ impl Station {
         let of_a_part = of_a_part.filter(|_| !addresses);
         // The parts are owed at once: the round is not over yet.
         let part = |block: ReadBlock| {
-            let mut part = Slot::new(block, now, old.origin);
+            let mut part = PollSlot::new(block, now, old.origin);
             part.failing.clone_from(&of_a_part);
             part
         };
@@ -369,7 +369,7 @@ impl Station {
             Instead::Dead(alone, others) => {
                 self.tell_failing(&alone, how, code);
                 let others = others.map(part);
-                let mut alone = Slot::new(alone, now, old.origin);
+                let mut alone = PollSlot::new(alone, now, old.origin);
                 alone.failing = old.failing;
                 if let Some(failing) = &mut alone.failing {
                     failing.told = true;
@@ -468,12 +468,12 @@ impl Station {
                 inquiry.next_to_repeat()
             }
         {
-            let is_part = |s: &Slot| {
+            let is_part = |s: &PollSlot| {
                 !s.is_set_aside() && class(&s.block) == of && parts.contains(&span(&s.block))
             };
             let once_more = self.reading.inquiries.get(&of);
             let once_more = once_more.is_some_and(Inquiry::failed_otherwise);
-            let (two, others): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
+            let (two, others): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
                 .into_iter()
                 .partition(is_part);
             self.slots = others;
@@ -485,7 +485,7 @@ impl Station {
             };
             let points = [&left.block.points[..], &right.block.points[..]].concat();
             let whole = ReadBlock::of(&self.profile, points, &left.block);
-            let mut whole = Slot::new(whole, now, left.origin);
+            let mut whole = PollSlot::new(whole, now, left.origin);
             if once_more {
                 // It failed as a whole already.
                 let how = RequestFailure::Silence;
@@ -576,7 +576,7 @@ impl Station {
     /// answered at all; if not, it is made every half minute at least, for otherwise
     /// the return of the device would not be noticed.
     pub(super) fn stay_in_touch(&mut self, now: Mono) {
-        let none_is_fine = self.slots.iter().all(Slot::is_set_aside);
+        let none_is_fine = self.slots.iter().all(PollSlot::is_set_aside);
         let one = self.cheapest().filter(|_| none_is_fine);
         for (i, slot) in self.slots.iter_mut().enumerate() {
             let was = std::mem::replace(&mut slot.keeps_in_touch, Some(i) == one);
@@ -595,8 +595,8 @@ impl Station {
     /// Plans anew, but for what is refused or under inquiry; each request takes
     /// the most urgent place of those whose points it takes over.
     fn replan(&mut self, now: Mono) {
-        let asked = |slot: &Slot| self.reading.inquiries.contains_key(&class(&slot.block));
-        let (kept, replaced): (Vec<Slot>, Vec<Slot>) = std::mem::take(&mut self.slots)
+        let asked = |slot: &PollSlot| self.reading.inquiries.contains_key(&class(&slot.block));
+        let (kept, replaced): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
             .into_iter()
             .partition(|s| s.is_set_aside() || asked(s));
         let set_aside: BTreeSet<u16> = kept.iter().flat_map(|s| s.block.points.clone()).collect();
@@ -613,7 +613,7 @@ impl Station {
         self.slots.extend(blocks.into_iter().map(|block| {
             let places = block.points.iter().filter_map(|p| place.get(p));
             let (due, origin) = places.min().copied().unwrap_or((now, now));
-            Slot::new(block, due, origin)
+            PollSlot::new(block, due, origin)
         }));
     }
 }

@@ -43,14 +43,14 @@ use crate::spec::{Priority, ProfileSpec, Spec};
 
 use super::budget::Budget;
 use super::command::Commands;
-use super::evidence::weigh;
+use super::evidence::evidence_of;
 use super::holes::Holes;
-use super::job::{Job, Outcome};
+use super::job::{Outcome, Request};
 use super::reading::Finding;
-use super::station::Station;
-use super::tempo::{Strain, Tempo};
+use super::station::PolledDevice;
+use super::tempo::{IntervalStretch, Overload};
 
-use self::turns::{Harm, What};
+use self::turns::{AttemptKind, Impact};
 
 use alike::acquaint;
 
@@ -65,7 +65,7 @@ const MANY: usize = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// This transaction, now.
-    Run(Job),
+    Run(Request),
     /// Nothing before then, because of this.
     NotBefore(Mono, &'static str),
     /// Nothing ever: there is nothing to read on this port.
@@ -76,7 +76,7 @@ pub enum Next {
 #[derive(Clone, Copy, Debug)]
 struct Out {
     /// What it may do to the others, as a request that is expected to fail.
-    harm: Option<Harm>,
+    harm: Option<Impact>,
     /// A lower priority that goes before a higher one.
     ahead: Option<Priority>,
     /// It is asked of a device that has not answered yet.
@@ -86,7 +86,7 @@ struct Out {
 /// The turns on one line.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    stations: Vec<Station>,
+    devices: Vec<PolledDevice>,
     /// For attempts that take time from those that answer.
     budget: Budget,
     /// For attempts that only make them wait.
@@ -94,7 +94,7 @@ pub struct Schedule {
     /// For first contacts.
     strangers: Budget,
     /// The time of each priority …
-    tempos: BTreeMap<Priority, Tempo>,
+    stretches: BTreeMap<Priority, IntervalStretch>,
     /// … and what it may take before higher ones.
     shares: BTreeMap<Priority, Budget>,
     /// For requests that are not in the plan, made for an unmistakable reply.
@@ -115,7 +115,7 @@ pub struct Schedule {
     /// Waiting to be told; what a transaction finds, no more.
     findings: VecDeque<Finding>,
     /// Likewise; at most two for each priority at a time.
-    strains: VecDeque<Strain>,
+    overloads: VecDeque<Overload>,
 }
 
 impl Schedule {
@@ -126,7 +126,7 @@ impl Schedule {
         if let Some(line) = spec.port(port) {
             let mut number = 0;
             for (id, device) in spec.devices_on(port) {
-                let station = Station::new(id, device, line, &mut number, now.mono);
+                let station = PolledDevice::new(id, device, line, &mut number, now.mono);
                 if !station.slots.is_empty() {
                     stations.push(station);
                 }
@@ -134,11 +134,13 @@ impl Schedule {
         }
         acquaint(&mut stations);
         Schedule {
-            stations,
+            devices: stations,
             budget: Budget::for_the_dead(now.mono),
             delays: Budget::for_delays(now.mono),
             strangers: Budget::for_strangers(now.mono),
-            tempos: Priority::ALL.map(|p| (p, Tempo::new(now.mono))).into(),
+            stretches: Priority::ALL
+                .map(|p| (p, IntervalStretch::new(now.mono)))
+                .into(),
             shares: Priority::ALL
                 .map(|p| (p, Budget::for_the_lower(now.mono)))
                 .into(),
@@ -152,14 +154,14 @@ impl Schedule {
             turn: 0,
             rests: None,
             findings: VecDeque::new(),
-            strains: VecDeque::new(),
+            overloads: VecDeque::new(),
         }
     }
 
     /// What earlier lives have learned about each kind of device; before the
     /// first [`Schedule::next`].
     pub fn remember(&mut self, now: Mono, known: impl Fn(&ProfileSpec) -> Holes) {
-        for station in &mut self.stations {
+        for station in &mut self.devices {
             let holes = known(&station.profile);
             station.know(now, &holes);
         }
@@ -175,18 +177,14 @@ impl Schedule {
     pub fn next(&mut self, now: Mono) -> Next {
         // Where one is not there, others may not be either, and those that are wait.
         let hurry = self
-            .stations
+            .devices
             .iter()
             .any(|s| s.is_stranger() && s.misses() > 0);
-        let missing = self.stations.iter().filter(|s| s.misses() > 0).count();
+        let missing = self.devices.iter().filter(|s| s.misses() > 0).count();
         let many_miss = missing >= MANY;
         let may_probe = self.probes.allows(now);
-        let late = self
-            .stations
-            .iter()
-            .filter_map(|s| s.late_within(now))
-            .max();
-        for station in &mut self.stations {
+        let late = self.devices.iter().filter_map(|s| s.late_within(now)).max();
+        for station in &mut self.devices {
             station.reckons_with(late);
             station.at(now, hurry, many_miss, may_probe);
         }
@@ -205,16 +203,16 @@ impl Schedule {
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
             (Some(poll), attempt) if attempt.is_none_or(|a| !a.goes_before(&poll)) => {
-                let job = self.stations[poll.station].job(poll.slot, now, self.probes.allows(now));
+                let job = self.devices[poll.station].job(poll.slot, now, self.probes.allows(now));
                 self.run(poll.station, job, None, poll.ahead)
             }
             (_, Some(attempt)) => {
-                let station = &self.stations[attempt.station];
+                let station = &self.devices[attempt.station];
                 let job = match attempt.what {
-                    What::Device(how) => station.try_job(how, now),
-                    What::Request(slot) => station.job(slot, now, may_probe),
+                    AttemptKind::Device(how) => station.try_job(how, now),
+                    AttemptKind::Request(slot) => station.job(slot, now, may_probe),
                 };
-                self.run(attempt.station, job, Some(attempt.harm), None)
+                self.run(attempt.station, job, Some(attempt.impact), None)
             }
             (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of what failed"));
@@ -232,11 +230,11 @@ impl Schedule {
     }
 
     /// How a job ended; returns what that says about the device.
-    pub fn done(&mut self, now: Mono, job: &Job, outcome: &Outcome) -> Evidence {
+    pub fn done(&mut self, now: Mono, job: &Request, outcome: &Outcome) -> Evidence {
         let out = self.out.remove(&job.device);
         let took = now.since(job.asked);
-        let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
-            return weigh(outcome);
+        let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) else {
+            return evidence_of(outcome);
         };
         if job.is_command() {
             let evidence = station.commanded(now, job, outcome);
@@ -256,10 +254,10 @@ impl Schedule {
             }
             match out.harm.filter(|_| failed) {
                 // The rest is one that the line has.
-                Some(Harm::Delay) => self.delays.spend(now, took),
-                Some(Harm::Loss) => self.budget.spend(now, with_rest),
+                Some(Impact::Delay) => self.delays.spend(now, took),
+                Some(Impact::Loss) => self.budget.spend(now, with_rest),
                 None if failed && out.is_first_contact => self.strangers.spend(now, with_rest),
-                Some(Harm::None) | None => {}
+                Some(Impact::None) | None => {}
             }
         }
         if job.probe().is_some() && !job.is_whole() {
@@ -271,7 +269,7 @@ impl Schedule {
         }
         self.late_reply = late.or_else(|| self.rests_for(now, job, unknown?));
         self.spread(now, job, outcome);
-        let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) else {
+        let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) else {
             return evidence;
         };
         let found = std::mem::take(&mut station.reading.findings);
@@ -286,21 +284,21 @@ impl Schedule {
     /// Until when the line rests for the reply to this, which may be late until then: as
     /// long as no poll is lost by it. Where others miss as well it is more likely that
     /// they are dead.
-    fn rests_for(&mut self, now: Mono, job: &Job, latest: Mono) -> Option<Mono> {
-        let mut others = self.stations.iter().filter(|s| s.device != job.device);
+    fn rests_for(&mut self, now: Mono, job: &Request, latest: Mono) -> Option<Mono> {
+        let mut others = self.devices.iter().filter(|s| s.device != job.device);
         if others.any(|s| s.misses() > 0) {
             return None;
         }
         let until = latest.min(now + self.leeway(now).bears());
-        let station = self.stations.iter_mut().find(|s| s.device == job.device)?;
+        let station = self.devices.iter_mut().find(|s| s.device == job.device)?;
         station.is_waited_for(until == latest);
         (until > now).then_some(until)
     }
 
     /// How long the unit took for this, from the end of the request to the beginning
     /// of its reply; its requests are planned by it.
-    pub fn measured(&mut self, now: Mono, job: &Job, gap: Duration) {
-        if let Some(station) = self.stations.iter_mut().find(|s| s.device == job.device) {
+    pub fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
+        if let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) {
             station.measured(now, job, gap);
         }
     }
@@ -314,8 +312,8 @@ impl Schedule {
 
     /// Devices of one kind need not all run into the same hole.
     fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
-        let of_kind = |s: &&mut Station| s.device != finder && Arc::ptr_eq(&s.profile, kind);
-        for station in self.stations.iter_mut().filter(of_kind) {
+        let of_kind = |s: &&mut PolledDevice| s.device != finder && Arc::ptr_eq(&s.profile, kind);
+        for station in self.devices.iter_mut().filter(of_kind) {
             match finding {
                 Finding::Hole { hole, .. } => station.learn(now, *hole, false),
                 Finding::HoleGone { hole, .. } => station.learn(now, *hole, true),
@@ -343,16 +341,16 @@ impl Schedule {
         self.passed_by(now, |s| s.meter.is_some_and(|own| own.means(meter)))
     }
 
-    fn passed_by(&mut self, now: Mono, is: impl Fn(&Station) -> bool) -> Option<DeviceId> {
+    fn passed_by(&mut self, now: Mono, is: impl Fn(&PolledDevice) -> bool) -> Option<DeviceId> {
         // What says not by a standard whose it is was recognised for being the reply to
         // the last question. It may be a neighbour's whose replies are like it.
-        let last = self.stations.iter().max_by_key(|s| s.served);
+        let last = self.devices.iter().max_by_key(|s| s.served);
         let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device);
-        let is_it = |s: &Station| match nameless {
+        let is_it = |s: &PolledDevice| match nameless {
             Some(last) => s.device == last && !s.speaks_like_others(),
             None => !s.is_nameless(),
         };
-        let mut all = self.stations.iter_mut();
+        let mut all = self.devices.iter_mut();
         let station = all.find(|s| is(s) && is_it(s))?;
         let owed = station.owes_a_reply();
         station.passed_by(now);
@@ -368,7 +366,7 @@ impl Schedule {
 
     /// The line is open again after it was not: everybody is tried at once.
     pub fn reopened(&mut self, now: Mono) {
-        for station in &mut self.stations {
+        for station in &mut self.devices {
             station.retry_now(now);
         }
     }
@@ -376,21 +374,21 @@ impl Schedule {
     /// How many devices have something to read here.
     #[must_use]
     pub fn devices(&self) -> usize {
-        self.stations.len()
+        self.devices.len()
     }
 
     fn run(
         &mut self,
         station: usize,
-        job: Option<Job>,
-        harm: Option<Harm>,
+        job: Option<Request>,
+        harm: Option<Impact>,
         ahead: Option<Priority>,
     ) -> Next {
         self.turn += 1;
         let Some(mut job) = job else {
             return Next::Idle;
         };
-        let station = &mut self.stations[station];
+        let station = &mut self.devices[station];
         station.served = self.turn;
         station.busy = true;
         if let Some(slot) = station.slots.get_mut(job.block) {
@@ -405,8 +403,8 @@ impl Schedule {
         Next::Run(job)
     }
 
-    fn answering(&self) -> impl Iterator<Item = (usize, &Station)> {
-        let all = self.stations.iter().enumerate();
+    fn answering(&self) -> impl Iterator<Item = (usize, &PolledDevice)> {
+        let all = self.devices.iter().enumerate();
         all.filter(|(_, s)| !s.is_in_doubt())
     }
 }

@@ -12,7 +12,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A request and its place on the grid `origin + n × interval`.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(super) struct PollSlot {
     pub(super) block: ReadBlock,
     /// The oldest slot not yet served; never more than one is owed.
     pub(super) due: Mono,
@@ -30,10 +30,10 @@ pub(super) struct Slot {
     hindered: bool,
 }
 
-impl Slot {
+impl PollSlot {
     /// Due at once, or in its slot; from then on on the grid of `origin`.
     pub(super) const fn new(block: ReadBlock, due: Mono, origin: Mono) -> Self {
-        Slot {
+        PollSlot {
             block,
             due,
             origin,

@@ -10,17 +10,17 @@ use crate::base::{Backoff, DeviceId, Evidence, Miss, Mono, RequestFailure, Rng, 
 use crate::spec::dlt645::Address;
 use crate::spec::{DeviceSpec, PointSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
-use super::doubt::{COPIES, Doubt, SETTLING};
-use super::evidence::weigh;
+use super::doubt::{COPIES, SETTLING, StaleReplies};
+use super::evidence::evidence_of;
 use super::failing::{CERTAIN, DOUBTED, Failing};
 use super::holes::{Hole, Holes, speaks_of_addresses};
-use super::job::{Job, Mismatch, Outcome, Probe};
+use super::job::{Mismatch, Outcome, Probe, Request};
 use super::modbus::Shape;
-use super::neighbours::{Neighbours, Voice};
-use super::phrase::{Phrases, reply_len};
+use super::neighbours::{ReplyClass, SharedStaleReplies};
+use super::phrase::{Encoder, reply_len};
 use super::plan::ReadBlock;
-use super::reading::{Finding, Reading};
-use super::slot::{PATIENCE, Slot, phase};
+use super::reading::{AdaptivePlan, Finding};
+use super::slot::{PATIENCE, PollSlot, phase};
 use super::timeout::Timeout;
 
 /// First wait after a miss; doubles.
@@ -74,28 +74,28 @@ impl Attempt {
 
 /// One device on the line.
 #[derive(Clone, Debug)]
-pub(super) struct Station {
+pub(super) struct PolledDevice {
     pub(super) device: DeviceId,
     pub(super) unit: UnitId,
     pub(super) meter: Option<Address>,
-    phrases: Phrases,
+    phrases: Encoder,
     serial: Option<Arc<SerialSpec>>,
     pub(super) timeout: Timeout,
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
-    pub(super) slots: Vec<Slot>,
+    pub(super) slots: Vec<PollSlot>,
     /// When the next value of each point comes in its turn: one may be as early as its
     /// predecessor was late, and no more are taken.
     next_value: Vec<Mono>,
     /// What is known about reading it.
-    pub(super) reading: Reading,
+    pub(super) reading: AdaptivePlan,
     /// Attempts wait for this; it also counts the misses in a row.
     retry: Backoff,
-    doubt: Doubt,
+    stale: StaleReplies,
     /// The voice of each question where others of the line have the same.
-    voices: Vec<Option<Voice>>,
+    reply_classes: Vec<Option<ReplyClass>>,
     /// What they owe.
-    neighbours: Neighbours,
+    shared_stale: SharedStaleReplies,
     /// When a read of another table got no reply.
     fence_missed: Option<Mono>,
     /// Whether one ever got a reply.
@@ -148,7 +148,7 @@ pub(super) struct Station {
     pub(super) served: u64,
 }
 
-impl Station {
+impl PolledDevice {
     /// `number` counts the requests of the line, so that each gets a phase of
     /// its own.
     pub(super) fn new(
@@ -158,7 +158,7 @@ impl Station {
         number: &mut u64,
         now: Mono,
     ) -> Self {
-        let reading = Reading::new(line, spec);
+        let reading = AdaptivePlan::new(line, spec);
         let slots = reading
             .plan(&spec.profile)
             .into_iter()
@@ -167,16 +167,16 @@ impl Station {
                 *number += 1;
                 // The first poll does not wait for its slot: everybody is asked
                 // at once after a start, in turn.
-                Slot::new(block, now, origin)
+                PollSlot::new(block, now, origin)
             })
             .collect();
         let most = spec.response_timeout.unwrap_or(line.response_timeout);
         let timeout = Timeout::new(&line.line, most, now);
-        Station {
+        PolledDevice {
             device: id,
             unit: spec.unit,
             meter: spec.meter,
-            phrases: Phrases::of(spec),
+            phrases: Encoder::of(spec),
             serial: spec.serial.clone(),
             timeout: match spec.profile.protocol {
                 Protocol::Modbus | Protocol::Dlt645(_) => timeout,
@@ -188,9 +188,9 @@ impl Station {
             next_value: vec![now; spec.profile.points.len()],
             reading,
             retry: Backoff::new(RETRY_FLOOR, RETRY_CEILING),
-            doubt: Doubt::default(),
-            voices: Vec::new(),
-            neighbours: Neighbours::default(),
+            stale: StaleReplies::default(),
+            reply_classes: Vec::new(),
+            shared_stale: SharedStaleReplies::default(),
             fence_missed: None,
             answers_fences: false,
             longer_missed: None,
@@ -229,7 +229,7 @@ impl Station {
     /// to have died with them, and others wait.
     pub(super) fn is_in_doubt(&self) -> bool {
         let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
-        if others == 0 && self.slots.iter().all(Slot::is_set_aside) {
+        if others == 0 && self.slots.iter().all(PollSlot::is_set_aside) {
             // It gives signs of life, and nothing else: each is made by itself.
             return false;
         }
@@ -246,7 +246,7 @@ impl Station {
         let alike = self.spares_others_until(now);
         let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
         let like = slot.filter(|_| !self.numbered);
-        let like = like.and_then(|s| self.doubt.no_stragglers_from(self.shape(&s.block)));
+        let like = like.and_then(|s| self.stale.no_stragglers_from(self.shape(&s.block)));
         retry
             .max(self.free_at(now))
             .max(like.unwrap_or(now))
@@ -277,32 +277,32 @@ impl Station {
 
     /// When it may be asked anything, as far as doubt is concerned.
     pub(super) fn free_at(&self, now: Mono) -> Mono {
-        if !self.doubt.sits_out(now) {
+        if !self.stale.sits_out(now) {
             return now;
         }
         let due = self.slots.iter().map(|s| s.due).min().unwrap_or(now);
-        let until = self.doubt.sits_out_until(now, due, self.timeout.most());
+        let until = self.stale.sits_out_until(now, due, self.timeout.most());
         until.unwrap_or(now)
     }
 
     /// Whether what it is asked now is asked among replies to others.
     fn is_among_others(&self, now: Mono) -> bool {
-        !self.numbered && self.doubt.is_among_others(now)
+        !self.numbered && self.stale.is_among_others(now)
     }
 
     /// When this slot may be served: it is due, and no copy of a reply can be
     /// taken for its own.
-    pub(super) fn ready_at(&self, slot: &Slot) -> Mono {
+    pub(super) fn ready_at(&self, slot: &PollSlot) -> Mono {
         if self.numbered {
             return slot.due;
         }
         let shape = self.shape(&slot.block);
-        let clear = self.doubt.no_copies_from(shape);
-        let clear = clear.max(self.doubt.no_stragglers_from(shape));
+        let clear = self.stale.no_copies_from(shape);
+        let clear = clear.max(self.stale.no_stragglers_from(shape));
         let alike = self.voice(&slot.block);
         let alike = alike.and_then(|voice| match slot.is_set_aside() {
-            true => self.neighbours.try_from(voice),
-            false => self.neighbours.ask_from(voice),
+            true => self.shared_stale.try_from(voice),
+            false => self.shared_stale.ask_from(voice),
         });
         clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
     }
@@ -322,15 +322,15 @@ impl Station {
         if !self.numbered {
             // A copy right behind its reply is over before the line is free.
             // How fast the line behind a serial server is shows only in what was measured.
-            let takes = |s: &Slot| self.reply_takes(&s.block).max(s.took.unwrap_or_default());
+            let takes = |s: &PollSlot| self.reply_takes(&s.block).max(s.took.unwrap_or_default());
             let own = self.slots.iter().map(takes).max();
             let soon = COPIES + own.unwrap_or_default();
             let is_soon = self.answered.is_some_and(|at| now.since(at) <= soon);
-            if !is_soon || !self.doubt.is_clear() {
-                self.doubt.passed_by(now, self.timeout.most());
+            if !is_soon || !self.stale.is_clear() {
+                self.stale.passed_by(now, self.timeout.most());
             }
         }
-        if self.doubt.repeats() && !std::mem::replace(&mut self.told_twice, true) {
+        if self.stale.repeats() && !std::mem::replace(&mut self.told_twice, true) {
             let device = self.device;
             self.reading.findings.push(Finding::RepliesTwice { device });
         }
@@ -352,8 +352,8 @@ impl Station {
         self.hurry = hurry;
         self.many_miss = many_miss;
         self.may_probe = may_probe;
-        self.doubt.at(now);
-        self.neighbours.at(now);
+        self.stale.at(now);
+        self.shared_stale.at(now);
         if !self.busy && self.misses() == 0 {
             self.try_long_requests(now);
         }
@@ -371,7 +371,7 @@ impl Station {
 
     /// Whether this request of it is expected to fail, so that it is made when there is
     /// time for that: where replies come late, one that got none once, too.
-    pub(super) fn is_rare(&self, slot: &Slot) -> bool {
+    pub(super) fn is_rare(&self, slot: &PollSlot) -> bool {
         let failing = slot.failing.as_ref();
         let silent = failing.is_some_and(|f| f.how == RequestFailure::Silence);
         slot.is_rare() || silent && self.late_within.is_some()
@@ -402,7 +402,7 @@ impl Station {
     pub(super) fn done(
         &mut self,
         now: Mono,
-        job: &Job,
+        job: &Request,
         outcome: &Outcome,
         rng: &mut Rng,
     ) -> Evidence {
@@ -414,14 +414,14 @@ impl Station {
         evidence
     }
 
-    fn settle(&mut self, now: Mono, job: &Job, outcome: &Outcome, rng: &mut Rng) -> Evidence {
+    fn settle(&mut self, now: Mono, job: &Request, outcome: &Outcome, rng: &mut Rng) -> Evidence {
         let shape = job.shape;
         let among_others = !job.trusted && self.is_among_others(job.asked);
         // A refusal that can only be that of this request.
         let pinned =
-            self.numbered || (!among_others && !self.doubt.covers_function(shape.function));
+            self.numbered || (!among_others && !self.stale.covers_function(shape.function));
         self.note_others(now, job, outcome, among_others);
-        self.doubt.was_asked();
+        self.stale.was_asked();
         self.note_probe(now, job, outcome);
         if job.trusted && matches!(outcome, Outcome::Answered(_)) {
             self.took_values(&job.points, now);
@@ -429,20 +429,20 @@ impl Station {
         match outcome {
             Outcome::Answered(_) => {
                 self.answered = Some(now);
-                self.doubt.answered(now, shape, self.timeout.most());
+                self.stale.answered(now, shape, self.timeout.most());
             }
             Outcome::Exception(_) | Outcome::Refused(_) => {
                 self.answered = Some(now);
-                self.doubt.refused(now, shape.function, self.timeout.most());
+                self.stale.refused(now, shape.function, self.timeout.most());
             }
             // Only commands are confirmed.
             Outcome::Confirmed | Outcome::Missed(_) | Outcome::Mismatched(_) => {}
         }
-        let own = self.doubt.covers(shape);
+        let own = self.stale.covers(shape);
         match outcome {
-            Outcome::Answered(_) if job.trusted => self.doubt.resolved(now, self.timeout.most()),
+            Outcome::Answered(_) if job.trusted => self.stale.resolved(now, self.timeout.most()),
             Outcome::Exception(_) | Outcome::Refused(_) if pinned => {
-                self.doubt.resolved(now, self.timeout.most());
+                self.stale.resolved(now, self.timeout.most());
             }
             Outcome::Missed(_) | Outcome::Mismatched(_) if !self.numbered => {
                 if self.is_late(outcome) {
@@ -458,9 +458,9 @@ impl Station {
                             Protocol::Raw(_) => patience.saturating_mul(SETTLING),
                             Protocol::Modbus | Protocol::Dlt645(_) => patience * 2,
                         };
-                        self.doubt.missed_as_before(now, shape, lapse, job.timeout);
+                        self.stale.missed_as_before(now, shape, lapse, job.timeout);
                     }
-                    false => self.doubt.missed(now, shape, patience, job.timeout),
+                    false => self.stale.missed(now, shape, patience, job.timeout),
                 }
             }
             // Only what others owe is in doubt.
@@ -470,10 +470,10 @@ impl Station {
             Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_)
                 if !self.numbered =>
             {
-                self.doubt.ambiguous(now, shape, self.timeout.most());
+                self.stale.ambiguous(now, shape, self.timeout.most());
                 // Who is asked among others has not been offered the chance.
                 if !among_others && (job.gives_up || !self.has_unmistakable(now, job.block)) {
-                    self.doubt.settle(now, self.timeout.most());
+                    self.stale.settle(now, self.timeout.most());
                 }
             }
             _ => {}
@@ -484,7 +484,7 @@ impl Station {
             Outcome::Missed(_) | Outcome::Mismatched(_) => self.missed_asked = Some(job.asked),
             _ => {}
         }
-        let evidence = weigh(outcome);
+        let evidence = evidence_of(outcome);
         // A device that was given up is asked once more at once: two proofs bring it back.
         let returns = self.misses() > CONFIRMATIONS;
         // The slot may have been planned anew while it was asked.
@@ -551,7 +551,7 @@ impl Station {
     }
 
     /// Whether this request has failed time and again.
-    fn fails_as_before(&self, job: &Job) -> bool {
+    fn fails_as_before(&self, job: &Request) -> bool {
         let slot = self.slots.get(job.block).filter(|_| job.whole);
         let as_ever = slot.is_some_and(|s| s.is_set_aside() && s.failures() >= AS_EVER);
         let late = self.late.is_some_and(|at| job.asked.since(at) < LATE_HABIT);
@@ -563,10 +563,10 @@ impl Station {
         match outcome {
             Outcome::Mismatched(Mismatch::Reply { function, bytes }) => {
                 let (function, bytes) = (*function, *bytes);
-                self.doubt.covers(Shape { function, bytes })
+                self.stale.covers(Shape { function, bytes })
             }
             Outcome::Mismatched(Mismatch::Exception { function, .. }) => {
-                self.doubt.covers_function(*function)
+                self.stale.covers_function(*function)
             }
             _ => false,
         }
@@ -584,7 +584,7 @@ impl Station {
     }
 
     /// What the end of a probe tells about the use of such probes.
-    fn note_probe(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+    fn note_probe(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let missed = matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_));
         match job.probe {
             Some(Probe::OtherTable) if missed => self.fence_missed = Some(now),
@@ -599,7 +599,7 @@ impl Station {
     }
 
     /// A request got no reply.
-    fn failed(&mut self, now: Mono, job: &Job, miss: Miss, rng: &mut Rng) -> Evidence {
+    fn failed(&mut self, now: Mono, job: &Request, miss: Miss, rng: &mut Rng) -> Evidence {
         self.failed_took = now.since(job.asked);
         // What is not in the plan says nothing about what is.
         if job.is_unmistakable() {
@@ -658,7 +658,7 @@ impl Station {
     }
 
     /// Tells if it goes on that others ask it.
-    fn note_others(&mut self, now: Mono, job: &Job, outcome: &Outcome, among_others: bool) {
+    fn note_others(&mut self, now: Mono, job: &Request, outcome: &Outcome, among_others: bool) {
         if among_others {
             self.among_others = self.among_others.saturating_add(1);
         } else if job.trusted && matches!(outcome, Outcome::Answered(_)) {
@@ -677,7 +677,7 @@ impl Station {
     /// If it had said nothing to what it answers now, it was away, and no request is
     /// to blame for what it missed. If it had not, those are that failed twice
     /// meanwhile.
-    fn proved_by(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+    fn proved_by(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let own = job.whole.then_some(job.block);
         let away = match own.and_then(|i| self.slots.get(i)) {
             Some(slot) => {
@@ -730,7 +730,7 @@ impl Station {
         let after = self.missed_asked.take().map(|asked| now.since(asked));
         self.timeout.was_too_short(now, after);
         if self.is_nameless() {
-            self.doubt.came_late(now, self.timeout.most());
+            self.stale.came_late(now, self.timeout.most());
         }
         self.lives(now);
     }
@@ -750,11 +750,11 @@ impl Station {
 
     /// Whether a reply of a unit nobody waited for can be the late one.
     pub(super) fn owes_a_reply(&self) -> bool {
-        self.numbered || !self.doubt.is_clear()
+        self.numbered || !self.stale.is_clear()
     }
 
     fn doubted(&self, block: &ReadBlock) -> bool {
-        !self.numbered && self.doubt.covers(self.shape(block))
+        !self.numbered && self.stale.covers(self.shape(block))
     }
 
     fn shape(&self, block: &ReadBlock) -> Shape {
@@ -785,7 +785,7 @@ impl Station {
     }
 
     /// How long a try of a request that is set aside takes, if it fails as before.
-    pub(super) fn try_takes(&self, now: Mono, slot: &Slot) -> Duration {
+    pub(super) fn try_takes(&self, now: Mono, slot: &PollSlot) -> Duration {
         let refused = slot.failing.as_ref().map(|f| f.how);
         match refused {
             Some(RequestFailure::Refused) => self.takes(&slot.block),
@@ -795,7 +795,7 @@ impl Station {
 
     /// How long the line is taken by this if nothing comes, or the rest of a frame that
     /// was begun, or a late reply.
-    fn takes_in_vain(&self, now: Mono, slot: &Slot) -> Duration {
+    fn takes_in_vain(&self, now: Mono, slot: &PollSlot) -> Duration {
         // The line rests for a late reply only to what got none at all.
         let is_silent = |f: &Failing| f.how == RequestFailure::Silence;
         let late = match slot.failing.as_ref().is_none_or(is_silent) {
@@ -808,7 +808,7 @@ impl Station {
     }
 
     /// Whether it is not known yet if this request got no reply for being late.
-    fn may_be_late(&self, slot: &Slot) -> bool {
+    fn may_be_late(&self, slot: &PollSlot) -> bool {
         let is_new = match slot.failures() {
             1 => true,
             DOUBTED => !self.was_waited_for,
@@ -819,14 +819,14 @@ impl Station {
 
     /// Until when the late reply to this request, which got none in time, may spoil
     /// what others say.
-    pub(super) fn may_interrupt_until(&self, now: Mono, job: &Job) -> Option<Mono> {
+    pub(super) fn may_interrupt_until(&self, now: Mono, job: &Request) -> Option<Mono> {
         let until = self.late_within(now).map(|late| job.asked + late);
         until.filter(|until| *until > now)
     }
 
     /// Until when a late reply to this request may come, which got none in time, if it
     /// is not known yet whether the unit is late or says nothing.
-    pub(super) fn may_be_late_until(&self, job: &Job) -> Option<Mono> {
+    pub(super) fn may_be_late_until(&self, job: &Request) -> Option<Mono> {
         let slot = self.slots.get(job.block)?;
         let asked = slot.block.ask(self.unit) == job.ask && self.may_be_late(slot);
         let latest = self.late_within.unwrap_or(self.timeout.latest());
@@ -839,7 +839,7 @@ impl Station {
     }
 
     /// A request that succeeded took the line for so long.
-    pub(super) fn took(&mut self, job: &Job, took: Duration) {
+    pub(super) fn took(&mut self, job: &Request, took: Duration) {
         if let Some(slot) = self.slots.get_mut(job.block) {
             slot.took = Some(slot.took.map_or(took, |mean| (mean * 7 + took) / 8));
         }

@@ -20,8 +20,8 @@
 //! stand still only if what is asked for and answered would fill the line
 //! (what is offered), and only as far as that explains.
 //!
-//! Contract: `Tempo::turn` before each turn of the line, and what it returns is
-//! added to the slots of the class; `Tempo::poll` after it.
+//! Contract: `IntervalStretch::turn` before each turn of the line, and what it returns is
+//! added to the slots of the class; `IntervalStretch::poll` after it.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Offered {
 
 /// The time of a class.
 #[derive(Clone, Debug)]
-pub(super) struct Tempo {
+pub(super) struct IntervalStretch {
     /// Since when there was always something of the class to do.
     busy: Option<Mono>,
     losses: Option<Losses>,
@@ -121,9 +121,9 @@ pub(super) enum Change {
     Kept,
 }
 
-impl Tempo {
+impl IntervalStretch {
     pub(super) const fn new(now: Mono) -> Self {
-        Tempo {
+        IntervalStretch {
             busy: None,
             losses: None,
             since: now,
@@ -212,7 +212,7 @@ impl Tempo {
 
 /// What became of the intervals on a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Strain {
+pub enum Overload {
     /// The line cannot carry what is asked of it: all requests of this priority
     /// are made less often. Told once.
     Stretched {
@@ -224,7 +224,7 @@ pub enum Strain {
         /// thousandths.
         load: u64,
         /// The request that takes most of it.
-        heaviest: Option<Burden>,
+        heaviest: Option<RequestLoad>,
     },
     /// They are made as often as configured again.
     Over {
@@ -235,7 +235,7 @@ pub enum Strain {
 
 /// One request that a line has to carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Burden {
+pub struct RequestLoad {
     /// Whose.
     pub device: DeviceId,
     /// In which table.
@@ -264,7 +264,7 @@ mod tests {
     };
 
     /// A line that is behind by half for `seconds`, in turns of 100 ms.
-    fn half_behind(tempo: &mut Tempo, now: &mut Mono, seconds: u64) -> Vec<Change> {
+    fn half_behind(tempo: &mut IntervalStretch, now: &mut Mono, seconds: u64) -> Vec<Change> {
         let end = *now + Duration::from_secs(seconds);
         let mut told = Vec::new();
         while *now < end {
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_burst_does_not_stop_the_time() {
-        let mut tempo = Tempo::new(Mono::START);
+        let mut tempo = IntervalStretch::new(Mono::START);
         let mut now = Mono::START;
         for turn in 0..1000 {
             now = now + TURN;
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn slots_lost_on_a_line_that_rests_are_no_overload_and_on_one_that_does_not_they_are() {
         for (rested, stops) in [(TURN / 10, false), (TURN / 30, true)] {
-            let mut tempo = Tempo::new(Mono::START);
+            let mut tempo = IntervalStretch::new(Mono::START);
             let mut now = Mono::START;
             let mut stood = Duration::ZERO;
             for turn in 0..1000 {
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn an_overload_is_told_once_with_its_factor_and_once_when_it_is_over() {
-        let mut tempo = Tempo::new(Mono::START);
+        let mut tempo = IntervalStretch::new(Mono::START);
         let mut now = Mono::START;
         let told = half_behind(&mut tempo, &mut now, 600);
         assert_eq!(told.len(), 1, "{told:?}");
@@ -334,7 +334,7 @@ mod tests {
             before: 100,
             behind: 100,
         };
-        let mut tempo = Tempo::new(Mono::START);
+        let mut tempo = IntervalStretch::new(Mono::START);
         let mut now = Mono::START;
         for _ in 0..1000 {
             now = now + TURN;
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn no_interval_is_stretched_by_more_than_what_is_asked_for_explains() {
-        let mut tempo = Tempo::new(Mono::START);
+        let mut tempo = IntervalStretch::new(Mono::START);
         let mut now = Mono::START;
         let mut told = Vec::new();
         let mut stood = Duration::ZERO;
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn time_that_never_passes_is_a_number_too() {
-        let mut tempo = Tempo::new(Mono::START);
+        let mut tempo = IntervalStretch::new(Mono::START);
         let mut now = Mono::START;
         let mut told = Vec::new();
         for _ in 0..600 {

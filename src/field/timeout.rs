@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::base::Mono;
 use crate::spec::LineSpec;
 
-use super::longest::{Longest, MEMORY};
+use super::longest::{MEMORY, RecentMax};
 
 /// Not before this many replies is anything known.
 const ENOUGH: u32 = 4;
@@ -88,7 +88,7 @@ pub struct Timeout {
     seen: u32,
     mean: Duration,
     deviation: Duration,
-    slowest: Longest,
+    slowest: RecentMax,
     /// The latest of its replies that came after the configured time, and when.
     late: Option<(Mono, Duration)>,
 }
@@ -109,7 +109,7 @@ impl Timeout {
             seen: 0,
             mean: Duration::ZERO,
             deviation: Duration::ZERO,
-            slowest: Longest::new(now),
+            slowest: RecentMax::new(now),
             late: None,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{DeviceId, EventKind, Mono, Repeats};
+use crate::base::{DeviceId, EventKind, Mono, RateLimit};
 use crate::spec::Table;
 
 use super::dlt645::ask::ErrorWord;
@@ -53,7 +53,7 @@ pub struct Troubles {
 
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    repeats: Repeats,
+    repeats: RateLimit,
     detail: String,
 }
 

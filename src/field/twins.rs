@@ -26,7 +26,7 @@ const MEMORY: u32 = 64;
 
 /// Replies on one line, by device.
 #[derive(Clone, Debug, Default)]
-pub struct Twins {
+pub struct DuplicateAddresses {
     replies: BTreeMap<DeviceId, Replies>,
     told: BTreeSet<DeviceId>,
 }
@@ -37,7 +37,7 @@ struct Replies {
     spoilt: u32,
 }
 
-impl Twins {
+impl DuplicateAddresses {
     /// A transaction with this device ended. True if its address may well have two
     /// devices; once for each.
     pub fn note(&mut self, device: DeviceId, evidence: Evidence) -> bool {
@@ -78,7 +78,7 @@ mod tests {
 
     /// Who is told, if of each device's replies so many in a thousand are spoilt.
     fn told(permille: &[u32]) -> Vec<u32> {
-        let mut twins = Twins::default();
+        let mut twins = DuplicateAddresses::default();
         let mut rng = Rng::new(3);
         let mut told = Vec::new();
         for _ in 0..2000 {
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn silence_is_no_collision() {
-        let mut twins = Twins::default();
+        let mut twins = DuplicateAddresses::default();
         for _ in 0..1000 {
             assert!(!twins.note(DeviceId(0), FINE));
             assert!(!twins.note(DeviceId(1), Evidence::Missed(Miss::Silence)));

@@ -13,7 +13,7 @@ use crate::base::UnitId;
 use crate::spec::Table;
 use crate::spec::raw::{End, Question};
 
-use super::modbus::{Ask, Data, EXCEPTION, Reply, Shape};
+use super::modbus::{Data, EXCEPTION, ReadRequest, Reply, Shape};
 
 /// The most registers one request may write (§6.12: 007Bh).
 pub const MAX_REGISTERS: usize = 123;
@@ -123,8 +123,8 @@ impl Write {
 
     /// Where it writes.
     #[must_use]
-    pub fn place(&self) -> Ask {
-        Ask {
+    pub fn place(&self) -> ReadRequest {
+        ReadRequest {
             unit: self.unit,
             table: self.entries.table(),
             start: self.start,
@@ -202,15 +202,15 @@ impl Carried {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// It reads.
-    Read(Ask),
+    Read(ReadRequest),
     /// It writes.
     Write(Write),
     /// It says what the configuration spells out; on Modbus TCP only.
     Raw(Carried),
 }
 
-impl From<Ask> for Call {
-    fn from(ask: Ask) -> Self {
+impl From<ReadRequest> for Call {
+    fn from(ask: ReadRequest) -> Self {
         Call::Read(ask)
     }
 }

@@ -40,7 +40,7 @@ pub enum Life {
         /// Since when it has been counted as silent.
         since: Mono,
         /// Why.
-        because: Because,
+        because: SilenceReason,
     },
     /// It was silent and answers again, not often enough yet to be trusted.
     /// Counts as silent.
@@ -62,15 +62,15 @@ impl Life {
 
 /// What a watch has decided; [`Life`] is what of it can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum LifeState {
     Unknown,
     Responding,
-    Silent { since: Mono, because: Because },
+    Silent { since: Mono, because: SilenceReason },
 }
 
 /// Why a device counts as silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Because {
+pub enum SilenceReason {
     /// It was asked and did not answer.
     Missed {
         /// Polls in a row without proof of life.
@@ -92,9 +92,9 @@ pub(super) enum Change {
     /// First proof of life since the start.
     Appeared,
     /// Silent now.
-    FellSilent(Because),
+    FellSilent(SilenceReason),
     /// Silent as before, but no longer because of its port.
-    StaysSilent(Because),
+    StaysSilent(SilenceReason),
     /// Answering again, after this long.
     Returned(Duration),
 }
@@ -103,7 +103,7 @@ pub(super) enum Change {
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     rule: Liveness,
-    life: Verdict,
+    life: LifeState,
     /// The last proof of life; before the first, the start of the watch.
     quiet_since: Mono,
     answered_before: bool,
@@ -118,7 +118,7 @@ impl Watch {
     pub(super) fn new(rule: Liveness, now: Mono) -> Self {
         Watch {
             rule,
-            life: Verdict::Unknown,
+            life: LifeState::Unknown,
             quiet_since: now,
             answered_before: false,
             misses: 0,
@@ -176,8 +176,8 @@ impl Watch {
         self.misses = 0;
         self.last_miss = None;
         self.returns = 0;
-        if matches!(self.life, Verdict::Silent { .. }) {
-            self.life = Verdict::Unknown;
+        if matches!(self.life, LifeState::Silent { .. }) {
+            self.life = LifeState::Unknown;
         }
     }
 
@@ -189,19 +189,19 @@ impl Watch {
             return None;
         }
         let because = match (self.down, self.last_miss) {
-            (None, Some(last)) => Because::Missed {
+            (None, Some(last)) => SilenceReason::Missed {
                 polls: self.misses,
                 quiet: now.since(self.quiet_since),
                 last,
                 answered_before: self.answered_before,
             },
-            _ => Because::PortDown,
+            _ => SilenceReason::PortDown,
         };
-        if let Verdict::Silent { since, .. } = self.life {
-            self.life = Verdict::Silent { since, because };
+        if let LifeState::Silent { since, .. } = self.life {
+            self.life = LifeState::Silent { since, because };
             return Some(Change::StaysSilent(because));
         }
-        self.life = Verdict::Silent {
+        self.life = LifeState::Silent {
             since: now,
             because,
         };
@@ -211,7 +211,7 @@ impl Watch {
 
     /// When this device falls silent if nothing more is heard of it.
     pub(super) fn wake_at(&self) -> Option<Wake> {
-        let silent = matches!(self.life, Verdict::Silent { .. });
+        let silent = matches!(self.life, LifeState::Silent { .. });
         if silent && (self.down.is_some() || !self.is_silent_because_of_its_port()) {
             return None;
         }
@@ -227,24 +227,24 @@ impl Watch {
 
     pub(super) const fn life(&self) -> Life {
         match self.life {
-            Verdict::Unknown => Life::Unknown,
-            Verdict::Responding if self.misses > 0 => Life::Suspect {
+            LifeState::Unknown => Life::Unknown,
+            LifeState::Responding if self.misses > 0 => Life::Suspect {
                 misses: self.misses,
             },
-            Verdict::Responding => Life::Responding,
-            Verdict::Silent { since, .. } if self.returns > 0 => Life::Probation {
+            LifeState::Responding => Life::Responding,
+            LifeState::Silent { since, .. } if self.returns > 0 => Life::Probation {
                 since,
                 proofs: self.returns,
             },
-            Verdict::Silent { since, because } => Life::Silent { since, because },
+            LifeState::Silent { since, because } => Life::Silent { since, because },
         }
     }
 
     fn is_silent_because_of_its_port(&self) -> bool {
         matches!(
             self.life,
-            Verdict::Silent {
-                because: Because::PortDown,
+            LifeState::Silent {
+                because: SilenceReason::PortDown,
                 ..
             }
         )
@@ -256,17 +256,17 @@ impl Watch {
         self.misses = 0;
         self.last_miss = None;
         match self.life {
-            Verdict::Unknown => {
-                self.life = Verdict::Responding;
+            LifeState::Unknown => {
+                self.life = LifeState::Responding;
                 Some(Change::Appeared)
             }
-            Verdict::Responding => None,
-            Verdict::Silent { since, .. } => {
+            LifeState::Responding => None,
+            LifeState::Silent { since, .. } => {
                 self.returns = self.returns.saturating_add(1);
                 if self.returns < self.rule.returns {
                     return None;
                 }
-                self.life = Verdict::Responding;
+                self.life = LifeState::Responding;
                 Some(Change::Returned(now.since(since)))
             }
         }
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!(p.on_time(at(9)), None);
         assert_eq!(
             p.on_time(at(10)),
-            Some(Change::FellSilent(Because::Missed {
+            Some(Change::FellSilent(SilenceReason::Missed {
                 polls: 3,
                 quiet: Duration::from_secs(10),
                 last: Miss::Silence,
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(p.on_port(at(4), Some(GRACE)), None);
         assert_eq!(
             p.on_time(at(10)),
-            Some(Change::FellSilent(Because::PortDown))
+            Some(Change::FellSilent(SilenceReason::PortDown))
         );
     }
 
@@ -433,7 +433,7 @@ mod tests {
         assert_eq!(p.wake_at().map(|w| w.at), Some(at(30)));
         assert!(matches!(
             p.on_time(at(30)),
-            Some(Change::StaysSilent(Because::Missed {
+            Some(Change::StaysSilent(SilenceReason::Missed {
                 polls: 3,
                 answered_before: true,
                 ..
@@ -457,7 +457,7 @@ mod tests {
         }
         assert!(matches!(
             p.on_time(at(10)),
-            Some(Change::FellSilent(Because::Missed {
+            Some(Change::FellSilent(SilenceReason::Missed {
                 answered_before: false,
                 ..
             }))

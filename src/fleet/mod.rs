@@ -26,6 +26,6 @@ mod notice;
 mod registry;
 mod reload;
 
-pub use liveness::{Because, Life};
+pub use liveness::{Life, SilenceReason};
 pub use notice::Notice;
 pub use registry::{Fleet, Output};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Because;
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, Miss, PortId, Tell};
+use super::SilenceReason;
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Miss, PortId};
 
 /// A change in what we believe.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub enum Notice {
         /// Which device.
         device: DeviceId,
         /// Why.
-        because: Because,
+        because: SilenceReason,
     },
     /// It answers again.
     Returned {
@@ -60,7 +60,7 @@ pub enum Notice {
     },
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::Appeared { .. } | Notice::Returned { .. } | Notice::LetGo { .. } => Level::Info,
@@ -102,7 +102,7 @@ impl Tell for Notice {
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
             Notice::Silent {
-                because: Because::Missed { polls, quiet, .. },
+                because: SilenceReason::Missed { polls, quiet, .. },
                 ..
             } => vec![
                 (JournalField::Missed, polls.to_string()),
@@ -126,7 +126,7 @@ impl Tell for Notice {
             Notice::Appeared { .. } => "responding".into(),
             Notice::Silent {
                 because:
-                    Because::Missed {
+                    SilenceReason::Missed {
                         polls,
                         quiet,
                         last,
@@ -146,7 +146,7 @@ impl Tell for Notice {
                 )
             }
             Notice::Silent {
-                because: Because::PortDown,
+                because: SilenceReason::PortDown,
                 ..
             } => "silent because its port is down".into(),
             Notice::Held { .. } => "fell silent again and again: polled on, but kept offline in \

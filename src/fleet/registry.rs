@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::flapping::Flapping;
-use super::liveness::{Because, Change, Life, Watch};
+use super::liveness::{Change, Life, SilenceReason, Watch};
 use super::notice::Notice;
 use crate::base::{DeviceId, FieldEvent, Mono, Now, PortId, Wake};
 use crate::spec::{DeviceSpec, Spec};
@@ -229,7 +229,7 @@ impl Fleet {
         };
         let mut held = false;
         let damping = self.ports.get(d.port.index()).is_some_and(|p| p.damping);
-        if let (true, Some(Change::FellSilent(Because::Missed { .. }))) = (damping, change) {
+        if let (true, Some(Change::FellSilent(SilenceReason::Missed { .. }))) = (damping, change) {
             held = d.flapping.fell_silent(now);
         }
         let free = d.flapping.free_at();
@@ -249,7 +249,7 @@ impl Fleet {
             None => return,
             Some(Change::Appeared) => (true, Some(Notice::Appeared { device })),
             Some(Change::Returned(after)) => (true, Some(Notice::Returned { device, after })),
-            Some(Change::FellSilent(Because::PortDown)) => {
+            Some(Change::FellSilent(SilenceReason::PortDown)) => {
                 silenced.insert(d.port);
                 (false, None)
             }
@@ -284,7 +284,7 @@ impl Fleet {
         {
             Some(Life::Silent {
                 because:
-                    Because::Missed {
+                    SilenceReason::Missed {
                         answered_before: a, ..
                     },
                 ..
@@ -332,7 +332,7 @@ impl Fleet {
                 !matches!(
                     life,
                     Some(Life::Silent {
-                        because: Because::Missed { .. },
+                        because: SilenceReason::Missed { .. },
                         ..
                     })
                 )

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::base::{Evidence, FieldEvent, Miss, Mono, Proof, UnitId};
     use crate::fleet::registry::tests::spec;
-    use crate::fleet::{Because, Life};
+    use crate::fleet::{Life, SilenceReason};
     use crate::spec::LineSpec;
 
     const A: DeviceId = DeviceId(0);
@@ -244,7 +244,7 @@ mod tests {
         assert!(matches!(
             fleet.life(new),
             Some(Life::Silent {
-                because: Because::PortDown,
+                because: SilenceReason::PortDown,
                 ..
             })
         ));

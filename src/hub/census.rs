@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
-use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, Mono, Now, Tell};
+use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, Mono, Now};
 use crate::cloud;
 use crate::control::picture::Rtt;
 use crate::field::counters::EchoCounters;
@@ -22,7 +22,7 @@ const OF_PORT: usize = 512;
 
 /// Everything that is kept.
 #[derive(Debug)]
-pub(super) struct Census {
+pub(super) struct Statistics {
     /// When this life began.
     pub(super) began: Now,
     devices: Vec<Heard>,
@@ -83,9 +83,9 @@ pub(super) struct LinkHistory {
     up: bool,
 }
 
-impl Census {
+impl Statistics {
     pub(super) fn new(spec: &Spec, now: Now) -> Self {
-        Census {
+        Statistics {
             began: now,
             devices: vec![Heard::default(); spec.devices.len()],
             ports: vec![Line::default(); spec.ports.len()],

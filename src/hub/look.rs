@@ -7,23 +7,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::mind::Hub;
+use super::mind::Coordinator;
 use super::status::LinkState;
-use crate::base::{DeviceId, Mono, Now, Tell, Wake};
+use crate::base::{DeviceId, LogEvent, Mono, Now, Wake};
 use crate::cloud::{Session, link_words};
 use crate::control::metrics::Figures;
 use crate::control::picture::{
     Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status,
 };
 use crate::field::counters::Counters;
-use crate::fleet::{self, Because};
+use crate::fleet::{self, SilenceReason};
 use crate::spec::DeviceSpec;
 
-impl Hub {
+impl Coordinator {
     /// How things are.
     #[must_use]
-    pub fn picture(&self, now: Now) -> Status {
-        let census = &self.census;
+    pub fn snapshot(&self, now: Now) -> Status {
+        let census = &self.statistics;
         let mut states: BTreeMap<(Life, Presence), u64> = BTreeMap::new();
         for (id, _) in self.spec.devices() {
             *states
@@ -84,12 +84,12 @@ impl Hub {
     pub fn figures(&self, now: Now) -> Figures {
         let counters = self.cloud.counters();
         Figures {
-            status: self.picture(now),
+            status: self.snapshot(now),
             devices: self.devices(now).collect(),
             replies: self
                 .spec
                 .ports()
-                .map(|(id, _)| self.census.port_replies(id.index()))
+                .map(|(id, _)| self.statistics.port_replies(id.index()))
                 .collect(),
             logins: self.cloud.login_latency().clone(),
             published: counters.published,
@@ -101,7 +101,7 @@ impl Hub {
     }
 
     fn cloud_picture(&self, now: Now) -> Cloud {
-        let link = &self.census.link;
+        let link = &self.statistics.link;
         let past = |what: String, at: Mono| Past {
             what,
             ago_ms: millis(now.mono.since(at)),
@@ -115,14 +115,14 @@ impl Hub {
             since_ms: millis(now.mono.since(link.since)),
             connects: link.connects,
             online: self.cloud.online() as u64,
-            wanted: self.census.wanted() as u64,
+            wanted: self.statistics.wanted() as u64,
             takeover_ms: link.takeover.map(millis),
             last_failure: link
                 .failure
                 .as_ref()
                 .map(|(why, at)| past(link_words(why), *at)),
             last_refusal: self
-                .census
+                .statistics
                 .refusal
                 .as_ref()
                 .map(|(what, at)| past(what.clone(), *at)),
@@ -148,10 +148,10 @@ impl Hub {
                 load_permille: self.fleet.load_permille(id),
                 devices,
                 answering,
-                rtt: self.census.port_rtt(id.index()),
+                rtt: self.statistics.port_rtt(id.index()),
                 outcomes,
-                echoes: self.census.port_echoes(id.index()).outcomes(),
-                probes: self.census.port_probes(id.index()),
+                echoes: self.statistics.port_echoes(id.index()).outcomes(),
+                probes: self.statistics.port_probes(id.index()),
             }
         };
         self.spec.ports().map(port).collect()
@@ -159,8 +159,8 @@ impl Hub {
 
     fn device_picture(&self, now: Now, id: DeviceId, device: &DeviceSpec) -> Device {
         let port = self.spec.port(device.port);
-        let (why, next) = self.plight(now, id, device);
-        let answered = self.census.answered(id);
+        let (why, next) = self.offline_reason(now, id, device);
+        let answered = self.statistics.answered(id);
         Device {
             name: device.name.clone(),
             port: port.map_or_else(String::new, |p| p.name.clone()),
@@ -173,7 +173,7 @@ impl Hub {
             why,
             next,
             answered_ms: answered.map(|at| millis(now.mono.since(at))),
-            rtt: self.census.rtt(id),
+            rtt: self.statistics.rtt(id),
             outcomes: self.outcomes(id),
             points: Vec::new(),
         }
@@ -204,7 +204,7 @@ impl Hub {
     }
 
     /// What is in its way, and what comes next.
-    fn plight(
+    fn offline_reason(
         &self,
         now: Now,
         id: DeviceId,
@@ -232,8 +232,10 @@ impl Hub {
                     because,
                 };
                 let then = match because {
-                    Because::Missed { .. } => "asked again; online once it answers",
-                    Because::PortDown => "asked now that its port is up; online once it answers",
+                    SilenceReason::Missed { .. } => "asked again; online once it answers",
+                    SilenceReason::PortDown => {
+                        "asked now that its port is up; online once it answers"
+                    }
                 };
                 return (Some(words.sentence()), next(then, None));
             }
@@ -268,7 +270,7 @@ impl Hub {
                 return (Some(why.into()), None);
             }
             LinkState::Down => {
-                let failure = self.census.link.failure.as_ref();
+                let failure = self.statistics.link.failure.as_ref();
                 let why = failure.map_or_else(
                     || "there is no connection to the platform yet".to_owned(),
                     |(why, _)| {

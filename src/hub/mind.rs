@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::cache::{Cache, LastValue, Standing};
-use super::census::Census;
+use super::census::Statistics;
 use super::status::{LinkState, Status};
 use super::talk::{Input, Notice, Output};
-use crate::base::{Crowds, DeviceId, FieldEvent, LinkCommand, LinkEvent, Now, Rng, Told, Wake};
+use crate::base::{
+    DeviceId, EventGrouping, FieldEvent, Grouped, LinkCommand, LinkEvent, Now, Rng, Wake,
+};
 use crate::cloud::{self, Cloud, Presence};
 use crate::field::counters::Counters;
 use crate::fleet::{self, Fleet};
@@ -15,34 +17,34 @@ use crate::spec::{Changes, Spec};
 
 /// The gateway's mind. See the room's doc for the contract.
 #[derive(Debug)]
-pub struct Hub {
+pub struct Coordinator {
     pub(super) spec: Arc<Spec>,
     pub(super) fleet: Fleet,
     pub(super) cloud: Cloud,
     cache: Cache,
-    pub(super) census: Census,
+    pub(super) statistics: Statistics,
     pub(super) counters: BTreeMap<DeviceId, Counters>,
     pub(super) link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, on their way to being few.
-    crowds: Crowds<Notice>,
+    crowds: EventGrouping<Notice>,
     out: VecDeque<Output>,
 }
 
-impl Hub {
+impl Coordinator {
     /// A mind for this installation; every device unknown, the link down.
     #[must_use]
     pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
-        Hub {
+        Coordinator {
             fleet: Fleet::new(&spec, now),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
             cache: Cache::new(&spec),
-            census: Census::new(&spec, now),
+            statistics: Statistics::new(&spec, now),
             counters: BTreeMap::new(),
             spec,
             link: LinkState::Down,
             stopping: false,
-            crowds: Crowds::default(),
+            crowds: EventGrouping::default(),
             out: VecDeque::new(),
         }
     }
@@ -51,7 +53,7 @@ impl Hub {
     /// is never connected.
     #[must_use]
     pub fn not_commissioned(self) -> Self {
-        Hub {
+        Coordinator {
             link: LinkState::NotCommissioned,
             ..self
         }
@@ -86,7 +88,7 @@ impl Hub {
         }
         self.fleet.on_time(now);
         self.carry_wishes(now);
-        self.census.online(now, self.cloud.online());
+        self.statistics.online(now, self.cloud.online());
     }
 
     /// The next thing to do.
@@ -118,7 +120,7 @@ impl Hub {
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
             cloud::Output::Errand(errand) => Output::Errand(errand),
             cloud::Output::Notice(notice) => {
-                self.census.on_notice(now, &self.spec, &notice);
+                self.statistics.on_notice(now, &self.spec, &notice);
                 Output::Notice(Notice::Cloud(notice))
             }
             cloud::Output::LoggedOut => {
@@ -202,7 +204,7 @@ impl Hub {
         // its first values queue up behind it.
         self.carry_wishes(now);
         self.cache.on_field(now, &self.spec, &event);
-        self.census.on_field(&self.spec, &event);
+        self.statistics.on_field(&self.spec, &event);
         if let FieldEvent::Polled { readings, .. } = &mut event {
             for reading in readings.drain(..) {
                 self.cloud.put(now, reading);
@@ -211,7 +213,7 @@ impl Hub {
     }
 
     fn on_link(&mut self, now: Now, event: LinkEvent) {
-        self.census.on_link(now, &event);
+        self.statistics.on_link(now, &event);
         match event {
             LinkEvent::Up => {
                 self.link = LinkState::Up;
@@ -242,7 +244,7 @@ impl Hub {
         self.fleet.respec(now, &spec, changes);
         self.carry_wishes(now);
         self.cache.respec(&spec, changes);
-        self.census.respec(now, &spec, changes);
+        self.statistics.respec(now, &spec, changes);
         self.cloud.respec(now, Arc::clone(&spec), changes);
         self.spec = spec;
     }
@@ -259,7 +261,7 @@ impl Hub {
                     if !online {
                         self.cache.lost(now, device);
                     }
-                    self.census.want(device, online);
+                    self.statistics.want(device, online);
                     self.cloud.want(now, device, presence);
                 }
                 fleet::Output::Notice(notice) => {
@@ -271,10 +273,10 @@ impl Hub {
 }
 
 /// What was gathered, as a notice of this room.
-fn told(told: Told<Notice>) -> Output {
+fn told(told: Grouped<Notice>) -> Output {
     Output::Notice(match told {
-        Told::One(notice) => notice,
-        Told::Many(crowd) => Notice::Crowd(crowd),
+        Grouped::One(notice) => notice,
+        Grouped::Many(crowd) => Notice::Crowd(crowd),
     })
 }
 

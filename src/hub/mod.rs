@@ -7,8 +7,8 @@
 //! what has been heard so far for whoever looks, and paints the pictures that
 //! people ask for (`look.rs`), in the words of [`crate::control`].
 //!
-//! Contract: one [`Hub::handle`], then [`Hub::poll`] until `None`, then sleep
-//! until [`Hub::wake_at`]. The caller may stop polling early when the link's
+//! Contract: one [`Coordinator::handle`], then [`Coordinator::poll`] until `None`, then sleep
+//! until [`Coordinator::wake_at`]. The caller may stop polling early when the link's
 //! outbox is full; nothing is lost, it waits inside.
 //!
 //! Invariants:
@@ -32,6 +32,6 @@ mod status;
 mod talk;
 
 pub use cache::{LastValue, Quality};
-pub use mind::Hub;
+pub use mind::Coordinator;
 pub use status::{LinkState, PortStatus, Status};
 pub use talk::{Input, Notice, Output};

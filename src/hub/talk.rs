@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::base::{
-    About, Crowd, DeviceId, EventKind, FieldEvent, JournalField, Level, LinkCommand, LinkEvent,
-    Secret, Tell,
+    About, DeviceId, EventGroup, EventKind, FieldEvent, JournalField, Level, LinkCommand,
+    LinkEvent, LogEvent, Secret,
 };
-use crate::cloud::{Done, Errand};
+use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
 use crate::{cloud, fleet};
 
@@ -37,7 +37,7 @@ pub enum Input {
         synchronised: bool,
     },
     /// An errand has ended.
-    Errand(Done),
+    Errand(RemoteResult),
     /// Nothing but time.
     Time,
     /// The service is asked to end: log everyone out.
@@ -74,7 +74,7 @@ pub enum Output {
         secret: Secret,
     },
     /// By whoever holds the house together; comes back as [`Input::Errand`].
-    Errand(Errand),
+    Errand(RemoteTask),
     /// After [`Input::Part`]: nobody of ours is online on this connection any
     /// more, or the asks have run out; the link has been told to disconnect.
     Parted,
@@ -91,11 +91,11 @@ pub enum Notice {
     /// About the platform.
     Cloud(cloud::Notice),
     /// About several devices at once.
-    Crowd(Crowd),
+    Crowd(EventGroup),
 }
 
 impl Notice {
-    fn inner(&self) -> &dyn Tell {
+    fn inner(&self) -> &dyn LogEvent {
         match self {
             Notice::Fleet(n) => n,
             Notice::Cloud(n) => n,
@@ -104,7 +104,7 @@ impl Notice {
     }
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         self.inner().level()
     }

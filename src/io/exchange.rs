@@ -27,9 +27,9 @@ use std::time::Duration;
 
 use crate::base::{Mono, Now};
 use crate::field::ascii;
-use crate::field::dialogue::Bystander;
+use crate::field::dialogue::IdleListener;
 use crate::field::echo::Echo;
-use crate::field::job::{Job, Outcome};
+use crate::field::job::{Outcome, Request};
 use crate::field::mbap::Stream;
 use crate::field::pauses::Pauses;
 use crate::field::rtu::Heard;
@@ -121,7 +121,7 @@ pub struct Exchange {
 #[derive(Debug)]
 enum Speech {
     /// Bytes are all there is; with what passes by while nobody is asked.
-    Plain(Framing, Bystander),
+    Plain(Framing, IdleListener),
     /// MBAP, over the life of the connection.
     Tcp(Stream),
 }
@@ -171,7 +171,7 @@ impl Exchange {
             tap,
             silence: Silence::of(spec),
             speech: match spec.framing() {
-                Some(framing) => Speech::Plain(framing, Bystander::new(framing)),
+                Some(framing) => Speech::Plain(framing, IdleListener::new(framing)),
                 None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
             pauses: Pauses::new(
@@ -272,7 +272,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn run(&mut self, job: &Job) -> Result<Ended, Lost> {
+    pub async fn run(&mut self, job: &Request) -> Result<Ended, Lost> {
         let ended = match self.speech {
             Speech::Plain(framing, _) => self.run_plain(job, framing).await,
             Speech::Tcp(_) => self.run_tcp(job).await,
@@ -291,7 +291,7 @@ impl Exchange {
 
     /// Gives the line the settings this job needs; whether they are others than
     /// before.
-    fn tune(&mut self, job: &Job) -> Result<bool, Lost> {
+    fn tune(&mut self, job: &Request) -> Result<bool, Lost> {
         let wanted = job.serial.as_ref().or(self.own.as_ref());
         let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
             return Ok(false);

@@ -18,10 +18,10 @@ use super::link::{Outgoing, Wire};
 use super::log::Journal;
 use super::pulse::Pulse;
 use crate::base::{FieldEvent, LinkCommand, Mono, Now};
-use crate::cloud::{Done, Errand};
+use crate::cloud::{RemoteResult, RemoteTask};
 use crate::control::metrics::Figures;
 use crate::control::picture::{Device, Status};
-use crate::hub::{Hub, Input, Output};
+use crate::hub::{Coordinator, Input, Output};
 use crate::spec::{Changes, Spec};
 
 /// Inputs handled in one turn before anything else gets its say.
@@ -44,7 +44,7 @@ pub struct Ends {
     pub control: mpsc::Receiver<Control>,
     /// To whoever runs errands; takes four without waiting: there is one for a file
     /// and one for the file on probation, and each may have run out once.
-    pub errands: mpsc::Sender<Errand>,
+    pub errands: mpsc::Sender<RemoteTask>,
     /// From people who look.
     pub questions: mpsc::Receiver<Question>,
     /// The one line that says how things are.
@@ -56,7 +56,7 @@ pub struct Ends {
 #[derive(Debug)]
 pub enum Control {
     /// An errand has ended.
-    Errand(Done),
+    Errand(RemoteResult),
     /// Leave this connection: log everyone out, tell the link to disconnect.
     Part(oneshot::Sender<()>),
     /// Go on with another configuration. What the field said before is handled
@@ -95,9 +95,9 @@ pub enum Question {
 }
 
 impl Question {
-    fn answer(self, hub: &Hub, now: Now) {
+    fn answer(self, hub: &Coordinator, now: Now) {
         match self {
-            Question::Status(answer) => drop(answer.send(Box::new(hub.picture(now)))),
+            Question::Status(answer) => drop(answer.send(Box::new(hub.snapshot(now)))),
             Question::Devices(answer) => drop(answer.send(hub.devices(now).collect())),
             Question::Figures(answer) => drop(answer.send(Box::new(hub.figures(now)))),
             Question::Device { name, answer } => {
@@ -111,7 +111,7 @@ impl Question {
 /// logged out, the link told to disconnect and every secret kept that could be,
 /// then this returns.
 pub async fn run(
-    mut hub: Hub,
+    mut hub: Coordinator,
     mut keeper: Keeper,
     mut ends: Ends,
     clock: Clock,
@@ -228,7 +228,7 @@ pub async fn run(
 }
 
 /// Tells the mind what the vault has: nobody asks for what is there.
-fn hand_over(hub: &mut Hub, keeper: &Keeper, clock: Clock) {
+fn hand_over(hub: &mut Coordinator, keeper: &Keeper, clock: Clock) {
     for (device, secret) in keeper.kept() {
         hub.handle(clock.now(), Input::Secret { device, secret });
     }
@@ -276,9 +276,9 @@ impl Outbox {
     /// Carries out what the mind wants, as far as the link takes it.
     fn drain(
         &mut self,
-        hub: &mut Hub,
+        hub: &mut Coordinator,
         keeper: &mut Keeper,
-        errands: &mpsc::Sender<Errand>,
+        errands: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
     ) -> Drained {

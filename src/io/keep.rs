@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use super::clock::Clock;
 use super::log::Journal;
 use super::vault::{Vault, VaultError, VaultNotice};
-use crate::base::{DeviceId, Mono, Repeats, Secret};
+use crate::base::{DeviceId, Mono, RateLimit, Secret};
 use crate::spec::{Changes, Spec};
 
 /// A write that failed is tried again after so long: a full disk is emptied by
@@ -52,7 +52,7 @@ pub struct Keeper {
     /// What is being written; nothing, when it is found out whether it could be.
     under_way: Option<(Secrets, JoinHandle<Result<(), VaultError>>)>,
     not_before: Mono,
-    failed: Repeats,
+    failed: RateLimit,
     /// When the last write succeeded, unless one has failed since.
     proven: Option<Mono>,
     /// It has been told that nothing can be kept.
@@ -70,7 +70,7 @@ impl Keeper {
             waiting: Secrets::new(),
             under_way: None,
             not_before: Mono::START,
-            failed: Repeats::default(),
+            failed: RateLimit::default(),
             proven: None,
             told: false,
         }

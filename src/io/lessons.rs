@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use super::file;
 use super::replace::replace;
-use crate::base::{About, EventKind, JournalField, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 use crate::field::holes::{Hole, Holes, MOST};
 use crate::field::reading::Finding;
 use crate::io::log::Journal;
@@ -295,7 +295,7 @@ pub enum LessonsNotice {
     },
 }
 
-impl Tell for LessonsNotice {
+impl LogEvent for LessonsNotice {
     fn level(&self) -> Level {
         Level::Warn
     }

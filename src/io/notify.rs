@@ -24,7 +24,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{About, EventKind, JournalField, Level, Mono, Tell};
+use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono};
 use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::{Pulse, Pulses};
@@ -264,7 +264,7 @@ pub enum NotifyNotice {
     },
 }
 
-impl Tell for NotifyNotice {
+impl LogEvent for NotifyNotice {
     fn level(&self) -> Level {
         match self {
             NotifyNotice::Stuck { .. } => Level::Error,

@@ -46,9 +46,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
-use crate::field::evidence::weigh;
+use crate::field::evidence::evidence_of;
 use crate::field::in_flight::{Fault, InFlight};
-use crate::field::job::{Job, Outcome};
+use crate::field::job::{Outcome, Request};
 use crate::field::rtu::Heard;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::silence::Silence;
@@ -276,7 +276,7 @@ struct Port {
     number: u16,
     /// What is to be asked first, and alone; and what it is suspected of that it was
     /// asked among others and failed.
-    in_hand: VecDeque<(Job, Option<Fault>)>,
+    in_hand: VecDeque<(Request, Option<Fault>)>,
     /// The same of the request that is being asked alone.
     suspected: Option<Fault>,
     /// How many requests may be in flight.
@@ -409,7 +409,7 @@ impl Port {
     async fn transact(
         &mut self,
         exchange: &mut Exchange,
-        job: &Job,
+        job: &Request,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
         self.tap.say(&self.clock, || self.turn(job));
@@ -445,7 +445,7 @@ impl Port {
         };
         let why = self.suspected.take();
         self.was_alone(why, &ended.outcome);
-        if let (Evidence::Alive(_), Some(took)) = (weigh(&ended.outcome), ended.turnaround) {
+        if let (Evidence::Alive(_), Some(took)) = (evidence_of(&ended.outcome), ended.turnaround) {
             self.in_flight.answered(ended.at.mono, 1, took);
         }
         self.conclude(job, ended, useful).await
@@ -454,7 +454,7 @@ impl Port {
     /// A transaction ended: what that means for everything.
     async fn conclude(
         &mut self,
-        job: &Job,
+        job: &Request,
         ended: Ended,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
@@ -494,7 +494,7 @@ impl Port {
     }
 
     /// Whose turn it is, for those who listen.
-    fn turn(&self, job: &Job) -> What {
+    fn turn(&self, job: &Request) -> What {
         let device = self.spec.device(job.device);
         What::Turn {
             device: device.map_or_else(String::new, |d| d.name.clone()),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::base::{Miss, Mono, Wall};
-use crate::field::job::{Job, Outcome, Speech};
+use crate::field::job::{Outcome, Request, RequestBody};
 use crate::field::silence::Silence;
 use crate::spec::{Framing, LineSpec, Parity, SerialSpec, StopBits};
 
@@ -195,13 +195,15 @@ pub enum Tongue {
 impl Tongue {
     /// Of this job on this line.
     #[must_use]
-    pub const fn of(job: &Job, line: &LineSpec) -> Self {
-        match (&job.speech, line.framing()) {
-            (Speech::Meter(_), _) => Tongue::Meter,
-            (Speech::Raw(_), Some(_)) => Tongue::Raw,
-            (Speech::Modbus | Speech::Write(_), Some(Framing::Rtu)) => Tongue::Rtu,
-            (Speech::Modbus | Speech::Write(_), Some(Framing::Ascii)) => Tongue::Ascii,
-            (Speech::Modbus | Speech::Write(_) | Speech::Raw(_), None) => Tongue::Tcp,
+    pub const fn of(job: &Request, line: &LineSpec) -> Self {
+        match (&job.body, line.framing()) {
+            (RequestBody::Meter(_), _) => Tongue::Meter,
+            (RequestBody::Raw(_), Some(_)) => Tongue::Raw,
+            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Rtu)) => Tongue::Rtu,
+            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Ascii)) => Tongue::Ascii,
+            (RequestBody::Modbus | RequestBody::Write(_) | RequestBody::Raw(_), None) => {
+                Tongue::Tcp
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::field::dlt645::ask::Id;
-use alink_gateway::field::modbus::{Ask, Data, Reply};
+use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::{ascii, dlt645, mbap, raw, rtu};
 use alink_gateway::spec::Table;
 
@@ -46,7 +46,7 @@ fn windows(bursts: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
 
 // --- Modbus ---------------------------------------------------------------
 
-const ASK: Ask = Ask {
+const ASK: ReadRequest = ReadRequest {
     unit: UnitId(17),
     table: Table::HoldingRegister,
     start: 0x6B,
@@ -263,7 +263,7 @@ pub(crate) fn dlt645_corpus() -> Vec<Vec<u8>> {
 /// Whether anything was accepted; it was on the line then.
 pub(crate) fn dlt645(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let address = dlt645::Address::parse("000000000161").unwrap();
-    let ask = dlt645::Ask::read(address, Id::Y2007(0x0001_0000), Some(4));
+    let ask = dlt645::MeterRequest::read(address, Id::Y2007(0x0001_0000), Some(4));
 
     let mut receiver = dlt645::Receiver::new(ask.clone());
     let Some(dlt645::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {

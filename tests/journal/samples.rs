@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use alink_gateway::app::notice::Notice as Service;
 use alink_gateway::base::{
-    Crowds, DeviceId, Digest, EventKind, LinkDown, Miss, Mono, PortId, RequestFailure, Tell, Told,
+    DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent, Miss, Mono, PortId,
+    RequestFailure,
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::enrolment::Failure;
 use alink_gateway::cloud::notice::Notice as Cloud;
 use alink_gateway::cloud::remote::{Refusal, RemoteNotice};
-use alink_gateway::cloud::roll::{Fate, Roll};
+use alink_gateway::cloud::roll::{TopologyEvent, UnconfiguredFate};
 use alink_gateway::cloud::stamp::{ClockNews, ClockSource};
 use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::dlt645::Edition;
@@ -19,7 +20,7 @@ use alink_gateway::field::holes::Hole;
 use alink_gateway::field::notice::{Heaviest, Notice as Field};
 use alink_gateway::field::point;
 use alink_gateway::field::trouble::Trouble;
-use alink_gateway::fleet::{Because, Notice as Fleet};
+use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
 use alink_gateway::io::control::notice::Notice as Control;
 use alink_gateway::io::lessons::LessonsNotice;
 use alink_gateway::io::link::LinkNotice;
@@ -39,8 +40,8 @@ fn all() -> Vec<DeviceId> {
 }
 
 /// Every notice but those about crowds.
-pub(crate) fn samples() -> Vec<Box<dyn Tell>> {
-    let mut samples: Vec<Box<dyn Tell>> = Vec::new();
+pub(crate) fn samples() -> Vec<Box<dyn LogEvent>> {
+    let mut samples: Vec<Box<dyn LogEvent>> = Vec::new();
     samples.extend(service());
     samples.extend(field());
     samples.extend(fleet());
@@ -51,11 +52,13 @@ pub(crate) fn samples() -> Vec<Box<dyn Tell>> {
     samples
 }
 
-fn boxed<N: Tell + 'static>(notices: Vec<N>) -> impl Iterator<Item = Box<dyn Tell>> {
-    notices.into_iter().map(|n| Box::new(n) as Box<dyn Tell>)
+fn boxed<N: LogEvent + 'static>(notices: Vec<N>) -> impl Iterator<Item = Box<dyn LogEvent>> {
+    notices
+        .into_iter()
+        .map(|n| Box::new(n) as Box<dyn LogEvent>)
 }
 
-fn service() -> impl Iterator<Item = Box<dyn Tell>> {
+fn service() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let problem = Problem {
         severity: Severity::Error,
         file: "gateway.yaml".into(),
@@ -100,7 +103,7 @@ fn service() -> impl Iterator<Item = Box<dyn Tell>> {
     ])
 }
 
-fn field() -> impl Iterator<Item = Box<dyn Tell>> {
+fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let hole = Hole {
         table: Table::HoldingRegister,
         first: 3,
@@ -221,8 +224,8 @@ fn field() -> impl Iterator<Item = Box<dyn Tell>> {
     ])
 }
 
-fn fleet() -> impl Iterator<Item = Box<dyn Tell>> {
-    let missed = Because::Missed {
+fn fleet() -> impl Iterator<Item = Box<dyn LogEvent>> {
+    let missed = SilenceReason::Missed {
         polls: 3,
         quiet: A_WHILE,
         last: Miss::Silence,
@@ -236,7 +239,7 @@ fn fleet() -> impl Iterator<Item = Box<dyn Tell>> {
         },
         Fleet::Silent {
             device: METER,
-            because: Because::PortDown,
+            because: SilenceReason::PortDown,
         },
         Fleet::Returned {
             device: ONE,
@@ -260,7 +263,7 @@ fn fleet() -> impl Iterator<Item = Box<dyn Tell>> {
     ])
 }
 
-fn cloud() -> impl Iterator<Item = Box<dyn Tell>> {
+fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let ended = |why, lasted| Cloud::Disconnected {
         why,
         lasted,
@@ -377,52 +380,52 @@ fn cloud() -> impl Iterator<Item = Box<dyn Tell>> {
     ])
 }
 
-fn roll() -> impl Iterator<Item = Box<dyn Tell>> {
+fn roll() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let names = || "a b c".to_owned();
     let raw = || "thing/topo/change, status 8".to_owned();
-    let ordered = |devices| Roll::Ordered {
+    let ordered = |devices| TopologyEvent::Ordered {
         devices,
         names: names(),
         raw: raw(),
         means: "disabled",
     };
     let notices = vec![
-        Roll::Registered {
+        TopologyEvent::Registered {
             devices: all(),
             names: names(),
         },
-        Roll::Registered {
+        TopologyEvent::Registered {
             devices: vec![METER],
             names: names(),
         },
-        Roll::Related {
+        TopologyEvent::Related {
             devices: all(),
             names: names(),
         },
-        Roll::Related {
+        TopologyEvent::Related {
             devices: vec![ONE],
             names: names(),
         },
-        Roll::Refused {
+        TopologyEvent::Refused {
             what: "topo/delete",
             code: Code(6401),
             message: raw(),
             names: names(),
         },
-        Roll::Extra {
+        TopologyEvent::Extra {
             listed: 9,
             extra: 2,
-            fate: Fate::Left,
+            fate: UnconfiguredFate::Left,
         },
-        Roll::Unrelated { names: names() },
+        TopologyEvent::Unrelated { names: names() },
         ordered(all()),
         ordered(vec![ONE]),
-        Roll::Stranger {
+        TopologyEvent::Stranger {
             raw: raw(),
             who: "a1.x".into(),
             times: 2,
         },
-        Roll::Unsupported {
+        TopologyEvent::Unsupported {
             raw: "thing/service/property/set".into(),
             who: "a1.x".into(),
             times: 1,
@@ -431,7 +434,7 @@ fn roll() -> impl Iterator<Item = Box<dyn Tell>> {
     boxed(notices.into_iter().map(Cloud::Roll).collect())
 }
 
-fn remote() -> impl Iterator<Item = Box<dyn Tell>> {
+fn remote() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let config_id = || "123".to_owned();
     let notices = vec![
         RemoteNotice::NotEnabled { times: 1 },
@@ -466,7 +469,7 @@ fn remote() -> impl Iterator<Item = Box<dyn Tell>> {
     boxed(notices.into_iter().map(Cloud::Remote).collect())
 }
 
-fn io() -> impl Iterator<Item = Box<dyn Tell>> {
+fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let file = || "/var/lib/alink-gateway/secrets.json".to_owned();
     let failed = |why| LinkNotice::RegistrationFailed {
         why,
@@ -587,16 +590,16 @@ fn io() -> impl Iterator<Item = Box<dyn Tell>> {
 }
 
 /// The same notices in crowds, for kinds that come in crowds.
-pub(crate) fn crowds() -> Vec<Box<dyn Tell>> {
-    let mut crowds = Crowds::default();
-    let mut told: Vec<Box<dyn Tell>> = Vec::new();
+pub(crate) fn crowds() -> Vec<Box<dyn LogEvent>> {
+    let mut crowds = EventGrouping::default();
+    let mut told: Vec<Box<dyn LogEvent>> = Vec::new();
     for _ in 0..6 {
         for notice in samples() {
             crowds.admit(Mono::START, Loose(notice));
         }
     }
     for gathered in crowds.all(Mono::START + A_WHILE) {
-        if let Told::Many(crowd) = gathered {
+        if let Grouped::Many(crowd) = gathered {
             told.push(Box::new(crowd));
         }
     }
@@ -604,9 +607,9 @@ pub(crate) fn crowds() -> Vec<Box<dyn Tell>> {
 }
 
 /// A notice of whatever room.
-struct Loose(Box<dyn Tell>);
+struct Loose(Box<dyn LogEvent>);
 
-impl Tell for Loose {
+impl LogEvent for Loose {
     fn level(&self) -> alink_gateway::base::Level {
         self.0.level()
     }

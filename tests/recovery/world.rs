@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::gateway::gateway;
 pub(crate) use crate::gateway::name;
-use alink_gateway::base::{DeviceId, EventKind, Mono, Now, Rng, Tell, Wall};
+use alink_gateway::base::{DeviceId, EventKind, LogEvent, Mono, Now, Rng, Wall};
 use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
 use alink_gateway::spec::*;
 use serde_json::{Value as Json, json};
@@ -436,7 +436,7 @@ impl World {
 
     /// How often this was told.
     pub(crate) fn told(&self, kind: &str) -> usize {
-        let told = self.notices.iter().map(Tell::kind);
+        let told = self.notices.iter().map(LogEvent::kind);
         told.map(EventKind::name).filter(|k| *k == kind).count()
     }
 

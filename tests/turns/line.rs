@@ -10,8 +10,8 @@ use std::time::Duration;
 use alink_gateway::base::{
     DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Rng, UnitId,
 };
-use alink_gateway::field::evidence::weigh;
-use alink_gateway::field::job::{Job, Outcome};
+use alink_gateway::field::evidence::evidence_of;
+use alink_gateway::field::job::{Outcome, Request};
 use alink_gateway::field::modbus::{Data, Shape};
 use alink_gateway::field::schedule::{Next, Schedule};
 use alink_gateway::field::silence::Silence;
@@ -219,7 +219,7 @@ impl Line {
         }
     }
 
-    fn transact(&mut self, job: &Job) {
+    fn transact(&mut self, job: &Request) {
         let device = job.device.index();
         // Whoever is talking is heard out.
         let mut begin = self.quiet(job);
@@ -259,14 +259,14 @@ impl Line {
         if let (Outcome::Answered(_), Some((from, _))) = (&outcome, reply) {
             self.schedule.measured(at, job, from.since(sent));
         }
-        self.tell(job.device, weigh(&outcome));
+        self.tell(job.device, evidence_of(&outcome));
         self.overhear(at);
     }
 
     /// What comes back, and when it is known.
     fn receive(
         &mut self,
-        job: &Job,
+        job: &Request,
         deadline: Mono,
         reply: Option<(Mono, Mono)>,
     ) -> (Mono, Outcome) {
@@ -304,7 +304,7 @@ impl Line {
     }
 
     /// When the request of this job may begin.
-    fn quiet(&self, job: &Job) -> Mono {
+    fn quiet(&self, job: &Request) -> Mono {
         self.silence
             .quiet_at(self.last_byte, job.turnaround)
             .max(self.now)

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
 use alink_gateway::cloud::connect::Connector;
-use alink_gateway::hub::Hub;
+use alink_gateway::hub::Coordinator;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::hub::{self, Ends};
 use alink_gateway::io::keep::Keeper;
@@ -187,7 +187,7 @@ impl House {
         // Nobody registers here.
         let (nowhere, _) = Vault::open(Path::new("/nonexistent"));
         let hub = tokio::spawn(hub::run(
-            Hub::new(spec.clone(), rng.fork(), ours.now()),
+            Coordinator::new(spec.clone(), rng.fork(), ours.now()),
             Keeper::new(nowhere, spec.clone(), journal.clone()),
             Ends {
                 field,

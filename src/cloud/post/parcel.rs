@@ -15,11 +15,11 @@ const TRIES: usize = 4;
 
 /// A parcel's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::cloud) struct ParcelId(u64);
+pub(in crate::cloud) struct BatchId(u64);
 
 /// One message's worth of readings.
 #[derive(Clone, Debug)]
-pub(super) struct Parcel {
+pub(super) struct Batch {
     parts: BTreeMap<DeviceId, Part>,
     /// A value that was delivered before: it proves a session and counts nowhere.
     is_copy: bool,
@@ -34,14 +34,14 @@ pub(super) struct Parcel {
     again: Mono,
 }
 
-impl Parcel {
+impl Batch {
     pub(super) const fn new(
         now: Mono,
         parts: BTreeMap<DeviceId, Part>,
         is_copy: bool,
         backoff: Backoff,
     ) -> Self {
-        Parcel {
+        Batch {
             parts,
             is_copy,
             backoff,
@@ -98,20 +98,20 @@ impl Parcel {
 
 /// All parcels.
 #[derive(Clone, Debug)]
-pub(super) struct Parcels {
+pub(super) struct Batches {
     next: u64,
-    all: BTreeMap<ParcelId, Parcel>,
-    of_device: BTreeSet<(DeviceId, ParcelId)>,
+    all: BTreeMap<BatchId, Batch>,
+    of_device: BTreeSet<(DeviceId, BatchId)>,
     /// Not under way, by when they are sent again.
-    again: BTreeSet<(Mono, ParcelId)>,
+    again: BTreeSet<(Mono, BatchId)>,
     /// The same in the order in which they were first sent.
-    idle: BTreeSet<ParcelId>,
+    idle: BTreeSet<BatchId>,
     readings: usize,
 }
 
-impl Parcels {
+impl Batches {
     pub(super) const fn new() -> Self {
-        Parcels {
+        Batches {
             next: 0,
             all: BTreeMap::new(),
             of_device: BTreeSet::new(),
@@ -126,13 +126,13 @@ impl Parcels {
         self.readings
     }
 
-    pub(super) fn get(&self, id: ParcelId) -> Option<&Parcel> {
+    pub(super) fn get(&self, id: BatchId) -> Option<&Batch> {
         self.all.get(&id)
     }
 
     /// A parcel that is to be sent from `at`.
-    pub(super) fn add(&mut self, parcel: Parcel, at: Mono) -> ParcelId {
-        let id = ParcelId(self.next);
+    pub(super) fn add(&mut self, parcel: Batch, at: Mono) -> BatchId {
+        let id = BatchId(self.next);
         self.next += 1;
         self.readings += parcel.count();
         for device in parcel.parts.keys() {
@@ -144,7 +144,7 @@ impl Parcels {
     }
 
     /// Takes it out for good.
-    pub(super) fn remove(&mut self, id: ParcelId) -> Option<Parcel> {
+    pub(super) fn remove(&mut self, id: BatchId) -> Option<Batch> {
         let parcel = self.all.remove(&id)?;
         self.readings -= parcel.count();
         for device in parcel.parts.keys() {
@@ -156,23 +156,23 @@ impl Parcels {
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> Vec<ParcelId> {
+    pub(super) fn all(&self) -> Vec<BatchId> {
         self.all.keys().copied().collect()
     }
 
     /// Those that wait to be sent again.
-    pub(super) fn idle(&self) -> Vec<ParcelId> {
+    pub(super) fn idle(&self) -> Vec<BatchId> {
         self.idle.iter().copied().collect()
     }
 
     /// Parcels with something of this device.
-    pub(super) fn of(&self, device: DeviceId) -> Vec<ParcelId> {
-        let own = (device, ParcelId(0))..=(device, ParcelId(u64::MAX));
+    pub(super) fn of(&self, device: DeviceId) -> Vec<BatchId> {
+        let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
         self.of_device.range(own).map(|(_, id)| *id).collect()
     }
 
     /// Takes one device's part out; nothing of a copy.
-    pub(super) fn remove_part(&mut self, id: ParcelId, device: DeviceId) -> Part {
+    pub(super) fn remove_part(&mut self, id: BatchId, device: DeviceId) -> Part {
         self.of_device.remove(&(device, id));
         let Some(parcel) = self.all.get_mut(&id) else {
             return Part::new();
@@ -186,13 +186,13 @@ impl Parcels {
     }
 
     /// Whether nothing is left in it.
-    pub(super) fn is_empty(&self, id: ParcelId) -> bool {
+    pub(super) fn is_empty(&self, id: BatchId) -> bool {
         self.all.get(&id).is_none_or(|p| p.parts.is_empty())
     }
 
     /// Whether something of this device is not settled.
     pub(super) fn has(&self, device: DeviceId) -> bool {
-        let own = (device, ParcelId(0))..=(device, ParcelId(u64::MAX));
+        let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
         self.of_device.range(own).next().is_some()
     }
 
@@ -200,7 +200,7 @@ impl Parcels {
     /// changed; says how many were dropped.
     pub(super) fn retain(
         &mut self,
-        id: ParcelId,
+        id: BatchId,
         device: DeviceId,
         mut keep: impl FnMut(&mut Reading) -> bool,
     ) -> u64 {
@@ -233,19 +233,19 @@ impl Parcels {
     }
 
     /// The one that is due to be sent again.
-    pub(super) fn due(&self, now: Mono) -> Option<ParcelId> {
+    pub(super) fn due(&self, now: Mono) -> Option<BatchId> {
         let (at, id) = *self.again.first()?;
         (at <= now).then_some(id)
     }
 
     /// Whether it waits for the reply to its last sending.
-    pub(super) fn is_under_way(&self, id: ParcelId) -> bool {
+    pub(super) fn is_under_way(&self, id: BatchId) -> bool {
         self.all.get(&id).is_some_and(|p| p.under_way)
     }
 
     /// It is sent. Returns the sending that is no longer remembered for it, and
     /// whether it has been sent before.
-    pub(super) fn sent(&mut self, id: ParcelId, ask: AskId) -> (Option<AskId>, bool) {
+    pub(super) fn sent(&mut self, id: BatchId, ask: AskId) -> (Option<AskId>, bool) {
         let Some(parcel) = self.all.get_mut(&id) else {
             return (Some(ask), false);
         };
@@ -259,7 +259,7 @@ impl Parcels {
     }
 
     /// It waits to be sent again.
-    pub(super) fn put_off(&mut self, id: ParcelId, at: Mono) {
+    pub(super) fn put_off(&mut self, id: BatchId, at: Mono) {
         if let Some(parcel) = self.all.get_mut(&id) {
             self.again.remove(&(parcel.again, id));
             parcel.under_way = false;
@@ -281,18 +281,18 @@ impl Parcels {
     }
 
     /// A parcel to be changed before it is put off.
-    pub(super) fn get_mut(&mut self, id: ParcelId) -> Option<&mut Parcel> {
+    pub(super) fn get_mut(&mut self, id: BatchId) -> Option<&mut Batch> {
         self.all.get_mut(&id)
     }
 
     /// Its sendings that are remembered.
-    pub(super) fn tries(&self, id: ParcelId) -> Vec<AskId> {
+    pub(super) fn tries(&self, id: BatchId) -> Vec<AskId> {
         let parcel = self.all.get(&id);
         parcel.map_or_else(Vec::new, |p| p.tries.iter().copied().collect())
     }
 
     /// The one first sent among those that wait, with its oldest reading.
-    pub(super) fn oldest_idle(&self) -> Option<(Seq, ParcelId)> {
+    pub(super) fn oldest_idle(&self) -> Option<(Seq, BatchId)> {
         let id = *self.idle.first()?;
         let parts = self.all.get(&id)?.parts.values();
         let seq = parts.flatten().map(|(seq, _)| *seq).min()?;

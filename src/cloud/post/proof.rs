@@ -38,7 +38,7 @@ struct Silence {
 
 /// Who proves what when.
 #[derive(Clone, Debug)]
-pub(super) struct Proofs {
+pub(super) struct SessionProbes {
     /// Devices online by their last proof, or when it was asked for.
     by_age: BTreeSet<(Mono, DeviceId)>,
     age: BTreeMap<DeviceId, Mono>,
@@ -55,9 +55,9 @@ pub(super) struct Proofs {
     last: BTreeMap<DeviceId, Reading>,
 }
 
-impl Proofs {
+impl SessionProbes {
     pub(super) const fn new() -> Self {
-        Proofs {
+        SessionProbes {
             by_age: BTreeSet::new(),
             age: BTreeMap::new(),
             asked: BTreeMap::new(),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::parcel::{Parcel, Parcels};
-use super::proof::Proofs;
+use super::parcel::{Batch, Batches};
+use super::proof::SessionProbes;
 use super::provisional::Provisional;
-use super::tries::{Found, Tries, Try};
+use super::tries::{Found, Sending, Sendings};
 use super::*;
 
 const ONE: DeviceId = DeviceId(1);
@@ -32,14 +32,14 @@ fn reading(device: DeviceId, at: Mono) -> Reading {
     }
 }
 
-fn some_parcel() -> ParcelId {
+fn some_parcel() -> BatchId {
     let backoff = Backoff::new(USUAL, USUAL);
     let parts = BTreeMap::from([(ONE, vec![(0, reading(ONE, s(0)))])]);
-    Parcels::new().add(Parcel::new(s(0), parts, false, backoff), s(0))
+    Batches::new().add(Batch::new(s(0), parts, false, backoff), s(0))
 }
 
-fn a_try(sent: Mono) -> Try {
-    Try {
+fn a_try(sent: Mono) -> Sending {
+    Sending {
         parcel: some_parcel(),
         sent,
         alone: None,
@@ -49,8 +49,8 @@ fn a_try(sent: Mono) -> Try {
 // --- how long a reply is waited for -------------------------------------------
 
 /// Replies have taken this many milliseconds so far.
-fn tries_with(times: &[u64]) -> Tries {
-    let mut tries = Tries::new();
+fn tries_with(times: &[u64]) -> Sendings {
+    let mut tries = Sendings::new();
     for (n, took) in (0u32..).zip(times) {
         tries.sent(AskId(n), a_try(s(0)), None);
         tries.answered(ms(*took), AskId(n), None);
@@ -98,7 +98,7 @@ fn slow_replies_are_waited_for_longer_than_configured_but_not_for_ever() {
 
 #[test]
 fn before_any_reply_other_replies_are_a_hint() {
-    let mut tries = Tries::new();
+    let mut tries = Sendings::new();
     tries.sent(AskId(1), a_try(s(0)), None);
     assert_eq!(tries.expires_at(USUAL), Some(s(15)));
     let hint = Some(Duration::from_secs(40));
@@ -108,7 +108,7 @@ fn before_any_reply_other_replies_are_a_hint() {
 
 #[test]
 fn a_reply_on_another_topic_is_none_of_ours() {
-    let mut tries = Tries::new();
+    let mut tries = Sendings::new();
     tries.sent(AskId(1), a_try(s(0)), None);
     assert_eq!(tries.answered(s(1), AskId(1), Some(ONE)), Found::Unknown);
     assert_eq!(tries.answered(s(1), AskId(2), None), Found::Unknown);
@@ -116,7 +116,7 @@ fn a_reply_on_another_topic_is_none_of_ours() {
 
 #[test]
 fn how_many_losses_in_a_row_are_no_accident_depends_on_how_many_there_are() {
-    let mut tries = Tries::new();
+    let mut tries = Sendings::new();
     assert!(!tries.is_no_accident(2));
     assert!(tries.is_no_accident(3));
     for n in 0..1000 {
@@ -137,9 +137,9 @@ fn how_many_losses_in_a_row_are_no_accident_depends_on_how_many_there_are() {
 
 #[test]
 fn a_parcel_remembers_its_last_sendings_only() {
-    let mut parcels = Parcels::new();
+    let mut parcels = Batches::new();
     let parts = BTreeMap::from([(ONE, vec![(7, reading(ONE, s(0)))])]);
-    let parcel = Parcel::new(s(0), parts, false, Backoff::new(USUAL, USUAL));
+    let parcel = Batch::new(s(0), parts, false, Backoff::new(USUAL, USUAL));
     let id = parcels.add(parcel, s(0));
     for n in 0..10 {
         let (forgotten, before) = parcels.sent(id, AskId(n));
@@ -175,11 +175,11 @@ fn what_is_accepted_provisionally_is_found_by_its_device() {
 
 #[test]
 fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
-    let mut proofs = Proofs::new();
+    let mut proofs = SessionProbes::new();
     for n in 0..60 {
         proofs.proved(s(0), DeviceId(n));
     }
-    let asked = |proofs: &mut Proofs, from: u64, to: u64| {
+    let asked = |proofs: &mut SessionProbes, from: u64, to: u64| {
         let mut times = 0;
         for t in from * 100..to * 100 {
             if let Some(id) = proofs.ask(ms(t * 10), 25) {
@@ -203,7 +203,7 @@ fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
 
 #[test]
 fn a_suspect_with_nothing_to_say_repeats_its_last_value() {
-    let mut proofs = Proofs::new();
+    let mut proofs = SessionProbes::new();
     proofs.proved(s(0), ONE);
     proofs.proved(s(0), TWO);
     proofs.accepted(&reading(ONE, s(1)));
@@ -216,7 +216,7 @@ fn a_suspect_with_nothing_to_say_repeats_its_last_value() {
 
 #[test]
 fn silence_is_counted_once_a_burst_and_acted_upon_once() {
-    let mut proofs = Proofs::new();
+    let mut proofs = SessionProbes::new();
     proofs.proved(s(0), ONE);
     let three = |n| n >= 3;
     // Three lost at once are one loss.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::base::{AskId, DeviceId, Mono};
 use crate::cloud::pace::ReplyTimes;
 
-use super::parcel::ParcelId;
+use super::parcel::BatchId;
 
 /// No reply is given up sooner, however quick the others were.
 const LEAST: Duration = Duration::from_secs(2);
@@ -28,8 +28,8 @@ const LEAST_LOST: u64 = 50_000;
 
 /// One sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Try {
-    pub(super) parcel: ParcelId,
+pub(super) struct Sending {
+    pub(super) parcel: BatchId,
     pub(super) sent: Mono,
     /// The device whose own topic it went by, and its reply comes by.
     pub(super) alone: Option<DeviceId>,
@@ -39,9 +39,9 @@ pub(super) struct Try {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// To this sending, in time.
-    InTime(Try),
+    InTime(Sending),
     /// To this one, which had been given up.
-    Late(Try),
+    Late(Sending),
     /// To one that is settled.
     Settled,
     /// To none of ours.
@@ -50,8 +50,8 @@ pub(super) enum Found {
 
 /// All sendings of parcels that are not settled.
 #[derive(Clone, Debug)]
-pub(super) struct Tries {
-    all: BTreeMap<AskId, Try>,
+pub(super) struct Sendings {
+    all: BTreeMap<AskId, Sending>,
     /// Not given up yet.
     open: BTreeSet<(Mono, AskId)>,
     times: ReplyTimes,
@@ -66,9 +66,9 @@ pub(super) struct Tries {
     ended: VecDeque<AskId>,
 }
 
-impl Tries {
+impl Sendings {
     pub(super) fn new() -> Self {
-        Tries {
+        Sendings {
             all: BTreeMap::new(),
             open: BTreeSet::new(),
             times: ReplyTimes::default(),
@@ -86,7 +86,7 @@ impl Tries {
     }
 
     /// A parcel is sent. `hint` is how long other replies take at most.
-    pub(super) fn sent(&mut self, id: AskId, one: Try, hint: Option<Duration>) {
+    pub(super) fn sent(&mut self, id: AskId, one: Sending, hint: Option<Duration>) {
         self.hint = hint;
         self.open.insert((one.sent, id));
         self.all.insert(id, one);
@@ -113,7 +113,7 @@ impl Tries {
     }
 
     /// The next sending to be given up; it is remembered.
-    pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Try)> {
+    pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Sending)> {
         let at = self.expires_at(usual)?;
         if at > now {
             return None;
@@ -149,9 +149,9 @@ impl Tries {
         for id in self.all.keys().copied().collect::<Vec<_>>() {
             self.forget(id);
         }
-        *self = Tries {
+        *self = Sendings {
             ended: std::mem::take(&mut self.ended),
-            ..Tries::new()
+            ..Sendings::new()
         };
     }
 

@@ -35,10 +35,10 @@ impl fmt::Debug for Content {
 
 /// What the engine cannot do by itself.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Errand {
+pub enum RemoteTask {
     /// Download a file.
     Fetch {
-        /// To be given back in [`Done`].
+        /// To be given back in [`RemoteResult`].
         serial: u64,
         /// From here; whoever has it can read the file.
         url: Secret,
@@ -49,7 +49,7 @@ pub enum Errand {
     },
     /// Check it, store it, and go on with it.
     Adopt {
-        /// To be given back in [`Done`].
+        /// To be given back in [`RemoteResult`].
         serial: u64,
         /// The file, as it was announced.
         content: Content,
@@ -61,18 +61,18 @@ pub enum Errand {
     },
     /// Decide about the file on probation.
     Settle {
-        /// To be given back in [`Done`].
+        /// To be given back in [`RemoteResult`].
         serial: u64,
         /// Which it is; if another is on probation by then, nothing is done.
         digest: Digest,
         /// What becomes of it.
-        verdict: Verdict,
+        verdict: AdoptionResult,
     },
 }
 
 /// What becomes of the file on probation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AdoptionResult {
     /// It replaces the one before it.
     Proven,
     /// The one before it comes back, and this one is refused from now on.
@@ -116,7 +116,7 @@ pub enum Unfetched {
 
 /// How an errand ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Done {
+pub enum RemoteResult {
     /// A download.
     Fetched {
         /// As in the errand.
@@ -140,14 +140,14 @@ pub enum Done {
     },
 }
 
-impl Done {
+impl RemoteResult {
     /// Which errand it was.
     #[must_use]
     pub const fn serial(&self) -> u64 {
         match self {
-            Done::Fetched { serial, .. }
-            | Done::Adopted { serial, .. }
-            | Done::Settled { serial, .. } => *serial,
+            RemoteResult::Fetched { serial, .. }
+            | RemoteResult::Adopted { serial, .. }
+            | RemoteResult::Settled { serial, .. } => *serial,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::text::excerpt;
-use crate::base::{About, Digest, EventKind, JournalField, Level, Tell};
+use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
 use crate::cloud::code::Code;
 use crate::spec::TrialFailure;
 
@@ -173,7 +173,7 @@ pub enum RemoteNotice {
     },
 }
 
-impl Tell for RemoteNotice {
+impl LogEvent for RemoteNotice {
     fn level(&self) -> Level {
         match self {
             RemoteNotice::Refused { .. } | RemoteNotice::NotSettled { .. } => Level::Error,

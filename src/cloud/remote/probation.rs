@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::errand::Verdict;
+use super::errand::AdoptionResult;
 use crate::base::{Digest, Mono};
 use crate::spec::TrialFailure;
 
@@ -43,7 +43,7 @@ enum LinkSeen {
 
 #[derive(Clone, Copy, Debug)]
 struct Decided {
-    verdict: Verdict,
+    verdict: AdoptionResult,
     /// The errand under way; `None` while it rests.
     serial: Option<u64>,
     until: Mono,
@@ -82,7 +82,7 @@ impl Probation {
     }
 
     /// Decides, unless that is done.
-    pub(super) fn decide(&mut self, now: Mono, verdict: Verdict) {
+    pub(super) fn decide(&mut self, now: Mono, verdict: AdoptionResult) {
         self.decided.get_or_insert(Decided {
             verdict,
             serial: None,
@@ -101,15 +101,17 @@ impl Probation {
     }
 
     /// What is to be handed out now under `serial`.
-    pub(super) fn take(&mut self, now: Mono, serial: u64) -> Option<Verdict> {
+    pub(super) fn take(&mut self, now: Mono, serial: u64) -> Option<AdoptionResult> {
         if self.due()? > now {
             return None;
         }
         self.decide(
             now,
             match self.link {
-                LinkSeen::Up => Verdict::Proven,
-                LinkSeen::Lost(_) | LinkSeen::NotYet => Verdict::Failed(TrialFailure::Unreached),
+                LinkSeen::Up => AdoptionResult::Proven,
+                LinkSeen::Lost(_) | LinkSeen::NotYet => {
+                    AdoptionResult::Failed(TrialFailure::Unreached)
+                }
             },
         );
         let decided = self.decided.as_mut()?;
@@ -119,7 +121,7 @@ impl Probation {
     }
 
     /// Whether `serial` is the errand under way, and its verdict.
-    pub(super) fn is_settled_by(&self, serial: u64) -> Option<Verdict> {
+    pub(super) fn is_settled_by(&self, serial: u64) -> Option<AdoptionResult> {
         let decided = self.decided?;
         (decided.serial == Some(serial)).then_some(decided.verdict)
     }

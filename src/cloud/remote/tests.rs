@@ -59,7 +59,7 @@ impl Desk {
         let serial = self.remote.serial;
         let result = result.map(|bytes| Content::new(bytes.to_vec()));
         self.remote
-            .on_done(self.now, Done::Fetched { serial, result });
+            .on_done(self.now, RemoteResult::Fetched { serial, result });
     }
 
     fn adopted(&mut self, result: Result<(), &str>) {
@@ -67,14 +67,14 @@ impl Desk {
         let result = result.map(|()| self.handed_out);
         let result = result.map_err(NotAdopted::openly);
         self.remote
-            .on_done(self.now, Done::Adopted { serial, result });
+            .on_done(self.now, RemoteResult::Adopted { serial, result });
     }
 
     fn settled(&mut self, result: Result<(), &str>) {
         let serial = self.remote.serial;
         let result = result.map_err(str::to_owned);
         self.remote
-            .on_done(self.now, Done::Settled { serial, result });
+            .on_done(self.now, RemoteResult::Settled { serial, result });
     }
 
     /// One that has adopted this file.
@@ -103,23 +103,25 @@ impl Desk {
         steps
             .into_iter()
             .map(|step| match step {
-                Step::Get => "get".into(),
-                Step::Errand(Errand::Fetch { at_most, .. }) => format!("fetch {at_most}"),
-                Step::Errand(Errand::Settle {
+                RemoteAction::Get => "get".into(),
+                RemoteAction::Errand(RemoteTask::Fetch { at_most, .. }) => {
+                    format!("fetch {at_most}")
+                }
+                RemoteAction::Errand(RemoteTask::Settle {
                     verdict, digest, ..
                 }) => {
                     assert_eq!(digest, self.remote.policy.in_force.unwrap());
                     format!("settle {verdict:?}")
                 }
-                Step::Errand(Errand::Adopt { content, .. }) => {
+                RemoteAction::Errand(RemoteTask::Adopt { content, .. }) => {
                     self.handed_out = Digest::of(content.bytes());
                     format!("adopt {}", String::from_utf8_lossy(content.bytes()))
                 }
-                Step::Answer(body) => {
+                RemoteAction::Answer(body) => {
                     let body: Json = serde_json::from_slice(&body).unwrap();
                     format!("answer {} {}", body["id"], body["code"])
                 }
-                Step::Notice(notice) => crate::base::Tell::kind(&notice).name().into(),
+                RemoteAction::Notice(notice) => crate::base::LogEvent::kind(&notice).name().into(),
             })
             .collect()
     }
@@ -301,7 +303,7 @@ fn an_errand_nobody_answers_runs_out() {
     // It comes after all: too late.
     let result = Ok(Content::new(b"x".to_vec()));
     desk.remote
-        .on_done(desk.now, Done::Fetched { serial: 0, result });
+        .on_done(desk.now, RemoteResult::Fetched { serial: 0, result });
     assert_eq!(desk.said(), [""; 0]);
     assert_eq!(desk.remote.serial, serial);
     desk.now.mono = desk.remote.wake_at().unwrap().at;
@@ -569,17 +571,17 @@ proptest! {
                 steps += 1;
                 prop_assert!(steps < 20, "it never rests");
                 match step {
-                    Step::Answer(body) => {
+                    RemoteAction::Answer(body) => {
                         let body: Json = serde_json::from_slice(&body).unwrap();
                         *answers.entry(body["id"].as_u64()).or_insert(0) += 1;
                     }
-                    Step::Errand(Errand::Adopt { content, .. }) => {
+                    RemoteAction::Errand(RemoteTask::Adopt { content, .. }) => {
                         prop_assert!(enabled);
                         prop_assert_ne!(desk.remote.policy.in_force, Some(Digest::of(content.bytes())));
                     }
-                    Step::Errand(Errand::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
-                    Step::Errand(Errand::Settle { .. }) => {}
-                    Step::Get | Step::Notice(_) => {}
+                    RemoteAction::Errand(RemoteTask::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
+                    RemoteAction::Errand(RemoteTask::Settle { .. }) => {}
+                    RemoteAction::Get | RemoteAction::Notice(_) => {}
                 }
             }
             // Drained, it sleeps until something is due.

@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::field::modbus::Ask;
 use crate::field::modbus::Data;
+use crate::field::modbus::ReadRequest;
 use crate::spec::Table;
 
-fn ask(unit: u8, start: u16, count: u16) -> Ask {
-    Ask {
+fn ask(unit: u8, start: u16, count: u16) -> ReadRequest {
+    ReadRequest {
         unit: UnitId(unit),
         table: Table::HoldingRegister,
         start,
@@ -28,7 +28,7 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
 }
 
 /// Everything at once, then silence.
-fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -153,7 +153,7 @@ fn only_the_exact_reply_counts() {
 #[test]
 fn our_own_echo_is_skipped_even_where_it_looks_like_the_reply() {
     // 17–24 bits from 03xxh: the request has the shape of its reply.
-    let ask = Ask {
+    let ask = ReadRequest {
         table: Table::Coil,
         ..ask(1, 0x0300, 20)
     };

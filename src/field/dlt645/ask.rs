@@ -20,7 +20,7 @@ impl Id {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct MeterRequest {
     /// Whom. A wildcard is answered by whoever it means.
     pub address: Address,
     /// What.
@@ -139,13 +139,13 @@ impl std::fmt::Display for ErrorWord {
     }
 }
 
-impl Ask {
+impl MeterRequest {
     /// Reads a datum.
     #[must_use]
-    pub fn read(address: Address, id: Id, length: impl Into<Length>) -> Ask {
+    pub fn read(address: Address, id: Id, length: impl Into<Length>) -> MeterRequest {
         let length = length.into();
         let wish = Wish::Read { id, length };
-        Ask { address, wish }
+        MeterRequest { address, wish }
     }
 
     /// Which year's codes it uses.
@@ -303,7 +303,7 @@ pub enum Joined {
     /// That was the last one.
     Whole(Vec<u8>),
     /// Ask this next.
-    Next(Ask, Joining),
+    Next(MeterRequest, Joining),
     /// The frames together are not the datum: of another length than it has,
     /// in more frames than it needs, or without an end.
     Unfit,
@@ -356,7 +356,7 @@ impl Joining {
                 Joined::Unfit
             };
         }
-        let ask = Ask {
+        let ask = MeterRequest {
             address: self.address,
             wish: Wish::Follow {
                 id: self.id,

@@ -22,6 +22,6 @@ pub mod frame;
 pub mod receive;
 
 pub use crate::spec::dlt645::{Address, Edition, Item, Place, address, item};
-pub use ask::{Ask, Reply};
+pub use ask::{MeterRequest, Reply};
 pub use frame::Frame;
 pub use receive::Receiver;

@@ -11,7 +11,7 @@
 use crate::base::Miss;
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
-use super::{Address, Ask, Frame, Reply};
+use super::{Address, Frame, MeterRequest, Reply};
 
 /// What is kept of a burst; a line that says more without a pause babbles.
 const MAX_BURST: usize = 2 * (MAX_DATA + AROUND);
@@ -48,7 +48,7 @@ pub enum Verdict {
 /// Listens for the reply to one request, or, without one, to whatever passes.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    ask: Option<(Ask, Frame)>,
+    ask: Option<(MeterRequest, Frame)>,
     unread: Vec<u8>,
     heard: Heard,
     ended: bool,
@@ -67,7 +67,7 @@ enum Head {
 impl Receiver {
     /// Listens for the reply to `ask`.
     #[must_use]
-    pub fn new(ask: Ask) -> Self {
+    pub fn new(ask: MeterRequest) -> Self {
         let request = ask.frame();
         Receiver {
             ask: Some((ask, request)),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{DeviceId, Mono, Now, PortId, Rng};
-use crate::field::job::{Job, Outcome};
+use crate::field::job::{Outcome, Request};
 use crate::field::modbus::Data;
 use crate::field::reading::Finding;
 use crate::field::schedule::{Next, Schedule};
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn answer(&mut self, job: &Job) -> Outcome {
+    fn answer(&mut self, job: &Request) -> Outcome {
         let missing = &self.missing[job.device.index()];
         let (from, n) = (job.ask.start, job.ask.count);
         let stopped = self.stopped.iter().any(|s| s.contains(&self.now));

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::field::modbus::{Ask, Data};
+use crate::field::modbus::{Data, ReadRequest};
 use crate::spec::Table;
 
-fn ask(unit: u8, count: u16) -> Ask {
-    Ask {
+fn ask(unit: u8, count: u16) -> ReadRequest {
+    ReadRequest {
         unit: UnitId(unit),
         table: Table::HoldingRegister,
         start: 4,

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::neighbours::Voice;
+use super::neighbours::ReplyClass;
 use crate::spec::raw::Question;
 
 pub mod part;
@@ -49,7 +49,7 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
 /// with all whose replies cannot be told from its own. `None` where those are its
 /// own device's only.
 #[must_use]
-pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<Voice>>> {
+pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
     let all: Vec<Arc<Question>> = devices.concat();
     let likes = likenesses(&all);
     let owners = devices.iter().enumerate();
@@ -63,7 +63,7 @@ pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<Voice>>> {
     let voice = |like: &usize| {
         let shared = whose.get(like).is_some_and(|devices| devices.len() > 1);
         let number = u32::try_from(*like).unwrap_or(u32::MAX);
-        shared.then_some(Voice(number))
+        shared.then_some(ReplyClass(number))
     };
     let mut voices = likes.iter().map(voice);
     let take = |qs: &&[Arc<Question>]| voices.by_ref().take(qs.len()).collect();
@@ -135,8 +135,8 @@ mod tests {
         assert_eq!(
             voices(&[&one, &two, &three, &[]]),
             [
-                vec![Some(Voice(0)), None],
-                vec![None, Some(Voice(0))],
+                vec![Some(ReplyClass(0)), None],
+                vec![None, Some(ReplyClass(0))],
                 vec![None, None],
                 vec![],
             ]

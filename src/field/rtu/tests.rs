@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::field::modbus::Ask;
 use crate::field::modbus::Data;
+use crate::field::modbus::ReadRequest;
 use crate::spec::Table;
 
-fn ask(unit: u8, start: u16, count: u16) -> Ask {
-    Ask {
+fn ask(unit: u8, start: u16, count: u16) -> ReadRequest {
+    ReadRequest {
         unit: UnitId(unit),
         table: Table::HoldingRegister,
         start,
@@ -28,7 +28,7 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
 }
 
 /// Everything at once, then silence.
-fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -39,7 +39,7 @@ fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
 fn units_that_are_reserved_answer_like_any_other() {
     for unit in [248, 254, 255] {
         let reply = frame(UnitId(unit), &[3, 4, 0, 7, 0, 8]);
-        let ask = |unit| Ask {
+        let ask = |unit| ReadRequest {
             unit: UnitId(unit),
             table: Table::HoldingRegister,
             start: 0,

@@ -7,7 +7,7 @@ use crate::spec::Protocol;
 use crate::spec::raw::Question;
 
 /// Tells each device which of its questions have the voice of others.
-pub(super) fn acquaint(stations: &mut [Station]) {
+pub(super) fn acquaint(stations: &mut [PolledDevice]) {
     let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(&s.profile)).collect();
     let questions = |profile: &'_ Arc<ProfileSpec>| match &profile.protocol {
         Protocol::Raw(questions) => questions.clone(),
@@ -22,12 +22,12 @@ pub(super) fn acquaint(stations: &mut [Station]) {
 
 impl Schedule {
     /// How a job ended, for those whose replies are like its own.
-    pub(super) fn spread(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
-        let who = self.stations.iter_mut().find(|s| s.device == job.device);
+    pub(super) fn spread(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
+        let who = self.devices.iter_mut().find(|s| s.device == job.device);
         let Some((word, cleared)) = who.map(|s| s.tell(now, job, outcome)) else {
             return;
         };
-        for other in self.stations.iter_mut().filter(|s| s.device != job.device) {
+        for other in self.devices.iter_mut().filter(|s| s.device != job.device) {
             other.hear(now, job.device, word, cleared);
         }
     }

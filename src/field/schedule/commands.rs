@@ -42,15 +42,15 @@ impl Schedule {
     /// was handed out and is not done was not sent. No request is under way.
     pub fn lost(&mut self) {
         self.out.clear();
-        for station in &mut self.stations {
+        for station in &mut self.devices {
             station.busy = false;
         }
         self.commands.ended(End::Refused(Refused::LineDown));
         self.commands.refuse(|_| Some(Refused::LineDown));
     }
 
-    fn station(&self, device: DeviceId) -> Option<&Station> {
-        self.stations.iter().find(|s| s.device == device)
+    fn station(&self, device: DeviceId) -> Option<&PolledDevice> {
+        self.devices.iter().find(|s| s.device == device)
     }
 
     fn is_asked(&self, device: DeviceId) -> bool {
@@ -58,8 +58,8 @@ impl Schedule {
     }
 
     /// The command whose turn it is.
-    pub(super) fn next_command(&mut self, now: Mono) -> Option<Job> {
-        let stations = &self.stations;
+    pub(super) fn next_command(&mut self, now: Mono) -> Option<Request> {
+        let stations = &self.devices;
         self.commands.refuse(|w| {
             let station = stations.iter().find(|s| s.device == w.command.device);
             match station {
@@ -78,7 +78,7 @@ impl Schedule {
         self.turn += 1;
         let turn = self.turn;
         let device = next.command.device;
-        let station = self.stations.iter_mut().find(|s| s.device == device)?;
+        let station = self.devices.iter_mut().find(|s| s.device == device)?;
         station.served = turn;
         let write = Write {
             unit: station.unit,
@@ -128,7 +128,7 @@ impl Schedule {
     }
 
     /// How the job of a command ended.
-    pub(super) fn command_done(&mut self, now: Mono, job: &Job, outcome: &Outcome) {
+    pub(super) fn command_done(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         self.commands.ended(match outcome {
             Outcome::Confirmed => End::Confirmed,
             Outcome::Exception(code) => End::Exception(*code),

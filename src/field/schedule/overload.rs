@@ -129,7 +129,7 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
         let now = line.now;
         match line.schedule.next(now) {
             Next::Run(job) => {
-                let slots = line.schedule.stations.iter().flat_map(|s| &s.slots);
+                let slots = line.schedule.devices.iter().flat_map(|s| &s.slots);
                 let due: Vec<Priority> = slots
                     .filter(|s| s.due <= now)
                     .map(|s| s.block.priority)
@@ -197,7 +197,7 @@ fn of_a_priority_between_two_others_the_frequent_and_the_rare_fare_alike() {
 }
 
 /// The first and the last word about an overload: what was said when.
-fn strains(line: &mut Line, until: u64) -> Vec<(u64, Strain)> {
+fn strains(line: &mut Line, until: u64) -> Vec<(u64, Overload)> {
     let mut told = Vec::new();
     while line.now < Mono::from_micros(until * 1_000_000) {
         let second = line.now.as_micros() / 1_000_000;
@@ -216,7 +216,7 @@ fn an_overload_is_told_once_with_who_causes_it_and_once_when_it_is_over() {
     let [
         (
             second,
-            Strain::Stretched {
+            Overload::Stretched {
                 priority,
                 factor,
                 load,
@@ -241,7 +241,7 @@ fn an_overload_is_told_once_with_who_causes_it_and_once_when_it_is_over() {
     line.cost = Duration::from_millis(30);
     let told = strains(&mut line, 7200);
     assert!(
-        matches!(told[..], [(_, Strain::Over { priority: Normal })]),
+        matches!(told[..], [(_, Overload::Over { priority: Normal })]),
         "{told:?}"
     );
 }

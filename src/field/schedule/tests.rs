@@ -42,11 +42,11 @@ impl Line {
     }
 
     /// What kind of device the job is for.
-    pub(super) fn kind(&self, job: &Job) -> &ProfileSpec {
+    pub(super) fn kind(&self, job: &Request) -> &ProfileSpec {
         &self.spec.devices[job.device.index()].profile
     }
 
-    pub(super) fn answer(job: &Job) -> Outcome {
+    pub(super) fn answer(job: &Request) -> Outcome {
         let n = usize::from(job.ask.count);
         Outcome::Answered(if job.ask.table.is_bits() {
             Data::Bits(vec![false; n])
@@ -299,7 +299,7 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
 }
 
 /// Runs the schedule until its next job.
-fn job_after(s: &mut Schedule, now: &mut Mono) -> Job {
+fn job_after(s: &mut Schedule, now: &mut Mono) -> Request {
     for _ in 0..10_000 {
         match s.next(*now) {
             Next::Run(job) => return job,
@@ -323,7 +323,7 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     let spec = installation(serial(9600), vec![profile(mixed), lone(1000)]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
     let mut now = Mono::START;
-    let mut asked: Vec<(Mono, Job)> = Vec::new();
+    let mut asked: Vec<(Mono, Request)> = Vec::new();
     for _ in 0..4 {
         let job = job_after(&mut s, &mut now);
         s.done(now, &job, &Line::answer(&job));
@@ -597,7 +597,7 @@ fn one_spoilt_reply_is_held_against_nobody_the_second_in_a_row_is() {
                 Next::Idle => panic!("idle"),
             }
         }
-        assert_eq!(line.schedule.stations[0].misses(), misses, "{ends:?}");
+        assert_eq!(line.schedule.devices[0].misses(), misses, "{ends:?}");
     }
 }
 

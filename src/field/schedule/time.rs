@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::Schedule;
 use crate::base::Mono;
-use crate::field::slot::Slot;
-use crate::field::station::Station;
-use crate::field::tempo::{Burden, Change, Offered, Strain};
+use crate::field::slot::PollSlot;
+use crate::field::station::PolledDevice;
+use crate::field::tempo::{Change, Offered, Overload, RequestLoad};
 use crate::spec::Priority;
 
 impl Schedule {
     /// Lets the time of each priority pass, or stand still.
     pub(super) fn keep_time(&mut self, now: Mono) {
-        for station in &mut self.stations {
+        for station in &mut self.devices {
             // Who waited at the last turn and cannot be served now does not count;
             // who does not wait yet is noted when it is known what time it is.
             station.stop_waiting(now);
@@ -30,28 +30,28 @@ impl Schedule {
                     .map(|of| Offered::SHARE.min(*of))
                     .sum(),
             };
-            let Some(tempo) = self.tempos.get_mut(&priority) else {
+            let Some(tempo) = self.stretches.get_mut(&priority) else {
                 continue;
             };
             // Nobody waits for those of whom it is not known that they are there.
-            let known = self.stations.iter().filter(|s| !s.is_stranger());
+            let known = self.devices.iter().filter(|s| !s.is_stranger());
             let slots = known.flat_map(|s| &s.slots);
             let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
             let over = waiting.map(|s| s.over(now)).max();
             let over = (over.is_some(), over.unwrap_or_default());
             let stood = tempo.turn(now, over.0, over.1, rested, offered);
-            for slot in self.stations.iter_mut().flat_map(|s| &mut s.slots) {
+            for slot in self.devices.iter_mut().flat_map(|s| &mut s.slots) {
                 if slot.block.priority == priority {
                     slot.put_off(stood);
                     slot.lose(now);
                 }
             }
             if let Some(change) = tempo.poll(now) {
-                let strain = self.strain(priority, change);
-                self.strains.push_back(strain);
+                let strain = self.overload(priority, change);
+                self.overloads.push_back(strain);
             }
         }
-        for station in &mut self.stations {
+        for station in &mut self.devices {
             station.wait(now);
         }
     }
@@ -67,7 +67,7 @@ impl Schedule {
     }
 
     /// Requests that are expected to be answered, and whose.
-    fn expected(&self) -> impl Iterator<Item = (&Station, &Slot)> {
+    fn expected(&self) -> impl Iterator<Item = (&PolledDevice, &PollSlot)> {
         let answering = self.answering().filter(|(_, s)| !s.is_stranger());
         answering.flat_map(|(_, station)| {
             let slots = station.slots.iter().filter(|slot| !station.is_rare(slot));
@@ -75,15 +75,15 @@ impl Schedule {
         })
     }
 
-    fn strain(&self, priority: Priority, change: Change) -> Strain {
+    fn overload(&self, priority: Priority, change: Change) -> Overload {
         let Change::Stretched(factor) = change else {
-            return Strain::Over { priority };
+            return Overload::Over { priority };
         };
         let load: u64 = Priority::ALL.iter().map(|p| self.offered(*p)).sum();
         let heaviest = self
             .expected()
             .max_by_key(|(station, slot)| share(station, slot));
-        let burden = |(station, slot): (&Station, &Slot)| Burden {
+        let burden = |(station, slot): (&PolledDevice, &PollSlot)| RequestLoad {
             device: station.device,
             table: slot.block.table,
             first: slot.block.start,
@@ -91,7 +91,7 @@ impl Schedule {
             takes: takes(station, slot),
             every: slot.block.interval,
         };
-        Strain::Stretched {
+        Overload::Stretched {
             priority,
             factor,
             load,
@@ -101,19 +101,19 @@ impl Schedule {
 
     /// What became of the intervals of a priority, for the operator; until `None`,
     /// after each [`Schedule::next`].
-    pub fn poll_strain(&mut self) -> Option<Strain> {
-        self.strains.pop_front()
+    pub fn poll_strain(&mut self) -> Option<Overload> {
+        self.overloads.pop_front()
     }
 }
 
 /// How long the line is taken by a request that is answered: as measured, or as far as
 /// it is known.
-pub(super) fn takes(station: &Station, slot: &Slot) -> Duration {
+pub(super) fn takes(station: &PolledDevice, slot: &PollSlot) -> Duration {
     slot.took.unwrap_or_else(|| station.takes(&slot.block))
 }
 
 /// What it asks of the line's time, in millionths.
-fn share(station: &Station, slot: &Slot) -> u64 {
+fn share(station: &PolledDevice, slot: &PollSlot) -> u64 {
     let share = takes(station, slot).as_nanos() * 1_000_000;
     let share = share / slot.block.interval.as_nanos().max(1);
     u64::try_from(share).unwrap_or(u64::MAX)

@@ -10,7 +10,7 @@ use super::Schedule;
 use crate::base::Mono;
 use crate::field::budget::Budget;
 use crate::field::slot::PATIENCE;
-use crate::field::station::{self, RETRY_CEILING, Station};
+use crate::field::station::{self, PolledDevice, RETRY_CEILING};
 use crate::spec::Priority;
 
 /// What is in front of a rest of the line and behind it takes time as well.
@@ -20,7 +20,7 @@ const MARGIN: Duration = Duration::from_millis(50);
 const BEHIND_FOR_GOOD: Duration = Duration::from_secs(10);
 
 /// A poll that is due.
-pub(super) struct Turn {
+pub(super) struct DuePoll {
     pub(super) station: usize,
     pub(super) slot: usize,
     rank: Mono,
@@ -30,7 +30,7 @@ pub(super) struct Turn {
 
 /// What is tried that failed.
 #[derive(Clone, Copy)]
-pub(super) enum What {
+pub(super) enum AttemptKind {
     /// A device that missed.
     Device(station::Attempt),
     /// A request that is set aside, of a device that answers.
@@ -41,24 +41,24 @@ pub(super) enum What {
 #[derive(Clone, Copy)]
 pub(super) struct Attempt {
     pub(super) station: usize,
-    pub(super) what: What,
+    pub(super) what: AttemptKind,
     /// Not before then.
     pub(super) at: Mono,
     /// What it may do to the others; it is paid for.
-    pub(super) harm: Harm,
+    pub(super) impact: Impact,
     rank: Mono,
 }
 
 impl Attempt {
     /// Only one that is paid for takes time from those that answer.
-    pub(super) fn goes_before(&self, poll: &Turn) -> bool {
-        self.harm == Harm::Loss && self.rank < poll.rank
+    pub(super) fn goes_before(&self, poll: &DuePoll) -> bool {
+        self.impact == Impact::Loss && self.rank < poll.rank
     }
 }
 
 /// What an attempt at a device that misses may do to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Harm {
+pub(super) enum Impact {
     /// Nothing to speak of.
     None,
     /// A poll comes late.
@@ -70,7 +70,7 @@ pub(super) enum Harm {
 impl Schedule {
     /// The due request of an answering device that comes first. Devices nobody has
     /// heard of stand back once they have taken their share of the clock.
-    pub(super) fn most_urgent(&self, now: Mono) -> Option<Turn> {
+    pub(super) fn most_urgent(&self, now: Mono) -> Option<DuePoll> {
         let generous = self.strangers.allows(now);
         let mut first = BTreeMap::new();
         let mut overdue = BTreeSet::new();
@@ -106,7 +106,7 @@ impl Schedule {
         let ahead = overdue.iter().find(may).copied();
         let best = ahead.and_then(|p| first.get(&(false, p))).unwrap_or(best);
         let (rank, _, station, slot) = *best;
-        Some(Turn {
+        Some(DuePoll {
             station,
             slot,
             rank,
@@ -136,7 +136,7 @@ impl Schedule {
             return None;
         }
         let leeway = self.leeway(now);
-        let idle = self.stations.iter().enumerate().filter(|(_, s)| !s.busy);
+        let idle = self.devices.iter().enumerate().filter(|(_, s)| !s.busy);
         let tries = idle.flat_map(|(i, s)| {
             let device = s
                 .is_in_doubt()
@@ -158,16 +158,16 @@ impl Schedule {
         &self,
         now: Mono,
         i: usize,
-        s: &Station,
+        s: &PolledDevice,
         leeway: Leeway,
     ) -> Option<(Attempt, bool, u64)> {
         let urgent = s.is_urgent();
-        let harm = leeway.harm(s.attempt_takes(now));
+        let harm = leeway.impact_of(s.attempt_takes(now));
         let attempt = Attempt {
             station: i,
-            what: What::Device(s.attempt(now)?),
+            what: AttemptKind::Device(s.attempt(now)?),
             at: self.affordable(now, s.retry_at(now), harm, urgent),
-            harm,
+            impact: harm,
             rank: s.retry_rank(now),
         };
         Some((attempt, urgent, s.served))
@@ -178,14 +178,14 @@ impl Schedule {
         &self,
         now: Mono,
         i: usize,
-        s: &Station,
+        s: &PolledDevice,
         j: usize,
         leeway: Leeway,
     ) -> (Attempt, bool, u64) {
         let slot = &s.slots[j];
         // What failed once is a poll like others, but for those that it would cost.
-        let harm = match leeway.harm(s.try_takes(now, slot)) {
-            Harm::Delay if !slot.is_rare() => Harm::None,
+        let harm = match leeway.impact_of(s.try_takes(now, slot)) {
+            Impact::Delay if !slot.is_rare() => Impact::None,
             harm => harm,
         };
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
@@ -194,22 +194,22 @@ impl Schedule {
         let failed = slot.failing.as_ref().map(|f| f.last);
         let patient = slot.due.max(failed.unwrap_or(slot.due)) + BEHIND_FOR_GOOD;
         let at = match harm {
-            Harm::Loss => at.max(patient),
-            Harm::None | Harm::Delay => at,
+            Impact::Loss => at.max(patient),
+            Impact::None | Impact::Delay => at,
         };
         let attempt = Attempt {
             station: i,
-            what: What::Request(j),
+            what: AttemptKind::Request(j),
             at: self.affordable(now, at, harm, false),
-            harm,
+            impact: harm,
             rank: slot.due + PATIENCE,
         };
         (attempt, false, s.served)
     }
 
     /// When an attempt that may be made at this time can be paid for.
-    fn affordable(&self, now: Mono, at: Mono, harm: Harm, urgent: bool) -> Mono {
-        let Some(purse) = self.purse(harm).filter(|_| at <= now) else {
+    fn affordable(&self, now: Mono, at: Mono, harm: Impact, urgent: bool) -> Mono {
+        let Some(purse) = self.budget_of(harm).filter(|_| at <= now) else {
             return at;
         };
         let allowed = match urgent {
@@ -220,11 +220,11 @@ impl Schedule {
     }
 
     /// What an attempt that does this harm is paid from.
-    const fn purse(&self, harm: Harm) -> Option<&Budget> {
+    const fn budget_of(&self, harm: Impact) -> Option<&Budget> {
         match harm {
-            Harm::None => None,
-            Harm::Delay => Some(&self.delays),
-            Harm::Loss => Some(&self.budget),
+            Impact::None => None,
+            Impact::Delay => Some(&self.delays),
+            Impact::Loss => Some(&self.budget),
         }
     }
 
@@ -276,14 +276,14 @@ impl Leeway {
     }
 
     /// What an attempt that takes so long in vain could do to those that answer.
-    fn harm(self, takes: Duration) -> Harm {
+    fn impact_of(self, takes: Duration) -> Impact {
         // A tenth more: what is in front of it and behind it takes time as well.
         if takes + takes / 10 >= self.loses {
-            Harm::Loss
+            Impact::Loss
         } else if takes > self.waits {
-            Harm::Delay
+            Impact::Delay
         } else {
-            Harm::None
+            Impact::None
         }
     }
 }

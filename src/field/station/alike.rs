@@ -16,15 +16,18 @@ pub(in crate::field) enum Word {
     Answered(Mono),
 }
 
-impl Station {
+impl PolledDevice {
     /// Which of its questions have the voice of others on the line.
-    pub(in crate::field) fn is_one_of(&mut self, voices: Vec<Option<Voice>>) {
-        self.voices = voices;
+    pub(in crate::field) fn is_one_of(&mut self, voices: Vec<Option<ReplyClass>>) {
+        self.reply_classes = voices;
     }
 
     /// The voice in which this is answered, if others have it too.
-    pub(super) fn voice(&self, block: &ReadBlock) -> Option<Voice> {
-        self.voices.get(usize::from(block.start)).copied().flatten()
+    pub(super) fn voice(&self, block: &ReadBlock) -> Option<ReplyClass> {
+        self.reply_classes
+            .get(usize::from(block.start))
+            .copied()
+            .flatten()
     }
 
     /// Whether its replies carry no number by a standard.
@@ -34,13 +37,13 @@ impl Station {
 
     /// Whether some reply of it could be another device's.
     pub(in crate::field) fn speaks_like_others(&self) -> bool {
-        self.voices.iter().any(Option::is_some)
+        self.reply_classes.iter().any(Option::is_some)
     }
 
     /// Whether the reply to this could be another device's.
     pub(super) fn is_alike(&self, block: &ReadBlock) -> bool {
         let voice = self.voice(block);
-        voice.is_some_and(|voice| self.neighbours.covers(voice))
+        voice.is_some_and(|voice| self.shared_stale.covers(voice))
     }
 
     /// Until when a try of it would cost others more than it is worth.
@@ -48,41 +51,44 @@ impl Station {
         let block = &self.slots.get(self.attempt(now)?.slot())?.block;
         let voice = self.voice(block)?;
         match self.misses() > CONFIRMATIONS {
-            true => self.neighbours.try_from(voice),
-            false => self.neighbours.ask_from(voice),
+            true => self.shared_stale.try_from(voice),
+            false => self.shared_stale.ask_from(voice),
         }
     }
 
-    /// After [`Station::done`]: what others of its voice have to know, and until
+    /// After [`PolledDevice::done`]: what others of its voice have to know, and until
     /// when copies of what it owed may come if it owes nothing now.
     pub(in crate::field) fn tell(
         &mut self,
         now: Mono,
-        job: &Job,
+        job: &Request,
         outcome: &Outcome,
-    ) -> (Option<(Voice, Word)>, Option<Mono>) {
-        let copies = now + self.doubt.copies_for(self.timeout.most());
-        let cleared = self.doubt.is_clear().then_some(copies);
+    ) -> (Option<(ReplyClass, Word)>, Option<Mono>) {
+        let copies = now + self.stale.copies_for(self.timeout.most());
+        let cleared = self.stale.is_clear().then_some(copies);
         let which = usize::from(job.ask.start);
-        let Some(voice) = self.voices.get(which).copied().flatten() else {
+        let Some(voice) = self.reply_classes.get(which).copied().flatten() else {
             return (None, cleared);
         };
         let timeout = self.timeout.most();
-        let set_aside = self.slots.get(job.block).is_some_and(Slot::is_set_aside);
+        let set_aside = self
+            .slots
+            .get(job.block)
+            .is_some_and(PollSlot::is_set_aside);
         let owes = Word::Owes {
             timeout,
             given_up: set_aside || self.misses() > CONFIRMATIONS,
         };
         let word = match outcome {
             Outcome::Missed(_) | Outcome::Mismatched(_) => {
-                self.neighbours.tried(now, voice, timeout);
+                self.shared_stale.tried(now, voice, timeout);
                 owes
             }
             _ if job.trusted => Word::Answered(copies),
             _ => {
-                self.neighbours.thrown(now, voice);
+                self.shared_stale.thrown(now, voice);
                 // Its own reply to what was asked last may come yet.
-                match self.doubt.rests() {
+                match self.stale.rests() {
                     true => owes,
                     false => Word::Answered(copies),
                 }
@@ -96,23 +102,24 @@ impl Station {
         &mut self,
         now: Mono,
         who: DeviceId,
-        word: Option<(Voice, Word)>,
+        word: Option<(ReplyClass, Word)>,
         cleared: Option<Mono>,
     ) {
         if let Some(until) = cleared {
-            self.neighbours.cleared(who, until);
+            self.shared_stale.cleared(who, until);
         }
-        let Some((voice, word)) = word.filter(|(v, _)| self.voices.contains(&Some(*v))) else {
+        let Some((voice, word)) = word.filter(|(v, _)| self.reply_classes.contains(&Some(*v)))
+        else {
             return;
         };
         match word {
             Word::Owes { timeout, given_up } => {
-                self.neighbours.missed(now, voice, who, timeout);
+                self.shared_stale.missed(now, voice, who, timeout);
                 if given_up {
-                    self.neighbours.tried(now, voice, timeout);
+                    self.shared_stale.tried(now, voice, timeout);
                 }
             }
-            Word::Answered(until) => self.neighbours.answered(voice, until),
+            Word::Answered(until) => self.shared_stale.answered(voice, until),
         }
     }
 }

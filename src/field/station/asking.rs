@@ -3,7 +3,7 @@
 
 use super::*;
 
-impl Station {
+impl PolledDevice {
     /// How a device is tried that missed.
     ///
     /// At first with the request that it missed, once more; then with another, for
@@ -37,7 +37,7 @@ impl Station {
         (0..self.slots.len()).min_by_key(|i| {
             let slot = &self.slots[*i];
             let block = &slot.block;
-            let spends = !self.doubt.is_clear() && !self.doubted(block);
+            let spends = !self.stale.is_clear() && !self.doubted(block);
             let shared = self.voice(block).is_some();
             (
                 slot.is_set_aside(),
@@ -61,7 +61,7 @@ impl Station {
     }
 
     /// What is asked of a device that missed.
-    pub(in crate::field) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Job> {
+    pub(in crate::field) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Request> {
         let (i, part) = match attempt {
             Attempt::Whole(i) => (i, None),
             Attempt::Part(i) => (i, Some(self.part(i)?)),
@@ -81,7 +81,7 @@ impl Station {
 
     /// The transaction that serves this slot best, given what is in doubt; with a
     /// probe, if there is time for one.
-    pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Job> {
+    pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Request> {
         let wanted = &self.slots.get(slot)?.block;
         if self.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));
@@ -116,7 +116,7 @@ impl Station {
 
     /// A request of the plan that is due, and which no abandoned one resembles.
     pub(super) fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
-        let fine = |slot: &Slot| {
+        let fine = |slot: &PollSlot| {
             slot.failing.is_none()
                 && self.ready_at(slot) <= now
                 && !self.doubted(&slot.block)
@@ -128,7 +128,7 @@ impl Station {
     /// Whether some reply of this device will be unmistakable before long.
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
         let soon = now + self.timeout.most().saturating_mul(SETTLING);
-        let comes = |s: &Slot| {
+        let comes = |s: &PollSlot| {
             s.failing.is_none()
                 && s.due <= soon
                 && !self.doubted(&s.block)
@@ -142,7 +142,7 @@ impl Station {
     /// place of a request that fails itself, another one that does not.
     pub(super) fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
         let wanted = self.slots.get(slot)?;
-        let fine = |s: &&Slot| s.failing.is_none();
+        let fine = |s: &&PollSlot| s.failing.is_none();
         let like = Some(wanted).filter(fine);
         let like = like.or_else(|| self.slots.iter().find(fine));
         let like = &like.unwrap_or(wanted).block;
@@ -154,7 +154,7 @@ impl Station {
         }
         let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
         if self.answers_fences || !silent(self.fence_missed) {
-            let other = self.phrases.fence(&self.profile, &self.doubt, like);
+            let other = self.phrases.fence(&self.profile, &self.stale, like);
             if let Some(other) = other {
                 return Some((Probe::OtherTable, other));
             }
@@ -165,14 +165,14 @@ impl Station {
         longer.filter(fine).map(|block| (Probe::Longer, block))
     }
 
-    pub(super) fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Job {
+    pub(super) fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Request {
         let failing = self.slots[slot].failing.as_ref();
-        Job {
+        Request {
             device: self.device,
             ask: block.ask(self.unit),
             timeout: self.patience(&block),
             was_spoilt: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
-            speech: self.phrases.speech(&self.profile, &block),
+            body: self.phrases.speech(&self.profile, &block),
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),

@@ -1,10 +1,10 @@
 //! Writing to a device.
 
 use super::*;
-use crate::field::job::Speech;
+use crate::field::job::RequestBody;
 use crate::field::write::Write;
 
-impl Station {
+impl PolledDevice {
     /// When it may be asked to write something of this shape: as soon as no reply
     /// that is still on its way could be taken for this one's. `None`: not before
     /// something else is heard of it.
@@ -15,15 +15,15 @@ impl Station {
         if self.numbered {
             return Some(now);
         }
-        if self.doubt.covers_function(shape.function) {
+        if self.stale.covers_function(shape.function) {
             return None;
         }
-        let clear = self.doubt.no_copies_from(shape).unwrap_or(now);
-        let clear = clear.max(self.doubt.no_stragglers_from(shape).unwrap_or(now));
+        let clear = self.stale.no_copies_from(shape).unwrap_or(now);
+        let clear = clear.max(self.stale.no_stragglers_from(shape).unwrap_or(now));
         // A confirmation names place and value, so what others are told matters
         // less than that a command does not wait.
         let patience = self.timeout.most();
-        let free = self.doubt.sits_out_until(now, Mono::START, patience);
+        let free = self.stale.sits_out_until(now, Mono::START, patience);
         Some(clear.max(free.unwrap_or(now)))
     }
 
@@ -33,8 +33,8 @@ impl Station {
     }
 
     /// The transaction that writes this.
-    pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Job {
-        Job {
+    pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Request {
+        Request {
             device: self.device,
             ask: write.place(),
             // To write may take longer than any read was seen to take.
@@ -48,7 +48,7 @@ impl Station {
             shape: write.shape(),
             block: usize::MAX,
             whole: false,
-            speech: Speech::Write(write),
+            body: RequestBody::Write(write),
             gives_up: false,
             was_spoilt: false,
             probe: None,
@@ -60,33 +60,33 @@ impl Station {
     pub(in crate::field) fn commanded(
         &mut self,
         now: Mono,
-        job: &Job,
+        job: &Request,
         outcome: &Outcome,
     ) -> Evidence {
         let (shape, patience) = (job.shape, self.timeout.most());
         let among_others = self.is_among_others(job.asked);
-        self.doubt.was_asked();
+        self.stale.was_asked();
         if !self.numbered {
             match outcome {
                 Outcome::Missed(_) | Outcome::Mismatched(_) => {
-                    self.doubt.missed(now, shape, patience, job.timeout);
+                    self.stale.missed(now, shape, patience, job.timeout);
                 }
                 Outcome::Exception(_) => {
-                    self.doubt.refused(now, shape.function, patience);
+                    self.stale.refused(now, shape.function, patience);
                     if !among_others {
-                        self.doubt.resolved(now, patience);
+                        self.stale.resolved(now, patience);
                     }
                 }
                 Outcome::Answered(_) | Outcome::Confirmed | Outcome::Refused(_) => {
-                    self.doubt.answered(now, shape, patience);
+                    self.stale.answered(now, shape, patience);
                     if !among_others {
-                        self.doubt.resolved(now, patience);
+                        self.stale.resolved(now, patience);
                     }
                 }
             }
         }
         self.busy = false;
-        let evidence = weigh(outcome);
+        let evidence = evidence_of(outcome);
         match evidence {
             Evidence::Alive(_) => self.lives(now),
             Evidence::Missed(miss) => return Evidence::RequestFailed(miss),

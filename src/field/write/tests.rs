@@ -221,7 +221,7 @@ fn behind_the_echo_of_a_long_request_its_reply_is_found() {
 
 #[test]
 fn the_reply_to_a_write_is_nobodys_value() {
-    let ask = Ask {
+    let ask = ReadRequest {
         unit: UnitId(17),
         table: Table::HoldingRegister,
         start: 1,

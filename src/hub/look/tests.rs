@@ -8,13 +8,13 @@ use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::hub::Input;
 use crate::spec::{Number, Table};
 
-fn hub() -> Hub {
+fn hub() -> Coordinator {
     let one = || {
         let number = number(Number::U16);
         profile(vec![point(Table::HoldingRegister, 0, number, 1000)])
     };
     let spec = installation(serial(9600), vec![one(), one()]);
-    Hub::new(Arc::new(spec), Rng::new(1), Now::default())
+    Coordinator::new(Arc::new(spec), Rng::new(1), Now::default())
 }
 
 fn at(ms: u64) -> Now {
@@ -35,7 +35,7 @@ fn polled(now: Now, device: u32, evidence: Evidence) -> Input {
 }
 
 /// Why, what comes next, and in how long.
-fn plight(hub: &Hub, now: Now) -> (String, String, Option<u64>) {
+fn plight(hub: &Coordinator, now: Now) -> (String, String, Option<u64>) {
     let first = hub.devices(now).next().unwrap();
     let next = first.next.unwrap_or(Next {
         what: String::new(),
@@ -99,7 +99,7 @@ fn a_gateway_without_identity_says_that_first_of_all_about_the_cloud() {
     let mut hub = hub().not_commissioned();
     hub.handle(at(1), polled(at(1), 0, Evidence::Alive(Proof::Answer)));
     assert!(plight(&hub, at(1)).0.contains("not commissioned"));
-    assert_eq!(hub.picture(at(1)).cloud.link, Link::NotCommissioned);
+    assert_eq!(hub.snapshot(at(1)).cloud.link, Link::NotCommissioned);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_echoes_of_a_port_add_up_in_its_picture() {
         let port = PortId(0);
         hub.handle(at(1), Input::Field(FieldEvent::Echoes { port, echoes }));
     }
-    let counts = hub.picture(at(2)).ports[0].echoes.clone();
+    let counts = hub.snapshot(at(2)).ports[0].echoes.clone();
     let expected = [
         ("echo-expected", 12),
         ("echo-missed", 2),
@@ -129,12 +129,12 @@ fn the_echoes_of_a_port_add_up_in_its_picture() {
 #[test]
 fn the_probes_of_a_port_add_up_in_its_picture() {
     let mut hub = hub();
-    assert_eq!(hub.picture(at(0)).ports[0].probes, 0);
+    assert_eq!(hub.snapshot(at(0)).ports[0].probes, 0);
     for count in [5, 7] {
         let port = PortId(0);
         hub.handle(at(1), Input::Field(FieldEvent::Probes { port, count }));
     }
-    assert_eq!(hub.picture(at(2)).ports[0].probes, 12);
+    assert_eq!(hub.snapshot(at(2)).ports[0].probes, 12);
 }
 
 #[test]

@@ -12,13 +12,13 @@ use crate::spec::{Number, Table};
 /// Two intervals of the only point, and the port's timeout.
 const LIMIT: Duration = Duration::from_millis(2500);
 
-fn hub() -> Hub {
+fn hub() -> Coordinator {
     let one = || {
         let number = number(Number::U16);
         profile(vec![point(Table::HoldingRegister, 0, number, 1000)])
     };
     let spec = installation(serial(9600), vec![one(), one()]);
-    Hub::new(Arc::new(spec), Rng::new(1), Now::default())
+    Coordinator::new(Arc::new(spec), Rng::new(1), Now::default())
 }
 
 fn at(ms: u64) -> Now {
@@ -61,7 +61,7 @@ fn input(now: Now, kind: u8, device: DeviceId) -> Input {
 }
 
 /// The only value of a device.
-fn value(hub: &Hub, now: Now, device: DeviceId) -> (Quality, Option<Now>) {
+fn value(hub: &Coordinator, now: Now, device: DeviceId) -> (Quality, Option<Now>) {
     let only = hub.values(now, device).next();
     only.map(|v| (v.quality, v.taken)).unwrap()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
-use crate::base::{About, Level, Mono, Repeats, Tell};
+use crate::base::{About, Level, LogEvent, Mono, RateLimit};
 use crate::io::clock::Clock;
 
 /// So many users are told apart; nobody has more on a gateway.
@@ -72,7 +72,7 @@ pub enum Notice {
     },
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         match self {
             Notice::Available { .. } | Notice::Metrics { .. } => Level::Info,
@@ -185,14 +185,14 @@ fn many(times: u64) -> String {
 /// told when it is over.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    users: BTreeMap<u32, Repeats>,
-    others: Repeats,
+    users: BTreeMap<u32, RateLimit>,
+    others: RateLimit,
     /// The last of the others.
     other: u32,
-    not_accepted: Repeats,
+    not_accepted: RateLimit,
     /// Why the last was not let in.
     why: String,
-    crowded: Repeats,
+    crowded: RateLimit,
 }
 
 /// What was held back and is to be told now.
@@ -253,8 +253,8 @@ impl Refusals {
 
     /// Waits until something held back is to be told; for ever if nothing is.
     pub(super) async fn settles(&self, clock: Clock) {
-        let users = self.users.values().filter_map(Repeats::due);
-        let rest = [&self.others, &self.not_accepted, &self.crowded].map(Repeats::due);
+        let users = self.users.values().filter_map(RateLimit::due);
+        let rest = [&self.others, &self.not_accepted, &self.crowded].map(RateLimit::due);
         match users.chain(rest.into_iter().flatten()).min() {
             Some(at) => tokio::time::sleep(at.since(clock.now().mono)).await,
             None => std::future::pending().await,

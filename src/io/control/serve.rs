@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::places::Seat;
 use super::{Desk, Wish, diag};
-use crate::base::Tell;
+use crate::base::LogEvent;
 use crate::control::picture::{Device, Status};
 use crate::control::{
     Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY, metrics,

@@ -2,7 +2,7 @@
 //! deadline.
 
 use crate::base::{Miss, Mono};
-use crate::field::job::{Job, Outcome};
+use crate::field::job::{Outcome, Request};
 use crate::field::mbap::Settled;
 use crate::trace::What;
 
@@ -13,7 +13,7 @@ use super::{Ended, Exchange, LATE_BITES, Lost, Speech, lost};
 #[derive(Debug)]
 pub(super) struct Flight {
     id: u16,
-    job: Job,
+    job: Request,
     sent: Mono,
     with: usize,
 }
@@ -22,7 +22,7 @@ pub(super) struct Flight {
 #[derive(Debug)]
 pub struct Landed {
     /// Which.
-    pub job: Job,
+    pub job: Request,
     /// How.
     pub ended: Ended,
     /// How many were in flight as it was sent, itself included.
@@ -43,7 +43,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost; what was in flight is to be taken back.
-    pub async fn launch(&mut self, job: Job) -> Result<(), Lost> {
+    pub async fn launch(&mut self, job: Request) -> Result<(), Lost> {
         let Speech::Tcp(stream) = &mut self.speech else {
             return Err(no_stream());
         };
@@ -113,7 +113,7 @@ impl Exchange {
 
     /// Gives up waiting for anything: what was in flight, in the order in which it was
     /// sent.
-    pub fn take_back(&mut self) -> Vec<Job> {
+    pub fn take_back(&mut self) -> Vec<Request> {
         if let Speech::Tcp(stream) = &mut self.speech {
             stream.abandon_all();
         }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::base::{Miss, Mono};
 use crate::field::arrival::Arrival;
-use crate::field::dialogue::{Dialogue, Step};
-use crate::field::job::{Job, Outcome};
+use crate::field::dialogue::{Step, Transaction};
+use crate::field::job::{Outcome, Request};
 use crate::field::rtu::Heard;
 use crate::spec::Framing;
 use crate::trace::What;
@@ -20,14 +20,18 @@ use super::super::solo::{self, AWAKE, LONGEST_DOZE};
 use super::{BABBLE, BEHIND_A_SERVER, BITE, Ended, Exchange, Lost, Speech, lost};
 
 impl Exchange {
-    pub(super) async fn run_plain(&mut self, job: &Job, framing: Framing) -> Result<Ended, Lost> {
+    pub(super) async fn run_plain(
+        &mut self,
+        job: &Request,
+        framing: Framing,
+    ) -> Result<Ended, Lost> {
         // The reply to some writes is the request once more: an adapter that was
         // heard to echo is not allowed to give it.
         if job.is_command() && self.echoes {
             self.echo.get_or_insert_default();
         }
         // Before the silence is over: afterwards every microsecond counts.
-        let mut dialogue = Dialogue::new(job, framing);
+        let mut dialogue = Transaction::new(job, framing);
         let mut heard = Heard::default();
         let mut passed_by = None;
         let mut rest = job.turnaround;
@@ -118,9 +122,9 @@ impl Exchange {
     /// Listens for the reply; its first byte must come within the job's timeout.
     async fn receive(
         &mut self,
-        dialogue: &mut Dialogue,
+        dialogue: &mut Transaction,
         sent: Mono,
-        job: &Job,
+        job: &Request,
     ) -> Result<Option<Step>, Lost> {
         let deadline = sent + job.timeout;
         // A network delivers bytes as it pleases.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono};
-use crate::field::job::{Job, Outcome};
+use crate::field::job::{Outcome, Request};
 use crate::field::mbap::Stream;
 use crate::field::modbus::Reply;
 use crate::trace::What;
@@ -19,7 +19,7 @@ pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
 const STRAYED: u32 = 3;
 
 impl Exchange {
-    pub(super) async fn run_tcp(&mut self, job: &Job) -> Result<Ended, Lost> {
+    pub(super) async fn run_tcp(&mut self, job: &Request) -> Result<Ended, Lost> {
         self.rest(job.turnaround).await?;
         let mut heard = self.heard();
         let Some(stream) = self.stream() else {

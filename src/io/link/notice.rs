@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{About, EventKind, JournalField, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 use crate::cloud::enrolment::Failure;
 
 /// Things only the link knows.
@@ -61,7 +61,7 @@ pub enum LinkNotice {
     },
 }
 
-impl Tell for LinkNotice {
+impl LogEvent for LinkNotice {
     fn level(&self) -> Level {
         match self {
             LinkNotice::Dropped { .. } | LinkNotice::Registered { .. } => Level::Info,

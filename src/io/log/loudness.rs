@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::library::{self, InitError};
 use super::{Clock, Journal};
-use crate::base::{About, EventKind, Level, Mono, Tell};
+use crate::base::{About, EventKind, Level, LogEvent, Mono};
 
 /// The word for everything that is not named.
 pub const ALL: &str = "all";
@@ -245,7 +245,7 @@ pub enum Notice {
     },
 }
 
-impl Tell for Notice {
+impl LogEvent for Notice {
     fn level(&self) -> Level {
         Level::Info
     }

@@ -1,6 +1,6 @@
 //! Notices become journal entries, or lines on a terminal.
 //!
-//! The only place that turns a [`Tell`] into a log record. It adds what every
+//! The only place that turns a [`LogEvent`] into a log record. It adds what every
 //! line about a device must carry: its name, its port, its unit id and the
 //! platform's names of it.
 //!
@@ -38,7 +38,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::base::{About, DeviceId, JournalField, Level, PortId, Tell};
+use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
 use crate::io::clock::Clock;
 use crate::spec::{Protocol, Spec};
 
@@ -158,7 +158,7 @@ impl Journal {
     }
 
     /// Tells the operator.
-    pub fn tell(&self, notice: &dyn Tell) {
+    pub fn tell(&self, notice: &dyn LogEvent) {
         let level = notice.level();
         // `Error` is the smallest level: more severe is less.
         if level > self.sink.loudness.least() {
@@ -193,7 +193,7 @@ impl Journal {
 
 /// Tells the journal, if that is where standard error goes, of something that
 /// happened before there was a configuration and with it names; nobody else.
-pub fn tell_before_start(notice: &dyn Tell) {
+pub fn tell_before_start(notice: &dyn LogEvent) {
     if is_on_journal()
         && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
     {
@@ -204,14 +204,14 @@ pub fn tell_before_start(notice: &dyn Tell) {
 }
 
 /// What every entry begins with.
-fn entry(notice: &dyn Tell, text: &str) -> journald::Entry {
+fn entry(notice: &dyn LogEvent, text: &str) -> journald::Entry {
     let mut entry = journald::Entry::new(notice.level(), text);
     entry.field("MESSAGE_ID", &notice.kind().message_id().to_string());
     entry.field(JournalField::Event.name(), notice.kind().name());
     entry
 }
 
-fn own_fields(entry: &mut journald::Entry, notice: &dyn Tell) {
+fn own_fields(entry: &mut journald::Entry, notice: &dyn LogEvent) {
     for (name, value) in notice.fields() {
         entry.field(name.name(), &value);
     }
@@ -263,7 +263,7 @@ struct Whom<'a> {
 }
 
 impl<'a> Whom<'a> {
-    fn of(notice: &dyn Tell, spec: &'a Spec) -> Self {
+    fn of(notice: &dyn LogEvent, spec: &'a Spec) -> Self {
         let port_of = |id: &DeviceId| spec.device(*id).map(|d| d.port);
         let mut ports = notice.devices().iter().map(port_of);
         let first = ports.next().flatten();

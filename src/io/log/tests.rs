@@ -16,7 +16,7 @@ use crate::spec::{
 
 struct Refused;
 
-impl Tell for Refused {
+impl LogEvent for Refused {
     fn level(&self) -> Level {
         Level::Warn
     }
@@ -36,7 +36,7 @@ impl Tell for Refused {
 
 struct Opened;
 
-impl Tell for Opened {
+impl LogEvent for Opened {
     fn level(&self) -> Level {
         Level::Info
     }
@@ -125,7 +125,7 @@ fn notices_below_the_level_asked_for_are_not_sent() {
 #[test]
 fn a_text_line_says_when_how_bad_whom_and_what() {
     let spec = spec();
-    let text = |notice: &dyn Tell| {
+    let text = |notice: &dyn LogEvent| {
         let whom = Whom::of(notice, &spec);
         let text = format!("{whom}{}", notice.sentence());
         terminal::line(Wall::from_millis(45_067_999), notice.level(), &text)

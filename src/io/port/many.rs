@@ -6,7 +6,7 @@
 //! whose doing it was.
 
 use crate::base::DeviceId;
-use crate::field::evidence::weigh;
+use crate::field::evidence::evidence_of;
 use crate::field::in_flight::Fault;
 use crate::io::exchange::Landed;
 
@@ -20,7 +20,7 @@ impl Port {
     pub(super) async fn ask(
         &mut self,
         exchange: &mut Exchange,
-        job: Job,
+        job: Request,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
         let now = self.clock.now().mono;
@@ -47,7 +47,7 @@ impl Port {
 
     /// Whether a trial is due, and this request can be one of it: it reads, and it is not
     /// likely to get no reply.
-    fn may_try(&self, now: Mono, job: &Job) -> bool {
+    fn may_try(&self, now: Mono, job: &Request) -> bool {
         let is_dead = self.heard_of.get(&job.device) == Some(&false);
         self.in_flight.wants_trial(now) && !job.is_command() && !is_dead
     }
@@ -55,7 +55,7 @@ impl Port {
     async fn try_two(
         &mut self,
         exchange: &mut Exchange,
-        jobs: [Job; 2],
+        jobs: [Request; 2],
         useful: &mut bool,
     ) -> Result<(), Stopped> {
         exchange.take_twice();
@@ -73,7 +73,7 @@ impl Port {
         if !twice && landed.iter().all(answered) {
             let took = |l: &Landed| l.ended.turnaround.unwrap_or_default();
             // A gateway's word for a dead unit takes as long as the gateway waits for it.
-            let lives = |l: &Landed| matches!(weigh(&l.ended.outcome), Evidence::Alive(_));
+            let lives = |l: &Landed| matches!(evidence_of(&l.ended.outcome), Evidence::Alive(_));
             if let [first, second] = landed.as_slice()
                 && landed.iter().all(lives)
             {
@@ -110,7 +110,7 @@ impl Port {
         Ok(())
     }
 
-    async fn launch(&mut self, exchange: &mut Exchange, job: Job) -> Result<(), Lost> {
+    async fn launch(&mut self, exchange: &mut Exchange, job: Request) -> Result<(), Lost> {
         self.tap.say(&self.clock, || self.turn(&job));
         let patience = job.timeout + BREATH;
         let launching = exchange.launch(job);
@@ -153,7 +153,7 @@ impl Port {
             self.seen(twofold(&landed), true);
             // None of what came with it is believed.
             let back = landed.into_iter().map(|l| l.job);
-            let back: Vec<Job> = back.chain(exchange.take_back()).collect();
+            let back: Vec<Request> = back.chain(exchange.take_back()).collect();
             return Ok(self.ask_alone(back).await?);
         }
         for Landed {
@@ -176,7 +176,7 @@ impl Port {
                 self.in_hand.push_back((job, suspect));
                 continue;
             }
-            let lives = matches!(weigh(&ended.outcome), Evidence::Alive(_));
+            let lives = matches!(evidence_of(&ended.outcome), Evidence::Alive(_));
             if let (true, Some(took)) = (lives && with > 1, ended.turnaround) {
                 self.in_flight.answered(ended.at.mono, with, took);
                 self.schedule.window(self.in_flight.window());
@@ -192,7 +192,7 @@ impl Port {
     }
 
     /// These are asked one by one; commands are not asked again.
-    pub(super) async fn ask_alone(&mut self, jobs: Vec<Job>) -> Result<(), HubGone> {
+    pub(super) async fn ask_alone(&mut self, jobs: Vec<Request>) -> Result<(), HubGone> {
         for job in jobs {
             if job.is_command() {
                 self.cut_off(&job).await?;
@@ -206,7 +206,7 @@ impl Port {
     /// The connection was lost while these were in flight. Whose doing it was is seen
     /// when they are asked one by one on a new one, if this one was of use; if all are
     /// answered there, it was the server's.
-    pub(super) async fn lost_many(&mut self, jobs: Vec<Job>, lost: Lost, useful: bool) -> End {
+    pub(super) async fn lost_many(&mut self, jobs: Vec<Request>, lost: Lost, useful: bool) -> End {
         let Lost { why, stray, .. } = lost;
         // What it sent was too much for any of them.
         if !useful || stray {
@@ -228,7 +228,7 @@ impl Port {
         End::Closed { why }
     }
 
-    async fn cut_off(&mut self, job: &Job) -> Result<(), HubGone> {
+    async fn cut_off(&mut self, job: &Request) -> Result<(), HubGone> {
         let at = self.clock.now();
         let outcome = Outcome::Missed(Miss::ConnectionLost);
         let evidence = self.schedule.done(at.mono, job, &outcome);
@@ -247,7 +247,7 @@ impl Port {
 
     /// Whether a device gave a sign of life with its last request.
     pub(super) fn note(&mut self, device: DeviceId, outcome: &Outcome, at: Mono) {
-        let lives = matches!(weigh(outcome), Evidence::Alive(_));
+        let lives = matches!(evidence_of(outcome), Evidence::Alive(_));
         self.heard_of.insert(device, lives);
         if lives {
             self.answered_at = at;

@@ -9,21 +9,21 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{
-    Crowds, DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Reading, Repeats,
-    Told as Gathered,
+    DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered, Miss, Mono, Now, PortId,
+    RateLimit, Reading,
 };
 use crate::field::dlt645::ask::Wish;
 use crate::field::evidence;
 use crate::field::forecast::what_is_read;
 use crate::field::holes::speaks_of_addresses;
 use crate::field::in_flight::Fault;
-use crate::field::job::{Job, Outcome, Speech};
+use crate::field::job::{Outcome, Request, RequestBody};
 use crate::field::notice::{Heaviest, Notice};
 use crate::field::point::decode;
 use crate::field::rtu::Heard;
-use crate::field::tempo::Strain;
+use crate::field::tempo::Overload;
 use crate::field::trouble::{Trouble, Troubles};
-use crate::field::twins::Twins;
+use crate::field::twins::DuplicateAddresses;
 use crate::io::clock::Clock;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
@@ -55,16 +55,16 @@ pub(super) struct Report {
     clock: Clock,
     /// What the hub believes about the port.
     told: Option<Told>,
-    unavailable: Repeats,
-    losses: Repeats,
+    unavailable: RateLimit,
+    losses: RateLimit,
     /// Why it was lost last.
     lost: String,
     voice: Voice,
     told_held_back: bool,
     troubles: Troubles,
     /// Troubles that many have, on their way to being few lines.
-    crowds: Crowds<Notice>,
-    twins: Twins,
+    crowds: EventGrouping<Notice>,
+    twins: DuplicateAddresses,
     /// What it reports every few seconds.
     pub(super) load: Load,
 }
@@ -86,14 +86,14 @@ impl Report {
             tap,
             clock,
             told: None,
-            unavailable: Repeats::default(),
-            losses: Repeats::default(),
+            unavailable: RateLimit::default(),
+            losses: RateLimit::default(),
             lost: String::new(),
             voice: Voice::default(),
             told_held_back: false,
             troubles: Troubles::default(),
-            crowds: Crowds::of_port(port),
-            twins: Twins::default(),
+            crowds: EventGrouping::of_port(port),
+            twins: DuplicateAddresses::default(),
             load: Load::new(clock.now().mono),
         }
     }
@@ -112,7 +112,7 @@ impl Report {
     pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
         let port = self.port;
         self.journal.tell(&Notice::PortOpened { port, failed });
-        self.unavailable = Repeats::default();
+        self.unavailable = RateLimit::default();
         self.load.opened(now);
         self.told = Some(Told::Up);
         self.tell(FieldEvent::PortUp { port }).await
@@ -185,14 +185,14 @@ impl Report {
     }
 
     /// The intervals of a priority are longer than configured, or no longer.
-    pub(super) fn strained(&self, strain: &Strain) {
+    pub(super) fn strained(&self, strain: &Overload) {
         let port = self.port;
         self.journal.tell(&match strain {
-            Strain::Over { priority } => Notice::IntervalsKept {
+            Overload::Over { priority } => Notice::IntervalsKept {
                 port,
                 priority: *priority,
             },
-            Strain::Stretched {
+            Overload::Stretched {
                 priority,
                 factor,
                 load,
@@ -252,7 +252,7 @@ impl Report {
     /// A transaction ended.
     pub(super) async fn polled(
         &mut self,
-        job: &Job,
+        job: &Request,
         ended: &Ended,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
@@ -298,7 +298,7 @@ impl Report {
     /// The line was lost before the reply came.
     pub(super) async fn cut_off(
         &mut self,
-        job: &Job,
+        job: &Request,
         at: Now,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
@@ -329,7 +329,13 @@ impl Report {
     }
 
     /// How it ended, with names, for those who listen.
-    fn verdict(&self, job: &Job, ended: &Ended, readings: &[Reading], refused: &Refused) -> What {
+    fn verdict(
+        &self,
+        job: &Request,
+        ended: &Ended,
+        readings: &[Reading],
+        refused: &Refused,
+    ) -> What {
         let points = self.spec.device(job.device).map(|d| &d.profile.points);
         let point = |index: u16| {
             let point = points.and_then(|all| all.get(usize::from(index)));
@@ -354,7 +360,7 @@ impl Report {
     }
 
     /// The values of the reply, and the points it held none for.
-    fn readings(&mut self, job: &Job, ended: &Ended) -> (Vec<Reading>, Refused) {
+    fn readings(&mut self, job: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
         let Outcome::Answered(data) = &ended.outcome else {
             return (Vec::new(), Vec::new());
         };
@@ -386,7 +392,7 @@ impl Report {
         (readings, refused)
     }
 
-    fn complain(&mut self, job: &Job, ended: &Ended) {
+    fn complain(&mut self, job: &Request, ended: &Ended) {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
             Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
@@ -412,28 +418,28 @@ impl Report {
         };
         let ask = job.ask;
         let other_id = ended.heard.other_id;
-        self.trouble(now, job.device, trouble, || match (trouble, &job.speech) {
+        self.trouble(now, job.device, trouble, || match (trouble, &job.body) {
             (Trouble::Refuses { .. }, _) => String::new(),
             (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
                 format!("transaction id {} instead of {}", id.seen, id.wanted)
             }),
-            (_, Speech::Modbus) => format!(
+            (_, RequestBody::Modbus) => format!(
                 "function {}, {} from address {}",
                 ask.function(),
                 ask.count,
                 ask.start
             ),
-            (_, Speech::Write(write)) => format!(
+            (_, RequestBody::Write(write)) => format!(
                 "function {}, {} from address {}",
                 write.entries.function(),
                 ask.count,
                 ask.start
             ),
-            (_, Speech::Meter(ask)) => match &ask.wish {
+            (_, RequestBody::Meter(ask)) => match &ask.wish {
                 Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
                 Wish::ReadAddress | Wish::Write { .. } => String::new(),
             },
-            (_, Speech::Raw(question)) => format!("request {}", question.name),
+            (_, RequestBody::Raw(question)) => format!("request {}", question.name),
         });
     }
 

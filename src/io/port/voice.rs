@@ -1,6 +1,6 @@
 //! Our own bytes: whether they come back, and whether they should.
 
-use crate::base::{Echoes, Mono, PortId, Repeats};
+use crate::base::{Echoes, Mono, PortId, RateLimit};
 use crate::field::notice::Notice;
 use crate::field::rtu::Heard;
 
@@ -8,7 +8,7 @@ use crate::field::rtu::Heard;
 #[derive(Debug, Default)]
 pub(super) struct Voice {
     told_heard: bool,
-    missed: Repeats,
+    missed: RateLimit,
     since: Echoes,
 }
 

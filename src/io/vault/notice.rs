@@ -1,6 +1,6 @@
 //! What the operator is told about the vault.
 
-use crate::base::{About, EventKind, JournalField, Level, Tell};
+use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub enum VaultNotice {
     },
 }
 
-impl Tell for VaultNotice {
+impl LogEvent for VaultNotice {
     fn level(&self) -> Level {
         match self {
             VaultNotice::Usable => Level::Info,

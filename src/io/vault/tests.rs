@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::base::Tell;
+use crate::base::LogEvent;
 
 const STEPS: [Step; 6] = [
     Step::Directory,

@@ -18,17 +18,17 @@ fn published_requests_are_built() {
     for (source, ask, wire) in [
         (
             "hwhale.com/article/138066: reverse active energy",
-            Ask::read(meter("000000000161"), Id::Y2007(0x0002_0000), Some(4)),
+            MeterRequest::read(meter("000000000161"), Id::Y2007(0x0002_0000), Some(4)),
             "68 61 01 00 00 00 00 68 11 04 33 33 35 33 15 16",
         ),
         (
             "a C# test suite calculated by hand: whoever is there",
-            Ask::read(Address::ANY, FORWARD, Some(4)),
+            MeterRequest::read(Address::ANY, FORWARD, Some(4)),
             "68 AA AA AA AA AA AA 68 11 04 33 33 34 33 AE 16",
         ),
         (
             "the same: the first follow-on frame",
-            Ask {
+            MeterRequest {
                 address: own,
                 wish: Wish::Follow {
                     id: Id::Y2007(0x0330_0001),
@@ -39,7 +39,7 @@ fn published_requests_are_built() {
         ),
         (
             "manualshive.com, Heyuan ASDU-LS p. 18: 1997, voltage",
-            Ask::read(meter("000000000003"), Id::Y1997(0xB611), Some(2)),
+            MeterRequest::read(meter("000000000003"), Id::Y1997(0xB611), Some(2)),
             "68 03 00 00 00 00 00 68 01 02 44 E9 03 16",
         ),
     ] {
@@ -57,7 +57,7 @@ fn reply(address: &str, control: u8, data: &[u8]) -> Frame {
 
 #[test]
 fn only_the_exact_reply_is_an_answer() {
-    let ask = Ask::read(meter("000000000161"), FORWARD, Some(4));
+    let ask = MeterRequest::read(meter("000000000161"), FORWARD, Some(4));
     let good = reply("000000000161", 0x91, &[0, 0, 1, 0, 0x26, 0, 0, 0]);
     assert!(matches!(ask.judge(&good), Reply::Answer(_)));
     for (frame, why) in [
@@ -92,7 +92,7 @@ fn only_the_exact_reply_is_an_answer() {
 #[test]
 fn a_refusal_is_told_in_the_words_of_its_year() {
     let refusal = Frame::open(&bytes("68 18 55 60 06 00 00 68 D1 01 35 AA 16")).unwrap();
-    let ask = Ask::read(meter("000006605518"), FORWARD, Some(4));
+    let ask = MeterRequest::read(meter("000006605518"), FORWARD, Some(4));
     let Reply::Refusal(word) = ask.judge(&refusal) else {
         panic!("not a refusal");
     };
@@ -108,7 +108,7 @@ fn a_refusal_is_told_in_the_words_of_its_year() {
 
 #[test]
 fn a_meter_that_says_its_address_must_say_the_same_twice() {
-    let ask = Ask {
+    let ask = MeterRequest {
         address: Address::ANY,
         wish: Wish::ReadAddress,
     };
@@ -120,7 +120,7 @@ fn a_meter_that_says_its_address_must_say_the_same_twice() {
         panic!("not an answer");
     };
     assert_eq!(part.from, meter("002241020208"));
-    let own = Ask {
+    let own = MeterRequest {
         address: part.from,
         ..ask
     };
@@ -132,7 +132,7 @@ fn a_meter_that_says_its_address_must_say_the_same_twice() {
 
 #[test]
 fn a_write_is_answered_by_an_empty_frame() {
-    let ask = Ask {
+    let ask = MeterRequest {
         address: meter("000000000161"),
         wish: Wish::Write {
             id: Id::Y2007(0x0400_0102),
@@ -159,7 +159,7 @@ fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u
         Edition::Y1997 => (Id::Y1997(0x901F), vec![0x1F, 0x90], 0x81, 0x82),
     };
     let from = meter("000000000161");
-    let mut ask = Ask::read(Address::ANY, id, bytes);
+    let mut ask = MeterRequest::read(Address::ANY, id, bytes);
     let mut joining: Option<Joining> = None;
     for (i, part) in parts.iter().enumerate() {
         let more = if i + 1 < parts.len() { 0x20 } else { 0 };
@@ -206,7 +206,7 @@ fn follow_on_frames_are_joined_in_order() {
 
 #[test]
 fn a_follow_on_frame_with_another_number_is_a_stranger() {
-    let ask = Ask {
+    let ask = MeterRequest {
         address: meter("000000000161"),
         wish: Wish::Follow {
             id: Id::Y2007(0x0330_0001),
@@ -256,7 +256,7 @@ fn a_follow_on_frame_without_data_is_a_stranger() {
         ),
         (Id::Y1997(0x901F), 0x82, &[0x1F, 0x90], &[0x1F, 0x90, 7]),
     ] {
-        let ask = Ask {
+        let ask = MeterRequest {
             address: meter("000000000161"),
             wish: Wish::Follow { id, number: 1 },
         };

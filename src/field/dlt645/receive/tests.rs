@@ -18,8 +18,8 @@ fn meter(n: u8) -> Address {
 
 const VOLTAGE: Id = Id::Y2007(0x0201_0100);
 
-fn ask(n: u8) -> Ask {
-    Ask::read(meter(n), VOLTAGE, Some(2))
+fn ask(n: u8) -> MeterRequest {
+    MeterRequest::read(meter(n), VOLTAGE, Some(2))
 }
 
 fn frame(n: u8, control: u8, data: &[u8]) -> Vec<u8> {
@@ -43,7 +43,7 @@ fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
 }
 
 /// Everything at once, then silence.
-fn hear(ask: Ask, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -167,7 +167,7 @@ fn captured_replies_give_the_published_values() {
     ] {
         let item = item::find(edition, name).unwrap();
         let address = Address::parse(address).unwrap();
-        let ask = Ask::read(address, item.id, Some(item.bytes()));
+        let ask = MeterRequest::read(address, item.id, Some(item.bytes()));
         let got = data(Receiver::new(ask).push(&bytes(wire)));
         let got = got.unwrap_or_else(|| panic!("{name}: not taken at once"));
         assert_eq!(item.read(&got, Place::Value(0)), Ok(value), "{name}");
@@ -193,7 +193,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
     ] {
         // Asked by its own address, and by the wildcard.
         for asked in [Address::parse(address).unwrap(), Address::ANY] {
-            let ask = Ask::read(asked, block.id, block.length());
+            let ask = MeterRequest::read(asked, block.id, block.length());
             let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
             for (which, value) in (0u8..).zip(values) {
                 let read = block.read(&got, Place::Value(which));
@@ -207,7 +207,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
         for cut in [1, 2, 3, 20] {
             let mut short = short.clone();
             short.data.truncate(short.data.len() - cut);
-            let ask = Ask::read(Address::ANY, block.id, block.length());
+            let ask = MeterRequest::read(Address::ANY, block.id, block.length());
             assert_eq!(ask.judge(&short), Reply::Stranger, "{cut}");
         }
     }
@@ -215,7 +215,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
 
 #[test]
 fn a_wildcard_is_answered_by_whoever_it_means() {
-    let ask = Ask {
+    let ask = MeterRequest {
         address: Address::ANY,
         wish: Wish::ReadAddress,
     };

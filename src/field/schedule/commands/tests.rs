@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::Rng;
 use crate::field::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, PATIENCE};
-use crate::field::job::Speech;
+use crate::field::job::RequestBody;
 use crate::field::modbus::Data;
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::write::Entries;
@@ -37,17 +37,17 @@ fn ms(n: u64) -> Duration {
 
 const SILENT: Outcome = Outcome::Missed(Miss::Silence);
 
-fn answer(job: &Job) -> Outcome {
-    match job.speech {
-        Speech::Write(_) => Outcome::Confirmed,
+fn answer(job: &Request) -> Outcome {
+    match job.body {
+        RequestBody::Write(_) => Outcome::Confirmed,
         _ => Outcome::Answered(Data::Registers(vec![0])),
     }
 }
 
 /// What was written, if it writes.
-fn written(job: &Job) -> Option<u16> {
-    match &job.speech {
-        Speech::Write(write) => match write.entries {
+fn written(job: &Request) -> Option<u16> {
+    match &job.body {
+        RequestBody::Write(write) => match write.entries {
             Entries::Register(value) => Some(value),
             _ => None,
         },
@@ -61,8 +61,8 @@ fn run(
     now: &mut Mono,
     end: Mono,
     cost: Duration,
-    mut outcome: impl FnMut(&Job) -> Outcome,
-) -> Vec<Job> {
+    mut outcome: impl FnMut(&Request) -> Outcome,
+) -> Vec<Request> {
     let mut jobs = Vec::new();
     while *now < end {
         match s.next(*now) {
@@ -117,8 +117,8 @@ fn each_end_is_what_happened() {
         let mut now = Mono::START;
         let id = s.command(now, set(0, 5)).unwrap();
         let until = now + ms(30_000);
-        let jobs = run(&mut s, &mut now, until, ms(20), |job| match job.speech {
-            Speech::Write(_) => outcome.clone(),
+        let jobs = run(&mut s, &mut now, until, ms(20), |job| match job.body {
+            RequestBody::Write(_) => outcome.clone(),
             _ => answer(job),
         });
         assert_eq!(ends(&mut s), [(id, end)]);
@@ -151,7 +151,7 @@ fn what_cannot_be_sent_is_refused_at_once() {
 fn a_silent_devices_commands_fail_and_hold_up_nobody() {
     let mut s = line_of(serial(9600), 2, 1000);
     let mut now = Mono::START;
-    let dead = |job: &Job| match job.device.0 {
+    let dead = |job: &Request| match job.device.0 {
         0 => SILENT,
         _ => answer(job),
     };
@@ -234,7 +234,7 @@ fn what_has_waited_too_long_is_not_sent() {
     let late = s.command(now, set(0, 5)).unwrap();
     let gave = now;
     // Noise: not held against the unit, so it is not tried again either.
-    let garbled = |_: &Job| Outcome::Missed(Miss::Garbled);
+    let garbled = |_: &Request| Outcome::Missed(Miss::Garbled);
     let end = now + PATIENCE + ms(1000);
     let jobs = run(&mut s, &mut now, end, ms(20), garbled);
     assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 1);
