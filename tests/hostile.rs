@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use alink_gateway::base::UnitId;
 use alink_gateway::field::modbus::ReadRequest;
-use alink_gateway::field::{ascii, rtu};
+use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::spec::Table;
 use rustix::time::{ClockId, clock_gettime};
 

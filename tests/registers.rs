@@ -9,8 +9,8 @@
 use std::time::Duration;
 
 use alink_gateway::base::Value;
+use alink_gateway::field::decode::point::{Refusal, decode};
 use alink_gateway::field::modbus::Data;
-use alink_gateway::field::point::{Refusal, decode};
 use alink_gateway::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, Table, WordOrder};
 use serde_json::Value as Json;
 

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alink_gateway::base::{Evidence, FieldEvent, Miss, Proof, UnitId};
-use alink_gateway::field::command::End;
-use alink_gateway::field::{ascii, rtu};
+use alink_gateway::field::modbus::{ascii, rtu};
+use alink_gateway::field::schedule::command::End;
 use alink_gateway::spec::{Framing, Spec, TransactionIds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};

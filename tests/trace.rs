@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::{FieldEvent, Mono, PortId, Rng, UnitId, Wall};
-use alink_gateway::field::mbap;
+use alink_gateway::field::modbus::tcp;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;
@@ -333,14 +333,14 @@ fn a_capture_names_the_right_dissector_for_other_tongues() {
         values: Vec::new(),
         without: Vec::new(),
     };
-    let reply = mbap::frame(9, UnitId(5), &[4, 2, 0, 7]);
+    let reply = tcp::frame(9, UnitId(5), &[4, 2, 0, 7]);
     // hwhale.com/article/138066: reading the forward active energy.
     let meter = [
         0x68, 0x61, 0x01, 0, 0, 0, 0, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33, 0x14, 0x16,
     ];
     let story = [
         turn(Tongue::Tcp),
-        sent(mbap::frame(9, UnitId(5), &[4, 0, 3, 0, 1])),
+        sent(tcp::frame(9, UnitId(5), &[4, 0, 3, 0, 1])),
         What::Received { bytes: reply },
         answered.clone(),
         turn(Tongue::Meter),

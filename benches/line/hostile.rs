@@ -14,8 +14,8 @@
 //! `n / 65,536` wrong values an hour.
 
 use alink_gateway::base::{Rng, UnitId};
+use alink_gateway::field::modbus::rtu::{Receiver, Verdict};
 use alink_gateway::field::modbus::{ReadRequest, Reply};
-use alink_gateway::field::rtu::{Receiver, Verdict};
 use alink_gateway::spec::Table;
 
 #[path = "../../tests/hostile/lives.rs"]

@@ -37,7 +37,7 @@ pub enum Miss {
 }
 
 /// What one transaction proved about one device. Decided in one place,
-/// `field/evidence.rs`.
+/// `liveness_evidence.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The device lives.

@@ -10,7 +10,7 @@ use super::status::{print, strange};
 use super::words::{line, micros, span, table};
 use crate::control::picture::{Device, Next, Point};
 use crate::control::{Answer, Request};
-use crate::field::trouble::meaning;
+use crate::field::diagnostics::trouble::meaning;
 use crate::io::control::client::{self, Unanswered};
 
 /// Prints all devices, or the one called `name`. Exit status 1 if the service

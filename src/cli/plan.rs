@@ -15,9 +15,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::EXIT_CONFIG;
-use crate::field::budget::PROBES_PERMILLE;
-use crate::field::forecast::{FULL, LineForecast, RequestForecast, forecast, millis, percent};
-use crate::field::log_out::LogoutForecast;
+use crate::field::plan::forecast::{
+    FULL, LineForecast, RequestForecast, forecast, millis, percent,
+};
+use crate::field::plan::logout_forecast::LogoutForecast;
+use crate::field::schedule::budget::PROBES_PERMILLE;
 use crate::io::lessons::Lessons;
 use crate::io::log::Journal;
 use crate::io::screen;

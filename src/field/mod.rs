@@ -1,17 +1,16 @@
 //! Floor 2: everything known about buses, without a bus.
 //!
-//! Decides what to ask whom and when ([`plan`], [`schedule`]), what is written
-//! meanwhile ([`command`], [`write`](mod@write)), which bytes are the reply
-//! ([`modbus`] in its framings [`rtu`], [`ascii`] and [`mbap`]; [`dlt645`];
-//! [`raw`]; all but Modbus TCP through [`dialogue`]) and which our own
-//! ([`echo`]), what a reply means ([`point`], [`number`]), what it
-//! proves ([`evidence`]) and what may not be believed ([`doubt`],
-//! [`neighbours`]); how much
-//! of a line all that will take ([`cost`], [`forecast`]), how soon who dies is
-//! logged out ([`log_out`]) and what becomes of it if
-//! that is too much ([`tempo`]), and how many requests may be in flight
-//! ([`in_flight`]); and what to count ([`counters`], [`trouble`]) and
-//! to suspect ([`twins`]).
+//! | room | decides |
+//! |---|---|
+//! | [`plan`] | which registers are read together, what that costs and how soon a dead device is logged out |
+//! | [`schedule`] | whose turn it is on one line, commands included, and what becomes of an overload |
+//! | [`polled_device`] | what one device is asked, how often, and for how long its reply is waited for |
+//! | [`transaction`] | one request and its reply, on a line where bytes are all there is |
+//! | [`modbus`], [`dlt645`], [`raw`] | which bytes are the reply, in each protocol and framing |
+//! | [`line`](mod@line) | how long things take on the wire, and which bytes are our own |
+//! | [`decode`] | what a reply means |
+//! | [`stale`] | what may not be believed |
+//! | [`diagnostics`] | what is counted and told |
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.
@@ -84,48 +83,16 @@
 //! earlier request asked for, and replies of the wrong length. Its vocabulary
 //! and its PDU decoder are used.
 
-pub mod arrival;
-pub mod ascii;
-pub mod budget;
-pub mod command;
-pub mod cost;
-pub mod counters;
-pub mod data;
-pub mod dialogue;
+pub mod decode;
+pub mod diagnostics;
 pub mod dlt645;
-pub mod doubt;
-pub mod echo;
-pub mod evidence;
-mod failing;
-pub mod forecast;
-
-pub mod holes;
-pub mod in_flight;
-pub mod job;
-pub mod log_out;
-pub mod longest;
-pub mod mbap;
+pub mod line;
 pub mod modbus;
-mod moment;
-pub mod neighbours;
-pub mod notice;
-pub mod number;
-pub mod pauses;
-mod phrase;
 pub mod plan;
-pub mod point;
+pub mod polled_device;
 pub mod raw;
-pub mod reading;
-pub mod rtu;
 pub mod schedule;
-pub mod silence;
-mod slot;
-mod station;
-pub mod tempo;
+pub mod stale;
 #[cfg(test)]
 pub(crate) mod test_spec;
-mod text;
-pub mod timeout;
-pub mod trouble;
-pub mod twins;
-pub mod write;
+pub mod transaction;

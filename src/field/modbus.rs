@@ -4,7 +4,13 @@
 //! (§4.1 PDU, §6.1–6.4 reading, §7 exceptions). The vocabulary and the decoding
 //! of a PDU are tokio-modbus'; its encoder is private and its clients accept
 //! replies of the wrong length, so the request's bytes and the judgement of a
-//! reply are here. Framing is in [`super::rtu`] and [`super::mbap`].
+//! reply are here. Framing is in [`crate::field::modbus::rtu`] and [`crate::field::modbus::tcp`].
+
+pub mod ascii;
+pub mod in_flight;
+pub mod rtu;
+pub mod tcp;
+pub mod write;
 
 use bytes::Bytes;
 use tokio_modbus::{Request, Response};
@@ -12,7 +18,7 @@ use tokio_modbus::{Request, Response};
 use crate::base::UnitId;
 use crate::spec::Table;
 
-pub use super::data::Data;
+pub use crate::field::decode::data::Data;
 
 /// The most registers one request may ask for (§6.3, §6.4).
 pub const MAX_REGISTERS: u16 = 125;

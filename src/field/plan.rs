@@ -17,14 +17,19 @@
 //! the cheapest plan from a point on is its best first run and the cheapest plan
 //! from behind that (dynamic programming; Bellman 1957).
 
+pub mod cost;
+pub mod forecast;
+pub mod holes;
+pub mod logout_forecast;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::UnitId;
 use crate::spec::{Priority, ProfileSpec, Protocol, Table};
 
-use super::cost::Cost;
-use super::holes::Holes;
+use self::cost::Cost;
+use self::holes::Holes;
 use super::modbus::{MAX_BITS, MAX_REGISTERS, ReadRequest};
 
 /// Entries read by one request, and the points they carry.
@@ -313,7 +318,7 @@ impl Room<'_> {
             .most_bytes
             .map(|bytes| u32::from(bytes) * in_a_byte.0 / in_a_byte.1);
         let most = learned.map_or(u32::from(most), |l| l.clamp(1, u32::from(most)));
-        if self.terms.holes.len() >= super::holes::MOST {
+        if self.terms.holes.len() >= crate::field::plan::holes::MOST {
             return start;
         }
         let learned = self.terms.holes.iter().filter(|h| h.table == self.table);

@@ -13,7 +13,7 @@
 //! nothing queues up; the one that is owed keeps its place, and what has waited for
 //! a whole interval behind higher priorities gets a tenth of the line, so nothing
 //! starves. On a line that does not keep up no slots are skipped, but all intervals
-//! of a priority are stretched alike ([`super::tempo`]), those of the lowest first.
+//! of a priority are stretched alike ([`crate::field::schedule::interval_stretch`]), those of the lowest first.
 //!
 //! A device that missed is tried with one request at a time, soon and then
 //! ever less often, and only when no answering device would lose a poll by it,
@@ -30,8 +30,12 @@
 //! Who goes first of all these is in `turns.rs`, the stretching in `time.rs`.
 //! Commands go before reads, within a share of their own (`commands.rs`).
 //!
-//! Refusals and measured reply times change what is asked together ([`super::holes`],
+//! Refusals and measured reply times change what is asked together ([`crate::field::plan::holes`],
 //! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
+
+pub mod budget;
+pub mod command;
+pub mod interval_stretch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -41,14 +45,14 @@ use crate::base::{DeviceId, Evidence, Miss, Mono, Now, PortId, Rng, UnitId};
 use crate::spec::dlt645::Address;
 use crate::spec::{Priority, ProfileSpec, Spec};
 
-use super::budget::Budget;
-use super::command::Commands;
-use super::evidence::evidence_of;
-use super::holes::Holes;
-use super::job::{Outcome, Request};
-use super::reading::Finding;
-use super::station::PolledDevice;
-use super::tempo::{IntervalStretch, Overload};
+use self::budget::Budget;
+use self::command::Commands;
+use self::interval_stretch::{IntervalStretch, Overload};
+use crate::field::plan::holes::Holes;
+use crate::field::polled_device::PolledDevice;
+use crate::field::polled_device::adaptive_plan::Finding;
+use crate::field::polled_device::liveness_evidence::evidence_of;
+use crate::field::transaction::request::{Outcome, Request};
 
 use self::turns::{AttemptKind, Impact};
 

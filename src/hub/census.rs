@@ -12,7 +12,7 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, Mono, Now};
 use crate::cloud;
 use crate::control::picture::Rtt;
-use crate::field::counters::EchoCounters;
+use crate::field::diagnostics::counters::EchoCounters;
 use crate::spec::{Changes, Spec};
 
 /// Replies of a device that its reply time is said of.

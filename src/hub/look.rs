@@ -15,7 +15,7 @@ use crate::control::metrics::Figures;
 use crate::control::picture::{
     Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status,
 };
-use crate::field::counters::Counters;
+use crate::field::diagnostics::counters::Counters;
 use crate::fleet::{self, SilenceReason};
 use crate::spec::DeviceSpec;
 

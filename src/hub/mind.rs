@@ -11,7 +11,7 @@ use crate::base::{
     DeviceId, EventGrouping, FieldEvent, Grouped, LinkCommand, LinkEvent, Now, Rng, Wake,
 };
 use crate::cloud::{self, Cloud, Presence};
-use crate::field::counters::Counters;
+use crate::field::diagnostics::counters::Counters;
 use crate::fleet::{self, Fleet};
 use crate::spec::{Changes, Spec};
 

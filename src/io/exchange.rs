@@ -1,6 +1,6 @@
 //! One transaction on an open line: be quiet, send, listen.
 //!
-//! The doing to `field/dialogue.rs`, `field/mbap.rs` and `field/silence.rs`, which
+//! The doing to `transaction/mod.rs`, `modbus/tcp.rs` and `field/silence.rs`, which
 //! know what bytes mean and how long to wait.
 //!
 //! Devices of one line may have settings of their own: they are changed while the
@@ -26,14 +26,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Mono, Now};
-use crate::field::ascii;
-use crate::field::dialogue::IdleListener;
-use crate::field::echo::Echo;
-use crate::field::job::{Outcome, Request};
-use crate::field::mbap::Stream;
-use crate::field::pauses::Pauses;
-use crate::field::rtu::Heard;
-use crate::field::silence::Silence;
+use crate::field::line::echo::Echo;
+use crate::field::line::pauses::Pauses;
+use crate::field::line::silence::Silence;
+use crate::field::modbus::ascii;
+use crate::field::modbus::rtu::Heard;
+use crate::field::modbus::tcp::Stream;
+use crate::field::transaction::IdleListener;
+use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{Framing, LineSpec, SerialSpec};
 use crate::trace::What;
 

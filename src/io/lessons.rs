@@ -27,8 +27,8 @@ use sha2::{Digest, Sha256};
 use super::file;
 use super::replace::replace;
 use crate::base::{About, EventKind, JournalField, Level, LogEvent};
-use crate::field::holes::{Hole, Holes, MOST};
-use crate::field::reading::Finding;
+use crate::field::plan::holes::{Hole, Holes, MOST};
+use crate::field::polled_device::adaptive_plan::Finding;
 use crate::io::log::Journal;
 use crate::spec::{ProfileSpec, Spec, Table};
 

@@ -46,12 +46,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
-use crate::field::evidence::evidence_of;
-use crate::field::in_flight::{Fault, InFlight};
-use crate::field::job::{Outcome, Request};
-use crate::field::rtu::Heard;
+use crate::field::line::silence::Silence;
+use crate::field::modbus::in_flight::{Fault, InFlight};
+use crate::field::modbus::rtu::Heard;
+use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::field::schedule::{Next, Schedule};
-use crate::field::silence::Silence;
+use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{LineSpec, PortSpec, Spec};
 use crate::trace::{Line, Manners, Tongue, What};
 

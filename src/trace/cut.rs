@@ -7,7 +7,7 @@
 use crate::base::UnitId;
 use crate::field::dlt645::frame::{self as meter, Frame as MeterFrame};
 use crate::field::modbus::EXCEPTION;
-use crate::field::{ascii, mbap, rtu};
+use crate::field::modbus::{ascii, rtu, tcp};
 
 use super::decode::Body;
 use super::seen::Tongue;
@@ -131,7 +131,7 @@ fn tcp(bytes: &[u8]) -> Option<(usize, Body)> {
     if let Some([_, _, 0, 0, high, low, _, EXCEPTION..=0xFF, _]) = unread.first_chunk_mut::<9>() {
         (*high, *low) = (0, 3);
     }
-    let frame = mbap::take(&mut unread).ok()??;
+    let frame = tcp::take(&mut unread).ok()??;
     let body = Body::Modbus {
         unit: frame.unit,
         pdu: frame.pdu,
@@ -210,7 +210,7 @@ mod tests {
             pdu: pdu.to_vec(),
             transaction: Some(1),
         };
-        let request = mbap::frame(1, UnitId(7), &pdu);
+        let request = tcp::frame(1, UnitId(7), &pdu);
         assert_eq!(sent(&request, Tongue::Tcp), numbered);
         assert_eq!(
             received(&request, Tongue::Tcp, &[]),

@@ -378,7 +378,7 @@ mod tests {
     use super::super::samples::{self, at, open, turn};
     use super::*;
     use crate::base::UnitId;
-    use crate::field::rtu;
+    use crate::field::modbus::rtu;
 
     fn frames(items: Vec<Item>) -> Vec<Frame> {
         let frame = |item| match item {

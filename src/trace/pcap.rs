@@ -296,7 +296,7 @@ mod tests {
     use super::super::seen::What;
     use super::*;
     use crate::base::{Mono, UnitId};
-    use crate::field::rtu;
+    use crate::field::modbus::rtu;
 
     /// Walks the blocks: type and body of each. Says no by panicking.
     fn blocks(mut capture: &[u8]) -> Vec<(u32, Vec<u8>)> {

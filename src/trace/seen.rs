@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::base::{Miss, Mono, Wall};
-use crate::field::job::{Outcome, Request, RequestBody};
-use crate::field::silence::Silence;
+use crate::field::line::silence::Silence;
+use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::spec::{Framing, LineSpec, Parity, SerialSpec, StopBits};
 
 /// One event on a port.

@@ -221,7 +221,7 @@ mod tests {
     use super::super::samples::{any_seen, at, open, turn};
     use super::*;
     use crate::base::{Mono, UnitId};
-    use crate::field::rtu;
+    use crate::field::modbus::rtu;
 
     /// A good poll, one that nobody answers, noise, and a port that is lost.
     fn story() -> Vec<Seen> {

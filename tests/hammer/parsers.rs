@@ -6,7 +6,8 @@
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::field::dlt645::ask::Id;
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
-use alink_gateway::field::{ascii, dlt645, mbap, raw, rtu};
+use alink_gateway::field::modbus::{ascii, rtu, tcp};
+use alink_gateway::field::{dlt645, raw};
 use alink_gateway::spec::Table;
 
 /// The published frames of one protocol.
@@ -212,7 +213,7 @@ pub(crate) fn mbap_corpus() -> Vec<Vec<u8>> {
 
 /// Whether anything was accepted; it was on the line then.
 pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
-    let mut stream = mbap::Stream::new();
+    let mut stream = tcp::Stream::new();
     stream.send(ASK);
     stream.send(ASK);
     let wire = bursts.concat();
@@ -222,7 +223,7 @@ pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     }
     settled.extend(stream.silence());
     assert!(settled.len() <= 1, "{settled:?}");
-    let Some(mbap::Settled { id: 1, reply }) = settled.pop() else {
+    let Some(tcp::Settled { id: 1, reply }) = settled.pop() else {
         return false;
     };
     if reply == Reply::Stranger {

@@ -14,12 +14,12 @@ use alink_gateway::cloud::remote::{Refusal, RemoteNotice};
 use alink_gateway::cloud::roll::{TopologyEvent, UnconfiguredFate};
 use alink_gateway::cloud::stamp::{ClockNews, ClockSource};
 use alink_gateway::config::{Problem, Severity};
+use alink_gateway::field::decode::point;
+use alink_gateway::field::diagnostics::events::{Heaviest, Notice as Field};
+use alink_gateway::field::diagnostics::trouble::Trouble;
 use alink_gateway::field::dlt645::Edition;
 use alink_gateway::field::dlt645::ask::ErrorWord;
-use alink_gateway::field::holes::Hole;
-use alink_gateway::field::notice::{Heaviest, Notice as Field};
-use alink_gateway::field::point;
-use alink_gateway::field::trouble::Trouble;
+use alink_gateway::field::plan::holes::Hole;
 use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
 use alink_gateway::io::control::notice::Notice as Control;
 use alink_gateway::io::lessons::LessonsNotice;
@@ -145,7 +145,7 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
         Field::OneAtATime {
             port: PORT,
-            fault: alink_gateway::field::in_flight::Fault::Twice,
+            fault: alink_gateway::field::modbus::in_flight::Fault::Twice,
         },
         Field::SettingsDiffer {
             port: PORT,

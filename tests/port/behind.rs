@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::field::forecast::forecast;
-use alink_gateway::field::holes::Holes;
+use alink_gateway::field::plan::forecast::forecast;
+use alink_gateway::field::plan::holes::Holes;
 use alink_gateway::spec::*;
 
 use super::world::{ROUND, TIMEOUT, World, marked, ms, s, serial};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use alink_gateway::base::{FieldEvent, Now, UnitId, Value};
-use alink_gateway::field::command::{End, Refused};
-use alink_gateway::field::write::Entries;
+use alink_gateway::field::modbus::write::Entries;
+use alink_gateway::field::schedule::command::{End, Refused};
 use alink_gateway::lab::bus::{Fault, Refusal};
 use alink_gateway::spec::Table;
 
@@ -140,7 +140,7 @@ async fn a_flood_of_commands_leaves_the_reads_their_half() {
         let (mut confirmed, mut others) = (0u32, 0u32);
         for n in 0.. {
             let (end, ended) = tokio::sync::oneshot::channel();
-            let command = alink_gateway::field::command::Command {
+            let command = alink_gateway::field::schedule::command::Command {
                 device: alink_gateway::base::DeviceId(n % 4),
                 start: 900,
                 entries: Entries::Register(n as u16),

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use alink_gateway::field::forecast::forecast;
-use alink_gateway::field::holes::Holes;
+use alink_gateway::field::plan::forecast::forecast;
+use alink_gateway::field::plan::holes::Holes;
 
 use super::world::{World, ms, s};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use alink_gateway::base::{
     DeviceId, Evidence, FieldEvent, Now, PortId, Proof, Reading, Rng, UnitId, Value, Wall,
 };
-use alink_gateway::field::command::{Command, End};
-use alink_gateway::field::write::Entries;
+use alink_gateway::field::modbus::write::Entries;
+use alink_gateway::field::schedule::command::{Command, End};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;

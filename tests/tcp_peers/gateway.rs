@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, FieldEvent, Level, PortId, Rng, Value};
-use alink_gateway::field::command::{Command, End};
-use alink_gateway::field::write::Entries;
+use alink_gateway::field::modbus::write::Entries;
+use alink_gateway::field::schedule::command::{Command, End};
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::lessons::Lessons;
 use alink_gateway::io::line::Opener;

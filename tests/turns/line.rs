@@ -10,11 +10,11 @@ use std::time::Duration;
 use alink_gateway::base::{
     DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Rng, UnitId,
 };
-use alink_gateway::field::evidence::evidence_of;
-use alink_gateway::field::job::{Outcome, Request};
+use alink_gateway::field::line::silence::Silence;
 use alink_gateway::field::modbus::{Data, Shape};
+use alink_gateway::field::polled_device::liveness_evidence::evidence_of;
 use alink_gateway::field::schedule::{Next, Schedule};
-use alink_gateway::field::silence::Silence;
+use alink_gateway::field::transaction::request::{Outcome, Request};
 use alink_gateway::fleet::{Fleet, Life};
 use alink_gateway::io::settings;
 use alink_gateway::spec::Spec;

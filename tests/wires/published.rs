@@ -3,7 +3,7 @@
 //! values come out which the source prints.
 
 use super::*;
-use alink_gateway::field::mbap;
+use alink_gateway::field::modbus::tcp;
 
 /// What was read, by device and point, and how often nothing came.
 type Read = (BTreeMap<String, Value>, u32);
@@ -429,7 +429,7 @@ devices:
         let (mut unread, mut buffer) = (Vec::new(), [0; 256]);
         while let Ok(n @ 1..) = socket.read(&mut buffer).await {
             unread.extend_from_slice(&buffer[..n]);
-            while let Some(frame) = mbap::take(&mut unread).unwrap() {
+            while let Some(frame) = tcp::take(&mut unread).unwrap() {
                 let unit = frame.unit.0;
                 let pdu = match (unit, &frame.pdu[..]) {
                     (1 | 2, [0x46, 0]) => vec![0x46, 0, 0, 0x70, 0x18, unit],
@@ -439,7 +439,7 @@ devices:
                     (3, [3, 0, 7, 0, 1]) => vec![3, 2, 0, 42],
                     (_, pdu) => vec![pdu[0] | 0x80, 1],
                 };
-                let reply = mbap::frame(frame.transaction, frame.unit, &pdu);
+                let reply = tcp::frame(frame.transaction, frame.unit, &pdu);
                 socket.write_all(&reply).await.unwrap();
             }
         }

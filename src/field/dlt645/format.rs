@@ -1,8 +1,9 @@
 //! How the standard writes data: decimal digits two to a byte, last byte first.
 
 use crate::base::Value;
-use crate::field::moment::{self, two};
-use crate::field::number::{Exact, Refusal};
+use crate::field::decode::date_time;
+use crate::field::decode::date_time::two;
+use crate::field::decode::number::{Exact, Refusal};
 pub use crate::spec::dlt645::Format;
 use crate::spec::dlt645::{Item, Place};
 use crate::spec::{Decimal, NumberType, UtcOffset};
@@ -61,7 +62,7 @@ impl Format {
                     Some(NumberType::Date(offset)) => offset,
                     _ => UtcOffset::default(),
                 };
-                moment::from_bytes(&layout, &printed, true, offset)
+                date_time::from_bytes(&layout, &printed, true, offset)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Finding the one reply that was asked for in whatever the line delivers.
 //!
-//! The contract is that of [`crate::field::rtu::Receiver`]: told bytes and
+//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: told bytes and
 //! silences, and how the bytes were split makes no difference. Wake-up bytes in
 //! front of a frame belong to it. A reply is taken at once when it stands at
 //! the head of what is unread, or behind noise in which no frame can have begun: a

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::field::holes::Hole;
+use crate::field::plan::holes::Hole;
 use crate::field::test_spec::{behind, installation, number, point, profile, serial, tcp};
 use crate::spec::{Codec, Gap, Number, PointSpec, PortSpec};
 

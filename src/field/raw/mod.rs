@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::neighbours::ReplyClass;
+use crate::field::stale::shared_stale_reply::ReplyClass;
 use crate::spec::raw::Question;
 
 pub mod part;

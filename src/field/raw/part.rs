@@ -1,8 +1,8 @@
 //! What a reply says where a value stands ([`crate::spec::raw::part`]).
 
 use crate::base::Value;
-use crate::field::number::{Exact, Refusal};
-use crate::field::{moment, text};
+use crate::field::decode::number::{Exact, Refusal};
+use crate::field::decode::{date_time, text};
 use crate::spec::NumberType;
 pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 
@@ -37,7 +37,7 @@ impl Part {
                 let to = at.checked_add(usize::from(layout.bytes()));
                 let bytes = to.and_then(|to| reply.get(*at..to));
                 let bytes = bytes.ok_or(Refusal::NotThere)?;
-                moment::from_bytes(layout, bytes, *bcd, *utc_offset)
+                date_time::from_bytes(layout, bytes, *bcd, *utc_offset)
             }
             Part::Text { span, encoding } => {
                 let bytes = span.bytes(reply).ok_or(Refusal::NotThere)?;

@@ -1,6 +1,6 @@
 //! Finding the reply in whatever the line delivers.
 //!
-//! The contract is that of [`crate::field::rtu::Receiver`]: told bytes and
+//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: told bytes and
 //! silences, and how the bytes were split makes no difference. A reply ends by
 //! its length, its terminator, or silence; only a reply that fits its shape to
 //! the letter is taken. Our own request in front of it is an adapter's echo and

@@ -1,5 +1,5 @@
 //! Devices without a standard whose replies do not say whose they are: what one of
-//! them owes may be taken for another's ([`crate::field::neighbours`]).
+//! them owes may be taken for another's ([`crate::field::stale::shared_stale_reply`]).
 
 use super::*;
 use crate::field::raw;

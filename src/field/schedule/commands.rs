@@ -10,9 +10,9 @@
 
 use super::*;
 use crate::base::Miss;
-use crate::field::command::{Command, CommandId, End, Refused, Waiting};
 use crate::field::modbus::Shape;
-use crate::field::write::Write;
+use crate::field::modbus::write::Write;
+use crate::field::schedule::command::{Command, CommandId, End, Refused, Waiting};
 use crate::spec::Protocol;
 
 impl Schedule {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::tests::Line;
 use super::*;
 use crate::field::modbus::MAX_REGISTERS;
-use crate::field::tempo::{BEHIND_AFTER, WINDOW};
+use crate::field::schedule::interval_stretch::{BEHIND_AFTER, WINDOW};
 use crate::field::test_spec::{number, point, profile, tcp};
 use crate::spec::{Number, Table};
 

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::Miss;
-use crate::field::doubt::COPIES;
-use crate::field::job::Probe;
 use crate::field::modbus::Data;
+use crate::field::stale::stale_reply::COPIES;
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::field::transaction::request::Probe;
 use crate::spec::{Number, PortSpec, ProfileSpec, Table};
 
 const SECOND: u64 = 1_000_000;
@@ -262,7 +262,7 @@ fn the_first_proof_of_life_brings_back_the_whole_plan() {
     }
 }
 
-/// The rule of `doubt.rs`, seen from the schedule: after a miss, no request
+/// The rule of `stale_reply.rs`, seen from the schedule: after a miss, no request
 /// whose reply the abandoned one could fake is trusted; the attempts at the
 /// device do not spend the shape that will end the doubt.
 #[test]

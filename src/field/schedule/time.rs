@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::Schedule;
 use crate::base::Mono;
-use crate::field::slot::PollSlot;
-use crate::field::station::PolledDevice;
-use crate::field::tempo::{Change, Offered, Overload, RequestLoad};
+use crate::field::polled_device::PolledDevice;
+use crate::field::polled_device::poll_slot::PollSlot;
+use crate::field::schedule::interval_stretch::{Change, Offered, Overload, RequestLoad};
 use crate::spec::Priority;
 
 impl Schedule {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::Schedule;
 use crate::base::Mono;
-use crate::field::budget::Budget;
-use crate::field::slot::PATIENCE;
-use crate::field::station::{self, PolledDevice, RETRY_CEILING};
+use crate::field::polled_device;
+use crate::field::polled_device::poll_slot::PATIENCE;
+use crate::field::polled_device::{PolledDevice, RETRY_CEILING};
+use crate::field::schedule::budget::Budget;
 use crate::spec::Priority;
 
 /// What is in front of a rest of the line and behind it takes time as well.
@@ -32,7 +33,7 @@ pub(super) struct DuePoll {
 #[derive(Clone, Copy)]
 pub(super) enum AttemptKind {
     /// A device that missed.
-    Device(station::Attempt),
+    Device(polled_device::Attempt),
     /// A request that is set aside, of a device that answers.
     Request(usize),
 }

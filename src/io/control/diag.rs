@@ -19,7 +19,7 @@ use super::serve::{self, failure};
 use crate::base::Secret;
 use crate::control::picture::{Device, Status};
 use crate::control::{Answer, Failure, Kind};
-use crate::field::forecast::forecast;
+use crate::field::plan::forecast::forecast;
 use crate::io::{file, lessons};
 use crate::spec::{GatewayCertificate, Spec};
 

@@ -2,8 +2,8 @@
 //! deadline.
 
 use crate::base::{Miss, Mono};
-use crate::field::job::{Outcome, Request};
-use crate::field::mbap::Settled;
+use crate::field::modbus::tcp::Settled;
+use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::What;
 
 use super::tcp::{NOTHING_FOLLOWS, answered, no_stream};

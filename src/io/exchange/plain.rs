@@ -9,10 +9,10 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono};
-use crate::field::arrival::Arrival;
-use crate::field::dialogue::{Step, Transaction};
-use crate::field::job::{Outcome, Request};
-use crate::field::rtu::Heard;
+use crate::field::line::arrival::Arrival;
+use crate::field::modbus::rtu::Heard;
+use crate::field::transaction::request::{Outcome, Request};
+use crate::field::transaction::{Step, Transaction};
 use crate::spec::Framing;
 use crate::trace::What;
 

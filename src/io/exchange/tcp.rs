@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::base::{Miss, Mono};
-use crate::field::job::{Outcome, Request};
-use crate::field::mbap::Stream;
 use crate::field::modbus::Reply;
+use crate::field::modbus::tcp::Stream;
+use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::What;
 
 use super::{BABBLE, Ended, Exchange, LATE_BITES, Lost, Speech, lost};

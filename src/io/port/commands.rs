@@ -7,8 +7,8 @@ use std::future::pending;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::base::Mono;
-use crate::field::command::{Command, CommandId, End, MOST_FOR_A_LINE, Refused};
 use crate::field::schedule::Schedule;
+use crate::field::schedule::command::{Command, CommandId, End, MOST_FOR_A_LINE, Refused};
 
 /// A command for a port, and to whom its end is told. That nothing is told means
 /// that the port's task has ended: if the command was under way then, whether it

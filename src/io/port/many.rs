@@ -6,8 +6,8 @@
 //! whose doing it was.
 
 use crate::base::DeviceId;
-use crate::field::evidence::evidence_of;
-use crate::field::in_flight::Fault;
+use crate::field::modbus::in_flight::Fault;
+use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::io::exchange::Landed;
 
 use super::*;

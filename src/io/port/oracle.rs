@@ -12,9 +12,9 @@ use tokio_serial::{SerialPort, SerialStream};
 
 use super::*;
 use crate::base::{DeviceId, Evidence, Proof, Reading, Value};
-use crate::field::command::{Command, End};
+use crate::field::modbus::write::Entries;
+use crate::field::schedule::command::{Command, End};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp as endpoint};
-use crate::field::write::Entries;
 use crate::spec::{Codec, Number, ProfileSpec, Table};
 
 /// Every register holds three times its address, every third bit is on;

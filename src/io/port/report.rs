@@ -12,18 +12,18 @@ use crate::base::{
     DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered, Miss, Mono, Now, PortId,
     RateLimit, Reading,
 };
+use crate::field::decode::point::decode;
+use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
+use crate::field::diagnostics::events::{Heaviest, Notice};
+use crate::field::diagnostics::trouble::{Trouble, Troubles};
 use crate::field::dlt645::ask::Wish;
-use crate::field::evidence;
-use crate::field::forecast::what_is_read;
-use crate::field::holes::speaks_of_addresses;
-use crate::field::in_flight::Fault;
-use crate::field::job::{Outcome, Request, RequestBody};
-use crate::field::notice::{Heaviest, Notice};
-use crate::field::point::decode;
-use crate::field::rtu::Heard;
-use crate::field::tempo::Overload;
-use crate::field::trouble::{Trouble, Troubles};
-use crate::field::twins::DuplicateAddresses;
+use crate::field::modbus::in_flight::Fault;
+use crate::field::modbus::rtu::Heard;
+use crate::field::plan::forecast::what_is_read;
+use crate::field::plan::holes::speaks_of_addresses;
+use crate::field::polled_device::liveness_evidence;
+use crate::field::schedule::interval_stretch::Overload;
+use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::io::clock::Clock;
 use crate::io::exchange::Ended;
 use crate::io::log::Journal;
@@ -321,7 +321,7 @@ impl Report {
         self.tell(FieldEvent::Polled {
             device,
             at,
-            evidence: evidence::LATE,
+            evidence: liveness_evidence::LATE,
             readings: Vec::new(),
             turnaround: None,
         })

@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::base::{DeviceId, Echoes, Evidence, Proof, UnitId, Value, Wall};
-use crate::field::command::{Command, End, Refused};
+use crate::field::modbus::write::Entries;
+use crate::field::modbus::{rtu, tcp};
+use crate::field::schedule::command::{Command, End, Refused};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
-use crate::field::write::Entries;
-use crate::field::{mbap, rtu};
 use crate::spec::{Gap, Number, ProfileSpec, Table};
 
 /// A port's task and both its ends.
@@ -667,11 +667,11 @@ async fn on_tcp_a_late_reply_is_dropped_and_the_connection_goes_on() {
     let mut w = world(tcp(), vec![lone(1), lone(2)]);
     let pipe = w.plug().await;
     rack(pipe, |n, id, unit| {
-        let good = mbap::frame(id, UnitId(unit), &[3, 2, 0, unit]);
+        let good = tcp::frame(id, UnitId(unit), &[3, 2, 0, unit]);
         match n {
             0 => vec![],
             1 => vec![
-                (5, mbap::frame(id - 1, UnitId(unit - 1), &[3, 2, 0, 99])),
+                (5, tcp::frame(id - 1, UnitId(unit - 1), &[3, 2, 0, 99])),
                 (5, good),
             ],
             _ => vec![(5, good)],
@@ -710,7 +710,7 @@ async fn a_tcp_connection_on_which_nobody_answers_is_made_anew() {
     let deaf = w.plug().await;
     let pipe = w.plug().await;
     rack(pipe, |_, id, unit| {
-        vec![(5, mbap::frame(id, UnitId(unit), &[3, 2, 0, 7]))]
+        vec![(5, tcp::frame(id, UnitId(unit), &[3, 2, 0, 7]))]
     });
     for _ in 0..3 {
         assert_eq!(w.polled().await, (0, SILENCE, vec![]));
@@ -728,11 +728,11 @@ async fn a_server_that_closed_while_idle_is_no_miss() {
         let mut request = [0; 12];
         first.read_exact(&mut request).await.unwrap();
         let id = u16::from_be_bytes([request[0], request[1]]);
-        let reply = mbap::frame(id, UnitId(1), &[3, 2, 0, 7]);
+        let reply = tcp::frame(id, UnitId(1), &[3, 2, 0, 7]);
         first.write_all(&reply).await.unwrap();
     });
     rack(second, |_, id, unit| {
-        vec![(5, mbap::frame(id, UnitId(unit), &[3, 2, 0, 8]))]
+        vec![(5, tcp::frame(id, UnitId(unit), &[3, 2, 0, 8]))]
     });
     assert_eq!(w.event().await, FieldEvent::PortUp { port: PortId(0) });
     assert_eq!(w.polled().await, (0, ANSWER, vec![7]));
@@ -946,11 +946,11 @@ async fn flood(mut pipe: DuplexStream, answers: usize) {
             return;
         }
         let id = u16::from_be_bytes([request[0], request[1]]);
-        let reply = mbap::frame(id, UnitId(request[6]), &[3, 2, 0, 7]);
+        let reply = tcp::frame(id, UnitId(request[6]), &[3, 2, 0, 7]);
         pipe.write_all(&reply).await.unwrap();
     }
     let frames: Vec<u8> = (0..64)
-        .flat_map(|id| mbap::frame(0x4000 + id, UnitId(1), &[3, 2, 0, 1]))
+        .flat_map(|id| tcp::frame(0x4000 + id, UnitId(1), &[3, 2, 0, 1]))
         .collect();
     while pipe.write_all(&frames).await.is_ok() {}
 }

@@ -1,8 +1,8 @@
 //! Our own bytes: whether they come back, and whether they should.
 
 use crate::base::{Echoes, Mono, PortId, RateLimit};
-use crate::field::notice::Notice;
-use crate::field::rtu::Heard;
+use crate::field::diagnostics::events::Notice;
+use crate::field::modbus::rtu::Heard;
 
 /// What was heard of ourselves, and what of it was told.
 #[derive(Debug, Default)]

@@ -3,8 +3,8 @@
 //! say the same because all of them come through here.
 
 use crate::config::{Place, Problem, Report, Severity};
-use crate::field::forecast::{BUSY, FULL, LineForecast, forecast, percent};
-use crate::field::holes::Holes;
+use crate::field::plan::forecast::{BUSY, FULL, LineForecast, forecast, percent};
+use crate::field::plan::holes::Holes;
 use crate::spec::{LineSpec, PortSpec, Spec};
 
 /// `warnings` and what is to be said about the load of lines.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::UnitId;
-use crate::field::rtu;
+use crate::field::modbus::rtu;
 use crate::trace::samples::{any_seen, at, open, turn};
 use crate::trace::seen::What;
 

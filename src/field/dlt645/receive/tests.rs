@@ -200,7 +200,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
                 assert_eq!(read, Ok(Value::Float(value)), "{address} {which}");
             }
             let none = block.read(&got, Place::Value(5));
-            assert_eq!(none, Err(crate::field::point::Refusal::NotThere));
+            assert_eq!(none, Err(crate::field::decode::point::Refusal::NotThere));
         }
         // A block has no half values.
         let short = Frame::open(&bytes(wire)[bytes(wire).len() - 36..]).unwrap();

@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::Rng;
-use crate::field::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, PATIENCE};
-use crate::field::job::RequestBody;
 use crate::field::modbus::Data;
+use crate::field::modbus::write::Entries;
+use crate::field::schedule::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, PATIENCE};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
-use crate::field::write::Entries;
+use crate::field::transaction::request::RequestBody;
 use crate::spec::{Number, PortSpec, Table};
 
 /// Devices on one line, each with one register read every `interval_ms`.
@@ -317,7 +317,7 @@ proptest! {
         let most = now.since(Mono::START) / 2 + ms(500 + write);
         prop_assert!(writing <= most, "{:?}", writing);
         // On a serial line a device is not asked for the like again while a copy of
-        // its last reply may come (35 ms, `doubt.rs`), and a read may be under way
+        // its last reply may come (35 ms, `stale_reply.rs`), and a read may be under way
         // then: so few commands of a lone device are no more than that.
         let apart = if on_tcp { 0 } else { 36 + read };
         let able = ms(60_000).mul_f64(devices as f64 * write as f64 / (apart + write) as f64);

@@ -3,10 +3,10 @@
 
 use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
-use crate::field::forecast::what_is_read;
-use crate::field::notice::Notice;
+use crate::field::diagnostics::events::Notice;
 use crate::field::plan::ReadBlock;
-use crate::field::reading::Finding;
+use crate::field::plan::forecast::what_is_read;
+use crate::field::polled_device::adaptive_plan::Finding;
 
 impl Report {
     /// Something was found out about a device.

@@ -1,0 +1,11 @@
+//! From what a reply carried to values: registers, bits and bytes become numbers, texts
+//! and dates of a point.
+//!
+//! Everything a value is made of comes out of one reply. What is no number, is marked as
+//! invalid or is out of its range is no value, and the reason is told.
+
+pub mod data;
+pub(crate) mod date_time;
+pub mod number;
+pub mod point;
+pub(crate) mod text;

@@ -1,0 +1,399 @@
+//! Numbers as protocols write them, on their way to a value; and why there may be
+//! none.
+//!
+//! Decimal arithmetic that is exact as far as 38 digits go, which is more than any
+//! value has; what goes beyond is rounded there, and a double once more at the end.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use crate::base::Value;
+use crate::field::decode::date_time;
+use crate::spec::{Decimal, NumberType};
+
+/// Why a reply gave no value for a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// The registers hold IEEE 754's "not a number".
+    NotANumber,
+    /// They hold an infinity, or scaling left the range of numbers.
+    Infinite,
+    /// The number has more digits than a whole number of 64 bits.
+    TooLarge,
+    /// They hold bytes that are no text, or no number where one is written.
+    NotText,
+    /// They hold a digit above 9.
+    NotDecimal,
+    /// They hold what the configuration lists as `invalid:`.
+    Marked,
+    /// The register with the power of ten says that there is no value, or a
+    /// power beyond −10 to 10.
+    NoPower,
+    /// The register with the sign holds none.
+    NoSign,
+    /// The value is below `min:` or above `max:`.
+    OutOfRange,
+    /// The number is none of those under `values:`.
+    UnknownState,
+    /// The data have more or fewer bytes than the value.
+    Length,
+    /// They hold a date or a time that is none.
+    NoSuchTime,
+    /// The reply ends before the value, or what stands in front of it is not
+    /// there.
+    NotThere,
+    /// The reply does not cover the point, or is of the other kind. Never the
+    /// device's fault.
+    NotCovered,
+}
+
+impl Refusal {
+    /// In a few words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Refusal::NotANumber => "not a number",
+            Refusal::Infinite => "infinite",
+            Refusal::TooLarge => "too large for a whole number",
+            Refusal::NotText => "not text",
+            Refusal::NotDecimal => "a digit above 9 in a BCD number",
+            Refusal::Marked => "marked as invalid",
+            Refusal::NoPower => "no scale factor",
+            Refusal::NoSign => "no sign in the register of the sign",
+            Refusal::OutOfRange => "out of range (min, max)",
+            Refusal::UnknownState => "a number that is not under values",
+            Refusal::Length => "of another length",
+            Refusal::NoSuchTime => "no date or time",
+            Refusal::NotThere => "not in the reply",
+            Refusal::NotCovered => "not covered by the reply",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// A number on its way to its value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::field) enum Exact {
+    /// `digits × 10^-places`.
+    Decimal {
+        /// With sign.
+        digits: i128,
+        /// How many of them stand after the point; below 0, so many zeros follow.
+        places: i32,
+    },
+    /// What came as a float and was not reckoned with yet.
+    Float(f64),
+}
+
+/// The most decimal digits that always fit.
+const DIGITS: i32 = 38;
+
+impl Exact {
+    pub(in crate::field) const fn whole(n: i128) -> Self {
+        Exact::Decimal {
+            digits: n,
+            places: 0,
+        }
+    }
+
+    const fn from(d: Decimal) -> Self {
+        let d = d.reduced();
+        Exact::Decimal {
+            digits: d.digits,
+            places: d.places as i32,
+        }
+    }
+
+    /// Its digits and places; those of a float are the fewest that stand for it and
+    /// no other. `None` if it is not finite.
+    fn parts(self) -> Option<(i128, i32)> {
+        match self {
+            Exact::Decimal { digits, places } => Some((digits, places)),
+            Exact::Float(x) => written(x),
+        }
+    }
+
+    /// Times this.
+    pub(in crate::field) fn times(self, factor: Decimal) -> Self {
+        let factor = factor.reduced();
+        if factor == Decimal::ONE {
+            return self;
+        }
+        let Some((digits, places)) = self.parts() else {
+            return self;
+        };
+        let (digits, dropped) = product(digits, factor.digits);
+        Exact::Decimal {
+            digits,
+            places: places + i32::from(factor.places) - dropped,
+        }
+    }
+
+    /// Times ten to this power.
+    pub(in crate::field) fn shifted(self, power: i8) -> Self {
+        match self.parts() {
+            Some((digits, places)) if power != 0 => Exact::Decimal {
+                digits,
+                places: places - i32::from(power),
+            },
+            _ => self,
+        }
+    }
+
+    /// Below zero instead of above and the other way round, if this is so.
+    pub(in crate::field) fn negated(self, negative: bool) -> Self {
+        match self {
+            _ if !negative => self,
+            Exact::Decimal { digits, places } => Exact::Decimal {
+                digits: digits.saturating_neg(),
+                places,
+            },
+            Exact::Float(x) => Exact::Float(-x),
+        }
+    }
+
+    /// Plus this.
+    pub(in crate::field) fn plus(self, other: Exact) -> Self {
+        let (Some(a), Some(b)) = (self.parts(), other.parts()) else {
+            // One of them is no number, and then the sum is none.
+            return Exact::Float(self.to_float() + other.to_float());
+        };
+        let (fine, coarse) = if a.1 >= b.1 { (a, b) } else { (b, a) };
+        let sum = match raised(coarse.0, fine.1 - coarse.1) {
+            Some(raised) => raised.checked_add(fine.0).map(|sum| (sum, fine.1)),
+            None => None,
+        };
+        let (digits, places) = sum.unwrap_or_else(|| {
+            // As many places as both have room for, and one digit to spare.
+            let room = |(digits, places): (i128, i32)| places + DIGITS - 1 - count(digits);
+            let places = room(coarse).min(fine.1.min(room(fine)));
+            let at = |(digits, has): (i128, i32)| match raised(digits, places - has) {
+                Some(digits) => cut(digits, has - places),
+                None => 0,
+            };
+            (at(coarse) + at(fine), places)
+        });
+        Exact::Decimal { digits, places }
+    }
+
+    /// Plus a fixed number.
+    pub(in crate::field) fn moved(self, offset: Decimal) -> Self {
+        match offset.reduced() {
+            Decimal::ZERO => self,
+            _ => self.plus(Exact::from(offset)),
+        }
+    }
+
+    /// To this many places after the point, a half away from zero: 1.005 is a
+    /// half, whatever the bits of a float say.
+    pub(in crate::field) fn rounded(self, to: u8) -> Self {
+        let to = i32::from(to);
+        match self.parts() {
+            Some((digits, places)) if places > to => Exact::Decimal {
+                digits: cut(digits, places - to),
+                places: to,
+            },
+            Some((digits, places)) => Exact::Decimal { digits, places },
+            None => self,
+        }
+    }
+
+    /// How it stands to a fixed number; `None` if it is none itself.
+    pub(in crate::field) fn compared(self, to: Decimal) -> Option<Ordering> {
+        let (a, b) = (self.parts()?, Exact::from(to).parts()?);
+        let places = a.1.max(b.1);
+        Some(
+            match (raised(a.0, places - a.1), raised(b.0, places - b.1)) {
+                (Some(a), Some(b)) => a.cmp(&b),
+                // What has no room at the places of the other is the larger by far.
+                (None, _) => a.0.cmp(&0),
+                (Some(_), None) => 0.cmp(&b.0),
+            },
+        )
+    }
+
+    /// As a value of this type, a whole number signed if asked for or needed.
+    ///
+    /// # Errors
+    /// If it is not finite, or beyond what the type holds.
+    pub(in crate::field) fn value(self, of: NumberType, signed: bool) -> Result<Value, Refusal> {
+        self.finite()?;
+        match of {
+            NumberType::Int | NumberType::Enum => self.integer(signed),
+            NumberType::Double => self.double().map(Value::Float),
+            NumberType::Float => match self.double()? {
+                x if x.abs() > f64::from(f32::MAX) => Err(Refusal::Infinite),
+                x => Ok(Value::Float(x)),
+            },
+            NumberType::Text => Ok(Value::Text(self.to_text())),
+            NumberType::Date(offset) => {
+                let millis = self.shifted(3).whole_digits().ok_or(Refusal::NoSuchTime)?;
+                let millis = i64::try_from(millis).map_err(|_| Refusal::NoSuchTime)?;
+                date_time::value(millis, offset)
+            }
+        }
+    }
+
+    fn finite(self) -> Result<(), Refusal> {
+        match self {
+            Exact::Float(x) if x.is_nan() => Err(Refusal::NotANumber),
+            Exact::Float(x) if x.is_infinite() => Err(Refusal::Infinite),
+            Exact::Float(_) | Exact::Decimal { .. } => Ok(()),
+        }
+    }
+
+    fn integer(self, signed: bool) -> Result<Value, Refusal> {
+        let digits = self.whole_digits().ok_or(Refusal::TooLarge)?;
+        let int = i64::try_from(digits).map(Value::Int);
+        let uint = u64::try_from(digits).map(Value::UInt);
+        let whole = if signed { int.or(uint) } else { uint.or(int) };
+        whole.map_err(|_| Refusal::TooLarge)
+    }
+
+    fn double(self) -> Result<f64, Refusal> {
+        let x = self.to_float();
+        x.is_finite().then_some(x).ok_or(Refusal::Infinite)
+    }
+
+    /// The number to no places; `None` if it has no room.
+    fn whole_digits(self) -> Option<i128> {
+        match self.rounded(0) {
+            Exact::Decimal { digits, places } => raised(digits, places.checked_neg()?),
+            Exact::Float(_) => None,
+        }
+    }
+
+    fn to_float(self) -> f64 {
+        match self {
+            Exact::Float(x) => x,
+            // The standard library reads decimals to the nearest float; that
+            // is exactly what is wanted, so let it.
+            Exact::Decimal { digits, places } => format!("{digits}e{}", -i64::from(places))
+                .parse()
+                .unwrap_or(f64::NAN),
+        }
+    }
+
+    /// As people write it, with an exponent only where that spares many zeros.
+    fn to_text(self) -> String {
+        let Some((digits, places)) = self.parts() else {
+            return String::new();
+        };
+        let plain = -20..=40;
+        match places {
+            ..=0 if plain.contains(&places) && digits == 0 => "0".into(),
+            ..=0 if plain.contains(&places) => {
+                format!("{digits}{}", "0".repeat(places.unsigned_abs() as usize))
+            }
+            _ if plain.contains(&places) => {
+                let places = places.unsigned_abs() as usize;
+                let all = format!("{:0width$}", digits.unsigned_abs(), width = places + 1);
+                let (whole, fraction) = all.split_at(all.len() - places);
+                let sign = if digits < 0 { "-" } else { "" };
+                format!("{sign}{whole}.{fraction}")
+            }
+            _ => format!("{digits}e{}", -i64::from(places)),
+        }
+    }
+}
+
+/// With so many zeros behind it; `None` if there is no room for them.
+const fn raised(digits: i128, by: i32) -> Option<i128> {
+    if digits == 0 || by <= 0 {
+        return Some(digits);
+    }
+    match 10i128.checked_pow(by.unsigned_abs()) {
+        Some(ten) => digits.checked_mul(ten),
+        None => None,
+    }
+}
+
+/// With so many digits less, rounded, a half away from zero.
+const fn cut(digits: i128, by: i32) -> i128 {
+    if by <= 0 {
+        return digits;
+    }
+    // Of more than all of them nothing is left.
+    let Some(ten) = 10i128.checked_pow(by.unsigned_abs()) else {
+        return 0;
+    };
+    let (kept, rest) = (digits / ten, digits % ten);
+    match rest.unsigned_abs() >= ten.unsigned_abs().div_ceil(2) {
+        true => kept + digits.signum(),
+        false => kept,
+    }
+}
+
+/// How many decimal digits it has.
+const fn count(digits: i128) -> i32 {
+    match digits.unsigned_abs().checked_ilog10() {
+        Some(power) => power.cast_signed() + 1,
+        None => 0,
+    }
+}
+
+/// The product, and how many digits had to be cut off its end to make room for it.
+fn product(a: i128, b: i128) -> (i128, i32) {
+    if let Some(product) = a.checked_mul(b) {
+        return (product, 0);
+    }
+    let negative = (a < 0) != (b < 0);
+    let mut limbs = wide(a.unsigned_abs(), b.unsigned_abs());
+    let (mut dropped, mut last, mut rest) = (0, 0, false);
+    // One bit less than there is, so that rounding up has room.
+    while limbs[3] != 0 || limbs[2] != 0 || limbs[1] >> 62 != 0 {
+        rest |= last != 0;
+        last = tenth(&mut limbs);
+        dropped += 1;
+    }
+    let up = last > 5 || (last == 5 && (rest || limbs[0] % 2 == 1));
+    let size = (u128::from(limbs[1]) << 64) + u128::from(limbs[0]) + u128::from(up);
+    let digits = size.cast_signed();
+    (if negative { -digits } else { digits }, dropped)
+}
+
+/// All 256 bits of a product, the least significant 64 first.
+fn wide(a: u128, b: u128) -> [u64; 4] {
+    let halves = |x: u128| [x as u64, (x >> 64) as u64];
+    let mut limbs = [0u64; 4];
+    for (i, x) in halves(a).into_iter().enumerate() {
+        let mut carry = 0u128;
+        for (j, y) in halves(b).into_iter().enumerate() {
+            let sum = u128::from(x) * u128::from(y) + u128::from(limbs[i + j]) + carry;
+            limbs[i + j] = sum as u64;
+            carry = sum >> 64;
+        }
+        limbs[i + 2] = carry as u64;
+    }
+    limbs
+}
+
+/// Divides by ten; the remainder.
+fn tenth(limbs: &mut [u64; 4]) -> u64 {
+    let mut rest = 0u128;
+    for limb in limbs.iter_mut().rev() {
+        let part = (rest << 64) | u128::from(*limb);
+        *limb = (part / 10) as u64;
+        rest = part % 10;
+    }
+    rest as u64
+}
+
+/// The shortest decimal that stands for this float and no other; `None` if it is
+/// not finite.
+fn written(x: f64) -> Option<(i128, i32)> {
+    let text = x.is_finite().then(|| format!("{x:e}"))?;
+    let (mantissa, exponent) = text.split_once('e')?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = format!("{whole}{fraction}").parse().ok()?;
+    let places = i32::try_from(fraction.len()).ok()? - exponent.parse::<i32>().ok()?;
+    Some((digits, places))
+}
+
+#[cfg(test)]
+mod tests;

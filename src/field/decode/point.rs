@@ -1,0 +1,195 @@
+//! From registers and bits to values.
+//!
+//! A value is exact or it is not given. Whole numbers stay whole; scale and
+//! offset are decimal, so 2305 × 0.1 is the number nearest to 230.5 and not a
+//! sum of binary fractions; what is no number, or not one that can be, is
+//! refused with a reason.
+//!
+//! Everything a value is made of comes out of one reply: the parts of a sum and
+//! the power of ten it is scaled by belong to the same moment, or there is no
+//! value.
+
+mod raw;
+
+use crate::base::Value;
+use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointSpec, Sign};
+
+use super::number::Exact;
+pub use super::number::Refusal;
+use super::text;
+use crate::field::decode::date_time;
+use crate::field::modbus::Data;
+use raw::{Raw, ordered};
+
+/// The register says that there is no scale factor, and so no value (SunSpec
+/// Information Model Specification, type `sunssf`).
+const NO_POWER: u16 = 0x8000;
+
+/// The value of `point`, from a reply whose first entry is at `start`.
+///
+/// # Errors
+/// A [`Refusal`] instead of a value that would be wrong.
+pub fn decode(point: &PointSpec, start: u16, data: &Data) -> Result<Value, Refusal> {
+    let from = usize::from(
+        point
+            .address
+            .checked_sub(start)
+            .ok_or(Refusal::NotCovered)?,
+    );
+    let to = from + usize::from(point.codec.width());
+    match (&point.codec, data) {
+        (Codec::Bool, Data::Bits(bits)) => bits
+            .get(from)
+            .map(|b| Value::Bool(*b))
+            .ok_or(Refusal::NotCovered),
+        (codec, Data::Registers(all)) => {
+            let registers = all.get(from..to).ok_or(Refusal::NotCovered)?;
+            from_registers(codec, registers)
+        }
+        (Codec::Part(part), Data::Bytes(reply)) => part.read(reply),
+        (
+            Codec::Datum {
+                item,
+                place,
+                scale,
+                offset,
+                number_type,
+            },
+            Data::Bytes(datum),
+        ) => item.scaled(datum, *place, *scale, *offset, *number_type),
+        (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+    }
+}
+
+fn from_registers(codec: &Codec, registers: &[u16]) -> Result<Value, Refusal> {
+    match codec {
+        Codec::Bool => Err(Refusal::NotCovered),
+        Codec::Bit(n) => {
+            let word = registers.first().ok_or(Refusal::NotCovered)?;
+            Ok(Value::Bool(
+                word.checked_shr(u32::from(*n)).is_some_and(|w| w & 1 == 1),
+            ))
+        }
+        Codec::Number {
+            kind,
+            words,
+            bytes,
+            scale,
+            offset,
+        } => {
+            let raw = Raw::from(registers, *kind, *words, *bytes);
+            let read = raw.number()?;
+            let number = read.times(*scale).moved(*offset);
+            let of = codec.number_type().unwrap_or(NumberType::Double);
+            number.value(of, raw.is_signed() || number != read)
+        }
+        Codec::Measure(measure) => from_parts(measure, registers),
+        Codec::Text {
+            bytes, encoding, ..
+        } => {
+            let bytes: Vec<u8> = pairs(registers, *bytes).collect();
+            text::padded(&bytes, *encoding).map(Value::Text)
+        }
+        Codec::Letters { half, encoding, .. } => {
+            let bytes: Vec<u8> = letters(registers, *half).collect();
+            text::padded(&bytes, *encoding).map(Value::Text)
+        }
+        Codec::DateTime(clock) => date_time::from_registers(clock, registers),
+        Codec::Datum { .. } | Codec::Part(_) => Err(Refusal::NotCovered),
+    }
+}
+
+fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
+    let mut sum = None;
+    let mut signed = false;
+    for part in &measure.parts {
+        let from = usize::from(part.at);
+        let to = from + usize::from(part.kind.registers());
+        let registers = registers.get(from..to).ok_or(Refusal::NotCovered)?;
+        let raw = Raw::from(registers, part.kind, measure.words, measure.bytes);
+        let raw = raw.picked(measure.bits).signed_by(measure.sign);
+        if measure.invalid.iter().any(|marker| raw.is(*marker)) {
+            return Err(Refusal::Marked);
+        }
+        signed |= raw.is_signed();
+        let addend = raw.number()?.times(part.weight);
+        sum = Some(sum.map_or(addend, |sum: Exact| sum.plus(addend)));
+    }
+    let size = sum.ok_or(Refusal::NotCovered)?;
+    let read = match measure.sign {
+        Some(Sign::Register {
+            at,
+            mask,
+            positive,
+            negative,
+        }) => {
+            let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
+            signed |= true;
+            match ordered(*word, measure.bytes) & mask {
+                word if word == negative => size.negated(true),
+                word if word == positive => size,
+                _ => return Err(Refusal::NoSign),
+            }
+        }
+        Some(Sign::HighestBit) | None => size,
+    };
+    let power = match measure.power {
+        None => 0,
+        Some(at) => {
+            let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
+            power(ordered(*word, measure.bytes))?
+        }
+    };
+    let number = read
+        .times(measure.scale)
+        .shifted(power)
+        .moved(measure.offset);
+    let number = match measure.round {
+        Some(places) => number.rounded(places),
+        None => number,
+    };
+    if measure
+        .min
+        .is_some_and(|min| number.compared(min).is_none_or(|o| o.is_lt()))
+        || measure
+            .max
+            .is_some_and(|max| number.compared(max).is_none_or(|o| o.is_gt()))
+    {
+        return Err(Refusal::OutOfRange);
+    }
+    let value = number.value(measure.number_type(), signed || number != read)?;
+    if let Some(states) = &measure.states {
+        let known = value.as_int().is_some_and(|n| states.contains_key(&n));
+        return known.then_some(value).ok_or(Refusal::UnknownState);
+    }
+    Ok(value)
+}
+
+/// A power of ten from its register.
+fn power(word: u16) -> Result<i8, Refusal> {
+    let power = i8::try_from(word as i16).ok();
+    power
+        .filter(|p| word != NO_POWER && (-10..=10).contains(p))
+        .ok_or(Refusal::NoPower)
+}
+
+/// The characters of text, two in each register.
+fn pairs(registers: &[u16], order: ByteOrder) -> impl Iterator<Item = u8> {
+    registers
+        .iter()
+        .flat_map(move |w| ordered(*w, order).to_be_bytes())
+}
+
+/// The characters of text, one in each register.
+fn letters(registers: &[u16], half: Half) -> impl Iterator<Item = u8> {
+    registers.iter().map(move |w| {
+        let [high, low] = w.to_be_bytes();
+        match half {
+            Half::High => high,
+            Half::Low => low,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,633 @@
+//! What the field side tells the operator: ports that open and close, lines that
+//! are asked for too much, and what is found out about devices. Their troubles are
+//! counted in `trouble.rs`.
+
+use std::time::Duration;
+
+use crate::base::{
+    About, DeviceId, EventKind, JournalField, Level, LogEvent, PortId, RequestFailure,
+};
+use crate::spec::Priority;
+
+use super::trouble::{Trouble, meaning};
+use crate::field::dlt645::ask::ErrorWord;
+use crate::field::modbus::in_flight::Fault;
+use crate::field::plan::forecast::{millis, percent, range};
+use crate::field::plan::holes::Hole;
+
+/// Something the operator should know about the field side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The port is open.
+    PortOpened {
+        /// Which.
+        port: PortId,
+        /// How many attempts had failed since it was last open.
+        failed: u32,
+    },
+    /// The port cannot be opened, or is lost as soon as it is; told at the
+    /// first failure and then rarely.
+    PortUnavailable {
+        /// Which.
+        port: PortId,
+        /// What was to be opened: a path, or a host and port.
+        what: String,
+        /// Whether it did open, and was lost before it was of any use.
+        opened: bool,
+        /// The system's words.
+        why: String,
+        /// Attempts that failed so far, this one included.
+        failed: u32,
+        /// Until the next attempt.
+        next: Duration,
+    },
+    /// A TCP endpoint does not stand several requests in flight.
+    OneAtATime {
+        /// Which.
+        port: PortId,
+        /// What it did.
+        fault: Fault,
+    },
+    /// An open port was lost, or given up as of no further use; it is opened
+    /// anew.
+    PortLost {
+        /// Which.
+        port: PortId,
+        /// The system's words, or ours.
+        why: String,
+        /// How often since this was last told.
+        times: u64,
+    },
+    /// The port does not have the settings it was given.
+    SettingsDiffer {
+        /// Which.
+        port: PortId,
+        /// What was asked for and what it says it has.
+        what: String,
+    },
+    /// The adapter keeps received bytes for a while before it passes them on, and
+    /// would not be told otherwise.
+    BytesHeldBack {
+        /// Which.
+        port: PortId,
+        /// For how long.
+        wait: Duration,
+    },
+    /// What is sent comes back, and nobody said that it would.
+    EchoHeard {
+        /// Which.
+        port: PortId,
+    },
+    /// What is sent was said to come back, and does not.
+    EchoMissed {
+        /// Which.
+        port: PortId,
+        /// How often since this was last told.
+        times: u64,
+    },
+    /// The line does not keep up: all requests of a priority are made less often.
+    IntervalsStretched {
+        /// Which port.
+        port: PortId,
+        /// Of which requests.
+        priority: Priority,
+        /// How many times longer than configured, in thousandths.
+        factor: u64,
+        /// What its devices ask of its time, in thousandths, as far as known.
+        load: u64,
+        /// The request that takes most of it.
+        heaviest: Option<Heaviest>,
+    },
+    /// It keeps up again.
+    IntervalsKept {
+        /// Which port.
+        port: PortId,
+        /// Of which requests.
+        priority: Priority,
+    },
+    /// Replies under one address are spoilt again and again, and no others are;
+    /// told once for each.
+    UnitTwice {
+        /// Which device is configured there.
+        device: DeviceId,
+        /// Under which address, in words.
+        place: String,
+    },
+    /// Replies of a device come twice; told once.
+    RepliesTwice {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A device says replies again and again that nobody here waited for; told
+    /// once an hour as long as it goes on.
+    OthersAsk {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A device cannot be read across these addresses.
+    HoleFound {
+        /// Which.
+        device: DeviceId,
+        /// Where.
+        hole: Hole,
+    },
+    /// Points of a device are refused even when they are asked for alone.
+    PointsRefused {
+        /// Which.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// Where they are.
+        at: Hole,
+        /// The exception's code.
+        code: u8,
+    },
+    /// A meter of DL/T 645 does not have what these points are read from.
+    DatumRefused {
+        /// Which.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// What the meter said.
+        word: ErrorWord,
+    },
+    /// The request for points, and nothing else, fails again and again while the device
+    /// answers others.
+    PointsFail {
+        /// Which device.
+        device: DeviceId,
+        /// Their ids, as configured.
+        points: String,
+        /// What is asked for.
+        what: String,
+        /// How it fails.
+        how: RequestFailure,
+        /// The code of the refusal, if it is one.
+        code: Option<u8>,
+    },
+    /// A device does not answer long requests, and answers their parts.
+    LongRequestsFail {
+        /// Which device.
+        device: DeviceId,
+        /// What it does not answer.
+        what: String,
+        /// How many entries that are.
+        count: u16,
+        /// The most registers that are asked for together from now on.
+        most: u16,
+    },
+    /// It answers them again.
+    LongRequestsAnswered {
+        /// Which device.
+        device: DeviceId,
+    },
+    /// Points that were refused are read again.
+    PointsBack {
+        /// Which.
+        device: DeviceId,
+        /// Their ids.
+        points: String,
+    },
+    /// A device has this trouble.
+    DeviceTrouble {
+        /// Which.
+        device: DeviceId,
+        /// What is wrong.
+        trouble: Trouble,
+        /// How often since this was last told.
+        times: u64,
+        /// A detail of the latest occurrence.
+        detail: String,
+    },
+}
+
+/// All addresses of a hole.
+fn addresses(hole: &Hole) -> String {
+    let count = (hole.last - hole.first.min(hole.last)).saturating_add(1);
+    range(hole.table, hole.first, count)
+}
+
+/// The request that takes most of a line's time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heaviest {
+    /// Whose, as people call it.
+    pub device: String,
+    /// What is read.
+    pub what: String,
+    /// How long it takes.
+    pub takes: Duration,
+    /// How often it is configured to be made.
+    pub every: Duration,
+}
+
+fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heaviest>) -> String {
+    let load = match load {
+        0..=1000 => String::new(),
+        load => format!(": its devices are asked for {} of its time", percent(load)),
+    };
+    let most = heaviest.map(|h| {
+        let Heaviest { device, what, .. } = h;
+        let (takes, every) = (millis(h.takes), h.every);
+        format!("; most takes {what} of {device}, {takes} every {every:?}")
+    });
+    format!(
+        "does not keep up{load}; everything of priority {} is read {}.{} times less often than \
+         configured, all alike{}: longer intervals, fewer points, a higher baud rate or a second \
+         line (alink-gateway plan shows what takes how long)",
+        priority.word(),
+        factor / 1000,
+        factor % 1000 / 100,
+        most.unwrap_or_default()
+    )
+}
+
+/// What is wrong with a request that fails by itself, and what to do.
+fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) -> String {
+    let (seen, remedy) = match how {
+        RequestFailure::Silence => (
+            format!("says nothing to a request for {what}, and answers others"),
+            "it may not have them, or not as many together (max_registers): correct table, address \
+             and type in the profile, or take the point out",
+        ),
+        RequestFailure::Garbled => (
+            format!("its reply to a request for {what} is spoilt each time, others are not"),
+            "the device is faulty there, or says more than was asked for: ask its maker, or take \
+             the point out",
+        ),
+        RequestFailure::Mismatched => (
+            format!("answers a request for {what} with another function, length or datum"),
+            "correct table, address and type in the profile, or take the point out",
+        ),
+        RequestFailure::RefusedOtherFunction => {
+            let code = code.unwrap_or_default();
+            (
+                format!(
+                    "refuses a request for {what} with exception {code} ({}) to another function",
+                    meaning(code)
+                ),
+                "it may not have this table: correct table and address in the profile, or take the \
+                 point out",
+            )
+        }
+        RequestFailure::Refused => {
+            let code = code.unwrap_or_default();
+            (
+                format!("refuses {what} with {code} ({})", meaning(code)),
+                "correct the profile, or take the point out",
+            )
+        }
+        RequestFailure::Foreign => (
+            format!("a request for {what} is answered with frames of others, its others are not"),
+            "look for a second master, or for two devices with one address",
+        ),
+        RequestFailure::Gateway => (
+            format!("a gateway on the way gets no reply to a request for {what}, and gets others"),
+            "it may not have them: correct table and address in the profile, or take the point out",
+        ),
+        RequestFailure::ConnectionLost => (
+            format!("the connection is lost whenever {what} is asked for"),
+            "correct table, address and type in the profile, or take the point out",
+        ),
+    };
+    format!(
+        "{seen}: {points} has no value, all other points are read, this is tried ever more \
+         rarely; {remedy}"
+    )
+}
+
+impl LogEvent for Notice {
+    fn level(&self) -> Level {
+        match self {
+            Notice::PortOpened { .. }
+            | Notice::HoleFound { .. }
+            | Notice::PointsBack { .. }
+            | Notice::LongRequestsAnswered { .. }
+            | Notice::RepliesTwice { .. }
+            | Notice::OneAtATime { .. }
+            | Notice::IntervalsKept { .. } => Level::Info,
+            Notice::PortUnavailable { .. }
+            | Notice::PortLost { .. }
+            | Notice::SettingsDiffer { .. }
+            | Notice::BytesHeldBack { .. }
+            | Notice::EchoHeard { .. }
+            | Notice::EchoMissed { .. }
+            | Notice::IntervalsStretched { .. }
+            | Notice::UnitTwice { .. }
+            | Notice::OthersAsk { .. }
+            | Notice::PointsRefused { .. }
+            | Notice::DatumRefused { .. }
+            | Notice::PointsFail { .. }
+            | Notice::LongRequestsFail { .. }
+            | Notice::DeviceTrouble { .. } => Level::Warn,
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            Notice::PortOpened { .. } => EventKind::PortOpened,
+            Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
+            Notice::PortLost { .. } => EventKind::PortLost,
+            Notice::OneAtATime { .. } => EventKind::PortOneAtATime,
+            Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
+            Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
+            Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
+            Notice::EchoMissed { .. } => EventKind::PortEchoMissed,
+            Notice::IntervalsStretched { .. } => EventKind::PortIntervalsStretched,
+            Notice::IntervalsKept { .. } => EventKind::PortIntervalsKept,
+            Notice::UnitTwice { .. } => EventKind::DeviceUnitTwice,
+            Notice::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
+            Notice::OthersAsk { .. } => EventKind::DeviceOthersAsk,
+            Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
+            Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
+            Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
+            Notice::PointsFail { .. } => EventKind::DevicePointsFail,
+            Notice::LongRequestsFail { .. } => EventKind::DeviceLongRequestsFail,
+            Notice::LongRequestsAnswered { .. } => EventKind::DeviceLongRequestsAnswered,
+            Notice::PointsBack { .. } => EventKind::DevicePointsBack,
+            Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
+        }
+    }
+
+    fn about(&self) -> About {
+        match self {
+            Notice::PortOpened { port, .. }
+            | Notice::PortUnavailable { port, .. }
+            | Notice::PortLost { port, .. }
+            | Notice::SettingsDiffer { port, .. }
+            | Notice::BytesHeldBack { port, .. }
+            | Notice::EchoHeard { port }
+            | Notice::OneAtATime { port, .. }
+            | Notice::EchoMissed { port, .. }
+            | Notice::IntervalsStretched { port, .. }
+            | Notice::IntervalsKept { port, .. } => About::Port(*port),
+            Notice::HoleFound { device, .. }
+            | Notice::PointsRefused { device, .. }
+            | Notice::DatumRefused { device, .. }
+            | Notice::PointsFail { device, .. }
+            | Notice::LongRequestsFail { device, .. }
+            | Notice::LongRequestsAnswered { device }
+            | Notice::PointsBack { device, .. }
+            | Notice::UnitTwice { device, .. }
+            | Notice::RepliesTwice { device }
+            | Notice::OthersAsk { device }
+            | Notice::DeviceTrouble { device, .. } => About::Device(*device),
+        }
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            Notice::PortUnavailable { failed, .. } | Notice::PortOpened { failed, .. } => {
+                vec![(JournalField::Failed, failed.to_string())]
+            }
+            Notice::PortLost { times, .. } | Notice::EchoMissed { times, .. } => {
+                vec![(JournalField::Times, times.to_string())]
+            }
+            Notice::IntervalsStretched {
+                priority, factor, ..
+            } => vec![
+                (JournalField::Class, priority.word().into()),
+                (JournalField::FactorPermille, factor.to_string()),
+            ],
+            Notice::PointsRefused { points, code, .. } => {
+                vec![
+                    (JournalField::Points, points.clone()),
+                    (JournalField::Code, code.to_string()),
+                ]
+            }
+            Notice::DatumRefused { points, word, .. } => {
+                vec![
+                    (JournalField::Points, points.clone()),
+                    (JournalField::Word, format!("{:02X}", word.bits)),
+                ]
+            }
+            Notice::PointsFail { points, code, .. } => {
+                let points = (JournalField::Points, points.clone());
+                let code = code.map(|code| (JournalField::Code, code.to_string()));
+                [points].into_iter().chain(code).collect()
+            }
+            Notice::PointsBack { points, .. } => vec![(JournalField::Points, points.clone())],
+            Notice::DeviceTrouble { trouble, times, .. } => {
+                let mut fields = vec![(JournalField::Times, times.to_string())];
+                if let Trouble::Refuses { code, .. } = trouble {
+                    fields.push((JournalField::Code, code.to_string()));
+                }
+                fields
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Notice::PortOpened { failed: 0, .. } => "open, polling".into(),
+            Notice::PortOpened { failed, .. } => {
+                format!("open after {failed} failed attempts, polling")
+            }
+            Notice::PortUnavailable {
+                what,
+                opened,
+                why,
+                failed,
+                next,
+                ..
+            } => {
+                let happened = match opened {
+                    true => format!("{what} opened and was lost before any reply came"),
+                    false => format!("cannot open {what}"),
+                };
+                format!(
+                    "{happened}: {why}; tried again until it can be used, its devices fall silent \
+                     meanwhile (attempt {failed}, next in {:.1} s)",
+                    next.as_secs_f64()
+                )
+            }
+            Notice::OneAtATime { fault, .. } => format!(
+                "when several requests were in flight, {}; one request at a time from now on",
+                fault.words()
+            ),
+            Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
+            Notice::PortLost { why, times, .. } => {
+                format!("lost {times} times since last told: {why}; opening it again each time")
+            }
+            Notice::SettingsDiffer { what, .. } => {
+                format!("does not have the settings it was given: {what}; using it as it is")
+            }
+            Notice::BytesHeldBack { wait, .. } => format!(
+                "the adapter holds received bytes back for {} ms (latency_timer) and this service \
+                 may not change that: every poll takes so much longer; install the udev rule of \
+                 this package and replug the adapter",
+                wait.as_millis()
+            ),
+            Notice::EchoHeard { .. } => "the adapter hears what it sends; that is skipped where \
+                                         it can be told apart: write echo: true under serial:"
+                .into(),
+            Notice::EchoMissed { times, .. } => {
+                let often = match times {
+                    1 => String::new(),
+                    n => format!(", {n} times since last told"),
+                };
+                format!(
+                    "echo: true, and what was sent did not come back as it was sent{often}: a wire \
+                     is broken or shorted, somebody else sends at the same time, or the adapter does \
+                     not hear itself and echo: true has to go"
+                )
+            }
+            Notice::IntervalsStretched {
+                priority,
+                factor,
+                load,
+                heaviest,
+                ..
+            } => stretched(*factor, *load, *priority, heaviest.as_ref()),
+            Notice::IntervalsKept { priority, .. } => format!(
+                "keeps up again: everything of priority {} is read as often as configured",
+                priority.word()
+            ),
+            Notice::UnitTwice { place, .. } => format!(
+                "two devices with one address? Replies of {place} are spoilt again and again, and \
+                 no others on the line are: take this device off and see whether somebody still \
+                 answers there, give each device on the line an address of its own, and look at \
+                 its tap and its settings"
+            ),
+            Notice::RepliesTwice { .. } => "its replies come twice: a repeater or a bridge says \
+                                            them again, or two devices have this address; it is \
+                                            given a response timeout before it is asked for the \
+                                            like again, so that no copy is taken for an answer"
+                .into(),
+            Notice::OthersAsk { .. } => "replies of it pass by that were not asked for here, and \
+                                         do not end: somebody else asks it, through a serial \
+                                         server that gives every reply to all, or it sends by \
+                                         itself. Which reply is whose cannot be told, so it \
+                                         counts as online and is read only when it is quiet \
+                                         for a response timeout: give the line to one reader, \
+                                         or use Modbus TCP"
+                .into(),
+            Notice::HoleFound { hole, .. } => format!(
+                "cannot be read across {}; its requests go around them from now on, and so do \
+                 those of all devices of its kind",
+                addresses(hole)
+            ),
+            Notice::PointsRefused {
+                points, at, code, ..
+            } => format!(
+                "refuses {points} ({}) with exception {code} ({}) even when asked for nothing \
+                 else; all other points are read, this is tried ever more rarely: correct table, \
+                 address and type in the profile, or take the point out",
+                addresses(at),
+                meaning(*code)
+            ),
+            Notice::DatumRefused { points, word, .. } => format!(
+                "does not have {points}: {word}; all other points are read, this is tried ever more \
+                 rarely: correct data in the profile, or take the point out"
+            ),
+            Notice::PointsFail {
+                points,
+                what,
+                how,
+                code,
+                ..
+            } => points_fail(points, what, *how, *code),
+            Notice::LongRequestsFail {
+                what, count, most, ..
+            } => format!(
+                "does not answer a request for {what}, and answers its parts: {count} registers \
+                 may be more than it can send; asked for at most {most} together from now on, all \
+                 points are read, longer requests are tried ever more rarely: write max_registers: \
+                 {most} into its profile"
+            ),
+            Notice::LongRequestsAnswered { .. } => {
+                "answers long requests again; asked as planned".into()
+            }
+            Notice::PointsBack { points, .. } => format!("gives {points} again"),
+            Notice::DeviceTrouble {
+                trouble,
+                times,
+                detail,
+                ..
+            } => {
+                let mut text = trouble.words();
+                if *trouble == Trouble::OtherId {
+                    text = format!("replies came with {detail}, {text}");
+                } else if !detail.is_empty() {
+                    text.push_str(&format!(" ({detail})"));
+                }
+                if *times > 1 {
+                    text.push_str(&format!(", {times} times since last told"));
+                }
+                text
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Table;
+
+    #[test]
+    fn sentences_say_what_why_and_what_next() {
+        let notice = Notice::PortUnavailable {
+            port: PortId(0),
+            what: "/dev/ttyUSB0".into(),
+            opened: false,
+            why: "No such file or directory".into(),
+            failed: 1,
+            next: Duration::from_millis(100),
+        };
+        assert_eq!(
+            notice.sentence(),
+            "cannot open /dev/ttyUSB0: No such file or directory; tried again until it can be \
+             used, its devices fall silent meanwhile (attempt 1, next in 0.1 s)"
+        );
+        let notice = Notice::PortUnavailable {
+            port: PortId(0),
+            what: "192.0.2.7:502".into(),
+            opened: true,
+            why: "the other side closed the connection".into(),
+            failed: 3,
+            next: Duration::from_secs(1),
+        };
+        assert_eq!(
+            notice.sentence(),
+            "192.0.2.7:502 opened and was lost before any reply came: the other side closed the \
+             connection; tried again until it can be used, its devices fall silent meanwhile \
+             (attempt 3, next in 1.0 s)"
+        );
+        let notice = Notice::IntervalsStretched {
+            port: PortId(0),
+            priority: Priority::Normal,
+            factor: 1512,
+            load: 1498,
+            heaviest: Some(Heaviest {
+                device: "meter-7".into(),
+                what: "holding registers 0 to 99".into(),
+                takes: Duration::from_micros(263_000),
+                every: Duration::from_secs(1),
+            }),
+        };
+        assert_eq!(
+            notice.sentence(),
+            "does not keep up: its devices are asked for 150 % of its time; everything of priority \
+             normal is read 1.5 times less often than configured, all alike; most takes holding \
+             registers 0 to 99 of meter-7, 263.0 ms every 1s: longer intervals, fewer points, a \
+             higher baud rate or a second line (alink-gateway plan shows what takes how long)"
+        );
+        let notice = Notice::DeviceTrouble {
+            device: DeviceId(0),
+            trouble: Trouble::Refuses {
+                code: 2,
+                table: Table::HoldingRegister,
+                first: 10,
+                count: 10,
+            },
+            times: 40,
+            detail: String::new(),
+        };
+        assert_eq!(
+            notice.sentence(),
+            "refuses holding registers 10 to 19 with exception 2 (illegal data address), 40 times \
+             since last told"
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! What the field side counts and tells: outcomes of requests, the log events of ports,
+//! lines and devices, troubles that repeat, and two devices on one address.
+
+pub mod counters;
+pub mod duplicate_address;
+pub mod events;
+pub mod trouble;

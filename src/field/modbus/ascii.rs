@@ -1,0 +1,327 @@
+//! Modbus ASCII frames: building, checking, and finding the one reply that was
+//! asked for.
+//!
+//! Modbus over Serial Line V1.02 §2.5.2: a colon, two hexadecimal characters
+//! per byte, a longitudinal redundancy check, CR LF. A colon can stand nowhere
+//! else, so every colon begins anew, whatever came before. Capital and small
+//! letters are understood; anything else inside a line spoils it, a set eighth bit
+//! too.
+//!
+//! Two things that devices do otherwise cost nothing to understand, because the
+//! check has to be right all the same. The second character of the end can be
+//! changed by the master (§2.5.2.1, diagnostics §6.8 subfunction 03), and some
+//! devices send none: a reply is taken as soon as its CR is there, and an LF
+//! behind it belongs to it. And some answer with `>` in place of the colon.
+//!
+//! [`Receiver`] keeps the contract of [`super::rtu::Receiver`]: told bytes and
+//! silences, and how the bytes were split makes no difference. Silence is a
+//! second here ([`INTER_CHARACTER`]), not three and a half characters.
+
+use std::time::Duration;
+
+use crate::base::{Miss, UnitId};
+
+use super::rtu::{Heard, Verdict};
+use super::write::Call;
+use crate::field::modbus::{EXCEPTION, Reply};
+use crate::field::transaction::request::Mismatch;
+
+/// Up to this long may pass between two characters of one frame (§2.5.2.1).
+pub const INTER_CHARACTER: Duration = Duration::from_secs(1);
+
+/// The longest frame, in characters (§2.5.2.1).
+pub const MAX_FRAME: usize = 513;
+
+/// Function and data of one frame: what fits between the unit and the check.
+const MAX_PDU: usize = 253;
+
+/// Characters of a line that is long enough to be the reply, spoiled: colon,
+/// unit, function and one more byte.
+const SPOILED: usize = 7;
+
+/// Puts a PDU into a frame.
+#[must_use]
+pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(pdu.len() + 2);
+    body.push(unit.0);
+    body.extend_from_slice(pdu);
+    body.push(lrc(&body));
+    let mut out = Vec::with_capacity(2 * body.len() + 3);
+    out.push(b':');
+    for byte in body {
+        out.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Characters of a frame around a PDU of this length: colon, unit and check in two
+/// characters each like the rest, CR LF.
+#[must_use]
+pub const fn frame_len(pdu: usize) -> usize {
+    2 * (pdu + 2) + 3
+}
+
+/// Takes a whole frame apart, colon and CR LF included; `None` unless every
+/// character is as it must be and the check is right. The LF may be missing.
+#[must_use]
+pub fn open(frame: &[u8]) -> Option<(UnitId, Vec<u8>)> {
+    let (first, rest) = frame.split_first()?;
+    if !starts(*first) {
+        return None;
+    }
+    let digits = rest.strip_suffix(b"\n").unwrap_or(rest);
+    let digits = digits.strip_suffix(b"\r")?;
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    let mut body = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        body.push(value(*high)? << 4 | value(*low)?);
+    }
+    let check = body.pop()?;
+    let (unit, pdu) = body.split_first()?;
+    let fits = (1..=MAX_PDU).contains(&pdu.len()) && lrc(&body) == check;
+    fits.then(|| (UnitId(*unit), pdu.to_vec()))
+}
+
+/// Whether a frame begins with this character.
+const fn starts(byte: u8) -> bool {
+    matches!(byte, b':' | b'>')
+}
+
+/// The two's complement of the sum of all bytes (§6.2.1).
+fn lrc(bytes: &[u8]) -> u8 {
+    bytes
+        .iter()
+        .fold(0u8, |sum, b| sum.wrapping_add(*b))
+        .wrapping_neg()
+}
+
+const fn digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'A' + nibble - 10,
+    }
+}
+
+const fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// Listens for the reply to one request, or, without one, to whatever passes.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    call: Option<Call>,
+    /// The frame being read, from its colon on; empty between frames.
+    line: Vec<u8>,
+    /// Characters since the last silence that belong to no well-formed frame.
+    stray: usize,
+    /// A line began like the reply and came to nothing.
+    spoiled: bool,
+    heard: Heard,
+    ended: bool,
+}
+
+impl Receiver {
+    /// Listens for the reply to this request.
+    #[must_use]
+    pub fn new(call: impl Into<Call>) -> Self {
+        Receiver::with(Some(call.into()))
+    }
+
+    /// Listens without having asked.
+    #[must_use]
+    pub const fn idle() -> Self {
+        Receiver::with(None)
+    }
+
+    const fn with(call: Option<Call>) -> Self {
+        Receiver {
+            call,
+            line: Vec::new(),
+            stray: 0,
+            spoiled: false,
+            heard: Heard {
+                overheard: Vec::new(),
+                mismatch: None,
+                misaddressed: None,
+                meters: Vec::new(),
+                foreign: 0,
+                echoes: 0,
+                expected_echoes: 0,
+                missed_echoes: 0,
+                noise: 0,
+                other_id: None,
+            },
+            ended: false,
+        }
+    }
+
+    /// These bytes came. After a verdict everything further is ignored.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
+        for byte in bytes {
+            if self.ended {
+                return None;
+            }
+            if let Some(reply) = self.take(*byte) {
+                self.ended = true;
+                self.settle();
+                return Some(Verdict::Reply(reply));
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, byte: u8) -> Option<Reply> {
+        if starts(byte) {
+            self.drop_line();
+            self.line.push(byte);
+            return None;
+        }
+        if self.line.is_empty() {
+            // Alone, it is the end of a frame that was taken at its CR.
+            if byte != b'\n' || self.stray > 0 {
+                self.stray = self.stray.saturating_add(1);
+            }
+            return None;
+        }
+        self.line.push(byte);
+        if byte == b'\r'
+            && let Some((unit, pdu)) = open(&self.line)
+        {
+            self.line.clear();
+            return self.sort(unit, &pdu);
+        }
+        if value(byte).is_none() || self.line.len() >= MAX_FRAME {
+            self.drop_line();
+        }
+        None
+    }
+
+    /// What was being read is no frame.
+    fn drop_line(&mut self) {
+        self.spoiled |= self.starts_like_reply();
+        self.stray = self.stray.saturating_add(self.line.len());
+        self.line.clear();
+    }
+
+    fn starts_like_reply(&self) -> bool {
+        let (Some(call), true) = (&self.call, self.line.len() >= SPOILED) else {
+            return false;
+        };
+        let byte = |at: usize| {
+            let high = value(*self.line.get(at)?)?;
+            Some(high << 4 | value(*self.line.get(at + 1)?)?)
+        };
+        byte(1) == Some(call.unit().0) && byte(3).map(|f| f & !EXCEPTION) == Some(call.function())
+    }
+
+    fn sort(&mut self, unit: UnitId, pdu: &[u8]) -> Option<Reply> {
+        if let Some(call) = self.call.as_ref().filter(|call| call.unit() == unit) {
+            // Our own request comes first: some have the shape of their reply
+            // (`Ask::echo_looks_like_reply`).
+            if !call.is_mirrored() && pdu == call.pdu() {
+                self.heard.echoes = self.heard.echoes.saturating_add(1);
+                return None;
+            }
+            let reply = call.judge(pdu);
+            if reply != Reply::Stranger {
+                return Some(reply);
+            }
+            if let ([function, second, ..], true) = (pdu, is_reply(unit, pdu)) {
+                self.heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
+            }
+        } else if let (Some(call), [function, second, ..]) = (&self.call, pdu)
+            && (call.function(), call.second_byte()) == (*function, *second)
+        {
+            self.heard.misaddressed = Some(unit);
+        }
+        self.heard.foreign = self.heard.foreign.saturating_add(1);
+        if is_reply(unit, pdu) && !self.heard.overheard.contains(&unit) {
+            self.heard.overheard.push(unit);
+        }
+        None
+    }
+
+    /// The line has fallen silent: what is unfinished now stays unfinished.
+    pub fn silence(&mut self) -> Option<Verdict> {
+        if self.ended {
+            return None;
+        }
+        self.drop_line();
+        self.settle();
+        let spoiled = std::mem::take(&mut self.spoiled);
+        spoiled.then(|| {
+            self.ended = true;
+            Verdict::Spoiled
+        })
+    }
+
+    fn settle(&mut self) {
+        let stray = u32::try_from(std::mem::take(&mut self.stray)).unwrap_or(u32::MAX);
+        self.heard.noise = self.heard.noise.saturating_add(stray);
+    }
+
+    /// Whether characters are waiting for the rest of their frame, or for the
+    /// silence that says what they were.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        !self.line.is_empty() || self.stray > 0
+    }
+
+    /// Whether no frame is being read: what is no reply by now is none.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// Time is up without a verdict: how the request was missed.
+    #[must_use]
+    pub const fn miss(&self) -> Miss {
+        if self.heard.foreign > 0 {
+            Miss::Foreign
+        } else if self.heard.noise > 0 || self.is_reading() {
+            Miss::Garbled
+        } else {
+            Miss::Silence
+        }
+    }
+
+    /// What else was on the line.
+    #[must_use]
+    pub fn heard(self) -> Heard {
+        self.heard
+    }
+
+    /// The same, since the last time this was asked.
+    pub fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
+    }
+}
+
+/// Whether a frame that nobody here asked for can only be its unit's own reply.
+/// Requests of another master, and a gateway's word for a unit it cannot reach
+/// (exceptions 0Ah, 0Bh), prove nothing about the unit.
+fn is_reply(unit: UnitId, pdu: &[u8]) -> bool {
+    // Unit 0 is broadcast; 248–255 are reserved (§2.2), but devices answer there.
+    if unit.0 == 0 {
+        return false;
+    }
+    match *pdu {
+        [1..=4, bytes, ref data @ ..] => {
+            // Five bytes may as well be a request.
+            data.len() == usize::from(bytes) && bytes > 0 && pdu.len() != 5
+        }
+        [0x81..=0xFF, code] => !matches!(code, 0x0A | 0x0B),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

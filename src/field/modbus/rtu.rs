@@ -1,0 +1,462 @@
+//! Modbus RTU frames: building, checking, and finding the one reply that was
+//! asked for in whatever a two-wire line delivers.
+//!
+//! [`Receiver`] is told bytes as they come and told when the line has fallen
+//! silent; how the bytes were split makes no difference. A frame counts only
+//! whole and with a good checksum (Modbus over Serial Line V1.02 §2.5.1). The
+//! reply is taken at once when it stands at the head of what is unread; behind
+//! noise it is taken only at the next silence, when it is certain that it is
+//! not a part of a longer frame.
+
+use crc::{CRC_16_MODBUS, Crc};
+
+use crate::base::{Miss, UnitId};
+use crate::spec::dlt645::Address;
+
+use super::write::Call;
+use crate::field::modbus::{EXCEPTION, Reply};
+use crate::field::transaction::request::Mismatch;
+
+/// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
+pub const MAX_FRAME: usize = 256;
+
+/// What is kept of a burst; a line that says more without a pause babbles.
+const MAX_BURST: usize = 2 * MAX_FRAME;
+
+/// A burst that starts like the reply and has at least the length of the
+/// shortest one was the reply, spoiled. Anything else may be noise, and the
+/// reply may still come.
+const SPOILED: usize = 5;
+
+/// The shortest reply: unit, function, code, checksum.
+const EXCEPTION_REPLY: usize = 5;
+
+/// Requests that read: unit, function, address, quantity, checksum. Those that write
+/// are as long or longer, and their replies as long.
+const REQUEST: usize = 8;
+
+const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
+
+/// Puts a PDU into a frame: unit, PDU, checksum (low byte first).
+#[must_use]
+pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(pdu.len() + 3);
+    out.push(unit.0);
+    out.extend_from_slice(pdu);
+    let crc = CRC.checksum(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// Bytes of a frame around a PDU of this length.
+#[must_use]
+pub const fn frame_len(pdu: usize) -> usize {
+    pdu + 3
+}
+
+/// Takes a whole frame apart; `None` if it is too short or its checksum is
+/// wrong.
+#[must_use]
+pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
+    let (body, crc) = frame.split_last_chunk::<2>()?;
+    let (unit, pdu) = body.split_first()?;
+    (!pdu.is_empty() && CRC.checksum(body).to_le_bytes() == *crc).then_some((UnitId(*unit), pdu))
+}
+
+/// What else was on the line, besides the reply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Units whose well-formed replies passed by that nobody waited for.
+    pub overheard: Vec<UnitId>,
+    /// The last reply of the unit that was asked which was not the one asked for.
+    pub mismatch: Option<Mismatch>,
+    /// A reply like the one asked for, and under the address of another unit.
+    pub misaddressed: Option<UnitId>,
+    /// Meters of DL/T 645, likewise.
+    pub meters: Vec<Address>,
+    /// Well-formed frames that were not the reply, `overheard` included.
+    pub foreign: u32,
+    /// Our own requests, heard back through the adapter although nobody said that
+    /// it hears itself, or more often than once.
+    pub echoes: u32,
+    /// Our own requests that an adapter which hears itself heard, as it should.
+    pub expected_echoes: u32,
+    /// Our own requests that an adapter which hears itself did not hear.
+    pub missed_echoes: u32,
+    /// Bytes that belong to no well-formed frame.
+    pub noise: u32,
+    /// Of Modbus TCP: the last reply that was as asked for but for its number.
+    pub other_id: Option<OtherId>,
+}
+
+/// A reply of Modbus TCP came under another transaction id than that of its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherId {
+    /// The reply's.
+    pub seen: u16,
+    /// The request's.
+    pub wanted: u16,
+}
+
+impl Heard {
+    /// Adds what another listener heard.
+    pub fn add(&mut self, other: Heard) {
+        self.overheard.extend(other.overheard);
+        self.mismatch = other.mismatch.or(self.mismatch);
+        self.misaddressed = other.misaddressed.or(self.misaddressed);
+        self.meters.extend(other.meters);
+        self.foreign = self.foreign.saturating_add(other.foreign);
+        self.echoes = self.echoes.saturating_add(other.echoes);
+        self.expected_echoes = self.expected_echoes.saturating_add(other.expected_echoes);
+        self.missed_echoes = self.missed_echoes.saturating_add(other.missed_echoes);
+        self.noise = self.noise.saturating_add(other.noise);
+        self.other_id = other.other_id.or(self.other_id);
+    }
+}
+
+/// How listening ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The unit answered or refused; never [`Reply::Stranger`].
+    Reply(Reply),
+    /// A frame came and was spoiled beyond reading; waiting longer is of no use.
+    Spoiled,
+}
+
+/// Listens for the reply to one request, or, without one, to whatever passes.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    call: Option<Call>,
+    request: Vec<u8>,
+    unread: Vec<u8>,
+    heard: Heard,
+    ended: bool,
+}
+
+/// What the head of the unread bytes is.
+enum Head {
+    /// Not enough bytes to tell.
+    Unfinished,
+    /// A whole frame of this many bytes.
+    Frame(usize, Found),
+    /// No frame starts here.
+    Nothing,
+}
+
+enum Found {
+    Reply(Reply),
+    Echo,
+    /// The reply of a unit, and the first two bytes of its PDU.
+    Overheard(UnitId, [u8; 2]),
+    /// A well-formed frame that proves nothing about its unit: a request of
+    /// another master looks like this.
+    Foreign,
+}
+
+impl Receiver {
+    /// Listens for the reply to this request.
+    #[must_use]
+    pub fn new(call: impl Into<Call>) -> Self {
+        let call = call.into();
+        Receiver {
+            request: frame(call.unit(), &call.pdu()),
+            call: Some(call),
+            unread: Vec::with_capacity(MAX_FRAME),
+            heard: Heard::default(),
+            ended: false,
+        }
+    }
+
+    /// Listens without having asked: what arrives while the line should be
+    /// quiet.
+    #[must_use]
+    pub fn idle() -> Self {
+        Receiver {
+            request: Vec::new(),
+            call: None,
+            unread: Vec::new(),
+            heard: Heard::default(),
+            ended: false,
+        }
+    }
+
+    /// These bytes came. After a verdict everything further is ignored.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
+        for byte in bytes {
+            if self.ended {
+                return None;
+            }
+            self.unread.push(*byte);
+            let verdict = if self.unread.len() >= MAX_BURST {
+                self.silence()
+            } else {
+                self.take_head()
+            };
+            if let Some(verdict) = verdict {
+                self.ended = true;
+                return Some(verdict);
+            }
+        }
+        None
+    }
+
+    /// The line has fallen silent: what is unfinished now stays unfinished.
+    pub fn silence(&mut self) -> Option<Verdict> {
+        let mut rest = std::mem::take(&mut self.unread);
+        let spoiled = self.starts_like_reply(&rest);
+        let mut unreadable = 0usize;
+        while !rest.is_empty() {
+            if let Head::Frame(len, found) = self.head(&rest, true) {
+                rest.drain(..len);
+                if let Some(reply) = self.note(found) {
+                    self.ended = true;
+                    self.count_noise(unreadable + rest.len());
+                    return Some(Verdict::Reply(reply));
+                }
+            } else {
+                rest.remove(0);
+                unreadable += 1;
+            }
+        }
+        self.count_noise(unreadable);
+        if spoiled && unreadable >= SPOILED {
+            self.ended = true;
+            return Some(Verdict::Spoiled);
+        }
+        None
+    }
+
+    /// Whether bytes are waiting for the rest of their frame.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// How many more bytes it takes at least until there can be a verdict.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.least().saturating_sub(self.unread.len()).max(1)
+    }
+
+    /// Whether as many bytes have come as the reply has that they begin like: what
+    /// is no reply by now is none.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.unread.len() >= self.least()
+    }
+
+    /// Whether the reply may have begun among the unread bytes.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        let Some(call) = &self.call else {
+            return false;
+        };
+        let unit = call.unit().0;
+        let begins = |pair: &[u8]| pair[0] == unit && pair[1] & !EXCEPTION == call.function();
+        self.unread.last() == Some(&unit) || self.unread.windows(2).any(begins)
+    }
+
+    /// How many bytes the reply has, as far as its beginning tells.
+    fn least(&self) -> usize {
+        let have = self.unread.len();
+        match (&self.call, self.unread.as_slice()) {
+            (Some(call), [unit, rest @ ..]) if *unit == call.unit().0 => {
+                let reply = match rest {
+                    [function, third, ..]
+                        if *function == call.function() && *third == call.second_byte() =>
+                    {
+                        call.reply_len() + 3
+                    }
+                    _ => EXCEPTION_REPLY,
+                };
+                // Behind an echo the reply is still to come.
+                if self.unread.starts_with(&self.request) {
+                    have
+                } else if self.request.starts_with(&self.unread) {
+                    reply.min(self.request.len())
+                } else {
+                    reply
+                }
+            }
+            _ => EXCEPTION_REPLY,
+        }
+    }
+
+    /// Time is up without a verdict: how the request was missed.
+    #[must_use]
+    pub const fn miss(&self) -> Miss {
+        if self.heard.foreign > 0 {
+            Miss::Foreign
+        } else if self.heard.noise > 0 || self.is_reading() {
+            Miss::Garbled
+        } else {
+            Miss::Silence
+        }
+    }
+
+    /// What else was on the line.
+    #[must_use]
+    pub fn heard(self) -> Heard {
+        self.heard
+    }
+
+    /// The same, since the last time this was asked.
+    pub fn take_heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
+    }
+
+    fn take_head(&mut self) -> Option<Verdict> {
+        let Head::Frame(len, found) = self.head(&self.unread, false) else {
+            return None;
+        };
+        self.unread.drain(..len);
+        self.note(found).map(Verdict::Reply)
+    }
+
+    fn note(&mut self, found: Found) -> Option<Reply> {
+        match found {
+            Found::Reply(reply) => return Some(reply),
+            Found::Echo => self.heard.echoes = self.heard.echoes.saturating_add(1),
+            Found::Overheard(unit, [function, second]) => {
+                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                if let Some(call) = &self.call {
+                    if call.unit() == unit {
+                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                    } else if call.function() == function && call.second_byte() == second {
+                        self.heard.misaddressed = Some(unit);
+                    }
+                }
+                if !self.heard.overheard.contains(&unit) {
+                    self.heard.overheard.push(unit);
+                }
+            }
+            Found::Foreign => self.heard.foreign = self.heard.foreign.saturating_add(1),
+        }
+        None
+    }
+
+    fn starts_like_reply(&self, burst: &[u8]) -> bool {
+        match (&self.call, burst) {
+            (Some(call), [unit, function, ..]) => {
+                *unit == call.unit().0 && function & !EXCEPTION == call.function()
+            }
+            _ => false,
+        }
+    }
+
+    fn count_noise(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.heard.noise = self.heard.noise.saturating_add(bytes);
+    }
+
+    /// What stands at the head of `bytes`; `all` says that nothing will be
+    /// added to them.
+    fn head(&self, bytes: &[u8], all: bool) -> Head {
+        // Our own request comes first: some of its echoes, or echoes with zeros
+        // behind them, pass every test of a reply. Where the reply is the same
+        // bytes, it is no echo: `io/exchange.rs` takes those out before.
+        let mirrored = self.call.as_ref().is_some_and(Call::is_mirrored);
+        if !self.request.is_empty() && !mirrored {
+            if let Some(behind) = bytes.strip_prefix(self.request.as_slice()) {
+                return self.echo_or_reply(bytes, behind, all);
+            }
+            if !all && self.request.starts_with(bytes) {
+                return Head::Unfinished;
+            }
+        }
+        let [unit, function, third, ..] = *bytes else {
+            return Head::Unfinished;
+        };
+        if let Some(call) = self.call.as_ref().filter(|c| c.unit().0 == unit) {
+            let expected = if function == call.function() | EXCEPTION {
+                Some(5)
+            } else if function == call.function() && third == call.second_byte() {
+                Some(call.reply_len() + 3)
+            } else {
+                None
+            };
+            if let Some(len) = expected {
+                let Some(candidate) = bytes.get(..len) else {
+                    return Head::Unfinished;
+                };
+                return match open(candidate).map(|(_, pdu)| call.judge(pdu)) {
+                    Some(Reply::Stranger) => someone_elses(bytes, unit, function, third),
+                    None => Head::Nothing,
+                    Some(reply) => Head::Frame(len, Found::Reply(reply)),
+                };
+            }
+        }
+        someone_elses(bytes, unit, function, third)
+    }
+
+    /// These bytes begin with our own request, and `behind` follows: an echo, or
+    /// a reply whose data happen to begin like that. That takes an address whose
+    /// high half reads as the reply's byte count. Behind an echo comes the reply
+    /// or nothing of use; a reply is as long as was asked for, has a good
+    /// checksum and is alone. Zeros prove nothing: those a line that floats adds
+    /// to an echo keep its checksum good.
+    fn echo_or_reply(&self, bytes: &[u8], behind: &[u8], all: bool) -> Head {
+        let echo = Head::Frame(self.request.len(), Found::Echo);
+        let Some(Call::Read(ask)) = &self.call else {
+            return echo;
+        };
+        if Some(&ask.shape().bytes) != bytes.get(2) {
+            return echo;
+        }
+        let len = ask.reply_len() + 3;
+        if !all && behind.len() < len {
+            return Head::Unfinished;
+        }
+        let alone = bytes.len() == len && behind.iter().any(|b| *b != 0);
+        match open(bytes).map(|(_, pdu)| ask.judge(pdu)) {
+            Some(reply @ Reply::Answer(_)) if alone => Head::Frame(len, Found::Reply(reply)),
+            _ => echo,
+        }
+    }
+}
+
+/// Recognises frames that were not asked for, by the lengths they may have.
+fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
+    // Unit 0 is broadcast (Modbus over Serial Line V1.02 §2.2): no reply starts like
+    // that. Units 248–255 are reserved, but devices answer there.
+    if unit == 0 {
+        return Head::Nothing;
+    }
+    let (reply, request) = match function {
+        1..=4 => {
+            let whole_registers = function <= 2 || third.is_multiple_of(2);
+            let reply = (third > 0 && whole_registers).then_some(5 + usize::from(third));
+            (reply, Some(REQUEST))
+        }
+        // Writes: request and reply are alike, or the request is longer.
+        5 | 6 | 15 | 16 => (None, Some(REQUEST)),
+        0x81..=0xFF => (Some(5), None),
+        _ => return Head::Nothing,
+    };
+    let mut unfinished = false;
+    for (len, is_reply) in [(reply, true), (request, false)] {
+        let Some(len) = len else { continue };
+        match bytes.get(..len) {
+            None => unfinished = true,
+            Some(candidate) if open(candidate).is_some() => {
+                // A gateway's "your unit does not answer" is not the unit.
+                let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
+                let found = if is_reply && len != REQUEST && from_unit {
+                    Found::Overheard(UnitId(unit), [function, third])
+                } else {
+                    Found::Foreign
+                };
+                return Head::Frame(len, found);
+            }
+            Some(_) => {}
+        }
+    }
+    if unfinished {
+        Head::Unfinished
+    } else {
+        Head::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,349 @@
+//! Modbus TCP: the MBAP header, matching by transaction id, and finding the reply
+//! in a stream that is not as it should be.
+//!
+//! Modbus Messaging on TCP/IP V1.0b §3.1.3: transaction id, protocol id 0,
+//! length, unit, PDU. [`Stream`] lives as long as its connection. A request
+//! that timed out leaves its id behind; when its reply comes after all it is
+//! recognised and dropped, and nothing is out of step.
+//!
+//! The reply to a request is known by transaction id, protocol id, unit, function
+//! and byte count; the length field is not needed, and devices get it wrong:
+//! - An exception is nine bytes.
+//! - Bytes that belong to no frame (padding, a checksum behind the PDU, another
+//!   protocol) are skipped until the header of a reply that is waited for, or of a
+//!   late one. Until then no other header is believed.
+//! - A length that promises more than there is holds nothing up: the expected
+//!   header is looked for behind it.
+//! - A reply whose length says less than its byte count, and one in whose last
+//!   bytes another reply may begin, is taken when what follows shows that it is
+//!   whole, or when nothing follows ([`Stream::silence`]).
+//!
+//! How the bytes were split makes no difference. Not covered: bytes that are lost
+//! or inserted inside of a reply, where nothing behind it shows that. Modbus TCP has
+//! no checksum.
+
+use std::collections::VecDeque;
+
+use crate::base::UnitId;
+use crate::spec::TransactionIds;
+
+use super::rtu::{Heard, OtherId};
+use super::write::Call;
+use crate::field::modbus::Reply;
+use crate::field::transaction::request::Mismatch;
+
+use self::find::{Found, Head};
+use self::header::{Asked, HEADER, Header, MAX_PDU};
+
+mod find;
+mod header;
+
+/// How many unanswered ids are remembered; the oldest are forgotten, and their
+/// replies then count as foreign instead of late.
+const REMEMBERED: usize = 128;
+
+/// How many bytes of what was no frame are kept to be shown.
+const SHOWN: usize = 16;
+
+/// Puts a PDU into a frame.
+#[must_use]
+pub fn frame(transaction: u16, unit: UnitId, pdu: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(pdu.len() + 1).unwrap_or(u16::MAX);
+    let mut out = Vec::with_capacity(HEADER + pdu.len());
+    out.extend_from_slice(&transaction.to_be_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.push(unit.0);
+    out.extend_from_slice(pdu);
+    out
+}
+
+/// A whole frame taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Transaction id.
+    pub transaction: u16,
+    /// Whom it is for or from.
+    pub unit: UnitId,
+    /// Function and data, 1–253 bytes.
+    pub pdu: Vec<u8>,
+}
+
+/// The bytes are not Modbus TCP, or have lost their alignment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfStep;
+
+/// Takes the first whole frame off `bytes`; `None` until it is complete. For bytes
+/// of which nothing is expected.
+///
+/// # Errors
+/// [`OutOfStep`] when the protocol id or the length cannot be right.
+pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, OutOfStep> {
+    let Some(&[th, tl, ph, pl, lh, ll]) = bytes.first_chunk::<6>() else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes([lh, ll]));
+    if [ph, pl] != [0, 0] || !(2..=MAX_PDU + 1).contains(&length) {
+        return Err(OutOfStep);
+    }
+    if bytes.len() < 6 + length {
+        return Ok(None);
+    }
+    let frame = Frame {
+        transaction: u16::from_be_bytes([th, tl]),
+        unit: UnitId(bytes[6]),
+        pdu: bytes[HEADER..6 + length].to_vec(),
+    };
+    bytes.drain(..6 + length);
+    Ok(Some(frame))
+}
+
+/// A request is settled: its own id came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The transaction id it was sent with.
+    pub id: u16,
+    /// Answer, confirmation or exception; [`Reply::Stranger`] when the id came back
+    /// with another unit, function or length.
+    pub reply: Reply,
+}
+
+/// One connection's requests and replies.
+#[derive(Clone, Debug, Default)]
+pub struct Stream {
+    ids: TransactionIds,
+    unread: Vec<u8>,
+    /// Bytes were skipped since the last frame: only expected headers count.
+    astray: bool,
+    next: u16,
+    waiting: Vec<(u16, Call)>,
+    abandoned: VecDeque<(u16, Asked)>,
+    /// Those that were settled last.
+    settled: VecDeque<(u16, UnitId)>,
+    heard: Heard,
+    late: u32,
+    twice: u32,
+    /// The first bytes that belonged to no frame since a request was settled.
+    stray: Vec<u8>,
+}
+
+impl Stream {
+    /// A connection on which nothing has been said.
+    #[must_use]
+    pub fn new() -> Self {
+        Stream::default()
+    }
+
+    /// The same, numbering on from an earlier one: a converter may hand a reply to
+    /// what was asked there to whoever is connected now.
+    #[must_use]
+    pub fn numbering_from(next: u16, ids: TransactionIds) -> Self {
+        Stream {
+            next,
+            ids,
+            ..Stream::default()
+        }
+    }
+
+    /// The number of the next request.
+    #[must_use]
+    pub const fn next_number(&self) -> u16 {
+        self.next
+    }
+
+    /// The frame to send for this request, the only one: what was still waiting is
+    /// abandoned.
+    pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {
+        self.abandon_all();
+        self.ask(call).1
+    }
+
+    /// Adds a request to those that wait: its transaction id and the frame to send.
+    /// Where replies are numbered otherwise, only one can wait.
+    pub fn ask(&mut self, call: impl Into<Call>) -> (u16, Vec<u8>) {
+        let call = call.into();
+        if !self.is_numbered() {
+            self.abandon_all();
+        }
+        let taken = |id: u16| {
+            self.abandoned.iter().any(|(known, _)| *known == id)
+                || self.waiting.iter().any(|(known, _)| *known == id)
+        };
+        let mut id = self.next;
+        while taken(id) {
+            id = id.wrapping_add(1);
+        }
+        self.next = id.wrapping_add(1);
+        let request = frame(id, call.unit(), &call.pdu());
+        self.waiting.push((id, call));
+        (id, request)
+    }
+
+    /// Gives up waiting for this; a reply that still comes is dropped when it does.
+    pub fn abandon(&mut self, id: u16) {
+        if let Some(at) = self.waiting.iter().position(|(known, _)| *known == id) {
+            let (id, call) = self.waiting.remove(at);
+            if self.abandoned.len() == REMEMBERED {
+                self.abandoned.pop_front();
+            }
+            let asked = Asked::new(id, &call, self.is_numbered());
+            self.abandoned.push_back((id, asked));
+        }
+    }
+
+    /// Gives up waiting for anything.
+    pub fn abandon_all(&mut self) {
+        while let Some((id, _)) = self.waiting.first() {
+            self.abandon(*id);
+        }
+    }
+
+    /// These bytes came: which requests they settle.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Settled> {
+        self.unread.extend_from_slice(bytes);
+        self.sort(false)
+    }
+
+    /// Nothing has followed for a while: which requests that settles.
+    pub fn silence(&mut self) -> Vec<Settled> {
+        self.sort(true)
+    }
+
+    /// Whether bytes wait for what follows them, or for [`Stream::silence`].
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// What else came since the last time this was asked.
+    pub fn heard(&mut self) -> Heard {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// How many replies came to requests that had been answered, since the last time
+    /// this was asked.
+    pub fn take_twice(&mut self) -> u32 {
+        std::mem::take(&mut self.twice)
+    }
+
+    /// The first bytes that belonged to no frame since a request was settled.
+    #[must_use]
+    pub fn stray(&self) -> &[u8] {
+        &self.stray
+    }
+
+    /// How many replies came after their request had been given up.
+    #[must_use]
+    pub const fn late(&self) -> u32 {
+        self.late
+    }
+
+    const fn is_numbered(&self) -> bool {
+        matches!(self.ids, TransactionIds::Match)
+    }
+
+    fn sort(&mut self, all: bool) -> Vec<Settled> {
+        let unread = std::mem::take(&mut self.unread);
+        let mut rest = unread.as_slice();
+        let mut settled = Vec::new();
+        while !rest.is_empty() {
+            match self.head(rest, all) {
+                Head::Unfinished => break,
+                Head::Nothing(bytes) => {
+                    self.skip(&rest[..bytes]);
+                    rest = &rest[bytes..];
+                }
+                Head::Frame(bytes, found, is_exact) => {
+                    let (frame, behind) = rest.split_at(bytes);
+                    rest = behind;
+                    self.astray = !is_exact;
+                    settled.extend(self.note(frame, found));
+                }
+            }
+        }
+        self.unread = rest.to_vec();
+        settled
+    }
+
+    fn skip(&mut self, bytes: &[u8]) {
+        self.astray = true;
+        let room = SHOWN.saturating_sub(self.stray.len());
+        self.stray.extend(bytes.iter().take(room));
+        let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.heard.noise = self.heard.noise.saturating_add(bytes);
+    }
+
+    fn note(&mut self, frame: &[u8], found: Found) -> Option<Settled> {
+        match found {
+            Found::Own(at, reply) => {
+                let (id, call) = self.waiting.remove(at);
+                if self.settled.len() == REMEMBERED {
+                    self.settled.pop_front();
+                }
+                self.settled.push_back((id, call.unit()));
+                if reply == Reply::Stranger {
+                    self.heard.foreign = self.heard.foreign.saturating_add(1);
+                    if let [.., unit, function, second] =
+                        *frame.get(..HEADER + 2).unwrap_or_default()
+                        && unit == call.unit().0
+                        && !is_gateway_refusal(&frame[HEADER..])
+                    {
+                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                    }
+                } else {
+                    self.stray.clear();
+                }
+                return Some(Settled { id, reply });
+            }
+            Found::Late(at) => {
+                self.late = self.late.saturating_add(1);
+                if let Some((_, asked)) = self.abandoned.remove(at) {
+                    self.overheard(asked.unit, frame);
+                }
+            }
+            Found::Foreign => {
+                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                if let Some(header) = Header::read(frame) {
+                    let again = (header.transaction, header.unit);
+                    if self.settled.contains(&again) {
+                        self.twice = self.twice.saturating_add(1);
+                    }
+                    if self.is_numbered() {
+                        self.note_other_id(&header, frame);
+                    } else {
+                        self.overheard(header.unit, frame);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn overheard(&mut self, unit: UnitId, frame: &[u8]) {
+        let is_units_own = !is_gateway_refusal(&frame[HEADER..]);
+        if is_units_own && !self.heard.overheard.contains(&unit) {
+            self.heard.overheard.push(unit);
+        }
+    }
+
+    /// A frame that answers no request may be the reply under another number.
+    fn note_other_id(&mut self, header: &Header, frame: &[u8]) {
+        if let [(id, call)] = self.waiting.as_slice()
+            && call.unit() == header.unit
+            && call.judge(&frame[HEADER..]) != Reply::Stranger
+        {
+            self.heard.other_id = Some(OtherId {
+                seen: header.transaction,
+                wanted: *id,
+            });
+        }
+    }
+}
+
+/// Exceptions 0Ah and 0Bh are the gateway's words, not the unit's.
+fn is_gateway_refusal(pdu: &[u8]) -> bool {
+    matches!(pdu, [0x80..=0xFF, 0x0A | 0x0B])
+}
+
+#[cfg(test)]
+mod tests;

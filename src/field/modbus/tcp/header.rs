@@ -1,0 +1,104 @@
+//! The first bytes of a frame of Modbus TCP, and whose they can be.
+
+use crate::base::UnitId;
+use crate::field::modbus::EXCEPTION;
+use crate::field::modbus::write::Call;
+
+/// Bytes before the PDU.
+pub(super) const HEADER: usize = 7;
+
+/// The longest PDU (Modbus Application Protocol V1.1b3 §4.1).
+pub(super) const MAX_PDU: usize = 253;
+
+/// A whole exception: header, function, code (§7).
+pub(super) const EXCEPTION_FRAME: usize = HEADER + 2;
+
+/// Header and function: what is compared to know a frame again.
+pub(super) const KNOWN_BY: usize = HEADER + 1;
+
+/// Header and function of one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) transaction: u16,
+    /// As the length field says: unit and PDU.
+    pub(super) length: usize,
+    pub(super) unit: UnitId,
+    pub(super) function: u8,
+}
+
+impl Header {
+    /// Reads it; `None` if there are too few bytes or the protocol id is not 0.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let [th, tl, 0, 0, lh, ll, unit, function] = *bytes.first_chunk::<KNOWN_BY>()? else {
+            return None;
+        };
+        Some(Header {
+            transaction: u16::from_be_bytes([th, tl]),
+            length: usize::from(u16::from_be_bytes([lh, ll])),
+            unit: UnitId(unit),
+            function,
+        })
+    }
+
+    /// Whether a frame can be of the length it says.
+    pub(super) const fn is_possible(&self) -> bool {
+        self.length >= 2 && self.length <= MAX_PDU + 1
+    }
+
+    pub(super) const fn is_exception(&self) -> bool {
+        self.function & EXCEPTION != 0
+    }
+
+    /// How long the frame is: an exception is nine bytes whatever it says.
+    pub(super) const fn frame_len(&self) -> usize {
+        if self.is_exception() {
+            EXCEPTION_FRAME
+        } else {
+            HEADER - 1 + self.length
+        }
+    }
+}
+
+/// A request whose reply is waited for, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Its transaction id; `None`: replies are numbered otherwise.
+    pub(super) id: Option<u16>,
+    pub(super) unit: UnitId,
+    pub(super) function: u8,
+}
+
+impl Asked {
+    pub(super) fn new(id: u16, call: &Call, is_numbered: bool) -> Self {
+        Asked {
+            id: is_numbered.then_some(id),
+            unit: call.unit(),
+            function: call.function(),
+        }
+    }
+
+    /// Whether the reply to it begins like that.
+    pub(super) fn is_answered_by(&self, header: &Header) -> bool {
+        self.id.is_none_or(|id| id == header.transaction)
+            && self.unit == header.unit
+            && self.function == header.function & !EXCEPTION
+    }
+
+    /// Whether its reply can begin with these bytes, of which more may come.
+    pub(super) fn may_be_answered_by(&self, bytes: &[u8]) -> bool {
+        let [th, tl] = self.id.unwrap_or_default().to_be_bytes();
+        let is_numbered = self.id.is_some();
+        bytes
+            .iter()
+            .take(KNOWN_BY)
+            .enumerate()
+            .all(|(at, byte)| match at {
+                0 => !is_numbered || *byte == th,
+                1 => !is_numbered || *byte == tl,
+                2 | 3 => *byte == 0,
+                4 | 5 => true,
+                6 => *byte == self.unit.0,
+                _ => byte & !EXCEPTION == self.function,
+            })
+    }
+}

@@ -1,0 +1,307 @@
+//! Modbus requests that write, and what counts as their reply.
+//!
+//! Modbus Application Protocol V1.1b3 §6.5 (write single coil), §6.6 (write
+//! single register), §6.11 (write multiple coils), §6.12 (write multiple
+//! registers). A reply is the echo the standard asks for: of one entry the whole
+//! request, of several function, address and quantity. Anything else is not the
+//! reply. [`Call`] is what a receiver listens for the reply to: a read, a write, or
+//! on Modbus TCP what the configuration spells out ([`Carried`]).
+
+use std::sync::Arc;
+
+use crate::base::UnitId;
+use crate::spec::Table;
+use crate::spec::raw::{End, Question};
+
+use crate::field::modbus::{Data, EXCEPTION, ReadRequest, Reply, Shape};
+
+/// The most registers one request may write (§6.12: 007Bh).
+pub const MAX_REGISTERS: usize = 123;
+
+/// The most coils one request may write (§6.11: 07B0h).
+pub const MAX_COILS: usize = 1968;
+
+/// What is written; each kind is a function of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// Function 05: one coil.
+    Coil(bool),
+    /// Function 06: one holding register.
+    Register(u16),
+    /// Function 15: 1–1968 coils, in address order.
+    Coils(Vec<bool>),
+    /// Function 16: 1–123 holding registers, in address order.
+    Registers(Vec<u16>),
+}
+
+impl Entries {
+    /// The function code.
+    #[must_use]
+    pub const fn function(&self) -> u8 {
+        match self {
+            Entries::Coil(_) => 5,
+            Entries::Register(_) => 6,
+            Entries::Coils(_) => 15,
+            Entries::Registers(_) => 16,
+        }
+    }
+
+    /// Into which table.
+    #[must_use]
+    pub const fn table(&self) -> Table {
+        match self {
+            Entries::Coil(_) | Entries::Coils(_) => Table::Coil,
+            Entries::Register(_) | Entries::Registers(_) => Table::HoldingRegister,
+        }
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        match self {
+            Entries::Coil(_) | Entries::Register(_) => 1,
+            Entries::Coils(all) => all.len(),
+            Entries::Registers(all) => all.len(),
+        }
+    }
+
+    /// Whether one request can carry them from `start` on: some, no more than the
+    /// standard allows, none behind the last address.
+    #[must_use]
+    pub const fn fit(&self, start: u16) -> bool {
+        let most = match self {
+            Entries::Coil(_) | Entries::Register(_) => 1,
+            Entries::Coils(_) => MAX_COILS,
+            Entries::Registers(_) => MAX_REGISTERS,
+        };
+        let count = self.count();
+        count >= 1 && count <= most && start as usize + count <= 0x1_0000
+    }
+}
+
+/// One write request: whom, from where, what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Whom.
+    pub unit: UnitId,
+    /// 0-based address of the first entry.
+    pub start: u16,
+    /// What is written; [`Entries::fit`].
+    pub entries: Entries,
+}
+
+impl Write {
+    /// The request's bytes.
+    #[must_use]
+    pub fn pdu(&self) -> Vec<u8> {
+        let mut pdu = vec![self.entries.function()];
+        pdu.extend(self.start.to_be_bytes());
+        let count = u16::try_from(self.entries.count()).unwrap_or(u16::MAX);
+        match &self.entries {
+            Entries::Coil(on) => pdu.extend([if *on { 0xFF } else { 0 }, 0]),
+            Entries::Register(word) => pdu.extend(word.to_be_bytes()),
+            Entries::Coils(all) => {
+                pdu.extend(count.to_be_bytes());
+                pdu.push(u8::try_from(all.len().div_ceil(8)).unwrap_or(u8::MAX));
+                let packed = all.chunks(8).map(|eight| {
+                    let bits = eight.iter().enumerate();
+                    bits.fold(0, |byte, (i, on)| byte | u8::from(*on) << i)
+                });
+                pdu.extend(packed);
+            }
+            Entries::Registers(all) => {
+                pdu.extend(count.to_be_bytes());
+                pdu.push(u8::try_from(all.len() * 2).unwrap_or(u8::MAX));
+                pdu.extend(all.iter().flat_map(|word| word.to_be_bytes()));
+            }
+        }
+        pdu
+    }
+
+    /// Bytes of the reply's PDU: function, address, value or quantity.
+    pub const REPLY_LEN: usize = 5;
+
+    /// Where it writes.
+    #[must_use]
+    pub fn place(&self) -> ReadRequest {
+        ReadRequest {
+            unit: self.unit,
+            table: self.entries.table(),
+            start: self.start,
+            count: u16::try_from(self.entries.count()).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// What its replies have in common for as long as they can be late: of one
+    /// function all are alike.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        Shape {
+            function: self.entries.function(),
+            bytes: 0,
+        }
+    }
+
+    /// Compares a whole PDU from this unit with this request.
+    #[must_use]
+    pub fn judge(&self, pdu: &[u8]) -> Reply {
+        match *pdu {
+            [function, code] if function == self.entries.function() | EXCEPTION => {
+                Reply::Exception(code)
+            }
+            _ if pdu.len() == Self::REPLY_LEN && self.pdu().starts_with(pdu) => Reply::Confirmed,
+            _ => Reply::Stranger,
+        }
+    }
+}
+
+/// A request that the configuration spells out, in a frame of Modbus TCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Whom.
+    pub unit: UnitId,
+    /// What is sent, and what counts as the reply: function and data of both.
+    pub question: Arc<Question>,
+}
+
+impl Carried {
+    /// The function code: the first byte of the request; 0, which is none, if it is
+    /// empty.
+    #[must_use]
+    pub fn function(&self) -> u8 {
+        let first = self.question.request.bytes().first();
+        first.copied().unwrap_or_default()
+    }
+
+    /// Bytes of the reply's PDU where the configuration says how many, and the most
+    /// that a PDU has (Modbus Application Protocol V1.1b3 §4.1) where it does not.
+    #[must_use]
+    pub fn reply_len(&self) -> usize {
+        match self.question.reply.end {
+            End::Length(n) => n,
+            End::Frame | End::Terminator(_) | End::Silence(_) => 253,
+        }
+    }
+
+    /// Compares a whole PDU from this unit with this request: the function is the
+    /// request's (§4.1), and the rest as configured.
+    #[must_use]
+    pub fn judge(&self, pdu: &[u8]) -> Reply {
+        let own = self.function();
+        match *pdu {
+            [function, code] if function == own | EXCEPTION => Reply::Exception(code),
+            [function, ..] if function == own && self.question.reply.fits(pdu) => {
+                Reply::Answer(Data::Bytes(pdu.to_vec()))
+            }
+            _ => Reply::Stranger,
+        }
+    }
+}
+
+/// A request of any kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// It reads.
+    Read(ReadRequest),
+    /// It writes.
+    Write(Write),
+    /// It says what the configuration spells out; on Modbus TCP only.
+    Raw(Carried),
+}
+
+impl From<ReadRequest> for Call {
+    fn from(ask: ReadRequest) -> Self {
+        Call::Read(ask)
+    }
+}
+
+impl From<Carried> for Call {
+    fn from(carried: Carried) -> Self {
+        Call::Raw(carried)
+    }
+}
+
+impl From<Write> for Call {
+    fn from(write: Write) -> Self {
+        Call::Write(write)
+    }
+}
+
+impl Call {
+    /// Whom.
+    #[must_use]
+    pub const fn unit(&self) -> UnitId {
+        match self {
+            Call::Read(ask) => ask.unit,
+            Call::Write(write) => write.unit,
+            Call::Raw(carried) => carried.unit,
+        }
+    }
+
+    /// The function code.
+    #[must_use]
+    pub fn function(&self) -> u8 {
+        match self {
+            Call::Read(ask) => ask.function(),
+            Call::Write(write) => write.entries.function(),
+            Call::Raw(carried) => carried.function(),
+        }
+    }
+
+    /// The request's bytes.
+    #[must_use]
+    pub fn pdu(&self) -> Vec<u8> {
+        match self {
+            Call::Read(ask) => ask.pdu().to_vec(),
+            Call::Write(write) => write.pdu(),
+            Call::Raw(carried) => carried.question.request.bytes().to_vec(),
+        }
+    }
+
+    /// Bytes of the reply's PDU; the most there can be where they are not known.
+    #[must_use]
+    pub fn reply_len(&self) -> usize {
+        match self {
+            Call::Read(ask) => ask.reply_len(),
+            Call::Write(_) => Write::REPLY_LEN,
+            Call::Raw(carried) => carried.reply_len(),
+        }
+    }
+
+    /// What stands behind the function in the reply: the byte count of what was
+    /// read, the high half of the address that was written. Of what the
+    /// configuration spells out it is not known: 0.
+    #[must_use]
+    pub fn second_byte(&self) -> u8 {
+        match self {
+            Call::Raw(_) => 0,
+            Call::Read(ask) => ask.shape().bytes,
+            Call::Write(write) => write.start.to_be_bytes()[0],
+        }
+    }
+
+    /// Whether the reply is the request, byte for byte: an echo of the adapter's
+    /// cannot be told from it.
+    #[must_use]
+    pub const fn is_mirrored(&self) -> bool {
+        match self {
+            Call::Read(_) | Call::Raw(_) => false,
+            Call::Write(write) => {
+                matches!(write.entries, Entries::Coil(_) | Entries::Register(_))
+            }
+        }
+    }
+
+    /// Compares a whole PDU from this unit with this request.
+    #[must_use]
+    pub fn judge(&self, pdu: &[u8]) -> Reply {
+        match self {
+            Call::Read(ask) => ask.judge(pdu),
+            Call::Write(write) => write.judge(pdu),
+            Call::Raw(carried) => carried.judge(pdu),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! Addresses that a device does not let itself be read across, and how they are
+//! found.
+//!
+//! Reading across registers that nobody wants is cheaper than asking twice, but
+//! some devices refuse a request that touches a register they do not have. Which
+//! ones is found by halving: a refused request of several points is replaced by
+//! its two halves, and so on, until what is left is a single point that is
+//! refused alone, or two parts that are granted apart and refused together. The
+//! halves that are granted bring their values meanwhile.
+//!
+//! A unit that is starting up, or a PLC whose program is stopped, says the same
+//! of addresses that it has. So one refusal of two parts that are granted apart
+//! shows nothing: they are asked for together once more, and only if that is
+//! refused as well is there a hole between them. If another device of the kind
+//! has shown the same hole meanwhile, that is as good. A unit that granted nothing at all meanwhile has not
+//! shown which addresses it lacks; none is learned from it.
+//!
+//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a
+//! request of the class under inquiry; after the latter what is
+//! `Inquiry::next_to_repeat` is asked for instead of its two parts; when it
+//! `Inquiry::is_over`, `Inquiry::holes` is what has been learned.
+//!
+//! Invariants: an inquiry at the end of which a request is still refused finds at
+//! least one hole in it, unless all of it is refused, so a plan that heeds the
+//! holes never repeats that request; a single culprit among n points costs at most
+//! log2 n + 1 refused requests, rounded up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::spec::{ProfileSpec, Table};
+
+use crate::field::plan::{ReadBlock, span_of};
+
+/// A request that covers all of these addresses is refused, unless it is for a
+/// single point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hole {
+    /// In which table.
+    pub table: Table,
+    /// The first address.
+    pub first: u16,
+    /// The last one; not before the first.
+    pub last: u16,
+}
+
+/// Learned holes of one kind of device.
+pub type Holes = BTreeSet<Hole>;
+
+/// No kind of device has more, or it is not read across anything at all.
+pub const MOST: usize = 256;
+
+/// A read of several entries that was refused: this address is not there, or
+/// (as some devices say it) this many cannot be read (Modbus Application
+/// Protocol V1.1b3 §7, codes 02 and 03).
+#[must_use]
+pub const fn speaks_of_addresses(code: u8) -> bool {
+    matches!(code, 2 | 3)
+}
+
+/// First address and the one after the last.
+pub(crate) type Span = (u32, u32);
+
+/// The search for the holes in one refused request.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inquiry {
+    /// Asked for, or about to be.
+    open: BTreeSet<Span>,
+    /// Refused, with the halves that took their place.
+    halved: BTreeMap<Span, Halved>,
+    /// Refused although they are for a single point.
+    dead: BTreeSet<Span>,
+    /// Whether anything was granted.
+    granted: bool,
+    /// Whether something in it failed in another way than by an exception that speaks
+    /// of addresses: by silence, say. Then what is granted apart and not together may
+    /// be too long, and what is found is not kept for the next life.
+    failed_otherwise: bool,
+}
+
+/// What was granted in two parts and failed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Joint {
+    /// What lies between them, or the step from one to the other.
+    pub(crate) hole: Hole,
+    /// The first address of the whole.
+    pub(crate) start: u32,
+    /// How many entries the whole has.
+    pub(crate) whole: u32,
+    /// How many the longer part has.
+    pub(crate) part: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Halved {
+    left: Span,
+    right: Span,
+    /// It was refused once more after both had been granted.
+    again: bool,
+}
+
+impl Halved {
+    /// Granted apart, refused together: it is what lies between, or the step from
+    /// one to the other.
+    fn between(&self, table: Table) -> Hole {
+        let (before, after) = (self.left.1 - 1, self.right.0);
+        hole(table, before.min(after), before.max(after))
+    }
+}
+
+/// What takes the place of a refused request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// Two requests.
+    Halves(ReadBlock, ReadBlock),
+    /// The points that are refused by themselves, and a request for the others,
+    /// if any.
+    Dead(ReadBlock, Option<ReadBlock>),
+}
+
+impl Inquiry {
+    /// This request was refused.
+    pub(crate) fn refused(&mut self, block: &ReadBlock, profile: &ProfileSpec) -> Instead {
+        let whole = span(block);
+        self.open.remove(&whole);
+        let part = |points: Vec<u16>| ReadBlock::of(profile, points, block);
+        let (alone, others): (Vec<u16>, Vec<u16>) = block
+            .points
+            .iter()
+            .partition(|p| span_of(profile, **p) == Some(whole));
+        if !alone.is_empty() || block.points.len() < 2 {
+            self.dead.insert(whole);
+            let alone = if alone.is_empty() {
+                block.points.clone()
+            } else {
+                alone
+            };
+            let others = (!others.is_empty()).then(|| part(others));
+            self.open.extend(others.as_ref().map(span));
+            return Instead::Dead(part(alone), others);
+        }
+        // Points of the same registers stay together.
+        let mut places: Vec<Span> = block
+            .points
+            .iter()
+            .filter_map(|p| span_of(profile, *p))
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+        let middle = places.get(places.len() / 2).copied().unwrap_or(whole);
+        let (left, right): (Vec<u16>, Vec<u16>) = block
+            .points
+            .iter()
+            .partition(|p| span_of(profile, **p).is_some_and(|s| s < middle));
+        let (left, right) = (part(left), part(right));
+        let halved = Halved {
+            left: span(&left),
+            right: span(&right),
+            again: self.halved.contains_key(&whole),
+        };
+        self.halved.insert(whole, halved);
+        if !halved.again {
+            self.open.extend([halved.left, halved.right]);
+        }
+        Instead::Halves(left, right)
+    }
+
+    /// This request was granted.
+    pub(crate) fn answered(&mut self, block: &ReadBlock) {
+        let whole = span(block);
+        self.granted = true;
+        self.open.remove(&whole);
+        // If it was refused before, that was not for its addresses.
+        self.halved.remove(&whole);
+    }
+
+    /// Two parts that were granted apart and refused together once: they are to
+    /// be asked for together again; until `None`.
+    pub(crate) fn next_to_repeat(&mut self) -> Option<[Span; 2]> {
+        let doubtful = |(whole, h): &(&Span, &Halved)| {
+            !h.again && !self.open.contains(whole) && self.parts_granted(h)
+        };
+        let (whole, halved) = self.halved.iter().find(doubtful)?;
+        let (whole, parts) = (*whole, [halved.left, halved.right]);
+        self.open.insert(whole);
+        Some(parts)
+    }
+
+    /// These holes are known: what they explain need not be asked again.
+    pub(crate) fn told(&mut self, table: Table, holes: &Holes) {
+        for (whole, halved) in &mut self.halved {
+            let parts = [halved.left, halved.right];
+            let asked = parts.iter().any(|s| self.open.contains(s));
+            if !asked && holes.contains(&halved.between(table)) {
+                halved.again = true;
+                self.open.remove(whole);
+            }
+        }
+    }
+
+    fn parts_granted(&self, of: &Halved) -> bool {
+        let granted = |s: &Span| {
+            !self.open.contains(s) && !self.halved.contains_key(s) && !self.dead.contains(s)
+        };
+        granted(&of.left) && granted(&of.right)
+    }
+
+    /// Whether nothing is left to ask.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Something in it fails in another way than by an exception that speaks of
+    /// addresses.
+    pub(crate) const fn fails_otherwise(&mut self) {
+        self.failed_otherwise = true;
+    }
+
+    /// Whether something did.
+    pub(crate) const fn failed_otherwise(&self) -> bool {
+        self.failed_otherwise
+    }
+
+    /// What was granted in two parts and failed as a whole.
+    pub(crate) fn joints(&self, table: Table) -> Vec<Joint> {
+        let granted = self.halved.iter().filter(|(_, h)| self.parts_granted(h));
+        let length = |span: &Span| span.1 - span.0;
+        let joint = |(whole, h): (&Span, &Halved)| Joint {
+            hole: h.between(table),
+            start: whole.0,
+            whole: length(whole),
+            part: length(&h.left).max(length(&h.right)),
+        };
+        granted.map(joint).collect()
+    }
+
+    /// What failed by itself while other parts were granted.
+    pub(crate) fn dead(&self, table: Table) -> Holes {
+        let dead = self.dead.iter().filter(|_| self.granted);
+        dead.map(|(from, to)| hole(table, *from, to - 1)).collect()
+    }
+}
+
+fn hole(table: Table, first: u32, last: u32) -> Hole {
+    let address = |a| u16::try_from(a).unwrap_or(u16::MAX);
+    Hole {
+        table,
+        first: address(first),
+        last: address(last),
+    }
+}
+
+/// Where a block is.
+pub(crate) fn span(block: &ReadBlock) -> Span {
+    let start = u32::from(block.start);
+    (start, start + u32::from(block.count).max(1))
+}
+
+#[cfg(test)]
+mod tests;

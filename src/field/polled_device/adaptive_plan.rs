@@ -1,0 +1,648 @@
+//! What is known about reading one device, and how its requests follow from it.
+//!
+//! Three things change a plan while it runs: a request that is refused, or fails for
+//! certain while the device lives, is divided until the addresses at fault are known
+//! ([`crate::field::plan::holes`]); a point that fails alone is set aside and made ever more rarely
+//! (`failing.rs`); and a unit that turns out to be quicker or slower than was
+//! reckoned with is asked in other portions. Requests that replace others take over
+//! their place on the grid, so nothing is read later for it.
+//!
+//! What a refusal teaches holds for all devices of the kind and for the next life.
+//! What silence, a spoilt or a mismatched reply teaches holds for this device and
+//! until the request succeeds again. If what is answered in two parts is not answered
+//! as a whole, that may be its length: then requests are halved (a limit that is lifted again), and no
+//! address is suspected.
+//!
+//! Invariants:
+//! - Every point belongs to exactly one slot, at all times.
+//! - A device all of whose requests are set aside is still asked for one of them, at
+//!   its interval: a refusal is proof of life.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::base::{DeviceId, Mono, RequestFailure};
+use crate::spec::dlt645::Edition;
+use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Protocol, Table};
+
+use super::failing::Failing;
+use crate::field::dlt645::ask::ErrorWord;
+use crate::field::plan::cost::{Cost, Measured};
+use crate::field::plan::holes::{
+    Hole, Holes, Inquiry, Instead, Joint, MOST, span, speaks_of_addresses,
+};
+use crate::field::plan::{ReadBlock, Terms, plan_of};
+use crate::field::polled_device::PolledDevice;
+use crate::field::polled_device::poll_slot::PollSlot;
+use crate::field::transaction::request::Request;
+
+/// A plan is made anew when the unit takes this many times more or less than was
+/// reckoned with …
+const OFF_BY: u32 = 2;
+
+/// … and at least this much.
+const OFF_BY_AT_LEAST: Duration = Duration::from_millis(2);
+
+/// How long a device is left alone at most that gives signs of life and no values.
+const IN_TOUCH: Duration = Duration::from_secs(30);
+
+/// "Illegal function" (Modbus Application Protocol V1.1b3 §7).
+const ILLEGAL_FUNCTION: u8 = 1;
+
+/// Something that was found out about a device, or rather about its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// It cannot be read across these addresses.
+    Hole {
+        /// Who showed it.
+        device: DeviceId,
+        /// Where.
+        hole: Hole,
+    },
+    /// What was taken for a hole can be read after all.
+    HoleGone {
+        /// Who showed it.
+        device: DeviceId,
+        /// Where.
+        hole: Hole,
+    },
+    /// Points that are refused even when they are asked for alone. Told once.
+    PointsRefused {
+        /// Whose.
+        device: DeviceId,
+        /// Indices into its profile's points.
+        points: Vec<u16>,
+        /// Where they are.
+        at: Hole,
+        /// The exception's code.
+        code: u8,
+    },
+    /// A meter does not have a datum. Told once.
+    DatumRefused {
+        /// Whose.
+        device: DeviceId,
+        /// Indices into its profile's points.
+        points: Vec<u16>,
+        /// What it said.
+        word: ErrorWord,
+    },
+    /// The request for these points, and nothing else, fails again and again while the
+    /// device answers others. Told once.
+    PointsFail {
+        /// Whose.
+        device: DeviceId,
+        /// Indices into its profile's points.
+        points: Vec<u16>,
+        /// What is asked for.
+        block: ReadBlock,
+        /// How it fails.
+        how: RequestFailure,
+        /// The code of the refusal, if it is one.
+        code: Option<u8>,
+    },
+    /// A device does not answer long requests, and answers their parts. Told once.
+    LongRequestsFail {
+        /// Whose.
+        device: DeviceId,
+        /// The request that it does not answer.
+        block: ReadBlock,
+        /// The most registers that are asked for together from now on.
+        most: u16,
+    },
+    /// A device answers long requests again.
+    LongRequestsAnswered {
+        /// Whose.
+        device: DeviceId,
+    },
+    /// Its replies come twice. Told once.
+    RepliesTwice {
+        /// Whose.
+        device: DeviceId,
+    },
+    /// Replies of it that nobody waited for do not end. Told now and then.
+    OthersAsk {
+        /// Whose.
+        device: DeviceId,
+    },
+    /// They are read again.
+    PointsBack {
+        /// Whose.
+        device: DeviceId,
+        /// Indices into its profile's points.
+        points: Vec<u16>,
+    },
+}
+
+/// Requests that may be planned together.
+type Class = (Table, Duration, Priority);
+
+/// How long the replies are that a device was found to give.
+#[derive(Clone, Debug)]
+pub(crate) struct Limit {
+    /// The most bytes of data in a reply to a request of several points.
+    bytes: u8,
+    /// How a longer one fails, and when it is made again.
+    failing: Failing,
+    /// A longer one is being tried.
+    on_trial: bool,
+}
+
+/// What is known about reading one device.
+#[derive(Clone, Debug)]
+pub(crate) struct AdaptivePlan {
+    cost: Cost,
+    longest: Duration,
+    measured: Measured,
+    holes: Holes,
+    limit: Option<Limit>,
+    inquiries: BTreeMap<Class, Inquiry>,
+    /// Waiting to be told.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl AdaptivePlan {
+    pub(crate) fn new(line: &PortSpec, device: &DeviceSpec) -> Self {
+        AdaptivePlan {
+            cost: Cost::of(&line.line, device),
+            longest: line.budget.longest_request,
+            measured: Measured::default(),
+            holes: Holes::new(),
+            limit: None,
+            inquiries: BTreeMap::new(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// How long the reply to this takes to arrive, once it has begun.
+    pub(crate) fn reply_takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
+        self.cost.of_reply_to(profile, block)
+    }
+
+    /// How long this takes the line.
+    pub(crate) fn takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
+        self.cost.of_block(profile, block)
+    }
+
+    pub(crate) fn plan(&self, profile: &ProfileSpec) -> Vec<ReadBlock> {
+        self.plan_of(profile, |_| true)
+    }
+
+    /// The holes that lie in `place`.
+    fn holes_in(&self, place: &Hole) -> Holes {
+        let from = Hole { last: 0, ..*place };
+        let to = Hole {
+            first: place.last,
+            last: place.last,
+            ..*place
+        };
+        let near = self.holes.range(from..=to);
+        near.filter(|h| h.last <= place.last).copied().collect()
+    }
+
+    fn plan_of(&self, profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
+        let terms = Terms {
+            cost: self.cost,
+            longest: self.longest,
+            holes: &self.holes,
+            most_bytes: self.limit.as_ref().filter(|l| !l.on_trial).map(|l| l.bytes),
+        };
+        plan_of(profile, &terms, wanted)
+    }
+
+    /// Whether this request is longer than what the device was found to answer.
+    fn is_too_long(&self, block: &ReadBlock) -> bool {
+        let limit = self.limit.as_ref();
+        limit.is_some_and(|l| block.points.len() > 1 && bytes_of(block) > l.bytes)
+    }
+}
+
+impl PolledDevice {
+    /// The unit took this long for that.
+    pub(crate) fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
+        let reading = &mut self.reading;
+        let cost = &reading.cost;
+        let gap = cost.without_line_behind(&self.profile, &job.ask, gap);
+        self.timeout.measured(now, gap);
+        reading.measured.note(reading.cost.turnaround_seen(gap));
+        let Some(mean) = reading.measured.mean() else {
+            return;
+        };
+        let reckoned = reading.cost.turnaround();
+        let off = mean > reckoned * OFF_BY || mean * OFF_BY < reckoned;
+        if off && mean.abs_diff(reckoned) >= OFF_BY_AT_LEAST {
+            reading.cost = reading.cost.with_turnaround(mean);
+            self.replan(now);
+        }
+    }
+
+    /// These holes are known.
+    pub(crate) fn know(&mut self, now: Mono, holes: &Holes) {
+        let before = self.reading.holes.len();
+        for hole in holes {
+            if self.reading.holes.len() < MOST {
+                self.reading.holes.insert(*hole);
+            }
+        }
+        if self.reading.holes.len() == before {
+            return;
+        }
+        self.replan(now);
+        let classes: Vec<Class> = self.reading.inquiries.keys().copied().collect();
+        for class in classes {
+            if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
+                inquiry.told(class.0, &self.reading.holes);
+                self.conclude(now, class);
+            }
+        }
+    }
+
+    /// This is no hole, unless it is one of this device's own.
+    pub(crate) fn forget(&mut self, now: Mono, hole: &Hole) {
+        let own = self
+            .slots
+            .iter()
+            .any(|s| s.is_set_aside() && place(&s.block) == *hole);
+        if !own && self.reading.holes.remove(hole) {
+            self.replan(now);
+        }
+    }
+
+    /// Requests that are set aside are made once more, now.
+    pub(crate) fn try_set_aside(&mut self, now: Mono) {
+        for slot in self.slots.iter_mut().filter(|s| s.is_set_aside()) {
+            slot.due = now;
+        }
+    }
+
+    /// The unit may have become another: requests that are set aside are made once
+    /// more, soon, but not again and again.
+    pub(crate) fn hasten_set_aside(&mut self, now: Mono) {
+        for slot in &mut self.slots {
+            slot.hasten(now);
+        }
+    }
+
+    /// Lets time pass: a longer request than the device was found to answer is tried
+    /// again when its time has come.
+    pub(crate) fn try_long_requests(&mut self, now: Mono) {
+        let slowest = self.profile.slowest_interval();
+        let Some(limit) = self.reading.limit.as_mut().filter(|l| !l.on_trial) else {
+            return;
+        };
+        if now < limit.failing.next_try(slowest) {
+            return;
+        }
+        limit.on_trial = true;
+        let part = limit.failing.of_a_part();
+        self.replan(now);
+        for slot in &mut self.slots {
+            if slot.failing.is_none() && self.reading.is_too_long(&slot.block) {
+                slot.failing = Some(part.clone());
+            }
+        }
+    }
+
+    /// A request that is longer than what the device was found to answer failed once
+    /// more: shorter ones again.
+    pub(crate) fn long_request_failed(
+        &mut self,
+        now: Mono,
+        slot: usize,
+        how: RequestFailure,
+    ) -> bool {
+        let too_long = |s: &PollSlot| self.reading.is_too_long(&s.block);
+        if !self.slots.get(slot).is_some_and(too_long) {
+            return false;
+        }
+        let Some(limit) = self.reading.limit.as_mut().filter(|l| l.on_trial) else {
+            return false;
+        };
+        limit.failing.again(now, how, None);
+        limit.on_trial = false;
+        self.replan(now);
+        true
+    }
+
+    /// The whole request of this slot fails for certain: it is divided, or its points
+    /// are told.
+    pub(crate) fn fails_for_certain(&mut self, now: Mono, slot: usize) {
+        let Some(asked) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let Some(failing) = asked.failing.as_mut() else {
+            return;
+        };
+        if failing.told {
+            self.stay_in_touch(now);
+            return;
+        }
+        let (how, code) = (failing.how, failing.code);
+        let block = asked.block.clone();
+        // What lacks a whole function lacks it everywhere.
+        let by_place = self.profile.protocol == Protocol::Modbus && code != Some(ILLEGAL_FUNCTION);
+        if !by_place {
+            failing.told = true;
+            asked.set_aside();
+            self.tell_failing(&block, how, code);
+            self.stay_in_touch(now);
+            return;
+        }
+        let addresses = how == RequestFailure::Refused && code.is_some_and(speaks_of_addresses);
+        let class = class(&block);
+        let inquiry = self.reading.inquiries.entry(class).or_default();
+        if !addresses {
+            inquiry.fails_otherwise();
+        }
+        let old = self.slots.remove(slot);
+        // A refusal is clear at once; of another failure of a part, one is enough.
+        let of_a_part = old.failing.as_ref().map(Failing::of_a_part);
+        let of_a_part = of_a_part.filter(|_| !addresses);
+        // The parts are owed at once: the round is not over yet.
+        let part = |block: ReadBlock| {
+            let mut part = PollSlot::new(block, now, old.origin);
+            part.failing.clone_from(&of_a_part);
+            part
+        };
+        match inquiry.refused(&block, &self.profile) {
+            Instead::Halves(left, right) => {
+                let (left, right) = (part(left), part(right));
+                self.slots.extend([left, right]);
+            }
+            Instead::Dead(alone, others) => {
+                self.tell_failing(&alone, how, code);
+                let others = others.map(part);
+                let mut alone = PollSlot::new(alone, now, old.origin);
+                alone.failing = old.failing;
+                if let Some(failing) = &mut alone.failing {
+                    failing.told = true;
+                }
+                alone.set_aside();
+                self.slots.push(alone);
+                self.slots.extend(others);
+            }
+        }
+        self.conclude(now, class);
+        self.stay_in_touch(now);
+    }
+
+    /// Names the points of a request that fails.
+    fn tell_failing(&mut self, block: &ReadBlock, how: RequestFailure, code: Option<u8>) {
+        let (device, points) = (self.device, block.points.clone());
+        let finding = match (how, code, &self.profile.protocol) {
+            (RequestFailure::Refused, Some(bits), Protocol::Dlt645(items)) => {
+                let edition = items.first().map_or(Edition::Y2007, |i| i.id.edition());
+                Finding::DatumRefused {
+                    device,
+                    points,
+                    word: ErrorWord { edition, bits },
+                }
+            }
+            (RequestFailure::Refused, Some(code), _) => Finding::PointsRefused {
+                device,
+                points,
+                at: place(block),
+                code,
+            },
+            _ => Finding::PointsFail {
+                device,
+                points,
+                block: block.clone(),
+                how,
+                code,
+            },
+        };
+        self.reading.findings.push(finding);
+    }
+
+    /// The whole request of this slot succeeded.
+    pub(crate) fn granted(&mut self, now: Mono, slot: usize) {
+        let Some(asked) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let (device, class) = (self.device, class(&asked.block));
+        let (place, long) = (place(&asked.block), self.reading.is_too_long(&asked.block));
+        let was_told = asked.failing.take().is_some_and(|f| f.told);
+        let points = asked.block.points.clone();
+        let block = asked.block.clone();
+        if std::mem::take(&mut asked.keeps_in_touch) {
+            self.stay_in_touch(now);
+        }
+        if was_told {
+            let findings = &mut self.reading.findings;
+            findings.push(Finding::PointsBack { device, points });
+        } else if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
+            inquiry.answered(&block);
+            self.repeat(now, class);
+            self.conclude(now, class);
+        }
+        if long {
+            self.reading.limit = None;
+            let findings = &mut self.reading.findings;
+            findings.push(Finding::LongRequestsAnswered { device });
+        }
+        // What was read across, or alone, is none.
+        let gone = match self.profile.protocol {
+            Protocol::Modbus => self.reading.holes_in(&place),
+            Protocol::Dlt645(_) | Protocol::Raw(_) => Holes::new(),
+        };
+        for hole in &gone {
+            self.reading.holes.remove(hole);
+            let hole = *hole;
+            self.reading
+                .findings
+                .push(Finding::HoleGone { device, hole });
+        }
+        if was_told || long || !gone.is_empty() {
+            self.replan(now);
+        }
+        if was_told {
+            // What it refused for the state it was in, it grants now.
+            self.hasten_set_aside(now);
+        }
+    }
+
+    /// Asks at once for what is to be asked together once more, instead of its
+    /// parts.
+    fn repeat(&mut self, now: Mono, of: Class) {
+        while let Some(inquiry) = self.reading.inquiries.get_mut(&of)
+            && let Some(parts) = {
+                inquiry.told(of.0, &self.reading.holes);
+                inquiry.next_to_repeat()
+            }
+        {
+            let is_part = |s: &PollSlot| {
+                !s.is_set_aside() && class(&s.block) == of && parts.contains(&span(&s.block))
+            };
+            let once_more = self.reading.inquiries.get(&of);
+            let once_more = once_more.is_some_and(Inquiry::failed_otherwise);
+            let (two, others): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
+                .into_iter()
+                .partition(is_part);
+            self.slots = others;
+            let [left, right] = &two[..] else {
+                // Nobody divides what is under inquiry; if so, it begins anew.
+                self.slots.extend(two);
+                self.reading.inquiries.remove(&of);
+                return;
+            };
+            let points = [&left.block.points[..], &right.block.points[..]].concat();
+            let whole = ReadBlock::of(&self.profile, points, &left.block);
+            let mut whole = PollSlot::new(whole, now, left.origin);
+            if once_more {
+                // It failed as a whole already.
+                let how = RequestFailure::Silence;
+                whole.failing = Some(Failing::new(now, how, None).of_a_part());
+            }
+            self.slots.push(whole);
+        }
+    }
+
+    /// Takes over what an inquiry has found, if it is over.
+    fn conclude(&mut self, now: Mono, class: Class) {
+        if !self
+            .reading
+            .inquiries
+            .get(&class)
+            .is_some_and(Inquiry::is_over)
+        {
+            return;
+        }
+        let Some(inquiry) = self.reading.inquiries.remove(&class) else {
+            return;
+        };
+        let device = self.device;
+        let otherwise = inquiry.failed_otherwise();
+        let mut holes = inquiry.dead(class.0);
+        for joint in inquiry.joints(class.0) {
+            if otherwise && !self.answers_as_many(class.0, joint.whole) {
+                self.limit_to(now, class, joint);
+            } else {
+                holes.insert(joint.hole);
+            }
+        }
+        for hole in holes {
+            if self.reading.holes.len() < MOST && self.reading.holes.insert(hole) && !otherwise {
+                self.reading.findings.push(Finding::Hole { device, hole });
+            }
+        }
+        self.replan(now);
+    }
+
+    /// Whether some other request of as many entries does not fail.
+    fn answers_as_many(&self, table: Table, entries: u32) -> bool {
+        let fine = self.slots.iter().filter(|s| s.failing.is_none());
+        let bytes = bytes_for(table, entries);
+        fine.into_iter().any(|s| bytes_of(&s.block) >= bytes)
+    }
+
+    /// What is answered in two parts and not as a whole may be too long.
+    fn limit_to(&mut self, now: Mono, class: Class, joint: Joint) {
+        let entries = (joint.whole / 2).max(joint.part).max(1);
+        let bytes = bytes_for(class.0, entries);
+        if self
+            .reading
+            .limit
+            .as_ref()
+            .is_some_and(|l| l.bytes <= bytes)
+        {
+            return;
+        }
+        let how = RequestFailure::Silence;
+        let first = self.reading.limit.take();
+        let told = first.is_some();
+        let mut failing = first.map_or_else(|| Failing::new(now, how, None), |l| l.failing);
+        failing.again(now, how, None);
+        failing.set_aside = true;
+        self.reading.limit = Some(Limit {
+            bytes,
+            failing,
+            on_trial: false,
+        });
+        if !told {
+            self.reading.findings.push(Finding::LongRequestsFail {
+                device: self.device,
+                block: ReadBlock {
+                    table: class.0,
+                    start: u16::try_from(joint.start).unwrap_or(u16::MAX),
+                    count: u16::try_from(joint.whole).unwrap_or(u16::MAX),
+                    interval: class.1,
+                    priority: class.2,
+                    points: Vec::new(),
+                },
+                most: u16::from(bytes) / 2,
+            });
+        }
+    }
+
+    /// Where everything is set aside, the cheapest request keeps its interval, if it is
+    /// answered at all; if not, it is made every half minute at least, for otherwise
+    /// the return of the device would not be noticed.
+    pub(crate) fn stay_in_touch(&mut self, now: Mono) {
+        let none_is_fine = self.slots.iter().all(PollSlot::is_set_aside);
+        let one = self.cheapest().filter(|_| none_is_fine);
+        for (i, slot) in self.slots.iter_mut().enumerate() {
+            let was = std::mem::replace(&mut slot.keeps_in_touch, Some(i) == one);
+            let misses = slot.failing.as_ref().filter(|f| f.how.is_a_miss());
+            if let Some(failing) = misses.filter(|_| slot.keeps_in_touch) {
+                let rarely = failing.last + IN_TOUCH;
+                slot.due = failing.next_try(slot.block.interval).min(rarely);
+            } else if slot.keeps_in_touch {
+                slot.serve(now);
+            } else if was && slot.is_set_aside() {
+                slot.set_aside();
+            }
+        }
+    }
+
+    /// Plans anew, but for what is refused or under inquiry; each request takes
+    /// the most urgent place of those whose points it takes over.
+    fn replan(&mut self, now: Mono) {
+        let asked = |slot: &PollSlot| self.reading.inquiries.contains_key(&class(&slot.block));
+        let (kept, replaced): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
+            .into_iter()
+            .partition(|s| s.is_set_aside() || asked(s));
+        let set_aside: BTreeSet<u16> = kept.iter().flat_map(|s| s.block.points.clone()).collect();
+        let blocks = self
+            .reading
+            .plan_of(&self.profile, |p| !set_aside.contains(&p));
+        let mut place = BTreeMap::new();
+        for slot in &replaced {
+            for point in &slot.block.points {
+                place.insert(*point, (slot.due, slot.origin));
+            }
+        }
+        self.slots = kept;
+        self.slots.extend(blocks.into_iter().map(|block| {
+            let places = block.points.iter().filter_map(|p| place.get(p));
+            let (due, origin) = places.min().copied().unwrap_or((now, now));
+            PollSlot::new(block, due, origin)
+        }));
+    }
+}
+
+/// Bytes of data in the reply to so many entries.
+fn bytes_for(table: Table, entries: u32) -> u8 {
+    let bytes = match table.is_bits() {
+        true => entries.div_ceil(8),
+        false => entries.saturating_mul(2),
+    };
+    u8::try_from(bytes).unwrap_or(u8::MAX)
+}
+
+fn bytes_of(block: &ReadBlock) -> u8 {
+    bytes_for(block.table, u32::from(block.count))
+}
+
+fn class(block: &ReadBlock) -> Class {
+    (block.table, block.interval, block.priority)
+}
+
+/// Where a block is.
+fn place(block: &ReadBlock) -> Hole {
+    let last = u32::from(block.start) + u32::from(block.count).max(1) - 1;
+    Hole {
+        table: block.table,
+        first: block.start,
+        last: u16::try_from(last).unwrap_or(u16::MAX),
+    }
+}

@@ -1,0 +1,76 @@
+//! THE table: what the end of a transaction proves about the device.
+//!
+//! Nobody else decides this. A refusal is proof of life: something had to
+//! understand the request to refuse it (Modbus Application Protocol V1.1b3
+//! §7). So is a good frame of the unit within the time of its reply, whatever it says. Exceptions 0Ah and 0Bh are the exception to that: a gateway says them
+//! on behalf of a unit it cannot reach. A spoiled or foreign frame proves
+//! nothing about the unit that was asked; the frame's sender, if it had been
+//! asked before, proves itself by [`LATE`].
+
+use crate::base::{Evidence, Miss, Proof};
+
+use crate::field::transaction::request::{Mismatch, Outcome};
+
+/// "Gateway path unavailable" (§7).
+const GATEWAY_PATH_UNAVAILABLE: u8 = 0x0A;
+
+/// "Gateway target device failed to respond" (§7).
+const GATEWAY_TARGET_FAILED: u8 = 0x0B;
+
+/// What a unit proves whose reply comes after its request was given up.
+pub const LATE: Evidence = Evidence::Alive(Proof::Late);
+
+/// What this outcome proves about the device that was asked.
+#[must_use]
+pub const fn evidence_of(outcome: &Outcome) -> Evidence {
+    match outcome {
+        Outcome::Answered(_) | Outcome::Confirmed => Evidence::Alive(Proof::Answer),
+        Outcome::Exception(code @ (GATEWAY_PATH_UNAVAILABLE | GATEWAY_TARGET_FAILED)) => {
+            Evidence::Missed(Miss::GatewaySaysNo(*code))
+        }
+        Outcome::Exception(code) => Evidence::Alive(Proof::Exception(*code)),
+        // A meter's bits are no codes of Modbus: none of them says that somebody
+        // else is silent.
+        Outcome::Refused(word) => Evidence::Alive(Proof::Exception(word.bits)),
+        Outcome::Mismatched(Mismatch::Exception { code, .. }) => {
+            Evidence::Alive(Proof::Exception(*code))
+        }
+        Outcome::Mismatched(Mismatch::Reply { .. } | Mismatch::OtherDatum) => {
+            Evidence::Alive(Proof::Mismatched)
+        }
+        Outcome::Missed(miss) => Evidence::Missed(*miss),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::modbus::Data;
+
+    #[test]
+    fn the_table() {
+        use Evidence::{Alive, Missed};
+        let answer = Outcome::Answered(Data::Bits(vec![true]));
+        assert_eq!(evidence_of(&answer), Alive(Proof::Answer));
+        for code in [0, 1, 2, 3, 4, 5, 6, 8, 9, 0x0C, 0xFF] {
+            assert_eq!(
+                evidence_of(&Outcome::Exception(code)),
+                Alive(Proof::Exception(code))
+            );
+        }
+        for code in [0x0A, 0x0B] {
+            assert_eq!(
+                evidence_of(&Outcome::Exception(code)),
+                Missed(Miss::GatewaySaysNo(code))
+            );
+        }
+        for miss in [
+            Miss::Silence,
+            Miss::Garbled,
+            Miss::Foreign,
+            Miss::ConnectionLost,
+        ] {
+            assert_eq!(evidence_of(&Outcome::Missed(miss)), Missed(miss));
+        }
+    }
+}

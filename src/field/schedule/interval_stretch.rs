@@ -1,0 +1,378 @@
+//! The time of one class of requests on one line.
+//!
+//! As long as the line carries everything, that is the clock's. When it does not,
+//! to skip what comes too late would hit the requests as it happens, and the
+//! frequent ones hardest. So the time of the class stands still instead while one
+//! of its requests would lose its slot, for all of them alike: every interval
+//! becomes longer by the same factor, phases stay what they are to each other,
+//! nobody drifts. No load is estimated for it, so the line is never idle because a
+//! factor was too large, and never unfair because it was too small; what the
+//! factor is, is found out by looking back (the idea is that of self-clocked fair
+//! queueing, Golestani 1994).
+//!
+//! A burst is no overload: a start, or the time-outs of a device that died. Time
+//! may stand still only when for [`BEHIND_AFTER`] there was always something of the
+//! class to do, or slots were lost time and again on a line that hardly rested: of
+//! a class that lives on its share behind higher ones every request may have been
+//! served at some moment, which is no sign of keeping up.
+//!
+//! Nor is it an overload if the line waits for replies that do not come: time may
+//! stand still only if what is asked for and answered would fill the line
+//! (what is offered), and only as far as that explains.
+//!
+//! Contract: `IntervalStretch::turn` before each turn of the line, and what it returns is
+//! added to the slots of the class; `IntervalStretch::poll` after it.
+
+use std::time::Duration;
+
+use crate::base::{DeviceId, Mono};
+use crate::spec::{Priority, Table};
+
+/// A line that always had something of the class to do for this long is behind
+/// with it.
+pub const BEHIND_AFTER: Duration = Duration::from_secs(10);
+
+/// Slots that are lost at least this often are lost all the time.
+const RESPITE: Duration = Duration::from_millis(2500);
+
+/// A line that rests for a larger part of the time than one in this many could
+/// serve more than it does: what is lost on it is lost to a long transaction, not
+/// to an overload.
+const RESTS: u32 = 20;
+
+/// Time may stand still for this long before it is compared with what is asked for.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// What is told rests on this much time.
+pub const WINDOW: Duration = Duration::from_secs(30);
+
+/// Intervals that are longer by this much, in thousandths, are told …
+const WORTH_TELLING: u64 = 1050;
+
+/// … and by no more than this, are as configured again.
+const AS_CONFIGURED: u64 = 1010;
+
+/// What the classes of requests ask of a line, as one of them sees it, by how long their
+/// requests take when they are answered; in thousandths of its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Offered {
+    /// What the class itself asks for.
+    pub(crate) own: u64,
+    /// What all that go before it ask for.
+    pub(crate) before: u64,
+    /// What those that come after it are sure of: what they ask for, at most a
+    /// [`Offered::SHARE`] each.
+    pub(crate) behind: u64,
+}
+
+impl Offered {
+    /// A line that is asked for less keeps up: what is lost on it is lost otherwise. The
+    /// same as above which a forecast calls a line busy: requests that meet lose slots
+    /// long before all of its time is taken.
+    const FULL: u64 = crate::field::plan::forecast::BUSY;
+
+    /// What is kept for a class, whatever others ask.
+    pub(crate) const SHARE: u64 = 100;
+
+    /// Whether the line is asked for all of its time.
+    const fn fills_the_line(self) -> bool {
+        self.own + self.before + self.behind >= Offered::FULL
+    }
+
+    /// By how much the intervals of the class have to become longer, in thousandths,
+    /// and a quarter more for what is not reckoned with.
+    fn longest_stretch(self) -> u64 {
+        let left = 1000u64.saturating_sub(self.before + self.behind);
+        let left = left.max(Offered::SHARE);
+        (self.own.saturating_mul(1250) / left).max(1250)
+    }
+}
+
+/// The time of a class.
+#[derive(Clone, Debug)]
+pub(crate) struct IntervalStretch {
+    /// Since when there was always something of the class to do.
+    busy: Option<Mono>,
+    losses: Option<Losses>,
+    /// Since when it is looked how long time stood still …
+    since: Mono,
+    /// … and how long it did.
+    stood: Duration,
+    /// The factor that what is asked for explains, in thousandths.
+    longest: u64,
+    told: bool,
+}
+
+/// Slots lost time and again.
+#[derive(Clone, Copy, Debug)]
+struct Losses {
+    first: Mono,
+    last: Mono,
+    /// For how long the line had nothing to do since the first.
+    rested: Duration,
+}
+
+/// What changed about a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Its intervals are longer than configured by this factor, in thousandths.
+    Stretched(u64),
+    /// They are as configured again.
+    Kept,
+}
+
+impl IntervalStretch {
+    pub(crate) const fn new(now: Mono) -> Self {
+        IntervalStretch {
+            busy: None,
+            losses: None,
+            since: now,
+            stood: Duration::ZERO,
+            longest: 1000,
+            told: false,
+        }
+    }
+
+    /// Whether the line does not keep up with the class.
+    pub(crate) fn is_behind(&self, now: Mono) -> bool {
+        let always_busy = self.busy.is_some_and(|b| now.since(b) >= BEHIND_AFTER);
+        always_busy
+            || self.losses.is_some_and(|l| {
+                let span = now.since(l.first);
+                span >= BEHIND_AFTER && l.rested * RESTS < span
+            })
+    }
+
+    /// Before a turn: whether a request of the class waits for the line, for how
+    /// much longer than its interval the one did that waits longest, and for how
+    /// long the line had nothing to do since the last turn. Returns for how long
+    /// time stood still.
+    pub(crate) fn turn(
+        &mut self,
+        now: Mono,
+        waits: bool,
+        over: Duration,
+        rested: Duration,
+        offered: Offered,
+    ) -> Duration {
+        self.busy = self.busy.or(Some(now)).filter(|_| waits);
+        self.losses = self.losses.filter(|l| now.since(l.last) < RESPITE);
+        if let Some(losses) = &mut self.losses {
+            losses.rested += rested;
+        }
+        if over.is_zero() {
+            return Duration::ZERO;
+        }
+        let losses = self.losses.get_or_insert(Losses {
+            first: now,
+            last: now,
+            rested: Duration::ZERO,
+        });
+        losses.last = now;
+        if !self.is_behind(now) || !offered.fills_the_line() {
+            return Duration::ZERO;
+        }
+        if self.stood.is_zero() && !self.told {
+            self.since = now;
+        }
+        self.longest = offered.longest_stretch();
+        // Of each second so much may stand still, and a second at once.
+        let elapsed = u64::try_from(now.since(self.since).as_micros()).unwrap_or(u64::MAX);
+        let most = elapsed / 1000 * (self.longest - 1000) / self.longest * 1000;
+        let most = Duration::from_micros(most) + AT_ONCE;
+        let over = over.min(most.saturating_sub(self.stood));
+        self.stood += over;
+        over
+    }
+
+    /// What is worth telling.
+    pub(crate) fn poll(&mut self, now: Mono) -> Option<Change> {
+        let elapsed = now.since(self.since);
+        if elapsed < WINDOW {
+            return None;
+        }
+        let passed = elapsed.saturating_sub(self.stood).as_micros().max(1);
+        let factor = u64::try_from(elapsed.as_micros() * 1000 / passed).unwrap_or(u64::MAX);
+        let factor = factor.min(self.longest.max(1000));
+        self.since = now;
+        self.stood = Duration::ZERO;
+        match self.told {
+            false if factor >= WORTH_TELLING => {
+                self.told = true;
+                Some(Change::Stretched(factor))
+            }
+            true if factor <= AS_CONFIGURED => {
+                self.told = false;
+                Some(Change::Kept)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What became of the intervals on a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// The line cannot carry what is asked of it: all requests of this priority
+    /// are made less often. Told once.
+    Stretched {
+        /// Of which requests.
+        priority: Priority,
+        /// How many times longer than configured, in thousandths.
+        factor: u64,
+        /// What all that answer are asked for would take of the line's time, in
+        /// thousandths.
+        load: u64,
+        /// The request that takes most of it.
+        heaviest: Option<RequestLoad>,
+    },
+    /// They are made as often as configured again.
+    Over {
+        /// Of which requests.
+        priority: Priority,
+    },
+}
+
+/// One request that a line has to carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLoad {
+    /// Whose.
+    pub device: DeviceId,
+    /// In which table.
+    pub table: Table,
+    /// The first entry.
+    pub first: u16,
+    /// How many.
+    pub count: u16,
+    /// How long it takes the line, as far as that is known.
+    pub takes: Duration,
+    /// How often it is configured to be made.
+    pub every: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TURN: Duration = Duration::from_millis(100);
+
+    /// Twice what the line can carry.
+    const DOUBLE: Offered = Offered {
+        own: 2000,
+        before: 0,
+        behind: 0,
+    };
+
+    /// A line that is behind by half for `seconds`, in turns of 100 ms.
+    fn half_behind(tempo: &mut IntervalStretch, now: &mut Mono, seconds: u64) -> Vec<Change> {
+        let end = *now + Duration::from_secs(seconds);
+        let mut told = Vec::new();
+        while *now < end {
+            *now = *now + TURN;
+            tempo.turn(*now, true, TURN / 2, Duration::ZERO, DOUBLE);
+            told.extend(tempo.poll(*now));
+        }
+        told
+    }
+
+    #[test]
+    fn a_burst_does_not_stop_the_time() {
+        let mut tempo = IntervalStretch::new(Mono::START);
+        let mut now = Mono::START;
+        for turn in 0..1000 {
+            now = now + TURN;
+            // Nine seconds of losses, three of a line that keeps up.
+            let loses = turn % 120 < 90;
+            let over = if loses { TURN } else { Duration::ZERO };
+            let stood = tempo.turn(now, loses, over, Duration::ZERO, DOUBLE);
+            assert_eq!(stood, Duration::ZERO);
+            assert_eq!(tempo.poll(now), None);
+        }
+    }
+
+    #[test]
+    fn slots_lost_on_a_line_that_rests_are_no_overload_and_on_one_that_does_not_they_are() {
+        for (rested, stops) in [(TURN / 10, false), (TURN / 30, true)] {
+            let mut tempo = IntervalStretch::new(Mono::START);
+            let mut now = Mono::START;
+            let mut stood = Duration::ZERO;
+            for turn in 0..1000 {
+                now = now + TURN;
+                // Now and then everything has been served.
+                let waits = turn % 10 != 0;
+                let over = if waits { TURN / 2 } else { Duration::ZERO };
+                stood += tempo.turn(now, waits, over, rested, DOUBLE);
+            }
+            assert_eq!(!stood.is_zero(), stops, "{rested:?}");
+        }
+    }
+
+    #[test]
+    fn an_overload_is_told_once_with_its_factor_and_once_when_it_is_over() {
+        let mut tempo = IntervalStretch::new(Mono::START);
+        let mut now = Mono::START;
+        let told = half_behind(&mut tempo, &mut now, 600);
+        assert_eq!(told.len(), 1, "{told:?}");
+        let Change::Stretched(factor) = told[0] else {
+            panic!("{told:?}")
+        };
+        assert!((1990..=2010).contains(&factor), "{factor}");
+        let mut told = Vec::new();
+        for _ in 0..600 {
+            now = now + TURN;
+            tempo.turn(now, false, Duration::ZERO, Duration::ZERO, DOUBLE);
+            told.extend(tempo.poll(now));
+        }
+        assert_eq!(told, [Change::Kept]);
+        assert_eq!(half_behind(&mut tempo, &mut now, 60).len(), 1, "anew");
+    }
+
+    #[test]
+    fn a_line_that_waits_for_what_does_not_come_is_not_asked_for_too_much() {
+        let light = Offered {
+            own: 400,
+            before: 100,
+            behind: 100,
+        };
+        let mut tempo = IntervalStretch::new(Mono::START);
+        let mut now = Mono::START;
+        for _ in 0..1000 {
+            now = now + TURN;
+            let stood = tempo.turn(now, true, TURN / 2, Duration::ZERO, light);
+            assert_eq!(stood, Duration::ZERO);
+            assert_eq!(tempo.poll(now), None);
+        }
+    }
+
+    #[test]
+    fn no_interval_is_stretched_by_more_than_what_is_asked_for_explains() {
+        let mut tempo = IntervalStretch::new(Mono::START);
+        let mut now = Mono::START;
+        let mut told = Vec::new();
+        let mut stood = Duration::ZERO;
+        for _ in 0..1200 {
+            now = now + TURN;
+            stood += tempo.turn(now, true, TURN * 10, Duration::ZERO, DOUBLE);
+            told.extend(tempo.poll(now));
+        }
+        // 2.5 times: of 110 s that count, 66 stood still.
+        assert!(stood <= Duration::from_secs(75), "{stood:?}");
+        assert!(
+            matches!(told[..], [Change::Stretched(factor)] if factor <= 2500),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn time_that_never_passes_is_a_number_too() {
+        let mut tempo = IntervalStretch::new(Mono::START);
+        let mut now = Mono::START;
+        let mut told = Vec::new();
+        for _ in 0..600 {
+            now = now + TURN;
+            tempo.turn(now, true, Duration::from_secs(3600), Duration::ZERO, DOUBLE);
+            told.extend(tempo.poll(now));
+        }
+        assert!(matches!(told[..], [Change::Stretched(_)]), "{told:?}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Which replies may not be believed because an abandoned request could have caused them:
+//! of one unit ([`stale_reply`]), and of units whose replies look alike
+//! ([`shared_stale_reply`]).
+
+pub mod shared_stale_reply;
+pub mod stale_reply;

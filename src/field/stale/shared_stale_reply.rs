@@ -1,0 +1,223 @@
+//! Which replies of *other* devices may still be on their way to be taken for this
+//! one's.
+//!
+//! Replies of a protocol without a standard often do not say whose they are (ICP
+//! DAS modules answer `#01` with `>+025.13`). What `stale_reply.rs` knows of one unit is
+//! then not enough: a straggler of a device that missed fits whatever like it is
+//! asked next, of whomever. So devices of one line whose replies cannot be told
+//! apart tell each other, by *voice*: a number that all such questions of the line
+//! share.
+//!
+//! - One has **missed**, or was answered by what may have been an older reply: the
+//!   others ask nothing of that voice for four of its response timeouts,
+//!   and then throw away two replies before they believe one. The same as a
+//!   device does that offers nothing unmistakable, and with the same risk left. A
+//!   device's own replies prove nothing here: they only show what *it* owes.
+//! - One has **answered**: nothing of that voice is asked before a copy of the reply
+//!   would have come.
+//! - One has **cleared** itself, by a reply that could only be the last one's: nobody
+//!   waits for it any more.
+//!
+//! Otherwise one that stays dead would keep all others from being read. Once its
+//! silence is confirmed it is therefore tried with such a question only once in
+//! sixteen of those rests, whichever device of that voice it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::base::{DeviceId, Mono};
+
+use crate::field::stale::stale_reply::PROMPT;
+
+/// How many response timeouts a neighbour may owe a reply: where replies carry no
+/// address, there is less to tell a late one by.
+const SETTLING: u32 = 4;
+
+/// Of so many rests after a miss the others are read in all but one.
+const SPARED: u32 = 16;
+
+/// All questions of one line whose replies cannot be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplyClass(pub u32);
+
+/// What a device knows of those whose replies are like its own.
+#[derive(Clone, Debug, Default)]
+pub struct SharedStaleReplies {
+    hushes: BTreeMap<ReplyClass, Quarantine>,
+    copies: BTreeMap<ReplyClass, Mono>,
+    /// Before then none is tried that is given up.
+    spared: BTreeMap<ReplyClass, Mono>,
+}
+
+/// Why nothing of a voice is believed.
+#[derive(Clone, Debug)]
+struct Quarantine {
+    /// Who may owe a reply.
+    owes: BTreeSet<DeviceId>,
+    /// Nothing is asked before then.
+    until: Mono,
+    /// Replies thrown away since.
+    thrown: u32,
+}
+
+impl SharedStaleReplies {
+    /// When something of this voice may be asked.
+    #[must_use]
+    pub fn ask_from(&self, voice: ReplyClass) -> Option<Mono> {
+        let hush = self.hushes.get(&voice).map(|h| h.until);
+        hush.max(self.copies.get(&voice).copied())
+    }
+
+    /// When one that is given up may be tried with a question of this voice.
+    #[must_use]
+    pub fn try_from(&self, voice: ReplyClass) -> Option<Mono> {
+        self.spared.get(&voice).copied().max(self.ask_from(voice))
+    }
+
+    /// Whether a reply of this voice could be another device's.
+    #[must_use]
+    pub fn covers(&self, voice: ReplyClass) -> bool {
+        self.hushes.contains_key(&voice)
+    }
+
+    /// Time passes; call before asking anything.
+    pub fn at(&mut self, now: Mono) {
+        self.copies.retain(|_, until| *until > now);
+        self.spared.retain(|_, until| *until > now);
+    }
+
+    /// A neighbour of this voice may owe a reply, which should have come within
+    /// its response timeout.
+    pub fn missed(&mut self, now: Mono, voice: ReplyClass, who: DeviceId, timeout: Duration) {
+        let until = now + timeout.saturating_mul(SETTLING);
+        let hush = self.hushes.entry(voice).or_insert_with(|| Quarantine {
+            owes: BTreeSet::new(),
+            until,
+            thrown: 0,
+        });
+        // Who owed something from before the rest owes nothing by now.
+        if hush.until <= now {
+            hush.owes.clear();
+        }
+        hush.owes.insert(who);
+        hush.until = hush.until.max(until);
+        hush.thrown = 0;
+    }
+
+    /// Somebody of this voice was tried in vain, this one or a neighbour.
+    pub fn tried(&mut self, now: Mono, voice: ReplyClass, timeout: Duration) {
+        let until = now + timeout.saturating_mul(SETTLING * SPARED);
+        self.spared.insert(voice, until);
+    }
+
+    /// A neighbour's reply of this voice was taken; copies may come until then.
+    pub fn answered(&mut self, voice: ReplyClass, until: Mono) {
+        let copies = self.copies.entry(voice).or_insert(until);
+        *copies = until.max(*copies);
+    }
+
+    /// This neighbour owes nothing; copies of what it owed may come until then.
+    pub fn cleared(&mut self, who: DeviceId, until: Mono) {
+        let mut over = BTreeSet::new();
+        for (voice, hush) in &mut self.hushes {
+            if hush.owes.remove(&who) && hush.owes.is_empty() {
+                over.insert(*voice);
+            }
+        }
+        for voice in over {
+            self.hushes.remove(&voice);
+            self.answered(voice, until);
+        }
+    }
+
+    /// This device has answered in this voice, and is not believed.
+    pub fn thrown(&mut self, now: Mono, voice: ReplyClass) {
+        let Some(hush) = self.hushes.get_mut(&voice).filter(|h| h.until <= now) else {
+            return;
+        };
+        hush.thrown += 1;
+        if hush.thrown >= PROMPT {
+            self.hushes.remove(&voice);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V: ReplyClass = ReplyClass(0);
+    const OTHER: ReplyClass = ReplyClass(7);
+    const A: DeviceId = DeviceId(0);
+    const B: DeviceId = DeviceId(1);
+    const TIMEOUT: Duration = Duration::from_millis(500);
+
+    fn ms(n: u64) -> Mono {
+        Mono::from_micros(n * 1000)
+    }
+
+    #[test]
+    fn after_a_miss_of_a_neighbour_two_replies_are_thrown_away_when_its_time_is_over() {
+        let mut n = SharedStaleReplies::default();
+        n.missed(ms(500), V, A, TIMEOUT);
+        assert_eq!(n.ask_from(V), Some(ms(2500)));
+        assert_eq!(n.ask_from(OTHER), None);
+        // Before that nothing counts.
+        n.thrown(ms(2499), V);
+        n.thrown(ms(2499), V);
+        assert!(n.covers(V) && !n.covers(OTHER));
+        n.thrown(ms(2500), V);
+        assert!(n.covers(V));
+        n.thrown(ms(2600), V);
+        assert!(!n.covers(V));
+    }
+
+    #[test]
+    fn one_that_misses_meanwhile_starts_it_over() {
+        let mut n = SharedStaleReplies::default();
+        n.missed(ms(500), V, A, TIMEOUT);
+        n.thrown(ms(2500), V);
+        n.missed(ms(2600), V, B, TIMEOUT);
+        assert_eq!(n.ask_from(V), Some(ms(4600)));
+        n.thrown(ms(4600), V);
+        assert!(n.covers(V));
+        // What A owed is long over, and B clears itself.
+        n.cleared(B, ms(4700));
+        assert!(!n.covers(V));
+        assert_eq!(n.ask_from(V), Some(ms(4700)));
+    }
+
+    #[test]
+    fn it_is_over_when_all_who_owe_have_cleared_themselves() {
+        let mut n = SharedStaleReplies::default();
+        n.missed(ms(500), V, A, TIMEOUT);
+        n.missed(ms(600), V, B, TIMEOUT);
+        n.cleared(A, ms(700));
+        assert!(n.covers(V));
+        n.cleared(B, ms(800));
+        assert!(!n.covers(V));
+        n.at(ms(800));
+        assert_eq!(n.ask_from(V), None);
+    }
+
+    #[test]
+    fn a_neighbours_reply_may_have_a_copy() {
+        let mut n = SharedStaleReplies::default();
+        n.answered(V, ms(135));
+        n.answered(V, ms(120));
+        assert_eq!(n.ask_from(V), Some(ms(135)));
+        assert!(!n.covers(V));
+        n.at(ms(135));
+        assert_eq!(n.ask_from(V), None);
+    }
+
+    #[test]
+    fn the_dead_leave_the_others_fifteen_rests_of_sixteen() {
+        let mut n = SharedStaleReplies::default();
+        n.tried(ms(1000), V, TIMEOUT);
+        assert_eq!(n.try_from(V), Some(ms(33_000)));
+        assert_eq!(n.ask_from(V), None);
+        n.at(ms(33_000));
+        assert_eq!(n.try_from(V), None);
+    }
+}

@@ -1,0 +1,564 @@
+//! One transaction on a line where bytes are all there is: what to send, how to
+//! listen, and what it came to, whatever is spoken.
+//!
+//! Contract: send [`Transaction::request`]; tell every byte that comes and every
+//! pause of [`Transaction::pause`]; [`Step::Again`] means that there is another
+//! request to send (a datum of DL/T 645 that comes in several frames),
+//! [`Step::Over`] how it ended. Without a step when time is up it ended with
+//! [`Transaction::miss`]. No clock in here.
+
+pub(crate) mod encode;
+pub mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Miss, UnitId};
+use crate::spec::Framing;
+use crate::spec::raw::{End, Question};
+
+use self::request::{Mismatch, Outcome, Request, RequestBody};
+use super::dlt645::ask::{Joined, Joining, Wish};
+use super::dlt645::{self, frame};
+use super::modbus::{Data, Reply};
+use super::raw;
+use crate::field::line::silence::Silence;
+use crate::field::modbus::rtu::{Heard, Verdict};
+use crate::field::modbus::{ascii, rtu};
+
+/// How a dialogue goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is over.
+    Over(Outcome),
+    /// There is more to ask for: [`Transaction::request`] is another one now.
+    Again,
+}
+
+/// Request and reply of one job.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    request: Vec<u8>,
+    receiver: FrameReceiver,
+    /// What was heard by ears that were taken off.
+    heard: Heard,
+    /// Bytes of the last reply, as far as that is known; for measuring.
+    reply: Option<usize>,
+    frames: u32,
+    /// Who is asked, where units have numbers.
+    unit: Option<UnitId>,
+    /// By which number the one that is asked is configured.
+    whose: UnitId,
+}
+
+/// How to listen.
+#[derive(Clone, Debug)]
+enum FrameReceiver {
+    /// The length of the reply's PDU, and who listens.
+    Rtu(usize, rtu::Receiver),
+    Ascii(usize, ascii::Receiver),
+    Meter(dlt645::MeterRequest, Option<Joining>, dlt645::Receiver),
+    Raw(Arc<Question>, raw::Receiver),
+}
+
+impl Transaction {
+    /// For this job on a line of this framing.
+    #[must_use]
+    pub fn new(job: &Request, framing: Framing) -> Self {
+        let (request, ear) = match (&job.body, framing) {
+            (RequestBody::Modbus | RequestBody::Write(_), Framing::Rtu) => {
+                let call = job.call();
+                let request = rtu::frame(call.unit(), &call.pdu());
+                let ear = FrameReceiver::Rtu(call.reply_len(), rtu::Receiver::new(call));
+                (request, ear)
+            }
+            (RequestBody::Modbus | RequestBody::Write(_), Framing::Ascii) => {
+                let call = job.call();
+                let request = ascii::frame(call.unit(), &call.pdu());
+                let ear = FrameReceiver::Ascii(call.reply_len(), ascii::Receiver::new(call));
+                (request, ear)
+            }
+            (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
+            (RequestBody::Raw(question), _) => {
+                let request = question.request.bytes();
+                let receiver = raw::Receiver::new(question.reply.clone(), request);
+                let ear = FrameReceiver::Raw(Arc::clone(question), receiver);
+                (request.to_vec(), ear)
+            }
+        };
+        Transaction {
+            request,
+            receiver: ear,
+            heard: Heard::default(),
+            reply: None,
+            frames: 1,
+            unit: matches!(job.body, RequestBody::Modbus | RequestBody::Write(_))
+                .then(|| job.ask.unit),
+            whose: job.ask.unit,
+        }
+    }
+
+    /// What to send next.
+    #[must_use]
+    pub fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// These bytes came.
+    pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
+        match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.modbus(verdict))
+            }
+            FrameReceiver::Ascii(_, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.modbus(verdict))
+            }
+            FrameReceiver::Meter(_, _, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.meter(verdict))
+            }
+            FrameReceiver::Raw(_, ear) => {
+                let verdict = ear.push(bytes)?;
+                Some(self.raw(verdict))
+            }
+        }
+    }
+
+    /// The line has been silent for [`Transaction::pause`].
+    pub fn silence(&mut self) -> Option<Step> {
+        match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.modbus(verdict))
+            }
+            FrameReceiver::Ascii(_, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.modbus(verdict))
+            }
+            FrameReceiver::Meter(_, _, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.meter(verdict))
+            }
+            FrameReceiver::Raw(_, ear) => {
+                let verdict = ear.silence()?;
+                Some(self.raw(verdict))
+            }
+        }
+    }
+
+    /// The same where a pause ends no frame, because bytes are delivered as the
+    /// network pleases: a reply behind noise is taken, and what has come to its end
+    /// and is none. What may still become one is kept.
+    pub fn lull(&mut self) -> Option<Step> {
+        let mut silenced = self.clone();
+        let step = silenced.silence()?;
+        if matches!(step, Step::Over(Outcome::Missed(_))) && !self.is_full() {
+            return None;
+        }
+        *self = silenced;
+        Some(step)
+    }
+
+    fn is_full(&self) -> bool {
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.is_full(),
+            FrameReceiver::Ascii(_, ear) => ear.is_full(),
+            FrameReceiver::Meter(_, _, ear) => ear.is_full(),
+            FrameReceiver::Raw(_, ear) => ear.is_full(),
+        }
+    }
+
+    /// Whether the reply has begun, or may have, and its rest may still come.
+    #[must_use]
+    pub fn may_go_on(&self) -> bool {
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.may_go_on(),
+            FrameReceiver::Ascii(_, ear) => !ear.is_full(),
+            FrameReceiver::Meter(_, _, ear) => ear.may_go_on(),
+            FrameReceiver::Raw(_, ear) => ear.may_go_on(),
+        }
+    }
+
+    /// Whether only silence shows where the reply ends.
+    #[must_use]
+    pub fn ends_by_silence(&self) -> bool {
+        matches!(&self.receiver, FrameReceiver::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
+    }
+
+    fn modbus(&mut self, verdict: Verdict) -> Step {
+        let bytes = |pdu| match self.receiver {
+            FrameReceiver::Ascii(..) => ascii::frame_len(pdu),
+            _ => rtu::frame_len(pdu),
+        };
+        let asked = match &self.receiver {
+            FrameReceiver::Rtu(asked, _) | FrameReceiver::Ascii(asked, _) => *asked,
+            FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => 0,
+        };
+        let (reply, outcome) = match verdict {
+            Verdict::Reply(Reply::Answer(data)) => (Some(bytes(asked)), Outcome::Answered(data)),
+            Verdict::Reply(Reply::Confirmed) => (Some(bytes(asked)), Outcome::Confirmed),
+            Verdict::Reply(Reply::Exception(code)) => (Some(bytes(2)), Outcome::Exception(code)),
+            Verdict::Reply(Reply::Stranger) => (None, Outcome::Missed(Miss::Foreign)),
+            Verdict::Spoiled => (None, Outcome::Missed(Miss::Garbled)),
+        };
+        self.reply = reply;
+        Step::Over(outcome)
+    }
+
+    fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
+        use dlt645::receive::Verdict::{Reply as Heard, Spoiled};
+        let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
+        let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
+            return garbled;
+        };
+        let part = match verdict {
+            Heard(dlt645::Reply::Answer(part)) => part,
+            Heard(dlt645::Reply::Refusal(word)) => {
+                self.reply = Some(frame::len(1));
+                return Step::Over(Outcome::Refused(word));
+            }
+            Heard(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
+            Spoiled => return garbled,
+        };
+        self.reply = Some(frame::len(ask.echoed() + part.data.len()));
+        let joined = match (joining.take(), &ask.wish) {
+            (Some(joining), _) => joining.go_on(part),
+            (None, Wish::Read { id, length }) => Joining::begin(*id, *length, part),
+            (None, _) => Joined::Whole(part.data),
+        };
+        match joined {
+            Joined::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
+            Joined::Unfit => garbled,
+            Joined::Next(ask, joining) => {
+                self.collect();
+                (self.request, self.receiver) = meter(ask, Some(joining));
+                self.frames = self.frames.saturating_add(1);
+                Step::Again
+            }
+        }
+    }
+
+    fn raw(&mut self, verdict: raw::receive::Verdict) -> Step {
+        Step::Over(match verdict {
+            raw::receive::Verdict::Reply(bytes) => {
+                self.reply = Some(bytes.len());
+                Outcome::Answered(Data::Bytes(bytes))
+            }
+            raw::receive::Verdict::Spoiled => Outcome::Missed(Miss::Garbled),
+        })
+    }
+
+    /// A pause of this length ends a frame that is being received.
+    #[must_use]
+    pub fn pause(&self, silence: &Silence) -> Duration {
+        let usual = silence.frame_end();
+        match &self.receiver {
+            FrameReceiver::Rtu(..) => usual,
+            FrameReceiver::Ascii(..) => usual.max(ascii::INTER_CHARACTER),
+            FrameReceiver::Meter(..) => usual.max(frame::INTER_BYTE),
+            FrameReceiver::Raw(question, _) => match question.reply.end {
+                End::Silence(pause) => usual.max(pause),
+                End::Length(_) | End::Terminator(_) | End::Frame => usual,
+            },
+        }
+    }
+
+    /// No reply is longer.
+    #[must_use]
+    pub const fn longest(&self) -> usize {
+        match self.receiver {
+            FrameReceiver::Rtu(..) => rtu::MAX_FRAME,
+            FrameReceiver::Ascii(..) => ascii::MAX_FRAME,
+            FrameReceiver::Meter(..) => frame::len(frame::MAX_DATA) + frame::WAKE_UPS,
+            FrameReceiver::Raw(..) => raw::reply::LONGEST,
+        }
+    }
+
+    /// Whether bytes are waiting for the rest of their frame.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.is_reading(),
+            FrameReceiver::Ascii(_, ear) => ear.is_reading(),
+            FrameReceiver::Meter(_, _, ear) => ear.is_reading(),
+            FrameReceiver::Raw(_, ear) => ear.is_reading(),
+        }
+    }
+
+    /// How many more bytes it takes at least until there can be a step, where
+    /// that is worth knowing to the microsecond.
+    #[must_use]
+    pub fn missing(&self) -> Option<usize> {
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => Some(ear.missing()),
+            FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
+        }
+    }
+
+    /// Time is up without a step: how the request was missed.
+    #[must_use]
+    pub const fn miss(&self) -> Miss {
+        match &self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.miss(),
+            FrameReceiver::Ascii(_, ear) => ear.miss(),
+            FrameReceiver::Meter(_, _, ear) => ear.miss(),
+            FrameReceiver::Raw(_, ear) => ear.miss(),
+        }
+    }
+
+    /// How many bytes the reply had from which the end of the request can be
+    /// reckoned back; `None` if it was none, or not the only one.
+    #[must_use]
+    pub fn reply_bytes(&self) -> Option<usize> {
+        self.reply.filter(|_| self.frames == 1)
+    }
+
+    /// What else was on the line, and how the request ended that ended with this
+    /// outcome, all told: what the unit that was asked said in place of the reply, or
+    /// under the address of another unit, is no straggler.
+    #[must_use]
+    pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
+        let asked = self.asked();
+        self.collect();
+        let misaddressed = self.heard.misaddressed.take();
+        if outcome == Outcome::Missed(Miss::Foreign) {
+            let owner = |unit: &UnitId| Some(*unit) != misaddressed;
+            self.heard.overheard.retain(owner);
+        }
+        match (outcome, self.heard.mismatch.take()) {
+            (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
+                self.heard.overheard.retain(|unit| Some(*unit) != asked);
+                (Outcome::Mismatched(mismatch), self.heard)
+            }
+            (outcome, _) => (outcome, self.heard),
+        }
+    }
+
+    /// The unit that was asked, where it is one of Modbus.
+    fn asked(&self) -> Option<UnitId> {
+        match &self.receiver {
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => self.unit,
+            FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
+        }
+    }
+
+    fn collect(&mut self) {
+        let heard = match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.take_heard(),
+            FrameReceiver::Ascii(_, ear) => ear.take_heard(),
+            FrameReceiver::Meter(ask, _, ear) => {
+                let mut heard = of_meters(ear.take_heard());
+                let others = heard.meters.len();
+                heard.meters.retain(|meter| !ask.address.means(*meter));
+                if heard.meters.len() < others {
+                    heard.mismatch = Some(Mismatch::OtherDatum);
+                }
+                heard
+            }
+            FrameReceiver::Raw(_, ear) => {
+                let raw::receive::Heard { echoes, noise } = ear.take_heard();
+                Heard {
+                    echoes,
+                    noise,
+                    ..Heard::default()
+                }
+            }
+        };
+        self.heard.add(heard);
+    }
+}
+
+fn meter(ask: dlt645::MeterRequest, joining: Option<Joining>) -> (Vec<u8>, FrameReceiver) {
+    let mut request = vec![frame::WAKE_UP; frame::WAKE_UPS];
+    request.extend(ask.frame().seal());
+    let receiver = dlt645::Receiver::new(ask.clone());
+    (request, FrameReceiver::Meter(ask, joining, receiver))
+}
+
+fn of_meters(heard: dlt645::receive::Heard) -> Heard {
+    Heard {
+        meters: heard.overheard,
+        foreign: heard.foreign,
+        echoes: heard.echoes,
+        noise: heard.noise,
+        ..Heard::default()
+    }
+}
+
+/// Listens to what passes by while nobody is asked, in the language that was
+/// spoken last: what may come late was said in it.
+#[derive(Clone, Debug)]
+pub enum IdleListener {
+    /// Modbus RTU.
+    Rtu(rtu::Receiver),
+    /// Modbus ASCII.
+    Ascii(ascii::Receiver),
+    /// DL/T 645.
+    Meter(dlt645::Receiver),
+    /// Something without a standard: only what answers the last question is known.
+    Raw(RawIdleListener),
+}
+
+/// Listens for the reply to the last question, after it was given up.
+#[derive(Clone, Debug, Default)]
+pub struct RawIdleListener {
+    last: Option<(UnitId, raw::Receiver)>,
+    heard: Heard,
+}
+
+impl RawIdleListener {
+    fn push(&mut self, bytes: &[u8]) {
+        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
+        if self.last.is_none() {
+            let more = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            self.heard.noise = self.heard.noise.saturating_add(more);
+        }
+        self.judge(verdict);
+    }
+
+    fn silence(&mut self) {
+        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.silence());
+        self.judge(verdict);
+    }
+
+    /// After the reply, or what was none, everything is noise.
+    fn judge(&mut self, verdict: Option<raw::receive::Verdict>) {
+        let Some(verdict) = verdict else {
+            return;
+        };
+        let last = self.take_noise();
+        let reply = matches!(verdict, raw::receive::Verdict::Reply(_));
+        self.heard.overheard.extend(last.filter(|_| reply));
+    }
+
+    /// What was not the reply; who was asked.
+    fn take_noise(&mut self) -> Option<UnitId> {
+        let (unit, mut ear) = self.last.take()?;
+        let raw::receive::Heard { echoes, noise } = ear.take_heard();
+        self.heard.echoes = self.heard.echoes.saturating_add(echoes);
+        self.heard.noise = self.heard.noise.saturating_add(noise);
+        Some(unit)
+    }
+}
+
+impl IdleListener {
+    /// On a line of this framing, before anything was spoken.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        match framing {
+            Framing::Rtu => IdleListener::Rtu(rtu::Receiver::idle()),
+            Framing::Ascii => IdleListener::Ascii(ascii::Receiver::idle()),
+        }
+    }
+
+    /// After this dialogue.
+    pub fn follow(&mut self, dialogue: &Transaction) {
+        match (&dialogue.receiver, &self) {
+            (FrameReceiver::Rtu(..), IdleListener::Rtu(_))
+            | (FrameReceiver::Ascii(..), IdleListener::Ascii(_))
+            | (FrameReceiver::Meter(..), IdleListener::Meter(_)) => {}
+            (FrameReceiver::Rtu(..), _) => *self = IdleListener::new(Framing::Rtu),
+            (FrameReceiver::Ascii(..), _) => *self = IdleListener::new(Framing::Ascii),
+            (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
+            (FrameReceiver::Raw(question, _), _) => {
+                let request = question.request.bytes();
+                let ear = raw::Receiver::new(question.reply.clone(), request);
+                let heard = self.take_heard();
+                let last = Some((dialogue.whose, ear));
+                *self = IdleListener::Raw(RawIdleListener { last, heard });
+            }
+        }
+    }
+
+    /// These bytes came.
+    pub fn push(&mut self, bytes: &[u8]) {
+        match self {
+            IdleListener::Rtu(ear) => drop(ear.push(bytes)),
+            IdleListener::Ascii(ear) => drop(ear.push(bytes)),
+            IdleListener::Meter(ear) => drop(ear.push(bytes)),
+            IdleListener::Raw(ear) => ear.push(bytes),
+        }
+    }
+
+    /// The line has fallen silent.
+    pub fn silence(&mut self) {
+        match self {
+            IdleListener::Rtu(ear) => drop(ear.silence()),
+            IdleListener::Ascii(ear) => drop(ear.silence()),
+            IdleListener::Meter(ear) => drop(ear.silence()),
+            IdleListener::Raw(ear) => ear.silence(),
+        }
+    }
+
+    /// Whether bytes are waiting for the rest of their frame.
+    #[must_use]
+    pub const fn is_reading(&self) -> bool {
+        match self {
+            IdleListener::Rtu(ear) => ear.is_reading(),
+            IdleListener::Ascii(ear) => ear.is_reading(),
+            IdleListener::Meter(ear) => ear.is_reading(),
+            IdleListener::Raw(ear) => match &ear.last {
+                Some((_, ear)) => ear.is_reading(),
+                None => false,
+            },
+        }
+    }
+
+    /// What was heard, since the last time this was asked.
+    pub fn take_heard(&mut self) -> Heard {
+        match self {
+            IdleListener::Rtu(ear) => ear.take_heard(),
+            IdleListener::Ascii(ear) => ear.take_heard(),
+            IdleListener::Meter(ear) => of_meters(ear.take_heard()),
+            IdleListener::Raw(ear) => std::mem::take(&mut ear.heard),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::raw::{Fixed, Shape};
+
+    fn after_the_question_to(unit: UnitId) -> IdleListener {
+        let begins = Fixed {
+            at: 0,
+            bytes: b">".to_vec(),
+        };
+        let shape = Shape {
+            end: End::Terminator(b"\r".to_vec()),
+            fixed: vec![begins],
+            check: None,
+            behind_check: 0,
+            preamble: None,
+        };
+        let ear = raw::Receiver::new(shape, b"#03\r");
+        IdleListener::Raw(RawIdleListener {
+            last: Some((unit, ear)),
+            heard: Heard::default(),
+        })
+    }
+
+    #[test]
+    fn the_late_reply_to_the_last_raw_question_is_recognised_and_once() {
+        let mut passing = after_the_question_to(UnitId(3));
+        passing.push(b"\xFF>12");
+        assert!(passing.is_reading());
+        passing.push(b"34\r");
+        let heard = passing.take_heard();
+        assert_eq!((heard.overheard, heard.noise), (vec![UnitId(3)], 1));
+        passing.push(b">1234\r");
+        let heard = passing.take_heard();
+        assert_eq!((heard.overheard, heard.noise), (Vec::new(), 6));
+    }
+
+    #[test]
+    fn what_is_no_raw_reply_is_noise() {
+        let mut passing = after_the_question_to(UnitId(3));
+        passing.push(b"1234");
+        passing.silence();
+        assert_eq!(passing.take_heard().overheard, Vec::new());
+    }
+}

@@ -1,0 +1,193 @@
+//! One transaction: what the schedule asks the port to do, and how it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{DeviceId, Miss, Mono};
+use crate::spec::SerialSpec;
+use crate::spec::raw::Question;
+
+use crate::field::dlt645;
+use crate::field::dlt645::ask::ErrorWord;
+use crate::field::modbus::write::{Call, Carried, Write};
+use crate::field::modbus::{Data, EXCEPTION, ReadRequest, Shape};
+
+/// One request to one device, and what to make of the reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Whom.
+    pub device: DeviceId,
+    /// What is read, in the planner's words: entries of a table; where there are
+    /// no tables, `start` is the number of the profile's question. Of a command,
+    /// where it writes.
+    pub ask: ReadRequest,
+    /// How it is said.
+    pub body: RequestBody,
+    /// Settings the line must have meanwhile, if they are not the port's own.
+    pub serial: Option<Arc<SerialSpec>>,
+    /// Indices of the points it carries; none for a command, or a probe whose values
+    /// are dropped.
+    pub points: Vec<u16>,
+    /// From the last byte of the request until the first of the reply.
+    pub timeout: Duration,
+    /// Whether its last reply was spoilt: what is begun is waited for no longer this time
+    /// than good replies have needed.
+    pub was_spoilt: bool,
+    /// Extra quiet time before the request.
+    pub turnaround: Duration,
+    /// Whether a matching reply can only be the reply to this request. If not,
+    /// it proves that the unit lives, and its values are dropped.
+    pub trusted: bool,
+    /// When it was handed out.
+    pub asked: Mono,
+    /// Since when its slot had been waiting for the line.
+    pub(crate) since: Option<Mono>,
+    /// What its reply looks like from outside.
+    pub(crate) shape: Shape,
+    /// Which block of the device it is, for the schedule.
+    pub(crate) block: usize,
+    /// Whether it reads the whole block.
+    pub(crate) whole: bool,
+    /// Its reply cannot be told from an older one and there is no time for a probe: its
+    /// value is given up.
+    pub(crate) gives_up: bool,
+    /// Why it is made although its place in the plan has not come.
+    pub(crate) probe: Option<Probe>,
+}
+
+/// Why a request is made that the plan does not have at this time.
+///
+/// The first three are for a reply that no abandoned request could have caused
+/// ([`crate::field::stale::stale_reply`]); they are paid from a fiftieth of the line's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// One entry of another table. Its value is dropped.
+    OtherTable,
+    /// The first points of a request. Their values are dropped.
+    Shorter,
+    /// A request and one register more.
+    Longer,
+    /// Another request, or a part of one, for a sign of life from a device that did
+    /// not answer. Its values are dropped.
+    Life,
+}
+
+impl Request {
+    /// Why it is made although the plan does not have it at this time, if so.
+    #[must_use]
+    pub const fn probe(&self) -> Option<Probe> {
+        self.probe
+    }
+
+    /// Whether it asks for nothing of interest, only for an unmistakable reply.
+    #[must_use]
+    pub const fn is_fence(&self) -> bool {
+        matches!(self.probe, Some(Probe::OtherTable))
+    }
+
+    /// Whether it is made for an unmistakable reply.
+    pub(crate) const fn is_unmistakable(&self) -> bool {
+        match self.probe {
+            Some(Probe::OtherTable | Probe::Shorter | Probe::Longer) => true,
+            Some(Probe::Life) | None => false,
+        }
+    }
+
+    /// Whether it writes.
+    #[must_use]
+    pub const fn is_command(&self) -> bool {
+        matches!(self.body, RequestBody::Write(_))
+    }
+
+    /// What is said, where that is Modbus.
+    #[must_use]
+    pub fn call(&self) -> Call {
+        match &self.body {
+            RequestBody::Write(write) => Call::Write(write.clone()),
+            RequestBody::Raw(question) => match question.carried {
+                Some(unit) => Call::Raw(Carried {
+                    unit,
+                    question: Arc::clone(question),
+                }),
+                None => Call::Read(self.ask),
+            },
+            RequestBody::Modbus | RequestBody::Meter(_) => Call::Read(self.ask),
+        }
+    }
+
+    /// Whether it reads all that is read together, and not for once a part.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.whole
+    }
+}
+
+/// What is spoken in a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestBody {
+    /// Modbus: all is said with [`Request::ask`].
+    Modbus,
+    /// Modbus, writing: this.
+    Write(Write),
+    /// DL/T 645: this.
+    Meter(dlt645::MeterRequest),
+    /// A protocol without a standard: this.
+    Raw(Arc<Question>),
+}
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply that was asked for.
+    Answered(Data),
+    /// What was to be written was written, the unit says.
+    Confirmed,
+    /// An exception with this code came back.
+    Exception(u8),
+    /// A meter of DL/T 645 refused, for these reasons.
+    Refused(ErrorWord),
+    /// A good frame of the unit that was asked came within the time of the reply, and
+    /// was another one; the reply did not come.
+    Mismatched(Mismatch),
+    /// No reply.
+    Missed(Miss),
+}
+
+/// A good frame of the unit that was asked, which is not the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// An exception to another function.
+    Exception {
+        /// The function code that it names, without the exception bit.
+        function: u8,
+        /// The exception's code.
+        code: u8,
+    },
+    /// A reply with another function or length.
+    Reply {
+        /// Its function code.
+        function: u8,
+        /// Its byte count.
+        bytes: u8,
+    },
+    /// A reply of a meter of DL/T 645 about something else.
+    OtherDatum,
+}
+
+impl Mismatch {
+    /// The one that a Modbus frame is, by the first two bytes of its PDU.
+    #[must_use]
+    pub const fn of_pdu(function: u8, second: u8) -> Self {
+        if function & EXCEPTION == 0 {
+            Mismatch::Reply {
+                function,
+                bytes: second,
+            }
+        } else {
+            Mismatch::Exception {
+                function: function & !EXCEPTION,
+                code: second,
+            }
+        }
+    }
+}
