@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceName, LinkDown, Mono, Now, ProductKey, Rng, Secret, Wall};
-use alink_gateway::cloud::enrolment::{Enrolment, Failure, Next, Output};
+use alink_gateway::cloud::alink::registration::enrolment::{Enrolment, Failure, Next, Output};
 use alink_gateway::cloud::{Connector, Credentials, Earned};
 use alink_gateway::lab::platform::{self, Conn, Connect, Event, Platform, PlatformSpec};
 use alink_gateway::spec::{

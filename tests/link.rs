@@ -18,8 +18,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceName, LinkCommand, LinkDown, LinkEvent, ProductKey, Rng, Secret};
-use alink_gateway::cloud::connect::Connector;
-use alink_gateway::cloud::identity::{self, Credentials};
+use alink_gateway::cloud::alink::connect::Connector;
+use alink_gateway::cloud::alink::registration::identity;
+use alink_gateway::cloud::alink::registration::identity::Credentials;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use alink_gateway::base::{EventKind, JournalField};
-use alink_gateway::cloud::code::{Code, CodeMeaning};
+use alink_gateway::cloud::alink::wire::code::{Code, CodeMeaning};
 use alink_gateway::io::settings::{Surroundings, load_in};
 
 const README: &str = include_str!("../README.md");

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceName, ProductKey, Rng, Secret, UnitId};
-use alink_gateway::cloud::remote::Unfetched;
+use alink_gateway::cloud::alink::remote_config::Unfetched;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::download::{self, Sources};
 use alink_gateway::lab::broker::{Broker, Served, Storage, tls_from_pem};

@@ -15,8 +15,8 @@ use alink_gateway::base::{
     DeviceName, LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secret, Wall,
 };
 use alink_gateway::cloud::Connector;
-use alink_gateway::cloud::enrolment::Failure;
-use alink_gateway::cloud::notice::Notice;
+use alink_gateway::cloud::alink::events::Notice;
+use alink_gateway::cloud::alink::registration::enrolment::Failure;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::link::{self, Dialer, Link, Wire};
 use alink_gateway::io::log::Journal;

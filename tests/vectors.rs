@@ -7,8 +7,9 @@
 )]
 
 use alink_gateway::base::{DeviceName, ProductKey, Secret};
-use alink_gateway::cloud::identity::{self, Credentials};
-use alink_gateway::cloud::sign;
+use alink_gateway::cloud::alink::registration::identity;
+use alink_gateway::cloud::alink::registration::identity::Credentials;
+use alink_gateway::cloud::alink::wire::sign;
 use alink_gateway::spec::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy,
     SessionLimits, SignMethod, Subscriptions, Transport,

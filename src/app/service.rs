@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::crew::{Crew, Member};
 use super::front::Front;
 use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
-use crate::cloud::connect::Connector;
+use crate::cloud::alink::connect::Connector;
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::hub::Coordinator;
 use crate::io::clock::Clock;

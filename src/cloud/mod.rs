@@ -1,148 +1,32 @@
-//! Floor 2: everything known about the platform, without a network.
+//! Floor 2: the platform side of the gateway, without a network.
 //!
-//! **Decides** when to connect ([`connect`]) and as whom ([`identity`],
-//! [`enrolment`]), who is logged in and
-//! out, in which batches, and what a refusal means (`session`, `turn`,
-//! `verdict`, `bar`, `batch`, `places`, [`code`]), who needs a secret or a place in the
-//! topology first (`mend`, `admission`, `register`), what the topology shall be and what the
-//! platform's orders mean (`topology`, `orders`, `command`), what another configuration changes
-//! of all that (`reload`), which file from the platform becomes a configuration ([`remote`]), how readings travel and when they are settled
-//! (`post`), and how fast we may speak (`pace`). Knows the platform's topics, bodies,
-//! codes and signatures ([`topic`], [`alink`], [`code`], [`sign`]), which is all
-//! that others may use of it besides [`connect`] and [`engine`].
+//! **Decides** what a platform is told of the devices and their readings, and when. Each
+//! platform has a room of its own that knows its words; today that is [`alink`], and a
+//! second one has its place beside it. What other rooms use of it is named here, in
+//! words that are no platform's: which devices are wanted online and which are
+//! ([`Presence`], [`Session`]), readings in, log events out ([`Notice`]).
 //!
 //! **Refuses to know** sockets, clocks, tasks; buses; why a device is wanted
 //! online or offline.
 //!
-//! **Contract**: that of [`engine::Cloud`], at the top of its file.
+//! **Contract**: that of [`Cloud`], at the top of its file.
 //!
-//! **Invariants**, each held by `tests/session.rs`:
-//! - never more than `session.batch` devices in a message, nor a log-in that could
-//!   make more than `session.online` devices online; only those that may still be
-//!   shown from before the connection can be too many, while they are logged out;
-//! - never two log-ins or log-outs under way for one device;
-//! - a device may have several posts under way, but no value is sent again while
-//!   the reply to its last sending may still come in time, and within what is live
-//!   and within the backlog the older value of a property leaves first (these and
-//!   the next five by `tests/delivery.rs`);
-//! - how many values get through follows the pace of messages, not the time
-//!   replies take, up to `post.in_flight` of them;
-//! - a reply that accepts a post settles it, whenever it comes; nothing counts as
-//!   delivered whose device turns out to have lost its session meanwhile;
-//! - refused posts slow down posts and nothing else, and never stop them;
-//! - live readings wait for the backlog no longer than one message in ten;
-//! - readings waiting and in posts are `post.queue` at the most, and a quarter of
-//!   that accepted and not yet counted; for each post four sendings are remembered;
-//! - no post for a device whose session is not `In`;
-//! - an id is never used twice on a connection;
-//! - every ask has a deadline; while the link is up and a device is not what it
-//!   is wanted to be, there is a next wake-up, unless it waits for one of those
-//!   online to leave;
-//! - no healthy device is submitted more than three times for the sake of
-//!   finding a bad one, nor more than `session.logins_per_minute` times in 60 s;
-//! - nothing of the connection's pace is exceeded in any second, and no more
-//!   than `session.logins_per_second` devices are submitted in one;
-//! - a device that may be online and is not wanted is asked to be logged out
-//!   until the platform has answered, or the connection is gone;
-//! - a configuration loaded anew takes back nothing that is under way and asks
-//!   for no device that it does not change, but for those whose requests were called
-//!   malformed (460);
-//! - no log-in waits for the topology to be known, and nobody is barred with 6401
-//!   before having been added, unless the policy is to leave it;
-//! - nobody asks for a secret that could not be kept, and one that was given is
-//!   used and handed out to be kept, however late it came;
-//! - never more than half of the topology is deleted;
-//! - no configuration of the platform's is adopted that is not wanted, or is not
-//!   the file that was announced;
-//! - an order of the platform's is obeyed and answered as often as it comes, and
-//!   changes something once; answers keep the pace and are bounded;
-//! - whatever the platform sends, it occupies no more than this: 512 answers to orders, 512
-//!   to pushed configurations, 40 to commands, each with an id of 64 bytes and a topic of
-//!   512 at most; 256 bytes of its words; 10,000 series of like notices, and 8,192 notices
-//!   waiting to be told, 20 a second after that; what exceeds that is dropped and counted
-//!   (`tests/floods.rs`);
-//! - every reading taken is delivered, or waits, or is counted as dropped;
-//! - no reading leaves with a time nobody vouches for, once it is said that the
-//!   system's clock is not synchronised (`stamp`).
-//!
-//! (Those about the topology and orders by `tests/roll.rs`, cell by cell for each
-//! code by `tests/codes.rs`.)
-//!
-//! **Why** who was removed from the topology in the console is added again: the
-//! configuration says that it belongs here, and a removal that nobody undoes is
-//! more often a mistake than a decision; `topology: leave` is for the others.
-//! **Why** a log-in is tried before the topology is known: nearly always it is
-//! right, and a platform slow with one answer must not keep a plant offline.
-//! **Why** log-ins and log-outs have a gate each: the platform's 429 counts
-//! log-ins ("too many subDeviceOnline msg in one minute"); a device that fell
-//! silent must not look alive for a minute because others logged in too often.
-//! **Why** an unanswered ask is repeated sooner than a refused one: at QoS 0 a
-//! lost message is an everyday event and says nothing about the platform's
-//! mood, while a refusal does. The deadline follows the replies of this very
-//! connection, so that a loss costs seconds, and an answer that comes after it
-//! counts all the same if nothing newer has been asked for that device.
-//! **Why** a post is given up sooner if one sent after it has been answered: then
-//! it is lost rather than late. A platform that becomes slow all at once must not
-//! be sent everything twice.
-//! **Why** 429 halves the pace of posts and does not silence them: every value not
-//! sent meanwhile is a value that waits, and a minute's silence is most of a queue.
-//! **Why** devices prove their sessions all the time: a pack is accepted for a
-//! device without one, so a session that ended silently would never be missed.
-//! **Why** 460 for a batch is searched: each part of it is another request, and
-//! one device's odd name must not keep 49 offline; a lone 460 is barred for a
-//! minute, longer each time up to an hour, and not beyond the connection or the
-//! next reload.
-//!
-//! Rooms left free: carrying out commands (`command` only answers that they are
-//! not supported), and the spool
-//! (which will take what [`engine::Cloud`] settles or drops).
+//! **Invariants** of any platform:
+//! - a device that is wanted is logged in as soon as the platform takes it, one that is
+//!   not wanted is logged out, and a refusal of one delays no other;
+//! - a reading is given up only with its cause counted;
+//! - nothing is said faster than the platform's limits allow.
 
-mod admission;
 pub mod alink;
-mod ask;
-mod bar;
-mod batch;
-pub mod code;
-mod command;
-pub mod connect;
-mod device;
-pub mod diary;
-pub mod engine;
-pub mod enrolment;
-mod hear;
-pub mod identity;
-mod latency;
-mod mend;
-pub mod notice;
-mod orders;
-mod pace;
-mod places;
-mod post;
-mod register;
-mod reload;
-pub mod remote;
-pub mod roll;
-pub mod session;
-pub mod sign;
-mod speak;
-pub mod stamp;
-mod stop;
-mod supply;
-mod timekeeping;
-pub mod topic;
-mod topology;
-mod turn;
-mod verdict;
-mod words;
 
-pub use code::Code;
-pub use connect::Connector;
-pub use diary::Counters;
-pub use engine::{Cloud, Output};
-pub use enrolment::Enrolment;
-pub use identity::{Credentials, Earned, credentials};
-pub use notice::Notice;
-pub use remote::{Remote, RemoteResult, RemoteTask};
-pub use roll::TopologyEvent;
-pub use session::{Presence, Session};
-pub use words::link_words;
+pub use alink::connect::Connector;
+pub use alink::engine::{Cloud, Output};
+pub use alink::events::Notice;
+pub use alink::messages::link_words;
+pub use alink::outbox::Counters;
+pub use alink::registration::enrolment::Enrolment;
+pub use alink::registration::identity::{Credentials, Earned, credentials};
+pub use alink::remote_config::{Remote, RemoteResult, RemoteTask};
+pub use alink::session::{Presence, Session};
+pub use alink::topology::events::TopologyEvent;
+pub use alink::wire::code::Code;

@@ -33,9 +33,13 @@
 //! Refusals and measured reply times change what is asked together ([`crate::field::plan::holes`],
 //! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
 
+mod alike;
 pub mod budget;
 pub mod command;
+mod commands;
 pub mod interval_stretch;
+mod time;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -413,11 +417,7 @@ impl Schedule {
     }
 }
 
-mod alike;
-mod commands;
 #[cfg(test)]
 mod overload;
 #[cfg(test)]
 mod tests;
-mod time;
-mod turns;

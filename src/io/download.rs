@@ -30,7 +30,7 @@ use ureq::{Agent, Error};
 
 use super::link::tls;
 use crate::base::Secret;
-use crate::cloud::remote::{Content, Unfetched};
+use crate::cloud::alink::remote_config::{Content, Unfetched};
 use crate::spec::network::is_public;
 use crate::spec::{CloudSpec, HostList};
 

@@ -21,7 +21,7 @@ use self::limits::LimitsOf;
 use self::reading::Reading;
 
 use crate::base::text::excerpt;
-use crate::cloud::remote::Content;
+use crate::cloud::alink::remote_config::Content;
 use crate::config::{
     Answers, Compiled, Draft, PREFIX, Place, Problem, Report, Severity, Source, Want,
 };

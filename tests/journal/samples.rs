@@ -8,11 +8,11 @@ use alink_gateway::base::{
     RequestFailure,
 };
 use alink_gateway::cloud::Code;
-use alink_gateway::cloud::enrolment::Failure;
-use alink_gateway::cloud::notice::Notice as Cloud;
-use alink_gateway::cloud::remote::{Refusal, RemoteNotice};
-use alink_gateway::cloud::roll::{TopologyEvent, UnconfiguredFate};
-use alink_gateway::cloud::stamp::{ClockNews, ClockSource};
+use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
+use alink_gateway::cloud::alink::events::Notice as Cloud;
+use alink_gateway::cloud::alink::registration::enrolment::Failure;
+use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteNotice};
+use alink_gateway::cloud::alink::topology::events::{TopologyEvent, UnconfiguredFate};
 use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::decode::point;
 use alink_gateway::field::diagnostics::events::{Heaviest, Notice as Field};

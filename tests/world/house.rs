@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
-use alink_gateway::cloud::connect::Connector;
+use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::hub::Coordinator;
 use alink_gateway::io::clock::Clock;
 use alink_gateway::io::hub::{self, Ends};

@@ -4,11 +4,14 @@
 //! next in `asking.rs`.
 
 pub mod adaptive_plan;
+mod alike;
+mod asking;
 pub(crate) mod failing;
 pub mod liveness_evidence;
 pub(crate) mod poll_slot;
 pub mod recent_max;
 pub mod timeout;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -888,7 +891,3 @@ const fn failure_of(mismatch: &Mismatch) -> (RequestFailure, Option<u8>) {
         Mismatch::Reply { .. } | Mismatch::OtherDatum => (RequestFailure::Mismatched, None),
     }
 }
-
-mod alike;
-mod asking;
-mod writes;

@@ -1,13 +1,13 @@
 //! Registering: a connection for one question and one answer, which nobody but
-//! the link hears of. What it means is decided in [`crate::cloud::enrolment`];
+//! the link hears of. What it means is decided in [`crate::cloud::alink::registration::enrolment`];
 //! here it is carried out.
 
 use tokio::time::sleep_until;
 
 use super::{Link, LinkNotice, open, unless_ended};
 use crate::base::LinkDown;
-use crate::cloud::enrolment::{Enrolment, Failure, Output};
-use crate::cloud::identity::{Credentials, Earned};
+use crate::cloud::alink::registration::enrolment::{Enrolment, Failure, Output};
+use crate::cloud::alink::registration::identity::{Credentials, Earned};
 use crate::io::clock::Clock;
 use crate::io::link::Dialer;
 use crate::io::vault::Vault;

@@ -2,8 +2,8 @@
 //! thrown away at its first error.
 //!
 //! **Decides** nothing about devices: it carries [`crate::base::LinkCommand`]s out
-//! and [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::connect`],
-//! as whom of [`crate::cloud::enrolment`]; what a message means is not its
+//! and [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::alink::connect`],
+//! as whom of [`crate::cloud::alink::registration::enrolment`]; what a message means is not its
 //! business, but for the one that answers a registration (`enrol.rs`).
 //! **Refuses to know** JSON, topics, sub-devices, retries of a message.
 //!
@@ -69,9 +69,9 @@ pub use knocks::Knocks;
 pub use notice::LinkNotice;
 
 use crate::base::{LinkDown, LinkEvent};
-use crate::cloud::connect::Connector;
-use crate::cloud::enrolment::{Enrolment, Next};
-use crate::cloud::identity::Credentials;
+use crate::cloud::alink::connect::Connector;
+use crate::cloud::alink::registration::enrolment::{Enrolment, Next};
+use crate::cloud::alink::registration::identity::Credentials;
 use crate::io::clock::Clock;
 use crate::io::log::Journal;
 use crate::io::pulse::Pulse;

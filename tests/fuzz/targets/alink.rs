@@ -1,10 +1,10 @@
 //! Whatever the platform sends: replies, orders, notices and configurations.
 #![no_main]
 
-use alink_gateway::cloud::alink;
-use alink_gateway::cloud::alink::relation::Ordered;
-use alink_gateway::cloud::alink::remote::Pushed;
-use alink_gateway::cloud::topic::Topic;
+use alink_gateway::cloud::alink::wire::payload;
+use alink_gateway::cloud::alink::wire::payload::relation::Ordered;
+use alink_gateway::cloud::alink::wire::payload::remote::Pushed;
+use alink_gateway::cloud::alink::wire::topic::Topic;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let _ = alink::Reply::parse(data);

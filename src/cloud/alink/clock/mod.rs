@@ -1,0 +1,477 @@
+//! What time it is, for stamps: the system's clock once it can be believed, or
+//! the platform's, asked over MQTT (`/ext/ntp`).
+//!
+//! A box without a battery clock starts in 1970. Its readings keep their
+//! monotonic time and are held until it is known what that means; then each is
+//! stamped with the time at which it was read. Readings taken after that go
+//! straight through, with the system's own stamp if the system is
+//! synchronised, else with the platform's time carried on by the monotonic
+//! clock, which no step of the wall clock can spoil.
+//!
+//! Should the platform not answer and the system never be synchronised, a wall
+//! clock later than this program is believed in the end: no value at all would
+//! be worse than one stamped by a battery clock.
+
+pub(crate) mod late_time;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use crate::base::{EventKind, Level, Mono, Now, Reading, Wake, Wall};
+
+/// No clock that shows an earlier time is right, whoever says so: this program
+/// did not exist (2026-01-01T00:00:00Z, a second before, so that lives may
+/// begin there).
+const BUILT: Wall = Wall::from_millis(1_767_225_599_000);
+/// Between two questions that are not answered; doubles up to the second.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+const ASK_RARELY: Duration = Duration::from_secs(60);
+/// Quartz drifts by some 50 ppm, 0.2 s in this time.
+const REFRESH: Duration = Duration::from_secs(3600);
+/// An answer is at most wrong by half of its journey; one this quick is good
+/// enough at once.
+const QUICK: Duration = Duration::from_secs(2);
+/// After so many slower ones the quickest of them is taken.
+const ANSWERS: u32 = 4;
+/// Unanswered in a row until a plausible wall clock is believed as it is:
+/// about three minutes.
+const GIVE_UP: u32 = 8;
+/// Questions remembered; their answers may overtake each other.
+const ASKED: usize = 8;
+
+/// What is told about time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClockNews {
+    /// The system's clock is not synchronised; readings are held.
+    Unknown,
+    /// The time is known, and so many readings were stamped in hindsight.
+    Known {
+        /// Who told.
+        from: ClockSource,
+        /// Readings that had waited.
+        stamped: usize,
+    },
+    /// Too many readings wait for the time; the oldest are dropped.
+    Dropped {
+        /// Since this was last told.
+        readings: u64,
+    },
+}
+
+/// Whose time it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockSource {
+    /// The system's, synchronised.
+    System,
+    /// The platform's.
+    Platform,
+    /// The system's, which nobody vouches for.
+    Unconfirmed,
+}
+
+impl ClockNews {
+    pub(crate) const fn level(&self) -> Level {
+        match self {
+            ClockNews::Known {
+                from: ClockSource::System | ClockSource::Platform,
+                ..
+            } => Level::Info,
+            ClockNews::Unknown
+            | ClockNews::Known {
+                from: ClockSource::Unconfirmed,
+                ..
+            } => Level::Warn,
+            ClockNews::Dropped { .. } => Level::Error,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> EventKind {
+        match self {
+            ClockNews::Unknown => EventKind::ClockUnknown,
+            ClockNews::Known { .. } => EventKind::ClockKnown,
+            ClockNews::Dropped { .. } => EventKind::ClockDropped,
+        }
+    }
+
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            ClockNews::Unknown => {
+                "the system's clock is not synchronised: values wait until the time is known; the platform is asked for it".into()
+            }
+            ClockNews::Known { from, stamped } => {
+                let whose = match from {
+                    ClockSource::System => "the system's clock is synchronised",
+                    ClockSource::Platform => "the time is known from the platform",
+                    ClockSource::Unconfirmed => {
+                        "nobody confirms the system's clock; it is believed as it is (check NTP)"
+                    }
+                };
+                format!("{whose}; {stamped} values that waited are stamped")
+            }
+            ClockNews::Dropped { readings } => {
+                format!("too many values wait for the time: {readings} of the oldest dropped")
+            }
+        }
+    }
+}
+
+/// What a point on the monotonic clock means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClockState {
+    /// Nobody has spoken of clocks: stamps are taken as they come.
+    Untold,
+    /// It is not known what time it is.
+    Nothing,
+    /// The system's clock, from then on; before, this many milliseconds are
+    /// added to the monotonic clock's.
+    System { since: Mono, offset: i64 },
+    /// Milliseconds to be added to the monotonic clock's.
+    Platform { offset: i64 },
+}
+
+/// The keeper of time.
+#[derive(Clone, Debug)]
+pub(crate) struct Timestamps {
+    belief: ClockState,
+    held: VecDeque<Reading>,
+    asked: VecDeque<i64>,
+    unanswered: u32,
+    answers: u32,
+    best: Option<(i64, i64)>,
+    next: Mono,
+}
+
+/// The platform's answer: numbers as text, in milliseconds.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    device_send_time: Json,
+    server_recv_time: Json,
+    server_send_time: Json,
+}
+
+impl Timestamps {
+    pub(crate) const fn new() -> Self {
+        Timestamps {
+            belief: ClockState::Untold,
+            held: VecDeque::new(),
+            asked: VecDeque::new(),
+            unanswered: 0,
+            answers: 0,
+            best: None,
+            next: Mono::START,
+        }
+    }
+
+    /// What the system says of its own clock; news if that changes anything.
+    pub(crate) fn system(&mut self, now: Now, synchronised: bool) -> Option<ClockNews> {
+        let offset = now.wall.as_millis() - millis(now.mono);
+        match (self.belief, synchronised && now.wall > BUILT) {
+            (ClockState::Untold, true) => {
+                let since = Mono::START;
+                self.belief = ClockState::System { since, offset };
+                None
+            }
+            (ClockState::Untold, false) => {
+                self.belief = ClockState::Nothing;
+                Some(ClockNews::Unknown)
+            }
+            (ClockState::Nothing | ClockState::Platform { .. }, true) => {
+                let since = now.mono;
+                self.belief = ClockState::System { since, offset };
+                Some(self.known(ClockSource::System))
+            }
+            // Once synchronised it drifts slowly, whatever it says later.
+            (ClockState::System { .. } | ClockState::Nothing | ClockState::Platform { .. }, _) => {
+                None
+            }
+        }
+    }
+
+    /// A new connection: ask at once.
+    pub(crate) fn link_up(&mut self, now: Mono) {
+        self.asked.clear();
+        self.next = self.next.min(now);
+    }
+
+    /// When to ask the platform; `None` while the system knows.
+    pub(crate) fn due(&self) -> Option<Wake> {
+        match self.belief {
+            ClockState::Nothing | ClockState::Platform { .. } => {
+                Some(Wake::new(self.next, "ask the platform what time it is"))
+            }
+            ClockState::Untold | ClockState::System { .. } => None,
+        }
+    }
+
+    /// Asks: the body. Our "send time" is the monotonic clock's, which cannot
+    /// step on the way; the platform only gives it back.
+    pub(crate) fn ask(&mut self, now: Mono) -> Vec<u8> {
+        let factor = 1 << self.unanswered.min(5);
+        self.next = now + (ASK_AGAIN * factor).min(ASK_RARELY);
+        self.unanswered += 1;
+        if self.asked.len() == ASKED {
+            self.asked.pop_front();
+        }
+        let sent = millis(now);
+        self.asked.push_back(sent);
+        format!(r#"{{"deviceSendTime":"{sent}"}}"#).into_bytes()
+    }
+
+    /// Gives up asking before believing anything, if the wall clock is
+    /// plausible.
+    pub(crate) fn give_up(&mut self, now: Now) -> Option<ClockNews> {
+        if self.belief != ClockState::Nothing || self.unanswered < GIVE_UP || now.wall <= BUILT {
+            return None;
+        }
+        self.belief = ClockState::System {
+            since: now.mono,
+            offset: now.wall.as_millis() - millis(now.mono),
+        };
+        Some(self.known(ClockSource::Unconfirmed))
+    }
+
+    /// The platform answered: now = (server received + server sent + device
+    /// received − device sent) / 2, as its page says. `Err` if the message is
+    /// none of that kind.
+    pub(crate) fn answered(&mut self, now: Mono, payload: &[u8]) -> Result<Option<ClockNews>, ()> {
+        let answer: Answer = serde_json::from_slice(payload).map_err(|_| ())?;
+        let number = |json: &Json| match json {
+            Json::String(text) => text.parse::<i64>().ok(),
+            other => other.as_i64(),
+        };
+        let sent = number(&answer.device_send_time).ok_or(())?;
+        let received = number(&answer.server_recv_time).ok_or(())?;
+        let answered = number(&answer.server_send_time).ok_or(())?;
+        let Some(at) = self.asked.iter().position(|a| *a == sent) else {
+            // Of another connection, or the same answer twice.
+            return Ok(None);
+        };
+        if Wall::from_millis(received.min(answered)) <= BUILT || received.max(answered) > LATEST {
+            return Ok(None);
+        }
+        self.asked.remove(at);
+        let back = millis(now);
+        let journey = (back - sent) - (answered - received);
+        let offset = (received + answered - back - sent) / 2;
+        if self.best.is_none_or(|(quickest, _)| journey < quickest) {
+            self.best = Some((journey, offset));
+        }
+        self.answers += 1;
+        let quick = i64::try_from(QUICK.as_millis()).unwrap_or(i64::MAX);
+        let Some((_, offset)) = self
+            .best
+            .filter(|(journey, _)| *journey <= quick || self.answers >= ANSWERS)
+        else {
+            self.next = self.next.min(now + ASK_AGAIN);
+            return Ok(None);
+        };
+        (self.best, self.answers, self.unanswered) = (None, 0, 0);
+        self.next = now + REFRESH;
+        Ok(match self.belief {
+            ClockState::Nothing => {
+                self.belief = ClockState::Platform { offset };
+                Some(self.known(ClockSource::Platform))
+            }
+            ClockState::Platform { .. } => {
+                self.belief = ClockState::Platform { offset };
+                None
+            }
+            ClockState::Untold | ClockState::System { .. } => None,
+        })
+    }
+
+    /// When that was; `None` while nobody knows.
+    pub(crate) fn stamp(&self, at: Now) -> Option<Wall> {
+        let offset = match self.belief {
+            ClockState::Untold => return Some(at.wall),
+            ClockState::Nothing => return None,
+            ClockState::System { since, .. } if at.mono >= since => return Some(at.wall),
+            ClockState::System { offset, .. } | ClockState::Platform { offset } => offset,
+        };
+        Some(Wall::from_millis(millis(at.mono) + offset))
+    }
+
+    /// Keeps a reading until the time is known; says how many of the oldest
+    /// had to go.
+    pub(crate) fn hold(&mut self, reading: Reading, most: usize) -> u64 {
+        self.held.push_back(reading);
+        let mut dropped = 0;
+        while self.held.len() > most.max(1) {
+            self.held.pop_front();
+            dropped += 1;
+        }
+        dropped
+    }
+
+    /// Puts right what is held, and drops what `keep` says no to; how much.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&mut Reading) -> bool) -> u64 {
+        let before = self.held.len();
+        self.held.retain_mut(keep);
+        (before - self.held.len()) as u64
+    }
+
+    /// The next of those held that can be stamped now, stamped.
+    pub(crate) fn release(&mut self) -> Option<Reading> {
+        let stamp = self.stamp(self.held.front()?.at)?;
+        let mut reading = self.held.pop_front()?;
+        reading.at.wall = stamp;
+        Some(reading)
+    }
+
+    /// How many wait for the time.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    fn known(&self, from: ClockSource) -> ClockNews {
+        ClockNews::Known {
+            from,
+            stamped: self.held.len(),
+        }
+    }
+}
+
+/// A time so far away that sums of four of them do not overflow; the year
+/// 10889.
+const LATEST: i64 = 1 << 48;
+
+fn millis(at: Mono) -> i64 {
+    i64::try_from(at.as_micros() / 1000)
+        .unwrap_or(LATEST)
+        .min(LATEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{DeviceId, Value};
+
+    const DAY: i64 = 1_800_000_000_000;
+
+    fn at(seconds: u64, wall: i64) -> Now {
+        Now {
+            mono: Mono::from_micros(seconds * 1_000_000),
+            wall: Wall::from_millis(wall),
+        }
+    }
+
+    fn reading(at: Now) -> Reading {
+        Reading {
+            device: DeviceId(0),
+            point: 0,
+            value: Value::Bool(true),
+            at,
+        }
+    }
+
+    fn answer(sent: i64, server: i64) -> Vec<u8> {
+        format!(r#"{{"deviceSendTime":"{sent}","serverRecvTime":"{server}","serverSendTime":"{server}"}}"#)
+            .into_bytes()
+    }
+
+    #[test]
+    fn the_platforms_time_is_the_middle_of_the_journey_and_stamps_what_was_held() {
+        let mut stamps = Timestamps::new();
+        assert_eq!(stamps.system(at(1, 5), false), Some(ClockNews::Unknown));
+        assert_eq!(stamps.stamp(at(3, 7)), None);
+        assert_eq!(stamps.hold(reading(at(3, 7)), 10), 0);
+        assert_eq!(stamps.release(), None);
+        let asked = stamps.ask(at(10, 14).mono);
+        assert_eq!(asked, br#"{"deviceSendTime":"10000"}"#);
+        // There and back in 400 ms: the platform looked at its clock at 10.2 s.
+        let back = Mono::from_micros(10_400_000);
+        let news = stamps.answered(back, &answer(10_000, DAY)).unwrap();
+        let from = ClockSource::Platform;
+        assert_eq!(news, Some(ClockNews::Known { from, stamped: 1 }));
+        let stamped = stamps.release().unwrap();
+        assert_eq!(stamped.at.wall.as_millis(), DAY - 7_200);
+        assert_eq!(stamps.stamp(at(11, 0)), Some(Wall::from_millis(DAY + 800)));
+    }
+
+    #[test]
+    fn once_the_system_knows_readings_keep_their_own_stamps_and_older_ones_get_theirs() {
+        let mut stamps = Timestamps::new();
+        stamps.system(at(1, 1_000), false);
+        assert_eq!(stamps.system(at(20, 20_000), true), None, "1970 is not now");
+        let news = stamps.system(at(30, DAY), true);
+        let from = ClockSource::System;
+        assert_eq!(news, Some(ClockNews::Known { from, stamped: 0 }));
+        assert_eq!(stamps.due(), None);
+        let before = stamps.stamp(at(25, 25_000));
+        assert_eq!(before, Some(Wall::from_millis(DAY - 5_000)));
+        // The wall clock steps by an hour: what is read then says so itself.
+        let after = stamps.stamp(at(31, DAY + 3_601_000));
+        assert_eq!(after, Some(Wall::from_millis(DAY + 3_601_000)));
+        assert_eq!(stamps.system(at(40, DAY), false), None, "it stays known");
+    }
+
+    #[test]
+    fn a_slow_answer_is_taken_only_if_no_quicker_one_comes() {
+        let mut stamps = Timestamps::new();
+        stamps.system(at(1, 0), false);
+        let mut learned = 0;
+        for n in 1..=ANSWERS {
+            let sent = at(u64::from(n) * 10, 0).mono;
+            stamps.ask(sent);
+            let slow = sent + Duration::from_secs(u64::from(8 - n));
+            let server = DAY + millis(slow);
+            let news = stamps.answered(slow, &answer(millis(sent), server));
+            learned += usize::from(news.unwrap().is_some());
+            assert_eq!(learned, usize::from(n == ANSWERS), "answer {n}");
+        }
+        // The quickest took four seconds, all of them on the way there.
+        let stamp = stamps.stamp(at(100, 0)).unwrap();
+        assert_eq!(stamp.as_millis(), DAY + 100_000 + 2_000);
+    }
+
+    #[test]
+    fn strange_answers_change_nothing() {
+        let mut stamps = Timestamps::new();
+        stamps.system(at(1, 0), false);
+        stamps.ask(at(10, 0).mono);
+        let now = at(11, 0).mono;
+        for bad in [&b"x"[..], b"{}", br#"{"deviceSendTime":"x"}"#] {
+            assert!(stamps.answered(now, bad).is_err());
+        }
+        let absurd = [
+            answer(9, DAY),
+            answer(10_000, 12_345),
+            answer(10_000, i64::MAX),
+            answer(10_000, i64::MIN),
+        ];
+        for absurd in absurd {
+            assert_eq!(stamps.answered(now, &absurd), Ok(None));
+        }
+        assert_eq!(stamps.stamp(at(12, 0)), None);
+    }
+
+    #[test]
+    fn a_plausible_clock_is_believed_when_nobody_answers_and_1970_never() {
+        let mut stamps = Timestamps::new();
+        stamps.system(at(1, DAY), false);
+        let mut now = Mono::START;
+        while stamps.unanswered < GIVE_UP {
+            now = stamps.due().unwrap().at.max(now);
+            stamps.ask(now);
+        }
+        assert!(now.since(Mono::START) >= Duration::from_secs(120), "{now}");
+        assert_eq!(stamps.give_up(at(300, 0)), None);
+        let from = ClockSource::Unconfirmed;
+        let news = stamps.give_up(at(300, DAY));
+        assert_eq!(news, Some(ClockNews::Known { from, stamped: 0 }));
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_and_the_oldest_goes() {
+        let mut stamps = Timestamps::new();
+        stamps.system(at(1, 0), false);
+        let dropped: u64 = (1..=5).map(|n| stamps.hold(reading(at(n, 0)), 3)).sum();
+        assert_eq!((dropped, stamps.held()), (2, 3));
+        stamps.system(at(10, DAY), true);
+        assert_eq!(stamps.release().unwrap().at.wall.as_millis(), DAY - 7_000);
+    }
+}

@@ -1,0 +1,121 @@
+//! Commands of the platform's to devices that this program does not carry out:
+//! property sets and gets, services, RRPC. Each is answered that it is not
+//! supported, so that the caller in the cloud learns it at once instead of
+//! waiting until the call times out ("Device properties, events, and services";
+//! "What is RRPC?": a device has 8 s).
+//!
+//! Answers are fewer than what a device may be sent (50 a second, "Limits"), so
+//! that a flood of commands takes no more than a share of what we may send. What
+//! exceeds that is not answered; it is counted.
+
+use std::collections::VecDeque;
+
+use serde_json::Value as Json;
+
+use crate::base::text::excerpt;
+use crate::base::{Mono, Now, Wake};
+
+use super::engine::Cloud;
+use super::pace::Bucket;
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::topology::events::TopologyEvent;
+use crate::cloud::alink::wire::payload::Malformed;
+use crate::cloud::alink::wire::topic::{Command, Topic};
+
+/// Answers a second: with the queue below, each within the 8 s of an RRPC.
+const PER_SECOND: u32 = 5;
+/// Answers that may wait.
+const WAITING: usize = 40;
+/// The code of the answer: of the range that devices may define (100000 to
+/// 110000).
+const NOT_SUPPORTED: i64 = 100_001;
+/// The longest id that is echoed; those of the platform are numbers of 32 bits.
+const ID_BYTES: usize = 64;
+
+/// Answers on their way.
+#[derive(Clone, Debug)]
+pub(crate) struct Commands {
+    answers: VecDeque<(Topic, Vec<u8>)>,
+    pace: Bucket,
+}
+
+impl Commands {
+    pub(crate) fn new() -> Self {
+        Commands {
+            answers: VecDeque::new(),
+            pace: Bucket::new(PER_SECOND),
+        }
+    }
+
+    /// What was not answered on this connection is of no use on the next.
+    pub(crate) fn link_down(&mut self) {
+        self.answers.clear();
+    }
+
+    /// When the next answer may be sent.
+    pub(crate) fn due(&self) -> Option<Wake> {
+        let waits = !self.answers.is_empty();
+        waits.then(|| Wake::new(self.pace.ready_at(), "answer to a command"))
+    }
+
+    /// The next answer, if it is time.
+    pub(crate) fn take(&mut self, now: Mono) -> Option<(Topic, Vec<u8>)> {
+        if self.pace.ready_at() > now {
+            return None;
+        }
+        let answer = self.answers.pop_front()?;
+        self.pace.take(now);
+        Some(answer)
+    }
+
+    fn answer(&mut self, command: Command, payload: Vec<u8>, diary: &mut Outbox) {
+        if self.answers.len() < WAITING {
+            let topic = Topic::CommandReply(command);
+            self.answers.push_back((topic, payload));
+        } else {
+            diary.counters.dropped_answers += 1;
+        }
+    }
+}
+
+impl Cloud {
+    /// A command arrived that is not supported.
+    pub(crate) fn on_command(&mut self, now: Now, command: Command, topic: &str, payload: &[u8]) {
+        let body = serde_json::from_slice::<Json>(payload).unwrap_or(Json::Null);
+        if body.get("code").is_some() {
+            // An answer, perhaps our own: that to `/ext/rrpc` has the topic of
+            // its request.
+            self.diary.counters.unknown_topics += 1;
+            return;
+        }
+        let id = match (body.get("id"), command.message_id()) {
+            (Some(id), _) if id.is_number() => id.clone(),
+            (Some(Json::String(id)), _) if id.len() <= ID_BYTES => Json::from(id.as_str()),
+            // What an RRPC carries is free; its id is in the topic.
+            (_, Some(id)) if id.len() <= ID_BYTES => Json::from(id),
+            _ => return self.malformed(now, topic, payload, Malformed::NotAnObject),
+        };
+        if let Some(who) = command.device()
+            && *who != self.gateway
+            && !self.ids.contains_key(who)
+        {
+            let who = who.clone();
+            return self.stranger(now.mono, &who, &excerpt(command.tail().as_bytes(), 64));
+        }
+        self.diary.counters.orders += 1;
+        let who = command.device().map(ToString::to_string);
+        let unsupported = Notice::Roll(TopologyEvent::Unsupported {
+            raw: excerpt(command.tail().as_bytes(), 64),
+            who: excerpt(who.unwrap_or_default().as_bytes(), 64),
+            times: 1,
+        });
+        self.diary.often(now.mono, unsupported);
+        let answer = serde_json::json!({
+            "id": id, "code": NOT_SUPPORTED,
+            "message": "not supported by this gateway", "data": {},
+        });
+        let answer = answer.to_string().into_bytes();
+        self.commands.answer(command, answer, &mut self.diary);
+    }
+}

@@ -1,0 +1,323 @@
+//! When to knock at the broker's door.
+//!
+//! [`Connector`] decides when the next attempt may be made and says what went
+//! wrong; it connects nothing, and does not care as whom.
+//!
+//! Contract: before an attempt, wait until [`Connector::attempt_at`]; tell it
+//! `on_attempt`, then exactly one of `on_up` or `on_down`, and `on_down` again
+//! when what was up ends; drain [`Connector::poll`] after each. An attempt in
+//! order to register is told `on_attempt` as well, for the platform counts it,
+//! and then one of `on_registered` and `on_not_registered`, the latter also if it
+//! was not made at all.
+//!
+//! # Two gateways with one certificate
+//!
+//! The platform keeps the newer connection and closes the older one without a
+//! word (MQTT 3.1.1 has none), so two boxes that come back at once kick each
+//! other for ever and neither ever serves a device. From here it looks like
+//! this: the *other side* closes, soon after CONNACK, again and again. After
+//! three such sessions in a row an operator is called, and after a fourth, a
+//! minute later, the wait becomes minutes.
+//!
+//! A broker that flaps closes sessions soon as well. What tells it apart is what
+//! another gateway with our certificate cannot do: make the broker unreachable,
+//! break TLS, leave pings unanswered or end a connection with an error. Each of
+//! these shows that the broker or the line is at fault, and the count of short
+//! sessions begins anew. (A refused attempt shows nothing: both gateways share
+//! the quota of CONNECTs.) Where no such thing happens the two look alike, so
+//! the first wait is short enough for the harmless one.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::{Backoff, LinkDown, Mono, Now, RateLimit, Rng, Wake};
+use crate::spec::CloudSpec;
+
+use super::pace::{Attempts, MINUTE};
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::registration::enrolment::Failure;
+
+/// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
+const PER_MINUTE: usize = 5;
+/// A connection that lasted this long was a good one.
+const GOOD_SPELL: Duration = Duration::from_secs(60);
+/// After a good spell the next attempt is somewhere within this time, so that
+/// a fleet of gateways does not come back in one instant.
+const RETURN_WITHIN: Duration = Duration::from_secs(5);
+/// Waits after other failures.
+const FLOOR: Duration = Duration::from_secs(2);
+const CEILING: Duration = Duration::from_secs(120);
+/// Waits after a refusal that only a person can change (CONNACK 2, 4, 5).
+const REFUSED_FLOOR: Duration = Duration::from_secs(30);
+const REFUSED_CEILING: Duration = Duration::from_secs(600);
+/// Waits after the first short sessions, before another one makes it likely that
+/// there is another gateway. Two that share a certificate share its quota too:
+/// so spaced, their five first CONNECTs together take more than a minute, and
+/// neither is refused for the other's haste.
+const AFTER_SHORT: [Duration; 3] = [
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(60),
+];
+/// So many short sessions in a row are no accident.
+const SUSPICIOUS: u32 = 3;
+/// Waits while another client with our certificate is suspected.
+const CONTESTED_FLOOR: Duration = Duration::from_secs(240);
+const CONTESTED_CEILING: Duration = Duration::from_secs(600);
+/// While it is suspected, only a connection that outlasts the other one's
+/// longest wait shows that it is gone.
+const UNCONTESTED: Duration = Duration::from_secs(900);
+
+/// Paces attempts to connect.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    attempts: Attempts,
+    backoff: Backoff,
+    refused: Backoff,
+    contested: Backoff,
+    not_before: Mono,
+    why: &'static str,
+    up_since: Option<Mono>,
+    failed: u32,
+    short: u32,
+    last_kind: Option<u8>,
+    repeats: RateLimit,
+    /// Why the last attempt failed.
+    last_failure: Option<LinkDown>,
+    notices: VecDeque<Notice>,
+    rng: Rng,
+}
+
+impl Connector {
+    /// Ready for a first attempt at once.
+    #[must_use]
+    pub fn new(_spec: &CloudSpec, rng: Rng, now: Now) -> Self {
+        Connector {
+            attempts: Attempts::default(),
+            backoff: Backoff::new(FLOOR, CEILING),
+            refused: Backoff::new(REFUSED_FLOOR, REFUSED_CEILING),
+            contested: Backoff::new(CONTESTED_FLOOR, CONTESTED_CEILING),
+            not_before: now.mono,
+            why: "connect",
+            up_since: None,
+            failed: 0,
+            short: 0,
+            last_kind: None,
+            repeats: RateLimit::default(),
+            last_failure: None,
+            notices: VecDeque::new(),
+            rng,
+        }
+    }
+
+    /// For another broker, or another identity there: what was held against the
+    /// old one is forgotten, but not how often we have knocked lately.
+    #[must_use]
+    pub fn afresh(self, spec: &CloudSpec, now: Now) -> Self {
+        Connector {
+            attempts: self.attempts,
+            ..Connector::new(spec, self.rng, now)
+        }
+    }
+
+    /// Attempts were made before this life began, so long ago.
+    pub fn knocked_before(&mut self, now: Now, ages: &[Duration]) {
+        for age in ages.iter().filter(|age| **age < MINUTE) {
+            let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            // What was before our time began counts as its beginning.
+            let at = now.mono.as_micros().saturating_sub(age);
+            self.attempts.note(Mono::from_micros(at));
+        }
+    }
+
+    /// When the next attempt may be made. Means nothing while one is being made
+    /// or the connection is up.
+    #[must_use]
+    pub fn attempt_at(&self) -> Wake {
+        let free = self.attempts.free_at(PER_MINUTE);
+        if free > self.not_before {
+            Wake::new(free, "connect: five attempts a minute")
+        } else {
+            Wake::new(self.not_before, self.why)
+        }
+    }
+
+    /// An attempt begins.
+    pub fn on_attempt(&mut self, now: Now) {
+        self.attempts.note(now.mono);
+    }
+
+    /// CONNACK 0.
+    pub fn on_up(&mut self, now: Now) {
+        self.notices
+            .push_back(Notice::Connected { after: self.failed });
+        self.failed = 0;
+        self.up_since = Some(now.mono);
+        self.refused.reset();
+    }
+
+    /// The attempt failed, or the connection ended.
+    pub fn on_down(&mut self, now: Now, why: &LinkDown) {
+        let lasted = self.up_since.take().map(|since| now.mono.since(since));
+        if *why == LinkDown::Ours {
+            // As told: nothing failed, and nothing follows.
+            return;
+        }
+        if is_the_lines_fault(why) {
+            self.short = 0;
+            self.contested.reset();
+        }
+        let short = self.short;
+        let wait = self.wait(now, lasted, why);
+        if lasted.is_none() {
+            self.failed = self.failed.saturating_add(1);
+        }
+        self.not_before = now.mono + wait;
+        let retry_in = self.attempt_at().at.since(now.mono);
+        let kind = kind(why, lasted.is_some());
+        if self.last_kind.replace(kind) != Some(kind) {
+            let times = self.repeats.over();
+            if times > 0
+                && let Some(why) = self.last_failure.take()
+            {
+                // Of another kind, and not told yet.
+                self.notices.push_back(Notice::Disconnected {
+                    why,
+                    lasted: None,
+                    times,
+                    retry_in,
+                });
+            }
+        }
+        if lasted.is_none() {
+            self.last_failure = Some(why.clone());
+        }
+        // A connection that was up and ended is always told: five attempts a
+        // minute bound that. Failed attempts are counted and summed up.
+        let times = match lasted {
+            Some(_) => Some(1),
+            None => self.repeats.hit(now.mono, 1),
+        };
+        if let Some(times) = times {
+            self.notices.push_back(Notice::Disconnected {
+                why: why.clone(),
+                lasted,
+                times,
+                retry_in,
+            });
+        }
+        // Told when it is first suspected, and as often as that again, ever more
+        // rarely: 3, 6, 12, 24 … sessions.
+        let often = self.short / SUSPICIOUS;
+        if self.short > short && self.short.is_multiple_of(SUSPICIOUS) && often.is_power_of_two() {
+            self.notices.push_back(Notice::KickedSuspected {
+                sessions: self.short,
+            });
+        }
+    }
+
+    /// We registered and have hung up: connect as soon as the quota allows.
+    pub fn on_registered(&mut self, now: Now) {
+        self.refused.reset();
+        self.not_before = now.mono;
+        self.why = "connect with what was earned";
+    }
+
+    /// Registering failed, or could not even be tried; returns how long until
+    /// the next attempt. Why, and what to do about it, is told by whoever asked.
+    pub fn on_not_registered(&mut self, now: Now, why: &Failure) -> Duration {
+        let wait = match why {
+            Failure::Lost(_) | Failure::Refused(0 | 1 | 3 | 6..) => {
+                self.backoff.failed(now.mono, &mut self.rng)
+            }
+            // Nothing that is over in a moment.
+            Failure::Refused(2 | 4 | 5)
+            | Failure::NoAnswer
+            | Failure::Malformed(_)
+            | Failure::NotKept(_) => self.refused.failed(now.mono, &mut self.rng),
+        };
+        self.why = "register again";
+        self.not_before = now.mono + wait;
+        self.attempt_at().at.since(now.mono)
+    }
+
+    /// A generator of its own for what belongs to connecting.
+    pub fn fork(&mut self) -> Rng {
+        self.rng.fork()
+    }
+
+    /// How long to wait after a connection that `lasted`, or an attempt that
+    /// failed.
+    fn wait(&mut self, now: Now, lasted: Option<Duration>, why: &LinkDown) -> Duration {
+        let good = if self.short < SUSPICIOUS {
+            GOOD_SPELL
+        } else {
+            UNCONTESTED
+        };
+        match (lasted, why) {
+            (Some(lasted), _) if lasted >= good => {
+                self.short = 0;
+                self.backoff.reset();
+                self.contested.reset();
+                self.repeats.over();
+                self.why = "connect again";
+                let micros = u64::try_from(RETURN_WITHIN.as_micros()).unwrap_or(u64::MAX);
+                Duration::from_micros(self.rng.below(micros))
+            }
+            (Some(_), LinkDown::Closed) => {
+                let before = self.short as usize;
+                self.short = self.short.saturating_add(1);
+                if let Some(wait) = AFTER_SHORT.get(before) {
+                    self.why = "connect again after a short session";
+                    self.rng.jitter(*wait)
+                } else {
+                    self.why = "connect again, giving way to another with our certificate";
+                    self.contested.failed(now.mono, &mut self.rng)
+                }
+            }
+            (None, LinkDown::Refused(2 | 4 | 5)) => {
+                self.why = "connect again after a refusal";
+                self.refused.failed(now.mono, &mut self.rng)
+            }
+            _ => {
+                self.why = "connect again after a failure";
+                self.backoff.failed(now.mono, &mut self.rng)
+            }
+        }
+    }
+
+    /// The next thing to tell the operator.
+    pub fn poll(&mut self, _now: Now) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+}
+
+/// Whether it cannot be another gateway's doing.
+const fn is_the_lines_fault(why: &LinkDown) -> bool {
+    match why {
+        LinkDown::Unreachable(_)
+        | LinkDown::Tls(_)
+        | LinkDown::PingTimeout
+        | LinkDown::Protocol(_)
+        | LinkDown::Io(_) => true,
+        LinkDown::Closed | LinkDown::NoConnack | LinkDown::Refused(_) | LinkDown::Ours => false,
+    }
+}
+
+/// Failures of one kind are told as one.
+fn kind(why: &LinkDown, was_up: bool) -> u8 {
+    if was_up {
+        return 0;
+    }
+    match why {
+        LinkDown::Unreachable(_) => 1,
+        LinkDown::Tls(_) => 2,
+        LinkDown::NoConnack => 3,
+        LinkDown::Closed => 4,
+        LinkDown::PingTimeout => 5,
+        LinkDown::Protocol(_) => 6,
+        LinkDown::Io(_) => 7,
+        LinkDown::Ours => 8,
+        LinkDown::Refused(n) => 16u8.saturating_add(*n),
+    }
+}

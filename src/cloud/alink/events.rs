@@ -1,0 +1,467 @@
+//! What this room tells the operator.
+
+use std::time::Duration;
+
+use crate::base::{About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent};
+
+use crate::cloud::alink::clock::ClockNews;
+use crate::cloud::alink::messages;
+use crate::cloud::alink::outbox::SeriesKey;
+use crate::cloud::alink::remote_config::RemoteNotice;
+use crate::cloud::alink::topology::events::TopologyEvent;
+use crate::cloud::alink::wire::code::Code;
+
+/// Something about the cloud worth telling.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The platform accepted our connection.
+    Connected {
+        /// Attempts that failed before.
+        after: u32,
+    },
+    /// An attempt to connect failed, or the connection ended.
+    Disconnected {
+        /// Why.
+        why: LinkDown,
+        /// How long it had been up; `None` for a failed attempt.
+        lasted: Option<Duration>,
+        /// Times it happened since this was last told.
+        times: u64,
+        /// Until the next attempt.
+        retry_in: Duration,
+    },
+    /// Connections end soon after they begin, again and again.
+    KickedSuspected {
+        /// How many in a row.
+        sessions: u32,
+    },
+    /// The broker refused subscriptions.
+    SubscribeRefused {
+        /// Topic filters.
+        filters: Vec<String>,
+        /// Whether replies can still arrive.
+        fatal: bool,
+    },
+    /// These devices are online now.
+    LoggedIn {
+        /// Which.
+        devices: Vec<DeviceId>,
+        /// Their names, for the journal.
+        names: String,
+        /// How many are online in all.
+        online: usize,
+    },
+    /// These devices are offline now, as we wished.
+    LoggedOut {
+        /// Which.
+        devices: Vec<DeviceId>,
+        /// Their names, for the journal.
+        names: String,
+        /// How many are online in all.
+        online: usize,
+    },
+    /// The platform refused one device; it is tried again later, alone.
+    Barred {
+        /// Which.
+        device: DeviceId,
+        /// With this code.
+        code: Code,
+        /// And these words.
+        message: String,
+        /// What was refused: `log-in`, `registration` or `topology`.
+        what: &'static str,
+        /// Whether its session was ended of the platform's own accord.
+        kicked: bool,
+        /// Tried again after this.
+        retry_in: Duration,
+        /// How often in a row.
+        times: u32,
+    },
+    /// The platform says the device has no session although we logged it in.
+    SessionLost {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A log-out was refused for one device.
+    LogoutRefused {
+        /// Which.
+        device: DeviceId,
+        /// With this code.
+        code: Code,
+        /// And these words.
+        message: String,
+        /// Tried again after this.
+        retry_in: Duration,
+    },
+    /// The platform refused a message as malformed: our bug.
+    RequestRefused {
+        /// Its words.
+        message: String,
+        /// How many devices the message was about.
+        devices: usize,
+    },
+    /// The platform throttles us (429).
+    Throttled {
+        /// What was throttled: `log-in`, `log-out` or `post`.
+        what: &'static str,
+        /// One small request is tried after this.
+        wait: Duration,
+    },
+    /// The platform takes no more sub-devices (428), or the configured limit is
+    /// reached.
+    Full {
+        /// Online now.
+        online: usize,
+        /// Within this one more is tried; none, if the limit is ours.
+        wait: Duration,
+        /// Whether the limit is ours.
+        ours: bool,
+    },
+    /// The platform has trouble of its own (500, 6313, …).
+    Trouble {
+        /// Its code.
+        code: Code,
+        /// And words.
+        message: String,
+        /// Times since this was last told.
+        times: u64,
+    },
+    /// Requests stay unanswered.
+    Unanswered {
+        /// Which kind: `log-in`, `log-out` or `post`.
+        what: &'static str,
+        /// Times since this was last told.
+        times: u64,
+    },
+    /// A message from the cloud could not be read.
+    Malformed {
+        /// Where it came.
+        topic: String,
+        /// What was wrong, and the first bytes.
+        why: String,
+        /// Times on this topic since this was last told.
+        times: u64,
+    },
+    /// The memory queue is full; the oldest readings are dropped.
+    QueueFull {
+        /// Readings dropped since this was last told.
+        dropped: u64,
+    },
+    /// The platform refused a device's readings; they are dropped.
+    PostRefused {
+        /// Whose.
+        device: DeviceId,
+        /// With this code.
+        code: Code,
+        /// And these words.
+        message: String,
+        /// Readings dropped since this was last told.
+        dropped: u64,
+    },
+    /// One value is larger than a whole message may be; it is dropped.
+    TooLarge {
+        /// Whose.
+        device: DeviceId,
+        /// Which property.
+        property: String,
+        /// Bytes.
+        bytes: usize,
+    },
+    /// What time it is, or that nobody knows.
+    Clock(ClockNews),
+    /// About a configuration from the platform.
+    Remote(RemoteNotice),
+    /// The gateway stops: what is not on the platform is lost.
+    Stopped {
+        /// Devices whose log-out was not confirmed.
+        unconfirmed: usize,
+        /// Readings not delivered.
+        readings: usize,
+    },
+    /// Something about who belongs to the gateway.
+    Roll(TopologyEvent),
+    /// What was told ever more rarely has not happened for a while.
+    Over {
+        /// As it was last told.
+        of: Box<Notice>,
+        /// How often it happened in all.
+        total: u64,
+        /// From the first time to the last.
+        lasted: Duration,
+    },
+}
+
+impl Notice {
+    /// How often it happened, or how much it concerns, since it was last told.
+    pub(crate) const fn count(&self) -> u64 {
+        match self {
+            Notice::Disconnected { times, .. }
+            | Notice::Trouble { times, .. }
+            | Notice::Unanswered { times, .. }
+            | Notice::Malformed { times, .. }
+            | Notice::Roll(
+                TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
+            ) => *times,
+            Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped,
+            Notice::Clock(ClockNews::Dropped { readings }) => *readings,
+            _ => 1,
+        }
+    }
+
+    /// Whether it says so.
+    pub(crate) const fn is_counted(&self) -> bool {
+        matches!(
+            self,
+            Notice::Disconnected { .. }
+                | Notice::Trouble { .. }
+                | Notice::Unanswered { .. }
+                | Notice::Malformed { .. }
+                | Notice::Roll(TopologyEvent::Stranger { .. } | TopologyEvent::Unsupported { .. })
+                | Notice::QueueFull { .. }
+                | Notice::PostRefused { .. }
+                | Notice::Clock(ClockNews::Dropped { .. })
+        )
+    }
+
+    /// The same with another count, where it has one.
+    pub(crate) fn counted(mut self, n: u64) -> Notice {
+        match &mut self {
+            Notice::Disconnected { times, .. }
+            | Notice::Trouble { times, .. }
+            | Notice::Unanswered { times, .. }
+            | Notice::Malformed { times, .. }
+            | Notice::Roll(
+                TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
+            ) => {
+                *times = n;
+            }
+            Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped = n,
+            Notice::Clock(ClockNews::Dropped { readings }) => *readings = n,
+            _ => {}
+        }
+        self
+    }
+
+    /// The series of like notices it belongs to.
+    pub(crate) fn series(&self) -> SeriesKey {
+        let device = match self.about() {
+            About::Device(device) => Some(device),
+            About::Gateway | About::Port(_) => None,
+        };
+        let of = match self {
+            Notice::Unanswered { what, .. } | Notice::Throttled { what, .. } => (*what).to_owned(),
+            Notice::Malformed { topic, .. } => topic.clone(),
+            Notice::Full { ours, .. } => ours.to_string(),
+            _ => String::new(),
+        };
+        (self.kind(), device, of)
+    }
+}
+
+impl LogEvent for Notice {
+    fn level(&self) -> Level {
+        match self {
+            Notice::Roll(roll) => roll.level(),
+            Notice::Connected { .. }
+            | Notice::LoggedIn { .. }
+            | Notice::LoggedOut { .. }
+            | Notice::Over { .. } => Level::Info,
+            Notice::Disconnected {
+                why: LinkDown::Ours,
+                ..
+            } => Level::Info,
+            Notice::Disconnected {
+                why: LinkDown::Refused(2 | 4 | 5),
+                ..
+            } => Level::Error,
+            Notice::Clock(news) => news.level(),
+            Notice::Remote(news) => news.level(),
+            Notice::SubscribeRefused { fatal: true, .. }
+            | Notice::KickedSuspected { .. }
+            | Notice::RequestRefused { .. }
+            | Notice::Full { .. }
+            | Notice::QueueFull { .. }
+            | Notice::PostRefused { .. }
+            | Notice::TooLarge { .. } => Level::Error,
+            Notice::Barred { code, .. } => match code.0 {
+                401
+                | 427
+                | 460
+                | 521
+                | 527
+                | 6100
+                | 6250
+                | 6287..=6289
+                | 6292
+                | 6400
+                | 6402
+                | 6600
+                | 6619 => Level::Error,
+                _ => Level::Warn,
+            },
+            Notice::Stopped {
+                unconfirmed: 0,
+                readings: 0,
+            } => Level::Info,
+            Notice::Disconnected { .. }
+            | Notice::SubscribeRefused { .. }
+            | Notice::SessionLost { .. }
+            | Notice::LogoutRefused { .. }
+            | Notice::Throttled { .. }
+            | Notice::Trouble { .. }
+            | Notice::Unanswered { .. }
+            | Notice::Malformed { .. }
+            | Notice::Stopped { .. } => Level::Warn,
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            Notice::Connected { .. } => EventKind::CloudConnected,
+            Notice::Disconnected { lasted: None, .. } => EventKind::CloudConnectFailed,
+            Notice::Disconnected { .. } => EventKind::CloudDisconnected,
+            Notice::KickedSuspected { .. } => EventKind::CloudKickedSuspected,
+            Notice::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
+            Notice::LoggedIn { .. } => EventKind::DeviceOnline,
+            Notice::LoggedOut { .. } => EventKind::DeviceOffline,
+            Notice::Barred { .. } => EventKind::DeviceBarred,
+            Notice::SessionLost { .. } => EventKind::DeviceSessionLost,
+            Notice::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
+            Notice::RequestRefused { .. } => EventKind::CloudRequestRefused,
+            Notice::Throttled { .. } => EventKind::CloudThrottled,
+            Notice::Full { .. } => EventKind::CloudFull,
+            Notice::Trouble { .. } => EventKind::CloudTrouble,
+            Notice::Unanswered { .. } => EventKind::CloudUnanswered,
+            Notice::Malformed { .. } => EventKind::CloudMalformed,
+            Notice::QueueFull { .. } => EventKind::PostQueueFull,
+            Notice::PostRefused { .. } => EventKind::PostRefused,
+            Notice::TooLarge { .. } => EventKind::PostTooLarge,
+            Notice::Clock(news) => news.kind(),
+            Notice::Remote(news) => news.kind(),
+            Notice::Stopped { .. } => EventKind::CloudStopped,
+            Notice::Roll(roll) => roll.kind(),
+            Notice::Over { .. } => EventKind::RepeatsEnded,
+        }
+    }
+
+    fn about(&self) -> About {
+        match self {
+            Notice::LoggedIn { devices, .. } | Notice::LoggedOut { devices, .. } => {
+                match devices[..] {
+                    [one] => About::Device(one),
+                    _ => About::Gateway,
+                }
+            }
+            Notice::Barred { device, .. }
+            | Notice::SessionLost { device }
+            | Notice::LogoutRefused { device, .. }
+            | Notice::PostRefused { device, .. }
+            | Notice::TooLarge { device, .. } => About::Device(*device),
+            Notice::Roll(roll) => roll.about(),
+            Notice::Over { of, .. } => of.about(),
+            _ => About::Gateway,
+        }
+    }
+
+    fn devices(&self) -> &[DeviceId] {
+        match self {
+            Notice::LoggedIn { devices, .. } | Notice::LoggedOut { devices, .. } => {
+                match devices[..] {
+                    // `about` names it.
+                    [_] => &[],
+                    _ => devices,
+                }
+            }
+            Notice::Roll(roll) => roll.devices(),
+            _ => &[],
+        }
+    }
+
+    fn lists_devices(&self) -> bool {
+        let moved = matches!(self, Notice::LoggedIn { .. } | Notice::LoggedOut { .. });
+        moved && !self.devices().is_empty()
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            Notice::LoggedIn {
+                devices, online, ..
+            }
+            | Notice::LoggedOut {
+                devices, online, ..
+            } => vec![
+                (JournalField::Count, devices.len().to_string()),
+                (JournalField::Online, online.to_string()),
+            ],
+            Notice::Barred { code, times, .. } => {
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Times, times.to_string()),
+                ]
+            }
+            Notice::LogoutRefused { code, .. } => vec![(JournalField::Code, code.to_string())],
+            Notice::PostRefused { code, dropped, .. } => {
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Dropped, dropped.to_string()),
+                ]
+            }
+            Notice::Trouble { code, times, .. } => {
+                vec![
+                    (JournalField::Code, code.to_string()),
+                    (JournalField::Times, times.to_string()),
+                ]
+            }
+            Notice::RequestRefused { .. } => vec![(JournalField::Code, "460".into())],
+            Notice::Throttled { .. } => vec![(JournalField::Code, "429".into())],
+            Notice::Full { ours: false, .. } => vec![(JournalField::Code, "428".into())],
+            Notice::Disconnected {
+                why: LinkDown::Refused(rc),
+                ..
+            } => vec![(JournalField::Connack, rc.to_string())],
+            Notice::Malformed { topic, times, .. } => {
+                vec![
+                    (JournalField::Topic, topic.clone()),
+                    (JournalField::Times, times.to_string()),
+                ]
+            }
+            Notice::Over { total, .. } => vec![(JournalField::Times, total.to_string())],
+            Notice::QueueFull { dropped } => vec![(JournalField::Dropped, dropped.to_string())],
+            Notice::Roll(roll) => roll.fields(),
+            Notice::Remote(news) => news.fields(),
+            Notice::Clock(ClockNews::Dropped { readings }) => {
+                vec![(JournalField::Dropped, readings.to_string())]
+            }
+            Notice::TooLarge { property, .. } => vec![(JournalField::Property, property.clone())],
+            _ => Vec::new(),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        messages::sentence(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_names_code_meaning_time_and_advice() {
+        let notice = Notice::Barred {
+            device: DeviceId(3),
+            code: Code(6287),
+            message: "invalid sign".into(),
+            what: "log-in",
+            kicked: false,
+            retry_in: Duration::from_secs(600),
+            times: 1,
+        };
+        assert_eq!(
+            notice.sentence(),
+            "log-in refused by the platform, code 6287: signature refused (\"invalid sign\"); tried again in 10 min; check the device's secret"
+        );
+        assert_eq!(notice.level(), Level::Error);
+        assert_eq!(notice.about(), About::Device(DeviceId(3)));
+    }
+}

@@ -1,0 +1,196 @@
+//! How the engine takes what the platform says: to whom it belongs, or why it
+//! belongs to nobody. The hearing half of `engine.rs`.
+
+use crate::base::text::excerpt;
+use crate::base::{AskId, DeviceId, Mono, Now};
+
+use super::engine::{Ask, Cloud};
+use super::session::Session;
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::pending::Found;
+use crate::cloud::alink::publish::Heard;
+use crate::cloud::alink::session::replies::SessionLoss;
+use crate::cloud::alink::wire::code::{Code, CodeMeaning};
+use crate::cloud::alink::wire::payload::{Malformed, Reply};
+use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
+
+/// Topics whose malformed messages are told; beyond, they are counted only.
+const TOLD_TOPICS: usize = 64;
+/// Bytes of a malformed message shown to the operator.
+const SHOWN: usize = 120;
+
+impl Cloud {
+    /// A message arrived.
+    pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        let Some(parsed) = Topic::parse(topic) else {
+            self.diary.counters.unknown_topics += 1;
+            return;
+        };
+        match &parsed {
+            Topic::Session(..)
+            | Topic::Post(_)
+            | Topic::Pack(_)
+            | Topic::Gateway(..)
+            | Topic::OrderReply(..)
+            | Topic::CommandReply(_)
+            | Topic::Inform(_)
+            | Topic::Ntp(_) => {
+                // Our own words, from a broker that is generous with wildcards.
+                self.diary.counters.unknown_topics += 1;
+                return;
+            }
+            Topic::NtpReply(_) => return self.on_time_told(now, topic, payload),
+            Topic::SessionReply(..)
+            | Topic::PostReply(_)
+            | Topic::PackReply(_)
+            | Topic::GatewayReply(..)
+            | Topic::Error(_) => {}
+            Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
+            Topic::Command(command) => {
+                return self.on_command(now, command.clone(), topic, payload);
+            }
+        }
+        let reply = match Reply::parse(payload) {
+            Ok(reply) => reply,
+            // It may hold secrets, which are not for the log.
+            Err(why)
+                if parsed.is_secret()
+                    || matches!(&parsed, Topic::GatewayReply(_, GatewayAsk::Config)) =>
+            {
+                return self.malformed(now, topic, b"", why);
+            }
+            Err(why) => return self.malformed(now, topic, payload, why),
+        };
+        let named: Vec<DeviceId> = reply
+            .named
+            .iter()
+            .filter_map(|who| self.ids.get(who).copied())
+            .collect();
+        if let Topic::Error(_) = parsed {
+            self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
+            for id in named {
+                self.session_news(now.mono, id, &reply, SessionLoss::Notice);
+            }
+            return self.follow(now.mono);
+        }
+        let Some(id) = reply.id else {
+            self.diary.counters.unknown_replies += 1;
+            return;
+        };
+        let alone = match &parsed {
+            Topic::PackReply(who) => Some((*who == self.gateway).then_some(None)),
+            Topic::PostReply(who) => Some(self.ids.get(who).copied().map(Some)),
+            _ => None,
+        };
+        if let Some(alone) = alone {
+            self.post_answered(now.mono, alone, id, &reply, &named);
+            return self.follow(now.mono);
+        }
+        let found = self.asks.close(now.mono, &parsed, id);
+        if matches!(found, Found::Open(_) | Found::Overdue(_)) {
+            self.sessions.heard = now.mono;
+        }
+        match found {
+            Found::Open(Ask::Session(errand)) => {
+                self.sessions
+                    .answered(now.mono, errand, &reply, &named, &mut self.diary);
+            }
+            Found::Open(Ask::Admit(chore)) => {
+                self.admission_answered(now.mono, chore, &reply, &named, payload);
+            }
+            Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
+            Found::Open(Ask::Config) => self.on_config_answered(now, reply.code, payload),
+            Found::Overdue(Ask::Session(errand)) => {
+                self.diary.counters.late_replies += 1;
+                self.sessions
+                    .late(now.mono, errand, &reply, &named, &mut self.diary);
+            }
+            Found::Overdue(Ask::Admit(chore)) if !parsed.is_secret() => {
+                self.diary.counters.late_replies += 1;
+                self.admission_late(now.mono, &chore, &reply);
+            }
+            // Asked again by now; but a secret that was handed out is taken.
+            Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
+                self.diary.counters.late_replies += 1;
+                if parsed.is_secret() {
+                    self.take_late_secrets(now.mono, payload);
+                }
+            }
+            Found::Unknown => self.diary.counters.unknown_replies += 1,
+        }
+        self.follow(now.mono);
+    }
+
+    /// A reply to a post, by this device's own topic or, if none, by the
+    /// gateway's; nothing at all if it is the topic of neither.
+    fn post_answered(
+        &mut self,
+        now: Mono,
+        alone: Option<Option<DeviceId>>,
+        id: AskId,
+        reply: &Reply,
+        named: &[DeviceId],
+    ) {
+        let heard = alone.map_or(Heard::Unknown, |alone| {
+            self.posts
+                .answered(now, id, alone, reply, named, &mut self.diary)
+        });
+        match heard {
+            Heard::Taken(gone) => {
+                for id in gone {
+                    self.session_news(now, id, reply, SessionLoss::Post);
+                }
+            }
+            Heard::Late => self.diary.counters.late_replies += 1,
+            Heard::Unknown => self.diary.counters.unknown_replies += 1,
+        }
+    }
+
+    /// The platform says of a device what may mean that its session has ended.
+    fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: SessionLoss) {
+        let verdict = reply.code.verdict();
+        if verdict == CodeMeaning::NoSession && self.sessions.session(id) == Session::In {
+            if by == SessionLoss::Notice && self.posts.is_echo(now, id) {
+                return;
+            }
+            self.posts.doubt_others(now);
+        }
+        if matches!(verdict, CodeMeaning::NoSession | CodeMeaning::Device { .. }) {
+            self.posts.session_lost(now, id);
+        }
+        self.sessions.kicked(now, id, reply, by, &mut self.diary);
+    }
+
+    /// A device's posts are not answered while others are: what else could it be.
+    pub(crate) fn found_lost(&mut self, now: Mono, id: DeviceId) {
+        let reply = Reply {
+            id: None,
+            code: Code(520),
+            message: String::new(),
+            named: Vec::new(),
+        };
+        self.session_news(now, id, &reply, SessionLoss::Post);
+    }
+
+    fn on_time_told(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        match self.stamps.answered(now.mono, payload) {
+            Ok(news) => self.clock_news(now, news),
+            Err(()) => self.malformed(now, topic, payload, Malformed::NoTime),
+        }
+    }
+
+    pub(crate) fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
+        self.diary.counters.malformed += 1;
+        let told = excerpt(topic.as_bytes(), SHOWN);
+        if !self.malformed.contains(&told) && self.malformed.len() >= TOLD_TOPICS {
+            return;
+        }
+        self.malformed.insert(told.clone());
+        let malformed = Notice::Malformed {
+            topic: told,
+            why: format!("{why}: {}", excerpt(payload, SHOWN)),
+            times: 1,
+        };
+        self.diary.often(now.mono, malformed);
+    }
+}

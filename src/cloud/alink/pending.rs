@@ -1,0 +1,305 @@
+//! Questions under way: matched on reply topic and id together, each with a
+//! deadline that follows how long replies take on this connection.
+//!
+//! Ids are decimal numbers of 32 bits, count up from a random start and are
+//! never used twice on a connection (the counter outlives connections, and at
+//! 30 messages a second goes round in four years). A reply that comes after
+//! its deadline is told apart, with the question it belongs to as long as that
+//! is remembered; so is a reply to nothing we asked. Neither is an error.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::base::{AskId, Mono, Wake};
+
+use super::pace::ReplyTimes;
+use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
+
+/// How many ended ids are remembered, to tell a late reply from a strange one.
+const REMEMBERED: usize = 1024;
+/// How many questions that ran out are remembered whole. With a few requests
+/// of each kind in flight this is minutes.
+const OVERDUE: usize = 64;
+
+/// Kinds of replies, each with a time of its own: a platform that is slow with
+/// one of them need not be with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// To log-ins, which the platform has to authenticate.
+    LogIns,
+    /// To log-outs.
+    LogOuts,
+    /// To all else: registration, topology, configuration.
+    Others,
+}
+
+impl Answers {
+    const fn on(reply: &Topic) -> Answers {
+        match reply {
+            Topic::SessionReply(_, SessionAsk::Login | SessionAsk::BatchLogin) => Answers::LogIns,
+            Topic::SessionReply(_, SessionAsk::Logout | SessionAsk::BatchLogout) => {
+                Answers::LogOuts
+            }
+            _ => Answers::Others,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Answers::LogIns => 0,
+            Answers::LogOuts => 1,
+            Answers::Others => 2,
+        }
+    }
+}
+
+/// Open questions of kind `T`.
+#[derive(Clone, Debug)]
+pub(crate) struct Asks<T> {
+    next: u32,
+    open: BTreeMap<AskId, Open<T>>,
+    overdue: VecDeque<(AskId, Open<T>)>,
+    times: [ReplyTimes; 3],
+    ended: VecDeque<AskId>,
+}
+
+#[derive(Clone, Debug)]
+struct Open<T> {
+    reply: Topic,
+    sent: Mono,
+    deadline: Mono,
+    what: T,
+}
+
+/// Where a reply belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found<T> {
+    /// To this question, now closed.
+    Open(T),
+    /// To this one, which has run out.
+    Overdue(T),
+    /// To one that is no longer open: very late, or answered twice.
+    Late,
+    /// To none of ours.
+    Unknown,
+}
+
+impl<T: Clone> Asks<T> {
+    /// No questions; ids start after `start`.
+    pub(crate) fn new(start: u32) -> Self {
+        Asks {
+            next: start,
+            open: BTreeMap::new(),
+            overdue: VecDeque::new(),
+            times: Default::default(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// An id never handed out before.
+    pub(crate) fn id(&mut self) -> AskId {
+        self.next = self.next.wrapping_add(1);
+        AskId(self.next)
+    }
+
+    /// How long it is worth waiting for a reply of this kind now, `most` at the
+    /// longest. While none was measured, half of it: or all of it if nothing has
+    /// been answered on this connection yet, or other kinds of replies take long,
+    /// because a slow platform is then likelier than a loss. A log-out takes no
+    /// longer than a log-in.
+    pub(crate) fn patience(&self, of: Answers, most: Duration) -> Duration {
+        let other = || {
+            let others = self.times.iter().filter_map(|t| t.patience(most));
+            others.max().map(|others| others.max(most / 2))
+        };
+        let own = self.times[of.index()].patience(most);
+        let own = match of {
+            Answers::LogOuts => own.or_else(|| self.times[Answers::LogIns.index()].patience(most)),
+            Answers::LogIns | Answers::Others => own,
+        };
+        own.or_else(other).unwrap_or(most)
+    }
+
+    /// How long replies on this connection take at most, if any has come.
+    pub(crate) fn bound(&self) -> Option<Duration> {
+        self.times.iter().filter_map(ReplyTimes::bound).max()
+    }
+
+    /// The question is on its way.
+    pub(crate) fn open(&mut self, id: AskId, reply: Topic, what: T, sent: Mono, wait: Duration) {
+        self.open.insert(
+            id,
+            Open {
+                reply,
+                sent,
+                deadline: sent + wait,
+                what,
+            },
+        );
+    }
+
+    /// A reply with this id arrived on this topic.
+    pub(crate) fn close(&mut self, now: Mono, topic: &Topic, id: AskId) -> Found<T> {
+        if self.open.get(&id).is_some_and(|o| o.reply == *topic)
+            && let Some(open) = self.open.remove(&id)
+        {
+            self.end(id);
+            self.measured(now, &open);
+            return Found::Open(open.what);
+        }
+        let mut overdue = self.overdue.iter();
+        if let Some(at) = overdue.position(|(i, o)| *i == id && o.reply == *topic)
+            && let Some((_, open)) = self.overdue.remove(at)
+        {
+            self.measured(now, &open);
+            return Found::Overdue(open.what);
+        }
+        if self.ended.contains(&id) {
+            Found::Late
+        } else {
+            Found::Unknown
+        }
+    }
+
+    /// The next question whose time has run out, closed, but still remembered.
+    pub(crate) fn expired(&mut self, now: Mono) -> Option<T> {
+        let id = *self.open.iter().find(|(_, o)| o.deadline <= now)?.0;
+        let open = self.open.remove(&id)?;
+        self.end(id);
+        if self.overdue.len() == OVERDUE {
+            self.overdue.pop_front();
+        }
+        let what = open.what.clone();
+        self.overdue.push_back((id, open));
+        Some(what)
+    }
+
+    /// The connection is gone: every question is closed and handed back, and
+    /// the next connection is another one.
+    pub(crate) fn drain(&mut self) -> Vec<T> {
+        self.overdue.clear();
+        self.times = Default::default();
+        let open = std::mem::take(&mut self.open);
+        for id in open.keys() {
+            self.end(*id);
+        }
+        open.into_values().map(|o| o.what).collect()
+    }
+
+    /// These questions are of no interest any more; replies to them come late.
+    pub(crate) fn forget(&mut self, which: impl Fn(&T) -> bool) {
+        let gone = self.open.iter().filter(|(_, o)| which(&o.what));
+        for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.open.remove(&id);
+            self.end(id);
+        }
+        self.overdue.retain(|(_, o)| !which(&o.what));
+    }
+
+    /// No question may wait longer than this any more.
+    pub(crate) fn hurry(&mut self, deadline: Mono) {
+        for open in self.open.values_mut() {
+            open.deadline = open.deadline.min(deadline);
+        }
+    }
+
+    /// When the first deadline passes.
+    pub(crate) fn wake_at(&self) -> Option<Wake> {
+        let at = self.open.values().map(|o| o.deadline).min()?;
+        Some(Wake::new(at, "reply overdue"))
+    }
+
+    fn measured(&mut self, now: Mono, open: &Open<T>) {
+        let of = Answers::on(&open.reply);
+        self.times[of.index()].measured(now.since(open.sent));
+    }
+
+    fn end(&mut self, id: AskId) {
+        if self.ended.len() == REMEMBERED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloud::alink::wire::topic::{GatewayAsk, Identity};
+
+    #[test]
+    fn a_reply_must_match_topic_and_id_and_is_taken_once() {
+        let gw = Identity::new("pk", "gw-1");
+        let login = Topic::SessionReply(gw.clone(), SessionAsk::Login);
+        let logout = Topic::SessionReply(gw, SessionAsk::Logout);
+        let mut asks = Asks::new(u32::MAX);
+        let id = asks.id();
+        assert_eq!(id, AskId(0));
+        asks.open(
+            id,
+            login.clone(),
+            "in",
+            Mono::START,
+            Duration::from_micros(5),
+        );
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &logout, id),
+            Found::Unknown
+        );
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &login, AskId(7)),
+            Found::Unknown
+        );
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &login, id),
+            Found::Open("in")
+        );
+        assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
+    }
+
+    #[test]
+    fn each_kind_of_reply_has_its_own_time_and_an_unknown_one_is_waited_for() {
+        let gw = Identity::new("pk", "gw-1");
+        let most = Duration::from_secs(10);
+        let asks = Asks::new(0);
+        assert_eq!(
+            asks.patience(Answers::LogIns, most),
+            most,
+            "nothing is known"
+        );
+        let relate = Topic::GatewayReply(gw, GatewayAsk::Relate);
+        for (took, wanted) in [(20, most / 2), (6_000, most)] {
+            let mut asks = asks.clone();
+            let id = asks.id();
+            asks.open(id, relate.clone(), (), Mono::START, most);
+            let answered = Mono::START + Duration::from_millis(took);
+            assert_eq!(asks.close(answered, &relate, id), Found::Open(()));
+            assert_eq!(asks.patience(Answers::LogIns, most), wanted, "{took} ms");
+        }
+    }
+
+    #[test]
+    fn what_is_not_answered_runs_out() {
+        let gw = Identity::new("pk", "gw-1");
+        let login = Topic::SessionReply(gw, SessionAsk::Login);
+        let mut asks = Asks::new(0);
+        let id = asks.id();
+        asks.open(
+            id,
+            login.clone(),
+            "in",
+            Mono::START,
+            Duration::from_micros(5),
+        );
+        assert_eq!(asks.wake_at().map(|w| w.at), Some(Mono::from_micros(5)));
+        assert_eq!(asks.expired(Mono::from_micros(4)), None);
+        assert_eq!(asks.expired(Mono::from_micros(5)), Some("in"));
+        assert_eq!(
+            asks.close(Mono::from_micros(9), &login, id),
+            Found::Overdue("in"),
+            "it is remembered what it was"
+        );
+        assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
+        assert_eq!(asks.wake_at(), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! What has been sent at least once and is not settled: the parcels.
+//!
+//! A parcel is one message's worth of readings. It is *under way* while a reply to
+//! its last sending may still come in time; otherwise it waits to be sent again.
+//! Either way a reply to any of its sendings settles it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::{AskId, Backoff, DeviceId, Mono, Reading};
+
+use super::waiting::{Part, Seq};
+
+/// So many sendings of a parcel are remembered.
+const TRIES: usize = 4;
+
+/// A parcel's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BatchId(u64);
+
+/// One message's worth of readings.
+#[derive(Clone, Debug)]
+pub(super) struct Batch {
+    parts: BTreeMap<DeviceId, Part>,
+    /// A value that was delivered before: it proves a session and counts nowhere.
+    is_copy: bool,
+    backoff: Backoff,
+    /// Refusals in a row that blame no device.
+    troubles: u32,
+    /// When it was first sent.
+    since: Mono,
+    tries: VecDeque<AskId>,
+    under_way: bool,
+    /// When it is sent again; of no meaning while it is under way.
+    again: Mono,
+}
+
+impl Batch {
+    pub(super) const fn new(
+        now: Mono,
+        parts: BTreeMap<DeviceId, Part>,
+        is_copy: bool,
+        backoff: Backoff,
+    ) -> Self {
+        Batch {
+            parts,
+            is_copy,
+            backoff,
+            troubles: 0,
+            since: now,
+            tries: VecDeque::new(),
+            under_way: false,
+            again: now,
+        }
+    }
+
+    pub(super) const fn parts(&self) -> &BTreeMap<DeviceId, Part> {
+        &self.parts
+    }
+
+    pub(super) fn into_parts(self) -> BTreeMap<DeviceId, Part> {
+        self.parts
+    }
+
+    pub(super) const fn is_copy(&self) -> bool {
+        self.is_copy
+    }
+
+    pub(super) const fn since(&self) -> Mono {
+        self.since
+    }
+
+    /// The only device in it.
+    pub(super) fn alone(&self) -> Option<DeviceId> {
+        match self.parts.len() {
+            1 => self.parts.keys().next().copied(),
+            _ => None,
+        }
+    }
+
+    /// Readings in it that are counted.
+    pub(super) fn count(&self) -> usize {
+        if self.is_copy {
+            return 0;
+        }
+        self.parts.values().map(Vec::len).sum()
+    }
+
+    /// Refused without a device to blame; says how often in a row.
+    pub(super) const fn troubled(&mut self) -> u32 {
+        self.troubles += 1;
+        self.troubles
+    }
+
+    pub(super) const fn backoff(&mut self) -> &mut Backoff {
+        &mut self.backoff
+    }
+}
+
+/// All parcels.
+#[derive(Clone, Debug)]
+pub(super) struct Batches {
+    next: u64,
+    all: BTreeMap<BatchId, Batch>,
+    of_device: BTreeSet<(DeviceId, BatchId)>,
+    /// Not under way, by when they are sent again.
+    again: BTreeSet<(Mono, BatchId)>,
+    /// The same in the order in which they were first sent.
+    idle: BTreeSet<BatchId>,
+    readings: usize,
+}
+
+impl Batches {
+    pub(super) const fn new() -> Self {
+        Batches {
+            next: 0,
+            all: BTreeMap::new(),
+            of_device: BTreeSet::new(),
+            again: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            readings: 0,
+        }
+    }
+
+    /// Readings in parcels.
+    pub(super) const fn readings(&self) -> usize {
+        self.readings
+    }
+
+    pub(super) fn get(&self, id: BatchId) -> Option<&Batch> {
+        self.all.get(&id)
+    }
+
+    /// A parcel that is to be sent from `at`.
+    pub(super) fn add(&mut self, parcel: Batch, at: Mono) -> BatchId {
+        let id = BatchId(self.next);
+        self.next += 1;
+        self.readings += parcel.count();
+        for device in parcel.parts.keys() {
+            self.of_device.insert((*device, id));
+        }
+        self.all.insert(id, parcel);
+        self.put_off(id, at);
+        id
+    }
+
+    /// Takes it out for good.
+    pub(super) fn remove(&mut self, id: BatchId) -> Option<Batch> {
+        let parcel = self.all.remove(&id)?;
+        self.readings -= parcel.count();
+        for device in parcel.parts.keys() {
+            self.of_device.remove(&(*device, id));
+        }
+        self.again.remove(&(parcel.again, id));
+        self.idle.remove(&id);
+        Some(parcel)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<BatchId> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Those that wait to be sent again.
+    pub(super) fn idle(&self) -> Vec<BatchId> {
+        self.idle.iter().copied().collect()
+    }
+
+    /// Parcels with something of this device.
+    pub(super) fn of(&self, device: DeviceId) -> Vec<BatchId> {
+        let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
+        self.of_device.range(own).map(|(_, id)| *id).collect()
+    }
+
+    /// Takes one device's part out; nothing of a copy.
+    pub(super) fn remove_part(&mut self, id: BatchId, device: DeviceId) -> Part {
+        self.of_device.remove(&(device, id));
+        let Some(parcel) = self.all.get_mut(&id) else {
+            return Part::new();
+        };
+        let part = parcel.parts.remove(&device).unwrap_or_default();
+        if parcel.is_copy {
+            return Part::new();
+        }
+        self.readings -= part.len();
+        part
+    }
+
+    /// Whether nothing is left in it.
+    pub(super) fn is_empty(&self, id: BatchId) -> bool {
+        self.all.get(&id).is_none_or(|p| p.parts.is_empty())
+    }
+
+    /// Whether something of this device is not settled.
+    pub(super) fn has(&self, device: DeviceId) -> bool {
+        let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
+        self.of_device.range(own).next().is_some()
+    }
+
+    /// Keeps those readings of one part that are let through, which may be
+    /// changed; says how many were dropped.
+    pub(super) fn retain(
+        &mut self,
+        id: BatchId,
+        device: DeviceId,
+        mut keep: impl FnMut(&mut Reading) -> bool,
+    ) -> u64 {
+        let parcel = self.all.get_mut(&id);
+        let Some(parcel) = parcel else {
+            return 0;
+        };
+        let Some(part) = parcel.parts.get_mut(&device) else {
+            return 0;
+        };
+        let before = part.len();
+        part.retain_mut(|(_, reading)| keep(reading));
+        let gone = before - part.len();
+        if part.is_empty() {
+            parcel.parts.remove(&device);
+            self.of_device.remove(&(device, id));
+        }
+        if parcel.is_copy {
+            return 0;
+        }
+        self.readings -= gone;
+        gone as u64
+    }
+
+    // --- sending ----------------------------------------------------------------
+
+    /// When the next one is sent again.
+    pub(super) fn again_due(&self) -> Option<Mono> {
+        self.again.first().map(|(at, _)| *at)
+    }
+
+    /// The one that is due to be sent again.
+    pub(super) fn due(&self, now: Mono) -> Option<BatchId> {
+        let (at, id) = *self.again.first()?;
+        (at <= now).then_some(id)
+    }
+
+    /// Whether it waits for the reply to its last sending.
+    pub(super) fn is_under_way(&self, id: BatchId) -> bool {
+        self.all.get(&id).is_some_and(|p| p.under_way)
+    }
+
+    /// It is sent. Returns the sending that is no longer remembered for it, and
+    /// whether it has been sent before.
+    pub(super) fn sent(&mut self, id: BatchId, ask: AskId) -> (Option<AskId>, bool) {
+        let Some(parcel) = self.all.get_mut(&id) else {
+            return (Some(ask), false);
+        };
+        self.again.remove(&(parcel.again, id));
+        self.idle.remove(&id);
+        parcel.under_way = true;
+        let before = !parcel.tries.is_empty();
+        parcel.tries.push_back(ask);
+        let forgotten = (parcel.tries.len() > TRIES).then(|| parcel.tries.pop_front());
+        (forgotten.flatten(), before)
+    }
+
+    /// It waits to be sent again.
+    pub(super) fn put_off(&mut self, id: BatchId, at: Mono) {
+        if let Some(parcel) = self.all.get_mut(&id) {
+            self.again.remove(&(parcel.again, id));
+            parcel.under_way = false;
+            parcel.again = at;
+            self.again.insert((at, id));
+            self.idle.insert(id);
+        }
+    }
+
+    /// Everything that waits to be sent again is due.
+    pub(super) fn hurry(&mut self, now: Mono) {
+        for (at, id) in std::mem::take(&mut self.again) {
+            let at = at.min(now);
+            if let Some(parcel) = self.all.get_mut(&id) {
+                parcel.again = at;
+            }
+            self.again.insert((at, id));
+        }
+    }
+
+    /// A parcel to be changed before it is put off.
+    pub(super) fn get_mut(&mut self, id: BatchId) -> Option<&mut Batch> {
+        self.all.get_mut(&id)
+    }
+
+    /// Its sendings that are remembered.
+    pub(super) fn tries(&self, id: BatchId) -> Vec<AskId> {
+        let parcel = self.all.get(&id);
+        parcel.map_or_else(Vec::new, |p| p.tries.iter().copied().collect())
+    }
+
+    /// The one first sent among those that wait, with its oldest reading.
+    pub(super) fn oldest_idle(&self) -> Option<(Seq, BatchId)> {
+        let id = *self.idle.first()?;
+        let parts = self.all.get(&id)?.parts.values();
+        let seq = parts.flatten().map(|(seq, _)| *seq).min()?;
+        Some((seq, id))
+    }
+}

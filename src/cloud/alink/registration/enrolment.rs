@@ -1,0 +1,375 @@
+//! How a gateway that has only its product's secret comes by one of its own:
+//! dynamic registration over MQTT, once in its life ("MQTT-based dynamic
+//! registration").
+//!
+//! [`Enrolment`] says what the next CONNECT is for ([`Enrolment::next`]) and
+//! follows a registration through.
+//!
+//! Contract: ask [`Enrolment::next`]; for [`Next::Connect`] the rest of this
+//! engine is not needed. For [`Next::Register`], in this order:
+//! `on_attempt`, which gives the credentials; then `on_up` at CONNACK 0,
+//! `on_message` for what arrives, and `on_down` when the connection is over,
+//! whoever ended it. Drain [`Enrolment::poll`] after each. [`Output::Keep`] asks
+//! for [`Enrolment::on_kept`], once it is on disk or could not be put there; for
+//! [`Next::Keep`], store what it holds and answer in the same way, without
+//! connecting. Wake it by [`Enrolment::wake_at`].
+//!
+//! Invariants:
+//! - What was earned is kept before the connection is left, and before it is
+//!   ever used: a device that never connected may register again, one that did
+//!   may not (error 6289).
+//! - Nothing is asked for again once something was earned, kept or not.
+//! - Each registration ends in exactly one of [`Output::Done`] and
+//!   [`Output::Failed`].
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::base::{LinkDown, Mono, Now, RateLimit, Rng, Secret, Wake};
+use crate::spec::{CloudSpec, GatewayCertificate, ProductCertificate, Registration};
+
+use super::identity::{
+    Credentials, Earned, SecureMode, credentials, earned_credentials, registration_credentials,
+};
+use crate::cloud::alink::messages::link_words;
+
+/// The platform closes a connection for registration 15 s after it was opened.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The two topics on which the answer may come: the page names the first for
+/// both ways, the SDKs listen on the second for the way without a name.
+const TOPICS: [&str; 2] = ["/ext/register", "/ext/regnwl"];
+
+/// What is to be done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Connect, as oneself.
+    Connect(Credentials),
+    /// Connect in order to register.
+    Register,
+    /// Try again to store what was earned; until then there is nobody to be.
+    Keep(Earned),
+}
+
+/// What a registration leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Store this, and say how that went.
+    Keep(Earned),
+    /// Leave the connection.
+    Disconnect,
+    /// It is over, and [`Enrolment::next`] is now to connect.
+    Done,
+    /// Another failure, which is over, has happened so often since it was last told.
+    Before {
+        /// That one.
+        why: Failure,
+        /// At least once.
+        times: u64,
+    },
+    /// It is over for this time.
+    Failed {
+        /// Why.
+        why: Failure,
+        /// How often since this was last told; `None` if it need not be told
+        /// again now.
+        times: Option<u64>,
+    },
+}
+
+/// Why nothing was earned, or nothing could be done with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// CONNACK with this code.
+    #[error("{}", refusal(*.0))]
+    Refused(u8),
+    /// Accepted, but no answer came in time.
+    #[error("accepted, but no secret came within {} s", PATIENCE.as_secs())]
+    NoAnswer,
+    /// The connection ended before there was an answer.
+    #[error("{}", link_words(.0))]
+    Lost(LinkDown),
+    /// The answer could not be read, or is somebody else's.
+    #[error("the platform's answer cannot be used: {0}")]
+    Malformed(String),
+    /// It could not be stored.
+    #[error("it cannot be stored: {0}")]
+    NotKept(String),
+}
+
+/// What CONNACK means to one who registers.
+fn refusal(code: u8) -> String {
+    match code {
+        2 => "refused, code 2: what we ask is not understood there; is dynamic registration switched on for the product, and instance_id right?".into(),
+        3 => "refused, code 3: platform unavailable, or too many connections".into(),
+        4 => "refused, code 4: is product_secret right, dynamic registration switched on, the device_name registered in the console? One that has been online before is refused as well: reset it there, or restore what it was given".into(),
+        5 => "refused, code 5: not authorised; is the product of this instance and region?".into(),
+        n => format!("refused, code {n}"),
+    }
+}
+
+/// Where a registration stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// None is under way.
+    Idle,
+    /// CONNECT is being said.
+    Asked,
+    /// CONNACK 0 came; an answer is due.
+    Waiting { until: Mono },
+    /// It came and is being stored.
+    Keeping,
+    /// It is over; only the connection is still to end.
+    Leaving,
+}
+
+/// The gateway's way to an identity.
+#[derive(Clone, Debug)]
+pub struct Enrolment {
+    cloud: CloudSpec,
+    earned: Option<Earned>,
+    /// Whether it is stored.
+    kept: bool,
+    mode: SecureMode,
+    state: State,
+    repeats: RateLimit,
+    last: Option<Failure>,
+    outputs: VecDeque<Output>,
+    rng: Rng,
+}
+
+impl Enrolment {
+    /// For the gateway of `cloud`, of whose earlier earnings `kept` is stored.
+    #[must_use]
+    pub fn new(cloud: &CloudSpec, kept: Option<Earned>, rng: Rng) -> Self {
+        Enrolment {
+            cloud: cloud.clone(),
+            kept: kept.is_some(),
+            earned: kept,
+            mode: SecureMode::Minus2,
+            state: State::Idle,
+            repeats: RateLimit::default(),
+            last: None,
+            outputs: VecDeque::new(),
+            rng,
+        }
+    }
+
+    /// What the next attempt is for.
+    #[must_use]
+    pub fn next(&self) -> Next {
+        match (&self.cloud.gateway.certificate, &self.earned) {
+            (GatewayCertificate::Device(secret), _) => {
+                Next::Connect(credentials(&self.cloud, secret))
+            }
+            (GatewayCertificate::Product(_), None) => Next::Register,
+            (GatewayCertificate::Product(_), Some(earned)) if self.kept => {
+                Next::Connect(earned_credentials(&self.cloud, earned))
+            }
+            (GatewayCertificate::Product(_), Some(earned)) => Next::Keep(earned.clone()),
+        }
+    }
+
+    /// Whether what is shown in CONNECT was earned by registration.
+    #[must_use]
+    pub const fn is_earned(&self) -> bool {
+        matches!(
+            self.cloud.gateway.certificate,
+            GatewayCertificate::Product(_)
+        ) && self.kept
+    }
+
+    /// A registration begins: its credentials, with a number of its own.
+    /// `None` if there is nothing to register.
+    pub fn on_attempt(&mut self, _now: Now) -> Option<Credentials> {
+        let product = self.product()?.clone();
+        self.state = State::Asked;
+        // 6 digits, as the examples have it.
+        let random = 100_000 + u32::try_from(self.rng.below(900_000)).unwrap_or(0);
+        Some(registration_credentials(
+            &self.cloud,
+            &product,
+            self.mode,
+            random,
+        ))
+    }
+
+    /// CONNACK 0.
+    pub fn on_up(&mut self, now: Now) {
+        if self.state == State::Asked {
+            let until = now.mono + PATIENCE;
+            self.state = State::Waiting { until };
+        }
+    }
+
+    /// A message arrived. Those on other topics mean nothing here, nor do those
+    /// that come when none is due.
+    pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
+        if !matches!(self.state, State::Waiting { .. }) || !TOPICS.contains(&topic) {
+            return;
+        }
+        match self.read(payload) {
+            Ok(earned) => {
+                self.earned = Some(earned.clone());
+                self.state = State::Keeping;
+                self.outputs.push_back(Output::Keep(earned));
+            }
+            Err(why) => {
+                self.fail(now, Failure::Malformed(why));
+                self.outputs.push_back(Output::Disconnect);
+            }
+        }
+    }
+
+    /// What was handed out is stored, or could not be.
+    pub fn on_kept(&mut self, now: Now, stored: Result<(), String>) {
+        let connected = self.state == State::Keeping;
+        match stored {
+            Ok(()) => {
+                self.kept = self.earned.is_some();
+                self.repeats.over();
+                self.last = None;
+                self.outputs.push_back(Output::Done);
+            }
+            Err(why) => self.fail(now, Failure::NotKept(why)),
+        }
+        self.state = if connected {
+            self.outputs.push_back(Output::Disconnect);
+            State::Leaving
+        } else {
+            State::Idle
+        };
+    }
+
+    /// What an earlier life earned has come to light; nothing is to be asked for.
+    /// Not for one who has earned something since.
+    pub fn on_found(&mut self, earned: Earned) {
+        if self.earned.is_none() {
+            self.earned = Some(earned);
+            self.kept = true;
+        }
+    }
+
+    /// There is no use in registering: what would be earned could not be kept.
+    pub fn on_nowhere_to_keep(&mut self, now: Now, why: String) {
+        self.fail(now, Failure::NotKept(why));
+        self.state = State::Idle;
+    }
+
+    /// The attempt failed, or the connection is over.
+    pub fn on_down(&mut self, now: Now, why: &LinkDown) {
+        let was = std::mem::replace(&mut self.state, State::Idle);
+        match was {
+            State::Idle | State::Leaving => {}
+            _ if *why == LinkDown::Ours => {}
+            State::Asked | State::Waiting { .. } | State::Keeping => {
+                if let LinkDown::Refused(code) = *why {
+                    self.try_the_other_mode();
+                    self.fail(now, Failure::Refused(code));
+                } else {
+                    self.fail(now, Failure::Lost(why.clone()));
+                }
+                self.state = State::Idle;
+            }
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        if let State::Waiting { until } = self.state
+            && now.mono >= until
+        {
+            self.fail(now, Failure::NoAnswer);
+            self.outputs.push_back(Output::Disconnect);
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to poll again if nothing happens before.
+    #[must_use]
+    pub const fn wake_at(&self) -> Option<Wake> {
+        match self.state {
+            State::Waiting { until } => Some(Wake::new(until, "an answer to registration")),
+            State::Idle | State::Asked | State::Keeping | State::Leaving => None,
+        }
+    }
+
+    const fn product(&self) -> Option<&ProductCertificate> {
+        match &self.cloud.gateway.certificate {
+            GatewayCertificate::Product(product) => Some(product),
+            GatewayCertificate::Device(_) => None,
+        }
+    }
+
+    /// Whichever of the two the platform wants, a refusal is answered with the
+    /// other one.
+    fn try_the_other_mode(&mut self) {
+        let nwl = self
+            .product()
+            .is_some_and(|p| p.registration == Registration::RegNwl);
+        if nwl {
+            self.mode = match self.mode {
+                SecureMode::Minus2 => SecureMode::Two,
+                SecureMode::Two => SecureMode::Minus2,
+            };
+        }
+    }
+
+    fn fail(&mut self, now: Now, why: Failure) {
+        self.state = State::Leaving;
+        if self.last.as_ref() != Some(&why) {
+            let times = self.repeats.over();
+            if let Some(why) = self.last.replace(why.clone()).filter(|_| times > 0) {
+                self.outputs.push_back(Output::Before { why, times });
+            }
+        }
+        let times = self.repeats.hit(now.mono, 1);
+        self.outputs.push_back(Output::Failed { why, times });
+    }
+
+    /// `{"productKey","deviceName","deviceSecret"}`, or `clientId` and
+    /// `deviceToken` in its place. What is wrong is said without repeating any
+    /// of it.
+    fn read(&self, payload: &[u8]) -> Result<Earned, String> {
+        let body: Json = serde_json::from_slice(payload).map_err(|_| "it is not JSON")?;
+        let text = |key: &str| {
+            let text = body.get(key)?.as_str()?;
+            (!text.is_empty()).then_some(text)
+        };
+        let gateway = &self.cloud.gateway;
+        for (key, ours) in [
+            ("productKey", gateway.product_key.as_str()),
+            ("deviceName", gateway.device_name.as_str()),
+        ] {
+            match text(key) {
+                Some(theirs) if theirs == ours => {}
+                Some(theirs) => {
+                    return Err(format!(
+                        "its {key} is {:.64}, not ours",
+                        theirs.escape_debug()
+                    ));
+                }
+                None => return Err(format!("it has no {key}")),
+            }
+        }
+        if let Some(secret) = text("deviceSecret") {
+            return Ok(Earned::Secret(Secret::new(secret)));
+        }
+        match (text("clientId"), text("deviceToken")) {
+            // Bars delimit the extensions that follow it in CONNECT.
+            (Some(client_id), Some(_)) if client_id.contains('|') => {
+                Err("its clientId has a bar in it".into())
+            }
+            (Some(client_id), Some(token)) => Ok(Earned::Token {
+                client_id: client_id.to_owned(),
+                token: Secret::new(token),
+            }),
+            _ => Err("it has neither deviceSecret nor clientId and deviceToken".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,474 @@
+//! What devices need before they can log in: secrets of those that have none
+//! (`registration/secrets.rs`) and places in the gateway's topology (`thing/topo/add`).
+//!
+//! Devices gather in a pool per desk, leave thirty a message, and come back done,
+//! barred with the platform's code, or to be asked again. A refused message is
+//! taken apart like a refused log-in (`session/isolation.rs`). Adding an existing relation
+//! and registering twice are taken to be harmless, so a lost answer is asked
+//! again.
+
+pub mod enrolment;
+pub mod identity;
+pub(crate) mod repair;
+pub(crate) mod secrets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
+use crate::spec::SessionLimits;
+
+use super::engine::{Ask, Cloud};
+use super::pace::Throttle;
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::pending::Answers;
+use crate::cloud::alink::session::device::{LoginNeed, QueueKind};
+use crate::cloud::alink::session::isolation::Group;
+use crate::cloud::alink::session::retry_block::At;
+use crate::cloud::alink::topology::events::TopologyEvent;
+use crate::cloud::alink::wire::code::CodeMeaning;
+use crate::cloud::alink::wire::payload::Reply;
+use crate::cloud::alink::wire::payload::relation;
+use crate::cloud::alink::wire::payload::relation::RELATIONS;
+use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
+
+/// As for sessions: after so many refusals that blame nobody a message is
+/// searched all the same.
+const PATIENCE: u32 = 3;
+/// A lost answer says nothing about the platform's mood: the first in a row are
+/// asked again after this long, and twice as long.
+const LOST_WAIT: Duration = Duration::from_millis(500);
+const QUICK: u32 = 2;
+
+/// One request: for whom, and how it has fared so far.
+#[derive(Clone, Debug)]
+pub(crate) struct RegistrationRequest {
+    desk: QueueKind,
+    pub(crate) group: Group,
+    backoff: Backoff,
+    failures: u32,
+    /// Answers lost in a row.
+    lost: u32,
+    /// How often its members were refused together with others.
+    refusals: u32,
+}
+
+/// Who waits for what.
+#[derive(Clone, Debug)]
+pub(crate) struct Registration {
+    limits: SessionLimits,
+    pools: [BTreeSet<(Mono, DeviceId)>; 3],
+    retries: BTreeMap<(Mono, u64), RegistrationRequest>,
+    /// In a pool, waiting for a retry, or under way: one place each.
+    placed: BTreeSet<DeviceId>,
+    throttles: [Throttle; 3],
+    under_way: [usize; 3],
+    next_key: u64,
+    /// Whether a secret that is given could be kept; nobody asks for one that
+    /// would be lost.
+    pub(crate) keepable: bool,
+    pub(crate) rng: Rng,
+}
+
+impl Registration {
+    pub(crate) fn new(limits: &SessionLimits, rng: Rng) -> Self {
+        Registration {
+            limits: limits.clone(),
+            pools: Default::default(),
+            retries: BTreeMap::new(),
+            placed: BTreeSet::new(),
+            throttles: Default::default(),
+            under_way: [0; 3],
+            next_key: 0,
+            keepable: true,
+            rng,
+        }
+    }
+
+    /// This device has business at that desk; once is enough.
+    fn need(&mut self, now: Mono, desk: QueueKind, id: DeviceId) {
+        if self.placed.insert(id) {
+            self.pools[desk.index()].insert((now, id));
+        }
+    }
+
+    /// Whoever still needs something says so again on the next connection.
+    pub(crate) fn link_down(&mut self) {
+        self.pools = Default::default();
+        self.retries.clear();
+        self.placed.clear();
+        self.under_way = [0; 3];
+    }
+
+    /// When there is something to ask.
+    pub(crate) fn due(&self) -> Option<Wake> {
+        let due = QueueKind::ALL
+            .into_iter()
+            .filter_map(|desk| self.desk_due(desk));
+        due.min().map(|at| Wake::new(at, "admission"))
+    }
+
+    /// Whether somebody would ask for a secret now if it could be kept.
+    pub(crate) fn wants_secrets(&self, now: Mono) -> bool {
+        let desks = [QueueKind::Register, QueueKind::ProductRegister];
+        let pooled = |desk: QueueKind| !self.pools[desk.index()].is_empty();
+        let retried = |desk: QueueKind| {
+            let mut due = self.retries.iter().take_while(|((at, _), _)| *at <= now);
+            due.any(|(_, chore)| chore.desk == desk)
+        };
+        desks.into_iter().any(|desk| pooled(desk) || retried(desk))
+    }
+
+    fn desk_due(&self, desk: QueueKind) -> Option<Mono> {
+        let throttle = &self.throttles[desk.index()];
+        let busy = match throttle.is_throttled() {
+            true => self.under_way[desk.index()] > 0,
+            false => self.under_way.iter().sum::<usize>() >= self.limits.in_flight.max(1),
+        };
+        if busy || (desk.step() == LoginNeed::Register && !self.keepable) {
+            return None;
+        }
+        let pool = &self.pools[desk.index()];
+        let ready = pool.first().map(|(since, _)| {
+            if pool.len() >= RELATIONS {
+                *since
+            } else {
+                *since + self.limits.linger
+            }
+        });
+        let retries = self.retries.iter().filter(|(_, c)| c.desk == desk);
+        let retry = retries.map(|((at, _), _)| *at).next();
+        let at = [ready, retry].into_iter().flatten().min()?;
+        Some(at.max(throttle.opens_at()))
+    }
+
+    /// The next request that is due.
+    fn take(&mut self, now: Mono) -> Option<RegistrationRequest> {
+        let desk = QueueKind::ALL
+            .into_iter()
+            .find(|desk| self.desk_due(*desk).is_some_and(|at| at <= now))?;
+        let most = match self.throttles[desk.index()].is_throttled() {
+            true => Throttle::TRIAL,
+            false => RELATIONS,
+        };
+        let retry = self.retries.iter().find(|(_, c)| c.desk == desk);
+        let retry = retry.map(|(key, _)| *key).filter(|(at, _)| *at <= now);
+        if let Some(mut chore) = retry.and_then(|key| self.retries.remove(&key)) {
+            let most = most.min(chore.group.members.len());
+            let members = chore.group.members.split_off(most);
+            let group = Group { members };
+            self.again(
+                RegistrationRequest {
+                    group,
+                    ..chore.clone()
+                },
+                now,
+            );
+            return Some(chore);
+        }
+        let mut members = Vec::new();
+        while members.len() < most
+            && let Some((_, id)) = self.pools[desk.index()].pop_first()
+        {
+            members.push(id);
+        }
+        Some(self.chore(desk, members))
+    }
+
+    fn chore(&self, desk: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
+        RegistrationRequest {
+            desk,
+            group: Group { members },
+            backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
+            failures: 0,
+            refusals: 0,
+            lost: 0,
+        }
+    }
+
+    /// Other limits from now on.
+    pub(crate) fn relimit(&mut self, limits: &SessionLimits) {
+        self.limits = limits.clone();
+    }
+
+    /// Whether something is asked for this device, or is going to be.
+    pub(crate) fn has(&self, id: DeviceId) -> bool {
+        self.placed.contains(&id)
+    }
+
+    pub(crate) fn free(&mut self, id: DeviceId) {
+        self.placed.remove(&id);
+    }
+
+    /// Takes back what is not under way of registrations; gives whose it was.
+    pub(crate) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
+        let mut off = Vec::new();
+        for desk in [QueueKind::Register, QueueKind::ProductRegister] {
+            let pool = std::mem::take(&mut self.pools[desk.index()]);
+            off.extend(pool.into_iter().map(|(_, id)| id));
+        }
+        self.retries.retain(|_, chore| {
+            let keep = chore.desk.step() != LoginNeed::Register;
+            if !keep {
+                off.append(&mut chore.group.members);
+            }
+            keep
+        });
+        for id in &off {
+            self.free(*id);
+        }
+        off
+    }
+
+    fn again(&mut self, chore: RegistrationRequest, at: Mono) {
+        if !chore.group.members.is_empty() {
+            self.next_key += 1;
+            self.retries.insert((at, self.next_key), chore);
+        }
+    }
+
+    fn later(&mut self, now: Mono, mut chore: RegistrationRequest) {
+        chore.failures += 1;
+        let wait = chore.backoff.failed(now, &mut self.rng);
+        self.again(chore, now + wait);
+    }
+
+    /// No answer came in time.
+    pub(crate) fn lost(&mut self, now: Mono, mut chore: RegistrationRequest, diary: &mut Outbox) {
+        self.returned(chore.desk);
+        diary.counters.unanswered += 1;
+        let what = chore.desk.step().words();
+        diary.often(now, Notice::Unanswered { what, times: 1 });
+        chore.lost += 1;
+        if chore.lost <= QUICK {
+            let wait = self.rng.jitter(LOST_WAIT * chore.lost);
+            self.again(chore, now + wait);
+        } else {
+            self.later(now, chore);
+        }
+    }
+
+    fn returned(&mut self, desk: QueueKind) {
+        let under_way = &mut self.under_way[desk.index()];
+        *under_way = under_way.saturating_sub(1);
+    }
+}
+
+impl Cloud {
+    /// This device needs that before it can log in.
+    pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
+        let desk = self.desk(step, id);
+        self.admission.need(now, desk, id);
+    }
+
+    /// Asks what is due of registration and relations.
+    pub(crate) fn admit(&mut self, now: Now) {
+        let Some(mut chore) = self.admission.take(now.mono) else {
+            return;
+        };
+        let (keep, leave): (Vec<_>, Vec<_>) = chore.group.members.into_iter().partition(|id| {
+            let step = chore.desk.step();
+            self.sessions.needs(now.mono, *id, step) && self.desk(step, *id) == chore.desk
+        });
+        for id in leave {
+            // It may need another step first, which could not be noted while it
+            // stood here for this one.
+            self.admission.free(id);
+            self.sessions.settle(now.mono, id, now.mono);
+        }
+        self.follow(now.mono);
+        if keep.is_empty() {
+            return;
+        }
+        chore.group.members = keep;
+        let id = self.asks.id();
+        let members = chore.group.members.iter();
+        let (ask, payload) = match chore.desk {
+            QueueKind::Register => {
+                let who = members.map(|m| &self.identities[m.index()]);
+                (GatewayAsk::Register, relation::names(id, who))
+            }
+            QueueKind::ProductRegister => {
+                let list = self.proxied(&chore.group.members);
+                (GatewayAsk::ProductRegister, relation::proxied(id, &list))
+            }
+            QueueKind::Relate => {
+                let list: Vec<_> = members.map(|m| self.relation(now, *m)).collect();
+                (GatewayAsk::Relate, relation::relate(id, &list))
+            }
+        };
+        self.admission.under_way[chore.desk.index()] += 1;
+        self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(chore));
+    }
+
+    /// One of the gateway's questions, on its way.
+    pub(crate) fn ask_gateway(
+        &mut self,
+        now: Mono,
+        id: crate::base::AskId,
+        ask: GatewayAsk,
+        payload: Vec<u8>,
+        what: Ask,
+    ) {
+        self.diary.counters.roll_messages += 1;
+        self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
+        let reply = Topic::GatewayReply(self.gateway.clone(), ask);
+        let most = self.spec.cloud.session.reply_timeout;
+        let wait = self.asks.patience(Answers::Others, most);
+        self.asks.open(id, reply, what, now, wait);
+    }
+
+    /// The platform answered; `named` are the devices in its `data`.
+    pub(crate) fn admission_answered(
+        &mut self,
+        now: Mono,
+        mut chore: RegistrationRequest,
+        reply: &Reply,
+        named: &[DeviceId],
+        payload: &[u8],
+    ) {
+        let (desk, step) = (chore.desk, chore.desk.step());
+        self.admission.returned(desk);
+        let verdict = reply.code.verdict();
+        let throttle = &mut self.admission.throttles[desk.index()];
+        if verdict != CodeMeaning::Throttled {
+            throttle.passed(now);
+        }
+        if step == LoginNeed::Register {
+            // Whatever the code: a secret that was given is taken.
+            let given = self.take_secrets(now, &chore.group.members, payload);
+            chore.group.members.retain(|id| !given.contains(id));
+            if chore.group.members.is_empty() {
+                return;
+            }
+        }
+        if verdict != CodeMeaning::Accepted {
+            self.diary.counters.refused += 1;
+        }
+        match verdict {
+            CodeMeaning::Accepted if step == LoginNeed::Register => {
+                // Some got none, and no reason: asked again.
+                self.admission.later(now, chore);
+            }
+            CodeMeaning::Accepted => self.added(now, &chore.group.members),
+            CodeMeaning::Throttled => {
+                self.diary.counters.throttled += 1;
+                let throttle = &mut self.admission.throttles[desk.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.admission.rng) {
+                    let what = step.words();
+                    self.diary.tell(Notice::Throttled { what, wait });
+                }
+                self.admission.again(chore, now);
+            }
+            CodeMeaning::Trouble => {
+                let trouble = Notice::Trouble {
+                    code: reply.code,
+                    message: reply.message.clone(),
+                    times: 1,
+                };
+                self.diary.often(now, trouble);
+                if chore.failures + 1 >= PATIENCE && chore.group.members.len() > 1 {
+                    self.search_admission(now, chore, reply, named);
+                } else {
+                    self.admission.later(now, chore);
+                }
+            }
+            CodeMeaning::Request => {
+                let refused = Notice::RequestRefused {
+                    message: reply.message.clone(),
+                    devices: chore.group.members.len(),
+                };
+                self.diary.often(now, refused);
+                self.search_admission(now, chore, reply, named);
+            }
+            CodeMeaning::Full
+            | CodeMeaning::NoSession
+            | CodeMeaning::Device { .. }
+            | CodeMeaning::Unknown => {
+                self.search_admission(now, chore, reply, named);
+            }
+        }
+    }
+
+    /// An acceptance that came after its deadline: the platform did it, so those
+    /// who still wait for it need not.
+    pub(crate) fn admission_late(&mut self, now: Mono, chore: &RegistrationRequest, reply: &Reply) {
+        if reply.code.verdict() == CodeMeaning::Accepted && chore.desk == QueueKind::Relate {
+            self.related(now, &chore.group.members);
+        }
+    }
+
+    fn added(&mut self, now: Mono, members: &[DeviceId]) {
+        for id in members {
+            self.admission.free(*id);
+        }
+        self.related(now, members);
+    }
+
+    /// These are in the topology now; told of those who lacked it.
+    fn related(&mut self, now: Mono, members: &[DeviceId]) {
+        let lacked = |id: &DeviceId| self.sessions.needs(now, *id, LoginNeed::Relate);
+        let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
+        for id in members {
+            self.sessions.related(now, *id);
+        }
+        if !news.is_empty() {
+            self.diary.counters.related += news.len() as u64;
+            self.diary.tell(Notice::Roll(TopologyEvent::Related {
+                names: self.names(&news),
+                devices: news,
+            }));
+        }
+    }
+
+    fn search_admission(
+        &mut self,
+        now: Mono,
+        chore: RegistrationRequest,
+        reply: &Reply,
+        named: &[DeviceId],
+    ) {
+        let step = chore.desk.step();
+        let refusals = chore.refusals + 1;
+        let split = chore.group.refused_again(named, refusals);
+        for id in split.culprits {
+            self.admission.free(id);
+            if !self.spec.has(id) {
+                continue;
+            }
+            if self.sessions.needs_bar(id, step) {
+                let (code, at) = (reply.code, At::Step(step));
+                let diary = &mut self.diary;
+                self.sessions.bar(now, id, code, &reply.message, at, diary);
+                if step == LoginNeed::Relate {
+                    self.sessions.doubt_secret(id, code);
+                }
+            } else if step == LoginNeed::Register {
+                // It was given one by a late answer, or is no longer to have one.
+                self.sessions.settle(now, id, now);
+            } else {
+                self.diary.tell(Notice::Roll(TopologyEvent::Refused {
+                    what: "adding to the topology",
+                    code: reply.code,
+                    message: reply.message.clone(),
+                    names: self.names(&[id]),
+                }));
+            }
+            if step == LoginNeed::Relate {
+                self.sessions.released(now, id);
+            }
+        }
+        for group in split.next {
+            let mut part = self.admission.chore(chore.desk, group.members);
+            part.refusals = refusals;
+            self.admission.again(part, now);
+        }
+    }
+
+    /// Device names for the journal.
+    pub(crate) fn names(&self, ids: &[DeviceId]) -> String {
+        let names = ids.iter().filter_map(|id| self.spec.device(*id));
+        names.map(|d| d.name.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}

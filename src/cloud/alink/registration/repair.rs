@@ -1,0 +1,197 @@
+//! What is mended before a log-in is refused for good: a missing place in the
+//! topology, a missing or wrong secret. The sessions' side of `registration/mod.rs`.
+//!
+//! 6401 at a log-in is no device's fault before it has been added. A batch
+//! refused with it and naming nobody is not searched: whoever is not known to be
+//! in the topology is held back and added, all at once, which an existing
+//! relation does not mind. Only a device that was added within the last minute
+//! and is still refused is barred.
+
+use crate::base::{DeviceId, Mono};
+use crate::spec::TopologyPolicy;
+
+use crate::cloud::alink::session::device::{
+    LoginNeed, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
+};
+use crate::cloud::alink::session::isolation::Group;
+use crate::cloud::alink::session::{Presence, Sessions};
+use crate::cloud::alink::wire::code::{Code, Remedy};
+
+impl Sessions {
+    /// After a refused batch: holds back those who may have to be added first
+    /// and puts off the rest. Gives the errand back if there is nobody to hold,
+    /// or the reply tells them apart.
+    pub(crate) fn hold_back(
+        &mut self,
+        now: Mono,
+        errand: SessionRequest,
+        code: Code,
+        named: &[DeviceId],
+    ) -> Option<SessionRequest> {
+        let members = &errand.group.members;
+        let told = members.iter().filter(|m| named.contains(m)).count();
+        let telling = told > 0 && told < members.len();
+        let untied = |id: &DeviceId| {
+            let tie = &self.devices[id.index()].tie;
+            !tie.listed && !tie.is_fresh(now)
+        };
+        if errand.kind != SessionChange::LogIn
+            || members.len() == 1
+            || telling
+            || !self.may_relate(code)
+        {
+            return Some(errand);
+        }
+        let (hold, rest): (Vec<DeviceId>, Vec<DeviceId>) =
+            members.iter().copied().partition(untied);
+        if hold.is_empty() {
+            return Some(errand);
+        }
+        let refusals = self.refusals(&errand) + 1;
+        for id in hold {
+            self.devices[id.index()].hold = Some(LoginNeed::Relate);
+            self.devices[id.index()].refusals = refusals;
+            self.settle(now, id, now);
+        }
+        let errand = SessionRequest {
+            group: Group { members: rest },
+            refusals,
+            ..errand
+        };
+        self.put_off(now, errand, now);
+        None
+    }
+
+    /// Whether a device refused with this code is mended instead of barred.
+    pub(crate) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
+        let may_relate = self.may_relate(code);
+        let device = &mut self.devices[id.index()];
+        if may_relate && !device.tie.is_fresh(now) {
+            device.hold = Some(LoginNeed::Relate);
+            device.tie.listed = false;
+            return true;
+        }
+        self.doubt_secret(id, code);
+        false
+    }
+
+    /// After a refused signature: a secret that was given to us no longer holds,
+    /// so ask for another, once the bar has ended.
+    pub(crate) fn doubt_secret(&mut self, id: DeviceId, code: Code) {
+        if code.cure() == Remedy::Secret && self.spec.devices[id.index()].secret.is_empty() {
+            self.devices[id.index()].hold = Some(LoginNeed::Register);
+        }
+    }
+
+    /// Whether it still lacks a secret.
+    pub(crate) fn lacks_secret(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_some_and(|d| d.hold == Some(LoginNeed::Register))
+    }
+
+    fn may_relate(&self, code: Code) -> bool {
+        code.cure() == Remedy::Relation && self.limits().topology != TopologyPolicy::Leave
+    }
+
+    /// Logs out who may have been online on the last connection, or in an earlier
+    /// life, and is not wanted on this one; says whether it was time. The platform ends every session with the
+    /// connection, but of some kinds of device (LoRa) it goes on showing them
+    /// online until they are logged out. To be told that there is no session
+    /// (520) is as good.
+    pub(crate) fn end_lingering(&mut self, now: Mono) -> bool {
+        if self.lingering_due.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.lingering_due = None;
+        for id in (0u32..).map(DeviceId).take(self.devices.len()) {
+            self.linger_no_longer(id);
+            self.settle(now, id, now);
+        }
+        true
+    }
+
+    /// If it may still be shown online from before and is not
+    /// wanted, it is unsure from now on, and so will be logged out. That takes a
+    /// place, even if there is none: it may have one over there.
+    pub(crate) fn linger_no_longer(&mut self, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        let wanted = device.wanted == Presence::Online && !self.stopping;
+        if device.lingers != ShownOnline::No
+            && !wanted
+            && device.actual == SessionState::Out
+            && self.link
+        {
+            device.lingers = ShownOnline::No;
+            self.set_actual(id, SessionState::Unsure);
+        }
+    }
+
+    /// Another secret for this device.
+    pub(crate) fn secret_changed(&mut self, now: Mono, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
+        if device.hold == Some(LoginNeed::Register) {
+            device.hold = None;
+        }
+        self.cured(now, id, Remedy::Secret);
+        self.settle(now, id, now);
+    }
+
+    /// The platform accepted our adding it.
+    pub(crate) fn related(&mut self, now: Mono, id: DeviceId) {
+        self.devices[id.index()].tie.add(now);
+        self.released(now, id);
+    }
+
+    /// The platform says that it is in the topology.
+    pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
+        self.devices[id.index()].tie.listed = true;
+        self.released(now, id);
+    }
+
+    /// It could not be added; what that means is seen at its next log-in.
+    pub(crate) fn released(&mut self, now: Mono, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        if device.hold == Some(LoginNeed::Relate) {
+            device.hold = None;
+        }
+        self.settle(now, id, now);
+    }
+
+    /// It shall be added whatever we knew.
+    pub(crate) fn untie(&mut self, now: Mono, id: DeviceId) {
+        let device = &mut self.devices[id.index()];
+        device.tie = TopologyPlace::default();
+        if matches!(device.actual, SessionState::Out | SessionState::Unsure)
+            && device.hold.is_none()
+        {
+            device.hold = Some(LoginNeed::Relate);
+            self.settle(now, id, now);
+        }
+    }
+
+    /// Whether it still needs this step.
+    pub(crate) fn needs(&self, now: Mono, id: DeviceId, step: LoginNeed) -> bool {
+        let device = &self.devices[id.index()];
+        match step {
+            LoginNeed::Register => device.hold == Some(LoginNeed::Register),
+            LoginNeed::Relate => device.hold == Some(LoginNeed::Relate) || self.is_loose(now, id),
+        }
+    }
+
+    /// Whether a refusal of this step keeps it offline.
+    pub(crate) fn needs_bar(&self, id: DeviceId, step: LoginNeed) -> bool {
+        self.devices[id.index()].hold == Some(step)
+    }
+
+    /// Not known to be in the topology, and with a secret to add it by.
+    pub(crate) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
+        let device = &self.devices[id.index()];
+        let tied =
+            device.tie.listed || device.tie.is_fresh(now) || device.actual == SessionState::In;
+        self.spec.has(id)
+            && !tied
+            && device.hold != Some(LoginNeed::Register)
+            && device.bar.is_none()
+    }
+}

@@ -1,0 +1,273 @@
+//! Another configuration, in the middle of everything.
+//!
+//! [`Cloud::respec`] on a connection that stays: who is no longer configured is
+//! logged out and then forgotten; whose secret changed is tried again soon, and
+//! stays online if he is; limits hold from now on. Nothing that is under way is
+//! taken back: its answer is heard as ever, and what then is, is compared with
+//! what is now wanted. A place stands for one identity for ever (see
+//! [`crate::spec::reload`]), so an answer cannot be about somebody else.
+//!
+//! Where another connection is needed, [`Cloud::part`] first logs everyone out of
+//! the old one, as [`Cloud::stop`] does, but wishes and readings are kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::{DeviceId, Mono, Now, Reading};
+use crate::spec::{Changes, ProfileSpec, Spec};
+
+use super::engine::{Cloud, Output};
+use super::session::{Presence, Sessions};
+use super::stop::Stop;
+use crate::cloud::alink::session::device::{
+    LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
+};
+use crate::cloud::alink::wire::topic::Identity;
+
+/// Where each point of a profile is in the next one, if there.
+type Moves = BTreeMap<DeviceId, Vec<Option<u16>>>;
+
+impl Cloud {
+    /// Leaves this connection: sends what waits to be sent, but not for long,
+    /// and logs everyone out. Ends with [`Output::LoggedOut`]; then the link is to
+    /// be ended, and [`Cloud::respec`] begins again. Wishes and readings that
+    /// come meanwhile are kept.
+    pub fn part(&mut self, now: Now) {
+        if self.stop == Stop::No {
+            self.stop(now);
+            self.parting = true;
+        }
+    }
+
+    /// Parting becomes stopping.
+    pub(crate) fn stop_for_good(&mut self) {
+        if std::mem::take(&mut self.parting) && self.stop == Stop::Done {
+            self.sum_up();
+            self.out.push_back(Output::LoggedOut);
+        }
+    }
+
+    /// From now on this installation, of which `changes` tells how it differs
+    /// from the last. If the connection changes, the old one must have ended.
+    pub fn respec(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
+        let mono = now.mono;
+        let old = std::mem::replace(&mut self.spec, Arc::clone(&spec));
+        self.sessions.spec = Arc::clone(&spec);
+        self.posts.respec(Arc::clone(&spec));
+        self.gateway = Identity::of_gateway(&spec);
+        if changes.cloud.limits {
+            let rate = spec.cloud.post.messages_per_second;
+            self.bucket = self.bucket.at_rate(rate);
+            self.sessions.search_pace = self.sessions.search_pace.at_rate(rate / 2);
+            let rate = spec.cloud.session.logins_per_second;
+            self.sessions.pace = self.sessions.pace.at_rate(rate);
+            self.admission.relimit(&spec.cloud.session);
+            self.topology.relimit(&spec.cloud.session);
+        }
+        self.sessions.places.forget();
+        self.sessions.forgive_requests(mono);
+        self.remote.respec(now, &spec.cloud.remote);
+        let moves = moves(&old, &spec, changes);
+        if changes.cloud.limits || !moves.is_empty() {
+            self.repack(mono, &moves);
+        }
+        for d in spec.devices.iter().skip(self.identities.len()) {
+            self.identities.push(Identity::of_device(d));
+            self.sessions.devices.push(Default::default());
+        }
+        // If some are removed as well, the topology is asked for once those are
+        // gone.
+        if !changes.devices.added.is_empty() && changes.devices.removed.is_empty() {
+            self.topology.look_again(mono);
+        }
+        for id in &changes.devices.added {
+            if let Some(who) = self.identities.get(id.index()) {
+                self.ids.insert(who.clone(), *id);
+            }
+            self.retiring.remove(id);
+            self.resigned(mono, *id);
+        }
+        for (id, change) in &changes.devices.changed {
+            if change.secret {
+                self.secrets.remove(id);
+                self.resigned(mono, *id);
+            }
+        }
+        for id in &changes.devices.removed {
+            self.retiring.insert(*id);
+            self.topology.forget(*id);
+            self.sessions.devices[id.index()].hold = None;
+            self.want(now, *id, Presence::Offline);
+        }
+        if changes.cloud.products {
+            let (before, after) = (&old.cloud.products, &spec.cloud.products);
+            self.products_changed(mono, |who| {
+                before.get(&who.product_key) != after.get(&who.product_key)
+            });
+        }
+        if changes.cloud.connection {
+            // What was heard was about another gateway.
+            self.heard.clear();
+            self.sessions.untie_all(mono);
+        }
+        if std::mem::take(&mut self.parting) {
+            self.stop = Stop::No;
+            self.sessions.resume();
+        }
+        self.follow(mono);
+    }
+
+    /// This device is configured with another secret than before, or with one at
+    /// all; the configured one goes before one that we were given.
+    fn resigned(&mut self, now: Mono, id: DeviceId) {
+        let configured = self.spec.device(id).is_some_and(|d| !d.secret.is_empty());
+        if configured {
+            self.secrets.remove(&id);
+        }
+        let has_secret = configured || self.secrets.contains_key(&id);
+        self.sessions.resigned(now, id, has_secret);
+    }
+
+    /// Forgets those no longer configured of whom nothing is left over there.
+    pub(crate) fn forget_retired(&mut self, now: Mono) {
+        if self.retiring.is_empty() {
+            return;
+        }
+        let (sessions, posts, admission) = (&self.sessions, &self.posts, &self.admission);
+        let gone: Vec<DeviceId> = self
+            .retiring
+            .iter()
+            .copied()
+            .filter(|id| sessions.is_gone(*id) && !posts.is_unsettled(*id) && !admission.has(*id))
+            .collect();
+        for id in gone {
+            self.retiring.remove(&id);
+            self.sessions.acquit(id);
+            if let Some(device) = self.sessions.devices.get_mut(id.index()) {
+                // How often it was tried lately still counts.
+                (device.hold, device.tie) = (None, TopologyPlace::default());
+                device.new_secret = false;
+            }
+            self.secrets.remove(&id);
+            self.heard.remove(&id);
+            self.diary.counters.dropped_unknown += self.posts.forget(now, id);
+            if let Some(who) = self.identities.get(id.index()) {
+                self.ids.remove(who);
+            }
+            if self.retiring.is_empty() {
+                self.topology.look_again(now);
+            }
+        }
+    }
+
+    /// Takes back what waits to be sent again, for new limits to hold; and
+    /// every reading goes by its point's new number.
+    fn repack(&mut self, now: Mono, moves: &Moves) {
+        self.posts.repack(now);
+        let mut dropped = 0;
+        for (id, points) in moves {
+            dropped += self.posts.retain(now, *id, |r| renumber(r, points));
+        }
+        dropped += self
+            .stamps
+            .retain(|reading| match moves.get(&reading.device) {
+                Some(points) => renumber(reading, points),
+                None => true,
+            });
+        self.diary.counters.dropped_unknown += dropped;
+    }
+}
+
+impl Sessions {
+    /// This device signs with another secret from now on: whatever was held
+    /// against it was held against the old one. It is tried alone all the same.
+    /// Without one it is registered first.
+    fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
+        self.acquit(id);
+        let device = &mut self.devices[id.index()];
+        device.offence = None;
+        device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
+        match (has_secret, device.hold) {
+            (false, _) => device.hold = Some(LoginNeed::Register),
+            (true, Some(LoginNeed::Register)) => device.hold = None,
+            (true, _) => {}
+        }
+        self.settle(now, id, now);
+    }
+
+    /// Whether a refusal of this device's log-in means nothing any more.
+    pub(crate) fn is_moot(&self, id: DeviceId) -> bool {
+        let resigned = self.devices.get(id.index()).is_some_and(|d| d.new_secret);
+        resigned || !self.spec.has(id)
+    }
+
+    /// Lifts its bar.
+    pub(crate) fn acquit(&mut self, id: DeviceId) {
+        if let Some(device) = self.devices.get_mut(id.index())
+            && let Some(bar) = device.bar.take()
+        {
+            self.bars.remove(&(bar.until, id));
+        }
+    }
+
+    /// Nothing of it is, or may be, online, asked, or waiting to be asked.
+    fn is_gone(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_none_or(|d| {
+            d.actual == SessionState::Out
+                && d.place == QueuePlace::Nowhere
+                && d.lingers == ShownOnline::No
+        })
+    }
+
+    /// Nothing is known of anybody's place in the topology any more.
+    fn untie_all(&mut self, now: Mono) {
+        for device in &mut self.devices {
+            device.tie = TopologyPlace::default();
+            device.lingers = ShownOnline::No;
+            if device.hold == Some(LoginNeed::Relate) {
+                device.hold = None;
+            }
+        }
+        for id in self.ids() {
+            self.settle(now, id, now);
+        }
+    }
+
+    /// What is wanted counts again.
+    fn resume(&mut self) {
+        self.stopping = false;
+        self.unconfirmed = 0;
+    }
+}
+
+/// Gives a reading its point's new number; false if the point is no more.
+fn renumber(reading: &mut Reading, points: &[Option<u16>]) -> bool {
+    match points.get(usize::from(reading.point)) {
+        Some(Some(new)) => {
+            reading.point = *new;
+            true
+        }
+        Some(None) | None => false,
+    }
+}
+
+/// Devices whose points are numbered otherwise than before.
+fn moves(old: &Spec, new: &Spec, changes: &Changes) -> Moves {
+    let ids = |p: &ProfileSpec| p.points.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
+    let changed = changes.devices.changed.iter().filter(|(_, c)| c.polling);
+    // Somebody who comes back may not have been forgotten yet.
+    changed
+        .map(|(id, _)| id)
+        .chain(&changes.devices.added)
+        .filter_map(|id| {
+            let before = ids(&old.device(*id)?.profile);
+            let after = ids(&new.device(*id)?.profile);
+            let at = |point| after.iter().position(|p| p == point);
+            let moves = before
+                .iter()
+                .map(|p| at(p).and_then(|n| u16::try_from(n).ok()));
+            (before != after).then(|| (*id, moves.collect()))
+        })
+        .collect()
+}

@@ -1,0 +1,701 @@
+//! A configuration that comes from the platform ("Remote configuration"): which
+//! file is fetched, whether it is what was announced, who adopts it, and what
+//! the platform is told about it.
+//!
+//! A push, or the answer to our one question after the start, names a file: a
+//! URL that holds for half an hour, a size, a SHA-256. It is fetched by
+//! [`RemoteTask::Fetch`], compared, and handed to [`RemoteTask::Adopt`], whose outcome
+//! is the answer. What the file may say is `config/`'s business, and whether it
+//! is right is the verdict of the very check that `alink-gateway check` makes.
+//!
+//! Contract: tell it what happened (`on_…`, `link_…`, [`Remote::respec`]), then
+//! drain [`Remote::poll`] until `None`; call it again no later than
+//! [`Remote::wake_at`]. An errand handed out is answered by
+//! [`Remote::on_done`]; one that is not, runs out.
+//!
+//! Invariants:
+//! - One errand at a time; one push waits at most, the newest.
+//! - Each push that has an id gets one answer: done, or why not; but for those that come
+//!   while 512 wait to be sent, which are counted.
+//! - Nothing is adopted that is not enabled, or differs in size or digest from
+//!   what was announced.
+//! - A file that is in force already is neither fetched nor adopted.
+//! - A file that failed its probation is neither fetched nor adopted again.
+//! - An adopted file is on probation until the decision about it is carried out: it
+//!   is proven, or the one before it comes back.
+//! - What was answered as overdue is not left in force.
+//! - The URL, which is as good as a password, and the file are in no notice, no
+//!   answer and no `Debug`.
+//!
+//! **Why** the digest and not `configId` says what is in force: it is known of
+//! the file alone, also after a restart, and cannot disagree with it. **Why**
+//! an errand is not taken back when a newer push comes: it is bounded, and two
+//! downloads at a time would not be.
+
+mod errand;
+pub(crate) mod glue;
+pub mod notice;
+mod probation;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::base::{Backoff, Digest, Mono, Now, RateLimit, Rng, Wake};
+use crate::cloud::alink::wire::code::Code;
+use crate::cloud::alink::wire::payload::remote::{Announced, Pushed};
+use crate::spec::{RemotePolicy, Retraction};
+
+use probation::Probation;
+
+pub use errand::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
+pub use notice::{Refusal, RemoteNotice};
+
+/// A download may take so long: the URL holds for 30 min, and 64 KiB over the
+/// slowest modem take less.
+const FETCH_WITHIN: Duration = Duration::from_secs(60);
+/// Beyond its own bound, before a download counts as lost.
+const GRACE: Duration = Duration::from_secs(15);
+/// Checking alone: the largest file takes seconds on the smallest box, reading the
+/// files beside it less. What is later is dropped.
+const CHECK_WITHIN: Duration = Duration::from_secs(60);
+/// Checking, storing and applying; ports that are closed wait for their last
+/// answer.
+const ADOPT_WITHIN: Duration = Duration::from_secs(120);
+/// Downloads of one file before it is given up.
+const TRIES: u32 = 4;
+/// How often we ask the platform for its file, if it does not answer.
+const ASKS: u32 = 4;
+/// Answers and notices that may wait, as many as answers to orders; each has an id of 64
+/// bytes at most.
+const WAITING: usize = 512;
+/// First and longest wait after a failure.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// What the engine wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RemoteAction {
+    /// Ask the platform which file there is; then [`Remote::on_get_answered`]
+    /// or [`Remote::on_get_lost`].
+    Get,
+    /// Answer a push.
+    Answer(Vec<u8>),
+    /// By the house outside.
+    Errand(RemoteTask),
+    /// Tell the operator.
+    Notice(RemoteNotice),
+}
+
+/// A file that was announced, and who wants to know what became of it.
+#[derive(Clone, Debug)]
+struct Push {
+    /// `None` for the answer to our question.
+    id: Option<serde_json::Value>,
+    file: Announced,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Fetching { until: Mono },
+    Resting { until: Mono },
+    Adopting { until: Mono },
+}
+
+#[derive(Clone, Debug)]
+struct Work {
+    push: Push,
+    serial: u64,
+    tries: u32,
+    stage: Stage,
+}
+
+/// Our question after the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Get {
+    Wanted { not_before: Mono },
+    UnderWay,
+    Over,
+}
+
+/// The engine.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    policy: RemotePolicy,
+    rng: Rng,
+    link: bool,
+    get: Get,
+    asked: u32,
+    work: Option<Work>,
+    next: Option<Push>,
+    probation: Option<Probation>,
+    /// What the platform is told as soon as there is a connection.
+    retracted: Vec<Retraction>,
+    serial: u64,
+    /// Of the file at work.
+    backoff: Backoff,
+    not_enabled: RateLimit,
+    /// The last file refused, so that the same one again is counted and not told.
+    refused: Option<(Option<Digest>, u32)>,
+    refused_again: RateLimit,
+    /// As it was last refused.
+    refusal: Option<(String, Refusal)>,
+    out: VecDeque<RemoteAction>,
+    /// What found no place there.
+    dropped: u64,
+}
+
+impl Remote {
+    /// Nothing pushed, nothing asked.
+    #[must_use]
+    pub fn new(policy: &RemotePolicy, rng: Rng, now: Now) -> Self {
+        Remote {
+            policy: policy.clone(),
+            rng,
+            link: false,
+            get: Get::Wanted {
+                not_before: now.mono,
+            },
+            asked: 0,
+            work: None,
+            next: None,
+            probation: None,
+            retracted: policy.retracted.clone(),
+            serial: 0,
+            backoff: Backoff::new(RETRY.0, RETRY.1),
+            not_enabled: RateLimit::default(),
+            refused: None,
+            refused_again: RateLimit::default(),
+            refusal: None,
+            out: VecDeque::new(),
+            dropped: 0,
+        }
+    }
+
+    // --- the world ---------------------------------------------------------
+
+    /// There is a connection.
+    pub fn link_up(&mut self) {
+        self.link = true;
+        if let Some(probation) = &mut self.probation {
+            probation.link_up();
+        }
+        self.retract();
+    }
+
+    /// It is gone, and whoever waited for answers on it with it. A file at work
+    /// stays at work.
+    pub fn link_down(&mut self, now: Now) {
+        self.link = false;
+        if let Some(probation) = &mut self.probation {
+            probation.link_down(now.mono);
+        }
+        if self.get == Get::UnderWay {
+            self.get = Get::Wanted {
+                not_before: now.mono,
+            };
+        }
+        self.out
+            .retain(|step| !matches!(step, RemoteAction::Answer(_)));
+    }
+
+    /// The platform pushes a file.
+    pub fn on_push(&mut self, now: Now, pushed: Pushed) {
+        let Pushed { id, file } = pushed;
+        if !self.policy.enabled {
+            if let Some(times) = self.not_enabled.hit(now.mono, 1) {
+                self.tell(RemoteNotice::NotEnabled { times });
+            }
+            return self.answer(id.as_ref(), Some(&Refusal::NotEnabled));
+        }
+        match file {
+            Ok(file) => self.take(now, Push { id, file }),
+            Err(why) => self.refuse(now, id.as_ref(), None, Refusal::Malformed(why)),
+        }
+    }
+
+    /// The answer to [`RemoteAction::Get`]: a code, and the file if there is one.
+    pub fn on_get_answered(&mut self, now: Now, code: Code, file: Result<Announced, &'static str>) {
+        match (code, file) {
+            _ if !self.policy.enabled => self.get = Get::Over,
+            (Code(200), Ok(file)) => {
+                self.get = Get::Over;
+                self.take(now, Push { id: None, file });
+            }
+            (Code(200), Err(why)) => {
+                self.get = Get::Over;
+                self.refuse(now, None, None, Refusal::Malformed(why));
+            }
+            // The platform has none (6710), or the product's switch is off (6713).
+            (Code(6710 | 6713), _) => {
+                self.get = Get::Over;
+                self.tell(RemoteNotice::NothingThere { code });
+            }
+            _ => self.on_get_lost(now),
+        }
+    }
+
+    /// No answer came in time, or one that means trouble.
+    pub fn on_get_lost(&mut self, now: Now) {
+        self.get = match self.asked {
+            // A push comes all the same.
+            ASKS.. => Get::Over,
+            n => Get::Wanted {
+                not_before: now.mono + self.rng.jitter(RETRY.0 * 2u32.saturating_pow(n)),
+            },
+        };
+    }
+
+    /// An errand has ended. One that is no longer waited for is ignored, but for an
+    /// adoption that came to pass after it was answered as overdue: it is undone.
+    pub fn on_done(&mut self, now: Now, done: RemoteResult) {
+        if let RemoteResult::Settled { serial, result } = done {
+            return self.settled(now, serial, &result);
+        }
+        let Some(work) = self.work.take_if(|work| work.serial == done.serial()) else {
+            if let RemoteResult::Adopted {
+                result: Ok(digest), ..
+            } = done
+            {
+                self.begin_probation(now, String::new(), digest);
+                self.decide(now, AdoptionResult::Withdrawn);
+            }
+            return;
+        };
+        match (done, work.stage) {
+            (RemoteResult::Fetched { result, .. }, Stage::Fetching { .. }) => {
+                self.fetched(now, work, result);
+            }
+            (RemoteResult::Adopted { result, .. }, Stage::Adopting { .. }) => {
+                let file = &work.push.file;
+                match result {
+                    Ok(digest) => {
+                        self.refused = None;
+                        self.tell(RemoteNotice::Adopted {
+                            config_id: file.config_id.clone(),
+                            digest,
+                            probation: self.policy.probation,
+                        });
+                        self.begin_probation(now, file.config_id.clone(), digest);
+                        self.answer(work.push.id.as_ref(), None);
+                    }
+                    Err(why) => self.refuse_push(now, &work.push, Refusal::Wrong(why)),
+                }
+            }
+            // Not what it was sent for: it goes on waiting.
+            (
+                RemoteResult::Fetched { .. }
+                | RemoteResult::Adopted { .. }
+                | RemoteResult::Settled { .. },
+                _,
+            ) => {
+                self.work = Some(work);
+            }
+        }
+        self.go_on(now);
+    }
+
+    // --- probation -----------------------------------------------------------
+
+    /// The file is in force. One that was on probation is gone by now: this one has
+    /// taken its place, beside the same one before both.
+    fn begin_probation(&mut self, now: Now, config_id: String, digest: Digest) {
+        self.policy.in_force = Some(digest);
+        self.probation = Some(Probation::new(
+            config_id,
+            digest,
+            now.mono,
+            self.policy.probation,
+            self.link,
+        ));
+    }
+
+    fn decide(&mut self, now: Now, verdict: AdoptionResult) {
+        if let Some(probation) = &mut self.probation {
+            probation.decide(now.mono, verdict);
+        }
+    }
+
+    fn settled(&mut self, now: Now, serial: u64, result: &Result<(), String>) {
+        let settled = |probation: &mut Probation| probation.is_settled_by(serial).is_some();
+        let Some(mut probation) = self.probation.take_if(settled) else {
+            return;
+        };
+        let verdict = probation.is_settled_by(serial);
+        match result {
+            Ok(()) => {
+                if verdict == Some(AdoptionResult::Proven) {
+                    self.tell(RemoteNotice::Proven {
+                        config_id: probation.config_id,
+                        digest: probation.digest,
+                    });
+                }
+            }
+            Err(why) => {
+                self.tell(RemoteNotice::NotSettled {
+                    config_id: probation.config_id.clone(),
+                    why: why.clone(),
+                });
+                probation.not_settled(now.mono);
+                self.probation = Some(probation);
+            }
+        }
+        self.go_on(now);
+    }
+
+    /// Hands out the decision about the file on probation, if it is time. Not while
+    /// another file is being adopted: that would take its place.
+    fn settle(&mut self, now: Now) -> bool {
+        if self.is_adopting() {
+            return false;
+        }
+        let serial = self.serial + 1;
+        let Some(probation) = &mut self.probation else {
+            return false;
+        };
+        let Some(verdict) = probation.take(now.mono, serial) else {
+            return false;
+        };
+        self.serial = serial;
+        self.out.push_back(RemoteAction::Errand(RemoteTask::Settle {
+            serial,
+            digest: probation.digest,
+            verdict,
+        }));
+        true
+    }
+
+    /// Answers pushes again whose files were adopted and have failed since. The platform
+    /// documents one reply to a push and no other way to tell it.
+    fn retract(&mut self) {
+        if !self.link {
+            return;
+        }
+        for Retraction { push, failure } in std::mem::take(&mut self.retracted) {
+            let id: Option<serde_json::Value> = serde_json::from_str(&push).ok();
+            self.answer(id.as_ref(), Some(&Refusal::FailedBefore(failure)));
+        }
+    }
+
+    fn is_adopting(&self) -> bool {
+        let adopts = |work: &Work| matches!(work.stage, Stage::Adopting { .. });
+        self.work.as_ref().is_some_and(adopts)
+    }
+
+    /// Another policy holds from now on.
+    pub fn respec(&mut self, now: Now, policy: &RemotePolicy) {
+        let before = std::mem::replace(&mut self.policy, policy.clone());
+        self.retracted.extend(policy.retracted.iter().cloned());
+        self.retract();
+        if policy.enabled && !before.enabled {
+            self.not_enabled.over();
+            self.asked = 0;
+            self.get = Get::Wanted {
+                not_before: now.mono,
+            };
+        }
+        if !policy.enabled {
+            for push in self.next.take().into_iter().chain(self.end_work()) {
+                self.answer(push.id.as_ref(), Some(&Refusal::NotEnabled));
+            }
+            // It is out of force, and proves nothing any more.
+            self.decide(now, AdoptionResult::Withdrawn);
+        }
+    }
+
+    // --- output and time -----------------------------------------------------
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Option<RemoteAction> {
+        if self.out.is_empty() {
+            self.on_time(now);
+        }
+        self.out.pop_front()
+    }
+
+    /// When to poll again although nothing has happened.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        if !self.out.is_empty() {
+            return Some(Wake::new(Mono::START, "remote configuration"));
+        }
+        let get = match self.get {
+            Get::Wanted { not_before } if self.asks() => {
+                Some(Wake::new(not_before, "asking for the remote configuration"))
+            }
+            Get::Wanted { .. } | Get::UnderWay | Get::Over => None,
+        };
+        let work = self.work.as_ref().map(|work| match work.stage {
+            Stage::Fetching { until } => Wake::new(until, "download overdue"),
+            Stage::Resting { until } => Wake::new(until, "download tried again"),
+            Stage::Adopting { until } => Wake::new(until, "adoption overdue"),
+        });
+        let probation = self.probation.as_ref().filter(|_| !self.is_adopting());
+        let probation = probation.and_then(Probation::due);
+        let probation = probation.map(|at| Wake::new(at, "end of probation"));
+        let sums = [self.not_enabled.due(), self.refused_again.due()];
+        let sum = sums.into_iter().flatten().min();
+        let sum = sum.map(|at| Wake::new(at, "sums held back"));
+        Wake::earlier(Wake::earlier(Wake::earlier(get, work), probation), sum)
+    }
+
+    /// Tells what was held back, if it is time.
+    fn sum_up(&mut self, now: Now) {
+        if let Some(sum) = self.not_enabled.settle(now.mono) {
+            self.tell(RemoteNotice::NotEnabled { times: sum.untold });
+        }
+        if let Some(sum) = self.refused_again.settle(now.mono) {
+            self.tell_refused(sum.untold);
+        }
+    }
+
+    fn tell_refused(&mut self, times: u64) {
+        if let Some((config_id, refusal)) = self.refusal.clone() {
+            self.tell(RemoteNotice::Refused {
+                config_id,
+                refusal,
+                times,
+            });
+        }
+    }
+
+    fn asks(&self) -> bool {
+        self.policy.enabled && self.link
+    }
+
+    fn on_time(&mut self, now: Now) {
+        self.sum_up(now);
+        if let Get::Wanted { not_before } = self.get
+            && self.asks()
+            && not_before <= now.mono
+        {
+            self.asked += 1;
+            self.get = Get::UnderWay;
+            self.out.push_back(RemoteAction::Get);
+            return;
+        }
+        if self.settle(now) {
+            return;
+        }
+        let Some(stage) = self.work.as_ref().map(|work| work.stage) else {
+            return;
+        };
+        match stage {
+            Stage::Fetching { until } if until <= now.mono => {
+                if let Some(work) = self.work.take() {
+                    let why = Unfetched::Failed("no outcome in time".into());
+                    self.fetched(now, work, Err(why));
+                    self.go_on(now);
+                }
+            }
+            Stage::Resting { until } if until <= now.mono => self.fetch(now),
+            Stage::Adopting { until } if until <= now.mono => {
+                if let Some(push) = self.end_work() {
+                    self.refuse_push(now, &push, Refusal::Overdue);
+                    self.go_on(now);
+                }
+            }
+            Stage::Fetching { .. } | Stage::Resting { .. } | Stage::Adopting { .. } => {}
+        }
+    }
+
+    // --- one file ------------------------------------------------------------
+
+    /// A file that is to be in force: nothing to do, at once, or after the one
+    /// at work.
+    fn take(&mut self, now: Now, push: Push) {
+        if let Some(older) = self.next.replace(push) {
+            self.answer(older.id.as_ref(), Some(&Refusal::Superseded));
+        }
+        // A download that rests is not worth waiting for.
+        let resting = |work: &mut Work| matches!(work.stage, Stage::Resting { .. });
+        if let Some(older) = self.work.take_if(resting) {
+            self.answer(older.push.id.as_ref(), Some(&Refusal::Superseded));
+        }
+        self.go_on(now);
+    }
+
+    /// Takes up what waits, if nothing is at work.
+    fn go_on(&mut self, now: Now) {
+        if self.work.is_some() {
+            return;
+        }
+        let Some(push) = self.next.take() else {
+            return;
+        };
+        let file = &push.file;
+        if self.policy.in_force == Some(file.digest) {
+            self.refused = None;
+            self.tell(RemoteNotice::InForceAlready {
+                config_id: file.config_id.clone(),
+            });
+            return self.answer(push.id.as_ref(), None);
+        }
+        let failed = self.policy.failed.iter().rev();
+        let mut failed = failed.filter(|failed| failed.digest == file.digest);
+        if let Some(failed) = failed.next() {
+            return self.refuse_push(now, &push, Refusal::FailedBefore(failed.failure));
+        }
+        if file.size.is_some_and(|size| size > self.most()) {
+            let refusal = Refusal::TooLarge { most: self.most() };
+            return self.refuse_push(now, &push, refusal);
+        }
+        self.backoff.reset();
+        self.work = Some(Work {
+            push,
+            serial: self.serial,
+            tries: 0,
+            stage: Stage::Resting { until: now.mono },
+        });
+        self.fetch(now);
+    }
+
+    fn most(&self) -> u64 {
+        self.policy.max_bytes as u64
+    }
+
+    fn fetch(&mut self, now: Now) {
+        let most = self.most();
+        let Some(work) = &mut self.work else {
+            return;
+        };
+        self.serial += 1;
+        work.serial = self.serial;
+        work.tries += 1;
+        work.stage = Stage::Fetching {
+            until: now.mono + FETCH_WITHIN + GRACE,
+        };
+        self.out.push_back(RemoteAction::Errand(RemoteTask::Fetch {
+            serial: self.serial,
+            url: work.push.file.url.clone(),
+            at_most: work.push.file.size.unwrap_or(most).min(most),
+            within: FETCH_WITHIN,
+        }));
+    }
+
+    fn fetched(&mut self, now: Now, mut work: Work, result: Result<Content, Unfetched>) {
+        let file = &work.push.file;
+        let got = match &result {
+            // A newer one was pushed: this one is wanted no more.
+            _ if self.next.is_some() => Err(Refusal::Superseded),
+            Ok(content) => compare(file, content),
+            Err(Unfetched::TooLarge) => match file.size {
+                Some(said) if said <= self.most() => Err(Refusal::Longer { said }),
+                Some(_) | None => Err(Refusal::TooLarge { most: self.most() }),
+            },
+            Err(Unfetched::Refused(why)) => Err(Refusal::Download(why.clone())),
+            Err(Unfetched::Failed(why)) if work.tries >= TRIES => {
+                Err(Refusal::Download(why.clone()))
+            }
+            Err(Unfetched::Failed(why)) => {
+                let wait = self.backoff.failed(now.mono, &mut self.rng);
+                self.tell(RemoteNotice::DownloadFailed {
+                    config_id: file.config_id.clone(),
+                    why: why.clone(),
+                    retry_in: wait,
+                });
+                work.stage = Stage::Resting {
+                    until: now.mono + wait,
+                };
+                self.work = Some(work);
+                return;
+            }
+        };
+        match (got, result) {
+            (Ok(()), Ok(content)) => {
+                self.serial += 1;
+                self.out.push_back(RemoteAction::Errand(RemoteTask::Adopt {
+                    serial: self.serial,
+                    content,
+                    push: work.push.id.as_ref().map(ToString::to_string),
+                    within: CHECK_WITHIN,
+                }));
+                self.work = Some(Work {
+                    serial: self.serial,
+                    stage: Stage::Adopting {
+                        until: now.mono + ADOPT_WITHIN,
+                    },
+                    ..work
+                });
+            }
+            (Err(Refusal::Superseded), _) => {
+                self.answer(work.push.id.as_ref(), Some(&Refusal::Superseded));
+            }
+            (Err(refusal), _) => self.refuse_push(now, &work.push, refusal),
+            // `compare` is asked about a content only.
+            (Ok(()), Err(_)) => {}
+        }
+    }
+
+    fn end_work(&mut self) -> Option<Push> {
+        self.work.take().map(|work| work.push)
+    }
+
+    fn refuse_push(&mut self, now: Now, push: &Push, refusal: Refusal) {
+        self.refuse(now, push.id.as_ref(), Some(&push.file), refusal);
+    }
+
+    fn refuse(
+        &mut self,
+        now: Now,
+        id: Option<&serde_json::Value>,
+        file: Option<&Announced>,
+        refusal: Refusal,
+    ) {
+        self.answer(id, Some(&refusal));
+        let which = (file.map(|f| f.digest), refusal.code());
+        if self.refused.replace(which) != Some(which) {
+            let untold = self.refused_again.over();
+            if untold > 0 {
+                self.tell_refused(untold);
+            }
+        }
+        let config_id = file.map(|f| f.config_id.clone());
+        self.refusal = Some((config_id.unwrap_or_default(), refusal));
+        if let Some(times) = self.refused_again.hit(now.mono, 1) {
+            self.tell_refused(times);
+        }
+    }
+
+    /// Answers a push; without an id nobody waits for it.
+    fn answer(&mut self, id: Option<&serde_json::Value>, refusal: Option<&Refusal>) {
+        if let Some(id) = id.filter(|_| self.link) {
+            let answer = match refusal {
+                None => Pushed::answer(id, 200, "success"),
+                Some(refusal) => Pushed::answer(id, refusal.code(), &refusal.short()),
+            };
+            self.say(RemoteAction::Answer(answer));
+        }
+    }
+
+    fn tell(&mut self, notice: RemoteNotice) {
+        self.say(RemoteAction::Notice(notice));
+    }
+
+    /// An answer or a notice, unless too many wait: a platform may push faster than we
+    /// may answer. The newest is dropped, and counted.
+    fn say(&mut self, step: RemoteAction) {
+        if self.out.len() < WAITING {
+            self.out.push_back(step);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// How many answers and notices were dropped since this was last asked, for too many
+    /// waited.
+    pub(crate) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+}
+
+/// Whether it is the file that was announced.
+fn compare(file: &Announced, content: &Content) -> Result<(), Refusal> {
+    let got = content.bytes().len() as u64;
+    match file.size {
+        Some(said) if said != got => Err(Refusal::Size { said, got }),
+        _ if Digest::of(content.bytes()) != file.digest => Err(Refusal::Digest),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

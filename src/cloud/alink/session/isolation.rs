@@ -1,0 +1,173 @@
+//! All or nothing, isolated: the search for who spoils a batch.
+//!
+//! The platform accepts a batch as a whole or refuses it as a whole. This file
+//! knows how to go on after a refusal and nothing else: no protocol, no time.
+//! A code is one device's: a sole named culprit is refused with it, several are
+//! each asked alone, for they may be refused for different reasons and the reply
+//! has one code for all of them. The rest goes on at once. Some replies list
+//! all members, which tells nothing. Unnamed ones are searched: 50, then groups of
+//! five, then one by one. Whatever the platform names or does not name, no device is
+//! submitted more than three times.
+//!
+//! Why not halves: finding one of 50 by halves submits a healthy device up to
+//! seven times, and the platform throttles a sub-device that tries more than
+//! five times a minute. In two steps no device is submitted more than three
+//! times. Why a rest that is refused again goes one by one, though some of it
+//! were named again: a platform that names one culprit at a time would have the
+//! rest submitted as often as there are culprits. Why five and not seven, which
+//! is closer to the square root: both cost 16 messages for one culprit; for two
+//! or more, five is cheaper in the worst case (21 against 23 for two, 26 against
+//! 30 for three).
+
+use crate::base::DeviceId;
+
+/// The size of the middle step.
+const FEW: usize = 5;
+
+/// Devices that are asked for together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Never empty while it waits or is under way.
+    pub(crate) members: Vec<DeviceId>,
+}
+
+/// What a refusal leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    /// The refusal is theirs.
+    pub(crate) culprits: Vec<DeviceId>,
+    /// To be tried next, in order.
+    pub(crate) next: Vec<Group>,
+}
+
+impl Group {
+    /// The group was refused for the first time, and the reply named these.
+    pub(crate) fn refused(self, named: &[DeviceId]) -> Split {
+        self.refused_again(named, 1)
+    }
+
+    /// The same, if its members have been submitted so many times by now.
+    pub(crate) fn refused_again(self, named: &[DeviceId], times: u32) -> Split {
+        let mut split = self.refused_alike(named, times);
+        if split.culprits.len() > 1 {
+            split.next.extend(parts(&split.culprits, 1));
+            split.culprits.clear();
+        }
+        split
+    }
+
+    /// The same for a refusal that means the same for every device it names,
+    /// whichever code each would have had.
+    pub(crate) fn refused_alike(self, named: &[DeviceId], times: u32) -> Split {
+        if self.members.len() <= 1 {
+            return Split {
+                culprits: self.members,
+                next: Vec::new(),
+            };
+        }
+        let all = self.members;
+        let (culprits, rest): (Vec<_>, Vec<_>) = all.iter().partition(|m| named.contains(m));
+        let searched = times >= 2;
+        if culprits.is_empty() || rest.is_empty() {
+            let size = if all.len() > FEW && !searched { FEW } else { 1 };
+            return Split {
+                culprits: Vec::new(),
+                next: parts(&all, size),
+            };
+        }
+        let size = if searched { 1 } else { rest.len() };
+        Split {
+            culprits,
+            next: parts(&rest, size),
+        }
+    }
+}
+
+fn parts(members: &[DeviceId], size: usize) -> Vec<Group> {
+    let group = |c: &[DeviceId]| Group {
+        members: c.to_vec(),
+    };
+    members.chunks(size).map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Whom a refusal names.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Names {
+        None,
+        First,
+        Culprits,
+    }
+
+    /// Messages needed, culprits found, and how often each was submitted.
+    fn search(
+        n: u32,
+        bad: &BTreeSet<DeviceId>,
+        names: Names,
+    ) -> (usize, BTreeSet<DeviceId>, BTreeMap<DeviceId, u32>) {
+        let mut queue = VecDeque::from([Group {
+            members: (0..n).map(DeviceId).collect(),
+        }]);
+        let (mut messages, mut found, mut submitted) = (0, BTreeSet::new(), BTreeMap::new());
+        while let Some(group) = queue.pop_front() {
+            messages += 1;
+            let mut times = 0;
+            for m in &group.members {
+                let of = submitted.entry(*m).or_default();
+                *of += 1;
+                times = *of;
+            }
+            let culprits = group.members.iter().filter(|m| bad.contains(m)).copied();
+            let culprits: Vec<_> = culprits.collect();
+            if !culprits.is_empty() {
+                let named = match names {
+                    Names::None => &[],
+                    Names::First => &culprits[..1],
+                    Names::Culprits => &culprits[..],
+                };
+                let split = group.refused_again(named, times);
+                found.extend(split.culprits);
+                queue.extend(split.next);
+            }
+        }
+        (messages, found, submitted)
+    }
+
+    #[test]
+    fn one_unnamed_culprit_of_fifty_costs_sixteen_messages_wherever_it_is() {
+        for at in 0..50 {
+            let bad = BTreeSet::from([DeviceId(at)]);
+            assert_eq!(search(50, &bad, Names::None).0, 16);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_search_finds_exactly_the_culprits_within_three_submissions(
+            n in 1u32..=50, bad in prop::collection::btree_set(0u32..50, 0..6),
+            names in prop::sample::select(vec![Names::None, Names::First, Names::Culprits])
+        ) {
+            let bad: BTreeSet<_> = bad.into_iter().filter(|b| *b < n).map(DeviceId).collect();
+            let (messages, found, submitted) = search(n, &bad, names);
+            prop_assert_eq!(&found, &bad);
+            prop_assert_eq!(submitted.len(), n as usize);
+            for (_, times) in submitted {
+                prop_assert!(times <= 3);
+            }
+            if names == Names::Culprits && !bad.is_empty() && bad.len() < n as usize {
+                // Each alone, unless there is but one.
+                let alone = if bad.len() == 1 { 0 } else { bad.len() };
+                prop_assert_eq!(messages, 2 + alone);
+            }
+            if names == Names::None && bad.len() <= 3 {
+                prop_assert!(messages <= 27, "{messages}");
+            }
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! Who is online at the platform, and who should be.
+//!
+//! For every device there is what we want ([`Presence`]) and what is (the
+//! session, as far as we can know). This file reconciles the two, in batches:
+//! *who needs what* is one function, `need`; *when* it is asked is
+//! another, `ask_due` in `session/scheduler.rs`; what an answer means is in `session/replies.rs`.
+//!
+//! A device waits in one place at a time: in the pool (filled by linger, up to
+//! a whole batch; who has no place among those online waits there too, until one
+//! is free), in a group of its own (a retry, a part of a refused batch, a
+//! suspect on probation), or under way. So there are never two asks for one
+//! device. A log-in or log-out whose answer was lost leaves it *unsure*: it may
+//! be online over there. An unsure device counts as occupying a place, is never
+//! posted for, and is logged out if nobody wants it any more, if it has to wait
+//! before it may be tried again, or if there is no place for it. So are those that
+//! may still be shown online from before the connection, and are not wanted.
+
+pub(crate) mod device;
+pub(crate) mod isolation;
+pub(crate) mod latency;
+pub(crate) mod places;
+pub(crate) mod replies;
+pub(crate) mod retry_block;
+pub(crate) mod scheduler;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Backoff, DeviceId, Mono, Rng};
+use crate::spec::{DeviceSpec, SessionLimits, Spec};
+
+use self::device::{
+    Device, LoginNeed, QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline,
+    Waiting,
+};
+use self::isolation::Group;
+use self::places::Places;
+use self::retry_block::RetryBlock;
+use super::pace::{Bucket, LoginPace, Throttle};
+use crate::cloud::alink::wire::code::Code;
+use crate::cloud::alink::wire::payload::LOGIN_BYTES;
+
+/// How long after a new connection it is before devices that may still be shown
+/// online from before it, and are not wanted, are logged out: those who are wanted
+/// go first.
+pub(crate) const LINGERING: Duration = Duration::from_secs(10);
+
+/// What is wished for a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It answers on its bus: it shall be online.
+    Online,
+    /// It does not: it shall be offline.
+    Offline,
+}
+
+/// What a device's session is, as far as we can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// No session.
+    Out,
+    /// Asked for, no verdict yet.
+    LoggingIn,
+    /// Online.
+    In,
+    /// Its end was asked for, no verdict yet.
+    LoggingOut,
+    /// Refused or taken offline by the platform; not tried before `until`.
+    Barred {
+        /// When it is tried again, if still wanted.
+        until: Mono,
+        /// Why.
+        code: Code,
+    },
+}
+
+/// All sessions.
+#[derive(Clone, Debug)]
+pub(crate) struct Sessions {
+    pub(crate) spec: Arc<Spec>,
+    pub(crate) devices: Vec<Device>,
+    pub(crate) pools: [BTreeSet<(Mono, DeviceId)>; 2],
+    pub(crate) waiting: BTreeMap<u64, Waiting>,
+    next_key: u64,
+    pub(crate) bars: BTreeSet<(Mono, DeviceId)>,
+    pub(crate) throttles: [Throttle; 2],
+    pub(crate) pace: LoginPace,
+    /// Half the connection's pace for the search for who spoils a batch, which
+    /// may take long: posts, and all else, have the other half.
+    pub(crate) search_pace: Bucket,
+    pub(crate) places: Places,
+    /// Whether devices wait for a place among as many as we may have online.
+    crowded: bool,
+    /// Devices that are, or may be, online.
+    pub(crate) occupied: usize,
+    online: usize,
+    /// Requests of each kind waiting for their reply.
+    pub(crate) under_way: [usize; 2],
+    /// Counts requests, so that it can be said which was a device's last.
+    pub(crate) serial: u64,
+    pub(crate) link: bool,
+    pub(crate) stopping: bool,
+    /// Devices given up on while stopping.
+    pub(crate) unconfirmed: usize,
+    /// Who came in (`true`) or left since last asked.
+    changes: Vec<(DeviceId, bool)>,
+    /// When to log out those who were online on the last connection.
+    pub(crate) lingering_due: Option<Mono>,
+    /// Who could log in but for this, since last asked.
+    held: Vec<(DeviceId, LoginNeed)>,
+    /// Whom the platform does not know, since last asked.
+    pub(crate) unknown: Vec<DeviceId>,
+    /// When the platform last answered anything.
+    pub(crate) heard: Mono,
+    pub(crate) rng: Rng,
+}
+
+impl Sessions {
+    pub(crate) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
+        let with_hold = |d: &DeviceSpec| Device {
+            hold: d.secret.is_empty().then_some(LoginNeed::Register),
+            lingers: ShownOnline::LastLife,
+            ..Device::default()
+        };
+        Sessions {
+            devices: spec.devices.iter().map(with_hold).collect(),
+            pace: LoginPace::new(spec.cloud.session.logins_per_second),
+            search_pace: Bucket::new(spec.cloud.post.messages_per_second / 2),
+            spec,
+            pools: Default::default(),
+            waiting: BTreeMap::new(),
+            next_key: 0,
+            bars: BTreeSet::new(),
+            throttles: Default::default(),
+            places: Places::default(),
+            crowded: Default::default(),
+            occupied: 0,
+            online: 0,
+            under_way: [0; 2],
+            serial: 0,
+            link: false,
+            stopping: false,
+            unconfirmed: 0,
+            changes: Vec::new(),
+            lingering_due: None,
+            held: Vec::new(),
+            unknown: Vec::new(),
+            heard: Mono::START,
+            rng,
+        }
+    }
+
+    // --- what the world and our wishes do -------------------------------
+
+    pub(crate) fn link_up(&mut self, now: Mono) {
+        self.link = true;
+        self.lingering_due = Some(now + LINGERING);
+        self.forgive_requests(now);
+        for id in self.ids() {
+            self.settle(now, id, now);
+        }
+    }
+
+    /// Every session ends with the connection; nobody's wish changes.
+    pub(crate) fn link_down(&mut self) {
+        self.link = false;
+        self.lingering_due = None;
+        self.pools = Default::default();
+        self.waiting.clear();
+        self.under_way = [0; 2];
+        self.places.forget();
+        for id in self.ids() {
+            let lingers = self.devices[id.index()].actual != SessionState::Out;
+            self.set_actual(id, SessionState::Out);
+            let device = &mut self.devices[id.index()];
+            device.place = QueuePlace::Nowhere;
+            device.kick = None;
+            (device.asked, device.refusals) = (0, 0);
+            if lingers {
+                device.lingers = ShownOnline::LastConnection;
+            }
+        }
+    }
+
+    /// A wish, which counts as made at `since`. Without effect while stopping.
+    pub(crate) fn want(&mut self, now: Mono, id: DeviceId, presence: Presence, since: Mono) {
+        if let Some(device) = self.devices.get_mut(id.index()) {
+            device.wanted = presence;
+            self.linger_no_longer(id);
+            self.settle(now, id, since);
+        }
+    }
+
+    /// Nobody shall be online any more, whatever is wanted; what waits for a
+    /// retry is tried at once.
+    pub(crate) fn stop(&mut self, now: Mono) {
+        self.stopping = true;
+        for waiting in self.waiting.values_mut() {
+            waiting.not_before = now;
+        }
+        self.lingering_due = None;
+        for id in self.ids() {
+            // Who may still be shown online from the last connection is logged
+            // out now; there is no later.
+            if self.devices[id.index()].lingers == ShownOnline::LastConnection {
+                self.linger_no_longer(id);
+            }
+            self.settle(now, id, now);
+        }
+    }
+
+    /// There is no more time: whoever may still be online counts as not
+    /// confirmed, and nothing more is asked. Their sessions end with the
+    /// connection.
+    pub(crate) fn give_up(&mut self) {
+        self.pools = Default::default();
+        self.waiting.clear();
+        self.under_way = [0; 2];
+        for id in self.ids() {
+            self.devices[id.index()].place = QueuePlace::Nowhere;
+            if self.devices[id.index()].actual != SessionState::Out {
+                self.unconfirmed += 1;
+                self.set_actual(id, SessionState::Out);
+            }
+        }
+    }
+
+    // --- looking ---------------------------------------------------------
+
+    pub(crate) fn session(&self, id: DeviceId) -> Session {
+        let Some(device) = self.devices.get(id.index()) else {
+            return Session::Out;
+        };
+        match (device.actual, device.bar) {
+            (SessionState::In, _) => Session::In,
+            (SessionState::LoggingIn { .. }, _) => Session::LoggingIn,
+            (SessionState::LoggingOut { .. }, _) => Session::LoggingOut,
+            (SessionState::Out | SessionState::Unsure, Some(RetryBlock { until, code })) => {
+                Session::Barred { until, code }
+            }
+            (SessionState::Out | SessionState::Unsure, None) => Session::Out,
+        }
+    }
+
+    /// Whether it shall be online.
+    pub(crate) fn wants(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_some_and(|d| d.wanted == Presence::Online)
+    }
+
+    /// What a device without a session waits for.
+    pub(crate) fn waits_for(&self, id: DeviceId) -> &'static str {
+        let hold = self.devices.get(id.index()).and_then(|d| d.hold);
+        hold.map_or("turn to log in", LoginNeed::words)
+    }
+
+    pub(crate) const fn online(&self) -> usize {
+        self.online
+    }
+
+    /// Nobody is, or may be, online, and nothing is under way.
+    pub(crate) fn is_over(&self) -> bool {
+        self.occupied == 0 && self.under_way == [0; 2]
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Vec<(DeviceId, bool)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// How many are online, if that has become as many as may be, and others wait for a
+    /// place.
+    pub(crate) fn take_crowded(&mut self) -> Option<usize> {
+        let is = self.online >= self.limits().online
+            && !self.pools[SessionChange::LogIn.index()].is_empty();
+        let was = std::mem::replace(&mut self.crowded, is);
+        (is && !was).then_some(self.online)
+    }
+
+    /// Who is wanted, and needs something first.
+    pub(crate) fn take_held(&mut self) -> Vec<(DeviceId, LoginNeed)> {
+        std::mem::take(&mut self.held)
+    }
+
+    // --- moving devices about, for session/replies.rs ------------------------------
+
+    /// An errand for these that has not failed yet.
+    pub(crate) fn errand(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
+        SessionRequest {
+            kind,
+            group: Group { members },
+            backoff: Backoff::new(self.limits().retry_floor, self.limits().retry_ceiling),
+            serial: 0,
+            sent: Mono::START,
+            refusals: 0,
+            failures: 0,
+            lost: 0,
+            last_tries: 0,
+        }
+    }
+
+    /// The request is no longer under way.
+    pub(crate) fn returned(&mut self, errand: &SessionRequest) {
+        let under_way = &mut self.under_way[errand.kind.index()];
+        *under_way = under_way.saturating_sub(1);
+        for id in &errand.group.members {
+            self.devices[id.index()].place = QueuePlace::Nowhere;
+        }
+    }
+
+    /// The same again, not before then; those who no longer need it go their
+    /// own way.
+    pub(crate) fn put_off(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
+        let (keep, leave): (Vec<_>, Vec<_>) = errand
+            .group
+            .members
+            .into_iter()
+            .partition(|id| self.need(*id) == Some(errand.kind));
+        for id in leave {
+            self.devices[id.index()].place = QueuePlace::Nowhere;
+            self.settle(now, id, now);
+        }
+        if keep.is_empty() {
+            return;
+        }
+        let key = self.next_key;
+        self.next_key += 1;
+        for id in &keep {
+            self.devices[id.index()].place = QueuePlace::Waiting(key);
+        }
+        errand.group.members = keep;
+        let waiting = Waiting { errand, not_before };
+        self.waiting.insert(key, waiting);
+    }
+
+    pub(crate) fn set_actual(&mut self, id: DeviceId, actual: SessionState) {
+        let device = &mut self.devices[id.index()];
+        let before = std::mem::replace(&mut device.actual, actual);
+        match (before == SessionState::In, actual == SessionState::In) {
+            (false, true) => {
+                self.online += 1;
+                self.changes.push((id, true));
+            }
+            (true, false) => {
+                self.online -= 1;
+                self.changes.push((id, false));
+            }
+            _ => {}
+        }
+        match (before == SessionState::Out, actual == SessionState::Out) {
+            (true, false) => self.occupied += 1,
+            (false, true) => self.occupied -= 1,
+            _ => {}
+        }
+    }
+
+    /// What this device needs now.
+    pub(crate) fn need(&self, id: DeviceId) -> Option<SessionChange> {
+        let device = &self.devices[id.index()];
+        let wanted = if self.stopping {
+            Presence::Offline
+        } else {
+            device.wanted
+        };
+        match (wanted, device.actual) {
+            // One that must wait before it is tried again shall not hold a place
+            // meanwhile that it may not even have.
+            (Presence::Online, SessionState::Unsure) if device.bar.is_some() || self.is_overfull() => {
+                Some(SessionChange::LogOut)
+            }
+            (Presence::Online, SessionState::Out | SessionState::Unsure) => {
+                let free = device.bar.is_none() && device.hold.is_none();
+                free.then_some(SessionChange::LogIn)
+            }
+            (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
+            (Presence::Online, SessionState::In)
+            | (Presence::Offline, SessionState::Out)
+            // Under way: the verdict comes first.
+            | (_, SessionState::LoggingIn { .. } | SessionState::LoggingOut { .. }) => None,
+        }
+    }
+
+    /// More may be online than there are places: possible only for those who are
+    /// still shown from the last connection, and while they are logged out.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.occupied > self.limits().online
+    }
+
+    /// Puts a device where its need belongs.
+    pub(crate) fn settle(&mut self, now: Mono, id: DeviceId, since: Mono) {
+        let need = self.need(id).filter(|_| self.link);
+        let place = self.devices[id.index()].place;
+        match place {
+            QueuePlace::UnderWay => return,
+            QueuePlace::Pool(kind, _) if need == Some(kind) => return,
+            QueuePlace::Waiting(key)
+                if self
+                    .waiting
+                    .get(&key)
+                    .is_some_and(|w| need == Some(w.errand.kind)) =>
+            {
+                return;
+            }
+            QueuePlace::Pool(..) | QueuePlace::Waiting(_) | QueuePlace::Nowhere => {
+                self.withdraw(id)
+            }
+        }
+        match need {
+            None => self.note_held(id),
+            Some(SessionChange::LogIn) if self.devices[id.index()].suspect => {
+                let errand = self.errand(SessionChange::LogIn, vec![id]);
+                self.put_off(now, errand, now);
+            }
+            Some(kind) => {
+                self.pools[kind.index()].insert((since, id));
+                self.devices[id.index()].place = QueuePlace::Pool(kind, since);
+            }
+        }
+    }
+
+    /// One that could log in but for what it needs first.
+    fn note_held(&mut self, id: DeviceId) {
+        let device = &self.devices[id.index()];
+        let out = matches!(device.actual, SessionState::Out | SessionState::Unsure);
+        if self.link
+            && !self.stopping
+            && device.wanted == Presence::Online
+            && out
+            && device.bar.is_none()
+            && let Some(step) = device.hold
+        {
+            self.held.push((id, step));
+        }
+    }
+
+    /// Takes a device out of the place where it waits.
+    pub(crate) fn withdraw(&mut self, id: DeviceId) {
+        let place = std::mem::replace(&mut self.devices[id.index()].place, QueuePlace::Nowhere);
+        match place {
+            QueuePlace::Pool(kind, at) => {
+                self.pools[kind.index()].remove(&(at, id));
+            }
+            QueuePlace::Waiting(key) => {
+                if let Some(waiting) = self.waiting.get_mut(&key) {
+                    waiting.errand.group.members.retain(|m| *m != id);
+                    if waiting.errand.group.members.is_empty() {
+                        self.waiting.remove(&key);
+                    }
+                }
+            }
+            QueuePlace::UnderWay | QueuePlace::Nowhere => {}
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &SessionLimits {
+        &self.spec.cloud.session
+    }
+
+    /// Devices per message, small enough for the size limit and for the pace
+    /// as well.
+    pub(crate) fn batch(&self, kind: SessionChange) -> usize {
+        let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
+        let most = self.limits().batch.min(fits).max(1);
+        match kind {
+            SessionChange::LogIn => most.min(self.pace.most()),
+            SessionChange::LogOut => most,
+        }
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {
+        let n = u32::try_from(self.devices.len()).unwrap_or(u32::MAX);
+        (0..n).map(DeviceId)
+    }
+}

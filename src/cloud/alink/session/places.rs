@@ -1,0 +1,221 @@
+//! How many sub-devices the platform lets be online, learned from its refusals
+//! (428) and from what it accepts.
+//!
+//! A refusal says that so many were too many, an acceptance that so many fit;
+//! between the two is searched by halves, one request at a time. Once the number
+//! is known, exactly the free places are asked for, and one device more every
+//! [`PROBE`], which shows that the number has been raised. What is then accepted
+//! doubles with every request, and with a whole batch the limit is forgotten.
+//!
+//! The page gives no number in a 428, and the quota differs between accounts
+//! and over time (200, 1500 and 2000 were published), so neither is assumed.
+
+use std::time::Duration;
+
+use crate::base::{Mono, Rng};
+
+/// From a refusal by a full gateway to the next attempt beyond it. After it a
+/// gateway of 2,000 devices still comes in within the minute.
+const PROBE: Duration = Duration::from_secs(45);
+/// Taken from it at random, so that gateways do not probe together.
+const SPREAD: Duration = Duration::from_secs(5);
+
+/// Devices that may be asked for now, or from some moment on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    pub(crate) devices: usize,
+    /// Not before then.
+    pub(crate) from: Mono,
+}
+
+/// What is known of the platform's limit. Without a refusal: nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    learned: Option<Learned>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Learned {
+    /// So many were online at once.
+    fits: usize,
+    /// So many were refused, more than `fits`; `None` once so many have been
+    /// accepted after all.
+    too_many: Option<usize>,
+    /// Beyond `fits`, while nothing is known to be too many.
+    step: usize,
+    probe_at: Mono,
+    /// The limit that was last told to the operator.
+    told: Option<usize>,
+}
+
+impl Places {
+    /// Nothing is known any more.
+    pub(crate) fn forget(&mut self) {
+        self.learned = None;
+    }
+
+    /// Devices that may be asked for besides those that occupy a place;
+    /// `alone`: no other log-in is under way. `None` while only an event can
+    /// change that: a device leaves, or a reply comes.
+    pub(crate) fn allowance(&self, occupied: usize, alone: bool) -> Option<Allowance> {
+        let at_once = |devices| Allowance {
+            devices,
+            from: Mono::START,
+        };
+        let Some(learned) = self.learned else {
+            return Some(at_once(usize::MAX));
+        };
+        let free = learned.fits.saturating_sub(occupied);
+        if free > 0 {
+            return Some(at_once(free));
+        }
+        alone.then(|| match learned.too_many.map(|n| n - 1 - learned.fits) {
+            None => at_once(learned.step),
+            Some(0) => Allowance {
+                devices: 1,
+                from: learned.probe_at,
+            },
+            Some(between) => at_once(between.div_ceil(2)),
+        })
+    }
+
+    /// So many are online, just accepted.
+    pub(crate) fn accepted(&mut self, online: usize, batch: usize) {
+        let Some(learned) = &mut self.learned else {
+            return;
+        };
+        if online <= learned.fits {
+            return;
+        }
+        learned.fits = online;
+        if learned.too_many.is_some_and(|n| n > online) {
+            return;
+        }
+        // The limit has been raised.
+        learned.too_many = None;
+        learned.step *= 2;
+        if learned.step > batch {
+            self.learned = None;
+        }
+    }
+
+    /// `more` besides the `occupied`, of which `online` are certain, were too
+    /// many. Says the limit if it is now known and has not been told before.
+    pub(crate) fn refused(
+        &mut self,
+        now: Mono,
+        online: usize,
+        occupied: usize,
+        more: usize,
+        rng: &mut Rng,
+    ) -> Option<usize> {
+        let total = occupied + more.max(1);
+        let learned = self.learned.get_or_insert(Learned {
+            fits: online,
+            too_many: None,
+            step: 1,
+            probe_at: now,
+            told: None,
+        });
+        if total <= learned.fits {
+            // The limit has been lowered.
+            (learned.fits, learned.too_many) = (online, None);
+        }
+        let least = learned.too_many.map_or(total, |n| n.min(total));
+        // Never below what is online: some who occupy a place may not have one.
+        let least = least.max(learned.fits + 1);
+        (learned.too_many, learned.step) = (Some(least), 1);
+        if least > learned.fits + 1 {
+            return None;
+        }
+        let spread = u64::try_from(SPREAD.as_micros()).unwrap_or(u64::MAX);
+        learned.probe_at = now + (PROBE - Duration::from_micros(rng.below(spread)));
+        let news = learned.told != Some(learned.fits);
+        learned.told = Some(learned.fits);
+        news.then_some(learned.fits)
+    }
+
+    /// The longest until it is tried whether there are more places.
+    pub(crate) const fn probed_within() -> Duration {
+        PROBE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Rng;
+    use proptest::prelude::*;
+
+    const BATCH: usize = 50;
+
+    /// A platform that takes `cap`, asked until all are in or nothing more
+    /// may be asked at once: refusals, and how many are online.
+    fn fill(
+        places: &mut Places,
+        now: Mono,
+        mut online: usize,
+        wanted: usize,
+        cap: usize,
+        rng: &mut Rng,
+    ) -> (usize, usize) {
+        let mut refusals = 0;
+        while let Some(allowance) = places.allowance(online, true)
+            && allowance.from <= now
+            && online < wanted
+        {
+            let n = allowance.devices.min(BATCH).min(wanted - online);
+            if online + n <= cap {
+                online += n;
+                places.accepted(online, BATCH);
+            } else {
+                refusals += 1;
+                let _ = places.refused(now, online, online, n, rng);
+            }
+        }
+        (refusals, online)
+    }
+
+    proptest! {
+        #[test]
+        fn every_place_is_filled_with_few_refusals(
+            cap in 0usize..400, wanted in 0usize..500, later in 0usize..400, left in 0usize..200
+        ) {
+            let mut rng = Rng::new(7);
+            let mut places = Places::default();
+            let mut now = Mono::from_micros(1_000_000);
+            let (refusals, online) = fill(&mut places, now, 0, wanted, cap, &mut rng);
+            prop_assert_eq!(online, cap.min(wanted));
+            prop_assert!(refusals <= 7, "{} refusals", refusals);
+            // Some leave: exactly their places are asked for.
+            let stay = online - left.min(online);
+            let (refusals, online) = fill(&mut places, now, stay, wanted, cap, &mut rng);
+            prop_assert_eq!(online, cap.min(wanted));
+            prop_assert!(refusals <= 7, "{} refusals", refusals);
+            if wanted > cap {
+                prop_assert_eq!(refusals, 0);
+                now = now + PROBE;
+            }
+            // Another limit: found out by the next who may be asked.
+            let stay = online.min(later);
+            let (refusals, online) = fill(&mut places, now, stay, wanted, later, &mut rng);
+            prop_assert_eq!(online, later.min(wanted));
+            prop_assert!(refusals <= 9, "{} refusals", refusals);
+        }
+    }
+
+    #[test]
+    fn a_full_gateway_is_probed_with_one_device_after_a_while() {
+        let mut rng = Rng::new(7);
+        let mut places = Places::default();
+        let now = Mono::from_micros(1_000_000);
+        assert_eq!(places.refused(now, 2, 2, 1, &mut rng), Some(2));
+        assert_eq!(places.allowance(2, false), None, "not while another is");
+        let probe = places.allowance(2, true).unwrap();
+        assert_eq!(probe.devices, 1);
+        assert!(probe.from >= now + (PROBE - SPREAD) && probe.from <= now + PROBE);
+        let then = probe.from;
+        assert_eq!(places.refused(then, 2, 2, 1, &mut rng), None, "told once");
+        assert!(places.allowance(2, true).unwrap().from > then);
+    }
+}

@@ -1,0 +1,554 @@
+//! What the platform's answers, its silence and its own acts mean for
+//! sessions: the second half of `session/mod.rs`.
+
+use std::time::Duration;
+
+use crate::base::{Backoff, DeviceId, Mono};
+
+use super::device::{
+    QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
+};
+use super::places::Places;
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::pace::MINUTE;
+use crate::cloud::alink::session::Sessions;
+use crate::cloud::alink::session::isolation::Group;
+use crate::cloud::alink::session::retry_block::At;
+use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
+use crate::cloud::alink::wire::payload::Reply;
+
+/// After this many refusals in a row that blame nobody (500), a batch is
+/// searched all the same: perhaps one device makes the platform stumble.
+const PATIENCE: u32 = 3;
+/// At QoS 0 a lost message is nothing unusual: the first two losses in a row
+/// are answered by asking again soon, after this long and twice as long. Only
+/// then does the wait grow as after a refusal.
+const LOST_WAIT: Duration = Duration::from_millis(500);
+const QUICK: u32 = 2;
+/// The same for so many losses while the platform answers others: then it is
+/// there, and messages are lost.
+const QUICK_AMONG_ANSWERS: u32 = 8;
+/// The first wait after a log-out that the platform calls malformed, and the
+/// longest.
+const MALFORMED_WAIT: Duration = MINUTE;
+const MALFORMED_CEILING: Duration = Duration::from_secs(3600);
+/// How often a log-out is asked when stopping.
+const LAST_TRIES: u32 = 2;
+/// The wait between them.
+const LAST_WAIT: Duration = Duration::from_millis(200);
+/// By which way we heard that a session is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionLoss {
+    /// `/ext/error`.
+    Notice,
+    /// An order of the platform's (`thing/disable`, `thing/topo/change`, …).
+    Order,
+    /// A refused post.
+    Post,
+}
+
+impl Sessions {
+    /// The answer to a request; `named` are the devices in its `data`.
+    pub(crate) fn answered(
+        &mut self,
+        now: Mono,
+        errand: SessionRequest,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Outbox,
+    ) {
+        self.returned(&errand);
+        let throttle = &mut self.throttles[errand.kind.index()];
+        if reply.code.verdict() != CodeMeaning::Throttled {
+            throttle.passed(now);
+        }
+        if reply.code.verdict() == CodeMeaning::Accepted {
+            return self.accepted(now, &errand, diary);
+        }
+        diary.counters.refused += 1;
+        let errand = self.without_settled(now, errand);
+        if errand.group.members.is_empty() {
+            return;
+        }
+        self.revert(&errand);
+        match reply.code.verdict() {
+            CodeMeaning::Accepted => {}
+            CodeMeaning::Throttled => {
+                diary.counters.throttled += 1;
+                let throttle = &mut self.throttles[errand.kind.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.rng) {
+                    diary.tell(Notice::Throttled {
+                        what: errand.kind.words(),
+                        wait,
+                    });
+                }
+                self.again(now, errand, now);
+            }
+            CodeMeaning::Full if errand.kind == SessionChange::LogIn => {
+                self.full(now, errand, diary)
+            }
+            CodeMeaning::Trouble => {
+                let trouble = Notice::Trouble {
+                    code: reply.code,
+                    message: reply.message.clone(),
+                    times: 1,
+                };
+                diary.often(now, trouble);
+                if errand.failures + 1 >= PATIENCE && errand.group.members.len() > 1 {
+                    self.search(now, errand, reply, named, diary);
+                } else {
+                    self.later(now, errand);
+                }
+            }
+            CodeMeaning::Request => {
+                let refused = Notice::RequestRefused {
+                    message: reply.message.clone(),
+                    devices: errand.group.members.len(),
+                };
+                diary.often(now, refused);
+                self.search(now, errand, reply, named, diary);
+            }
+            CodeMeaning::NoSession
+            | CodeMeaning::Full
+            | CodeMeaning::Device { .. }
+            | CodeMeaning::Unknown => {
+                if let Some(errand) = self.hold_back(now, errand, reply.code, named) {
+                    self.search(now, errand, reply, named, diary);
+                }
+            }
+        }
+    }
+
+    /// No answer came in time: what happened over there is unknown.
+    pub(crate) fn lost(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
+        self.returned(&errand);
+        diary.counters.unanswered += 1;
+        let mut errand = self.without_settled(now, errand);
+        if errand.group.members.is_empty() {
+            return;
+        }
+        let what = errand.kind.words();
+        diary.often(now, Notice::Unanswered { what, times: 1 });
+        for &id in &errand.group.members {
+            self.set_actual(id, SessionState::Unsure);
+            if let Some(code) = self.devices[id.index()].kick.take() {
+                self.bar(now, id, code, "", At::Kick, diary);
+            }
+        }
+        let quick = LOST_WAIT * (1 << errand.lost.min(QUICK));
+        errand.lost += 1;
+        let patient = match self.heard >= errand.sent {
+            true => QUICK_AMONG_ANSWERS,
+            false => QUICK,
+        };
+        if errand.lost <= patient {
+            let wait = self.rng.jitter(quick);
+            self.again(now, errand, now + wait);
+        } else {
+            self.later(now, errand);
+        }
+    }
+
+    /// An answer came after its deadline. An acceptance counts for every device
+    /// of which nothing else was heard since, though it has been asked for again
+    /// meanwhile: the platform did what we asked, and a repetition finds it done.
+    /// A platform that is always late converges too.
+    ///
+    /// A refusal says who is to blame only together with whom was asked for, so
+    /// it counts, as if they were still under way, only if it still concerns
+    /// all of them and nothing newer was asked.
+    pub(crate) fn late(
+        &mut self,
+        now: Mono,
+        mut errand: SessionRequest,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Outbox,
+    ) {
+        let kind = errand.kind;
+        if reply.code.verdict() == CodeMeaning::Accepted {
+            let members = &mut errand.group.members;
+            members.retain(|id| self.is_unsettled(*id, kind, errand.serial));
+            for id in members.iter().copied() {
+                if self.devices[id.index()].place != QueuePlace::UnderWay {
+                    self.withdraw(id);
+                }
+            }
+            self.throttles[kind.index()].passed(now);
+            return self.accepted(now, &errand, diary);
+        }
+        let members = &errand.group.members;
+        let concerns = |id: &DeviceId| {
+            let device = &self.devices[id.index()];
+            device.asked == errand.serial
+                && device.actual == SessionState::Unsure
+                && device.bar.is_none()
+                && device.place != QueuePlace::UnderWay
+        };
+        if !members.iter().all(concerns) {
+            return;
+        }
+        self.under_way[kind.index()] += 1;
+        for &id in &errand.group.members {
+            self.withdraw(id);
+            let unsure = true;
+            self.set_actual(
+                id,
+                match kind {
+                    SessionChange::LogIn => SessionState::LoggingIn { unsure },
+                    SessionChange::LogOut => SessionState::LoggingOut { unsure },
+                },
+            );
+        }
+        self.answered(now, errand, reply, named, diary);
+    }
+
+    /// Whether the fate of this request for it is still open.
+    fn is_unsettled(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
+        let device = &self.devices[id.index()];
+        let open = match device.actual {
+            SessionState::Unsure => true,
+            SessionState::LoggingIn { .. } => kind == SessionChange::LogIn,
+            SessionState::LoggingOut { .. } => kind == SessionChange::LogOut,
+            SessionState::Out | SessionState::In => false,
+        };
+        let (of, since) = device.unsettled_since;
+        let asked = of == kind && (since..=device.asked).contains(&serial);
+        open && asked && device.bar.is_none() && device.kick.is_none()
+    }
+
+    /// Without those whom a late answer to an earlier attempt has settled: they
+    /// go their own way.
+    fn without_settled(&mut self, now: Mono, mut errand: SessionRequest) -> SessionRequest {
+        let settled = match errand.kind {
+            SessionChange::LogIn => SessionState::In,
+            SessionChange::LogOut => SessionState::Out,
+        };
+        let (gone, left): (Vec<_>, Vec<_>) = errand
+            .group
+            .members
+            .into_iter()
+            .partition(|id| self.devices[id.index()].actual == settled);
+        for id in gone {
+            self.settle(now, id, now);
+        }
+        errand.group.members = left;
+        errand
+    }
+
+    /// The platform takes no more devices, or not so many more.
+    fn full(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
+        let members = &errand.group.members;
+        // What was asked before was refused as well, or this would have been
+        // accepted: the platform takes requests in the order they were sent.
+        if members.len() == 1 || errand.lost > 0 {
+            for &id in members {
+                self.set_actual(id, SessionState::Out);
+            }
+        }
+        let more = |id: &&DeviceId| self.devices[id.index()].actual == SessionState::Out;
+        let more = members.iter().filter(more).count();
+        if more == 0 {
+            // All may have been online before, and some were not; alone, each
+            // will show.
+            for &id in members {
+                let errand = self.errand(SessionChange::LogIn, vec![id]);
+                self.put_off(now, errand, now);
+            }
+            return;
+        }
+        let (online, occupied) = (self.online(), self.occupied);
+        let rng = &mut self.rng;
+        if let Some(online) = self.places.refused(now, online, occupied, more, rng) {
+            diary.tell(Notice::Full {
+                online,
+                wait: Places::probed_within(),
+                ours: false,
+            });
+        }
+        for &id in members {
+            self.settle(now, id, now);
+        }
+    }
+
+    /// The platform ended a session, or says there is none.
+    ///
+    /// On `/ext/error` it says so itself, though perhaps of an earlier session if
+    /// this one is young: messages overtake each other. When it refuses a *post*
+    /// with such a code, or orders what must end a session, the session's end is
+    /// only a guess (an order may be old). The device is then unsure, and logged
+    /// out if nobody wants it or it has to wait.
+    pub(crate) fn kicked(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        news: &Reply,
+        by: SessionLoss,
+        diary: &mut Outbox,
+    ) {
+        let (code, message) = (news.code, news.message.as_str());
+        let Some(device) = self.devices.get_mut(id.index()) else {
+            return;
+        };
+        if code.cure() == Remedy::Relation || code == Code::DELETED {
+            device.tie = TopologyPlace::default();
+        }
+        let mut lost = code.verdict() == CodeMeaning::NoSession;
+        if let SessionState::LoggingOut { unsure } = &mut device.actual {
+            // Should the log-out be refused, it was not online before it.
+            *unsure = true;
+        }
+        match (device.actual, code.verdict()) {
+            // Logged in again for it within the last minute: not at once again.
+            (SessionState::In, CodeMeaning::NoSession)
+                if device.attempts.are_two_within(now, MINUTE) =>
+            {
+                lost = false;
+            }
+            (SessionState::In, CodeMeaning::NoSession) => {
+                diary.tell(Notice::SessionLost { device: id });
+            }
+            // An answer is under way, and says more than a notice about a
+            // message sent earlier.
+            (_, CodeMeaning::NoSession) => return,
+            (SessionState::LoggingIn { .. }, CodeMeaning::Device { .. }) => {
+                device.kick = Some(code);
+                return;
+            }
+            (_, CodeMeaning::Device { .. }) => {}
+            // Nothing else is known to end a session.
+            (_, _) => {
+                let trouble = Notice::Trouble {
+                    code,
+                    message: message.to_owned(),
+                    times: 1,
+                };
+                diary.often(now, trouble);
+                return;
+            }
+        }
+        // Whatever was asked before this, a late answer to it says less.
+        device.asked = 0;
+        if matches!(device.actual, SessionState::In | SessionState::Unsure) {
+            // The same news by another way counts once.
+            diary.counters.kicked += u64::from(device.bar.is_none());
+            let recent = device.attempts.is_one_within(now, MINUTE);
+            self.set_actual(
+                id,
+                match by {
+                    SessionLoss::Notice if !recent => SessionState::Out,
+                    SessionLoss::Notice | SessionLoss::Post | SessionLoss::Order => {
+                        SessionState::Unsure
+                    }
+                },
+            );
+        }
+        if !lost {
+            self.bar(now, id, code, message, At::Kick, diary);
+        }
+        self.settle(now, id, now);
+    }
+
+    fn accepted(&mut self, now: Mono, errand: &SessionRequest, diary: &mut Outbox) {
+        let mut moved = Vec::new();
+        for &id in &errand.group.members {
+            match errand.kind {
+                // A late answer to an earlier attempt was sooner.
+                SessionChange::LogIn if self.devices[id.index()].actual == SessionState::In => {}
+                SessionChange::LogOut if self.devices[id.index()].actual == SessionState::Out => {}
+                SessionChange::LogIn => match self.devices[id.index()].kick.take() {
+                    Some(code) => {
+                        // Which came first over there is unknown.
+                        self.set_actual(id, SessionState::Unsure);
+                        self.bar(now, id, code, "", At::Kick, diary);
+                    }
+                    None => {
+                        let device = &mut self.devices[id.index()];
+                        device.suspect = false;
+                        device.refusals = 0;
+                        device.lingers = ShownOnline::No;
+                        device.announced = true;
+                        device.new_secret = false;
+                        device.hold = None;
+                        device.tie.listed = true;
+                        self.set_actual(id, SessionState::In);
+                        diary.counters.logged_in += 1;
+                        moved.push(id);
+                    }
+                },
+                SessionChange::LogOut => {
+                    self.devices[id.index()].lingers = ShownOnline::No;
+                    self.devices[id.index()].announced = false;
+                    self.set_actual(id, SessionState::Out);
+                    diary.counters.logged_out += 1;
+                    moved.push(id);
+                }
+            }
+        }
+        if errand.kind == SessionChange::LogIn {
+            self.places
+                .accepted(self.online(), self.batch(SessionChange::LogIn));
+        }
+        self.tell_moved(errand.kind, moved, diary);
+        for &id in &errand.group.members {
+            self.settle(now, id, now);
+        }
+    }
+
+    fn tell_moved(&self, kind: SessionChange, devices: Vec<DeviceId>, diary: &mut Outbox) {
+        if devices.is_empty() {
+            return;
+        }
+        let names: Vec<&str> = devices
+            .iter()
+            .filter_map(|id| self.spec.device(*id))
+            .map(|d| d.name.as_str())
+            .collect();
+        let (names, online) = (names.join(" "), self.online());
+        diary.tell(match kind {
+            SessionChange::LogIn => Notice::LoggedIn {
+                devices,
+                names,
+                online,
+            },
+            SessionChange::LogOut => Notice::LoggedOut {
+                devices,
+                names,
+                online,
+            },
+        });
+    }
+
+    /// A refused request changed nothing: everyone is what they were.
+    fn revert(&mut self, errand: &SessionRequest) {
+        for &id in &errand.group.members {
+            let before = match self.devices[id.index()].actual {
+                SessionState::LoggingIn { unsure: false } => SessionState::Out,
+                SessionState::LoggingOut { unsure: false } => SessionState::In,
+                _ => SessionState::Unsure,
+            };
+            self.set_actual(id, before);
+            self.linger_no_longer(id);
+            self.devices[id.index()].kick = None;
+        }
+    }
+
+    /// How often some of these were refused together with others.
+    pub(crate) fn refusals(&self, errand: &SessionRequest) -> u32 {
+        let of = |id: &DeviceId| self.devices[id.index()].refusals;
+        let members = errand.group.members.iter().map(of).max();
+        errand.refusals.max(members.unwrap_or_default())
+    }
+
+    /// Somebody in this group is to blame: find out who.
+    fn search(
+        &mut self,
+        now: Mono,
+        errand: SessionRequest,
+        reply: &Reply,
+        named: &[DeviceId],
+        diary: &mut Outbox,
+    ) {
+        let kind = errand.kind;
+        let like = errand.clone();
+        let refusals = self.refusals(&errand) + 1;
+        let absent = matches!(
+            reply.code.verdict(),
+            CodeMeaning::NoSession | CodeMeaning::Device { .. }
+        );
+        let split = match kind {
+            // Every device that is named has no session, for one reason or another.
+            SessionChange::LogOut if absent => errand.group.refused_alike(named, refusals),
+            _ => errand.group.refused_again(named, refusals),
+        };
+        if kind == SessionChange::LogOut && absent && split.culprits.is_empty() {
+            // Somebody here has no session, and may be wanted again before we
+            // know who.
+            for group in &split.next {
+                for &id in &group.members {
+                    self.set_actual(id, SessionState::Unsure);
+                }
+            }
+        }
+        for id in split.culprits {
+            self.devices[id.index()].refusals = 0;
+            match kind {
+                SessionChange::LogIn => {
+                    if !self.is_moot(id) && !self.mend(now, id, reply.code) {
+                        self.bar(now, id, reply.code, &reply.message, At::LogIn, diary);
+                    }
+                    self.settle(now, id, now);
+                }
+                SessionChange::LogOut => self.logout_refused(now, id, &like, reply, diary),
+            }
+        }
+        for group in split.next {
+            let mut errand = self.errand(kind, group.members);
+            errand.refusals = refusals;
+            self.put_off(now, errand, now);
+        }
+    }
+
+    fn logout_refused(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        like: &SessionRequest,
+        reply: &Reply,
+        diary: &mut Outbox,
+    ) {
+        match reply.code.verdict() {
+            // No session, or no such device: what we wanted.
+            CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
+                self.set_actual(id, SessionState::Out);
+                diary.counters.logged_out += 1;
+                if std::mem::take(&mut self.devices[id.index()].announced) {
+                    self.tell_moved(SessionChange::LogOut, vec![id], diary);
+                }
+                self.settle(now, id, now);
+            }
+            verdict => {
+                let mut errand = SessionRequest {
+                    group: Group { members: vec![id] },
+                    ..like.clone()
+                };
+                if verdict == CodeMeaning::Request && errand.backoff.failures() == 0 {
+                    errand.backoff = Backoff::new(MALFORMED_WAIT, MALFORMED_CEILING);
+                }
+                let wait = errand.backoff.failed(now, &mut self.rng);
+                if errand.backoff.failures().is_power_of_two() || verdict == CodeMeaning::Request {
+                    diary.tell(Notice::LogoutRefused {
+                        device: id,
+                        code: reply.code,
+                        message: reply.message.clone(),
+                        retry_in: wait,
+                    });
+                }
+                self.again(now, errand, now + wait);
+            }
+        }
+    }
+
+    /// The same again after a growing wait.
+    fn later(&mut self, now: Mono, mut errand: SessionRequest) {
+        let wait = errand.backoff.failed(now, &mut self.rng);
+        self.again(now, errand, now + wait);
+    }
+
+    /// The same again then; when stopping, soon and not for ever.
+    fn again(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
+        errand.failures += 1;
+        if !self.stopping || errand.kind == SessionChange::LogIn {
+            return self.put_off(now, errand, not_before);
+        }
+        errand.last_tries += 1;
+        if errand.last_tries < LAST_TRIES {
+            return self.put_off(now, errand, now + LAST_WAIT);
+        }
+        for id in errand.group.members {
+            self.unconfirmed += 1;
+            self.set_actual(id, SessionState::Out);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Bars: how long a device waits that the platform has refused or thrown out.
+//!
+//! The first wait depends on the code; each further one for the same code in a
+//! row is twice as long, up to the code's ceiling. A device whose bar has ended
+//! is a suspect: it is tried alone, so that it cannot spoil a batch again.
+
+use std::time::Duration;
+
+use crate::base::{DeviceId, Mono, Wake};
+
+use super::device::LoginNeed;
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::session::Sessions;
+use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
+
+/// A device whose lone request is called malformed: it may be one that the
+/// platform stumbled over, so the next, with another time and signature, comes
+/// soon; if it is our fault, it is repeated ever more rarely.
+const MALFORMED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// A bar within this time after the last one counts as "again".
+const AGAIN: Duration = Duration::from_secs(600);
+
+/// The least first and longest wait after a refused registration or relation:
+/// what stands in the way is a person's work, of which we mostly do not hear.
+const STEP_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
+
+/// At what a device was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    LogIn,
+    /// It was taken offline.
+    Kick,
+    Step(LoginNeed),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RetryBlock {
+    pub(crate) until: Mono,
+    pub(crate) code: Code,
+}
+
+/// The last bar and how often it came in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefusalKind {
+    pub(crate) code: Code,
+    pub(crate) times: u32,
+    pub(crate) until: Mono,
+}
+
+impl Sessions {
+    /// When the next bar ends.
+    pub(crate) fn bar_due(&self) -> Option<Wake> {
+        self.bars.first().map(|b| Wake::new(b.0, "bar ends"))
+    }
+
+    /// Ends bars that have run out; says whether there was one.
+    pub(crate) fn end_bars(&mut self, now: Mono) -> bool {
+        let Some(&(until, id)) = self.bars.first().filter(|b| b.0 <= now) else {
+            return false;
+        };
+        self.bars.remove(&(until, id));
+        self.devices[id.index()].bar = None;
+        self.settle(now, id, now);
+        true
+    }
+
+    /// Not before a while, longer each time in a row, and then alone.
+    pub(crate) fn bar(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        code: Code,
+        message: &str,
+        at: At,
+        diary: &mut Outbox,
+    ) {
+        let limits = &self.spec.cloud.session;
+        if code == Code::UNKNOWN_DEVICE && limits.report_unknown {
+            self.unknown.push(id);
+        }
+        let (first, longest) = match code.verdict() {
+            CodeMeaning::Device { first, longest } => (first, longest),
+            CodeMeaning::Request => MALFORMED,
+            _ => (limits.retry_floor, limits.retry_ceiling),
+        };
+        let (first, longest) = match at {
+            At::LogIn | At::Kick => (first, longest),
+            At::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
+            // Disabled is disabled, wherever it is said.
+            At::Step(_) if code.cure() == Remedy::Enabling => (first, longest),
+            At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
+        };
+        let device = &self.devices[id.index()];
+        if device.bar.is_some_and(|b| b.code == code) {
+            // The same news by another way.
+            return;
+        }
+        let times = match device.offence {
+            Some(o) if o.code == code && now.since(o.until) < AGAIN => o.times.saturating_add(1),
+            _ => 1,
+        };
+        let factor = 1u32
+            .checked_shl(times.saturating_sub(1).min(16))
+            .unwrap_or(u32::MAX);
+        let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
+        let until = now + retry_in;
+        if at == At::Kick && device.bar.is_some_and(|b| b.until >= until) {
+            // Two pieces of one piece of news; the graver holds.
+            return;
+        }
+        diary.counters.barred += 1;
+        if times.is_power_of_two() {
+            diary.tell(Notice::Barred {
+                device: id,
+                code,
+                message: message.to_owned(),
+                what: match at {
+                    At::LogIn | At::Kick => "log-in",
+                    At::Step(step) => step.words(),
+                },
+                kicked: at == At::Kick,
+                retry_in,
+                times,
+            });
+        }
+        let device = &mut self.devices[id.index()];
+        device.suspect = true;
+        device.offence = Some(RefusalKind { code, times, until });
+        self.set_bar(id, RetryBlock { until, code });
+    }
+
+    /// Something that mends bars of one kind has happened: it is tried at once.
+    pub(crate) fn cured(&mut self, now: Mono, id: DeviceId, cure: Remedy) {
+        let Some(device) = self.devices.get_mut(id.index()) else {
+            return;
+        };
+        if device.kick.is_some_and(|code| code.cure() == cure) {
+            // The session that is being asked for may have been ended all the
+            // same.
+            device.kick = Some(Code::NO_SESSION);
+        }
+        if device.bar.is_some_and(|b| b.code.cure() == cure) {
+            device.offence = None;
+            self.acquit(id);
+            self.settle(now, id, now);
+        }
+    }
+
+    /// Ends the bars of those whose requests were called malformed: another
+    /// connection, or another configuration, is as much as could mend that.
+    pub(crate) fn forgive_requests(&mut self, now: Mono) {
+        let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
+        for id in self.ids() {
+            if self.devices[id.index()].bar.as_ref().is_some_and(request) {
+                self.acquit(id);
+                self.settle(now, id, now);
+            }
+        }
+    }
+
+    /// Something happened on the platform that mends bars of one kind, whosever
+    /// they are.
+    pub(crate) fn all_cured(&mut self, now: Mono, cure: Remedy) {
+        for id in self.ids() {
+            self.cured(now, id, cure);
+        }
+    }
+
+    /// Bars a device until then.
+    fn set_bar(&mut self, id: DeviceId, bar: RetryBlock) {
+        if let Some(old) = self.devices[id.index()].bar.replace(bar) {
+            self.bars.remove(&(old.until, id));
+        }
+        self.bars.insert((bar.until, id));
+    }
+}

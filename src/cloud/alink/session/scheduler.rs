@@ -1,0 +1,277 @@
+//! Whose turn it is: when the next log-in or log-out is asked, and for whom.
+//! The scheduling half of `session/mod.rs`.
+
+use std::cmp::Reverse;
+
+use crate::base::{DeviceId, Mono, Wake};
+
+use super::device::{QueuePlace, SessionChange, SessionRequest, SessionState};
+use super::places::Allowance;
+use crate::cloud::alink::pace::Throttle;
+use crate::cloud::alink::session::Sessions;
+use crate::cloud::alink::session::isolation::Group;
+
+/// Who could be asked for next.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    from: Source,
+    due: Mono,
+    devices: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Pool,
+    Waiting(u64),
+}
+
+impl Candidate {
+    /// Whichever helps most devices with one message, so that the search for who
+    /// spoils a batch, ever smaller groups, comes last. Among equals, whichever
+    /// has been due longest, and of those the pool.
+    fn rank(&self) -> impl Ord + use<> {
+        let key = match self.from {
+            Source::Pool => 0,
+            Source::Waiting(key) => key + 1,
+        };
+        (self.devices, Reverse((self.due, key)))
+    }
+}
+
+impl Sessions {
+    /// When [`Sessions::take`] has something to ask.
+    pub(crate) fn ask_due(&self) -> Option<Wake> {
+        Wake::earlier(
+            self.kind_due(SessionChange::LogOut),
+            self.kind_due(SessionChange::LogIn),
+        )
+    }
+
+    fn kind_due(&self, kind: SessionChange) -> Option<Wake> {
+        let from = self.may_ask_from(kind)?;
+        let at = self.candidates(kind).map(|c| c.due).min()?;
+        Some(match kind {
+            // No gate, so no reason of its own.
+            SessionChange::LogIn if at.max(self.pace.ready_at()) >= from => {
+                Wake::new(at.max(self.pace.ready_at()), kind.words())
+            }
+            _ if from > at => Wake::new(from, "gate opens"),
+            _ => Wake::new(at, kind.words()),
+        })
+    }
+
+    /// From when on something of this kind may be asked; `None` while that
+    /// depends on an answer.
+    fn may_ask_from(&self, kind: SessionChange) -> Option<Mono> {
+        if !self.link || (self.stopping && kind == SessionChange::LogIn) {
+            return None;
+        }
+        if self.stopping {
+            // Bounded by the clock outside, not by politeness.
+            return Some(Mono::START);
+        }
+        let throttle = &self.throttles[kind.index()];
+        let most = match throttle.is_throttled() {
+            true => 1,
+            false => self.limits().in_flight.max(1),
+        };
+        (self.under_way[kind.index()] < most).then(|| throttle.opens_at())
+    }
+
+    /// Who could be asked for, and when.
+    fn candidates(&self, kind: SessionChange) -> impl Iterator<Item = Candidate> {
+        let allowance = self.allowance(kind);
+        let pool = self.pool(kind, allowance);
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(move |(_, w)| w.errand.kind == kind);
+        let waiting = waiting.filter_map(move |(key, w)| {
+            let members = &w.errand.group.members;
+            let (devices, from) = self.placed(kind, members.iter().copied(), allowance)?;
+            let paced = match w.errand.refusals > 0 && !self.stopping {
+                true => self.search_pace.ready_at(),
+                false => Mono::START,
+            };
+            Some(Candidate {
+                from: Source::Waiting(*key),
+                due: w.not_before.max(from).max(paced),
+                devices,
+            })
+        });
+        pool.into_iter().chain(waiting)
+    }
+
+    /// The pool may go when it fills a batch, or all the places there are, or
+    /// after the linger.
+    fn pool(&self, kind: SessionChange, allowance: Option<Allowance>) -> Option<Candidate> {
+        let pool = &self.pools[kind.index()];
+        let (since, _) = pool.first()?;
+        let members = pool.iter().map(|(_, id)| *id);
+        let (devices, from) = self.placed(kind, members, allowance)?;
+        let batch = self.batch(kind);
+        let enough = allowance.map_or(batch, |a| a.devices.clamp(1, batch));
+        let at_once = self.stopping || devices >= enough;
+        let linger = self.limits().linger;
+        Some(Candidate {
+            from: Source::Pool,
+            due: from.max(if at_once { *since } else { *since + linger }),
+            devices,
+        })
+    }
+
+    /// How many of these may be asked for, a batch at most, and from when on;
+    /// `None` if for none of them there is a place. Those who may have one
+    /// already need none.
+    fn placed(
+        &self,
+        kind: SessionChange,
+        members: impl Iterator<Item = DeviceId>,
+        allowance: Option<Allowance>,
+    ) -> Option<(usize, Mono)> {
+        let batch = self.batch(kind);
+        let (places, from) = allowance.map_or((0, Mono::START), |a| (a.devices, a.from));
+        let (mut held, mut new) = (0, 0);
+        for id in members {
+            match self.needs_place(kind, id) {
+                true => new = places.min(new + 1),
+                false => held += 1,
+            }
+            if held + new >= batch {
+                break;
+            }
+        }
+        match (held, new) {
+            (0, 0) => None,
+            (0, new) => Some((new, from)),
+            (held, new) if from == Mono::START => Some((held + new, from)),
+            (held, _) => Some((held, Mono::START)),
+        }
+    }
+
+    /// Whether asking for it takes a place that it does not hold already.
+    fn needs_place(&self, kind: SessionChange, id: DeviceId) -> bool {
+        kind == SessionChange::LogIn && self.devices[id.index()].actual == SessionState::Out
+    }
+
+    /// For how many devices there is a place, by our limit and by what is known
+    /// of the platform's.
+    fn allowance(&self, kind: SessionChange) -> Option<Allowance> {
+        if kind == SessionChange::LogOut {
+            return Some(Allowance {
+                devices: usize::MAX,
+                from: Mono::START,
+            });
+        }
+        let ours = self.limits().online.saturating_sub(self.occupied);
+        let alone = self.under_way[SessionChange::LogIn.index()] == 0;
+        let theirs = self.places.allowance(self.occupied, alone)?;
+        (ours > 0).then(|| Allowance {
+            devices: ours.min(theirs.devices),
+            ..theirs
+        })
+    }
+
+    /// The next request, if one is due; its members are under way from now on.
+    /// `None` may also mean that something due was put off.
+    pub(crate) fn take(&mut self, now: Mono) -> Option<SessionRequest> {
+        let due = |kind: &SessionChange| self.kind_due(*kind).is_some_and(|w| w.at <= now);
+        let (kind, next) = SessionChange::ALL
+            .into_iter()
+            .filter(due)
+            .flat_map(|kind| self.candidates(kind).map(move |c| (kind, c)))
+            .filter(|(_, c)| c.due <= now)
+            .max_by_key(|(kind, c)| (c.rank(), Reverse(*kind)))?;
+        let allowance = self.allowance(kind);
+        let errand = match next.from {
+            Source::Waiting(key) => self.waiting.remove(&key)?.errand,
+            Source::Pool => {
+                let members = self.pools[kind.index()].iter().map(|(_, id)| *id);
+                self.errand(kind, members.collect())
+            }
+        };
+        let errand = self.within_limits(now, errand, allowance)?;
+        self.begin(now, errand)
+    }
+
+    /// These are under way.
+    fn begin(&mut self, now: Mono, mut errand: SessionRequest) -> Option<SessionRequest> {
+        let kind = errand.kind;
+        if kind == SessionChange::LogIn {
+            self.pace.take(now, errand.group.members.len());
+        }
+        if errand.refusals > 0 {
+            self.search_pace.take(now);
+        }
+        self.under_way[kind.index()] += 1;
+        self.serial += 1;
+        (errand.serial, errand.sent) = (self.serial, now);
+        for &id in &errand.group.members {
+            self.withdraw(id);
+            let device = &mut self.devices[id.index()];
+            let unsure = device.actual == SessionState::Unsure;
+            if !unsure || device.asked == 0 || device.unsettled_since.0 != kind {
+                device.unsettled_since = (kind, self.serial);
+            }
+            device.place = QueuePlace::UnderWay;
+            device.asked = self.serial;
+            match kind {
+                SessionChange::LogIn => {
+                    device.attempts.note(now);
+                    device.new_secret = false;
+                    self.set_actual(id, SessionState::LoggingIn { unsure });
+                }
+                SessionChange::LogOut => self.set_actual(id, SessionState::LoggingOut { unsure }),
+            }
+        }
+        Some(errand)
+    }
+
+    /// A batch of these, within their places and the platform's patience with
+    /// each; those who have tried too often in the last minute are put off, the
+    /// others stay, or go, where they wait. `None` if none is left.
+    fn within_limits(
+        &mut self,
+        now: Mono,
+        errand: SessionRequest,
+        allowance: Option<Allowance>,
+    ) -> Option<SessionRequest> {
+        let kind = errand.kind;
+        let budget = self.limits().logins_per_minute;
+        let most = match self.throttles[kind.index()].is_throttled() && !self.stopping {
+            true => Throttle::TRIAL,
+            false => self.batch(kind),
+        };
+        let due = allowance.filter(|a| a.from <= now);
+        let mut places = due.map_or(0, |a| a.devices);
+        let (mut go, mut tired, mut stay) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rested = now;
+        for &id in &errand.group.members {
+            let device = &self.devices[id.index()];
+            let free = match kind {
+                SessionChange::LogIn => device.attempts.free_at(budget),
+                SessionChange::LogOut => Mono::START,
+            };
+            let needs_place = self.needs_place(kind, id);
+            if go.len() >= most || (needs_place && places == 0) {
+                stay.push(id);
+            } else if free > now {
+                rested = rested.max(free);
+                tired.push(id);
+            } else {
+                places -= usize::from(needs_place);
+                go.push(id);
+            }
+        }
+        let like = |members| SessionRequest {
+            group: Group { members },
+            ..errand.clone()
+        };
+        for id in tired.iter().copied() {
+            self.withdraw(id);
+        }
+        self.put_off(now, like(tired), rested);
+        // Who stays in the pool keeps its turn.
+        stay.retain(|id| !matches!(self.devices[id.index()].place, QueuePlace::Pool(..)));
+        self.put_off(now, like(stay), now);
+        Some(like(go)).filter(|e| !e.group.members.is_empty())
+    }
+}

@@ -1,0 +1,7 @@
+//! Alink on the wire: topics, message bodies, codes and signatures. Typed, printed and
+//! parsed here and nowhere else.
+
+pub mod code;
+pub mod payload;
+pub mod sign;
+pub mod topic;
