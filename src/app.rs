@@ -13,12 +13,12 @@
 //! then the ports; all of it within `stop_within`. Loading the configuration
 //! anew: [`service`].
 
-mod adoption;
-mod crew;
-mod front;
-pub mod notice;
+mod admin;
+mod apply_remote;
+pub mod events;
 mod reload;
 pub mod service;
+mod supervisor;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,21 +26,21 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::adoption::Adopter;
-use self::notice::Notice;
+use self::apply_remote::Adopter;
+use self::events::Notice;
 use self::reload::{Reload, is_many};
 use self::service::{Doors, Service, Shelves};
 use crate::base::{LogEvent, Rng};
 use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
-use crate::io::clock::Clock;
 use crate::io::control::{self, Wish};
-use crate::io::headroom;
-use crate::io::lessons::Lessons;
+use crate::io::files::settings::{Loaded, Misfit};
 use crate::io::log::{self, Journal};
-use crate::io::notify::Notifier;
-use crate::io::settings::{Loaded, Misfit};
-use crate::io::vault::Vault;
+use crate::io::store::learned::Lessons;
+use crate::io::store::secret_store::Vault;
+use crate::io::system::clock::Clock;
+use crate::io::system::headroom;
+use crate::io::system::notify::Notifier;
 use crate::spec::{MOST_IDENTITIES, Spec};
 
 /// Why the service ended.
@@ -74,7 +74,7 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(headroom::BLOCKING)
-        // Those that were made stay: there may be no others (`io/headroom.rs`).
+        // Those that were made stay: there may be no others (`io/system/headroom.rs`).
         .thread_keep_alive(Duration::MAX)
         .build()
         .map_err(Ended::Start)?;
@@ -106,7 +106,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
         journal.tell(&failed);
     }
     if let Some(misfit) = misfit {
-        adoption::set_aside(misfit, &loaded.state_dir, &journal);
+        apply_remote::set_aside(misfit, &loaded.state_dir, &journal);
     }
     let (vault, notice) = Vault::open(&loaded.state_dir);
     if let Some(notice) = notice {

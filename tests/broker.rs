@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use alink_gateway::base::{Rng, Secret};
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::platform::*;
 use rumqttc::{AsyncClient, Event as Mqtt, EventLoop, MqttOptions, Packet, QoS};

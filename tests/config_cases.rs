@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use alink_gateway::base::Secret;
 use alink_gateway::cli::check;
 use alink_gateway::config::{Draft, Severity, Source};
-use alink_gateway::io::account::Account;
-use alink_gateway::io::settings::{Surroundings, load_in};
+use alink_gateway::io::files::service_account::Account;
+use alink_gateway::io::files::settings::{Surroundings, load_in};
 use alink_gateway::spec::{
     Bits, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number, Part,
     PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,

@@ -28,7 +28,7 @@ use std::process::Stdio;
 
 use alink_gateway::base::UnitId;
 use alink_gateway::control::metrics::{Kind, TABLE};
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::wire::RackRig;
 use child::Child;

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alink_gateway::base::UnitId;
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::wire::RackRig;
 use serde_json::Value as Json;

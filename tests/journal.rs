@@ -27,9 +27,9 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, EventKind, JournalField, Level, LogEvent, PortId};
 use alink_gateway::fleet;
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::files::settings::{Surroundings, load_in};
 use alink_gateway::io::log::{Journal, Sink};
-use alink_gateway::io::settings::{Surroundings, load_in};
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::spec::Spec;
 
 use catalog::Explanation;

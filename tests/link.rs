@@ -21,10 +21,10 @@ use alink_gateway::base::{DeviceName, LinkCommand, LinkDown, LinkEvent, ProductK
 use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::cloud::alink::registration::identity;
 use alink_gateway::cloud::alink::registration::identity::Credentials;
-use alink_gateway::io::clock::Clock;
 use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::pulse::Pulse;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::spec::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy, Retired,
     SessionLimits, SignMethod, Spec, Subscriptions, Transport,

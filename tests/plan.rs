@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use alink_gateway::cli::plan;
-use alink_gateway::io::settings::Surroundings;
+use alink_gateway::io::files::settings::Surroundings;
 use serde_json::json;
 
 /// Two kinds of devices on one line.

@@ -22,12 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, Evidence, FieldEvent, Miss, PortId, Rng, UnitId, Wall};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::lessons::Lessons;
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
+use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::port;
-use alink_gateway::io::pulse::Pulse;
+use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Refusal, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;

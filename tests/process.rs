@@ -40,7 +40,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
 use alink_gateway::base::{Now, Rng, UnitId, Wall};
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::life::meter::ENERGY;
 use alink_gateway::lab::bus::tongue::{Meter, Plain, Tongue, Year};
 use alink_gateway::lab::bus::{Life, Line as Wires, Pace, Rack, Unit};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use alink_gateway::base::{EventKind, JournalField};
 use alink_gateway::cloud::alink::wire::code::{Code, CodeMeaning};
-use alink_gateway::io::settings::{Surroundings, load_in};
+use alink_gateway::io::files::settings::{Surroundings, load_in};
 
 const README: &str = include_str!("../README.md");
 

@@ -27,8 +27,9 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceName, ProductKey, Rng, Secret, UnitId};
 use alink_gateway::cloud::alink::remote_config::Unfetched;
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::download::{self, Sources};
+use alink_gateway::io::files::download;
+use alink_gateway::io::files::download::Sources;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::{Broker, Served, Storage, tls_from_pem};
 use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::platform::{

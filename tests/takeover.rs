@@ -17,11 +17,12 @@ use alink_gateway::base::{
 use alink_gateway::cloud::Connector;
 use alink_gateway::cloud::alink::events::Notice;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
-use alink_gateway::io::clock::Clock;
 use alink_gateway::io::link::{self, Dialer, Link, Wire};
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::pulse::Pulse;
-use alink_gateway::io::vault::{self, Vault};
+use alink_gateway::io::store::secret_store;
+use alink_gateway::io::store::secret_store::Vault;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::platform::{
     Device, Event, Fault, Platform, PlatformSpec, Product, Violation,
@@ -196,7 +197,7 @@ async fn a_gateway_registers_once_whatever_the_platform_prefers() {
                     LinkEvent::Up,
                     "{registration:?} {own_topic} {mode:?}"
                 );
-                assert!(dir.path().join(vault::FILE).exists());
+                assert!(dir.path().join(secret_store::FILE).exists());
                 link.end().await;
                 tokio::time::sleep(MINUTE).await;
             }
@@ -241,7 +242,9 @@ async fn what_was_earned_before_is_used_as_soon_as_the_vault_can_be_read() {
     assert_eq!(link.next().await, LinkEvent::Up);
     link.end().await;
 
-    let file = dir.path().join(alink_gateway::io::vault::FILE);
+    let file = dir
+        .path()
+        .join(alink_gateway::io::store::secret_store::FILE);
     let aside = dir.path().join("aside");
     std::fs::rename(&file, &aside).unwrap();
     std::fs::write(&file, r#"{"version":99}"#).unwrap();

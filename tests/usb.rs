@@ -25,8 +25,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use alink_gateway::base::{Rng, UnitId};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::settings;
+use alink_gateway::io::files::settings;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::platform::{Platform, PlatformSpec};

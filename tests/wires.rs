@@ -17,13 +17,14 @@ use alink_gateway::base::{
     Evidence, FieldEvent, Now, PortId, Proof, Reading, Rng, UnitId, Value, Wall,
 };
 use alink_gateway::field::dlt645::{Item, Place};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::lessons::Lessons;
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
+use alink_gateway::io::bus::port;
+use alink_gateway::io::files::settings;
+use alink_gateway::io::files::settings::Surroundings;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::port;
-use alink_gateway::io::pulse::Pulse;
-use alink_gateway::io::settings::{self, Surroundings};
+use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::lab::bus::tongue::{Meter, Plain, Tongue, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Manners, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;

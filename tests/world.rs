@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, Rng, Secret, Wall};
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::{
     Device, FailedBatchNames, Fault, Notice, PackOutOfSession, PlatformSpec, Violation,
 };

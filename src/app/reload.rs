@@ -15,14 +15,15 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::notice::Notice;
 use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
+use crate::app::events::Notice;
 use crate::base::LogEvent;
 use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
+use crate::io::files::settings;
+use crate::io::files::settings::Loaded;
 use crate::io::log::Journal;
-use crate::io::settings::{self, Loaded};
 
 /// The largest configuration takes a second to load on a desktop and ten on a small
 /// board; a client of the control socket waits for two minutes.

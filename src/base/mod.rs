@@ -4,32 +4,32 @@
 //! platform, or reads a clock: time arrives as [`Now`], chance as [`Rng`].
 
 pub mod backoff;
-pub mod crowd;
 pub mod digest;
 pub mod event;
+pub mod event_grouping;
 pub mod histogram;
 pub mod id;
 pub mod journal;
 pub mod link;
-pub mod repeat;
+pub mod log_event;
+pub mod rate_limit;
 pub mod rng;
 pub mod secret;
-pub mod tell;
 pub mod text;
 pub mod time;
 pub mod utc;
 pub mod value;
 
 pub use backoff::Backoff;
-pub use crowd::{EventGroup, EventGrouping, Grouped};
 pub use digest::Digest;
 pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};
+pub use event_grouping::{EventGroup, EventGrouping, Grouped};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
 pub use journal::{EventKind, JournalField, MessageId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};
-pub use repeat::{RateLimit, Suppressed};
+pub use log_event::{About, Level, LogEvent};
+pub use rate_limit::{RateLimit, Suppressed};
 pub use rng::Rng;
 pub use secret::Secret;
-pub use tell::{About, Level, LogEvent};
 pub use time::{Mono, Now, Wake, Wall};
 pub use value::{Reading, Value};

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
-use crate::io::settings::{self, Loaded, Surroundings};
-use crate::io::{remote, screen};
+use crate::io::files::settings;
+use crate::io::files::settings::{Loaded, Surroundings};
+use crate::io::store::remote_config;
+use crate::io::terminal::screen;
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
@@ -37,7 +39,7 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
             if let Some(file) = &loaded.remote {
                 text.push_str(&format!(
                     "with the remote configuration in force{}, {}\n",
-                    match file.ends_with(remote::CANDIDATE) {
+                    match file.ends_with(remote_config::CANDIDATE) {
                         true => " on probation",
                         false => "",
                     },

@@ -24,7 +24,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::io::control;
-use crate::io::settings::DEFAULT_PATH;
+use crate::io::files::settings::DEFAULT_PATH;
 
 /// The configuration is wrong (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;

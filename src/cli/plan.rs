@@ -20,10 +20,11 @@ use crate::field::plan::forecast::{
 };
 use crate::field::plan::logout_forecast::LogoutForecast;
 use crate::field::schedule::budget::PROBES_PERMILLE;
-use crate::io::lessons::Lessons;
+use crate::io::files::settings;
+use crate::io::files::settings::Surroundings;
 use crate::io::log::Journal;
-use crate::io::screen;
-use crate::io::settings::{self, Surroundings};
+use crate::io::store::learned::Lessons;
+use crate::io::terminal::screen;
 use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line is

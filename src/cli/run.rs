@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
 use crate::app::Ended;
-use crate::app::notice::Notice;
+use crate::app::events::Notice;
 use crate::config::{Problem, Severity};
-use crate::io::{log, screen, secrecy, settings};
+use crate::io::files::settings;
+use crate::io::log;
+use crate::io::system::secrecy;
+use crate::io::terminal::screen;
 
 /// Loads the configuration and serves until told to stop.
 ///

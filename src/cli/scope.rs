@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::trace::finish;
 use crate::io::control::listen;
-use crate::io::sink::Sink;
+use crate::io::terminal::sink::Sink;
 use crate::trace::scope::Scope;
 
 /// The longest picture, in seconds: more is no picture any more.

@@ -14,7 +14,7 @@ use super::EXIT_CONFIG;
 use super::status::{print, strange};
 use crate::control::{Answer, Request};
 use crate::io::control::client::{self, Unanswered};
-use crate::io::screen;
+use crate::io::terminal::screen;
 
 /// Loads the configuration anew; with `force` also if it leaves out more than a
 /// third of the devices. Exit status 0 when it is in force; 78 if it is

@@ -11,7 +11,7 @@ use super::words::{line, many, micros, span, table};
 use crate::control::picture::{Cloud, Link, Port, Presence, State, Status};
 use crate::control::{Answer, Failure, Kind, Request};
 use crate::io::control::client::{self, Unanswered};
-use crate::io::screen;
+use crate::io::terminal::screen;
 
 /// Prints how the service is, once. Exit status 1 if it does not answer.
 #[must_use]

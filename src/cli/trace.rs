@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::io::control::listen::{self, End};
-use crate::io::sink::Sink;
+use crate::io::terminal::sink::Sink;
 use crate::trace::Seen;
 use crate::trace::pcap::Capture;
 use crate::trace::text::{Altitude, Lines};

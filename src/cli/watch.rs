@@ -14,7 +14,7 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table, Wrap};
 
 use super::status::{self, PORTS};
 use crate::control::picture::{Link, Presence, Status};
-use crate::io::screen;
+use crate::io::terminal::screen;
 
 /// Shows how the service is, every second, until q. A service that does not
 /// answer is asked again: it may be restarting.

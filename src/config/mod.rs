@@ -23,59 +23,19 @@
 //! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
 //! reader that meets a problem notes it and goes on.
 //!
-//! Inside: `amount problem near tree` ← `section word range` ← `source yaml layers environment` ←
-//! `secret table limits adapter codec endpoint` ← `port` ← `measure` ← `point` ← `meter room sum` ← `raw` ←
-//! `cloud profile remote` ← `carrier roster unit` ← `alike device` ←
-//! `outline` ← `draft`.
+//! Inside: `reader` (bytes to trees of words) ← `points` (one point) ← `protocols` ←
+//! `sections` ← `compile`.
 
-mod adapter;
-mod alike;
-mod amount;
-mod carrier;
-mod cloud;
-mod codec;
-mod connection;
-mod control;
-mod device;
-mod draft;
-mod endpoint;
-mod environment;
-mod foreign;
-mod given;
-mod layers;
-mod limits;
-mod measure;
-mod meter;
-mod moment;
-mod near;
-mod outline;
-mod own;
-mod part;
-mod point;
-mod port;
-mod problem;
-mod profile;
-mod range;
-mod raw;
-mod remote;
-mod room;
-mod roster;
-mod secret;
-mod section;
-mod sign;
-mod source;
-mod sum;
-mod table;
-mod times;
-mod tree;
-mod unit;
-mod word;
-mod yaml;
+mod compile;
+mod points;
+mod protocols;
+mod reader;
+mod sections;
 
-pub use amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
-pub use draft::Draft;
-pub use environment::{PREFIX, VARIABLES};
-pub use outline::{Compiled, Outline};
-pub use problem::{Place, Problem, Report, Severity};
-pub use remote::{DEVICE_HINT, DEVICE_WANTED};
-pub use source::{Answers, Source, Want};
+pub use compile::first_pass::Draft;
+pub use compile::second_pass::{Compiled, Outline};
+pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
+pub use reader::environment::{PREFIX, VARIABLES};
+pub use reader::problem::{Place, Problem, Report, Severity};
+pub use reader::source::{Answers, Source, Want};
+pub use sections::remote::{DEVICE_HINT, DEVICE_WANTED};

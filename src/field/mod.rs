@@ -12,7 +12,7 @@
 //! | [`stale`] | what may not be believed |
 //! | [`diagnostics`] | what is counted and told |
 //!
-//! Refuses to know: sockets, ttys and clocks (`io/port.rs` does what the
+//! Refuses to know: sockets, ttys and clocks (`io/bus/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.
 //!
 //! Contract: the [`schedule::Schedule`] is asked for the next transaction and

@@ -20,12 +20,12 @@
 //!   anew, and wanted as before until then.
 //! - A change of mind is told once, with its reason.
 
+mod events;
 mod flapping;
 mod liveness;
-mod notice;
 mod registry;
 mod reload;
 
+pub use events::Notice;
 pub use liveness::{Life, SilenceReason};
-pub use notice::Notice;
 pub use registry::{Fleet, Output};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::flapping::Flapping;
 use super::liveness::{Change, Life, SilenceReason, Watch};
-use super::notice::Notice;
 use crate::base::{DeviceId, FieldEvent, Mono, Now, PortId, Wake};
+use crate::fleet::events::Notice;
 use crate::spec::{DeviceSpec, Spec};
 
 /// What we believe about every device. See the room's doc for the contract.

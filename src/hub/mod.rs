@@ -5,7 +5,7 @@
 //! the cloud; and it knows the picture of the whole for people. Refuses to
 //! know: sockets, tasks, clocks. It remembers the last value of every point and
 //! what has been heard so far for whoever looks, and paints the pictures that
-//! people ask for (`look.rs`), in the words of [`crate::control`].
+//! people ask for (`snapshot.rs`), in the words of [`crate::control`].
 //!
 //! Contract: one [`Coordinator::handle`], then [`Coordinator::poll`] until `None`, then sleep
 //! until [`Coordinator::wake_at`]. The caller may stop polling early when the link's
@@ -25,13 +25,13 @@
 //!   and each device is named in one of them.
 
 mod cache;
-mod census;
-mod look;
-mod mind;
+mod coordinator;
+mod messages;
+mod snapshot;
+mod statistics;
 mod status;
-mod talk;
 
 pub use cache::{LastValue, Quality};
-pub use mind::Coordinator;
+pub use coordinator::Coordinator;
+pub use messages::{Input, Notice, Output};
 pub use status::{LinkState, PortStatus, Status};
-pub use talk::{Input, Notice, Output};

@@ -12,16 +12,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
-use super::keep::Keeper;
 use super::link::{Outgoing, Wire};
 use super::log::Journal;
-use super::pulse::Pulse;
 use crate::base::{FieldEvent, LinkCommand, Mono, Now};
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::control::metrics::Figures;
 use crate::control::picture::{Device, Status};
 use crate::hub::{Coordinator, Input, Output};
+use crate::io::store::secret_writer::Keeper;
+use crate::io::system::clock::Clock;
+use crate::io::system::heartbeat::Pulse;
 use crate::spec::{Changes, Spec};
 
 /// Inputs handled in one turn before anything else gets its say.

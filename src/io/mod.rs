@@ -4,31 +4,15 @@
 //! else. Everything in this room is thin: it carries bytes and time to the
 //! engines and does what they say.
 
-pub mod account;
-pub mod clock;
+pub mod bus;
 pub mod control;
-pub mod download;
-pub mod exchange;
-pub mod file;
-pub mod headroom;
+pub mod files;
 pub mod hub;
-pub mod keep;
-pub mod lessons;
-pub mod line;
 pub mod link;
 pub mod log;
-pub mod notify;
-pub mod port;
-pub mod pulse;
-pub mod remote;
-pub mod replace;
-pub mod screen;
-pub mod secrecy;
-pub mod settings;
-pub mod sink;
-pub mod solo;
-pub mod tap;
-pub mod vault;
+pub mod store;
+pub mod system;
+pub mod terminal;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 

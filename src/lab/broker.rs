@@ -31,7 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::base::Now;
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 use crate::lab::platform::Platform;
 use owner::{Action, Owner, Told};
 pub use storage::{Served, Storage};

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use alink_gateway::io::screen;
+use alink_gateway::io::terminal::screen;
 use alink_gateway::lab::converge::{Plan, measure};
 use clap::{CommandFactory, Parser, Subcommand};
 

@@ -15,8 +15,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Rng, UnitId};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::settings;
+use alink_gateway::io::files::settings;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::tongue::{Meter, Tongue, Year};
 use alink_gateway::lab::bus::{Chance, Life, Line, Manners, Pace, Rack, Unit};

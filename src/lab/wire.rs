@@ -25,7 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use self::exact::Pulled;
 use super::bus::{ConnId, Line, LineOutput, Rack, RackOutput};
 use crate::base::{Now, Wake};
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 
 /// A model in use, shared between its shell and those who play with it.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Floor 3: what a listener on a port is told, and how people read it.
 //!
-//! A port can be listened to while it works (`io/tap.rs`). What the listener hears
+//! A port can be listened to while it works (`io/bus/bus_monitor.rs`). What the listener hears
 //! are [`Seen`]s: bytes with their instants, pauses, timeouts, how each transaction
 //! ended. They are plain data with names instead of indices, so that they mean the
 //! same to another process ([`Seen`] has its JSON). [`follow`] makes frames of

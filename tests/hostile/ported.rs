@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::{Evidence, FieldEvent, Mono, PortId, Proof, Reading, Rng, Wall};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::lessons::Lessons;
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
+use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::port;
-use alink_gateway::io::pulse::Pulse;
+use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::lab::bus::tongue::Tongue;
 use alink_gateway::lab::bus::{ConnId, Line, Manners, Pace, Rack, RackOutput, Unit};
 use alink_gateway::lab::wire::LineRig;

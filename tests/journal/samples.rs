@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alink_gateway::app::notice::Notice as Service;
+use alink_gateway::app::events::Notice as Service;
 use alink_gateway::base::{
     DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent, Miss, Mono, PortId,
     RequestFailure,
@@ -22,11 +22,11 @@ use alink_gateway::field::dlt645::ask::ErrorWord;
 use alink_gateway::field::plan::holes::Hole;
 use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
 use alink_gateway::io::control::notice::Notice as Control;
-use alink_gateway::io::lessons::LessonsNotice;
 use alink_gateway::io::link::LinkNotice;
 use alink_gateway::io::log::loudness::Notice as Loudness;
-use alink_gateway::io::notify::NotifyNotice;
-use alink_gateway::io::vault::VaultNotice;
+use alink_gateway::io::store::learned::LessonsNotice;
+use alink_gateway::io::store::secret_store::VaultNotice;
+use alink_gateway::io::system::notify::NotifyNotice;
 use alink_gateway::spec::{Priority, Table, TrialFailure};
 
 const PORT: PortId = PortId(0);

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::Mono;
-use alink_gateway::io::clock::Clock;
 use alink_gateway::io::log::Sink;
+use alink_gateway::io::system::clock::Clock;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Level, Subscriber};

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, FieldEvent, Mono, PortId, Reading, Rng, Value, Wall};
 use alink_gateway::fleet::{Fleet, Life, Output};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::lessons::Lessons;
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
+use alink_gateway::io::bus::port;
+use alink_gateway::io::files::settings;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::pulse::Pulse;
-use alink_gateway::io::{port, settings};
+use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::lab::bus::tongue::{Custom, Tongue};
 use alink_gateway::lab::bus::{Line, Pace, frame};
 use alink_gateway::lab::wire::LineRig;

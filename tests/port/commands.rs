@@ -145,7 +145,7 @@ async fn a_flood_of_commands_leaves_the_reads_their_half() {
                 start: 900,
                 entries: Entries::Register(n as u16),
             };
-            let command = alink_gateway::io::port::PortCommand { command, end };
+            let command = alink_gateway::io::bus::port::PortCommand { command, end };
             if commands.send(command).await.is_err() {
                 break;
             }

@@ -3,8 +3,8 @@
 use std::os::unix::net::UnixDatagram;
 
 use alink_gateway::base::Level;
-use alink_gateway::io::clock::Clock;
 use alink_gateway::io::log::Sink;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::Fault;
 
 use super::world::{ROUND, World, s};

@@ -9,12 +9,13 @@ use alink_gateway::base::{
 };
 use alink_gateway::field::modbus::write::Entries;
 use alink_gateway::field::schedule::command::{Command, End};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::lessons::Lessons;
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
+use alink_gateway::io::bus::port;
+use alink_gateway::io::bus::port::PortCommand;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::port::{self, PortCommand};
-use alink_gateway::io::pulse::Pulse;
+use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::io::system::heartbeat::Pulse;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;

@@ -4,7 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use alink_gateway::base::Rng;
-use alink_gateway::io::{clock::Clock, settings};
+use alink_gateway::io::files::settings;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::{Broker, tls_from_pem};
 use alink_gateway::lab::platform::{Device, Event, Platform, PlatformSpec};
 

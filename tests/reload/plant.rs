@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use alink_gateway::app::service::{Doors, Service};
 use alink_gateway::base::{DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
-use alink_gateway::io::clock::Clock;
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::link::Dialer;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::vault::Vault;
+use alink_gateway::io::store::secret_store::Vault;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};

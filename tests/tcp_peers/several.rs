@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use alink_gateway::base::{Evidence, FieldEvent, Value};
-use alink_gateway::io::line::Opener;
+use alink_gateway::io::bus::line::Opener;
 use alink_gateway::spec::Spec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;

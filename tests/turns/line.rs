@@ -16,7 +16,7 @@ use alink_gateway::field::polled_device::liveness_evidence::evidence_of;
 use alink_gateway::field::schedule::{Next, Schedule};
 use alink_gateway::field::transaction::request::{Outcome, Request};
 use alink_gateway::fleet::{Fleet, Life};
-use alink_gateway::io::settings;
+use alink_gateway::io::files::settings;
 use alink_gateway::spec::Spec;
 
 /// Bytes of a Modbus RTU read request.

@@ -19,10 +19,10 @@
 //! to the backlog, and so does everything when the connection ends. Which sessions
 //! are in doubt, and prove that they are alive, is in [`proof`].
 
-mod parcel;
-mod proof;
+pub(crate) mod batch;
 mod provisional;
-mod tries;
+pub(crate) mod sendings;
+pub(crate) mod session_probes;
 mod waiting;
 
 #[cfg(test)]
@@ -41,13 +41,13 @@ use crate::cloud::alink::outbox::Outbox;
 use crate::cloud::alink::session::isolation::{Group, Split};
 use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
-use parcel::{Batch, Batches};
-use proof::SessionProbes;
+use batch::{Batch, Batches};
 use provisional::Provisional;
-use tries::{Found, Sending, Sendings};
+use sendings::{Found, Sending, Sendings};
+use session_probes::SessionProbes;
 use waiting::{Part, Waiting};
 
-pub(crate) use parcel::BatchId;
+pub(crate) use batch::BatchId;
 
 /// After this many refusals in a row that blame no device, a pack is taken apart
 /// all the same, if others have been accepted meanwhile.

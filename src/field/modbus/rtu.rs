@@ -354,7 +354,7 @@ impl Receiver {
     fn head(&self, bytes: &[u8], all: bool) -> Head {
         // Our own request comes first: some of its echoes, or echoes with zeros
         // behind them, pass every test of a reply. Where the reply is the same
-        // bytes, it is no echo: `io/exchange.rs` takes those out before.
+        // bytes, it is no echo: `io/bus/exchange.rs` takes those out before.
         let mirrored = self.call.as_ref().is_some_and(Call::is_mirrored);
         if !self.request.is_empty() && !mirrored {
             if let Some(behind) = bytes.strip_prefix(self.request.as_slice()) {

@@ -20,7 +20,8 @@ use crate::base::Secret;
 use crate::control::picture::{Device, Status};
 use crate::control::{Answer, Failure, Kind};
 use crate::field::plan::forecast::forecast;
-use crate::io::{file, lessons};
+use crate::io::files::bounded;
+use crate::io::store::learned;
 use crate::spec::{GatewayCertificate, Spec};
 
 /// More of a file is not shown.
@@ -69,9 +70,9 @@ fn made(
             Some(format!("{}: {}\n", port.name, line.summary(port)))
         })
         .collect();
-    let lessons = file::read_text(
+    let lessons = bounded::read_text(
         &desk.vault.directory().join("lessons.json"),
-        lessons::LARGEST,
+        learned::LARGEST,
     );
     let texts = [
         ("system", system()),
@@ -99,7 +100,7 @@ fn system() -> String {
     let (kernel, figures) = (rustix::system::uname(), rustix::system::sysinfo());
     // sysinfo(2): in units of 1/65,536.
     let [one, five, fifteen] = figures.loads.map(|load| load as f64 / 65_536.0);
-    let read = |path| file::read_text(Path::new(path), LARGEST as u64).unwrap_or_default();
+    let read = |path| bounded::read_text(Path::new(path), LARGEST as u64).unwrap_or_default();
     let release = read("/etc/os-release");
     let release = release
         .lines()

@@ -24,7 +24,7 @@ use super::places::{Admission, Places, Rules, Seat};
 use super::{BREATH, Desk, serve};
 use crate::base::Mono;
 use crate::control::Failure;
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 
 /// The version of the text ("OpenMetrics 1.0", section "Protocol Negotiation").
 const OPENMETRICS: HeaderValue =

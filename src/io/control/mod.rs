@@ -43,13 +43,13 @@ use tokio_util::task::TaskTracker;
 use self::notice::{Notice, Refusals};
 use self::peer::{Own, Peer};
 use self::places::{Admission, Places, Rules};
-use super::clock::Clock;
 use super::hub::Question;
-use super::lessons::Lessons;
 use super::log::Journal;
-use super::tap::Taps;
-use super::vault::Vault;
 use crate::control::{Answer, Kind, Reloaded, SOCKET};
+use crate::io::bus::bus_monitor::Taps;
+use crate::io::store::learned::Lessons;
+use crate::io::store::secret_store::Vault;
+use crate::io::system::clock::Clock;
 
 /// Where sockets are made if systemd gives no directory.
 const RUNTIME: &str = "/run/alink-gateway";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
 use crate::base::{About, Level, LogEvent, Mono, RateLimit};
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 
 /// So many users are told apart; nobody has more on a gateway.
 const USERS: usize = 16;

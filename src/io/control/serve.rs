@@ -16,9 +16,9 @@ use crate::control::picture::{Device, Status};
 use crate::control::{
     Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY, metrics,
 };
-use crate::io::clock::Clock;
 use crate::io::hub::Question;
 use crate::io::log::loudness;
+use crate::io::system::clock::Clock;
 
 /// A question comes within this.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use tokio::io::AsyncReadExt;
 
 use super::serve::{Client, Gone};
 use crate::control::{Answer, Kind};
-use crate::io::tap::{Listener, NoTap, Taps};
+use crate::io::bus::bus_monitor::{Listener, NoTap, Taps};
 use crate::trace::Seen;
 
 /// Events written at once, if that many wait.

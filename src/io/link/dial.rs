@@ -22,7 +22,7 @@ use tokio_rustls::client::TlsStream;
 use super::notice::LinkNotice;
 use super::tls;
 use crate::base::LinkDown;
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 use crate::spec::{BrokerSpec, Transport};
 
 /// What one address may take if there are others.

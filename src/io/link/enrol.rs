@@ -8,9 +8,9 @@ use super::{Link, LinkNotice, open, unless_ended};
 use crate::base::LinkDown;
 use crate::cloud::alink::registration::enrolment::{Enrolment, Failure, Output};
 use crate::cloud::alink::registration::identity::{Credentials, Earned};
-use crate::io::clock::Clock;
 use crate::io::link::Dialer;
-use crate::io::vault::Vault;
+use crate::io::store::secret_store::Vault;
+use crate::io::system::clock::Clock;
 use crate::spec::CloudSpec;
 
 impl Link {

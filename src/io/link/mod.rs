@@ -48,13 +48,14 @@
 //! is a packet id and a PUBACK (`talk.rs`).
 
 pub mod channel;
+pub(crate) mod connection_history;
 mod dial;
 mod enrol;
 mod intake;
-mod knocks;
 pub mod notice;
 mod session;
 mod talk;
+
 pub(in crate::io) mod tls;
 
 use std::sync::Arc;
@@ -65,17 +66,17 @@ use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
 pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
-pub use knocks::Knocks;
+pub use connection_history::Knocks;
 pub use notice::LinkNotice;
 
 use crate::base::{LinkDown, LinkEvent};
 use crate::cloud::alink::connect::Connector;
 use crate::cloud::alink::registration::enrolment::{Enrolment, Next};
 use crate::cloud::alink::registration::identity::Credentials;
-use crate::io::clock::Clock;
 use crate::io::log::Journal;
-use crate::io::pulse::Pulse;
-use crate::io::vault::Vault;
+use crate::io::store::secret_store::Vault;
+use crate::io::system::clock::Clock;
+use crate::io::system::heartbeat::Pulse;
 use crate::spec::{CloudSpec, Spec};
 pub use dial::Dialer;
 use dial::Stream;

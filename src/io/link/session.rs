@@ -14,9 +14,9 @@ use super::BREATH;
 use super::channel::{Ends, Order};
 use super::talk::{Talk, broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono};
-use crate::io::clock::Clock;
 use crate::io::log::Journal;
-use crate::io::pulse::Pulse;
+use crate::io::system::clock::Clock;
+use crate::io::system::heartbeat::Pulse;
 
 /// The last words, the flush and the close take no longer than this.
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -21,8 +21,8 @@ use super::notice::LinkNotice;
 use crate::base::text::excerpt;
 use crate::base::utc::Utc;
 use crate::base::{LinkDown, Wall};
-use crate::io::clock::Clock;
-use crate::io::file;
+use crate::io::files::bounded;
+use crate::io::system::clock::Clock;
 
 /// A file of certificates is never larger. All roots of Debian 12
 /// (ca-certificates.crt) have 220 kB.
@@ -68,7 +68,7 @@ pub(in crate::io) fn roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<
 
 fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let name = path.display();
-    let pem = file::read(path, LARGEST_BUNDLE).map_err(|e| format!("ca_file {name}: {e}"))?;
+    let pem = bounded::read(path, LARGEST_BUNDLE).map_err(|e| format!("ca_file {name}: {e}"))?;
     let certificates = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format!("ca_file {name}: {}", pem_words(&e)))?;

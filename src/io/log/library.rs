@@ -20,7 +20,7 @@ use super::journald::{JOURNAL_SOCKET, JournalSocket};
 use super::record::{Record, ToJournal};
 use super::{Loudness, Sink, terminal};
 use crate::base::Level;
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 
 /// The environment variable that says how loud the log is.
 pub const FILTER: &str = "ALINK_GATEWAY_LOG";

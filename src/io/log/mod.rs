@@ -39,7 +39,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 use crate::spec::{Protocol, Spec};
 
 pub use journald::JOURNAL_SOCKET;

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::debug;
 
 use crate::base::Now;
-use crate::io::clock::Clock;
+use crate::io::system::clock::Clock;
 use crate::lab::platform::{Conn, Connect, Output, Platform};
 
 /// What the owner is told.

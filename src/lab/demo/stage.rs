@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Now, Rng};
-use alink_gateway::io::clock::Clock;
+use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::platform::{Device, Platform};
 use alink_gateway::lab::wire::{LineRig, RackRig};

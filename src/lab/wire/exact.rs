@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::super::bus::{Line, LineOutput};
 use super::{Handle, Terminal};
 use crate::base::Mono;
-use crate::io::solo;
+use crate::io::bus::port_thread;
 
 /// Before anything that is due the thread is awake for this long.
 const AWAKE: Duration = Duration::from_micros(150);
@@ -57,7 +57,7 @@ impl Pulled {
 /// the terminal is closed then.
 pub(super) async fn drive(terminal: Terminal<File>, handle: Handle<Line>, pulled: Pulled) {
     // Without a thread there is nothing on the line.
-    let Ok(thread) = solo::Thread::start("lab line").await else {
+    let Ok(thread) = port_thread::Thread::start("lab line").await else {
         return;
     };
     let carrying = move || async move {

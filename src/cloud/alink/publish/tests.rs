@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::parcel::{Batch, Batches};
-use super::proof::SessionProbes;
 use super::provisional::Provisional;
-use super::tries::{Found, Sending, Sendings};
 use super::*;
+use crate::cloud::alink::publish::batch::{Batch, Batches};
+use crate::cloud::alink::publish::sendings::{Found, Sending, Sendings};
+use crate::cloud::alink::publish::session_probes::SessionProbes;
 
 const ONE: DeviceId = DeviceId(1);
 const TWO: DeviceId = DeviceId(2);

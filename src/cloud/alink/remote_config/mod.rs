@@ -32,10 +32,10 @@
 //! an errand is not taken back when a newer push comes: it is bounded, and two
 //! downloads at a time would not be.
 
-mod errand;
+pub mod events;
 pub(crate) mod glue;
-pub mod notice;
 mod probation;
+pub(crate) mod task;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -47,8 +47,8 @@ use crate::spec::{RemotePolicy, Retraction};
 
 use probation::Probation;
 
-pub use errand::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
-pub use notice::{Refusal, RemoteNotice};
+pub use events::{Refusal, RemoteNotice};
+pub use task::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
 
 /// A download may take so long: the URL holds for 30 min, and 64 KiB over the
 /// slowest modem take less.

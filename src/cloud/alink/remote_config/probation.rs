@@ -2,15 +2,15 @@
 //!
 //! **Why** by time and connection: what a file does to a service is only seen by
 //! running it. A service that ends is no matter of this engine: the next life finds
-//! the file unproven and leaves it out (`io/remote.rs`). What is left is a service
+//! the file unproven and leaves it out (`io/store/remote_config.rs`). What is left is a service
 //! that runs and does not reach the platform any more. The file itself came over
 //! the connection, so that was up; if it was lost before the file was adopted, its
 //! absence says nothing until it has been there once.
 
 use std::time::Duration;
 
-use super::errand::AdoptionResult;
 use crate::base::{Digest, Mono};
+use crate::cloud::alink::remote_config::task::AdoptionResult;
 use crate::spec::TrialFailure;
 
 /// A decision is carried out within a moment: a file is renamed, a configuration

@@ -1,0 +1,198 @@
+//! The doors for people: the control socket, and metrics over HTTP.
+//!
+//! No part of the installation: who polls and who is online never hears of it
+//! when they are opened elsewhere. One that cannot be opened (its address is taken,
+//! its directory is not there yet) is tried again until it can.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::service::Service;
+use crate::app::supervisor::Member;
+use crate::base::{Backoff, EventKind, LogEvent, Mono};
+use crate::io::control;
+use crate::io::control::notice::Notice;
+use crate::io::control::{Desk, Socket, Wish, http};
+use crate::io::log::loudness;
+use crate::spec::ControlSpec;
+
+/// Wishes waiting to be fulfilled; who wishes next waits.
+const WISHES: usize = 2;
+
+/// A door that could not be opened is tried again after this, then after doubling
+/// waits.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// And after this in the end.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What is open.
+#[derive(Default)]
+pub(super) struct Front {
+    spec: ControlSpec,
+    desk: Option<Desk>,
+    socket: Option<(PathBuf, Member)>,
+    /// Where the socket was: whoever asked for it to be elsewhere has their answer
+    /// there.
+    left: Option<Member>,
+    metrics: Option<(SocketAddr, Member)>,
+    /// What shall be open and is not, as it was told.
+    shut: Vec<Notice>,
+    /// When that is tried again.
+    again: Option<Backoff>,
+}
+
+impl Front {
+    /// When a door is tried again; `None` if all are open.
+    pub(super) fn again_at(&self) -> Option<Mono> {
+        self.again.as_ref().and_then(Backoff::not_before)
+    }
+}
+
+impl Service {
+    /// Lets people ask from now on; what they wish of the whole comes out of what
+    /// is returned.
+    pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<Wish> {
+        let (wishes, wished) = mpsc::channel(WISHES);
+        self.front.desk = Some(Desk {
+            hub: self.questions.clone(),
+            taps: self.taps.clone(),
+            service: wishes,
+            journal: self.journal.clone(),
+            clock: self.clock,
+            vault: self.vault.clone(),
+            lessons: self.lessons.clone(),
+        });
+        let falling_back = loudness::run(
+            self.journal.loudness(),
+            self.clock,
+            self.journal.clone(),
+            self.end.child_token(),
+        );
+        self.crew.spawn("log levels".into(), falling_back);
+        // Told already, and nobody else to tell.
+        drop(self.open_elsewhere(spec).await);
+        wished
+    }
+
+    /// Opens elsewhere what shall be elsewhere; says what could not be. Where the
+    /// socket was it answers until [`Service::leave_old_socket`].
+    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<Notice> {
+        if self.front.desk.is_none() {
+            return Vec::new();
+        }
+        self.front.spec = spec;
+        self.front.again = None;
+        let failed = self.open_doors().await;
+        for notice in &failed {
+            self.journal.tell(notice);
+        }
+        failed
+    }
+
+    /// Tries again what could not be opened. Whoever drops this half-way has it
+    /// tried once more.
+    pub(super) async fn open_again(&mut self) {
+        let _ = self.open_doors().await;
+        // Nobody waits for an answer there.
+        self.leave_old_socket().await;
+    }
+
+    /// Opens what shall be open and is not; says what could not be. Tells that one is
+    /// open at last.
+    async fn open_doors(&mut self) -> Vec<Notice> {
+        let mut failed = Vec::new();
+        failed.extend(self.open_socket().err());
+        failed.extend(self.open_metrics().await.err());
+        let front = &mut self.front;
+        for before in std::mem::replace(&mut front.shut, failed.clone()) {
+            if !failed.iter().any(|notice| notice.kind() == before.kind()) {
+                let open = match before.kind() {
+                    EventKind::MetricsUnavailable => front.metrics.as_ref().map(|(at, _)| {
+                        let address = at.to_string();
+                        Notice::Metrics { address }
+                    }),
+                    _ => front.socket.as_ref().map(|(at, _)| {
+                        let socket = at.clone();
+                        Notice::Available { socket }
+                    }),
+                };
+                if let Some(open) = open {
+                    self.journal.tell(&open);
+                }
+            }
+        }
+        if failed.is_empty() {
+            front.again = None;
+        } else {
+            let wait = || Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+            let again = front.again.get_or_insert_with(wait);
+            again.failed(self.clock.now().mono, &mut self.rng);
+        }
+        failed
+    }
+
+    /// Ends the socket that is elsewhere now, once whoever asked for that has been
+    /// answered.
+    pub(super) async fn leave_old_socket(&mut self) {
+        if let Some(left) = self.front.left.take() {
+            self.crew.dismiss(&left).await;
+        }
+    }
+
+    /// Where it cannot be opened, it stays where it is.
+    fn open_socket(&mut self) -> Result<(), Notice> {
+        let path = control::place(self.front.spec.socket.as_deref());
+        if matches!(&self.front.socket, Some((there, _)) if *there == path) {
+            return Ok(());
+        }
+        let Some(desk) = self.front.desk.clone() else {
+            return Ok(());
+        };
+        let socket = match Socket::open(&path) {
+            Ok(socket) => socket,
+            Err(e) => {
+                return Err(Notice::Unavailable {
+                    socket: path,
+                    why: e.to_string(),
+                    instead: self.front.socket.as_ref().map(|(there, _)| there.clone()),
+                });
+            }
+        };
+        let stop = self.end.child_token();
+        let answering = control::run(socket, desk, stop.clone());
+        let member = self.crew.employ("control socket".into(), stop, answering);
+        let before = self.front.socket.replace((path, member));
+        self.front.left = before.map(|(_, member)| member);
+        Ok(())
+    }
+
+    async fn open_metrics(&mut self) -> Result<(), Notice> {
+        let wanted = self.front.spec.metrics;
+        if self.front.metrics.as_ref().map(|(at, _)| *at) == wanted {
+            return Ok(());
+        }
+        if let Some((_, member)) = self.front.metrics.take() {
+            self.crew.dismiss(&member).await;
+        }
+        let (Some(address), Some(desk)) = (wanted, self.front.desk.clone()) else {
+            return Ok(());
+        };
+        let listener = match http::listen(address).await {
+            Ok(listener) => listener,
+            Err(e) => {
+                return Err(Notice::NoMetrics {
+                    address: address.to_string(),
+                    why: e.to_string(),
+                });
+            }
+        };
+        let stop = self.end.child_token();
+        let serving = http::run(listener, desk, stop.clone());
+        let member = self.crew.employ("metrics".into(), stop, serving);
+        self.front.metrics = Some((address, member));
+        Ok(())
+    }
+}

@@ -1,0 +1,494 @@
+//! A configuration from the platform put into force, on probation, and out of it.
+//!
+//! Stored as one that is tried, checked, promoted to the candidate, applied, in this
+//! order ([`remote`] says what each name on disk means). Whatever ends the process
+//! after the first step, the next start finds the file and leaves it out. A check
+//! that takes too long is given up: what it finds is dropped, for nothing is stored
+//! or applied but by the task that has waited for it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::service::Service;
+use super::{take, tell_refused, too_many_identities};
+use crate::app::events::Notice;
+use crate::base::{Digest, LogEvent};
+use crate::cloud::alink::remote_config::{AdoptionResult, Content, NotAdopted};
+use crate::cloud::{RemoteResult, RemoteTask};
+use crate::config::{Report, Severity};
+use crate::io::files::settings;
+use crate::io::files::settings::{Loaded, Misfit};
+use crate::io::log::Journal;
+use crate::io::store::remote_config;
+use crate::io::store::remote_config::Failed;
+use crate::spec::{RemotePolicy, TrialFailure};
+
+/// What the platform is told when the fault is here and not in its file.
+const NOT_OF_THE_FILE: &str =
+    "it does not go together with the gateway's own files; the gateway's journal says why";
+/// What it is told when the file cannot be stored.
+const NOT_STORED: &str = "it cannot be stored; the gateway's journal says why";
+
+/// Carries out what is decided about the platform's configuration.
+pub(super) struct Adopter {
+    config: PathBuf,
+    /// The state directory that was used last.
+    home: PathBuf,
+    /// Whether a check still runs, waited for or not.
+    checking: Arc<AtomicBool>,
+}
+
+impl Adopter {
+    pub(super) fn new(config: &Path, state_dir: &Path) -> Self {
+        Adopter {
+            config: config.to_owned(),
+            home: state_dir.to_owned(),
+            checking: Arc::default(),
+        }
+    }
+
+    /// At a start: whatever did not prove itself in the life before has ended it, and
+    /// is refused from now on. It is not parsed.
+    pub(super) fn begin(&self, loaded: &mut Loaded) -> Vec<Notice> {
+        let failed = remote_config::fail(&self.home, TrialFailure::Died);
+        let known = &mut loaded.spec.cloud.remote.failed;
+        known.extend(failed.iter().filter_map(|failed| failed.trial));
+        let retracted = &mut loaded.spec.cloud.remote.retracted;
+        retracted.extend(failed.iter().filter_map(Failed::retraction));
+        failed.into_iter().map(Notice::remote_failed).collect()
+    }
+
+    /// When the service is asked to stop: that ends a probation without a verdict.
+    /// The platform is asked for its file at the next start.
+    pub(super) fn withdraw(&self, journal: &Journal) {
+        if !remote_config::is_unproven(&self.home) {
+            return;
+        }
+        if let Err(e) = remote_config::withdraw(&self.home) {
+            journal.tell(&Notice::RemoteFailed {
+                digest: None,
+                failure: TrialFailure::Died,
+                kept: Err(e.to_string()),
+            });
+        }
+    }
+
+    /// Carries out an errand; the mind hears how that ended.
+    pub(super) async fn run(
+        &mut self,
+        service: &mut Service,
+        errand: RemoteTask,
+        journal: &Journal,
+    ) {
+        let done = match errand {
+            // The service itself sends for files.
+            RemoteTask::Fetch { .. } => return,
+            RemoteTask::Adopt {
+                serial,
+                content,
+                push,
+                within,
+            } => {
+                let trial = Trial { content, push };
+                let result = self.adopt(service, trial, within, journal).await;
+                RemoteResult::Adopted { serial, result }
+            }
+            RemoteTask::Settle {
+                serial,
+                digest,
+                verdict,
+            } => {
+                let result = self.settle(service, digest, verdict, journal).await;
+                RemoteResult::Settled { serial, result }
+            }
+        };
+        service.done(done).await;
+    }
+
+    /// Checks it with the gateway's own files as they are now, and goes on with it.
+    async fn adopt(
+        &mut self,
+        service: &mut Service,
+        trial: Trial,
+        within: Duration,
+        journal: &Journal,
+    ) -> Result<Digest, NotAdopted> {
+        let digest = Digest::of(trial.content.bytes());
+        if self.checking.swap(true, Ordering::SeqCst) {
+            return Err(NotAdopted::openly(
+                "the check of an earlier one has not ended",
+            ));
+        }
+        let over = Over::default();
+        let check = Check {
+            config: self.config.clone(),
+            trial,
+            over: over.0.clone(),
+            running: Running(self.checking.clone()),
+        };
+        let mut checking = tokio::task::spawn_blocking(move || check.run());
+        let checked = match tokio::time::timeout(within, &mut checking).await {
+            // It ended in the very last moment.
+            Err(_) if over.0.swap(true, Ordering::SeqCst) => checking.await,
+            Err(_) => Ok(Err(Unfit::TooSlow)),
+            Ok(checked) => checked,
+        };
+        let checked = checked.unwrap_or_else(|e| Err(Unfit::Broken(e.to_string())));
+        let (home, loaded) = checked.map_err(|unfit| unfit.told(journal))?;
+        if let Some(report) = too_many_identities(service.spec(), &loaded.spec, &self.config) {
+            let unfit = match remote_config::give_up(&home) {
+                Ok(()) => Unfit::Wrong(report),
+                Err(e) => Unfit::NotStored(e.to_string()),
+            };
+            return Err(unfit.told(journal));
+        }
+        let promoted = remote_config::promote(&home);
+        if let Err(e) = promoted {
+            return Err(Unfit::NotStored(e.to_string()).told(journal));
+        }
+        self.home = home;
+        take(service, *loaded, journal).await;
+        Ok(digest)
+    }
+
+    async fn settle(
+        &self,
+        service: &mut Service,
+        digest: Digest,
+        verdict: AdoptionResult,
+        journal: &Journal,
+    ) -> Result<(), String> {
+        let home = self.home.clone();
+        match verdict {
+            AdoptionResult::Proven => in_thread(move || remote_config::prove(&home, digest)).await,
+            AdoptionResult::Withdrawn => {
+                let withdrawn = in_thread(move || remote_config::withdraw(&home)).await;
+                withdrawn.and(self.go_back(service, journal, |_| {}).await)
+            }
+            AdoptionResult::Failed(failure) => {
+                let failing = move || Ok(remote_config::fail_candidate(&home, digest, failure));
+                let Some(failed) = in_thread(failing).await? else {
+                    return Ok(());
+                };
+                let kept = match &failed.kept {
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(e.to_string()),
+                };
+                let (trial, retraction) = (failed.trial, failed.retraction());
+                journal.tell(&Notice::remote_failed(failed));
+                let back = self.go_back(service, journal, |policy| {
+                    policy.failed.extend(trial);
+                    policy.retracted.extend(retraction);
+                });
+                kept.and(back.await)
+            }
+        }
+    }
+
+    /// Goes on with what is proven, and with what is known of the one that is not.
+    async fn go_back(
+        &self,
+        service: &mut Service,
+        journal: &Journal,
+        known: impl FnOnce(&mut RemotePolicy),
+    ) -> Result<(), String> {
+        let config = self.config.clone();
+        let loading = tokio::task::spawn_blocking(move || settings::load_to_start(&config));
+        match loading.await {
+            Err(e) => Err(e.to_string()),
+            Ok(Err(report)) => {
+                tell_refused(&report, journal);
+                Err("the gateway's own files are wrong".to_owned())
+            }
+            Ok(Ok((mut loaded, misfit))) => {
+                if let Some(misfit) = misfit {
+                    set_aside(misfit, &loaded.state_dir, journal);
+                }
+                known(&mut loaded.spec.cloud.remote);
+                take(service, loaded, journal).await;
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn in_thread<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    let worked = tokio::task::spawn_blocking(work).await;
+    worked
+        .map_err(|e| e.to_string())?
+        .map_err(|e| e.to_string())
+}
+
+/// Takes a file out of force that does not go together with the gateway's own
+/// any more.
+pub(super) fn set_aside(misfit: Misfit, state_dir: &Path, journal: &Journal) {
+    let aside = remote_config::set_aside(state_dir).map_err(|e| e.to_string());
+    journal.tell(&Notice::RemoteSetAside {
+        file: misfit.file,
+        aside,
+    });
+    for notice in Notice::problems(&misfit.report) {
+        journal.tell(&notice);
+    }
+}
+
+impl Notice {
+    fn remote_failed(failed: Failed) -> Self {
+        let trial = failed.trial;
+        Notice::RemoteFailed {
+            digest: trial.map(|trial| trial.digest),
+            failure: trial.map_or(TrialFailure::Died, |trial| trial.failure),
+            kept: failed.kept.map_err(|e| e.to_string()),
+        }
+    }
+}
+
+/// Whether the check or the wait for it has ended: set by the first of both. A check
+/// that ends second gives its file up.
+#[derive(Default)]
+struct Over(Arc<AtomicBool>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Says that the check has ended, however it did.
+struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A file that is tried, and the id of the push it came with.
+struct Trial {
+    content: Content,
+    push: Option<String>,
+}
+
+/// One check, in a thread that may block.
+struct Check {
+    config: PathBuf,
+    trial: Trial,
+    over: Arc<AtomicBool>,
+    running: Running,
+}
+
+type Checked = Result<(PathBuf, Box<Loaded>), Unfit>;
+
+impl Check {
+    fn run(self) -> Checked {
+        let Some(home) = settings::remote_home(&self.config).map_err(Unfit::Wrong)? else {
+            return Err(Unfit::NotEnabled);
+        };
+        if self.over.load(Ordering::SeqCst) {
+            return Err(Unfit::TooSlow);
+        }
+        // Before the first byte is parsed: should that end the process, the next life
+        // knows the file.
+        let Trial { content, push } = &self.trial;
+        let begun = remote_config::begin(&home, content.bytes(), push.as_deref());
+        begun.map_err(|e| Unfit::NotStored(e.to_string()))?;
+        let loaded = settings::load_with(&self.config, content);
+        let ended = ended(&home, loaded, &self.over);
+        drop(self.running);
+        ended.map(|loaded| (home, loaded))
+    }
+}
+
+/// What a check has found, unless nothing waits for it any more. A file that is not
+/// adopted leaves no trace.
+fn ended(
+    home: &Path,
+    loaded: Result<Loaded, Report>,
+    over: &AtomicBool,
+) -> Result<Box<Loaded>, Unfit> {
+    let wrong = match loaded {
+        Ok(loaded) if loaded.remote.is_some() => {
+            if !over.swap(true, Ordering::SeqCst) {
+                return Ok(Box::new(loaded));
+            }
+            Unfit::TooSlow
+        }
+        Ok(_) => Unfit::NotEnabled,
+        Err(report) => Unfit::Wrong(report),
+    };
+    match remote_config::give_up(home) {
+        Ok(()) => Err(wrong),
+        Err(e) => Err(Unfit::NotStored(e.to_string())),
+    }
+}
+
+/// Why a file is not adopted.
+enum Unfit {
+    Wrong(Report),
+    NotEnabled,
+    NotStored(String),
+    TooSlow,
+    Broken(String),
+}
+
+impl Unfit {
+    /// In words, after the journal has had all of it.
+    fn told(self, journal: &Journal) -> NotAdopted {
+        match self {
+            Unfit::Wrong(report) => {
+                tell_refused(&report, journal);
+                NotAdopted {
+                    said: for_the_platform(&report),
+                    detail: in_short(&report),
+                }
+            }
+            Unfit::NotEnabled => {
+                NotAdopted::openly("not enabled any more in the gateway's own files")
+            }
+            Unfit::NotStored(why) => NotAdopted {
+                said: NOT_STORED.into(),
+                detail: format!("it cannot be stored: {why}"),
+            },
+            Unfit::TooSlow => NotAdopted::openly("it was not checked in time"),
+            Unfit::Broken(why) => NotAdopted {
+                said: NOT_STORED.into(),
+                detail: why,
+            },
+        }
+    }
+}
+
+/// The first error in the platform's own file and how many more it has, without
+/// hints, which may speak of the gateway's own files; what is wrong with those is
+/// not said at all.
+fn for_the_platform(report: &Report) -> String {
+    let errors = || {
+        let all = report.problems().iter();
+        all.filter(|p| p.severity == Severity::Error && p.file.as_ref() == remote_config::FILE)
+    };
+    let Some(first) = errors().next() else {
+        return NOT_OF_THE_FILE.into();
+    };
+    let mut first = first.clone();
+    first.hint = None;
+    let first = Notice::Problem(Box::new(first)).sentence();
+    and_more(first, errors().count() - 1)
+}
+
+/// The first error on one line, and how many more there are.
+fn in_short(report: &Report) -> String {
+    let mut errors = report.problems().iter();
+    let Some(first) = errors.find(|p| p.severity == Severity::Error) else {
+        return "the configuration is wrong".into();
+    };
+    let first = Notice::Problem(Box::new(first.clone())).sentence();
+    and_more(first, report.errors() - 1)
+}
+
+fn and_more(first: String, more: usize) -> String {
+    match more {
+        0 => first,
+        n => format!("{first}; and {n} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    const OWN: &str = "gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s }
+cloud: { url: 'mqtts://iot.example' }
+state_dir: state
+remote_config: { enabled: true }
+";
+
+    fn site() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("gateway.yaml");
+        fs::write(&config, OWN).unwrap();
+        fs::set_permissions(&config, Permissions::from_mode(0o600)).unwrap();
+        let home = folder.path().join("state");
+        (folder, config, home)
+    }
+
+    fn check(config: &Path, file: &str, over: bool) -> (Checked, Arc<AtomicBool>) {
+        let checking = Arc::new(AtomicBool::new(true));
+        let check = Check {
+            config: config.to_owned(),
+            trial: Trial {
+                content: Content::new(file.as_bytes().to_vec()),
+                push: None,
+            },
+            over: Arc::new(AtomicBool::new(over)),
+            running: Running(checking.clone()),
+        };
+        (check.run(), checking)
+    }
+
+    #[test]
+    fn a_file_is_on_disk_while_it_is_checked_and_stays_only_if_it_is_right() {
+        let (_folder, config, home) = site();
+        let (checked, checking) = check(&config, "devices: []", false);
+        let (place, loaded) = checked.map_err(drop).unwrap();
+        assert_eq!((place, loaded.remote.is_some()), (home.clone(), true));
+        assert!(!checking.load(Ordering::SeqCst));
+        assert!(home.join(remote_config::TRYING).exists());
+        remote_config::promote(&home).unwrap();
+        let (checked, checking) = check(&config, "devices: [", false);
+        assert!(matches!(checked, Err(Unfit::Wrong(_))));
+        assert!(!checking.load(Ordering::SeqCst));
+        assert!(!home.join(remote_config::TRYING).exists());
+        assert!(
+            home.join(remote_config::CANDIDATE).exists(),
+            "that of the one before"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_noted_first_is_not_parsed() {
+        let (_folder, config, home) = site();
+        fs::write(&home, "no directory").unwrap();
+        let (checked, _) = check(&config, "devices: [", false);
+        assert!(matches!(checked, Err(Unfit::NotStored(_))));
+    }
+
+    #[test]
+    fn a_check_that_nothing_waits_for_stores_and_yields_nothing() {
+        let (_folder, config, home) = site();
+        // Over before it began.
+        let (checked, _) = check(&config, "devices: []", true);
+        assert!(matches!(checked, Err(Unfit::TooSlow)));
+        assert!(!home.exists());
+        // And in the midst of it.
+        remote_config::begin(&home, b"devices: []", None).unwrap();
+        let loaded = settings::load_with(&config, &Content::new(b"devices: []".to_vec()));
+        let late = ended(&home, loaded, &AtomicBool::new(true));
+        assert!(matches!(late, Err(Unfit::TooSlow)));
+        assert!(!remote_config::is_unproven(&home));
+    }
+
+    #[test]
+    fn the_platform_is_told_of_its_own_file_alone() {
+        let (_folder, config, _home) = site();
+        let (wrong, _) = check(&config, "devices: [{ name: hunter2 }]", false);
+        let Err(Unfit::Wrong(report)) = wrong else {
+            panic!("it is right");
+        };
+        let said = for_the_platform(&report);
+        assert!(said.starts_with("remote.yaml:1:"), "{said}");
+        assert!(!said.contains("hint"), "{said}");
+        fs::write(&config, format!("{OWN}stop_within: hunter2\n")).unwrap();
+        let (wrong, _) = check(&config, "devices: []", false);
+        let Err(Unfit::Wrong(report)) = wrong else {
+            panic!("it is right");
+        };
+        assert_eq!(for_the_platform(&report), NOT_OF_THE_FILE);
+        assert!(in_short(&report).contains("hunter2"));
+    }
+}

@@ -1,0 +1,165 @@
+//! The tasks that live as long as the service, or until they are dismissed.
+
+use std::collections::BTreeMap;
+
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::io::system::heartbeat::{Pulse, Pulses};
+
+/// Everybody at work, by name. A task that ends and was not dismissed is a
+/// fault.
+#[derive(Default)]
+pub(super) struct Crew {
+    tasks: JoinSet<()>,
+    names: BTreeMap<Id, String>,
+    pub(super) pulses: Pulses,
+}
+
+/// One at work who can be dismissed.
+pub(super) struct Member {
+    id: Id,
+    stop: CancellationToken,
+    gone: CancellationToken,
+}
+
+/// Watched until this is dropped.
+struct Watched {
+    pulses: Pulses,
+    pulse: Pulse,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.pulses.end(&self.pulse);
+    }
+}
+
+impl Crew {
+    /// Sets a task to work.
+    pub(super) fn spawn(
+        &mut self,
+        name: String,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Id {
+        let id = self.tasks.spawn(task).id();
+        self.names.insert(id, name);
+        id
+    }
+
+    /// Sets a task to work that beats `pulse` and ends by `stop`. It is watched until
+    /// it is gone: one that is told to stop and hangs is a case for the watchdog.
+    pub(super) fn hire(
+        &mut self,
+        name: String,
+        pulse: Pulse,
+        stop: CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Member {
+        let pulses = self.pulses.clone();
+        let watched = Watched { pulses, pulse };
+        self.employ(name, stop, async move {
+            let _watched = watched;
+            task.await;
+        })
+    }
+
+    /// The same for one who waits for work, and beats no pulse.
+    pub(super) fn employ(
+        &mut self,
+        name: String,
+        stop: CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Member {
+        let gone = CancellationToken::new();
+        let leaving = gone.clone().drop_guard();
+        let id = self.spawn(name, async move {
+            let _leaving = leaving;
+            task.await;
+        });
+        Member { id, stop, gone }
+    }
+
+    /// Tells one to stop; what it held is free when this returns. That is not bounded
+    /// here, for nobody else may have what it holds before: see [`Crew::hire`].
+    pub(super) async fn dismiss(&mut self, member: &Member) {
+        self.names.remove(&member.id);
+        member.stop.cancel();
+        member.gone.cancelled().await;
+    }
+
+    /// The name of the next task that ends undismissed, by itself or by a panic.
+    pub(super) async fn ended(&mut self) -> String {
+        loop {
+            let id = match self.tasks.join_next_with_id().await {
+                Some(Ok((id, ()))) => id,
+                Some(Err(e)) => e.id(),
+                None => return std::future::pending().await,
+            };
+            if let Some(name) = self.names.remove(&id) {
+                return name;
+            }
+        }
+    }
+
+    /// Ends everybody.
+    pub(super) async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_dismissed_and_hangs_is_watched_until_it_is_gone() {
+        let mut crew = Crew::default();
+        let (end, ends) = oneshot::channel::<()>();
+        let pulse = crew.pulses.start("line1");
+        let member = crew.hire(
+            "port line1".into(),
+            pulse,
+            CancellationToken::new(),
+            async {
+                // Deaf to being told to stop.
+                let _ = ends.await;
+            },
+        );
+        let hour = Duration::from_secs(3600);
+        let dismissed = tokio::time::timeout(hour, crew.dismiss(&member)).await;
+        assert!(dismissed.is_err());
+        let watched: Vec<_> = crew
+            .pulses
+            .all()
+            .iter()
+            .map(|p| p.name().to_owned())
+            .collect();
+        assert_eq!(watched, ["line1"]);
+        end.send(()).unwrap();
+        crew.dismiss(&member).await;
+        assert!(crew.pulses.all().is_empty());
+        // It was told to, so that is no fault.
+        assert!(tokio::time::timeout(hour, crew.ended()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_is_watched_no_more_and_is_told() {
+        let mut crew = Crew::default();
+        let pulse = crew.pulses.start("line1");
+        crew.hire(
+            "port line1".into(),
+            pulse,
+            CancellationToken::new(),
+            async {
+                panic!("a fault");
+            },
+        );
+        assert_eq!(crew.ended().await, "port line1");
+        assert!(crew.pulses.all().is_empty());
+    }
+}

@@ -1,0 +1,589 @@
+//! Many devices, few lines.
+//!
+//! Contract: every notice goes through [`EventGrouping::admit`], which hands it back if
+//! it is to be told as it is, and keeps it otherwise; [`EventGrouping::due`] is asked
+//! until `None` whenever time has passed, and [`EventGrouping::all`] at the end. Nothing
+//! that is kept is lost: each device is named once in what comes out.
+//!
+//! When a line is cut or the cloud comes back, hundreds of devices change within
+//! seconds, each for the same reason. The first few are told at once, as they
+//! are, for most days have no more than these; whoever follows is gathered by
+//! kind and code and told together, after five seconds, then ten, up to a
+//! minute, until a window goes by in which nothing was left over.
+//!
+//! The troubles of one line ([`EventGrouping::of_port`]) go on for as long as nobody comes
+//! to mend it: its windows begin with a minute and double up to an hour, as those of
+//! one trouble do ([`super::RateLimit`]). What is left over when nothing has happened for
+//! a minute is told then, once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Mono, PortId, Wake};
+use crate::base::rate_limit::QUIET;
+
+/// So many of a kind are told at once, each in its own line.
+const AT_ONCE: u32 = 3;
+/// The first window of gathering, and the longest; they double.
+const WINDOWS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// The same for the troubles of one port.
+const WINDOWS_OF_PORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
+/// Codes come from outside: past so many, they are gathered without regard to it.
+const LANES: usize = 64;
+
+/// What comes out of gathering.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grouped<N> {
+    /// Nobody joined it.
+    One(N),
+    /// Several.
+    Many(EventGroup),
+}
+
+/// Several notices of one kind, each about devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventGroup {
+    about: About,
+    kind: EventKind,
+    level: Level,
+    devices: Vec<DeviceId>,
+    /// How often it happened, by their own counts.
+    times: u64,
+    /// Some of them were counts of what had happened before.
+    counted: bool,
+    /// From the first of them until now.
+    within: Duration,
+    /// What the last of them said, of the fields that are about all.
+    fields: Vec<(JournalField, String)>,
+    /// The last of them in its own words, where these say why.
+    last: Option<String>,
+}
+
+/// Gathers notices about devices. See above for the contract.
+#[derive(Clone, Debug)]
+pub struct EventGrouping<N> {
+    about: About,
+    windows: (Duration, Duration),
+    /// By kind, and by what else those told together have in common.
+    lanes: BTreeMap<(EventKind, Option<String>), Lane<N>>,
+}
+
+#[derive(Clone, Debug)]
+struct Lane<N> {
+    told: u32,
+    window: Duration,
+    until: Mono,
+    /// What was left over was told before the end of the window.
+    summed: bool,
+    held: Option<Held<N>>,
+}
+
+impl<N> Lane<N> {
+    /// When what is held is told, if something is.
+    fn due(&self) -> Option<Mono> {
+        let held = self.held.as_ref()?;
+        Some(match self.summed {
+            true => self.until,
+            false => self.until.min(held.latest + QUIET),
+        })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Held<N> {
+    since: Mono,
+    latest: Mono,
+    level: Level,
+    devices: BTreeSet<DeviceId>,
+    notices: u64,
+    times: u64,
+    last: N,
+}
+
+impl<N> Default for EventGrouping<N> {
+    fn default() -> Self {
+        EventGrouping {
+            about: About::Gateway,
+            windows: WINDOWS,
+            lanes: BTreeMap::new(),
+        }
+    }
+}
+
+impl<N> EventGrouping<N> {
+    /// Gathers the troubles of devices on one port.
+    #[must_use]
+    pub fn of_port(port: PortId) -> Self {
+        EventGrouping {
+            about: About::Port(port),
+            windows: WINDOWS_OF_PORT,
+            lanes: BTreeMap::new(),
+        }
+    }
+}
+
+impl<N: LogEvent> EventGrouping<N> {
+    /// Hands the notice back if it is to be told now, as it is.
+    pub fn admit(&mut self, now: Mono, notice: N) -> Option<N> {
+        let devices = devices_of(&notice);
+        if devices.is_empty() || of_many(notice.kind()).is_none() {
+            return Some(notice);
+        }
+        self.lanes
+            .retain(|_, lane| lane.held.is_some() || now < lane.until);
+        let mut key = (notice.kind(), sort(&notice));
+        if self.lanes.len() >= LANES && !self.lanes.contains_key(&key) {
+            key.1 = None;
+        }
+        let lane = self.lanes.entry(key).or_insert(Lane {
+            told: 0,
+            window: self.windows.0,
+            until: now,
+            summed: false,
+            held: None,
+        });
+        if lane.told < AT_ONCE {
+            lane.told += 1;
+            lane.until = now + lane.window;
+            return Some(notice);
+        }
+        let times = field(&notice, JournalField::Times).and_then(|n| n.parse().ok());
+        let times: u64 = times.unwrap_or(1);
+        match &mut lane.held {
+            Some(held) => {
+                held.latest = now;
+                held.level = held.level.min(notice.level());
+                held.devices.extend(devices);
+                held.notices += 1;
+                held.times = held.times.saturating_add(times);
+                held.last = notice;
+            }
+            None => {
+                lane.held = Some(Held {
+                    since: now,
+                    latest: now,
+                    level: notice.level(),
+                    devices: devices.into_iter().collect(),
+                    notices: 1,
+                    times,
+                    last: notice,
+                });
+            }
+        }
+        None
+    }
+
+    /// What has been gathered and is due.
+    pub fn due(&mut self, now: Mono) -> Option<Grouped<N>> {
+        let due = |lane: &Lane<N>| lane.due().is_some_and(|at| at <= now);
+        let lane = self.lanes.values_mut().find(|lane| due(lane))?;
+        lane.summed |= now < lane.until;
+        lane.window = (lane.window * 2).min(self.windows.1);
+        lane.until = now + lane.window;
+        lane.held.take().map(|held| held.told(self.about, now))
+    }
+
+    /// What has been gathered, due or not: nothing follows.
+    pub fn all(&mut self, now: Mono) -> Vec<Grouped<N>> {
+        let lanes = std::mem::take(&mut self.lanes);
+        let held = lanes.into_values().filter_map(|lane| lane.held);
+        held.map(|held| held.told(self.about, now)).collect()
+    }
+
+    /// When something is due.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        let at = self.lanes.values().filter_map(Lane::due).min()?;
+        Some(Wake::new(at, "devices that changed together are told"))
+    }
+}
+
+impl<N: LogEvent> Held<N> {
+    fn told(self, about: About, now: Mono) -> Grouped<N> {
+        if self.notices == 1 {
+            return Grouped::One(self.last);
+        }
+        let kind = self.last.kind();
+        let why = matches!(of_many(kind), Some((_, Words::SayWhy)));
+        let about_all = [
+            JournalField::Code,
+            JournalField::Points,
+            JournalField::Word,
+            JournalField::Online,
+        ];
+        let mut fields = self.last.fields();
+        fields.retain(|(name, _)| about_all.contains(name));
+        Grouped::Many(EventGroup {
+            about,
+            kind,
+            level: self.level,
+            devices: self.devices.into_iter().collect(),
+            times: self.times,
+            counted: self.times > self.notices,
+            within: now.since(self.since),
+            fields,
+            last: why.then(|| self.last.sentence()),
+        })
+    }
+}
+
+/// Whether the words of one notice tell more than its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    SayWhy,
+    SayNoMore,
+}
+
+/// What is said of several devices; `None` for kinds that do not come in crowds.
+const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
+    Some(match kind {
+        EventKind::DeviceResponding => ("answer", Words::SayNoMore),
+        EventKind::DeviceSilent => ("fell silent", Words::SayWhy),
+        EventKind::DeviceReturned => ("answer again", Words::SayNoMore),
+        EventKind::DeviceHeld => (
+            "fell silent again and again and are kept offline until they have been steadier",
+            Words::SayNoMore,
+        ),
+        EventKind::DeviceLetGo => (
+            "are no longer kept offline for falling silent often",
+            Words::SayNoMore,
+        ),
+        EventKind::DeviceOnline => ("are online on the platform", Words::SayNoMore),
+        EventKind::DeviceOffline => ("were logged out of the platform", Words::SayNoMore),
+        EventKind::DeviceBarred => ("were refused by the platform", Words::SayWhy),
+        EventKind::DeviceSessionLost => ("have lost their session", Words::SayWhy),
+        EventKind::DeviceLogoutRefused => ("could not be logged out", Words::SayWhy),
+        EventKind::DeviceRegistered => ("got their secrets", Words::SayNoMore),
+        EventKind::TopologyAdded => ("were added to this gateway's topology", Words::SayNoMore),
+        EventKind::PlatformOrder => ("are subject to an order of the platform", Words::SayWhy),
+        EventKind::DeviceGarbled => ("answer with frames that cannot be read", Words::SayWhy),
+        EventKind::DeviceForeign => (
+            "were asked, and frames came that were not the reply",
+            Words::SayWhy,
+        ),
+        EventKind::DeviceRefuses => ("refuse what they are asked for", Words::SayWhy),
+        EventKind::DevicePointsRefused => (
+            "refuse points even when they are asked for nothing else",
+            Words::SayWhy,
+        ),
+        EventKind::DeviceDatumRefused => (
+            "do not have what points of theirs are read from",
+            Words::SayWhy,
+        ),
+        EventKind::DevicePointsFail => (
+            "do not answer requests for points of theirs, and answer others",
+            Words::SayWhy,
+        ),
+        EventKind::DeviceLongRequestsFail => (
+            "do not answer long requests, and are asked for less together",
+            Words::SayNoMore,
+        ),
+        EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
+        EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
+        _ => return None,
+    })
+}
+
+/// Whom a notice is about.
+fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
+    match notice.about() {
+        About::Device(one) => vec![one],
+        About::Gateway | About::Port(_) => notice.devices().to_vec(),
+    }
+}
+
+/// Those with the same code of refusal and the same points are told together.
+fn sort(notice: &impl LogEvent) -> Option<String> {
+    let code = field(notice, JournalField::Code);
+    match (code, field(notice, JournalField::Points)) {
+        (Some(code), Some(points)) => Some(format!("{code} {points}")),
+        (code, points) => code.or(points),
+    }
+}
+
+fn field(notice: &impl LogEvent, wanted: JournalField) -> Option<String> {
+    let mut fields = notice.fields().into_iter();
+    fields.find(|(name, _)| *name == wanted).map(|(_, v)| v)
+}
+
+impl LogEvent for EventGroup {
+    fn level(&self) -> Level {
+        self.level
+    }
+
+    fn kind(&self) -> EventKind {
+        self.kind
+    }
+
+    fn about(&self) -> About {
+        self.about
+    }
+
+    fn devices(&self) -> &[DeviceId] {
+        &self.devices
+    }
+
+    fn lists_devices(&self) -> bool {
+        true
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        let mut fields = vec![(JournalField::Count, self.devices.len().to_string())];
+        if self.times > self.devices.len() as u64 {
+            fields.push((JournalField::Times, self.times.to_string()));
+        }
+        fields.extend(self.fields.iter().cloned());
+        fields
+    }
+
+    fn sentence(&self) -> String {
+        let (does, _) = of_many(self.kind).unwrap_or(("changed", Words::SayNoMore));
+        let mut text = match self.devices.len() {
+            1 if self.counted => format!("1 device: {does}"),
+            1 => format!("1 more device, {} times: {does}", self.times),
+            // Those that were told each for itself are among them.
+            n if self.counted => format!("{n} devices {does}"),
+            n => format!("{n} more devices {does}"),
+        };
+        let online = self.fields.iter().find(|(n, _)| *n == JournalField::Online);
+        if let Some((_, online)) = online {
+            text.push_str(&format!(" ({online} online in all)"));
+        }
+        match (self.counted, self.within.as_secs().max(1)) {
+            // Counted since each of them was told last, which is longer.
+            (true, _) => text.push_str(&format!(", {} times since last told", self.times)),
+            (false, seconds @ ..120) => text.push_str(&format!(" within {seconds} s")),
+            (false, seconds) => text.push_str(&format!(" within {} min", seconds / 60)),
+        }
+        if let Some(last) = &self.last {
+            text.push_str(&format!("; of the last: {last}"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Fell(u32, EventKind);
+
+    impl LogEvent for Fell {
+        fn level(&self) -> Level {
+            Level::Warn
+        }
+        fn kind(&self) -> EventKind {
+            self.1
+        }
+        fn about(&self) -> About {
+            About::Device(DeviceId(self.0))
+        }
+        fn sentence(&self) -> String {
+            format!("device {} fell", self.0)
+        }
+    }
+
+    fn s(seconds: u64) -> Mono {
+        Mono::from_micros(seconds * 1_000_000)
+    }
+
+    fn silent(n: u32) -> Fell {
+        Fell(n, EventKind::DeviceSilent)
+    }
+
+    #[test]
+    fn few_are_told_at_once_each_in_its_own_words() {
+        let mut crowds = EventGrouping::default();
+        for n in 0..AT_ONCE {
+            assert_eq!(crowds.admit(s(0), silent(n)), Some(silent(n)));
+        }
+        assert_eq!(crowds.wake_at(), None);
+    }
+
+    #[test]
+    fn a_thousand_that_fall_together_are_a_handful_of_lines_and_each_is_named() {
+        let mut crowds = EventGrouping::default();
+        let (mut lines, mut named) = (0, BTreeSet::new());
+        for n in 0..2000u32 {
+            let now = s(u64::from(n) / 50);
+            if let Some(one) = crowds.admit(now, silent(n)) {
+                lines += 1;
+                named.insert(DeviceId(one.0));
+            }
+            while let Some(told) = crowds.due(now) {
+                lines += 1;
+                let Grouped::Many(crowd) = told else {
+                    panic!("{told:?}")
+                };
+                named.extend(crowd.devices());
+            }
+        }
+        let rest = crowds.all(s(40));
+        lines += rest.len();
+        for told in rest {
+            let Grouped::Many(crowd) = told else {
+                panic!("{told:?}")
+            };
+            named.extend(crowd.devices());
+        }
+        assert!(lines <= 8, "{lines} lines");
+        assert_eq!(named.len(), 2000);
+    }
+
+    #[test]
+    fn one_who_is_left_over_is_told_in_its_own_words() {
+        let mut crowds = EventGrouping::default();
+        for n in 0..=AT_ONCE {
+            crowds.admit(s(0), silent(n));
+        }
+        assert_eq!(crowds.wake_at().map(|w| w.at), Some(s(5)));
+        assert_eq!(crowds.due(s(4)), None);
+        assert_eq!(crowds.due(s(5)), Some(Grouped::One(silent(AT_ONCE))));
+        assert_eq!(crowds.due(s(5)), None);
+    }
+
+    #[test]
+    fn after_a_quiet_window_the_next_ones_are_told_at_once_again() {
+        let mut crowds = EventGrouping::default();
+        for n in 0..10 {
+            crowds.admit(s(0), silent(n));
+        }
+        assert!(crowds.due(s(5)).is_some());
+        assert_eq!(crowds.admit(s(14), silent(1)), None, "its window is ten");
+        assert!(crowds.due(s(15)).is_some());
+        assert_eq!(crowds.admit(s(36), silent(1)), Some(silent(1)));
+    }
+
+    #[test]
+    fn kinds_that_do_not_come_in_crowds_pass() {
+        let mut crowds = EventGrouping::default();
+        for n in 0..10 {
+            let empty = Fell(n, EventKind::DeviceNoValue);
+            assert_eq!(crowds.admit(s(0), empty.clone()), Some(empty));
+        }
+    }
+
+    #[test]
+    fn kinds_do_not_use_up_each_others_lines() {
+        let mut crowds = EventGrouping::default();
+        for n in 0..10 {
+            crowds.admit(s(0), silent(n));
+        }
+        let back = Fell(3, EventKind::DeviceReturned);
+        assert_eq!(crowds.admit(s(0), back.clone()), Some(back));
+    }
+
+    /// Said again, with how often it was.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Again(u32, u64);
+
+    impl LogEvent for Again {
+        fn level(&self) -> Level {
+            Level::Warn
+        }
+        fn kind(&self) -> EventKind {
+            EventKind::DeviceGarbled
+        }
+        fn about(&self) -> About {
+            About::Device(DeviceId(self.0))
+        }
+        fn fields(&self) -> Vec<(JournalField, String)> {
+            vec![(JournalField::Times, self.1.to_string())]
+        }
+        fn sentence(&self) -> String {
+            format!("spoiled, {} times", self.1)
+        }
+    }
+
+    #[test]
+    fn the_troubles_of_a_port_are_told_ever_more_rarely_and_none_is_lost() {
+        let mut crowds = EventGrouping::of_port(PortId(7));
+        let (mut lines, mut told_times) = (Vec::new(), 0);
+        let mut hear = |second: u64, told: Grouped<Again>| {
+            let Grouped::Many(crowd) = told else {
+                panic!("{told:?}")
+            };
+            assert_eq!(crowd.about(), About::Port(PortId(7)));
+            lines.push(second);
+            told_times += crowd.times;
+        };
+        // One of 31 devices each second, for six hours.
+        let mut alone = 0;
+        for second in 0..6 * 3600 {
+            let again = Again(u32::try_from(second % 31).unwrap(), 2);
+            if crowds.admit(s(second), again).is_some() {
+                alone += 1;
+            }
+            while let Some(told) = crowds.due(s(second)) {
+                hear(second, told);
+            }
+        }
+        for told in crowds.all(s(6 * 3600)) {
+            hear(6 * 3600, told);
+        }
+        assert_eq!(alone, AT_ONCE);
+        let first = [62, 182, 422, 902, 1862, 3782, 7382, 10982, 14582, 18182];
+        assert_eq!(lines, [&first[..], &[6 * 3600]].concat());
+        assert_eq!(told_times + 3 * 2, 6 * 3600 * 2);
+    }
+
+    #[test]
+    fn what_is_left_of_a_trouble_that_is_over_is_told_after_a_minute_and_once() {
+        let mut crowds = EventGrouping::of_port(PortId(7));
+        let mut lines = Vec::new();
+        let mut troubled = |seconds: std::ops::Range<u64>, step: usize, quiet: u64| {
+            let end = seconds.end + quiet;
+            let mut hits = seconds.step_by(step).peekable();
+            for second in *hits.peek().unwrap()..end {
+                if hits.next_if_eq(&second).is_some() {
+                    crowds.admit(s(second), Again(7, 1));
+                }
+                while crowds.due(s(second)).is_some() {
+                    lines.push(second);
+                }
+            }
+        };
+        // For 1,000 seconds, and then no more.
+        troubled(0..1001, 1, 500);
+        // What begins again every 90 s is told no more often for that.
+        troubled(1501..5001, 90, 1);
+        assert_eq!(lines[..5], [62, 182, 422, 902, 1060]);
+        let later = &lines[5..];
+        assert!(later.len() <= 2, "{later:?}");
+    }
+
+    #[test]
+    fn what_is_a_count_already_is_added_up() {
+        let mut crowds = EventGrouping::of_port(PortId(7));
+        for n in 0..31 {
+            crowds.admit(s(0), Again(n, 60));
+        }
+        let Some(Grouped::Many(crowd)) = crowds.due(s(60)) else {
+            panic!("nobody gathered");
+        };
+        assert_eq!(
+            crowd.sentence(),
+            "28 devices answer with frames that cannot be read, 1680 times since last told; \
+             of the last: spoiled, 60 times"
+        );
+        let fields = [(JournalField::Count, "28"), (JournalField::Times, "1680")];
+        assert_eq!(crowd.fields(), fields.map(|(n, v)| (n, v.to_owned())));
+    }
+
+    #[test]
+    fn a_crowd_says_how_many_what_and_why_the_last() {
+        let mut crowds = EventGrouping::default();
+        for n in 0..31 {
+            crowds.admit(s(0), silent(n));
+        }
+        let Some(Grouped::Many(crowd)) = crowds.due(s(5)) else {
+            panic!("nobody gathered");
+        };
+        assert_eq!(
+            crowd.sentence(),
+            "28 more devices fell silent within 5 s; of the last: device 30 fell"
+        );
+        assert_eq!(crowd.fields(), [(JournalField::Count, "28".to_owned())]);
+    }
+}

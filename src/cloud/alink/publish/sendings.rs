@@ -1,0 +1,205 @@
+//! Sendings that may still be answered: which parcel each was of, how long its
+//! reply is waited for, and how many are lost.
+//!
+//! A sending is given up once its reply is later than replies have been seen to
+//! be, if one that was sent *after* it has been answered. While none has, the
+//! platform may just be slow, and it gets the configured time at least. (RFC 8985
+//! judges losses by what was sent later for the same reason.) A sending given up
+//! is remembered: its reply counts whenever it comes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::base::{AskId, DeviceId, Mono};
+use crate::cloud::alink::pace::ReplyTimes;
+
+use crate::cloud::alink::publish::batch::BatchId;
+
+/// No reply is given up sooner, however quick the others were.
+const LEAST: Duration = Duration::from_secs(2);
+/// Nor waited for longer, however slow they were.
+const MOST: Duration = Duration::from_secs(60);
+/// How many ended ids are remembered, to tell a late reply from a strange one.
+const REMEMBERED: usize = 1024;
+/// So long after the last pack there are none.
+const PACKS_FOR: Duration = Duration::from_secs(60);
+/// The share of sendings assumed lost at the least, in millionths.
+const LEAST_LOST: u64 = 50_000;
+
+/// One sending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sending {
+    pub(super) parcel: BatchId,
+    pub(super) sent: Mono,
+    /// The device whose own topic it went by, and its reply comes by.
+    pub(super) alone: Option<DeviceId>,
+}
+
+/// Where a reply belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// To this sending, in time.
+    InTime(Sending),
+    /// To this one, which had been given up.
+    Late(Sending),
+    /// To one that is settled.
+    Settled,
+    /// To none of ours.
+    Unknown,
+}
+
+/// All sendings of parcels that are not settled.
+#[derive(Clone, Debug)]
+pub(super) struct Sendings {
+    all: BTreeMap<AskId, Sending>,
+    /// Not given up yet.
+    open: BTreeSet<(Mono, AskId)>,
+    times: ReplyTimes,
+    /// What replies to other requests say of the time they take.
+    hint: Option<Duration>,
+    /// When the last of those was sent that have been answered.
+    answered: Mono,
+    /// Lost lately, in millionths, smoothed.
+    lost: u64,
+    /// When a pack was last answered.
+    pack_answered: Option<Mono>,
+    ended: VecDeque<AskId>,
+}
+
+impl Sendings {
+    pub(super) fn new() -> Self {
+        Sendings {
+            all: BTreeMap::new(),
+            open: BTreeSet::new(),
+            times: ReplyTimes::default(),
+            hint: None,
+            answered: Mono::START,
+            lost: 0,
+            pack_answered: None,
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// Sendings whose reply may still come in time.
+    pub(super) fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A parcel is sent. `hint` is how long other replies take at most.
+    pub(super) fn sent(&mut self, id: AskId, one: Sending, hint: Option<Duration>) {
+        self.hint = hint;
+        self.open.insert((one.sent, id));
+        self.all.insert(id, one);
+    }
+
+    /// A reply with this id came, by this device's topic or by the gateway's.
+    pub(super) fn answered(&mut self, now: Mono, id: AskId, alone: Option<DeviceId>) -> Found {
+        let Some(one) = self.all.get(&id).copied().filter(|t| t.alone == alone) else {
+            return if self.ended.contains(&id) {
+                Found::Settled
+            } else {
+                Found::Unknown
+            };
+        };
+        let in_time = self.open.remove(&(one.sent, id));
+        self.times.measured(now.since(one.sent));
+        self.answered = self.answered.max(one.sent);
+        self.forget(id);
+        if in_time {
+            Found::InTime(one)
+        } else {
+            Found::Late(one)
+        }
+    }
+
+    /// The next sending to be given up; it is remembered.
+    pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Sending)> {
+        let at = self.expires_at(usual)?;
+        if at > now {
+            return None;
+        }
+        let (_, id) = self.open.pop_first()?;
+        self.all.get(&id).map(|one| (id, *one))
+    }
+
+    /// When the next one is given up: the first sent is always the first.
+    pub(super) fn expires_at(&self, usual: Duration) -> Option<Mono> {
+        let (sent, _) = *self.open.first()?;
+        let patience = self.patience(usual);
+        Some(if sent < self.answered {
+            sent + patience
+        } else {
+            sent + patience.max(usual)
+        })
+    }
+
+    /// It is of no interest any more; its reply comes late.
+    pub(super) fn forget(&mut self, id: AskId) {
+        if let Some(one) = self.all.remove(&id) {
+            self.open.remove(&(one.sent, id));
+            if self.ended.len() == REMEMBERED {
+                self.ended.pop_front();
+            }
+            self.ended.push_back(id);
+        }
+    }
+
+    /// The connection is gone, and the next is another one.
+    pub(super) fn link_down(&mut self) {
+        for id in self.all.keys().copied().collect::<Vec<_>>() {
+            self.forget(id);
+        }
+        *self = Sendings {
+            ended: std::mem::take(&mut self.ended),
+            ..Sendings::new()
+        };
+    }
+
+    /// When the last of those was sent that have been answered.
+    pub(super) const fn answered_up_to(&self) -> Mono {
+        self.answered
+    }
+
+    /// How far apart two messages sent together may arrive.
+    pub(super) fn spread(&self) -> Option<Duration> {
+        self.times.bound()
+    }
+
+    fn patience(&self, usual: Duration) -> Duration {
+        match self.times.bound() {
+            Some(bound) => bound.clamp(LEAST, MOST),
+            None => self.hint.unwrap_or_default().clamp(usual, MOST.max(usual)),
+        }
+    }
+
+    // --- losses -----------------------------------------------------------------
+
+    /// One sending more was answered or lost. Where there are packs, they alone
+    /// say how many messages are lost: what goes by a device's own topic may be
+    /// unanswered for another reason.
+    pub(super) fn count(&mut self, now: Mono, alone: bool, is_lost: bool) {
+        let packs = self.pack_answered;
+        if alone && packs.is_some_and(|at| now.since(at) < PACKS_FOR) {
+            return;
+        }
+        if !alone && !is_lost {
+            self.pack_answered = Some(now);
+        }
+        self.lost -= self.lost / 32;
+        if is_lost {
+            self.lost += 1_000_000 / 32;
+        }
+    }
+
+    /// Whether messages have been lost lately.
+    pub(super) const fn is_lossy(&self) -> bool {
+        self.lost > 2_000
+    }
+
+    /// Whether so many losses in a row are no accident: there is one such row in
+    /// 5,000 if sendings are lost as they have been lately.
+    pub(super) fn is_no_accident(&self, in_a_row: u32) -> bool {
+        let share = self.lost.max(LEAST_LOST) as f64 / 1_000_000.0;
+        share.powi(i32::try_from(in_a_row).unwrap_or(i32::MAX)) <= 1.0 / 5_000.0
+    }
+}

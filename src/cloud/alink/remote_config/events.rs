@@ -1,0 +1,280 @@
+//! Why a remote configuration is refused, and what the operator is told.
+
+use std::time::Duration;
+
+use crate::base::text::excerpt;
+use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
+use crate::cloud::alink::wire::code::Code;
+use crate::spec::TrialFailure;
+
+use crate::cloud::alink::remote_config::task::NotAdopted;
+
+/// Bytes of a reason that travel to the platform.
+const SHORT: usize = 240;
+/// What the platform is told of a download, whatever was wrong with it.
+const NO_DOWNLOAD: &str = "it could not be downloaded; the gateway's journal says why";
+
+/// Why a file is not adopted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The configuration here does not want any.
+    NotEnabled,
+    /// The message does not say what it must.
+    Malformed(&'static str),
+    /// It is larger than allowed here.
+    TooLarge {
+        /// Bytes allowed.
+        most: u64,
+    },
+    /// It cannot be downloaded.
+    Download(String),
+    /// It has more bytes than announced.
+    Longer {
+        /// Bytes announced.
+        said: u64,
+    },
+    /// It has fewer bytes than announced.
+    Size {
+        /// Bytes announced.
+        said: u64,
+        /// Bytes there were.
+        got: u64,
+    },
+    /// Its SHA-256 is not the one announced.
+    Digest,
+    /// What `check` has against it, or why it cannot be stored.
+    Wrong(NotAdopted),
+    /// It was adopted, or only checked, before, and did not prove itself.
+    FailedBefore(TrialFailure),
+    /// Nothing was heard of its adoption.
+    Overdue,
+    /// A newer one came before this one was adopted.
+    Superseded,
+}
+
+impl Refusal {
+    /// What the platform is answered: 460 for a message that is wrong, else a
+    /// number of our own; 100000 to 110000 are left to devices ("Device
+    /// properties, events, and services", status codes).
+    #[must_use]
+    pub const fn code(&self) -> u32 {
+        match self {
+            Refusal::Malformed(_) => 460,
+            Refusal::NotEnabled => 100_001,
+            Refusal::TooLarge { .. } => 100_002,
+            Refusal::Download(_) => 100_003,
+            Refusal::Longer { .. } | Refusal::Size { .. } => 100_004,
+            Refusal::Digest => 100_005,
+            Refusal::Wrong(_) => 100_006,
+            Refusal::Overdue => 100_007,
+            Refusal::Superseded => 100_008,
+            Refusal::FailedBefore(_) => 100_009,
+        }
+    }
+
+    /// The reason, cut to what fits an answer. It tells nothing of this machine or
+    /// its networks: whether a host answers, and how, is for the journal.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let said = match self {
+            Refusal::Download(_) => NO_DOWNLOAD.to_owned(),
+            Refusal::Wrong(why) => why.said.clone(),
+            Refusal::FailedBefore(failure) => format!(
+                "failed its probation here: {}; push a changed file",
+                failure.words()
+            ),
+            _ => self.words(),
+        };
+        excerpt(said.as_bytes(), SHORT)
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Refusal::NotEnabled => {
+                "not enabled here: remote_config: { enabled: true } in gateway.yaml".into()
+            }
+            Refusal::Malformed(why) => format!("the message is not usable: {why}"),
+            Refusal::TooLarge { most } => {
+                format!("larger than {most} bytes (remote_config.max_bytes)")
+            }
+            Refusal::Download(why) => format!("download failed: {why}"),
+            Refusal::Longer { said } => format!("more than the {said} bytes announced"),
+            Refusal::Size { said, got } => format!("{got} bytes, {said} announced"),
+            Refusal::Digest => "its SHA-256 is not the one announced".into(),
+            Refusal::Wrong(why) => why.detail.clone(),
+            Refusal::FailedBefore(failure) => format!(
+                "it failed its probation here before: {}; a changed file is tried; to have this one tried again, remove remote.failed.json from the state directory and reload",
+                failure.words()
+            ),
+            Refusal::Overdue => "nothing was heard of its adoption in time".into(),
+            Refusal::Superseded => "superseded by a newer one".into(),
+        }
+    }
+}
+
+/// Something about remote configuration worth telling.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RemoteNotice {
+    /// The platform pushes one, and none is wanted.
+    NotEnabled {
+        /// Times since this was last told.
+        times: u64,
+    },
+    /// One was refused; what was in force stays in force.
+    Refused {
+        /// The platform's name of it; may be empty.
+        config_id: String,
+        /// Why.
+        refusal: Refusal,
+        /// Times since this was last told.
+        times: u64,
+    },
+    /// A download failed and is tried again.
+    DownloadFailed {
+        /// The platform's name of it.
+        config_id: String,
+        /// Why.
+        why: String,
+        /// Until the next try.
+        retry_in: Duration,
+    },
+    /// One is in force from now on.
+    Adopted {
+        /// The platform's name of it.
+        config_id: String,
+        /// Its digest.
+        digest: Digest,
+        /// How long it is on probation.
+        probation: Duration,
+    },
+    /// One has proven itself and replaces the one before it.
+    Proven {
+        /// The platform's name of it.
+        config_id: String,
+        /// Its digest.
+        digest: Digest,
+    },
+    /// The decision about one on probation could not be carried out.
+    NotSettled {
+        /// The platform's name of it.
+        config_id: String,
+        /// Why.
+        why: String,
+    },
+    /// The platform named the one that is in force.
+    InForceAlready {
+        /// The platform's name of it.
+        config_id: String,
+    },
+    /// The platform has none for us.
+    NothingThere {
+        /// As it says.
+        code: Code,
+    },
+}
+
+impl LogEvent for RemoteNotice {
+    fn level(&self) -> Level {
+        match self {
+            RemoteNotice::Refused { .. } | RemoteNotice::NotSettled { .. } => Level::Error,
+            RemoteNotice::NotEnabled { .. } | RemoteNotice::DownloadFailed { .. } => Level::Warn,
+            RemoteNotice::Adopted { .. } | RemoteNotice::Proven { .. } => Level::Info,
+            RemoteNotice::InForceAlready { .. } | RemoteNotice::NothingThere { .. } => Level::Debug,
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            RemoteNotice::NotEnabled { .. } => EventKind::RemoteConfigNotEnabled,
+            RemoteNotice::Refused { .. } => EventKind::RemoteConfigRefused,
+            RemoteNotice::DownloadFailed { .. } => EventKind::RemoteConfigDownloadFailed,
+            RemoteNotice::Adopted { .. } => EventKind::RemoteConfigAdopted,
+            RemoteNotice::Proven { .. } => EventKind::RemoteConfigProven,
+            RemoteNotice::NotSettled { .. } => EventKind::RemoteConfigNotSettled,
+            RemoteNotice::InForceAlready { .. } => EventKind::RemoteConfigInForce,
+            RemoteNotice::NothingThere { .. } => EventKind::RemoteConfigNone,
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            RemoteNotice::NotEnabled { .. } => Vec::new(),
+            RemoteNotice::Refused {
+                config_id, refusal, ..
+            } => vec![
+                (JournalField::ConfigId, config_id.clone()),
+                (JournalField::Code, refusal.code().to_string()),
+            ],
+            RemoteNotice::Adopted {
+                config_id, digest, ..
+            }
+            | RemoteNotice::Proven { config_id, digest } => vec![
+                (JournalField::ConfigId, config_id.clone()),
+                (JournalField::Sha256, digest.to_string()),
+            ],
+            RemoteNotice::DownloadFailed { config_id, .. }
+            | RemoteNotice::NotSettled { config_id, .. }
+            | RemoteNotice::InForceAlready { config_id } => {
+                vec![(JournalField::ConfigId, config_id.clone())]
+            }
+            RemoteNotice::NothingThere { code } => vec![(JournalField::Code, code.to_string())],
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            RemoteNotice::NotEnabled { times } => format!(
+                "the platform pushes a configuration, which is refused{}: remote_config: {{ enabled: true }} would allow it",
+                again(*times)
+            ),
+            RemoteNotice::Refused {
+                config_id,
+                refusal,
+                times,
+            } => format!(
+                "remote configuration {config_id} refused{}: {}; nothing has changed",
+                again(*times),
+                refusal.words()
+            ),
+            RemoteNotice::DownloadFailed {
+                config_id,
+                why,
+                retry_in,
+            } => format!(
+                "remote configuration {config_id} could not be downloaded: {why}; tried again in {} s",
+                retry_in.as_secs()
+            ),
+            RemoteNotice::Adopted {
+                config_id,
+                probation,
+                ..
+            } => format!(
+                "remote configuration {config_id} is in force, on probation for {} s; should the service end or lose the platform meanwhile, the one before it comes back",
+                probation.as_secs()
+            ),
+            RemoteNotice::Proven { config_id, .. } => {
+                format!("remote configuration {config_id} has proven itself; it stays in force")
+            }
+            RemoteNotice::NotSettled { config_id, why } => format!(
+                "remote configuration {config_id}: what was decided at the end of its probation could not be done: {why}; tried again in a minute"
+            ),
+            RemoteNotice::InForceAlready { config_id } => {
+                format!("remote configuration {config_id} is in force already")
+            }
+            RemoteNotice::NothingThere { code } => {
+                format!("the platform has no remote configuration for this product (code {code})")
+            }
+        }
+    }
+}
+
+fn again(times: u64) -> String {
+    match times {
+        0 | 1 => String::new(),
+        n => format!(" ({n} times since last told)"),
+    }
+}

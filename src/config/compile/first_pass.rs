@@ -1,0 +1,440 @@
+//! The first half of the way from texts to a [`crate::spec::Spec`].
+//!
+//! [`Draft`] holds the main file, its additions and the environment as one
+//! tree, and names the profiles and device tables to read. With those it
+//! becomes an [`Outline`], which names the secrets to read. Between the steps,
+//! `io/files/settings.rs` reads what was named.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::base::Digest;
+use crate::config::compile::device_registry::Roster;
+use crate::config::compile::second_pass::Outline;
+use crate::config::protocols::alike;
+use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
+use crate::config::reader::environment;
+use crate::config::reader::layers;
+use crate::config::reader::layers::Layer;
+use crate::config::reader::problem::{Report, Wrong};
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::source::{Answers, Source, Want, contents};
+use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::word::{file_name, time};
+use crate::config::reader::yaml;
+use crate::config::sections::cloud;
+use crate::config::sections::control;
+use crate::config::sections::device;
+use crate::config::sections::port;
+use crate::config::sections::profile;
+use crate::config::sections::profile::Profiles;
+use crate::config::sections::remote;
+use crate::config::sections::secret::{open_to_others, permissions};
+use crate::config::sections::table;
+use crate::spec::RemotePolicy;
+
+const ROOT: [&str; 12] = [
+    "gateway",
+    "cloud",
+    "ports",
+    "profiles",
+    "profiles_from",
+    "devices",
+    "devices_file",
+    "remote_config",
+    "control",
+    "metrics",
+    "state_dir",
+    "stop_within",
+];
+
+/// Step one: all layers as one tree.
+pub struct Draft {
+    notes: Notes,
+    base: PathBuf,
+    root: Node,
+    profiles_from: Vec<(Want, OriginId)>,
+    devices_file: Vec<(Want, OriginId)>,
+    /// Whether all of `profiles_from` could be read; otherwise an unknown
+    /// profile is not news.
+    profiles_complete: bool,
+    /// The digest of the platform's file, if there is one among the layers.
+    remote: Option<Digest>,
+}
+
+impl Draft {
+    /// Reads the main file (the first source), its additions in order, and the
+    /// environment (only names with our prefix matter).
+    ///
+    /// # Errors
+    /// Everything that is wrong, if a file cannot be read as YAML at all: what
+    /// is missing then cannot be told from what could not be read.
+    pub fn new(sources: &[Source], environment: &[(String, String)]) -> Result<Self, Report> {
+        Self::of(sources, None, environment)
+    }
+
+    /// The same with a configuration that came from the platform (see
+    /// `remote.rs`), whose sections replace those of the other files.
+    ///
+    /// # Errors
+    /// As [`Draft::new`].
+    pub fn with_remote(
+        sources: &[Source],
+        remote: &Source,
+        environment: &[(String, String)],
+    ) -> Result<Self, Report> {
+        Self::of(sources, Some(remote), environment)
+    }
+
+    fn of(
+        sources: &[Source],
+        remote: Option<&Source>,
+        environment: &[(String, String)],
+    ) -> Result<Self, Report> {
+        let mut notes = Notes::default();
+        let base = sources
+            .first()
+            .and_then(|s| Path::new(&s.path).parent())
+            .map(Path::to_owned)
+            .unwrap_or_default();
+        let mut read: Vec<(&str, BTreeMap<String, Node>)> = Vec::new();
+        let mut root_origin = None;
+        for (i, source) in sources.iter().chain(remote).enumerate() {
+            let file = notes.origins.add_file(&source.path);
+            if i == sources.len() {
+                notes.remote_file = Some(file);
+            }
+            let origin = notes.origins.whole(file);
+            root_origin.get_or_insert(origin);
+            let bytes = match &source.bytes {
+                Ok(bytes) => {
+                    notes.look_at(source, origin);
+                    bytes
+                }
+                Err(why) => {
+                    let mut wrong = Wrong::wanted("a configuration file that can be read");
+                    if i == 0 {
+                        wrong = wrong.hint("alink-gateway check FILE looks at another file");
+                    }
+                    notes.error(origin, why, wrong);
+                    continue;
+                }
+            };
+            // An addition that says nothing adds nothing.
+            if i > 0 && blank(bytes) {
+                continue;
+            }
+            let Some(node) = yaml::read(bytes, file, &mut notes) else {
+                continue;
+            };
+            match node.is {
+                Is::Map(mut entries) => {
+                    if source.mode.is_some_and(open_to_others) {
+                        warn_inline(&entries, &mut notes);
+                    }
+                    for key in ["devices_file", "profiles_from"] {
+                        if let Some(node) = entries.get_mut(key) {
+                            as_list(node);
+                        }
+                    }
+                    if i == sources.len() {
+                        let others = read.iter_mut().map(|(_, entries)| entries);
+                        remote::replace(&entries, others, &mut notes);
+                    }
+                    read.push((&source.path, entries));
+                }
+                Is::Nothing | Is::Text(_) | Is::List(_) => notes.error(
+                    node.origin,
+                    node.is.kind(),
+                    Wrong::wanted("sections such as gateway:, cloud:, ports:, devices:"),
+                ),
+            }
+        }
+        if notes.failed() {
+            return Err(notes.report());
+        }
+        let mut layers: Vec<Layer> = read
+            .into_iter()
+            .map(|(name, entries)| Layer::new(name, entries))
+            .collect();
+        layers.push(environment::layer(environment, &mut notes));
+        let Some(entries) = layers::merge(layers) else {
+            // `Layer` never fails to give its data.
+            return Err(notes.report());
+        };
+        let origin = root_origin.unwrap_or(OriginId(0));
+        let root = Node {
+            origin,
+            is: Is::Map(entries),
+        };
+        let mut draft = Draft {
+            notes,
+            base,
+            root,
+            profiles_from: Vec::new(),
+            devices_file: Vec::new(),
+            profiles_complete: true,
+            remote: remote
+                .and_then(|source| source.bytes.as_ref().ok())
+                .map(|bytes| Digest::of(bytes)),
+        };
+        draft.collect_files();
+        Ok(draft)
+    }
+
+    fn collect_files(&mut self) {
+        let s = Section::open(&self.root, &ROOT, &mut self.notes);
+        for (key, out) in [
+            ("profiles_from", &mut self.profiles_from),
+            ("devices_file", &mut self.devices_file),
+        ] {
+            let before = self.notes.noted();
+            for node in s.list(key, &mut self.notes) {
+                if matches!(node.is, Is::Nothing) {
+                    continue;
+                }
+                let Is::Text(text) = &node.is else {
+                    let wrong = Wrong::wanted("the name of a file");
+                    self.notes.error(node.origin, node.is.kind(), wrong);
+                    continue;
+                };
+                let named = match key {
+                    "profiles_from" => file_or_pattern(text),
+                    _ => file_name(text).map(Want::File),
+                };
+                match named {
+                    Ok(want) => out.push((want, node.origin)),
+                    Err(wrong) => self.notes.error(node.origin, shown(text), wrong),
+                }
+            }
+            if key == "profiles_from" {
+                self.profiles_complete = self.notes.noted() == before;
+            }
+        }
+    }
+
+    /// Whether a configuration of the platform's is wanted, and where such things
+    /// are kept if the configuration says so: known before it is read.
+    #[must_use]
+    pub fn remote(&self) -> (RemotePolicy, Option<PathBuf>) {
+        let s = Section::again(&self.root);
+        // What is wrong with them is noted when all is read.
+        let mut unheard = Notes::default();
+        let state_dir = s.read("state_dir", file_name, &mut unheard);
+        let policy = remote::read(&s, &mut unheard);
+        (policy, state_dir.map(|dir| self.base.join(dir)))
+    }
+
+    /// What to read next: profiles and tables of devices.
+    #[must_use]
+    pub fn wants(&self) -> BTreeSet<Want> {
+        let all = self.profiles_from.iter().chain(&self.devices_file);
+        all.map(|(want, _)| want.clone()).collect()
+    }
+
+    /// Takes what was read and goes on to everything but secrets.
+    #[must_use]
+    pub fn outline(self, answers: &Answers) -> Outline {
+        let Draft {
+            mut notes,
+            base,
+            root,
+            profiles_from,
+            devices_file,
+            profiles_complete,
+            remote,
+        } = self;
+        let s = Section::again(&root);
+        let mut platform = cloud::read(&s, &base, &mut notes);
+        platform.remote.in_force = remote.filter(|_| platform.remote.enabled);
+        let mut ports = port::read(&s, &mut notes);
+        remote::bind_ports(&platform.remote, &mut ports, &mut notes);
+        let mut profiles = Profiles::new();
+        let mut complete = profiles_complete && !s.is_no_list("profiles");
+        for node in s.list("profiles", &mut notes) {
+            complete &= profile::read(node, &mut profiles, &mut notes);
+        }
+        for (want, origin) in &profiles_from {
+            let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
+            if let (Want::Pattern(pattern), []) = (want, found) {
+                notes.warning(
+                    *origin,
+                    shown(pattern),
+                    Wrong::wanted("files with profiles").hint("nothing fits this pattern"),
+                );
+            }
+            for source in found {
+                let file = notes.origins.add_file(&source.path);
+                let node = contents(source, *origin, want, &mut notes)
+                    .and_then(|bytes| yaml::read(bytes, file, &mut notes));
+                if let Some(Is::Map(profile)) = node.as_ref().map(|n| &n.is)
+                    && source.mode.is_some_and(open_to_others)
+                    && let Some(secret) = profile.get("product_secret")
+                {
+                    warn_open(secret.origin, &mut notes);
+                }
+                match node {
+                    Some(node) => complete &= profile::read(&node, &mut profiles, &mut notes),
+                    None => complete = false,
+                }
+            }
+        }
+        let products = profiles.values().filter_map(|p| {
+            let key = p.product_key.clone()?;
+            Some((key, p.product_secret.clone()?))
+        });
+        let mut products: Vec<_> = products.collect();
+        let mut roster = Roster::default();
+        for node in s.list("devices", &mut notes) {
+            device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
+        }
+        for (want, origin) in &devices_file {
+            for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
+                let file = notes.origins.add_file(&source.path);
+                let Some(bytes) = contents(source, *origin, want, &mut notes) else {
+                    continue;
+                };
+                let rows = table::read(bytes, file, &mut notes);
+                if rows.secrets && source.mode.is_some_and(open_to_others) {
+                    let whole = notes.origins.whole(file);
+                    notes.warning(
+                        whole,
+                        "secrets in a file that everybody can read",
+                        permissions(&source.path),
+                    );
+                }
+                notes.lenient = rows.headless;
+                for node in &rows.devices {
+                    device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
+                }
+                notes.lenient = false;
+            }
+        }
+        let secrets = products.iter_mut().map(|(_, secret)| secret);
+        let secrets = secrets.chain(roster.all.iter_mut().map(|device| &mut device.secret));
+        remote::bind_secrets(&platform.remote, secrets, &mut notes);
+        alike::check(&roster, &ports, &mut notes);
+        // systemd kills after 90 s unless it is told otherwise.
+        let most = Duration::from_secs(90);
+        let stop_within = s
+            .read(
+                "stop_within",
+                time(Duration::from_secs(1)..=most),
+                &mut notes,
+            )
+            .unwrap_or(Duration::from_secs(10));
+        if stop_within > Duration::from_secs(15) {
+            let said = s.text("stop_within", "", &mut notes).unwrap_or_default();
+            notes.warning(
+                s.at("stop_within"),
+                shown(said),
+                Wrong::wanted("15s or less, unless TimeoutStopSec= of the unit is longer too").hint(
+                    "systemd kills the service after TimeoutStopSec=, 20 s as installed; a drop-in made with systemctl edit alink-gateway can raise it",
+                ),
+            );
+        }
+        let state_dir = s.read("state_dir", file_name, &mut notes);
+        let control = control::read(&s, &base, &mut notes);
+        count(&roster, platform.session.online, &mut notes);
+        Outline {
+            notes,
+            platform,
+            ports,
+            profiles: profiles.len(),
+            products,
+            roster,
+            stop_within,
+            state_dir: state_dir.map(|dir| base.join(dir)),
+            control,
+        }
+    }
+}
+
+fn file_or_pattern(text: &str) -> Result<Want, Wrong> {
+    let name = file_name(text)?;
+    let directory = name.rsplit_once('/').map_or("", |(d, _)| d);
+    if directory.contains('*') {
+        return Err(Wrong::wanted("a * in the last part of the path only"));
+    }
+    Ok(if name.contains('*') {
+        Want::Pattern(name)
+    } else {
+        Want::File(name)
+    })
+}
+
+/// Whether there is nothing but comments.
+fn blank(bytes: &[u8]) -> bool {
+    bytes.split(|b| *b == b'\n').all(|line| {
+        let line = line.trim_ascii();
+        line.is_empty() || line.starts_with(b"#")
+    })
+}
+
+/// A single file name where a list may stand.
+fn as_list(node: &mut Node) {
+    if matches!(node.is, Is::Text(_)) {
+        let only = node.clone();
+        node.is = Is::List(vec![only]);
+    }
+}
+
+/// Warns once for a file that holds secrets and is open to everybody.
+fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
+    let secret = |node: &Node| match &node.is {
+        Is::Map(map) => {
+            let inline = map.get("secret").or_else(|| map.get("product_secret"));
+            inline.map(|n| n.origin)
+        }
+        Is::Nothing | Is::Text(_) | Is::List(_) => None,
+    };
+    let listed = |key: &str| match &entries.get(key)?.is {
+        Is::List(list) => list.iter().find_map(secret),
+        Is::Nothing | Is::Text(_) | Is::Map(_) => None,
+    };
+    let first = entries.get("gateway").and_then(secret);
+    if let Some(at) = first
+        .or_else(|| listed("devices"))
+        .or_else(|| listed("profiles"))
+    {
+        warn_open(at, notes);
+    }
+}
+
+fn warn_open(at: OriginId, notes: &mut Notes) {
+    let path = notes.origins.file(at);
+    let wrong = permissions("").hint(format!(
+        "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
+    ));
+    notes.warning(at, "*** in a file that everybody can read", wrong);
+}
+
+fn count(roster: &Roster, online: usize, notes: &mut Notes) {
+    if let Some((at, asked)) = roster.overasked() {
+        notes.error(
+            at,
+            format!("{asked} points and requests of all devices together"),
+            Wrong::wanted(format!("at most {MOST_ASKED}")).hint(
+                "profiles with fewer points, or fewer devices; the others need a second gateway",
+            ),
+        );
+    }
+    let n = roster.all.len() + roster.left_out();
+    if let Some(first) = roster.first_left_out() {
+        notes.error(
+            first,
+            format!("{n} devices in all"),
+            Wrong::wanted(format!("at most {MOST_DEVICES}")).hint(
+                "the platform keeps no more sub-devices online under one gateway; the others need a second gateway",
+            ),
+        );
+    } else if let Some(first) = roster.all.get(online) {
+        notes.warning(
+            first.at,
+            format!("{n} devices in all"),
+            Wrong::wanted(format!("at most {online}, as cloud.session.online says"))
+                .hint("the devices beyond it are polled but never come online"),
+        );
+    }
+}

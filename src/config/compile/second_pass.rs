@@ -1,0 +1,268 @@
+//! The second half of the way: everything but the secrets, and then the secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::{DeviceName, ProductKey, Secret};
+use crate::config::compile::device_registry::{DeviceDraft, Roster};
+use crate::config::reader::problem::{Place, Report, Wrong};
+use crate::config::reader::section::{Notes, shown};
+use crate::config::reader::source::{Answers, Want, contents};
+use crate::config::reader::tree::OriginId;
+use crate::config::sections::cloud::Platform;
+use crate::config::sections::port::Ports;
+use crate::config::sections::secret;
+use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
+use crate::spec::{
+    BrokerSpec, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate, GatewayIdentity,
+    ProductCertificate, Retired, Spec,
+};
+
+/// Step two: everything but the secrets.
+pub struct Outline {
+    pub(crate) notes: Notes,
+    pub(crate) platform: Platform,
+    pub(crate) ports: Ports,
+    pub(crate) profiles: usize,
+    /// Products whose secrets are known, as often as profiles say so.
+    pub(crate) products: Vec<(String, SecretSource)>,
+    pub(crate) roster: Roster,
+    pub(crate) stop_within: Duration,
+    pub(crate) state_dir: Option<PathBuf>,
+    pub(crate) control: ControlSpec,
+}
+
+/// Step three: what the configuration means.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The installation.
+    pub spec: Spec,
+    /// Odd, but no obstacle.
+    pub warnings: Report,
+    /// How many profiles there are, used or not.
+    pub profiles: usize,
+    /// False while the gateway's identity is still the package's placeholder:
+    /// there is nobody to be on the platform yet.
+    pub commissioned: bool,
+    /// Where to keep what the platform hands out, if the configuration says so.
+    pub state_dir: Option<PathBuf>,
+    /// How people ask the running service.
+    pub control: ControlSpec,
+    /// Where each port was written.
+    pub ports: Vec<Place>,
+}
+
+impl Outline {
+    /// What to read next: secrets and the CA file.
+    #[must_use]
+    pub fn wants(&self) -> BTreeSet<Want> {
+        let ca_file = self.platform.ca_file.iter();
+        self.secrets()
+            .filter_map(SecretSource::want)
+            .chain(ca_file.map(|(name, _)| Want::Bundle(name.clone())))
+            .collect()
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
+        let devices = self.roster.all.iter().map(|d| &d.secret);
+        let products = self.products.iter().map(|(_, secret)| secret);
+        [&self.platform.secret]
+            .into_iter()
+            .chain(products)
+            .chain(devices)
+    }
+
+    /// Takes what was read and finishes.
+    ///
+    /// # Errors
+    /// Everything that is wrong or odd, if anything is wrong.
+    pub fn compile(mut self, answers: &Answers) -> Result<Compiled, Report> {
+        if let Some((name, origin)) = &self.platform.ca_file {
+            check_ca(name, *origin, answers, &mut self.notes);
+        }
+        self.check_permissions(answers);
+        let Outline {
+            mut notes,
+            platform,
+            ports,
+            profiles,
+            products,
+            roster,
+            stop_within,
+            state_dir,
+            control,
+        } = self;
+        let commissioned = platform.commissioned;
+        let secret = platform.secret.resolve(answers).unwrap_or_else(|trouble| {
+            secret::note(vec![trouble], &mut notes);
+            Secret::new("")
+        });
+        let products = products_of(&products, answers, &mut notes);
+        let devices = devices(roster.all, answers, &mut notes);
+        let places = ports.places.iter().map(|at| notes.place(*at)).collect();
+        let failed = notes.failed();
+        let report = notes.report();
+        if failed {
+            return Err(report);
+        }
+        Ok(Compiled {
+            spec: Spec {
+                cloud: cloud(platform, secret, products),
+                ports: ports.all,
+                devices,
+                stop_within,
+                retired: Retired::default(),
+            },
+            warnings: report,
+            profiles,
+            commissioned,
+            state_dir,
+            control,
+            ports: places,
+        })
+    }
+
+    /// One warning for all secret files that are open to everybody, and one for
+    /// all files that are closed to the service.
+    fn check_permissions(&mut self, answers: &Answers) {
+        let mut open = BTreeMap::new();
+        let mut read = Vec::new();
+        for source in self.secrets() {
+            let found = source.want().and_then(|w| answers.get(&w)?.first());
+            if let (SecretSource::File(_, at), Some(found)) = (source, found)
+                && found.bytes.is_ok()
+            {
+                read.push((found, *at));
+                if found.mode.is_some_and(open_to_others) {
+                    open.entry(found.path.clone()).or_insert(*at);
+                }
+            }
+        }
+        for (found, at) in read {
+            self.notes.look_at(found, at);
+        }
+        self.notes.warn_of_files();
+        let more = open.len().saturating_sub(1);
+        if let Some((path, at)) = open.into_iter().next() {
+            let others = match more {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            let said = format!("{path}{others}, which everybody can read");
+            self.notes.warning(at, said, permissions(&path));
+        }
+    }
+}
+
+/// The secret of each product. Profiles of one product may repeat it.
+fn products_of(
+    given: &[(String, SecretSource)],
+    answers: &Answers,
+    notes: &mut Notes,
+) -> BTreeMap<ProductKey, Secret> {
+    let mut products: BTreeMap<ProductKey, Secret> = BTreeMap::new();
+    for (key, source) in given {
+        let secret = match source.resolve(answers) {
+            Ok(secret) if secret.is_empty() => continue,
+            Ok(secret) => secret,
+            Err(trouble) => {
+                secret::note(vec![trouble], notes);
+                continue;
+            }
+        };
+        let known = products
+            .entry(ProductKey::new(key))
+            .or_insert_with(|| secret.clone());
+        if *known != secret
+            && let Some(at) = source.at()
+        {
+            notes.error(
+                at,
+                format!("another secret for {key}"),
+                Wrong::wanted("one ProductSecret for each product")
+                    .hint("another profile of the same product gives another one"),
+            );
+        }
+    }
+    products
+}
+
+fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Vec<DeviceSpec> {
+    let mut troubles: BTreeMap<(OriginId, String), Vec<Trouble>> = BTreeMap::new();
+    let devices = drafts
+        .into_iter()
+        .map(|d| DeviceSpec {
+            meter: d.meter,
+            serial: d.serial,
+            secret: d.secret.resolve(answers).unwrap_or_else(|trouble| {
+                let key = (d.at, trouble.fault.clone());
+                troubles.entry(key).or_default().push(trouble);
+                Secret::new("")
+            }),
+            name: d.name,
+            port: d.port,
+            unit: d.unit,
+            profile: d.profile,
+            product_key: ProductKey::new(&d.product_key),
+            device_name: DeviceName::new(&d.device_name),
+            liveness: d.liveness,
+            response_timeout: d.response_timeout,
+            turnaround: d.turnaround,
+        })
+        .collect();
+    for (_, troubles) in troubles {
+        secret::note(troubles, notes);
+    }
+    devices
+}
+
+fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) -> CloudSpec {
+    let certificate = match p.registration {
+        None => GatewayCertificate::Device(secret),
+        Some((registration, instance_id)) => GatewayCertificate::Product(ProductCertificate {
+            secret,
+            registration,
+            instance_id,
+        }),
+    };
+    CloudSpec {
+        broker: BrokerSpec {
+            host: p.host,
+            port: p.port,
+            transport: p.transport,
+            keepalive: p.keepalive,
+            connect_timeout: p.connect_timeout,
+            subscriptions: p.subscriptions,
+        },
+        gateway: GatewayIdentity {
+            product_key: ProductKey::new(&p.product_key),
+            device_name: DeviceName::new(&p.device_name),
+            certificate,
+        },
+        sign_method: p.sign_method,
+        products,
+        session: p.session,
+        post: p.post,
+        remote: p.remote,
+    }
+}
+
+fn check_ca(name: &str, origin: OriginId, answers: &Answers, notes: &mut Notes) {
+    let want = Want::Bundle(name.to_owned());
+    let Some(source) = answers.get(&want).and_then(|a| a.first()) else {
+        return;
+    };
+    let Some(bytes) = contents(source, origin, &want, notes) else {
+        return;
+    };
+    let mark = b"-----BEGIN CERTIFICATE-----";
+    if !bytes.windows(mark.len()).any(|w| w == mark) {
+        notes.error(
+            origin,
+            format!("{}, which holds no certificate in PEM", shown(name)),
+            Wrong::wanted("a PEM file with -----BEGIN CERTIFICATE-----")
+                .hint("openssl x509 -inform der -in FILE -out FILE.pem converts a DER file"),
+        );
+    }
+}

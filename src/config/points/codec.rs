@@ -1,0 +1,443 @@
+//! What `type:` and the keys beside it mean: how registers become a value.
+
+use super::given::Given;
+use super::measure;
+use crate::config::points::date_time;
+use crate::config::reader::foreign_words;
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section};
+use crate::config::reader::word::{choice, decimal, or, whole};
+use crate::spec::{
+    ByteOrder, Codec, DateTime, Decimal, Digits, Encoding, Half, Number, States, WordOrder,
+};
+
+/// What `type:` can say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    Bool,
+    Bit,
+    Text,
+    DateTime,
+    Number(Number),
+}
+
+/// Halves are those of a register whose other half is ignored, until `half:`
+/// says otherwise.
+const TYPES: [(&str, Type); 25] = [
+    ("u8", Type::Number(Number::U8(Half::Low))),
+    ("i8", Type::Number(Number::I8(Half::Low))),
+    ("u16", Type::Number(Number::U16)),
+    ("i16", Type::Number(Number::I16)),
+    ("u24", Type::Number(Number::U24)),
+    ("i24", Type::Number(Number::I24)),
+    ("u32", Type::Number(Number::U32)),
+    ("i32", Type::Number(Number::I32)),
+    ("u48", Type::Number(Number::U48)),
+    ("i48", Type::Number(Number::I48)),
+    ("u64", Type::Number(Number::U64)),
+    ("i64", Type::Number(Number::I64)),
+    ("f16", Type::Number(Number::F16)),
+    ("f32", Type::Number(Number::F32)),
+    ("f64", Type::Number(Number::F64)),
+    ("bcd8", Type::Number(Number::Bcd8(Half::Low))),
+    ("bcd16", Type::Number(Number::Bcd16)),
+    ("bcd24", Type::Number(Number::Bcd24)),
+    ("bcd32", Type::Number(Number::Bcd32)),
+    ("bcd48", Type::Number(Number::Bcd48)),
+    ("bcd64", Type::Number(Number::Bcd64)),
+    ("bit", Type::Bit),
+    ("string", Type::Text),
+    ("datetime", Type::DateTime),
+    ("bool", Type::Bool),
+];
+
+const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
+const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
+const HALVES: [(&str, Half); 2] = [("high", Half::High), ("low", Half::Low)];
+
+/// The same, in the letters of manuals: A is the most significant byte.
+const ORDERS: [(&str, (WordOrder, ByteOrder)); 4] = [
+    ("ABCD", (WordOrder::High, ByteOrder::High)),
+    ("CDAB", (WordOrder::Low, ByteOrder::High)),
+    ("BADC", (WordOrder::High, ByteOrder::Low)),
+    ("DCBA", (WordOrder::Low, ByteOrder::Low)),
+];
+const SHORT_ORDERS: [(&str, (WordOrder, ByteOrder)); 2] = [
+    ("AB", (WordOrder::High, ByteOrder::High)),
+    ("BA", (WordOrder::High, ByteOrder::Low)),
+];
+
+/// The keys that refine a type.
+pub(crate) const KEYS: [&str; 26] = [
+    "scale",
+    "offset",
+    "round",
+    "words",
+    "bytes",
+    "order",
+    "half",
+    "bit",
+    "bits",
+    "mask",
+    "registers",
+    "characters",
+    "invalid",
+    "min",
+    "max",
+    "values",
+    "scale_from",
+    "parts",
+    "sign",
+    "sign_from",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
+    "type",
+];
+
+/// What a type and the keys beside it say, apart from what only a
+/// [`crate::spec::Measure`] can say.
+pub(crate) struct Refined {
+    pub(crate) kind: Option<Type>,
+    pub(crate) scale: Decimal,
+    pub(crate) offset: Decimal,
+    pub(crate) words: WordOrder,
+    pub(crate) bytes: ByteOrder,
+    half: Option<Half>,
+    bit: Option<u8>,
+    registers: Option<u16>,
+    characters: u8,
+    encoding: Encoding,
+    moment: Option<DateTime>,
+}
+
+impl Refined {
+    /// The number it is, if it is one.
+    pub(crate) fn number(&self) -> Option<Number> {
+        match self.kind? {
+            Type::Number(kind) => Some(halved(kind, self.half)),
+            Type::Bool | Type::Bit | Type::Text | Type::DateTime => None,
+        }
+    }
+
+    /// What it says, unless something needed is missing.
+    pub(crate) fn codec(&self) -> Option<Codec> {
+        Some(match self.kind? {
+            Type::Bool => Codec::Bool,
+            Type::Bit => Codec::Bit(self.bit?),
+            Type::Text if self.characters == 1 => Codec::Letters {
+                registers: self.registers?,
+                half: self.half.unwrap_or(Half::Low),
+                encoding: self.encoding,
+            },
+            Type::Text => Codec::Text {
+                registers: self.registers?,
+                bytes: self.bytes,
+                encoding: self.encoding,
+            },
+            Type::DateTime => Codec::DateTime(Box::new(self.moment?)),
+            Type::Number(kind) => Codec::Number {
+                kind: halved(kind, self.half),
+                words: self.words,
+                bytes: self.bytes,
+                scale: self.scale,
+                offset: self.offset,
+            },
+        })
+    }
+}
+
+/// Another half of the register, for types that are one.
+pub(crate) const fn halved(kind: Number, half: Option<Half>) -> Number {
+    match (kind, half) {
+        (Number::U8(_), Some(half)) => Number::U8(half),
+        (Number::I8(_), Some(half)) => Number::I8(half),
+        (Number::Bcd8(_), Some(half)) => Number::Bcd8(half),
+        _ => kind,
+    }
+}
+
+/// The type, for a table whose kind is known: bits or registers. `None` if it
+/// is wrong or does not fit.
+pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (Option<Type>, bool) {
+    let untyped = s.node("type").is_none();
+    let kind = match bits {
+        Some(true) if untyped => Some(Type::Bool),
+        // Whether a type is needed follows from the table.
+        None if untyped => None,
+        Some(_) | None => {
+            let words = TYPES.iter().filter(|(_, t)| *t != Type::Bool);
+            let missing = || Wrong::wanted(or(words.map(|(w, _)| *w)));
+            s.need("type", of, missing, notes)
+        }
+    };
+    let agree = match (bits, kind) {
+        (Some(bits), Some(kind)) => agree(s, bits, kind, notes),
+        (None, _) | (_, None) => false,
+    };
+    (kind, agree)
+}
+
+/// The type with this name; of a name that says its order as well, what to write.
+fn of(text: &str) -> Result<Type, Wrong> {
+    choice(&TYPES)(text).map_err(|wrong| {
+        let words = TYPES.map(|(word, _)| word);
+        let order = foreign_words::type_with_order(text, &words);
+        wrong.maybe_hint(order.map(|written| format!("here that is {written}")))
+    })
+}
+
+/// Whether what the table holds and what the type is made of are the same.
+fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
+    if bits == (kind == Type::Bool) {
+        return true;
+    }
+    let (wanted, hint) = if bits {
+        (
+            "bool, or no type at all",
+            "coils and discrete inputs are single bits",
+        )
+    } else {
+        (
+            "a type made of registers",
+            "for one bit of a register: type: bit with bit: 0 to 15",
+        )
+    };
+    notes.error(s.at("type"), word(kind), Wrong::wanted(wanted).hint(hint));
+    false
+}
+
+/// How `type:` says it.
+pub(crate) fn word(kind: Type) -> &'static str {
+    TYPES
+        .iter()
+        .find(|(_, t)| *t == kind)
+        .map_or("", |(word, _)| *word)
+}
+
+/// A number type that can be added up.
+pub(crate) fn whole_number(text: &str) -> Result<Number, Wrong> {
+    let whole: Vec<(&str, Number)> = TYPES
+        .iter()
+        .filter_map(|(word, kind)| match kind {
+            Type::Number(n) if n.digits() != Digits::Floating => Some((*word, *n)),
+            _ => None,
+        })
+        .collect();
+    choice(&whole)(text)
+}
+
+/// `half:`
+pub(crate) fn half(text: &str) -> Result<Half, Wrong> {
+    choice(&HALVES)(text)
+}
+
+/// The keys a type can have beside it.
+fn allowed(kind: Type) -> Vec<&'static str> {
+    let mut keys = vec!["type"];
+    let n = match kind {
+        Type::Bool => {
+            keys.push("values");
+            return keys;
+        }
+        Type::Bit => {
+            keys.extend(["bit", "values"]);
+            return keys;
+        }
+        Type::Text => {
+            keys.extend(["registers", "bytes", "characters", "half", "encoding"]);
+            return keys;
+        }
+        Type::DateTime => {
+            keys.extend(["layout", "fields", "bytes", "utc_offset"]);
+            return keys;
+        }
+        Type::Number(n) => n,
+    };
+    keys.extend([
+        "scale",
+        "offset",
+        "round",
+        "invalid",
+        "min",
+        "max",
+        "scale_from",
+        "as",
+        "utc_offset",
+    ]);
+    keys.extend(match (n.half(), n.registers()) {
+        (Some(_), _) => &["half"][..],
+        (None, 1) => &["bytes", "order"],
+        (None, _) => &["bytes", "order", "words"],
+    });
+    match n.digits() {
+        Digits::Floating => {}
+        Digits::Decimal => keys.extend(["values", "parts", "sign", "sign_from"]),
+        Digits::Signed => keys.extend(["values", "parts", "sign", "sign_from", "bits"]),
+        Digits::Unsigned => keys.extend(["values", "parts", "sign", "sign_from", "bits", "mask"]),
+    }
+    keys
+}
+
+/// Reads the keys that `kind` allows and notes the others; without a type any
+/// of them may be meant, and each is read for itself.
+pub(crate) fn refined(
+    s: &Section<'_>,
+    kind: Option<Type>,
+    given: Given,
+    notes: &mut Notes,
+) -> Refined {
+    let allowed = kind.map_or(KEYS.to_vec(), allowed);
+    for key in KEYS {
+        if let Some(kind) = kind
+            && s.node(key).is_some()
+            && !allowed.contains(&key)
+        {
+            let word = word(kind);
+            notes.error(
+                s.at(key),
+                format!("{key} with type {word}"),
+                Wrong::wanted(format!("no {key} here")).hint(why_not(key, kind)),
+            );
+        }
+    }
+    if kind == Some(Type::Bit) && s.node("bit").is_none() {
+        let wrong = Wrong::wanted("0 to 15").hint("bit 0 is the least significant");
+        s.lacks("bit", wrong, notes);
+    }
+    if kind == Some(Type::Text) && s.node("registers").is_none() {
+        let wrong = Wrong::wanted("1 to 125").hint("each register holds two characters");
+        s.lacks("registers", wrong, notes);
+    }
+    let only = |key: &str| allowed.contains(&key);
+    let mut out = Refined {
+        kind,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        half: None,
+        bit: None,
+        registers: None,
+        characters: 2,
+        encoding: Encoding::default(),
+        moment: None,
+    };
+    if only("scale") {
+        out.scale = s.read("scale", factor, notes).unwrap_or(out.scale);
+    }
+    if only("offset") {
+        out.offset = s.read("offset", decimal, notes).unwrap_or(out.offset);
+    }
+    if only("words") {
+        out.words = s.read("words", choice(&WORDS), notes).unwrap_or(out.words);
+    }
+    if only("bytes") {
+        out.bytes = s.read("bytes", choice(&BYTES), notes).unwrap_or(out.bytes);
+    }
+    if only("order") {
+        let short = matches!(kind, Some(Type::Number(n)) if n.registers() == 1);
+        let order = s.read("order", |text| order(text, short), notes);
+        (out.words, out.bytes) = order.unwrap_or((out.words, out.bytes));
+        let twice = ["words", "bytes"]
+            .into_iter()
+            .find(|key| s.node(key).is_some());
+        if let Some(other) = twice.filter(|_| s.node("order").is_some()) {
+            notes.error(
+                s.at("order"),
+                format!("order with {other}"),
+                Wrong::wanted("either order, or words and bytes").hint("they say the same thing"),
+            );
+        }
+    }
+    if only("bit") {
+        out.bit = s.read("bit", whole(0..=15u8), notes);
+    }
+    if only("registers") {
+        out.registers = s.read("registers", whole(1..=125u16), notes);
+    }
+    if only("characters") {
+        let characters = s.read("characters", whole(1..=2u8), notes);
+        out.characters = characters.unwrap_or(out.characters);
+    }
+    if only("half") {
+        out.half = s.read("half", half, notes);
+    }
+    if only("encoding") {
+        let encoding = s.read("encoding", choice(&Encoding::ALL), notes);
+        out.encoding = encoding.unwrap_or_default();
+    }
+    match kind {
+        Some(Type::Text) => text_agrees(s, out.characters, notes),
+        Some(Type::DateTime) => out.moment = date_time::read(s, out.bytes, given, notes),
+        Some(Type::Bool | Type::Bit | Type::Number(_)) | None => {}
+    }
+    out
+}
+
+/// `bytes:` orders two characters, `half:` finds one.
+fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
+    let (key, hint) = match characters {
+        1 => ("bytes", "which half holds the character is said by half:"),
+        _ => ("half", "half: is for characters: 1"),
+    };
+    if s.node(key).is_some() {
+        notes.error(
+            s.at(key),
+            format!("{key} with {characters} characters in a register"),
+            Wrong::wanted(format!("no {key} here")).hint(hint),
+        );
+    }
+}
+
+fn why_not(key: &str, kind: Type) -> String {
+    let word = word(kind);
+    match (key, kind) {
+        ("words", Type::Number(n)) if n.half().is_none() => {
+            format!("{word} is one register; for swapped bytes write bytes: low")
+        }
+        ("words" | "bytes" | "order", Type::Number(_)) => {
+            format!("{word} is one byte; which one is said by half: high or low")
+        }
+        ("order" | "words", Type::Text | Type::DateTime) => {
+            "for swapped bytes write bytes: low".into()
+        }
+        ("registers", Type::Number(n)) => {
+            format!("{word} always takes {}", n.registers())
+        }
+        ("bits", Type::Bit) => "for one bit write bit; for several, type: u16 with bits".into(),
+        ("mask" | "bits", Type::Number(_)) => {
+            format!("{word} is not made of single bits; use u16, u32 or the like")
+        }
+        _ => format!("{key} has no meaning for {word}"),
+    }
+}
+
+/// What a bit's two states are called; those of a number are part of its
+/// [`crate::spec::Measure`], which knows no others.
+pub(crate) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Option<States> {
+    match kind? {
+        Type::Bool | Type::Bit => measure::titles_of_a_bit(s, notes),
+        Type::Text | Type::DateTime | Type::Number(_) => None,
+    }
+}
+
+/// `order:`
+fn order(text: &str, short: bool) -> Result<(WordOrder, ByteOrder), Wrong> {
+    if !short {
+        return choice(&ORDERS)(text);
+    }
+    choice(&SHORT_ORDERS)(text)
+        .map_err(|_| Wrong::wanted("AB or BA").hint("this type is one register of two bytes"))
+}
+
+/// A factor: a decimal other than 0.
+pub(crate) fn factor(text: &str) -> Result<Decimal, Wrong> {
+    let scale = decimal(text)?;
+    if scale == Decimal::ZERO {
+        return Err(Wrong::wanted("a factor other than 0").hint("0 would make every value 0"));
+    }
+    Ok(scale)
+}

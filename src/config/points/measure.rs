@@ -1,0 +1,364 @@
+//! The keys that make a number more than its registers: parts, bits, markers,
+//! limits, titles, and a factor from another register.
+
+use std::collections::BTreeMap;
+
+use super::codec::{Refined, factor, half, halved, whole_number};
+use super::given::Given;
+use super::sign;
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::word::{decimal, identifier, whole};
+use crate::spec::{Bits, Decimal, Digits, Marker, Measure, Number, NumberType, Part, Sign, States};
+
+/// Where the power of ten of a number stands.
+pub(crate) enum ScaleFrom {
+    /// In the register with this address.
+    Address(u16),
+    /// In the register of the point with this id.
+    Point(String),
+}
+
+/// A measure whose places are not yet counted from the address of its point.
+pub(crate) struct Sketch {
+    pub(crate) measure: Measure,
+    /// The parts by their addresses; none if the point's address is all.
+    pub(crate) parts: Vec<(u16, Part)>,
+    pub(crate) scale_from: Option<(ScaleFrom, OriginId)>,
+    /// The address of the register with the sign.
+    pub(crate) sign_from: Option<u16>,
+}
+
+impl Sketch {
+    /// Whether it says nothing that a plain number does not.
+    pub(crate) fn is_plain(&self) -> bool {
+        let m = &self.measure;
+        self.parts.is_empty()
+            && self.scale_from.is_none()
+            && m.bits.is_none()
+            && m.invalid.is_empty()
+            && m.round.is_none()
+            && m.min.is_none()
+            && m.max.is_none()
+            && m.states.is_none()
+            && m.sign.is_none()
+            && m.number_type.is_none()
+    }
+}
+
+/// Reads what there is beside a number of this kind.
+pub(crate) fn read(
+    s: &Section<'_>,
+    refined: &Refined,
+    kind: Number,
+    given: Given,
+    notes: &mut Notes,
+) -> Sketch {
+    let bits = bits(s, kind, notes);
+    let sign = sign::read(s, kind, notes);
+    let mut measure = Measure {
+        words: refined.words,
+        bytes: refined.bytes,
+        scale: refined.scale,
+        offset: refined.offset,
+        bits,
+        sign: sign.map(|found| found.sign),
+        invalid: invalid(s, kind, bits, sign.map(|found| found.sign), notes),
+        ..Measure::of(kind)
+    };
+    measure.round = s.read("round", whole(0..=9u8), notes);
+    measure.min = s.read("min", decimal, notes);
+    measure.max = s.read("max", decimal, notes);
+    if let (Some(min), Some(max)) = (measure.min, measure.max)
+        && min.compare(max).is_gt()
+    {
+        let wrong = Wrong::wanted("a min that is not above max");
+        notes.error(s.at("min"), "min above max", wrong);
+    }
+    measure.states = states(s, notes);
+    unscaled(s, notes);
+    let parts = match kind.digits() {
+        Digits::Floating => Vec::new(),
+        Digits::Unsigned | Digits::Signed | Digits::Decimal => parts(s, kind, notes),
+    };
+    let scale_from = s
+        .read("scale_from", scale_from, notes)
+        .map(|from| (from, s.at("scale_from")));
+    if let (Some((ScaleFrom::Address(_), _)), Some(node)) = (&scale_from, s.node("scale_from")) {
+        notes.quoted_number(node);
+    }
+    let fractions = scale_from.is_some() || parts.iter().any(|(_, p)| !p.weight.is_whole());
+    let of = match measure.number_type() {
+        NumberType::Int if fractions && measure.round.is_none() => NumberType::Double,
+        of => of,
+    };
+    measure.number_type = given.number(s, of, notes);
+    Sketch {
+        measure,
+        parts,
+        scale_from,
+        sign_from: sign.and_then(|found| found.address),
+    }
+}
+
+fn bits(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Bits> {
+    let last = kind.bits() - 1;
+    let binary = matches!(kind.digits(), Digits::Unsigned | Digits::Signed);
+    let range = match binary {
+        true => s.read("bits", |text| bit_range(text, last), notes),
+        false => None,
+    };
+    let mask = match kind.digits() {
+        Digits::Unsigned => s.read("mask", whole(1..=ones(kind.bits())), notes),
+        _ => None,
+    };
+    if s.node("bits").is_some() && s.node("mask").is_some() && kind.digits() == Digits::Unsigned {
+        notes.error(
+            s.at("mask"),
+            "mask with bits",
+            Wrong::wanted("either bits or mask")
+                .hint("bits moves what it picks down to bit 0, mask leaves it where it is"),
+        );
+    }
+    match (range, mask) {
+        (Some((first, last)), _) => Some(Bits::Range(first, last)),
+        (None, mask) => mask.map(Bits::Mask),
+    }
+}
+
+/// `4..7`, both included.
+fn bit_range(text: &str, highest: u8) -> Result<(u8, u8), Wrong> {
+    let wanted = || {
+        Wrong::wanted(format!(
+            "the first and the last bit, like 4..7, within 0..{highest}"
+        ))
+        .hint("bit 0 is the least significant; both are included")
+    };
+    let (first, last) = text.split_once("..").ok_or_else(wanted)?;
+    let bit = |text: &str| whole(0..=highest)(text.trim()).map_err(|_| wanted());
+    match (bit(first)?, bit(last)?) {
+        (first, last) if first <= last => Ok((first, last)),
+        (first, last) => Err(wanted().hint(format!("the smaller comes first: {last}..{first}"))),
+    }
+}
+
+const fn ones(bits: u8) -> u64 {
+    match bits {
+        64.. => u64::MAX,
+        _ => (1 << bits) - 1,
+    }
+}
+
+/// One marker or a list of them.
+fn invalid(
+    s: &Section<'_>,
+    kind: Number,
+    bits: Option<Bits>,
+    sign: Option<Sign>,
+    notes: &mut Notes,
+) -> Vec<Marker> {
+    let signed = sign == Some(Sign::HighestBit);
+    let mut found = Vec::new();
+    let nodes = match s.node("invalid").map(|n| &n.is) {
+        None => return found,
+        Some(Is::List(list)) => {
+            if list.is_empty() {
+                let wrong = Wrong::wanted("at least one number, or no invalid at all");
+                notes.error(s.at("invalid"), "an empty list", wrong);
+            }
+            list.iter().collect()
+        }
+        Some(_) => s.node("invalid").into_iter().collect::<Vec<_>>(),
+    };
+    for node in nodes {
+        let parsed = match &node.is {
+            Is::Text(text) => {
+                marker(text, kind, bits, signed).map_err(|wrong| (shown(text), wrong))
+            }
+            other => {
+                let wrong = Wrong::wanted("what the registers hold when there is no value");
+                Err((other.kind().to_owned(), wrong))
+            }
+        };
+        match parsed {
+            Ok(_) if notes.quoted_number(node) => {}
+            Ok(marker) => found.push(marker),
+            Err((said, wrong)) => notes.error(node.origin, said, wrong),
+        }
+    }
+    found
+}
+
+/// `0x7FFF` is how the registers look; any other number is what they say before
+/// scaling.
+fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<Marker, Wrong> {
+    let size = match bits {
+        Some(Bits::Range(first, last)) => last - first + 1,
+        Some(Bits::Mask(_)) | None => kind.bits(),
+    };
+    let most = ones(size);
+    if text.starts_with("0x") {
+        let bits = whole(0..=most)(text)
+            .map_err(|_| Wrong::wanted(format!("0x0 to {most:#X}, or a number")))?;
+        return Ok(Marker::Bits(bits));
+    }
+    let number = decimal(text)?;
+    let (least, most) = match kind.digits() {
+        Digits::Floating => return Ok(Marker::Number(number)),
+        Digits::Unsigned | Digits::Signed if signed => {
+            (-i128::from(most / 2), i128::from(most / 2))
+        }
+        Digits::Decimal if signed => {
+            let most = 8 * 10i128.pow(u32::from(size / 4 - 1)) - 1;
+            (-most, most)
+        }
+        Digits::Unsigned => (0, i128::from(most)),
+        Digits::Signed => (-i128::from(most / 2) - 1, i128::from(most / 2)),
+        Digits::Decimal => (0, 10i128.pow(u32::from(size / 4)) - 1),
+    };
+    if number.places == 0 && (least..=most).contains(&number.digits) {
+        return Ok(Marker::Number(number));
+    }
+    Err(Wrong::wanted(format!(
+        "a whole number, {least} to {most}, or its bits as 0x…"
+    ))
+    .hint("invalid is what the registers hold, before scale and offset"))
+}
+
+fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
+    let node = s.node("values")?;
+    let wanted = || Wrong::wanted("numbers and their titles, like { 0: off, 1: on }");
+    let Is::Map(map) = &node.is else {
+        notes.error(node.origin, node.is.kind(), wanted());
+        return None;
+    };
+    if map.is_empty() {
+        notes.error(node.origin, "nothing", wanted());
+    }
+    let mut states = BTreeMap::new();
+    for (number, title) in map {
+        match (state(number), &title.is) {
+            (Some(n), Is::Text(title)) => {
+                states.insert(n, title.clone());
+            }
+            (None, _) => {
+                let wrong = Wrong::wanted("a whole number, decimal or with 0x");
+                notes.error(title.origin, format!("the key {}", shown(number)), wrong);
+            }
+            (_, other) => {
+                let wrong = Wrong::wanted("the title of the number");
+                notes.error(title.origin, other.kind(), wrong);
+            }
+        }
+    }
+    Some(states)
+}
+
+/// Names of numbers leave nothing to reckon.
+fn unscaled(s: &Section<'_>, notes: &mut Notes) {
+    if !matches!(s.node("values").map(|n| &n.is), Some(Is::Map(_))) {
+        return;
+    }
+    for key in ["scale", "offset", "scale_from", "round", "min", "max"] {
+        if s.node(key).is_some() {
+            notes.error(
+                s.at(key),
+                format!("{key} with values"),
+                Wrong::wanted(format!("no {key} here"))
+                    .hint("values names the numbers as they stand in the registers; another number is no value"),
+            );
+        }
+    }
+}
+
+/// `values:` of a single bit: what 0 and 1 are called, both of them, as the thing
+/// model has it for its data type `bool`.
+pub(crate) fn titles_of_a_bit(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
+    let titles = states(s, notes)?;
+    if !titles.keys().eq([0, 1].iter()) && !titles.is_empty() {
+        let said = titles.keys().map(i64::to_string).collect::<Vec<_>>();
+        notes.error(
+            s.at("values"),
+            format!("titles for {}", said.join(", ")),
+            Wrong::wanted("titles for 0 and 1, like { 0: off, 1: on }")
+                .hint("a single bit has these two states and no others"),
+        );
+        return None;
+    }
+    Some(titles)
+}
+
+fn state(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x") {
+        Some(_) => whole(0..=u64::MAX)(text)
+            .ok()
+            .and_then(|n| i64::try_from(n).ok()),
+        None => text.parse().ok(),
+    }
+}
+
+const PART_KEYS: [&str; 4] = ["address", "type", "half", "weight"];
+
+fn parts(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Vec<(u16, Part)> {
+    let list = s.list("parts", notes);
+    if s.node("parts").is_some() && !s.is_no_list("parts") && list.len() < 2 {
+        let wrong = Wrong::wanted("at least two parts").hint("one alone is address: and type:");
+        let said = match list {
+            [] => "an empty list",
+            _ => "a single part",
+        };
+        notes.error(s.at("parts"), said, wrong);
+    }
+    for key in ["address", "bits", "mask"] {
+        if s.node("parts").is_some() && s.node(key).is_some() {
+            notes.error(
+                s.at(key),
+                format!("{key} with parts"),
+                Wrong::wanted(format!("either {key} or parts"))
+                    .hint("each part has its own address"),
+            );
+        }
+    }
+    list.iter()
+        .filter_map(|node| part(node, kind, notes))
+        .collect()
+}
+
+fn part(node: &Node, kind: Number, notes: &mut Notes) -> Option<(u16, Part)> {
+    let s = Section::open(node, &PART_KEYS, notes);
+    if !s.is_there() {
+        return None;
+    }
+    let address = s.need(
+        "address",
+        whole(0..=65535u16),
+        || Wrong::wanted("the 0-based address, 0 to 65535"),
+        notes,
+    );
+    let kind = s.read("type", whole_number, notes).unwrap_or(kind);
+    let half = s.read("half", half, notes);
+    if half.is_some() && kind.half().is_none() {
+        let wrong = Wrong::wanted("no half here").hint("half: is for u8, i8 and bcd8");
+        notes.error(s.at("half"), "half with a whole register", wrong);
+    }
+    let part = Part {
+        at: 0,
+        kind: halved(kind, half),
+        weight: s.read("weight", factor, notes).unwrap_or(Decimal::ONE),
+    };
+    Some((address?, part))
+}
+
+/// An address, or the id of a point: an id does not begin with a digit.
+fn scale_from(text: &str) -> Result<ScaleFrom, Wrong> {
+    let wanted = "the id of the point, or the address of the register, that holds the power of ten";
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return whole(0..=65535u16)(text)
+            .map(ScaleFrom::Address)
+            .map_err(|_| Wrong::wanted(wanted).hint("an address is 0 to 65535"));
+    }
+    identifier(text)
+        .map(ScaleFrom::Point)
+        .map_err(|_| Wrong::wanted(wanted))
+}

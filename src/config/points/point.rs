@@ -1,0 +1,396 @@
+//! One point of a profile: where a value is, and how registers become it.
+
+use std::collections::BTreeMap;
+
+use super::codec;
+use super::given::Given;
+use super::measure::{self, ScaleFrom, Sketch};
+use crate::config::reader::foreign_words;
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::suggestions;
+use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::word::{choice, identifier, whole};
+use crate::config::sections::times::Times;
+use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Shown, Sign, Table};
+
+const KEYS: [&str; 32] = [
+    "id",
+    "table",
+    "address",
+    "type",
+    "scale",
+    "offset",
+    "round",
+    "words",
+    "bytes",
+    "order",
+    "half",
+    "bit",
+    "bits",
+    "mask",
+    "registers",
+    "characters",
+    "invalid",
+    "min",
+    "max",
+    "values",
+    "scale_from",
+    "parts",
+    "sign",
+    "sign_from",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
+    "interval",
+    "priority",
+    "stale_after",
+];
+
+pub(crate) const TABLES: [(&str, Table); 4] = [
+    ("coil", Table::Coil),
+    ("discrete", Table::DiscreteInput),
+    ("holding", Table::HoldingRegister),
+    ("input", Table::InputRegister),
+];
+
+/// A point that may yet have to find another one of its profile.
+pub(crate) struct Draft {
+    pub(crate) spec: PointSpec,
+    /// Where its id stands.
+    pub(crate) at: OriginId,
+    /// Where it is said how wide it is.
+    wide_at: OriginId,
+    address_at: OriginId,
+    /// What is more than a plain number of one place.
+    sketch: Option<Sketch>,
+    /// Address, table and type are right.
+    placed: bool,
+}
+
+/// Reads one point; `times` and `given` are those of its profile.
+pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -> Option<Draft> {
+    let s = Section::open(node, &KEYS, notes);
+    if !s.is_there() {
+        return None;
+    }
+    let id = s.need(
+        "id",
+        identifier,
+        || Wrong::wanted("the identifier of the property in the thing model"),
+        notes,
+    );
+    let table = s.need(
+        "table",
+        choice(&TABLES),
+        || {
+            let wrong = Wrong::wanted("coil, discrete, holding or input");
+            wrong.maybe_hint(table_of(&s))
+        },
+        notes,
+    );
+    if s.node("address").is_none() && s.node("parts").is_none() {
+        s.lacks(
+            "address",
+            Wrong::wanted("the 0-based address, 0 to 65535"),
+            notes,
+        );
+    }
+    let address = s.read(
+        "address",
+        |text| whole(0..=65535u16)(text).map_err(|wrong| wrong.maybe_hint(notation(text, table))),
+        notes,
+    );
+    if let Some(address) = address {
+        suspect(&s, address, table, notes);
+    }
+    let (kind, agree) = codec::kind(&s, table.map(Table::is_bits), notes);
+    let refined = codec::refined(&s, kind, given, notes);
+    let sketch = refined
+        .number()
+        .map(|kind| measure::read(&s, &refined, kind, given, notes))
+        .filter(|sketch| !sketch.is_plain());
+    let timing = times.of(&s, notes);
+    let titles = codec::titles(&s, kind, notes);
+    let codec = refined.codec().filter(|_| agree);
+    let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
+    let place = address.or(first);
+    Some(Draft {
+        placed: place.is_some() && codec.is_some(),
+        spec: PointSpec {
+            id: id.unwrap_or_default(),
+            table: table.unwrap_or(Table::HoldingRegister),
+            address: place.unwrap_or_default(),
+            codec: codec.unwrap_or(Codec::Bool),
+            interval: timing.interval,
+            priority: timing.priority,
+            shown: Shown {
+                stale_after: timing.stale_after,
+                titles,
+            },
+        },
+        at: s.at("id"),
+        address_at: s.at(match address {
+            Some(_) => "address",
+            None => "parts",
+        }),
+        wide_at: s.at(["scale_from", "parts", "sign_from", "layout"]
+            .into_iter()
+            .find(|key| s.node(key).is_some())
+            .unwrap_or("type")),
+        sketch,
+    })
+}
+
+/// The points, each with the place of everything it is made of.
+pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
+    let scale = |d: &Draft| Scale {
+        place: d.placed.then_some((d.spec.table, d.spec.address)),
+        fits: d.is_a_power(),
+    };
+    let scales: Scales = drafts
+        .iter()
+        .map(|d| (d.spec.id.clone(), scale(d)))
+        .collect();
+    let finished = drafts.into_iter().map(|mut draft| {
+        if let Some(sketch) = draft.sketch.take()
+            && draft.placed
+        {
+            draft.place(sketch, &scales, notes);
+        }
+        if draft.placed {
+            draft.fits(max_registers, notes);
+        }
+        draft.spec
+    });
+    finished.collect()
+}
+
+/// By the ids of their points.
+type Scales = BTreeMap<String, Scale>;
+
+/// A point as another one sees it that looks for its power of ten.
+struct Scale {
+    /// Unless something is wrong with it.
+    place: Option<(Table, u16)>,
+    /// Whether it holds one.
+    fits: bool,
+}
+
+impl Draft {
+    fn is_a_power(&self) -> bool {
+        let plain = |scale, offset| scale == Decimal::ONE && offset == Decimal::ZERO;
+        match (&self.sketch, &self.spec.codec) {
+            (
+                None,
+                Codec::Number {
+                    kind: Number::I16,
+                    scale,
+                    offset,
+                    ..
+                },
+            ) => plain(*scale, *offset),
+            (Some(sketch), Codec::Number { kind, .. }) => {
+                let m = &sketch.measure;
+                *kind == Number::I16
+                    && plain(m.scale, m.offset)
+                    && m.bits.is_none()
+                    && m.round.is_none()
+                    && m.sign.is_none()
+                    && sketch.parts.is_empty()
+                    && sketch.scale_from.is_none()
+            }
+            _ => false,
+        }
+    }
+
+    /// Counts the places of the sketch from the lowest of them.
+    fn place(&mut self, sketch: Sketch, scales: &Scales, notes: &mut Notes) {
+        let Sketch {
+            mut measure,
+            mut parts,
+            scale_from,
+            sign_from,
+        } = sketch;
+        if parts.is_empty() {
+            let one = measure.parts.first().map(|p| (self.spec.address, *p));
+            parts.extend(one);
+        }
+        let power = match scale_from {
+            None => None,
+            Some((from, at)) => {
+                let found = self.power(from, at, scales, notes);
+                self.placed &= found.is_some();
+                found
+            }
+        };
+        let places = parts.iter().map(|(address, _)| *address);
+        let places = places.chain(power).chain(sign_from);
+        let lowest = places.min().unwrap_or(self.spec.address);
+        self.spec.address = lowest;
+        measure.parts = parts
+            .into_iter()
+            .map(|(address, part)| Part {
+                at: address - lowest,
+                ..part
+            })
+            .collect();
+        measure.power = power.map(|address| address - lowest);
+        if let (Some(address), Some(Sign::Register { at, .. })) = (sign_from, &mut measure.sign) {
+            *at = address - lowest;
+        }
+        self.spec.codec = Codec::Measure(Box::new(measure));
+    }
+
+    /// The address of the power of ten.
+    fn power(
+        &self,
+        from: ScaleFrom,
+        at: OriginId,
+        scales: &Scales,
+        notes: &mut Notes,
+    ) -> Option<u16> {
+        let id = match from {
+            ScaleFrom::Address(address) => return Some(address),
+            ScaleFrom::Point(id) => id,
+        };
+        let Some(scale) = scales.get(&id) else {
+            let known = scales.keys().map(String::as_str);
+            let meant = || suggestions::did_you_mean(&id, known);
+            let wrong = Wrong::wanted("the id of a point of this profile, or an address")
+                .maybe_hint(notes.unless_full(meant));
+            notes.error(at, shown(&id), wrong);
+            return None;
+        };
+        let (table, address) = scale.place?;
+        if !scale.fits {
+            let wrong = Wrong::wanted("a point of type i16 without scale, offset, bits or parts")
+                .hint("it holds a power of ten, -10 to 10");
+            notes.error(at, shown(&id), wrong);
+            return None;
+        }
+        if table != self.spec.table {
+            let wrong = Wrong::wanted("a point of the same table")
+                .hint("value and factor are read by one request, so that they belong together");
+            notes.error(at, shown(&id), wrong);
+            return None;
+        }
+        Some(address)
+    }
+
+    /// Whether one request can read it, and the table is long enough.
+    fn fits(&self, max_registers: u16, notes: &mut Notes) {
+        let width = match &self.spec.codec {
+            // Further apart than a number of registers can say.
+            Codec::Measure(m) => m.extent(),
+            codec => u32::from(codec.width()),
+        };
+        if !self.spec.table.is_bits() && width > u32::from(max_registers) {
+            notes.error(
+                self.wide_at,
+                format!("{width} registers"),
+                Wrong::wanted(format!(
+                    "at most {max_registers}, the profile's max_registers"
+                ))
+                .hint(match self.spec.codec {
+                    Codec::Measure(_) => "everything a value is made of is read by one request: it could belong to different moments",
+                    _ => "a value is never read in two halves: they could belong to different moments",
+                }),
+            );
+        }
+        let address = self.spec.address;
+        if u32::from(address) + width > 0x1_0000 {
+            notes.error(
+                self.address_at,
+                format!("{address}, for {width} registers"),
+                Wrong::wanted(format!("0 to {}", 0x1_0000u32.saturating_sub(width)))
+                    .hint("the last register of a table is 65535"),
+            );
+        }
+    }
+}
+
+/// Which table an address is of that says it itself, as manuals write it.
+fn table_of(s: &Section<'_>) -> Option<String> {
+    let Is::Text(text) = &s.node("address")?.is else {
+        return None;
+    };
+    let (table, name) = match (
+        foreign_words::address(text),
+        text.as_bytes(),
+        text.parse::<u32>(),
+    ) {
+        (Some((_, table)), _, _) => (table, text.as_str()),
+        (None, [first, ..], Ok(10_001..=49_999 | 100_001..=465_536)) => match first {
+            b'4' => ("holding", "4xxxx"),
+            b'3' => ("input", "3xxxx"),
+            b'1' => ("discrete", "1xxxx"),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(format!("{name} in a manual is table: {table}"))
+}
+
+/// What an address that is too high would be if it is meant as in a manual that
+/// counts from 400001.
+fn notation(text: &str, table: Option<Table>) -> Option<String> {
+    if let Some((address, table)) = foreign_words::address(text) {
+        return Some(format!("{text} is table: {table}, address: {address} here"));
+    }
+    let n: u32 = text.parse().ok()?;
+    let other = match (table, n) {
+        (Some(Table::InputRegister), 400_001..=465_536) => Some(("holding", 400_001)),
+        (Some(Table::HoldingRegister), 300_001..=365_536) => Some(("input", 300_001)),
+        _ => None,
+    };
+    if let Some((name, base)) = other {
+        return Some(format!(
+            "in a manual that is table: {name}, address: {}",
+            n - base
+        ));
+    }
+    let (base, name) = match table {
+        Some(Table::HoldingRegister) => (400_001, "4"),
+        Some(Table::InputRegister) => (300_001, "3"),
+        Some(Table::DiscreteInput) => (100_001, "1"),
+        Some(Table::Coil) | None => return None,
+    };
+    Some(match n.checked_sub(base).filter(|a| *a <= 65535) {
+        Some(address) => {
+            format!("\"{name}xxxxx\" notation starts at {base}; the 0-based address is {address}")
+        }
+        None => format!("\"{name}xxxx\" notation starts at {name}0001; write the 0-based address"),
+    })
+}
+
+/// An address that is allowed but looks as if it were copied from a manual that
+/// counts from 40001.
+fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Notes) {
+    let (base, name, other) = match (table, address) {
+        (Some(Table::HoldingRegister), 30_001..=39_999) => (30_001, "3", "table: input, "),
+        (Some(Table::InputRegister), 40_001..=49_999) => (40_001, "4", "table: holding, "),
+        (Some(Table::HoldingRegister), _) => (40_001, "4", ""),
+        (Some(Table::InputRegister), _) => (30_001, "3", ""),
+        (Some(Table::DiscreteInput), _) => (10_001, "1", ""),
+        (Some(Table::Coil) | None, _) => return,
+    };
+    let written_in_decimal =
+        matches!(s.node("address").map(|n| &n.is), Some(Is::Text(t)) if !t.starts_with("0x"));
+    if written_in_decimal && (base..base + 9999).contains(&address) {
+        notes.warning(
+            s.at("address"),
+            address.to_string(),
+            Wrong::wanted("a 0-based address").hint(format!(
+                "if this is \"{name}xxxx\" notation, write {}{}; if it is really meant, write {address:#06x}",
+                match other {
+                    "" => String::new(),
+                    other => format!("{other}address: "),
+                },
+                address - base
+            )),
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Devices without a standard that share a line, and whose replies do not say whose
+//! they are.
+//!
+//! The same request to two devices is an error: both would answer at once. Replies
+//! that are alike are a warning and no error, although a late one could be taken
+//! for another device's. Much that is installed answers like that (ICP DAS modules
+//! say `>+025.13` to `#01`), has no other way to be asked, and hangs on one pair of
+//! wires; the schedule sees to it that no value is wrong, and what that costs is what
+//! the engineer has to know.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::PortId;
+use crate::config::compile::device_registry::{DeviceDraft, Roster};
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::Notes;
+use crate::config::sections::port::Ports;
+use crate::spec::Protocol;
+use crate::spec::dlt645::Address;
+use crate::spec::raw::Question;
+
+/// So many kinds of replies on one port are compared with every other. Each is
+/// compared with all before it, and the first that are alike are warned of; a line
+/// with more kinds of replies has devices enough to have met one.
+const COMPARED: usize = 500;
+
+/// Looks at all devices together. Not where something is wrong already: stand-ins
+/// for what could not be read are alike, too.
+pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
+    if notes.failed() {
+        return;
+    }
+    let mut asked: BTreeMap<(PortId, &[u8]), Vec<&DeviceDraft>> = BTreeMap::new();
+    let mut voices: BTreeMap<PortId, Vec<(&Question, &DeviceDraft)>> = BTreeMap::new();
+    let mut mixed: BTreeMap<PortId, Mixed<'_>> = BTreeMap::new();
+    for device in &roster.all {
+        let Protocol::Raw(questions) = &device.profile.protocol else {
+            continue;
+        };
+        // Frames of Modbus TCP say whose they are.
+        if questions.iter().any(|q| q.carried.is_some()) {
+            continue;
+        }
+        let twice = questions.iter().find_map(|question| {
+            let others = asked.get(&(device.port, question.request.bytes()))?;
+            // At another speed nobody else understands it.
+            let first = others.iter().find(|d| d.serial == device.serial)?;
+            Some((question, *first))
+        });
+        if let Some((question, first)) = twice {
+            both(device, question, first, notes);
+            continue;
+        }
+        for question in questions {
+            let call = (device.port, question.request.bytes());
+            asked.entry(call).or_default().push(device);
+        }
+        let known = voices.entry(device.port).or_default();
+        like(device, questions, known, &mut mixed);
+        for question in questions {
+            let is_new = |(other, _): &(&Question, _)| other.reply != question.reply;
+            if known.len() < COMPARED && known.iter().all(is_new) {
+                known.push((question, device));
+            }
+        }
+    }
+    for (port, mixed) in mixed {
+        mixed.tell(ports, port, notes);
+    }
+    wildcards(roster, notes);
+}
+
+/// A wildcard is answered by every meter that it means, all at once.
+fn wildcards(roster: &Roster, notes: &mut Notes) {
+    let meters: Vec<(&DeviceDraft, Address)> = roster
+        .all
+        .iter()
+        .filter_map(|device| Some((device, device.meter?)))
+        .collect();
+    for (device, wildcard) in meters.iter().filter(|(_, meter)| !meter.is_one_meter()) {
+        let others = meters.iter().filter(|(other, address)| {
+            !std::ptr::eq(*other, *device)
+                && other.port == device.port
+                && (wildcard.means(*address) || !address.is_one_meter())
+        });
+        let mut others = others.map(|(other, _)| *other);
+        let Some(other) = others.next() else { continue };
+        let line = notes.origins.line(other.at);
+        let more = match others.count() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        let said = format!(
+            "address {wildcard} of {}, with {} ({line}){more} on the same port",
+            device.name, other.name
+        );
+        let wrong = Wrong::wanted("the twelve digits printed on the meter").hint(
+            "every meter on the line that a wildcard means answers it, and their replies spoil one another: it is for a line with one meter",
+        );
+        notes.warning(device.at, said, wrong);
+    }
+}
+
+/// Those of one port that may be taken for another.
+struct Mixed<'a> {
+    first: &'a DeviceDraft,
+    second: &'a DeviceDraft,
+    question: &'a Question,
+    more: usize,
+}
+
+fn like<'a>(
+    device: &'a DeviceDraft,
+    questions: &'a [Arc<Question>],
+    known: &[(&'a Question, &'a DeviceDraft)],
+    mixed: &mut BTreeMap<PortId, Mixed<'a>>,
+) {
+    let found = questions.iter().find_map(|question| {
+        let alike = |(other, _): &&(&Question, _)| !question.reply.differs_from(&other.reply);
+        let (_, first) = known.iter().find(alike)?;
+        Some((question, *first))
+    });
+    let Some((question, first)) = found else {
+        return;
+    };
+    let fresh = Mixed {
+        first,
+        second: device,
+        question,
+        more: 0,
+    };
+    mixed
+        .entry(device.port)
+        .and_modify(|m| m.more += 1)
+        .or_insert(fresh);
+}
+
+fn both(device: &DeviceDraft, question: &Question, first: &DeviceDraft, notes: &mut Notes) {
+    let line = notes.origins.line(first.at);
+    let wrong = Wrong::wanted("a request that only one device on the port understands").hint(
+        format!(
+            "{} ({line}) is asked the same; {{unit}} or {{address}} in send: stands for that of each device",
+            first.name
+        ),
+    );
+    let said = format!("request {} of {}", question.name, device.name);
+    notes.error(device.at, said, wrong);
+}
+
+impl Mixed<'_> {
+    fn tell(self, ports: &Ports, port: PortId, notes: &mut Notes) {
+        let line = notes.origins.line(self.first.at);
+        let named = ports.all.get(port.index()).map(|p| &*p.name);
+        let more = match self.more {
+            0 => String::new(),
+            1 => format!("; 1 more on {} likewise", named.unwrap_or_default()),
+            n => format!("; {n} more on {} likewise", named.unwrap_or_default()),
+        };
+        let said = format!(
+            "request {} of {}, whose reply could be that of {} ({line}){more}",
+            self.question.name, self.second.name, self.first.name
+        );
+        let wrong = Wrong::wanted("a reply that says whose it is").hint(
+            "put {unit} or {address} into begins: or contains: if the reply carries it, or give each a port of its own; as it is, one missed reply keeps all of them from being read for four response timeouts, so that none is taken for another's",
+        );
+        notes.warning(self.second.at, said, wrong);
+    }
+}

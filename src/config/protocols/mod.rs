@@ -1,0 +1,9 @@
+//! Profiles of protocols other than Modbus: DL/T 645, and devices without a standard.
+
+pub(crate) mod alike;
+pub(crate) mod checksum;
+pub(crate) mod dlt645;
+pub(crate) mod part;
+pub(crate) mod placeholders;
+pub(crate) mod raw;
+pub(crate) mod reply_bounds;

@@ -1,0 +1,302 @@
+//! Profiles with `protocol: raw`: devices without a standard. What to send, what
+//! comes back, and where in it the values stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::part;
+use crate::config::points::given::Given;
+use crate::config::points::measure;
+use crate::config::protocols::checksum::check;
+use crate::config::protocols::placeholders;
+use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
+use crate::config::protocols::reply_bounds;
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::suggestions;
+use crate::config::reader::tree::OriginId;
+use crate::config::reader::word::{identifier, name, time, whole};
+use crate::config::sections::times::Times;
+use crate::spec::raw::part::Part;
+use crate::spec::raw::reply::LONGEST;
+use crate::spec::raw::{End, Fixed, Question, Shape, Template};
+use crate::spec::{Codec, PointSpec, Shown, Table};
+
+/// As many as one byte can count.
+const MOST: usize = 255;
+
+/// Reads `requests:`, as they are and as they are written; and the names of those
+/// that are wrong.
+pub(crate) fn requests(
+    profile: &Section<'_>,
+    notes: &mut Notes,
+) -> (Vec<Arc<Question>>, Patterns, BTreeSet<String>) {
+    let digits = profile
+        .read(
+            "address_digits",
+            whole(1..=placeholders::MOST_DIGITS),
+            notes,
+        )
+        .unwrap_or(placeholders::DIGITS);
+    let zeros = "0".repeat(digits);
+    let mut all: Vec<Arc<Question>> = Vec::new();
+    let mut patterns = Patterns::with_addresses_of(digits);
+    let mut wrong_ones = BTreeSet::new();
+    for node in profile.list("requests", notes) {
+        let s = Section::open(node, &["name", "send", "check", "reply"], notes);
+        if !s.is_there() {
+            continue;
+        }
+        let name = s.need(
+            "name",
+            name,
+            || Wrong::wanted("a name for the request"),
+            notes,
+        );
+        let check = check(&s, notes);
+        let parse = |text: &str| {
+            if check.is_none() && s.node("check").is_some() {
+                // Already noted, and what stands in its place cannot be known.
+                return Ok(None);
+            }
+            let filled = placeholders::fill(text, placeholders::sample(&zeros));
+            let said = |request| Some((request, text.to_owned()));
+            Template::parse(&filled, check).map(said).map_err(|why| {
+                Wrong::wanted("bytes in hexadecimal, \"text\", and {check} where the checksum goes")
+                    .hint(why.to_string())
+            })
+        };
+        let send = s.need("send", parse, || Wrong::wanted("what to send"), notes);
+        let reply = reply(&s, &zeros, notes);
+        let Some(name) = name else { continue };
+        let (Some(Some((request, send))), Some((reply, fixed))) = (send, reply) else {
+            wrong_ones.insert(name);
+            continue;
+        };
+        if all.iter().any(|q| q.name == name) {
+            let wrong = Wrong::wanted("a name no other request of the profile has");
+            notes.error(s.at("name"), shown(&name), wrong);
+            continue;
+        }
+        patterns.push(Pattern { send, check, fixed });
+        all.push(Arc::new(Question {
+            name,
+            request,
+            reply,
+            carried: None,
+        }));
+    }
+    if profile.node("requests").is_none() {
+        profile.lacks("requests", Wrong::wanted("a list of requests"), notes);
+    }
+    if all.len() > MOST {
+        notes.error(
+            profile.at("requests"),
+            format!("{} requests", all.len()),
+            Wrong::wanted(format!("at most {MOST}")),
+        );
+    }
+    (all, patterns, wrong_ones)
+}
+
+/// What comes back, and what is always in it as it is written.
+fn reply(
+    request: &Section<'_>,
+    zeros: &str,
+    notes: &mut Notes,
+) -> Option<(Shape, Vec<(usize, String)>)> {
+    let keys = [
+        "length",
+        "until",
+        "silence",
+        "begins",
+        "contains",
+        "check",
+        "behind_check",
+        "preamble",
+    ];
+    let s = request.section("reply", &keys, notes);
+    if !s.is_there() {
+        let wrong = Wrong::wanted("what comes back: how it ends and what is always in it");
+        request.lacks("reply", wrong, notes);
+        return None;
+    }
+    let length = |text: &str| match text {
+        "any" => Ok(End::Frame),
+        _ => whole(1..=LONGEST)(text).map(End::Length),
+    };
+    let length = s.read("length", length, notes).filter(|end| {
+        let node = s.node("length").filter(|_| *end != End::Frame);
+        !node.is_some_and(|node| notes.quoted_number(node))
+    });
+    let until = s.read("until", bytes, notes).map(End::Terminator);
+    let pause = time(Duration::from_millis(5)..=Duration::from_secs(5));
+    let silence = s.read("silence", pause, notes).map(End::Silence);
+    let ends = ["length", "until", "silence"];
+    if ends.iter().filter(|k| s.node(k).is_some()).count() != 1 {
+        notes.error(
+            s.origin,
+            "how the reply ends",
+            Wrong::wanted("one of length:, until: or silence:"),
+        );
+        return None;
+    }
+    let mut fixed = Vec::new();
+    let begins = s.read("begins", own_bytes(zeros), notes);
+    fixed.extend(begins.map(|said| (s.at("begins"), 0, said)));
+    for node in s.list("contains", notes) {
+        let c = Section::open(node, &["at", "bytes"], notes);
+        let at = c.need(
+            "at",
+            whole(0..=LONGEST),
+            || Wrong::wanted("where, from 0 on"),
+            notes,
+        );
+        let what = c.need(
+            "bytes",
+            own_bytes(zeros),
+            || Wrong::wanted("which bytes"),
+            notes,
+        );
+        let place = c.at("at");
+        fixed.extend(at.zip(what).map(|(at, what)| (place, at, what)));
+    }
+    let behind = s.read("behind_check", whole(0..=LONGEST), notes);
+    let preamble = s.read("preamble", one_byte, notes).map(|[byte]| byte);
+    let end = length.or(until).or(silence)?;
+    let terminator = match &end {
+        End::Terminator(t) => t.len(),
+        End::Length(_) | End::Silence(_) | End::Frame => 0,
+    };
+    for (place, at, (bytes, _)) in &fixed {
+        reply_bounds::bytes(*place, *at, bytes.len(), &end, notes);
+    }
+    let (fixed, written) = fixed
+        .into_iter()
+        .map(|(_, at, (bytes, text))| (Fixed { at, bytes }, (at, text)))
+        .unzip();
+    let shape = Shape {
+        end,
+        fixed,
+        check: check(&s, notes),
+        behind_check: behind.unwrap_or(terminator),
+        preamble,
+    };
+    reply_bounds::check(&s, &shape, notes);
+    if !shape.can_tell() {
+        notes.warning(
+            s.origin,
+            "nothing that is always in the reply",
+            Wrong::wanted("begins:, contains: or check:")
+                .hint("without one of them noise of the right length is taken for a value"),
+        );
+    }
+    Some((shape, written))
+}
+
+/// A byte as a request is written: no number, so that it may stand in quotes.
+fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
+    match bytes(text).as_deref() {
+        Ok([byte]) => Ok([*byte]),
+        _ => Err(Wrong::wanted("one byte in hexadecimal, like FE")),
+    }
+}
+
+pub(crate) const KEYS: [&str; 22] = [
+    "id",
+    "request",
+    "type",
+    "at",
+    "length",
+    "after",
+    "nth",
+    "before",
+    "bit",
+    "order",
+    "sign",
+    "scale",
+    "offset",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
+    "values",
+    "interval",
+    "priority",
+    "stale_after",
+];
+
+/// Reads all points, and where the id of each stands.
+pub(crate) fn points(
+    profile: &Section<'_>,
+    questions: &[Arc<Question>],
+    wrong_ones: &BTreeSet<String>,
+    (times, given): (Times, Given),
+    notes: &mut Notes,
+) -> (Vec<PointSpec>, Vec<OriginId>) {
+    let known: BTreeMap<&str, u16> = (0u16..)
+        .zip(questions)
+        .map(|(i, q)| (q.name.as_str(), i))
+        .collect();
+    let (mut points, mut places) = (Vec::new(), Vec::new());
+    for node in profile.list("points", notes) {
+        let s = Section::open(node, &KEYS, notes);
+        if !s.is_there() {
+            continue;
+        }
+        let id = s.need(
+            "id",
+            identifier,
+            || Wrong::wanted("the identifier of the property in the thing model"),
+            notes,
+        );
+        let timing = times.of(&s, notes);
+        let full = notes.is_full();
+        let find = |text: &str| {
+            if wrong_ones.contains(text) {
+                return Ok(None);
+            }
+            known.get(text).copied().map(Some).ok_or_else(|| {
+                let meant = || suggestions::did_you_mean(text, known.keys().copied());
+                Wrong::wanted("the name of a request of this profile")
+                    .maybe_hint((!full).then(meant).flatten())
+            })
+        };
+        let request = s.need(
+            "request",
+            find,
+            || Wrong::wanted("the request whose reply it stands in"),
+            notes,
+        );
+        let part = part::read(&s, given, notes);
+        let asked = request
+            .flatten()
+            .and_then(|i| questions.get(usize::from(i)));
+        if let (Some(question), Some(part)) = (asked, &part) {
+            reply_bounds::part(&s, part, &question.reply, notes);
+        }
+        let titles = match part {
+            Some(Part::Bit { .. }) => measure::titles_of_a_bit(&s, notes),
+            _ => None,
+        };
+        let (Some(Some(address)), Some(part)) = (request, part) else {
+            continue;
+        };
+        places.push(s.at("id"));
+        points.push(PointSpec {
+            id: id.unwrap_or_default(),
+            table: Table::HoldingRegister,
+            address,
+            codec: Codec::Part(Box::new(part)),
+            interval: timing.interval,
+            priority: timing.priority,
+            shown: Shown {
+                stale_after: timing.stale_after,
+                titles,
+            },
+        });
+    }
+    (points, places)
+}

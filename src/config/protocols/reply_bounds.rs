@@ -1,0 +1,96 @@
+//! What is said of a reply without a standard and has no room in it: it would make
+//! every reply none, or be no value in any, and nobody would know why.
+
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section};
+use crate::config::reader::tree::OriginId;
+use crate::spec::raw::part::{Number, Part, Span};
+use crate::spec::raw::reply::LONGEST;
+use crate::spec::raw::{End, Shape};
+
+/// The most that function and data of Modbus have (Modbus Application Protocol
+/// V1.1b3 §4.1).
+pub(crate) const MAX_PDU: usize = 253;
+
+/// How many bytes a reply has at most, and why.
+fn most(end: &End) -> (usize, String) {
+    match end {
+        End::Length(n) => (*n, format!("the reply has {n}, counted from 0 on")),
+        End::Frame => (
+            MAX_PDU,
+            format!("a frame of Modbus carries {MAX_PDU} at most, counted from 0 on"),
+        ),
+        End::Terminator(_) | End::Silence(_) => (
+            LONGEST,
+            format!("no reply has more than {LONGEST}, counted from 0 on"),
+        ),
+    }
+}
+
+/// Bytes that can be in no reply would make every reply none.
+pub(crate) fn bytes(place: OriginId, from: usize, bytes: usize, end: &End, notes: &mut Notes) {
+    let (most, why) = most(end);
+    if from + bytes <= most {
+        return;
+    }
+    let last = from + bytes - 1;
+    let said = match bytes {
+        1 => format!("byte {from}"),
+        _ => format!("bytes {from} to {last}"),
+    };
+    let wrong = Wrong::wanted(format!("within bytes 0 to {}", most - 1)).hint(why);
+    notes.error(place, said, wrong);
+}
+
+/// A checksum that has no room, or covers nothing, fits no reply.
+pub(crate) fn check(reply: &Section<'_>, shape: &Shape, notes: &mut Notes) {
+    let Some(check) = shape.check else { return };
+    let (most, why) = most(&shape.end);
+    let own = check.len();
+    if own + shape.behind_check >= most {
+        let key = match reply.node("behind_check") {
+            Some(_) => "behind_check",
+            None => "check",
+        };
+        let said = format!("a checksum of {own} with {} behind it", shape.behind_check);
+        let wrong = Wrong::wanted(format!(
+            "room for both and for what it covers in {most} bytes"
+        ));
+        notes.error(reply.at(key), said, wrong.hint(why));
+        return;
+    }
+    let covered = most - own - shape.behind_check;
+    if check.from >= covered {
+        let c = reply.section("check", &["sum", "as", "from"], notes);
+        let wrong = Wrong::wanted(format!("0 to {}", covered - 1)).hint(format!(
+            "the checksum begins at byte {covered} at the latest and would cover nothing"
+        ));
+        notes.error(c.at("from"), check.from.to_string(), wrong);
+    }
+}
+
+/// A value that stands in no reply would never be one.
+pub(crate) fn part(s: &Section<'_>, part: &Part, reply: &Shape, notes: &mut Notes) {
+    let (from, long) = match part {
+        Part::Number {
+            written: Number::Binary { at, kind, .. },
+            ..
+        } => (*at, kind.bytes()),
+        Part::Number {
+            written: Number::Decimal(Span::At { from, length }),
+            ..
+        }
+        | Part::Number {
+            written: Number::Hexadecimal(Span::At { from, length }),
+            ..
+        }
+        | Part::Text {
+            span: Span::At { from, length },
+            ..
+        } => (*from, *length),
+        Part::DateTime { at, layout, .. } => (*at, usize::from(layout.bytes())),
+        Part::Bit { at, .. } => (*at, 1),
+        Part::Number { .. } | Part::Text { .. } => return,
+    };
+    self::bytes(s.at("at"), from, long, &reply.end, notes);
+}

@@ -1,0 +1,71 @@
+//! The environment as a layer: the few variables that override a file's word.
+
+use std::collections::BTreeMap;
+
+use super::layers::Layer;
+use super::problem::Wrong;
+use super::section::Notes;
+use super::tree::{Is, Node, Origin, Step};
+use super::word::or;
+use crate::config::reader::suggestions;
+
+/// Environment variables that may be set, and the key each stands for. A short
+/// list on purpose: what an installation is should be found in its files.
+pub const VARIABLES: [(&str, [&str; 2]); 3] = [
+    ("ALINK_GATEWAY_URL", ["cloud", "url"]),
+    (SECRET, ["gateway", "secret"]),
+    ("ALINK_GATEWAY_CA_FILE", ["cloud", "ca_file"]),
+];
+
+/// Says how loud the log is; read where the log is set up, no part of the
+/// configuration.
+const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
+
+/// Stands for the gateway's secret. It works, is in no document, and is warned of:
+/// what a unit sets is read by every user of the box with `systemctl show`.
+const SECRET: &str = "ALINK_GATEWAY_SECRET";
+
+/// All our variables begin like this.
+pub const PREFIX: &str = "ALINK_GATEWAY_";
+
+/// What these variables say.
+pub(crate) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Layer {
+    let file = notes.origins.add_file("environment");
+    let mut sections: BTreeMap<String, Node> = BTreeMap::new();
+    for (name, value) in environment {
+        if !name.starts_with(PREFIX) || name == LOUDNESS {
+            continue;
+        }
+        let origin = notes.origins.add(Origin {
+            file,
+            at: (0, 0),
+            key_at: (0, 0),
+            parent: None,
+            step: Step::Key(name.as_str().into()),
+        });
+        let Some((_, [section, key])) = VARIABLES.iter().find(|(n, _)| n == name) else {
+            let known = || VARIABLES.iter().map(|(n, _)| *n).filter(|n| *n != SECRET);
+            let wrong =
+                Wrong::wanted(or(known())).maybe_hint(suggestions::did_you_mean(name, known()));
+            notes.warning(origin, "a variable that means nothing here", wrong);
+            continue;
+        };
+        if name == SECRET {
+            let wrong = Wrong::wanted("a secret that only root and the service can read").hint(
+                "what a unit sets, every user of the box reads with `systemctl show`: put the secret \
+                 into /etc/credstore/alink-gateway.secret (0600, root) and say `secret_credential: \
+                 gateway-secret` under `gateway:`",
+            );
+            notes.warning(origin, "a secret in an environment variable", wrong);
+        }
+        let node = sections.entry((*section).to_owned()).or_insert(Node {
+            origin,
+            is: Is::Map(BTreeMap::new()),
+        });
+        if let Is::Map(map) = &mut node.is {
+            let is = Is::Text(value.clone());
+            map.insert((*key).to_owned(), Node { origin, is });
+        }
+    }
+    Layer::new("environment", sections)
+}

@@ -1,0 +1,14 @@
+//! From text to trees of words that know where they were written, and what is wrong with
+//! them in words an electrician can act on.
+
+pub(crate) mod amount;
+pub(crate) mod environment;
+pub(crate) mod foreign_words;
+pub(crate) mod layers;
+pub(crate) mod problem;
+pub(crate) mod section;
+pub(crate) mod source;
+pub(crate) mod suggestions;
+pub(crate) mod tree;
+pub(crate) mod word;
+pub(crate) mod yaml;

@@ -1,0 +1,486 @@
+//! Reading sections of the tree, noting everything that is wrong on the way.
+//!
+//! A reader that is told "wrong" here goes on with a stand-in: the problem is
+//! noted, the result will be thrown away, and the next problem is found as well.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+
+use super::amount::{LESS, MOST_TOLD, Spent, TooMuch, most_of};
+use super::problem::{Place, Problem, Report, Severity, Wrong};
+use super::source::Source;
+use super::tree::{Is, Node, OriginId, Origins};
+use crate::base::text::excerpt;
+use crate::config::reader::foreign_words;
+use crate::config::reader::suggestions;
+use crate::spec::Decimal;
+
+/// What has been found so far, and where everything is.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(crate) origins: Origins,
+    /// The first of each severity.
+    problems: Vec<Problem>,
+    /// How many errors and warnings there are.
+    noted: (usize, usize),
+    /// What the files amount to so far.
+    spent: Spent,
+    /// Whether what is missing is no news: it may be what could not be read.
+    pub(crate) lenient: bool,
+    /// Files that the service cannot read: where they are named, which they are,
+    /// and why.
+    hidden: Vec<(OriginId, String, String)>,
+    /// The number of the platform's file among those that were read.
+    pub(crate) remote_file: Option<usize>,
+    /// Files that everybody can change: where they are named, and which they are.
+    anybodys: Vec<(OriginId, String)>,
+}
+
+impl Notes {
+    /// Whether anything noted so far forbids a start.
+    pub(crate) fn failed(&self) -> bool {
+        self.noted.0 > 0
+    }
+
+    /// How many problems were noted so far.
+    pub(crate) const fn noted(&self) -> usize {
+        self.noted.0 + self.noted.1
+    }
+
+    /// Whether further errors are only counted, so that to find out what was
+    /// meant is work for nothing.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.noted.0 >= MOST_TOLD
+    }
+
+    /// Counts an error that is one too many to be told.
+    const fn count_error(&mut self) {
+        self.noted.0 += 1;
+    }
+
+    /// What was meant, unless nobody would read it.
+    pub(crate) fn unless_full(&self, meant: impl FnOnce() -> Option<String>) -> Option<String> {
+        if self.is_full() { None } else { meant() }
+    }
+
+    /// All of it, in order.
+    pub(crate) fn report(self) -> Report {
+        let more = |n: usize| n.saturating_sub(MOST_TOLD);
+        Report::new(self.problems, self.origins.files())
+            .and_more(more(self.noted.0), more(self.noted.1))
+    }
+
+    /// Counts so many values and bytes of text before they are kept.
+    ///
+    /// # Errors
+    /// What there would be too much of.
+    pub(crate) fn spend(&mut self, values: usize, text: usize) -> Result<(), TooMuch> {
+        self.spent.take(values, text)
+    }
+
+    /// Notes that there is too much of something.
+    pub(crate) fn too_much(&mut self, at: OriginId, position: (u32, u32), much: TooMuch) {
+        let wrong = Wrong::wanted(much.wanted).hint(LESS);
+        self.error_at(at, position, much.said, wrong);
+    }
+
+    /// Remembers a file that was named at `origin`, if the service cannot read it
+    /// or everybody can change it.
+    pub(crate) fn look_at(&mut self, source: &Source, origin: OriginId) {
+        if source.mode.is_some_and(|mode| mode & 0o002 != 0)
+            && !self.anybodys.iter().any(|(_, path)| *path == source.path)
+        {
+            self.anybodys.push((origin, source.path.clone()));
+        }
+        if let Some(why) = &source.hidden
+            && !self.hidden.iter().any(|(_, path, _)| *path == source.path)
+        {
+            let path = source.path.clone();
+            self.hidden.push((origin, path, why.clone()));
+        }
+    }
+
+    /// One warning for all files that everybody can change, and one for all that
+    /// the service cannot read.
+    pub(crate) fn warn_of_files(&mut self) {
+        let anybodys = std::mem::take(&mut self.anybodys);
+        let more = and_more(anybodys.len());
+        if let Some((at, path)) = anybodys.into_iter().next() {
+            let wrong = Wrong::wanted("a file that only its owner can change").hint(format!(
+                "chmod o-w {path}: whoever changes it decides what is polled, and where it goes"
+            ));
+            self.warning(
+                at,
+                format!("{path}{more}, which everybody can change"),
+                wrong,
+            );
+        }
+        let hidden = std::mem::take(&mut self.hidden);
+        let more = and_more(hidden.len());
+        if let Some((at, path, why)) = hidden.into_iter().next() {
+            let wrong = Wrong::wanted("a file that the service, which runs as alink-gateway, can read").hint(
+                format!("chown root:alink-gateway {path} && chmod 0640 {path}; a directory above it needs 0750"),
+            );
+            let said = format!("{path}{more}, which the service cannot read: {why}");
+            self.warning(at, said, wrong);
+        }
+    }
+
+    pub(crate) fn error(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {
+        self.note(Severity::Error, at, None, "", said.into(), wrong);
+    }
+
+    pub(crate) fn warning(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {
+        self.note(Severity::Warning, at, None, "", said.into(), wrong);
+    }
+
+    /// An error at another line and column than those of `at`.
+    pub(crate) fn error_at(
+        &mut self,
+        at: OriginId,
+        position: (u32, u32),
+        said: impl Into<String>,
+        wrong: Wrong,
+    ) {
+        self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
+    }
+
+    /// Whether it was written in the platform's file.
+    pub(crate) fn is_remote(&self, at: OriginId) -> bool {
+        let origin = self.origins.get(at);
+        self.remote_file.is_some() && origin.map(|o| o.file) == self.remote_file
+    }
+
+    /// Notes a number that was written in quotes, and so is text: a tool that makes
+    /// text of one number makes it of others as well, and `"0010"` or `"1e3"` may be
+    /// a name. False if it was not.
+    pub(crate) fn quoted_number(&mut self, node: &Node) -> bool {
+        let Is::Text(text) = &node.is else {
+            return false;
+        };
+        if !self.origins.is_quoted(node.origin) {
+            return false;
+        }
+        let said = shown(text);
+        let wrong = Wrong::wanted("a number, without quotes");
+        let hint = format!("what is in quotes is text: write {said}");
+        self.error(node.origin, format!("{said} in quotes"), wrong.hint(hint));
+        true
+    }
+
+    /// Something that should be inside `at` and is not.
+    pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Wrong) {
+        if self.lenient {
+            return;
+        }
+        self.note(Severity::Error, at, None, key, "nothing".into(), wrong);
+    }
+
+    /// Where `at` is, for people.
+    pub(crate) fn place(&self, at: OriginId) -> Place {
+        let (line, column) = self.origins.get(at).map(|o| o.at).unwrap_or_default();
+        Place {
+            file: self.origins.file(at),
+            line,
+            column,
+            path: shown_in(&self.origins.path(at), 200),
+        }
+    }
+
+    fn note(
+        &mut self,
+        severity: Severity,
+        at: OriginId,
+        position: Option<(u32, u32)>,
+        key: &str,
+        said: String,
+        wrong: Wrong,
+    ) {
+        let noted = match severity {
+            Severity::Error => &mut self.noted.0,
+            Severity::Warning => &mut self.noted.1,
+        };
+        *noted += 1;
+        if *noted > MOST_TOLD {
+            return;
+        }
+        let origin = self.origins.get(at);
+        let (line, column) = position.or(origin.map(|o| o.at)).unwrap_or_default();
+        let mut path = self.origins.path(at);
+        if !key.is_empty() {
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(key);
+        }
+        self.problems.push(Problem {
+            severity,
+            file: self.origins.file(at),
+            line,
+            column,
+            path: shown_in(&path, 200),
+            said,
+            wanted: wrong.wanted,
+            hint: wrong.hint,
+        });
+    }
+}
+
+/// What was written, fit for one line on a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".into();
+    }
+    // A password in a URL is a secret as well.
+    if let Some((scheme, rest)) = text.split_once("://")
+        && let Some((_, host)) = rest.rsplit_once('@')
+    {
+        return shown_in(&format!("{scheme}://***@{host}"), 60);
+    }
+    shown_in(text, 60)
+}
+
+/// A key, without what may be its value: `{ secret:x }` is one key to YAML.
+pub(crate) fn shown_key(key: &str) -> String {
+    match key.split_once(':') {
+        Some((word, _)) => format!("{}:…", shown(word)),
+        None => shown(key),
+    }
+}
+
+fn shown_in(text: &str, limit: usize) -> String {
+    excerpt(text.as_bytes(), limit)
+}
+
+/// One mapping, whose keys are known.
+#[derive(Clone, Copy)]
+pub(crate) struct Section<'a> {
+    pub(crate) origin: OriginId,
+    entries: Option<&'a BTreeMap<String, Node>>,
+}
+
+impl<'a> Section<'a> {
+    /// Opens `node` as a section with these keys; others are noted, and so is
+    /// a node that is no section.
+    pub(crate) fn open(node: &'a Node, keys: &[&str], notes: &mut Notes) -> Self {
+        let entries = match &node.is {
+            Is::Map(map) => Some(map),
+            other => {
+                if !matches!(other, Is::Nothing) {
+                    notes.error(
+                        node.origin,
+                        other.kind(),
+                        Wrong::wanted(format!("a section with keys such as {}", first(keys, 3))),
+                    );
+                }
+                None
+            }
+        };
+        for (key, value) in entries.into_iter().flatten() {
+            if !keys.contains(&key.as_str()) {
+                if notes.is_full() {
+                    notes.count_error();
+                    continue;
+                }
+                let at = notes.origins.get(value.origin).map(|o| o.key_at);
+                let (word, glued) = match key.split_once(':') {
+                    Some((word, _)) => (word, true),
+                    None => (key.as_str(), false),
+                };
+                let hint = if glued {
+                    Some("a blank is missing after the colon".to_owned())
+                } else {
+                    let value = match &value.is {
+                        Is::Text(text) => Some(text.as_str()),
+                        Is::Nothing | Is::List(_) | Is::Map(_) => None,
+                    };
+                    let foreign = foreign_words::key(word, value, keys);
+                    foreign.or_else(|| suggestions::did_you_mean(word, keys.iter().copied()))
+                };
+                notes.error_at(
+                    value.origin,
+                    at.unwrap_or_default(),
+                    format!("the key {}", shown_key(key)),
+                    Wrong::wanted(format!("one of {}", keys.join(", "))).maybe_hint(hint),
+                );
+            }
+        }
+        Section {
+            origin: node.origin,
+            entries,
+        }
+    }
+
+    /// Opens `node` a second time: what is wrong with it is already noted.
+    pub(crate) fn again(node: &'a Node) -> Self {
+        let entries = match &node.is {
+            Is::Map(map) => Some(map),
+            Is::Nothing | Is::Text(_) | Is::List(_) => None,
+        };
+        Section {
+            origin: node.origin,
+            entries,
+        }
+    }
+
+    /// The section inside it, or an empty one.
+    pub(crate) fn section(&self, key: &str, keys: &[&str], notes: &mut Notes) -> Section<'a> {
+        match self.node(key) {
+            Some(node) => Section::open(node, keys, notes),
+            None => Section {
+                origin: self.origin,
+                entries: None,
+            },
+        }
+    }
+
+    /// Notes that `key` should be in here: where it stands without a value, or
+    /// else where the section begins.
+    pub(crate) fn lacks(&self, key: &str, wrong: Wrong, notes: &mut Notes) {
+        match self.entries.and_then(|e| e.get(key)) {
+            Some(node) => notes.error(node.origin, "nothing", wrong),
+            None => notes.missing(self.origin, key, wrong),
+        }
+    }
+
+    /// Whether it was there and was a section.
+    pub(crate) fn is_there(&self) -> bool {
+        self.entries.is_some()
+    }
+
+    /// The value of `key`, if it has one.
+    pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
+        self.entries?
+            .get(key)
+            .filter(|n| !matches!(n.is, Is::Nothing))
+    }
+
+    /// Where `key` was written, or the section itself.
+    pub(crate) fn at(&self, key: &str) -> OriginId {
+        self.node(key).map_or(self.origin, |n| n.origin)
+    }
+
+    /// Whether `key` was written and is no list, or one that is too long, so that
+    /// what it should list is not known.
+    pub(crate) fn is_no_list(&self, key: &str) -> bool {
+        self.node(key).is_some_and(|n| match &n.is {
+            Is::List(list) => most_of(key).is_some_and(|most| list.len() > most),
+            Is::Nothing | Is::Text(_) | Is::Map(_) => true,
+        })
+    }
+
+    /// The scalar of `key`.
+    pub(crate) fn text(&self, key: &str, wanted: &str, notes: &mut Notes) -> Option<&'a str> {
+        let node = self.node(key)?;
+        match &node.is {
+            Is::Text(text) => Some(text),
+            other => {
+                notes.error(node.origin, other.kind(), Wrong::wanted(wanted));
+                None
+            }
+        }
+    }
+
+    /// The value of `key`, if it was written and `parse` takes it.
+    pub(crate) fn read<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+        notes: &mut Notes,
+    ) -> Option<T> {
+        let node = self.node(key)?;
+        let (said, parsed) = match &node.is {
+            Is::Text(text) => (shown(text), parse(text)),
+            // The parser's own words for what it wants, whatever it is given.
+            other => (
+                other.kind().to_owned(),
+                parse("").map_or_else(Err, |_| Err(Wrong::wanted("a single value"))),
+            ),
+        };
+        match parsed {
+            Ok(_) if is_number::<T>() && notes.quoted_number(node) => None,
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                notes.error(node.origin, said, wrong);
+                None
+            }
+        }
+    }
+
+    /// [`Section::read`], with what to note when it was not written.
+    pub(crate) fn need<T>(
+        &self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+        missing: impl FnOnce() -> Wrong,
+        notes: &mut Notes,
+    ) -> Option<T> {
+        if self.node(key).is_none() {
+            self.lacks(key, missing(), notes);
+        }
+        self.read(key, parse, notes)
+    }
+
+    /// The elements of the list `key`, as many as it may have; none if it was not
+    /// written.
+    pub(crate) fn list(&self, key: &str, notes: &mut Notes) -> &'a [Node] {
+        match self.node(key) {
+            None => &[],
+            Some(node) => match &node.is {
+                Is::List(list) => {
+                    let most = most_of(key).unwrap_or(list.len());
+                    if list.len() > most {
+                        let said = format!("{} {key}", list.len());
+                        let wrong = Wrong::wanted(format!("at most {most}"));
+                        notes.error(node.origin, said, wrong.hint(LESS));
+                    }
+                    let list = list.get(..most).unwrap_or(list);
+                    for entry in list.iter().filter(|n| matches!(n.is, Is::Nothing)) {
+                        notes.error(
+                            entry.origin,
+                            "nothing",
+                            Wrong::wanted("an entry behind the \"-\", or no \"-\""),
+                        );
+                    }
+                    list
+                }
+                other => {
+                    notes.error(
+                        node.origin,
+                        other.kind(),
+                        Wrong::wanted("a list").hint("each entry begins with \"- \""),
+                    );
+                    &[]
+                }
+            },
+        }
+    }
+}
+
+fn first(keys: &[&str], n: usize) -> String {
+    keys.iter().take(n).copied().collect::<Vec<_>>().join(", ")
+}
+
+/// Whether what a parser gives is a number, so that what it takes has to be written
+/// as one. Told by the type: whoever adds a number to the configuration need not
+/// think of it.
+fn is_number<T>() -> bool {
+    [
+        type_name::<u8>(),
+        type_name::<u16>(),
+        type_name::<u32>(),
+        type_name::<u64>(),
+        type_name::<usize>(),
+        type_name::<i64>(),
+        type_name::<Decimal>(),
+    ]
+    .contains(&type_name::<T>())
+}
+
+/// What follows the first of so many.
+fn and_more(all: usize) -> String {
+    match all.saturating_sub(1) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    }
+}

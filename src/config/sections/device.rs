@@ -1,0 +1,354 @@
+//! `devices:` and the rows of `devices_file:`: who hangs where, and who it is
+//! on the platform.
+
+use std::time::Duration;
+
+use super::carrier;
+use super::port::{Ports, own_settings, response_time};
+use super::profile::{Profile, Profiles};
+use super::range;
+use super::secret::{self, SecretSource};
+use super::unit;
+use crate::base::PortId;
+use crate::config::compile::device_registry::{Called, Entry, Roster, Told};
+use crate::config::protocols::dlt645;
+use crate::config::protocols::placeholders;
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::suggestions;
+use crate::config::reader::tree::Node;
+use crate::config::reader::word::{choice, name, product_key, time, whole};
+use crate::spec::{Liveness, Protocol};
+
+const KEYS: [&str; 16] = [
+    "name",
+    "port",
+    "unit",
+    "units",
+    "profile",
+    "product_key",
+    "device_name",
+    "secret",
+    "secret_file",
+    "secret_credential",
+    "register",
+    "liveness",
+    "response_timeout",
+    "turnaround",
+    "address",
+    "serial",
+];
+
+/// Reads one entry, which may stand for many devices. `all_profiles` is false
+/// if some profile could not be read, so that an unknown name is not news.
+pub(crate) fn read(
+    node: &Node,
+    ports: &Ports,
+    profiles: &Profiles,
+    all_profiles: bool,
+    roster: &mut Roster,
+    notes: &mut Notes,
+) {
+    let s = Section::open(node, &KEYS, notes);
+    if !s.is_there() {
+        return;
+    }
+    let pattern = s.need(
+        "name",
+        pattern,
+        || Wrong::wanted("a name for the device"),
+        notes,
+    );
+    let port = port(&s, ports, notes);
+    let profile = profile(&s, profiles, all_profiles, notes);
+    let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
+    let protocol = profile.map(|p| &p.spec.protocol);
+    let serial = own_settings(&s, line, notes);
+    let carried = matches!(protocol, Some(Protocol::Raw(_)))
+        && line.is_some_and(|line| line.framing().is_none());
+    let (units, address) = match protocol {
+        None | Some(Protocol::Modbus) => {
+            if protocol.is_some() {
+                no_key(&s, "address", "Modbus devices have a unit", notes);
+            }
+            (unit::of(&s, line, notes), None)
+        }
+        Some(other) => {
+            carrier::check(&s, line, serial.as_deref(), profile, notes);
+            let address = own_address(&s, profile, other, notes);
+            if carried {
+                (unit::of(&s, line, notes), address)
+            } else if profile.is_some_and(|p| p.patterns.need_unit()) {
+                // Whatever fits into a byte: there is no standard.
+                (unit::of(&s, None, notes), address)
+            } else {
+                let what = match other {
+                    Protocol::Dlt645(_) => "DL/T 645 meters have an address",
+                    _ => "no request of the profile has {unit} in it",
+                };
+                no_key(&s, "unit", what, notes);
+                no_key(&s, "units", what, notes);
+                (Vec::new(), address)
+            }
+        }
+    };
+    let product = product(&s, profile, notes);
+    let secret = if registers(&s, notes) {
+        SecretSource::Missing
+    } else {
+        secret::source(&s, notes)
+    };
+    let slowest = profile.map(|p| p.spec.slowest_interval());
+    let secret = match secret {
+        SecretSource::File(name, at) | SecretSource::Credential(name, at)
+            if range::fill(&name, 0).is_err() =>
+        {
+            if let Err(wrong) = range::fill(&name, 0) {
+                notes.error(at, shown(&name), wrong);
+            }
+            SecretSource::Missing
+        }
+        fine => fine,
+    };
+    let mut entry = Entry {
+        name: pattern,
+        // Whether the platform allows it is checked for each device.
+        device_name: s.read(
+            "device_name",
+            |text| range::fill(text, 0).map(|_| text.to_owned()),
+            notes,
+        ),
+        port,
+        profile,
+        product_key: product,
+        secret,
+        liveness: liveness(&s, slowest.unwrap_or_default(), notes),
+        response_timeout: s.read("response_timeout", response_time, notes),
+        turnaround: s
+            .read(
+                "turnaround",
+                time(Duration::ZERO..=Duration::from_secs(10)),
+                notes,
+            )
+            .unwrap_or_default(),
+        address,
+        carried,
+        serial,
+        s,
+    };
+    let mut told = Told::default();
+    if units.len() > 1 {
+        range_makes_sense(&mut entry, notes);
+    }
+    if units.is_empty() {
+        // Its unit is a mistake of its own; the rest is looked at without it.
+        roster.add(&entry, None, &mut told, notes);
+    }
+    for unit in units {
+        roster.add(&entry, Some(unit), &mut told, notes);
+    }
+}
+
+/// A key that means nothing with the protocol of the device's profile.
+fn no_key(s: &Section<'_>, key: &str, why: &str, notes: &mut Notes) {
+    if s.node(key).is_some() {
+        let wrong = Wrong::wanted(format!("no {key} for this profile")).hint(why);
+        notes.error(s.at(key), key, wrong);
+    }
+}
+
+/// A meter's address, or that of a device whose profile has a place for it.
+fn own_address(
+    s: &Section<'_>,
+    profile: Option<&Profile>,
+    protocol: &Protocol,
+    notes: &mut Notes,
+) -> Option<Called> {
+    let of_raw = profile
+        .map(|p| &p.patterns)
+        .filter(|patterns| patterns.need_address());
+    match (protocol, of_raw) {
+        (Protocol::Dlt645(_), _) => {
+            let missing = || placeholders::wanted_address(placeholders::DIGITS);
+            let address = s.need("address", dlt645::address, missing, notes);
+            return address.map(Called::Meter);
+        }
+        (Protocol::Raw(_), Some(patterns)) => {
+            let digits = patterns.digits();
+            let missing = || placeholders::wanted_address(digits);
+            let address = s.need("address", placeholders::address(digits), missing, notes);
+            return address.map(Called::Digits);
+        }
+        (Protocol::Raw(_), None) => {
+            let why = "no request of the profile has {address} in it";
+            no_key(s, "address", why, notes);
+        }
+        (Protocol::Modbus, _) => no_key(s, "address", "only DL/T 645 meters have one", notes),
+    }
+    None
+}
+
+/// Whether the platform is to be asked for the device's secret instead of
+/// giving one here.
+fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
+    let words = [("true", true), ("false", false)];
+    match s.read("register", choice(&words), notes) {
+        Some(true) => {}
+        Some(false) => return false,
+        // What could not be read is already noted; the secret is no news then.
+        None => return s.node("register").is_some(),
+    }
+    if let Some((key, node)) = secret::KEYS.iter().find_map(|k| Some((*k, s.node(k)?))) {
+        notes.error(
+            node.origin,
+            format!("{key} beside register: true"),
+            Wrong::wanted("only one of them")
+                .hint("register: true asks the platform for the secret and keeps it"),
+        );
+    }
+    true
+}
+
+/// A name that may contain `{unit}`.
+fn pattern(text: &str) -> Result<String, Wrong> {
+    range::fill(text, 0)?;
+    name(text)
+}
+
+fn port(s: &Section<'_>, ports: &Ports, notes: &mut Notes) -> Option<PortId> {
+    if !ports.complete && s.node("port").is_some() {
+        let text = s.text("port", "the name of a port", notes)?;
+        return ports.by_name.get(text).map(|(id, _)| *id);
+    }
+    let known = || ports.by_name.keys().map(String::as_str);
+    let full = notes.is_full();
+    let parse = |text: &str| {
+        ports.by_name.get(text).map(|(id, _)| *id).ok_or_else(|| {
+            if ports.by_name.is_empty() {
+                return Wrong::wanted("the name of a port")
+                    .hint("there is no port under ports: yet");
+            }
+            let meant =
+                || suggestions::did_you_mean(text, known()).or_else(|| few("ports", known()));
+            Wrong::wanted("the name of a port").maybe_hint((!full).then(meant).flatten())
+        })
+    };
+    s.need("port", parse, || Wrong::wanted("the name of a port"), notes)
+}
+
+fn profile<'a>(
+    s: &Section<'_>,
+    profiles: &'a Profiles,
+    all_profiles: bool,
+    notes: &mut Notes,
+) -> Option<&'a Profile> {
+    if !all_profiles && s.node("profile").is_some() {
+        let text = s.text("profile", "the name of a profile", notes)?;
+        return profiles.get(text);
+    }
+    let known = || profiles.keys().map(String::as_str);
+    let full = notes.is_full();
+    let parse = |text: &str| {
+        profiles.get(text).ok_or_else(|| {
+            if profiles.is_empty() {
+                return Wrong::wanted("the name of a profile").hint(
+                    "there is no profile yet, neither under profiles: nor in profiles_from:",
+                );
+            }
+            let meant =
+                || suggestions::did_you_mean(text, known()).or_else(|| few("profiles", known()));
+            Wrong::wanted("the name of a profile").maybe_hint((!full).then(meant).flatten())
+        })
+    };
+    s.need(
+        "profile",
+        parse,
+        || Wrong::wanted("the name of a profile"),
+        notes,
+    )
+}
+
+/// The known names, if they fit on a line.
+fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<_> = names.take(7).collect();
+    (names.len() < 7).then(|| format!("the {what} are: {}", names.join(", ")))
+}
+
+fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Option<String> {
+    let given = s.read("product_key", product_key, notes);
+    let inherited = profile.and_then(|p| p.product_key.clone());
+    let unknown = profile.is_some_and(|p| p.product_key.is_none() && !p.product_key_given);
+    if s.node("product_key").is_none() && unknown {
+        s.lacks(
+            "product_key",
+            Wrong::wanted("the ProductKey of the device")
+                .hint("product_key: in the profile serves all devices of the profile"),
+            notes,
+        );
+    }
+    // A wrong one stands for another product than the profile's.
+    if s.node("product_key").is_some() {
+        given
+    } else {
+        inherited
+    }
+}
+
+/// How long a device has been quiet, at least and at most, before it counts as silent.
+const QUIET: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(30)];
+
+/// Defaults: three misses, and the slowest interval within 3 s to 30 s; two proofs of
+/// life to return. Tries after a miss do not wait for an interval, so what is read
+/// once a day is found dead as soon as what is read each minute. An interval has
+/// passed since the last proof when the first miss comes; to wait for another would
+/// only show for longer what is not so.
+fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
+    let l = s.section("liveness", &["missed", "quiet", "returns"], notes);
+    let day = Duration::from_secs(86400);
+    Liveness {
+        missed: l.read("missed", whole(1..=1000u32), notes).unwrap_or(3),
+        quiet: l
+            .read("quiet", time(Duration::ZERO..=day), notes)
+            .unwrap_or_else(|| slowest.clamp(QUIET[0], QUIET[1])),
+        returns: l.read("returns", whole(1..=100u32), notes).unwrap_or(2),
+    }
+}
+
+/// A range of devices must give each of them a name and should give each its
+/// own secret. A name that does not vary is forgotten once it is noted: that it
+/// is taken from the second device on is not another mistake.
+fn range_makes_sense(entry: &mut Entry<'_>, notes: &mut Notes) {
+    let hint = "{unit} is replaced by the unit, {unit:03} with leading zeros";
+    let s = entry.s;
+    for (key, name) in [
+        ("name", &mut entry.name),
+        ("device_name", &mut entry.device_name),
+    ] {
+        if let Some(pattern) = name.take_if(|p| !range::varies(p)) {
+            notes.error(
+                s.at(key),
+                shown(&pattern),
+                Wrong::wanted("a name with {unit} in it, because units: makes several devices")
+                    .hint(hint),
+            );
+        }
+    }
+    let (said, origin) = match &entry.secret {
+        SecretSource::Inline(_, origin) => ("***", *origin),
+        SecretSource::File(name, origin) | SecretSource::Credential(name, origin)
+            if !range::varies(name) =>
+        {
+            (name.as_str(), *origin)
+        }
+        SecretSource::File(..) | SecretSource::Credential(..) | SecretSource::Missing => {
+            return;
+        }
+    };
+    notes.warning(
+        origin,
+        said,
+        Wrong::wanted("a secret for each device").hint(
+            "the platform gives every device its own: use secret_file with {unit}, or a devices_file",
+        ),
+    );
+}

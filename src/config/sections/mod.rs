@@ -1,0 +1,20 @@
+//! What the sections of a configuration mean: one file for each of them, and one for each
+//! group of keys that several of them share. There are more than a dozen because the
+//! configuration has as many.
+
+pub(crate) mod adapter;
+pub(crate) mod carrier;
+pub(crate) mod cloud;
+pub(crate) mod connection;
+pub(crate) mod control;
+pub(crate) mod device;
+pub(crate) mod endpoint;
+pub(crate) mod limits;
+pub(crate) mod port;
+pub(crate) mod profile;
+pub(crate) mod range;
+pub(crate) mod remote;
+pub(crate) mod secret;
+pub(crate) mod table;
+pub(crate) mod times;
+pub(crate) mod unit;

@@ -1,0 +1,281 @@
+//! `profiles:`: kinds of devices, each a named list of points.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::secret::{self, SecretSource};
+use super::times::Times;
+use crate::config::points::given::Given;
+use crate::config::points::point;
+use crate::config::protocols::dlt645;
+use crate::config::protocols::placeholders::Patterns;
+use crate::config::protocols::raw;
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::tree::{Node, OriginId};
+use crate::config::reader::word::{choice, name, product_key, time, whole};
+use crate::spec::dlt645::Edition;
+use crate::spec::{Gap, PointSpec, ProfileSpec, Protocol, Reads};
+
+/// One kind of device.
+pub(crate) struct Profile {
+    pub(crate) spec: Arc<ProfileSpec>,
+    /// Where its devices stand in its requests.
+    pub(crate) patterns: Patterns,
+    /// The product of its devices, unless they say otherwise.
+    pub(crate) product_key: Option<String>,
+    /// A wrong product key was given, so that its lack is not news.
+    pub(crate) product_key_given: bool,
+    /// The secret of that product, for devices that are registered with it.
+    pub(crate) product_secret: Option<SecretSource>,
+    pub(crate) at: OriginId,
+}
+
+/// All profiles by name.
+pub(crate) type Profiles = BTreeMap<String, Profile>;
+
+const KEYS: [&str; 17] = [
+    "name",
+    "product_key",
+    "interval",
+    "priority",
+    "stale_after",
+    "as",
+    "utc_offset",
+    "max_registers",
+    "reply_delay",
+    "holes",
+    "points",
+    "product_secret",
+    "product_secret_file",
+    "product_secret_credential",
+    "protocol",
+    "requests",
+    "address_digits",
+];
+
+/// What a kind of device may speak.
+#[derive(Clone, Copy)]
+enum Dialect {
+    Modbus,
+    Dlt645(Edition),
+    Raw,
+}
+
+const DIALECTS: [(&str, Dialect); 4] = [
+    ("modbus", Dialect::Modbus),
+    ("dlt645-2007", Dialect::Dlt645(Edition::Y2007)),
+    ("dlt645-1997", Dialect::Dlt645(Edition::Y1997)),
+    ("raw", Dialect::Raw),
+];
+
+const NO_DIGITS: &str =
+    "only the addresses of protocol: raw have as many digits as the profile says";
+
+const NO_REGISTERS: &str = "only Modbus has registers";
+
+/// Keys that mean nothing with the profile's protocol.
+fn refuse(s: &Section<'_>, keys: &[&str], why: &str, notes: &mut Notes) {
+    for key in keys.iter().filter(|key| s.node(key).is_some()) {
+        let wrong = Wrong::wanted(format!("no {key} with this protocol")).hint(why);
+        notes.error(s.at(key), *key, wrong);
+    }
+}
+
+fn ids(points: &[PointSpec]) -> impl Iterator<Item = &str> {
+    points.iter().map(|p| p.id.as_str())
+}
+
+/// Notes ids that two points have.
+fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Notes) {
+    let mut ids: BTreeMap<&str, OriginId> = BTreeMap::new();
+    for (id, at) in points {
+        if id.is_empty() {
+            // Already noted.
+        } else if let Some(first) = ids.get(id) {
+            let hint = format!("{} already has this id", notes.origins.line(*first));
+            notes.error(
+                at,
+                shown(id),
+                Wrong::wanted("an id no other point of the profile has").hint(hint),
+            );
+        } else {
+            ids.insert(id, at);
+        }
+    }
+}
+
+/// Reads one profile and adds it to the others. False if its name is not known,
+/// so that an unknown name elsewhere may be meant for it.
+pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> bool {
+    let s = Section::open(node, &KEYS, notes);
+    if !s.is_there() {
+        return false;
+    }
+    let profile_name = s.need(
+        "name",
+        name,
+        || Wrong::wanted("a name for the profile"),
+        notes,
+    );
+    let times = Times::read(&s, notes);
+    let given = Given::read(&s, notes);
+    let max_registers = s
+        .read("max_registers", whole(1..=125u16), notes)
+        .unwrap_or(125);
+    let dialect = s.read("protocol", choice(&DIALECTS), notes);
+    // Of an unknown protocol nothing can be said about its points.
+    let unknown = dialect.is_none() && s.node("protocol").is_some();
+    let mut patterns = Patterns::default();
+    let (points, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
+        _ if unknown => (Vec::new(), Protocol::Modbus),
+        Dialect::Modbus => {
+            refuse(&s, &["requests"], "only protocol: raw has requests", notes);
+            refuse(&s, &["address_digits"], NO_DIGITS, notes);
+            let points = s.list("points", notes).iter();
+            let drafts: Vec<_> = points
+                .filter_map(|point| point::read(point, times, given, notes))
+                .collect();
+            unique(drafts.iter().map(|d| (d.spec.id.as_str(), d.at)), notes);
+            (
+                point::finish(drafts, max_registers, notes),
+                Protocol::Modbus,
+            )
+        }
+        Dialect::Dlt645(edition) => {
+            refuse(
+                &s,
+                &["requests", "max_registers", "holes"],
+                NO_REGISTERS,
+                notes,
+            );
+            refuse(&s, &["address_digits"], NO_DIGITS, notes);
+            let (points, items, places) = dlt645::points(&s, edition, times, given, notes);
+            unique(ids(&points).zip(places), notes);
+            (points, Protocol::Dlt645(items))
+        }
+        Dialect::Raw => {
+            refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
+            let (questions, written, wrong_ones) = raw::requests(&s, notes);
+            patterns = written;
+            let (points, places) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
+            unique(ids(&points).zip(places), notes);
+            (points, Protocol::Raw(questions))
+        }
+    };
+    match s.node("points") {
+        None => s.lacks("points", Wrong::wanted("a list of points"), notes),
+        Some(list) if points.is_empty() => {
+            if matches!(&list.is, crate::config::reader::tree::Is::List(l) if l.is_empty()) {
+                notes.error(
+                    list.origin,
+                    "an empty list",
+                    Wrong::wanted("at least one point").hint(
+                        "a device without points is never asked anything and never comes online",
+                    ),
+                );
+            }
+        }
+        Some(_) => {}
+    }
+    let reads = Reads {
+        reply_delay: s.read(
+            "reply_delay",
+            time(Duration::ZERO..=Duration::from_secs(10)),
+            notes,
+        ),
+        holes: holes(&s, notes),
+    };
+    let product = s.read("product_key", product_key, notes);
+    let product_secret = product_secret(&s, notes);
+    let Some(profile_name) = profile_name else {
+        return false;
+    };
+    if let Some(first) = profiles.get(&profile_name) {
+        let hint = format!("{} already has this name", notes.origins.line(first.at));
+        notes.error(
+            s.at("name"),
+            shown(&profile_name),
+            Wrong::wanted("a name no other profile has").hint(hint),
+        );
+        return true;
+    }
+    let profile = Profile {
+        spec: Arc::new(ProfileSpec {
+            protocol,
+            name: profile_name.clone(),
+            points,
+            max_registers,
+            reads,
+        }),
+        patterns,
+        product_key: product,
+        product_key_given: s.node("product_key").is_some(),
+        product_secret,
+        at: s.origin,
+    };
+    profiles.insert(profile_name, profile);
+    true
+}
+
+/// The secret of the profile's product, if it is given.
+fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
+    let (key, source) = secret::find(s, &secret::PRODUCT_KEYS, notes)?;
+    if s.node("product_key").is_none() {
+        notes.error(
+            s.at(key),
+            format!("{key} without product_key"),
+            Wrong::wanted("the ProductKey of that product beside it: product_key")
+                .hint("the secret serves the devices of the product that have register: true"),
+        );
+    }
+    Some(source)
+}
+
+/// More need not be told apart by hand.
+const MOST_HOLES: usize = 256;
+
+/// Addresses that are never read if no point needs them.
+fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
+    let list = profile.list("holes", notes);
+    if list.len() > MOST_HOLES {
+        notes.error(
+            profile.at("holes"),
+            format!("{} holes", list.len()),
+            Wrong::wanted(format!("at most {MOST_HOLES}"))
+                .hint("max_registers: 1 reads every register on its own"),
+        );
+    }
+    let mut holes = Vec::new();
+    for node in list {
+        let s = Section::open(node, &["table", "addresses"], notes);
+        if !s.is_there() {
+            continue;
+        }
+        let table = s.need(
+            "table",
+            choice(&point::TABLES),
+            || Wrong::wanted("coil, discrete, holding or input"),
+            notes,
+        );
+        let range = s.need("addresses", addresses, || Wrong::wanted(ADDRESSES), notes);
+        if let (Some(table), Some((first, last))) = (table, range) {
+            holes.push(Gap { table, first, last });
+        }
+    }
+    holes
+}
+
+const ADDRESSES: &str = "an address, or a range of them like 5-9, 0 to 65535";
+
+/// `7` or `5-9`.
+fn addresses(text: &str) -> Result<(u16, u16), Wrong> {
+    let address = whole(0..=u16::MAX);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (address(first.trim()), address(last.trim())) {
+        (Ok(first), Ok(last)) if first <= last => Ok((first, last)),
+        (Ok(_), Ok(_)) => Err(Wrong::wanted(ADDRESSES).hint("the lower address comes first")),
+        _ => Err(Wrong::wanted(ADDRESSES)),
+    }
+}

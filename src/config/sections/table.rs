@@ -1,0 +1,416 @@
+//! `devices_file:`: devices as a table, one row each.
+//!
+//! Comma-separated with a header; columns in any order; lines that begin with
+//! `#` are comments. Every cell becomes a node with its own line and column, so
+//! that rows and YAML entries are read by the same code and complain in the
+//! same words.
+//!
+//! RFC 4180 lets a quoted cell go on over several lines. Here a row is a line: no
+//! value of a device has a line break, and a quotation mark too many would swallow
+//! the rows behind it, into a secret for example, and nothing would be wrong with
+//! what is left. A line that is damaged is an error of that line, and the next one
+//! is read as if it had not been.
+
+use std::collections::BTreeMap;
+
+use crate::config::reader::amount::{LESS, MOST_COLUMNS, MOST_DEVICES};
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, shown};
+use crate::config::reader::suggestions;
+use crate::config::reader::tree::{Is, Node, Origin, OriginId, Step};
+use crate::config::reader::yaml::position;
+
+/// The columns there can be.
+const COLUMNS: [&str; 11] = [
+    "name",
+    "port",
+    "unit",
+    "address",
+    "profile",
+    "device_name",
+    "product_key",
+    "secret",
+    "secret_file",
+    "secret_credential",
+    "register",
+];
+
+/// Without these a row means nothing.
+const NEEDED: [&str; 3] = ["name", "port", "profile"];
+
+/// Which of these a device needs, its profile says.
+const PLACES: [&str; 2] = ["unit", "address"];
+
+/// What one table says.
+#[derive(Default)]
+pub(crate) struct Rows {
+    /// The devices.
+    pub(crate) devices: Vec<Node>,
+    /// Whether any row holds a secret.
+    pub(crate) secrets: bool,
+    /// Whether the header is wrong, so that what a row lacks is not news.
+    pub(crate) headless: bool,
+}
+
+/// Reads one table.
+pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
+    let whole = notes.origins.whole(file);
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if let Err(e) = std::str::from_utf8(bytes) {
+        notes.error_at(
+            whole,
+            position(&bytes[..e.valid_up_to()]),
+            "a byte that is not UTF-8",
+            Wrong::wanted("text in UTF-8").hint(SAVE),
+        );
+        return Rows::default();
+    }
+    let mut header: Option<Vec<Option<&'static str>>> = None;
+    let mut rows = Rows::default();
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    for (number, line) in (1u32..).zip(text.split('\n')) {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let comment = line.starts_with('#');
+        let row =
+            match sound(line).and_then(|()| if comment { Ok(Vec::new()) } else { cells(line) }) {
+                Ok(cells) => Row {
+                    line: number,
+                    cells,
+                },
+                Err(damage) => {
+                    notes.error_at(whole, (number, damage.column), damage.said, damage.wrong);
+                    if header.is_some() {
+                        continue;
+                    }
+                    rows.headless = true;
+                    return rows;
+                }
+            };
+        if row.is_blank() {
+            continue;
+        }
+        let Some(columns) = &header else {
+            let before = notes.noted();
+            header = Some(self::header(&row, whole, notes));
+            rows.headless = notes.noted() > before;
+            continue;
+        };
+        if row.is_comment() {
+            continue;
+        }
+        if row.cells.len() != columns.len() {
+            notes.error_at(
+                whole,
+                (row.line, 1),
+                match row.cells.len() {
+                    1 => "a row of 1 cell".to_owned(),
+                    n => format!("a row of {n} cells"),
+                },
+                Wrong::wanted(format!("{} cells, as in the header", columns.len())).hint(
+                    "an empty cell still needs its comma; a value with a comma in it needs quotes",
+                ),
+            );
+            continue;
+        }
+        if rows.devices.len() >= MOST_DEVICES {
+            let wrong = Wrong::wanted(format!("at most {MOST_DEVICES} rows")).hint(LESS);
+            let said = format!("more than {MOST_DEVICES} devices in one table");
+            notes.error_at(whole, (row.line, 1), said, wrong);
+            break;
+        }
+        if let Err(much) = notes.spend(1 + row.cells.len(), line.len()) {
+            notes.too_much(whole, (row.line, 1), much);
+            break;
+        }
+        let device = device(&row, columns, file, notes, &mut rows.secrets);
+        rows.devices.push(device);
+    }
+    if header.is_none() {
+        notes.error(
+            whole,
+            "an empty table",
+            Wrong::wanted("a header: name,port,unit,profile,device_name,product_key,secret"),
+        );
+    }
+    rows
+}
+
+/// Which column is which; one that is not known, or known already, is none.
+fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<&'static str>> {
+    let mut all_known = true;
+    let mut columns: Vec<Option<&'static str>> = Vec::new();
+    for Cell { text, column } in &row.cells {
+        let cell = text.trim();
+        let known = COLUMNS.iter().find(|c| **c == cell).copied();
+        if known.is_none() {
+            all_known = false;
+            let hint = if row.cells.len() == 1 && cell.contains([';', '\t', '|']) {
+                Some("cells are separated by commas".to_owned())
+            } else {
+                suggestions::did_you_mean(cell, COLUMNS)
+            };
+            notes.error_at(
+                whole,
+                (row.line, *column),
+                format!("the column {}", shown(cell)),
+                Wrong::wanted(format!("one of {}", COLUMNS.join(", "))).maybe_hint(hint),
+            );
+        } else if columns.contains(&known) {
+            all_known = false;
+            notes.error_at(
+                whole,
+                (row.line, *column),
+                format!("the column {cell} a second time"),
+                Wrong::wanted("each column once"),
+            );
+        }
+        columns.push(known.filter(|_| !columns.contains(&known)));
+    }
+    // A column that is missing may be one whose name is wrong or repeated.
+    let lacks = |n: &&str| all_known && !columns.contains(&Some(*n));
+    let mut missing: Vec<&str> = NEEDED.into_iter().filter(lacks).collect();
+    if PLACES.iter().all(lacks) {
+        missing.push("unit or address");
+    }
+    if !missing.is_empty() {
+        notes.error_at(
+            whole,
+            (row.line, 1),
+            format!("no column {}", missing.join(", ")),
+            Wrong::wanted(format!(
+                "at least the columns {}, and {}",
+                NEEDED.join(", "),
+                PLACES.join(" or ")
+            )),
+        );
+    }
+    columns
+}
+
+fn device(
+    row: &Row,
+    columns: &[Option<&'static str>],
+    file: usize,
+    notes: &mut Notes,
+    secrets: &mut bool,
+) -> Node {
+    let origin = notes.origins.add(Origin {
+        file,
+        at: (row.line, 1),
+        key_at: (row.line, 1),
+        parent: None,
+        step: Step::Root,
+    });
+    let mut cells = BTreeMap::new();
+    for (cell, column) in row.cells.iter().zip(columns) {
+        let at = (row.line, cell.column);
+        let (Some(column), cell) = (column, cell.text.trim()) else {
+            continue;
+        };
+        if cell.is_empty() {
+            continue;
+        }
+        *secrets |= *column == "secret";
+        let cell_origin = notes.origins.add(Origin {
+            file,
+            at,
+            key_at: at,
+            parent: Some(origin),
+            step: Step::Key((*column).into()),
+        });
+        cells.insert(
+            (*column).to_owned(),
+            Node {
+                origin: cell_origin,
+                is: Is::Text(cell.to_owned()),
+            },
+        );
+    }
+    Node {
+        origin,
+        is: Is::Map(cells),
+    }
+}
+
+/// One row as it stands in the file.
+struct Row {
+    line: u32,
+    cells: Vec<Cell>,
+}
+
+/// One cell: what it says without its quotation marks, and its column, 1-based.
+struct Cell {
+    text: String,
+    column: u32,
+}
+
+impl Row {
+    fn is_blank(&self) -> bool {
+        self.cells.iter().all(|cell| cell.text.trim().is_empty())
+    }
+
+    /// A spreadsheet puts a comment with a comma in it into quotes.
+    fn is_comment(&self) -> bool {
+        let first = self.cells.first();
+        first.is_some_and(|cell| cell.text.trim_start().starts_with('#'))
+    }
+}
+
+/// What is wrong with a line as such, and in which column.
+struct Damage {
+    column: u32,
+    said: String,
+    wrong: Wrong,
+}
+
+/// How to save a table so that it is one.
+const SAVE: &str = "save the table as \"CSV UTF-8\"";
+
+/// Refuses characters that no table has, and that are seen nowhere.
+fn sound(line: &str) -> Result<(), Damage> {
+    let mut chars = (1u32..).zip(line.chars());
+    let Some((column, c)) = chars.find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}')
+    else {
+        return Ok(());
+    };
+    let (said, hint) = match c {
+        '\0' => ("a NUL character".to_owned(), SAVE),
+        '\r' => (
+            "a carriage return that ends no line".to_owned(),
+            "save the table with the line ends of Windows or Unix",
+        ),
+        '\u{feff}' => (
+            "a byte order mark that does not begin the file".to_owned(),
+            "two files have been put together, or it was saved twice: save the table anew",
+        ),
+        c => (format!("a control character, {}", c.escape_unicode()), SAVE),
+    };
+    Err(Damage {
+        column,
+        said,
+        wrong: Wrong::wanted("characters that can be seen").hint(hint),
+    })
+}
+
+/// The cells of a line. A cell that is quoted holds commas and, doubled, quotation
+/// marks (RFC 4180 §2); blanks around its quotation marks are nothing.
+fn cells(line: &str) -> Result<Vec<Cell>, Damage> {
+    let marks = |column, said: &str, hint: &str| Damage {
+        column,
+        said: said.to_owned(),
+        wrong: Wrong::wanted("quotation marks around a whole cell, or none").hint(hint),
+    };
+    let mut cells = Vec::new();
+    let mut chars = (1u32..).zip(line.chars()).peekable();
+    loop {
+        if cells.len() >= MOST_COLUMNS {
+            return Err(Damage {
+                column: 1,
+                said: format!("a row of more than {MOST_COLUMNS} cells"),
+                wrong: Wrong::wanted(format!("some of the columns {}", COLUMNS.join(", "))),
+            });
+        }
+        let mut text = String::new();
+        while let Some((_, c)) = chars.next_if(|(_, c)| c.is_whitespace()) {
+            text.push(c);
+        }
+        let column = chars.peek().map_or(1, |(column, _)| *column);
+        if chars.next_if(|(_, c)| *c == '"').is_some() {
+            text.clear();
+            loop {
+                match chars.next() {
+                    None => {
+                        return Err(marks(
+                            column,
+                            "a quotation mark that is not closed on its line",
+                            "a cell does not go on in the next line; a quotation mark that is part of a value is doubled",
+                        ));
+                    }
+                    Some((_, '"')) if chars.next_if(|(_, c)| *c == '"').is_none() => break,
+                    Some((_, c)) => text.push(c),
+                }
+            }
+            while chars.next_if(|(_, c)| c.is_whitespace()).is_some() {}
+            if let Some((column, _)) = chars.peek().filter(|(_, c)| *c != ',') {
+                return Err(marks(
+                    *column,
+                    "text behind a closing quotation mark",
+                    "a comma is missing, or a quotation mark that is part of a value is not doubled",
+                ));
+            }
+        }
+        while let Some((column, c)) = chars.next_if(|(_, c)| *c != ',') {
+            if c == '"' {
+                return Err(marks(
+                    column,
+                    "a quotation mark within a cell",
+                    "a value with a quotation mark in it is quoted, and the mark doubled",
+                ));
+            }
+            text.push(c);
+        }
+        cells.push(Cell { text, column });
+        if chars.next().is_none() {
+            return Ok(cells);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(line: &str) -> Result<Vec<String>, (u32, String)> {
+        cells(line)
+            .map(|cells| cells.into_iter().map(|cell| cell.text).collect())
+            .map_err(|damage| (damage.column, damage.said))
+    }
+
+    #[test]
+    fn cells_are_separated_by_commas_and_may_be_quoted() {
+        for (line, expected) in [
+            ("a,b", vec!["a", "b"]),
+            ("a,,", vec!["a", "", ""]),
+            ("", vec![""]),
+            (r#""a,b",c"#, vec!["a,b", "c"]),
+            (r#" "a" , b"#, vec!["a", " b"]),
+            (r#""6"" pipe""#, vec![r#"6" pipe"#]),
+            (r#""","""#, vec!["", ""]),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(texts(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_says_where() {
+        for (line, column, said) in [
+            (
+                r#"a,"b"#,
+                3,
+                "a quotation mark that is not closed on its line",
+            ),
+            (
+                r#"a,"b"""#,
+                3,
+                "a quotation mark that is not closed on its line",
+            ),
+            (r#"a,b"c"#, 4, "a quotation mark within a cell"),
+            (r#""a"b,c"#, 4, "text behind a closing quotation mark"),
+            (r#""a" "b""#, 5, "text behind a closing quotation mark"),
+        ] {
+            assert_eq!(texts(line), Err((column, said.to_owned())), "{line}");
+        }
+        assert!(texts(&",".repeat(MOST_COLUMNS)).is_err());
+        assert!(texts(&",".repeat(MOST_COLUMNS - 1)).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_damage_and_a_tab_is_not() {
+        let at = |line: &str| sound(line).map_err(|damage| damage.column);
+        assert_eq!(at("a,\tb"), Ok(()));
+        for (line, column) in [("a\0", 2), ("\ra", 1), ("ab\u{feff}", 3), ("\u{1b}[31m", 1)] {
+            assert_eq!(at(line), Err(column), "{line:?}");
+        }
+    }
+}

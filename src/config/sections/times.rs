@@ -1,0 +1,100 @@
+//! How often a point is read and before whom, and for how long what was read is good.
+
+use std::time::Duration;
+
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section};
+use crate::config::reader::word::{choice, show_time, time};
+use crate::spec::Priority;
+
+/// What a profile says about all its points, unless they say otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct Times {
+    interval: Option<Duration>,
+    priority: Priority,
+    stale_after: Option<Duration>,
+}
+
+/// The same of one point.
+pub(crate) struct Timing {
+    pub(crate) interval: Duration,
+    pub(crate) priority: Priority,
+    /// If it is said.
+    pub(crate) stale_after: Option<Duration>,
+}
+
+const PRIORITIES: [(&str, Priority); 3] = [
+    ("high", Priority::High),
+    ("normal", Priority::Normal),
+    ("low", Priority::Low),
+];
+
+fn priority(s: &Section<'_>, notes: &mut Notes) -> Option<Priority> {
+    s.read("priority", choice(&PRIORITIES), notes)
+}
+
+/// The shortest and the longest time between two readings of a point.
+fn interval(text: &str) -> Result<Duration, Wrong> {
+    time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
+}
+
+/// A week: nothing that is read at all is read more rarely than daily.
+fn stale_after(text: &str) -> Result<Duration, Wrong> {
+    time(Duration::from_millis(50)..=Duration::from_secs(7 * 86400))(text)
+}
+
+const TOO_SOON: &str = "a value would be stale before it is read again";
+
+impl Times {
+    /// Of this profile.
+    pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> Times {
+        // A wrong one is still one: its points do not lack theirs.
+        let every = profile.read("interval", interval, notes);
+        let every = every.or(profile.node("interval").map(|_| Duration::from_secs(10)));
+        let limit = profile.read("stale_after", stale_after, notes);
+        Times {
+            interval: every,
+            priority: priority(profile, notes).unwrap_or_default(),
+            stale_after: limit.filter(|limit| {
+                // Told once, here.
+                every.is_none_or(|every| long_enough(profile, *limit, every, notes))
+            }),
+        }
+    }
+
+    /// What holds for this point.
+    pub(crate) fn of(self, s: &Section<'_>, notes: &mut Notes) -> Timing {
+        if s.node("interval").is_none() && self.interval.is_none() {
+            s.lacks(
+                "interval",
+                Wrong::wanted("how often to read it, like 10s")
+                    .hint("interval: in the profile is the default of all its points"),
+                notes,
+            );
+        }
+        let every = s.read("interval", interval, notes).or(self.interval);
+        let every = every.unwrap_or(Duration::from_secs(10));
+        let stale_after = match s.read("stale_after", stale_after, notes) {
+            Some(limit) => {
+                long_enough(s, limit, every, notes);
+                Some(limit)
+            }
+            // The profile's is not meant for what is read more rarely.
+            None => self.stale_after.filter(|limit| *limit >= every),
+        };
+        Timing {
+            interval: every,
+            priority: priority(s, notes).unwrap_or(self.priority),
+            stale_after,
+        }
+    }
+}
+
+/// Notes a limit that comes before the next reading.
+fn long_enough(s: &Section<'_>, limit: Duration, every: Duration, notes: &mut Notes) -> bool {
+    if limit < every {
+        let wrong = Wrong::wanted(format!("at least the interval, {}", show_time(every)));
+        notes.error(s.at("stale_after"), show_time(limit), wrong.hint(TOO_SOON));
+    }
+    limit >= every
+}

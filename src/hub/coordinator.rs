@@ -1,0 +1,286 @@
+//! Fleet and cloud, composed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::cache::{Cache, LastValue, Standing};
+use super::status::{LinkState, Status};
+use crate::base::{
+    DeviceId, EventGrouping, FieldEvent, Grouped, LinkCommand, LinkEvent, Now, Rng, Wake,
+};
+use crate::cloud;
+use crate::cloud::{Cloud, Presence};
+use crate::field::diagnostics::counters::Counters;
+use crate::fleet;
+use crate::fleet::Fleet;
+use crate::hub::messages::{Input, Notice, Output};
+use crate::hub::statistics::Statistics;
+use crate::spec::{Changes, Spec};
+
+/// The gateway's mind. See the room's doc for the contract.
+#[derive(Debug)]
+pub struct Coordinator {
+    pub(super) spec: Arc<Spec>,
+    pub(super) fleet: Fleet,
+    pub(super) cloud: Cloud,
+    cache: Cache,
+    pub(super) statistics: Statistics,
+    pub(super) counters: BTreeMap<DeviceId, Counters>,
+    pub(super) link: LinkState,
+    stopping: bool,
+    /// Notices about many devices at once, on their way to being few.
+    crowds: EventGrouping<Notice>,
+    out: VecDeque<Output>,
+}
+
+impl Coordinator {
+    /// A mind for this installation; every device unknown, the link down.
+    #[must_use]
+    pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
+        Coordinator {
+            fleet: Fleet::new(&spec, now),
+            cloud: Cloud::new(spec.clone(), rng.fork(), now),
+            cache: Cache::new(&spec),
+            statistics: Statistics::new(&spec, now),
+            counters: BTreeMap::new(),
+            spec,
+            link: LinkState::Down,
+            stopping: false,
+            crowds: EventGrouping::default(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// The same for a gateway that has no identity yet: it polls, says so, and
+    /// is never connected.
+    #[must_use]
+    pub fn not_commissioned(self) -> Self {
+        Coordinator {
+            link: LinkState::NotCommissioned,
+            ..self
+        }
+    }
+
+    /// One thing happened.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Field(event) => self.on_field(now, event),
+            Input::Link(event) => self.on_link(now, event),
+            Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
+            Input::Vault { usable } => self.cloud.can_keep(now, usable),
+            Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
+            Input::Errand(done) => self.cloud.on_errand_done(now, done),
+            Input::Time => {}
+            Input::Stop => {
+                if !self.stopping {
+                    self.stopping = true;
+                    self.cloud.stop(now);
+                }
+            }
+            Input::Part => self.cloud.part(now),
+            Input::Reload {
+                spec,
+                changes,
+                commissioned,
+            } => {
+                if !self.stopping {
+                    self.on_reload(now, spec, &changes, commissioned);
+                }
+            }
+        }
+        self.fleet.on_time(now);
+        self.carry_wishes(now);
+        self.statistics.online(now, self.cloud.online());
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self, now: Now) -> Option<Output> {
+        while let Some(out) = self.next(now) {
+            match out {
+                Output::Notice(notice) => {
+                    if let Some(notice) = self.crowds.admit(now.mono, notice) {
+                        return Some(Output::Notice(notice));
+                    }
+                }
+                out => return Some(out),
+            }
+        }
+        self.crowds.due(now.mono).map(told)
+    }
+
+    fn next(&mut self, now: Now) -> Option<Output> {
+        if let Some(out) = self.out.pop_front() {
+            return Some(out);
+        }
+        let out = match self.cloud.poll(now)? {
+            cloud::Output::Publish { topic, payload } => {
+                Output::Link(LinkCommand::Publish { topic, payload })
+            }
+            cloud::Output::Subscribe { filters } => {
+                Output::Link(LinkCommand::Subscribe { filters })
+            }
+            cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
+            cloud::Output::Errand(errand) => Output::Errand(errand),
+            cloud::Output::Notice(notice) => {
+                self.statistics.on_notice(now, &self.spec, &notice);
+                Output::Notice(Notice::Cloud(notice))
+            }
+            cloud::Output::LoggedOut => {
+                if self.stopping {
+                    // Nobody comes back for what is still being gathered.
+                    let last = self.crowds.all(now.mono);
+                    self.out.extend(last.into_iter().map(told));
+                }
+                self.out.push_back(match self.stopping {
+                    true => Output::Stopped,
+                    false => Output::Parted,
+                });
+                Output::Link(LinkCommand::Disconnect)
+            }
+        };
+        Some(out)
+    }
+
+    /// When to be handed [`Input::Time`] if nothing else happens.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Wake> {
+        let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
+        Wake::earlier(wake, self.crowds.wake_at())
+    }
+
+    /// Whether some device waits for [`Input::Vault`] to say that its secret could
+    /// be kept.
+    #[must_use]
+    pub fn wants_secrets(&self, now: Now) -> bool {
+        self.cloud.wants_secrets(now)
+    }
+
+    /// The picture of the whole, for people.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status::of(&self.spec, &self.fleet, &self.cloud, self.link)
+    }
+
+    /// What was last read from a device, and how far it may be believed now.
+    pub fn values(&self, now: Now, device: DeviceId) -> impl Iterator<Item = LastValue<'_>> {
+        let port = self.spec.device(device).map(|d| d.port);
+        let standing = match self.fleet.life(device) {
+            _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => Standing::PortDown,
+            Some(life) if life.answers() => Standing::Answering,
+            Some(_) | None => Standing::Silent,
+        };
+        self.cache.look(now, &self.spec, device, standing)
+    }
+
+    /// What became of the requests to a device since the start; `None` if it was
+    /// never asked anything.
+    #[must_use]
+    pub fn counters(&self, device: DeviceId) -> Option<&Counters> {
+        self.counters.get(&device)
+    }
+
+    fn count(&mut self, event: &FieldEvent) {
+        match event {
+            FieldEvent::Polled {
+                device, evidence, ..
+            } => self.counters.entry(*device).or_default().note(*evidence),
+            FieldEvent::NoValue { device, points, .. } => {
+                self.counters
+                    .entry(*device)
+                    .or_default()
+                    .no_value(points.len());
+            }
+            FieldEvent::PortUp { .. }
+            | FieldEvent::PortDown { .. }
+            | FieldEvent::PointsFailing { .. }
+            | FieldEvent::Load { .. }
+            | FieldEvent::Echoes { .. }
+            | FieldEvent::Probes { .. } => {}
+        }
+    }
+
+    fn on_field(&mut self, now: Now, mut event: FieldEvent) {
+        self.fleet.on_field(now, &event);
+        self.count(&event);
+        // The wish first: a device that has just come back is logged in before
+        // its first values queue up behind it.
+        self.carry_wishes(now);
+        self.cache.on_field(now, &self.spec, &event);
+        self.statistics.on_field(&self.spec, &event);
+        if let FieldEvent::Polled { readings, .. } = &mut event {
+            for reading in readings.drain(..) {
+                self.cloud.put(now, reading);
+            }
+        }
+    }
+
+    fn on_link(&mut self, now: Now, event: LinkEvent) {
+        self.statistics.on_link(now, &event);
+        match event {
+            LinkEvent::Up => {
+                self.link = LinkState::Up;
+                self.cloud.on_link_up(now);
+            }
+            LinkEvent::Down(_) => {
+                if std::mem::replace(&mut self.link, LinkState::Down) == LinkState::Up {
+                    self.cloud.on_link_down(now);
+                }
+            }
+            LinkEvent::Message { topic, payload } => self.cloud.on_message(now, &topic, &payload),
+            LinkEvent::SubscribeRefused { filters } => {
+                self.cloud.on_subscribe_refused(now, &filters);
+            }
+        }
+    }
+
+    fn on_reload(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes, commissioned: bool) {
+        if changes.cloud.connection {
+            let next = match commissioned {
+                true => LinkState::Down,
+                false => LinkState::NotCommissioned,
+            };
+            if std::mem::replace(&mut self.link, next) == LinkState::Up {
+                self.cloud.on_link_down(now);
+            }
+        }
+        self.fleet.respec(now, &spec, changes);
+        self.carry_wishes(now);
+        self.cache.respec(&spec, changes);
+        self.statistics.respec(now, &spec, changes);
+        self.cloud.respec(now, Arc::clone(&spec), changes);
+        self.spec = spec;
+    }
+
+    fn carry_wishes(&mut self, now: Now) {
+        while let Some(out) = self.fleet.poll() {
+            match out {
+                fleet::Output::Want { device, online } => {
+                    let presence = if online {
+                        Presence::Online
+                    } else {
+                        Presence::Offline
+                    };
+                    if !online {
+                        self.cache.lost(now, device);
+                    }
+                    self.statistics.want(device, online);
+                    self.cloud.want(now, device, presence);
+                }
+                fleet::Output::Notice(notice) => {
+                    self.out.push_back(Output::Notice(Notice::Fleet(notice)));
+                }
+            }
+        }
+    }
+}
+
+/// What was gathered, as a notice of this room.
+fn told(told: Grouped<Notice>) -> Output {
+    Output::Notice(match told {
+        Grouped::One(notice) => notice,
+        Grouped::Many(crowd) => Notice::Crowd(crowd),
+    })
+}
+
+#[cfg(test)]
+mod tests;

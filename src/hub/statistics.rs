@@ -1,0 +1,320 @@
+//! What has been heard so far, kept for whoever looks: reply times, the history
+//! of the link, who ought to be online.
+//!
+//! Contract: told what happened in the order it happened; looked at by
+//! `snapshot.rs`. Decides nothing. What it keeps is bounded by the number of devices
+//! and ports.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::base::histogram::Histogram;
+use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, Mono, Now};
+use crate::cloud;
+use crate::control::picture::Rtt;
+use crate::field::diagnostics::counters::EchoCounters;
+use crate::spec::{Changes, Spec};
+
+/// Replies of a device that its reply time is said of.
+const OF_DEVICE: usize = 32;
+/// The same of a port.
+const OF_PORT: usize = 512;
+
+/// Everything that is kept.
+#[derive(Debug)]
+pub(super) struct Statistics {
+    /// When this life began.
+    pub(super) began: Now,
+    devices: Vec<Heard>,
+    ports: Vec<Line>,
+    pub(super) link: LinkHistory,
+    wanted: BTreeSet<DeviceId>,
+    /// The last refusal of a device, and when.
+    pub(super) refusal: Option<(String, Mono)>,
+}
+
+#[derive(Clone, Debug)]
+struct Heard {
+    turnarounds: Turnarounds,
+    answered: Option<Mono>,
+}
+
+/// One port.
+#[derive(Clone, Debug)]
+struct Line {
+    turnarounds: Turnarounds,
+    replies: Histogram,
+    echoes: EchoCounters,
+    /// Requests made besides the plan.
+    probes: u64,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line {
+            turnarounds: Turnarounds::new(OF_PORT),
+            replies: Histogram::default(),
+            echoes: EchoCounters::default(),
+            probes: 0,
+        }
+    }
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Heard {
+            turnarounds: Turnarounds::new(OF_DEVICE),
+            answered: None,
+        }
+    }
+}
+
+/// What has become of the link so far.
+#[derive(Clone, Debug)]
+pub(super) struct LinkHistory {
+    /// Since when it stands as it does.
+    pub(super) since: Mono,
+    /// How often it came about.
+    pub(super) connects: u64,
+    /// From the last connection until everybody wanted was online.
+    pub(super) takeover: Option<Duration>,
+    /// The last attempt that failed or end of a connection, and when.
+    pub(super) failure: Option<(LinkDown, Mono)>,
+    up: bool,
+}
+
+impl Statistics {
+    pub(super) fn new(spec: &Spec, now: Now) -> Self {
+        Statistics {
+            began: now,
+            devices: vec![Heard::default(); spec.devices.len()],
+            ports: vec![Line::default(); spec.ports.len()],
+            link: LinkHistory {
+                since: now.mono,
+                connects: 0,
+                takeover: None,
+                failure: None,
+                up: false,
+            },
+            wanted: BTreeSet::new(),
+            refusal: None,
+        }
+    }
+
+    /// The field said something.
+    pub(super) fn on_field(&mut self, spec: &Spec, event: &FieldEvent) {
+        if let FieldEvent::Echoes { port, echoes } = event
+            && let Some(line) = self.ports.get_mut(port.index())
+        {
+            line.echoes.add(*echoes);
+        }
+        if let FieldEvent::Probes { port, count } = event
+            && let Some(line) = self.ports.get_mut(port.index())
+        {
+            line.probes = line.probes.saturating_add(u64::from(*count));
+        }
+        let FieldEvent::Polled {
+            device,
+            at,
+            evidence,
+            turnaround,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let Some(heard) = self.devices.get_mut(device.index()) else {
+            return;
+        };
+        if matches!(evidence, Evidence::Alive(_)) {
+            heard.answered = Some(at.mono);
+        }
+        let Some(gap) = *turnaround else {
+            return;
+        };
+        heard.turnarounds.add(gap);
+        let port = spec.device(*device).map(|d| d.port.index());
+        if let Some(port) = port.and_then(|p| self.ports.get_mut(p)) {
+            port.turnarounds.add(gap);
+            port.replies.add(gap);
+        }
+    }
+
+    /// The link said something.
+    pub(super) fn on_link(&mut self, now: Now, event: &LinkEvent) {
+        let link = &mut self.link;
+        match event {
+            LinkEvent::Up => {
+                link.connects += 1;
+                link.since = now.mono;
+                link.takeover = None;
+                link.up = true;
+            }
+            LinkEvent::Down(why) => {
+                if std::mem::replace(&mut link.up, false) {
+                    link.since = now.mono;
+                }
+                // What we did ourselves is no failure.
+                if *why != LinkDown::Ours {
+                    link.failure = Some((why.clone(), now.mono));
+                }
+            }
+            LinkEvent::Message { .. } | LinkEvent::SubscribeRefused { .. } => {}
+        }
+    }
+
+    /// The platform's side has something to tell.
+    pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::Notice) {
+        if let cloud::Notice::Barred { device, .. } = notice {
+            let name = spec.device(*device).map_or("?", |d| &d.name);
+            self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
+        }
+    }
+
+    /// The fleet wants this of a device.
+    pub(super) fn want(&mut self, device: DeviceId, online: bool) {
+        match online {
+            true => self.wanted.insert(device),
+            false => self.wanted.remove(&device),
+        };
+    }
+
+    /// So many are online now.
+    pub(super) fn online(&mut self, now: Now, online: usize) {
+        let link = &mut self.link;
+        let all = !self.wanted.is_empty() && online >= self.wanted.len();
+        if link.up && link.takeover.is_none() && all {
+            link.takeover = Some(now.mono.since(link.since));
+        }
+    }
+
+    /// From now on this installation: who is asked elsewhere has not been heard
+    /// there.
+    pub(super) fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
+        self.devices.resize(spec.devices.len(), Heard::default());
+        let ports = spec.ports.len();
+        self.ports.resize(ports, Line::default());
+        let c = &changes.devices;
+        let moved = c.changed.iter().filter(|(_, c)| c.moved);
+        let fresh = c.added.iter().chain(&c.removed);
+        for id in fresh.chain(moved.map(|(id, _)| id)) {
+            if let Some(heard) = self.devices.get_mut(id.index()) {
+                *heard = Heard::default();
+            }
+        }
+        for id in &c.removed {
+            self.wanted.remove(id);
+        }
+        for id in changes.ports.added.iter().chain(&changes.ports.changed) {
+            if let Some(port) = self.ports.get_mut(id.index()) {
+                *port = Line::default();
+            }
+        }
+        if changes.cloud.connection && std::mem::replace(&mut self.link.up, false) {
+            self.link.since = now.mono;
+        }
+    }
+
+    /// How many ought to be online.
+    pub(super) fn wanted(&self) -> usize {
+        self.wanted.len()
+    }
+
+    /// When a device last proved that it lives.
+    pub(super) fn answered(&self, device: DeviceId) -> Option<Mono> {
+        self.devices.get(device.index())?.answered
+    }
+
+    /// A device's reply time.
+    pub(super) fn rtt(&self, device: DeviceId) -> Option<Rtt> {
+        self.devices.get(device.index())?.turnarounds.rtt()
+    }
+
+    /// A port's reply time, by its place in the configuration.
+    pub(super) fn port_rtt(&self, port: usize) -> Option<Rtt> {
+        self.ports.get(port)?.turnarounds.rtt()
+    }
+
+    /// All its replies since it was made.
+    pub(super) fn port_replies(&self, port: usize) -> Histogram {
+        let port = self.ports.get(port);
+        port.map(|p| p.replies.clone()).unwrap_or_default()
+    }
+
+    /// What it has heard of our own requests.
+    pub(super) fn port_echoes(&self, port: usize) -> EchoCounters {
+        self.ports.get(port).map(|p| p.echoes).unwrap_or_default()
+    }
+
+    /// How many requests it has made besides the plan.
+    pub(super) fn port_probes(&self, port: usize) -> u64 {
+        self.ports.get(port).map_or(0, |p| p.probes)
+    }
+}
+
+/// The last so many turnarounds, in microseconds.
+#[derive(Clone, Debug)]
+struct Turnarounds {
+    last: VecDeque<u32>,
+    most: usize,
+}
+
+impl Turnarounds {
+    const fn new(most: usize) -> Self {
+        Turnarounds {
+            last: VecDeque::new(),
+            most,
+        }
+    }
+
+    fn add(&mut self, gap: Duration) {
+        if self.last.len() == self.most {
+            self.last.pop_front();
+        }
+        let micros = u32::try_from(gap.as_micros()).unwrap_or(u32::MAX);
+        self.last.push_back(micros);
+    }
+
+    /// By the nearest rank: each number is one that was measured.
+    fn rtt(&self) -> Option<Rtt> {
+        let mut sorted: Vec<u32> = self.last.iter().copied().collect();
+        sorted.sort_unstable();
+        let of = sorted.len();
+        let rank = |percent: usize| {
+            let rank = (of * percent).div_ceil(100).saturating_sub(1);
+            sorted.get(rank).copied().map(u64::from)
+        };
+        Some(Rtt {
+            p50_us: rank(50)?,
+            p95_us: rank(95)?,
+            of: of as u64,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_numbers_that_were_measured_lately() {
+        let mut gaps = Turnarounds::new(100);
+        assert_eq!(gaps.rtt(), None);
+        gaps.add(Duration::from_micros(7));
+        let one = Rtt {
+            p50_us: 7,
+            p95_us: 7,
+            of: 1,
+        };
+        assert_eq!(gaps.rtt(), Some(one));
+        for n in 1..=100u64 {
+            gaps.add(Duration::from_micros(n * 10));
+        }
+        let hundred = Rtt {
+            p50_us: 500,
+            p95_us: 950,
+            of: 100,
+        };
+        assert_eq!(gaps.rtt(), Some(hundred), "the first has been forgotten");
+    }
+}

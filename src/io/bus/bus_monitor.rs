@@ -1,0 +1,449 @@
+//! Listening to a port while it works.
+//!
+//! A [`Tap`] is shared by a port's task, which says what it sees, and those who
+//! listen. While nobody does, saying costs one look at a counter: no event is even
+//! made. A listener has a bounded inbox; what does not fit is dropped, counted, and
+//! told to that listener as soon as something fits again. The port never waits: it
+//! takes the lock only if it is free, and that is held for no longer than it takes
+//! to add a listener.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::line::Opener;
+use crate::base::{Mono, Now};
+use crate::io::system::clock::Clock;
+use crate::spec::SerialSpec;
+use crate::trace::{Line, Seen, What};
+
+/// So many may listen to one port at the same time.
+pub const LISTENERS: usize = 4;
+
+/// Events that wait for a slow listener: some seconds of a busy line.
+const INBOX: usize = 1024;
+
+/// One port's, by whoever holds it. Clones are the same tap.
+#[derive(Clone, Debug, Default)]
+pub struct Tap {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// How many listen.
+    listening: AtomicUsize,
+    /// Somebody was being added when the port had something to say.
+    contended: AtomicUsize,
+    /// There will be no more.
+    ended: AtomicBool,
+    room: Mutex<Room>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    listeners: Vec<Ear>,
+    /// The first word to whoever comes, and the clock that says when that is.
+    line: Option<(Clock, Line)>,
+}
+
+#[derive(Debug)]
+struct Ear {
+    inbox: mpsc::Sender<Seen>,
+    missing: u64,
+}
+
+/// One who listens. Stops listening when dropped.
+#[derive(Debug)]
+pub struct Listener {
+    events: mpsc::Receiver<Seen>,
+    shared: Arc<Shared>,
+}
+
+/// So many listen already that nobody else may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crowded;
+
+impl Tap {
+    /// Whether anybody listens.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.shared.listening.load(Ordering::Relaxed) > 0
+    }
+
+    /// Says what has just happened, if anybody listens; only then is it made.
+    pub fn say(&self, clock: &Clock, what: impl FnOnce() -> What) {
+        if self.is_on() {
+            self.deliver(clock.now(), what());
+        }
+    }
+
+    /// The same of an instant `at` that was a moment ago.
+    pub fn say_of(&self, clock: &Clock, at: Mono, what: impl FnOnce() -> What) {
+        if self.is_on() {
+            let now = clock.now();
+            self.deliver(Now { mono: at, ..now }, what());
+        }
+    }
+
+    /// Says what the line is from now on, and remembers it for those who come.
+    pub fn line(&self, clock: &Clock, line: Line) {
+        let now = clock.now();
+        {
+            let mut room = self
+                .shared
+                .room
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            room.line = Some((*clock, line.clone()));
+        }
+        if self.is_on() {
+            self.deliver(now, What::Line(line));
+        }
+    }
+
+    /// The line that is open has these settings from now on.
+    pub fn tuned(&self, clock: &Clock, serial: &SerialSpec) {
+        let open = {
+            let room = self
+                .shared
+                .room
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match &room.line {
+                Some((_, Line::Open(manners))) => Some(manners.tuned(serial)),
+                Some((_, Line::Closed { .. })) | None => None,
+            }
+        };
+        if let Some(manners) = open {
+            self.line(clock, Line::Open(manners));
+        }
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// Too many do already.
+    pub fn listen(&self) -> Result<Listener, Crowded> {
+        let (inbox, events) = mpsc::channel(INBOX);
+        let mut room = self
+            .shared
+            .room
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        room.listeners.retain(|ear| !ear.inbox.is_closed());
+        if room.listeners.len() >= LISTENERS {
+            return Err(Crowded);
+        }
+        if let Some((clock, line)) = &room.line {
+            let first = seen(clock.now(), What::Line(line.clone()));
+            // It is empty.
+            let _ = inbox.try_send(first);
+        }
+        if !self.shared.ended.load(Ordering::Acquire) {
+            room.listeners.push(Ear { inbox, missing: 0 });
+        }
+        self.shared.listening.fetch_add(1, Ordering::Relaxed);
+        drop(room);
+        Ok(Listener {
+            events,
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    /// There will be no more: the port is taken out of service.
+    pub fn end(&self) {
+        self.shared.ended.store(true, Ordering::Release);
+        let mut room = self
+            .shared
+            .room
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        room.listeners.clear();
+    }
+
+    fn deliver(&self, at: Now, what: What) {
+        let mut room = match self.shared.room.try_lock() {
+            Ok(room) => room,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                self.shared.contended.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        };
+        let contended = self.shared.contended.swap(0, Ordering::Relaxed);
+        let seen = seen(at, what);
+        room.listeners.retain_mut(|ear| {
+            ear.missing += contended as u64;
+            ear.hear(&seen)
+        });
+    }
+}
+
+fn seen(at: Now, what: What) -> Seen {
+    Seen {
+        at: at.mono,
+        wall: at.wall,
+        what,
+    }
+}
+
+impl Ear {
+    /// Whether it still listens.
+    fn hear(&mut self, seen: &Seen) -> bool {
+        if self.missing > 0 {
+            let missing = Seen {
+                what: What::Missing {
+                    events: self.missing,
+                },
+                ..*seen
+            };
+            match self.inbox.try_send(missing) {
+                Ok(()) => self.missing = 0,
+                Err(TrySendError::Full(_)) => {
+                    self.missing = self.missing.saturating_add(1);
+                    return true;
+                }
+                Err(TrySendError::Closed(_)) => return false,
+            }
+        }
+        match self.inbox.try_send(seen.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.missing = 1;
+                true
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+impl Listener {
+    /// The next event; `None` when the port has been taken out of service.
+    pub async fn next(&mut self) -> Option<Seen> {
+        self.events.recv().await
+    }
+
+    /// The next event if one waits.
+    pub fn try_next(&mut self) -> Option<Seen> {
+        self.events.try_recv().ok()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.shared.listening.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The taps of all ports, by name. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Taps {
+    all: Arc<Mutex<BTreeMap<String, Tap>>>,
+}
+
+/// Why nobody can listen to a port.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTap {
+    /// There is none of that name.
+    #[error("no port is called {asked:?}; {}", known_as(.known))]
+    Unknown {
+        /// The name.
+        asked: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+    /// Too many do already.
+    #[error("{LISTENERS} are listening to this port already")]
+    Crowded,
+}
+
+fn known_as(known: &[String]) -> String {
+    match known {
+        [] => "there are no ports".into(),
+        [one] => format!("there is only {one}"),
+        several => format!("there are {}", several.join(", ")),
+    }
+}
+
+impl Taps {
+    /// A new tap for the port called so; who listens at its last one hears that it
+    /// has ended.
+    #[must_use]
+    pub fn add(&self, port: &str) -> Tap {
+        let tap = Tap::default();
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = all.insert(port.to_owned(), tap.clone()) {
+            old.end();
+        }
+        tap
+    }
+
+    /// There is no such port any more.
+    pub fn remove(&self, port: &str) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tap) = all.remove(port) {
+            tap.end();
+        }
+    }
+
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// [`NoTap`].
+    pub fn listen(&self, port: &str) -> Result<Listener, NoTap> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(tap) = all.get(port) else {
+            return Err(NoTap::Unknown {
+                asked: port.to_owned(),
+                known: all.keys().cloned().collect(),
+            });
+        };
+        tap.listen().map_err(|Crowded| NoTap::Crowded)
+    }
+}
+
+/// Where the lines of a port come from, and who may listen in.
+#[derive(Debug)]
+pub struct Tapped {
+    /// Opens them.
+    pub opener: Opener,
+    /// What happens on them is said here.
+    pub tap: Tap,
+}
+
+impl From<Opener> for Tapped {
+    /// Nobody listens in.
+    fn from(opener: Opener) -> Self {
+        let tap = Tap::default();
+        Tapped { opener, tap }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::LineSpec;
+    use crate::trace::Manners;
+
+    fn closed() -> Line {
+        Line::Closed { why: "gone".into() }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_made_while_nobody_listens() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        tap.say(&clock, || panic!("made"));
+        let listener = tap.listen().unwrap();
+        assert!(tap.is_on());
+        drop(listener);
+        assert!(!tap.is_on());
+        tap.say(&clock, || panic!("made"));
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_is_told_first_what_the_line_is() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        let open = Line::Open(Manners {
+            port: "p".into(),
+            opens: "pipe".into(),
+            settings: None,
+            character: Default::default(),
+            quiet: Default::default(),
+        });
+        tap.line(&clock, closed());
+        tap.line(&clock, open.clone());
+        let came = clock.now().mono;
+        let mut listener = tap.listen().unwrap();
+        tap.say(&clock, || What::Pause);
+        let first = listener.next().await.unwrap();
+        assert_eq!(first.what, What::Line(open));
+        // The first word is of now, not of when the line was opened.
+        assert!(first.at >= came);
+        assert_eq!(listener.next().await.unwrap().what, What::Pause);
+        tap.end();
+        assert_eq!(listener.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn other_settings_are_told_and_known_to_whoever_comes_later() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        let spec = crate::field::test_spec::serial(9600);
+        let LineSpec::Serial(own) = &spec.line else {
+            panic!("not a serial line");
+        };
+        let settings = |seen: Option<Seen>| match seen.unwrap().what {
+            What::Line(Line::Open(manners)) => manners.settings.unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let tuned = SerialSpec {
+            baud: 2400,
+            ..own.clone()
+        };
+        // Nothing to be tuned yet.
+        tap.tuned(&clock, &tuned);
+        tap.line(&clock, Line::Open(Manners::of("p", &spec.line)));
+        let mut early = tap.listen().unwrap();
+        assert_eq!(settings(early.next().await), "9600 8E1");
+        tap.tuned(&clock, &tuned);
+        assert_eq!(settings(early.next().await), "2400 8E1");
+        let mut late = tap.listen().unwrap();
+        assert_eq!(settings(late.next().await), "2400 8E1");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_does_not_read_is_told_how_much_it_missed() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        let (mut slow, mut quick) = (tap.listen().unwrap(), tap.listen().unwrap());
+        for _ in 0..INBOX + 10 {
+            tap.say(&clock, || What::Timeout);
+            assert_eq!(quick.next().await.unwrap().what, What::Timeout);
+        }
+        for _ in 0..INBOX {
+            assert_eq!(slow.next().await.unwrap().what, What::Timeout);
+        }
+        assert_eq!(slow.try_next(), None);
+        tap.say(&clock, || What::Pause);
+        let missing = What::Missing { events: 10 };
+        assert_eq!(slow.next().await.unwrap().what, missing);
+        assert_eq!(slow.next().await.unwrap().what, What::Pause);
+        assert_eq!(quick.next().await.unwrap().what, What::Pause);
+    }
+
+    #[tokio::test]
+    async fn a_port_has_only_so_many_listeners() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        let all: Vec<_> = (0..LISTENERS).map(|_| tap.listen().unwrap()).collect();
+        assert_eq!(tap.listen().unwrap_err(), Crowded);
+        drop(all);
+        let _one = tap.listen().unwrap();
+        tap.say(&clock, || What::Pause);
+    }
+
+    #[tokio::test]
+    async fn a_name_nobody_has_is_answered_with_those_there_are() {
+        let taps = Taps::default();
+        let said = |taps: &Taps| taps.listen("x").unwrap_err().to_string();
+        assert_eq!(said(&taps), "no port is called \"x\"; there are no ports");
+        let _one = taps.add("b");
+        assert_eq!(said(&taps), "no port is called \"x\"; there is only b");
+        let _other = taps.add("a");
+        assert_eq!(said(&taps), "no port is called \"x\"; there are a, b");
+        let mut listener = taps.listen("a").unwrap();
+        taps.remove("a");
+        assert_eq!(listener.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_gone_has_nothing_to_say() {
+        let (tap, clock) = (Tap::default(), Clock::system());
+        tap.line(&clock, closed());
+        tap.end();
+        let mut listener = tap.listen().unwrap();
+        assert_eq!(listener.next().await.unwrap().what, What::Line(closed()));
+        assert_eq!(listener.next().await, None);
+    }
+}

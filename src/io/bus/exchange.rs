@@ -1,0 +1,440 @@
+//! One transaction on an open line: be quiet, send, listen.
+//!
+//! The doing to `transaction/mod.rs`, `modbus/tcp.rs` and `field/silence.rs`, which
+//! know what bytes mean and how long to wait.
+//!
+//! Devices of one line may have settings of their own: they are changed while the
+//! line is quiet, after whatever came has been heard with the old ones, and at
+//! once (`TCSANOW`): all that was sent has left long ago.
+//!
+//! # Bounds
+//!
+//! - 512 bytes are read at once, 16 times before others get their turn, and the clock is
+//!   looked at after each read: a timeout is counted on time, whatever comes meanwhile, a
+//!   byte at a time or without end.
+//! - More than 128 KiB that nothing asked for, beyond 128 KiB a second of it, is a flood,
+//!   and so is more than 128 KiB that comes faster than it can be read:
+//!   the line is lost, for that reason (`exchange/flood.rs`), and opened again ever more
+//!   rarely.
+//! - What waits for the rest of its frame is no longer than the longest frame of its
+//!   protocol: 260 bytes of Modbus TCP, 256 of RTU, 513 of ASCII, 1,024 of the raw kind.
+//!
+//! `tests/floods.rs` floods each of them.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::{Mono, Now};
+use crate::field::line::echo::Echo;
+use crate::field::line::pauses::Pauses;
+use crate::field::line::silence::Silence;
+use crate::field::modbus::ascii;
+use crate::field::modbus::rtu::Heard;
+use crate::field::modbus::tcp::Stream;
+use crate::field::transaction::IdleListener;
+use crate::field::transaction::request::{Outcome, Request};
+use crate::spec::{Framing, LineSpec, SerialSpec};
+use crate::trace::What;
+
+use super::line::Line;
+use crate::io::bus::bus_monitor::Tap;
+use crate::io::bus::port_thread;
+use crate::io::bus::port_thread::LONGEST_DOZE;
+use crate::io::system::clock::Clock;
+
+mod flood;
+mod many;
+mod plain;
+mod tcp;
+
+use self::flood::{Flood, Inflow};
+use self::many::Flight;
+pub use self::many::Landed;
+
+/// Whoever talks for this long before we may is not going to stop for us.
+const BABBLE: Duration = Duration::from_secs(1);
+
+/// Behind a serial server a reply that has begun in time may take this long to be
+/// there: how fast its line is, nobody here knows.
+const BEHIND_A_SERVER: Duration = Duration::from_secs(1);
+
+/// The rest of a frame is waited for at least this long on a serial line: adapters hold
+/// bytes back for 16 ms, and this process may be late …
+const REST_ON_A_LINE: Duration = Duration::from_millis(100);
+
+/// … and behind a serial server: a segment that was lost comes again after 200 ms at the
+/// earliest (Linux, `TCP_RTO_MIN`).
+const REST_BEHIND_A_SERVER: Duration = Duration::from_millis(300);
+
+/// What is read at most at once.
+const BITE: usize = 512;
+
+/// Bites in a row before other tasks of the thread get their turn: tokio itself would let
+/// a flood have 128.
+const BITES_IN_A_ROW: u32 = 16;
+
+/// Bites that are still looked at when the time for a reply is over: it may have come in
+/// time, behind others, while this process was late.
+const LATE_BITES: u32 = 8;
+
+/// A line, what is said on it, and since when it has been quiet.
+#[derive(Debug)]
+pub struct Exchange {
+    line: Line,
+    clock: Clock,
+    /// Whatever happens is said here.
+    tap: Tap,
+    silence: Silence,
+    speech: Speech,
+    /// The port's own settings, if it is a tty, …
+    own: Option<Arc<SerialSpec>>,
+    /// … and those it has now.
+    tuned: Option<Arc<SerialSpec>>,
+    /// When the last byte was seen, or will have been sent.
+    last_byte: Mono,
+    /// Of an adapter that hears itself.
+    echo: Option<Echo>,
+    /// Own requests were heard although the adapter is not said to hear itself.
+    echoes: bool,
+    /// Nothing is sent before.
+    ready_at: Mono,
+    /// Where pauses end no frame, a reply that has begun may take so long from the
+    /// request on.
+    response_timeout: Duration,
+    /// The pauses inside replies.
+    pauses: Pauses,
+    /// How many transactions have ended.
+    ended: u64,
+    /// Whether anything came since the request was sent.
+    heard_since: bool,
+    /// How many waits in a row, with no reply between, ended with bytes of no frame
+    /// (Modbus TCP).
+    strayed: u32,
+    /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
+    flights: Vec<Flight>,
+    inflow: Inflow,
+    /// Bites since others had their turn.
+    bites: u32,
+    buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
+}
+
+#[derive(Debug)]
+enum Speech {
+    /// Bytes are all there is; with what passes by while nobody is asked.
+    Plain(Framing, IdleListener),
+    /// MBAP, over the life of the connection.
+    Tcp(Stream),
+}
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// For schedule and evidence.
+    pub outcome: Outcome,
+    /// When.
+    pub at: Now,
+    /// From the end of the request to the beginning of the reply.
+    pub turnaround: Option<Duration>,
+    /// Who spoke before the request was sent, since the last transaction.
+    pub passed_by: Heard,
+    /// What else was heard.
+    pub heard: Heard,
+}
+
+/// The line is lost, or of no further use.
+#[derive(Debug)]
+pub struct Lost {
+    /// In the system's words.
+    pub why: String,
+    /// Whether the request had been sent, at least in part.
+    pub asked: bool,
+    /// Whether the line had been of use, and nothing came since the request was sent:
+    /// the other end may have closed the connection before that.
+    pub stale: bool,
+    /// Whether it was given up here, for what came belonged to no frame, or was too much.
+    pub stray: bool,
+}
+
+impl Exchange {
+    /// On a line that was just opened, with the first number for its requests where
+    /// they have one.
+    #[must_use]
+    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap, number: u16) -> Self {
+        let connection = spec.connection();
+        let own = match spec {
+            LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),
+            LineSpec::Tcp(_) => None,
+        };
+        Exchange {
+            line,
+            clock,
+            tap,
+            silence: Silence::of(spec),
+            speech: match spec.framing() {
+                Some(framing) => Speech::Plain(framing, IdleListener::new(framing)),
+                None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
+            },
+            pauses: Pauses::new(
+                match spec {
+                    LineSpec::Serial(_) => REST_ON_A_LINE,
+                    LineSpec::Tcp(_) => REST_BEHIND_A_SERVER,
+                },
+                clock.now().mono,
+            ),
+            tuned: own.clone(),
+            own,
+            // Whatever was going on before we came: be quiet first.
+            last_byte: clock.now().mono,
+            echo: hears_itself(spec).then(Echo::default),
+            echoes: false,
+            ready_at: clock.now().mono + connection.connect_delay,
+            response_timeout: Duration::ZERO,
+            ended: 0,
+            heard_since: false,
+            strayed: 0,
+            flights: Vec::new(),
+            inflow: Inflow::new(spec, clock.now().mono),
+            bites: 0,
+            buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
+        }
+    }
+
+    /// The number for the first request on the next connection, so that none of this
+    /// one is used again soon.
+    #[must_use]
+    pub const fn next_number(&self) -> Option<u16> {
+        match &self.speech {
+            Speech::Tcp(stream) => Some(stream.next_number()),
+            Speech::Plain(..) => None,
+        }
+    }
+
+    /// The same, with the response timeout of the port: where frames are put together
+    /// by length and checksum, whatever pauses lie between, a reply that has begun may
+    /// take so long.
+    #[must_use]
+    pub const fn with_response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    /// From when on something may be sent.
+    #[must_use]
+    pub const fn ready_at(&self) -> Mono {
+        self.ready_at
+    }
+
+    /// Since when nothing was sent or received.
+    #[must_use]
+    pub const fn idle_since(&self) -> Mono {
+        self.last_byte
+    }
+
+    /// Whether a transaction has ended on it, however.
+    #[must_use]
+    pub const fn is_used(&self) -> bool {
+        self.ended > 0
+    }
+
+    /// Listens until then without asking. Returns early when somebody was
+    /// overheard.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn listen(&mut self, until: Mono) -> Result<Heard, Lost> {
+        loop {
+            let frame_end = self.last_byte + self.silence.frame_end();
+            let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
+            let wake = if reading { frame_end.min(until) } else { until };
+            match self.read_until(wake).await {
+                Ok(Some(n)) => self.pass_by(n),
+                Ok(None) => {
+                    if let Speech::Plain(_, passing) = &mut self.speech
+                        && self.clock.now().mono >= frame_end
+                    {
+                        if reading {
+                            self.tap.say(&self.clock, || What::Pause);
+                        }
+                        passing.silence();
+                    }
+                }
+                Err(e) => return Err(lost(&e, false)),
+            }
+            let over = self.clock.now().mono >= until;
+            let heard = self.heard();
+            if over || heard != Heard::default() {
+                return Ok(heard);
+            }
+        }
+    }
+
+    /// Runs one transaction.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn run(&mut self, job: &Request) -> Result<Ended, Lost> {
+        let ended = match self.speech {
+            Speech::Plain(framing, _) => self.run_plain(job, framing).await,
+            Speech::Tcp(_) => self.run_tcp(job).await,
+        };
+        match ended {
+            Ok(ended) => {
+                self.ended += 1;
+                Ok(ended)
+            }
+            Err(lost) => Err(Lost {
+                stale: lost.stale && self.is_used() && !self.heard_since,
+                ..lost
+            }),
+        }
+    }
+
+    /// Gives the line the settings this job needs; whether they are others than
+    /// before.
+    fn tune(&mut self, job: &Request) -> Result<bool, Lost> {
+        let wanted = job.serial.as_ref().or(self.own.as_ref());
+        let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
+            return Ok(false);
+        };
+        self.line.retune(wanted).map_err(|e| lost(&e, false))?;
+        self.silence = Silence::of_serial(wanted);
+        self.tap.tuned(&self.clock, wanted);
+        self.tuned = Some(Arc::clone(wanted));
+        Ok(true)
+    }
+
+    /// Sends; returns when the last bit will have left.
+    async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
+        let start = self.clock.now().mono;
+        self.heard_since = false;
+        self.inflow.asked();
+        if let Some(echo) = &mut self.echo {
+            echo.sent(frame);
+        }
+        let taken = self.line.try_write(frame).map_err(|e| lost(&e, true))?;
+        let rest = frame.get(taken..).unwrap_or_default();
+        let limit = self.silence.transmission(frame.len()) + patience;
+        // A line that takes no bytes is as good as lost: flow control that
+        // never comes, or a peer that stopped reading.
+        match tokio::time::timeout(limit, self.line.write(rest)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => return Err(lost(&e, true)),
+            Err(_) => {
+                return Err(Lost {
+                    why: "it takes no more bytes".into(),
+                    asked: true,
+                    stale: false,
+                    stray: false,
+                });
+            }
+        }
+        let sent = (start + self.silence.transmission(frame.len())).max(self.clock.now().mono);
+        self.last_byte = sent;
+        self.tap.say_of(&self.clock, start, || What::Sent {
+            bytes: frame.to_vec(),
+            until: sent,
+        });
+        Ok(sent)
+    }
+
+    /// The one place that reads: bytes into the buffer, or `None` at `wake`. As long as
+    /// bytes come it is not `None`: each caller looks at the clock itself.
+    async fn read_until(&mut self, wake: Mono) -> io::Result<Option<usize>> {
+        self.bites += 1;
+        if self.bites > BITES_IN_A_ROW && !self.line.has_own_thread() {
+            // Before anything is read, which would be lost if this were dropped.
+            self.bites = 0;
+            tokio::task::yield_now().await;
+        }
+        tokio::select! {
+            biased;
+            read = self.line.read(&mut self.buffer[..BITE]) => self.came(read?).map(Some),
+            () = self.clock.sleep_until(wake) => Ok(None),
+        }
+    }
+
+    /// So many bytes came just now: how many of them are not our own.
+    ///
+    /// # Errors
+    /// A [`Flood`].
+    fn came(&mut self, n: usize) -> io::Result<usize> {
+        let now = self.clock.now().mono;
+        self.last_byte = self.last_byte.max(now);
+        self.heard_since = true;
+        self.tap.say(&self.clock, || What::Received {
+            bytes: self.buffer[..n].to_vec(),
+        });
+        self.inflow
+            .came(now, n, n < BITE)
+            .map_err(io::Error::other)?;
+        let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
+            return Ok(n);
+        };
+        let mut heard = self.buffer[..n].to_vec();
+        echo.strip(&mut heard);
+        let n = heard.len().min(self.buffer.len());
+        self.buffer[..n].copy_from_slice(&heard[..n]);
+        Ok(n)
+    }
+
+    /// The same to the microsecond, where the line has a thread of its own.
+    async fn read_until_exactly(&mut self, wake: Mono) -> io::Result<Option<usize>> {
+        if !self.line.has_own_thread() {
+            return self.read_until(wake).await;
+        }
+        while wake.since(self.clock.now().mono) > LONGEST_DOZE {
+            let nearly = self.clock.now().mono + LONGEST_DOZE / 2;
+            if let Some(n) = self.read_until(nearly).await? {
+                return Ok(Some(n));
+            }
+        }
+        port_thread::doze(&self.clock, wake);
+        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        read.map(|n| self.came(n)).transpose()
+    }
+
+    fn pass_by(&mut self, n: usize) {
+        match &mut self.speech {
+            Speech::Plain(_, passing) => passing.push(&self.buffer[..n]),
+            // Nothing waits that it could settle.
+            Speech::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
+        }
+    }
+
+    fn heard(&mut self) -> Heard {
+        let mut heard = match &mut self.speech {
+            Speech::Plain(_, passing) => passing.take_heard(),
+            Speech::Tcp(stream) => stream.heard(),
+        };
+        if let Some(echo) = &mut self.echo {
+            heard.expected_echoes += echo.take_came();
+            heard.missed_echoes += echo.take_missed();
+        }
+        heard
+    }
+
+    fn ended(&self, outcome: Outcome, heard: Heard, turnaround: Option<Duration>) -> Ended {
+        Ended {
+            outcome,
+            at: self.clock.now(),
+            turnaround,
+            passed_by: Heard::default(),
+            heard,
+        }
+    }
+}
+
+fn hears_itself(spec: &LineSpec) -> bool {
+    matches!(spec, LineSpec::Serial(serial) if serial.adapter.echo)
+}
+
+fn lost(e: &io::Error, asked: bool) -> Lost {
+    let is_flood = e.get_ref().is_some_and(|e| e.is::<Flood>());
+    Lost {
+        why: e.to_string(),
+        asked,
+        stale: asked && !is_flood,
+        stray: is_flood,
+    }
+}

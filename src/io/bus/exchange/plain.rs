@@ -1,0 +1,236 @@
+//! A transaction where bytes are all there is: on a serial line, or behind a serial
+//! server.
+//!
+//! On a serial line a pause ends a frame. A network delivers bytes as it pleases: there
+//! frames are put together by length and checksum alone, and where they are none by
+//! silence, within the response timeout.
+
+use std::io;
+use std::time::Duration;
+
+use crate::base::{Miss, Mono};
+use crate::field::line::arrival::Arrival;
+use crate::field::modbus::rtu::Heard;
+use crate::field::transaction::request::{Outcome, Request};
+use crate::field::transaction::{Step, Transaction};
+use crate::spec::Framing;
+use crate::trace::What;
+
+use super::{BABBLE, BEHIND_A_SERVER, BITE, Ended, Exchange, Lost, Speech, lost};
+use crate::io::bus::port_thread;
+use crate::io::bus::port_thread::{AWAKE, LONGEST_DOZE};
+
+impl Exchange {
+    pub(super) async fn run_plain(
+        &mut self,
+        job: &Request,
+        framing: Framing,
+    ) -> Result<Ended, Lost> {
+        // The reply to some writes is the request once more: an adapter that was
+        // heard to echo is not allowed to give it.
+        if job.is_command() && self.echoes {
+            self.echo.get_or_insert_default();
+        }
+        // Before the silence is over: afterwards every microsecond counts.
+        let mut dialogue = Transaction::new(job, framing);
+        let mut heard = Heard::default();
+        let mut passed_by = None;
+        let mut rest = job.turnaround;
+        let (outcome, sent) = loop {
+            if !self.fall_quiet(rest).await? {
+                break (Outcome::Missed(Miss::Garbled), None);
+            }
+            if self.tune(job)? && !self.fall_quiet(rest).await? {
+                break (Outcome::Missed(Miss::Garbled), None);
+            }
+            rest = Duration::ZERO;
+            let sent = self.send(dialogue.request(), job.timeout).await?;
+            let mut passed = self.heard();
+            passed_by.get_or_insert_with(|| Heard {
+                overheard: std::mem::take(&mut passed.overheard),
+                meters: std::mem::take(&mut passed.meters),
+                ..Heard::default()
+            });
+            heard.add(passed);
+            if let Speech::Plain(_, passing) = &mut self.speech {
+                passing.follow(&dialogue);
+            }
+            match self.receive(&mut dialogue, sent, job).await? {
+                Some(Step::Again) => {}
+                Some(Step::Over(outcome)) => break (outcome, Some(sent)),
+                None => {
+                    self.tap.say(&self.clock, || What::Timeout);
+                    break (Outcome::Missed(dialogue.miss()), Some(sent));
+                }
+            }
+        };
+        let reply = match &outcome {
+            Outcome::Missed(_) | Outcome::Mismatched(_) => None,
+            Outcome::Answered(_)
+            | Outcome::Confirmed
+            | Outcome::Exception(_)
+            | Outcome::Refused(_) => dialogue.reply_bytes(),
+        };
+        // Reckoned back from its end: echo and noise may come before it.
+        let turnaround = reply.zip(sent).map(|(bytes, sent)| {
+            let length = self.silence.transmission(bytes);
+            self.last_byte.since(sent).saturating_sub(length)
+        });
+        heard.add(self.heard());
+        let (outcome, meanwhile) = dialogue.end(outcome);
+        heard.add(meanwhile);
+        self.echoes |= heard.echoes > 0;
+        Ok(Ended {
+            passed_by: passed_by.unwrap_or_default(),
+            ..self.ended(outcome, heard, turnaround)
+        })
+    }
+
+    /// Waits until the line has been quiet for long enough; false if it does
+    /// not fall quiet.
+    async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
+        let patience = self.clock.now().mono + turnaround + BABBLE;
+        let mut spoke = false;
+        loop {
+            let mut quiet = self.silence.quiet_at(self.last_byte, turnaround);
+            if spoke {
+                // A device talks out of turn; it is let finish.
+                quiet = quiet.max(self.last_byte + self.silence.frame_end());
+            }
+            // Reading comes first: what has arrived is seen even if the wait
+            // is over.
+            match self.read_until_exactly(quiet).await {
+                Ok(None) => break,
+                Ok(Some(n)) => {
+                    // A reply of Modbus ASCII is taken at its CR; its LF belongs to it.
+                    let is_line_end = self.buffer[..n] == *b"\n"
+                        && matches!(self.speech, Speech::Plain(Framing::Ascii, _));
+                    spoke |= !is_line_end;
+                    self.pass_by(n);
+                }
+                Err(e) => return Err(lost(&e, false)),
+            }
+            if self.clock.now().mono > patience {
+                return Ok(false);
+            }
+        }
+        if let Speech::Plain(_, passing) = &mut self.speech {
+            passing.silence();
+        }
+        Ok(true)
+    }
+
+    /// Listens for the reply; its first byte must come within the job's timeout.
+    async fn receive(
+        &mut self,
+        dialogue: &mut Transaction,
+        sent: Mono,
+        job: &Request,
+    ) -> Result<Option<Step>, Lost> {
+        let deadline = sent + job.timeout;
+        // A network delivers bytes as it pleases.
+        let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
+        let is_brief = job.was_spoilt && !dialogue.ends_by_silence();
+        let pause = match dialogue.pause(&self.silence) {
+            pause if is_brief => self.pauses.rest(pause),
+            pause => pause,
+        };
+        let end = match self.own {
+            Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
+            None => {
+                let end = deadline + BEHIND_A_SERVER;
+                end.max(sent + self.response_timeout)
+            }
+        };
+        let mut arrival = Arrival::default();
+        let mut due = None;
+        // Whether the pause since the last byte was told.
+        let mut paused = false;
+        let mut longest = Duration::ZERO;
+        loop {
+            let begun = dialogue.is_reading().then_some(self.last_byte);
+            let end = match begun.filter(|_| is_brief && !pauses_count) {
+                Some(last) => {
+                    let rest = BEHIND_A_SERVER.max(self.response_timeout);
+                    end.min((last + self.pauses.rest(rest)).max(deadline))
+                }
+                None => end,
+            };
+            let is_open =
+                dialogue.is_reading() && (pauses_count || !paused || dialogue.may_go_on());
+            let wake = match (dialogue.is_reading(), paused) {
+                (true, false) => end.min(self.last_byte + pause),
+                (true, true) if is_open => end,
+                _ => deadline,
+            };
+            let read = match self.at_hand(&mut due) {
+                Ok(None) => self.read_until(wake).await,
+                read => read,
+            };
+            match read {
+                Ok(Some(n)) => {
+                    paused = false;
+                    arrival.on_bytes(self.last_byte, n, &self.silence);
+                    let since = begun.map(|last| self.last_byte.since(last));
+                    longest = longest.max(since.unwrap_or_default());
+                    if let Some(step) = dialogue.push(&self.buffer[..n]) {
+                        if !matches!(step, Step::Over(Outcome::Missed(_))) {
+                            self.pauses.note(self.last_byte, longest);
+                        }
+                        return Ok(Some(step));
+                    }
+                    if let Some(missing) = dialogue.missing() {
+                        due = self.let_come(&arrival, missing);
+                    }
+                }
+                Ok(None) => {
+                    if dialogue.is_reading() {
+                        self.tap.say(&self.clock, || What::Pause);
+                    }
+                    let step = if pauses_count {
+                        dialogue.silence()
+                    } else {
+                        paused = true;
+                        dialogue.lull()
+                    };
+                    if step.is_some() {
+                        return Ok(step);
+                    }
+                }
+                Err(e) => return Err(lost(&e, true)),
+            }
+            let now = self.clock.now().mono;
+            let goes_on = dialogue.is_reading() && (pauses_count || dialogue.may_go_on());
+            if now >= end || (now >= deadline && !goes_on) {
+                return Ok(dialogue.silence());
+            }
+        }
+    }
+
+    /// A frame is arriving and lacks this many bytes: none but the last need be
+    /// met. The thread is up and listening when that comes, for waking up takes
+    /// longer than a character at 115,200 bit/s, and after a long sleep longer still;
+    /// it does not look for it without end, which would keep the system's own work
+    /// from handing it over. Returns for how long to listen.
+    fn let_come(&self, arrival: &Arrival, missing: usize) -> Option<Duration> {
+        if !self.line.has_own_thread() {
+            return None;
+        }
+        let character = self.silence.transmission(1);
+        let early = (2 * AWAKE).max(character / 4);
+        let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
+        port_thread::nap(rest.saturating_sub(early));
+        Some((early + character).min(LONGEST_DOZE))
+    }
+
+    /// What comes while the thread listens for it, which is quicker than to have the
+    /// runtime do so.
+    fn at_hand(&mut self, due: &mut Option<Duration>) -> io::Result<Option<usize>> {
+        let Some(limit) = due.take() else {
+            return Ok(None);
+        };
+        self.line.await_bytes(limit);
+        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        read.map(|n| self.came(n)).transpose()
+    }
+}

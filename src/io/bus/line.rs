@@ -1,0 +1,424 @@
+//! A line to the field: a tty, a TCP connection, or a test's pipe.
+//!
+//! Bytes in, bytes out. Never flushed: on a tty that blocks the thread until
+//! the last bit has left (`tcdrain`); `field/silence.rs` computes that instant
+//! instead. Drivers are asked to pass received bytes on at once; those that
+//! cannot are left alone. A read of zero bytes is an error here: after an unplug a tty
+//! returns it for ever, at full speed.
+
+mod adapter;
+mod kernel;
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
+
+use crate::io::system::headroom;
+use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+
+/// Names of hosts that are looked up at a time, for all ports.
+static LOOKUPS: Semaphore = Semaphore::const_new(4);
+
+/// Addresses of a host that are tried; more say nothing new.
+const ADDRESSES: usize = 16;
+
+/// An open line.
+#[derive(Debug)]
+pub enum Line {
+    /// A tty, exclusively ours (`TIOCEXCL` and `flock`), used on a thread of its
+    /// own.
+    Serial(SerialStream),
+    /// A connection to a Modbus TCP endpoint.
+    Tcp(TcpStream),
+    /// In memory, for worlds on virtual time.
+    Pipe(DuplexStream),
+}
+
+impl Line {
+    /// Waits for bytes and returns how many came, at least one.
+    ///
+    /// # Errors
+    /// The line is lost; whatever the system says, it must be opened anew.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Line::Serial(tty) => tty.read(buffer).await?,
+            Line::Tcp(tcp) => tcp.read(buffer).await?,
+            Line::Pipe(pipe) => pipe.read(buffer).await?,
+        };
+        match (read, self) {
+            (0, Line::Serial(_)) => Err(gone("the device is gone")),
+            (0, _) => Err(gone("the other end closed the connection")),
+            (n, _) => Ok(n),
+        }
+    }
+
+    /// What has come already, without asking the runtime, which has not looked
+    /// at the tty while its thread slept; `None` if nothing has.
+    ///
+    /// # Errors
+    /// As of [`Line::read`].
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        let Line::Serial(tty) = self else {
+            return Ok(None);
+        };
+        match tty.try_read(buffer) {
+            Ok(0) => Err(gone("the device is gone")),
+            Ok(n) => Ok(Some(n)),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Blocks the thread until something has come, or for this long, on a line that
+    /// has a thread of its own; there it is quicker than the runtime.
+    pub fn await_bytes(&self, limit: Duration) {
+        if let Line::Serial(tty) = self {
+            kernel::await_bytes(tty, limit);
+        }
+    }
+
+    /// Hands over what the system takes at once, without asking the runtime; how
+    /// much that was. Nothing for a line that has no thread of its own.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Line::Serial(tty) = self else {
+            return Ok(0);
+        };
+        match tty.try_write(bytes) {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            taken => taken,
+        }
+    }
+
+    /// Whether whoever uses it may block the thread: it has no other work.
+    #[must_use]
+    pub const fn has_own_thread(&self) -> bool {
+        matches!(self, Line::Serial(_))
+    }
+
+    /// Hands all bytes to the system. They may leave later.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Line::Serial(tty) => tty.write_all(bytes).await,
+            Line::Tcp(tcp) => tcp.write_all(bytes).await,
+            Line::Pipe(pipe) => pipe.write_all(bytes).await,
+        }
+    }
+}
+
+fn gone(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+}
+
+impl Line {
+    /// Gives a tty other settings, at once: whoever asks has seen to it that all
+    /// that was sent has left. Only what differs costs a call. Whether they stuck is
+    /// not asked, as little as at every request.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub fn retune(&mut self, spec: &SerialSpec) -> io::Result<()> {
+        let Line::Serial(tty) = self else {
+            return Ok(());
+        };
+        let (data_bits, parity, stop_bits) = words_of(spec);
+        if tty.baud_rate()? != spec.baud {
+            tty.set_baud_rate(spec.baud)?;
+        }
+        if tty.data_bits()? != data_bits {
+            tty.set_data_bits(data_bits)?;
+        }
+        if tty.parity()? != parity {
+            tty.set_parity(parity)?;
+        }
+        if tty.stop_bits()? != stop_bits {
+            tty.set_stop_bits(stop_bits)?;
+        }
+        Ok(())
+    }
+}
+
+/// The settings in the library's words.
+const fn words_of(
+    spec: &SerialSpec,
+) -> (
+    tokio_serial::DataBits,
+    tokio_serial::Parity,
+    tokio_serial::StopBits,
+) {
+    let data_bits = match spec.data_bits {
+        7 => tokio_serial::DataBits::Seven,
+        _ => tokio_serial::DataBits::Eight,
+    };
+    let parity = match spec.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let stop_bits = match spec.stop_bits {
+        StopBits::One => tokio_serial::StopBits::One,
+        StopBits::Two => tokio_serial::StopBits::Two,
+    };
+    (data_bits, parity, stop_bits)
+}
+
+/// Where a port's lines come from.
+#[derive(Debug)]
+pub enum Opener {
+    /// The system, as the port's specification says.
+    System,
+    /// A test world hands them in. None there: the port cannot be opened.
+    Pipes(mpsc::Receiver<DuplexStream>),
+}
+
+/// A line that was just opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The line.
+    pub line: Line,
+    /// Settings that are not what was asked for, in words. Pseudo terminals
+    /// drop parity, some adapters round the speed: worth saying, no reason to
+    /// refuse.
+    pub differs: Option<String>,
+    /// How long the adapter holds received bytes back, if that could be less and
+    /// we may not say so.
+    pub held_back: Option<Duration>,
+}
+
+impl Opener {
+    /// One attempt.
+    ///
+    /// # Errors
+    /// The system's words why not.
+    pub async fn open(&mut self, spec: &PortSpec) -> io::Result<Opened> {
+        if matches!(self, Opener::System) {
+            headroom::descriptors(1)?;
+        }
+        let line = match self {
+            Opener::Pipes(pipes) => match pipes.try_recv() {
+                Ok(pipe) => Line::Pipe(pipe),
+                Err(_) => return Err(io::Error::new(io::ErrorKind::NotFound, "nothing there")),
+            },
+            Opener::System => match &spec.line {
+                LineSpec::Serial(serial) => return open_serial(serial),
+                LineSpec::Tcp(tcp) => Line::Tcp(connect(tcp).await?),
+            },
+        };
+        Ok(Opened {
+            line,
+            differs: None,
+            held_back: None,
+        })
+    }
+}
+
+async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
+    let connecting = reach(spec);
+    let stream = tokio::time::timeout(spec.connect_timeout, connecting)
+        .await
+        .map_err(|_| {
+            let seconds = spec.connect_timeout.as_secs_f64();
+            let why = format!("no connection within {seconds} s");
+            io::Error::new(io::ErrorKind::TimedOut, why)
+        })??;
+    // A request is one small packet and must not wait for company.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Whether an address is one of this machine's, by whatever network it is reached:
+/// then the kernel would send from the very address. Nothing is sent.
+fn is_own(address: SocketAddr) -> bool {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect(address)?;
+        socket.local_addr()
+    });
+    from.is_ok_and(|from| from.ip() == address.ip())
+}
+
+/// Connects to the endpoint, wherever its host leads; only to addresses that are
+/// allowed and not this machine's, if the platform's configuration has named the host.
+async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
+    let found = found(&spec.host, spec.port).await?;
+    let Some(allowed) = &spec.connection.reach else {
+        return TcpStream::connect(&found[..]).await;
+    };
+    let found: Vec<_> = found
+        .into_iter()
+        .filter(|address| allowed.allows(&spec.host, address.ip()))
+        .filter(|address| {
+            let ip = address.ip().to_canonical();
+            ip.is_loopback() || allowed.lists(ip) || !is_own(*address)
+        })
+        .collect();
+    if found.is_empty() {
+        let why = "it leads to no address that remote_config.hosts allows";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    }
+    TcpStream::connect(found.as_slice()).await
+}
+
+/// The addresses of a host. A look-up occupies a thread until the resolver gives up,
+/// however long that is waited for here: ports have only so many at a time, so that the
+/// platform's name is looked up whatever theirs do.
+async fn found(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, port).into()]);
+    }
+    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let host = host.to_owned();
+    let looking = tokio::spawn(async move {
+        let _place = place;
+        let found = tokio::net::lookup_host((host, port)).await?;
+        io::Result::Ok(found.take(ADDRESSES).collect())
+    });
+    looking.await.map_err(io::Error::other)?
+}
+
+fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
+    let (data_bits, parity, stop_bits) = words_of(spec);
+    let tty = tokio_serial::new(spec.path.to_string_lossy(), spec.baud)
+        .data_bits(data_bits)
+        .parity(parity)
+        .stop_bits(stop_bits)
+        .open_native_async()?;
+    let adapter::Prepared {
+        mut differs,
+        held_back,
+    } = adapter::prepare(&tty, spec)?;
+    let mut compare = |name: &str, asked: String, has: Option<String>| {
+        let has = has.unwrap_or_else(|| "unknown".into());
+        if asked != has {
+            differs.push(format!("{name} {has} instead of {asked}"));
+        }
+    };
+    let words = |x: &dyn std::fmt::Debug| format!("{x:?}").to_lowercase();
+    compare(
+        "speed",
+        spec.baud.to_string(),
+        tty.baud_rate().ok().map(|b| b.to_string()),
+    );
+    compare(
+        "data bits",
+        words(&data_bits),
+        tty.data_bits().ok().map(|x| words(&x)),
+    );
+    compare(
+        "parity",
+        words(&parity),
+        tty.parity().ok().map(|x| words(&x)),
+    );
+    compare(
+        "stop bits",
+        words(&stop_bits),
+        tty.stop_bits().ok().map(|x| words(&x)),
+    );
+    Ok(Opened {
+        line: Line::Serial(tty),
+        differs: (!differs.is_empty()).then(|| differs.join(", ")),
+        held_back,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::field::test_spec::serial;
+    use crate::spec::HostList;
+
+    #[tokio::test]
+    async fn a_hung_up_line_is_an_error_and_not_an_endless_read() {
+        let (ours, theirs) = tokio::io::duplex(16);
+        drop(theirs);
+        let mut line = Line::Pipe(ours);
+        assert!(line.read(&mut [0; 8]).await.is_err());
+
+        let (master, slave) = SerialStream::pair().unwrap();
+        drop(master);
+        let mut line = Line::Serial(slave);
+        assert!(line.read(&mut [0; 8]).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn opening_says_why_not() {
+        let mut spec = serial(9600);
+        spec.line = LineSpec::Serial(SerialSpec {
+            path: "/dev/there-is-no-such-port".into(),
+            baud: 9600,
+            data_bits: 8,
+            parity: Parity::None,
+            stop_bits: StopBits::One,
+            framing: Default::default(),
+            adapter: Default::default(),
+        });
+        let why = Opener::System.open(&spec).await.unwrap_err().to_string();
+        assert!(why.contains("No such file"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_name_from_the_platform_leads_only_where_it_may() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut spec = crate::field::test_spec::tcp();
+        let LineSpec::Tcp(tcp) = &mut spec.line else {
+            panic!("no TCP");
+        };
+        tcp.host = "localhost".into();
+        tcp.port = listener.local_addr().unwrap().port();
+        tcp.connection.reach = Some(Arc::new(HostList::default()));
+        let refused = Opener::System.open(&spec).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
+        let mut own = HostList::default();
+        own.allow("127.0.0.0/8");
+        let LineSpec::Tcp(tcp) = &mut spec.line else {
+            panic!("no TCP");
+        };
+        tcp.connection.reach = Some(Arc::new(own));
+        Opener::System.open(&spec).await.unwrap();
+    }
+
+    #[test]
+    fn this_machine_is_known_by_all_its_addresses() {
+        // The address packets leave by, if there is a network at all.
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        if socket.connect("203.0.113.1:9").is_ok() {
+            let own = socket.local_addr().unwrap().ip();
+            assert!(is_own(SocketAddr::new(own, 502)), "{own}");
+        }
+        assert!(is_own("127.0.0.1:502".parse().unwrap()));
+        assert!(!is_own("203.0.113.1:502".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn settings_that_did_not_stick_are_named() {
+        let (master, slave) = SerialStream::pair().unwrap();
+        let path = slave.name().unwrap();
+        drop(slave);
+        let mut spec = serial(9600);
+        if let LineSpec::Serial(s) = &mut spec.line {
+            s.path = path.into();
+        }
+        // A pseudo terminal drops parity.
+        let opened = Opener::System.open(&spec).await.unwrap();
+        assert_eq!(
+            opened.differs.as_deref(),
+            Some("parity none instead of even")
+        );
+        drop(master);
+    }
+}

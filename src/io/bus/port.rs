@@ -1,0 +1,560 @@
+//! One task per physical port: asks the schedule, runs the transaction, tells
+//! the schedule and the hub.
+//!
+//! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s (a
+//! tty to 1 s: whoever plugs an adapter in again waits no longer), and the hub is
+//! told once. A line that is lost after it had been of use is
+//! opened again at once, and only if that fails is the port down: adapters
+//! re-enumerate, and nobody upstairs needs to know.
+//! One that is lost before anybody answered is down until somebody has.
+//!
+//! A TCP connection that its peer closes while nothing is outstanding is no event: the
+//! port stays up, and connects anew when a request is due. So it is when the close
+//! and a request cross each other: a read that was sent to a connection that had
+//! been of use, and of whose reply not a byte came, is sent once more on a new one;
+//! only then is there a miss. A connection on which the replies cannot be found any
+//! more is given up, and made anew ever more rarely (`exchange/tcp.rs`).
+//! A TCP connection on which several requests in a row, to everybody asked, got
+//! nothing is made anew as well: it may be half dead.
+//!
+//! Commands come in by a channel ([`run_commanded`]) and go out when the schedule
+//! says so; whoever gave one is told its end, which is "not sent" while the line is
+//! not open.
+//!
+//! The task of a serial port has a thread of its own (`io/bus/port_thread.rs`). Where none can be
+//! made the port is down for that reason, like one that cannot be opened, and tries
+//! again; so it is where too few descriptors are left (`io/system/headroom.rs`). The others and
+//! the service go on.
+//!
+//! An endpoint that floods is cut, and connected to again ever more rarely.
+//!
+//! The task beats its pulse whenever it has decided what to do next, and never
+//! waits longer than five seconds for that.
+
+mod commands;
+mod connection;
+mod load;
+mod many;
+mod report;
+mod voice;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::field::line::silence::Silence;
+use crate::field::modbus::in_flight::{Fault, InFlight};
+use crate::field::modbus::rtu::Heard;
+use crate::field::polled_device::liveness_evidence::evidence_of;
+use crate::field::schedule::{Next, Schedule};
+use crate::field::transaction::request::{Outcome, Request};
+use crate::spec::{LineSpec, PortSpec, Spec};
+use crate::trace::{Line, Manners, Tongue, What};
+
+use self::commands::Desk;
+pub use self::commands::PortCommand;
+use self::report::{HubGone, Report};
+use super::exchange::{Ended, Exchange, Lost};
+use super::line::Opener;
+use crate::io::bus::bus_monitor::{Tap, Tapped};
+use crate::io::bus::port_thread;
+use crate::io::log::Journal;
+use crate::io::store::learned::Lessons;
+use crate::io::system::clock::Clock;
+use crate::io::system::heartbeat::Pulse;
+
+/// First and longest wait between attempts to open an endpoint, which costs the
+/// other side something.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The same for a tty, which costs microseconds: so much of the time within which
+/// an adapter that was plugged in again has to be of use (2 s) may go by before
+/// it is noticed. Looking is surer than being told: between the node, its owner
+/// and its name under by-id there are several moments at which it is not yet of
+/// use.
+const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// The longest the task does nothing.
+const BREATH: Duration = Duration::from_secs(5);
+
+/// No attempt to open a port takes longer: the largest `connect_timeout`, and some.
+const LONGEST_OPEN: Duration = Duration::from_secs(70);
+
+/// No reply takes longer on the wire: 300 characters at 110 bit/s are 30 s.
+const LONGEST_REPLY: Duration = Duration::from_secs(30);
+
+/// A port that was lost before it was of use counts as up again only when
+/// somebody has answered, or when it has lasted this long.
+const LASTING: Duration = Duration::from_secs(10);
+
+/// An endpoint that closes the connection on a request is not down if it has answered
+/// another within this time.
+const ANSWERS_OTHERS: Duration = Duration::from_secs(30);
+
+/// After a port was away for less than this, everything is read when it is due, and
+/// not at once.
+const BRIEFLY: Duration = Duration::from_secs(2);
+
+/// Requests in a row that must get nothing before a TCP connection is doubted:
+/// as many as there are devices, within these limits.
+const DOUBTED_AFTER: (u32, u32) = (3, 8);
+
+/// After this long without, a connection that had to be given up for what came on it is
+/// forgotten.
+const STRAY_IS_OVER: Duration = Duration::from_secs(60);
+
+/// Runs the port until `stop`, or until the hub is gone. `source` is an
+/// [`super::line::Opener`], or one with a tap at which somebody may listen.
+/// `attempted` is told when the port has been tried once, whatever came of it.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything a port is given, by name, in the one place that spawns it"
+)]
+pub async fn run(
+    port: PortId,
+    spec: Arc<Spec>,
+    source: impl Into<Tapped>,
+    lessons: Lessons,
+    rng: Rng,
+    clock: Clock,
+    journal: Journal,
+    hub: mpsc::Sender<FieldEvent>,
+    pulse: Pulse,
+    stop: CancellationToken,
+    attempted: oneshot::Sender<()>,
+) {
+    let desk = None;
+    run_commanded(
+        port, spec, source, lessons, rng, clock, journal, hub, pulse, stop, attempted, desk,
+    )
+    .await;
+}
+
+/// [`run`], with a channel by which commands come; bounded, so that whoever gives
+/// them is slowed or refused and not the line.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "everything a port is given, by name, in the one place that spawns it"
+)]
+pub async fn run_commanded(
+    port: PortId,
+    spec: Arc<Spec>,
+    source: impl Into<Tapped>,
+    lessons: Lessons,
+    mut rng: Rng,
+    clock: Clock,
+    journal: Journal,
+    hub: mpsc::Sender<FieldEvent>,
+    pulse: Pulse,
+    stop: CancellationToken,
+    attempted: oneshot::Sender<()>,
+    commands: Option<mpsc::Receiver<PortCommand>>,
+) {
+    let Some(manners) = spec.port(port).cloned() else {
+        return;
+    };
+    let Tapped { opener, tap } = source.into();
+    let is_tty = matches!(
+        (&manners.line, &opener),
+        (LineSpec::Serial(_), Opener::System)
+    );
+    let name = format!("port {}", manners.name);
+    let now = clock.now();
+    let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
+    schedule.remember(now.mono, |profile| lessons.of(profile));
+    // A rest that a unit needs is from the last byte on, whosever that was.
+    let rests = spec.devices_on(port).any(|(_, d)| !d.turnaround.is_zero());
+    let most = if rests {
+        1
+    } else {
+        manners.line.most_in_flight()
+    };
+    let mut task = Port {
+        schedule,
+        report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
+        spec,
+        lessons,
+        silence: Silence::of(&manners.line),
+        backoff: match manners.line {
+            LineSpec::Serial(_) => Backoff::new(REOPEN.0, REOPEN.1),
+            LineSpec::Tcp(_) => Backoff::new(RECONNECT.0, RECONNECT.1),
+        },
+        manners,
+        opener,
+        tap: tap.clone(),
+        // Those of an earlier life are unknown.
+        number: u16::try_from(rng.below(1 << 16)).unwrap_or_default(),
+        rng,
+        clock,
+        pulse,
+        attempted: Some(attempted),
+        desk: Desk::new(commands),
+        opened: now.mono,
+        proven: true,
+        unanswered: 0,
+        busy_until: now.mono,
+        in_hand: VecDeque::new(),
+        suspected: None,
+        in_flight: InFlight::new(most),
+        heard_of: BTreeMap::new(),
+        answered_at: now.mono,
+        down_since: None,
+        is_useful: false,
+        strayed: Backoff::new(RECONNECT.0, RECONNECT.1),
+        strayed_at: None,
+    };
+    // Nothing in here needs to be finished: whatever it waits for may be
+    // dropped when the house closes.
+    let stopped = stop.clone();
+    let live = |task: Port| async move {
+        tokio::select! {
+            biased;
+            () = stopped.cancelled() => {}
+            HubGone = task.live() => {}
+        }
+    };
+    if is_tty {
+        let thread = tokio::select! {
+            biased;
+            () = stop.cancelled() => None,
+            thread = task.thread(&name) => thread.ok(),
+        };
+        if let Some(thread) = thread {
+            thread.run(move || live(task)).await;
+        }
+    } else {
+        live(task).await;
+    }
+    tap.end();
+}
+
+/// Why a line is no longer used.
+enum End {
+    HubGone,
+    /// Lost, after it had been of use or not.
+    Lost {
+        why: String,
+        useful: bool,
+        /// For what came belonged to no frame.
+        stray: bool,
+    },
+    /// Closed while nothing was outstanding, or as good as that.
+    Closed {
+        why: String,
+    },
+}
+
+struct Port {
+    spec: Arc<Spec>,
+    lessons: Lessons,
+    manners: PortSpec,
+    opener: Opener,
+    tap: Tap,
+    schedule: Schedule,
+    report: Report,
+    backoff: Backoff,
+    rng: Rng,
+    clock: Clock,
+    pulse: Pulse,
+    attempted: Option<oneshot::Sender<()>>,
+    /// Where commands come in.
+    desk: Desk,
+    /// When it was opened.
+    opened: Mono,
+    /// Whether opening it is reason enough to call it up.
+    proven: bool,
+    /// Requests in a row that got nothing.
+    unanswered: u32,
+    silence: Silence,
+    /// The line has been accounted for until then.
+    busy_until: Mono,
+    /// For the first request of the next connection.
+    number: u16,
+    /// What is to be asked first, and alone; and what it is suspected of that it was
+    /// asked among others and failed.
+    in_hand: VecDeque<(Request, Option<Fault>)>,
+    /// The same of the request that is being asked alone.
+    suspected: Option<Fault>,
+    /// How many requests may be in flight.
+    in_flight: InFlight,
+    /// Whether a device gave a sign of life with its last request.
+    heard_of: BTreeMap<DeviceId, bool>,
+    /// When one did that last.
+    answered_at: Mono,
+    /// Since when it could not be opened, or was of no use.
+    down_since: Option<Mono>,
+    /// Whether the next connection counts as of use before anybody answered: what is
+    /// asked on it was asked on one that was.
+    is_useful: bool,
+    /// Waits before a connection is made instead of one that was given up for what
+    /// came on it.
+    strayed: Backoff,
+    /// When that happened last.
+    strayed_at: Option<Mono>,
+}
+
+impl Port {
+    /// Polls until the line is lost.
+    async fn serve(&mut self, exchange: &mut Exchange) -> End {
+        let mut useful = std::mem::take(&mut self.is_useful);
+        loop {
+            self.pulse.beat();
+            match self.step(exchange, &mut useful).await {
+                Ok(()) => {}
+                Err(Stopped::HubGone) => return End::HubGone,
+                Err(Stopped::Closed(why)) => return End::Closed { why },
+                Err(Stopped::Lost(lost)) if exchange.in_flight() > 0 => {
+                    let back = exchange.take_back();
+                    return self.lost_many(back, lost, useful).await;
+                }
+                Err(Stopped::Lost(lost)) if self.is_no_event(exchange, &lost) => {
+                    return End::Closed { why: lost.why };
+                }
+                Err(Stopped::Lost(lost)) => {
+                    // A server that closes instead of answering one request is of use
+                    // as long as it answers others.
+                    let useful = useful || lost.asked && self.answers_others();
+                    let Lost { why, stray, .. } = lost;
+                    return End::Lost { why, useful, stray };
+                }
+            }
+            if self.is_doubtful() {
+                let back = exchange.take_back();
+                if self.ask_alone(back).await.is_err() {
+                    return End::HubGone;
+                }
+                // On purpose, and not the port's fault until it cannot be
+                // opened again.
+                return End::Lost {
+                    why: "several requests in a row got nothing".into(),
+                    useful: true,
+                    stray: false,
+                };
+            }
+        }
+    }
+
+    /// Whether a device of a TCP endpoint has given a sign of life lately.
+    fn answers_others(&self) -> bool {
+        let now = self.clock.now().mono;
+        matches!(self.manners.line, LineSpec::Tcp(_))
+            && self.report.is_up()
+            && self.heard_of.values().any(|lives| *lives)
+            && now.since(self.answered_at) < ANSWERS_OTHERS
+    }
+
+    /// What to do now; takes in what was commanded and hands out what ended.
+    fn next(&mut self, now: Mono) -> Next {
+        self.desk.hand_in(now, &mut self.schedule);
+        let next = self.schedule.next(now);
+        self.desk.tell_ends(&mut self.schedule);
+        while let Some(strain) = self.schedule.poll_strain() {
+            self.report.strained(&strain);
+        }
+        next
+    }
+
+    /// One transaction, or one wait.
+    async fn step(&mut self, exchange: &mut Exchange, useful: &mut bool) -> Result<(), Stopped> {
+        let now = self.clock.now().mono;
+        self.report.load(now).await?;
+        if *useful || now.since(self.opened) >= LASTING {
+            self.available().await?;
+        }
+        if now < exchange.ready_at() {
+            let until = exchange.ready_at().min(now + BREATH);
+            let heard = exchange.listen(until.min(self.report.load_due())).await?;
+            return self.overheard(heard, self.clock.now().mono).await;
+        }
+        let out = exchange.in_flight();
+        if !self.in_hand.is_empty() || out >= self.in_flight.window() {
+            if out > 0 {
+                let until = self.report.load_due().min(now + BREATH);
+                return self.land(exchange, until, useful).await;
+            }
+            if let Some((mut job, why)) = self.in_hand.pop_front() {
+                job.asked = now;
+                self.suspected = why;
+                return self.transact(exchange, &job, useful).await;
+            }
+        }
+        let until = match self.next(now) {
+            Next::Run(job) => return self.ask(exchange, job, useful).await,
+            Next::NotBefore(at, _) => at.min(now + BREATH),
+            Next::Idle => now + BREATH,
+        };
+        let mut until = until.min(self.report.load_due());
+        if out > 0 {
+            return self.land(exchange, until, useful).await;
+        }
+        if let Some(limit) = self.manners.line.connection().close_after {
+            let close_at = exchange.idle_since() + limit;
+            if now >= close_at && exchange.is_used() {
+                return Err(Stopped::Closed("nothing was due for close_after".into()));
+            }
+            until = until.min(close_at.max(now));
+        }
+        let heard = tokio::select! {
+            biased;
+            () = self.desk.wait() => return Ok(()),
+            heard = exchange.listen(until) => heard?,
+        };
+        self.overheard(heard, self.clock.now().mono).await
+    }
+
+    async fn transact(
+        &mut self,
+        exchange: &mut Exchange,
+        job: &Request,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
+        self.tap.say(&self.clock, || self.turn(job));
+        let patience = (job.timeout + LONGEST_REPLY) * 4;
+        let running = exchange.run(job);
+        let ended = match self.pulse.during(&self.clock, patience, running).await {
+            Ok(ended) => ended,
+            Err(lost) if self.is_no_event(exchange, &lost) => {
+                let why = self.suspected.take();
+                self.in_hand.push_front((job.clone(), why));
+                self.is_useful = *useful;
+                return Err(lost.into());
+            }
+            // A command is sent once or not at all.
+            Err(lost) if self.is_tcp() && lost.stale && !job.is_command() => {
+                let why = self.suspected.take();
+                self.in_hand.push_front((job.clone(), why));
+                self.is_useful = true;
+                return Err(Stopped::Closed(lost.why));
+            }
+            Err(lost) => {
+                self.suspected = None;
+                // Who had been asked has missed; who had not is asked again.
+                if lost.asked {
+                    let at = self.clock.now();
+                    let outcome = Outcome::Missed(Miss::ConnectionLost);
+                    let evidence = self.schedule.done(at.mono, job, &outcome);
+                    self.desk.tell_ends(&mut self.schedule);
+                    self.report.cut_off(job, at, evidence).await?;
+                }
+                return Err(lost.into());
+            }
+        };
+        let why = self.suspected.take();
+        self.was_alone(why, &ended.outcome);
+        if let (Evidence::Alive(_), Some(took)) = (evidence_of(&ended.outcome), ended.turnaround) {
+            self.in_flight.answered(ended.at.mono, 1, took);
+        }
+        self.conclude(job, ended, useful).await
+    }
+
+    /// A transaction ended: what that means for everything.
+    async fn conclude(
+        &mut self,
+        job: &Request,
+        ended: Ended,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
+        let now = ended.at.mono;
+        if !matches!(ended.outcome, Outcome::Missed(_)) {
+            *useful = true;
+            self.available().await?;
+            self.backoff.reset();
+        }
+        let evidence = self.schedule.done(now, job, &ended.outcome);
+        self.desk.tell_ends(&mut self.schedule);
+        // How long a unit takes to write says nothing about how it reads.
+        if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
+            self.schedule.measured(now, job, gap);
+        }
+        self.tell_findings().await?;
+        let was_dead = self.heard_of.get(&job.device) == Some(&false);
+        self.note(job.device, &ended.outcome, now);
+        self.unanswered = match ended.outcome {
+            // That a dead device is silent says nothing while others live.
+            Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
+            Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
+            _ => 0,
+        };
+        // The silence behind a reply is taken as well, and taken once.
+        let free = now + self.silence.between_frames();
+        self.report
+            .load
+            .was_busy(free.since(job.asked.max(self.busy_until)));
+        self.busy_until = free;
+        self.report.polled(job, &ended, evidence).await?;
+        let Ended {
+            passed_by, heard, ..
+        } = ended;
+        self.overheard(passed_by, job.asked).await?;
+        self.overheard(heard, now).await
+    }
+
+    /// Whose turn it is, for those who listen.
+    fn turn(&self, job: &Request) -> What {
+        let device = self.spec.device(job.device);
+        What::Turn {
+            device: device.map_or_else(String::new, |d| d.name.clone()),
+            place: device.and_then(|d| d.place()),
+            tongue: Tongue::of(job, &self.manners.line),
+            patience: job.timeout,
+        }
+    }
+
+    async fn tell_findings(&mut self) -> Result<(), HubGone> {
+        let now = self.clock.now().mono;
+        while let Some(finding) = self.schedule.poll_finding() {
+            self.lessons.note(&self.spec, &finding);
+            self.report.found(now, &finding).await?;
+        }
+        Ok(())
+    }
+
+    /// Replies to no request, which came at this time: those that were given up prove
+    /// life.
+    async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
+        self.report.own_voice(self.clock.now().mono, &heard);
+        for unit in heard.overheard {
+            let at = self.clock.now();
+            if let Some(device) = self.schedule.overheard(came, unit) {
+                self.report.late(device, at).await?;
+            }
+        }
+        for meter in heard.meters {
+            let at = self.clock.now();
+            if let Some(device) = self.schedule.overheard_meter(came, meter) {
+                self.report.late(device, at).await?;
+            }
+        }
+        self.tell_findings().await?;
+        Ok(())
+    }
+}
+
+/// Why a step of polling did not come to its end.
+enum Stopped {
+    HubGone,
+    Lost(Lost),
+    /// For this reason, and it is no event.
+    Closed(String),
+}
+
+impl From<HubGone> for Stopped {
+    fn from(HubGone: HubGone) -> Self {
+        Stopped::HubGone
+    }
+}
+
+impl From<Lost> for Stopped {
+    fn from(lost: Lost) -> Self {
+        Stopped::Lost(lost)
+    }
+}
+
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,222 @@
+//! Opening a port's line, and what becomes of the port while it is not open.
+
+use super::*;
+use crate::io::system::headroom;
+
+impl Port {
+    pub(super) async fn live(mut self) -> HubGone {
+        loop {
+            let Ok(mut exchange) = self.open().await else {
+                return HubGone;
+            };
+            let end = self.serve(&mut exchange).await;
+            self.number = exchange.next_number().unwrap_or_default();
+            drop(exchange);
+            let went_on = match end {
+                End::HubGone => return HubGone,
+                End::Closed { why } => {
+                    self.closed(&why);
+                    self.until_due().await
+                }
+                End::Lost { why, useful, stray } => self.lost(why, useful, stray).await,
+            };
+            if went_on.is_err() {
+                return HubGone;
+            }
+        }
+    }
+
+    /// A thread of its own, for a tty. Until there is one the port is down.
+    pub(super) async fn thread(&mut self, name: &str) -> Result<port_thread::Thread, HubGone> {
+        loop {
+            self.pulse.beat();
+            let started = match headroom::descriptors(port_thread::DESCRIPTORS) {
+                Ok(()) => port_thread::Thread::start(name).await,
+                Err(e) => Err(e),
+            };
+            match started {
+                Ok(thread) => return Ok(thread),
+                Err(e) => {
+                    if let Some(attempted) = self.attempted.take() {
+                        // The receiver may be gone.
+                        let _ = attempted.send(());
+                    }
+                    let why = headroom::no_thread(&e);
+                    self.closed(&why);
+                    self.unavailable(false, why).await?;
+                }
+            }
+        }
+    }
+
+    /// The line was lost: tells so, and waits if it is not to be opened at once.
+    async fn lost(&mut self, why: String, useful: bool, stray: bool) -> Result<(), HubGone> {
+        // The schedule hands it out again.
+        self.in_hand.clear();
+        self.schedule.lost();
+        self.desk.tell_ends(&mut self.schedule);
+        self.closed(&why);
+        let now = self.clock.now().mono;
+        self.proven = useful || now.since(self.opened) >= LASTING;
+        if !self.proven {
+            return self.unavailable(true, why).await;
+        }
+        self.report.lost(now, why);
+        if stray {
+            let last = self.strayed_at.replace(now);
+            if last.is_none_or(|last| now.since(last) >= STRAY_IS_OVER) {
+                self.strayed.reset();
+            }
+            let next = self.strayed.failed(now, &mut self.rng);
+            self.refuse_until(now + next).await;
+        }
+        Ok(())
+    }
+
+    /// There is no connection, and none is needed until something is due.
+    async fn until_due(&mut self) -> Result<(), HubGone> {
+        while self.in_hand.is_empty() {
+            self.pulse.beat();
+            let now = self.clock.now().mono;
+            self.report.load(now).await?;
+            let until = match self.next(now) {
+                Next::Run(job) => {
+                    self.in_hand.push_back((job, None));
+                    return Ok(());
+                }
+                Next::NotBefore(at, _) => at.min(now + BREATH),
+                Next::Idle => now + BREATH,
+            };
+            let until = until.min(self.report.load_due());
+            tokio::select! {
+                biased;
+                () = self.desk.wait() => {}
+                () = self.clock.sleep_until(until) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries until the line is open.
+    async fn open(&mut self) -> Result<Exchange, HubGone> {
+        loop {
+            self.pulse.beat();
+            let opening = self.opener.open(&self.manners);
+            let opened = tokio::select! {
+                biased;
+                opened = self.pulse.during(&self.clock, LONGEST_OPEN, opening) => opened,
+                never = self.desk.refuse() => match never {},
+            };
+            if let Some(attempted) = self.attempted.take() {
+                // Nobody may be waiting for it.
+                let _ = attempted.send(());
+            }
+            match opened {
+                Ok(opened) => {
+                    if let Some(what) = opened.differs {
+                        self.report.differs(what);
+                    }
+                    if let Some(wait) = opened.held_back {
+                        self.report.held_back(wait);
+                    }
+                    self.opened = self.clock.now().mono;
+                    self.unanswered = 0;
+                    if self.proven {
+                        self.available().await?;
+                    }
+                    let line = &self.manners.line;
+                    let manners = Manners::of(&self.manners.name, line);
+                    self.tap.line(&self.clock, Line::Open(manners));
+                    let tap = self.tap.clone();
+                    let number = self.number;
+                    let exchange = Exchange::new(opened.line, line, self.clock, tap, number);
+                    return Ok(exchange.with_response_timeout(self.response_timeout()));
+                }
+                Err(e) => {
+                    let why = e.to_string();
+                    if !self.in_hand.is_empty() {
+                        self.in_hand.clear();
+                        self.schedule.lost();
+                        self.desk.tell_ends(&mut self.schedule);
+                    }
+                    self.is_useful = false;
+                    self.closed(&why);
+                    self.unavailable(false, why).await?;
+                }
+            }
+        }
+    }
+
+    /// Tells those who listen that there is nothing to hear.
+    fn closed(&self, why: &str) {
+        self.tap.line(
+            &self.clock,
+            Line::Closed {
+                why: why.to_owned(),
+            },
+        );
+    }
+
+    /// It is open and of use: says so, if that is news.
+    pub(super) async fn available(&mut self) -> Result<(), HubGone> {
+        if self.report.is_up() {
+            return Ok(());
+        }
+        let now = self.clock.now().mono;
+        let away = self.down_since.take().map(|since| now.since(since));
+        if away.is_none_or(|away| away >= BRIEFLY) {
+            self.schedule.reopened(now);
+        }
+        self.report.up(now, self.backoff.failures()).await
+    }
+
+    /// It is not open, or was lost before it was of use: says so, and waits before
+    /// the next attempt.
+    async fn unavailable(&mut self, opened: bool, why: String) -> Result<(), HubGone> {
+        let now = self.clock.now().mono;
+        self.down_since.get_or_insert(now);
+        let next = self.backoff.failed(now, &mut self.rng);
+        let failed = self.backoff.failures();
+        self.report.down(now, opened, why, failed, next).await?;
+        self.refuse_until(now + next).await;
+        Ok(())
+    }
+
+    /// Waits, and refuses whatever is commanded meanwhile.
+    async fn refuse_until(&mut self, until: Mono) {
+        self.pulse.beat();
+        tokio::select! {
+            biased;
+            () = self.clock.sleep_until(until) => {}
+            never = self.desk.refuse() => match never {},
+        }
+    }
+
+    /// The longest that any reply on this port is waited for.
+    fn response_timeout(&self) -> Duration {
+        let devices = self.spec.devices_on(self.report.port());
+        devices
+            .filter_map(|(_, device)| device.response_timeout)
+            .fold(self.manners.response_timeout, Duration::max)
+    }
+
+    /// Whether a connection that was in use was closed while nothing was outstanding.
+    pub(super) fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
+        self.is_tcp() && !lost.asked && !lost.stray && exchange.is_used()
+    }
+
+    pub(super) fn is_anyone_alive(&self) -> bool {
+        self.heard_of.values().any(|lives| *lives)
+    }
+
+    pub(super) const fn is_tcp(&self) -> bool {
+        matches!(self.manners.line, LineSpec::Tcp(_))
+    }
+
+    /// Whether the connection may be half dead: everybody who was asked for a
+    /// while got nothing.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
+        self.is_tcp() && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)
+    }
+}

@@ -1,0 +1,274 @@
+//! Several requests in flight on one connection of Modbus TCP (`field/in_flight.rs`).
+//!
+//! A trial sends two requests together, and no result of it counts until both replies
+//! have come, rightly and once. Whatever goes wrong while several are in flight and
+//! could be the server's doing is taken back and asked alone; what comes of that says
+//! whose doing it was.
+
+use crate::base::DeviceId;
+use crate::field::modbus::in_flight::Fault;
+use crate::field::polled_device::liveness_evidence::evidence_of;
+use crate::io::bus::exchange::Landed;
+
+use super::*;
+
+/// After both replies of a trial so long is waited for a third.
+const ONCE: Duration = Duration::from_millis(20);
+
+impl Port {
+    /// The next request alone, or together with others if that may be.
+    pub(super) async fn ask(
+        &mut self,
+        exchange: &mut Exchange,
+        job: Request,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
+        let now = self.clock.now().mono;
+        if self.in_flight.window() > 1 {
+            return Ok(self.launch(exchange, job).await?);
+        }
+        if !self.may_try(now, &job) {
+            return self.transact(exchange, &job, useful).await;
+        }
+        self.schedule.window(2);
+        let second = self.next(now);
+        self.schedule.window(1);
+        match second {
+            Next::Run(second) if self.may_try(now, &second) => {
+                self.try_two(exchange, [job, second], useful).await
+            }
+            Next::Run(second) => {
+                self.in_hand.push_back((second, None));
+                self.transact(exchange, &job, useful).await
+            }
+            Next::NotBefore(..) | Next::Idle => self.transact(exchange, &job, useful).await,
+        }
+    }
+
+    /// Whether a trial is due, and this request can be one of it: it reads, and it is not
+    /// likely to get no reply.
+    fn may_try(&self, now: Mono, job: &Request) -> bool {
+        let is_dead = self.heard_of.get(&job.device) == Some(&false);
+        self.in_flight.wants_trial(now) && !job.is_command() && !is_dead
+    }
+
+    async fn try_two(
+        &mut self,
+        exchange: &mut Exchange,
+        jobs: [Request; 2],
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
+        exchange.take_twice();
+        for job in jobs {
+            self.launch(exchange, job).await?;
+        }
+        let mut landed = Vec::new();
+        if let Err(lost) = self.land_two(exchange, &mut landed).await {
+            let back = landed.into_iter().map(|l| (l.job, None));
+            self.in_hand.extend(back);
+            return Err(lost.into());
+        }
+        let twice = exchange.take_twice() > 0;
+        let answered = |l: &Landed| !matches!(l.ended.outcome, Outcome::Missed(_));
+        if !twice && landed.iter().all(answered) {
+            let took = |l: &Landed| l.ended.turnaround.unwrap_or_default();
+            // A gateway's word for a dead unit takes as long as the gateway waits for it.
+            let lives = |l: &Landed| matches!(evidence_of(&l.ended.outcome), Evidence::Alive(_));
+            if let [first, second] = landed.as_slice()
+                && landed.iter().all(lives)
+            {
+                let now = self.clock.now().mono;
+                self.in_flight.passed(now, [took(first), took(second)]);
+                self.schedule.window(self.in_flight.window());
+            }
+            for landed in landed {
+                self.conclude(&landed.job, landed.ended, useful).await?;
+            }
+            return Ok(());
+        }
+        if twice {
+            self.seen(twofold(&landed), true);
+        }
+        for Landed { job, ended, .. } in landed {
+            let living = self.heard_of.get(&job.device) == Some(&true);
+            match ended.outcome {
+                // It may be dead, and the server has not been seen to leave one out.
+                Outcome::Missed(Miss::Silence)
+                    if !twice && !living && !self.in_flight.is_on_probation() =>
+                {
+                    self.conclude(&job, ended, useful).await?;
+                }
+                Outcome::Missed(Miss::Silence) => {
+                    self.in_hand.push_back((job, Some(Fault::Dropped)));
+                }
+                Outcome::Missed(_) => {
+                    self.in_hand.push_back((job, Some(Fault::Mismatched)));
+                }
+                _ => self.in_hand.push_back((job, None)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn launch(&mut self, exchange: &mut Exchange, job: Request) -> Result<(), Lost> {
+        self.tap.say(&self.clock, || self.turn(&job));
+        let patience = job.timeout + BREATH;
+        let launching = exchange.launch(job);
+        self.pulse.during(&self.clock, patience, launching).await
+    }
+
+    /// Both replies of a trial, once and not again.
+    async fn land_two(
+        &self,
+        exchange: &mut Exchange,
+        landed: &mut Vec<Landed>,
+    ) -> Result<(), Lost> {
+        while exchange.in_flight() > 0 {
+            self.pulse.beat();
+            let until = self.clock.now().mono + BREATH;
+            landed.extend(exchange.land(until).await?);
+        }
+        let quiet = self.clock.now().mono + ONCE;
+        while self.clock.now().mono < quiet {
+            exchange.land(quiet).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until some of what is in flight has ended, but not longer than that.
+    pub(super) async fn land(
+        &mut self,
+        exchange: &mut Exchange,
+        until: Mono,
+        useful: &mut bool,
+    ) -> Result<(), Stopped> {
+        let landed = tokio::select! {
+            biased;
+            () = self.desk.wait(), if exchange.in_flight() < self.in_flight.window() => {
+                return Ok(());
+            }
+            landed = exchange.land(until) => landed?,
+        };
+        if exchange.take_twice() > 0 {
+            self.seen(twofold(&landed), true);
+            // None of what came with it is believed.
+            let back = landed.into_iter().map(|l| l.job);
+            let back: Vec<Request> = back.chain(exchange.take_back()).collect();
+            return Ok(self.ask_alone(back).await?);
+        }
+        for Landed {
+            job,
+            ended,
+            with,
+            sent,
+        } in landed
+        {
+            let living = self.heard_of.get(&job.device) == Some(&true);
+            let suspect = match ended.outcome {
+                _ if with <= 1 || job.is_command() => None,
+                Outcome::Missed(Miss::Foreign) => Some(Fault::Mismatched),
+                Outcome::Missed(Miss::Silence) if living && self.in_flight.is_on_probation() => {
+                    Some(Fault::Dropped)
+                }
+                _ => None,
+            };
+            if suspect.is_some() {
+                self.in_hand.push_back((job, suspect));
+                continue;
+            }
+            let lives = matches!(evidence_of(&ended.outcome), Evidence::Alive(_));
+            if let (true, Some(took)) = (lives && with > 1, ended.turnaround) {
+                self.in_flight.answered(ended.at.mono, with, took);
+                self.schedule.window(self.in_flight.window());
+            }
+            let before = self.unanswered;
+            self.conclude(&job, ended, useful).await?;
+            // What was sent before the last reply came says nothing about the connection.
+            if sent < self.answered_at {
+                self.unanswered = self.unanswered.min(before);
+            }
+        }
+        Ok(())
+    }
+
+    /// These are asked one by one; commands are not asked again.
+    pub(super) async fn ask_alone(&mut self, jobs: Vec<Request>) -> Result<(), HubGone> {
+        for job in jobs {
+            if job.is_command() {
+                self.cut_off(&job).await?;
+            } else {
+                self.in_hand.push_back((job, None));
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection was lost while these were in flight. Whose doing it was is seen
+    /// when they are asked one by one on a new one, if this one was of use; if all are
+    /// answered there, it was the server's.
+    pub(super) async fn lost_many(&mut self, jobs: Vec<Request>, lost: Lost, useful: bool) -> End {
+        let Lost { why, stray, .. } = lost;
+        // What it sent was too much for any of them.
+        if !useful || stray {
+            for job in jobs {
+                if self.cut_off(&job).await.is_err() {
+                    return End::HubGone;
+                }
+            }
+            return End::Lost { why, useful, stray };
+        }
+        let many = jobs.len() > 1;
+        if self.ask_alone(jobs).await.is_err() {
+            return End::HubGone;
+        }
+        if let Some((_, suspect)) = self.in_hand.back_mut().filter(|_| many) {
+            *suspect = Some(Fault::Closed);
+        }
+        self.is_useful = true;
+        End::Closed { why }
+    }
+
+    async fn cut_off(&mut self, job: &Request) -> Result<(), HubGone> {
+        let at = self.clock.now();
+        let outcome = Outcome::Missed(Miss::ConnectionLost);
+        let evidence = self.schedule.done(at.mono, job, &outcome);
+        self.desk.tell_ends(&mut self.schedule);
+        self.report.cut_off(job, at, evidence).await
+    }
+
+    /// A request that had failed among others was asked alone.
+    pub(super) fn was_alone(&mut self, why: Option<Fault>, outcome: &Outcome) {
+        match (why, outcome) {
+            (Some(_), Outcome::Missed(_)) => self.in_flight.acquit(),
+            (None, _) => {}
+            (Some(fault), _) => self.seen(fault, false),
+        }
+    }
+
+    /// Whether a device gave a sign of life with its last request.
+    pub(super) fn note(&mut self, device: DeviceId, outcome: &Outcome, at: Mono) {
+        let lives = matches!(evidence_of(outcome), Evidence::Alive(_));
+        self.heard_of.insert(device, lives);
+        if lives {
+            self.answered_at = at;
+        }
+    }
+
+    fn seen(&mut self, fault: Fault, is_certain: bool) {
+        if self.in_flight.seen(fault, is_certain) {
+            self.report.one_at_a_time(fault);
+            self.schedule.window(1);
+        }
+    }
+}
+
+/// What a server does that answers a request more than once: one of the replies may
+/// have been another's, under its number.
+fn twofold(landed: &[Landed]) -> Fault {
+    let is_other = |l: &Landed| l.ended.outcome == Outcome::Missed(Miss::Foreign);
+    if landed.iter().any(is_other) {
+        Fault::Mismatched
+    } else {
+        Fault::Twice
+    }
+}

@@ -1,0 +1,492 @@
+//! What a port tells: the hub its events, the operator its troubles. Knows
+//! what has been said already.
+
+mod found;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::base::{
+    DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered, Miss, Mono, Now, PortId,
+    RateLimit, Reading,
+};
+use crate::field::decode::point::decode;
+use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
+use crate::field::diagnostics::events::{Heaviest, Notice};
+use crate::field::diagnostics::trouble::{Trouble, Troubles};
+use crate::field::dlt645::ask::Wish;
+use crate::field::modbus::in_flight::Fault;
+use crate::field::modbus::rtu::Heard;
+use crate::field::plan::forecast::what_is_read;
+use crate::field::plan::holes::speaks_of_addresses;
+use crate::field::polled_device::liveness_evidence;
+use crate::field::schedule::interval_stretch::Overload;
+use crate::field::transaction::request::{Outcome, Request, RequestBody};
+use crate::io::bus::bus_monitor::Tap;
+use crate::io::bus::exchange::Ended;
+use crate::io::log::Journal;
+use crate::io::system::clock::Clock;
+use crate::spec::{DeviceSpec, Spec};
+use crate::trace::{Verdict, What};
+
+use super::load::Load;
+use super::voice::Voice;
+
+/// Points without a value, and why.
+type Refused = Vec<(u16, &'static str)>;
+
+/// Nobody listens any more.
+pub(super) struct HubGone;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Up,
+    Down,
+}
+
+pub(super) struct Report {
+    port: PortId,
+    spec: Arc<Spec>,
+    journal: Journal,
+    hub: mpsc::Sender<FieldEvent>,
+    tap: Tap,
+    clock: Clock,
+    /// What the hub believes about the port.
+    told: Option<Told>,
+    unavailable: RateLimit,
+    losses: RateLimit,
+    /// Why it was lost last.
+    lost: String,
+    voice: Voice,
+    told_held_back: bool,
+    troubles: Troubles,
+    /// Troubles that many have, on their way to being few lines.
+    crowds: EventGrouping<Notice>,
+    twins: DuplicateAddresses,
+    /// What it reports every few seconds.
+    pub(super) load: Load,
+}
+
+impl Report {
+    pub(super) fn new(
+        port: PortId,
+        spec: Arc<Spec>,
+        journal: Journal,
+        hub: mpsc::Sender<FieldEvent>,
+        tap: Tap,
+        clock: Clock,
+    ) -> Self {
+        Report {
+            port,
+            spec,
+            journal,
+            hub,
+            tap,
+            clock,
+            told: None,
+            unavailable: RateLimit::default(),
+            losses: RateLimit::default(),
+            lost: String::new(),
+            voice: Voice::default(),
+            told_held_back: false,
+            troubles: Troubles::default(),
+            crowds: EventGrouping::of_port(port),
+            twins: DuplicateAddresses::default(),
+            load: Load::new(clock.now().mono),
+        }
+    }
+
+    /// Which port.
+    pub(super) const fn port(&self) -> PortId {
+        self.port
+    }
+
+    /// Whether the hub believes that the port is open.
+    pub(super) fn is_up(&self) -> bool {
+        self.told == Some(Told::Up)
+    }
+
+    /// It is open.
+    pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
+        let port = self.port;
+        self.journal.tell(&Notice::PortOpened { port, failed });
+        self.unavailable = RateLimit::default();
+        self.load.opened(now);
+        self.told = Some(Told::Up);
+        self.tell(FieldEvent::PortUp { port }).await
+    }
+
+    /// It is not, and will be tried again. `opened`: it did open, and was lost
+    /// before it was of any use.
+    pub(super) async fn down(
+        &mut self,
+        now: Mono,
+        opened: bool,
+        why: String,
+        failed: u32,
+        next: Duration,
+    ) -> Result<(), HubGone> {
+        let port = self.port;
+        self.tell_crowds(now);
+        if self.unavailable.hit(now, 1).is_some() {
+            let line = self.spec.port(port).map(|p| p.line.to_string());
+            self.journal.tell(&Notice::PortUnavailable {
+                port,
+                what: line.unwrap_or_default(),
+                opened,
+                why: why.clone(),
+                failed,
+                next,
+            });
+        }
+        if self.told == Some(Told::Down) {
+            return Ok(());
+        }
+        self.told = Some(Told::Down);
+        self.tell(FieldEvent::PortDown { port, why }).await
+    }
+
+    /// It was lost and is opened again at once: the hub need not know.
+    pub(super) fn lost(&mut self, now: Mono, why: String) {
+        let port = self.port;
+        why.clone_into(&mut self.lost);
+        if let Some(times) = self.losses.hit(now, 1) {
+            self.journal.tell(&Notice::PortLost { port, why, times });
+        }
+    }
+
+    /// It does not stand several requests in flight.
+    pub(super) fn one_at_a_time(&self, fault: Fault) {
+        let port = self.port;
+        self.journal.tell(&Notice::OneAtATime { port, fault });
+    }
+
+    /// Its settings are not those that were asked for.
+    pub(super) fn differs(&self, what: String) {
+        let port = self.port;
+        self.journal.tell(&Notice::SettingsDiffer { port, what });
+    }
+
+    /// The adapter passes received bytes on late.
+    pub(super) fn held_back(&mut self, wait: Duration) {
+        let port = self.port;
+        if !std::mem::replace(&mut self.told_held_back, true) {
+            self.journal.tell(&Notice::BytesHeldBack { port, wait });
+        }
+    }
+
+    /// Our own bytes came back, or did not when they should.
+    pub(super) fn own_voice(&mut self, now: Mono, heard: &Heard) {
+        for notice in self.voice.note(self.port, now, heard) {
+            self.journal.tell(&notice);
+        }
+    }
+
+    /// The intervals of a priority are longer than configured, or no longer.
+    pub(super) fn strained(&self, strain: &Overload) {
+        let port = self.port;
+        self.journal.tell(&match strain {
+            Overload::Over { priority } => Notice::IntervalsKept {
+                port,
+                priority: *priority,
+            },
+            Overload::Stretched {
+                priority,
+                factor,
+                load,
+                heaviest,
+            } => Notice::IntervalsStretched {
+                port,
+                priority: *priority,
+                factor: *factor,
+                load: *load,
+                heaviest: heaviest.as_ref().and_then(|h| {
+                    let device = self.spec.device(h.device)?;
+                    Some(Heaviest {
+                        device: device.name.clone(),
+                        what: what_is_read(&device.profile, h.table, h.first, h.count),
+                        takes: h.takes,
+                        every: h.every,
+                    })
+                }),
+            },
+        });
+    }
+
+    /// When the next load is to be reported.
+    pub(super) fn load_due(&self) -> Mono {
+        self.load.due()
+    }
+
+    /// Reports the load, what was heard of ourselves and what was asked besides the
+    /// plan, if it is time to.
+    pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
+        if now < self.load_due() {
+            return Ok(());
+        }
+        for notice in self.troubles.sweep(now) {
+            self.tell_or_gather(now, notice);
+        }
+        if let Some(sum) = self.losses.settle(now) {
+            let (port, times) = (self.port, sum.untold);
+            let why = self.lost.clone();
+            self.journal.tell(&Notice::PortLost { port, why, times });
+        }
+        if let Some(notice) = self.voice.settle(self.port, now) {
+            self.journal.tell(&notice);
+        }
+        self.tell_crowds(now);
+        let (permille, count) = self.load.take(now);
+        let port = self.port;
+        if let Some(echoes) = self.voice.since_last() {
+            self.tell(FieldEvent::Echoes { port, echoes }).await?;
+        }
+        if count > 0 {
+            self.tell(FieldEvent::Probes { port, count }).await?;
+        }
+        self.tell(FieldEvent::Load { port, permille }).await
+    }
+
+    /// A transaction ended.
+    pub(super) async fn polled(
+        &mut self,
+        job: &Request,
+        ended: &Ended,
+        evidence: Evidence,
+    ) -> Result<(), HubGone> {
+        if job.probe().is_some() {
+            self.load.probed();
+        }
+        self.complain(job, ended);
+        self.suspect(job.device, evidence);
+        let (readings, refused) = self.readings(job, ended);
+        self.tap.say(&self.clock, || {
+            self.verdict(job, ended, &readings, &refused)
+        });
+        self.tell(FieldEvent::Polled {
+            device: job.device,
+            at: ended.at,
+            evidence,
+            readings,
+            turnaround: ended.turnaround,
+        })
+        .await?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        self.tell(FieldEvent::NoValue {
+            device: job.device,
+            at: ended.at,
+            points: refused,
+        })
+        .await
+    }
+
+    /// Two devices under one address?
+    fn suspect(&mut self, device: DeviceId, evidence: Evidence) {
+        if !self.twins.note(device, evidence) {
+            return;
+        }
+        let place = self.spec.device(device).and_then(DeviceSpec::place);
+        if let Some(place) = place {
+            self.journal.tell(&Notice::UnitTwice { device, place });
+        }
+    }
+
+    /// The line was lost before the reply came.
+    pub(super) async fn cut_off(
+        &mut self,
+        job: &Request,
+        at: Now,
+        evidence: Evidence,
+    ) -> Result<(), HubGone> {
+        let ended = Ended {
+            outcome: Outcome::Missed(Miss::ConnectionLost),
+            at,
+            turnaround: None,
+            passed_by: Default::default(),
+            heard: Default::default(),
+        };
+        self.polled(job, &ended, evidence).await
+    }
+
+    /// A reply of this device came after it had been given up.
+    pub(super) async fn late(&mut self, device: DeviceId, at: Now) -> Result<(), HubGone> {
+        self.trouble(at.mono, device, Trouble::Late, String::new);
+        self.tap.say(&self.clock, || What::Late {
+            device: self.name(device),
+        });
+        self.tell(FieldEvent::Polled {
+            device,
+            at,
+            evidence: liveness_evidence::LATE,
+            readings: Vec::new(),
+            turnaround: None,
+        })
+        .await
+    }
+
+    /// How it ended, with names, for those who listen.
+    fn verdict(
+        &self,
+        job: &Request,
+        ended: &Ended,
+        readings: &[Reading],
+        refused: &Refused,
+    ) -> What {
+        let points = self.spec.device(job.device).map(|d| &d.profile.points);
+        let point = |index: u16| {
+            let point = points.and_then(|all| all.get(usize::from(index)));
+            point.map_or_else(String::new, |p| p.id.clone())
+        };
+        let values = readings.iter().map(|r| (point(r.point), r.value.to_json()));
+        let without = refused
+            .iter()
+            .map(|(p, why)| (point(*p), (*why).to_owned()));
+        What::Verdict {
+            device: self.name(job.device),
+            verdict: Verdict::of(&ended.outcome, job.trusted),
+            turnaround: ended.turnaround,
+            values: values.collect(),
+            without: without.collect(),
+        }
+    }
+
+    fn name(&self, device: DeviceId) -> String {
+        let device = self.spec.device(device);
+        device.map_or_else(String::new, |d| d.name.clone())
+    }
+
+    /// The values of the reply, and the points it held none for.
+    fn readings(&mut self, job: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
+        let Outcome::Answered(data) = &ended.outcome else {
+            return (Vec::new(), Vec::new());
+        };
+        let spec = Arc::clone(&self.spec);
+        let Some(device) = spec.device(job.device).filter(|_| job.trusted) else {
+            return (Vec::new(), Vec::new());
+        };
+        let mut readings = Vec::with_capacity(job.points.len());
+        let mut refused = Vec::new();
+        for index in &job.points {
+            let Some(point) = device.profile.points.get(usize::from(*index)) else {
+                continue;
+            };
+            match decode(point, job.ask.start, data) {
+                Ok(value) => readings.push(Reading {
+                    device: job.device,
+                    point: *index,
+                    value,
+                    at: ended.at,
+                }),
+                Err(why) => {
+                    refused.push((*index, why.words()));
+                    let trouble = Trouble::NoValue { point: *index, why };
+                    let name = || format!("point {}", point.id);
+                    self.trouble(ended.at.mono, job.device, trouble, name);
+                }
+            }
+        }
+        (readings, refused)
+    }
+
+    fn complain(&mut self, job: &Request, ended: &Ended) {
+        let now = ended.at.mono;
+        let trouble = match &ended.outcome {
+            Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
+            // A fence may well be refused.
+            Outcome::Exception(_) if job.is_fence() => return,
+            // Told to whoever commanded it.
+            Outcome::Exception(_) if job.is_command() => return,
+            // What those mean takes more than one request to find out.
+            Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
+            // Told as a finding.
+            Outcome::Refused(word) if job.is_whole() && word.says_no_such_datum() => return,
+            Outcome::Refused(_) if job.is_fence() => return,
+            Outcome::Refused(word) => Trouble::Declines(*word),
+            Outcome::Exception(code) => Trouble::Refuses {
+                code: *code,
+                table: job.ask.table,
+                first: job.ask.start,
+                count: job.ask.count,
+            },
+            Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
+            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
+            Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
+        };
+        let ask = job.ask;
+        let other_id = ended.heard.other_id;
+        self.trouble(now, job.device, trouble, || match (trouble, &job.body) {
+            (Trouble::Refuses { .. }, _) => String::new(),
+            (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
+                format!("transaction id {} instead of {}", id.seen, id.wanted)
+            }),
+            (_, RequestBody::Modbus) => format!(
+                "function {}, {} from address {}",
+                ask.function(),
+                ask.count,
+                ask.start
+            ),
+            (_, RequestBody::Write(write)) => format!(
+                "function {}, {} from address {}",
+                write.entries.function(),
+                ask.count,
+                ask.start
+            ),
+            (_, RequestBody::Meter(ask)) => match &ask.wish {
+                Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
+                Wish::ReadAddress | Wish::Write { .. } => String::new(),
+            },
+            (_, RequestBody::Raw(question)) => format!("request {}", question.name),
+        });
+    }
+
+    fn trouble(
+        &mut self,
+        now: Mono,
+        device: DeviceId,
+        trouble: Trouble,
+        detail: impl FnOnce() -> String,
+    ) {
+        if let Some(notice) = self.troubles.note(now, device, trouble, detail) {
+            self.tell_or_gather(now, notice);
+        }
+    }
+
+    /// A bad cable is a trouble of everybody on it: three say so, the others
+    /// together.
+    fn tell_or_gather(&mut self, now: Mono, notice: Notice) {
+        if let Some(notice) = self.crowds.admit(now, notice) {
+            self.journal.tell(&notice);
+        }
+    }
+
+    fn tell_crowds(&mut self, now: Mono) {
+        while let Some(told) = self.crowds.due(now) {
+            self.tell_crowd(&told);
+        }
+    }
+
+    fn tell_crowd(&self, told: &Gathered<Notice>) {
+        match told {
+            Gathered::One(notice) => self.journal.tell(notice),
+            Gathered::Many(crowd) => self.journal.tell(crowd),
+        }
+    }
+
+    /// A full hub slows the field; that is meant.
+    async fn tell(&self, event: FieldEvent) -> Result<(), HubGone> {
+        self.hub.send(event).await.map_err(|_| HubGone)
+    }
+}
+
+impl Drop for Report {
+    /// Whatever ends the task, what has been gathered is told: nothing follows.
+    fn drop(&mut self) {
+        for told in self.crowds.all(self.clock.now().mono) {
+            self.tell_crowd(&told);
+        }
+    }
+}

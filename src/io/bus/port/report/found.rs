@@ -1,0 +1,116 @@
+//! What polling has found out about devices: told the operator, and of points that
+//! fail the hub as well.
+
+use super::{HubGone, Report};
+use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
+use crate::field::diagnostics::events::Notice;
+use crate::field::plan::ReadBlock;
+use crate::field::plan::forecast::what_is_read;
+use crate::field::polled_device::adaptive_plan::Finding;
+
+impl Report {
+    /// Something was found out about a device.
+    pub(in crate::io::bus::port) async fn found(
+        &mut self,
+        now: Mono,
+        finding: &Finding,
+    ) -> Result<(), HubGone> {
+        let notice = match finding.clone() {
+            Finding::Hole { device, hole } => Notice::HoleFound { device, hole },
+            // Told as the points that are back, if it is told.
+            Finding::HoleGone { .. } => return Ok(()),
+            Finding::PointsRefused {
+                device,
+                points,
+                at,
+                code,
+            } => Notice::PointsRefused {
+                device,
+                points: self.points(device, &points),
+                at,
+                code,
+            },
+            Finding::DatumRefused {
+                device,
+                points,
+                word,
+            } => Notice::DatumRefused {
+                device,
+                points: self.points(device, &points),
+                word,
+            },
+            Finding::PointsFail {
+                device,
+                points,
+                block,
+                how,
+                code,
+            } => Notice::PointsFail {
+                device,
+                points: self.points(device, &points),
+                what: self.what(device, &block),
+                how,
+                code,
+            },
+            Finding::LongRequestsFail {
+                device,
+                block,
+                most,
+            } => Notice::LongRequestsFail {
+                device,
+                what: self.what(device, &block),
+                count: block.count,
+                most,
+            },
+            Finding::LongRequestsAnswered { device } => Notice::LongRequestsAnswered { device },
+            Finding::RepliesTwice { device } => Notice::RepliesTwice { device },
+            Finding::OthersAsk { device } => Notice::OthersAsk { device },
+            Finding::PointsBack { device, points } => Notice::PointsBack {
+                device,
+                points: self.points(device, &points),
+            },
+        };
+        self.tell_or_gather(now, notice);
+        let (device, points, how) = match finding {
+            Finding::PointsRefused { device, points, .. }
+            | Finding::DatumRefused { device, points, .. } => {
+                (*device, points, RequestFailure::Refused)
+            }
+            Finding::PointsFail {
+                device,
+                points,
+                how,
+                ..
+            } => (*device, points, *how),
+            Finding::Hole { .. }
+            | Finding::HoleGone { .. }
+            | Finding::LongRequestsFail { .. }
+            | Finding::LongRequestsAnswered { .. }
+            | Finding::RepliesTwice { .. }
+            | Finding::OthersAsk { .. }
+            | Finding::PointsBack { .. } => return Ok(()),
+        };
+        self.tell(FieldEvent::PointsFailing {
+            device,
+            points: points.clone(),
+            how,
+        })
+        .await
+    }
+
+    /// What is asked for, in words.
+    fn what(&self, device: DeviceId, block: &ReadBlock) -> String {
+        let profile = self.spec.device(device).map(|d| &d.profile);
+        profile.map_or_else(String::new, |p| {
+            what_is_read(p, block.table, block.start, block.count)
+        })
+    }
+
+    /// Their ids, as configured.
+    fn points(&self, device: DeviceId, points: &[u16]) -> String {
+        let all = self.spec.device(device).map(|d| &d.profile.points);
+        let name = |p: &u16| Some(all?.get(usize::from(*p))?.id.as_str());
+        let names: Vec<&str> = points.iter().filter_map(name).collect();
+        names.join(", ")
+    }
+}

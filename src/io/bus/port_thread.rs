@@ -1,0 +1,199 @@
+//! A thread of its own for one serial port, and exact waits on it.
+//!
+//! A line is at its limit when nothing is lost between the end of one frame and
+//! the beginning of the next but the silence the standard asks for. tokio's
+//! timers count whole milliseconds and shared threads are busy with others: at
+//! 115,200 bit/s that alone costs a tenth of the line. So a serial port's task
+//! runs on a thread of its own, with a runtime of its own that has nothing else
+//! to do. Waits that may be late by a millisecond (for the next poll, for a unit
+//! that does not answer) are the runtime's; those that may not, the silence
+//! before a request and the rest of a frame that is arriving, are slept through
+//! on the thread: the one to the microsecond ([`doze`]), the other until shortly
+//! before the last character ([`nap`]), for which the thread then listens.
+//!
+//! While it sleeps the thread does not hear the tty: that is why a reply of
+//! fifty characters wakes it four times and not fifty. It does not hear an order
+//! to stop either, which is why no doze is longer than [`LONGEST_DOZE`].
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+use crate::base::Mono;
+use crate::io::system::clock::Clock;
+
+/// No doze is longer; what is further off is waited for in the ordinary way.
+pub const LONGEST_DOZE: Duration = Duration::from_millis(20);
+
+/// The last part of an exact wait is spent looking: waking a thread takes about
+/// this long, and it would be too late by that.
+pub const AWAKE: Duration = Duration::from_micros(40);
+
+/// Descriptors that a thread's runtime needs, and one for its tty: an epoll instance, the
+/// event that wakes it, and the pair for signals.
+pub const DESCRIPTORS: u64 = 5;
+
+/// How late the kernel may wake a sleeper to save power, in nanoseconds: not at
+/// all. The usual 50 µs are one percent of a transaction at 115,200 bit/s.
+const SLACK: NonZeroU64 = NonZeroU64::MIN;
+
+/// What a thread is handed: with its runtime, to its end.
+type Work = Box<dyn FnOnce(Runtime) + Send>;
+
+/// A thread that is there, with a runtime of its own, and waits for its work. Dropped, it
+/// ends.
+pub struct Thread {
+    work: oneshot::Sender<Work>,
+}
+
+impl Thread {
+    /// Makes one. The unit allows only so many (`TasksMax`), and its runtime needs
+    /// descriptors: what cannot be made is tried again by whoever needs it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub async fn start(name: &str) -> io::Result<Thread> {
+        let (ready, is_ready) = oneshot::channel();
+        let (work, given) = oneshot::channel::<Work>();
+        let thread = std::thread::Builder::new().name(name.into());
+        thread.spawn(move || {
+            // If it is refused we are a little late, that is all.
+            let _ = rustix::thread::set_current_timer_slack(Some(SLACK));
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(e) => return drop(ready.send(Err(e))),
+            };
+            if ready.send(Ok(())).is_ok()
+                && let Ok(work) = given.blocking_recv()
+            {
+                work(runtime);
+            }
+        })?;
+        match is_ready.await {
+            Ok(made) => made.map(|()| Thread { work }),
+            Err(_) => Err(io::Error::other("its thread has ended")),
+        }
+    }
+
+    /// Does `work` on it and returns when that has ended, by itself or by a panic;
+    /// whatever it held is free then. If this future is dropped the work is dropped too,
+    /// soon.
+    pub async fn run<W>(self, work: impl FnOnce() -> W + Send + 'static)
+    where
+        W: Future<Output = ()>,
+    {
+        let (mut alive, mut ended) = oneshot::channel::<()>();
+        let given = self.work.send(Box::new(move |runtime| {
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    () = alive.closed() => {}
+                    () = work() => {}
+                }
+            });
+            drop(runtime);
+            drop(alive);
+        }));
+        if given.is_ok() {
+            // Nothing is ever sent: it ends when the thread lets go of it.
+            let _ = (&mut ended).await;
+        }
+    }
+}
+
+/// Blocks this thread until `at`, exactly; at most for [`LONGEST_DOZE`]. Only
+/// for a thread that has nothing else to do.
+pub fn doze(clock: &Clock, at: Mono) {
+    let now = clock.now().mono;
+    let left = at.since(now).min(LONGEST_DOZE);
+    nap(left.saturating_sub(AWAKE));
+    while clock.now().mono < now + left {
+        std::hint::spin_loop();
+    }
+}
+
+/// Blocks this thread for about this long, at most for [`LONGEST_DOZE`], and
+/// never looks at the clock: where some microseconds more are of no account.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread belongs to one port, which has nothing to do until then"
+)]
+pub fn nap(span: Duration) {
+    if !span.is_zero() {
+        std::thread::sleep(span.min(LONGEST_DOZE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    async fn run<W>(name: &str, work: impl FnOnce() -> W + Send + 'static)
+    where
+        W: Future<Output = ()>,
+    {
+        Thread::start(name).await.unwrap().run(work).await;
+    }
+
+    #[tokio::test]
+    async fn work_is_done_on_another_thread_and_its_end_is_noticed() {
+        let here = thread::current().id();
+        let (told, there) = oneshot::channel();
+        run("solo", move || async move {
+            told.send(thread::current().id()).unwrap();
+        })
+        .await;
+        assert_ne!(there.await.unwrap(), here);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_it() {
+        run("solo", || async { panic!("on purpose") }).await;
+    }
+
+    #[tokio::test]
+    async fn work_nobody_waits_for_any_more_is_dropped() {
+        struct Held(Arc<AtomicBool>, Option<oneshot::Sender<()>>);
+        impl Drop for Held {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+                drop(self.1.take());
+            }
+        }
+        let dropped = Arc::new(AtomicBool::new(false));
+        let (gone, is_gone) = oneshot::channel();
+        let (begun, has_begun) = oneshot::channel();
+        let held = Held(Arc::clone(&dropped), Some(gone));
+        let work = tokio::spawn(run("solo", move || async move {
+            let _held = held;
+            begun.send(()).unwrap();
+            std::future::pending().await
+        }));
+        has_begun.await.unwrap();
+        assert!(!dropped.load(Ordering::SeqCst));
+        work.abort();
+        let _ = is_gone.await;
+        assert!(dropped.load(Ordering::SeqCst));
+    }
+
+    #[test]
+    fn a_doze_is_never_short_and_has_an_end() {
+        let clock = Clock::system();
+        for micros in [0, 10, 300, 1750] {
+            let at = clock.now().mono + Duration::from_micros(micros);
+            doze(&clock, at);
+            assert!(clock.now().mono >= at);
+        }
+        let begun = clock.now().mono;
+        doze(&clock, begun + Duration::from_secs(3600));
+        assert!(clock.now().mono.since(begun) >= LONGEST_DOZE);
+    }
+}

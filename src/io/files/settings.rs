@@ -1,0 +1,482 @@
+//! Reads what a configuration is made of; what it means is `config/`'s business.
+//!
+//! The main file, `conf.d/*.yaml` beside it in name order, the platform's file
+//! in the state directory if `remote_config:` wants it ([`crate::io::store::remote_config`]), the
+//! few environment variables that may be set, and whatever files and credentials
+//! those name.
+
+mod fit;
+pub mod limits;
+mod names;
+mod reading;
+mod theirs;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use self::limits::LimitsOf;
+use self::reading::Reading;
+
+use crate::base::text::excerpt;
+use crate::cloud::alink::remote_config::Content;
+use crate::config::{
+    Answers, Compiled, Draft, PREFIX, Place, Problem, Report, Severity, Source, Want,
+};
+use crate::io::files::service_account::Account;
+use crate::io::log;
+use crate::io::store::remote_config;
+use crate::spec::{ControlSpec, Spec};
+
+/// Where the configuration is unless somebody says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/alink-gateway/gateway.yaml";
+
+/// Where what the platform hands out is kept, unless the configuration or
+/// systemd says otherwise.
+pub const DEFAULT_STATE: &str = "/var/lib/alink-gateway";
+
+/// A configuration without errors.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it means.
+    pub spec: Spec,
+    /// What is odd about it.
+    pub warnings: Report,
+    /// How many profiles there are, used or not.
+    pub profiles: usize,
+    /// False while the gateway's identity is still the package's placeholder:
+    /// such a gateway runs, but must not connect to the platform.
+    pub commissioned: bool,
+    /// Where to keep what the platform hands out.
+    pub state_dir: PathBuf,
+    /// How people ask the running service.
+    pub control: ControlSpec,
+    /// The platform's file that is a part of it.
+    pub remote: Option<PathBuf>,
+}
+
+/// A file of the platform's that has been in force and does not go together
+/// with the gateway's own any more.
+#[derive(Clone, Debug)]
+pub struct Misfit {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with both together.
+    pub report: Report,
+}
+
+/// What is around the configuration and may change its meaning.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Environment variables; those without our prefix do not matter.
+    pub environment: Vec<(String, String)>,
+    /// Where systemd has put the service's credentials.
+    pub credentials: Option<PathBuf>,
+    /// Where systemd has made a directory for what the service keeps.
+    pub state: Option<PathBuf>,
+    /// Whether a credential may be absent because there is no directory of
+    /// credentials: so it is when a person runs `check` from a shell.
+    pub by_hand: bool,
+    /// As whom the service will read the files, if that is somebody else and may
+    /// not.
+    pub service: Option<Account>,
+    /// Where serial adapters have names that stay.
+    pub by_id: Option<PathBuf>,
+    /// Whose limits of threads and open files it has to keep to.
+    pub limits: LimitsOf,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
+            .collect();
+        Surroundings {
+            environment,
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            state: std::env::var_os("STATE_DIRECTORY").and_then(first_path),
+            by_hand: false,
+            service: None,
+            by_id: Some(names::BY_ID.into()),
+            limits: LimitsOf::Process,
+        }
+    }
+
+    /// Those of this process, when a person looks at a configuration that the
+    /// service will use.
+    #[must_use]
+    pub fn of_person() -> Self {
+        let process = Surroundings::of_process();
+        Surroundings {
+            by_hand: true,
+            service: Account::of_service(),
+            // What a unit runs for a reload is told of the credentials by systemd 252
+            // and not let in to them; it knows as little as a person.
+            credentials: process.credentials.filter(|d| fs::read_dir(d).is_ok()),
+            environment: process.environment,
+            state: process.state,
+            by_id: process.by_id,
+            limits: LimitsOf::Unit,
+        }
+    }
+}
+
+impl Surroundings {
+    /// Notes on a file that was read why the service cannot.
+    fn look_at(&self, source: &mut Source) {
+        if source.bytes.is_ok() {
+            let service = self.service.as_ref();
+            source.hidden = service.and_then(|s| s.obstacle(Path::new(&source.path)));
+        }
+    }
+}
+
+/// Loads the configuration for running it.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong.
+pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_in(path, &Surroundings::of_process())
+}
+
+/// Loads the configuration for starting with it: a file of the platform's that
+/// spoils it is left out, and told, because a gateway that has lost its power
+/// must start by itself; one that has not proven itself is not looked at.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong with the gateway's own
+/// files; whatever the platform's says.
+pub fn load_to_start(path: &Path) -> Result<(Loaded, Option<Misfit>), Report> {
+    load_to_start_in(path, &Surroundings::of_process())
+}
+
+/// The same in these surroundings.
+///
+/// # Errors
+/// As [`load_to_start`].
+pub fn load_to_start_in(
+    path: &Path,
+    around: &Surroundings,
+) -> Result<(Loaded, Option<Misfit>), Report> {
+    let proven = told(load_fitting(path, around, &Theirs::Proven), around);
+    let report = match proven {
+        Ok(loaded) => return Ok((loaded, None)),
+        Err(report) => report,
+    };
+    let alone = told(load_fitting(path, around, &Theirs::None), around)?;
+    let file = remote_config::place(&alone.state_dir);
+    Ok((alone, Some(Misfit { file, report })))
+}
+
+/// Where a file of the platform's is kept, if the gateway's own files want any.
+/// Nothing of the platform's is read.
+///
+/// # Errors
+/// Everything that is wrong, if a file cannot be read.
+pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
+    let around = Surroundings::of_process();
+    let draft = Draft::new(
+        &sources(path, &around, &mut Reading::new()),
+        &around.environment,
+    )?;
+    let (policy, state_dir) = draft.remote();
+    Ok(policy
+        .enabled
+        .then(|| state_dir_of(state_dir, path, &around)))
+}
+
+/// What the configuration would be with this file of the platform's instead of
+/// the one that is stored.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong.
+pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
+    let around = Surroundings::of_process();
+    told(load_fitting(path, &around, &Theirs::This(theirs)), &around)
+}
+
+/// Loads the configuration in these surroundings.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything is wrong.
+pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
+    told(load_fitting(path, around, &Theirs::Stored), around)
+}
+
+/// Which file of the platform's is a part of it, if one is wanted.
+enum Theirs<'a> {
+    None,
+    /// The one that has proven itself.
+    Proven,
+    /// The one in force, on probation or not.
+    Stored,
+    This(&'a Content),
+}
+
+impl Theirs<'_> {
+    fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
+        let place = match self {
+            Theirs::Stored => remote_config::in_force(state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::place(state_dir),
+        };
+        match self {
+            Theirs::None => None,
+            Theirs::This(content) => Some(Source {
+                path: remote_config::FILE.into(),
+                bytes: reading.given(content.bytes()),
+                mode: None,
+                hidden: None,
+            }),
+            Theirs::Stored | Theirs::Proven => {
+                let absent =
+                    fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+                (!absent).then(|| reading.config(&place))
+            }
+        }
+    }
+}
+
+/// What was loaded, unless the log could not tell of it.
+fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
+    let Some(problem) = loudness(around) else {
+        return loaded;
+    };
+    let (Ok(Loaded { warnings: told, .. }) | Err(told)) = loaded;
+    Err(told.with([problem]))
+}
+
+/// Loads the configuration in these surroundings for a look at it: how much its
+/// lines have to carry is not judged.
+///
+/// # Errors
+/// Everything that is wrong or odd, if anything else is wrong.
+pub fn load_whatever_the_load(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
+    load_files(path, around, &Theirs::Stored).map(|(loaded, _)| loaded)
+}
+
+/// What is wrong with how loud the log is to be: no part of the configuration,
+/// but nothing starts with it either.
+fn loudness(around: &Surroundings) -> Option<Problem> {
+    let (name, said) = around.environment.iter().find(|(n, _)| n == log::FILTER)?;
+    // As if it were not set.
+    if said.trim().is_empty() || log::try_filter(said).is_ok() {
+        return None;
+    }
+    Some(Problem {
+        severity: Severity::Error,
+        file: "environment".into(),
+        line: 0,
+        column: 0,
+        path: name.clone(),
+        said: excerpt(said.as_bytes(), 60),
+        wanted: "error, warn, info, debug or trace".into(),
+        hint: Some("one library alone is target=level; several are separated by commas".into()),
+    })
+}
+
+/// The configuration, unless its lines have to carry more than they can, or it
+/// needs more than its unit may have.
+fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
+    let (mut loaded, places) = load_files(path, around, theirs)?;
+    if let Some(by_id) = &around.by_id {
+        let renamed = names::check(&loaded.spec, &places, by_id);
+        loaded.warnings = loaded.warnings.with(renamed);
+    }
+    if let Some(limits) = around.limits.find(&unit_of(path)) {
+        let beyond = limits::check(&loaded.spec, &places, &limits);
+        loaded.warnings = loaded.warnings.with(beyond);
+    }
+    loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
+    Ok(loaded)
+}
+
+/// The instance of `alink-gateway@.service` that is given this file: it has its
+/// configuration in a folder of its name.
+fn instance_of(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
+    let folder = path.parent()?;
+    let home = Path::new(DEFAULT_PATH).parent();
+    let instance = folder.file_name().and_then(OsStr::to_str);
+    let instance = instance.filter(|_| folder.parent() == home);
+    instance.map(str::to_owned)
+}
+
+/// Where the unit that is given this file keeps its state.
+fn state_of(path: &Path) -> PathBuf {
+    match instance_of(path) {
+        Some(name) => format!("{DEFAULT_STATE}@{name}").into(),
+        None => DEFAULT_STATE.into(),
+    }
+}
+
+/// The unit that is given this file.
+fn unit_of(path: &Path) -> String {
+    match instance_of(path) {
+        Some(name) => format!("alink-gateway@{name}.service"),
+        None => "alink-gateway.service".into(),
+    }
+}
+
+/// The gateway's own files.
+fn sources(path: &Path, around: &Surroundings, reading: &mut Reading) -> Vec<Source> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut sources = vec![reading.config(path)];
+    sources.extend(reading.matching(base, "conf.d/*.yaml"));
+    for source in &mut sources {
+        around.look_at(source);
+    }
+    sources
+}
+
+/// Where state is kept: as the configuration says, or systemd, or by default.
+fn state_dir_of(said: Option<PathBuf>, path: &Path, around: &Surroundings) -> PathBuf {
+    said.or_else(|| around.state.clone())
+        .unwrap_or_else(|| state_of(path))
+}
+
+fn load_files(
+    path: &Path,
+    around: &Surroundings,
+    theirs: &Theirs<'_>,
+) -> Result<(Loaded, Vec<Place>), Report> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut reading = Reading::new();
+    let sources = sources(path, around, &mut reading);
+    let mut draft = Draft::new(&sources, &around.environment)?;
+    let (policy, state_dir) = draft.remote();
+    let state_dir = state_dir_of(state_dir, path, around);
+    let mut unseen = None;
+    let remote = theirs
+        .read(&state_dir, &mut reading)
+        .filter(|_| policy.enabled);
+    let remote = remote.filter(|source| {
+        // A person who checks may not be the one who runs it.
+        let hidden = around.by_hand && source.bytes.is_err();
+        unseen = hidden.then(|| unseen_by_hand(source));
+        !hidden
+    });
+    if let Some(remote) = &remote {
+        draft = Draft::with_remote(&sources, remote, &around.environment)?;
+    }
+    let answers = answer(&draft.wants(), base, around, &mut reading);
+    let outline = draft.outline(&answers);
+    let answers = answer(&outline.wants(), base, around, &mut reading);
+    let Compiled {
+        mut spec,
+        mut warnings,
+        profiles,
+        commissioned,
+        state_dir: _,
+        control,
+        ports,
+    } = outline.compile(&answers)?;
+    if let Some(unseen) = unseen {
+        warnings = warnings.with([unseen]);
+    }
+    if let Some(source) = &remote {
+        let adopted = matches!(theirs, Theirs::This(_));
+        theirs::check(&spec, &ports, &source.path, adopted)?;
+    }
+    if policy.enabled {
+        spec.cloud.remote.failed = remote_config::failures(&state_dir);
+    }
+    let loaded = Loaded {
+        spec,
+        warnings,
+        profiles,
+        commissioned,
+        remote: remote.map(|_| match theirs {
+            Theirs::Stored => remote_config::in_force(&state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::place(&state_dir),
+        }),
+        state_dir,
+        control,
+    };
+    Ok((loaded, ports))
+}
+
+fn unseen_by_hand(source: &Source) -> Problem {
+    let why = source.bytes.as_ref().err().cloned().unwrap_or_default();
+    Problem {
+        severity: Severity::Warning,
+        file: source.path.as_str().into(),
+        line: 0,
+        column: 0,
+        path: String::new(),
+        said: why,
+        wanted: "a remote configuration that can be read".into(),
+        hint: Some("it is in force and not looked at here: check as root".into()),
+    }
+}
+
+/// systemd lists all directories of a unit, with colons between them
+/// (systemd.exec(5), `StateDirectory=`).
+fn first_path(list: std::ffi::OsString) -> Option<PathBuf> {
+    std::env::split_paths(&list).find(|path| path.is_absolute())
+}
+
+fn answer(
+    wants: &BTreeSet<Want>,
+    base: &Path,
+    around: &Surroundings,
+    reading: &mut Reading,
+) -> Answers {
+    let mut one = |want: &Want| match want {
+        Want::File(name) => vec![reading.config(&base.join(name))],
+        Want::Secret(name) => vec![reading.secret(&base.join(name))],
+        Want::Bundle(name) => vec![reading.bundle(&base.join(name))],
+        Want::Pattern(pattern) => reading.matching(base, pattern),
+        Want::Credential(name) => match &around.credentials {
+            Some(directory) => vec![reading.secret(&directory.join(name))],
+            None if around.by_hand => Vec::new(),
+            None => vec![Source {
+                path: "$CREDENTIALS_DIRECTORY".into(),
+                bytes: Err("systemd has handed over no credentials".into()),
+                mode: None,
+                hidden: None,
+            }],
+        },
+    };
+    let looked_at = |want: &Want| {
+        let mut found = one(want);
+        // What systemd hands over, it reads as root.
+        if !matches!(want, Want::Credential(_)) {
+            for source in &mut found {
+                around.look_at(source);
+            }
+        }
+        (want.clone(), found)
+    };
+    wants.iter().map(looked_at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_has_its_state_to_itself_whoever_looks() {
+        for (file, state) in [
+            ("/etc/alink-gateway/gateway.yaml", "/var/lib/alink-gateway"),
+            (
+                "/etc/alink-gateway/north/gateway.yaml",
+                "/var/lib/alink-gateway@north",
+            ),
+            ("/srv/gateway.yaml", "/var/lib/alink-gateway"),
+            (
+                "/etc/alink-gateway/a/b/gateway.yaml",
+                "/var/lib/alink-gateway",
+            ),
+        ] {
+            assert_eq!(state_of(Path::new(file)), Path::new(state));
+            let unit = format!("{}.service", state.trim_start_matches("/var/lib/"));
+            assert_eq!(unit_of(Path::new(file)), unit);
+        }
+    }
+}

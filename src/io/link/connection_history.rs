@@ -1,0 +1,150 @@
+//! How often this box has knocked at the broker's door lately, from one life of
+//! the service to the next.
+//!
+//! The platform counts CONNECTs per minute, whoever makes them; a service that is
+//! started again and again must keep to its limit like one that runs. One small
+//! JSON file, `connects.json` in the state directory: when the last few attempts
+//! were made, in seconds of the kernel's uptime, and of which boot. Neither synced
+//! nor missed: what is lost with the power is older than a boot takes, and without
+//! a file the count begins anew.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::io::files::bounded;
+use crate::io::files::replace::replace_loosely;
+
+/// Its name in the state directory.
+const FILE: &str = "connects.json";
+
+/// More within a minute are never made.
+const KEPT: usize = 8;
+
+/// A boot's name and [`KEPT`] numbers take 250 bytes; what is larger was not written
+/// here, and is none.
+const LARGEST: u64 = 4 << 10;
+
+/// Remembers attempts; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Knocks {
+    file: PathBuf,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    boot: String,
+    /// Seconds of uptime, oldest first.
+    at: Vec<f64>,
+}
+
+impl Knocks {
+    /// In this directory.
+    #[must_use]
+    pub fn beside(directory: &Path) -> Self {
+        Knocks {
+            file: directory.join(FILE),
+        }
+    }
+
+    /// How long ago the last attempts of this boot were made, oldest first.
+    #[must_use]
+    pub fn ages(&self) -> Vec<Duration> {
+        let Ok((boot, now)) = uptime() else {
+            return Vec::new();
+        };
+        let kept = self.read(boot).at.into_iter();
+        // What claims to be later than now is taken for now.
+        let ages = kept.map(|at| Duration::try_from_secs_f64((now - at).max(0.0)));
+        ages.flatten().collect()
+    }
+
+    /// One more, now. Blocks for as long as writing a few bytes takes.
+    pub fn note(&self) {
+        let Ok((boot, now)) = uptime() else {
+            return;
+        };
+        let mut kept = self.read(boot);
+        kept.at.push(now);
+        let spare = kept.at.len().saturating_sub(KEPT);
+        kept.at.drain(..spare);
+        if let Err(e) = self.write(&kept) {
+            // Told by those who need the directory more (`secret_store.rs`).
+            tracing::debug!("{} cannot be written: {e}", self.file.display());
+        }
+    }
+
+    fn read(&self, boot: String) -> Kept {
+        let read = bounded::read(&self.file, LARGEST).ok();
+        let kept = read.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+        let kept = kept.filter(|k| k.boot == boot);
+        kept.unwrap_or(Kept {
+            boot,
+            at: Vec::new(),
+        })
+    }
+
+    fn write(&self, kept: &Kept) -> io::Result<()> {
+        replace_loosely(&self.file, &serde_json::to_vec(kept)?)
+    }
+}
+
+/// Which boot this is, and how many seconds old.
+fn uptime() -> io::Result<(String, f64)> {
+    let read = |path| bounded::read_text(Path::new(path), LARGEST).map_err(io::Error::other);
+    let boot = read("/proc/sys/kernel/random/boot_id")?;
+    let uptime = read("/proc/uptime")?;
+    let seconds = uptime.split(' ').next().and_then(|s| s.parse().ok());
+    let seconds = seconds.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok((boot.trim().to_owned(), seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::base::{Mono, Now, Rng};
+    use crate::cloud::Connector;
+    use crate::field::test_spec;
+
+    #[test]
+    fn a_service_that_dies_after_each_connect_keeps_to_five_a_minute_all_the_same() {
+        let dir = TempDir::new().unwrap();
+        let cloud = test_spec::installation(test_spec::tcp(), Vec::new()).cloud;
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let knocks = Knocks::beside(dir.path());
+            let mut life = Connector::new(&cloud, Rng::new(1), Now::default());
+            life.knocked_before(Now::default(), &knocks.ages());
+            waits.push(life.attempt_at().at.since(Mono::START));
+            knocks.note();
+        }
+        assert_eq!(waits[..5], [Duration::ZERO; 5]);
+        assert!(waits[5] >= Duration::from_secs(60), "{waits:?}");
+    }
+
+    #[test]
+    fn another_boot_and_a_damaged_file_begin_anew() {
+        let dir = TempDir::new().unwrap();
+        let knocks = Knocks::beside(dir.path());
+        knocks.note();
+        assert_eq!(knocks.ages().len(), 1);
+        let other = Kept {
+            boot: "another".into(),
+            at: vec![1.0; 5],
+        };
+        knocks.write(&other).unwrap();
+        assert!(knocks.ages().is_empty());
+        fs::write(&knocks.file, "{").unwrap();
+        assert!(knocks.ages().is_empty());
+        for _ in 0..20 {
+            knocks.note();
+        }
+        assert_eq!(knocks.ages().len(), KEPT);
+    }
+}

@@ -1,0 +1,337 @@
+//! What devices have taught about reading their kind, on its way from one life
+//! of the service to the next: the holes of each profile.
+//!
+//! One JSON file, `lessons.json` in the state directory, replaced as a whole
+//! ([`crate::io::files::replace`]). What it holds can be learned
+//! anew at the cost of a few requests, so whatever is wrong with it is told once
+//! and never in the way. A kind is the profile's name and a digest of where its
+//! points are: after a change of the profile nothing is believed that was learned
+//! before.
+//!
+//! Contract: [`Lessons::of`] for what is known, [`Lessons::note`] for each
+//! finding. Clones share one memory. Nobody waits for the disk: one write is under
+//! way at a time, in a thread that may block, and takes along whatever has
+//! gathered meanwhile.
+//!
+//! Bounds: [`MOST_KINDS`] kinds with [`MOST`] holes each; a kind beyond that is
+//! known to its own line only, for as long as that runs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::base::{About, EventKind, JournalField, Level, LogEvent};
+use crate::field::plan::holes::{Hole, Holes, MOST};
+use crate::field::polled_device::adaptive_plan::Finding;
+use crate::io::files::bounded;
+use crate::io::files::replace::replace;
+use crate::io::log::Journal;
+use crate::spec::{ProfileSpec, Spec, Table};
+
+/// Its name in the state directory.
+pub const FILE: &str = "lessons.json";
+
+/// So many kinds of devices are remembered.
+pub const MOST_KINDS: usize = 256;
+
+const VERSION: u32 = 1;
+
+/// All bounds reached make less than 4 MiB.
+pub(crate) const LARGEST: u64 = 8 << 20;
+
+/// Remembers; cheap to clone.
+#[derive(Clone)]
+pub struct Lessons(Arc<Inner>);
+
+struct Inner {
+    /// `None`: nothing is kept.
+    file: Option<PathBuf>,
+    journal: Option<Journal>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    kinds: BTreeMap<Kind, Holes>,
+    /// Something was learned since the last write began.
+    unwritten: bool,
+    writing: bool,
+    /// That it cannot be written has been told.
+    told: bool,
+}
+
+/// A profile's name and the digest of its points.
+type Kind = (String, String);
+
+impl Lessons {
+    /// What is kept in this directory; what is wrong with it is told to
+    /// `journal`.
+    #[must_use]
+    pub fn open(directory: &Path, journal: Journal) -> Self {
+        let file = directory.join(FILE);
+        let kinds = read(&file).unwrap_or_else(|why| {
+            journal.tell(&LessonsNotice::Unreadable {
+                file: file.display().to_string(),
+                why,
+            });
+            BTreeMap::new()
+        });
+        Lessons(Arc::new(Inner {
+            file: Some(file),
+            journal: Some(journal),
+            memory: Mutex::new(Memory {
+                kinds,
+                ..Memory::default()
+            }),
+        }))
+    }
+
+    /// A memory that ends with the process.
+    #[must_use]
+    pub fn forgetful() -> Self {
+        Lessons(Arc::new(Inner {
+            file: None,
+            journal: None,
+            memory: Mutex::new(Memory::default()),
+        }))
+    }
+
+    /// The known holes of this kind.
+    #[must_use]
+    pub fn of(&self, profile: &ProfileSpec) -> Holes {
+        let kinds = &self.0.memory().kinds;
+        kinds.get(&kind(profile)).cloned().unwrap_or_default()
+    }
+
+    /// Something was found out. Begins to write it down.
+    pub fn note(&self, spec: &Spec, finding: &Finding) {
+        let (Finding::Hole { device, hole } | Finding::HoleGone { device, hole }) = finding else {
+            return;
+        };
+        let Some(device) = spec.device(*device) else {
+            return;
+        };
+        let gone = matches!(finding, Finding::HoleGone { .. });
+        let mut memory = self.0.memory();
+        if !memory.learn(kind(&device.profile), *hole, gone) || self.0.file.is_none() {
+            return;
+        }
+        memory.unwritten = true;
+        if !memory.writing {
+            memory.writing = true;
+            let inner = Arc::clone(&self.0);
+            drop(tokio::task::spawn_blocking(move || inner.write_all()));
+        }
+    }
+}
+
+impl Memory {
+    /// Whether it was news.
+    fn learn(&mut self, kind: Kind, hole: Hole, gone: bool) -> bool {
+        if gone {
+            return self.kinds.get_mut(&kind).is_some_and(|h| h.remove(&hole));
+        }
+        if self.kinds.len() >= MOST_KINDS && !self.kinds.contains_key(&kind) {
+            return false;
+        }
+        let holes = self.kinds.entry(kind).or_default();
+        holes.len() < MOST && holes.insert(hole)
+    }
+}
+
+impl Inner {
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        // Nothing in here panics half-way through a change.
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_all(&self) {
+        loop {
+            let text = {
+                let mut memory = self.memory();
+                if !std::mem::take(&mut memory.unwritten) {
+                    memory.writing = false;
+                    return;
+                }
+                to_text(&memory.kinds)
+            };
+            let Some(file) = &self.file else { return };
+            let done = serde_json::to_vec_pretty(&text)
+                .map_err(io::Error::from)
+                .and_then(|bytes| replace(file, &bytes));
+            let mut memory = self.memory();
+            let told = std::mem::replace(&mut memory.told, done.is_err());
+            drop(memory);
+            if let (Err(e), false, Some(journal)) = (done, told, &self.journal) {
+                journal.tell(&LessonsNotice::NotKept {
+                    file: file.display().to_string(),
+                    why: e.to_string(),
+                });
+            }
+        }
+    }
+}
+
+fn kind(profile: &ProfileSpec) -> Kind {
+    let mut digest = Sha256::new();
+    for p in &profile.points {
+        let words = format!("{} {} {};", word(p.table), p.address, p.codec.width());
+        digest.update(words.as_bytes());
+    }
+    let bytes = digest.finalize();
+    let digest = bytes.iter().take(16).map(|b| format!("{b:02x}")).collect();
+    (profile.name.clone(), digest)
+}
+
+// ---- the file ----------------------------------------------------------------
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    version: u32,
+    kinds: Vec<KindText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KindText {
+    profile: String,
+    points: String,
+    holes: Vec<HoleText>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoleText {
+    table: String,
+    first: u16,
+    last: u16,
+}
+
+const TABLES: [Table; 4] = [
+    Table::Coil,
+    Table::DiscreteInput,
+    Table::HoldingRegister,
+    Table::InputRegister,
+];
+
+const fn word(table: Table) -> &'static str {
+    match table {
+        Table::Coil => "coil",
+        Table::DiscreteInput => "discrete",
+        Table::HoldingRegister => "holding",
+        Table::InputRegister => "input",
+    }
+}
+
+fn to_text(kinds: &BTreeMap<Kind, Holes>) -> Text {
+    let hole = |h: &Hole| HoleText {
+        table: word(h.table).into(),
+        first: h.first,
+        last: h.last,
+    };
+    let kinds = kinds.iter().filter(|(_, holes)| !holes.is_empty());
+    Text {
+        version: VERSION,
+        kinds: kinds
+            .map(|((profile, points), holes)| KindText {
+                profile: profile.clone(),
+                points: points.clone(),
+                holes: holes.iter().map(hole).collect(),
+            })
+            .collect(),
+    }
+}
+
+/// What the file says; nothing if there is none.
+fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
+    let bytes = match bounded::read(path, LARGEST) {
+        Ok(bytes) => bytes,
+        Err(bounded::Unread::Missing) => return Ok(BTreeMap::new()),
+        Err(e) => return Err(e.to_string()),
+    };
+    let text: Text = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+    if text.version != VERSION {
+        return Err(format!("it is of version {}, not {VERSION}", text.version));
+    }
+    let hole = |h: HoleText| {
+        let table = TABLES.into_iter().find(|t| word(*t) == h.table);
+        let sound = table.filter(|_| h.first <= h.last);
+        let table =
+            sound.ok_or_else(|| format!("{} {} to {} is no hole", h.table, h.first, h.last))?;
+        Ok(Hole {
+            table,
+            first: h.first,
+            last: h.last,
+        })
+    };
+    let kinds = text.kinds.into_iter().take(MOST_KINDS).map(|k| {
+        let holes: Result<Holes, String> = k.holes.into_iter().take(MOST).map(hole).collect();
+        Ok(((k.profile, k.points), holes?))
+    });
+    kinds.collect()
+}
+
+/// What is wrong with the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LessonsNotice {
+    /// It is ignored, and replaced when there is something to keep.
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Nothing can be kept; told once.
+    NotKept {
+        /// Its name.
+        file: String,
+        /// What is in the way.
+        why: String,
+    },
+}
+
+impl LogEvent for LessonsNotice {
+    fn level(&self) -> Level {
+        Level::Warn
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            LessonsNotice::Unreadable { .. } => EventKind::LessonsUnreadable,
+            LessonsNotice::NotKept { .. } => EventKind::LessonsNotKept,
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            LessonsNotice::Unreadable { file, .. } | LessonsNotice::NotKept { file, .. } => {
+                vec![(JournalField::File, file.clone())]
+            }
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            LessonsNotice::Unreadable { file, why } => format!(
+                "what was learned about devices, {file}, cannot be read ({why}); it is ignored \
+                 and learned anew"
+            ),
+            LessonsNotice::NotKept { file, why } => format!(
+                "what is learned about devices cannot be stored in {file}: {why}; it is learned \
+                 anew after a restart"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

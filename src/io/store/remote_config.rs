@@ -1,0 +1,453 @@
+//! The platform's configuration on disk, in the state directory; mode 0600, because
+//! it may hold secrets.
+//!
+//! ```text
+//! pushed ─▶ remote.trying.yaml ─▶ remote.candidate.yaml ─▶ remote.yaml
+//!             being checked         in force, on probation    in force, proven
+//!                  │                     │
+//!                  └───── not proven ────┴─▶ remote.yaml.failed, and its digest in
+//!                                            remote.failed.json
+//! ```
+//!
+//! A file is on disk before its first byte is parsed, and each step is one rename
+//! that is synced. So whatever ends the process, also a kill for memory in the midst
+//! of parsing, the next start finds the file under one of the first two names, knows
+//! that it has not proven itself, sets it aside without looking into it, and goes on
+//! with `remote.yaml` or none. Its digest is remembered: the platform, which is asked
+//! for the newest file at each start, does not hand the same crash out again. A file
+//! that is proven or wrong, or was on probation when the service was asked to stop,
+//! leaves no such trace.
+//!
+//! **Why** a service that is asked to stop withdraws the file instead of going on
+//! with its probation in the next life: then what is found at a start has always ended
+//! the process, and the platform hands the file out again anyway.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Digest;
+use crate::io::files::bounded;
+use crate::io::files::bounded::Unread;
+use crate::io::files::replace::replace;
+use crate::spec::{FailedTrial, Retraction, TrialFailure};
+
+/// Its name in the state directory, once it is proven.
+pub const FILE: &str = "remote.yaml";
+/// While it is checked.
+pub const TRYING: &str = "remote.trying.yaml";
+/// While it is in force, on probation.
+pub const CANDIDATE: &str = "remote.candidate.yaml";
+/// Once it is not usable any more.
+const ASIDE: &str = "remote.yaml.refused";
+/// Once it has failed its probation, to be looked at.
+const FAILED: &str = "remote.yaml.failed";
+/// The push by which the newest that is or was tried has come.
+const PUSH: &str = "remote.push.json";
+/// The digests of those that failed.
+pub const FAILURES: &str = "remote.failed.json";
+/// So many digests are remembered, the newest: an operator who pushes one bad file
+/// after the other does so by hand.
+const REMEMBERED: usize = 32;
+/// A file of the platform's has 4 MiB at most (`remote_config.max_bytes`).
+const LARGEST: u64 = 4 << 20;
+/// An id that is answered has 64 bytes at most (`cloud/alink/remote.rs`).
+const LARGEST_PUSH: u64 = 4 << 10;
+/// The digests and their reasons need less than 4 KiB.
+const LARGEST_FAILURES: u64 = 64 << 10;
+
+/// Where it is once it is proven.
+#[must_use]
+pub fn place(state_dir: &Path) -> PathBuf {
+    state_dir.join(FILE)
+}
+
+/// Where the one in force is: on probation if there is such a one, else proven.
+#[must_use]
+pub fn in_force(state_dir: &Path) -> PathBuf {
+    let candidate = state_dir.join(CANDIDATE);
+    match fs::symlink_metadata(&candidate) {
+        Ok(_) => candidate,
+        Err(_) => place(state_dir),
+    }
+}
+
+/// Stores one that is to be checked, before it is, and the id (as JSON) of the push it
+/// came with.
+///
+/// # Errors
+/// What the system says; then it must not be checked.
+pub fn begin(state_dir: &Path, bytes: &[u8], push: Option<&str>) -> io::Result<()> {
+    match push {
+        Some(id) => {
+            let push = Push {
+                sha256: Digest::of(bytes).to_string(),
+                id: id.to_owned(),
+            };
+            replace(&state_dir.join(PUSH), &serde_json::to_vec(&push)?)?;
+        }
+        None => remove(state_dir, PUSH)?,
+    }
+    replace(&state_dir.join(TRYING), bytes)
+}
+
+/// Forgets the one that was checked: it is wrong, or its time was over.
+///
+/// # Errors
+/// What the system says; then the next start counts it as failed.
+pub fn give_up(state_dir: &Path) -> io::Result<()> {
+    remove(state_dir, TRYING)?;
+    sync(state_dir)
+}
+
+/// The one that was checked is the one on probation from now on.
+///
+/// # Errors
+/// What the system says; then it is not.
+pub fn promote(state_dir: &Path) -> io::Result<()> {
+    fs::rename(state_dir.join(TRYING), state_dir.join(CANDIDATE))?;
+    sync(state_dir)
+}
+
+/// The one on probation replaces the one before it. Nothing happens if it has, or if
+/// another one is on probation.
+///
+/// # Errors
+/// What the system says; then it is on probation still.
+pub fn prove(state_dir: &Path, digest: Digest) -> io::Result<()> {
+    let candidate = state_dir.join(CANDIDATE);
+    match read(&candidate, LARGEST) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Ok(bytes) if Digest::of(&bytes) != digest => return Ok(()),
+        Ok(_) => {}
+        Err(e) => return Err(e),
+    }
+    fs::rename(candidate, place(state_dir))?;
+    sync(state_dir)
+}
+
+/// Whatever is checked or on probation is gone, and nothing is said against it.
+///
+/// # Errors
+/// What the system says.
+pub fn withdraw(state_dir: &Path) -> io::Result<()> {
+    remove(state_dir, TRYING)?;
+    remove(state_dir, CANDIDATE)?;
+    sync(state_dir)
+}
+
+/// Whether a file is being checked or on probation.
+#[must_use]
+pub fn is_unproven(state_dir: &Path) -> bool {
+    let there = |name: &str| fs::symlink_metadata(state_dir.join(name)).is_ok();
+    there(TRYING) || there(CANDIDATE)
+}
+
+/// What became of one that did not prove itself.
+#[derive(Debug)]
+pub struct Failed {
+    /// Which, and how; `None` if it could not even be read.
+    pub trial: Option<FailedTrial>,
+    /// The id of the push it came with, as JSON, if it was pushed.
+    pub push: Option<String>,
+    /// Where it is kept, or why it could not be taken out of the way.
+    pub kept: io::Result<PathBuf>,
+}
+
+impl Failed {
+    /// What the platform is to be told of it: it believes that the file is in force.
+    #[must_use]
+    pub fn retraction(&self) -> Option<Retraction> {
+        Some(Retraction {
+            push: self.push.clone()?,
+            failure: self.trial?.failure,
+        })
+    }
+}
+
+/// Takes whatever is checked or on probation out of force, remembers its digest and
+/// keeps it under another name, in place of the one that failed before. The digest
+/// is on disk before the file is moved. It is not parsed.
+#[must_use]
+pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<Failed> {
+    // The last one is kept: what was in force, if there was such a one.
+    let names = [TRYING, CANDIDATE];
+    let there = names.map(|name| state_dir.join(name));
+    let there = there
+        .into_iter()
+        .filter(|p| fs::symlink_metadata(p).is_ok());
+    there
+        .map(|file| fail_one(state_dir, &file, failure))
+        .collect()
+}
+
+/// The same with the one on probation alone, if it is this one.
+#[must_use]
+pub fn fail_candidate(state_dir: &Path, digest: Digest, failure: TrialFailure) -> Option<Failed> {
+    let candidate = state_dir.join(CANDIDATE);
+    let bytes = read(&candidate, LARGEST).ok()?;
+    (Digest::of(&bytes) == digest).then(|| fail_one(state_dir, &candidate, failure))
+}
+
+fn fail_one(state_dir: &Path, file: &Path, failure: TrialFailure) -> Failed {
+    let digest = read(file, LARGEST).map(|bytes| Digest::of(&bytes)).ok();
+    let trial = digest.map(|digest| FailedTrial { digest, failure });
+    let kept = || {
+        if let Some(trial) = trial {
+            remember(state_dir, trial)?;
+        }
+        let kept = state_dir.join(FAILED);
+        fs::rename(file, &kept)?;
+        sync(state_dir)?;
+        Ok(kept)
+    };
+    Failed {
+        trial,
+        push: digest.and_then(|digest| pushed(state_dir, digest)),
+        kept: kept(),
+    }
+}
+
+/// The push by which a file has come.
+#[derive(Serialize, Deserialize)]
+struct Push {
+    sha256: String,
+    id: String,
+}
+
+/// The id of the push of the file with this digest, if that is known.
+fn pushed(state_dir: &Path, digest: Digest) -> Option<String> {
+    let bytes = read(&state_dir.join(PUSH), LARGEST_PUSH).ok()?;
+    let push: Push = serde_json::from_slice(&bytes).ok()?;
+    (push.sha256 == digest.to_string()).then_some(push.id)
+}
+
+/// What is written of those that failed.
+#[derive(Default, Serialize, Deserialize)]
+struct Failures {
+    failed: Vec<Failure>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Failure {
+    sha256: String,
+    reason: Reason,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Reason {
+    Died,
+    Unreached,
+}
+
+/// Those that failed, newest last. What cannot be read is none.
+#[must_use]
+pub fn failures(state_dir: &Path) -> Vec<FailedTrial> {
+    let Ok(bytes) = read(&state_dir.join(FAILURES), LARGEST_FAILURES) else {
+        return Vec::new();
+    };
+    let Failures { failed } = serde_json::from_slice(&bytes).unwrap_or_default();
+    let read = |failure: &Failure| {
+        Some(FailedTrial {
+            digest: Digest::parse(&failure.sha256)?,
+            failure: match failure.reason {
+                Reason::Died => TrialFailure::Died,
+                Reason::Unreached => TrialFailure::Unreached,
+            },
+        })
+    };
+    failed.iter().filter_map(read).collect()
+}
+
+fn remember(state_dir: &Path, trial: FailedTrial) -> io::Result<()> {
+    let mut all = failures(state_dir);
+    all.retain(|known| known.digest != trial.digest);
+    all.push(trial);
+    let newest = all.len().saturating_sub(REMEMBERED);
+    let written = |trial: &FailedTrial| Failure {
+        sha256: trial.digest.to_string(),
+        reason: match trial.failure {
+            TrialFailure::Died => Reason::Died,
+            TrialFailure::Unreached => Reason::Unreached,
+        },
+    };
+    let failed = all.iter().skip(newest).map(written).collect();
+    let text = serde_json::to_vec_pretty(&Failures { failed })?;
+    replace(&state_dir.join(FAILURES), &text)
+}
+
+/// Takes the proven one out of force, and keeps it under another name; an older one
+/// there is replaced.
+///
+/// # Errors
+/// What the system says; then it is where it was.
+pub fn set_aside(state_dir: &Path) -> io::Result<PathBuf> {
+    let aside = state_dir.join(ASIDE);
+    fs::rename(place(state_dir), &aside)?;
+    sync(state_dir)?;
+    Ok(aside)
+}
+
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    bounded::read(path, most).map_err(|why| match why {
+        Unread::Missing => ErrorKind::NotFound.into(),
+        why => io::Error::new(ErrorKind::InvalidData, why.to_string()),
+    })
+}
+
+fn remove(state_dir: &Path, name: &str) -> io::Result<()> {
+    match fs::remove_file(state_dir.join(name)) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Makes renames and removals last.
+fn sync(state_dir: &Path) -> io::Result<()> {
+    File::open(state_dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn state() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("a/b");
+        (dir, state)
+    }
+
+    fn adopt(state: &Path, bytes: &[u8]) {
+        begin(state, bytes, None).unwrap();
+        promote(state).unwrap();
+    }
+
+    fn names(state: &Path) -> Vec<String> {
+        let entries = fs::read_dir(state).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn it_replaces_the_one_before_it_when_it_is_proven_and_nobody_else_may_read_it() {
+        let (_dir, state) = state();
+        adopt(&state, b"ports: []");
+        // A crash has left half of another.
+        fs::write(state.join("remote.trying.yaml.new"), b"por").unwrap();
+        assert_eq!(in_force(&state), state.join(CANDIDATE));
+        prove(&state, Digest::of(b"ports: []")).unwrap();
+        adopt(&state, b"devices: []");
+        assert_eq!(fs::read(place(&state)).unwrap(), b"ports: []");
+        // Another decision than about this one.
+        prove(&state, Digest::of(b"ports: []")).unwrap();
+        assert_eq!(fs::read(place(&state)).unwrap(), b"ports: []");
+        prove(&state, Digest::of(b"devices: []")).unwrap();
+        prove(&state, Digest::of(b"devices: []")).unwrap();
+        assert_eq!(in_force(&state), place(&state));
+        assert_eq!(fs::read(place(&state)).unwrap(), b"devices: []");
+        let mode = fs::metadata(place(&state)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(names(&state), [FILE]);
+        let aside = set_aside(&state).unwrap();
+        assert_eq!(fs::read(aside).unwrap(), b"devices: []");
+        assert!(!place(&state).exists());
+    }
+
+    #[test]
+    fn whatever_is_found_at_a_start_has_failed_is_kept_and_remembered() {
+        let (_dir, state) = state();
+        adopt(&state, b"good");
+        prove(&state, Digest::of(b"good")).unwrap();
+        assert!(fail(&state, TrialFailure::Died).is_empty());
+
+        // The process ended while it was checked.
+        begin(&state, b"bomb", Some("\"77\"")).unwrap();
+        assert!(is_unproven(&state));
+        let failed = fail(&state, TrialFailure::Died);
+        assert_eq!(failed.len(), 1);
+        let retraction = failed[0].retraction().unwrap();
+        assert_eq!(
+            (&*retraction.push, retraction.failure),
+            ("\"77\"", TrialFailure::Died)
+        );
+        let bomb = FailedTrial {
+            digest: Digest::of(b"bomb"),
+            failure: TrialFailure::Died,
+        };
+        assert_eq!(failed[0].trial, Some(bomb));
+        assert_eq!(fs::read(failed[0].kept.as_ref().unwrap()).unwrap(), b"bomb");
+        assert_eq!(failures(&state), [bomb]);
+        assert_eq!(fs::read(in_force(&state)).unwrap(), b"good");
+
+        // And while one was on probation and another was checked.
+        adopt(&state, b"brick");
+        begin(&state, b"another", None).unwrap();
+        assert_eq!(fail(&state, TrialFailure::Unreached).len(), 2);
+        let digests: Vec<_> = failures(&state).iter().map(|f| f.digest).collect();
+        assert_eq!(
+            digests,
+            [b"bomb".as_slice(), b"another", b"brick"].map(Digest::of)
+        );
+        assert!(!is_unproven(&state));
+        assert_eq!(fs::read(in_force(&state)).unwrap(), b"good");
+    }
+
+    #[test]
+    fn a_stop_or_a_mistake_leaves_no_trace() {
+        let (_dir, state) = state();
+        begin(&state, b"wrong", None).unwrap();
+        give_up(&state).unwrap();
+        adopt(&state, b"fine");
+        begin(&state, b"next", None).unwrap();
+        withdraw(&state).unwrap();
+        withdraw(&state).unwrap();
+        assert_eq!(names(&state), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_damage_is_no_obstacle() {
+        let (_dir, state) = state();
+        for n in 0..40u8 {
+            begin(&state, &[n], None).unwrap();
+            let _ = fail(&state, TrialFailure::Died);
+        }
+        assert_eq!(failures(&state).len(), REMEMBERED);
+        assert_eq!(failures(&state)[31].digest, Digest::of(&[39]));
+        fs::write(state.join(FAILURES), b"{\"failed\": [{}").unwrap();
+        assert_eq!(failures(&state), []);
+        begin(&state, b"x", None).unwrap();
+        assert!(fail(&state, TrialFailure::Died)[0].kept.is_ok());
+        assert_eq!(failures(&state).len(), 1);
+    }
+
+    #[test]
+    fn no_step_is_lost_between_two_renames() {
+        // What a process that ends at any point leaves behind is told as failed, and
+        // the one before is in force.
+        for steps in 0..3 {
+            let (_dir, state) = state();
+            adopt(&state, b"former");
+            prove(&state, Digest::of(b"former")).unwrap();
+            begin(&state, b"new", None).unwrap();
+            if steps > 0 {
+                promote(&state).unwrap();
+            }
+            if steps > 1 {
+                // The note was written, and the file not moved.
+                let digest = Digest::of(b"new");
+                let failure = TrialFailure::Died;
+                remember(&state, FailedTrial { digest, failure }).unwrap();
+            }
+            assert_eq!(fail(&state, TrialFailure::Died).len(), 1, "{steps}");
+            assert_eq!(failures(&state).len(), 1, "{steps}");
+            assert_eq!(fs::read(in_force(&state)).unwrap(), b"former", "{steps}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Secrets of devices on their way from the mind to the vault and back.
+//!
+//! A device that the configuration gives no secret is registered by the mind,
+//! which is handed what an earlier life was given ([`Keeper::kept`],
+//! [`Keeper::respec`]) and hands out what it is given now ([`Keeper::keep`]).
+//! Neither the mind nor its loop waits for a disk: one write is under way at a
+//! time, in a task of its own, and takes along whatever has gathered meanwhile.
+//!
+//! Before anybody is registered it is found out whether a secret could be kept
+//! ([`Keeper::is_usable`]): nobody is unless the last write succeeded, and that
+//! lately, for disks fill up between a start and the day a device is added.
+//!
+//! Contract: [`Keeper::start`] once per turn of the loop, [`Keeper::written`]
+//! among what it waits for, [`Keeper::finish`] at the end.
+//!
+//! Invariants:
+//! - Of each device at most one secret waits, the newest.
+//! - What could not be written is told, waits, and is tried again.
+//! - The vault is written to only if there is something to keep, or somebody
+//!   wants to ask for something that would have to be.
+//! - A secret that the configuration has is never replaced by one from the vault.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::base::{DeviceId, Mono, RateLimit, Secret};
+use crate::io::log::Journal;
+use crate::io::store::secret_store::{Vault, VaultError, VaultNotice};
+use crate::io::system::clock::Clock;
+use crate::spec::{Changes, Spec};
+
+/// A write that failed is tried again after so long: a full disk is emptied by
+/// a person.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// How long a write that succeeded shows that the next one would.
+const PROVEN: Duration = Duration::from_secs(60);
+
+/// Secrets by device.
+type Secrets = BTreeMap<DeviceId, Secret>;
+
+/// Carries secrets.
+#[derive(Debug)]
+pub struct Keeper {
+    vault: Vault,
+    spec: Arc<Spec>,
+    journal: Journal,
+    waiting: Secrets,
+    /// What is being written; nothing, when it is found out whether it could be.
+    under_way: Option<(Secrets, JoinHandle<Result<(), VaultError>>)>,
+    not_before: Mono,
+    failed: RateLimit,
+    /// When the last write succeeded, unless one has failed since.
+    proven: Option<Mono>,
+    /// It has been told that nothing can be kept.
+    told: bool,
+}
+
+impl Keeper {
+    /// Keeps in `vault` the secrets of the devices of `spec`.
+    #[must_use]
+    pub fn new(vault: Vault, spec: Arc<Spec>, journal: Journal) -> Self {
+        Keeper {
+            vault,
+            spec,
+            journal,
+            waiting: Secrets::new(),
+            under_way: None,
+            not_before: Mono::START,
+            failed: RateLimit::default(),
+            proven: None,
+            told: false,
+        }
+    }
+
+    /// Whether a secret could be kept: it was found out lately that it could.
+    #[must_use]
+    pub fn is_usable(&self, now: Mono) -> bool {
+        self.proven.is_some_and(|at| now.since(at) < PROVEN)
+    }
+
+    /// What an earlier life was given for devices that the configuration gives
+    /// no secret.
+    #[must_use]
+    pub fn kept(&self) -> Vec<(DeviceId, Secret)> {
+        let known = self.spec.devices().filter_map(|(id, _)| self.given(id));
+        known.collect()
+    }
+
+    /// From now on this installation; gives what is kept of those devices that
+    /// had no use for it before.
+    pub fn respec(&mut self, spec: Arc<Spec>, changes: &Changes) -> Vec<(DeviceId, Secret)> {
+        self.spec = spec;
+        let changed = changes.devices.changed.iter();
+        let changed = changed.filter(|(_, c)| c.secret).map(|(id, _)| id);
+        let added = changes.devices.added.iter();
+        added
+            .chain(changed)
+            .filter_map(|id| self.given(*id))
+            .collect()
+    }
+
+    /// The secret given to a device that the configuration gives none.
+    fn given(&self, id: DeviceId) -> Option<(DeviceId, Secret)> {
+        let device = self.spec.device(id).filter(|d| d.secret.is_empty())?;
+        let writing = self.under_way.as_ref().map(|(secrets, _)| secrets);
+        let new = self.waiting.get(&id).or(writing.and_then(|s| s.get(&id)));
+        let secret = match new {
+            Some(secret) => secret.clone(),
+            None => self
+                .vault
+                .device(&device.product_key, &device.device_name)?,
+        };
+        Some((id, secret))
+    }
+
+    /// This one is to be kept.
+    pub fn keep(&mut self, device: DeviceId, secret: Secret) {
+        self.waiting.insert(device, secret);
+    }
+
+    /// Begins to write what waits, or, if somebody wants to ask for more, to find
+    /// out whether it could be written; unless a write is under way or has just
+    /// failed.
+    pub fn start(&mut self, now: Mono, wanted: bool) {
+        if self.under_way.is_some() || now < self.not_before {
+            return;
+        }
+        if self.waiting.is_empty() {
+            if wanted && !self.is_usable(now) {
+                let vault = self.vault.clone();
+                let task = tokio::spawn(async move { vault.probe().await });
+                self.under_way = Some((Secrets::new(), task));
+            }
+            return;
+        }
+        let secrets = std::mem::take(&mut self.waiting);
+        // A place stands for one identity for ever.
+        let list = secrets.iter().filter_map(|(id, secret)| {
+            let device = self.spec.device(*id)?;
+            let whose = (device.product_key.clone(), device.device_name.clone());
+            Some((whose.0, whose.1, secret.clone()))
+        });
+        let (vault, list) = (self.vault.clone(), list.collect());
+        let task = tokio::spawn(async move { vault.keep_devices(list).await });
+        self.under_way = Some((secrets, task));
+    }
+
+    /// Waits until the write that is under way has ended; for ever if there is
+    /// none; says whether the one before failed, or there was none, and this one
+    /// has not: then [`Keeper::kept`] may be more. May be dropped and called again.
+    pub async fn written(&mut self, clock: Clock) -> bool {
+        let Some((_, task)) = &mut self.under_way else {
+            return std::future::pending().await;
+        };
+        // It only ends early with the runtime.
+        let done = task
+            .await
+            .unwrap_or_else(|e| Err(VaultError::Closed(e.to_string())));
+        let secrets = self.under_way.take().map(|(secrets, _)| secrets);
+        match done {
+            Ok(()) => {
+                self.failed.over();
+                if std::mem::take(&mut self.told) {
+                    self.journal.tell(&VaultNotice::Usable);
+                }
+                self.proven.replace(clock.now().mono).is_none()
+            }
+            Err(e) => {
+                self.put_back(clock.now().mono, secrets.unwrap_or_default(), &e);
+                false
+            }
+        }
+    }
+
+    fn put_back(&mut self, now: Mono, secrets: Secrets, why: &VaultError) {
+        let devices = secrets.len();
+        for (id, secret) in secrets {
+            // One that came meanwhile is newer.
+            self.waiting.entry(id).or_insert(secret);
+        }
+        self.not_before = now + AGAIN;
+        self.proven = None;
+        let news = !std::mem::replace(&mut self.told, true);
+        let why_in_words = why.to_string();
+        if devices > 0 {
+            if self.failed.hit(now, 1).is_some() {
+                let why = why_in_words;
+                self.journal.tell(&VaultNotice::NotKept { devices, why });
+            }
+        } else if news && !matches!(why, VaultError::Closed(_)) {
+            // One that is closed was told when it was opened.
+            self.journal
+                .tell(&VaultNotice::Unusable { why: why_in_words });
+        }
+    }
+
+    /// Writes what is left, once. Bounded by the caller.
+    pub async fn finish(&mut self, clock: Clock) {
+        if self.under_way.is_some() {
+            self.written(clock).await;
+        }
+        self.not_before = Mono::START;
+        self.start(clock.now().mono, false);
+        if self.under_way.is_some() {
+            self.written(clock).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

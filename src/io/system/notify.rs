@@ -1,0 +1,313 @@
+//! What the service manager hears: READY, STATUS, WATCHDOG, STOPPING.
+//!
+//! systemd kills and restarts a service that stops feeding its watchdog. A
+//! watchdog fed by a timer proves only that timers fire, so here it is fed only
+//! when **every** registered [`Pulse`] has moved since it was last fed: one
+//! stuck port, hub or link withholds the food of all. A pulse that has not
+//! moved for half the watchdog's interval is named in an error notice, once,
+//! while there is still time to write it down.
+//!
+//! The words and `WATCHDOG_USEC` are sd-notify's; the socket is ours, so that
+//! it may be abstract (`@…`, which sd-notify leaves out), and so that tests can
+//! stand at the other end without touching the environment. Without
+//! `NOTIFY_SOCKET` nothing is sent and nothing else changes: stuck tasks are
+//! then named at the pace of a 30 s watchdog.
+
+use std::ffi::OsString;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono};
+use crate::io::log::Journal;
+use crate::io::system::clock::Clock;
+use crate::io::system::heartbeat::{Pulse, Pulses};
+
+/// The pace at which stuck tasks are looked for when no watchdog is set.
+const WATCHDOG_DEFAULT: Duration = Duration::from_secs(30);
+
+/// STATUS is sent at most this often.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// The service manager, or nobody.
+#[derive(Clone, Debug)]
+pub struct Notifier {
+    socket: Option<Arc<(UnixDatagram, SocketAddr)>>,
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// The service manager that started us, if one did: `NOTIFY_SOCKET`,
+    /// `WATCHDOG_USEC` and `WATCHDOG_PID` of sd_notify(3).
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let socket = std::env::var_os("NOTIFY_SOCKET");
+        Self::at(socket, sd_notify::watchdog_enabled())
+    }
+
+    /// The service manager at this address (a path, or an abstract name after
+    /// `@`), which expects `WATCHDOG=1` within each `watchdog`. An address that
+    /// cannot be used is like none: no service is worth less for its status.
+    #[must_use]
+    pub fn at(address: Option<OsString>, watchdog: Option<Duration>) -> Self {
+        let socket = address.and_then(|address| {
+            let address = match address.as_bytes() {
+                [b'@', name @ ..] => SocketAddr::from_abstract_name(name).ok()?,
+                _ => SocketAddr::from_pathname(&address).ok()?,
+            };
+            let socket = UnixDatagram::unbound().ok()?;
+            // A stalled service manager must not stall the gateway.
+            socket.set_nonblocking(true).ok()?;
+            Some(Arc::new((socket, address)))
+        });
+        Notifier { socket, watchdog }
+    }
+
+    /// The configuration is compiled, ports were attempted, the control path
+    /// answers: the service has started.
+    pub fn ready(&self) {
+        self.send(&[NotifyState::Ready]);
+    }
+
+    /// The configuration is loaded anew; [`Notifier::ready`] ends it.
+    pub fn reloading(&self) {
+        // sd_notify(3): the time stamp tells this reload from an earlier one.
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
+            Err(_) => self.send(&[NotifyState::Reloading]),
+        }
+    }
+
+    fn send(&self, words: &[NotifyState<'_>]) {
+        let Some((socket, address)) = self.socket.as_deref() else {
+            return;
+        };
+        let message: String = words.iter().map(|w| format!("{w}\n")).collect();
+        // Lost words are said again: STATUS at its next change, WATCHDOG at its
+        // next turn. A lost READY fails the start, loudly, and systemd retries.
+        let _ = socket.send_to_addr(message.as_bytes(), address);
+    }
+}
+
+/// Tells the service manager how things are, until `stop`; then that we are
+/// stopping. `status` carries the one line people see in `systemctl status`.
+pub async fn run(
+    notifier: Notifier,
+    pulses: Pulses,
+    mut status: watch::Receiver<String>,
+    clock: Clock,
+    journal: Journal,
+    stop: CancellationToken,
+) {
+    let mut watch = Watch::new(
+        pulses,
+        notifier.watchdog.unwrap_or(WATCHDOG_DEFAULT),
+        clock.now().mono,
+    );
+    let mut told: Option<String> = None;
+    let mut tell_from = clock.now().mono;
+    // What is there at the start is news as well.
+    let mut news = true;
+    let mut sender_lives = true;
+
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            () = clock.sleep_until(watch.look_at) => {
+                let (fed, notices) = watch.look(clock.now().mono);
+                for notice in notices {
+                    journal.tell(&notice);
+                }
+                if fed && notifier.watchdog.is_some() {
+                    notifier.send(&[NotifyState::Watchdog]);
+                }
+            }
+            change = status.changed(), if sender_lives && !news => {
+                sender_lives = change.is_ok();
+                news = sender_lives;
+            }
+            () = clock.sleep_until(tell_from), if news => {
+                news = false;
+                let line = one_line(&status.borrow_and_update());
+                if told.as_ref() != Some(&line) {
+                    notifier.send(&[NotifyState::Status(&line)]);
+                    tell_from = clock.now().mono + STATUS_EVERY;
+                    told = Some(line);
+                }
+            }
+        }
+    }
+    notifier.send(&[NotifyState::Stopping]);
+}
+
+/// The service manager takes one line.
+fn one_line(status: &str) -> String {
+    status.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Decides whether the watchdog may be fed. Told the time, reads none.
+#[derive(Debug)]
+struct Watch {
+    registry: Pulses,
+    pulses: Vec<Watched>,
+    interval: Duration,
+    fed_at: Mono,
+    look_at: Mono,
+}
+
+#[derive(Debug)]
+struct Watched {
+    pulse: Pulse,
+    steps_when_fed: u64,
+    /// Watched since then.
+    since: Mono,
+    named: bool,
+}
+
+impl Watch {
+    fn new(registry: Pulses, interval: Duration, now: Mono) -> Self {
+        let mut watch = Watch {
+            registry,
+            pulses: Vec::new(),
+            interval,
+            fed_at: now,
+            look_at: now + interval / 4,
+        };
+        watch.follow(now);
+        watch
+    }
+
+    /// Watches whoever is to be watched now: tasks come and go with the
+    /// configuration.
+    fn follow(&mut self, now: Mono) {
+        let all = self.registry.all();
+        self.pulses.retain(|w| all.iter().any(|p| p.is(&w.pulse)));
+        for pulse in all {
+            if !self.pulses.iter().any(|w| w.pulse.is(&pulse)) {
+                self.pulses.push(Watched {
+                    steps_when_fed: pulse.steps(),
+                    since: now,
+                    pulse,
+                    named: false,
+                });
+            }
+        }
+    }
+
+    /// Looks at every pulse. Four looks per interval, so that a task that beats
+    /// a little too slowly for one look is judged at the next, not by a kill;
+    /// the verdict "stuck" falls at half the interval, as sd_watchdog_enabled(3)
+    /// advises for feeding.
+    fn look(&mut self, now: Mono) -> (bool, Vec<NotifyNotice>) {
+        self.look_at = now + self.interval / 4;
+        self.follow(now);
+        let hungry_for = now.since(self.fed_at);
+        let mut notices = Vec::new();
+        let mut all_moved = true;
+        for one in &mut self.pulses {
+            if one.pulse.steps() != one.steps_when_fed {
+                if one.named {
+                    one.named = false;
+                    notices.push(NotifyNotice::MovesAgain {
+                        task: one.pulse.name().to_owned(),
+                        after: hungry_for,
+                    });
+                }
+                continue;
+            }
+            all_moved = false;
+            let stuck_for = hungry_for.min(now.since(one.since));
+            if !one.named && stuck_for >= self.interval / 2 {
+                one.named = true;
+                notices.push(NotifyNotice::Stuck {
+                    task: one.pulse.name().to_owned(),
+                    since: stuck_for,
+                    restart_in: self.interval.saturating_sub(hungry_for),
+                });
+            }
+        }
+        if all_moved {
+            self.fed_at = now;
+            for one in &mut self.pulses {
+                one.steps_when_fed = one.pulse.steps();
+            }
+        }
+        (all_moved, notices)
+    }
+}
+
+/// What this room tells the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotifyNotice {
+    /// A task has not moved and the watchdog is withheld because of it.
+    Stuck {
+        /// What people call the task.
+        task: String,
+        /// It has not moved for at least this long.
+        since: Duration,
+        /// When the service manager will restart us if nothing changes.
+        restart_in: Duration,
+    },
+    /// A task that was named stuck moves again.
+    MovesAgain {
+        /// What people call the task.
+        task: String,
+        /// It had not moved for about this long.
+        after: Duration,
+    },
+}
+
+impl LogEvent for NotifyNotice {
+    fn level(&self) -> Level {
+        match self {
+            NotifyNotice::Stuck { .. } => Level::Error,
+            NotifyNotice::MovesAgain { .. } => Level::Warn,
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            NotifyNotice::Stuck { .. } => EventKind::TaskStuck,
+            NotifyNotice::MovesAgain { .. } => EventKind::TaskMovesAgain,
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            NotifyNotice::Stuck { task, .. } | NotifyNotice::MovesAgain { task, .. } => {
+                vec![(JournalField::Task, task.clone())]
+            }
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            NotifyNotice::Stuck {
+                task,
+                since,
+                restart_in,
+            } => format!(
+                "task {task} has not moved for {} s: the watchdog is withheld and will restart the service in about {} s",
+                since.as_secs(),
+                restart_in.as_secs()
+            ),
+            NotifyNotice::MovesAgain { task, after } => {
+                format!("task {task} moves again after {} s", after.as_secs())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Where the tool's output goes: a terminal, standard output or a file.
+
+pub mod screen;
+pub mod sink;
