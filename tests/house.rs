@@ -115,10 +115,11 @@ const LAB_MEASURES: [(&str, &str, &str); 1] = [(
 const LONGEST: usize = 800;
 
 /// What may stand at the top of the repository, besides dotfiles and licences.
-const TOP_LEVEL: [&str; 11] = [
+const TOP_LEVEL: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "README.md",
     "benches",
     "config",

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, LinkDown, LogEvent, Mono, Now, Reading, Rng, Value, Wall};
+use alink_gateway::base::{
+    DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Value, Wall,
+};
 use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
 use alink_gateway::spec::{Spec, Subscriptions};
 use gateway::{gateway as spec, name};
@@ -1151,6 +1153,48 @@ fn a_device_whose_session_is_lost_all_the_time_is_logged_in_ever_more_rarely() {
     assert!((6..=10).contains(&times), "{times}");
     // Each such notice may speak of an earlier session: made sure of, once.
     assert!(spoken.len() <= 2 * times, "{spoken:?}");
+}
+
+// --- why a device is logged out -----------------------------------------------------
+
+/// The reason of every log-out that was told, with the devices it was told of.
+fn reasons(w: &World) -> Vec<(LogoutReason, Vec<u32>)> {
+    let told = w.notices.iter().filter_map(|n| match n {
+        Notice::LoggedOut {
+            devices, reason, ..
+        } => Some((*reason, devices.iter().map(|d| d.0).collect())),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn a_log_out_is_told_with_its_reason_and_counted_by_it() {
+    let mut w = online(5);
+    let silent = |missed| LogoutReason::Silent {
+        missed,
+        quiet: secs(12),
+    };
+    for (id, reason) in [(0, silent(3)), (1, silent(4)), (2, LogoutReason::PortDown)] {
+        w.wanted.insert(id, Presence::Offline);
+        w.cloud.want_offline(w.now, DeviceId(id), reason);
+    }
+    w.settle();
+    w.run(secs(10));
+    assert_eq!(
+        reasons(&w),
+        [(LogoutReason::PortDown, vec![2]), (silent(3), vec![0, 1])]
+    );
+    // It is back, and the next reason is the next log-out's.
+    w.want([0], Presence::Online);
+    assert!(w.run_for(secs(30), |w| w.cloud.online() == 3));
+    w.notices.clear();
+    w.stop();
+    assert!(w.run_for(secs(10), |w| w.logged_out == 1));
+    assert_eq!(reasons(&w), [(LogoutReason::Stopping, vec![0, 3, 4])]);
+    let counted = &w.cloud.counters().logouts;
+    let expected = [("port-down", 1), ("silent", 2), ("stopping", 3)];
+    assert_eq!(*counted, expected.into());
 }
 
 // --- stopping -------------------------------------------------------------------

@@ -308,6 +308,8 @@ vocabulary! {
         Connack = "CONNACK",
         /// How many devices are online in all.
         Online = "ONLINE",
+        /// Why the gateway logged the devices out: `silent`, `held`, `port-down`, `removed`, `refused`, `quota-full`, `connection-changes`, `stopping`, `not-heard-of`.
+        Reason = "REASON",
         /// Polls in a row without an answer.
         Missed = "MISSED",
         /// Milliseconds since the device last answered.

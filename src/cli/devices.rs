@@ -93,6 +93,10 @@ fn text(d: &Device) -> String {
     if let Some(next) = &d.next {
         say("next", &coming(next));
     }
+    if let Some(logout) = &d.last_logout {
+        let ago = span(logout.ago_ms);
+        say("log-out", &format!("{ago} ago: {}", line(&logout.what)));
+    }
     if let Some(rtt) = &d.rtt {
         let (p50, p95) = (micros(rtt.p50_us), micros(rtt.p95_us));
         let of = rtt.of;
@@ -176,7 +180,7 @@ fn point(p: &Point) -> [String; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::picture::{Life, Presence, Rtt};
+    use crate::control::picture::{Life, Past, Presence, Rtt};
 
     fn example() -> Device {
         let point = |id: &str, value: serde_json::Value, quality: &str, why: &str| Point {
@@ -200,6 +204,10 @@ mod tests {
             next: Some(Next {
                 what: "asked again; online once it answers".into(),
                 in_ms: None,
+            }),
+            last_logout: Some(Past {
+                what: "silent: 3 polls in a row without an answer, 10.2 s quiet".into(),
+                ago_ms: 30_000,
             }),
             answered_ms: Some(61_000),
             rtt: Some(Rtt {
@@ -236,6 +244,7 @@ bus      silent; last answered 1 min 1 s ago
 cloud    offline, as m [2J7 of a1B2
 why      silent: 3 polls in a row without an answer
 next     asked again; online once it answers
+log-out  30.0 s ago: silent: 3 polls in a row without an answer, 10.2 s quiet
 replies  half of the last 32 within 12.1 ms, 95 of 100 within 20.0 ms
 so far   100 answer
          2 exception-2: illegal data address

@@ -5,6 +5,8 @@
 //! a new one is added. The words are those of OpenMetrics, by prometheus-client's
 //! encoder.
 
+use std::collections::BTreeMap;
+
 use std::fmt;
 
 use prometheus_client::collector::Collector;
@@ -36,6 +38,8 @@ pub struct Figures {
     pub barred: u64,
     /// Sessions ended by the platform.
     pub kicked: u64,
+    /// Devices logged out by this gateway, by the reason.
+    pub logouts: BTreeMap<&'static str, u64>,
 }
 
 /// What a metric is.
@@ -111,7 +115,7 @@ const fn metric(
 }
 
 /// All there are.
-pub const TABLE: [Metric; 29] = [
+pub const TABLE: [Metric; 30] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -206,6 +210,17 @@ pub const TABLE: [Metric; 29] = [
         &[],
         "Sessions of devices ended by the platform",
         |f, to| count(to, f.kicked),
+    ),
+    metric(
+        "alink_gateway_device_logouts",
+        Kind::Counter,
+        &["reason"],
+        "Devices logged out by the gateway, by the reason: silent, held, port-down, removed, refused, quota-full, connection-changes, stopping, not-heard-of",
+        |f, to| {
+            for (reason, n) in &f.logouts {
+                to.push((vec![(*reason).to_owned()], Said::Count(*n)));
+            }
+        },
     ),
     metric(
         "alink_gateway_values_waiting",

@@ -225,6 +225,9 @@ pub struct Device {
     pub why: Option<String>,
     /// What comes next without anybody's help.
     pub next: Option<Next>,
+    /// Why this gateway logged it out last; `None` if it never did since the start.
+    #[serde(default)]
+    pub last_logout: Option<Past>,
     /// How long ago it last answered.
     pub answered_ms: Option<u64>,
     /// From request to reply.
@@ -358,6 +361,7 @@ pub(super) mod tests {
                 life: Life::Probation,
                 cloud: Presence::Changing,
                 why,
+                last_logout: None,
                 answered_ms: Some(5),
                 rtt,
                 outcomes,

@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Evidence, Miss, Mono, Wake};
+use crate::base::{Evidence, LogoutReason, Miss, Mono, Wake};
 use crate::spec::Liveness;
 
 /// The field side of one device.
@@ -84,6 +84,24 @@ pub enum SilenceReason {
     },
     /// Its port is down.
     PortDown,
+}
+
+impl SilenceReason {
+    /// Why it is logged out for that; `held` if it is kept offline from now on for falling
+    /// silent often.
+    pub(super) const fn logout_reason(self, held: bool) -> LogoutReason {
+        match self {
+            SilenceReason::Missed { polls, quiet, .. } if held => LogoutReason::Held {
+                missed: polls,
+                quiet,
+            },
+            SilenceReason::Missed { polls, quiet, .. } => LogoutReason::Silent {
+                missed: polls,
+                quiet,
+            },
+            SilenceReason::PortDown => LogoutReason::PortDown,
+        }
+    }
 }
 
 /// A change of mind.

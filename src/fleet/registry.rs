@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::flapping::Flapping;
 use super::liveness::{Change, Life, SilenceReason, Watch};
-use crate::base::{DeviceId, FieldEvent, Mono, Now, PortId, Wake};
+use crate::base::{DeviceId, FieldEvent, LogoutReason, Mono, Now, PortId, Wake};
 use crate::fleet::events::Notice;
 use crate::spec::{DeviceSpec, Spec};
 
@@ -29,6 +29,8 @@ pub enum Output {
         device: DeviceId,
         /// Online or offline.
         online: bool,
+        /// Why not, if so; `None` of one that is kept offline.
+        why_not: Option<LogoutReason>,
     },
     /// For the operator.
     Notice(Notice),
@@ -262,7 +264,15 @@ impl Fleet {
             }
         };
         let online = online && free.is_none();
-        self.out.push_back(Output::Want { device, online });
+        let why_not = match change {
+            Some(Change::FellSilent(because)) => Some(because.logout_reason(held)),
+            _ => None,
+        };
+        self.out.push_back(Output::Want {
+            device,
+            online,
+            why_not,
+        });
         self.out.extend(notice.map(Output::Notice));
         if held {
             self.out.push_back(Output::Notice(Notice::Held { device }));
@@ -308,8 +318,11 @@ impl Fleet {
     /// A device is no longer held back.
     fn let_go(&mut self, device: DeviceId, answers: bool) {
         if answers {
-            let online = true;
-            self.out.push_back(Output::Want { device, online });
+            self.out.push_back(Output::Want {
+                device,
+                online: true,
+                why_not: None,
+            });
         }
         self.out
             .push_back(Output::Notice(Notice::LetGo { device, answers }));

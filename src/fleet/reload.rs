@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::registry::{Device, Fleet, Output, Port};
-use crate::base::{DeviceId, Now, PortId};
+use crate::base::{DeviceId, LogoutReason, Now, PortId};
 use crate::spec::{Changes, Spec};
 
 impl Fleet {
@@ -42,6 +42,7 @@ impl Fleet {
             self.out.push_back(Output::Want {
                 device: *device,
                 online: false,
+                why_not: Some(LogoutReason::Removed),
             });
             self.forget(now, spec, *device);
             if let Some(d) = self.devices.get_mut(device.index()) {
@@ -139,7 +140,7 @@ mod tests {
     fn wants(fleet: &mut Fleet) -> Vec<(DeviceId, bool)> {
         std::iter::from_fn(|| fleet.poll())
             .filter_map(|out| match out {
-                Output::Want { device, online } => Some((device, online)),
+                Output::Want { device, online, .. } => Some((device, online)),
                 Output::Notice(_) => None,
             })
             .collect()

@@ -254,17 +254,23 @@ impl Coordinator {
     fn carry_wishes(&mut self, now: Now) {
         while let Some(out) = self.fleet.poll() {
             match out {
-                fleet::Output::Want { device, online } => {
-                    let presence = if online {
-                        Presence::Online
-                    } else {
-                        Presence::Offline
+                fleet::Output::Want {
+                    device,
+                    online,
+                    why_not,
+                } => {
+                    let presence = match online {
+                        true => Presence::Online,
+                        false => Presence::Offline,
                     };
                     if !online {
                         self.cache.lost(now, device);
                     }
                     self.statistics.want(device, online);
-                    self.cloud.want(now, device, presence);
+                    match why_not {
+                        Some(reason) => self.cloud.want_offline(now, device, reason),
+                        None => self.cloud.want(now, device, presence),
+                    }
                 }
                 fleet::Output::Notice(notice) => {
                     self.out.push_back(Output::Notice(Notice::Fleet(notice)));

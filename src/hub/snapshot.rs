@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::status::LinkState;
-use crate::base::{DeviceId, LogEvent, Mono, Now, Wake};
+use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake};
 use crate::cloud::{Session, link_words};
 use crate::control::metrics::Figures;
 use crate::control::picture::{
@@ -98,6 +98,9 @@ impl Coordinator {
             throttled: counters.throttled,
             barred: counters.barred,
             kicked: counters.kicked,
+            logouts: LogoutReason::WORDS
+                .map(|word| (word, counters.logouts.get(word).copied().unwrap_or(0)))
+                .into(),
         }
     }
 
@@ -162,6 +165,7 @@ impl Coordinator {
         let port = self.spec.port(device.port);
         let (why, next) = self.offline_reason(now, id, device);
         let answered = self.statistics.answered(id);
+        let logout = self.statistics.logout(id);
         Device {
             name: device.name.clone(),
             port: port.map_or_else(String::new, |p| p.name.clone()),
@@ -173,6 +177,10 @@ impl Coordinator {
             cloud: self.presence(id),
             why,
             next,
+            last_logout: logout.map(|(reason, at)| Past {
+                what: reason.sentence(),
+                ago_ms: millis(now.mono.since(at)),
+            }),
             answered_ms: answered.map(|at| millis(now.mono.since(at))),
             rtt: self.statistics.rtt(id),
             outcomes: self.outcomes(id),

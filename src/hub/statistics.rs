@@ -9,7 +9,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
-use crate::base::{DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, Mono, Now};
+use crate::base::{
+    DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason, Mono, Now,
+};
 use crate::cloud;
 use crate::control::picture::Rtt;
 use crate::field::diagnostics::counters::EchoCounters;
@@ -37,6 +39,8 @@ pub(super) struct Statistics {
 struct Heard {
     turnarounds: Turnarounds,
     answered: Option<Mono>,
+    /// Why this gateway logged it out last, and when.
+    logout: Option<(LogoutReason, Mono)>,
 }
 
 /// One port.
@@ -65,6 +69,7 @@ impl Default for Heard {
         Heard {
             turnarounds: Turnarounds::new(OF_DEVICE),
             answered: None,
+            logout: None,
         }
     }
 }
@@ -169,6 +174,21 @@ impl Statistics {
             let name = spec.device(*device).map_or("?", |d| &d.name);
             self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
         }
+        if let cloud::Notice::LoggedOut {
+            devices, reason, ..
+        } = notice
+        {
+            for device in devices {
+                if let Some(heard) = self.devices.get_mut(device.index()) {
+                    heard.logout = Some((*reason, now.mono));
+                }
+            }
+        }
+    }
+
+    /// Why this gateway logged a device out last, and when.
+    pub(super) fn logout(&self, device: DeviceId) -> Option<(LogoutReason, Mono)> {
+        self.devices.get(device.index())?.logout
     }
 
     /// The fleet wants this of a device.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use alink_gateway::app::events::Notice as Service;
 use alink_gateway::base::{
-    DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent, Miss, Mono, PortId,
-    RequestFailure,
+    DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent, LogoutReason, Miss,
+    Mono, PortId, RequestFailure,
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
@@ -296,11 +296,16 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
             devices: all(),
             names: names(),
             online: 0,
+            reason: LogoutReason::Stopping,
         },
         Cloud::LoggedOut {
             devices: vec![ONE],
             names: names(),
             online: 0,
+            reason: LogoutReason::Silent {
+                missed: 3,
+                quiet: Duration::from_millis(10_200),
+            },
         },
         Cloud::Barred {
             device: ONE,

@@ -310,7 +310,7 @@ impl Plant {
             self.fleet.on_time(self.clock.now());
             while let Some(output) = self.fleet.poll() {
                 match output {
-                    Output::Want { device, online } => {
+                    Output::Want { device, online, .. } => {
                         let now = self.now();
                         self.wants.push((now, device.index(), online));
                     }

@@ -336,6 +336,7 @@ impl Line {
             if let alink_gateway::fleet::Output::Want {
                 device,
                 online: false,
+                ..
             } = output
             {
                 *self.silenced.entry(device.index()).or_default() += 1;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
-use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Wake};
+use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
 use super::command::Commands;
@@ -233,6 +233,12 @@ impl Cloud {
             self.sessions.want(now, device, presence, now);
         }
         self.follow(now);
+    }
+
+    /// This device shall be offline, for this reason.
+    pub fn want_offline(&mut self, now: Now, device: DeviceId, reason: LogoutReason) {
+        self.sessions.why_offline(device, reason);
+        self.want(now, device, Presence::Offline);
     }
 
     /// A device's secret, kept from an earlier life or changed since; it goes

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent};
+use crate::base::{
+    About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent, LogoutReason,
+};
 
 use crate::cloud::alink::clock::ClockNews;
 use crate::cloud::alink::messages;
@@ -59,6 +61,8 @@ pub enum Notice {
         names: String,
         /// How many are online in all.
         online: usize,
+        /// Why; of several devices the figures are those of the first.
+        reason: LogoutReason,
     },
     /// The platform refused one device; it is tried again later, alone.
     Barred {
@@ -386,13 +390,27 @@ impl LogEvent for Notice {
         match self {
             Notice::LoggedIn {
                 devices, online, ..
-            }
-            | Notice::LoggedOut {
-                devices, online, ..
             } => vec![
                 (JournalField::Count, devices.len().to_string()),
                 (JournalField::Online, online.to_string()),
             ],
+            Notice::LoggedOut {
+                devices,
+                online,
+                reason,
+                ..
+            } => {
+                let mut fields = vec![
+                    (JournalField::Count, devices.len().to_string()),
+                    (JournalField::Online, online.to_string()),
+                    (JournalField::Reason, reason.word().to_owned()),
+                ];
+                if let ([_], Some((missed, quiet))) = (&devices[..], reason.figures()) {
+                    fields.push((JournalField::Missed, missed.to_string()));
+                    fields.push((JournalField::QuietMs, quiet.as_millis().to_string()));
+                }
+                fields
+            }
             Notice::Barred { code, times, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),

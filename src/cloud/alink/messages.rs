@@ -56,10 +56,19 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             n => format!("{n} devices online on the platform ({online} in all)"),
         },
         Notice::LoggedOut {
-            devices, online, ..
+            devices,
+            online,
+            reason,
+            ..
         } => match devices.len() {
-            1 => format!("logged out of the platform ({online} still online)"),
-            n => format!("{n} devices logged out of the platform ({online} still online)"),
+            1 => format!(
+                "logged out of the platform: {} ({online} still online)",
+                reason.sentence()
+            ),
+            n => format!(
+                "{n} devices logged out of the platform: {} ({online} still online)",
+                reason.kind()
+            ),
         },
         Notice::Barred {
             code,

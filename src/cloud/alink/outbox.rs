@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::base::{DeviceId, EventKind, Mono, RateLimit};
+use crate::base::{DeviceId, EventKind, LogoutReason, Mono, RateLimit};
 
 use crate::cloud::alink::events::Notice;
 
@@ -19,8 +19,8 @@ pub struct Counters {
     pub post_messages: u64,
     /// Log-ins accepted, in devices.
     pub logged_in: u64,
-    /// Log-outs accepted, in devices.
-    pub logged_out: u64,
+    /// Log-outs accepted, in devices, by the word for their reason.
+    pub logouts: BTreeMap<&'static str, u64>,
     /// Replies that refused something.
     pub refused: u64,
     /// Devices barred.
@@ -80,6 +80,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// One more device was logged out, for this reason.
+    pub(crate) fn logged_out(&mut self, reason: LogoutReason) {
+        *self.logouts.entry(reason.word()).or_default() += 1;
+    }
+
     /// Readings dropped, by cause: all causes there are.
     #[must_use]
     pub const fn drops(&self) -> [(&'static str, u64); 6] {

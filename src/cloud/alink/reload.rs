@@ -13,11 +13,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{DeviceId, Mono, Now, Reading};
+use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
 use super::engine::{Cloud, Output};
-use super::session::{Presence, Sessions};
+use super::session::Sessions;
 use super::stop::Stop;
 use crate::cloud::alink::session::device::{
     LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
@@ -97,7 +97,7 @@ impl Cloud {
             self.retiring.insert(*id);
             self.topology.forget(*id);
             self.sessions.devices[id.index()].hold = None;
-            self.want(now, *id, Presence::Offline);
+            self.want_offline(now, *id, LogoutReason::Removed);
         }
         if changes.cloud.products {
             let (before, after) = (&old.cloud.products, &spec.cloud.products);

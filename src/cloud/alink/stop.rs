@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Mono, Now, Wake};
+use crate::base::{LogoutReason, Mono, Now, Wake};
 
 use super::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::events::Notice;
@@ -48,7 +48,11 @@ impl Cloud {
     fn log_all_out(&mut self, now: Now, give_up: Mono) {
         self.stop = Stop::Asked { give_up };
         self.leaving.clear();
-        self.sessions.stop(now.mono);
+        let why = match self.parting {
+            true => LogoutReason::ConnectionChanges,
+            false => LogoutReason::Stopping,
+        };
+        self.sessions.stop(now.mono, why);
         self.follow(now.mono);
     }
 

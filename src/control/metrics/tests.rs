@@ -22,6 +22,7 @@ fn figures() -> impl Strategy<Value = Figures> {
             throttled: 0,
             barred: 0,
             kicked: 0,
+            logouts: Default::default(),
         }
     })
 }

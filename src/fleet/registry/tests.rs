@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{DeviceName, ProductKey, Secret, UnitId, Wall};
+use crate::base::{DeviceName, LogoutReason, ProductKey, Secret, UnitId, Wall};
 use crate::base::{Evidence, Miss, Proof};
 use crate::spec::*;
 
@@ -108,7 +108,8 @@ fn a_device_that_answers_is_wanted_online_and_told_once() {
         [
             Output::Want {
                 device,
-                online: true
+                online: true,
+                why_not: None,
             },
             Output::Notice(Notice::Appeared { device })
         ]
@@ -130,7 +131,11 @@ fn silence_comes_by_the_clock_even_when_no_further_poll_does() {
         out.first(),
         Some(&Output::Want {
             device: DeviceId(0),
-            online: false
+            online: false,
+            why_not: Some(LogoutReason::Silent {
+                missed: 3,
+                quiet: Duration::from_secs(5),
+            }),
         })
     );
     assert_eq!(fleet.wake_at(), None);
@@ -174,11 +179,13 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
         [
             Output::Want {
                 device: DeviceId(0),
-                online: false
+                online: false,
+                why_not: Some(LogoutReason::PortDown),
             },
             Output::Want {
                 device: DeviceId(1),
-                online: false
+                online: false,
+                why_not: Some(LogoutReason::PortDown),
             },
             Output::Notice(Notice::PortSilenced {
                 port: PortId(0),

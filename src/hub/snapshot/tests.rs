@@ -95,6 +95,35 @@ fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
 }
 
 #[test]
+fn why_a_device_was_logged_out_last_is_shown_when_it_is_back_too() {
+    let mut hub = hub();
+    let first = |hub: &Coordinator, now| hub.devices(now).next().unwrap().last_logout;
+    assert_eq!(first(&hub, at(0)), None);
+    let reason = LogoutReason::Silent {
+        missed: 3,
+        quiet: Duration::from_millis(10_200),
+    };
+    let notice = crate::cloud::Notice::LoggedOut {
+        devices: vec![DeviceId(0)],
+        names: "one".into(),
+        online: 0,
+        reason,
+    };
+    let spec = Arc::clone(&hub.spec);
+    hub.statistics.on_notice(at(1000), &spec, &notice);
+    hub.handle(
+        at(5000),
+        polled(at(5000), 0, Evidence::Alive(Proof::Answer)),
+    );
+    let logout = first(&hub, at(61_000)).unwrap();
+    assert_eq!(
+        logout.what,
+        "silent: 3 polls in a row without an answer, 10.2 s quiet"
+    );
+    assert_eq!(logout.ago_ms, 60_000);
+}
+
+#[test]
 fn a_gateway_without_identity_says_that_first_of_all_about_the_cloud() {
     let mut hub = hub().not_commissioned();
     hub.handle(at(1), polled(at(1), 0, Evidence::Alive(Proof::Answer)));

@@ -93,6 +93,7 @@ impl House {
                         throttled: 0,
                         barred: 0,
                         kicked: 0,
+                        logouts: Default::default(),
                     }))),
                 }
             }

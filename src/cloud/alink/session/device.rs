@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Backoff, Mono};
+use crate::base::{Backoff, LogoutReason, Mono};
 
 use crate::cloud::alink::pace::Attempts;
 use crate::cloud::alink::session::Presence;
@@ -151,6 +151,8 @@ pub(crate) enum QueuePlace {
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) wanted: Presence,
+    /// Why it is wanted offline, if it was wanted online before.
+    pub(crate) why_offline: Option<LogoutReason>,
     pub(crate) actual: SessionState,
     pub(crate) place: QueuePlace,
     pub(crate) bar: Option<RetryBlock>,
@@ -185,6 +187,7 @@ impl Default for Device {
     fn default() -> Self {
         Device {
             wanted: Presence::Offline,
+            why_offline: None,
             actual: SessionState::Out,
             place: QueuePlace::Nowhere,
             bar: None,

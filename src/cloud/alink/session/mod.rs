@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Rng};
+use crate::base::{Backoff, DeviceId, LogoutReason, Mono, Rng};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use self::device::{
@@ -101,6 +101,8 @@ pub(crate) struct Sessions {
     pub(crate) serial: u64,
     pub(crate) link: bool,
     pub(crate) stopping: bool,
+    /// Why all devices are logged out, if they are.
+    why_stopping: LogoutReason,
     /// Devices given up on while stopping.
     pub(crate) unconfirmed: usize,
     /// Who came in (`true`) or left since last asked.
@@ -141,6 +143,7 @@ impl Sessions {
             serial: 0,
             link: false,
             stopping: false,
+            why_stopping: LogoutReason::Stopping,
             unconfirmed: 0,
             changes: Vec::new(),
             lingering_due: None,
@@ -187,15 +190,38 @@ impl Sessions {
     pub(crate) fn want(&mut self, now: Mono, id: DeviceId, presence: Presence, since: Mono) {
         if let Some(device) = self.devices.get_mut(id.index()) {
             device.wanted = presence;
+            if presence == Presence::Online {
+                device.why_offline = None;
+            }
             self.linger_no_longer(id);
             self.settle(now, id, since);
         }
     }
 
+    /// Why this device is wanted offline from now on.
+    pub(crate) fn why_offline(&mut self, id: DeviceId, reason: LogoutReason) {
+        if let Some(device) = self.devices.get_mut(id.index()) {
+            device.why_offline = Some(reason);
+        }
+    }
+
+    /// Why this device is logged out.
+    pub(crate) fn logout_reason(&self, id: DeviceId) -> LogoutReason {
+        let device = &self.devices[id.index()];
+        match (device.wanted, self.stopping) {
+            (Presence::Offline, _) if let Some(reason) = device.why_offline => reason,
+            (_, true) => self.why_stopping,
+            (Presence::Offline, false) => LogoutReason::NotHeardOf,
+            (Presence::Online, false) if device.bar.is_some() => LogoutReason::Refused,
+            (Presence::Online, false) => LogoutReason::QuotaFull,
+        }
+    }
+
     /// Nobody shall be online any more, whatever is wanted; what waits for a
     /// retry is tried at once.
-    pub(crate) fn stop(&mut self, now: Mono) {
+    pub(crate) fn stop(&mut self, now: Mono, why: LogoutReason) {
         self.stopping = true;
+        self.why_stopping = why;
         for waiting in self.waiting.values_mut() {
             waiting.not_before = now;
         }

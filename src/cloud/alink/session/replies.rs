@@ -1,9 +1,10 @@
 //! What the platform's answers, its silence and its own acts mean for
 //! sessions: the second half of `session/mod.rs`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono};
+use crate::base::{Backoff, DeviceId, LogoutReason, Mono};
 
 use super::device::{
     QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
@@ -381,7 +382,7 @@ impl Sessions {
                     self.devices[id.index()].lingers = ShownOnline::No;
                     self.devices[id.index()].announced = false;
                     self.set_actual(id, SessionState::Out);
-                    diary.counters.logged_out += 1;
+                    diary.counters.logged_out(self.logout_reason(id));
                     moved.push(id);
                 }
             }
@@ -400,24 +401,41 @@ impl Sessions {
         if devices.is_empty() {
             return;
         }
+        let online = self.online();
+        if kind == SessionChange::LogIn {
+            let names = self.names(&devices);
+            diary.tell(Notice::LoggedIn {
+                devices,
+                names,
+                online,
+            });
+            return;
+        }
+        let mut by_reason: BTreeMap<&str, (LogoutReason, Vec<DeviceId>)> = BTreeMap::new();
+        for id in devices {
+            let reason = self.logout_reason(id);
+            let alike = by_reason.entry(reason.word());
+            alike.or_insert((reason, Vec::new())).1.push(id);
+        }
+        for (reason, devices) in by_reason.into_values() {
+            let names = self.names(&devices);
+            diary.tell(Notice::LoggedOut {
+                devices,
+                names,
+                online,
+                reason,
+            });
+        }
+    }
+
+    /// The names of these devices, for the journal.
+    fn names(&self, devices: &[DeviceId]) -> String {
         let names: Vec<&str> = devices
             .iter()
             .filter_map(|id| self.spec.device(*id))
             .map(|d| d.name.as_str())
             .collect();
-        let (names, online) = (names.join(" "), self.online());
-        diary.tell(match kind {
-            SessionChange::LogIn => Notice::LoggedIn {
-                devices,
-                names,
-                online,
-            },
-            SessionChange::LogOut => Notice::LoggedOut {
-                devices,
-                names,
-                online,
-            },
-        });
+        names.join(" ")
     }
 
     /// A refused request changed nothing: everyone is what they were.
@@ -502,7 +520,7 @@ impl Sessions {
             // No session, or no such device: what we wanted.
             CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                 self.set_actual(id, SessionState::Out);
-                diary.counters.logged_out += 1;
+                diary.counters.logged_out(self.logout_reason(id));
                 if std::mem::take(&mut self.devices[id.index()].announced) {
                     self.tell_moved(SessionChange::LogOut, vec![id], diary);
                 }
