@@ -26,18 +26,18 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::apply_remote::Adopter;
+use self::apply_remote::RemoteConfigApplier;
 use self::events::Notice;
 use self::reload::{Reload, is_many};
-use self::service::{Doors, Service, Shelves};
+use self::service::{Openers, Service, Stores};
 use crate::base::{LogEvent, Rng};
 use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
-use crate::io::control::{self, Wish};
+use crate::io::control::{self, AdminRequest};
 use crate::io::files::settings::{Loaded, Misfit};
 use crate::io::log::{self, Journal};
-use crate::io::store::learned::Lessons;
-use crate::io::store::secret_store::Vault;
+use crate::io::store::learned::Learned;
+use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
 use crate::io::system::headroom;
 use crate::io::system::notify::Notifier;
@@ -94,7 +94,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();
     let sink = log::init(clock)?;
-    let mut adopter = Adopter::new(config, &loaded.state_dir);
+    let mut adopter = RemoteConfigApplier::new(config, &loaded.state_dir);
     let failed = adopter.begin(&mut loaded);
     let journal = Journal::new(Arc::new(loaded.spec.clone())).to(sink);
     journal.tell(&Notice::Started {
@@ -108,19 +108,19 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     if let Some(misfit) = misfit {
         apply_remote::set_aside(misfit, &loaded.state_dir, &journal);
     }
-    let (vault, notice) = Vault::open(&loaded.state_dir);
+    let (vault, notice) = SecretStore::open(&loaded.state_dir);
     if let Some(notice) = notice {
         journal.tell(&notice);
     }
     if let Some(exposed) = vault.close_to_others() {
         journal.tell(&exposed);
     }
-    let lessons = Lessons::open(&loaded.state_dir, journal.clone());
+    let lessons = Learned::open(&loaded.state_dir, journal.clone());
     let mut service = Service::start(
         loaded.spec,
         loaded.commissioned,
-        Doors::system(),
-        Shelves { vault, lessons },
+        Openers::system(),
+        Stores { vault, lessons },
         clock,
         journal.clone(),
         Rng::new(crate::io::seed()),
@@ -157,7 +157,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
             match errand {
                 Next::Reload(wish) => {
                     let (meant, answer) = match wish {
-                        Some(Wish::Reload { force, answer }) => (force, Some(answer)),
+                        Some(AdminRequest::Reload { force, answer }) => (force, Some(answer)),
                         None => (false, None),
                     };
                     let reloaded = reload.run(&mut service, config, meant, &journal).await;
@@ -196,7 +196,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
 /// What is to be done next.
 enum Next {
     /// Load the configuration anew, and tell the client that asked, if one did.
-    Reload(Option<Wish>),
+    Reload(Option<AdminRequest>),
     /// Something for the mind.
     Errand(RemoteTask),
 }

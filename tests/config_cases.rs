@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use alink_gateway::base::Secret;
 use alink_gateway::cli::check;
-use alink_gateway::config::{Draft, Severity, Source};
+use alink_gateway::config::{FirstPass, Severity, Source};
 use alink_gateway::io::files::service_account::Account;
 use alink_gateway::io::files::settings::{Surroundings, load_in};
 use alink_gateway::spec::{
@@ -888,7 +888,7 @@ fn compile(bytes: Vec<u8>) -> bool {
         mode: Some(0o600),
         hidden: None,
     };
-    let Ok(draft) = Draft::new(std::slice::from_ref(&source), &[]) else {
+    let Ok(draft) = FirstPass::new(std::slice::from_ref(&source), &[]) else {
         return false;
     };
     let answers = |wants: std::collections::BTreeSet<_>| {

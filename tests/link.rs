@@ -24,7 +24,7 @@ use alink_gateway::cloud::alink::registration::identity::Credentials;
 use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::spec::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy, Retired,
     SessionLimits, SignMethod, Spec, Subscriptions, Transport,
@@ -219,7 +219,7 @@ impl Linked {
             ends,
             clock,
             Journal::new(spec.clone()),
-            Pulse::new("link"),
+            Heartbeat::new("link"),
         ));
         Linked {
             wire,

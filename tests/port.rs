@@ -25,9 +25,9 @@ use alink_gateway::base::{DeviceId, Evidence, FieldEvent, Miss, PortId, Rng, Uni
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Refusal, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
@@ -424,12 +424,12 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Lessons::forgetful(),
+        Learned::forgetful(),
         Rng::new(1),
         clock,
         Journal::new(spec),
         hub_in,
-        Pulse::new("line"),
+        Heartbeat::new("line"),
         world.stop.clone(),
         attempted,
     ));

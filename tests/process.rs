@@ -42,7 +42,7 @@ use std::path::Path;
 use alink_gateway::base::{Now, Rng, UnitId, Wall};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::life::meter::ENERGY;
-use alink_gateway::lab::bus::tongue::{Meter, Plain, Tongue, Year};
+use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Life, Line as Wires, Pace, Rack, Unit};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use alink_gateway::spec::Table;
@@ -333,10 +333,10 @@ async fn values_of_a_dlt645_meter_and_of_a_scale_arrive_beside_those_of_modbus()
     let mut line = Wires::new(Pace::standard(115_200), Rng::new(1));
     line.attach(UnitId(1), Unit::new(Life::Meter, 1));
     let measured = || Unit::new(Life::Meter, 2);
-    line.join(Tongue::Meter(Meter::new(Year::Y2007, 2, measured())));
+    line.join(BusProtocol::Meter(Meter::new(Year::Y2007, 2, measured())));
     let mut scale = Plain::default();
     scale.set(b"#0184\r", b">+012.508F\r");
-    line.join(Tongue::Plain(scale));
+    line.join(BusProtocol::Plain(scale));
     let mut rig = LineRig::new(line, clock);
     rig.plug_terminal(&tty).unwrap();
 

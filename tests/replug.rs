@@ -14,9 +14,9 @@ use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings::{Surroundings, load_in};
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::LineSpec;
@@ -73,12 +73,12 @@ devices:
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Lessons::forgetful(),
+        Learned::forgetful(),
         Rng::new(1),
         clock,
         Journal::new(spec),
         hub_in,
-        Pulse::new("line"),
+        Heartbeat::new("line"),
         stop.clone(),
         told,
     ));

@@ -395,7 +395,7 @@ fn a_device_bound_elsewhere_is_reported_and_not_fought_over() {
     let told = p
         .notices
         .iter()
-        .find(|n| n.kind().name() == "device-barred");
+        .find(|n| n.kind().name() == "device-refused");
     let told = told.unwrap().sentence();
     assert!(told.contains("another gateway"), "{told}");
     p.well_behaved();
@@ -523,7 +523,7 @@ fn a_refused_registration_is_barred_with_its_code_and_says_so() {
     let told = p
         .notices
         .iter()
-        .find(|n| n.kind().name() == "device-barred");
+        .find(|n| n.kind().name() == "device-refused");
     let told = told.unwrap().sentence();
     assert!(told.starts_with("registration refused"), "{told}");
     // A secret from elsewhere ends the waiting.
@@ -545,7 +545,7 @@ fn a_wrong_secret_is_tried_again_at_once_when_it_changes() {
     let alarm = p
         .notices
         .iter()
-        .find(|n| n.kind().name() == "device-barred");
+        .find(|n| n.kind().name() == "device-refused");
     assert_eq!(alarm.unwrap().level(), alink_gateway::base::Level::Error);
     let again = p.said("login");
     p.run(secs(290));
@@ -656,7 +656,7 @@ fn a_wrong_product_secret_bars_names_what_to_check_and_is_tried_again_when_corre
     let told = p
         .notices
         .iter()
-        .find(|n| n.kind().name() == "device-barred");
+        .find(|n| n.kind().name() == "device-refused");
     let told = told.unwrap();
     assert_eq!(told.level(), alink_gateway::base::Level::Error);
     assert!(
@@ -723,7 +723,7 @@ fn a_device_under_another_gateway_is_reported_and_not_fought_over() {
     let told = p
         .notices
         .iter()
-        .find(|n| n.kind().name() == "device-barred");
+        .find(|n| n.kind().name() == "device-refused");
     assert!(told.unwrap().sentence().contains("another gateway"));
 }
 
@@ -813,7 +813,7 @@ fn disabled_waits_for_enabled_by_whatever_way_and_in_whatever_order_it_is_told()
         p.console(|c, now| c.disable(now, &sub(1)));
         assert_eq!(p.barred_with(1), Some(522), "{ways:?}");
         assert_eq!(p.told("platform-order"), 1, "told once");
-        assert_eq!(p.told("device-barred"), 1, "told once");
+        assert_eq!(p.told("device-refused"), 1, "told once");
         p.run(secs(100));
         assert!(!p.is_online(1));
         p.console(|c, now| c.enable(now, &sub(1)));

@@ -20,9 +20,9 @@ use alink_gateway::cloud::alink::registration::enrolment::Failure;
 use alink_gateway::io::link::{self, Dialer, Link, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::secret_store;
-use alink_gateway::io::store::secret_store::Vault;
+use alink_gateway::io::store::secret_store::SecretStore;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::platform::{
     Device, Event, Fault, Platform, PlatformSpec, Product, Violation,
@@ -102,7 +102,7 @@ impl Linked {
         door: &mpsc::Sender<DuplexStream>,
         clock: Clock,
         seed: u64,
-        vault: Option<&Vault>,
+        vault: Option<&SecretStore>,
     ) -> Linked {
         let spec = Arc::new(spec.clone());
         let stop = CancellationToken::new();
@@ -114,7 +114,7 @@ impl Linked {
             ends,
             clock,
             Journal::new(spec),
-            Pulse::new("link"),
+            Heartbeat::new("link"),
         );
         if let Some(vault) = vault {
             link = link.with_vault(vault.clone());
@@ -183,7 +183,7 @@ async fn a_gateway_registers_once_whatever_the_platform_prefers() {
             let (broker, door, clock) = platform(known, true);
             let dir = TempDir::new().unwrap();
             for run in 1..=3 {
-                let (vault, notice) = Vault::open(dir.path());
+                let (vault, notice) = SecretStore::open(dir.path());
                 assert_eq!(notice, None);
                 let mut link = Linked::start(&spec, &door, clock, run, Some(&vault));
                 let mut event = link.next().await;
@@ -216,8 +216,8 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
     let dir = TempDir::new().unwrap();
     let state = dir.path().join("state");
     std::fs::write(&state, "a file where the directory should be").unwrap();
-    let (_, _) = Vault::open(&state);
-    for vault in [None, Some(Vault::open(&state.join("deeper")).0)] {
+    let (_, _) = SecretStore::open(&state);
+    for vault in [None, Some(SecretStore::open(&state.join("deeper")).0)] {
         let mut link = Linked::start(&spec, &door, clock, 1, vault.as_ref());
         for _ in 0..3 {
             let event = link.next().await;
@@ -237,7 +237,7 @@ async fn what_was_earned_before_is_used_as_soon_as_the_vault_can_be_read() {
     let spec = product_certificate(Registration::Register);
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);
     let dir = TempDir::new().unwrap();
-    let (vault, _) = Vault::open(dir.path());
+    let (vault, _) = SecretStore::open(dir.path());
     let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
     assert_eq!(link.next().await, LinkEvent::Up);
     link.end().await;
@@ -248,7 +248,7 @@ async fn what_was_earned_before_is_used_as_soon_as_the_vault_can_be_read() {
     let aside = dir.path().join("aside");
     std::fs::rename(&file, &aside).unwrap();
     std::fs::write(&file, r#"{"version":99}"#).unwrap();
-    let (vault, notice) = Vault::open(dir.path());
+    let (vault, notice) = SecretStore::open(dir.path());
     assert!(notice.is_some());
     let mut link = Linked::start(&spec, &door, clock, 2, Some(&vault));
     let event = link.next().await;
@@ -268,13 +268,13 @@ async fn a_secret_that_was_lost_is_not_given_again_until_the_device_is_reset() {
     let spec = product_certificate(Registration::Register);
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);
     let first = TempDir::new().unwrap();
-    let (vault, _) = Vault::open(first.path());
+    let (vault, _) = SecretStore::open(first.path());
     let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
     assert_eq!(link.next().await, LinkEvent::Up);
     link.end().await;
 
     let empty = TempDir::new().unwrap();
-    let (vault, _) = Vault::open(empty.path());
+    let (vault, _) = SecretStore::open(empty.path());
     let mut link = Linked::start(&spec, &door, clock, 2, Some(&vault));
     let from = clock.now().mono;
     for _ in 0..4 {
@@ -304,7 +304,7 @@ async fn an_answer_that_does_not_come_is_given_up_after_fifteen_seconds_and_aske
     };
     broker.with(lose(1000)).await.unwrap();
     let dir = TempDir::new().unwrap();
-    let (vault, _) = Vault::open(dir.path());
+    let (vault, _) = SecretStore::open(dir.path());
     let from = clock.now().mono;
     let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
     let event = link.next().await;
@@ -351,7 +351,7 @@ async fn every_refusal_of_a_registration_comes_with_its_code_and_connects_stay_w
         let spec = product_certificate(Registration::Register);
         let (broker, door, clock) = platform(known, tls);
         let dir = TempDir::new().unwrap();
-        let (vault, _) = Vault::open(dir.path());
+        let (vault, _) = SecretStore::open(dir.path());
         let mut link = Linked::start(&spec, &door, clock, 3, Some(&vault));
         for _ in 0..20 {
             let event = link.next().await;

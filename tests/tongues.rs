@@ -12,8 +12,8 @@ use alink_gateway::field::dlt645::{Address, Edition, Place, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
-use alink_gateway::lab::bus::tongue::{Meter, Plain, Saying, Tongue, Year};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Manners, Unit};
+use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Saying, Year};
+use alink_gateway::lab::bus::{Chance, Fault, Life, Unit, UnitBehaviour};
 use alink_gateway::spec::{Decimal, Table};
 
 /// A device that answers later than this is not waited for.
@@ -28,7 +28,7 @@ fn rounds() -> u64 {
 }
 
 /// About every second reply goes wrong in one way or another.
-fn hostile() -> Manners {
+fn hostile() -> UnitBehaviour {
     let faults = [
         Fault::Mute,
         Fault::Late(Duration::from_secs(2)),
@@ -43,14 +43,14 @@ fn hostile() -> Manners {
         Fault::Babble,
         Fault::Hiccup(Duration::from_millis(100)),
     ];
-    let manners = Manners {
+    let manners = UnitBehaviour {
         faults: faults
             .map(|fault| Chance {
                 fault,
                 permille: 60,
             })
             .to_vec(),
-        ..Manners::default()
+        ..UnitBehaviour::default()
     };
     assert!(manners.alive);
     manners
@@ -120,14 +120,14 @@ fn judge(name: &str, hostile: u64, kind: u64) {
     assert_eq!(kind, rounds(), "{name}");
 }
 
-fn both(run: impl Fn(Manners) -> u64) -> (u64, u64) {
-    (run(hostile()), run(Manners::default()))
+fn both(run: impl Fn(UnitBehaviour) -> u64) -> (u64, u64) {
+    (run(hostile()), run(UnitBehaviour::default()))
 }
 
 #[test]
 fn modbus_ascii_gives_no_wrong_value() {
     let run = |manners| {
-        let mut tongue = Tongue::Ascii(9, Unit::new(Life::Marked, 5).with(manners));
+        let mut tongue = BusProtocol::Ascii(9, Unit::new(Life::Marked, 5).with(manners));
         let (mut rng, mut late, mut answered) = (Rng::new(1), Vec::new(), 0);
         for round in 0..rounds() {
             // Neighbouring requests differ in shape: what cannot be told apart
@@ -147,7 +147,7 @@ fn modbus_ascii_gives_no_wrong_value() {
                 None => receiver.silence(),
             });
             if let Some(rtu::Verdict::Reply(reply)) = verdict {
-                let Tongue::Ascii(_, unit) = &tongue else {
+                let BusProtocol::Ascii(_, unit) = &tongue else {
                     panic!("another device");
                 };
                 let truth = |i| unit.truth(now, ask.table, ask.start + i).unwrap();
@@ -164,7 +164,7 @@ fn modbus_ascii_gives_no_wrong_value() {
 
 /// Reads a datum, follow-on frames included.
 fn read_meter(
-    tongue: &mut Tongue,
+    tongue: &mut BusProtocol,
     item: item::Item,
     address: Address,
     now: Now,
@@ -202,7 +202,7 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
         let unit = Unit::new(Life::Meter, 11).with(manners);
         let mut meter = Meter::new(year, 12_345_678_901, unit);
         meter.frame = frame;
-        let mut tongue = Tongue::Meter(meter.clone());
+        let mut tongue = BusProtocol::Meter(meter.clone());
         let address = Address::parse("012345678901").unwrap();
         let (mut rng, mut late, mut answered) = (Rng::new(2), Vec::new(), 0);
         for round in 0..rounds() {
@@ -281,8 +281,8 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
         offset: Decimal::ZERO,
         number_type: None,
     };
-    let run = |manners: Manners| {
-        let mut tongue = Tongue::Plain(Plain {
+    let run = |manners: UnitBehaviour| {
+        let mut tongue = BusProtocol::Plain(Plain {
             manners,
             ..Plain::default()
         });
@@ -295,7 +295,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
             let mut answer = format!(">{unit:02};L={};", truth as f64 / 10.0).into_bytes();
             answer.extend(check.seal(&answer));
             answer.extend(b"\r\n");
-            let Tongue::Plain(plain) = &mut tongue else {
+            let BusProtocol::Plain(plain) = &mut tongue else {
                 panic!("another device");
             };
             plain.set(template.bytes(), &answer);

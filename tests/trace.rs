@@ -21,22 +21,22 @@ use std::time::Duration;
 
 use alink_gateway::base::{FieldEvent, Mono, PortId, Rng, UnitId, Wall};
 use alink_gateway::field::modbus::tcp;
-use alink_gateway::io::bus::bus_monitor::{Listener, Tap, Tapped};
+use alink_gateway::io::bus::bus_monitor::{BusMonitor, Listener, Tapped};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::Surroundings;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{LineSpec, Spec};
 use alink_gateway::trace::pcap::Capture;
 use alink_gateway::trace::scope::Scope;
-use alink_gateway::trace::text::{Altitude, Lines};
-use alink_gateway::trace::{Seen, Tongue, Verdict, What};
+use alink_gateway::trace::text::{Detail, Lines};
+use alink_gateway::trace::{Seen, TracedProtocol, Verdict, What};
 use child::Child;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -74,7 +74,7 @@ type Crossed = Arc<Mutex<Vec<(bool, u8)>>>;
 
 struct World {
     rig: LineRig,
-    tap: Tap,
+    tap: BusMonitor,
     hub: mpsc::Receiver<FieldEvent>,
     crossed: Crossed,
     stop: CancellationToken,
@@ -100,7 +100,7 @@ impl World {
         let (hub_in, hub) = mpsc::channel(64);
         let (attempted, _) = oneshot::channel();
         let stop = CancellationToken::new();
-        let tap = Tap::default();
+        let tap = BusMonitor::default();
         let source = Tapped {
             opener: Opener::Pipes(handed_in),
             tap: tap.clone(),
@@ -109,12 +109,12 @@ impl World {
             PortId(0),
             Arc::clone(&spec),
             source,
-            Lessons::forgetful(),
+            Learned::forgetful(),
             Rng::new(7),
             clock,
             Journal::new(spec),
             hub_in,
-            Pulse::new("hall"),
+            Heartbeat::new("hall"),
             stop.clone(),
             attempted,
         ));
@@ -340,11 +340,11 @@ fn a_capture_names_the_right_dissector_for_other_tongues() {
         0x68, 0x61, 0x01, 0, 0, 0, 0, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33, 0x14, 0x16,
     ];
     let story = [
-        turn(Tongue::Tcp),
+        turn(TracedProtocol::Tcp),
         sent(tcp::frame(9, UnitId(5), &[4, 0, 3, 0, 1])),
         What::Received { bytes: reply },
         answered.clone(),
-        turn(Tongue::Meter),
+        turn(TracedProtocol::Meter),
         sent(meter.to_vec()),
         answered,
     ];
@@ -442,7 +442,7 @@ async fn a_picture_agrees_with_what_the_line_counted() {
     ] {
         assert!(svg.contains(name), "{name}");
     }
-    let mut lines = Lines::new(Altitude::Frames);
+    let mut lines = Lines::new(Detail::Frames);
     let text: String = seen.iter().map(|seen| lines.on(seen)).collect();
     assert!(!text.contains("too early"), "{text}");
 }

@@ -22,11 +22,11 @@ use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::Surroundings;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
-use alink_gateway::lab::bus::tongue::{Meter, Plain, Tongue, Year};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Manners, Pace, Unit};
+use alink_gateway::io::system::heartbeat::Heartbeat;
+use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Year};
+use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{Codec, LineSpec, Spec};
 use tokio::sync::{mpsc, oneshot};
@@ -96,15 +96,15 @@ fn spec(text: &str) -> Arc<Spec> {
     Arc::new(loaded.unwrap_or_else(|report| panic!("{report}")).spec)
 }
 
-fn meter(year: Year, address: u64) -> Tongue {
-    Tongue::Meter(Meter::new(year, address, Unit::new(Life::Meter, address)))
+fn meter(year: Year, address: u64) -> BusProtocol {
+    BusProtocol::Meter(Meter::new(year, address, Unit::new(Life::Meter, address)))
 }
 
-fn manners(tongue: &mut Tongue) -> &mut Manners {
+fn manners(tongue: &mut BusProtocol) -> &mut UnitBehaviour {
     match tongue {
-        Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) => &mut unit.manners,
-        Tongue::Plain(plain) => &mut plain.manners,
-        Tongue::Custom(_) => panic!("a function has no manners"),
+        BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.manners,
+        BusProtocol::Plain(plain) => &mut plain.manners,
+        BusProtocol::Custom(_) => panic!("a function has no manners"),
     }
 }
 
@@ -125,7 +125,7 @@ fn mixed(spec: &Spec, seed: u64) -> Line {
     line.join(meter(Year::Y1997, 5));
     let mut scale = Plain::default();
     scale.set(b"#0184\r", b">+012.508F\r");
-    line.join(Tongue::Plain(scale));
+    line.join(BusProtocol::Plain(scale));
     line
 }
 
@@ -160,12 +160,12 @@ impl World {
             PortId(0),
             Arc::clone(&spec),
             Opener::Pipes(handed_in),
-            Lessons::forgetful(),
+            Learned::forgetful(),
             Rng::new(seed),
             clock,
             Journal::new(Arc::clone(&spec)),
             hub_in,
-            Pulse::new("line"),
+            Heartbeat::new("line"),
             stop.clone(),
             oneshot::channel().0,
         ));
@@ -232,7 +232,7 @@ impl World {
     fn meter(&self, address: u64) -> Meter {
         self.rig.with(|line, _| {
             let meters = line.tongues_mut().iter().filter_map(|t| match t {
-                Tongue::Meter(meter) => Some(meter.clone()),
+                BusProtocol::Meter(meter) => Some(meter.clone()),
                 _ => None,
             });
             meters.into_iter().find(|m| m.address == address).unwrap()
@@ -337,7 +337,7 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
         let spec = spec(MIXED);
         let mut line = mixed(&spec, seed);
         for tongue in line.tongues_mut() {
-            if let Tongue::Meter(meter) = tongue {
+            if let BusProtocol::Meter(meter) = tongue {
                 // The longer data in several frames.
                 meter.frame = if seed % 2 == 0 { 200 } else { 4 };
             }
@@ -395,7 +395,7 @@ fn nameless(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
         let (ask, answer) = (format!("#{unit:02X}\r"), format!(">+00{unit}.50\r"));
         module.set(ask.as_bytes(), answer.as_bytes());
         module.manners.faults = faults.to_vec();
-        line.join(Tongue::Plain(module));
+        line.join(BusProtocol::Plain(module));
     }
     line
 }
@@ -489,7 +489,7 @@ devices:
     let mut scale = Plain::default();
     scale.set(b"W\r", b">+012.50\r");
     scale.manners.turnaround = Duration::from_millis(20);
-    line.join(Tongue::Plain(scale));
+    line.join(BusProtocol::Plain(scale));
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(60)).await;
     assert!(w.values("scale-6") >= 59, "{:?}", w.values);
@@ -529,7 +529,10 @@ devices:
     );
     let mut line = line(&spec, 1);
     for unit in [1u8, 2] {
-        line.join(Tongue::Ascii(unit, Unit::new(Life::Meter, u64::from(unit))));
+        line.join(BusProtocol::Ascii(
+            unit,
+            Unit::new(Life::Meter, u64::from(unit)),
+        ));
         // For the truth; the line is told nothing it understands.
         line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
     }
@@ -579,12 +582,12 @@ devices:
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Lessons::forgetful(),
+        Learned::forgetful(),
         Rng::new(1),
         clock,
         Journal::new(Arc::clone(&spec)),
         hub_in,
-        Pulse::new("line"),
+        Heartbeat::new("line"),
         stop.clone(),
         oneshot::channel().0,
     ));
@@ -652,12 +655,12 @@ async fn modules_and_meters_behind_a_serial_server_are_read() {
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Lessons::forgetful(),
+        Learned::forgetful(),
         Rng::new(1),
         clock,
         Journal::new(Arc::clone(&spec)),
         hub_in,
-        Pulse::new("line"),
+        Heartbeat::new("line"),
         stop.clone(),
         oneshot::channel().0,
     ));

@@ -8,10 +8,10 @@ use alink_gateway::base::*;
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
-use alink_gateway::lab::bus::{Life, Line, Manners, Pace, Unit};
+use alink_gateway::io::system::heartbeat::Heartbeat;
+use alink_gateway::lab::bus::{Life, Line, Pace, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
 use tempfile::TempDir;
@@ -53,9 +53,9 @@ impl Wire {
         let clock = Clock::system();
         let mut line = Line::new(Pace::standard(baud), Rng::new(1));
         for unit in 1..=units {
-            let prompt = Manners {
+            let prompt = UnitBehaviour {
                 turnaround: Duration::ZERO,
-                ..Manners::default()
+                ..UnitBehaviour::default()
             };
             line.attach(
                 UnitId(unit),
@@ -125,12 +125,12 @@ impl Polling {
             PortId(0),
             Arc::clone(&spec),
             Opener::System,
-            Lessons::forgetful(),
+            Learned::forgetful(),
             Rng::new(1),
             wire.clock,
             Journal::new(spec),
             hub,
-            Pulse::new("line"),
+            Heartbeat::new("line"),
             stop.clone(),
             attempted,
         );

@@ -15,7 +15,7 @@ use crate::app::supervisor::Member;
 use crate::base::{Backoff, EventKind, LogEvent, Mono};
 use crate::io::control;
 use crate::io::control::notice::Notice;
-use crate::io::control::{Desk, Socket, Wish, http};
+use crate::io::control::{AdminRequest, QuestionSender, Socket, http};
 use crate::io::log::loudness;
 use crate::spec::ControlSpec;
 
@@ -30,9 +30,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What is open.
 #[derive(Default)]
-pub(super) struct Front {
+pub(super) struct AdminEndpoints {
     spec: ControlSpec,
-    desk: Option<Desk>,
+    desk: Option<QuestionSender>,
     socket: Option<(PathBuf, Member)>,
     /// Where the socket was: whoever asked for it to be elsewhere has their answer
     /// there.
@@ -44,7 +44,7 @@ pub(super) struct Front {
     again: Option<Backoff>,
 }
 
-impl Front {
+impl AdminEndpoints {
     /// When a door is tried again; `None` if all are open.
     pub(super) fn again_at(&self) -> Option<Mono> {
         self.again.as_ref().and_then(Backoff::not_before)
@@ -54,9 +54,9 @@ impl Front {
 impl Service {
     /// Lets people ask from now on; what they wish of the whole comes out of what
     /// is returned.
-    pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<Wish> {
+    pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<AdminRequest> {
         let (wishes, wished) = mpsc::channel(WISHES);
-        self.front.desk = Some(Desk {
+        self.front.desk = Some(QuestionSender {
             hub: self.questions.clone(),
             taps: self.taps.clone(),
             service: wishes,

@@ -32,7 +32,7 @@ const NOT_OF_THE_FILE: &str =
 const NOT_STORED: &str = "it cannot be stored; the gateway's journal says why";
 
 /// Carries out what is decided about the platform's configuration.
-pub(super) struct Adopter {
+pub(super) struct RemoteConfigApplier {
     config: PathBuf,
     /// The state directory that was used last.
     home: PathBuf,
@@ -40,9 +40,9 @@ pub(super) struct Adopter {
     checking: Arc<AtomicBool>,
 }
 
-impl Adopter {
+impl RemoteConfigApplier {
     pub(super) fn new(config: &Path, state_dir: &Path) -> Self {
-        Adopter {
+        RemoteConfigApplier {
             config: config.to_owned(),
             home: state_dir.to_owned(),
             checking: Arc::default(),

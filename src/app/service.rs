@@ -17,25 +17,25 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::app::admin::Front;
-use crate::app::supervisor::{Crew, Member};
+use crate::app::admin::AdminEndpoints;
+use crate::app::supervisor::{Member, Supervisor};
 use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
 use crate::cloud::alink::connect::Connector;
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::hub::Coordinator;
-use crate::io::bus::bus_monitor::{Tapped, Taps};
+use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
 use crate::io::bus::line::Opener;
 use crate::io::bus::port;
 use crate::io::files::download;
 use crate::io::files::download::Sources;
 use crate::io::hub::{self, Control, Question};
-use crate::io::link::{self, Dialer, Knocks};
+use crate::io::link::{self, ConnectionHistory, Dialer};
 use crate::io::log::Journal;
-use crate::io::store::learned::Lessons;
-use crate::io::store::secret_store::Vault;
-use crate::io::store::secret_writer::Keeper;
+use crate::io::store::learned::Learned;
+use crate::io::store::secret_store::SecretStore;
+use crate::io::store::secret_writer::SecretWriter;
 use crate::io::system::clock::Clock;
-use crate::io::system::heartbeat::{Pulse, Pulses};
+use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 use crate::io::system::notify;
 use crate::io::system::notify::Notifier;
 use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
@@ -57,18 +57,18 @@ const LINK_ENDS_WITHIN: Duration = Duration::from_secs(4);
 const BREATH: Duration = Duration::from_secs(2);
 
 /// Where lines and connections come from: the system, or a world of models.
-pub struct Doors {
+pub struct Openers {
     /// Opens the lines of a port.
     pub opener: Box<dyn FnMut(&PortSpec) -> Opener + Send>,
     /// Dials the platform.
     pub dialer: Box<dyn FnMut() -> Dialer + Send>,
 }
 
-impl Doors {
+impl Openers {
     /// The real ones.
     #[must_use]
     pub fn system() -> Self {
-        Doors {
+        Openers {
             opener: Box::new(|_| Opener::System),
             dialer: Box::new(|| Dialer::Network),
         }
@@ -76,18 +76,18 @@ impl Doors {
 }
 
 /// What outlives the service: secrets, and what was learned about devices.
-pub struct Shelves {
+pub struct Stores {
     /// What the platform hands out.
-    pub vault: Vault,
+    pub vault: SecretStore,
     /// What kinds of devices cannot be read across.
-    pub lessons: Lessons,
+    pub lessons: Learned,
 }
 
-impl From<Vault> for Shelves {
+impl From<SecretStore> for Stores {
     /// Nothing learned is kept.
-    fn from(vault: Vault) -> Self {
-        let lessons = Lessons::forgetful();
-        Shelves { vault, lessons }
+    fn from(vault: SecretStore) -> Self {
+        let lessons = Learned::forgetful();
+        Stores { vault, lessons }
     }
 }
 
@@ -95,20 +95,20 @@ impl From<Vault> for Shelves {
 pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
-    doors: Doors,
-    pub(super) vault: Vault,
-    pub(super) lessons: Lessons,
+    doors: Openers,
+    pub(super) vault: SecretStore,
+    pub(super) lessons: Learned,
     pub(super) clock: Clock,
     pub(super) journal: Journal,
     pub(super) rng: Rng,
-    pub(super) crew: Crew,
+    pub(super) crew: Supervisor,
     ports: BTreeMap<PortId, Member>,
-    pub(super) taps: Taps,
+    pub(super) taps: BusMonitors,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
     pub(super) questions: mpsc::Sender<Question>,
-    pub(super) front: Front,
+    pub(super) front: AdminEndpoints,
     errands: mpsc::Receiver<RemoteTask>,
     /// The last one that was sent for a file.
     fetching: Option<AbortOnDropHandle<()>>,
@@ -123,7 +123,7 @@ pub struct Service {
 struct Link {
     task: JoinHandle<Connector>,
     stop: CancellationToken,
-    pulse: Pulse,
+    pulse: Heartbeat,
 }
 
 impl Service {
@@ -133,15 +133,15 @@ impl Service {
     pub async fn start(
         spec: Spec,
         commissioned: bool,
-        doors: Doors,
-        shelves: impl Into<Shelves>,
+        doors: Openers,
+        shelves: impl Into<Stores>,
         clock: Clock,
         journal: Journal,
         mut rng: Rng,
     ) -> Self {
-        let Shelves { vault, lessons } = shelves.into();
+        let Stores { vault, lessons } = shelves.into();
         let spec = Arc::new(spec);
-        let crew = Crew::default();
+        let crew = Supervisor::default();
         let (field, field_inbox) = mpsc::channel(FIELD_INBOX);
         let (control, orders) = mpsc::channel(1);
         let (told, status) = watch::channel(String::new());
@@ -156,7 +156,7 @@ impl Service {
         }
         let hub = hub::run(
             mind,
-            Keeper::new(vault.clone(), spec.clone(), journal.clone()),
+            SecretWriter::new(vault.clone(), spec.clone(), journal.clone()),
             hub::Ends {
                 field: field_inbox,
                 link: wire,
@@ -180,12 +180,12 @@ impl Service {
             rng,
             crew,
             ports: BTreeMap::new(),
-            taps: Taps::default(),
+            taps: BusMonitors::default(),
             field,
             control,
             status,
             questions: asker,
-            front: Front::default(),
+            front: AdminEndpoints::default(),
             errands,
             fetching: None,
             hub: tokio::spawn(hub),
@@ -348,7 +348,7 @@ impl Service {
 
     /// Whose pulses the watchdog watches.
     #[must_use]
-    pub fn pulses(&self) -> Pulses {
+    pub fn pulses(&self) -> Heartbeats {
         self.crew.pulses.clone()
     }
 
@@ -398,13 +398,16 @@ impl Service {
         let (cloud, now) = (&self.spec.cloud, self.clock.now());
         let dialer = (self.doors.dialer)();
         // Worlds of models have a time of their own, and no boots.
-        let knocks =
-            matches!(dialer, Dialer::Network).then(|| Knocks::beside(self.vault.directory()));
+        let knocks = matches!(dialer, Dialer::Network)
+            .then(|| ConnectionHistory::beside(self.vault.directory()));
         let connector = match self.connector.take() {
             Some(last) => last.afresh(cloud, now),
             None => {
                 let mut first = Connector::new(cloud, self.rng.fork(), now);
-                let ages = knocks.as_ref().map(Knocks::ages).unwrap_or_default();
+                let ages = knocks
+                    .as_ref()
+                    .map(ConnectionHistory::ages)
+                    .unwrap_or_default();
                 first.knocked_before(now, &ages);
                 first
             }

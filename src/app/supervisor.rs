@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::io::system::heartbeat::{Pulse, Pulses};
+use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 
 /// Everybody at work, by name. A task that ends and was not dismissed is a
 /// fault.
 #[derive(Default)]
-pub(super) struct Crew {
+pub(super) struct Supervisor {
     tasks: JoinSet<()>,
     names: BTreeMap<Id, String>,
-    pub(super) pulses: Pulses,
+    pub(super) pulses: Heartbeats,
 }
 
 /// One at work who can be dismissed.
@@ -25,8 +25,8 @@ pub(super) struct Member {
 
 /// Watched until this is dropped.
 struct Watched {
-    pulses: Pulses,
-    pulse: Pulse,
+    pulses: Heartbeats,
+    pulse: Heartbeat,
 }
 
 impl Drop for Watched {
@@ -35,7 +35,7 @@ impl Drop for Watched {
     }
 }
 
-impl Crew {
+impl Supervisor {
     /// Sets a task to work.
     pub(super) fn spawn(
         &mut self,
@@ -52,7 +52,7 @@ impl Crew {
     pub(super) fn hire(
         &mut self,
         name: String,
-        pulse: Pulse,
+        pulse: Heartbeat,
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Member {
@@ -81,7 +81,7 @@ impl Crew {
     }
 
     /// Tells one to stop; what it held is free when this returns. That is not bounded
-    /// here, for nobody else may have what it holds before: see [`Crew::hire`].
+    /// here, for nobody else may have what it holds before: see [`Supervisor::hire`].
     pub(super) async fn dismiss(&mut self, member: &Member) {
         self.names.remove(&member.id);
         member.stop.cancel();
@@ -118,7 +118,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_dismissed_and_hangs_is_watched_until_it_is_gone() {
-        let mut crew = Crew::default();
+        let mut crew = Supervisor::default();
         let (end, ends) = oneshot::channel::<()>();
         let pulse = crew.pulses.start("line1");
         let member = crew.hire(
@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_panics_is_watched_no_more_and_is_told() {
-        let mut crew = Crew::default();
+        let mut crew = Supervisor::default();
         let pulse = crew.pulses.start("line1");
         crew.hire(
             "port line1".into(),

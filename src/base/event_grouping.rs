@@ -244,13 +244,13 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             "fell silent again and again and are kept offline until they have been steadier",
             Words::SayNoMore,
         ),
-        EventKind::DeviceLetGo => (
+        EventKind::DeviceHoldEnded => (
             "are no longer kept offline for falling silent often",
             Words::SayNoMore,
         ),
         EventKind::DeviceOnline => ("are online on the platform", Words::SayNoMore),
         EventKind::DeviceOffline => ("were logged out of the platform", Words::SayNoMore),
-        EventKind::DeviceBarred => ("were refused by the platform", Words::SayWhy),
+        EventKind::DeviceRefused => ("were refused by the platform", Words::SayWhy),
         EventKind::DeviceSessionLost => ("have lost their session", Words::SayWhy),
         EventKind::DeviceLogoutRefused => ("could not be logged out", Words::SayWhy),
         EventKind::DeviceRegistered => ("got their secrets", Words::SayNoMore),
@@ -261,7 +261,7 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             "were asked, and frames came that were not the reply",
             Words::SayWhy,
         ),
-        EventKind::DeviceRefuses => ("refuse what they are asked for", Words::SayWhy),
+        EventKind::DeviceRefusesRequests => ("refuse what they are asked for", Words::SayWhy),
         EventKind::DevicePointsRefused => (
             "refuse points even when they are asked for nothing else",
             Words::SayWhy,

@@ -114,7 +114,7 @@ vocabulary! {
         /// Somebody else asks a device, or it sends by itself.
         DeviceOthersAsk = "device-others-ask",
         /// A device is no longer kept offline for falling silent often.
-        DeviceLetGo = "device-let-go",
+        DeviceHoldEnded = "device-hold-ended",
         /// Replies of a device come spoiled.
         DeviceGarbled = "device-garbled",
         /// Good frames came that were not the reply that was asked for.
@@ -122,7 +122,7 @@ vocabulary! {
         /// Replies of a device come after they were given up.
         DeviceLate = "device-late",
         /// A device refuses a request.
-        DeviceRefuses = "device-refuses",
+        DeviceRefusesRequests = "device-refuses-requests",
         /// A reply of a device holds no value for a point.
         DeviceNoValue = "device-no-value",
         /// A device cannot be read across some addresses; requests go around them.
@@ -140,9 +140,9 @@ vocabulary! {
         /// Points that failed are read again.
         DevicePointsBack = "device-points-back",
         /// What was learned about devices cannot be read and is learned anew.
-        LessonsUnreadable = "lessons-unreadable",
+        LearnedUnreadable = "learned-unreadable",
         /// What is learned about devices cannot be stored.
-        LessonsNotKept = "lessons-not-kept",
+        LearnedNotKept = "learned-not-kept",
         /// The platform accepted the connection.
         CloudConnected = "cloud-connected",
         /// An attempt to connect to the platform failed.
@@ -188,7 +188,7 @@ vocabulary! {
         /// Devices were logged out of the platform.
         DeviceOffline = "device-offline",
         /// The platform refused a device; it is tried again later.
-        DeviceBarred = "device-barred",
+        DeviceRefused = "device-refused",
         /// The platform has lost a device's session.
         DeviceSessionLost = "device-session-lost",
         /// The platform refused to log a device out.
@@ -244,17 +244,17 @@ vocabulary! {
         /// The platform's configuration does not go together with the files here any more and is left out.
         RemoteConfigSetAside = "remote-config-set-aside",
         /// The file of kept secrets cannot be read and was set aside.
-        VaultDamaged = "vault-damaged",
+        SecretStoreDamaged = "secret-store-damaged",
         /// The file of kept secrets was open to others.
-        VaultExposed = "vault-exposed",
+        SecretStoreExposed = "secret-store-exposed",
         /// Secrets that were given cannot be stored.
-        VaultNotKept = "vault-not-kept",
+        SecretStoreNotKept = "secret-store-not-kept",
         /// Secrets cannot be stored, so nobody is registered.
-        VaultUnusable = "vault-unusable",
+        SecretStoreUnusable = "secret-store-unusable",
         /// Secrets can be stored again.
-        VaultUsable = "vault-usable",
+        SecretStoreUsable = "secret-store-usable",
         /// The file of kept secrets cannot be used and is left alone.
-        VaultClosed = "vault-closed",
+        SecretStoreClosed = "secret-store-closed",
         /// The control socket could not be made; the service cannot be asked how it is.
         ControlUnavailable = "control-unavailable",
         /// Somebody has changed how loud the log is.
@@ -420,7 +420,7 @@ impl EventKind {
             EventKind::DeviceSilent => 0x8f20cd96_7802430a_8d4e2e1f_7b68ea91,
             EventKind::DeviceReturned => 0x07ca7401_530c4f7b_873c4bb1_1dc64b18,
             EventKind::DeviceHeld => 0x57c5a31e_cf4c4a65_aed87ccf_53d44203,
-            EventKind::DeviceLetGo => 0x1d0a5cd2_713542e9_88002c7f_a7e3b258,
+            EventKind::DeviceHoldEnded => 0x1d0a5cd2_713542e9_88002c7f_a7e3b258,
             EventKind::PortIntervalsStretched => 0xa63f10c3_601e4858_8f71e6d9_975a5fdc,
             EventKind::PortIntervalsKept => 0x5f1a6160_bbd3497a_a3460772_6d3e776a,
             EventKind::DeviceUnitTwice => 0x74195c68_74e44a5c_bf62fb2d_225d8b3a,
@@ -429,7 +429,7 @@ impl EventKind {
             EventKind::DeviceGarbled => 0xeb30e3a1_df7d4c40_812d2de9_41286cad,
             EventKind::DeviceForeign => 0x5de5cdd2_003e4af2_8b6d95a6_2d4bb674,
             EventKind::DeviceLate => 0x0108dfc6_0a744ef1_8ecf92c4_bcf7d46e,
-            EventKind::DeviceRefuses => 0xe04d7416_6ed240c8_a9b24bf8_d45be97c,
+            EventKind::DeviceRefusesRequests => 0xe04d7416_6ed240c8_a9b24bf8_d45be97c,
             EventKind::DeviceNoValue => 0xb98a07d1_1e8c4a54_97823d60_a29ff857,
             EventKind::DeviceHoleFound => 0xe4deb717_927745d0_9bd37062_d114df10,
             EventKind::DevicePointsRefused => 0xc82b08d5_fae74cfc_8d0a6ea3_f5c25d98,
@@ -438,8 +438,8 @@ impl EventKind {
             EventKind::DeviceLongRequestsFail => 0xd9bf37e0_84564f46_974b96af_9a225e93,
             EventKind::DeviceLongRequestsAnswered => 0x74a83093_57094302_90ee4697_ae47e6ec,
             EventKind::DevicePointsBack => 0x3adcaf17_aede42b5_ac3f2ff1_a3e45c72,
-            EventKind::LessonsUnreadable => 0x2002448e_66544806_8401fa51_487b3cef,
-            EventKind::LessonsNotKept => 0x9f4e8fc0_cd1e49f2_adb98aaa_13f6905e,
+            EventKind::LearnedUnreadable => 0x2002448e_66544806_8401fa51_487b3cef,
+            EventKind::LearnedNotKept => 0x9f4e8fc0_cd1e49f2_adb98aaa_13f6905e,
             EventKind::CloudConnected => 0x7c2104f1_36e94ea2_a5d0864a_49141172,
             EventKind::CloudConnectFailed => 0x80998c01_65754118_bdb8640d_ffcadcc9,
             EventKind::CloudDisconnected => 0x6dbb509a_328c4f97_991c2027_e429a3e0,
@@ -462,7 +462,7 @@ impl EventKind {
             EventKind::GatewaySecretRefused => 0x320ada44_fb4f4251_8c664b67_b0156995,
             EventKind::DeviceOnline => 0x8a2eeefb_4cb14cb5_afada221_e2316431,
             EventKind::DeviceOffline => 0xb7c33511_76f44136_b1c7df5a_67a216fb,
-            EventKind::DeviceBarred => 0x7bc172e1_23104a11_a7acef75_c6143c37,
+            EventKind::DeviceRefused => 0x7bc172e1_23104a11_a7acef75_c6143c37,
             EventKind::DeviceSessionLost => 0x404a74d0_fb0d4741_932bf80a_1da5d8bc,
             EventKind::DeviceLogoutRefused => 0x648ded7d_05374dab_a56e0a04_7a7c070e,
             EventKind::DeviceRegistered => 0xecfe0377_53ba4f6d_9e455f63_9a628356,
@@ -490,12 +490,12 @@ impl EventKind {
             EventKind::RemoteConfigInForce => 0x23165d43_f3ad4642_b4142187_994d62eb,
             EventKind::RemoteConfigNone => 0x46fd17e3_66114217_81e2b87f_4e0115f1,
             EventKind::RemoteConfigSetAside => 0x53da5d2a_aeb34a16_bdbe9798_91571b08,
-            EventKind::VaultDamaged => 0x1590e047_36ce4e5b_9e5de265_855071d7,
-            EventKind::VaultExposed => 0x6eab17e4_c23c489c_ba82ca53_13541584,
-            EventKind::VaultNotKept => 0xbd4ab1c0_ad674a68_bbf72d7f_46674731,
-            EventKind::VaultUnusable => 0xaadb8fea_256c4840_b1f56aff_e2acfea3,
-            EventKind::VaultUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,
-            EventKind::VaultClosed => 0x085edda3_f5784a97_a5b51de9_f3e3b79a,
+            EventKind::SecretStoreDamaged => 0x1590e047_36ce4e5b_9e5de265_855071d7,
+            EventKind::SecretStoreExposed => 0x6eab17e4_c23c489c_ba82ca53_13541584,
+            EventKind::SecretStoreNotKept => 0xbd4ab1c0_ad674a68_bbf72d7f_46674731,
+            EventKind::SecretStoreUnusable => 0xaadb8fea_256c4840_b1f56aff_e2acfea3,
+            EventKind::SecretStoreUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,
+            EventKind::SecretStoreClosed => 0x085edda3_f5784a97_a5b51de9_f3e3b79a,
             EventKind::ControlUnavailable => 0x4cebe4f5_496d4261_ac79dba1_9bfba445,
             EventKind::LogLevelSet => 0x37db0a48_e9424d1c_9d5c0c0d_e6326efb,
             EventKind::LogLevelOver => 0x6d502c30_76f74499_b5969efc_1769c07b,

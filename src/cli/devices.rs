@@ -244,7 +244,7 @@ bus      silent; last answered 1 min 1 s ago
 cloud    offline, as m [2J7 of a1B2
 why      silent: 3 polls in a row without an answer
 next     asked again; online once it answers
-log-out  30.0 s ago: silent: 3 polls in a row without an answer, 10.2 s quiet
+log-out  30 s ago: silent: 3 polls in a row without an answer, 10.2 s quiet
 replies  half of the last 32 within 12.1 ms, 95 of 100 within 20.0 ms
 so far   100 answer
          2 exception-2: illegal data address

@@ -3,7 +3,7 @@
 //!
 //! The same reckoning as `check`, a start and a reload use. A line that is
 //! overloaded is shown all the same: that is when the table is wanted most. What
-//! the running service has learned about devices (`lessons.json`) is heeded if it
+//! the running service has learned about devices (`learned.json`) is heeded if it
 //! can be read.
 
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ use crate::field::schedule::budget::PROBES_PERMILLE;
 use crate::io::files::settings;
 use crate::io::files::settings::Surroundings;
 use crate::io::log::Journal;
-use crate::io::store::learned::Lessons;
+use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
 use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
 
@@ -45,7 +45,7 @@ pub fn outcome(path: &Path, around: &Surroundings, as_json: bool) -> (String, u8
         Err(report) => return (format!("{report}\n"), EXIT_CONFIG),
     };
     let spec = Arc::new(loaded.spec);
-    let lessons = Lessons::open(&loaded.state_dir, Journal::new(Arc::clone(&spec)));
+    let lessons = Learned::open(&loaded.state_dir, Journal::new(Arc::clone(&spec)));
     let lines = forecast(&spec, |profile| lessons.of(profile));
     let overloaded = |l: &LineForecast| {
         let allowed = spec.port(l.port).is_some_and(|p| p.budget.allow_overload);

@@ -17,7 +17,7 @@ use crate::io::control::listen::{self, End};
 use crate::io::terminal::sink::Sink;
 use crate::trace::Seen;
 use crate::trace::pcap::Capture;
-use crate::trace::text::{Altitude, Lines};
+use crate::trace::text::{Detail, Lines};
 
 /// How to look.
 #[derive(Debug, Args)]
@@ -40,11 +40,11 @@ pub(super) struct How {
 }
 
 impl How {
-    fn altitude(&self) -> Option<Altitude> {
+    fn altitude(&self) -> Option<Detail> {
         match (self.bytes, self.values, self.frames, &self.pcap) {
-            (true, ..) => Some(Altitude::Bytes),
-            (_, true, ..) => Some(Altitude::Values),
-            (_, _, true, _) | (.., None) => Some(Altitude::Frames),
+            (true, ..) => Some(Detail::Bytes),
+            (_, true, ..) => Some(Detail::Values),
+            (_, _, true, _) | (.., None) => Some(Detail::Frames),
             (.., Some(_)) => None,
         }
     }

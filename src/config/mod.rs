@@ -5,8 +5,8 @@
 //! ([`Problem`]). Knows no file system: it is given bytes, names what else it
 //! needs ([`Want`]), and is given that.
 //!
-//! Contract: [`Draft::new`] → read [`Draft::wants`] → [`Draft::outline`] → read
-//! [`Outline::wants`] → [`Outline::compile`]. The same bytes give the same
+//! Contract: [`FirstPass::new`] → read [`FirstPass::wants`] → [`FirstPass::outline`] → read
+//! [`SecondPass::wants`] → [`SecondPass::compile`]. The same bytes give the same
 //! answer.
 //!
 //! Invariants:
@@ -32,8 +32,8 @@ mod protocols;
 mod reader;
 mod sections;
 
-pub use compile::first_pass::Draft;
-pub use compile::second_pass::{Compiled, Outline};
+pub use compile::first_pass::FirstPass;
+pub use compile::second_pass::{Compiled, SecondPass};
 pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
 pub use reader::environment::{PREFIX, VARIABLES};
 pub use reader::problem::{Place, Problem, Report, Severity};

@@ -75,7 +75,7 @@ impl LogEvent for Notice {
             Notice::Silent { .. } => EventKind::DeviceSilent,
             Notice::Returned { .. } => EventKind::DeviceReturned,
             Notice::Held { .. } => EventKind::DeviceHeld,
-            Notice::LetGo { .. } => EventKind::DeviceLetGo,
+            Notice::LetGo { .. } => EventKind::DeviceHoldEnded,
             Notice::PortSilenced { .. } => EventKind::PortSilenced,
             Notice::PortMute { .. } => EventKind::PortMute,
         }

@@ -19,9 +19,9 @@ use crate::cloud::{RemoteResult, RemoteTask};
 use crate::control::metrics::Figures;
 use crate::control::picture::{Device, Status};
 use crate::hub::{Coordinator, Input, Output};
-use crate::io::store::secret_writer::Keeper;
+use crate::io::store::secret_writer::SecretWriter;
 use crate::io::system::clock::Clock;
-use crate::io::system::heartbeat::Pulse;
+use crate::io::system::heartbeat::Heartbeat;
 use crate::spec::{Changes, Spec};
 
 /// Inputs handled in one turn before anything else gets its say.
@@ -112,11 +112,11 @@ impl Question {
 /// then this returns.
 pub async fn run(
     mut hub: Coordinator,
-    mut keeper: Keeper,
+    mut keeper: SecretWriter,
     mut ends: Ends,
     clock: Clock,
     journal: Journal,
-    pulse: Pulse,
+    pulse: Heartbeat,
     stop: CancellationToken,
 ) {
     let mut outbox = Outbox {
@@ -228,7 +228,7 @@ pub async fn run(
 }
 
 /// Tells the mind what the vault has: nobody asks for what is there.
-fn hand_over(hub: &mut Coordinator, keeper: &Keeper, clock: Clock) {
+fn hand_over(hub: &mut Coordinator, keeper: &SecretWriter, clock: Clock) {
     for (device, secret) in keeper.kept() {
         hub.handle(clock.now(), Input::Secret { device, secret });
     }
@@ -277,7 +277,7 @@ impl Outbox {
     fn drain(
         &mut self,
         hub: &mut Coordinator,
-        keeper: &mut Keeper,
+        keeper: &mut SecretWriter,
         errands: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,

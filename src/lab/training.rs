@@ -18,8 +18,8 @@ use alink_gateway::base::{Mono, Rng, UnitId};
 use alink_gateway::io::files::settings;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
-use alink_gateway::lab::bus::tongue::{Meter, Tongue, Year};
-use alink_gateway::lab::bus::{Chance, Life, Line, Manners, Pace, Rack, Unit};
+use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Year};
+use alink_gateway::lab::bus::{Chance, Life, Line, Pace, Rack, Unit, UnitBehaviour};
 use alink_gateway::lab::platform::{Device, Event, Fault as Misfortune, Platform, PlatformSpec};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use clap::{Args, ValueEnum};
@@ -251,11 +251,11 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         KindOfUnit::Marked => Life::Marked,
     };
     let units = (1..=options.units).map(|id| {
-        let manners = Manners {
+        let manners = UnitBehaviour {
             alive: !options.dead.contains(&id),
             turnaround: Duration::from_millis(options.turnaround),
             faults: options.fault.iter().map(|o| o.0).collect(),
-            ..Manners::default()
+            ..UnitBehaviour::default()
         };
         let unit = Unit::new(life, u64::from(id)).with(manners);
         (UnitId(id), unit)
@@ -299,7 +299,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         for address in 1..=u64::from(options.meters) {
             // Other numbers than those of the units.
             let unit = Unit::new(Life::Meter, 1000 + address);
-            line.join(Tongue::Meter(Meter::new(Year::Y2007, address, unit)));
+            line.join(BusProtocol::Meter(Meter::new(Year::Y2007, address, unit)));
         }
         let mut rig = LineRig::new(line, clock);
         rig.plug_terminal(&link)?;
@@ -343,7 +343,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
     Ok(())
 }
 
-fn manners(unit: Option<&mut Unit>) -> Option<&mut Manners> {
+fn manners(unit: Option<&mut Unit>) -> Option<&mut UnitBehaviour> {
     unit.map(|u| &mut u.manners)
 }
 

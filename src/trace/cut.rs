@@ -10,24 +10,24 @@ use crate::field::modbus::EXCEPTION;
 use crate::field::modbus::{ascii, rtu, tcp};
 
 use super::decode::Body;
-use super::seen::Tongue;
+use super::seen::TracedProtocol;
 
 /// Bytes of a DL/T 645 frame up to and including its length.
 const METER_HEAD: usize = 10;
 
 /// What we sent is one frame, whatever it is.
 #[must_use]
-pub fn sent(bytes: &[u8], tongue: Tongue) -> Body {
+pub fn sent(bytes: &[u8], tongue: TracedProtocol) -> Body {
     let modbus = |(unit, pdu)| serial(unit, pdu);
     match tongue {
-        Tongue::Rtu => rtu::open(bytes).map(|(unit, pdu)| modbus((unit, pdu.to_vec()))),
-        Tongue::Ascii => ascii::open(bytes).map(modbus),
-        Tongue::Tcp => tcp(bytes).map(|(_, body)| body),
-        Tongue::Meter => {
+        TracedProtocol::Rtu => rtu::open(bytes).map(|(unit, pdu)| modbus((unit, pdu.to_vec()))),
+        TracedProtocol::Ascii => ascii::open(bytes).map(modbus),
+        TracedProtocol::Tcp => tcp(bytes).map(|(_, body)| body),
+        TracedProtocol::Meter => {
             let awake = bytes.iter().take_while(|b| **b == meter::WAKE_UP).count();
             MeterFrame::open(&bytes[awake..]).map(Body::Meter)
         }
-        Tongue::Raw => None,
+        TracedProtocol::Raw => None,
     }
     .unwrap_or(Body::Plain)
 }
@@ -35,7 +35,7 @@ pub fn sent(bytes: &[u8], tongue: Tongue) -> Body {
 /// Divides what came between two silences while `tongue` was spoken; `asked` is
 /// what we had sent. The lengths add up to that of `bytes`.
 #[must_use]
-pub fn received(bytes: &[u8], tongue: Tongue, asked: &[u8]) -> Vec<(usize, Body)> {
+pub fn received(bytes: &[u8], tongue: TracedProtocol, asked: &[u8]) -> Vec<(usize, Body)> {
     let mut pieces: Vec<(usize, Body)> = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -55,11 +55,11 @@ pub fn received(bytes: &[u8], tongue: Tongue, asked: &[u8]) -> Vec<(usize, Body)
 }
 
 /// The frame that stands at the head, if there is one.
-fn head(bytes: &[u8], tongue: Tongue) -> Option<(usize, Body)> {
+fn head(bytes: &[u8], tongue: TracedProtocol) -> Option<(usize, Body)> {
     match tongue {
-        Tongue::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
-        Tongue::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
-        Tongue::Ascii => {
+        TracedProtocol::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
+        TracedProtocol::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
+        TracedProtocol::Ascii => {
             let first = |end: u8| {
                 let mut bytes = bytes.iter().take(ascii::MAX_FRAME);
                 bytes.position(|b| *b == end)
@@ -69,8 +69,8 @@ fn head(bytes: &[u8], tongue: Tongue) -> Option<(usize, Body)> {
             let (unit, pdu) = ascii::open(bytes.get(..end)?)?;
             Some((end, serial(unit, pdu)))
         }
-        Tongue::Tcp => tcp(bytes),
-        Tongue::Raw => Some((bytes.len(), Body::Plain)),
+        TracedProtocol::Tcp => tcp(bytes),
+        TracedProtocol::Raw => Some((bytes.len(), Body::Plain)),
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
         bytes.extend([0x55; 3]);
         bytes.extend(reply(4));
         assert_eq!(
-            kinds(&received(&bytes, Tongue::Rtu, &asked)),
+            kinds(&received(&bytes, TracedProtocol::Rtu, &asked)),
             [
                 (2, "noise"),
                 (8, "echo"),
@@ -192,7 +192,7 @@ mod tests {
         ];
         bytes.extend(meter);
         assert_eq!(
-            kinds(&received(&bytes, Tongue::Rtu, &[])),
+            kinds(&received(&bytes, TracedProtocol::Rtu, &[])),
             [(11, "modbus"), (18, "meter")]
         );
     }
@@ -211,20 +211,20 @@ mod tests {
             transaction: Some(1),
         };
         let request = tcp::frame(1, UnitId(7), &pdu);
-        assert_eq!(sent(&request, Tongue::Tcp), numbered);
+        assert_eq!(sent(&request, TracedProtocol::Tcp), numbered);
         assert_eq!(
-            received(&request, Tongue::Tcp, &[]),
+            received(&request, TracedProtocol::Tcp, &[]),
             [(request.len(), numbered)]
         );
         for (bytes, tongue) in [
-            (rtu::frame(UnitId(7), &pdu), Tongue::Rtu),
-            (ascii::frame(UnitId(7), &pdu), Tongue::Ascii),
+            (rtu::frame(UnitId(7), &pdu), TracedProtocol::Rtu),
+            (ascii::frame(UnitId(7), &pdu), TracedProtocol::Ascii),
         ] {
             assert_eq!(sent(&bytes, tongue), body, "{tongue:?}");
             let length = bytes.len();
             assert_eq!(received(&bytes, tongue, &[]), [(length, body.clone())]);
         }
-        assert_eq!(sent(b"?\r", Tongue::Raw), Body::Plain);
+        assert_eq!(sent(b"?\r", TracedProtocol::Raw), Body::Plain);
     }
 
     proptest! {
@@ -233,7 +233,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..600),
             begins in prop::collection::vec(prop_oneof![Just(3u8), Just(0x68), Just(b':'), any::<u8>()], 0..4),
             tongue in prop::sample::select(vec![
-                Tongue::Rtu, Tongue::Ascii, Tongue::Tcp, Tongue::Meter, Tongue::Raw,
+                TracedProtocol::Rtu, TracedProtocol::Ascii, TracedProtocol::Tcp, TracedProtocol::Meter, TracedProtocol::Raw,
             ]),
             asked in prop::collection::vec(any::<u8>(), 0..3),
         ) {
@@ -255,7 +255,7 @@ mod tests {
             // checksum of a refusal.
             let refusal = |w: &[u8]| rtu::frame(UnitId(w[0]), &w[1..3]) == w;
             prop_assume!(!bytes.windows(5).take(noise.len()).any(refusal));
-            let pieces = received(&bytes, Tongue::Rtu, &[]);
+            let pieces = received(&bytes, TracedProtocol::Rtu, &[]);
             let place = format!("unit {unit}");
             let found = pieces.iter().any(|(n, body)| *n == 9 && body.place().as_ref() == Some(&place));
             prop_assert!(found);

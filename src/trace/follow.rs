@@ -16,7 +16,7 @@ use crate::base::{Mono, Wall};
 
 use super::cut;
 use super::decode::Body;
-use super::seen::{Line, Seen, Tongue, Verdict, What};
+use super::seen::{Line, Seen, TracedProtocol, Verdict, What};
 
 /// Of a line that talks without a pause no more than this is kept.
 const LONGEST_BURST: usize = 4096;
@@ -55,7 +55,7 @@ pub struct Frame {
     /// … and its last one ended.
     pub end: Mono,
     /// What was spoken on the line then.
-    pub tongue: Tongue,
+    pub tongue: TracedProtocol,
     /// All of it, check and all.
     pub bytes: Vec<u8>,
     /// What it is.
@@ -114,7 +114,7 @@ pub struct Follower {
     turn: Option<Turn>,
     /// Turns before it that have not ended: several requests may be in flight.
     earlier: VecDeque<Turn>,
-    tongue: Tongue,
+    tongue: TracedProtocol,
     asked: Vec<u8>,
     /// End of the last request.
     sent: Option<Mono>,
@@ -142,7 +142,7 @@ impl Default for Follower {
             wanted: Duration::ZERO,
             turn: None,
             earlier: VecDeque::new(),
-            tongue: Tongue::Rtu,
+            tongue: TracedProtocol::Rtu,
             asked: Vec::new(),
             sent: None,
             last: None,

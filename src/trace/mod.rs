@@ -38,4 +38,4 @@ pub mod text;
 mod samples;
 
 pub use follow::{Ended, Follower, Frame, Item, Side};
-pub use seen::{Line, Manners, Seen, Tongue, Verdict, What};
+pub use seen::{Line, LineSettings, Seen, TracedProtocol, Verdict, What};

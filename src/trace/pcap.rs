@@ -14,7 +14,7 @@
 
 use super::decode::Body;
 use super::follow::{Anchor, Follower, Frame, Item, Side};
-use super::seen::{Line, Seen, Tongue, Verdict};
+use super::seen::{Line, Seen, TracedProtocol, Verdict};
 use super::text::millis;
 
 /// `LINKTYPE_WIRESHARK_UPPER_PDU` (tcpdump.org, link-layer header types).
@@ -120,7 +120,9 @@ impl Capture {
                     comments.push(format!("too early: quiet for {quiet} instead of {wanted}"));
                 }
                 // What no dissector will explain.
-                if !matches!(frame.body, Body::Modbus { .. }) || frame.tongue == Tongue::Ascii {
+                if !matches!(frame.body, Body::Modbus { .. })
+                    || frame.tongue == TracedProtocol::Ascii
+                {
                     let asks = frame.side == Side::Master;
                     comments.push(frame.body.words(asks, frame.bytes.len()));
                 }
@@ -249,11 +251,14 @@ const MODBUS_TCP: &[u8] = b"mbtcp";
 /// Wireshark's name of what can take this frame apart.
 fn dissector(frame: &Frame) -> &'static [u8] {
     match (&frame.body, frame.tongue) {
-        (Body::Modbus { .. }, Tongue::Tcp) => MODBUS_TCP,
+        (Body::Modbus { .. }, TracedProtocol::Tcp) => MODBUS_TCP,
         // ASCII has none; on any other line the check was that of RTU.
-        (Body::Modbus { .. }, Tongue::Rtu | Tongue::Meter | Tongue::Raw) => b"mbrtu",
+        (
+            Body::Modbus { .. },
+            TracedProtocol::Rtu | TracedProtocol::Meter | TracedProtocol::Raw,
+        ) => b"mbrtu",
         // An echo of a request that was RTU.
-        (Body::Echo, Tongue::Rtu) => b"mbrtu",
+        (Body::Echo, TracedProtocol::Rtu) => b"mbrtu",
         _ => b"data",
     }
 }

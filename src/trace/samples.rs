@@ -21,7 +21,7 @@ pub(super) fn at(micros: u64, what: What) -> Seen {
 
 /// A line on which a character takes a millisecond.
 pub(super) fn open() -> What {
-    What::Line(Line::Open(Manners {
+    What::Line(Line::Open(LineSettings {
         port: "line-1".into(),
         opens: "/dev/ttyUSB0".into(),
         settings: Some("9600 8E1".into()),
@@ -35,7 +35,7 @@ pub(super) fn turn(device: &str, place: &str) -> What {
     What::Turn {
         device: device.into(),
         place: Some(place.into()),
-        tongue: Tongue::Rtu,
+        tongue: TracedProtocol::Rtu,
         patience: Duration::from_millis(300),
     }
 }
@@ -44,11 +44,11 @@ pub(super) fn turn(device: &str, place: &str) -> What {
 pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
     let tongue = prop::sample::select(vec![
-        Tongue::Rtu,
-        Tongue::Ascii,
-        Tongue::Tcp,
-        Tongue::Meter,
-        Tongue::Raw,
+        TracedProtocol::Rtu,
+        TracedProtocol::Ascii,
+        TracedProtocol::Tcp,
+        TracedProtocol::Meter,
+        TracedProtocol::Raw,
     ]);
     let verdict = prop_oneof![
         Just(Verdict::Answered),
@@ -65,7 +65,7 @@ pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
     let what = prop_oneof![
         (".{0,9}", prop::option::of(".{0,9}"), span(), span()).prop_map(
             |(port, settings, character, quiet)| {
-                What::Line(Line::Open(Manners {
+                What::Line(Line::Open(LineSettings {
                     opens: port.clone(),
                     port,
                     settings,

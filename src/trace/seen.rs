@@ -41,7 +41,7 @@ pub enum What {
         /// thing.
         place: Option<String>,
         /// What is spoken with it.
-        tongue: Tongue,
+        tongue: TracedProtocol,
         /// How long after the request its reply may begin.
         #[serde(with = "span")]
         patience: Duration,
@@ -97,7 +97,7 @@ pub enum What {
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum Line {
     /// In use.
-    Open(Manners),
+    Open(LineSettings),
     /// Not in use.
     Closed {
         /// In the system's words.
@@ -107,7 +107,7 @@ pub enum Line {
 
 /// How bytes travel on a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manners {
+pub struct LineSettings {
     /// The port's name.
     pub port: String,
     /// What is opened: `/dev/ttyUSB0`, `10.0.0.7:502`.
@@ -122,12 +122,12 @@ pub struct Manners {
     pub quiet: Duration,
 }
 
-impl Manners {
+impl LineSettings {
     /// Of this port's line.
     #[must_use]
     pub fn of(port: &str, line: &LineSpec) -> Self {
         let silence = Silence::of(line);
-        Manners {
+        LineSettings {
             port: port.to_owned(),
             opens: line.to_string(),
             settings: match line {
@@ -143,7 +143,7 @@ impl Manners {
     #[must_use]
     pub fn tuned(&self, serial: &SerialSpec) -> Self {
         let silence = Silence::of_serial(serial);
-        Manners {
+        LineSettings {
             settings: Some(settings(serial)),
             character: silence.character(),
             quiet: silence.between_frames(),
@@ -152,7 +152,7 @@ impl Manners {
     }
 }
 
-impl fmt::Display for Manners {
+impl fmt::Display for LineSettings {
     /// `/dev/ttyUSB0, 9600 8E1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.settings {
@@ -179,7 +179,7 @@ fn settings(serial: &SerialSpec) -> String {
 /// What is spoken in a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Tongue {
+pub enum TracedProtocol {
     /// Modbus RTU.
     Rtu,
     /// Modbus ASCII.
@@ -192,17 +192,21 @@ pub enum Tongue {
     Raw,
 }
 
-impl Tongue {
+impl TracedProtocol {
     /// Of this job on this line.
     #[must_use]
     pub const fn of(job: &Request, line: &LineSpec) -> Self {
         match (&job.body, line.framing()) {
-            (RequestBody::Meter(_), _) => Tongue::Meter,
-            (RequestBody::Raw(_), Some(_)) => Tongue::Raw,
-            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Rtu)) => Tongue::Rtu,
-            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Ascii)) => Tongue::Ascii,
+            (RequestBody::Meter(_), _) => TracedProtocol::Meter,
+            (RequestBody::Raw(_), Some(_)) => TracedProtocol::Raw,
+            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Rtu)) => {
+                TracedProtocol::Rtu
+            }
+            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Ascii)) => {
+                TracedProtocol::Ascii
+            }
             (RequestBody::Modbus | RequestBody::Write(_) | RequestBody::Raw(_), None) => {
-                Tongue::Tcp
+                TracedProtocol::Tcp
             }
         }
     }

@@ -12,7 +12,7 @@ use super::seen::{Line, Seen, Verdict, What};
 
 /// How high to look from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Altitude {
+pub enum Detail {
     /// Every byte, as it came.
     Bytes,
     /// Frames, in words.
@@ -24,7 +24,7 @@ pub enum Altitude {
 /// Makes lines of events. One event makes none, one or several, each with its end.
 #[derive(Clone, Debug)]
 pub struct Lines {
-    altitude: Altitude,
+    altitude: Detail,
     anchor: Anchor,
     follower: Follower,
 }
@@ -32,7 +32,7 @@ pub struct Lines {
 impl Lines {
     /// At this altitude.
     #[must_use]
-    pub fn new(altitude: Altitude) -> Self {
+    pub fn new(altitude: Detail) -> Self {
         Lines {
             altitude,
             anchor: Anchor::default(),
@@ -45,13 +45,13 @@ impl Lines {
         self.anchor.see(seen);
         let mut text = String::new();
         match self.altitude {
-            Altitude::Bytes => self.bytes(&mut text, seen),
-            Altitude::Frames => {
+            Detail::Bytes => self.bytes(&mut text, seen),
+            Detail::Frames => {
                 for item in self.follower.on(seen) {
                     self.frame(&mut text, &item);
                 }
             }
-            Altitude::Values => self.values(&mut text, seen),
+            Detail::Values => self.values(&mut text, seen),
         }
         text
     }
@@ -266,7 +266,7 @@ mod tests {
         ]
     }
 
-    fn told(altitude: Altitude) -> String {
+    fn told(altitude: Detail) -> String {
         let mut lines = Lines::new(altitude);
         let mut text: String = story().iter().map(|seen| lines.on(seen)).collect();
         text.push_str(&lines.end());
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn bytes_are_told_with_direction_and_microseconds() {
         assert_eq!(
-            told(Altitude::Bytes),
+            told(Detail::Bytes),
             "\
 09:30:00.000000 * port line-1: /dev/ttyUSB0, 9600 8E1
 09:30:00.004000 → 03 03 00 00 00 02 C5 E9
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn frames_are_told_in_words_with_silences_and_verdicts() {
         assert_eq!(
-            told(Altitude::Frames),
+            told(Detail::Frames),
             "\
 09:30:00.000000 * port line-1: /dev/ttyUSB0, 9600 8E1
 09:30:00.004000 → unit 3 reads holding registers 0–1 (2)
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn values_are_told_by_device_and_point() {
         assert_eq!(
-            told(Altitude::Values),
+            told(Detail::Values),
             "\
 09:30:00.000000 * port line-1: /dev/ttyUSB0, 9600 8E1
 09:30:00.031010 meter-3 power = 12.5
@@ -334,7 +334,7 @@ mod tests {
             values: vec![("label".into(), "\x1b[2Jkg\n".into())],
             without: Vec::new(),
         };
-        let text = Lines::new(Altitude::Values).on(&at(0, what));
+        let text = Lines::new(Detail::Values).on(&at(0, what));
         assert_eq!(
             text,
             "09:30:00.000000 scale label = \u{FFFD}[2Jkg\u{FFFD}\n"
@@ -346,7 +346,7 @@ mod tests {
         fn no_events_make_it_panic_and_every_line_ends(
             seen in prop::collection::vec(any_seen(), 0..20),
         ) {
-            for altitude in [Altitude::Bytes, Altitude::Frames, Altitude::Values] {
+            for altitude in [Detail::Bytes, Detail::Frames, Detail::Values] {
                 let mut lines = Lines::new(altitude);
                 for seen in &seen {
                     let text = lines.on(seen);

@@ -9,11 +9,11 @@ use alink_gateway::base::{Evidence, FieldEvent, Mono, PortId, Proof, Reading, Rn
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
-use alink_gateway::lab::bus::tongue::Tongue;
-use alink_gateway::lab::bus::{ConnId, Line, Manners, Pace, Rack, RackOutput, Unit};
+use alink_gateway::io::system::heartbeat::Heartbeat;
+use alink_gateway::lab::bus::tongue::BusProtocol;
+use alink_gateway::lab::bus::{ConnId, Line, Pace, Rack, RackOutput, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{Framing, LineSpec, ProfileSpec, Spec, TcpSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -43,7 +43,7 @@ impl Plant {
                     return look(unit);
                 }
                 let found = line.tongues_mut().iter().find_map(|tongue| match tongue {
-                    Tongue::Ascii(address, unit) if *address == id.0 => Some(unit),
+                    BusProtocol::Ascii(address, unit) if *address == id.0 => Some(unit),
                     _ => None,
                 });
                 look(found.unwrap())
@@ -52,14 +52,14 @@ impl Plant {
         }
     }
 
-    fn each(&self, mut change: impl FnMut(&mut Manners)) {
+    fn each(&self, mut change: impl FnMut(&mut UnitBehaviour)) {
         match self {
             Plant::Line(rig) => rig.with(|line, _| {
                 for (_, unit) in line.units_mut() {
                     change(&mut unit.manners);
                 }
                 for tongue in line.tongues_mut() {
-                    if let Tongue::Ascii(_, unit) = tongue {
+                    if let BusProtocol::Ascii(_, unit) = tongue {
                         change(&mut unit.manners);
                     }
                 }
@@ -141,7 +141,7 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
             let mut line = Line::new(Pace::from(&site::ascii(baud)), rng.fork());
             line.set_group(group);
             for (id, unit) in site::units(seed) {
-                line.join(Tongue::Ascii(id.0, unit));
+                line.join(BusProtocol::Ascii(id.0, unit));
             }
             let mut rig = LineRig::new(line, clock);
             pipes.send(rig.plug_pipe()).await.unwrap();
@@ -173,12 +173,12 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
         PortId(0),
         Arc::clone(&spec),
         Opener::Pipes(handed_in),
-        Lessons::forgetful(),
+        Learned::forgetful(),
         rng.fork(),
         clock,
         Journal::new(Arc::clone(&spec)),
         hub_in,
-        Pulse::new("line"),
+        Heartbeat::new("line"),
         stop.clone(),
         attempted,
     ));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{Reading, Rng, UnitId, Value, Wall};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Manners, Refusal, Unit};
+use alink_gateway::lab::bus::{Chance, Fault, Life, Refusal, Unit, UnitBehaviour};
 use alink_gateway::spec::*;
 
 use crate::installation::{number, profile};
@@ -152,7 +152,7 @@ impl Hostility {
     }
 
     /// Draws what goes wrong with a unit from now on.
-    pub(crate) fn befall(&self, manners: &mut Manners, rng: &mut Rng) {
+    pub(crate) fn befall(&self, manners: &mut UnitBehaviour, rng: &mut Rng) {
         let ms =
             |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(from + rng.below(to - from));
         let mut faults = vec![

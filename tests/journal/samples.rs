@@ -24,8 +24,8 @@ use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
 use alink_gateway::io::control::notice::Notice as Control;
 use alink_gateway::io::link::LinkNotice;
 use alink_gateway::io::log::loudness::Notice as Loudness;
-use alink_gateway::io::store::learned::LessonsNotice;
-use alink_gateway::io::store::secret_store::VaultNotice;
+use alink_gateway::io::store::learned::LearnedNotice;
+use alink_gateway::io::store::secret_store::SecretStoreNotice;
 use alink_gateway::io::system::notify::NotifyNotice;
 use alink_gateway::spec::{Priority, Table, TrialFailure};
 
@@ -514,23 +514,23 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
     ];
     let vault = vec![
-        VaultNotice::Damaged {
+        SecretStoreNotice::Damaged {
             file: file(),
             why: WHY.into(),
             aside: file(),
         },
-        VaultNotice::Exposed {
+        SecretStoreNotice::Exposed {
             file: file(),
             mode: 0o644,
             still: None,
         },
-        VaultNotice::NotKept {
+        SecretStoreNotice::NotKept {
             devices: 2,
             why: WHY.into(),
         },
-        VaultNotice::Unusable { why: WHY.into() },
-        VaultNotice::Usable,
-        VaultNotice::Closed {
+        SecretStoreNotice::Unusable { why: WHY.into() },
+        SecretStoreNotice::Usable,
+        SecretStoreNotice::Closed {
             file: file(),
             why: WHY.into(),
         },
@@ -578,11 +578,11 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
     ];
     let lessons = vec![
-        LessonsNotice::Unreadable {
+        LearnedNotice::Unreadable {
             file: file(),
             why: WHY.into(),
         },
-        LessonsNotice::NotKept {
+        LearnedNotice::NotKept {
             file: file(),
             why: WHY.into(),
         },

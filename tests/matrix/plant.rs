@@ -13,10 +13,10 @@ use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
-use alink_gateway::lab::bus::tongue::{Custom, Tongue};
+use alink_gateway::io::system::heartbeat::Heartbeat;
+use alink_gateway::lab::bus::tongue::{BusProtocol, Custom};
 use alink_gateway::lab::bus::{Line, Pace, frame};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{LineSpec, Spec};
@@ -251,12 +251,12 @@ impl Plant {
             PortId(0),
             Arc::clone(&spec),
             opener,
-            Lessons::forgetful(),
+            Learned::forgetful(),
             Rng::new(seed),
             clock,
             journal.clone(),
             hub_in,
-            Pulse::new("line"),
+            Heartbeat::new("line"),
             stop.clone(),
             attempted,
         ));
@@ -425,7 +425,7 @@ fn rig(spec: &Spec, devices: &Arc<Mutex<Devices>>, clock: Clock, seed: u64) -> L
     line.set_group(2);
     for device in 0..number {
         let devices = Arc::clone(devices);
-        line.join(Tongue::Custom(Custom::new(move |now, heard| {
+        line.join(BusProtocol::Custom(Custom::new(move |now, heard| {
             let does = devices.lock().unwrap().hear(now, device, heard);
             let says = does.into_iter().filter_map(|does| match does {
                 Does::Says(said) => Some(said),

@@ -13,9 +13,9 @@ use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::bus::port::PortCommand;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
@@ -135,12 +135,12 @@ impl World {
             PortId(0),
             Arc::clone(&spec),
             Opener::Pipes(handed_in),
-            Lessons::forgetful(),
+            Learned::forgetful(),
             Rng::new(seed),
             clock,
             goes(Journal::new(spec)),
             hub_in,
-            Pulse::new("line"),
+            Heartbeat::new("line"),
             stop,
             attempted,
             Some(ordered),

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::app::service::{Doors, Service};
+use alink_gateway::app::service::{Openers, Service};
 use alink_gateway::base::{DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::link::Dialer;
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::secret_store::Vault;
+use alink_gateway::io::store::secret_store::SecretStore;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
@@ -247,7 +247,7 @@ impl Plant {
             rigs.lock().unwrap().insert(port.name.clone(), rig);
         }
         let cables = rigs.clone();
-        let doors = Doors {
+        let doors = Openers {
             opener: Box::new(move |port| {
                 let (pipes, received) = mpsc::channel(1);
                 let mut rigs = cables.lock().unwrap();
@@ -259,7 +259,7 @@ impl Plant {
         };
         let spec = config.spec();
         let journal = Journal::new(Arc::new(spec.clone()));
-        let (vault, _) = Vault::open(state);
+        let (vault, _) = SecretStore::open(state);
         let service = Service::start(spec, true, doors, vault, clock, journal, rng).await;
         Plant {
             service,

@@ -14,9 +14,9 @@ use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::bus::port::PortCommand;
 use alink_gateway::io::log::{Journal, Sink};
-use alink_gateway::io::store::learned::Lessons;
+use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::spec::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -215,12 +215,12 @@ impl Gateway {
             PortId(0),
             Arc::clone(&spec),
             opener,
-            Lessons::forgetful(),
+            Learned::forgetful(),
             Rng::new(1),
             Clock::system(),
             Journal::new(spec).to(sink),
             hub_in,
-            Pulse::new("line"),
+            Heartbeat::new("line"),
             stop.clone(),
             attempted,
             Some(ordered),

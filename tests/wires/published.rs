@@ -15,12 +15,12 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 /// A device that answers this to that.
-fn answering(table: &[(Vec<u8>, Vec<u8>)]) -> Tongue {
+fn answering(table: &[(Vec<u8>, Vec<u8>)]) -> BusProtocol {
     let mut plain = Plain::default();
     for (asked, answer) in table {
         plain.set(asked, answer);
     }
-    Tongue::Plain(plain)
+    BusProtocol::Plain(plain)
 }
 
 async fn collect(spec: &Spec, hub: &mut mpsc::Receiver<FieldEvent>, span: Duration) -> Read {
@@ -46,7 +46,7 @@ async fn collect(spec: &Spec, hub: &mut mpsc::Receiver<FieldEvent>, span: Durati
     (values, misses)
 }
 
-async fn read(text: &str, devices: Vec<Tongue>) -> Read {
+async fn read(text: &str, devices: Vec<BusProtocol>) -> Read {
     let spec = spec(text);
     let mut line = line(&spec, 1);
     for device in devices {
@@ -451,12 +451,12 @@ devices:
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Lessons::forgetful(),
+        Learned::forgetful(),
         Rng::new(1),
         clock,
         Journal::new(Arc::clone(&spec)),
         hub_in,
-        Pulse::new("rack"),
+        Heartbeat::new("rack"),
         stop.clone(),
         oneshot::channel().0,
     ));

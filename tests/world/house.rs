@@ -19,11 +19,11 @@ use alink_gateway::io::bus::port;
 use alink_gateway::io::hub::{self, Ends};
 use alink_gateway::io::link::{self, Dialer};
 use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Lessons;
-use alink_gateway::io::store::secret_store::Vault;
-use alink_gateway::io::store::secret_writer::Keeper;
+use alink_gateway::io::store::learned::Learned;
+use alink_gateway::io::store::secret_store::SecretStore;
+use alink_gateway::io::store::secret_writer::SecretWriter;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Pulse;
+use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::broker::Broker;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
@@ -161,12 +161,12 @@ impl House {
                 id,
                 spec.clone(),
                 Opener::Pipes(pipes),
-                Lessons::forgetful(),
+                Learned::forgetful(),
                 rng.fork(),
                 ours,
                 journal.clone(),
                 field_tx.clone(),
-                Pulse::new("port"),
+                Heartbeat::new("port"),
                 end.clone(),
                 attempted,
             )));
@@ -178,17 +178,17 @@ impl House {
             link_ends,
             ours,
             journal.clone(),
-            Pulse::new("link"),
+            Heartbeat::new("link"),
         );
         tasks.push(tokio::spawn(async {
             link_task.await;
         }));
         let (status, _) = watch::channel(String::new());
         // Nobody registers here.
-        let (nowhere, _) = Vault::open(Path::new("/nonexistent"));
+        let (nowhere, _) = SecretStore::open(Path::new("/nonexistent"));
         let hub = tokio::spawn(hub::run(
             Coordinator::new(spec.clone(), rng.fork(), ours.now()),
-            Keeper::new(nowhere, spec.clone(), journal.clone()),
+            SecretWriter::new(nowhere, spec.clone(), journal.clone()),
             Ends {
                 field,
                 link,
@@ -199,7 +199,7 @@ impl House {
             },
             ours,
             journal,
-            Pulse::new("hub"),
+            Heartbeat::new("hub"),
             stop.clone(),
         ));
         House {

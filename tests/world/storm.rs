@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, Now, Rng};
-use alink_gateway::lab::bus::{Chance, Fault as Bad, Manners};
+use alink_gateway::lab::bus::{Chance, Fault as Bad, UnitBehaviour};
 use alink_gateway::lab::platform::{Code, Device, Fault, Platform, RequestKind};
 
 use super::house::{House, name};
@@ -166,7 +166,7 @@ async fn at_console(
     done.await.expect("the model does not panic");
 }
 
-fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut Manners)) {
+fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehaviour)) {
     let d = &house.spec.devices[device.index()];
     house.wires[d.port.index()].with(|line| {
         let unit = line.unit_mut(d.unit).expect("every device has its unit");

@@ -328,7 +328,7 @@ impl LogEvent for Notice {
             Notice::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
             Notice::LoggedIn { .. } => EventKind::DeviceOnline,
             Notice::LoggedOut { .. } => EventKind::DeviceOffline,
-            Notice::Barred { .. } => EventKind::DeviceBarred,
+            Notice::Barred { .. } => EventKind::DeviceRefused,
             Notice::SessionLost { .. } => EventKind::DeviceSessionLost,
             Notice::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
             Notice::RequestRefused { .. } => EventKind::CloudRequestRefused,

@@ -36,7 +36,7 @@ pub(crate) struct DeviceDraft {
 
 /// All devices so far, and what is taken.
 #[derive(Default)]
-pub(crate) struct Roster {
+pub(crate) struct DeviceRegistry {
     pub(crate) all: Vec<DeviceDraft>,
     names: BTreeMap<String, OriginId>,
     identities: BTreeMap<(String, String), OriginId>,
@@ -102,7 +102,7 @@ pub(crate) struct Told {
     unit: bool,
 }
 
-impl Roster {
+impl DeviceRegistry {
     /// Where the first device stands that was left out because there are too many.
     pub(crate) fn first_left_out(&self) -> Option<OriginId> {
         self.left_out.map(|(at, _)| at)

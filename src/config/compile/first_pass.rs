@@ -1,8 +1,8 @@
 //! The first half of the way from texts to a [`crate::spec::Spec`].
 //!
-//! [`Draft`] holds the main file, its additions and the environment as one
+//! [`FirstPass`] holds the main file, its additions and the environment as one
 //! tree, and names the profiles and device tables to read. With those it
-//! becomes an [`Outline`], which names the secrets to read. Between the steps,
+//! becomes an [`SecondPass`], which names the secrets to read. Between the steps,
 //! `io/files/settings.rs` reads what was named.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::Digest;
-use crate::config::compile::device_registry::Roster;
-use crate::config::compile::second_pass::Outline;
+use crate::config::compile::device_registry::DeviceRegistry;
+use crate::config::compile::second_pass::SecondPass;
 use crate::config::protocols::alike;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
 use crate::config::reader::environment;
@@ -50,7 +50,7 @@ const ROOT: [&str; 12] = [
 ];
 
 /// Step one: all layers as one tree.
-pub struct Draft {
+pub struct FirstPass {
     notes: Notes,
     base: PathBuf,
     root: Node,
@@ -63,7 +63,7 @@ pub struct Draft {
     remote: Option<Digest>,
 }
 
-impl Draft {
+impl FirstPass {
     /// Reads the main file (the first source), its additions in order, and the
     /// environment (only names with our prefix matter).
     ///
@@ -78,7 +78,7 @@ impl Draft {
     /// `remote.rs`), whose sections replace those of the other files.
     ///
     /// # Errors
-    /// As [`Draft::new`].
+    /// As [`FirstPass::new`].
     pub fn with_remote(
         sources: &[Source],
         remote: &Source,
@@ -168,7 +168,7 @@ impl Draft {
             origin,
             is: Is::Map(entries),
         };
-        let mut draft = Draft {
+        let mut draft = FirstPass {
             notes,
             base,
             root,
@@ -235,8 +235,8 @@ impl Draft {
 
     /// Takes what was read and goes on to everything but secrets.
     #[must_use]
-    pub fn outline(self, answers: &Answers) -> Outline {
-        let Draft {
+    pub fn outline(self, answers: &Answers) -> SecondPass {
+        let FirstPass {
             mut notes,
             base,
             root,
@@ -285,7 +285,7 @@ impl Draft {
             Some((key, p.product_secret.clone()?))
         });
         let mut products: Vec<_> = products.collect();
-        let mut roster = Roster::default();
+        let mut roster = DeviceRegistry::default();
         for node in s.list("devices", &mut notes) {
             device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
         }
@@ -337,7 +337,7 @@ impl Draft {
         let state_dir = s.read("state_dir", file_name, &mut notes);
         let control = control::read(&s, &base, &mut notes);
         count(&roster, platform.session.online, &mut notes);
-        Outline {
+        SecondPass {
             notes,
             platform,
             ports,
@@ -410,7 +410,7 @@ fn warn_open(at: OriginId, notes: &mut Notes) {
     notes.warning(at, "*** in a file that everybody can read", wrong);
 }
 
-fn count(roster: &Roster, online: usize, notes: &mut Notes) {
+fn count(roster: &DeviceRegistry, online: usize, notes: &mut Notes) {
     if let Some((at, asked)) = roster.overasked() {
         notes.error(
             at,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::{DeviceName, ProductKey, Secret};
-use crate::config::compile::device_registry::{DeviceDraft, Roster};
+use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
 use crate::config::reader::problem::{Place, Report, Wrong};
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::source::{Answers, Want, contents};
@@ -20,14 +20,14 @@ use crate::spec::{
 };
 
 /// Step two: everything but the secrets.
-pub struct Outline {
+pub struct SecondPass {
     pub(crate) notes: Notes,
     pub(crate) platform: Platform,
     pub(crate) ports: Ports,
     pub(crate) profiles: usize,
     /// Products whose secrets are known, as often as profiles say so.
     pub(crate) products: Vec<(String, SecretSource)>,
-    pub(crate) roster: Roster,
+    pub(crate) roster: DeviceRegistry,
     pub(crate) stop_within: Duration,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) control: ControlSpec,
@@ -53,7 +53,7 @@ pub struct Compiled {
     pub ports: Vec<Place>,
 }
 
-impl Outline {
+impl SecondPass {
     /// What to read next: secrets and the CA file.
     #[must_use]
     pub fn wants(&self) -> BTreeSet<Want> {
@@ -82,7 +82,7 @@ impl Outline {
             check_ca(name, *origin, answers, &mut self.notes);
         }
         self.check_permissions(answers);
-        let Outline {
+        let SecondPass {
             mut notes,
             platform,
             ports,

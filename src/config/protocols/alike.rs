@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::PortId;
-use crate::config::compile::device_registry::{DeviceDraft, Roster};
+use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::Notes;
 use crate::config::sections::port::Ports;
@@ -27,7 +27,7 @@ const COMPARED: usize = 500;
 
 /// Looks at all devices together. Not where something is wrong already: stand-ins
 /// for what could not be read are alike, too.
-pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
+pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
     if notes.failed() {
         return;
     }
@@ -72,7 +72,7 @@ pub(crate) fn check(roster: &Roster, ports: &Ports, notes: &mut Notes) {
 }
 
 /// A wildcard is answered by every meter that it means, all at once.
-fn wildcards(roster: &Roster, notes: &mut Notes) {
+fn wildcards(roster: &DeviceRegistry, notes: &mut Notes) {
     let meters: Vec<(&DeviceDraft, Address)> = roster
         .all
         .iter()

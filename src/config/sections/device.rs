@@ -10,7 +10,7 @@ use super::range;
 use super::secret::{self, SecretSource};
 use super::unit;
 use crate::base::PortId;
-use crate::config::compile::device_registry::{Called, Entry, Roster, Told};
+use crate::config::compile::device_registry::{Called, DeviceRegistry, Entry, Told};
 use crate::config::protocols::dlt645;
 use crate::config::protocols::placeholders;
 use crate::config::reader::problem::Wrong;
@@ -46,7 +46,7 @@ pub(crate) fn read(
     ports: &Ports,
     profiles: &Profiles,
     all_profiles: bool,
-    roster: &mut Roster,
+    roster: &mut DeviceRegistry,
     notes: &mut Notes,
 ) {
     let s = Section::open(node, &KEYS, notes);

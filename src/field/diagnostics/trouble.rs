@@ -100,8 +100,8 @@ impl Trouble {
             Trouble::Garbled => EventKind::DeviceGarbled,
             Trouble::Foreign | Trouble::OtherId => EventKind::DeviceForeign,
             Trouble::Late => EventKind::DeviceLate,
-            Trouble::Refuses { .. } => EventKind::DeviceRefuses,
-            Trouble::Declines(_) => EventKind::DeviceRefuses,
+            Trouble::Refuses { .. } => EventKind::DeviceRefusesRequests,
+            Trouble::Declines(_) => EventKind::DeviceRefusesRequests,
             Trouble::NoValue { .. } => EventKind::DeviceNoValue,
         }
     }

@@ -1,6 +1,6 @@
 //! Listening to a port while it works.
 //!
-//! A [`Tap`] is shared by a port's task, which says what it sees, and those who
+//! A [`BusMonitor`] is shared by a port's task, which says what it sees, and those who
 //! listen. While nobody does, saying costs one look at a counter: no event is even
 //! made. A listener has a bounded inbox; what does not fit is dropped, counted, and
 //! told to that listener as soon as something fits again. The port never waits: it
@@ -28,7 +28,7 @@ const INBOX: usize = 1024;
 
 /// One port's, by whoever holds it. Clones are the same tap.
 #[derive(Clone, Debug, Default)]
-pub struct Tap {
+pub struct BusMonitor {
     shared: Arc<Shared>,
 }
 
@@ -67,7 +67,7 @@ pub struct Listener {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowded;
 
-impl Tap {
+impl BusMonitor {
     /// Whether anybody listens.
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -241,13 +241,13 @@ impl Drop for Listener {
 
 /// The taps of all ports, by name. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Taps {
-    all: Arc<Mutex<BTreeMap<String, Tap>>>,
+pub struct BusMonitors {
+    all: Arc<Mutex<BTreeMap<String, BusMonitor>>>,
 }
 
 /// Why nobody can listen to a port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoTap {
+pub enum NotMonitored {
     /// There is none of that name.
     #[error("no port is called {asked:?}; {}", known_as(.known))]
     Unknown {
@@ -269,12 +269,12 @@ fn known_as(known: &[String]) -> String {
     }
 }
 
-impl Taps {
+impl BusMonitors {
     /// A new tap for the port called so; who listens at its last one hears that it
     /// has ended.
     #[must_use]
-    pub fn add(&self, port: &str) -> Tap {
-        let tap = Tap::default();
+    pub fn add(&self, port: &str) -> BusMonitor {
+        let tap = BusMonitor::default();
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(old) = all.insert(port.to_owned(), tap.clone()) {
             old.end();
@@ -293,16 +293,16 @@ impl Taps {
     /// Begins to listen.
     ///
     /// # Errors
-    /// [`NoTap`].
-    pub fn listen(&self, port: &str) -> Result<Listener, NoTap> {
+    /// [`NotMonitored`].
+    pub fn listen(&self, port: &str) -> Result<Listener, NotMonitored> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(tap) = all.get(port) else {
-            return Err(NoTap::Unknown {
+            return Err(NotMonitored::Unknown {
                 asked: port.to_owned(),
                 known: all.keys().cloned().collect(),
             });
         };
-        tap.listen().map_err(|Crowded| NoTap::Crowded)
+        tap.listen().map_err(|Crowded| NotMonitored::Crowded)
     }
 }
 
@@ -312,13 +312,13 @@ pub struct Tapped {
     /// Opens them.
     pub opener: Opener,
     /// What happens on them is said here.
-    pub tap: Tap,
+    pub tap: BusMonitor,
 }
 
 impl From<Opener> for Tapped {
     /// Nobody listens in.
     fn from(opener: Opener) -> Self {
-        let tap = Tap::default();
+        let tap = BusMonitor::default();
         Tapped { opener, tap }
     }
 }
@@ -327,7 +327,7 @@ impl From<Opener> for Tapped {
 mod tests {
     use super::*;
     use crate::spec::LineSpec;
-    use crate::trace::Manners;
+    use crate::trace::LineSettings;
 
     fn closed() -> Line {
         Line::Closed { why: "gone".into() }
@@ -335,7 +335,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_made_while_nobody_listens() {
-        let (tap, clock) = (Tap::default(), Clock::system());
+        let (tap, clock) = (BusMonitor::default(), Clock::system());
         tap.say(&clock, || panic!("made"));
         let listener = tap.listen().unwrap();
         assert!(tap.is_on());
@@ -346,8 +346,8 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_comes_is_told_first_what_the_line_is() {
-        let (tap, clock) = (Tap::default(), Clock::system());
-        let open = Line::Open(Manners {
+        let (tap, clock) = (BusMonitor::default(), Clock::system());
+        let open = Line::Open(LineSettings {
             port: "p".into(),
             opens: "pipe".into(),
             settings: None,
@@ -370,7 +370,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_settings_are_told_and_known_to_whoever_comes_later() {
-        let (tap, clock) = (Tap::default(), Clock::system());
+        let (tap, clock) = (BusMonitor::default(), Clock::system());
         let spec = crate::field::test_spec::serial(9600);
         let LineSpec::Serial(own) = &spec.line else {
             panic!("not a serial line");
@@ -385,7 +385,7 @@ mod tests {
         };
         // Nothing to be tuned yet.
         tap.tuned(&clock, &tuned);
-        tap.line(&clock, Line::Open(Manners::of("p", &spec.line)));
+        tap.line(&clock, Line::Open(LineSettings::of("p", &spec.line)));
         let mut early = tap.listen().unwrap();
         assert_eq!(settings(early.next().await), "9600 8E1");
         tap.tuned(&clock, &tuned);
@@ -396,7 +396,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_does_not_read_is_told_how_much_it_missed() {
-        let (tap, clock) = (Tap::default(), Clock::system());
+        let (tap, clock) = (BusMonitor::default(), Clock::system());
         let (mut slow, mut quick) = (tap.listen().unwrap(), tap.listen().unwrap());
         for _ in 0..INBOX + 10 {
             tap.say(&clock, || What::Timeout);
@@ -415,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_has_only_so_many_listeners() {
-        let (tap, clock) = (Tap::default(), Clock::system());
+        let (tap, clock) = (BusMonitor::default(), Clock::system());
         let all: Vec<_> = (0..LISTENERS).map(|_| tap.listen().unwrap()).collect();
         assert_eq!(tap.listen().unwrap_err(), Crowded);
         drop(all);
@@ -425,8 +425,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_nobody_has_is_answered_with_those_there_are() {
-        let taps = Taps::default();
-        let said = |taps: &Taps| taps.listen("x").unwrap_err().to_string();
+        let taps = BusMonitors::default();
+        let said = |taps: &BusMonitors| taps.listen("x").unwrap_err().to_string();
         assert_eq!(said(&taps), "no port is called \"x\"; there are no ports");
         let _one = taps.add("b");
         assert_eq!(said(&taps), "no port is called \"x\"; there is only b");
@@ -439,7 +439,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_is_gone_has_nothing_to_say() {
-        let (tap, clock) = (Tap::default(), Clock::system());
+        let (tap, clock) = (BusMonitor::default(), Clock::system());
         tap.line(&clock, closed());
         tap.end();
         let mut listener = tap.listen().unwrap();

@@ -38,7 +38,7 @@ use crate::spec::{Framing, LineSpec, SerialSpec};
 use crate::trace::What;
 
 use super::line::Line;
-use crate::io::bus::bus_monitor::Tap;
+use crate::io::bus::bus_monitor::BusMonitor;
 use crate::io::bus::port_thread;
 use crate::io::bus::port_thread::LONGEST_DOZE;
 use crate::io::system::clock::Clock;
@@ -84,7 +84,7 @@ pub struct Exchange {
     line: Line,
     clock: Clock,
     /// Whatever happens is said here.
-    tap: Tap,
+    tap: BusMonitor,
     silence: Silence,
     speech: Speech,
     /// The port's own settings, if it is a tty, …
@@ -160,7 +160,7 @@ impl Exchange {
     /// On a line that was just opened, with the first number for its requests where
     /// they have one.
     #[must_use]
-    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: Tap, number: u16) -> Self {
+    pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: BusMonitor, number: u16) -> Self {
         let connection = spec.connection();
         let own = match spec {
             LineSpec::Serial(serial) => Some(Arc::new(serial.clone())),

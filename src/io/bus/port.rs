@@ -53,19 +53,19 @@ use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{LineSpec, PortSpec, Spec};
-use crate::trace::{Line, Manners, Tongue, What};
+use crate::trace::{Line, LineSettings, TracedProtocol, What};
 
-use self::commands::Desk;
+use self::commands::CommandQueue;
 pub use self::commands::PortCommand;
 use self::report::{HubGone, Report};
 use super::exchange::{Ended, Exchange, Lost};
 use super::line::Opener;
-use crate::io::bus::bus_monitor::{Tap, Tapped};
+use crate::io::bus::bus_monitor::{BusMonitor, Tapped};
 use crate::io::bus::port_thread;
 use crate::io::log::Journal;
-use crate::io::store::learned::Lessons;
+use crate::io::store::learned::Learned;
 use crate::io::system::clock::Clock;
-use crate::io::system::heartbeat::Pulse;
+use crate::io::system::heartbeat::Heartbeat;
 
 /// First and longest wait between attempts to open an endpoint, which costs the
 /// other side something.
@@ -118,12 +118,12 @@ pub async fn run(
     port: PortId,
     spec: Arc<Spec>,
     source: impl Into<Tapped>,
-    lessons: Lessons,
+    lessons: Learned,
     rng: Rng,
     clock: Clock,
     journal: Journal,
     hub: mpsc::Sender<FieldEvent>,
-    pulse: Pulse,
+    pulse: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
 ) {
@@ -144,12 +144,12 @@ pub async fn run_commanded(
     port: PortId,
     spec: Arc<Spec>,
     source: impl Into<Tapped>,
-    lessons: Lessons,
+    lessons: Learned,
     mut rng: Rng,
     clock: Clock,
     journal: Journal,
     hub: mpsc::Sender<FieldEvent>,
-    pulse: Pulse,
+    pulse: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
     commands: Option<mpsc::Receiver<PortCommand>>,
@@ -192,7 +192,7 @@ pub async fn run_commanded(
         clock,
         pulse,
         attempted: Some(attempted),
-        desk: Desk::new(commands),
+        desk: CommandQueue::new(commands),
         opened: now.mono,
         proven: true,
         unanswered: 0,
@@ -250,19 +250,19 @@ enum End {
 
 struct Port {
     spec: Arc<Spec>,
-    lessons: Lessons,
+    lessons: Learned,
     manners: PortSpec,
     opener: Opener,
-    tap: Tap,
+    tap: BusMonitor,
     schedule: Schedule,
     report: Report,
     backoff: Backoff,
     rng: Rng,
     clock: Clock,
-    pulse: Pulse,
+    pulse: Heartbeat,
     attempted: Option<oneshot::Sender<()>>,
     /// Where commands come in.
-    desk: Desk,
+    desk: CommandQueue,
     /// When it was opened.
     opened: Mono,
     /// Whether opening it is reason enough to call it up.
@@ -499,7 +499,7 @@ impl Port {
         What::Turn {
             device: device.map_or_else(String::new, |d| d.name.clone()),
             place: device.and_then(|d| d.place()),
-            tongue: Tongue::of(job, &self.manners.line),
+            tongue: TracedProtocol::of(job, &self.manners.line),
             patience: job.timeout,
         }
     }

@@ -14,7 +14,7 @@ use std::path::Path;
 use aho_corasick::{AhoCorasick, MatchKind};
 use tokio::sync::Semaphore;
 
-use super::Desk;
+use super::QuestionSender;
 use super::serve::{self, failure};
 use crate::base::Secret;
 use crate::control::picture::{Device, Status};
@@ -32,7 +32,7 @@ static PLACE: Semaphore = Semaphore::const_new(1);
 
 /// The lines of the answer, a part each, in the order of reading. They are made
 /// beside the others' work: those of 2,000 devices take seconds on a small box.
-pub(super) async fn lines(desk: &Desk) -> Result<Vec<String>, Failure> {
+pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure> {
     let Ok(place) = PLACE.try_acquire() else {
         return Err(failure(
             Kind::Busy,
@@ -56,7 +56,7 @@ pub(super) async fn lines(desk: &Desk) -> Result<Vec<String>, Failure> {
 }
 
 fn made(
-    desk: &Desk,
+    desk: &QuestionSender,
     status: &Status,
     devices: &[Device],
     metrics: String,
@@ -71,7 +71,7 @@ fn made(
         })
         .collect();
     let lessons = bounded::read_text(
-        &desk.vault.directory().join("lessons.json"),
+        &desk.vault.directory().join("learned.json"),
         learned::LARGEST,
     );
     let texts = [

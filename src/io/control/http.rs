@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::notice::{Notice, Refusals};
 use super::places::{Admission, Places, Rules, Seat};
-use super::{BREATH, Desk, serve};
+use super::{BREATH, QuestionSender, serve};
 use crate::base::Mono;
 use crate::control::Failure;
 use crate::io::system::clock::Clock;
@@ -64,7 +64,7 @@ type Latest = Arc<Mutex<Option<(Mono, Bytes)>>>;
 
 /// Serves whoever connects, until `stop`. Who comes while all places are taken gets that
 /// of the peer that has been idle longest (`places.rs`).
-pub async fn run(listener: TcpListener, desk: Desk, stop: CancellationToken) {
+pub async fn run(listener: TcpListener, desk: QuestionSender, stop: CancellationToken) {
     let (clock, journal) = (desk.clock, desk.journal.clone());
     let places = Places::new(RULES);
     let latest = Latest::default();
@@ -135,7 +135,7 @@ async fn seat(places: &Places, clock: Clock) -> (Seat, bool) {
     }
 }
 
-async fn one(stream: TcpStream, desk: &Desk, seat: &Seat, latest: &Latest) {
+async fn one(stream: TcpStream, desk: &QuestionSender, seat: &Seat, latest: &Latest) {
     let answer = service_fn(|request| {
         seat.is_answered(desk.clock.now().mono);
         answer(request, desk, latest)
@@ -153,7 +153,7 @@ async fn one(stream: TcpStream, desk: &Desk, seat: &Seat, latest: &Latest) {
 }
 
 /// The text, at most as old as that may be.
-async fn text(desk: &Desk, latest: &Latest) -> Result<Bytes, Failure> {
+async fn text(desk: &QuestionSender, latest: &Latest) -> Result<Bytes, Failure> {
     let mut latest = latest.lock().await;
     let now = desk.clock.now().mono;
     if let Some((made, text)) = &*latest
@@ -168,7 +168,7 @@ async fn text(desk: &Desk, latest: &Latest) -> Result<Bytes, Failure> {
 
 async fn answer(
     request: Request<Incoming>,
-    desk: &Desk,
+    desk: &QuestionSender,
     latest: &Latest,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, text) = match (request.method(), request.uri().path()) {

@@ -1,7 +1,7 @@
 //! The control socket: lets people ask the running service.
 //!
 //! One task accepts, each connection has a task of its own that reads one
-//! question, hands it to whoever knows ([`Desk`]) and writes the answer. The words are
+//! question, hands it to whoever knows ([`QuestionSender`]) and writes the answer. The words are
 //! `control/`'s; who may ask is said in `peer.rs`.
 //!
 //! # Bounds
@@ -46,9 +46,9 @@ use self::places::{Admission, Places, Rules};
 use super::hub::Question;
 use super::log::Journal;
 use crate::control::{Answer, Kind, Reloaded, SOCKET};
-use crate::io::bus::bus_monitor::Taps;
-use crate::io::store::learned::Lessons;
-use crate::io::store::secret_store::Vault;
+use crate::io::bus::bus_monitor::BusMonitors;
+use crate::io::store::learned::Learned;
+use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
 
 /// Where sockets are made if systemd gives no directory.
@@ -71,26 +71,26 @@ const BREATH: Duration = Duration::from_secs(1);
 
 /// Who answers questions. Cheap to clone.
 #[derive(Clone)]
-pub struct Desk {
+pub struct QuestionSender {
     /// Pictures of the whole.
     pub hub: mpsc::Sender<Question>,
     /// What happens on ports.
-    pub taps: Taps,
+    pub taps: BusMonitors,
     /// What changes the whole.
-    pub service: mpsc::Sender<Wish>,
+    pub service: mpsc::Sender<AdminRequest>,
     /// How loud it is; the names of the installation.
     pub journal: Journal,
     /// What time it is.
     pub clock: Clock,
     /// Secrets that must not get out.
-    pub vault: Vault,
+    pub vault: SecretStore,
     /// What the plan depends on.
-    pub lessons: Lessons,
+    pub lessons: Learned,
 }
 
 /// What people want of whoever holds the house together.
 #[derive(Debug)]
-pub enum Wish {
+pub enum AdminRequest {
     /// Load the configuration anew.
     Reload {
         /// Also if that removes many devices.
@@ -179,7 +179,7 @@ impl Drop for Socket {
 
 /// Serves whoever connects, until `stop`; then nobody new, and whoever is being
 /// answered for a second more. Dropped, it ends at once.
-pub async fn run(socket: Socket, desk: Desk, stop: CancellationToken) {
+pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) {
     let cut = CancellationToken::new();
     let cutting = cut.clone().drop_guard();
     let (clock, journal) = (desk.clock, desk.journal.clone());

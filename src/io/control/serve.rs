@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::places::Seat;
-use super::{Desk, Wish, diag};
+use super::{AdminRequest, QuestionSender, diag};
 use crate::base::LogEvent;
 use crate::control::picture::{Device, Status};
 use crate::control::{
@@ -44,7 +44,7 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, desk: &Desk, seat: &Seat) {
+pub(super) async fn serve(stream: UnixStream, desk: &QuestionSender, seat: &Seat) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
@@ -65,7 +65,7 @@ pub(super) struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn serve(&mut self, desk: &Desk) -> Result<(), Gone> {
+    async fn serve(&mut self, desk: &QuestionSender) -> Result<(), Gone> {
         let request = match timeout(ASKED_WITHIN, self.question()).await {
             Ok(line) => Request::read(&line?).and_then(Request::within_bounds),
             Err(_) => Err(Mistake::NotAnObject("no line came in time".into())),
@@ -95,7 +95,7 @@ impl Client<'_> {
         Ok(line)
     }
 
-    async fn answer(&mut self, desk: &Desk, request: Request) -> Result<Answered, Gone> {
+    async fn answer(&mut self, desk: &QuestionSender, request: Request) -> Result<Answered, Gone> {
         let only = |answer: Result<Answer, Failure>| match answer {
             Ok(answer) => vec![answer],
             Err(failure) => vec![Answer::Error(failure)],
@@ -194,18 +194,18 @@ enum Answered {
 }
 
 /// How things are.
-pub(super) async fn status(desk: &Desk) -> Result<Box<Status>, Failure> {
+pub(super) async fn status(desk: &QuestionSender) -> Result<Box<Status>, Failure> {
     ask(&desk.hub, ANSWERED_WITHIN, Question::Status).await
 }
 
 /// All devices, without values.
-pub(super) async fn devices(desk: &Desk) -> Result<Vec<Device>, Failure> {
+pub(super) async fn devices(desk: &QuestionSender) -> Result<Vec<Device>, Failure> {
     ask(&desk.hub, ANSWERED_WITHIN, Question::Devices).await
 }
 
 /// Everything that is counted, as text. Written beside the others' work: that
 /// of 2,000 devices takes a while.
-pub(super) async fn metrics(desk: &Desk) -> Result<String, Failure> {
+pub(super) async fn metrics(desk: &QuestionSender) -> Result<String, Failure> {
     let figures = ask(&desk.hub, ANSWERED_WITHIN, Question::Figures).await?;
     let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
     match writing.await {
@@ -215,7 +215,7 @@ pub(super) async fn metrics(desk: &Desk) -> Result<String, Failure> {
     }
 }
 
-async fn device(desk: &Desk, name: String) -> Result<Answer, Failure> {
+async fn device(desk: &QuestionSender, name: String) -> Result<Answer, Failure> {
     let asked = name.clone();
     let question = |answer| Question::Device { name, answer };
     match ask(&desk.hub, ANSWERED_WITHIN, question).await? {
@@ -227,13 +227,13 @@ async fn device(desk: &Desk, name: String) -> Result<Answer, Failure> {
     }
 }
 
-async fn reload(desk: &Desk, force: bool) -> Result<Reloaded, Failure> {
-    let wish = |answer| Wish::Reload { force, answer };
+async fn reload(desk: &QuestionSender, force: bool) -> Result<Reloaded, Failure> {
+    let wish = |answer| AdminRequest::Reload { force, answer };
     ask(&desk.service, RELOADED_WITHIN, wish).await
 }
 
 fn log_level(
-    desk: &Desk,
+    desk: &QuestionSender,
     target: String,
     level: String,
     for_ms: Option<u64>,

@@ -45,31 +45,31 @@ impl House {
         self.folder.path().join(SOCKET)
     }
 
-    fn open() -> (House, Socket, Desk, mpsc::Receiver<Question>) {
+    fn open() -> (House, Socket, QuestionSender, mpsc::Receiver<Question>) {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let (hub, questions) = mpsc::channel(4);
-        let taps = Taps::default();
+        let taps = BusMonitors::default();
         let house = House { folder, stop };
         let socket = Socket::open(&house.path()).unwrap();
         let journal = Journal::new(Arc::new(installation(serial(9600), Vec::new())));
         let (service, mut wishes) = mpsc::channel(1);
         tokio::spawn(async move {
-            while let Some(Wish::Reload { answer, .. }) = wishes.recv().await {
+            while let Some(AdminRequest::Reload { answer, .. }) = wishes.recv().await {
                 let _ = answer.send(Reloaded {
                     changed: Some("nothing has changed".into()),
                     problems: Vec::new(),
                 });
             }
         });
-        let desk = Desk {
+        let desk = QuestionSender {
             hub,
             taps,
             service,
             journal,
             clock: Clock::system(),
-            vault: Vault::open(house.folder.path()).0,
-            lessons: Lessons::forgetful(),
+            vault: SecretStore::open(house.folder.path()).0,
+            lessons: Learned::forgetful(),
         };
         (house, socket, desk, questions)
     }
@@ -101,7 +101,7 @@ impl House {
         house
     }
 
-    fn run(&self, socket: Socket, desk: Desk) {
+    fn run(&self, socket: Socket, desk: QuestionSender) {
         tokio::spawn(run(socket, desk, self.stop.clone()));
     }
 

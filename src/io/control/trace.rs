@@ -4,7 +4,7 @@ use tokio::io::AsyncReadExt;
 
 use super::serve::{Client, Gone};
 use crate::control::{Answer, Kind};
-use crate::io::bus::bus_monitor::{Listener, NoTap, Taps};
+use crate::io::bus::bus_monitor::{BusMonitors, Listener, NotMonitored};
 use crate::trace::Seen;
 
 /// Events written at once, if that many wait.
@@ -14,15 +14,15 @@ impl Client<'_> {
     /// Until the client goes, or the port is taken out of service.
     pub(super) async fn trace(
         &mut self,
-        taps: &Taps,
+        taps: &BusMonitors,
         port: &str,
     ) -> Result<Result<(), Answer>, Gone> {
         let mut listener = match taps.listen(port) {
             Ok(listener) => listener,
             Err(why) => {
                 let kind = match why {
-                    NoTap::Unknown { .. } => Kind::Unknown,
-                    NoTap::Crowded => Kind::Busy,
+                    NotMonitored::Unknown { .. } => Kind::Unknown,
+                    NotMonitored::Crowded => Kind::Busy,
                 };
                 return Ok(Err(Answer::error(kind, why.to_string())));
             }

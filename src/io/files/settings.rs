@@ -23,7 +23,7 @@ use self::reading::Reading;
 use crate::base::text::excerpt;
 use crate::cloud::alink::remote_config::Content;
 use crate::config::{
-    Answers, Compiled, Draft, PREFIX, Place, Problem, Report, Severity, Source, Want,
+    Answers, Compiled, FirstPass, PREFIX, Place, Problem, Report, Severity, Source, Want,
 };
 use crate::io::files::service_account::Account;
 use crate::io::log;
@@ -181,7 +181,7 @@ pub fn load_to_start_in(
 /// Everything that is wrong, if a file cannot be read.
 pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
     let around = Surroundings::of_process();
-    let draft = Draft::new(
+    let draft = FirstPass::new(
         &sources(path, &around, &mut Reading::new()),
         &around.environment,
     )?;
@@ -348,7 +348,7 @@ fn load_files(
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reading = Reading::new();
     let sources = sources(path, around, &mut reading);
-    let mut draft = Draft::new(&sources, &around.environment)?;
+    let mut draft = FirstPass::new(&sources, &around.environment)?;
     let (policy, state_dir) = draft.remote();
     let state_dir = state_dir_of(state_dir, path, around);
     let mut unseen = None;
@@ -362,7 +362,7 @@ fn load_files(
         !hidden
     });
     if let Some(remote) = &remote {
-        draft = Draft::with_remote(&sources, remote, &around.environment)?;
+        draft = FirstPass::with_remote(&sources, remote, &around.environment)?;
     }
     let answers = answer(&draft.wants(), base, around, &mut reading);
     let outline = draft.outline(&answers);

@@ -29,7 +29,7 @@ const LARGEST: u64 = 4 << 10;
 
 /// Remembers attempts; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Knocks {
+pub struct ConnectionHistory {
     file: PathBuf,
 }
 
@@ -40,11 +40,11 @@ struct Kept {
     at: Vec<f64>,
 }
 
-impl Knocks {
+impl ConnectionHistory {
     /// In this directory.
     #[must_use]
     pub fn beside(directory: &Path) -> Self {
-        Knocks {
+        ConnectionHistory {
             file: directory.join(FILE),
         }
     }
@@ -118,7 +118,7 @@ mod tests {
         let cloud = test_spec::installation(test_spec::tcp(), Vec::new()).cloud;
         let mut waits = Vec::new();
         for _ in 0..6 {
-            let knocks = Knocks::beside(dir.path());
+            let knocks = ConnectionHistory::beside(dir.path());
             let mut life = Connector::new(&cloud, Rng::new(1), Now::default());
             life.knocked_before(Now::default(), &knocks.ages());
             waits.push(life.attempt_at().at.since(Mono::START));
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn another_boot_and_a_damaged_file_begin_anew() {
         let dir = TempDir::new().unwrap();
-        let knocks = Knocks::beside(dir.path());
+        let knocks = ConnectionHistory::beside(dir.path());
         knocks.note();
         assert_eq!(knocks.ages().len(), 1);
         let other = Kept {

@@ -9,7 +9,7 @@ use crate::base::LinkDown;
 use crate::cloud::alink::registration::enrolment::{Enrolment, Failure, Output};
 use crate::cloud::alink::registration::identity::{Credentials, Earned};
 use crate::io::link::Dialer;
-use crate::io::store::secret_store::Vault;
+use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
 use crate::spec::CloudSpec;
 
@@ -36,7 +36,7 @@ impl Link {
         self.ends.next_attempt();
         self.knock().await;
         self.journal.tell(&LinkNotice::Registering);
-        let dialogue = Dialogue {
+        let dialogue = EnrolmentSession {
             enrolment: &mut self.enrolment,
             vault: &vault,
             dialer: &self.dialer,
@@ -63,7 +63,7 @@ impl Link {
     }
 
     /// A vault in which something can be kept, or why there is none.
-    async fn usable_vault(&mut self) -> Result<Result<Vault, String>, LinkDown> {
+    async fn usable_vault(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
         let Some(vault) = self.vault.clone() else {
             return Ok(Err("there is no place for it".into()));
         };
@@ -83,7 +83,11 @@ impl Link {
             match output {
                 Output::Done => {
                     self.connector.on_registered(now);
-                    let place = self.vault.as_ref().map(Vault::place).unwrap_or_default();
+                    let place = self
+                        .vault
+                        .as_ref()
+                        .map(SecretStore::place)
+                        .unwrap_or_default();
                     self.journal.tell(&LinkNotice::Registered { place });
                     return Ok(());
                 }
@@ -116,19 +120,19 @@ impl Link {
 }
 
 /// What one registration needs while it lasts.
-struct Dialogue<'a> {
+struct EnrolmentSession<'a> {
     enrolment: &'a mut Enrolment,
-    vault: &'a Vault,
+    vault: &'a SecretStore,
     dialer: &'a Dialer,
     cloud: &'a CloudSpec,
     clock: &'a Clock,
 }
 
-impl Dialogue<'_> {
+impl EnrolmentSession<'_> {
     /// Connects, waits for the answer, stores it, hangs up; returns what is left
     /// to conclude.
     async fn hold(self, credentials: Credentials) -> Vec<Output> {
-        let Dialogue {
+        let EnrolmentSession {
             enrolment,
             vault,
             dialer,
@@ -183,7 +187,7 @@ impl Dialogue<'_> {
     }
 }
 
-async fn store(vault: &Vault, cloud: &CloudSpec, earned: Earned) -> Result<(), String> {
+async fn store(vault: &SecretStore, cloud: &CloudSpec, earned: Earned) -> Result<(), String> {
     let gateway = &cloud.gateway;
     let (product, name) = (gateway.product_key.clone(), gateway.device_name.clone());
     let stored = vault.keep_gateway(product, name, earned).await;

@@ -66,7 +66,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
 pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
-pub use connection_history::Knocks;
+pub use connection_history::ConnectionHistory;
 pub use notice::LinkNotice;
 
 use crate::base::{LinkDown, LinkEvent};
@@ -74,9 +74,9 @@ use crate::cloud::alink::connect::Connector;
 use crate::cloud::alink::registration::enrolment::{Enrolment, Next};
 use crate::cloud::alink::registration::identity::Credentials;
 use crate::io::log::Journal;
-use crate::io::store::secret_store::Vault;
+use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
-use crate::io::system::heartbeat::Pulse;
+use crate::io::system::heartbeat::Heartbeat;
 use crate::spec::{CloudSpec, Spec};
 pub use dial::Dialer;
 use dial::Stream;
@@ -96,7 +96,7 @@ pub async fn run(
     ends: Ends,
     clock: Clock,
     journal: Journal,
-    pulse: Pulse,
+    pulse: Heartbeat,
 ) -> Connector {
     let link = Link::new(spec, dialer, connector, ends, clock, journal, pulse);
     link.run().await
@@ -108,12 +108,12 @@ pub struct Link {
     dialer: Dialer,
     connector: Connector,
     enrolment: Enrolment,
-    vault: Option<Vault>,
-    knocks: Option<Knocks>,
+    vault: Option<SecretStore>,
+    knocks: Option<ConnectionHistory>,
     ends: Ends,
     clock: Clock,
     journal: Journal,
-    pulse: Pulse,
+    pulse: Heartbeat,
     /// The last thing said about the system's roots, so as not to say it at
     /// each attempt.
     roots_told: Option<LinkNotice>,
@@ -131,7 +131,7 @@ impl Link {
         ends: Ends,
         clock: Clock,
         journal: Journal,
-        pulse: Pulse,
+        pulse: Heartbeat,
     ) -> Self {
         let enrolment = Enrolment::new(&spec.cloud, None, connector.fork());
         Link {
@@ -153,7 +153,7 @@ impl Link {
     /// Lets a gateway that has only its product's certificate keep in `vault`
     /// what it is given in exchange, and find it there.
     #[must_use]
-    pub fn with_vault(mut self, vault: Vault) -> Self {
+    pub fn with_vault(mut self, vault: SecretStore) -> Self {
         let gateway = &self.spec.cloud.gateway;
         let kept = vault.gateway(&gateway.product_key, &gateway.device_name);
         self.enrolment = Enrolment::new(&self.spec.cloud, kept, self.connector.fork());
@@ -163,7 +163,7 @@ impl Link {
 
     /// Notes each attempt there, for the next life of the service.
     #[must_use]
-    pub fn noting(self, knocks: Option<Knocks>) -> Self {
+    pub fn noting(self, knocks: Option<ConnectionHistory>) -> Self {
         Link { knocks, ..self }
     }
 
@@ -207,7 +207,11 @@ impl Link {
         self.tell_notices();
         if down == LinkDown::Refused(4) && self.enrolment.is_earned() && !self.earned_refused {
             self.earned_refused = true;
-            let place = self.vault.as_ref().map(Vault::place).unwrap_or_default();
+            let place = self
+                .vault
+                .as_ref()
+                .map(SecretStore::place)
+                .unwrap_or_default();
             self.journal.tell(&LinkNotice::EarnedRefused { place });
         }
         down
@@ -295,7 +299,7 @@ fn connect(cloud: &CloudSpec, credentials: Credentials) -> Connect {
 
 /// Waits for `work` while there is no connection; `None` if the link shall end
 /// first.
-async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Pulse, work: F) -> Option<F::Output> {
+async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Heartbeat, work: F) -> Option<F::Output> {
     let stop = ends.stop();
     tokio::pin!(work);
     loop {
@@ -324,7 +328,7 @@ mod tests {
     async fn waiting_shows_life_and_ends_when_told() {
         let stop = CancellationToken::new();
         let (wire, mut ends) = pair(8, stop.clone());
-        let pulse = Pulse::new("link");
+        let pulse = Heartbeat::new("link");
         let watched = pulse.clone();
         let waiting =
             tokio::spawn(async move { unless_ended(&mut ends, &pulse, pending::<()>()).await });
@@ -346,7 +350,7 @@ mod tests {
     async fn a_hub_that_is_gone_ends_the_link() {
         let (wire, mut ends) = pair(8, CancellationToken::new());
         drop(wire);
-        let waited = unless_ended(&mut ends, &Pulse::new("link"), pending::<()>()).await;
+        let waited = unless_ended(&mut ends, &Heartbeat::new("link"), pending::<()>()).await;
         assert_eq!(waited, None);
     }
 }

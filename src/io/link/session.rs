@@ -12,11 +12,11 @@ use tokio_util::codec::Encoder;
 
 use super::BREATH;
 use super::channel::{Ends, Order};
-use super::talk::{Talk, broken, codec, decode};
+use super::talk::{MqttSession, broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono};
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
-use crate::io::system::heartbeat::Pulse;
+use crate::io::system::heartbeat::Heartbeat;
 
 /// The last words, the flush and the close take no longer than this.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(super) struct Session<S> {
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     unflushed: bool,
-    talk: Talk,
+    talk: MqttSession,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             reader,
             writer,
             unflushed: false,
-            talk: Talk::new(bytes, keepalive, clock.now().mono),
+            talk: MqttSession::new(bytes, keepalive, clock.now().mono),
         })
     }
 
@@ -84,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ends: &mut Ends,
         clock: &Clock,
         journal: &Journal,
-        pulse: &Pulse,
+        pulse: &Heartbeat,
     ) -> LinkDown {
         let down = self.turn(ends, clock, journal, pulse).await;
         if down == LinkDown::Ours {
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ends: &mut Ends,
         clock: &Clock,
         journal: &Journal,
-        pulse: &Pulse,
+        pulse: &Heartbeat,
     ) -> LinkDown {
         let stop = ends.stop();
         let mut reads = 0;

@@ -57,7 +57,7 @@ const OUTBOX_MAX: usize = PACKET_MAX + 2 * ROOM;
 
 /// One connection's talk.
 #[derive(Debug)]
-pub(super) struct Talk {
+pub(super) struct MqttSession {
     codec: Codec,
     pub(super) inbox: BytesMut,
     pub(super) outbox: BytesMut,
@@ -77,13 +77,13 @@ pub(super) struct Talk {
     first_unsendable: Option<LinkNotice>,
 }
 
-impl Talk {
+impl MqttSession {
     /// The talk of a connection accepted at `now`. `inbox` may hold what came
     /// right behind CONNACK.
     pub(super) fn new(inbox: BytesMut, keepalive: Duration, now: Mono) -> Self {
         // Never longer than the keepalive, which a laboratory may set short.
         let ping_every = PING_EVERY.min(keepalive.mul_f32(0.8));
-        Talk {
+        MqttSession {
             codec: codec(),
             inbox,
             outbox: BytesMut::new(),
@@ -338,7 +338,7 @@ mod tests {
 
     /// Events and end of a talk that hears `bytes` in pieces of `piece`.
     fn talked(bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Option<LinkDown>) {
-        let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+        let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
         let mut events = Vec::new();
         for piece in bytes.chunks(piece) {
             talk.inbox.extend_from_slice(piece);
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_broker_that_wants_acknowledgements_and_takes_none_is_given_up() {
-        let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+        let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
         let mut now = Mono::START;
         let down = loop {
             let mut publish = Publish::new("t", QoS::AtLeastOnce, "x");
@@ -387,9 +387,9 @@ mod tests {
             vec![0x90, 3, 0, 1, 1],
             vec![0x30, 4, 0, 1, b't', b'x'],
         ] {
-            let mut talk = Talk::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+            let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
             talk.inbox.extend(packet.repeat(20_000));
-            let drain = |talk: &mut Talk, now| {
+            let drain = |talk: &mut MqttSession, now| {
                 while talk.next_event(now).unwrap().is_some() {}
                 talk.inbox.len() / packet.len()
             };

@@ -18,7 +18,7 @@ use tracing_subscriber::{EnvFilter, reload};
 
 use super::journald::{JOURNAL_SOCKET, JournalSocket};
 use super::record::{Record, ToJournal};
-use super::{Loudness, Sink, terminal};
+use super::{LogLevel, Sink, terminal};
 use crate::base::Level;
 use crate::io::system::clock::Clock;
 
@@ -53,7 +53,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let (filter, handle) = reload::Layer::new(parse(&said)?);
     // A subscriber that is gone has nobody to be loud for.
     let apply = move |filter| drop(handle.reload(filter));
-    let loudness = Loudness::new(said, Some(Box::new(apply)));
+    let loudness = LogLevel::new(said, Some(Box::new(apply)));
 
     if is_on_journal()
         && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))

@@ -50,7 +50,7 @@ type Apply = Box<dyn Fn(EnvFilter) + Send + Sync>;
 
 /// The one place that knows. Clones share it.
 #[derive(Clone)]
-pub struct Loudness(Arc<Inner>);
+pub struct LogLevel(Arc<Inner>);
 
 struct Inner {
     /// As the environment says.
@@ -63,7 +63,7 @@ struct Inner {
     news: Notify,
 }
 
-impl fmt::Debug for Loudness {
+impl fmt::Debug for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loudness")
             .field("base", &self.0.base)
@@ -71,7 +71,7 @@ impl fmt::Debug for Loudness {
     }
 }
 
-impl Loudness {
+impl LogLevel {
     /// Notices down to this level, and no libraries to tell.
     pub(super) fn fixed(least: Level) -> Self {
         let base = match least {
@@ -80,12 +80,12 @@ impl Loudness {
             Level::Info => "info",
             Level::Debug => "debug",
         };
-        Loudness::new(base.to_owned(), None)
+        LogLevel::new(base.to_owned(), None)
     }
 
     /// As `base` says; `apply` hears of changes.
     pub(super) fn new(base: String, apply: Option<Apply>) -> Self {
-        Loudness(Arc::new(Inner {
+        LogLevel(Arc::new(Inner {
             least: AtomicU8::new(number(library::loudness(&base))),
             base,
             changed: Mutex::default(),
@@ -205,7 +205,7 @@ const fn number(level: Level) -> u8 {
 }
 
 /// Takes back what was for a time, when it is over, until `stop`.
-pub async fn run(loudness: Loudness, clock: Clock, journal: Journal, stop: CancellationToken) {
+pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: CancellationToken) {
     loop {
         let over = async {
             match loudness.wake_at() {
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn levels_are_changed_and_fall_back() {
         let s = |s: u64| Mono::from_micros(s * 1_000_000);
-        let loudness = Loudness::fixed(Level::Info);
+        let loudness = LogLevel::fixed(Level::Info);
         let words = || loudness.words(&loudness.changed()).0;
         assert_eq!(words(), "warn,alink_gateway=info,rumqttc=off");
         loudness.set("rustls", "trace", None).unwrap();
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_no_target_or_no_level_changes_nothing() {
-        let loudness = Loudness::fixed(Level::Info);
+        let loudness = LogLevel::fixed(Level::Info);
         for (target, level) in [
             ("", "debug"),
             ("a,b=trace", "debug"),

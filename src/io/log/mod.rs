@@ -44,7 +44,7 @@ use crate::spec::{Protocol, Spec};
 
 pub use journald::JOURNAL_SOCKET;
 pub use library::{FILTER, InitError, init, is_on_journal, try_filter};
-pub use loudness::Loudness;
+pub use loudness::LogLevel;
 
 use journald::JournalSocket;
 
@@ -54,7 +54,7 @@ const IDENTIFIER: &str = "alink-gateway";
 /// Where notices go, and down to which level.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    loudness: Loudness,
+    loudness: LogLevel,
     clock: Clock,
     outlet: Outlet,
 }
@@ -74,7 +74,7 @@ impl Sink {
     #[must_use]
     pub fn text(least: Level, clock: Clock) -> Self {
         Sink {
-            loudness: Loudness::fixed(least),
+            loudness: LogLevel::fixed(least),
             clock,
             outlet: Outlet::Text,
         }
@@ -94,7 +94,7 @@ impl Sink {
     /// The same by a socket that others use as well.
     fn of_journal(least: Level, clock: Clock, socket: Arc<JournalSocket>) -> Self {
         Sink {
-            loudness: Loudness::fixed(least),
+            loudness: LogLevel::fixed(least),
             clock,
             outlet: Outlet::Journal(socket),
         }
@@ -104,7 +104,7 @@ impl Sink {
 impl Sink {
     /// The same, as loud as this says.
     #[must_use]
-    fn loud_as(self, loudness: Loudness) -> Self {
+    fn loud_as(self, loudness: LogLevel) -> Self {
         Sink { loudness, ..self }
     }
 }
@@ -126,7 +126,7 @@ impl Journal {
         Journal {
             spec: Arc::new(RwLock::new(spec)),
             sink: Sink {
-                loudness: Loudness::fixed(Level::Debug),
+                loudness: LogLevel::fixed(Level::Debug),
                 clock: Clock::system(),
                 outlet: Outlet::Tracing,
             },
@@ -141,7 +141,7 @@ impl Journal {
 
     /// How loud it is; to be changed while the service runs.
     #[must_use]
-    pub fn loudness(&self) -> Loudness {
+    pub fn loudness(&self) -> LogLevel {
         self.sink.loudness.clone()
     }
 

@@ -21,7 +21,7 @@ impl LogEvent for Refused {
         Level::Warn
     }
     fn kind(&self) -> EventKind {
-        EventKind::DeviceBarred
+        EventKind::DeviceRefused
     }
     fn about(&self) -> About {
         About::Device(DeviceId(0))
@@ -62,7 +62,7 @@ fn a_notice_about_a_device_names_device_port_and_unit() {
     journal.tell(&Refused);
     journal.tell(&Opened);
 
-    let barred = EventKind::DeviceBarred.message_id();
+    let barred = EventKind::DeviceRefused.message_id();
     assert_eq!(
         receive(&heard),
         format!(
@@ -70,7 +70,7 @@ fn a_notice_about_a_device_names_device_port_and_unit() {
          PRIORITY=4\n\
          SYSLOG_IDENTIFIER=alink-gateway\n\
          MESSAGE_ID={barred}\n\
-         EVENT=device-barred\n\
+         EVENT=device-refused\n\
          DEVICE=meter-07\n\
          PORT=line1\n\
          UNIT_ID=7\n\
@@ -119,7 +119,7 @@ fn notices_below_the_level_asked_for_are_not_sent() {
     let journal = Journal::new(Arc::new(spec())).to(sink);
     journal.tell(&Opened);
     journal.tell(&Refused);
-    assert!(receive(&heard).contains("EVENT=device-barred"));
+    assert!(receive(&heard).contains("EVENT=device-refused"));
 }
 
 #[test]

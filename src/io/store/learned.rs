@@ -1,14 +1,15 @@
 //! What devices have taught about reading their kind, on its way from one life
 //! of the service to the next: the holes of each profile.
 //!
-//! One JSON file, `lessons.json` in the state directory, replaced as a whole
-//! ([`crate::io::files::replace`]). What it holds can be learned
+//! One JSON file, `learned.json` in the state directory, replaced as a whole
+//! ([`crate::io::files::replace`]). A file of its earlier name, `lessons.json`, is read
+//! where there is no other, and goes with the first write. What the file holds can be learned
 //! anew at the cost of a few requests, so whatever is wrong with it is told once
 //! and never in the way. A kind is the profile's name and a digest of where its
 //! points are: after a change of the profile nothing is believed that was learned
 //! before.
 //!
-//! Contract: [`Lessons::of`] for what is known, [`Lessons::note`] for each
+//! Contract: [`Learned::of`] for what is known, [`Learned::note`] for each
 //! finding. Clones share one memory. Nobody waits for the disk: one write is under
 //! way at a time, in a thread that may block, and takes along whatever has
 //! gathered meanwhile.
@@ -33,7 +34,10 @@ use crate::io::log::Journal;
 use crate::spec::{ProfileSpec, Spec, Table};
 
 /// Its name in the state directory.
-pub const FILE: &str = "lessons.json";
+pub const FILE: &str = "learned.json";
+
+/// The name it once had there.
+const EARLIER: &str = "lessons.json";
 
 /// So many kinds of devices are remembered.
 pub const MOST_KINDS: usize = 256;
@@ -45,7 +49,7 @@ pub(crate) const LARGEST: u64 = 8 << 20;
 
 /// Remembers; cheap to clone.
 #[derive(Clone)]
-pub struct Lessons(Arc<Inner>);
+pub struct Learned(Arc<Inner>);
 
 struct Inner {
     /// `None`: nothing is kept.
@@ -67,20 +71,25 @@ struct Memory {
 /// A profile's name and the digest of its points.
 type Kind = (String, String);
 
-impl Lessons {
+impl Learned {
     /// What is kept in this directory; what is wrong with it is told to
     /// `journal`.
     #[must_use]
     pub fn open(directory: &Path, journal: Journal) -> Self {
         let file = directory.join(FILE);
-        let kinds = read(&file).unwrap_or_else(|why| {
-            journal.tell(&LessonsNotice::Unreadable {
-                file: file.display().to_string(),
+        let earlier = directory.join(EARLIER);
+        let there = match !file.exists() && earlier.exists() {
+            true => &earlier,
+            false => &file,
+        };
+        let kinds = read(there).unwrap_or_else(|why| {
+            journal.tell(&LearnedNotice::Unreadable {
+                file: there.display().to_string(),
                 why,
             });
             BTreeMap::new()
         });
-        Lessons(Arc::new(Inner {
+        Learned(Arc::new(Inner {
             file: Some(file),
             journal: Some(journal),
             memory: Mutex::new(Memory {
@@ -93,7 +102,7 @@ impl Lessons {
     /// A memory that ends with the process.
     #[must_use]
     pub fn forgetful() -> Self {
-        Lessons(Arc::new(Inner {
+        Learned(Arc::new(Inner {
             file: None,
             journal: None,
             memory: Mutex::new(Memory::default()),
@@ -163,11 +172,15 @@ impl Inner {
             let done = serde_json::to_vec_pretty(&text)
                 .map_err(io::Error::from)
                 .and_then(|bytes| replace(file, &bytes));
+            if done.is_ok() {
+                // It is not read any more; that it stays does no harm.
+                let _ = std::fs::remove_file(file.with_file_name(EARLIER));
+            }
             let mut memory = self.memory();
             let told = std::mem::replace(&mut memory.told, done.is_err());
             drop(memory);
             if let (Err(e), false, Some(journal)) = (done, told, &self.journal) {
-                journal.tell(&LessonsNotice::NotKept {
+                journal.tell(&LearnedNotice::NotKept {
                     file: file.display().to_string(),
                     why: e.to_string(),
                 });
@@ -278,7 +291,7 @@ fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LessonsNotice {
+pub enum LearnedNotice {
     /// It is ignored, and replaced when there is something to keep.
     Unreadable {
         /// Its name.
@@ -295,15 +308,15 @@ pub enum LessonsNotice {
     },
 }
 
-impl LogEvent for LessonsNotice {
+impl LogEvent for LearnedNotice {
     fn level(&self) -> Level {
         Level::Warn
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            LessonsNotice::Unreadable { .. } => EventKind::LessonsUnreadable,
-            LessonsNotice::NotKept { .. } => EventKind::LessonsNotKept,
+            LearnedNotice::Unreadable { .. } => EventKind::LearnedUnreadable,
+            LearnedNotice::NotKept { .. } => EventKind::LearnedNotKept,
         }
     }
 
@@ -313,7 +326,7 @@ impl LogEvent for LessonsNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            LessonsNotice::Unreadable { file, .. } | LessonsNotice::NotKept { file, .. } => {
+            LearnedNotice::Unreadable { file, .. } | LearnedNotice::NotKept { file, .. } => {
                 vec![(JournalField::File, file.clone())]
             }
         }
@@ -321,11 +334,11 @@ impl LogEvent for LessonsNotice {
 
     fn sentence(&self) -> String {
         match self {
-            LessonsNotice::Unreadable { file, why } => format!(
+            LearnedNotice::Unreadable { file, why } => format!(
                 "what was learned about devices, {file}, cannot be read ({why}); it is ignored \
                  and learned anew"
             ),
-            LessonsNotice::NotKept { file, why } => format!(
+            LearnedNotice::NotKept { file, why } => format!(
                 "what is learned about devices cannot be stored in {file}: {why}; it is learned \
                  anew after a restart"
             ),

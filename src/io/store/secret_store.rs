@@ -8,8 +8,8 @@
 //! rename(2) is atomic; only the sync of the directory makes it last). Whatever
 //! happens in between, there is the old file or the new one.
 //!
-//! Contract: [`Vault::open`] never fails; what is wrong is told as a
-//! [`VaultNotice`]. Clones share one file. `keep_*` return once it is on disk.
+//! Contract: [`SecretStore::open`] never fails; what is wrong is told as a
+//! [`SecretStoreNotice`]. Clones share one file. `keep_*` return once it is on disk.
 //!
 //! Invariants:
 //! - A file that could not be understood is never overwritten: a damaged one is
@@ -37,7 +37,7 @@ use crate::io::files::replace::Step;
 
 mod notice;
 
-pub use notice::VaultNotice;
+pub use notice::SecretStoreNotice;
 
 /// Its name in the state directory.
 pub const FILE: &str = "secrets.json";
@@ -48,7 +48,7 @@ const LARGEST: u64 = 8 << 20;
 
 /// Keeps secrets; cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Vault(Arc<Inner>);
+pub struct SecretStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -63,7 +63,7 @@ struct Inner {
 
 /// Why something could not be kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum VaultError {
+pub enum SecretStoreError {
     /// The file that is there was not understood and is left alone.
     #[error("{0}")]
     Closed(String),
@@ -88,17 +88,17 @@ struct Kept {
     devices: BTreeMap<Whose, Secret>,
 }
 
-impl Vault {
+impl SecretStore {
     /// The vault in this directory. Neither needs to exist: both are made when
     /// there is something to keep.
     #[must_use]
-    pub fn open(directory: &Path) -> (Self, Option<VaultNotice>) {
+    pub fn open(directory: &Path) -> (Self, Option<SecretStoreNotice>) {
         let file = directory.join(FILE);
         let (kept, notice) = match read(&file) {
             Ok(kept) => (kept, None),
             Err(Unread::Damaged(why)) => match set_aside(&file) {
                 Ok(aside) => {
-                    let notice = VaultNotice::Damaged {
+                    let notice = SecretStoreNotice::Damaged {
                         file: file.display().to_string(),
                         why,
                         aside: aside.display().to_string(),
@@ -107,7 +107,7 @@ impl Vault {
                 }
                 Err(e) => (
                     Kept::default(),
-                    Some(VaultNotice::Closed {
+                    Some(SecretStoreNotice::Closed {
                         file: file.display().to_string(),
                         why: format!("{why}; and it cannot be set aside: {e}"),
                     }),
@@ -115,14 +115,14 @@ impl Vault {
             },
             Err(Unread::Unusable(why)) => (
                 Kept::default(),
-                Some(VaultNotice::Closed {
+                Some(SecretStoreNotice::Closed {
                     file: file.display().to_string(),
                     why,
                 }),
             ),
         };
         let closed = match &notice {
-            Some(VaultNotice::Closed { file, why }) => Some(format!("{file}: {why}")),
+            Some(SecretStoreNotice::Closed { file, why }) => Some(format!("{file}: {why}")),
             _ => None,
         };
         let inner = Inner {
@@ -131,20 +131,20 @@ impl Vault {
             writing: Mutex::new(()),
             closed: Mutex::new(closed),
         };
-        (Vault(Arc::new(inner)), notice)
+        (SecretStore(Arc::new(inner)), notice)
     }
 
     /// Takes from others than its owner what the file's mode allows them, and says
     /// what that was; a file that is not there allows nothing.
     #[must_use]
-    pub fn close_to_others(&self) -> Option<VaultNotice> {
+    pub fn close_to_others(&self) -> Option<SecretStoreNotice> {
         let file = &self.0.file;
         let mode = fs::metadata(file).ok()?.permissions().mode() & 0o777;
         if mode & 0o077 == 0 {
             return None;
         }
         let closing = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
-        Some(VaultNotice::Exposed {
+        Some(SecretStoreNotice::Exposed {
             file: file.display().to_string(),
             mode,
             still: closing.err().map(|e| e.to_string()),
@@ -193,7 +193,7 @@ impl Vault {
     ///
     /// # Errors
     /// What is in the way.
-    pub async fn probe(&self) -> Result<(), VaultError> {
+    pub async fn probe(&self) -> Result<(), SecretStoreError> {
         self.change(|_| {}).await
     }
 
@@ -206,7 +206,7 @@ impl Vault {
         product: ProductKey,
         name: DeviceName,
         earned: Earned,
-    ) -> Result<(), VaultError> {
+    ) -> Result<(), SecretStoreError> {
         self.change(move |kept| {
             kept.gateways.insert((product, name), earned);
         })
@@ -222,7 +222,7 @@ impl Vault {
         product: ProductKey,
         name: DeviceName,
         secret: Secret,
-    ) -> Result<(), VaultError> {
+    ) -> Result<(), SecretStoreError> {
         self.keep_devices(vec![(product, name, secret)]).await
     }
 
@@ -233,7 +233,7 @@ impl Vault {
     pub async fn keep_devices(
         &self,
         secrets: Vec<(ProductKey, DeviceName, Secret)>,
-    ) -> Result<(), VaultError> {
+    ) -> Result<(), SecretStoreError> {
         self.change(move |kept| {
             for (product, name, secret) in secrets {
                 kept.devices.insert((product, name), secret);
@@ -245,11 +245,11 @@ impl Vault {
     async fn change(
         &self,
         change: impl FnOnce(&mut Kept) + Send + 'static,
-    ) -> Result<(), VaultError> {
+    ) -> Result<(), SecretStoreError> {
         let inner = self.0.clone();
         let done = tokio::task::spawn_blocking(move || inner.change(change)).await;
         // It only ends early with the runtime.
-        done.unwrap_or_else(|e| Err(VaultError::Closed(e.to_string())))
+        done.unwrap_or_else(|e| Err(SecretStoreError::Closed(e.to_string())))
     }
 }
 
@@ -259,7 +259,7 @@ impl Inner {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), VaultError> {
+    fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), SecretStoreError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.look_again()?;
         let mut new = self.kept().clone();
@@ -269,7 +269,7 @@ impl Inner {
             step = next;
             Ok(())
         })
-        .map_err(|e| VaultError::Write {
+        .map_err(|e| SecretStoreError::Write {
             file: self.file.display().to_string(),
             step: step.words(),
             why: e.to_string(),
@@ -281,7 +281,7 @@ impl Inner {
 
 impl Inner {
     /// Where the file was not understood: whether it is by now.
-    fn look_again(&self) -> Result<(), VaultError> {
+    fn look_again(&self) -> Result<(), SecretStoreError> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         if closed.is_none() {
             return Ok(());
@@ -295,7 +295,7 @@ impl Inner {
             Err(Unread::Damaged(why) | Unread::Unusable(why)) => {
                 let why = format!("{}: {why}", self.file.display());
                 *closed = Some(why.clone());
-                Err(VaultError::Closed(why))
+                Err(SecretStoreError::Closed(why))
             }
         }
     }

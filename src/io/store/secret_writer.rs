@@ -1,17 +1,17 @@
 //! Secrets of devices on their way from the mind to the vault and back.
 //!
 //! A device that the configuration gives no secret is registered by the mind,
-//! which is handed what an earlier life was given ([`Keeper::kept`],
-//! [`Keeper::respec`]) and hands out what it is given now ([`Keeper::keep`]).
+//! which is handed what an earlier life was given ([`SecretWriter::kept`],
+//! [`SecretWriter::respec`]) and hands out what it is given now ([`SecretWriter::keep`]).
 //! Neither the mind nor its loop waits for a disk: one write is under way at a
 //! time, in a task of its own, and takes along whatever has gathered meanwhile.
 //!
 //! Before anybody is registered it is found out whether a secret could be kept
-//! ([`Keeper::is_usable`]): nobody is unless the last write succeeded, and that
+//! ([`SecretWriter::is_usable`]): nobody is unless the last write succeeded, and that
 //! lately, for disks fill up between a start and the day a device is added.
 //!
-//! Contract: [`Keeper::start`] once per turn of the loop, [`Keeper::written`]
-//! among what it waits for, [`Keeper::finish`] at the end.
+//! Contract: [`SecretWriter::start`] once per turn of the loop, [`SecretWriter::written`]
+//! among what it waits for, [`SecretWriter::finish`] at the end.
 //!
 //! Invariants:
 //! - Of each device at most one secret waits, the newest.
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::{DeviceId, Mono, RateLimit, Secret};
 use crate::io::log::Journal;
-use crate::io::store::secret_store::{Vault, VaultError, VaultNotice};
+use crate::io::store::secret_store::{SecretStore, SecretStoreError, SecretStoreNotice};
 use crate::io::system::clock::Clock;
 use crate::spec::{Changes, Spec};
 
@@ -44,13 +44,13 @@ type Secrets = BTreeMap<DeviceId, Secret>;
 
 /// Carries secrets.
 #[derive(Debug)]
-pub struct Keeper {
-    vault: Vault,
+pub struct SecretWriter {
+    vault: SecretStore,
     spec: Arc<Spec>,
     journal: Journal,
     waiting: Secrets,
     /// What is being written; nothing, when it is found out whether it could be.
-    under_way: Option<(Secrets, JoinHandle<Result<(), VaultError>>)>,
+    under_way: Option<(Secrets, JoinHandle<Result<(), SecretStoreError>>)>,
     not_before: Mono,
     failed: RateLimit,
     /// When the last write succeeded, unless one has failed since.
@@ -59,11 +59,11 @@ pub struct Keeper {
     told: bool,
 }
 
-impl Keeper {
+impl SecretWriter {
     /// Keeps in `vault` the secrets of the devices of `spec`.
     #[must_use]
-    pub fn new(vault: Vault, spec: Arc<Spec>, journal: Journal) -> Self {
-        Keeper {
+    pub fn new(vault: SecretStore, spec: Arc<Spec>, journal: Journal) -> Self {
+        SecretWriter {
             vault,
             spec,
             journal,
@@ -151,7 +151,7 @@ impl Keeper {
 
     /// Waits until the write that is under way has ended; for ever if there is
     /// none; says whether the one before failed, or there was none, and this one
-    /// has not: then [`Keeper::kept`] may be more. May be dropped and called again.
+    /// has not: then [`SecretWriter::kept`] may be more. May be dropped and called again.
     pub async fn written(&mut self, clock: Clock) -> bool {
         let Some((_, task)) = &mut self.under_way else {
             return std::future::pending().await;
@@ -159,13 +159,13 @@ impl Keeper {
         // It only ends early with the runtime.
         let done = task
             .await
-            .unwrap_or_else(|e| Err(VaultError::Closed(e.to_string())));
+            .unwrap_or_else(|e| Err(SecretStoreError::Closed(e.to_string())));
         let secrets = self.under_way.take().map(|(secrets, _)| secrets);
         match done {
             Ok(()) => {
                 self.failed.over();
                 if std::mem::take(&mut self.told) {
-                    self.journal.tell(&VaultNotice::Usable);
+                    self.journal.tell(&SecretStoreNotice::Usable);
                 }
                 self.proven.replace(clock.now().mono).is_none()
             }
@@ -176,7 +176,7 @@ impl Keeper {
         }
     }
 
-    fn put_back(&mut self, now: Mono, secrets: Secrets, why: &VaultError) {
+    fn put_back(&mut self, now: Mono, secrets: Secrets, why: &SecretStoreError) {
         let devices = secrets.len();
         for (id, secret) in secrets {
             // One that came meanwhile is newer.
@@ -189,12 +189,13 @@ impl Keeper {
         if devices > 0 {
             if self.failed.hit(now, 1).is_some() {
                 let why = why_in_words;
-                self.journal.tell(&VaultNotice::NotKept { devices, why });
+                self.journal
+                    .tell(&SecretStoreNotice::NotKept { devices, why });
             }
-        } else if news && !matches!(why, VaultError::Closed(_)) {
+        } else if news && !matches!(why, SecretStoreError::Closed(_)) {
             // One that is closed was told when it was opened.
             self.journal
-                .tell(&VaultNotice::Unusable { why: why_in_words });
+                .tell(&SecretStoreNotice::Unusable { why: why_in_words });
         }
     }
 

@@ -1,6 +1,6 @@
 //! Proof of progress for the watchdog.
 //!
-//! Each task owns a [`Pulse`] and beats it when it has really moved: a port
+//! Each task owns a [`Heartbeat`] and beats it when it has really moved: a port
 //! when a transaction ended or the wait for the next one was computed, the hub
 //! when an input was handled, the link when it read, wrote, pinged or decided
 //! to wait. The watchdog is fed only when every task has beaten since the last
@@ -20,16 +20,16 @@ const WAITING: Duration = Duration::from_secs(3);
 
 /// One task's count of steps. Clones share the count.
 #[derive(Clone, Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     name: Arc<str>,
     steps: Arc<AtomicU64>,
 }
 
-impl Pulse {
+impl Heartbeat {
     /// A pulse for the task people call `name`.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Pulse {
+        Heartbeat {
             name: name.into(),
             steps: Arc::default(),
         }
@@ -81,42 +81,42 @@ impl Pulse {
 
 /// Whose pulses the watchdog watches. Clones share the list.
 #[derive(Clone, Debug, Default)]
-pub struct Pulses(Arc<Mutex<Vec<Pulse>>>);
+pub struct Heartbeats(Arc<Mutex<Vec<Heartbeat>>>);
 
-impl Pulses {
+impl Heartbeats {
     /// A new pulse, watched from now on.
     #[must_use]
-    pub fn start(&self, name: &str) -> Pulse {
-        let pulse = Pulse::new(name);
+    pub fn start(&self, name: &str) -> Heartbeat {
+        let pulse = Heartbeat::new(name);
         self.add(pulse.clone());
         pulse
     }
 
     /// This one is watched from now on.
-    pub fn add(&self, pulse: Pulse) {
+    pub fn add(&self, pulse: Heartbeat) {
         self.lock().push(pulse);
     }
 
     /// Its task ends as it should: it is watched no more.
-    pub fn end(&self, pulse: &Pulse) {
+    pub fn end(&self, pulse: &Heartbeat) {
         self.lock().retain(|p| !p.is(pulse));
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> Vec<Pulse> {
+    pub fn all(&self) -> Vec<Heartbeat> {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Pulse>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Heartbeat>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pulse {
+impl Heartbeat {
     /// Whether both count the same steps.
     #[must_use]
-    pub fn is(&self, other: &Pulse) -> bool {
+    pub fn is(&self, other: &Heartbeat) -> bool {
         Arc::ptr_eq(&self.steps, &other.steps)
     }
 }
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_configured_wait_beats_and_one_without_end_stops_beating() {
-        let (pulse, clock) = (Pulse::new("line"), Clock::system());
+        let (pulse, clock) = (Heartbeat::new("line"), Clock::system());
         let wait = tokio::time::sleep(Duration::from_secs(60));
         pulse.during(&clock, Duration::from_secs(60), wait).await;
         assert!(pulse.steps() >= 19, "{}", pulse.steps());
@@ -141,7 +141,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_is_always_ready_does_not_keep_it_from_beating() {
-        let (pulse, clock) = (Pulse::new("line"), Clock::system());
+        let (pulse, clock) = (Heartbeat::new("line"), Clock::system());
         let watched = pulse.clone();
         let busy = async {
             loop {

@@ -2,7 +2,7 @@
 //!
 //! systemd kills and restarts a service that stops feeding its watchdog. A
 //! watchdog fed by a timer proves only that timers fire, so here it is fed only
-//! when **every** registered [`Pulse`] has moved since it was last fed: one
+//! when **every** registered [`Heartbeat`] has moved since it was last fed: one
 //! stuck port, hub or link withholds the food of all. A pulse that has not
 //! moved for half the watchdog's interval is named in an error notice, once,
 //! while there is still time to write it down.
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono};
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
-use crate::io::system::heartbeat::{Pulse, Pulses};
+use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 
 /// The pace at which stuck tasks are looked for when no watchdog is set.
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(30);
@@ -99,7 +99,7 @@ impl Notifier {
 /// stopping. `status` carries the one line people see in `systemctl status`.
 pub async fn run(
     notifier: Notifier,
-    pulses: Pulses,
+    pulses: Heartbeats,
     mut status: watch::Receiver<String>,
     clock: Clock,
     journal: Journal,
@@ -155,7 +155,7 @@ fn one_line(status: &str) -> String {
 /// Decides whether the watchdog may be fed. Told the time, reads none.
 #[derive(Debug)]
 struct Watch {
-    registry: Pulses,
+    registry: Heartbeats,
     pulses: Vec<Watched>,
     interval: Duration,
     fed_at: Mono,
@@ -164,7 +164,7 @@ struct Watch {
 
 #[derive(Debug)]
 struct Watched {
-    pulse: Pulse,
+    pulse: Heartbeat,
     steps_when_fed: u64,
     /// Watched since then.
     since: Mono,
@@ -172,7 +172,7 @@ struct Watched {
 }
 
 impl Watch {
-    fn new(registry: Pulses, interval: Duration, now: Mono) -> Self {
+    fn new(registry: Heartbeats, interval: Duration, now: Mono) -> Self {
         let mut watch = Watch {
             registry,
             pulses: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::frame;
 use super::manners::{Fault, burst, distort, noise, scramble};
 use super::pace::Pace;
-use super::tongue::Tongue;
+use super::tongue::BusProtocol;
 use super::unit::Unit;
 use super::voice::{Heard, Voice};
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
@@ -66,7 +66,7 @@ pub struct LineCounts {
 pub struct Line {
     pace: Pace,
     units: BTreeMap<UnitId, Unit>,
-    tongues: Vec<Tongue>,
+    tongues: Vec<BusProtocol>,
     /// Until when each of them is busy with what it was asked before.
     busy: Vec<Mono>,
     rng: Rng,
@@ -106,13 +106,13 @@ impl Line {
     }
 
     /// Hangs a device on the line that speaks something else than Modbus RTU.
-    pub fn join(&mut self, tongue: Tongue) {
+    pub fn join(&mut self, tongue: BusProtocol) {
         self.tongues.push(tongue);
         self.busy.push(Mono::START);
     }
 
     /// These devices, in the order in which they joined.
-    pub fn tongues_mut(&mut self) -> &mut [Tongue] {
+    pub fn tongues_mut(&mut self) -> &mut [BusProtocol] {
         &mut self.tongues
     }
 

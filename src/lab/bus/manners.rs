@@ -9,7 +9,7 @@ use crate::spec::Table;
 
 /// The behaviour of one unit. Change it at any time.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Manners {
+pub struct UnitBehaviour {
     /// A dead unit hears nothing and says nothing.
     pub alive: bool,
     /// From understanding a request to the first character of the reply. On a
@@ -26,10 +26,10 @@ pub struct Manners {
     pub faults: Vec<Chance>,
 }
 
-impl Default for Manners {
+impl Default for UnitBehaviour {
     /// Alive, 5 ms turnaround, nothing wrong.
     fn default() -> Self {
-        Manners {
+        UnitBehaviour {
             alive: true,
             turnaround: Duration::from_millis(5),
             jitter: Duration::ZERO,
@@ -40,7 +40,7 @@ impl Default for Manners {
     }
 }
 
-impl Manners {
+impl UnitBehaviour {
     /// The code with which a request that touches these entries is refused.
     #[must_use]
     pub fn refusal(&self, table: Table, first: u16, count: u16) -> Option<u8> {
@@ -235,13 +235,13 @@ mod tests {
 
     #[test]
     fn a_refusal_covers_every_request_that_touches_it() {
-        let manners = Manners {
+        let manners = UnitBehaviour {
             refusals: vec![Refusal {
                 table: Table::HoldingRegister,
                 addresses: 10..=12,
                 code: 2,
             }],
-            ..Manners::default()
+            ..UnitBehaviour::default()
         };
         let asked = |first, count| manners.refusal(Table::HoldingRegister, first, count);
         assert_eq!(asked(0, 10), None);

@@ -33,7 +33,7 @@ mod voice;
 
 pub use life::Life;
 pub use line::{Line, LineCounts, LineOutput};
-pub use manners::{Chance, Fault, Manners, Refusal};
+pub use manners::{Chance, Fault, Refusal, UnitBehaviour};
 pub use pace::Pace;
 pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput};
 pub use unit::Unit;

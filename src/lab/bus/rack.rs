@@ -360,7 +360,7 @@ fn serve(
 #[cfg(test)]
 mod tests {
     use super::super::life::Life;
-    use super::super::manners::{Chance, Manners};
+    use super::super::manners::{Chance, UnitBehaviour};
     use super::*;
     use crate::spec::Table;
 
@@ -468,12 +468,12 @@ mod tests {
         ];
         for &(fault, expected, closes) in table {
             let mut rack = rack();
-            rack.unit_mut(UnitId(1)).unwrap().manners = Manners {
+            rack.unit_mut(UnitId(1)).unwrap().manners = UnitBehaviour {
                 faults: vec![Chance {
                     fault,
                     permille: 1000,
                 }],
-                ..Manners::default()
+                ..UnitBehaviour::default()
             };
             rack.on_bytes(at(0), HERE, &ask(7, 1));
             let out = settle(&mut rack, at(5_000));

@@ -1,7 +1,7 @@
 //! What else is spoken on such lines: Modbus ASCII, DL/T 645, and protocols
 //! without a standard.
 //!
-//! A [`Tongue`] turns what the master said into what a device says and when,
+//! A [`BusProtocol`] turns what the master said into what a device says and when,
 //! faults included; who else is talking and how long characters take is the
 //! line's business. Framing and checksums are written here apart from the
 //! product's, like the rest of the lab.
@@ -23,7 +23,7 @@ pub use plain::Plain;
 
 /// One device, and how it speaks.
 #[derive(Clone, Debug)]
-pub enum Tongue {
+pub enum BusProtocol {
     /// A Modbus unit with this address, speaking ASCII.
     Ascii(u8, Unit),
     /// An electricity meter.
@@ -58,21 +58,23 @@ struct Answer {
     short: Vec<u8>,
 }
 
-impl Tongue {
+impl BusProtocol {
     /// What it says to this: nothing, if it is not meant or does not understand.
     pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
         let (answer, manners) = match self {
-            Tongue::Ascii(_, unit) | Tongue::Meter(Meter { unit, .. }) if !unit.manners.alive => {
+            BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. })
+                if !unit.manners.alive =>
+            {
                 return vec![];
             }
-            Tongue::Plain(plain) if !plain.manners.alive => return vec![],
-            Tongue::Ascii(address, unit) => {
+            BusProtocol::Plain(plain) if !plain.manners.alive => return vec![],
+            BusProtocol::Ascii(address, unit) => {
                 let answer = ascii::answer(*address, unit, now, heard);
                 (answer, &unit.manners)
             }
-            Tongue::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
-            Tongue::Plain(plain) => (plain.answer(heard), &plain.manners),
-            Tongue::Custom(custom) => return custom.hear(now, heard),
+            BusProtocol::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
+            BusProtocol::Plain(plain) => (plain.answer(heard), &plain.manners),
+            BusProtocol::Custom(custom) => return custom.hear(now, heard),
         };
         let Some(answer) = answer else {
             return vec![];

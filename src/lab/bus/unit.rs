@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::life::Life;
-use super::manners::Manners;
+use super::manners::UnitBehaviour;
 use crate::base::{Mono, Now, Rng, Wall};
 use crate::spec::Table;
 
@@ -25,7 +25,7 @@ pub struct Unit {
     seed: u64,
     written: BTreeMap<(Table, u16), u16>,
     /// How it behaves.
-    pub manners: Manners,
+    pub manners: UnitBehaviour,
     pub(super) rng: Rng,
     /// On a line: when it is done with what it was asked before.
     pub(super) busy: Mono,
@@ -40,7 +40,7 @@ impl Unit {
             life,
             seed,
             written: BTreeMap::new(),
-            manners: Manners::default(),
+            manners: UnitBehaviour::default(),
             rng: Rng::new(seed ^ 0x6d61_6e6e_6572_7321),
             busy: Mono::START,
             answered: 0,
@@ -49,7 +49,7 @@ impl Unit {
 
     /// The same unit with other manners.
     #[must_use]
-    pub fn with(mut self, manners: Manners) -> Self {
+    pub fn with(mut self, manners: UnitBehaviour) -> Self {
         self.manners = manners;
         self
     }

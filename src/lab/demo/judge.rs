@@ -23,7 +23,7 @@ const TOLD: usize = 10;
 
 /// The judge of values.
 #[derive(Debug)]
-pub(crate) struct Judge {
+pub(crate) struct ValueChecker {
     judged: u64,
     found: u64,
     wrong: Vec<String>,
@@ -31,9 +31,9 @@ pub(crate) struct Judge {
     dead: BTreeMap<usize, RangeInclusive<Wall>>,
 }
 
-impl Judge {
+impl ValueChecker {
     pub(crate) const fn new() -> Self {
-        Judge {
+        ValueChecker {
             judged: 0,
             found: 0,
             wrong: Vec::new(),
@@ -144,8 +144,8 @@ mod tests {
             time: Some(Wall::from_millis(NOON + 400)),
             history: false,
         };
-        let mut judge = Judge::new();
-        let judge_it = |judge: &mut Judge, value: &AcceptedValue| {
+        let mut judge = ValueChecker::new();
+        let judge_it = |judge: &mut ValueChecker, value: &AcceptedValue| {
             judge.value(value, Some(((4, member), unit.clone())));
             judge.wrong().last().cloned()
         };

@@ -13,7 +13,7 @@ use alink_gateway::lab::wire::{LineRig, RackRig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::{Daemon, Folder};
-use super::judge::Judge;
+use super::judge::ValueChecker;
 use super::plant::{Place, Plant, RACKS};
 use super::report::Report;
 use super::{ENDING, Options, STEPS};
@@ -36,7 +36,7 @@ pub(super) struct Stage {
     pub(super) daemon: Daemon,
     interrupt: Signal,
     terminate: Signal,
-    pub(super) judge: Judge,
+    pub(super) judge: ValueChecker,
     pub(super) report: Report,
     pub(super) screen: Screen,
     pub(super) step: usize,
@@ -92,7 +92,7 @@ impl Stage {
             clock,
             started,
             deadline: started + options.within,
-            judge: Judge::new(),
+            judge: ValueChecker::new(),
             plant,
             broker,
             line,

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use alink_gateway::base::{Secret, UnitId};
-use alink_gateway::lab::bus::{Fault, Manners};
+use alink_gateway::lab::bus::{Fault, UnitBehaviour};
 use alink_gateway::lab::platform::{
     Act, Code, Device, FailedBatchCode, FailedBatchNames, Fault as Misfortune, PackOutOfSession,
     PostOutOfSession, RequestKind, Switches,
@@ -114,7 +114,7 @@ impl BusOrder {
     /// went.
     pub(crate) fn obey<'a>(
         &self,
-        manners: impl FnOnce(UnitId) -> Option<&'a mut Manners>,
+        manners: impl FnOnce(UnitId) -> Option<&'a mut UnitBehaviour>,
     ) -> String {
         let (BusOrder::Power(id, _) | BusOrder::Fault(id, _)) = self else {
             return BUS_HELP.to_owned();
@@ -438,7 +438,7 @@ mod tests {
 
     #[test]
     fn orders_to_a_bus_are_carried_out() {
-        let mut manners = Manners::default();
+        let mut manners = UnitBehaviour::default();
         let mut said = |line: &str| {
             let order = BusOrder::parse(line)?;
             let told = order.obey(|id| (id == UnitId(3)).then_some(&mut manners));

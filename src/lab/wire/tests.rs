@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_modbus::client::{Reader, Writer, rtu, tcp};
 use tokio_modbus::slave::Slave;
 
-use super::super::bus::{Chance, Fault, Life, Manners, Pace, Unit};
+use super::super::bus::{Chance, Fault, Life, Pace, Unit, UnitBehaviour};
 use super::*;
 use crate::base::{Rng, UnitId, Wall};
 use crate::spec::Table;
@@ -296,12 +296,12 @@ async fn a_refusing_rack_cuts_and_comes_back() {
     assert_eq!(stream.read(&mut buffer).await.unwrap(), 11);
     // A connection that is cut in the middle of a reply.
     rig.with(|r, _| {
-        r.unit_mut(UnitId(1)).unwrap().manners = Manners {
+        r.unit_mut(UnitId(1)).unwrap().manners = UnitBehaviour {
             faults: vec![Chance {
                 fault: Fault::Cut,
                 permille: 1000,
             }],
-            ..Manners::default()
+            ..UnitBehaviour::default()
         };
     });
     stream.write_all(&request).await.unwrap();

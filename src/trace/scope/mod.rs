@@ -18,7 +18,7 @@ use crate::base::Mono;
 use self::lane::{Lane, Place};
 use super::decode::Body;
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
-use super::seen::{Line, Manners, Seen, Verdict};
+use super::seen::{Line, LineSettings, Seen, Verdict};
 use super::text::millis;
 
 /// A picture of more has no use, and no browser likes it.
@@ -29,7 +29,7 @@ const MOST_BLOCKS: usize = 60_000;
 pub struct Scope {
     anchor: Anchor,
     follower: Follower,
-    manners: Option<Manners>,
+    manners: Option<LineSettings>,
     /// First and last instant that was heard of.
     span: Option<(Mono, Mono)>,
     blocks: Vec<Block>,

@@ -23,7 +23,7 @@ pub struct PortCommand {
 
 /// The commands of a port that are not yet at an end.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct CommandQueue {
     /// `None`: nobody gives commands, or not any more.
     incoming: Option<mpsc::Receiver<PortCommand>>,
     /// Come in, not yet handed to the schedule.
@@ -32,9 +32,9 @@ pub(super) struct Desk {
     given: BTreeMap<CommandId, oneshot::Sender<End>>,
 }
 
-impl Desk {
+impl CommandQueue {
     pub(super) const fn new(incoming: Option<mpsc::Receiver<PortCommand>>) -> Self {
-        Desk {
+        CommandQueue {
             incoming,
             next: None,
             given: BTreeMap::new(),

@@ -125,7 +125,7 @@ impl Port {
                         self.available().await?;
                     }
                     let line = &self.manners.line;
-                    let manners = Manners::of(&self.manners.name, line);
+                    let manners = LineSettings::of(&self.manners.name, line);
                     self.tap.line(&self.clock, Line::Open(manners));
                     let tap = self.tap.clone();
                     let number = self.number;

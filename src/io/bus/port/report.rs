@@ -24,7 +24,7 @@ use crate::field::plan::holes::speaks_of_addresses;
 use crate::field::polled_device::liveness_evidence;
 use crate::field::schedule::interval_stretch::Overload;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
-use crate::io::bus::bus_monitor::Tap;
+use crate::io::bus::bus_monitor::BusMonitor;
 use crate::io::bus::exchange::Ended;
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
@@ -32,7 +32,7 @@ use crate::spec::{DeviceSpec, Spec};
 use crate::trace::{Verdict, What};
 
 use super::load::Load;
-use super::voice::Voice;
+use super::voice::EchoStatistics;
 
 /// Points without a value, and why.
 type Refused = Vec<(u16, &'static str)>;
@@ -51,7 +51,7 @@ pub(super) struct Report {
     spec: Arc<Spec>,
     journal: Journal,
     hub: mpsc::Sender<FieldEvent>,
-    tap: Tap,
+    tap: BusMonitor,
     clock: Clock,
     /// What the hub believes about the port.
     told: Option<Told>,
@@ -59,7 +59,7 @@ pub(super) struct Report {
     losses: RateLimit,
     /// Why it was lost last.
     lost: String,
-    voice: Voice,
+    voice: EchoStatistics,
     told_held_back: bool,
     troubles: Troubles,
     /// Troubles that many have, on their way to being few lines.
@@ -75,7 +75,7 @@ impl Report {
         spec: Arc<Spec>,
         journal: Journal,
         hub: mpsc::Sender<FieldEvent>,
-        tap: Tap,
+        tap: BusMonitor,
         clock: Clock,
     ) -> Self {
         Report {
@@ -89,7 +89,7 @@ impl Report {
             unavailable: RateLimit::default(),
             losses: RateLimit::default(),
             lost: String::new(),
-            voice: Voice::default(),
+            voice: EchoStatistics::default(),
             told_held_back: false,
             troubles: Troubles::default(),
             crowds: EventGrouping::of_port(port),

@@ -20,7 +20,7 @@ struct World {
     pipes: mpsc::Sender<DuplexStream>,
     hub: mpsc::Receiver<FieldEvent>,
     attempted: oneshot::Receiver<()>,
-    pulse: Pulse,
+    pulse: Heartbeat,
     commands: mpsc::Sender<PortCommand>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -31,14 +31,14 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
     let (pipes, handed_in) = mpsc::channel(8);
     let (hub_in, hub) = mpsc::channel(64);
     let (told, attempted) = oneshot::channel();
-    let pulse = Pulse::new("line");
+    let pulse = Heartbeat::new("line");
     let stop = CancellationToken::new();
     let (commands, ordered) = mpsc::channel(8);
     let task = tokio::spawn(run_commanded(
         PortId(0),
         Arc::clone(&spec),
         Opener::Pipes(handed_in),
-        Lessons::forgetful(),
+        Learned::forgetful(),
         Rng::new(1),
         Clock::starting_at(Wall::from_millis(1_700_000_000_000)),
         Journal::new(spec),

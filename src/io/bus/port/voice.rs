@@ -6,13 +6,13 @@ use crate::field::modbus::rtu::Heard;
 
 /// What was heard of ourselves, and what of it was told.
 #[derive(Debug, Default)]
-pub(super) struct Voice {
+pub(super) struct EchoStatistics {
     told_heard: bool,
     missed: RateLimit,
     since: Echoes,
 }
 
-impl Voice {
+impl EchoStatistics {
     /// This was heard; what of it the operator should know.
     pub(super) fn note(
         &mut self,

@@ -30,7 +30,7 @@ struct World {
     broker: Broker,
     wire: Wire,
     stop: CancellationToken,
-    pulse: Pulse,
+    pulse: Heartbeat,
     session: JoinHandle<LinkDown>,
     since: Instant,
 }
@@ -52,7 +52,7 @@ async fn world(pipe_size: usize) -> World {
     let clock = Clock::system();
     let stop = CancellationToken::new();
     let (mut wire, mut ends) = pair(256, stop.clone());
-    let pulse = Pulse::new("link");
+    let pulse = Heartbeat::new("link");
     let beating = pulse.clone();
     let session = tokio::spawn(async move {
         let journal = Journal::new(Arc::new(spec()));
@@ -171,7 +171,7 @@ async fn what_comes_right_behind_connack_is_heard() {
         let journal = Journal::new(Arc::new(spec()));
         let session = Session::open(stream, connect(), &clock).await.unwrap();
         session
-            .live(&mut ends, &clock, &journal, &Pulse::new("link"))
+            .live(&mut ends, &clock, &journal, &Heartbeat::new("link"))
             .await
     });
     assert_eq!(wire.incoming.next().await, Some(heard("at once")));

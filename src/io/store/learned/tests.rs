@@ -22,11 +22,11 @@ fn found(hole: Hole) -> Finding {
     Finding::Hole { device, hole }
 }
 
-fn open(directory: &Path) -> Lessons {
-    Lessons::open(directory, Journal::new(Arc::new(site())))
+fn open(directory: &Path) -> Learned {
+    Learned::open(directory, Journal::new(Arc::new(site())))
 }
 
-async fn written(lessons: &Lessons) {
+async fn written(lessons: &Learned) {
     while lessons.0.memory().writing {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -51,6 +51,28 @@ async fn what_was_learned_is_known_in_the_next_life_and_only_of_that_kind() {
     let mut moved = ProfileSpec::clone(kind);
     moved.points[1].address += 1;
     assert_eq!(second.of(&moved), Holes::new());
+}
+
+#[tokio::test]
+async fn a_file_of_the_earlier_name_is_read_and_goes_with_the_first_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, spec) = (folder.path(), site());
+    let first = open(state);
+    first.note(&spec, &found(HOLE));
+    written(&first).await;
+    fs::rename(state.join(FILE), state.join(EARLIER)).unwrap();
+    let second = open(state);
+    let kind = &spec.devices[0].profile;
+    assert_eq!(second.of(kind), Holes::from([HOLE]));
+    let another = Hole {
+        first: 12,
+        last: 14,
+        ..HOLE
+    };
+    second.note(&spec, &found(another));
+    written(&second).await;
+    assert!(!state.join(EARLIER).exists());
+    assert_eq!(open(state).of(kind), Holes::from([HOLE, another]));
 }
 
 #[tokio::test]

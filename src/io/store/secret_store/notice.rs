@@ -4,7 +4,7 @@ use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VaultNotice {
+pub enum SecretStoreNotice {
     /// It was not understood and now has another name.
     Damaged {
         /// Its name.
@@ -46,26 +46,26 @@ pub enum VaultNotice {
     },
 }
 
-impl LogEvent for VaultNotice {
+impl LogEvent for SecretStoreNotice {
     fn level(&self) -> Level {
         match self {
-            VaultNotice::Usable => Level::Info,
-            VaultNotice::Exposed { .. } => Level::Warn,
-            VaultNotice::Damaged { .. }
-            | VaultNotice::NotKept { .. }
-            | VaultNotice::Unusable { .. }
-            | VaultNotice::Closed { .. } => Level::Error,
+            SecretStoreNotice::Usable => Level::Info,
+            SecretStoreNotice::Exposed { .. } => Level::Warn,
+            SecretStoreNotice::Damaged { .. }
+            | SecretStoreNotice::NotKept { .. }
+            | SecretStoreNotice::Unusable { .. }
+            | SecretStoreNotice::Closed { .. } => Level::Error,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            VaultNotice::Damaged { .. } => EventKind::VaultDamaged,
-            VaultNotice::Exposed { .. } => EventKind::VaultExposed,
-            VaultNotice::NotKept { .. } => EventKind::VaultNotKept,
-            VaultNotice::Unusable { .. } => EventKind::VaultUnusable,
-            VaultNotice::Usable => EventKind::VaultUsable,
-            VaultNotice::Closed { .. } => EventKind::VaultClosed,
+            SecretStoreNotice::Damaged { .. } => EventKind::SecretStoreDamaged,
+            SecretStoreNotice::Exposed { .. } => EventKind::SecretStoreExposed,
+            SecretStoreNotice::NotKept { .. } => EventKind::SecretStoreNotKept,
+            SecretStoreNotice::Unusable { .. } => EventKind::SecretStoreUnusable,
+            SecretStoreNotice::Usable => EventKind::SecretStoreUsable,
+            SecretStoreNotice::Closed { .. } => EventKind::SecretStoreClosed,
         }
     }
 
@@ -75,28 +75,28 @@ impl LogEvent for VaultNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            VaultNotice::Damaged { file, aside, .. } => {
+            SecretStoreNotice::Damaged { file, aside, .. } => {
                 vec![
                     (JournalField::File, file.clone()),
                     (JournalField::Aside, aside.clone()),
                 ]
             }
-            VaultNotice::Closed { file, .. } | VaultNotice::Exposed { file, .. } => {
+            SecretStoreNotice::Closed { file, .. } | SecretStoreNotice::Exposed { file, .. } => {
                 vec![(JournalField::File, file.clone())]
             }
-            VaultNotice::NotKept { devices, .. } => {
+            SecretStoreNotice::NotKept { devices, .. } => {
                 vec![(JournalField::Count, devices.to_string())]
             }
-            VaultNotice::Unusable { .. } | VaultNotice::Usable => Vec::new(),
+            SecretStoreNotice::Unusable { .. } | SecretStoreNotice::Usable => Vec::new(),
         }
     }
 
     fn sentence(&self) -> String {
         match self {
-            VaultNotice::Damaged { file, why, aside } => format!(
+            SecretStoreNotice::Damaged { file, why, aside } => format!(
                 "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
             ),
-            VaultNotice::Exposed { file, mode, still } => {
+            SecretStoreNotice::Exposed { file, mode, still } => {
                 let now = match still {
                     None => "it is 0600 from now on".to_owned(),
                     Some(why) => format!("it cannot be closed to them: {why}; chmod 600 {file}"),
@@ -105,14 +105,14 @@ impl LogEvent for VaultNotice {
                     "the secrets kept in {file} were open to others (mode {mode:04o}): {now}; if this box has other users, reset the devices in the console"
                 )
             }
-            VaultNotice::NotKept { devices, why } => format!(
+            SecretStoreNotice::NotKept { devices, why } => format!(
                 "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again every minute, and no other device is registered meanwhile; a restart before it works loses them, and the platform is asked anew"
             ),
-            VaultNotice::Unusable { why } => format!(
+            SecretStoreNotice::Unusable { why } => format!(
                 "secrets cannot be stored: {why}; devices without a secret are not registered until they can; it is tried again every minute"
             ),
-            VaultNotice::Usable => "secrets can be stored again".into(),
-            VaultNotice::Closed { file, why } => format!(
+            SecretStoreNotice::Usable => "secrets can be stored again".into(),
+            SecretStoreNotice::Closed { file, why } => format!(
                 "the secrets kept in {file} cannot be used: {why}; it is left as it is, and nobody is registered until this is put right; it is looked at again every minute"
             ),
         }

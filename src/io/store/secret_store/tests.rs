@@ -94,7 +94,7 @@ fn a_file_cut_at_any_byte_is_damaged_and_never_half_believed() {
 async fn what_is_kept_is_found_again_by_the_next_process() {
     let dir = TempDir::new().unwrap();
     let state = dir.path().join("state");
-    let (vault, notice) = Vault::open(&state);
+    let (vault, notice) = SecretStore::open(&state);
     assert_eq!(notice, None);
     assert!(!state.exists(), "nothing is made before there is something");
     let secret = Earned::Secret(Secret::new("fresh"));
@@ -117,7 +117,7 @@ async fn what_is_kept_is_found_again_by_the_next_process() {
     for one in all {
         one.await.unwrap().unwrap();
     }
-    let (again, notice) = Vault::open(&state);
+    let (again, notice) = SecretStore::open(&state);
     assert_eq!(notice, None);
     for vault in [&vault, &again] {
         assert_eq!(
@@ -146,9 +146,9 @@ async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
     for n in 1..=3 {
         let text = format!(r#"{{"version":1,"gateways":"hunter{n}"}}"#);
         fs::write(&file, &text).unwrap();
-        let (vault, notice) = Vault::open(dir.path());
+        let (vault, notice) = SecretStore::open(dir.path());
         let notice = notice.unwrap();
-        let VaultNotice::Damaged { aside, .. } = &notice else {
+        let SecretStoreNotice::Damaged { aside, .. } = &notice else {
             panic!("{notice:?}")
         };
         assert!(
@@ -176,7 +176,7 @@ async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
 fn a_file_open_to_others_is_closed_to_them_and_told() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join(FILE);
-    let (vault, _) = Vault::open(dir.path());
+    let (vault, _) = SecretStore::open(dir.path());
     assert_eq!(vault.close_to_others(), None, "there is none yet");
     write(&file, &kept("known"), &mut |_| Ok(())).unwrap();
     assert_eq!(vault.close_to_others(), None, "as it is written");
@@ -193,9 +193,9 @@ async fn a_file_of_a_newer_version_is_left_alone_and_nothing_is_kept() {
     let file = dir.path().join(FILE);
     let text = r#"{"version":2,"anything":[]}"#;
     fs::write(&file, text).unwrap();
-    let (vault, notice) = Vault::open(dir.path());
+    let (vault, notice) = SecretStore::open(dir.path());
     assert!(
-        matches!(notice, Some(VaultNotice::Closed { .. })),
+        matches!(notice, Some(SecretStoreNotice::Closed { .. })),
         "{notice:?}"
     );
     let refused = vault.probe().await.unwrap_err();
@@ -208,7 +208,7 @@ async fn a_file_that_can_be_read_after_all_is_used_before_anything_is_written() 
     let dir = TempDir::new().unwrap();
     let file = dir.path().join(FILE);
     fs::write(&file, r#"{"version":2}"#).unwrap();
-    let (vault, _) = Vault::open(dir.path());
+    let (vault, _) = SecretStore::open(dir.path());
     vault.probe().await.unwrap_err();
     write(&file, &kept("old"), &mut |_| Ok(())).unwrap();
     vault
@@ -231,12 +231,15 @@ async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
     let blocked = dir.path().join("a file");
     fs::write(&blocked, "").unwrap();
     // No directory can be made inside a file, not even by root.
-    let (vault, notice) = Vault::open(&blocked.join("state"));
-    assert!(matches!(notice, Some(VaultNotice::Closed { .. }) | None));
+    let (vault, notice) = SecretStore::open(&blocked.join("state"));
+    assert!(matches!(
+        notice,
+        Some(SecretStoreNotice::Closed { .. }) | None
+    ));
     let refused = vault.probe().await.unwrap_err();
     assert!(refused.to_string().contains("secrets.json"), "{refused}");
     // And where it can, probing changes nothing.
-    let (vault, _) = Vault::open(dir.path());
+    let (vault, _) = SecretStore::open(dir.path());
     vault.probe().await.unwrap();
     vault.probe().await.unwrap();
     assert_eq!(read(&dir.path().join(FILE)).unwrap(), Kept::default());

@@ -27,17 +27,17 @@ struct House {
     manager: UnixDatagram,
     notifier: Notifier,
     status: watch::Sender<String>,
-    watched: Pulses,
+    watched: Heartbeats,
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
-fn house(name: &str, pulses: &[&Pulse]) -> House {
+fn house(name: &str, pulses: &[&Heartbeat]) -> House {
     let (manager, address) = manager(name);
     let notifier = Notifier::at(Some(address), Some(WATCHDOG));
     let (status, receiver) = watch::channel("starting".to_owned());
     let stop = CancellationToken::new();
-    let watched = Pulses::default();
+    let watched = Heartbeats::default();
     for pulse in pulses {
         watched.add((*pulse).clone());
     }
@@ -118,7 +118,7 @@ async fn status_is_told_when_it_changes_and_at_most_once_a_second() {
 
 #[tokio::test(start_paused = true)]
 async fn the_watchdog_is_fed_in_time_while_all_tasks_move() {
-    let (a, b) = (Pulse::new("hub"), Pulse::new("line1"));
+    let (a, b) = (Heartbeat::new("hub"), Heartbeat::new("line1"));
     let house = house("fed", &[&a, &b]);
     let mut last_fed = 0;
     for second in 1..=300 {
@@ -134,7 +134,7 @@ async fn the_watchdog_is_fed_in_time_while_all_tasks_move() {
 
 #[tokio::test(start_paused = true)]
 async fn one_stuck_task_withholds_the_watchdog() {
-    let (a, b) = (Pulse::new("hub"), Pulse::new("line1"));
+    let (a, b) = (Heartbeat::new("hub"), Heartbeat::new("line1"));
     let house = house("withheld", &[&a, &b]);
     pass(Duration::from_millis(1)).await;
     b.beat();
@@ -155,9 +155,9 @@ async fn one_stuck_task_withholds_the_watchdog() {
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_has_ended_is_watched_no_more_and_a_new_one_is() {
-    let (a, b) = (Pulse::new("hub"), Pulse::new("line1"));
+    let (a, b) = (Heartbeat::new("hub"), Heartbeat::new("line1"));
     let house = house("tasks", &[&a, &b]);
-    let fed = async |beats: &[&Pulse]| {
+    let fed = async |beats: &[&Heartbeat]| {
         heard(&house.manager);
         for _ in 0..60 {
             beats.iter().for_each(|p| p.beat());
@@ -190,8 +190,8 @@ async fn a_reload_begins_with_its_time_and_ends_with_ready() {
 
 #[test]
 fn a_stuck_task_is_named_once_before_the_watchdog_bites_and_when_it_moves_again() {
-    let (a, b) = (Pulse::new("hub"), Pulse::new("line1"));
-    let watched = Pulses::default();
+    let (a, b) = (Heartbeat::new("hub"), Heartbeat::new("line1"));
+    let watched = Heartbeats::default();
     watched.add(a.clone());
     watched.add(b.clone());
     let mut watch = Watch::new(watched, WATCHDOG, Mono::START);

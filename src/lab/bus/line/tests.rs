@@ -1,5 +1,5 @@
 use super::super::life::Life;
-use super::super::manners::{Chance, Manners};
+use super::super::manners::{Chance, UnitBehaviour};
 use super::*;
 use crate::spec::Table;
 
@@ -15,9 +15,9 @@ fn at(micros: u64) -> Now {
 fn line(baud: u32) -> Line {
     let mut line = Line::new(Pace::standard(baud), Rng::new(1));
     for id in 1..=3 {
-        let unit = Unit::new(Life::Marked, u64::from(id)).with(Manners {
+        let unit = Unit::new(Life::Marked, u64::from(id)).with(UnitBehaviour {
             turnaround: Duration::ZERO,
-            ..Manners::default()
+            ..UnitBehaviour::default()
         });
         line.attach(UnitId(id), unit);
     }
@@ -318,7 +318,7 @@ fn the_same_seed_is_the_same_line() {
     let run = || {
         let mut line = line(19_200);
         for id in 1..=3 {
-            line.unit_mut(UnitId(id)).unwrap().manners = Manners {
+            line.unit_mut(UnitId(id)).unwrap().manners = UnitBehaviour {
                 jitter: Duration::from_millis(20),
                 faults: vec![
                     Chance {
@@ -330,7 +330,7 @@ fn the_same_seed_is_the_same_line() {
                         permille: 300,
                     },
                 ],
-                ..Manners::default()
+                ..UnitBehaviour::default()
             };
         }
         let mut all = Vec::new();

@@ -1,6 +1,6 @@
 //! A device without a standard: questions it knows, answers it gives.
 
-use super::super::manners::Manners;
+use super::super::manners::UnitBehaviour;
 use super::Answer;
 
 /// A device with a table.
@@ -9,7 +9,7 @@ pub struct Plain {
     /// What it is asked, to the byte, and what it answers.
     pub table: Vec<(Vec<u8>, Vec<u8>)>,
     /// How it behaves.
-    pub manners: Manners,
+    pub manners: UnitBehaviour,
 }
 
 impl Plain {

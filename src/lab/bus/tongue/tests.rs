@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::Wall;
-use crate::lab::bus::{Chance, Life, Manners};
+use crate::lab::bus::{Chance, Life, UnitBehaviour};
 
 fn noon() -> Now {
     Now {
@@ -15,7 +15,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn says(tongue: &mut Tongue, heard: &[u8]) -> Vec<Saying> {
+fn says(tongue: &mut BusProtocol, heard: &[u8]) -> Vec<Saying> {
     tongue.hear(noon(), heard, &mut Rng::new(1))
 }
 
@@ -42,7 +42,7 @@ fn a_meter_answers_what_it_has_and_refuses_the_rest() {
     let mut meter = Meter::new(Year::Y2007, 161, unit);
     meter.wake_ups = 0;
     let energy = meter.value(noon(), 0x0001_0000).unwrap();
-    let mut tongue = Tongue::Meter(meter);
+    let mut tongue = BusProtocol::Meter(meter);
     let said = says(
         &mut tongue,
         &bytes("FE FE FE FE 68 61 01 00 00 00 00 68 11 04 33 33 34 33 14 16"),
@@ -64,33 +64,33 @@ fn a_meter_answers_what_it_has_and_refuses_the_rest() {
 
 #[test]
 fn a_dead_device_says_nothing_and_a_fault_is_heard() {
-    let fault = |fault| Manners {
+    let fault = |fault| UnitBehaviour {
         faults: vec![Chance {
             fault,
             permille: 1000,
         }],
-        ..Manners::default()
+        ..UnitBehaviour::default()
     };
     let mut plain = Plain::default();
     plain.set(b"T?\r", b"T=1\r");
     plain.set(b"T?\r", b"T=25.1\r");
     let with = |manners| {
-        Tongue::Plain(Plain {
+        BusProtocol::Plain(Plain {
             manners,
             ..plain.clone()
         })
     };
     let heard = |manners| says(&mut with(manners), b"T?\r");
-    assert_eq!(heard(Manners::default())[0].bytes, b"T=25.1\r");
+    assert_eq!(heard(UnitBehaviour::default())[0].bytes, b"T=25.1\r");
     let late = heard(fault(Fault::Late(Duration::from_secs(2))));
     assert_eq!(late[0].after, Duration::from_millis(2005));
     let twice = heard(fault(Fault::Twice));
     assert_eq!(twice.len(), 2);
     assert_eq!(heard(fault(Fault::Echo))[0].bytes, b"T?\rT=25.1\r");
     assert_eq!(heard(fault(Fault::Mute)), []);
-    let dead = Manners {
+    let dead = UnitBehaviour {
         alive: false,
-        ..Manners::default()
+        ..UnitBehaviour::default()
     };
     assert_eq!(heard(dead), []);
 }
