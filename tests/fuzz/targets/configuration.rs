@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use alink_gateway::config::{Answers, Draft, Source, Want};
+use alink_gateway::config::{Answers, FirstPass, Source, Want};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let source = Source {
@@ -12,7 +12,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         mode: Some(0o600),
         hidden: None,
     };
-    let Ok(draft) = Draft::new(std::slice::from_ref(&source), &[]) else {
+    let Ok(draft) = FirstPass::new(std::slice::from_ref(&source), &[]) else {
         return;
     };
     // Whatever is asked for is answered with the text itself.
