@@ -1,9 +1,9 @@
-//! Floor 2: from text to [`crate::spec::Spec`], with kindness.
+//! Floor 2: from text to [`crate::spec::Spec`].
 //!
-//! Decides what a configuration means and whether it is right, and says
-//! everything that is wrong with it at once, in words that help
-//! ([`Problem`]). Knows no file system: it is given bytes, names what else it
-//! needs ([`Want`]), and is given that.
+//! Decides what a configuration means and whether it is right. Reports all problems of a
+//! configuration at once, in words that help the operator to mend them ([`Problem`]). Knows no
+//! file system: the caller hands in bytes, this room names what else has to be read ([`Want`]),
+//! and the caller hands that in too.
 //!
 //! Contract: [`FirstPass::new`] → read [`FirstPass::wants`] → [`FirstPass::outline`] → read
 //! [`SecondPass::wants`] → [`SecondPass::compile`]. The same bytes give the same
@@ -14,17 +14,18 @@
 //! - A [`Compiled`] has no error: names are unique, references resolve, every
 //!   number is in range; nothing above checks again.
 //! - No secret appears in a [`Problem`] or in `Debug`.
-//! - A problem is told once: what follows from it is not told.
+//! - A [`Compiled`] has no error: names are unique, references resolve, every number is in range;
+//!   no floor above checks again.
 //! - What is kept is bounded, whatever is given: values, bytes, problems, and
 //!   everything that is numbered (`amount.rs`).
-//!
-//! Why not serde: it stops at the first problem and knows no lines. Figment
-//! merges the layers (`layers.rs`); the merged tree, whose nodes still know
+//! - A problem is reported once: its consequences are not reported.
+//! - What is kept is bounded, whatever the files contain: values, bytes, problems, and everything
+//!   that is numbered (`reader/amount.rs`).
 //! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
-//! reader that meets a problem notes it and goes on.
-//!
-//! Inside: `reader` (bytes to trees of words) ← `points` (one point) ← `protocols` ←
-//! `sections` ← `compile`.
+//! Why not serde: it stops at the first problem and knows no lines. Figment merges the layers
+//! (`reader/layers.rs`). The nodes of the merged tree still know where they were written
+//! (`reader/tree.rs`). Code by hand reads that tree (`reader/section.rs`); a reader that meets a
+//! problem notes the problem and continues.
 
 mod compile;
 mod points;

@@ -1,4 +1,4 @@
-//! All devices, and what each of them has taken: names, units, identities.
+//! All devices, and the names, units and identities that are taken.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::config::sections::secret::SecretSource;
 use crate::spec::dlt645::Address;
 use crate::spec::{Liveness, ProfileSpec, Protocol, Reads, SerialSpec};
 
-/// One device, but for its secret, which is still to be read.
+/// A device without its secret, which is still to be read.
 pub(crate) struct DeviceDraft {
     pub(crate) name: String,
     pub(crate) port: PortId,
@@ -34,7 +34,7 @@ pub(crate) struct DeviceDraft {
     pub(crate) at: OriginId,
 }
 
-/// All devices so far, and what is taken.
+/// All devices so far, and what they have taken.
 #[derive(Default)]
 pub(crate) struct DeviceRegistry {
     pub(crate) all: Vec<DeviceDraft>,
@@ -42,20 +42,20 @@ pub(crate) struct DeviceRegistry {
     identities: BTreeMap<(String, String), OriginId>,
     units: BTreeMap<(PortId, Tongue, u8), (String, OriginId)>,
     meters: BTreeMap<(PortId, Tongue, String), (String, OriginId)>,
-    /// Those that are too many: the first of them, and how many.
+    /// Devices beyond the limit: the place of the first, and how many there are.
     left_out: Option<(OriginId, usize)>,
-    /// What all devices together are asked.
+    /// How many points and requests all devices together have.
     asked: usize,
-    /// The first device whose profile makes that too much.
+    /// The first device whose profile makes that number too large.
     overasked: Option<OriginId>,
 }
 
-/// Who could be taken for one another on a line: all that speak what has a
-/// standard, or the devices of one profile that speak what has none.
+/// The group within which devices on a line could be mistaken for one another: all devices whose
+/// protocol has a standard, or the devices of one profile without a standard.
 type Tongue = Option<String>;
 
-/// One entry: a device, or what the devices of a range have in common. What
-/// could not be read is `None`; that is already noted.
+/// An entry: a device, or what the devices of a range have in common. A value that could not be
+/// read is `None` and already noted.
 pub(crate) struct Entry<'a> {
     pub(crate) s: Section<'a>,
     pub(crate) name: Option<String>,
@@ -68,7 +68,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
     pub(crate) address: Option<Called>,
-    /// Whether it is asked in frames of Modbus TCP although its protocol has no
+    /// Whether the device is polled in frames of Modbus TCP although its protocol has no
     /// standard.
     pub(crate) carried: bool,
     pub(crate) serial: Option<Arc<SerialSpec>>,
@@ -77,9 +77,9 @@ pub(crate) struct Entry<'a> {
 /// The address of a device.
 #[derive(Clone)]
 pub(crate) enum Called {
-    /// A meter of DL/T 645.
+    /// The address of a meter of DL/T 645.
     Meter(Address),
-    /// Digits that stand in the requests of its profile.
+    /// Digits that stand in the requests of the device's profile.
     Digits(String),
 }
 
@@ -92,8 +92,8 @@ impl std::fmt::Display for Called {
     }
 }
 
-/// What has been said of an entry: one mistake in a range is one problem, not
-/// one for each of its devices.
+/// The problems of an entry that are already noted: a mistake in a range is one problem, not a
+/// problem of each of its devices.
 #[derive(Default)]
 pub(crate) struct Told {
     spelling: bool,
@@ -103,24 +103,24 @@ pub(crate) struct Told {
 }
 
 impl DeviceRegistry {
-    /// Where the first device stands that was left out because there are too many.
+    /// Returns where the first device stands that was left out because there are too many.
     pub(crate) fn first_left_out(&self) -> Option<OriginId> {
         self.left_out.map(|(at, _)| at)
     }
 
-    /// How many devices were left out because there are too many.
+    /// Returns how many devices were left out because there are too many.
     pub(crate) fn left_out(&self) -> usize {
         self.left_out.map_or(0, |(_, n)| n)
     }
 
-    /// Where the first device stands with which all together are asked too much,
-    /// and how much that is.
+    /// Returns where the first device stands with which all devices together have too many points
+    /// and requests, and how many these are.
     pub(crate) fn overasked(&self) -> Option<(OriginId, usize)> {
         Some((self.overasked?, self.asked))
     }
 
-    /// Whether there is room for one more device of this profile, which may have
-    /// requests of its own for each device.
+    /// Returns whether there is room for one more device of this profile, which may have requests
+    /// of its own for each device.
     fn has_room(&mut self, entry: &Entry<'_>) -> bool {
         let at = entry.s.origin;
         if self.all.len() >= MOST_DEVICES {
@@ -134,9 +134,9 @@ impl DeviceRegistry {
         self.asked <= MOST_ASKED
     }
 
-    /// Adds the device that `entry` makes with `unit`, or what is known of it if
-    /// its unit is not; notes what is taken. Stand-ins take the place of what
-    /// could not be read, so that the rest is looked at all the same.
+    /// Adds the device that `entry` makes with `unit`, or what is known of the device if its unit
+    /// is not known; notes names, units and identities that are taken already. Stand-ins take the
+    /// place of values that could not be read, so that the rest is checked all the same.
     pub(crate) fn add(
         &mut self,
         entry: &Entry<'_>,
@@ -147,8 +147,8 @@ impl DeviceRegistry {
         if !self.has_room(entry) {
             return;
         }
-        // Patterns were tried when the entry was read. Without the unit, one
-        // that varies says nothing yet.
+        // Patterns were tried when the entry was read. Without the unit, a pattern that varies
+        // gives no name yet.
         let filled = |pattern: &String| match unit {
             Some(unit) => fill(pattern, unit).ok(),
             None => Some(pattern.clone()).filter(|p| !varies(p)),
@@ -193,7 +193,7 @@ impl DeviceRegistry {
                 .or_insert(taken);
         }
         let profile = entry.profile_of(unit, notes);
-        // Without a standard it is part of what is asked.
+        // Without a standard the address is part of the request.
         let addressed = entry.tongue().is_none() || entry.carried;
         self.all.push(DeviceDraft {
             name: name.unwrap_or_default(),
@@ -249,7 +249,7 @@ impl DeviceRegistry {
                 Wrong::wanted("a name no other device has").hint(hint),
             );
         }
-        // Where the name is the DeviceName too, that is the same mistake.
+        // Where the name is the DeviceName too, a duplicate name is the same mistake.
         if let Some(identity) = identity.filter(|_| written || taken.is_none())
             && let Some(first) = self.identities.get(identity)
             && !std::mem::replace(&mut told.identity, true)
@@ -321,7 +321,7 @@ impl Entry<'_> {
         matches!(spec.protocol, Protocol::Raw(_)).then(|| spec.name.clone())
     }
 
-    /// What is asked of the device that this entry makes with `unit`.
+    /// Returns the profile of the device that this entry makes with `unit`.
     fn profile_of(&self, unit: Option<u8>, notes: &mut Notes) -> Arc<ProfileSpec> {
         let Some(profile) = self.profile else {
             return nothing();
@@ -346,8 +346,8 @@ impl Entry<'_> {
     }
 }
 
-/// A pattern that no unit makes a DeviceName is wrong although the units are not
-/// known: units have one to three digits.
+/// Notes a pattern that gives a DeviceName with no unit. Such a pattern is wrong although the
+/// units are not known: units have one to three digits.
 fn check_pattern(entry: &Entry<'_>, told: &mut Told, notes: &mut Notes) {
     let written = entry.s.node("device_name").is_some();
     let (key, pattern) = match written {
@@ -365,8 +365,8 @@ fn check_pattern(entry: &Entry<'_>, told: &mut Told, notes: &mut Notes) {
     }
 }
 
-/// What a device of this profile is asked: its points, and its requests with what
-/// is looked for in their replies.
+/// Returns how many points and requests a device of this profile has, with the bytes that are
+/// looked for in the replies.
 fn weight(profile: &ProfileSpec) -> usize {
     let requests = match &profile.protocol {
         Protocol::Raw(questions) => questions.iter().map(|q| 1 + q.reply.fixed.len()).sum(),
@@ -375,7 +375,7 @@ fn weight(profile: &ProfileSpec) -> usize {
     profile.points.len() + requests
 }
 
-/// Stands in for a profile that could not be found.
+/// Returns a stand-in for a profile that could not be found.
 fn nothing() -> Arc<ProfileSpec> {
     Arc::new(ProfileSpec {
         protocol: Default::default(),

@@ -1,9 +1,8 @@
 //! The first half of the way from texts to a [`crate::spec::Spec`].
 //!
-//! [`FirstPass`] holds the main file, its additions and the environment as one
-//! tree, and names the profiles and device tables to read. With those it
-//! becomes an [`SecondPass`], which names the secrets to read. Between the steps,
-//! `io/files/settings.rs` reads what was named.
+//! [`FirstPass`] holds the main file, its additions and the environment as one tree, and names
+//! the profiles and device tables to read. With those it becomes a [`SecondPass`], which names
+//! the secrets to read. Between the steps, `io/files/settings.rs` reads the named files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -49,33 +48,33 @@ const ROOT: [&str; 12] = [
     "stop_within",
 ];
 
-/// Step one: all layers as one tree.
+/// The first step: all layers as one tree.
 pub struct FirstPass {
     notes: Notes,
     base: PathBuf,
     root: Node,
     profiles_from: Vec<(Want, OriginId)>,
     devices_file: Vec<(Want, OriginId)>,
-    /// Whether all of `profiles_from` could be read; otherwise an unknown
-    /// profile is not news.
+    /// Whether all of `profiles_from` could be read; otherwise an unknown profile is not
+    /// reported.
     profiles_complete: bool,
     /// The digest of the platform's file, if there is one among the layers.
     remote: Option<Digest>,
 }
 
 impl FirstPass {
-    /// Reads the main file (the first source), its additions in order, and the
-    /// environment (only names with our prefix matter).
+    /// Reads the main file (the first source), its additions in order, and the environment (only
+    /// variables with the prefix of this service matter).
     ///
     /// # Errors
-    /// Everything that is wrong, if a file cannot be read as YAML at all: what
-    /// is missing then cannot be told from what could not be read.
+    /// All problems, if a file cannot be read as YAML at all: missing keys then cannot be told
+    /// from keys that could not be read.
     pub fn new(sources: &[Source], environment: &[(String, String)]) -> Result<Self, Report> {
         Self::of(sources, None, environment)
     }
 
-    /// The same with a configuration that came from the platform (see
-    /// `remote.rs`), whose sections replace those of the other files.
+    /// Does the same with a configuration that came from the platform (see `sections/remote.rs`),
+    /// whose sections replace those of the other files.
     ///
     /// # Errors
     /// As [`FirstPass::new`].
@@ -121,7 +120,7 @@ impl FirstPass {
                     continue;
                 }
             };
-            // An addition that says nothing adds nothing.
+            // An empty addition adds nothing.
             if i > 0 && blank(bytes) {
                 continue;
             }
@@ -214,26 +213,26 @@ impl FirstPass {
         }
     }
 
-    /// Whether a configuration of the platform's is wanted, and where such things
-    /// are kept if the configuration says so: known before it is read.
+    /// Returns whether a configuration from the platform is wanted, and the state directory if
+    /// the configuration names it. The caller needs both before that configuration is read.
     #[must_use]
     pub fn remote(&self) -> (RemotePolicy, Option<PathBuf>) {
         let s = Section::again(&self.root);
-        // What is wrong with them is noted when all is read.
+        // Problems of these sections are noted when the whole configuration is read.
         let mut unheard = Notes::default();
         let state_dir = s.read("state_dir", file_name, &mut unheard);
         let policy = remote::read(&s, &mut unheard);
         (policy, state_dir.map(|dir| self.base.join(dir)))
     }
 
-    /// What to read next: profiles and tables of devices.
+    /// Returns what to read next: profiles and tables of devices.
     #[must_use]
     pub fn wants(&self) -> BTreeSet<Want> {
         let all = self.profiles_from.iter().chain(&self.devices_file);
         all.map(|(want, _)| want.clone()).collect()
     }
 
-    /// Takes what was read and goes on to everything but secrets.
+    /// Takes the files that were read and compiles everything but the secrets.
     #[must_use]
     pub fn outline(self, answers: &Answers) -> SecondPass {
         let FirstPass {
@@ -315,7 +314,7 @@ impl FirstPass {
         let secrets = secrets.chain(roster.all.iter_mut().map(|device| &mut device.secret));
         remote::bind_secrets(&platform.remote, secrets, &mut notes);
         alike::check(&roster, &ports, &mut notes);
-        // systemd kills after 90 s unless it is told otherwise.
+        // systemd kills the service after 90 s unless its unit says otherwise.
         let most = Duration::from_secs(90);
         let stop_within = s
             .read(
@@ -364,7 +363,7 @@ fn file_or_pattern(text: &str) -> Result<Want, Wrong> {
     })
 }
 
-/// Whether there is nothing but comments.
+/// Returns whether a file has nothing but comments.
 fn blank(bytes: &[u8]) -> bool {
     bytes.split(|b| *b == b'\n').all(|line| {
         let line = line.trim_ascii();
@@ -372,7 +371,7 @@ fn blank(bytes: &[u8]) -> bool {
     })
 }
 
-/// A single file name where a list may stand.
+/// Accepts a single file name where a list may stand.
 fn as_list(node: &mut Node) {
     if matches!(node.is, Is::Text(_)) {
         let only = node.clone();
@@ -380,7 +379,7 @@ fn as_list(node: &mut Node) {
     }
 }
 
-/// Warns once for a file that holds secrets and is open to everybody.
+/// Warns once for a file that holds secrets and that every user can read.
 fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
     let secret = |node: &Node| match &node.is {
         Is::Map(map) => {

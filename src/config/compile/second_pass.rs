@@ -19,13 +19,13 @@ use crate::spec::{
     ProductCertificate, Retired, Spec,
 };
 
-/// Step two: everything but the secrets.
+/// The second step: everything but the secrets.
 pub struct SecondPass {
     pub(crate) notes: Notes,
     pub(crate) platform: Platform,
     pub(crate) ports: Ports,
     pub(crate) profiles: usize,
-    /// Products whose secrets are known, as often as profiles say so.
+    /// Products whose secrets are known, once for each profile that gives the secret.
     pub(crate) products: Vec<(String, SecretSource)>,
     pub(crate) roster: DeviceRegistry,
     pub(crate) stop_within: Duration,
@@ -33,28 +33,28 @@ pub struct SecondPass {
     pub(crate) control: ControlSpec,
 }
 
-/// Step three: what the configuration means.
+/// The third step: what the configuration means.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// The installation.
     pub spec: Spec,
-    /// Odd, but no obstacle.
+    /// Problems that do not prevent a start.
     pub warnings: Report,
     /// How many profiles there are, used or not.
     pub profiles: usize,
-    /// False while the gateway's identity is still the package's placeholder:
-    /// there is nobody to be on the platform yet.
+    /// Whether the gateway has an identity. False while its identity is still the package's
+    /// placeholder, with which it cannot connect to the platform.
     pub commissioned: bool,
-    /// Where to keep what the platform hands out, if the configuration says so.
+    /// The directory for what the platform hands out, if the configuration names it.
     pub state_dir: Option<PathBuf>,
-    /// How people ask the running service.
+    /// The entries for questions to the running service.
     pub control: ControlSpec,
     /// Where each port was written.
     pub ports: Vec<Place>,
 }
 
 impl SecondPass {
-    /// What to read next: secrets and the CA file.
+    /// Returns what to read next: secrets and the CA file.
     #[must_use]
     pub fn wants(&self) -> BTreeSet<Want> {
         let ca_file = self.platform.ca_file.iter();
@@ -73,10 +73,10 @@ impl SecondPass {
             .chain(devices)
     }
 
-    /// Takes what was read and finishes.
+    /// Takes the files that were read and finishes the compilation.
     ///
     /// # Errors
-    /// Everything that is wrong or odd, if anything is wrong.
+    /// All problems, if any of them is an error.
     pub fn compile(mut self, answers: &Answers) -> Result<Compiled, Report> {
         if let Some((name, origin)) = &self.platform.ca_file {
             check_ca(name, *origin, answers, &mut self.notes);
@@ -123,8 +123,8 @@ impl SecondPass {
         })
     }
 
-    /// One warning for all secret files that are open to everybody, and one for
-    /// all files that are closed to the service.
+    /// Notes one warning for all secret files that every user can read, and one for all files
+    /// that the service cannot read.
     fn check_permissions(&mut self, answers: &Answers) {
         let mut open = BTreeMap::new();
         let mut read = Vec::new();
@@ -155,7 +155,7 @@ impl SecondPass {
     }
 }
 
-/// The secret of each product. Profiles of one product may repeat it.
+/// Finds the secret of each product. Profiles of one product may repeat it.
 fn products_of(
     given: &[(String, SecretSource)],
     answers: &Answers,

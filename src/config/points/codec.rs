@@ -11,7 +11,7 @@ use crate::spec::{
     ByteOrder, Codec, DateTime, Decimal, Digits, Encoding, Half, Number, States, WordOrder,
 };
 
-/// What `type:` can say.
+/// The values of `type:`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {
     Bool,
@@ -21,8 +21,8 @@ pub(crate) enum Type {
     Number(Number),
 }
 
-/// Halves are those of a register whose other half is ignored, until `half:`
-/// says otherwise.
+/// The types by name. Types of half a register ignore the other half; the half is the one named
+/// here until `half:` says otherwise.
 const TYPES: [(&str, Type); 25] = [
     ("u8", Type::Number(Number::U8(Half::Low))),
     ("i8", Type::Number(Number::I8(Half::Low))),
@@ -55,7 +55,7 @@ const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOr
 const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
 const HALVES: [(&str, Half); 2] = [("high", Half::High), ("low", Half::Low)];
 
-/// The same, in the letters of manuals: A is the most significant byte.
+/// The orders in the letters of manuals: A is the most significant byte.
 const ORDERS: [(&str, (WordOrder, ByteOrder)); 4] = [
     ("ABCD", (WordOrder::High, ByteOrder::High)),
     ("CDAB", (WordOrder::Low, ByteOrder::High)),
@@ -97,8 +97,8 @@ pub(crate) const KEYS: [&str; 26] = [
     "type",
 ];
 
-/// What a type and the keys beside it say, apart from what only a
-/// [`crate::spec::Measure`] can say.
+/// The values of a type and of the keys beside it, except those that only a
+/// [`crate::spec::Measure`] has.
 pub(crate) struct Refined {
     pub(crate) kind: Option<Type>,
     pub(crate) scale: Decimal,
@@ -114,7 +114,7 @@ pub(crate) struct Refined {
 }
 
 impl Refined {
-    /// The number it is, if it is one.
+    /// Returns the kind of number, if the type is a number.
     pub(crate) fn number(&self) -> Option<Number> {
         match self.kind? {
             Type::Number(kind) => Some(halved(kind, self.half)),
@@ -122,7 +122,7 @@ impl Refined {
         }
     }
 
-    /// What it says, unless something needed is missing.
+    /// Returns the codec, unless a value that it needs is missing.
     pub(crate) fn codec(&self) -> Option<Codec> {
         Some(match self.kind? {
             Type::Bool => Codec::Bool,
@@ -149,7 +149,7 @@ impl Refined {
     }
 }
 
-/// Another half of the register, for types that are one.
+/// Puts another half of the register into types that are half a register.
 pub(crate) const fn halved(kind: Number, half: Option<Half>) -> Number {
     match (kind, half) {
         (Number::U8(_), Some(half)) => Number::U8(half),
@@ -159,13 +159,13 @@ pub(crate) const fn halved(kind: Number, half: Option<Half>) -> Number {
     }
 }
 
-/// The type, for a table whose kind is known: bits or registers. `None` if it
+/// Reads the type, for a table whose kind is known: bits or registers. Returns `None` if the type
 /// is wrong or does not fit.
 pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (Option<Type>, bool) {
     let untyped = s.node("type").is_none();
     let kind = match bits {
         Some(true) if untyped => Some(Type::Bool),
-        // Whether a type is needed follows from the table.
+        // The table decides whether a type is needed.
         None if untyped => None,
         Some(_) | None => {
             let words = TYPES.iter().filter(|(_, t)| *t != Type::Bool);
@@ -180,7 +180,8 @@ pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (O
     (kind, agree)
 }
 
-/// The type with this name; of a name that says its order as well, what to write.
+/// Returns the type with this name; for a name that contains an order as well, the error says
+/// what to write.
 fn of(text: &str) -> Result<Type, Wrong> {
     choice(&TYPES)(text).map_err(|wrong| {
         let words = TYPES.map(|(word, _)| word);
@@ -189,7 +190,7 @@ fn of(text: &str) -> Result<Type, Wrong> {
     })
 }
 
-/// Whether what the table holds and what the type is made of are the same.
+/// Returns whether the table and the type agree: bits or registers.
 fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
     if bits == (kind == Type::Bool) {
         return true;
@@ -209,7 +210,7 @@ fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
     false
 }
 
-/// How `type:` says it.
+/// Returns the word of `type:` for this type.
 pub(crate) fn word(kind: Type) -> &'static str {
     TYPES
         .iter()
@@ -217,7 +218,7 @@ pub(crate) fn word(kind: Type) -> &'static str {
         .map_or("", |(word, _)| *word)
 }
 
-/// A number type that can be added up.
+/// Parses a number type that can be added up.
 pub(crate) fn whole_number(text: &str) -> Result<Number, Wrong> {
     let whole: Vec<(&str, Number)> = TYPES
         .iter()
@@ -229,12 +230,12 @@ pub(crate) fn whole_number(text: &str) -> Result<Number, Wrong> {
     choice(&whole)(text)
 }
 
-/// `half:`
+/// Parses `half:`.
 pub(crate) fn half(text: &str) -> Result<Half, Wrong> {
     choice(&HALVES)(text)
 }
 
-/// The keys a type can have beside it.
+/// Returns the keys that a type can have beside it.
 fn allowed(kind: Type) -> Vec<&'static str> {
     let mut keys = vec!["type"];
     let n = match kind {
@@ -281,8 +282,8 @@ fn allowed(kind: Type) -> Vec<&'static str> {
     keys
 }
 
-/// Reads the keys that `kind` allows and notes the others; without a type any
-/// of them may be meant, and each is read for itself.
+/// Reads the keys that `kind` allows and notes the others. Without a type any of the keys may be
+/// meant, and each is read for itself.
 pub(crate) fn refined(
     s: &Section<'_>,
     kind: Option<Type>,
@@ -377,7 +378,8 @@ pub(crate) fn refined(
     out
 }
 
-/// `bytes:` orders two characters, `half:` finds one.
+/// Notes `bytes:` and `half:` where they mean nothing: `bytes:` orders two characters, `half:`
+/// finds one.
 fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
     let (key, hint) = match characters {
         1 => ("bytes", "which half holds the character is said by half:"),
@@ -415,8 +417,8 @@ fn why_not(key: &str, kind: Type) -> String {
     }
 }
 
-/// What a bit's two states are called; those of a number are part of its
-/// [`crate::spec::Measure`], which knows no others.
+/// Reads the titles of a bit's two states. Titles of a number are part of its
+/// [`crate::spec::Measure`].
 pub(crate) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Option<States> {
     match kind? {
         Type::Bool | Type::Bit => measure::titles_of_a_bit(s, notes),
@@ -424,7 +426,7 @@ pub(crate) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> 
     }
 }
 
-/// `order:`
+/// Parses `order:`.
 fn order(text: &str, short: bool) -> Result<(WordOrder, ByteOrder), Wrong> {
     if !short {
         return choice(&ORDERS)(text);
@@ -433,7 +435,7 @@ fn order(text: &str, short: bool) -> Result<(WordOrder, ByteOrder), Wrong> {
         .map_err(|_| Wrong::wanted("AB or BA").hint("this type is one register of two bytes"))
 }
 
-/// A factor: a decimal other than 0.
+/// Parses a factor: a decimal other than 0.
 pub(crate) fn factor(text: &str) -> Result<Decimal, Wrong> {
     let scale = decimal(text)?;
     if scale == Decimal::ZERO {

@@ -1,4 +1,4 @@
-//! Dates and times of day: which fields there are, and what clock they are of.
+//! Dates and times of day: their fields, and their clock.
 
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
@@ -36,8 +36,8 @@ pub(crate) fn read(
     })
 }
 
-/// The same of a point of a reply without a standard: which fields, whether their
-/// digits are decimal, and what clock they are of.
+/// Does the same for a point of a reply without a standard: returns the fields, whether their
+/// digits are decimal, and their clock.
 pub(crate) fn in_bytes(
     s: &Section<'_>,
     given: Given,
@@ -57,7 +57,7 @@ fn layout_wanted() -> Wrong {
     )
 }
 
-/// `YY MM DD hh mm ss`, with blanks or without.
+/// Parses `YY MM DD hh mm ss`, with or without blanks.
 pub(crate) fn layout(text: &str) -> Result<TimeLayout, Wrong> {
     let mut fields = Vec::new();
     for word in text.split_whitespace() {
@@ -74,7 +74,7 @@ pub(crate) fn layout(text: &str) -> Result<TimeLayout, Wrong> {
     TimeLayout::new(&fields).ok_or_else(layout_wanted)
 }
 
-/// `+08:00`, `-03:30`, `+8`, `Z`.
+/// Parses `+08:00`, `-03:30`, `+8`, `Z`.
 pub(crate) fn utc_offset(text: &str) -> Result<UtcOffset, Wrong> {
     let wanted = || Wrong::wanted("hours and minutes ahead of UTC, like +08:00, -03:30 or Z");
     if ["Z", "UTC"].contains(&text) {

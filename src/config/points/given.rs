@@ -1,5 +1,5 @@
-//! `as:`: what a value is in the thing model, where that does not follow from how it
-//! is read.
+//! `as:`: the data type of a value in the thing model, where it does not follow from how the
+//! value is read.
 
 use crate::config::points::date_time;
 use crate::config::reader::problem::Wrong;
@@ -8,7 +8,7 @@ use crate::config::reader::tree::Is;
 use crate::config::reader::word::choice;
 use crate::spec::{NumberType, UtcOffset};
 
-/// What `as:` can say of a number.
+/// The values of `as:` for a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum As {
     Int,
@@ -28,7 +28,7 @@ const WORDS: [(&str, As); 6] = [
     ("date", As::Date),
 ];
 
-/// What all numbers of a profile can be.
+/// The values of `as:` for all numbers of a profile.
 const OF_ALL: [(&str, As); 4] = [
     ("int", As::Int),
     ("float", As::Float),
@@ -36,8 +36,7 @@ const OF_ALL: [(&str, As); 4] = [
     ("text", As::Text),
 ];
 
-/// What a profile says about the values of all its points, unless they say
-/// otherwise.
+/// What a profile says about the values of all its points, unless they say otherwise.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Given {
     number: Option<As>,
@@ -45,7 +44,7 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// Of this profile.
+    /// Reads the values of this profile.
     pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> Given {
         Given {
             number: profile.read("as", choice(&OF_ALL), notes),
@@ -53,14 +52,14 @@ impl Given {
         }
     }
 
-    /// The clock of this point, if one is said.
+    /// Returns the clock of this point, if one is given.
     pub(crate) fn clock(self, s: &Section<'_>, notes: &mut Notes) -> Option<UtcOffset> {
         let own = s.read("utc_offset", date_time::utc_offset, notes);
         own.or(self.utc_offset)
     }
 
-    /// The clock of a point that shows a date and a time of day: one that people
-    /// set, and rarely to UTC.
+    /// Returns the clock of a point that shows a date and a time of day: a clock that people set,
+    /// and rarely to UTC.
     pub(crate) fn wall_clock(self, s: &Section<'_>, notes: &mut Notes) -> UtcOffset {
         let said = self.clock(s, notes);
         if said.is_none() && s.node("utc_offset").is_none() {
@@ -76,7 +75,7 @@ impl Given {
         said.unwrap_or_default()
     }
 
-    /// What a number is, if that is said; `of` is what it is otherwise.
+    /// Returns the data type of a number, if `as:` gives one; `of` is the data type otherwise.
     pub(crate) fn number(
         self,
         s: &Section<'_>,

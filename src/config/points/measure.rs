@@ -1,5 +1,5 @@
-//! The keys that make a number more than its registers: parts, bits, markers,
-//! limits, titles, and a factor from another register.
+//! The keys that add to a number: parts, bits, markers, limits, titles, and a factor from another
+//! register.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ pub(crate) enum ScaleFrom {
 /// A measure whose places are not yet counted from the address of its point.
 pub(crate) struct Sketch {
     pub(crate) measure: Measure,
-    /// The parts by their addresses; none if the point's address is all.
+    /// The parts by their addresses; empty if the number is only at the point's address.
     pub(crate) parts: Vec<(u16, Part)>,
     pub(crate) scale_from: Option<(ScaleFrom, OriginId)>,
     /// The address of the register with the sign.
@@ -31,7 +31,7 @@ pub(crate) struct Sketch {
 }
 
 impl Sketch {
-    /// Whether it says nothing that a plain number does not.
+    /// Returns whether the sketch says nothing beyond a plain number.
     pub(crate) fn is_plain(&self) -> bool {
         let m = &self.measure;
         self.parts.is_empty()
@@ -47,7 +47,7 @@ impl Sketch {
     }
 }
 
-/// Reads what there is beside a number of this kind.
+/// Reads the keys beside a number of this kind.
 pub(crate) fn read(
     s: &Section<'_>,
     refined: &Refined,
@@ -127,7 +127,7 @@ fn bits(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Bits> {
     }
 }
 
-/// `4..7`, both included.
+/// Parses `4..7`, both included.
 fn bit_range(text: &str, highest: u8) -> Result<(u8, u8), Wrong> {
     let wanted = || {
         Wrong::wanted(format!(
@@ -150,7 +150,7 @@ const fn ones(bits: u8) -> u64 {
     }
 }
 
-/// One marker or a list of them.
+/// Reads a marker or a list of markers.
 fn invalid(
     s: &Section<'_>,
     kind: Number,
@@ -190,8 +190,8 @@ fn invalid(
     found
 }
 
-/// `0x7FFF` is how the registers look; any other number is what they say before
-/// scaling.
+/// Parses a marker: `0x7FFF` is the content of the registers; any other number is their value
+/// before scaling.
 fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<Marker, Wrong> {
     let size = match bits {
         Some(Bits::Range(first, last)) => last - first + 1,
@@ -255,7 +255,8 @@ fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     Some(states)
 }
 
-/// Names of numbers leave nothing to reckon.
+/// Notes keys that scale or limit a number with titles, which is taken as it stands in the
+/// registers.
 fn unscaled(s: &Section<'_>, notes: &mut Notes) {
     if !matches!(s.node("values").map(|n| &n.is), Some(Is::Map(_))) {
         return;
@@ -272,8 +273,8 @@ fn unscaled(s: &Section<'_>, notes: &mut Notes) {
     }
 }
 
-/// `values:` of a single bit: what 0 and 1 are called, both of them, as the thing
-/// model has it for its data type `bool`.
+/// Reads `values:` of a single bit: the titles of 0 and of 1. Both are needed, as the thing model
+/// wants them for its data type `bool`.
 pub(crate) fn titles_of_a_bit(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     let titles = states(s, notes)?;
     if !titles.keys().eq([0, 1].iter()) && !titles.is_empty() {
@@ -350,7 +351,7 @@ fn part(node: &Node, kind: Number, notes: &mut Notes) -> Option<(u16, Part)> {
     Some((address?, part))
 }
 
-/// An address, or the id of a point: an id does not begin with a digit.
+/// Parses an address, or the id of a point: an id does not begin with a digit.
 fn scale_from(text: &str) -> Result<ScaleFrom, Wrong> {
     let wanted = "the id of the point, or the address of the register, that holds the power of ten";
     if text.starts_with(|c: char| c.is_ascii_digit()) {

@@ -1,4 +1,4 @@
-//! What the keys of one point mean: where its value is, and how registers become it.
+//! The keys of a point: where its value is, and how registers become the value.
 
 pub(crate) mod codec;
 pub(crate) mod date_time;

@@ -1,4 +1,4 @@
-//! One point of a profile: where a value is, and how registers become it.
+//! A point of a profile: where its value is, and how registers become the value.
 
 use std::collections::BTreeMap;
 
@@ -56,17 +56,17 @@ pub(crate) const TABLES: [(&str, Table); 4] = [
     ("input", Table::InputRegister),
 ];
 
-/// A point that may yet have to find another one of its profile.
+/// A point that may still need another point of its profile.
 pub(crate) struct Draft {
     pub(crate) spec: PointSpec,
-    /// Where its id stands.
+    /// Where the id of the point stands.
     pub(crate) at: OriginId,
-    /// Where it is said how wide it is.
+    /// Where the width of the point is given.
     wide_at: OriginId,
     address_at: OriginId,
-    /// What is more than a plain number of one place.
+    /// The measure, if the point is more than a plain number of one place.
     sketch: Option<Sketch>,
-    /// Address, table and type are right.
+    /// Whether address, table and type are right.
     placed: bool,
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -
     })
 }
 
-/// The points, each with the place of everything it is made of.
+/// Returns the points, with the places of all registers that their values need.
 pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
     let scale = |d: &Draft| Scale {
         place: d.placed.then_some((d.spec.table, d.spec.address)),
@@ -168,14 +168,14 @@ pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) 
     finished.collect()
 }
 
-/// By the ids of their points.
+/// Possible powers of ten, by the ids of their points.
 type Scales = BTreeMap<String, Scale>;
 
-/// A point as another one sees it that looks for its power of ten.
+/// A point as seen from another point that needs its power of ten.
 struct Scale {
-    /// Unless something is wrong with it.
+    /// The place of the point, unless it is wrong.
     place: Option<(Table, u16)>,
-    /// Whether it holds one.
+    /// Whether the point holds a power of ten.
     fits: bool,
 }
 
@@ -244,7 +244,7 @@ impl Draft {
         self.spec.codec = Codec::Measure(Box::new(measure));
     }
 
-    /// The address of the power of ten.
+    /// Returns the address of the power of ten.
     fn power(
         &self,
         from: ScaleFrom,
@@ -280,10 +280,10 @@ impl Draft {
         Some(address)
     }
 
-    /// Whether one request can read it, and the table is long enough.
+    /// Notes a point that one request cannot read, or that reaches beyond the end of the table.
     fn fits(&self, max_registers: u16, notes: &mut Notes) {
         let width = match &self.spec.codec {
-            // Further apart than a number of registers can say.
+            // The distance may be larger than a number of registers can express.
             Codec::Measure(m) => m.extent(),
             codec => u32::from(codec.width()),
         };
@@ -312,7 +312,7 @@ impl Draft {
     }
 }
 
-/// Which table an address is of that says it itself, as manuals write it.
+/// Returns the table of an address that contains its table, as manuals write it.
 fn table_of(s: &Section<'_>) -> Option<String> {
     let Is::Text(text) = &s.node("address")?.is else {
         return None;
@@ -334,8 +334,8 @@ fn table_of(s: &Section<'_>) -> Option<String> {
     Some(format!("{name} in a manual is table: {table}"))
 }
 
-/// What an address that is too high would be if it is meant as in a manual that
-/// counts from 400001.
+/// Returns the meaning of an address that is too high, if it is from a manual that counts from
+/// 400001.
 fn notation(text: &str, table: Option<Table>) -> Option<String> {
     if let Some((address, table)) = foreign_words::address(text) {
         return Some(format!("{text} is table: {table}, address: {address} here"));
@@ -366,8 +366,8 @@ fn notation(text: &str, table: Option<Table>) -> Option<String> {
     })
 }
 
-/// An address that is allowed but looks as if it were copied from a manual that
-/// counts from 40001.
+/// Warns of an address that is allowed but looks as if it were copied from a manual that counts
+/// from 40001.
 fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Notes) {
     let (base, name, other) = match (table, address) {
         (Some(Table::HoldingRegister), 30_001..=39_999) => (30_001, "3", "table: input, "),

@@ -1,4 +1,4 @@
-//! `sign:` and `sign_from:`: signs that are no part of the number as it is written.
+//! `sign:` and `sign_from:`: signs that are not part of the number as it is written.
 
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
@@ -6,7 +6,7 @@ use crate::config::reader::tree::{Is, Node};
 use crate::config::reader::word::{choice, whole};
 use crate::spec::{Digits, Number, Sign};
 
-/// What `sign:` can say.
+/// The values of `sign:`.
 pub(crate) const SIGNS: [(&str, Sign); 1] = [("highest-bit", Sign::HighestBit)];
 
 const KEYS: [&str; 4] = ["address", "bit", "positive", "negative"];
@@ -18,7 +18,7 @@ pub(crate) struct Found {
     pub(crate) address: Option<u16>,
 }
 
-/// What there is beside a number of this kind.
+/// Reads the keys for the sign of a number of this kind.
 pub(crate) fn read(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Found> {
     if kind.digits() == Digits::Floating {
         return None;
@@ -51,7 +51,7 @@ pub(crate) fn read(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<F
     from(node, notes)
 }
 
-/// The address of a register that is 0 or 1, or a section that says more.
+/// Reads the address of a register that is 0 or 1, or a section that says more.
 fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
     let address = whole(0..=65535u16);
     if let Is::Text(text) = &node.is {
@@ -95,7 +95,7 @@ fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
 fn found(address: u16, mask: u16, positive: u16, negative: u16) -> Option<Found> {
     Some(Found {
         sign: Sign::Register {
-            // Counted from the point's address once that is known.
+            // Counted from the point's address as soon as that is known.
             at: 0,
             mask,
             positive,

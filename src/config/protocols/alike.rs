@@ -1,12 +1,11 @@
-//! Devices without a standard that share a line, and whose replies do not say whose
-//! they are.
+//! Checks devices without a standard that share a line, and whose replies do not say which device
+//! sent them.
 //!
-//! The same request to two devices is an error: both would answer at once. Replies
-//! that are alike are a warning and no error, although a late one could be taken
-//! for another device's. Much that is installed answers like that (ICP DAS modules
-//! say `>+025.13` to `#01`), has no other way to be asked, and hangs on one pair of
-//! wires; the schedule sees to it that no value is wrong, and what that costs is what
-//! the engineer has to know.
+//! The same request to two devices is an error: both would answer at once. Replies that are alike
+//! are a warning and no error, although a late reply could be taken for another device's. Many
+//! installed devices answer like that (ICP DAS modules say `>+025.13` to `#01`), can be polled in
+//! no other way, and share one pair of wires. The schedule makes sure that no value is wrong; the
+//! engineer has to know what that costs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,13 +19,13 @@ use crate::spec::Protocol;
 use crate::spec::dlt645::Address;
 use crate::spec::raw::Question;
 
-/// So many kinds of replies on one port are compared with every other. Each is
-/// compared with all before it, and the first that are alike are warned of; a line
-/// with more kinds of replies has devices enough to have met one.
+/// How many kinds of replies on one port are compared with every other. Each is compared with all
+/// before it, and the first that are alike give a warning; on a line with more kinds of replies,
+/// enough devices were compared to find such a pair.
 const COMPARED: usize = 500;
 
-/// Looks at all devices together. Not where something is wrong already: stand-ins
-/// for what could not be read are alike, too.
+/// Checks all devices together. Does nothing after an error: the stand-ins for values that could
+/// not be read are alike, too.
 pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
     if notes.failed() {
         return;
@@ -38,13 +37,13 @@ pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
         let Protocol::Raw(questions) = &device.profile.protocol else {
             continue;
         };
-        // Frames of Modbus TCP say whose they are.
+        // Frames of Modbus TCP name the device.
         if questions.iter().any(|q| q.carried.is_some()) {
             continue;
         }
         let twice = questions.iter().find_map(|question| {
             let others = asked.get(&(device.port, question.request.bytes()))?;
-            // At another speed nobody else understands it.
+            // At another speed no other device understands the request.
             let first = others.iter().find(|d| d.serial == device.serial)?;
             Some((question, *first))
         });
@@ -71,7 +70,7 @@ pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
     wildcards(roster, notes);
 }
 
-/// A wildcard is answered by every meter that it means, all at once.
+/// Warns of wildcards: every meter that a wildcard means answers, all at once.
 fn wildcards(roster: &DeviceRegistry, notes: &mut Notes) {
     let meters: Vec<(&DeviceDraft, Address)> = roster
         .all
@@ -102,7 +101,7 @@ fn wildcards(roster: &DeviceRegistry, notes: &mut Notes) {
     }
 }
 
-/// Those of one port that may be taken for another.
+/// Devices of one port whose replies may be mistaken for one another.
 struct Mixed<'a> {
     first: &'a DeviceDraft,
     second: &'a DeviceDraft,

@@ -27,7 +27,7 @@ const WRITTEN: [(&str, Written); 3] = [
     ("hex", Written::Hex),
 ];
 
-/// `check: { sum: crc16-modbus, as: low, from: 0 }`.
+/// Reads `check: { sum: crc16-modbus, as: low, from: 0 }`.
 pub(crate) fn check(s: &Section<'_>, notes: &mut Notes) -> Option<Check> {
     s.node("check")?;
     let c = s.section("check", &["sum", "as", "from"], notes);

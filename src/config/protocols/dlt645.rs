@@ -1,5 +1,5 @@
-//! Points of a profile with `protocol: dlt645-2007` or `dlt645-1997`: a datum of
-//! the standard by its name, or any datum by its identifier and format.
+//! Points of a profile with `protocol: dlt645-2007` or `dlt645-1997`: a datum of the standard by
+//! its name, or any datum by its identifier and format.
 
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
@@ -28,10 +28,10 @@ const KEYS: [&str; 12] = [
     "stale_after",
 ];
 
-/// More questions than a device has, and as many as one byte can count.
+/// The most questions of a profile: more than a device has, and as many as one byte can count.
 const MOST: usize = 255;
 
-/// Reads all points; what they are read from; and where the id of each stands.
+/// Reads all points; returns them with the items they are read from and the place of each id.
 pub(crate) fn points(
     profile: &Section<'_>,
     edition: Edition,
@@ -138,7 +138,7 @@ fn one(
         }
     };
     let values = item.values();
-    // Beside at: it is a mistake already.
+    // `value:` beside `at:` is noted already.
     let by_value = s.node("at").is_none();
     let which = by_value
         .then(|| s.read("value", whole(1..=values), notes))
@@ -195,7 +195,7 @@ fn one(
     Some((point, item))
 }
 
-/// What a datum that the standard has no name for here is in its reply.
+/// Returns the layout of a reply whose datum has no name of the standard here.
 fn layout(s: &Section<'_>, format: Format, at: Option<u16>) -> Layout {
     match at {
         Some(at) => {
@@ -212,8 +212,8 @@ fn layout(s: &Section<'_>, format: Format, at: Option<u16>) -> Layout {
     }
 }
 
-/// What the datum is in the thing model, if that is said; a date that is to be one
-/// is read as one.
+/// Returns the datum's type in the thing model, if it is given, and the item with its format: a
+/// date with `as: date` is read as a date.
 fn number_type(
     s: &Section<'_>,
     item: Item,
@@ -222,7 +222,7 @@ fn number_type(
     notes: &mut Notes,
 ) -> (Item, Option<NumberType>) {
     if let Some(of) = item.format.number_type(scale, offset, None) {
-        // Bits are no quantity, and what a profile says is of quantities.
+        // Bits are no quantity, and the profile's values are for quantities.
         let given = match item.format {
             Format::Bits(_) => Given::default(),
             _ => given,
@@ -292,7 +292,7 @@ fn data(text: &str, edition: Edition) -> Result<Data, Wrong> {
     Err(wrong.maybe_hint(suggestions::did_you_mean(text, item::names(edition))))
 }
 
-/// `XXXXXX.XX`, `±XX.XXXX`, `date`, `time`, `digits 6`, `text 4`, `bits 2`.
+/// Parses `XXXXXX.XX`, `±XX.XXXX`, `date`, `time`, `digits 6`, `text 4`, `bits 2`.
 fn format(text: &str) -> Result<Format, Wrong> {
     let wanted = || {
         Wrong::wanted("a format like XXXXXX.XX, ±XX.XXXX, date, time, digits 6, text 4 or bits 2")
@@ -335,8 +335,8 @@ fn format(text: &str) -> Result<Format, Wrong> {
     }
 }
 
-/// A meter's address, twelve digits; or `any` and other wildcards, which a meter
-/// that is alone on its line answers.
+/// Parses a meter's address, twelve digits; or `any` and other wildcards, which a meter answers
+/// that is alone on its line.
 pub(crate) fn address(text: &str) -> Result<Address, Wrong> {
     if text == "any" {
         return Ok(Address::ANY);

@@ -157,7 +157,7 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
     })
 }
 
-/// The kind with the sign that `sign:` says it has.
+/// Returns the kind with the sign that `sign:` gives it.
 fn signed(s: &Section<'_>, kind: Kind, notes: &mut Notes) -> Kind {
     if s.read("sign", choice(&sign::SIGNS), notes).is_none() {
         return kind;
@@ -174,7 +174,7 @@ fn place(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
     s.need("at", whole(0..=LONGEST), wanted, notes)
 }
 
-/// `at:` and `length:`, or `after:`, `nth:` and `before:`.
+/// Reads `at:` and `length:`, or `after:`, `nth:` and `before:`.
 fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
     if s.node("at").is_some() || s.node("length").is_some() {
         let from = place(s, notes);

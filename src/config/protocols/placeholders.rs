@@ -1,8 +1,9 @@
-//! What of a device's own stands in the requests of a profile without a standard:
-//! `{unit}` and `{address}`, in what is sent and in what is always in the reply.
+//! The parts of a request that differ from device to device, in a profile without a standard:
+//! `{unit}` and `{address}`, in the bytes that are sent and in those that are always in the
+//! reply.
 //!
-//! Each device gets requests of its own, filled in and with their checksums, so
-//! that nothing further down knows of such places.
+//! Each device gets requests of its own, filled in and with their checksums, so that no later
+//! stage has to know of placeholders.
 
 use std::sync::Arc;
 
@@ -13,23 +14,23 @@ use crate::spec::raw::template::NotATemplate;
 use crate::spec::raw::{Check, End, Fixed, Question, Template};
 use crate::spec::{ProfileSpec, Protocol};
 
-/// Whose places are filled.
+/// The device whose values are filled in.
 #[derive(Clone, Copy)]
 pub(crate) struct Who<'a> {
     pub(crate) unit: u8,
-    /// As many decimal digits as the addresses of the profile have.
+    /// The digits of the address: as many as the addresses of the profile have.
     pub(crate) address: &'a str,
-    /// Whether it is asked in frames of Modbus TCP.
+    /// Whether the device is polled in frames of Modbus TCP.
     pub(crate) carried: bool,
 }
 
-/// How many digits an address has: that of DL/T 645, if nothing is said.
+/// The default for the number of digits of an address: that of DL/T 645.
 pub(crate) const DIGITS: usize = 12;
 
-/// No address has more digits.
+/// The most digits that an address has.
 pub(crate) const MOST_DIGITS: usize = 32;
 
-/// Stands in where a profile is looked at without a device.
+/// Returns a stand-in for the device where a profile is checked without a device.
 pub(crate) fn sample(zeros: &str) -> Who<'_> {
     Who {
         unit: 1,
@@ -38,11 +39,11 @@ pub(crate) fn sample(zeros: &str) -> Who<'_> {
     }
 }
 
-/// One question as it is written.
+/// One question as it is written in the configuration.
 pub(crate) struct Pattern {
     pub(crate) send: String,
     pub(crate) check: Option<Check>,
-    /// What is always in the reply, and where.
+    /// The bytes that are always in the reply, and their places.
     pub(crate) fixed: Vec<(usize, String)>,
 }
 
@@ -54,7 +55,7 @@ pub(crate) struct Patterns {
 }
 
 impl Patterns {
-    /// None yet, of a profile whose devices have addresses of so many digits.
+    /// Returns an empty list, for a profile whose devices have addresses of so many digits.
     pub(crate) const fn with_addresses_of(digits: usize) -> Patterns {
         Patterns {
             all: Vec::new(),
@@ -62,13 +63,13 @@ impl Patterns {
         }
     }
 
-    /// How many digits the address of a device has.
+    /// Returns how many digits the address of a device has.
     pub(crate) const fn digits(&self) -> usize {
         self.digits
     }
 
-    /// Whether all that is said, in either direction, is characters of seven bits,
-    /// whatever unit and address are.
+    /// Returns whether all bytes that are known, in either direction, are characters of seven
+    /// bits, whatever unit and address are.
     pub(crate) fn fit_seven_bits(&self, profile: &Arc<ProfileSpec>) -> bool {
         let who = Who {
             unit: u8::MAX,
@@ -98,7 +99,7 @@ impl Patterns {
         })
     }
 
-    /// One more.
+    /// Adds a question.
     pub(crate) fn push(&mut self, pattern: Pattern) {
         self.all.push(pattern);
     }
@@ -111,20 +112,20 @@ impl Patterns {
         texts.into_iter().any(|text| mentions(text, what))
     }
 
-    /// Whether a device needs a unit.
+    /// Returns whether a device needs a unit.
     pub(crate) fn need_unit(&self) -> bool {
         self.mention("unit")
     }
 
-    /// Whether a device needs an address.
+    /// Returns whether a device needs an address.
     pub(crate) fn need_address(&self) -> bool {
         self.mention("address")
     }
 
-    /// The profile as it is for this device.
+    /// Returns the profile with the requests of this device.
     ///
     /// # Errors
-    /// A request that is too long with what was filled in.
+    /// A request that is too long with the values that were filled in.
     pub(crate) fn of(
         &self,
         profile: &Arc<ProfileSpec>,
@@ -155,8 +156,8 @@ impl Patterns {
     }
 }
 
-/// Fills the places outside quotes; what is none of them stays, for
-/// [`Template::parse`] to judge.
+/// Fills the placeholders outside quotes. Braces with another content stay, for
+/// [`Template::parse`] to check.
 ///
 /// `{unit}` becomes its byte, `{unit:02}` its decimal digits with leading zeros,
 /// `{unit:02X}` the same in hexadecimal; `{address}` becomes bytes of two digits
@@ -213,7 +214,7 @@ fn filled(place: &str, who: Who<'_>) -> Option<String> {
 
 enum Piece<'a> {
     Plain(&'a str),
-    /// What stands between braces outside quotes.
+    /// The text between braces outside quotes.
     Place(&'a str),
 }
 
@@ -244,7 +245,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
     found
 }
 
-/// Bytes as a request is written.
+/// Parses bytes as a request is written.
 pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
     match Template::parse(text, None) {
         Ok(template) => Ok(template.bytes().to_vec()),
@@ -252,8 +253,7 @@ pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
     }
 }
 
-/// The same with places for what is a device's own, filled in as an example and
-/// as they are written.
+/// Parses bytes with placeholders; returns them filled in as an example, and as they are written.
 pub(crate) fn own_bytes(zeros: &str) -> impl Fn(&str) -> Result<(Vec<u8>, String), Wrong> {
     move |text| {
         let example = bytes(&fill(text, sample(zeros)))?;
@@ -261,7 +261,7 @@ pub(crate) fn own_bytes(zeros: &str) -> impl Fn(&str) -> Result<(Vec<u8>, String
     }
 }
 
-/// The address of a device of the profile: so many digits.
+/// Parses the address of a device of the profile: so many digits.
 pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Wrong> {
     move |text| {
         let fits = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
@@ -276,7 +276,7 @@ pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Wrong> {
     }
 }
 
-/// What a device of the profile has to have.
+/// Returns the requirement for the address of a device of the profile.
 pub(crate) fn wanted_address(digits: usize) -> Wrong {
     Wrong::wanted(match digits {
         DIGITS => "the twelve digits printed on the meter".to_owned(),
@@ -309,7 +309,7 @@ mod tests {
             let template = Template::parse(&fill(text, who("123456789012")), None);
             assert_eq!(template.as_ref().map(Template::bytes), Ok(bytes), "{text}");
         }
-        // Fourteen digits are seven bytes, and half a byte is filled up.
+        // Fourteen digits are seven bytes, and an odd number of digits is filled up.
         for (text, address, is) in [
             ("{address}", "12345678901234", " 34 12 90 78 56 34 12 "),
             ("{address:high}", "12345678901234", " 12 34 56 78 90 12 34 "),
@@ -330,7 +330,7 @@ mod tests {
         }
     }
 
-    /// ICP DAS writes the address in two hexadecimal characters, and sums it up.
+    /// ICP DAS writes the address in two hexadecimal characters, and includes it in the checksum.
     #[test]
     fn each_device_is_asked_for_itself_with_a_checksum_of_its_own() {
         let check = Some(Check {

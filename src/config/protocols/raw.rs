@@ -1,5 +1,5 @@
-//! Profiles with `protocol: raw`: devices without a standard. What to send, what
-//! comes back, and where in it the values stand.
+//! Profiles with `protocol: raw`: devices without a standard. The requests, the replies, and
+//! where in the replies the values stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Fixed, Question, Shape, Template};
 use crate::spec::{Codec, PointSpec, Shown, Table};
 
-/// As many as one byte can count.
+/// The most questions of a profile: as many as one byte can count.
 const MOST: usize = 255;
 
-/// Reads `requests:`, as they are and as they are written; and the names of those
+/// Reads `requests:`. Returns the questions, their texts as written, and the names of questions
 /// that are wrong.
 pub(crate) fn requests(
     profile: &Section<'_>,
@@ -57,7 +57,7 @@ pub(crate) fn requests(
         let check = check(&s, notes);
         let parse = |text: &str| {
             if check.is_none() && s.node("check").is_some() {
-                // Already noted, and what stands in its place cannot be known.
+                // The wrong check is already noted, and the bytes in its place are unknown.
                 return Ok(None);
             }
             let filled = placeholders::fill(text, placeholders::sample(&zeros));
@@ -100,7 +100,7 @@ pub(crate) fn requests(
     (all, patterns, wrong_ones)
 }
 
-/// What comes back, and what is always in it as it is written.
+/// Reads the shape of the reply, and the texts of the bytes that are always in it.
 fn reply(
     request: &Section<'_>,
     zeros: &str,
@@ -195,7 +195,7 @@ fn reply(
     Some((shape, written))
 }
 
-/// A byte as a request is written: no number, so that it may stand in quotes.
+/// Parses a byte as a request is written: no number, so that the byte may stand in quotes.
 fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
     match bytes(text).as_deref() {
         Ok([byte]) => Ok([*byte]),

@@ -1,5 +1,5 @@
-//! What is said of a reply without a standard and has no room in it: it would make
-//! every reply none, or be no value in any, and nobody would know why.
+//! Checks bytes, checksums and values that a reply without a standard has no room for. Such a key
+//! would make every reply invalid, or would never give a value, without a visible reason.
 
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
@@ -8,11 +8,11 @@ use crate::spec::raw::part::{Number, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Shape};
 
-/// The most that function and data of Modbus have (Modbus Application Protocol
-/// V1.1b3 §4.1).
+/// The most bytes that function and data of Modbus have (Modbus Application Protocol V1.1b3
+/// §4.1).
 pub(crate) const MAX_PDU: usize = 253;
 
-/// How many bytes a reply has at most, and why.
+/// Returns how many bytes a reply has at most, and why.
 fn most(end: &End) -> (usize, String) {
     match end {
         End::Length(n) => (*n, format!("the reply has {n}, counted from 0 on")),
@@ -27,7 +27,7 @@ fn most(end: &End) -> (usize, String) {
     }
 }
 
-/// Bytes that can be in no reply would make every reply none.
+/// Notes bytes that can stand in no reply: they would make every reply invalid.
 pub(crate) fn bytes(place: OriginId, from: usize, bytes: usize, end: &End, notes: &mut Notes) {
     let (most, why) = most(end);
     if from + bytes <= most {
@@ -42,7 +42,7 @@ pub(crate) fn bytes(place: OriginId, from: usize, bytes: usize, end: &End, notes
     notes.error(place, said, wrong);
 }
 
-/// A checksum that has no room, or covers nothing, fits no reply.
+/// Notes a checksum that has no room, or covers nothing: such a checksum fits no reply.
 pub(crate) fn check(reply: &Section<'_>, shape: &Shape, notes: &mut Notes) {
     let Some(check) = shape.check else { return };
     let (most, why) = most(&shape.end);
@@ -69,7 +69,7 @@ pub(crate) fn check(reply: &Section<'_>, shape: &Shape, notes: &mut Notes) {
     }
 }
 
-/// A value that stands in no reply would never be one.
+/// Notes a value that stands beyond the end of every reply: it would never be read.
 pub(crate) fn part(s: &Section<'_>, part: &Part, reply: &Shape, notes: &mut Notes) {
     let (from, long) = match part {
         Part::Number {

@@ -1,79 +1,78 @@
-//! How much a configuration may be, so that what it costs is known before it is
-//! paid.
+//! Limits on the size of a configuration, so that the cost of a configuration is known before
+//! memory is taken for it.
 //!
-//! A file of a few kilobytes can mean gigabytes: by aliases, by a table that is
-//! named two hundred times, by a profile that each of two thousand devices fills
-//! in for itself. So what is kept is counted while it is made: values (the nodes
-//! of all files together) and bytes of text. Whatever has a number of its own
-//! further down has a limit far below the largest number.
+//! A file of a few kilobytes can expand to gigabytes: by aliases, by a table that is named two
+//! hundred times, or by a profile that is filled in for each of two thousand devices. So values
+//! (the nodes of all files together) and bytes of text are counted while they are made. Whatever
+//! is numbered in a later stage has a limit far below the largest number of its type.
 //!
-//! The largest configuration that is accepted (4 MiB, 91,000 values, 2,000 devices of
-//! 100 points each) takes 49 MB to check, 12 bytes for each of its own; the service
-//! runs with it in 58 MB and has taken 140 MB at its peak when it was loaded six times
-//! more (amd64, glibc 2.36). `tests/config_costs.rs` measures that and holds it to a
-//! third of the unit's `MemoryMax=`.
+//! The largest configuration that is accepted (4 MiB, 91,000 values, 2,000 devices of 100 points
+//! each) takes 49 MB to check, 12 bytes for each of its bytes. The service runs with it in 58 MB,
+//! and has taken 140 MB at its peak when the configuration was loaded six times more (amd64,
+//! glibc 2.36). `tests/config_costs.rs` measures these figures and fails above a third of the
+//! unit's `MemoryMax=`.
 
-/// All files of a configuration together, secrets and certificates apart, in
-/// bytes. Two thousand devices of a line each and five thousand points of two
-/// hundred bytes are a third of it.
+/// The limit on all files of a configuration together, secrets and certificates apart, in bytes.
+/// Two thousand devices of a line each and five thousand points of two hundred bytes are a third
+/// of this limit.
 pub const LARGEST_CONFIG: u64 = 4 << 20;
 
-/// A file or credential with a secret, in bytes. A DeviceSecret has 32
-/// characters; the rest is room for line breaks and for secrets of other kinds.
+/// The limit on a file or credential with a secret, in bytes. A DeviceSecret has 32 characters;
+/// the rest is room for line breaks and for secrets of other kinds.
 pub const LARGEST_SECRET: u64 = 4 << 10;
 
-/// A file of certificates, in bytes. All roots that Debian 12 comes with
+/// The limit on a file of certificates, in bytes. All roots that Debian 12 comes with
 /// (`ca-certificates.crt`) have 220 kB.
 pub const LARGEST_BUNDLE: u64 = 1 << 20;
 
-/// Files that one pattern may name; `conf.d/*.yaml` is one, too.
+/// How many files one pattern may name; `conf.d/*.yaml` is a pattern, too.
 pub const MOST_FILES: usize = 1_000;
 
-/// Values of all files together, whether written or repeated by an alias: single
-/// values, lists and sections. Ten for each of 2,000 devices, and eight for each
-/// of the points of all profiles, leave room for 10,000 points.
+/// How many values all files together may have, whether written or repeated by an alias: single
+/// values, lists and sections. Ten for each of 2,000 devices, and eight for each of the points of
+/// all profiles, leave room for 10,000 points.
 pub(crate) const MOST_VALUES: usize = 100_000;
 
-/// Signs of YAML in one file, wherever they stand: a value comes with 1.7 of them,
-/// and comments and texts have some. The parser reads ahead where a list in brackets
-/// may turn out to be a key, and keeps 3.5 tokens of 144 bytes for each sign before it
-/// tells of the first value (`a: b,` again and again). It doubles the room for them
-/// when it is full: so many tokens stay below 2^19, which are 75 MB.
+/// How many signs of YAML one file may have, wherever they stand. A value comes with 1.7 of them,
+/// and comments and texts have some. The parser reads ahead where a list in brackets may turn out
+/// to be a key, and keeps 3.5 tokens of 144 bytes for each sign before it reports the first value
+/// (`a: b,` again and again). The parser doubles its token buffer when the buffer is full: so
+/// many tokens stay below 2^19, which are 75 MB.
 pub(crate) const MOST_SIGNS: usize = 145_000;
 
-/// Bytes of keys and values of all files together: as many as files may have, and
-/// once more for what aliases repeat.
+/// How many bytes the keys and values of all files together may have: as many as the files may
+/// have, and once more for what aliases repeat.
 pub(crate) const MOST_TEXT: usize = 8 << 20;
 
-/// Problems of each severity that are told one by one; all are counted. Nobody
-/// mends more before looking again.
+/// How many problems of each severity are listed; all are counted. An operator does not mend more
+/// before the next check.
 pub(crate) const MOST_TOLD: usize = 100;
 
-/// Sub-devices under one gateway: the platform's limit of those online ("Connect
-/// or disconnect sub-devices"; 1,500 in 2020).
+/// How many sub-devices a gateway may have: the platform's limit of those online ("Connect or
+/// disconnect sub-devices"; 1,500 in 2020).
 pub(crate) const MOST_DEVICES: usize = 2_000;
 
-/// Ports: each device may have one of its own. Their numbers
-/// ([`crate::base::PortId`]) have 16 bits, and the places of ports that are gone
-/// are kept for one reload.
+/// How many ports there may be: each device may have a port of its own. Port numbers
+/// ([`crate::base::PortId`]) have 16 bits, and the places of removed ports are kept for one
+/// reload.
 pub(crate) const MOST_PORTS: usize = MOST_DEVICES;
 
-/// Profiles: a kind of device for every other device.
+/// How many profiles there may be: a kind of device for every other device.
 pub(crate) const MOST_PROFILES: usize = 1_000;
 
-/// Points of one profile, and as many requests. They are numbered with 16 bits;
-/// a device with a value in each of 65,536 registers has yet to be met, and
-/// every poll of it would take minutes.
+/// How many points one profile may have, and as many requests. They are numbered with 16 bits. No
+/// known device has a value in each of 65,536 registers, and every poll of such a device would
+/// take minutes.
 pub(crate) const MOST_POINTS: usize = 5_000;
 
-/// Points and requests of all devices together: what a profile has, once for each
-/// device that has it: 100 for each of 2,000 devices.
+/// How many points and requests all devices together may have: those of a profile count once for
+/// each device with that profile; 100 for each of 2,000 devices.
 pub(crate) const MOST_ASKED: usize = 200_000;
 
-/// Columns of a table. It has eleven that mean something.
+/// How many columns a table may have. Eleven columns have a meaning.
 pub(crate) const MOST_COLUMNS: usize = 64;
 
-/// How many entries the list of this name may have; what is not named here is
+/// Returns how many entries the list of this name may have. Lists without a limit here are
 /// bounded by [`MOST_VALUES`] alone.
 pub(crate) fn most_of(list: &str) -> Option<usize> {
     match list {
@@ -85,14 +84,14 @@ pub(crate) fn most_of(list: &str) -> Option<usize> {
     }
 }
 
-/// What was counted so far.
+/// The values and bytes of text that were counted so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     values: usize,
     text: usize,
 }
 
-/// Whether a file has too many signs to be parsed.
+/// Checks whether a file has too many signs of YAML to be parsed.
 ///
 /// # Errors
 /// What there is too much of.
@@ -108,7 +107,7 @@ pub(crate) fn signs(bytes: &[u8]) -> Result<(), TooMuch> {
 }
 
 impl Spent {
-    /// Counts so many more, before they are made.
+    /// Counts so many more values and bytes, before they are made.
     ///
     /// # Errors
     /// What there would be too much of, and how much is wanted.
@@ -134,16 +133,16 @@ impl Spent {
     }
 }
 
-/// What there is too much of.
+/// What a configuration has too much of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TooMuch {
-    /// What was seen.
+    /// What the configuration has.
     pub(crate) said: String,
-    /// What would have been right.
+    /// What the limit allows.
     pub(crate) wanted: String,
 }
 
-/// What to do about it.
+/// The advice for a configuration that is too large.
 pub(crate) const LESS: &str = "units: makes many devices of one entry, and devices of one kind share a profile; \
      what is still too much needs a second gateway";
 

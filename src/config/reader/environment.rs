@@ -1,4 +1,4 @@
-//! The environment as a layer: the few variables that override a file's word.
+//! The environment as a layer: the few variables that override a value of the files.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use super::tree::{Is, Node, Origin, Step};
 use super::word::or;
 use crate::config::reader::suggestions;
 
-/// Environment variables that may be set, and the key each stands for. A short
-/// list on purpose: what an installation is should be found in its files.
+/// Environment variables that may be set, and the key each of them sets. The list is short on
+/// purpose: an installation should be described by its files.
 pub const VARIABLES: [(&str, [&str; 2]); 3] = [
     ("ALINK_GATEWAY_URL", ["cloud", "url"]),
     (SECRET, ["gateway", "secret"]),
     ("ALINK_GATEWAY_CA_FILE", ["cloud", "ca_file"]),
 ];
 
-/// Says how loud the log is; read where the log is set up, no part of the
+/// Sets the level of the log. It is read where the log is set up, and is no part of the
 /// configuration.
 const LOUDNESS: &str = "ALINK_GATEWAY_LOG";
 
-/// Stands for the gateway's secret. It works, is in no document, and is warned of:
-/// what a unit sets is read by every user of the box with `systemctl show`.
+/// Sets the gateway's secret. The variable works, no document names it, and its use gives a
+/// warning: every user of the machine can read a unit's environment with `systemctl show`.
 const SECRET: &str = "ALINK_GATEWAY_SECRET";
 
-/// All our variables begin like this.
+/// The prefix of all variables of this service.
 pub const PREFIX: &str = "ALINK_GATEWAY_";
 
-/// What these variables say.
+/// Builds the layer that these variables describe.
 pub(crate) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Layer {
     let file = notes.origins.add_file("environment");
     let mut sections: BTreeMap<String, Node> = BTreeMap::new();

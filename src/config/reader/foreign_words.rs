@@ -1,22 +1,22 @@
-//! The words of other programs and of manuals, and what they are called here.
+//! Words of other programs and of manuals, and the words of this configuration for them.
 //!
-//! A spelling that is merely near is [`near`](crate::config::reader::suggestions)'s to find. These are
-//! right words, elsewhere: `float32`, `slave_id`, `baudrate`, a decimal comma.
+//! A misspelling is for [`near`](crate::config::reader::suggestions) to find. The words here are
+//! right elsewhere: `float32`, `slave_id`, `baudrate`, a decimal comma.
 
-/// Words of other programs, lower case, without blanks, `_` and `-`; and ours, the
-/// first of which that is possible where the word stands is meant.
+/// Words of other programs, in lower case, without blanks, `_` and `-`; and the words of this
+/// configuration for them. The first of these that is possible at the place is suggested.
 #[rustfmt::skip]
 const WORDS: &[(&[&str], &[&str])] = &[
-    // Keys: who.
+    // Keys: which device.
     (&["slave", "slaveid", "slaveaddress", "slaveaddr", "slavenumber", "unitid", "unitaddress", "unitnumber",
        "deviceid", "deviceaddress", "nodeid", "nodeaddress", "node", "station", "stationid", "stationnumber",
        "serverid", "serveraddress", "modbusid", "modbusaddress", "meteraddress", "mbid"], &["unit", "address"]),
-    // Keys: where.
+    // Keys: which table and address.
     (&["functioncode", "function", "fc", "fcode", "func", "registertype", "regtype", "inputtype", "objecttype",
        "memoryarea", "area", "registertable", "primarytable", "pointtype"], &["table"]),
     (&["register", "registeraddress", "reg", "regaddr", "addr", "start", "startaddress", "startingaddress",
        "dataaddress", "index"], &["address", "at"]),
-    // Keys: how it is written.
+    // Keys: how the value is written.
     (&["datatype", "valuetype", "format", "dtype", "vartype"], &["type", "format"]),
     (&["multiplier", "factor", "ratio", "coefficient", "gain", "multiply", "slope", "scaling", "scalefactor"],
      &["scale"]),
@@ -85,7 +85,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["cp1251"], &["windows-1251"]), (&["cp1252"], &["windows-1252"]), (&["unicode", "ucs2"], &["utf-16"]),
 ];
 
-/// Ours for a word of others, if it is one of these.
+/// Returns this configuration's word for a foreign word, if the list has it and it is possible.
 pub(crate) fn ours<'a>(word: &str, possible: &[&'a str]) -> Option<&'a str> {
     let word = plain(word);
     let meant = WORDS.iter().filter(|(theirs, _)| theirs.contains(&&*word));
@@ -94,8 +94,8 @@ pub(crate) fn ours<'a>(word: &str, possible: &[&'a str]) -> Option<&'a str> {
         .find_map(|ours| possible.iter().find(|p| *p == ours).copied())
 }
 
-/// The same of a type that names its order as well: `float32_abcd`, `FLOAT (CDAB)`,
-/// `uint32_be`, `int32-swap`.
+/// Returns this configuration's type and order for a type that names its order as well:
+/// `float32_abcd`, `FLOAT (CDAB)`, `uint32_be`, `int32-swap`.
 pub(crate) fn type_with_order(word: &str, types: &[&str]) -> Option<String> {
     let plain = plain(word);
     let orders = [
@@ -120,7 +120,7 @@ pub(crate) fn type_with_order(word: &str, types: &[&str]) -> Option<String> {
     })
 }
 
-/// In lower case, without what others put between words.
+/// Returns `word` in lower case, without the separators that other programs put between words.
 fn plain(word: &str) -> String {
     let kept = word
         .chars()
@@ -128,7 +128,7 @@ fn plain(word: &str) -> String {
     kept.flat_map(char::to_lowercase).take(64).collect()
 }
 
-/// What is meant by a key of others; `value` is what stands behind it.
+/// Returns what a key of another program means here; `value` is the value of that key.
 pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<String> {
     let plain = plain(word);
     let has = |key: &str| keys.contains(&key);
@@ -159,7 +159,7 @@ pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<Stri
         return Some("scale multiplies: a divisor of 10 is scale: 0.1".into());
     }
     let ours = ours(word, keys)?;
-    // What the value is called here, where that is one of a few words.
+    // This configuration's word for the value, where the key has a few words to choose from.
     let value = value.filter(|v| v.len() <= 20).map(|value| match ours {
         "table" => {
             let tables = ["holding", "input", "discrete", "coil"];
@@ -174,7 +174,7 @@ pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<Stri
     })
 }
 
-/// `0,1`: a number as half of the world writes it.
+/// Returns a hint for `0,1`: a number with a decimal comma, as many countries write it.
 pub(crate) fn decimal_comma(text: &str) -> Option<String> {
     let (whole, fraction) = text.split_once(',')?;
     let digits = whole.strip_prefix(['-', '+']).unwrap_or(whole);
@@ -183,8 +183,8 @@ pub(crate) fn decimal_comma(text: &str) -> Option<String> {
     (number && follows).then(|| format!("a decimal point, not a comma: {whole}.{fraction}"))
 }
 
-/// The number in an address that names its table as well: `4x0001`, `40001`,
-/// `%MW100`; 0-based, and the table.
+/// Returns the number in an address that names its table as well (`4x0001`, `40001`, `%MW100`),
+/// 0-based, and the table.
 pub(crate) fn address(text: &str) -> Option<(u32, &'static str)> {
     let lower = text.to_ascii_lowercase();
     let number = |digits: &str| {
@@ -231,7 +231,7 @@ const MEASURES: &[&str] = &[
     "度", "千瓦时", "伏", "安", "瓦", "千瓦", "赫兹", "摄氏度",
 ];
 
-/// Whether it is a unit of measure, which people write where a bus address belongs.
+/// Returns whether `text` is a unit of measure; operators write that where a bus address belongs.
 pub(crate) fn is_measure(text: &str) -> bool {
     MEASURES.contains(&text.to_lowercase().as_str())
 }

@@ -1,14 +1,13 @@
-//! One configuration out of several layers, through figment.
+//! Merges several layers into one configuration, through figment.
 //!
 //! Later layers override scalars and lists are joined (figment's `admerge`).
-//! Figment alone would know of each value only the file it came from; so every
-//! node travels as a small dictionary that holds, beside the value, the number
-//! of its place. Sections merge, and what is left points at the line it was
-//! written in.
+//! Figment alone would know only the file of each value. So every node is handed to figment as a
+//! small dictionary that holds the value and the number of its place. Sections merge, and each
+//! value of the result points at the line where it was written.
 //!
-//! A node that travels takes a kilobyte. So only those do that can meet another:
-//! what one layer alone says goes past figment, and of a list, whose elements are
-//! joined and never merged, only their numbers travel.
+//! A node that is handed to figment takes a kilobyte. So only nodes that can meet another are
+//! handed over: keys that a single layer has bypass figment. Of a list, whose elements are joined
+//! and never merged, only the numbers of the elements are handed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,15 +16,15 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::tree::{Is, Node, OriginId};
 
-/// The numbers of the node's places, one for each layer that wrote it: lists are
-/// joined, so none is lost.
+/// The key of the numbers of the node's places, one number for each layer that wrote the node:
+/// figment joins lists, so no number is lost.
 const AT: &str = "at";
-/// The node's value.
+/// The key of the node's value.
 const IS: &str = "is";
-/// The place of a key without a value: it overrides nothing.
+/// The key of the place of a key without a value: such a key overrides nothing.
 const BLANK: &str = "blank";
 
-/// One layer: the root section of one file, or what the environment says.
+/// One layer: the root section of one file, or of the environment.
 pub(crate) struct Layer {
     name: String,
     entries: BTreeMap<String, Node>,
@@ -38,7 +37,7 @@ impl Layer {
     }
 }
 
-/// What of a layer travels.
+/// The part of a layer that is handed to figment.
 struct Packed {
     name: String,
     root: Dict,
@@ -54,12 +53,12 @@ impl Provider for Packed {
     }
 }
 
-/// The elements of lists, by the numbers that travel for them.
+/// The elements of lists, by the numbers that are handed to figment for them.
 #[derive(Default)]
 struct Elements(Vec<Node>);
 
-/// All layers as one, earliest first. `None` if a layer cannot be read, which
-/// [`Packed`] rules out.
+/// Merges all layers, earliest first. `None` if a layer cannot be read, which [`Packed`] rules
+/// out.
 pub(crate) fn merge(layers: Vec<Layer>) -> Option<BTreeMap<String, Node>> {
     let mut said: BTreeMap<&str, usize> = BTreeMap::new();
     for key in layers.iter().flat_map(|layer| layer.entries.keys()) {
@@ -133,7 +132,8 @@ impl Elements {
             }
             _ => Is::Nothing,
         };
-        // A value is where it was written last; a section is where it begins.
+        // The place of a value is where it was written last; that of a section is where it
+        // begins.
         let place = match is {
             Is::Text(_) | Is::Nothing => places.last(),
             Is::List(_) | Is::Map(_) => places.first(),
@@ -145,7 +145,7 @@ impl Elements {
         }
     }
 
-    /// The element of this number, which travels once.
+    /// Takes the element of this number; each number is handed to figment once.
     fn element(&mut self, number: &Value) -> Option<Node> {
         let element = self.0.get_mut(usize::try_from(number.to_u128()?).ok()?)?;
         let origin = element.origin;

@@ -1,5 +1,5 @@
-//! From text to trees of words that know where they were written, and what is wrong with
-//! them in words an electrician can act on.
+//! From text to trees of words that know where they were written. Problems are reported in words
+//! that an electrician can act on.
 
 pub(crate) mod amount;
 pub(crate) mod environment;

@@ -1,8 +1,7 @@
-//! What is wrong with a configuration, in words an electrician can act on.
+//! The problems of a configuration, in words that an electrician can act on.
 //!
-//! A [`Problem`] says where (file, line, column, path), what was written, what
-//! was wanted, and, where there is something useful to add, a hint. It prints
-//! as
+//! A [`Problem`] says where the fault is (file, line, column, path), what was written, what was
+//! wanted, and, where that is useful, a hint. It prints as
 //!
 //! ```text
 //! gateway.yaml:41:16  devices[3].points[2].address
@@ -11,47 +10,47 @@
 //!   hint    "4xxxx" notation starts at 40001; write the 0-based address
 //! ```
 //!
-//! The first line begins with a position every editor and terminal can open.
-//! Warnings carry `(warning)` at its end. The path counts within its own file,
-//! from 0, as the example shows. A secret is never repeated: `said` is `***`.
+//! The first line begins with a position that every editor and terminal can open. Warnings carry
+//! `(warning)` at the end of that line. The path counts within its own file, from 0, as the
+//! example shows. A secret is never repeated: `said` is `***`.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::amount::MOST_TOLD;
 
-/// Whether the gateway can start with it.
+/// Whether the gateway can start with a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It cannot; nothing is started.
+    /// The gateway cannot start.
     Error,
-    /// It can, but somebody should know.
+    /// The gateway can start, but the operator should know of the problem.
     Warning,
 }
 
-/// One thing that is wrong, or odd, in one place.
+/// One fault or oddity in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Error or warning.
     pub severity: Severity,
     /// The file as the operator would open it; `environment` for variables.
     pub file: Arc<str>,
-    /// 1-based; 0 when the file as a whole is meant.
+    /// The line, 1-based; 0 when the file as a whole is meant.
     pub line: u32,
-    /// 1-based, in characters; 0 when the file as a whole is meant.
+    /// The column, 1-based, in characters; 0 when the file as a whole is meant.
     pub column: u32,
-    /// Where in the structure; empty when the file as a whole is meant.
+    /// The place in the structure; empty when the file as a whole is meant.
     pub path: String,
     /// What was written, shortened, or `***` for a secret.
     pub said: String,
     /// What would have been right.
     pub wanted: String,
-    /// How to get there.
+    /// How to mend the problem.
     pub hint: Option<String>,
 }
 
-/// Where something was written, for problems that only show when all of it is
-/// put together.
+/// Where a value was written, for problems that only show when the whole configuration is put
+/// together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// As in [`Problem`].
@@ -85,18 +84,18 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that was found, errors before warnings, each kind in the order in
-/// which the files were read and, within a file, of the lines.
+/// All problems that were found: errors before warnings, each severity in the order in which the
+/// files were read and, within a file, by line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     problems: Vec<Problem>,
-    /// Errors and warnings that were counted and are not among them.
+    /// Errors and warnings that were counted and are not listed.
     more: (usize, usize),
 }
 
 impl Report {
-    /// Everything in `problems`, put in order, and the first of each severity one by
-    /// one; files in the order of `files`.
+    /// Builds a report of `problems`: puts them in order, files in the order of `files`, and
+    /// lists the first of each severity.
     #[must_use]
     pub fn new(mut problems: Vec<Problem>, files: &[Arc<str>]) -> Self {
         problems.sort_by_cached_key(|p| {
@@ -120,7 +119,7 @@ impl Report {
         }
     }
 
-    /// The same, and so many errors and warnings that were only counted.
+    /// Adds so many errors and warnings that were only counted.
     #[must_use]
     pub(crate) fn and_more(mut self, errors: usize, warnings: usize) -> Self {
         self.more.0 += errors;
@@ -128,7 +127,7 @@ impl Report {
         self
     }
 
-    /// The same with these problems as well.
+    /// Adds these problems.
     #[must_use]
     pub fn with(self, others: impl IntoIterator<Item = Problem>) -> Self {
         let (errors, warnings) = self.more;
@@ -138,25 +137,25 @@ impl Report {
         Report::new(problems, &files).and_more(errors, warnings)
     }
 
-    /// What is told one by one: all of it, or the first of too many.
+    /// Returns the listed problems: all of them, or the first of too many.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// How many errors there are, told or not.
+    /// Returns how many errors there are, listed or not.
     #[must_use]
     pub fn errors(&self) -> usize {
         self.count(Severity::Error) + self.more.0
     }
 
-    /// How many warnings there are, told or not.
+    /// Returns how many warnings there are, listed or not.
     #[must_use]
     pub fn warnings(&self) -> usize {
         self.count(Severity::Warning) + self.more.1
     }
 
-    /// `and 5 more errors`, if there are more than are told.
+    /// Returns `and 5 more errors`, if there are more than are listed.
     #[must_use]
     pub fn rest(&self) -> Option<String> {
         let many = |n: usize, what: &str| match n {
@@ -198,13 +197,12 @@ impl fmt::Display for Report {
     }
 }
 
-/// What it should have been: the half of a [`Problem`] that a parser of one
-/// value knows.
+/// What a value should have been: the part of a [`Problem`] that a parser of one value knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
     /// What would have been right.
     pub(crate) wanted: String,
-    /// How to get there.
+    /// How to mend the value.
     pub(crate) hint: Option<String>,
 }
 

@@ -1,7 +1,7 @@
-//! Reading sections of the tree, noting everything that is wrong on the way.
+//! Reads sections of the tree, and notes all problems on the way.
 //!
-//! A reader that is told "wrong" here goes on with a stand-in: the problem is
-//! noted, the result will be thrown away, and the next problem is found as well.
+//! A reader whose value is wrong continues with a stand-in: the problem is noted, the result will
+//! be thrown away, and the next problem is found as well.
 
 use std::any::type_name;
 use std::collections::BTreeMap;
@@ -15,55 +15,55 @@ use crate::config::reader::foreign_words;
 use crate::config::reader::suggestions;
 use crate::spec::Decimal;
 
-/// What has been found so far, and where everything is.
+/// The problems that were found so far, and the places of all nodes.
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) origins: Origins,
-    /// The first of each severity.
+    /// The first problems of each severity.
     problems: Vec<Problem>,
     /// How many errors and warnings there are.
     noted: (usize, usize),
-    /// What the files amount to so far.
+    /// The values and bytes of the files so far.
     spent: Spent,
-    /// Whether what is missing is no news: it may be what could not be read.
+    /// Whether missing values are not reported: a missing value may be one that could not be
+    /// read.
     pub(crate) lenient: bool,
-    /// Files that the service cannot read: where they are named, which they are,
-    /// and why.
+    /// Files that the service cannot read: where they are named, their paths, and the reasons.
     hidden: Vec<(OriginId, String, String)>,
     /// The number of the platform's file among those that were read.
     pub(crate) remote_file: Option<usize>,
-    /// Files that everybody can change: where they are named, and which they are.
+    /// Files that every user can change: where they are named, and their paths.
     anybodys: Vec<(OriginId, String)>,
 }
 
 impl Notes {
-    /// Whether anything noted so far forbids a start.
+    /// Returns whether any problem noted so far forbids a start.
     pub(crate) fn failed(&self) -> bool {
         self.noted.0 > 0
     }
 
-    /// How many problems were noted so far.
+    /// Returns how many problems were noted so far.
     pub(crate) const fn noted(&self) -> usize {
         self.noted.0 + self.noted.1
     }
 
-    /// Whether further errors are only counted, so that to find out what was
-    /// meant is work for nothing.
+    /// Returns whether further errors are only counted, so that working out a suggestion is
+    /// wasted.
     pub(crate) const fn is_full(&self) -> bool {
         self.noted.0 >= MOST_TOLD
     }
 
-    /// Counts an error that is one too many to be told.
+    /// Counts an error that is too many to be listed.
     const fn count_error(&mut self) {
         self.noted.0 += 1;
     }
 
-    /// What was meant, unless nobody would read it.
+    /// Works out a suggestion, unless the problem would not be listed.
     pub(crate) fn unless_full(&self, meant: impl FnOnce() -> Option<String>) -> Option<String> {
         if self.is_full() { None } else { meant() }
     }
 
-    /// All of it, in order.
+    /// Returns all problems, in order.
     pub(crate) fn report(self) -> Report {
         let more = |n: usize| n.saturating_sub(MOST_TOLD);
         Report::new(self.problems, self.origins.files())
@@ -84,8 +84,8 @@ impl Notes {
         self.error_at(at, position, much.said, wrong);
     }
 
-    /// Remembers a file that was named at `origin`, if the service cannot read it
-    /// or everybody can change it.
+    /// Remembers a file that was named at `origin`, if the service cannot read it or every user
+    /// can change it.
     pub(crate) fn look_at(&mut self, source: &Source, origin: OriginId) {
         if source.mode.is_some_and(|mode| mode & 0o002 != 0)
             && !self.anybodys.iter().any(|(_, path)| *path == source.path)
@@ -100,8 +100,8 @@ impl Notes {
         }
     }
 
-    /// One warning for all files that everybody can change, and one for all that
-    /// the service cannot read.
+    /// Notes one warning for all files that every user can change, and one for all files that the
+    /// service cannot read.
     pub(crate) fn warn_of_files(&mut self) {
         let anybodys = std::mem::take(&mut self.anybodys);
         let more = and_more(anybodys.len());
@@ -134,7 +134,7 @@ impl Notes {
         self.note(Severity::Warning, at, None, "", said.into(), wrong);
     }
 
-    /// An error at another line and column than those of `at`.
+    /// Notes an error at another line and column than those of `at`.
     pub(crate) fn error_at(
         &mut self,
         at: OriginId,
@@ -145,15 +145,15 @@ impl Notes {
         self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
     }
 
-    /// Whether it was written in the platform's file.
+    /// Returns whether `at` was written in the platform's file.
     pub(crate) fn is_remote(&self, at: OriginId) -> bool {
         let origin = self.origins.get(at);
         self.remote_file.is_some() && origin.map(|o| o.file) == self.remote_file
     }
 
-    /// Notes a number that was written in quotes, and so is text: a tool that makes
-    /// text of one number makes it of others as well, and `"0010"` or `"1e3"` may be
-    /// a name. False if it was not.
+    /// Notes a number that was written in quotes, and so is text. A tool that turns one number
+    /// into text does so with others as well, and `"0010"` or `"1e3"` may be a name. Returns
+    /// false if the value was no such number.
     pub(crate) fn quoted_number(&mut self, node: &Node) -> bool {
         let Is::Text(text) = &node.is else {
             return false;
@@ -168,7 +168,7 @@ impl Notes {
         true
     }
 
-    /// Something that should be inside `at` and is not.
+    /// Notes a key that should be inside `at` and is not.
     pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Wrong) {
         if self.lenient {
             return;
@@ -176,7 +176,7 @@ impl Notes {
         self.note(Severity::Error, at, None, key, "nothing".into(), wrong);
     }
 
-    /// Where `at` is, for people.
+    /// Returns the place of `at` as it is shown to the operator.
     pub(crate) fn place(&self, at: OriginId) -> Place {
         let (line, column) = self.origins.get(at).map(|o| o.at).unwrap_or_default();
         Place {
@@ -226,7 +226,7 @@ impl Notes {
     }
 }
 
-/// What was written, fit for one line on a terminal.
+/// Returns what was written, shortened to one line of a terminal.
 pub(crate) fn shown(text: &str) -> String {
     if text.is_empty() {
         return "\"\"".into();
@@ -240,7 +240,7 @@ pub(crate) fn shown(text: &str) -> String {
     shown_in(text, 60)
 }
 
-/// A key, without what may be its value: `{ secret:x }` is one key to YAML.
+/// Returns a key without what may be its value: `{ secret:x }` is one key to YAML.
 pub(crate) fn shown_key(key: &str) -> String {
     match key.split_once(':') {
         Some((word, _)) => format!("{}:…", shown(word)),
@@ -260,8 +260,8 @@ pub(crate) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// Opens `node` as a section with these keys; others are noted, and so is
-    /// a node that is no section.
+    /// Opens `node` as a section with these keys. Notes other keys, and a node that is no
+    /// section.
     pub(crate) fn open(node: &'a Node, keys: &[&str], notes: &mut Notes) -> Self {
         let entries = match &node.is {
             Is::Map(map) => Some(map),
@@ -311,7 +311,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Opens `node` a second time: what is wrong with it is already noted.
+    /// Opens `node` a second time: its problems are already noted.
     pub(crate) fn again(node: &'a Node) -> Self {
         let entries = match &node.is {
             Is::Map(map) => Some(map),
@@ -323,7 +323,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The section inside it, or an empty one.
+    /// Returns the section under `key`, or an empty one.
     pub(crate) fn section(&self, key: &str, keys: &[&str], notes: &mut Notes) -> Section<'a> {
         match self.node(key) {
             Some(node) => Section::open(node, keys, notes),
@@ -334,8 +334,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Notes that `key` should be in here: where it stands without a value, or
-    /// else where the section begins.
+    /// Notes that `key` should be in this section: where the key stands without a value, or else
+    /// where the section begins.
     pub(crate) fn lacks(&self, key: &str, wrong: Wrong, notes: &mut Notes) {
         match self.entries.and_then(|e| e.get(key)) {
             Some(node) => notes.error(node.origin, "nothing", wrong),
@@ -343,25 +343,25 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether it was there and was a section.
+    /// Returns whether the node was there and was a section.
     pub(crate) fn is_there(&self) -> bool {
         self.entries.is_some()
     }
 
-    /// The value of `key`, if it has one.
+    /// Returns the value of `key`, if it has one.
     pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
         self.entries?
             .get(key)
             .filter(|n| !matches!(n.is, Is::Nothing))
     }
 
-    /// Where `key` was written, or the section itself.
+    /// Returns where `key` was written, or the place of the section itself.
     pub(crate) fn at(&self, key: &str) -> OriginId {
         self.node(key).map_or(self.origin, |n| n.origin)
     }
 
-    /// Whether `key` was written and is no list, or one that is too long, so that
-    /// what it should list is not known.
+    /// Returns whether `key` was written and is no list, or a list that is too long, so that its
+    /// elements are not known.
     pub(crate) fn is_no_list(&self, key: &str) -> bool {
         self.node(key).is_some_and(|n| match &n.is {
             Is::List(list) => most_of(key).is_some_and(|most| list.len() > most),
@@ -369,7 +369,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The scalar of `key`.
+    /// Returns the scalar of `key`.
     pub(crate) fn text(&self, key: &str, wanted: &str, notes: &mut Notes) -> Option<&'a str> {
         let node = self.node(key)?;
         match &node.is {
@@ -381,7 +381,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The value of `key`, if it was written and `parse` takes it.
+    /// Returns the value of `key`, if the key was written and `parse` accepts the value.
     pub(crate) fn read<T>(
         &self,
         key: &str,
@@ -391,7 +391,7 @@ impl<'a> Section<'a> {
         let node = self.node(key)?;
         let (said, parsed) = match &node.is {
             Is::Text(text) => (shown(text), parse(text)),
-            // The parser's own words for what it wants, whatever it is given.
+            // The parser's own words for what it wants, whatever was written.
             other => (
                 other.kind().to_owned(),
                 parse("").map_or_else(Err, |_| Err(Wrong::wanted("a single value"))),
@@ -407,7 +407,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// [`Section::read`], with what to note when it was not written.
+    /// Does what [`Section::read`] does, and notes `missing` when the key was not written.
     pub(crate) fn need<T>(
         &self,
         key: &str,
@@ -421,7 +421,7 @@ impl<'a> Section<'a> {
         self.read(key, parse, notes)
     }
 
-    /// The elements of the list `key`, as many as it may have; none if it was not
+    /// Returns the elements of the list `key`, as many as it may have; none if the key was not
     /// written.
     pub(crate) fn list(&self, key: &str, notes: &mut Notes) -> &'a [Node] {
         match self.node(key) {
@@ -461,9 +461,9 @@ fn first(keys: &[&str], n: usize) -> String {
     keys.iter().take(n).copied().collect::<Vec<_>>().join(", ")
 }
 
-/// Whether what a parser gives is a number, so that what it takes has to be written
-/// as one. Told by the type: whoever adds a number to the configuration need not
-/// think of it.
+/// Returns whether a parser returns a number, so that its value has to be written as a number.
+/// The type decides this, so that a number that is added to the configuration later needs no
+/// further code.
 fn is_number<T>() -> bool {
     [
         type_name::<u8>(),
@@ -477,7 +477,7 @@ fn is_number<T>() -> bool {
     .contains(&type_name::<T>())
 }
 
-/// What follows the first of so many.
+/// Returns the words that follow the first of so many entries.
 fn and_more(all: usize) -> String {
     match all.saturating_sub(1) {
         0 => String::new(),

@@ -1,4 +1,5 @@
-//! What is read for a configuration, and by what name it is asked for.
+//! The files and credentials that are read for a configuration, and the names by which they are
+//! requested.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,24 +8,24 @@ use super::problem::Wrong;
 use super::section::{Notes, shown};
 use super::tree::OriginId;
 
-/// One file, or what became of the attempt to read it.
+/// One file, or the failure of the attempt to read it.
 ///
-/// Not `Debug`: it may be a secret.
+/// Not `Debug`: the contents may be a secret.
 #[derive(Clone)]
 pub struct Source {
-    /// As the operator would open it.
+    /// The path as the operator would open it.
     pub path: String,
-    /// Its contents, or why there are none, in words that follow "but":
-    /// "there is no such file". Shared: a file that is named twice is kept once.
+    /// The contents of the file, or why there are none, in words that follow "but": "there is no
+    /// such file". Shared: a file that is named twice is kept once.
     pub bytes: Result<Arc<[u8]>, String>,
-    /// Its permissions, where they are known.
+    /// The permissions of the file, where they are known.
     pub mode: Option<u32>,
-    /// Why the service could not read it although this process can: `0600
-    /// root:root`. `None` if it can, or nobody can say.
+    /// Why the service could not read the file although this process can: `0600 root:root`.
+    /// `None` if the service can read it, or if that is unknown.
     pub hidden: Option<String>,
 }
 
-/// Something a configuration names and that has to be read for it.
+/// A file or credential that a configuration names and that has to be read for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Want {
     /// A file of the configuration, relative to the main file's directory, or
@@ -41,11 +42,11 @@ pub enum Want {
     Credential(String),
 }
 
-/// What was read. A file or credential is one source; a pattern may be any
-/// number. No source for a credential means that there was nowhere to look.
+/// What was read. A file or credential is one source; a pattern may be any number. No source for
+/// a credential means that there was no place to look in.
 pub type Answers = BTreeMap<Want, Vec<Source>>;
 
-/// The bytes of a file that was named at `origin`.
+/// Returns the bytes of a file that was named at `origin`.
 pub(crate) fn contents<'a>(
     source: &'a Source,
     origin: OriginId,
@@ -73,7 +74,7 @@ pub(crate) fn contents<'a>(
     }
 }
 
-/// Where a file was looked for, unless that is what was written.
+/// Returns where a file was looked for, unless that is what was written.
 pub(crate) fn looked_for(written: &str, path: &str) -> Option<String> {
     (written != path).then(|| format!("looked for {path}"))
 }

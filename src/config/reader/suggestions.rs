@@ -2,9 +2,9 @@
 
 use crate::config::reader::foreign_words;
 
-/// The candidate nearest to `word`, if it is near enough to be a slip of the
-/// hand (at most one change for every three characters, counting a swap of
-/// neighbours as one) or the only one that begins with it.
+/// Returns the candidate nearest to `word`: a candidate that is near enough to be a typing error
+/// (at most one change for every three characters, where a swap of neighbours counts as one
+/// change), or the only candidate that begins with `word`.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -33,13 +33,14 @@ pub(crate) fn nearest<'a>(
         .map(|(_, c)| c)
 }
 
-/// What it is called here, or else [`nearest`], as a hint.
+/// Returns this configuration's word for a foreign word, or else the [`nearest`] candidate, as a
+/// hint.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    // Only the case is another.
+    // Only the letter case differs.
     let same = candidates.iter().find(|c| c.eq_ignore_ascii_case(word));
     let meant = same
         .copied()
@@ -49,7 +50,7 @@ pub(crate) fn did_you_mean<'a>(
         .map(|c| format!("did you mean {c}?"))
 }
 
-/// Optimal string alignment distance, ignoring case.
+/// Returns the optimal string alignment distance, ignoring case.
 fn distance(a: &[char], b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).flat_map(char::to_lowercase).collect();
     let mut before: Vec<usize> = Vec::new();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OriginId(pub(crate) u32);
 
-/// One node. Scalars stay the text that was written, so that `0123` and `12e4`
-/// survive as names and secrets; what they mean is decided by who reads them.
+/// One node. Scalars stay the text that was written, so that `0123` and `12e4` survive as names
+/// and secrets; the reader of a scalar decides what it means.
 ///
 /// Not `Debug`: the text may be a secret.
 #[derive(Clone)]
@@ -17,7 +17,7 @@ pub(crate) struct Node {
     pub(crate) is: Is,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Clone)]
 pub(crate) enum Is {
     /// A key without a value: as if it had not been written.
@@ -31,7 +31,7 @@ pub(crate) enum Is {
 }
 
 impl Is {
-    /// What it is called in a problem.
+    /// Returns the name of this kind of node in a problem.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Is::Nothing => "nothing",
@@ -42,7 +42,7 @@ impl Is {
     }
 }
 
-/// How a node is reached from the one around it.
+/// The step from the surrounding node to a node.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     /// The whole file.
@@ -60,11 +60,11 @@ pub(crate) struct Origin {
     pub(crate) file: usize,
     /// 1-based line and column of the value; 0 for the whole file.
     pub(crate) at: (u32, u32),
-    /// 1-based line and column of its key; the same as `at` without one.
+    /// 1-based line and column of its key; the same as `at` if there is no key.
     pub(crate) key_at: (u32, u32),
-    /// The node around it.
+    /// The surrounding node.
     pub(crate) parent: Option<OriginId>,
-    /// How it is reached from there.
+    /// The step from the surrounding node to this node.
     pub(crate) step: Step,
 }
 
@@ -80,18 +80,18 @@ pub(crate) struct Origins {
 }
 
 impl Origins {
-    /// A new file; its number.
+    /// Adds a file and returns its number.
     pub(crate) fn add_file(&mut self, name: &str) -> usize {
         self.files.push(name.into());
         self.files.len() - 1
     }
 
-    /// All files, in the order in which they were read.
+    /// Returns all files, in the order in which they were read.
     pub(crate) fn files(&self) -> &[Arc<str>] {
         &self.files
     }
 
-    /// A new place.
+    /// Adds a place.
     pub(crate) fn add(&mut self, mut origin: Origin) -> OriginId {
         if let Step::Key(key) = &mut origin.step {
             match self.keys.get(key) {
@@ -99,24 +99,24 @@ impl Origins {
                 None => drop(self.keys.insert(Arc::clone(key))),
             }
         }
-        // There are at most as many as values, and one for each key and file.
+        // There are at most as many places as values, and one for each key and file.
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         self.all.push(origin);
         OriginId(id)
     }
 
-    /// Remembers that the scalar there was written in quotes.
+    /// Remembers that the scalar at this place was written in quotes.
     pub(crate) fn set_quoted(&mut self, id: OriginId) {
         self.quoted.insert(id);
     }
 
-    /// Whether the scalar there was written in quotes, and so is text and no
+    /// Returns whether the scalar at this place was written in quotes, and so is text and no
     /// number (YAML 1.2.2 §10.3.2: only plain scalars are resolved).
     pub(crate) fn is_quoted(&self, id: OriginId) -> bool {
         self.quoted.contains(&id)
     }
 
-    /// The place of a file as a whole.
+    /// Adds the place of a file as a whole.
     pub(crate) fn whole(&mut self, file: usize) -> OriginId {
         self.add(Origin {
             file,
@@ -127,17 +127,17 @@ impl Origins {
         })
     }
 
-    /// One place; that of nothing in particular if there is no such id.
+    /// Returns the place with this id, if there is one.
     pub(crate) fn get(&self, id: OriginId) -> Option<&Origin> {
         self.all.get(id.0 as usize)
     }
 
-    /// The number of the file it was written in: its layer.
+    /// Returns the number of the file where the node was written: its layer.
     pub(crate) fn layer(&self, id: OriginId) -> usize {
         self.get(id).map_or(0, |o| o.file)
     }
 
-    /// The file it was written in.
+    /// Returns the file where the node was written.
     pub(crate) fn file(&self, id: OriginId) -> Arc<str> {
         self.get(id)
             .and_then(|o| self.files.get(o.file))
@@ -145,7 +145,7 @@ impl Origins {
             .unwrap_or_default()
     }
 
-    /// `devices[3].points[2].address`
+    /// Returns the path of a node: `devices[3].points[2].address`.
     pub(crate) fn path(&self, id: OriginId) -> String {
         let mut steps = Vec::new();
         let mut next = self.get(id);
@@ -161,8 +161,8 @@ impl Origins {
                     if !path.is_empty() {
                         path.push('.');
                     }
-                    // `{ secret:x }` is one key to YAML; what follows the
-                    // colon may be a secret.
+                    // `{ secret:x }` is one key to YAML; the text behind the colon may be a
+                    // secret.
                     path.push_str(key.split(':').next().unwrap_or_default());
                 }
                 Step::Index(i) => path.push_str(&format!("[{i}]")),
@@ -171,7 +171,7 @@ impl Origins {
         path
     }
 
-    /// `gateway.yaml:41`, for pointing at it from elsewhere.
+    /// Returns file and line, `gateway.yaml:41`, for a reference from another problem.
     pub(crate) fn line(&self, id: OriginId) -> String {
         match self.get(id) {
             Some(o) if o.at.0 > 0 => format!("{}:{}", self.file(id), o.at.0),

@@ -1,7 +1,7 @@
-//! What single words mean: numbers, times, decimals, choices, names.
+//! Parsers of single words: numbers, times, decimals, choices, names.
 //!
-//! Each parser either gives the value or says what it wanted. None of them
-//! repeats what it was given, so a secret cannot leak from here.
+//! Each parser returns either the value or what it wanted. No parser repeats its input, so a
+//! secret cannot leak from here.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use crate::config::reader::foreign_words;
 use crate::config::reader::suggestions;
 use crate::spec::Decimal;
 
-/// A whole number, decimal or with `0x`, within `range`.
+/// Parses a whole number, decimal or with `0x`, within `range`.
 pub(crate) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, Wrong>
 where
     T: TryFrom<u64> + PartialOrd + Display + Copy,
@@ -40,7 +40,7 @@ where
     }
 }
 
-/// A time with its unit (`500ms`, `10s`, `1.5m`, `2h`), within `range`.
+/// Parses a time with its unit (`500ms`, `10s`, `1.5m`, `2h`), within `range`.
 pub(crate) fn time(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<Duration, Wrong> {
     move |text| {
         let wanted = || {
@@ -76,7 +76,7 @@ pub(crate) fn time(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<D
     }
 }
 
-/// `number × scale`, if that is a whole number of milliseconds.
+/// Returns `number × scale`, if that is a whole number of milliseconds.
 fn millis(number: &str, scale: u64) -> Option<u64> {
     let decimal = decimal(number).ok()?;
     let product = u64::try_from(decimal.digits).ok()?.checked_mul(scale)?;
@@ -84,7 +84,7 @@ fn millis(number: &str, scale: u64) -> Option<u64> {
     (product % divisor == 0).then_some(product / divisor)
 }
 
-/// The shortest way to write a time.
+/// Returns the shortest way to write a time.
 pub(crate) fn show_time(time: Duration) -> String {
     let ms = time.as_millis();
     match [3_600_000, 60_000, 1000].map(|unit| ms.is_multiple_of(unit)) {
@@ -96,7 +96,7 @@ pub(crate) fn show_time(time: Duration) -> String {
     }
 }
 
-/// An exact decimal number: `0.1`, `-40`, `6.781694e-11`.
+/// Parses an exact decimal number: `0.1`, `-40`, `6.781694e-11`.
 pub(crate) fn decimal(text: &str) -> Result<Decimal, Wrong> {
     Decimal::parse(text).ok_or_else(|| {
         let power = Decimal::LARGEST_POWER;
@@ -108,7 +108,7 @@ pub(crate) fn decimal(text: &str) -> Result<Decimal, Wrong> {
     })
 }
 
-/// One word out of a few.
+/// Parses a word of a short list.
 pub(crate) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Wrong> {
     move |text| {
         choices
@@ -122,7 +122,7 @@ pub(crate) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<
     }
 }
 
-/// `a, b or c`
+/// Joins the words: `a, b or c`.
 pub(crate) fn or<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.collect();
     match words.split_last() {
@@ -132,7 +132,7 @@ pub(crate) fn or<'a>(words: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Text that is there and holds nothing that controls the display
+/// Parses text that is not empty and has no characters that control the display
 /// ([`is_display_control`]).
 pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Wrong> {
     move |text| {
@@ -144,7 +144,7 @@ pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Wrong> {
     }
 }
 
-/// What people call a port, a profile or a device.
+/// Parses the name of a port, a profile or a device.
 pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     let fits = (1..=64).contains(&text.chars().count())
         && !text
@@ -161,12 +161,12 @@ pub(crate) fn name(text: &str) -> Result<String, Wrong> {
     Err(Wrong::wanted("a name of 1 to 64 characters without blanks").maybe_hint(hint))
 }
 
-/// A file name, relative to the configuration file or absolute.
+/// Parses a file name, relative to the configuration file or absolute.
 pub(crate) fn file_name(text: &str) -> Result<String, Wrong> {
     plain("the name of a file")(text)
 }
 
-/// A host name or address, alone.
+/// Parses a host name or an address, without a port.
 pub(crate) fn host(text: &str) -> Result<String, Wrong> {
     let fits = (1..=253).contains(&text.len())
         && text
@@ -174,7 +174,7 @@ pub(crate) fn host(text: &str) -> Result<String, Wrong> {
             .all(|b| b.is_ascii_alphanumeric() || b"-._:%".contains(&b));
     match text.matches(':').count() {
         0 if fits => Ok(text.to_owned()),
-        // An IPv6 address has two at least.
+        // An IPv6 address has at least two colons.
         2.. if fits => Ok(text.to_owned()),
         1 => Err(Wrong::wanted("a host name or an IP address, alone")
             .hint("the port number has a key of its own, port:")),
@@ -182,8 +182,8 @@ pub(crate) fn host(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// The name of a device on the platform: 4–32 characters of letters, digits
-/// and `- _ @ . :` ("Create a device", parameter DeviceName).
+/// Parses the name of a device on the platform: 4–32 characters of letters, digits and `- _ @ .
+/// :` ("Create a device", parameter DeviceName).
 pub(crate) fn device_name(text: &str) -> Result<String, Wrong> {
     let fits = (4..=32).contains(&text.len())
         && text
@@ -198,7 +198,7 @@ pub(crate) fn device_name(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// The key of a product: letters and digits; it becomes a part of every topic.
+/// Parses the key of a product: letters and digits; it becomes a part of every topic.
 pub(crate) fn product_key(text: &str) -> Result<String, Wrong> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
     if fits {
@@ -210,14 +210,13 @@ pub(crate) fn product_key(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// Words that the platform keeps for itself in a thing model.
+/// Words that the platform reserves in a thing model.
 const RESERVED: [&str; 7] = ["set", "get", "post", "property", "event", "time", "value"];
 
-/// The identifier of a property in the thing model: letters, digits and
-/// underscores, at most 50, not beginning with a digit, not one of the reserved
-/// words (help.aliyun.com, "Add a TSL feature", parameter Identifier). A
-/// property of a custom module is `module:identifier` ("Device properties,
-/// events, and services"), each half by the same rule.
+/// Parses the identifier of a property in the thing model: letters, digits and underscores, at
+/// most 50, not beginning with a digit, not one of the reserved words (help.aliyun.com, "Add a
+/// TSL feature", parameter Identifier). A property of a custom module is `module:identifier`
+/// ("Device properties, events, and services"), each half by the same rule.
 pub(crate) fn identifier(text: &str) -> Result<String, Wrong> {
     let part = |part: &str| {
         (1..=50).contains(&part.len())

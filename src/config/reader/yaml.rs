@@ -1,11 +1,11 @@
-//! YAML text → tree of words with their places, and everything that is wrong
-//! with the YAML itself.
+//! Reads YAML text into a tree of words with their places, and notes all problems of the YAML
+//! itself.
 //!
-//! Built from the parser's events rather than by a ready loader: scalars stay
-//! text, all duplicate keys are found and not just the first, nesting is bounded,
-//! so that no file can exhaust the stack, and every value is counted before it is
-//! kept, so that none can exhaust the memory: those that an alias repeats, and
-//! those that are remembered because they have an anchor, are kept as well.
+//! The tree is built from the parser's events rather than by a ready loader, for four reasons:
+//! scalars stay text; all duplicate keys are found and not just the first; nesting is bounded, so
+//! that no file can exhaust the stack; and every value is counted before it is kept, so that no
+//! file can exhaust the memory. The values that an alias repeats, and those that are remembered
+//! because they have an anchor, are kept and counted as well.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,10 @@ use super::problem::Wrong;
 use super::section::{Notes, shown_key};
 use super::tree::{Is, Node, Origin, OriginId, Step};
 
-/// Nesting deeper than any configuration needs.
+/// The deepest nesting that is accepted; no configuration needs more.
 const DEPTH: usize = 24;
 
-/// Reads one file. `None` if the file cannot be used at all; what is wrong is
-/// then noted.
+/// Reads one file. Returns `None` if the file cannot be used at all; the reason is then noted.
 pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node> {
     let whole = notes.origins.whole(file);
     let text = match std::str::from_utf8(bytes) {
@@ -79,7 +78,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node>
     }
 }
 
-/// A syntax error in the words of somebody who did not write the parser.
+/// Notes a syntax error in words for a reader who did not write the parser.
 fn syntax(notes: &mut Notes, whole: OriginId, text: &str, at: (u32, u32), info: &str) {
     let tab = (1u32..)
         .zip(text.lines())
@@ -186,7 +185,7 @@ impl Tree<'_> {
                 let plain = style == ScalarStyle::Plain;
                 let is = match &*text {
                     "" | "~" | "null" if plain => Is::Nothing,
-                    // A copy: what the parser gives may hold more room than text.
+                    // A copy: the parser's string may hold more capacity than text.
                     _ => Is::Text(text.to_string()),
                 };
                 let origin = self.place(at);
@@ -225,7 +224,7 @@ impl Tree<'_> {
                 };
                 let (values, text) = size(node);
                 self.spend(at, values, text)?;
-                // Counted first, so that what is too much is never copied.
+                // Counted first, so that an alias that is too large is never copied.
                 match self.anchors.get(&id).cloned() {
                     Some(node) => self.add(node, 0, at),
                     None => Ok(()),
@@ -300,7 +299,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// A place for the value that begins here.
+    /// Adds the place of the value that begins here.
     fn place(&mut self, at: (u32, u32)) -> OriginId {
         let (parent, step, key_at) = match self.open.last() {
             None => (None, Step::Root, at),
@@ -341,7 +340,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Counts what is about to be kept.
+    /// Counts the values and bytes that are about to be kept.
     fn spend(&mut self, at: (u32, u32), values: usize, text: usize) -> Result<(), Unusable> {
         self.notes.spend(values, text).map_err(|much| {
             self.notes.too_much(self.whole, at, much);
@@ -354,7 +353,7 @@ impl Tree<'_> {
     }
 }
 
-/// How many values there are in it, itself included, and how many bytes of text.
+/// Returns how many values a node has, itself included, and how many bytes of text.
 fn size(node: &Node) -> (usize, usize) {
     let add = |a: (usize, usize), b: (usize, usize)| (a.0 + b.0, a.1 + b.1);
     let inside = match &node.is {
@@ -373,7 +372,7 @@ fn one_based(n: usize, add: usize) -> u32 {
     u32::try_from(n + add).unwrap_or(u32::MAX).max(1)
 }
 
-/// Line and column of the end of `before`.
+/// Returns line and column of the end of `before`.
 pub(crate) fn position(before: &[u8]) -> (u32, u32) {
     let line = before.iter().filter(|b| **b == b'\n').count();
     let start = before

@@ -1,5 +1,5 @@
-//! `rs485:` and `echo:` of a serial line: what the adapter needs to be told, or
-//! does to us.
+//! `rs485:` and `echo:` of a serial line: what the adapter needs to be told, and what it sends
+//! back.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const RS485: [&str; 5] = [
 /// (drivers/tty/serial/serial_core.c, `RS485_MAX_RTS_DELAY`).
 const LONGEST_DELAY: Duration = Duration::from_millis(100);
 
-/// Reads both out of the section `serial:`.
+/// Reads both keys out of the section `serial:`.
 pub(crate) fn read(serial: &Section<'_>, notes: &mut Notes) -> Adapter {
     let adapter = Adapter {
         rs485: rs485(serial, notes),

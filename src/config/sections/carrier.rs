@@ -1,4 +1,4 @@
-//! Whether a port can carry what a profile of another protocol than Modbus says.
+//! Checks whether a port can carry the requests of a profile of another protocol than Modbus.
 
 use super::profile::Profile;
 use crate::config::protocols::reply_bounds;
@@ -8,8 +8,8 @@ use crate::spec::raw::check::Written;
 use crate::spec::raw::{Check, End, Question, Sum};
 use crate::spec::{LineSpec, Protocol, SerialSpec};
 
-/// Whether the port can carry what the profile says: Modbus TCP only what may
-/// stand in a frame of it, seven bits to a character only text.
+/// Notes requests that the port cannot carry: Modbus TCP carries only what may stand in its
+/// frames, and seven bits to a character carry only text.
 pub(crate) fn check(
     s: &Section<'_>,
     line: Option<&LineSpec>,
@@ -59,7 +59,7 @@ pub(crate) fn check(
     }
 }
 
-/// Why a request can travel in no frame of Modbus TCP, if so.
+/// Returns why a request can travel in no frame of Modbus TCP, if that is so.
 fn no_pdu(question: &Question) -> Option<(String, Wrong)> {
     let bytes = question.request.bytes();
     let name = &question.name;

@@ -1,5 +1,5 @@
-//! The sections `gateway:` and `cloud:`: who we are, where to connect, and the
-//! platform's limits.
+//! The sections `gateway:` and `cloud:`: the gateway's identity, the broker, and the platform's
+//! limits.
 
 use std::path::Path;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::spec::{
     PostPolicy, Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, Transport,
 };
 
-/// What the package writes where the operator has to fill in. A gateway whose
-/// product key is still this word is not commissioned: it starts, polls what it
-/// is told to, and keeps away from the platform.
+/// The word that the package writes where the operator has to fill in a value. A gateway whose
+/// product key is still this word is not commissioned: it starts, polls its devices, and does not
+/// connect to the platform.
 pub(crate) const PLACEHOLDER: &str = "CHANGE-ME";
 
-/// `gateway:` and `cloud:`, but for the secret, which is still to be read.
+/// `gateway:` and `cloud:` without the secret, which is still to be read.
 pub(crate) struct Platform {
     pub(crate) commissioned: bool,
     pub(crate) product_key: String,
@@ -149,7 +149,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
     }
 }
 
-/// What `gateway:` says.
+/// The values of `gateway:`.
 struct Identity {
     product_key: String,
     device_name: String,
@@ -192,7 +192,7 @@ fn identity(gateway: &Section<'_>, notes: &mut Notes) -> Identity {
     }
 }
 
-/// The gateway's own secret, or its product's and how to register with it.
+/// Reads the gateway's own secret, or its product's and how to register with it.
 fn certificate(
     gateway: &Section<'_>,
     notes: &mut Notes,
@@ -226,7 +226,7 @@ fn certificate(
         let way = way.unwrap_or(Registration::Register);
         return (source, Some((way, instance)));
     }
-    // A later layer may replace a product's secret by one of the gateway's own.
+    // A later layer may replace a product's secret by the gateway's own.
     let replaced = secret::PRODUCT_KEYS
         .iter()
         .any(|key| gateway.node(key).is_some());
@@ -248,7 +248,8 @@ const REGISTRATIONS: [(&str, Registration); 2] = [
     ("regnwl", Registration::RegNwl),
 ];
 
-/// It becomes a part of a client id, where `,`, `=` and `|` have a meaning.
+/// Parses an instance id. It becomes a part of a client id, where `,`, `=` and `|` have a
+/// meaning.
 fn instance_id(text: &str) -> Result<String, Wrong> {
     name(text)
         .ok()
@@ -297,7 +298,7 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
     (host, port, tls)
 }
 
-/// Host, port, and whether TLS is spoken.
+/// Parses the broker's URL: host, port, and whether TLS is used.
 fn url(text: &str) -> Result<(String, u16, bool), Wrong> {
     let wanted = || Wrong::wanted("mqtts://HOST or mqtts://HOST:PORT");
     let (scheme, rest) = text.split_once("://").ok_or_else(|| {

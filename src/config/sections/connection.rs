@@ -1,4 +1,4 @@
-//! The keys of `tcp:` that say how its connections are used.
+//! The keys of `tcp:` that say how the connections of a port are used.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// The most requests in flight on one connection.
 const MOST_IN_FLIGHT: u8 = 32;
 
-/// Limits of the time after which an idle connection is closed.
+/// The limits of the time after which an idle connection is closed.
 const CLOSE_AFTER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 
-/// Reads them. `may_be_numbered`: its framing is Modbus TCP, or could not be read.
+/// Reads these keys. `may_be_numbered`: the framing is Modbus TCP, or could not be read.
 pub(crate) fn read(tcp: &Section<'_>, may_be_numbered: bool, notes: &mut Notes) -> ConnectionSpec {
     let transaction_ids = tcp.read("transaction_ids", choice(&TRANSACTION_IDS), notes);
     if tcp.node("transaction_ids").is_some() && !may_be_numbered {

@@ -1,4 +1,4 @@
-//! The doors to the running service: `control:` and `metrics:`.
+//! The entries to the running service: `control:` and `metrics:`.
 
 use core::net::SocketAddr;
 use std::path::Path;
@@ -11,11 +11,10 @@ use crate::spec::ControlSpec;
 const CONTROL: [&str; 1] = ["socket"];
 const METRICS: [&str; 2] = ["listen", "beyond_loopback"];
 
-/// A path may have so many bytes, with the zero behind it (`sun_path` of
-/// unix(7)).
+/// The most bytes that a path may have, with the zero behind it (`sun_path` of unix(7)).
 const LONGEST: usize = 108;
 
-/// Reads both.
+/// Reads both sections.
 pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> ControlSpec {
     let s = root.section("control", &CONTROL, notes);
     let socket = s.read(

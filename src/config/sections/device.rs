@@ -1,5 +1,5 @@
-//! `devices:` and the rows of `devices_file:`: who hangs where, and who it is
-//! on the platform.
+//! `devices:` and the rows of `devices_file:`: the place of each device on the field buses, and
+//! its identity on the platform.
 
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ const KEYS: [&str; 16] = [
     "serial",
 ];
 
-/// Reads one entry, which may stand for many devices. `all_profiles` is false
-/// if some profile could not be read, so that an unknown name is not news.
+/// Reads one entry, which may describe many devices. `all_profiles` is false if some profile
+/// could not be read, so that an unknown name is not reported.
 pub(crate) fn read(
     node: &Node,
     ports: &Ports,
@@ -79,7 +79,7 @@ pub(crate) fn read(
             if carried {
                 (unit::of(&s, line, notes), address)
             } else if profile.is_some_and(|p| p.patterns.need_unit()) {
-                // Whatever fits into a byte: there is no standard.
+                // Every number that fits into a byte: there is no standard.
                 (unit::of(&s, None, notes), address)
             } else {
                 let what = match other {
@@ -112,7 +112,7 @@ pub(crate) fn read(
     };
     let mut entry = Entry {
         name: pattern,
-        // Whether the platform allows it is checked for each device.
+        // Whether the platform accepts the name is checked for each device.
         device_name: s.read(
             "device_name",
             |text| range::fill(text, 0).map(|_| text.to_owned()),
@@ -141,7 +141,7 @@ pub(crate) fn read(
         range_makes_sense(&mut entry, notes);
     }
     if units.is_empty() {
-        // Its unit is a mistake of its own; the rest is looked at without it.
+        // The wrong unit is already noted; the rest is checked without it.
         roster.add(&entry, None, &mut told, notes);
     }
     for unit in units {
@@ -149,7 +149,7 @@ pub(crate) fn read(
     }
 }
 
-/// A key that means nothing with the protocol of the device's profile.
+/// Notes a key that means nothing with the protocol of the device's profile.
 fn no_key(s: &Section<'_>, key: &str, why: &str, notes: &mut Notes) {
     if s.node(key).is_some() {
         let wrong = Wrong::wanted(format!("no {key} for this profile")).hint(why);
@@ -157,7 +157,7 @@ fn no_key(s: &Section<'_>, key: &str, why: &str, notes: &mut Notes) {
     }
 }
 
-/// A meter's address, or that of a device whose profile has a place for it.
+/// Reads a meter's address, or that of a device whose profile has a place for an address.
 fn own_address(
     s: &Section<'_>,
     profile: Option<&Profile>,
@@ -188,14 +188,14 @@ fn own_address(
     None
 }
 
-/// Whether the platform is to be asked for the device's secret instead of
-/// giving one here.
+/// Returns whether the platform hands out the device's secret instead of the configuration.
 fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
     let words = [("true", true), ("false", false)];
     match s.read("register", choice(&words), notes) {
         Some(true) => {}
         Some(false) => return false,
-        // What could not be read is already noted; the secret is no news then.
+        // A value that could not be read is already noted; the lack of a secret is not reported
+        // then.
         None => return s.node("register").is_some(),
     }
     if let Some((key, node)) = secret::KEYS.iter().find_map(|k| Some((*k, s.node(k)?))) {
@@ -209,7 +209,7 @@ fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
     true
 }
 
-/// A name that may contain `{unit}`.
+/// Parses a name that may contain `{unit}`.
 fn pattern(text: &str) -> Result<String, Wrong> {
     range::fill(text, 0)?;
     name(text)
@@ -268,7 +268,7 @@ fn profile<'a>(
     )
 }
 
-/// The known names, if they fit on a line.
+/// Lists the known names, if they fit on a line.
 fn few<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let names: Vec<_> = names.take(7).collect();
     (names.len() < 7).then(|| format!("the {what} are: {}", names.join(", ")))
@@ -286,7 +286,7 @@ fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Opt
             notes,
         );
     }
-    // A wrong one stands for another product than the profile's.
+    // A wrong key stands for another product than the profile's.
     if s.node("product_key").is_some() {
         given
     } else {
@@ -294,14 +294,14 @@ fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Opt
     }
 }
 
-/// How long a device has been quiet, at least and at most, before it counts as silent.
+/// The least and the greatest default of the quiet time after which a device counts as silent.
 const QUIET: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(30)];
 
-/// Defaults: three misses, and the slowest interval within 3 s to 30 s; two proofs of
-/// life to return. Tries after a miss do not wait for an interval, so what is read
-/// once a day is found dead as soon as what is read each minute. An interval has
-/// passed since the last proof when the first miss comes; to wait for another would
-/// only show for longer what is not so.
+/// Reads when the device counts as silent. Defaults: three misses, and the slowest interval
+/// within 3 s to 30 s; two proofs of life to return. Tries after a miss do not wait for an
+/// interval, so a device that is read once a day is found silent as soon as a device that is read
+/// each minute. An interval has passed since the last proof when the first miss comes; waiting
+/// for another interval would only show a wrong state for longer.
 fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
     let l = s.section("liveness", &["missed", "quiet", "returns"], notes);
     let day = Duration::from_secs(86400);
@@ -314,9 +314,9 @@ fn liveness(s: &Section<'_>, slowest: Duration, notes: &mut Notes) -> Liveness {
     }
 }
 
-/// A range of devices must give each of them a name and should give each its
-/// own secret. A name that does not vary is forgotten once it is noted: that it
-/// is taken from the second device on is not another mistake.
+/// Checks that a range of devices gives each device a name and, as a warning, a secret of its
+/// own. A name that does not vary is removed once it is noted: the second device of the range
+/// would report the same mistake again.
 fn range_makes_sense(entry: &mut Entry<'_>, notes: &mut Notes) {
     let hint = "{unit} is replaced by the unit, {unit:03} with leading zeros";
     let s = entry.s;

@@ -1,12 +1,12 @@
-//! Whether two ports lead to one TCP endpoint, however their hosts are spelt.
+//! Compares the TCP endpoints of ports, however their hosts are spelt.
 //!
-//! Nothing is looked up: literals of one address are compared by the address, and
-//! names that mean the machine itself everywhere count as its loopback. Two names
-//! that DNS has one address for are not noticed here.
+//! No name is looked up: literals of one address are compared by the address, and names that mean
+//! the machine itself everywhere count as its loopback address. Two names that DNS resolves to
+//! one address are not noticed here.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What all spellings of one endpoint have in common.
+/// An endpoint, the same for all spellings of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Endpoint {
     host: Host,
@@ -15,16 +15,16 @@ pub(crate) struct Endpoint {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Host {
-    /// This machine, by whichever protocol.
+    /// This machine, in IPv4 or IPv6.
     Loopback,
-    /// An address, with the zone where one is needed (RFC 4007 §11).
+    /// An address, with the zone where it needs one (RFC 4007 §11).
     Address(IpAddr, String),
     /// A name, in small letters and without the dot at its end.
     Name(String),
 }
 
 impl Endpoint {
-    /// The endpoint at this host and port.
+    /// Returns the endpoint at this host and port.
     pub(crate) fn of(host: &str, port: u16) -> Self {
         Endpoint {
             host: Host::of(host),
@@ -32,7 +32,7 @@ impl Endpoint {
         }
     }
 
-    /// The address that its host is, if that needs no looking up.
+    /// Returns the address of the host, if the host is written as an address or as this machine.
     pub(crate) fn address(&self) -> Option<IpAddr> {
         match &self.host {
             Host::Loopback => Some(Ipv4Addr::LOCALHOST.into()),
@@ -66,7 +66,7 @@ impl Host {
     }
 }
 
-/// Names that resolve to the loopback address by rule (RFC 6761 §6.3) or by what
+/// Returns whether a name resolves to the loopback address by rule (RFC 6761 §6.3) or by what
 /// Linux distributions write into /etc/hosts.
 fn means_this_machine(name: &str) -> bool {
     name.ends_with(".localhost")
@@ -83,9 +83,9 @@ fn means_this_machine(name: &str) -> bool {
         .contains(&name)
 }
 
-/// An IPv4 address in any way that resolvers understand: one to four numbers, each
-/// decimal, octal (`0…`) or hexadecimal (`0x…`), the last of which fills the bytes
-/// that are left (inet_aton(3)): `127.1` is 127.0.0.1.
+/// Parses an IPv4 address in any way that resolvers understand: one to four numbers, each
+/// decimal, octal (`0…`) or hexadecimal (`0x…`). The last number fills the bytes that are left
+/// (inet_aton(3)): `127.1` is 127.0.0.1.
 fn numbers_and_dots(text: &str) -> Option<Ipv4Addr> {
     let mut parts = Vec::new();
     for part in text.split('.') {

@@ -1,5 +1,5 @@
-//! `cloud.session:` and `cloud.post:`: limits and deadlines, none of them beyond
-//! what the platform allows.
+//! `cloud.session:` and `cloud.post:`: limits and deadlines, none of them beyond the platform's
+//! limits.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ const fn millis(n: u64) -> Duration {
 const SESSIONS: &str = "the platform's limit (\"Connect or disconnect sub-devices\")";
 const LIMITS: &str = "the platform's limit (\"Limits\")";
 
-/// A value that waits takes some 130 bytes (`tests/package --long` measures it): as
-/// many as this leave room in the 512 MiB that the unit allows.
+/// The most values that may wait. A waiting value takes some 130 bytes (`tests/package --long`
+/// measures it): as many as this leave room in the 512 MiB that the unit allows.
 const MOST_WAITING: usize = 3_000_000;
 
-/// Posts under way at once: two minutes of them at the highest message rate, longer
-/// than any reply is waited for.
+/// The most posts in flight at once: two minutes of them at the highest message rate, longer than
+/// the gateway waits for any reply.
 const MOST_IN_FLIGHT: usize = 4_000;
 
 fn limit<T>(most: T, source: &'static str, least: T) -> impl Fn(&str) -> Result<T, Wrong>
@@ -72,7 +72,7 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
     };
     let floor = s.read("retry_floor", time(millis(100)..=secs(600)), notes);
     let ceiling = s.read("retry_ceiling", time(secs(1)..=secs(86400)), notes);
-    // What could not be read is compared with nothing.
+    // A value that could not be read is not compared.
     let known = floor.is_some() == s.node("retry_floor").is_some()
         && ceiling.is_some() == s.node("retry_ceiling").is_some();
     let limits = SessionLimits {

@@ -1,6 +1,6 @@
-//! What the sections of a configuration mean: one file for each of them, and one for each
-//! group of keys that several of them share. There are more than a dozen because the
-//! configuration has as many.
+//! What the sections of a configuration mean: a file for each section, and a file for each group
+//! of keys that several sections share. There are more than a dozen files because the
+//! configuration has as many sections and groups.
 
 pub(crate) mod adapter;
 pub(crate) mod carrier;

@@ -22,15 +22,15 @@ use crate::spec::{
 #[derive(Default)]
 pub(crate) struct Ports {
     pub(crate) all: Vec<PortSpec>,
-    /// Where each was written.
+    /// The place of each port in the files.
     pub(crate) places: Vec<OriginId>,
-    /// A name leads to its port even if the rest of the port is wrong.
+    /// The port of each name. A name leads to its port even if the rest of the port is wrong.
     pub(crate) by_name: BTreeMap<String, (PortId, OriginId)>,
-    /// Whether all names could be read; otherwise an unknown name is not news.
+    /// Whether all names could be read; otherwise an unknown name is not reported.
     pub(crate) complete: bool,
 }
 
-/// Reads them all.
+/// Reads all ports.
 pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
     let mut ports = Ports {
         complete: !root.is_no_list("ports"),
@@ -81,7 +81,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
         // There are at most `MOST_PORTS`.
         let id = PortId(u16::try_from(ports.all.len()).unwrap_or(u16::MAX));
         if port.name.is_empty() {
-            // Already noted.
+            // A wrong name is already noted.
             ports.complete = false;
         } else if let Some((_, first)) = ports.by_name.get(&port.name) {
             let hint = format!("{} already has this name", notes.origins.line(*first));
@@ -111,7 +111,7 @@ const KEYS: [&str; 8] = [
     "damping",
 ];
 
-/// One port, and the place of what it is made of.
+/// Reads one port; returns it with the place of its device, or of its `tcp:`.
 fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
     let s = Section::open(node, &KEYS, notes);
     let port_name = if s.is_there() {
@@ -178,7 +178,7 @@ fn budget(port: &Section<'_>, notes: &mut Notes) -> LineBudget {
     }
 }
 
-/// How long to wait for a reply: ports and devices alike.
+/// Parses how long to wait for a reply, for ports and devices alike.
 pub(crate) fn response_time(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(10)..=Duration::from_secs(60))(text)
 }
@@ -202,12 +202,12 @@ const PARITIES: [(&str, Parity); 3] = [
 
 const STOP_BITS: [(&str, StopBits); 2] = [("1", StopBits::One), ("2", StopBits::Two)];
 
-/// Bits per second.
+/// Parses the bits per second of a line.
 fn baud(text: &str) -> Result<u32, Wrong> {
     whole(300..=4_000_000u32)(text)
 }
 
-/// Seven bits carry ASCII and nothing else.
+/// Parses the data bits. Seven bits carry ASCII and no other framing.
 fn data_bits(framing: Framing) -> impl Fn(&str) -> Result<u8, Wrong> {
     move |text| match (text, framing) {
         ("8", _) => Ok(8),
@@ -246,13 +246,13 @@ fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     };
     let framings = [("rtu", Framing::Rtu), ("ascii", Framing::Ascii)];
     let framing = s.read("framing", choice(&framings), notes);
-    // What could not be read may have been either.
+    // A framing that could not be read may have been RTU or ASCII.
     let unknown = framing.is_none() && s.node("framing").is_some();
     let framing = framing.unwrap_or_default();
     let allowed = if unknown { Framing::Ascii } else { framing };
-    // Modbus over Serial Line V1.02 §2.5.2: seven bits and even parity is the
-    // usual ASCII character. RTU's would be even as well (§2.5.1); that most
-    // devices come with none is what decides there.
+    // Modbus over Serial Line V1.02 §2.5.2: seven bits and even parity is the usual ASCII
+    // character. The parity of RTU would be even as well (§2.5.1), but most devices are delivered
+    // with no parity; that decides the default.
     let (bits, parity) = match framing {
         Framing::Rtu => (8, Parity::None),
         Framing::Ascii => (7, Parity::Even),
@@ -272,8 +272,8 @@ fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     })
 }
 
-/// `serial:` of a device: what the line has while that device is spoken to, where
-/// it is not the port's.
+/// Reads `serial:` of a device: the settings of the line while this device is polled, where they
+/// differ from the port's.
 pub(crate) fn own_settings(
     device: &Section<'_>,
     line: Option<&LineSpec>,
@@ -293,7 +293,7 @@ pub(crate) fn own_settings(
             );
             return None;
         }
-        // The port is a mistake of its own.
+        // The wrong port is already noted.
         None => return None,
     };
     let own = SerialSpec {
@@ -349,7 +349,7 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     };
     let port = s.read("port", whole(1..=65535u16), notes);
     let framing = s.read("framing", choice(&TCP), notes);
-    // What could not be read may have been any.
+    // A framing that could not be read may have been any.
     let unknown = framing.is_none() && s.node("framing").is_some();
     let framing = framing.unwrap_or(None);
     let allowed = if unknown {
@@ -375,8 +375,8 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
     })
 }
 
-/// What the line behind a server is, if that is said: with the character of the
-/// standard, which is what servers come with (Modbus over Serial Line V1.02 §2.5.1).
+/// Reads the settings of the line behind a server, if they are given. The default character is
+/// that of the standard, with which servers are delivered (Modbus over Serial Line V1.02 §2.5.1).
 fn line_behind(
     tcp: &Section<'_>,
     framing: Option<Framing>,
@@ -412,7 +412,7 @@ fn line_behind(
     })
 }
 
-/// What a TCP endpoint may speak.
+/// The protocols of a TCP endpoint.
 const TCP: [(&str, Option<Framing>); 3] = [
     ("tcp", None),
     ("rtu", Some(Framing::Rtu)),

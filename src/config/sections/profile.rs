@@ -21,11 +21,11 @@ use crate::spec::{Gap, PointSpec, ProfileSpec, Protocol, Reads};
 /// One kind of device.
 pub(crate) struct Profile {
     pub(crate) spec: Arc<ProfileSpec>,
-    /// Where its devices stand in its requests.
+    /// Which parts of its requests each of its devices fills in.
     pub(crate) patterns: Patterns,
     /// The product of its devices, unless they say otherwise.
     pub(crate) product_key: Option<String>,
-    /// A wrong product key was given, so that its lack is not news.
+    /// Whether a wrong product key was given, so that its lack is not reported.
     pub(crate) product_key_given: bool,
     /// The secret of that product, for devices that are registered with it.
     pub(crate) product_secret: Option<SecretSource>,
@@ -55,7 +55,7 @@ const KEYS: [&str; 17] = [
     "address_digits",
 ];
 
-/// What a kind of device may speak.
+/// The protocol of a kind of device.
 #[derive(Clone, Copy)]
 enum Dialect {
     Modbus,
@@ -75,7 +75,7 @@ const NO_DIGITS: &str =
 
 const NO_REGISTERS: &str = "only Modbus has registers";
 
-/// Keys that mean nothing with the profile's protocol.
+/// Notes keys that mean nothing with the profile's protocol.
 fn refuse(s: &Section<'_>, keys: &[&str], why: &str, notes: &mut Notes) {
     for key in keys.iter().filter(|key| s.node(key).is_some()) {
         let wrong = Wrong::wanted(format!("no {key} with this protocol")).hint(why);
@@ -92,7 +92,7 @@ fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Not
     let mut ids: BTreeMap<&str, OriginId> = BTreeMap::new();
     for (id, at) in points {
         if id.is_empty() {
-            // Already noted.
+            // A wrong id is already noted.
         } else if let Some(first) = ids.get(id) {
             let hint = format!("{} already has this id", notes.origins.line(*first));
             notes.error(
@@ -106,8 +106,8 @@ fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Not
     }
 }
 
-/// Reads one profile and adds it to the others. False if its name is not known,
-/// so that an unknown name elsewhere may be meant for it.
+/// Reads one profile and adds it to the others. Returns false if its name is not known: an
+/// unknown name elsewhere may then mean this profile.
 pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> bool {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
@@ -125,7 +125,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
     let dialect = s.read("protocol", choice(&DIALECTS), notes);
-    // Of an unknown protocol nothing can be said about its points.
+    // If the protocol is unknown, its points cannot be checked.
     let unknown = dialect.is_none() && s.node("protocol").is_some();
     let mut patterns = Patterns::default();
     let (points, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
@@ -219,7 +219,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     true
 }
 
-/// The secret of the profile's product, if it is given.
+/// Reads the secret of the profile's product, if it is given.
 fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
     let (key, source) = secret::find(s, &secret::PRODUCT_KEYS, notes)?;
     if s.node("product_key").is_none() {
@@ -233,10 +233,10 @@ fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
     Some(source)
 }
 
-/// More need not be told apart by hand.
+/// The most entries of `holes:`; more need not be listed by hand.
 const MOST_HOLES: usize = 256;
 
-/// Addresses that are never read if no point needs them.
+/// Reads the addresses that are never read if no point needs them.
 fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
     let list = profile.list("holes", notes);
     if list.len() > MOST_HOLES {
@@ -269,7 +269,7 @@ fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
 
 const ADDRESSES: &str = "an address, or a range of them like 5-9, 0 to 65535";
 
-/// `7` or `5-9`.
+/// Parses `7` or `5-9`.
 fn addresses(text: &str) -> Result<(u16, u16), Wrong> {
     let address = whole(0..=u16::MAX);
     let (first, last) = text.split_once('-').unwrap_or((text, text));

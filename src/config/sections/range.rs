@@ -2,7 +2,7 @@
 
 use crate::config::reader::problem::Wrong;
 
-/// What `units:` means: `1-31`, `1-5,8`, or one unit. In the order written.
+/// Parses `units:`: `1-31`, `1-5,8`, or one unit, in the order written.
 pub(crate) fn units(text: &str) -> Result<Vec<u8>, Wrong> {
     let wanted = || Wrong::wanted("units like 1-31 or 1-5,8");
     let mut units = Vec::new();
@@ -32,7 +32,7 @@ pub(crate) fn units(text: &str) -> Result<Vec<u8>, Wrong> {
     Ok(units)
 }
 
-/// Whether a pattern differs from unit to unit.
+/// Returns whether a pattern differs from unit to unit.
 pub(crate) fn varies(pattern: &str) -> bool {
     pattern.contains("{unit")
 }

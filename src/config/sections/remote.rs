@@ -1,16 +1,15 @@
-//! A configuration from the platform: whether it is wanted, and how it becomes
-//! a layer.
+//! A configuration from the platform: whether it is wanted, and how it becomes a layer.
 //!
-//! It says what hangs on the field buses and nothing else: who the gateway is,
-//! whom it trusts and what it keeps stay in the hands of whoever stands before
-//! it. A section it has is all there is on its subject: the gateway's own files
-//! are not heard about that, so that what the platform shows is what is there.
-//! A section it lacks is left to them. The console takes JSON only, which is
+//! Such a configuration says what hangs on the field buses and nothing else. The gateway's
+//! identity, the parties that it trusts and the data that it keeps are decided by the gateway's
+//! own files. A section in the platform's file replaces this section of the gateway's own files
+//! completely, so that the platform shows what is in force. The own files decide the sections
+//! that the platform's file lacks. The console takes JSON only, which is YAML too.
 //! YAML too.
-//!
-//! It is written by whoever may open the console, and read by a service that may
-//! open more than they: so its ports lead only where [`RemotePolicy`] allows, and its
-//! secrets are written in it, or lie in one directory. What it may not name is not
+//! Every user with access to the console can write the file, and the service that reads it may
+//! open more than such a user. So the ports of the file lead only where [`RemotePolicy`] allows,
+//! and its secrets are written in the file, or lie in one directory. A path or host that the file
+//! may not name is not looked at.
 //! looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +36,8 @@ const KEYS: [&str; 7] = [
     "downloads",
 ];
 
-/// What it may say, and the keys of the gateway's own files that are not heard
-/// then.
+/// The keys that the platform's file may have, and for each of them the keys of the gateway's own
+/// files that are ignored then.
 const SUBJECTS: [(&str, &[&str]); 3] = [
     ("ports", &["ports"]),
     ("profiles", &["profiles", "profiles_from"]),
@@ -78,7 +77,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> RemotePolicy {
     }
 }
 
-/// Names, addresses and networks; `None` if the key is not there.
+/// Reads names, addresses and networks; returns `None` if the key is not there.
 fn hosts(s: &Section<'_>, key: &str, notes: &mut Notes) -> Option<HostList> {
     s.node(key)?;
     let mut list = HostList::none();
@@ -98,7 +97,7 @@ fn hosts(s: &Section<'_>, key: &str, notes: &mut Notes) -> Option<HostList> {
     Some(list)
 }
 
-/// Paths, in the last part of which one `*` may stand.
+/// Reads paths, in the last part of which one `*` may stand.
 fn devices(s: &Section<'_>, notes: &mut Notes) -> Vec<String> {
     let mut list = Vec::new();
     for (text, at) in texts(s, "devices", "the path of a serial device", notes) {
@@ -137,11 +136,11 @@ fn texts<'a>(
     texts
 }
 
-/// Notes what the ports of the platform's file may not open or connect to, and
-/// gives the others the list along: what a name leads to is seen when it is looked
-/// up.
+/// Notes devices and hosts that the ports of the platform's file may not open or connect to.
+/// Gives the other ports the list of hosts: the address of a name is checked when the name is
+/// resolved.
 ///
-/// The words are the same for what is not there and for what is not allowed: the
+/// The words are the same for a device that is missing and for a device that is not allowed: the
 /// platform reads them.
 pub(crate) fn bind_ports(policy: &RemotePolicy, ports: &mut Ports, notes: &mut Notes) {
     let hosts = Arc::new(policy.hosts.clone());
@@ -172,29 +171,29 @@ pub(crate) fn bind_ports(policy: &RemotePolicy, ports: &mut Ports, notes: &mut N
     }
 }
 
-/// What the device of a port of the platform's file has to be.
+/// Returns the requirement for the device of a port of the platform's file.
 fn a_device() -> Wrong {
     Wrong::wanted(DEVICE_WANTED).hint(DEVICE_HINT)
 }
 
-/// What the platform is told of a device that it may not have, and of one that is
-/// not there.
+/// What the platform is told of a device that the file may not name, and of a device that is
+/// missing.
 pub const DEVICE_WANTED: &str =
     "a serial port that is there and that remote_config.devices of this gateway allows";
-/// What that is, for the operator.
+/// The same for the operator, with the names that are allowed.
 pub const DEVICE_HINT: &str = "without that list: names under /dev/serial/by-id and /dev/serial/by-path, and the kernel's (/dev/ttyS0, /dev/ttyUSB0 and so on)";
 
 /// How the platform's file gives a secret.
 const ITSELF: &str = "the secret itself, or register: true";
 
-/// Notes the secrets that the platform's file may not name, and leads the others
-/// into their directory.
+/// Notes the secrets that the platform's file may not name, and resolves the other names in the
+/// directory for secrets.
 pub(crate) fn bind_secrets<'a>(
     policy: &RemotePolicy,
     secrets: impl Iterator<Item = &'a mut SecretSource>,
     notes: &mut Notes,
 ) {
-    // A range has one mistake.
+    // A mistake in a range is noted once.
     let mut noted = BTreeSet::new();
     for secret in secrets {
         let (SecretSource::File(name, at) | SecretSource::Credential(name, at)) = &*secret else {
@@ -224,13 +223,13 @@ pub(crate) fn bind_secrets<'a>(
     }
 }
 
-/// One part of a path, and no hidden one.
+/// Returns whether a name is one part of a path, and not hidden.
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0'])
 }
 
-/// Notes what it may not say, and takes from `others`, the layers below it,
-/// what it says instead.
+/// Notes keys that the platform's file may not have, and removes from `others`, the layers below
+/// it, what the file replaces.
 pub(crate) fn replace<'a>(
     said: &BTreeMap<String, Node>,
     others: impl Iterator<Item = &'a mut BTreeMap<String, Node>>,

@@ -1,8 +1,8 @@
-//! Where a secret comes from, and what it is.
+//! Where a secret comes from, and what its text is.
 //!
-//! Three ways to give one, exactly one of which is used. Where layers give
-//! different ways, the latest layer wins, so that the environment or a file in
-//! `conf.d` can replace what the main file says. The text of a secret is never
+//! There are three ways to give a secret, exactly one of which is used. Where layers use
+//! different ways, the latest layer wins, so that the environment or a file in `conf.d` can
+//! replace the value of the main file. The text of a secret is never repeated in a problem.
 //! repeated in a problem.
 
 use super::range;
@@ -28,15 +28,15 @@ pub(crate) const PRODUCT_KEYS: [&str; 3] = [
 pub(crate) enum SecretSource {
     /// Written in the configuration.
     Inline(Secret, OriginId),
-    /// A file that holds nothing else.
+    /// A file that holds the secret and nothing else.
     File(String, OriginId),
     /// A systemd credential of this name.
     Credential(String, OriginId),
-    /// None was given, or a wrong one; that is already noted.
+    /// No secret was given, or a wrong one; that is already noted.
     Missing,
 }
 
-/// Finds the one secret of `section`; notes none and more than one.
+/// Finds the one secret of `section`; notes a missing secret and more than one.
 pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
     match find(section, &KEYS, notes) {
         Some((_, source)) => source,
@@ -52,8 +52,8 @@ pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
     }
 }
 
-/// Finds the one secret that `keys` give in `section`, and by which key; notes
-/// more than one. `None` if there is none at all.
+/// Finds the one secret that `keys` give in `section`, and the key that gives it; notes more than
+/// one. Returns `None` if there is none at all.
 pub(crate) fn find<'k>(
     section: &Section<'_>,
     keys: &[&'k str],
@@ -111,7 +111,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
                 SecretSource::Missing
             }
         },
-        // A DeviceSecret is 32 hexadecimal digits; nobody calls a file that.
+        // A DeviceSecret is 32 hexadecimal digits; such a text is no likely name of a file.
         _ if text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
             notes.error(
                 node.origin,
@@ -135,9 +135,9 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
     }
 }
 
-/// A secret, wherever it was written: one word that can be seen.
+/// Parses a secret, wherever it was written: one word of visible characters.
 fn word(text: &str) -> Result<Secret, &'static str> {
-    // Marks that take no room: a byte order mark, or one of the direction of writing.
+    // Invisible characters: a byte order mark, or a mark of the direction of writing.
     let unseen = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     if text.is_empty() {
         Err("which is empty")
@@ -153,7 +153,7 @@ fn word(text: &str) -> Result<Secret, &'static str> {
 }
 
 impl SecretSource {
-    /// What has to be read to know it.
+    /// Returns what has to be read for the secret, if its text is not in the configuration.
     pub(crate) fn want(&self) -> Option<Want> {
         match self {
             SecretSource::File(name, _) => Some(Want::Secret(name.clone())),
@@ -162,7 +162,7 @@ impl SecretSource {
         }
     }
 
-    /// Where it was given.
+    /// Returns where the secret was given.
     pub(crate) fn at(&self) -> Option<OriginId> {
         match self {
             SecretSource::Inline(_, at)
@@ -172,7 +172,7 @@ impl SecretSource {
         }
     }
 
-    /// The one of the device with `unit`, if the pattern varies.
+    /// Returns the source for the device with `unit`, filled in if the pattern varies.
     pub(crate) fn of_unit(&self, unit: u8) -> SecretSource {
         let fill = |pattern: &str| range::fill(pattern, unit).unwrap_or_default();
         match self {
@@ -182,7 +182,7 @@ impl SecretSource {
         }
     }
 
-    /// The one of a device whose unit is not known: none, if the pattern varies.
+    /// Returns the source for a device whose unit is not known: `Missing`, if the pattern varies.
     pub(crate) fn fixed(&self) -> SecretSource {
         match self {
             SecretSource::File(name, _) | SecretSource::Credential(name, _)
@@ -194,10 +194,10 @@ impl SecretSource {
         }
     }
 
-    /// The secret, now that `answers` are there.
+    /// Returns the secret, once `answers` has what was read.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong with the secret.
     pub(crate) fn resolve(&self, answers: &Answers) -> Result<Secret, Trouble> {
         let (name, at) = match self {
             SecretSource::Inline(secret, _) => return Ok(secret.clone()),
@@ -243,15 +243,15 @@ pub(crate) struct Trouble {
     at: OriginId,
     /// The file or credential.
     name: String,
-    /// What is wrong with it, without its name.
+    /// The fault, without the name of the file or credential.
     pub(crate) fault: String,
-    /// Whether it only could not be looked at.
+    /// Whether the secret only could not be checked.
     warning: bool,
     wrong: Wrong,
 }
 
-/// Notes troubles of one kind in one entry as one problem: a range of a hundred devices
-/// without their files is one mistake.
+/// Notes problems of one kind in one entry as one problem: a range of a hundred devices without
+/// their files is one mistake.
 pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
     let more = match troubles.as_slice() {
         [] | [_] => None,
@@ -267,8 +267,9 @@ pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
     if let Some(first) = troubles.into_iter().next() {
         let said = format!("{}{}", first.name, first.fault);
         if notes.is_remote(first.at) {
-            // The error is what the platform is told: the same for a file that is
-            // missing, closed, too large or malformed. The warning stays here.
+            // The error is what the platform is told: the same for a file that is missing,
+            // closed, too large or malformed. The warning is shown to the operator of the gateway
+            // only.
             let name = first.name.rsplit('/').next().unwrap_or_default();
             let wanted = "a file in remote_config.secrets_dir that holds a secret and nothing else";
             notes.error(first.at, shown(name), Wrong::wanted(wanted));
@@ -283,14 +284,13 @@ pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
     }
 }
 
-/// Whether users other than the owner and the group can read a file. The group
-/// is left out on purpose: `root:alink-gateway 0640` is how the service itself
-/// reads its configuration.
+/// Returns whether users other than the owner and the group can read a file. The group is left
+/// out on purpose: with `root:alink-gateway 0640` the service itself reads its configuration.
 pub(crate) fn open_to_others(mode: u32) -> bool {
     mode & 0o004 != 0
 }
 
-/// What to do about it.
+/// Returns the advice for a file that others can read.
 pub(crate) fn permissions(path: &str) -> Wrong {
     Wrong::wanted("a file that only its owner and group can read").hint(format!("chmod o-r {path}"))
 }

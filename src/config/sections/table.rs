@@ -1,15 +1,13 @@
 //! `devices_file:`: devices as a table, one row each.
 //!
-//! Comma-separated with a header; columns in any order; lines that begin with
-//! `#` are comments. Every cell becomes a node with its own line and column, so
-//! that rows and YAML entries are read by the same code and complain in the
-//! same words.
+//! The table is comma-separated with a header; columns may come in any order; lines that begin
+//! with `#` are comments. Every cell becomes a node with its own line and column, so that the
+//! same code reads rows and YAML entries, and reports problems in the same words.
 //!
-//! RFC 4180 lets a quoted cell go on over several lines. Here a row is a line: no
-//! value of a device has a line break, and a quotation mark too many would swallow
-//! the rows behind it, into a secret for example, and nothing would be wrong with
-//! what is left. A line that is damaged is an error of that line, and the next one
-//! is read as if it had not been.
+//! RFC 4180 lets a quoted cell go on over several lines. Here a row is a line: no value of a
+//! device has a line break. A surplus quotation mark would otherwise swallow the rows behind it,
+//! into a secret for example, and the remaining rows would look right. A damaged line is an error
+//! of that line, and the next line is read as if the damaged line were not there.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +18,7 @@ use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Is, Node, Origin, OriginId, Step};
 use crate::config::reader::yaml::position;
 
-/// The columns there can be.
+/// The columns that a table may have.
 const COLUMNS: [&str; 11] = [
     "name",
     "port",
@@ -35,20 +33,20 @@ const COLUMNS: [&str; 11] = [
     "register",
 ];
 
-/// Without these a row means nothing.
+/// The columns that every row needs.
 const NEEDED: [&str; 3] = ["name", "port", "profile"];
 
-/// Which of these a device needs, its profile says.
+/// The columns of a device's place; the profile says which of them a device needs.
 const PLACES: [&str; 2] = ["unit", "address"];
 
-/// What one table says.
+/// The rows of one table.
 #[derive(Default)]
 pub(crate) struct Rows {
     /// The devices.
     pub(crate) devices: Vec<Node>,
     /// Whether any row holds a secret.
     pub(crate) secrets: bool,
-    /// Whether the header is wrong, so that what a row lacks is not news.
+    /// Whether the header is wrong, so that missing cells are not reported.
     pub(crate) headless: bool,
 }
 
@@ -135,7 +133,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
     rows
 }
 
-/// Which column is which; one that is not known, or known already, is none.
+/// Returns the name of each column; `None` for an unknown or repeated name.
 fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<&'static str>> {
     let mut all_known = true;
     let mut columns: Vec<Option<&'static str>> = Vec::new();
@@ -166,7 +164,7 @@ fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<&'static 
         }
         columns.push(known.filter(|_| !columns.contains(&known)));
     }
-    // A column that is missing may be one whose name is wrong or repeated.
+    // A missing column may be a column whose name is wrong or repeated.
     let lacks = |n: &&str| all_known && !columns.contains(&Some(*n));
     let mut missing: Vec<&str> = NEEDED.into_iter().filter(lacks).collect();
     if PLACES.iter().all(lacks) {
@@ -238,7 +236,7 @@ struct Row {
     cells: Vec<Cell>,
 }
 
-/// One cell: what it says without its quotation marks, and its column, 1-based.
+/// One cell: its text without quotation marks, and its column, 1-based.
 struct Cell {
     text: String,
     column: u32,
@@ -249,7 +247,8 @@ impl Row {
         self.cells.iter().all(|cell| cell.text.trim().is_empty())
     }
 
-    /// A spreadsheet puts a comment with a comma in it into quotes.
+    /// Returns whether the row is a comment. A spreadsheet puts a comment with a comma in it into
+    /// quotes.
     fn is_comment(&self) -> bool {
         let first = self.cells.first();
         first.is_some_and(|cell| cell.text.trim_start().starts_with('#'))
@@ -263,10 +262,10 @@ struct Damage {
     wrong: Wrong,
 }
 
-/// How to save a table so that it is one.
+/// How to save a table in the right format.
 const SAVE: &str = "save the table as \"CSV UTF-8\"";
 
-/// Refuses characters that no table has, and that are seen nowhere.
+/// Refuses characters that no table has and that are invisible.
 fn sound(line: &str) -> Result<(), Damage> {
     let mut chars = (1u32..).zip(line.chars());
     let Some((column, c)) = chars.find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}')
@@ -292,8 +291,8 @@ fn sound(line: &str) -> Result<(), Damage> {
     })
 }
 
-/// The cells of a line. A cell that is quoted holds commas and, doubled, quotation
-/// marks (RFC 4180 §2); blanks around its quotation marks are nothing.
+/// Splits a line into its cells. A quoted cell may hold commas and, doubled, quotation marks (RFC
+/// 4180 §2); blanks around its quotation marks are ignored.
 fn cells(line: &str) -> Result<Vec<Cell>, Damage> {
     let marks = |column, said: &str, hint: &str| Damage {
         column,

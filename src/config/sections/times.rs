@@ -1,4 +1,4 @@
-//! How often a point is read and before whom, and for how long what was read is good.
+//! How often a point is read, with which priority, and for how long its value is fresh.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, show_time, time};
 use crate::spec::Priority;
 
-/// What a profile says about all its points, unless they say otherwise.
+/// The times of a profile, which hold for all its points unless they say otherwise.
 #[derive(Clone, Copy)]
 pub(crate) struct Times {
     interval: Option<Duration>,
@@ -15,11 +15,11 @@ pub(crate) struct Times {
     stale_after: Option<Duration>,
 }
 
-/// The same of one point.
+/// The times of one point.
 pub(crate) struct Timing {
     pub(crate) interval: Duration,
     pub(crate) priority: Priority,
-    /// If it is said.
+    /// The age from which the value counts as stale, if it is given.
     pub(crate) stale_after: Option<Duration>,
 }
 
@@ -33,12 +33,12 @@ fn priority(s: &Section<'_>, notes: &mut Notes) -> Option<Priority> {
     s.read("priority", choice(&PRIORITIES), notes)
 }
 
-/// The shortest and the longest time between two readings of a point.
+/// Parses the time between two readings of a point.
 fn interval(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
 }
 
-/// A week: nothing that is read at all is read more rarely than daily.
+/// Parses an age, at most a week: no point is read more rarely than daily.
 fn stale_after(text: &str) -> Result<Duration, Wrong> {
     time(Duration::from_millis(50)..=Duration::from_secs(7 * 86400))(text)
 }
@@ -46,9 +46,9 @@ fn stale_after(text: &str) -> Result<Duration, Wrong> {
 const TOO_SOON: &str = "a value would be stale before it is read again";
 
 impl Times {
-    /// Of this profile.
+    /// Reads the times of this profile.
     pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> Times {
-        // A wrong one is still one: its points do not lack theirs.
+        // A wrong interval counts as given: the points do not lack theirs.
         let every = profile.read("interval", interval, notes);
         let every = every.or(profile.node("interval").map(|_| Duration::from_secs(10)));
         let limit = profile.read("stale_after", stale_after, notes);
@@ -56,13 +56,13 @@ impl Times {
             interval: every,
             priority: priority(profile, notes).unwrap_or_default(),
             stale_after: limit.filter(|limit| {
-                // Told once, here.
+                // Noted once, here, and not for each point.
                 every.is_none_or(|every| long_enough(profile, *limit, every, notes))
             }),
         }
     }
 
-    /// What holds for this point.
+    /// Reads the times of this point.
     pub(crate) fn of(self, s: &Section<'_>, notes: &mut Notes) -> Timing {
         if s.node("interval").is_none() && self.interval.is_none() {
             s.lacks(
@@ -79,7 +79,7 @@ impl Times {
                 long_enough(s, limit, every, notes);
                 Some(limit)
             }
-            // The profile's is not meant for what is read more rarely.
+            // The profile's limit is not meant for points that are read more rarely.
             None => self.stale_after.filter(|limit| *limit >= every),
         };
         Timing {
@@ -90,7 +90,7 @@ impl Times {
     }
 }
 
-/// Notes a limit that comes before the next reading.
+/// Notes a limit that ends before the next reading.
 fn long_enough(s: &Section<'_>, limit: Duration, every: Duration, notes: &mut Notes) -> bool {
     if limit < every {
         let wrong = Wrong::wanted(format!("at least the interval, {}", show_time(every)));

@@ -1,4 +1,4 @@
-//! `unit:` and `units:`: where on its port a device is.
+//! `unit:` and `units:`: the addresses of devices on their port.
 
 use super::range;
 use crate::config::reader::foreign_words;
@@ -8,7 +8,7 @@ use crate::config::reader::tree::Is;
 use crate::config::reader::word::whole;
 use crate::spec::LineSpec;
 
-/// The units that an entry names.
+/// Reads the units that an entry names.
 pub(crate) fn of(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8> {
     let (allowed, why) = match line {
         Some(line) if line.framing().is_some() => {
@@ -23,12 +23,12 @@ pub(crate) fn of(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) ->
     units
 }
 
-/// The last unit that a serial line has for devices; those behind are reserved
-/// (Modbus over Serial Line V1.02 §2.2).
+/// The last unit that a serial line has for devices; the units behind it are reserved (Modbus
+/// over Serial Line V1.02 §2.2).
 const LAST_UNIT: u8 = 247;
 
-/// Warns of units that the standard keeps for itself. Devices answer there all the
-/// same: as delivered, or because it is their general address.
+/// Warns of units that the standard reserves. Some devices answer there all the same: as
+/// delivered, or because the unit is their general address.
 fn reserved(s: &Section<'_>, units: &[u8], notes: &mut Notes) {
     let mut high = units.iter().filter(|unit| **unit > LAST_UNIT);
     let Some(first) = high.next() else { return };
