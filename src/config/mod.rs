@@ -11,21 +11,20 @@
 //!
 //! Invariants:
 //! - No input panics or exhausts the stack.
-//! - A [`Compiled`] has no error: names are unique, references resolve, every
-//!   number is in range; nothing above checks again.
-//! - No secret appears in a [`Problem`] or in `Debug`.
 //! - A [`Compiled`] has no error: names are unique, references resolve, every number is in range;
 //!   no floor above checks again.
-//! - What is kept is bounded, whatever is given: values, bytes, problems, and
-//!   everything that is numbered (`amount.rs`).
+//! - No secret appears in a [`Problem`] or in `Debug`.
 //! - A problem is reported once: its consequences are not reported.
 //! - What is kept is bounded, whatever the files contain: values, bytes, problems, and everything
 //!   that is numbered (`reader/amount.rs`).
-//! where they were written (`tree.rs`), is read by hand (`section.rs`), and a
+//!
 //! Why not serde: it stops at the first problem and knows no lines. Figment merges the layers
 //! (`reader/layers.rs`). The nodes of the merged tree still know where they were written
 //! (`reader/tree.rs`). Code by hand reads that tree (`reader/section.rs`); a reader that meets a
 //! problem notes the problem and continues.
+//!
+//! Inside: `reader` (bytes to trees of words) ← `points` (one point) ← `protocols` ←
+//! `sections` ← `compile`.
 
 mod compile;
 mod points;

@@ -1,16 +1,15 @@
-//! What stands between a serial port and its pair of wires.
+//! The adapter between a serial port and its pair of wires.
 
 use std::time::Duration;
 
-/// What has to be known about the adapter between a port and its wires, beyond
-/// what it does by itself. By default nothing: most RS-485 adapters switch their
-/// transceiver alone and do not hear themselves.
+/// What the gateway must know about the adapter between a port and its wires. By default nothing:
+/// most RS-485 adapters switch their transceiver by themselves and do not receive what they send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Adapter {
-    /// The kernel switches the transceiver by RTS (`serial_rs485`), for UARTs
-    /// whose transceiver does not switch itself.
+    /// How the kernel switches the transceiver by RTS (`serial_rs485`), for UARTs whose
+    /// transceiver does not switch itself.
     pub rs485: Option<Rs485>,
-    /// The receiver stays on while we send: everything we send comes back.
+    /// Whether the receiver stays on while the gateway sends, so that all sent bytes come back.
     pub echo: bool,
 }
 
@@ -18,14 +17,14 @@ pub struct Adapter {
 /// serial_rs485`; Documentation/driver-api/serial/serial-rs485.rst).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rs485 {
-    /// The level of RTS while sending; the other one otherwise. Default high.
+    /// The level of RTS while sending; the other level otherwise. Default high.
     pub rts_on_send: RtsLevel,
-    /// From switching to sending until the first bit: whole milliseconds, at most
-    /// 100. Default 0.
+    /// The time from switching to sending until the first bit: whole milliseconds, at most 100.
+    /// Default 0.
     pub delay_before_send: Duration,
-    /// From the last bit until switching back. As above.
+    /// The time from the last bit until switching back. Limits and default as above.
     pub delay_after_send: Duration,
-    /// Whether the receiver stays on meanwhile. Default no.
+    /// Whether the receiver stays on while sending. Default no.
     pub rx_during_tx: bool,
     /// Whether the terminating resistor on the board is switched in. Default no.
     pub terminate: bool,

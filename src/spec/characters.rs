@@ -7,16 +7,16 @@ use std::fmt;
 pub struct Characters {
     /// Bits per second.
     pub baud: u32,
-    /// 7 or 8.
+    /// Data bits of a character, 7 or 8.
     pub data_bits: u8,
-    /// After them.
+    /// The parity bit behind the data bits.
     pub parity: Parity,
-    /// After that.
+    /// The stop bits behind the parity bit.
     pub stop_bits: StopBits,
 }
 
 impl Characters {
-    /// Bits on the wire for each: start, data, parity, stop.
+    /// Returns how many bits a character takes on the wire: start, data, parity, stop.
     #[must_use]
     pub fn bits(&self) -> u32 {
         let parity = u32::from(self.parity != Parity::None);
@@ -29,7 +29,7 @@ impl Characters {
 }
 
 impl fmt::Display for Characters {
-    /// `9600 8E1`.
+    /// Writes the settings like `9600 8E1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parity = match self.parity {
             Parity::None => 'N',
@@ -58,8 +58,8 @@ pub enum Parity {
 /// Stop bits of a serial line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopBits {
-    /// One.
+    /// One stop bit.
     One,
-    /// Two.
+    /// Two stop bits.
     Two,
 }

@@ -1,4 +1,4 @@
-//! The platform side: where it is, who we are there, and its limits.
+//! The platform side: the broker, the gateway's identity there, and the platform's limits.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,48 +7,48 @@ use std::time::Duration;
 use super::remote::RemotePolicy;
 use crate::base::{DeviceName, ProductKey, Secret};
 
-/// Everything about the platform that configuration decides.
+/// The part of the configuration that concerns the platform.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CloudSpec {
-    /// Where to connect.
+    /// The broker to connect to.
     pub broker: BrokerSpec,
-    /// Who we are.
+    /// The gateway's identity.
     pub gateway: GatewayIdentity,
     /// How the gateway and its sub-devices sign. Default HMAC-SHA256.
     pub sign_method: SignMethod,
-    /// Secrets of sub-devices' products, where known. A sub-device of such a
-    /// product that has no secret is registered with its product's signature
-    /// (`product_register`), any other by its name alone (`sub/register`).
+    /// Secrets of sub-devices' products, where known. A sub-device of such a product that has no
+    /// secret is registered with its product's signature (`product_register`), any other
+    /// sub-device by its name alone (`sub/register`).
     pub products: BTreeMap<ProductKey, Secret>,
     /// Limits and deadlines of sessions.
     pub session: SessionLimits,
     /// How readings are sent.
     pub post: PostPolicy,
-    /// Whether the platform may say what hangs on the field buses.
+    /// Whether the platform may configure what hangs on the field buses.
     pub remote: RemotePolicy,
 }
 
 /// The MQTT endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BrokerSpec {
-    /// Name or address.
+    /// Host name or address.
     pub host: String,
-    /// Default 8883 with TLS, 1883 without.
+    /// TCP port. Default 8883 with TLS, 1883 without.
     pub port: u16,
     /// TLS unless the URL said `mqtt://`.
     pub transport: Transport,
     /// MQTT keepalive, 30–1200 s; default 300 (the platform refuses others and
     /// recommends 300 or more).
     pub keepalive: Duration,
-    /// From the first packet to CONNACK. Default 10 s.
+    /// The longest time from the first packet to CONNACK. Default 10 s.
     pub connect_timeout: Duration,
-    /// Who subscribes.
+    /// Whether the platform or the gateway subscribes to the reply topics.
     pub subscriptions: Subscriptions,
 }
 
 impl BrokerSpec {
-    /// Whether it is a laboratory: plain TCP to this very machine. Only there is a
-    /// remote configuration downloaded over plain HTTP, and from this machine.
+    /// Returns whether the broker is a laboratory: plain TCP to this machine. Only with such a
+    /// broker is a remote configuration downloaded over plain HTTP, and from this machine.
     #[must_use]
     pub fn is_laboratory(&self) -> bool {
         let address = self.host.parse::<core::net::IpAddr>();
@@ -69,55 +69,56 @@ pub enum Transport {
     Plain,
 }
 
-/// Who subscribes to the reply topics.
+/// Whether the platform or the gateway subscribes to the reply topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscriptions {
-    /// The platform does (`_ss=1`), we add what its published list leaves out.
+    /// The platform subscribes (`_ss=1`); the gateway adds what the platform's published list
+    /// leaves out.
     Platform,
-    /// A plain MQTT broker stands between: we subscribe to everything,
-    /// sub-devices by wildcard.
+    /// A plain MQTT broker stands between the gateway and the platform: the gateway subscribes to
+    /// everything, for sub-devices by wildcard.
     Broker,
 }
 
-/// Who the gateway is, and what it can show for it.
+/// The identity of the gateway, and the secret that proves it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GatewayIdentity {
     /// Product of the gateway.
     pub product_key: ProductKey,
     /// Name of the gateway.
     pub device_name: DeviceName,
-    /// What it proves that with.
+    /// The secret that proves the identity.
     pub certificate: GatewayCertificate,
 }
 
-/// What a gateway is given to prove who it is.
+/// The secret that a gateway is given to prove its identity.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GatewayCertificate {
-    /// Its own secret, out of the console: one per device.
+    /// The gateway's own secret, from the console: a secret of this device alone.
     Device(Secret),
-    /// The secret of its product, the same in every box: it asks the platform
-    /// for its own once, and keeps that.
+    /// The secret of its product, the same in every box. The gateway asks the platform once for
+    /// its own secret, and keeps that.
     Product(ProductCertificate),
 }
 
-/// "One product certificate" of "MQTT-based dynamic registration".
+/// The secret of a product: "One product certificate" of "MQTT-based dynamic registration".
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProductCertificate {
     /// The ProductSecret.
     pub secret: Secret,
-    /// How to ask.
+    /// The way of registration.
     pub registration: Registration,
-    /// The instance, where it is a bought one: `iot-…`.
+    /// The id of the instance, where the instance is a bought one: `iot-…`.
     pub instance_id: Option<String>,
 }
 
 /// The two ways of dynamic registration of a device that connects by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Registration {
-    /// The device's name is in the console already; it is given a DeviceSecret.
+    /// The device's name is in the console already; the platform gives the device a DeviceSecret.
     Register,
-    /// It is not ("no whitelist"); the platform creates the device and gives it
-    /// a token.
+    /// The device's name is not in the console ("no whitelist"); the platform creates the device
+    /// and gives it a token.
     RegNwl,
 }
 
@@ -133,7 +134,7 @@ pub enum SignMethod {
 }
 
 impl SignMethod {
-    /// As the platform spells it in CONNECT's client id.
+    /// Returns the method as the platform spells it in CONNECT's client id.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -144,8 +145,8 @@ impl SignMethod {
     }
 }
 
-/// Limits and deadlines of sub-device sessions. The platform's pages disagree
-/// across the years, so each is configuration with today's default.
+/// Limits and deadlines of sub-device sessions. The platform's pages disagree across the years,
+/// so each limit is configuration with today's default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionLimits {
     /// Devices per batch message: 50 ("Connect or disconnect sub-devices";
@@ -153,27 +154,26 @@ pub struct SessionLimits {
     pub batch: usize,
     /// Sub-devices online at once: 2,000 (same page; 1,500 in 2020).
     pub online: usize,
-    /// How long a log-in or log-out waits for company before it is sent.
-    /// Default 250 ms.
+    /// How long a log-in or log-out waits for others, to be sent in a batch. Default 250 ms.
     pub linger: Duration,
-    /// The longest a request waits for its reply. Default 10 s: QoS 0 loses
-    /// messages, so every ask has a deadline. It is shorter, down to 2 s, where
-    /// replies have been seen to come sooner.
+    /// The longest time a request waits for its reply. Default 10 s: QoS 0 loses messages, so
+    /// every request has a deadline. The deadline is shorter, down to 2 s, where replies have
+    /// come sooner.
     pub reply_timeout: Duration,
-    /// First wait after a failed attempt; doubles with jitter. Default 2 s.
+    /// First wait after a failed attempt; it doubles with jitter. Default 2 s.
     pub retry_floor: Duration,
     /// Longest wait between attempts. Default 5 min.
     pub retry_ceiling: Duration,
-    /// Submissions of one device to log-in in any 60 s: 4. The platform answers
+    /// How often one device may be submitted to log-in in any 60 s: 4 times. The platform answers
     /// 429 above 5.
     pub logins_per_minute: usize,
-    /// Devices submitted to log-in in any second: 200. The platform publishes
-    /// "200 QPS" per gateway without saying whether a batch counts once or by
-    /// its members; the narrower reading is the default.
+    /// How many devices may be submitted to log-in in any second: 200. The platform publishes
+    /// "200 QPS" per gateway without saying whether a batch counts once or by its members; the
+    /// narrower reading is the default.
     pub logins_per_second: u32,
-    /// Requests of one kind, log-in or log-out, waiting for a reply at once.
-    /// Default 8: with a fifth of all messages lost, 2,000 devices still come
-    /// and go within half a minute.
+    /// How many requests of one kind, log-in or log-out, may wait for a reply at once. Default 8:
+    /// with a fifth of all messages lost, 2,000 devices still log in and out within half a
+    /// minute.
     pub in_flight: usize,
     /// What the gateway does to its topology on the platform. Default
     /// [`TopologyPolicy::Add`].
@@ -183,16 +183,16 @@ pub struct SessionLimits {
     pub report_unknown: bool,
 }
 
-/// What the gateway does by itself to its topology: the platform's persistent
-/// list of which sub-device hangs under which gateway.
+/// What the gateway changes by itself in its topology: the platform's persistent list of which
+/// sub-device belongs to which gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopologyPolicy {
     /// Adds configured devices that are missing.
     Add,
-    /// Adds what is missing and deletes what is not configured, but never more
-    /// than half of the list.
+    /// Adds missing devices and deletes devices that are not configured, but never more than half
+    /// of the list.
     Mirror,
-    /// Touches nothing; a person sees to it in the console.
+    /// Changes nothing; a person edits the topology in the console.
     Leave,
 }
 
@@ -217,26 +217,25 @@ impl Default for SessionLimits {
 /// How readings are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostPolicy {
-    /// Messages a second over the whole connection: 25. The platform silently
-    /// drops what exceeds 30/s at QoS 0 ("Limits").
+    /// Messages a second over the whole connection: 25. The platform silently drops messages
+    /// beyond 30/s at QoS 0 ("Limits").
     pub messages_per_second: u32,
     /// Sub-devices per pack: 20 (error 6357 above).
     pub pack_devices: usize,
     /// Properties per message: 200 (error 6106 above).
     pub pack_properties: usize,
-    /// Bytes per message: 200,000. The platform discards above 256 KB.
+    /// Bytes per message: 200,000. The platform discards messages above 256 KB.
     pub message_bytes: usize,
-    /// How long a reading waits for company before it is sent. Default 500 ms.
+    /// How long a reading waits for others, to be sent in one message. Default 500 ms.
     pub linger: Duration,
-    /// How long a post waits for its reply before it is sent again, as long as
-    /// none sent after it has been answered. Default 15 s. It is shorter, down to
-    /// 2 s, where replies have been seen to come sooner, and longer, up to 60 s,
-    /// where they come later.
+    /// How long a post waits for its reply before it is sent again, unless a later post has been
+    /// answered. Default 15 s. The time is shorter, down to 2 s, where replies have come sooner,
+    /// and longer, up to 60 s, where they come later.
     pub reply_timeout: Duration,
-    /// Posts waiting for a reply at once. Default 512: at 25 messages a second,
-    /// replies may take 20 s before posts wait for them.
+    /// How many posts may wait for a reply at once. Default 512: at 25 messages a second, replies
+    /// may take 20 s before posts wait for them.
     pub in_flight: usize,
-    /// Readings held in memory until they are delivered; the oldest are dropped
+    /// How many readings are held in memory until they are delivered; the oldest are dropped
     /// first and counted. Default 100,000.
     pub queue: usize,
 }

@@ -1,15 +1,15 @@
-//! How people and their programs ask the running service. No part of the
-//! installation: what is polled and who is online do not depend on it.
+//! How operators and their programs ask the running service. This is no part of the installation:
+//! polling and sessions do not depend on it.
 
-// The types of addresses alone; nothing here opens a socket.
+// Only the types of addresses; no code here opens a socket.
 use core::net::SocketAddr;
 use std::path::PathBuf;
 
 /// The doors to the running service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlSpec {
-    /// Where the control socket is, unless it is in the unit's runtime directory.
+    /// The path of the control socket, unless it is in the unit's runtime directory.
     pub socket: Option<PathBuf>,
-    /// Where metrics are served over HTTP; nowhere unless it is said.
+    /// The address where metrics are served over HTTP; `None`: they are not served.
     pub metrics: Option<SocketAddr>,
 }

@@ -1,9 +1,9 @@
-//! What a value is in the thing model.
+//! The data types of values in the thing model.
 //!
-//! The platform wants a `float` or `double` written with a decimal even when it
-//! is whole, `10.0`, and an `int` without (help.aliyun.com, "Data types of TSL
-//! features"). So what a point posts is part of its type: it follows from how the
-//! point is read, or is said by `as:`, and is never decided by a value.
+//! The platform wants a `float` or `double` written with a decimal even when the value is whole,
+//! `10.0`, and an `int` without (help.aliyun.com, "Data types of TSL features"). So the data type
+//! is part of the point: it follows from how the point is read, or is given by `as:`. A value
+//! never decides it.
 
 use super::dlt645::Format;
 use super::raw::part;
@@ -29,7 +29,7 @@ pub enum DataType {
 }
 
 impl DataType {
-    /// What the thing model calls it.
+    /// Returns the word of the thing model for this type.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -44,12 +44,12 @@ impl DataType {
     }
 }
 
-/// What a number can be in the thing model.
+/// The data types of a number in the thing model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberType {
     /// A whole number; a fraction is rounded.
     Int,
-    /// A number with at least one decimal, of a size that a single has.
+    /// A number with at least one decimal, within the range of single precision.
     Float,
     /// A number with at least one decimal.
     Double,
@@ -63,7 +63,7 @@ pub enum NumberType {
 }
 
 impl NumberType {
-    /// The data type it has there.
+    /// Returns the data type in the thing model.
     #[must_use]
     pub const fn data_type(self) -> DataType {
         match self {
@@ -76,7 +76,7 @@ impl NumberType {
         }
     }
 
-    /// A number with decimals if any of these is no whole number.
+    /// Returns a type with decimals if any of these numbers is no whole number.
     fn of(numbers: &[Decimal]) -> NumberType {
         match numbers.iter().all(|n| n.is_whole()) {
             true => NumberType::Int,
@@ -86,7 +86,7 @@ impl NumberType {
 }
 
 impl Codec {
-    /// What its values are in the thing model.
+    /// Returns the data type of the values in the thing model.
     #[must_use]
     pub fn data_type(&self) -> DataType {
         if let Some(number) = self.number_type() {
@@ -110,8 +110,9 @@ impl Codec {
         }
     }
 
-    /// What its values are there, if they are numbers: anything that can have a
-    /// fraction is a double, the rest an int, unless something else is said.
+    /// Returns the type of the values in the thing model, if they are numbers: values that can
+    /// have a fraction are doubles, other numbers are ints, unless the configuration gives
+    /// another type.
     #[must_use]
     pub fn number_type(&self) -> Option<NumberType> {
         match self {
@@ -145,7 +146,7 @@ impl Codec {
 }
 
 impl Measure {
-    /// What its values are in the thing model.
+    /// Returns the type of the values in the thing model.
     #[must_use]
     pub fn number_type(&self) -> NumberType {
         if let Some(said) = self.number_type {
@@ -167,8 +168,8 @@ impl Measure {
 }
 
 impl Format {
-    /// What a number in it is in the thing model, scaled and moved like this,
-    /// unless something else is said; `None` if it is no number.
+    /// Returns the type of a number of this format in the thing model, with this scale and
+    /// offset, unless `said` is given; `None` if the format is no number.
     #[must_use]
     pub fn number_type(
         self,
@@ -192,7 +193,7 @@ impl Format {
 }
 
 impl part::Part {
-    /// What it is in the thing model, if it is a number.
+    /// Returns the type of the value in the thing model, if the value is a number.
     #[must_use]
     pub fn number_type(&self) -> Option<NumberType> {
         let part::Part::Number {

@@ -1,14 +1,14 @@
-//! Where the fields of a date and a time of day stand, and what clock they are of.
+//! The fields of a date and a time of day, and the offset of its clock.
 
 use super::ByteOrder;
 
-/// How far a device's clock is ahead of UTC, all year round. In minutes, from
-/// −14 to +14 hours.
+/// How far a device's clock is ahead of UTC, all year round, in minutes. From −14 to +14 hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UtcOffset(i16);
 
 impl UtcOffset {
-    /// So many minutes ahead; `None` beyond 14 hours, which no place on Earth is.
+    /// Returns an offset of so many minutes ahead; `None` beyond 14 hours, which no place on
+    /// Earth has.
     #[must_use]
     pub const fn from_minutes(minutes: i16) -> Option<UtcOffset> {
         match minutes.unsigned_abs() <= 14 * 60 {
@@ -17,7 +17,7 @@ impl UtcOffset {
         }
     }
 
-    /// In milliseconds.
+    /// Returns the offset in milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0 as i64 * 60_000
@@ -31,24 +31,24 @@ pub enum TimeField {
     Year4,
     /// The year within the century that began in 2000.
     Year2,
-    /// 1–12.
+    /// The month, 1–12.
     Month,
-    /// 1–31.
+    /// The day of the month, 1–31.
     Day,
-    /// 0–23.
+    /// The hour, 0–23.
     Hour,
-    /// 0–59.
+    /// The minute, 0–59.
     Minute,
-    /// 0–59.
+    /// The second, 0–59.
     Second,
-    /// 0–999.
+    /// The millisecond, 0–999.
     Millisecond,
-    /// A place that says nothing here: a day of the week, a filler.
+    /// A place without meaning here: a day of the week, a filler.
     Unused,
 }
 
 impl TimeField {
-    /// All of them, with what the configuration calls each.
+    /// All fields, with the word the configuration has for each.
     pub const ALL: [(&'static str, TimeField); 10] = [
         ("YYYY", TimeField::Year4),
         ("YY", TimeField::Year2),
@@ -62,7 +62,7 @@ impl TimeField {
         ("--", TimeField::Unused),
     ];
 
-    /// How many bytes it takes where fields are bytes.
+    /// Returns how many bytes the field takes where fields are bytes.
     #[must_use]
     pub const fn bytes(self) -> u16 {
         match self {
@@ -75,9 +75,9 @@ impl TimeField {
 /// The most fields a layout has.
 const MOST: usize = 12;
 
-/// Which fields there are, in the order of their places. It always has a year, a
-/// month and a day; no field but an unused one twice. A time of day that is not
-/// there is midnight's.
+/// The fields of a date and time, in the order of their places. A layout always has a year, a
+/// month and a day. Only an unused field may stand twice. A layout without a time of day means
+/// midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLayout {
     fields: [TimeField; MOST],
@@ -85,7 +85,7 @@ pub struct TimeLayout {
 }
 
 impl TimeLayout {
-    /// A layout of these fields; `None` if it is none.
+    /// Returns a layout of these fields; `None` if they are no layout.
     #[must_use]
     pub fn new(fields: &[TimeField]) -> Option<TimeLayout> {
         use TimeField::{Day, Month, Unused, Year2, Year4};
@@ -105,7 +105,7 @@ impl TimeLayout {
         })
     }
 
-    /// Its fields.
+    /// Returns the fields of the layout.
     #[must_use]
     pub fn fields(&self) -> &[TimeField] {
         self.fields
@@ -113,7 +113,7 @@ impl TimeLayout {
             .unwrap_or_default()
     }
 
-    /// How many bytes it takes where fields are bytes.
+    /// Returns how many bytes the layout takes where fields are bytes.
     #[must_use]
     pub const fn bytes(&self) -> u16 {
         let (mut sum, mut i) = (0, 0);
@@ -135,18 +135,18 @@ pub enum FieldForm {
     /// A byte each (two for a year with its century and for milliseconds, the more
     /// significant first), as a binary number.
     Bytes,
-    /// The same as decimal digits, four bits each.
+    /// As `Bytes`, but as decimal digits, four bits each.
     BcdBytes,
 }
 
 impl FieldForm {
-    /// Whether the digits are decimal ones.
+    /// Returns whether the digits are decimal.
     #[must_use]
     pub const fn is_bcd(self) -> bool {
         matches!(self, FieldForm::BcdRegisters | FieldForm::BcdBytes)
     }
 
-    /// Whether each field is a register of its own.
+    /// Returns whether each field is a register of its own.
     #[must_use]
     pub const fn is_registers(self) -> bool {
         matches!(self, FieldForm::Registers | FieldForm::BcdRegisters)
@@ -156,18 +156,18 @@ impl FieldForm {
 /// A date and a time of day in registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime {
-    /// Which fields there are.
+    /// The fields.
     pub layout: TimeLayout,
-    /// How each is written.
+    /// How each field is written.
     pub form: FieldForm,
     /// Which byte comes first within a register.
     pub bytes: ByteOrder,
-    /// What clock they are of.
+    /// The offset of the clock.
     pub utc_offset: UtcOffset,
 }
 
 impl DateTime {
-    /// How many registers it takes.
+    /// Returns how many registers the fields take.
     #[must_use]
     pub fn registers(&self) -> u16 {
         match self.form.is_registers() {

@@ -1,41 +1,40 @@
-//! Exact decimal numbers, as people write factors, offsets and limits.
+//! Exact decimal numbers, as engineers write factors, offsets and limits.
 
 use std::cmp::Ordering;
 
-/// An exact decimal number, `digits × 10^-places`, so that a scale of 0.1 is a
-/// tenth and not the nearest binary fraction: 2305 becomes 230.5, never
-/// 230.50000000000003.
+/// An exact decimal number, `digits × 10^-places`, so that a scale of 0.1 is a tenth and not the
+/// nearest binary fraction: 2305 becomes 230.5, never 230.50000000000003.
 ///
-/// At most [`Decimal::DIGITS`] digits, as IEEE 754-2008 decimal128 has, and of a
-/// size that a double has.
+/// It has at most [`Decimal::DIGITS`] digits, as IEEE 754-2008 decimal128 has, and a size that a
+/// double has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decimal {
     /// The digits with sign.
     pub digits: i128,
-    /// How many of them stand after the point; below 0, so many zeros follow
-    /// before it.
+    /// How many of the digits stand after the point; below 0, so many zeros follow them before
+    /// the point.
     pub places: i16,
 }
 
 impl Decimal {
-    /// 1
+    /// The number 1.
     pub const ONE: Decimal = Decimal {
         digits: 1,
         places: 0,
     };
-    /// 0
+    /// The number 0.
     pub const ZERO: Decimal = Decimal {
         digits: 0,
         places: 0,
     };
-    /// The most significant digits there can be.
+    /// The most significant digits that a number may have.
     pub const DIGITS: usize = 34;
-    /// The size of a number other than 0 is from 10 to minus this power to 10 to
-    /// this power.
+    /// The limit of a number's size: a number other than 0 has a size from 10 to minus this power
+    /// to 10 to this power.
     pub const LARGEST_POWER: i32 = 307;
 
-    /// The number that is written: digits, a point, an exponent (`-40`, `0.1`,
-    /// `6.781694e-11`). `None` if it is no number, or beyond the limits.
+    /// Parses a written number: digits, a point, an exponent (`-40`, `0.1`, `6.781694e-11`).
+    /// Returns `None` if the text is no number, or beyond the limits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Decimal> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -73,9 +72,8 @@ impl Decimal {
         Some(decimal.reduced())
     }
 
-    /// In the one way in which every number is written: without zeros at the end
-    /// behind the point (1.0 is 1), and with those before it where there is room
-    /// for them.
+    /// Returns the same number in the form that is unique to it: without zeros at the end behind
+    /// the point (1.0 is 1), and with zeros before the point where there is room for them.
     #[must_use]
     pub const fn reduced(mut self) -> Decimal {
         while self.places > 0 && self.digits % 10 == 0 && self.digits != 0 {
@@ -97,7 +95,7 @@ impl Decimal {
         self
     }
 
-    /// How it stands to another one.
+    /// Compares the number with another.
     #[must_use]
     pub fn compare(self, other: Decimal) -> Ordering {
         let places = self.places.max(other.places);
@@ -110,13 +108,13 @@ impl Decimal {
         };
         match (raised(self), raised(other)) {
             (Some(a), Some(b)) => a.cmp(&b),
-            // What has no room at the places of the other is the larger by far.
+            // A number that has no room at the places of the other is larger by far.
             (None, _) => self.digits.cmp(&0),
             (Some(_), None) => 0.cmp(&other.digits),
         }
     }
 
-    /// Whether it is a whole number.
+    /// Returns whether the number is whole.
     #[must_use]
     pub const fn is_whole(self) -> bool {
         self.reduced().places <= 0

@@ -1,4 +1,4 @@
-//! Which characters the bytes of a text are.
+//! The character encodings of texts.
 
 /// A character encoding that devices are known to write text in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// All of them, with the word the configuration has for each.
+    /// All encodings, with the word the configuration has for each.
     pub const ALL: [(&'static str, Encoding); 11] = [
         ("utf-8", Encoding::Utf8),
         ("gbk", Encoding::Gbk),
@@ -44,7 +44,7 @@ impl Encoding {
         ("utf-16", Encoding::Utf16),
     ];
 
-    /// Whether FFh is a character of its own, and so does not end a text.
+    /// Returns whether FFh is a character of its own, and so does not end a text.
     #[must_use]
     pub const fn has_ff(self) -> bool {
         matches!(

@@ -13,32 +13,31 @@ use super::{
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
-/// A physical port and its manners. One task owns it.
+/// A physical port and its settings. One task owns it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PortSpec {
     /// Unique among ports.
     pub name: String,
-    /// What it is.
+    /// The line or endpoint of the port.
     pub line: LineSpec,
-    /// From the last byte sent until the first byte of a reply must be there.
-    /// Default 500 ms on serial lines, 1 s on TCP.
+    /// The longest time from the last byte sent until the first byte of a reply. Default 500 ms
+    /// on serial lines, 1 s on TCP.
     pub response_timeout: Duration,
-    /// What may be asked of it.
+    /// The limits on the use of the line.
     pub budget: LineBudget,
 }
 
-/// What a line is given: how much to do, and how much time when it is gone.
+/// The limits on the use of a line, and how long it may be down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineBudget {
-    /// No request that could be divided takes the line for longer than this, so
-    /// that nobody waits long behind it; what the unit takes to answer does not
-    /// count. Default 150 ms, 5 ms to 10 s.
+    /// The longest time for which a request that could be divided takes the line, so that no
+    /// other request waits long behind it. The time the unit takes to answer does not count.
+    /// Default 150 ms, 5 ms to 10 s.
     pub longest_request: Duration,
     /// Whether more may be configured than the line can carry. Default no.
     pub allow_overload: bool,
-    /// How long the port may be down before its devices count as silent because
-    /// of that: until then a cable may be put back and nobody is logged out.
-    /// Default 30 s, at most a day.
+    /// How long the port may be down before its devices count as silent because of that: until
+    /// then a cable may be put back and no device is logged out. Default 30 s, at most a day.
     pub grace: Duration,
     /// Whether devices that fall silent again and again are kept offline for a
     /// while. Default yes.
@@ -56,8 +55,8 @@ impl Default for LineBudget {
     }
 }
 
-/// What a port is made of. A closed set: adding a kind makes the compiler list
-/// every place that must know.
+/// The kinds of ports. The set is closed: adding a kind makes the compiler list every place that
+/// must know the kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LineSpec {
     /// A serial line.
@@ -67,7 +66,7 @@ pub enum LineSpec {
 }
 
 impl LineSpec {
-    /// How Modbus frames travel on it; `None`: as Modbus TCP, behind headers of
+    /// Returns how Modbus frames travel on the line. `None`: as Modbus TCP, behind headers of
     /// their own, and nothing but Modbus.
     #[must_use]
     pub const fn framing(&self) -> Option<Framing> {
@@ -79,15 +78,14 @@ impl LineSpec {
 }
 
 impl LineSpec {
-    /// Whether each reply carries the number of its request, so that a late reply is
-    /// told from the one that is waited for: Modbus TCP, unless the endpoint numbers
-    /// its replies itself.
+    /// Returns whether each reply carries the number of its request, so that a late reply is told
+    /// from the expected one: on Modbus TCP, unless the endpoint numbers its replies itself.
     #[must_use]
     pub fn numbers_replies(&self) -> bool {
         self.framing().is_none() && self.connection().transaction_ids == TransactionIds::Match
     }
 
-    /// How many requests may be in flight at most: one but for Modbus TCP with replies
+    /// Returns how many requests may be in flight at most: one, except on Modbus TCP with replies
     /// that carry the numbers of their requests.
     #[must_use]
     pub fn most_in_flight(&self) -> usize {
@@ -98,7 +96,7 @@ impl LineSpec {
         }
     }
 
-    /// How its connections are used; the defaults for a serial line.
+    /// Returns how the connections of the line are used; the defaults for a serial line.
     #[must_use]
     pub fn connection(&self) -> ConnectionSpec {
         match self {
@@ -107,7 +105,7 @@ impl LineSpec {
         }
     }
 
-    /// The serial line behind a TCP endpoint, if it is known.
+    /// Returns the serial line behind a TCP endpoint, if it is known.
     #[must_use]
     pub const fn behind(&self) -> Option<Characters> {
         match self {
@@ -117,8 +115,8 @@ impl LineSpec {
     }
 }
 
-/// How Modbus frames travel where bytes are all there is (Modbus over Serial Line
-/// V1.02 §2.5). All units of a line have the same.
+/// How Modbus frames travel where a line carries bytes and nothing else (Modbus over Serial Line
+/// V1.02 §2.5). All units of a line have the same framing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
     /// As bytes, with silence around them.
@@ -129,7 +127,7 @@ pub enum Framing {
 }
 
 impl fmt::Display for LineSpec {
-    /// What is opened: the path, or host and port.
+    /// Writes what is opened: the path, or host and port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LineSpec::Serial(serial) => serial.path.display().fmt(f),
@@ -145,20 +143,20 @@ pub struct SerialSpec {
     pub path: PathBuf,
     /// Bits per second.
     pub baud: u32,
-    /// 7 or 8.
+    /// Data bits of a character, 7 or 8.
     pub data_bits: u8,
-    /// Default none.
+    /// The parity bit. Default none.
     pub parity: Parity,
-    /// Default one.
+    /// The stop bits. Default one.
     pub stop_bits: StopBits,
-    /// Default RTU.
+    /// How Modbus frames travel. Default RTU.
     pub framing: Framing,
-    /// What stands between the port and the pair of wires.
+    /// The adapter between the port and the pair of wires.
     pub adapter: Adapter,
 }
 
 impl SerialSpec {
-    /// What its characters are, and how fast.
+    /// Returns the settings of its characters, with their speed.
     #[must_use]
     pub const fn characters(&self) -> Characters {
         Characters {
@@ -169,7 +167,7 @@ impl SerialSpec {
         }
     }
 
-    /// Bits on the wire per character: start, data, parity, stop.
+    /// Returns how many bits a character takes on the wire: start, data, parity, stop.
     #[must_use]
     pub fn bits_per_character(&self) -> u32 {
         self.characters().bits()
@@ -179,56 +177,56 @@ impl SerialSpec {
 /// A Modbus TCP endpoint, or a serial server that passes bytes on as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpSpec {
-    /// Name or address.
+    /// Host name or address.
     pub host: String,
-    /// Default 502.
+    /// TCP port. Default 502.
     pub port: u16,
-    /// For resolving and connecting together. Default 3 s.
+    /// The longest time for resolving and connecting together. Default 3 s.
     pub connect_timeout: Duration,
-    /// What a serial server's line speaks; `None`, the default: Modbus TCP.
+    /// The framing on a serial server's line; `None`, the default: Modbus TCP.
     pub framing: Option<Framing>,
-    /// The line behind a server or a Modbus gateway, if somebody has said what it is;
-    /// for reckoning, for its settings are the server's.
+    /// The line behind a server or a Modbus gateway, if the configuration gives it; for estimates
+    /// only, for its settings are the server's.
     pub behind: Option<Characters>,
-    /// What its connections need.
+    /// How its connections are used.
     pub connection: ConnectionSpec,
 }
 
 /// One device on a bus and its identity in the cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSpec {
-    /// Unique among devices; what people call it.
+    /// The operator's name for the device; unique among devices.
     pub name: String,
-    /// The port it hangs on.
+    /// The port that the device is connected to.
     pub port: PortId,
-    /// Its Modbus address there; unique on the port. 0 if it speaks another
-    /// protocol, and then it says nothing.
+    /// Its Modbus address on the port; unique there. 0 if the device speaks another protocol, and
+    /// then without meaning.
     pub unit: UnitId,
-    /// Its address there if it is a meter of DL/T 645; unique on the port.
+    /// Its address on the port if it is a meter of DL/T 645; unique there.
     pub meter: Option<Address>,
-    /// Settings of the line while it is spoken to, if they are not the port's.
+    /// Settings of the line while the device is polled, if they differ from the port's.
     pub serial: Option<Arc<SerialSpec>>,
-    /// What it can be asked. Shared by all devices of the kind.
+    /// The points of the device. Shared by all devices of the kind.
     pub profile: Arc<ProfileSpec>,
     /// Product of the sub-device.
     pub product_key: ProductKey,
     /// Name of the sub-device.
     pub device_name: DeviceName,
-    /// Secret of the sub-device, for signing its log-in. Empty if the
-    /// configuration says `register: true`: the platform is asked for it.
+    /// Secret of the sub-device, for signing its log-in. Empty if the configuration says
+    /// `register: true`: the gateway then asks the platform for the secret.
     pub secret: Secret,
-    /// When it counts as silent and as back.
+    /// When the device counts as silent and as back.
     pub liveness: Liveness,
     /// Overrides the port's response timeout.
     pub response_timeout: Option<Duration>,
-    /// Extra quiet time before each request to it, on top of 3.5 characters,
-    /// for units that need a rest. Default zero.
+    /// Extra quiet time before each request to the device, on top of 3.5 characters, for units
+    /// that need a rest. Default zero.
     pub turnaround: Duration,
 }
 
 impl DeviceSpec {
-    /// What people call it by on its line: `unit 7`, `address 000000123456`;
-    /// nothing where it has no address of its own.
+    /// Returns the address of the device on its line as the operator sees it: `unit 7`, `address
+    /// 000000123456`; `None` for a device without an address.
     #[must_use]
     pub fn place(&self) -> Option<String> {
         match (&self.profile.protocol, self.meter) {
@@ -246,10 +244,10 @@ impl DeviceSpec {
 /// When a device counts as silent, and when as back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Liveness {
-    /// This many polls in a row without proof of life … Default 3.
+    /// This many polls in a row without proof of life make a device silent … Default 3.
     pub missed: u32,
-    /// … and at least this long since the last proof. Default: the slowest
-    /// interval of the device's points, at least 3 s and at most 30 s.
+    /// … if the last proof is at least this old. Default: the slowest interval of the device's
+    /// points, at least 3 s and at most 30 s.
     pub quiet: Duration,
     /// This many proofs of life in a row bring a silent device back. Default 2.
     pub returns: u32,
@@ -260,25 +258,24 @@ pub struct Liveness {
 pub struct ProfileSpec {
     /// Unique among profiles.
     pub name: String,
-    /// What it speaks.
+    /// The protocol that this kind of device speaks.
     pub protocol: Protocol,
-    /// In configuration order; a [`crate::base::Reading`] refers to them by
-    /// index.
+    /// The points in configuration order; a [`crate::base::Reading`] refers to them by index.
     pub points: Vec<PointSpec>,
-    /// The most registers one request may ask of this kind of device; 1–125.
+    /// The most registers that a request may read from this kind of device; 1–125.
     pub max_registers: u16,
-    /// What else is known about reading it.
+    /// Further facts about reading this kind of device.
     pub reads: Reads,
 }
 
-/// What a kind of device speaks. Where that is not Modbus, what can be asked is a
-/// list of questions, and a point says which of them brings it.
+/// The protocol of a kind of device. In protocols other than Modbus, a list of questions says
+/// what can be read, and each point names the question that brings it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Protocol {
-    /// Modbus; its points are places in its tables.
+    /// Modbus; the points are places in its tables.
     #[default]
     Modbus,
-    /// DL/T 645, in the year its items are of; at most 255 of them.
+    /// DL/T 645, in the edition of its items; at most 255 items.
     Dlt645(Vec<Item>),
     /// A protocol without a standard; at most 255 questions.
     Raw(Vec<Arc<Question>>),
@@ -287,9 +284,8 @@ pub enum Protocol {
 /// How one kind of device is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// From the end of a request (3.5 characters after its last byte) to the
-    /// beginning of the reply; on TCP the round trip. For reckoning, until it is
-    /// measured. `None`: nobody knows.
+    /// The time from the end of a request (3.5 characters after its last byte) to the beginning
+    /// of the reply; on TCP the round trip. For estimates, until it is measured. `None`: unknown.
     pub reply_delay: Option<Duration>,
     /// Entries that are never read if no point needs them.
     pub holes: Vec<Gap>,
@@ -298,16 +294,16 @@ pub struct Reads {
 /// A range of entries of one table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// The first.
+    /// The first entry.
     pub first: u16,
-    /// The last; not before the first.
+    /// The last entry; not before the first.
     pub last: u16,
 }
 
 impl ProfileSpec {
-    /// The slowest interval of any point; zero for a profile without points.
+    /// Returns the slowest interval of any point; zero for a profile without points.
     #[must_use]
     pub fn slowest_interval(&self) -> Duration {
         self.points
@@ -318,44 +314,44 @@ impl ProfileSpec {
     }
 }
 
-/// One value of a device: where it is, what it means, how often to read it.
+/// One value of a device: its place, its meaning, how often it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PointSpec {
     /// The property identifier in the thing model.
     pub id: String,
-    /// Which of the four tables; without meaning where the protocol has none.
+    /// The table of the point; without meaning where the protocol has none.
     pub table: Table,
-    /// 0-based address of its first register or bit; where the protocol has no
-    /// tables, which of the questions of its [`Protocol`] brings it.
+    /// 0-based address of its first register or bit; where the protocol has no tables, the index
+    /// of the question of its [`Protocol`] that brings the point.
     pub address: u16,
     /// How the registers become a value.
     pub codec: Codec,
-    /// Read this often. At least 50 ms.
+    /// How often the point is read. At least 50 ms.
     pub interval: Duration,
-    /// Whether others wait for it, or it for others.
+    /// Which requests go before others on the line.
     pub priority: Priority,
-    /// How people are shown it.
+    /// How operators see the value.
     pub shown: Shown,
 }
 
-/// Who goes first among the requests that are due on one line, and whose
-/// intervals are stretched last when it cannot carry them all.
+/// The order of requests that are due on one line. A higher priority goes first, and its
+/// intervals are stretched last when the line cannot carry all requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Before all others.
+    /// Before all other requests.
     High,
     /// The default.
     #[default]
     Normal,
-    /// After all others.
+    /// After all other requests.
     Low,
 }
 
 impl Priority {
-    /// From the first to the last.
+    /// All priorities, from the first to the last.
     pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
 
-    /// As it is written in the configuration.
+    /// Returns the priority as the configuration writes it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -366,14 +362,13 @@ impl Priority {
     }
 }
 
-/// How people are shown a value. The platform has its own thing model.
+/// How operators see a value. The platform has its own thing model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// From this age on it counts as stale; not below the interval. `None`: when
-    /// two intervals and the time a reply may take have passed.
+    /// The age from which the value counts as stale; not below the interval. `None`: two
+    /// intervals and the time a reply may take.
     pub stale_after: Option<Duration>,
-    /// What 0 and 1 of a single bit are called; titles of numbers are a
-    /// [`Measure`]'s.
+    /// The titles of 0 and 1 of a single bit. Titles of numbers are in [`Measure`].
     pub titles: Option<States>,
 }
 
@@ -381,24 +376,24 @@ pub struct Shown {
 /// function that reads each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
-    /// Function 1.
+    /// Coils, read by function 1.
     Coil,
-    /// Function 2.
+    /// Discrete inputs, read by function 2.
     DiscreteInput,
-    /// Function 3.
+    /// Holding registers, read by function 3.
     HoldingRegister,
-    /// Function 4.
+    /// Input registers, read by function 4.
     InputRegister,
 }
 
 impl Table {
-    /// Whether its entries are single bits.
+    /// Returns whether the entries of the table are single bits.
     #[must_use]
     pub const fn is_bits(self) -> bool {
         matches!(self, Table::Coil | Table::DiscreteInput)
     }
 
-    /// The function code that reads it.
+    /// Returns the function code that reads the table.
     #[must_use]
     pub const fn read_function(self) -> u8 {
         match self {
@@ -425,47 +420,46 @@ pub enum Codec {
         words: WordOrder,
         /// Which byte comes first within a register.
         bytes: ByteOrder,
-        /// Multiplied first, if not 1.
+        /// The factor that the number is multiplied by first, if not 1.
         scale: Decimal,
-        /// Added after scaling, if not 0.
+        /// The addend after scaling, if not 0.
         offset: Decimal,
     },
-    /// A number with more to it than its registers: parts, a factor from
-    /// another register, conditions, titles. Apart from [`Codec::Number`]
-    /// because nearly all points are plain, and there are many.
+    /// A number with more keys: parts, a factor from another register, conditions, titles. Apart
+    /// from [`Codec::Number`] because nearly all points are plain, and there are many.
     Measure(Box<Measure>),
     /// Text, two bytes per register, ended by NUL or FFh; control characters and
     /// trailing blanks are cut.
     Text {
-        /// How many registers, 1–125.
+        /// How many registers the text takes, 1–125.
         registers: u16,
         /// Which byte comes first within a register.
         bytes: ByteOrder,
-        /// Which characters the bytes are.
+        /// The encoding of the bytes.
         encoding: Encoding,
     },
     /// Text with one byte in each register, ended in the same way.
     Letters {
-        /// How many registers, 1–125.
+        /// How many registers the text takes, 1–125.
         registers: u16,
-        /// Where in the register the byte is; the other half is ignored.
+        /// Which half of the register holds the byte; the other half is ignored.
         half: Half,
-        /// Which characters the bytes are.
+        /// The encoding of the bytes.
         encoding: Encoding,
     },
     /// A date and a time of day, each of its fields in a place of its own.
     DateTime(Box<DateTime>),
-    /// A value of a datum of DL/T 645, which says itself how it is written.
+    /// A value of a datum of DL/T 645, whose item says how it is written.
     Datum {
-        /// Which datum.
+        /// The datum.
         item: Item,
         /// Where in its reply the value stands.
         place: Place,
-        /// Multiplied first.
+        /// The factor that the value is multiplied by first.
         scale: Decimal,
-        /// Added after scaling.
+        /// The addend after scaling.
         offset: Decimal,
-        /// What it is in the thing model, if that does not follow from the rest.
+        /// Its type in the thing model, if that does not follow from the rest.
         number_type: Option<NumberType>,
     },
     /// A part of the reply of a device without a standard.
@@ -473,9 +467,9 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// How many table entries (bits or registers) it covers, from the address
-    /// of its point on. All of them are read by one request, so a value is
-    /// never put together from two moments.
+    /// Returns how many table entries (bits or registers) the value covers, from the address of
+    /// its point on. One request reads all of them, so a value is never put together from two
+    /// moments.
     #[must_use]
     pub fn width(&self) -> u16 {
         match self {
@@ -538,7 +532,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// How many registers it takes.
+    /// Returns how many registers the number takes.
     #[must_use]
     pub const fn registers(self) -> u16 {
         match self.bits() {
@@ -549,7 +543,7 @@ impl Number {
         }
     }
 
-    /// How many bits it has.
+    /// Returns how many bits the number has.
     #[must_use]
     pub const fn bits(self) -> u8 {
         match self {
@@ -562,7 +556,7 @@ impl Number {
         }
     }
 
-    /// What its bits mean.
+    /// Returns what the bits of the number mean.
     #[must_use]
     pub const fn digits(self) -> Digits {
         match self {
@@ -582,7 +576,7 @@ impl Number {
         }
     }
 
-    /// Which half of the register it is, if it is only half of one.
+    /// Returns which half of the register the number is, if it is only half a register.
     #[must_use]
     pub const fn half(self) -> Option<Half> {
         match self {

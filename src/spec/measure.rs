@@ -1,53 +1,52 @@
-//! Numbers with more to them than their registers.
+//! Numbers that need more than plain registers.
 //!
-//! In the order in which it is applied: the parts are read, bits picked out of
-//! them, markers looked for; the parts are added up by weight, given their sign,
-//! scaled by the fixed factor and by the one from another register, moved by the
-//! offset and rounded; the result must be within the limits and one of the states.
+//! In the order of evaluation: the parts are read, bits are picked out of them, and markers are
+//! looked for; the parts are added up by weight, given their sign, scaled by the fixed factor and
+//! by the factor from another register, moved by the offset and rounded; the result must be
+//! within the limits and one of the states.
 
 use std::collections::BTreeMap;
 
 use super::{ByteOrder, Decimal, Number, NumberType, WordOrder};
 
-/// How one or more registers become one number, and when they do not.
+/// How registers become one number, and when they do not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
-    /// What is added up; at least one. All are read by one request.
+    /// The addends of the number; at least one. All are read by one request.
     pub parts: Vec<Part>,
     /// Which register of a part comes first.
     pub words: WordOrder,
     /// Which byte comes first within a register.
     pub bytes: ByteOrder,
-    /// Which bits of a part count, if not all. Only with one part that is a
-    /// binary whole number.
+    /// Which bits of a part count, if not all. Only with a single part that is a binary whole
+    /// number.
     pub bits: Option<Bits>,
     /// Where the sign stands, if it is not part of the kind of number.
     pub sign: Option<Sign>,
-    /// What stands in the registers when there is no value.
+    /// The contents of the registers when there is no value.
     pub invalid: Vec<Marker>,
-    /// Multiplied first, if not 1.
+    /// The factor that the sum is multiplied by first, if not 1.
     pub scale: Decimal,
-    /// The register that holds a power of ten to multiply by, −10 to 10, as a
-    /// signed number: its distance from the point's address. 8000h there means
-    /// that there is no value (SunSpec Information Model Specification,
-    /// `sunssf`).
+    /// The distance from the point's address to the register of the power of ten: the number is
+    /// multiplied by that power, −10 to 10, a signed number. 8000h in the register means that
+    /// there is no value (SunSpec Information Model Specification, `sunssf`).
     pub power: Option<u16>,
-    /// Added after scaling, if not 0.
+    /// The addend after scaling, if not 0.
     pub offset: Decimal,
-    /// Rounded to this many places after the point, 0–9, if at all; to 0 places
-    /// also a float becomes a whole number.
+    /// How many places after the point the number is rounded to, 0–9, if at all; with 0 places a
+    /// float becomes a whole number too.
     pub round: Option<u8>,
-    /// The least value there can be, if that is known.
+    /// The least possible value, if it is known.
     pub min: Option<Decimal>,
-    /// The greatest.
+    /// The greatest possible value, if it is known.
     pub max: Option<Decimal>,
-    /// What the numbers are called; a number that is not listed is no value.
+    /// The titles of the numbers; a number without a title is no value.
     pub states: Option<States>,
-    /// What it is in the thing model, if that does not follow from the rest.
+    /// Its type in the thing model, if that does not follow from the rest.
     pub number_type: Option<NumberType>,
 }
 
-/// Where the sign of a number stands that is written as a magnitude.
+/// Where the sign of a number stands whose other bits are a magnitude.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     /// In the most significant of the bits that count, 1 for negative; the others
@@ -57,18 +56,18 @@ pub enum Sign {
     Register {
         /// Its distance from the point's address.
         at: u16,
-        /// The bits of it that count.
+        /// The bits of the register that count.
         mask: u16,
-        /// What they are when the number is positive.
+        /// The value of these bits when the number is positive.
         positive: u16,
-        /// What they are when it is negative. Anything else is no sign, and then
-        /// there is no value.
+        /// The value of these bits when the number is negative. Another value is no sign, and
+        /// then there is no value.
         negative: u16,
     },
 }
 
 impl Sign {
-    /// The distance of its register from the point's address, if it has one.
+    /// Returns the distance of the sign's register from the point's address, if the sign has one.
     #[must_use]
     pub const fn register(self) -> Option<u16> {
         match self {
@@ -78,32 +77,32 @@ impl Sign {
     }
 }
 
-/// Titles of numbers, for people. The platform is told the number: that is how
-/// Alink writes the data type `enum`.
+/// Titles of numbers, for operators. The platform receives the number: that is how Alink writes
+/// the data type `enum`.
 pub type States = BTreeMap<i64, String>;
 
 /// One addend of a [`Measure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Its first register: its distance from the point's address.
+    /// The distance of its first register from the point's address.
     pub at: u16,
-    /// How it is written there.
+    /// How the part is written there.
     pub kind: Number,
-    /// Multiplied by this before it is added.
+    /// The factor of the part before it is added.
     pub weight: Decimal,
 }
 
 /// Which bits of a number count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bits {
-    /// Those from the first to the last, 0 = least significant, moved down so
-    /// that the first is bit 0. With a signed kind the last is the sign.
+    /// The bits from the first to the last, 0 = least significant, moved down so that the first
+    /// is bit 0. With a signed kind the last bit is the sign.
     Range(u8, u8),
-    /// Those that are set here; they stay where they are.
+    /// The bits that are set in this mask; they stay where they are.
     Mask(u64),
 }
 
-/// What stands in the registers when there is no value. Compared before any
+/// A content of the registers that means that there is no value. It is compared before any
 /// scaling, with the bits that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
@@ -114,8 +113,8 @@ pub enum Marker {
 }
 
 impl Measure {
-    /// A number of this kind, high word and byte first, that is its registers
-    /// and nothing more.
+    /// Returns the measure that is the registers of a number of this kind and nothing more, high
+    /// word and byte first.
     #[must_use]
     pub fn of(kind: Number) -> Self {
         Measure {
@@ -140,8 +139,8 @@ impl Measure {
         }
     }
 
-    /// From the point's address to the end of what is farthest from it, in
-    /// registers; as wide a number as it may be before it is known to fit.
+    /// Returns how many registers there are from the point's address to the end of the farthest
+    /// one. The type is wide enough for a measure that is not yet known to fit.
     #[must_use]
     pub fn extent(&self) -> u32 {
         let parts = self.parts.iter().map(|p| (p.at, p.kind.registers()));
@@ -155,7 +154,7 @@ impl Measure {
             .unwrap_or(1)
     }
 
-    /// The same, of a measure that fits one request.
+    /// Returns the same for a measure that fits one request.
     #[must_use]
     pub fn width(&self) -> u16 {
         u16::try_from(self.extent()).unwrap_or(u16::MAX)

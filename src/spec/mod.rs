@@ -1,9 +1,8 @@
 //! Floor 1: this installation, validated.
 //!
-//! What the configuration compiles to and what every engine is built from.
-//! Plain data: whatever a [`Spec`] can say is allowed, so nothing above has to
-//! check again. Durations are durations, addresses are in range, names are
-//! unique, every reference resolves.
+//! The configuration compiles to these types, and every engine is built from them. They are plain
+//! data: everything that a [`Spec`] can say is allowed, so no floor above has to check again.
+//! Durations are durations, addresses are in range, names are unique, every reference resolves.
 
 pub mod adapter;
 pub mod characters;
@@ -59,41 +58,41 @@ pub struct Spec {
     /// Indexed by [`DeviceId`]; at most 2,000 (the platform's limit of online
     /// sub-devices per gateway).
     pub devices: Vec<DeviceSpec>,
-    /// From SIGTERM until the process is gone: log-outs, DISCONNECT, close.
+    /// The longest time from SIGTERM until the process is gone: log-outs, DISCONNECT, close.
     /// Default 10 s.
     pub stop_within: Duration,
-    /// Places that stand for nobody any more; none in a configuration fresh
-    /// from its files.
+    /// Places whose device or port is no longer configured; none in a configuration fresh from
+    /// its files.
     pub retired: Retired,
 }
 
 impl Spec {
-    /// The port called by this id, also if it is retired.
+    /// Returns the port with this id, also if it is retired.
     #[must_use]
     pub fn port(&self, id: PortId) -> Option<&PortSpec> {
         self.ports.get(id.index())
     }
 
-    /// The device called by this id, also if it is retired.
+    /// Returns the device with this id, also if it is retired.
     #[must_use]
     pub fn device(&self, id: DeviceId) -> Option<&DeviceSpec> {
         self.devices.get(id.index())
     }
 
-    /// All configured devices with their ids; in configuration order as long as
-    /// the configuration has not been loaded anew.
+    /// Returns all configured devices with their ids; in configuration order as long as the
+    /// configuration has not been loaded anew.
     pub fn devices(&self) -> impl Iterator<Item = (DeviceId, &DeviceSpec)> {
         let all = (0u32..).map(DeviceId).zip(&self.devices);
         all.filter(|(id, _)| !self.retired.devices.contains(id))
     }
 
-    /// All configured ports with their ids, in the same order.
+    /// Returns all configured ports with their ids, in the same order.
     pub fn ports(&self) -> impl Iterator<Item = (PortId, &PortSpec)> {
         let all = (0u16..).map(PortId).zip(&self.ports);
         all.filter(|(id, _)| !self.retired.ports.contains(id))
     }
 
-    /// The configured devices on one port, in the same order.
+    /// Returns the configured devices on one port, in the same order.
     pub fn devices_on(&self, port: PortId) -> impl Iterator<Item = (DeviceId, &DeviceSpec)> {
         self.devices().filter(move |(_, d)| d.port == port)
     }

@@ -1,5 +1,5 @@
-//! Networks and lists of hosts: where a configuration from the platform may
-//! connect to, and where its file may be downloaded from.
+//! Networks and lists of hosts: the hosts that a configuration from the platform may connect to,
+//! and those that its file may be downloaded from.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -36,7 +36,7 @@ const NOT_PUBLIC: [Network; 10] = [
     Network::v4([224, 0, 0, 0], 3),
 ];
 
-/// All of IPv6 that is given out (RFC 4291 §2.4, IANA IPv6 Address Space).
+/// The part of IPv6 that is allocated (RFC 4291 §2.4, IANA IPv6 Address Space).
 const GLOBAL: Network = Network::v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// Parts of [`GLOBAL`] that lead elsewhere: Teredo and other protocol assignments,
@@ -66,7 +66,7 @@ impl Network {
         }
     }
 
-    /// The network of one address alone.
+    /// Returns the network of a single address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         let address = address.to_canonical();
@@ -77,8 +77,7 @@ impl Network {
         Network { address, prefix }
     }
 
-    /// Reads `10.0.0.0/8`, `fd00::/8`, or an address alone; bits behind the prefix
-    /// must be zero.
+    /// Parses `10.0.0.0/8`, `fd00::/8`, or an address alone; bits behind the prefix must be zero.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let Some((address, prefix)) = text.split_once('/') else {
@@ -89,20 +88,20 @@ impl Network {
             address,
             prefix: Network::of(address).prefix,
         };
-        // An IPv4 address in IPv6 form has a prefix of neither.
+        // The prefix of an IPv4 address in IPv6 form would belong to neither family.
         if address != address.to_canonical() || !prefix.bytes().all(|b| b.is_ascii_digit()) {
             return None;
         }
         let prefix: u8 = prefix.parse().ok().filter(|p| *p <= whole.prefix)?;
         let network = Network { address, prefix };
-        // Nothing is left of it behind the prefix.
+        // No bit of the address may be left behind the prefix.
         let leading = network.bits();
         let behind = whole.prefix - prefix;
         let kept = leading.checked_shl(behind.into()).unwrap_or_default();
         (kept == whole.bits()).then_some(network)
     }
 
-    /// Whether `address` is in it. IPv4 in IPv6 form counts as IPv4 (RFC 4291
+    /// Returns whether `address` is in the network. IPv4 in IPv6 form counts as IPv4 (RFC 4291
     /// §2.5.5.2).
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -110,7 +109,7 @@ impl Network {
         address.is_ipv4() == self.address.is_ipv4() && self.masked(address) == self.bits()
     }
 
-    /// Whether all of `other` is in it.
+    /// Returns whether all of `other` is in the network.
     fn holds(&self, other: &Network) -> bool {
         self.prefix <= other.prefix && self.contains(other.address)
     }
@@ -119,7 +118,7 @@ impl Network {
         self.masked(self.address)
     }
 
-    /// The leading bits of `address`, the others zero.
+    /// Returns the leading bits of `address`, the others zero.
     fn masked(&self, address: IpAddr) -> u128 {
         let (bits, width) = match address {
             IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32u32),
@@ -140,7 +139,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// Whether `address` is reached over the internet and nowhere nearer.
+/// Returns whether `address` is reached only over the internet.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     let within = |all: &[Network], ip| all.iter().any(|network| network.contains(ip));
@@ -157,8 +156,8 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// This machine's own addresses, its links', those of more than one host, and those
-/// that wrap others: never meant by a network that merely contains them.
+/// Addresses of this machine, of its links, of more than one host, and those that wrap others: a
+/// network that merely contains them never means them.
 const SPECIAL: [Network; 8] = [
     Network::v4([0, 0, 0, 0], 8),
     Network::v4([127, 0, 0, 0], 8),
@@ -176,12 +175,12 @@ fn is_special(address: IpAddr) -> bool {
     SPECIAL.iter().any(|network| network.contains(address))
 }
 
-/// Which hosts may be connected to.
+/// The hosts that may be connected to.
 ///
-/// A network allows the addresses in it. Loopback, link-local, multicast and
-/// unspecified addresses are allowed only by an entry that is nothing else:
-/// `127.0.0.0/8` or `127.0.0.1`, but not `0.0.0.0/0`. A name allows whatever it
-/// leads to but those.
+/// A network allows the addresses in it. Loopback, link-local, multicast and unspecified
+/// addresses are allowed only by an entry that contains no other addresses: `127.0.0.0/8` or
+/// `127.0.0.1`, but not `0.0.0.0/0`. A name allows all addresses that it resolves to, except
+/// these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostList {
     networks: Vec<Network>,
@@ -190,7 +189,7 @@ pub struct HostList {
 }
 
 impl Default for HostList {
-    /// All private networks.
+    /// Allows all private networks.
     fn default() -> Self {
         HostList {
             networks: PRIVATE.to_vec(),
@@ -200,7 +199,7 @@ impl Default for HostList {
 }
 
 impl HostList {
-    /// No host at all.
+    /// Returns a list that allows no host.
     #[must_use]
     pub const fn none() -> Self {
         HostList {
@@ -217,14 +216,14 @@ impl HostList {
         }
     }
 
-    /// Whether `address` may be connected to for the sake of the host that was
-    /// written as `host`.
+    /// Returns whether `address` may be connected to as an address of the host that was written
+    /// as `host`.
     #[must_use]
     pub fn allows(&self, host: &str, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let named = self.names.contains(&plain_name(host));
         if is_special(address) {
-            // `localhost` says what it leads to.
+            // `localhost` itself names the loopback address.
             let own = named && plain_name(host) == "localhost" && address.is_loopback();
             let meant = |n: &Network| SPECIAL.iter().any(|special| special.holds(n));
             let listed = |n: &Network| meant(n) && n.contains(address);
@@ -233,15 +232,15 @@ impl HostList {
         named || self.networks.iter().any(|n| n.contains(address))
     }
 
-    /// Whether `address` has an entry that is it and nothing else: so this machine's
-    /// own address in a network that is allowed must be written.
+    /// Returns whether `address` has an entry for itself alone: this machine's own address must
+    /// be listed so, even in a network that is allowed.
     #[must_use]
     pub fn lists(&self, address: IpAddr) -> bool {
         self.networks.contains(&Network::of(address))
     }
 
-    /// Whether a name could lead to an address that is allowed; which it leads to
-    /// is seen when it is looked up.
+    /// Returns whether a name could resolve to an address that is allowed; its addresses are
+    /// checked when the name is resolved.
     #[must_use]
     pub fn allows_name(&self, name: &str) -> bool {
         !self.networks.is_empty() || self.names.contains(&plain_name(name))
@@ -332,13 +331,13 @@ mod tests {
         for other in others {
             assert!(!usual.allows("plc", ip(other)), "{other}");
         }
-        // All of IP is not this machine and its links.
+        // An entry for all of IP does not allow this machine and its links.
         let all = list(&["0.0.0.0/0", "::/0", "0.0.0.0/1", "::/1", "plc"]);
         for special in &others[..12] {
             assert!(!all.allows("plc", ip(special)), "{special}");
         }
         assert!(all.allows("other", ip("8.8.8.8")));
-        // They are, where they are said.
+        // Entries of their own allow them.
         let own = list(&["127.0.0.0/8", "fe80::/10", "localhost"]);
         assert!(own.allows("x", ip("127.9.9.9")) && own.allows("x", ip("fe80::1")));
         assert!(!own.allows("x", ip("::1")) && !own.allows("x", ip("10.0.0.1")));

@@ -1,21 +1,20 @@
-//! From one configuration to the next, without losing who is who.
+//! From one configuration to the next, without mixing up devices.
 //!
-//! Engines refer to devices and ports by their place in the [`Spec`]. A new
-//! configuration may name them in another order, so before anybody sees it,
-//! [`Spec::continuing`] puts what stays where it was, what is new at the end,
-//! and keeps the place of what is gone: it is *retired*, looked up for its name
-//! and for nothing else, until it is configured again.
+//! Engines refer to devices and ports by their place in the [`Spec`]. A new configuration may
+//! name them in another order. So before any engine sees it, [`Spec::continuing`] leaves what
+//! stays in its place, puts what is new at the end, and keeps the place of what is removed. Such
+//! a place is *retired*: it is used to look up the name and for nothing else, until the device or
+//! port is configured again.
 //!
-//! **Who is the same.** A port is its name. A device is its identity in the
-//! cloud, not its name: the session at the platform belongs to the identity. A
-//! renamed device goes on as if nothing had happened; two devices whose
-//! identities were mixed up are put right without a log-out; and a device that
-//! is given another identity is, by construction, one that leaves and one that
-//! comes. So no engine ever has to change whom a place stands for.
+//! **Identity.** A port is identified by its name. A device is identified by its identity in the
+//! cloud, not by its name: the session at the platform belongs to the identity. A renamed device
+//! continues unchanged. Two devices whose identities were mixed up are corrected without a
+//! log-out. A device that is given another identity is, by construction, one device that leaves
+//! and one that comes. So no engine ever has to change which device a place stands for.
 //!
-//! **Bound.** Devices hold one place for each identity ever configured since the
-//! start, and there are [`MOST_IDENTITIES`] of them at most. Places of ports are taken
-//! again by the reload after the one that retired them: by then no engine refers to them.
+//! **Bound.** Devices hold one place for each identity ever configured since the start, and there
+//! are [`MOST_IDENTITIES`] of them at most. The reload after the one that retired a port's place
+//! may use that place again: by then no engine refers to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,9 +23,9 @@ use std::path::Path;
 use super::{CloudSpec, DeviceSpec, LineSpec, PortSpec, SerialSpec, Spec, TcpSpec};
 use crate::base::{DeviceId, PortId, Secret};
 
-/// Identities that may be configured from a start to the end of the service: five times
-/// what one gateway may have online at once. A platform that pushes configurations with
-/// ever new devices would take memory without end.
+/// How many identities may be configured from a start to the end of the service: five times what
+/// one gateway may have online at once. Without this limit, a platform that pushes configurations
+/// with ever new devices would take memory without end.
 pub const MOST_IDENTITIES: usize = 10_000;
 
 /// Places whose devices and ports are no longer configured.
@@ -41,46 +40,46 @@ pub struct Retired {
 /// What a new configuration changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Of ports.
+    /// Changes of ports.
     pub ports: PortChanges,
-    /// Of devices.
+    /// Changes of devices.
     pub devices: DeviceChanges,
-    /// Of the platform's side.
+    /// Changes of the platform's side.
     pub cloud: CloudChanges,
-    /// The bound of stopping.
+    /// Whether the bound of stopping changes.
     pub stop_within: bool,
 }
 
-/// What changes of ports.
+/// The changes of ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortChanges {
-    /// Configured now and not before.
+    /// Ports that are configured now and were not before.
     pub added: BTreeSet<PortId>,
-    /// Made or used in another way, or other devices on it: to be started anew.
+    /// Ports with other settings or other devices: their tasks are started anew.
     pub changed: BTreeSet<PortId>,
-    /// No longer configured.
+    /// Ports that are no longer configured.
     pub removed: BTreeSet<PortId>,
 }
 
-/// What changes of devices.
+/// The changes of devices.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceChanges {
-    /// Configured now and not before.
+    /// Devices that are configured now and were not before.
     pub added: BTreeSet<DeviceId>,
-    /// Configured before and now, not quite in the same way.
+    /// Devices that are configured before and now, with differences.
     pub changed: BTreeMap<DeviceId, DeviceChange>,
-    /// No longer configured.
+    /// Devices that are no longer configured.
     pub removed: BTreeSet<DeviceId>,
 }
 
-/// What changes of one device.
+/// The parts of one device that change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceChange {
-    /// What people call it.
+    /// Its name.
     pub name: bool,
-    /// Where it is: port, unit or address, or where its port leads.
+    /// Its place: port, unit or address, or where its port leads.
     pub moved: bool,
-    /// What it is asked, or how patiently.
+    /// Its points, or the settings of its polling.
     pub polling: bool,
     /// Its secret.
     pub secret: bool,
@@ -88,19 +87,19 @@ pub struct DeviceChange {
     pub liveness: bool,
 }
 
-/// What changes of the platform's side.
+/// The changes of the platform's side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CloudChanges {
-    /// Where the platform is or who we are there: a new connection.
+    /// The broker or the gateway's identity: a new connection.
     pub connection: bool,
-    /// Limits and manners; they hold from now on, on the same connection.
+    /// Limits and policies; they hold from now on, on the same connection.
     pub limits: bool,
     /// Secrets of products, for devices that are still to be registered.
     pub products: bool,
 }
 
 impl Changes {
-    /// Whether there are none.
+    /// Returns whether there are no changes.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Changes::default()
@@ -108,14 +107,14 @@ impl Changes {
 }
 
 impl Spec {
-    /// Whether there is such a place and it is not retired.
+    /// Returns whether there is such a place and it is not retired.
     #[must_use]
     pub fn has(&self, device: DeviceId) -> bool {
         device.index() < self.devices.len() && !self.retired.devices.contains(&device)
     }
 
-    /// How many of the devices that are configured here are not in `fresh`, and how
-    /// many there are.
+    /// Returns how many of the devices that are configured here are not in `fresh`, and how many
+    /// devices are configured here.
     #[must_use]
     pub fn leaving(&self, fresh: &Spec) -> (usize, usize) {
         let stay: BTreeSet<_> = fresh
@@ -127,7 +126,7 @@ impl Spec {
         (leaving, self.devices().count())
     }
 
-    /// How many identities have a place once `fresh` has followed this configuration.
+    /// Returns how many identities have a place once `fresh` has followed this configuration.
     #[must_use]
     pub fn identities_with(&self, fresh: &Spec) -> usize {
         let known: BTreeSet<_> = self
@@ -139,8 +138,8 @@ impl Spec {
         self.devices.len() + fresh.devices().filter(|(_, d)| is_new(d)).count()
     }
 
-    /// This configuration, fresh from its files, with everything in the place it
-    /// has in `old`; and what it changes.
+    /// Returns this configuration, fresh from its files, with everything in the place that it has
+    /// in `old`; and the changes from `old`.
     #[must_use]
     pub fn continuing(self, old: &Spec) -> (Spec, Changes) {
         let cloud = CloudChanges::between(&old.cloud, &self.cloud);
@@ -175,7 +174,7 @@ impl Spec {
     }
 }
 
-/// All ports by place, and the places of the new ones in their order.
+/// Returns all ports by place, and the places of the new ones in their order.
 fn place_ports(new: Vec<PortSpec>, old: &Spec) -> (Vec<PortSpec>, Vec<PortId>) {
     let places = || (0u16..).map(PortId).zip(&old.ports);
     let mut known: BTreeMap<&str, PortId> = places().map(|(id, p)| (&*p.name, id)).collect();
@@ -200,7 +199,7 @@ fn place_ports(new: Vec<PortSpec>, old: &Spec) -> (Vec<PortSpec>, Vec<PortId>) {
     (all, at)
 }
 
-/// All devices by place, and the places of the new ones.
+/// Returns all devices by place, and the places of the new ones.
 fn place_devices(
     new: Vec<DeviceSpec>,
     port_at: &[PortId],
@@ -228,7 +227,7 @@ fn place_devices(
         }
         at.insert(place);
     }
-    // Who has left signs nothing any more; a log-out needs no secret.
+    // A device that is no longer configured signs nothing; a log-out needs no secret.
     for place in known.into_values() {
         if let Some(left) = all.get_mut(place.index()) {
             left.secret = Secret::new("");
@@ -270,7 +269,7 @@ impl DeviceChanges {
 }
 
 impl DeviceChange {
-    /// All fields by name: a new one has to say here what it changes.
+    /// Compares all fields by name: a new field has to say here what it changes.
     fn between(before: &DeviceSpec, now: &DeviceSpec) -> Self {
         let DeviceSpec {
             name,
@@ -279,7 +278,7 @@ impl DeviceChange {
             meter,
             serial,
             profile,
-            // Its identity: the same, or it would be another device.
+            // The identity is the same; otherwise this would be another device.
             product_key: _,
             device_name: _,
             secret,
@@ -299,8 +298,8 @@ impl DeviceChange {
     }
 }
 
-/// What a port leads to: somewhere else there are other devices, whatever the
-/// port is called. How it is spoken to there makes no other devices of them.
+/// What a port leads to. Another path or address has other devices, whatever the name of the
+/// port; other settings of the line do not make other devices.
 #[derive(Debug, PartialEq, Eq)]
 enum Far<'a> {
     Serial(&'a Path),
@@ -336,7 +335,7 @@ impl PortChanges {
         let before: BTreeSet<PortId> = old.ports().map(|(id, _)| id).collect();
         let now: BTreeSet<PortId> = new.ports().map(|(id, _)| id).collect();
         let repolled = devices.changed.iter().filter(|(_, c)| c.moved || c.polling);
-        // Where somebody came, left or is asked otherwise.
+        // Ports on which a device came, left or is polled in another way.
         let touched: BTreeSet<PortId> = devices
             .added
             .iter()
@@ -348,7 +347,7 @@ impl PortChanges {
             .collect();
         let kept = before.intersection(&now).copied();
         PortChanges {
-            // All that a port is made of is compared: its `PartialEq` is derived.
+            // All settings of a port are compared: its `PartialEq` is derived.
             changed: kept
                 .filter(|id| touched.contains(id) || old.port(*id) != new.port(*id))
                 .collect(),

@@ -6,36 +6,34 @@ use std::time::Duration;
 use super::network::HostList;
 use crate::base::Digest;
 
-/// What is done with a configuration that the platform pushes ("Remote
-/// configuration").
+/// The rules for a configuration that the platform pushes ("Remote configuration").
 #[derive(Clone, Debug, PartialEq)]
 pub struct RemotePolicy {
-    /// Whether it is taken at all. Default no.
+    /// Whether such a configuration is accepted at all. Default no.
     pub enabled: bool,
-    /// The largest file that is fetched, in bytes. Default 64 KiB, which is said
-    /// to be the most the console saves; the page's example announces more, so
-    /// it can be raised.
+    /// The largest file that is downloaded, in bytes. Default 64 KiB, which is said to be the
+    /// most the console saves; the page's example announces more, so the limit can be raised.
     pub max_bytes: usize,
-    /// How long the service has to run with it, and to be without the platform at
-    /// most, before it replaces the one before it. Default 5 min: a watchdog kills
-    /// after 30 s, memory that leaks or ports that pile up show within minutes, and
-    /// a connection that is lost for a moment is back.
+    /// How long the service has to run with the file, and the longest time it may be without the
+    /// platform, before the file replaces the one before it. Default 5 min: a watchdog kills
+    /// after 30 s, leaks of memory or of ports show within minutes, and a connection that is lost
+    /// for a moment is back.
     pub probation: Duration,
-    /// Where secrets may lie that it names. Default `None`: it names none.
+    /// The directory of the secrets that the file may name. Default `None`: it may name none.
     pub secrets_dir: Option<PathBuf>,
-    /// Which hosts its ports may connect to. Default: private networks.
+    /// The hosts that its ports may connect to. Default: private networks.
     pub hosts: HostList,
-    /// Which serial devices its ports may open; `*` stands for any characters in
-    /// the last part of a path. Default empty: serial ports by their usual names.
+    /// The serial devices that its ports may open; `*` stands for any characters in the last part
+    /// of a path. Default empty: serial ports by their usual names.
     pub devices: Vec<String>,
-    /// Which hosts it may be downloaded from besides public ones. Default none.
+    /// The hosts that the file may be downloaded from, besides public ones. Default none.
     pub downloads: HostList,
-    /// The one that is a part of this very [`super::Spec`], if there is one.
+    /// The file that is a part of this [`super::Spec`], if there is one.
     pub in_force: Option<Digest>,
-    /// Those that failed here, newest last.
+    /// The files that failed here, newest last.
     pub failed: Vec<FailedTrial>,
-    /// Pushes that the platform has been answered were adopted, and whose files have
-    /// failed since: it is told so.
+    /// Pushes that were reported to the platform as adopted, and whose files have failed since:
+    /// the platform is told of the failure.
     pub retracted: Vec<Retraction>,
 }
 
@@ -56,8 +54,9 @@ impl Default for RemotePolicy {
     }
 }
 
-/// How serial ports are called by the kernel (Documentation/admin-guide/devices.txt)
-/// after `tty`: in capitals, but for those of i.MX.
+/// Returns whether `name` is the kernel's name of a serial port
+/// (Documentation/admin-guide/devices.txt) after `tty`: in capitals, except for the ports of
+/// i.MX.
 fn is_serial_node(name: &str) -> bool {
     let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let capital = kind.starts_with(|c: char| c.is_ascii_uppercase());
@@ -66,9 +65,9 @@ fn is_serial_node(name: &str) -> bool {
 }
 
 impl RemotePolicy {
-    /// Whether `path` is one of the names that serial ports have: the kernel's, or
-    /// those that udev keeps (60-serial.rules). Consoles, pseudo terminals and
-    /// everything else are not.
+    /// Returns whether `path` is one of the names that serial ports have: the kernel's, or those
+    /// that udev keeps (60-serial.rules). Consoles, pseudo terminals and all other devices are
+    /// not.
     #[must_use]
     pub fn is_usual_device(path: &str) -> bool {
         if let Some(name) = path.strip_prefix("/dev/tty") {
@@ -81,7 +80,7 @@ impl RemotePolicy {
             .any(|name| !name.is_empty() && !name.starts_with('.') && !name.contains('/'))
     }
 
-    /// Whether its ports may open the device that is written as `path`.
+    /// Returns whether its ports may open the device that is written as `path`.
     #[must_use]
     pub fn allows_device(&self, path: &str) -> bool {
         let fits = |pattern: &String| match pattern.split_once('*') {
@@ -103,20 +102,20 @@ impl RemotePolicy {
 pub struct Retraction {
     /// The id of the push, as JSON.
     pub push: String,
-    /// In which way the file failed.
+    /// The way in which the file failed.
     pub failure: TrialFailure,
 }
 
 /// A file that was adopted, or only checked, and did not prove itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailedTrial {
-    /// Which.
+    /// The digest of the file.
     pub digest: Digest,
-    /// In which way.
+    /// The way in which the file failed.
     pub failure: TrialFailure,
 }
 
-/// In which way a file did not prove itself.
+/// The way in which a file did not prove itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialFailure {
     /// The service ended, unasked, while it checked the file or ran with it.
@@ -126,7 +125,7 @@ pub enum TrialFailure {
 }
 
 impl TrialFailure {
-    /// In words that follow "it failed its probation: ".
+    /// Returns words that follow "it failed its probation: ".
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {

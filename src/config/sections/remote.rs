@@ -5,12 +5,11 @@
 //! own files. A section in the platform's file replaces this section of the gateway's own files
 //! completely, so that the platform shows what is in force. The own files decide the sections
 //! that the platform's file lacks. The console takes JSON only, which is YAML too.
-//! YAML too.
+//!
 //! Every user with access to the console can write the file, and the service that reads it may
 //! open more than such a user. So the ports of the file lead only where [`RemotePolicy`] allows,
 //! and its secrets are written in the file, or lie in one directory. A path or host that the file
 //! may not name is not looked at.
-//! looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,7 +3,6 @@
 //! There are three ways to give a secret, exactly one of which is used. Where layers use
 //! different ways, the latest layer wins, so that the environment or a file in `conf.d` can
 //! replace the value of the main file. The text of a secret is never repeated in a problem.
-//! repeated in a problem.
 
 use super::range;
 use crate::base::Secret;

@@ -1,21 +1,21 @@
-//! A meter's address: twelve decimal digits, two to a byte, the last two first
-//! on the wire (DL/T 645-2007 §5.2.2, 1997 §5.2.2).
+//! A meter's address: twelve decimal digits, two to a byte. The last two digits come first on the
+//! wire (DL/T 645-2007 §5.2.2, 1997 §5.2.2).
 
 use std::fmt;
 
 /// A byte that stands for any two digits (2007 §5.2.2: shortened addressing).
 const ANY_TWO: u8 = 0xAA;
 
-/// Twelve digits, or the last of them with wildcards in front.
+/// A meter's address: twelve digits, or its last digits with wildcards in front.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address([u8; 6]);
 
 /// Why a text is no meter address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAnAddress {
-    /// This many characters instead of twelve.
+    /// The text has this many characters instead of twelve.
     Length(usize),
-    /// A character that is no decimal digit.
+    /// The text has a character that is no decimal digit.
     Digit(char),
 }
 
@@ -29,13 +29,13 @@ impl fmt::Display for NotAnAddress {
 }
 
 impl Address {
-    /// Whoever is there: of use where a single meter hangs on the line.
+    /// Any meter on the line: of use where a single meter hangs on it.
     pub const ANY: Address = Address([ANY_TWO; 6]);
 
-    /// Everybody; nobody answers (§5.2.2).
+    /// All meters; no meter answers (§5.2.2).
     pub const BROADCAST: Address = Address([0x99; 6]);
 
-    /// Twelve decimal digits, as printed on the meter.
+    /// Parses twelve decimal digits, as printed on the meter.
     ///
     /// # Errors
     /// [`NotAnAddress`]. Shorter numbers are refused rather than filled up: a
@@ -55,8 +55,8 @@ impl Address {
         Ok(Address(wire))
     }
 
-    /// The same with wildcards in front, two at a time: `AAAAAAAAAAAA` is
-    /// [`Address::ANY`], `AAAAAAAA0161` all that end in 0161 (2007 §5.2.2).
+    /// Parses an address with wildcards in front, two at a time: `AAAAAAAAAAAA` is
+    /// [`Address::ANY`], `AAAAAAAA0161` all addresses that end in 0161 (2007 §5.2.2).
     ///
     /// # Errors
     /// [`NotAnAddress`].
@@ -74,26 +74,26 @@ impl Address {
         Ok(Address(wire))
     }
 
-    /// As it stands in a frame.
+    /// Returns the address with these bytes of a frame.
     #[must_use]
     pub const fn from_wire(wire: [u8; 6]) -> Address {
         Address(wire)
     }
 
-    /// As it goes into a frame.
+    /// Returns the bytes of the address in a frame.
     #[must_use]
     pub const fn to_wire(self) -> [u8; 6] {
         self.0
     }
 
-    /// Whether it may be a meter's own: decimal, and not the broadcast.
+    /// Returns whether the address may be a meter's own: decimal, and not the broadcast.
     #[must_use]
     pub fn is_one_meter(self) -> bool {
         let decimal = |b: &u8| b >> 4 <= 9 && b & 15 <= 9;
         self.0.iter().all(decimal) && self != Address::BROADCAST
     }
 
-    /// Whether a meter with the address `other` is meant by this one.
+    /// Returns whether this address means a meter with the address `other`.
     #[must_use]
     pub fn means(self, other: Address) -> bool {
         let two = |(mine, theirs): (&u8, &u8)| *mine == ANY_TWO || mine == theirs;
@@ -102,7 +102,7 @@ impl Address {
 }
 
 impl fmt::Display for Address {
-    /// Most significant digits first; wildcards as `AA`.
+    /// Writes the most significant digits first; wildcards as `AA`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().rev().try_for_each(|b| write!(f, "{b:02X}"))
     }

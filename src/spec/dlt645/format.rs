@@ -8,18 +8,17 @@ use crate::spec::TimeLayout;
 pub enum Format {
     /// Decimal digits with a fixed point: `XXX.X` has two bytes, one place.
     Number {
-        /// 1–8.
+        /// Bytes of the number, 1–8.
         bytes: u8,
         /// Digits behind the point.
         places: u8,
         /// Whether the highest bit is the sign (2007 table A.3, notes 2, 3, 6).
         signed: bool,
     },
-    /// A number without a sign, with the moment at which it was reached
-    /// (`YYMMDDhhmm`, five bytes) behind it. The moment must be one; it is not
-    /// a part of the value.
+    /// A number without a sign, with the moment at which it was reached (`YYMMDDhhmm`, five
+    /// bytes) behind it. The moment must be valid, and is not a part of the value.
     Peak {
-        /// 1–8, without the moment.
+        /// Bytes of the number, 1–8, without the moment.
         bytes: u8,
         /// Digits behind the point.
         places: u8,
@@ -41,7 +40,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Bytes on the wire.
+    /// Returns how many bytes the datum has on the wire.
     #[must_use]
     pub const fn bytes(self) -> usize {
         (match self {

@@ -1,64 +1,63 @@
-//! The standard's data by name.
+//! The data of the standard, by name.
 //!
-//! A name is a family, and where the family has them a phase, a rate, or a
-//! settlement day: `voltage-a`, `energy-active-forward`,
-//! `energy-active-forward-rate-2`, `energy-active-forward-last-1` (what stood
-//! there at the end of the last settlement period), `voltage-all` and
-//! `energy-active-forward-all` (blocks: one reply, several values; of a rated
-//! quantity the total and each rate). Identifiers, formats and signs are those of DL/T
-//! 645-2007 tables A.1–A.4 and 1997 tables A.1–A.7. What is not here can be
-//! asked for by its identifier and [`Format`].
+//! A name is a family, and where the family has them a phase, a rate, or a settlement day:
+//! `voltage-a`, `energy-active-forward`, `energy-active-forward-rate-2`,
+//! `energy-active-forward-last-1` (the reading at the end of the last settlement period),
+//! `voltage-all` and `energy-active-forward-all` (blocks: one reply, several values; of a rated
+//! quantity the total and each rate). Identifiers, formats and signs are those of DL/T 645-2007
+//! tables A.1–A.4 and 1997 tables A.1–A.7. A datum without a name here can be read by its
+//! identifier and [`Format`].
 
 use super::{Edition, Format, Id};
 
-/// A datum: what to ask for and how to read the reply.
+/// A datum: its identifier, and how the reply is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Its identifier.
     pub id: Id,
     /// How each of its values is written.
     pub format: Format,
-    /// What else a reply holds.
+    /// How its values stand in a reply.
     pub layout: Layout,
 }
 
 /// How the values of a datum stand in its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// One value, and nothing else: a reply of another length is none.
+    /// One value, and nothing else: a reply of another length is invalid.
     One,
-    /// Values of one format, one behind the other. How many is the meter's to say:
-    /// it has so many rates, and one phase or three.
+    /// Values of one format, one behind the other. The meter decides how many there are: it has
+    /// so many rates, and one phase or three.
     Block {
-        /// About as many; for reckoning how long a reply takes. At least 1.
+        /// About how many values; for estimating how long a reply takes. At least 1.
         about: u8,
-        /// The standard has no more.
+        /// The most values that the standard has.
         most: u8,
     },
     /// Values that are found by their first byte, whatever stands around them.
     Bytes {
-        /// About as many bytes, for the same purpose.
+        /// About how many bytes, for the same purpose.
         about: u16,
     },
 }
 
-/// What length the data of a reply must have for it to be one.
+/// The length that the data of a valid reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// So many bytes.
     Exactly(usize),
-    /// One value of so many bytes at least and so many values at most.
+    /// At least one value of so many bytes, and at most so many values.
     Values {
         /// Bytes of a value.
         each: usize,
         /// How many values.
         most: u8,
     },
-    /// Nothing is known of it.
+    /// The length is unknown.
     Any,
 }
 
-/// What some meters put behind a block; it is no decimal digit.
+/// The byte that some meters put behind a block; it is no decimal digit.
 const END_OF_BLOCK: u8 = 0xAA;
 
 impl From<Option<usize>> for Length {
@@ -68,7 +67,7 @@ impl From<Option<usize>> for Length {
 }
 
 impl Length {
-    /// Whether these data, all of them, have it.
+    /// Returns whether these data as a whole have this length.
     #[must_use]
     pub fn fits(self, data: &[u8]) -> bool {
         match self {
@@ -82,10 +81,10 @@ impl Length {
         }
     }
 
-    /// The same of data that were put together from several frames. A byte lost in
-    /// each of two frames can leave a whole number of values, none of them right: a
-    /// block is then taken only with all values that the standard has. Blocks of fewer
-    /// fit into one frame.
+    /// Returns the same for data that were put together from several frames. A byte lost in each
+    /// of two frames can leave a whole number of values, none of them right. So a block is
+    /// accepted only with all values that the standard has. Blocks of fewer values fit into one
+    /// frame.
     #[must_use]
     pub fn fits_joined(self, data: &[u8]) -> bool {
         match self {
@@ -94,7 +93,7 @@ impl Length {
         }
     }
 
-    /// The data without what stands behind the values of a block.
+    /// Returns the data without the bytes behind the values of a block.
     #[must_use]
     pub fn values(self, data: &[u8]) -> &[u8] {
         match (self, data.split_last()) {
@@ -107,7 +106,7 @@ impl Length {
         }
     }
 
-    /// No data of this length have more bytes; `None` where that is not known.
+    /// Returns the most bytes that data of this length have; `None` where that is unknown.
     #[must_use]
     pub const fn most(self) -> Option<usize> {
         match self {
@@ -118,18 +117,18 @@ impl Length {
     }
 }
 
-/// Where in the reply one value stands.
+/// Where a value stands in the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// The how-maniest of a block, from 0 on; 0 where there is only one.
+    /// The index of the value in a block, from 0 on; 0 where there is only one value.
     Value(u8),
-    /// Its first byte, behind the identifier, from 0 on.
+    /// The first byte of the value, counted behind the identifier, from 0 on.
     Byte(u16),
 }
 
 impl Item {
-    /// How many bytes of data a reply carries: exactly if [`Item::length`] is known,
-    /// and about as many otherwise.
+    /// Returns how many bytes of data a reply carries: exactly if [`Item::length`] is known, and
+    /// about as many otherwise.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         match self.layout {
@@ -139,7 +138,7 @@ impl Item {
         }
     }
 
-    /// What length a reply's data must have.
+    /// Returns the length that a reply's data must have.
     #[must_use]
     pub const fn length(&self) -> Length {
         match self.layout {
@@ -152,7 +151,7 @@ impl Item {
         }
     }
 
-    /// How many values a reply has at most; 1 where it is no block.
+    /// Returns how many values a reply has at most; 1 if the datum is no block.
     #[must_use]
     pub const fn values(&self) -> u8 {
         match self.layout {
@@ -161,9 +160,9 @@ impl Item {
         }
     }
 
-    /// What to ask for so that the reply serves both; they have one identifier. A
-    /// datum may be read as two things, a day as text and as a moment: what length
-    /// its reply has is known as long as both have as many bytes.
+    /// Returns the item to request so that the reply serves both items; they have one identifier.
+    /// A datum may be read in two ways, a day as text and as a moment. The length of its reply is
+    /// known as long as both formats have as many bytes.
     #[must_use]
     pub fn joined(self, other: Item) -> Item {
         let alike = self.format.bytes() == other.format.bytes();
@@ -186,16 +185,16 @@ impl Item {
     }
 }
 
-/// What a family's members are.
+/// The members of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Members {
-    /// Just itself.
+    /// The family itself.
     One,
     /// `-a`, `-b`, `-c`, `-all`: three phases.
     Phases,
-    /// Itself (the total), `-a`, `-b`, `-c`, `-all`.
+    /// The family itself (the total), `-a`, `-b`, `-c`, `-all`.
     TotalAndPhases,
-    /// Itself (the total), `-rate-N`; each also `-last-N`.
+    /// The family itself (the total), `-rate-N`; each also `-last-N`.
     Rates,
 }
 
@@ -234,14 +233,14 @@ const fn signed(bytes: u8, places: u8) -> Format {
 }
 
 const ENERGY: Format = plain(4, 2);
-/// Sums over both directions have a sign (2007 table A.1, note).
+/// The format of sums over both directions, which have a sign (2007 table A.1, note).
 const NET_ENERGY: Format = signed(4, 2);
 const PEAK: Format = Format::Peak {
     bytes: 3,
     places: 4,
 };
 
-/// DL/T 645-2007, tables A.1 (00), A.2 (01), A.3 (02), A.4 (04).
+/// The families of DL/T 645-2007, tables A.1 (00), A.2 (01), A.3 (02), A.4 (04).
 #[rustfmt::skip]
 const Y2007: [Family; 50] = {
     use Id::Y2007 as I;
@@ -300,9 +299,9 @@ const Y2007: [Family; 50] = {
     ]
 };
 
-/// DL/T 645-1997, tables A.1 (90–9F), A.5 (B6) and A.6–A.7 (C0). This year
-/// gives power no sign; a meter that sets the highest bit all the same must be
-/// asked by identifier, with a signed format.
+/// The families of DL/T 645-1997, tables A.1 (90–9F), A.5 (B6) and A.6–A.7 (C0). This edition
+/// gives power no sign; a meter that sets the highest bit all the same must be read by
+/// identifier, with a signed format.
 #[rustfmt::skip]
 const Y1997: [Family; 20] = {
     use Id::Y1997 as I;
@@ -331,13 +330,13 @@ const Y1997: [Family; 20] = {
     ]
 };
 
-/// The datum with this name; `None` if the standard of this year has none.
+/// Returns the datum with this name; `None` if this edition of the standard has none.
 #[must_use]
 pub fn find(edition: Edition, name: &str) -> Option<Item> {
     families(edition).iter().find_map(|f| f.member(name))
 }
 
-/// The names of all families, for suggestions; not their members.
+/// Returns the names of all families, for suggestions, without their members.
 pub fn names(edition: Edition) -> impl Iterator<Item = &'static str> {
     families(edition).iter().map(|f| f.name)
 }
@@ -375,7 +374,7 @@ impl Family {
         })
     }
 
-    /// DI1 in 2007, the last half byte in 1997.
+    /// Returns the identifier of member `n`: DI1 in 2007, the last half byte in 1997.
     const fn part(&self, n: u8) -> Option<Id> {
         match self.id {
             Id::Y2007(id) => Some(Id::Y2007(id | (n as u32) << 8)),
@@ -384,7 +383,7 @@ impl Family {
         }
     }
 
-    /// 63 rates in 2007 (table A.1), 14 in 1997 (table A.1).
+    /// Returns the most rates of a quantity: 63 in 2007 (table A.1), 14 in 1997 (table A.1).
     const fn most_rates(&self) -> u8 {
         match self.id {
             Id::Y2007(_) => 63,
@@ -392,8 +391,8 @@ impl Family {
         }
     }
 
-    /// `-rate-N` or `-all`, and `-last-N`, in this order, each once; and whether
-    /// that is all rates.
+    /// Returns the identifier for `-rate-N` or `-all`, and `-last-N`, in this order, each once;
+    /// and whether it means all rates.
     fn rate(&self, rest: &str) -> Option<(Id, bool)> {
         let (rest, last) = match rest.rsplit_once("-last-") {
             Some((rest, n)) => (rest, decimal(n)?),
@@ -415,13 +414,13 @@ impl Family {
     }
 }
 
-/// Stands for "all of them" in an identifier.
+/// The number that means "all" in an identifier.
 const BLOCK: u8 = 0xFF;
 
-/// As many rates as Chinese tariffs have: sharp, peak, flat, valley.
+/// How many rates Chinese tariffs have: sharp, peak, flat, valley.
 const USUAL_RATES: u8 = 4;
 
-/// 1 to 255, without leading zeros.
+/// Parses 1 to 255, without leading zeros.
 fn decimal(text: &str) -> Option<u8> {
     let n: u8 = text.parse().ok()?;
     (n > 0 && text == n.to_string()).then_some(n)
@@ -496,8 +495,8 @@ mod tests {
         assert_eq!(find(Edition::Y1997, "frequency"), None);
     }
 
-    /// One question serves a day that is text here and a moment there, and its reply
-    /// has as many bytes as ever; of values of several lengths that is not known.
+    /// One question serves a day that one point reads as text and another as a moment, and its
+    /// reply keeps its length. With values of several lengths, the length is unknown.
     #[test]
     fn what_two_points_read_is_asked_once() {
         use crate::spec::TimeField::{Day, Month, Unused, Year2};

@@ -1,6 +1,6 @@
-//! What a configuration says of electricity meters that speak DL/T 645: whom
-//! ([`address`]), what ([`item`], by name) and how it is written ([`mod@format`]).
-//! How it travels is `field`'s to know.
+//! What a configuration says of electricity meters that speak DL/T 645: the meter ([`address`]),
+//! the datum ([`item`], by name) and how the datum is written ([`mod@format`]). How it travels is
+//! decided in `field`.
 
 pub mod address;
 pub mod format;
@@ -10,7 +10,7 @@ pub use address::Address;
 pub use format::Format;
 pub use item::{Item, Layout, Length, Place};
 
-/// Which year of the standard a meter speaks.
+/// The edition of the standard that a meter speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Edition {
     /// DL/T 645-1997: identifiers of two bytes.
@@ -29,7 +29,7 @@ pub enum Id {
 }
 
 impl Id {
-    /// Which year's.
+    /// Returns the edition of the identifier.
     #[must_use]
     pub const fn edition(self) -> Edition {
         match self {
@@ -40,7 +40,7 @@ impl Id {
 }
 
 impl std::fmt::Display for Id {
-    /// As the standard prints it: `00010000`, `9010`.
+    /// Writes the identifier as the standard prints it: `00010000`, `9010`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Id::Y1997(id) => write!(f, "{id:04X}"),

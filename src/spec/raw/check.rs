@@ -1,7 +1,7 @@
 //! Checksums as devices use them.
 //!
-//! The cyclic ones are the `crc` crate's, named as in the catalogue of
-//! parametrised CRC algorithms (reveng.sourceforge.io/crc-catalogue).
+//! The cyclic checksums are those of the `crc` crate, named as in the catalogue of parametrised
+//! CRC algorithms (reveng.sourceforge.io/crc-catalogue).
 
 use crc::{
     CRC_16_GENIBUS, CRC_16_IBM_3740, CRC_16_IBM_SDLC, CRC_16_KERMIT, CRC_16_MODBUS,
@@ -15,10 +15,10 @@ pub enum Sum {
     Sum8,
     /// All bytes, exclusive or.
     Xor8,
-    /// The two's complement of the sum.
+    /// The two's complement of the sum of all bytes.
     Lrc,
-    /// The same of the bytes that the characters are hexadecimal digits of: Modbus
-    /// ASCII (Modbus over Serial Line V1.02 §6.2.1).
+    /// The same of the bytes whose hexadecimal digits the characters are: Modbus ASCII (Modbus
+    /// over Serial Line V1.02 §6.2.1).
     LrcAscii,
     /// CRC-16/MODBUS.
     Crc16Modbus,
@@ -55,12 +55,12 @@ pub struct Check {
     pub sum: Sum,
     /// How it is written.
     pub written: Written,
-    /// The first byte it covers: those before it are left out.
+    /// The first byte that the checksum covers: the bytes before it are left out.
     pub from: usize,
 }
 
 impl Sum {
-    /// How many bytes it has.
+    /// Returns how many bytes the checksum has.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
@@ -69,7 +69,7 @@ impl Sum {
         }
     }
 
-    /// Whether it can be computed of these bytes.
+    /// Returns whether the checksum can be computed of these bytes.
     #[must_use]
     pub fn covers(self, bytes: &[u8]) -> bool {
         match self {
@@ -80,7 +80,7 @@ impl Sum {
         }
     }
 
-    /// Of these bytes, if it [`Sum::covers`] them.
+    /// Returns the checksum of these bytes, if it [`Sum::covers`] them.
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> u16 {
         let sum = || bytes.iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
@@ -112,7 +112,7 @@ impl Sum {
 }
 
 impl Check {
-    /// How many bytes it takes as it is written.
+    /// Returns how many bytes the written checksum takes.
     #[must_use]
     pub const fn len(&self) -> usize {
         match self.written {
@@ -121,13 +121,13 @@ impl Check {
         }
     }
 
-    /// Never: every checksum takes at least a byte.
+    /// Returns false: every checksum takes at least a byte.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         false
     }
 
-    /// The checksum of what stands before it, as it is written.
+    /// Returns the checksum of the bytes before it, as it is written.
     #[must_use]
     pub fn seal(&self, before: &[u8]) -> Vec<u8> {
         let sum = self.sum.of(before.get(self.from..).unwrap_or_default());
@@ -146,7 +146,7 @@ impl Check {
         }
     }
 
-    /// Whether `written` is the checksum of `before`.
+    /// Returns whether `written` is the checksum of `before`.
     #[must_use]
     pub fn fits(&self, before: &[u8], written: &[u8]) -> bool {
         let right = self.seal(before);
@@ -154,7 +154,7 @@ impl Check {
             Written::Hex => right.eq_ignore_ascii_case(written),
             Written::High | Written::Low => right == written,
         };
-        // It covers something, or it says nothing.
+        // A checksum that covers no byte proves nothing.
         let covered = before.get(self.from..).unwrap_or_default();
         same && !covered.is_empty() && self.sum.covers(covered)
     }
@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// bbs.21ic.com/icview-162927-1-1: the published request of Modbus ASCII.
+    /// The published request of Modbus ASCII: bbs.21ic.com/icview-162927-1-1.
     #[test]
     fn the_check_of_modbus_ascii_is_of_what_the_digits_stand_for() {
         let check = Check {
@@ -215,7 +215,7 @@ mod tests {
         let letters = check(Sum::Sum8, Written::Hex, 0);
         assert!(letters.fits(b"123456789", b"dD"));
         assert!(!letters.fits(b"123456789", b"DE"));
-        // 41h and 61h are the same letter only where letters are meant.
+        // 41h and 61h are the same letter only in a checksum of characters.
         let binary = check(Sum::Sum8, Written::High, 0);
         assert!(binary.fits(&[0x41], &[0x41]) && !binary.fits(&[0x41], &[0x61]));
         assert!(!binary.fits(&[], &[0]), "it covers nothing");

@@ -1,6 +1,6 @@
-//! What a configuration says of devices without a standard: what to send
-//! ([`template`], [`check`]), what a reply looks like ([`reply`]) and where its
-//! values stand ([`part`]). How a reply is found on a line is `field`'s to know.
+//! What a configuration says of devices without a standard: the request ([`template`],
+//! [`check`]), the form of the reply ([`reply`]) and the places of its values ([`part`]). How a
+//! reply is found on a line is decided in `field`.
 
 pub mod check;
 pub mod part;
@@ -17,13 +17,13 @@ use crate::base::UnitId;
 /// One question to a device, and what counts as its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// Unique within the profile; what its points and the operator call it.
+    /// The name for its points and for the operator; unique within the profile.
     pub name: String,
-    /// What is sent.
+    /// The bytes that are sent.
     pub request: Template,
-    /// What comes back.
+    /// The form of the reply.
     pub reply: Shape,
-    /// Request and reply are function and data of Modbus, in frames of Modbus TCP
-    /// to this unit. `None`: they are all there is on the line.
+    /// The unit, if request and reply are function and data of Modbus, in frames of Modbus TCP to
+    /// this unit. `None`: request and reply are the only bytes on the line.
     pub carried: Option<UnitId>,
 }

@@ -1,5 +1,5 @@
-//! Where a value stands in a reply of a device without a standard, and how it is
-//! written there. What it says is `field`'s to find.
+//! Where a value stands in a reply of a device without a standard, and how it is written there.
+//! `field` finds the value.
 
 use crate::spec::{Decimal, Encoding, NumberType, TimeLayout, UtcOffset};
 
@@ -8,38 +8,38 @@ use crate::spec::{Decimal, Encoding, NumberType, TimeLayout, UtcOffset};
 pub enum Part {
     /// A number.
     Number {
-        /// Where and how.
+        /// Where and how the number is written.
         written: Number,
-        /// Multiplied first.
+        /// The factor that the number is multiplied by first.
         scale: Decimal,
-        /// Added after scaling.
+        /// The addend after scaling.
         offset: Decimal,
-        /// What it is in the thing model, if that does not follow from the rest.
+        /// Its type in the thing model, if that does not follow from the rest.
         number_type: Option<NumberType>,
     },
     /// One bit of a byte, 0 = least significant.
     Bit {
-        /// Which byte, from the beginning of the reply.
+        /// The place of the byte, from the beginning of the reply.
         at: usize,
-        /// Which of its bits, 0–7.
+        /// The number of the bit, 0–7.
         bit: u8,
     },
     /// A date and a time of day, in bytes.
     DateTime {
-        /// The first of them, from the beginning of the reply.
+        /// The first byte, from the beginning of the reply.
         at: usize,
-        /// Which fields there are.
+        /// The fields.
         layout: TimeLayout,
-        /// Whether their digits are decimal ones, two to a byte.
+        /// Whether the digits of the fields are decimal, two to a byte.
         bcd: bool,
-        /// What clock they are of.
+        /// The offset of the clock.
         utc_offset: UtcOffset,
     },
     /// Text; blanks around it and control characters are cut.
     Text {
-        /// Where.
+        /// The place of the text.
         span: Span,
-        /// Which characters the bytes are.
+        /// The encoding of the bytes.
         encoding: Encoding,
     },
 }
@@ -49,7 +49,7 @@ pub enum Part {
 pub enum Number {
     /// As bytes.
     Binary {
-        /// The first of them, from the beginning of the reply.
+        /// The first byte, from the beginning of the reply.
         at: usize,
         /// Size and kind.
         kind: Kind,
@@ -73,7 +73,7 @@ pub enum Kind {
     Magnitude(u8),
     /// Two decimal digits to a byte, 1–8 bytes.
     Bcd(u8),
-    /// The same with a sign in the highest bit.
+    /// As `Bcd`, with a sign in the highest bit.
     SignedBcd(u8),
     /// IEEE 754 single.
     F32,
@@ -82,7 +82,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The same with its sign in the highest bit; `None` if it has one of its own.
+    /// Returns the same kind with its sign in the highest bit; `None` if the kind has a sign of
+    /// its own.
     #[must_use]
     pub const fn signed_by_highest_bit(self) -> Option<Kind> {
         match self {
@@ -92,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// How many bytes it has.
+    /// Returns how many bytes the number has.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
@@ -122,20 +123,20 @@ pub enum Order {
 pub enum Span {
     /// At a fixed place.
     At {
-        /// From the beginning of the reply.
+        /// The first byte, from the beginning of the reply.
         from: usize,
-        /// How many bytes.
+        /// How many bytes the text has.
         length: usize,
     },
-    /// Between delimiters: the third column of `1;2;3` is after the second `;`.
+    /// Between delimiters: the third column of `1;2;3` stands after the second `;`.
     Between {
-        /// Begins behind this …
+        /// The delimiter that the text begins behind …
         after: Vec<u8>,
-        /// … the how-maniest time it stands there, from 1 on; 0 is the
-        /// beginning of the reply, whatever `after` is.
+        /// … and which occurrence of it, from 1 on; 0 is the beginning of the reply, whatever
+        /// `after` is.
         nth: usize,
-        /// Ends before this; at the end of the reply if it is empty, but never
-        /// there otherwise.
+        /// The delimiter that the text ends before. If it is empty, the text ends at the end of
+        /// the reply; otherwise the text never ends there.
         before: Vec<u8>,
     },
 }

@@ -1,26 +1,26 @@
-//! What a reply looks like: where it ends and what must be in it.
+//! The form of a reply: where it ends and which bytes must be in it.
 
 use std::time::Duration;
 
 use super::Check;
 
-/// The longest reply.
+/// The most bytes of a reply.
 pub const LONGEST: usize = 1024;
 
-/// What tells a reply from anything else.
+/// The marks by which a reply is told from other bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// How it ends.
+    /// How the reply ends.
     pub end: End,
-    /// What must stand in it. With something at the very beginning, what comes
-    /// before is noise; otherwise the reply begins with the first byte.
+    /// The bytes that must stand in the reply. If they include the very first byte, bytes before
+    /// it are noise; otherwise the reply begins with the first byte received.
     pub fixed: Vec<Fixed>,
-    /// Its checksum, which covers everything before it.
+    /// The checksum of the reply, which covers everything before it.
     pub check: Option<Check>,
     /// How many bytes stand behind the checksum, the terminator included.
     pub behind_check: usize,
-    /// A byte that may stand in front of it any number of times and says nothing:
-    /// what wakes the other side up.
+    /// A byte that may stand in front of the reply any number of times and has no meaning: it
+    /// wakes the receiver up.
     pub preamble: Option<u8>,
 }
 
@@ -33,21 +33,21 @@ pub enum End {
     Terminator(Vec<u8>),
     /// When the line has been quiet for this long.
     Silence(Duration),
-    /// With the frame that carries it ([`super::Question::carried`]).
+    /// With the frame that carries the reply ([`super::Question::carried`]).
     Frame,
 }
 
 /// Bytes that must stand at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
-    /// From the beginning of the reply.
+    /// The place of the first byte, from the beginning of the reply.
     pub at: usize,
-    /// Which; at least one.
+    /// The bytes; at least one.
     pub bytes: Vec<u8>,
 }
 
 impl Shape {
-    /// How every reply begins, as far as that is fixed.
+    /// Returns the bytes with which every reply begins, as far as they are fixed.
     #[must_use]
     pub fn beginning(&self) -> &[u8] {
         self.fixed
@@ -56,7 +56,7 @@ impl Shape {
             .map_or(&[], |f| &f.bytes)
     }
 
-    /// Whether these bytes, all of them, are a reply.
+    /// Returns whether these bytes as a whole are a reply.
     #[must_use]
     pub fn fits(&self, reply: &[u8]) -> bool {
         let ends = match &self.end {
@@ -83,7 +83,7 @@ impl Shape {
         parts().is_some_and(|(before, written)| check.fits(before, written))
     }
 
-    /// Whether no reply of this shape can be one of the other.
+    /// Returns whether no reply of this shape can be a reply of the other shape.
     #[must_use]
     pub fn differs_from(&self, other: &Shape) -> bool {
         let lengths = matches!((&self.end, &other.end), (End::Length(a), End::Length(b)) if a != b);
@@ -99,7 +99,7 @@ impl Shape {
                 .any(|a| other.fixed.iter().any(|b| clash(a, b)))
     }
 
-    /// Whether anything at all tells a reply from noise.
+    /// Returns whether a checksum or fixed bytes tell a reply from noise.
     #[must_use]
     pub fn can_tell(&self) -> bool {
         self.check.is_some() || !self.fixed.is_empty()
@@ -154,7 +154,7 @@ mod tests {
             behind_check: 1,
             ..shape(End::Terminator(b"\r".to_vec()))
         };
-        // ICP DAS I-7000 manuals, "checksum": the worked example's reply.
+        // The reply of the worked example in ICP DAS I-7000 manuals, "checksum".
         let good = b"!01200600AA\r".to_vec();
         assert!(checked.fits(&good));
         for bit in 0..good.len() * 8 {

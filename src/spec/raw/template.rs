@@ -1,5 +1,5 @@
-//! What to send, as people write it: hexadecimal bytes, `"text"`, and
-//! `{check}` where the checksum goes.
+//! The bytes of a request, as the configuration writes them: hexadecimal bytes, `"text"`, and
+//! `{check}` in the place of the checksum.
 //!
 //! `02 "READ A" 0D`, `"#01\r"`, `01 03 00 00 00 02 {check}`. Inside quotes
 //! `\r`, `\n`, `\t`, `\0`, `\\`, `\"` and `\xHH` stand for the one byte they
@@ -11,10 +11,10 @@ use std::str::Chars;
 
 use super::Check;
 
-/// The longest request.
+/// The most bytes of a request.
 const LONGEST: usize = 1024;
 
-/// What goes where the checksum goes.
+/// The placeholder of the checksum.
 const PLACE: &str = "{check}";
 
 /// A request, parsed and checked.
@@ -26,23 +26,24 @@ pub struct Template {
 /// Why a text is no request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotATemplate {
-    /// It has no bytes.
+    /// The request has no bytes.
     Empty,
-    /// More than 1024 bytes.
+    /// The request has more than 1024 bytes.
     TooLong,
-    /// Neither a byte in hexadecimal, nor text in quotes, nor `{check}`.
+    /// A word is neither a byte in hexadecimal, nor text in quotes, nor `{check}`.
     Word(String),
-    /// A text without its closing quote.
+    /// A text has no closing quote.
     Open,
-    /// A backslash before something it has no meaning for.
+    /// A backslash stands before a character for which it has no meaning.
     Escape(String),
-    /// `{check}`, but no checksum is configured.
+    /// The request has `{check}`, but no checksum is configured.
     NoCheck,
     /// A checksum is configured, but `{check}` does not stand exactly once.
     NoPlace,
     /// The checksum would cover nothing.
     Covers,
-    /// The checksum is of hexadecimal digits, two to a byte, and covers others.
+    /// The checksum is computed of hexadecimal digits, two to a byte, and covers other
+    /// characters.
     NoDigits,
 }
 
@@ -70,7 +71,7 @@ impl fmt::Display for NotATemplate {
 }
 
 impl Template {
-    /// Understands a request.
+    /// Parses a request.
     ///
     /// # Errors
     /// [`NotATemplate`].
@@ -110,7 +111,7 @@ impl Template {
         }
     }
 
-    /// What goes onto the line.
+    /// Returns the bytes that go onto the line.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -188,13 +189,13 @@ mod tests {
             (r#""READ\r\n""#, None, b"READ\r\n"),
             (r#"02 "A\x03\0\"\\\t" 0D"#, None, b"\x02A\x03\0\"\\\t\r"),
             (r#"02"°"03"#, None, &[2, 0xC2, 0xB0, 3]),
-            // The example most manuals print: two registers of unit 1.
+            // The example in most manuals: two registers of unit 1.
             (
                 "01 03 00 00 00 02 {check}",
                 Some(MODBUS),
                 &[1, 3, 0, 0, 0, 2, 0xC4, 0x0B],
             ),
-            // ICP DAS I-7000 manuals, "checksum": the worked example.
+            // The worked example in ICP DAS I-7000 manuals, "checksum".
             (
                 r#""$012" {check} 0D"#,
                 Some(Check {

@@ -1,4 +1,4 @@
-//! Pairs of configurations and what lies between them.
+//! Pairs of configurations and the changes between them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,7 +145,7 @@ fn those_who_leave_are_counted_by_identity_and_once() {
     assert_eq!(three().leaving(&renamed), (0, 3));
     let other = spec(&["line1"], vec![device("a", 0, 1), device("d", 0, 2)]);
     assert_eq!(three().leaving(&other), (2, 3));
-    // Those that are gone already neither leave nor count.
+    // Devices that are gone already neither leave nor count.
     let (next, _) = other.clone().continuing(&three());
     assert_eq!(next.leaving(&other), (0, 2));
     assert_eq!(next.leaving(&spec(&["line1"], Vec::new())), (2, 2));
@@ -176,7 +176,7 @@ fn who_is_gone_keeps_a_place_without_a_secret_and_who_comes_is_appended() {
     assert!(!next.has(B) && next.has(A));
     assert_eq!(next.devices_on(LINE1).count(), 1);
 
-    // And back again: the old place, counted as new.
+    // And back again: the device has its old place, and counts as new.
     let (again, changes) = three().continuing(&next);
     assert_eq!(names(&again), [(0, "a"), (1, "b"), (2, "c")]);
     assert_eq!(changes.devices.added, BTreeSet::from([B]));
@@ -448,7 +448,7 @@ proptest! {
                 let first = whose.entry(id).or_insert_with(|| d.device_name.clone());
                 prop_assert_eq!(&*first, &d.device_name);
             }
-            // Added, removed and kept account for everybody, before and after.
+            // Added, removed and kept devices are all devices, before and after.
             for (id, _) in next.devices() {
                 prop_assert_ne!(now.has(id), changes.devices.added.contains(&id));
             }
