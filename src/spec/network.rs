@@ -139,7 +139,7 @@ impl fmt::Display for Network {
     }
 }
 
-/// Returns whether `address` is reached only over the internet.
+/// Returns whether `address` is reached over the internet, and on no nearer network.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     let within = |all: &[Network], ip| all.iter().any(|network| network.contains(ip));

@@ -255,8 +255,8 @@ fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     Some(states)
 }
 
-/// Notes keys that scale or limit a number with titles, which is taken as it stands in the
-/// registers.
+/// Notes keys that scale or limit a number with titles: `values:` names the numbers as they stand
+/// in the registers.
 fn unscaled(s: &Section<'_>, notes: &mut Notes) {
     if !matches!(s.node("values").map(|n| &n.is), Some(Is::Map(_))) {
         return;

@@ -215,7 +215,7 @@ mod tests {
         let letters = check(Sum::Sum8, Written::Hex, 0);
         assert!(letters.fits(b"123456789", b"dD"));
         assert!(!letters.fits(b"123456789", b"DE"));
-        // 41h and 61h are the same letter only in a checksum of characters.
+        // 41h and 61h are the same letter only in a checksum written as hexadecimal characters.
         let binary = check(Sum::Sum8, Written::High, 0);
         assert!(binary.fits(&[0x41], &[0x41]) && !binary.fits(&[0x41], &[0x61]));
         assert!(!binary.fits(&[], &[0]), "it covers nothing");
