@@ -188,7 +188,8 @@ fn own_address(
     None
 }
 
-/// Returns whether the platform hands out the device's secret instead of the configuration.
+/// Returns whether the platform hands out the device's secret, so that the configuration gives
+/// none.
 fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
     let words = [("true", true), ("false", false)];
     match s.read("register", choice(&words), notes) {

@@ -179,7 +179,7 @@ fn a_device() -> Wrong {
 /// missing.
 pub const DEVICE_WANTED: &str =
     "a serial port that is there and that remote_config.devices of this gateway allows";
-/// The same for the operator, with the names that are allowed.
+/// The hint for the operator: the names of devices that are allowed without a list.
 pub const DEVICE_HINT: &str = "without that list: names under /dev/serial/by-id and /dev/serial/by-path, and the kernel's (/dev/ttyS0, /dev/ttyUSB0 and so on)";
 
 /// How the platform's file gives a secret.
