@@ -1,8 +1,9 @@
-//! The words the house and its one connection to the cloud exchange.
+//! The types by which the other rooms and the one connection to the cloud exchange
+//! messages.
 
-/// What the link is told to do. Handed over only while the link is up; what
-/// cannot be sent on the connection it was meant for is dropped with it, and
-/// the engine above, which gave every ask a deadline, decides again.
+/// A command to the link. Commands are handed over only while the link is up. A command
+/// that cannot be sent on the connection it was meant for is dropped with that connection.
+/// The engine above gave every request a deadline, and decides again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkCommand {
     /// Publish at QoS 0.
@@ -17,11 +18,11 @@ pub enum LinkCommand {
         /// Topic filters.
         filters: Vec<String>,
     },
-    /// Send what is queued, then DISCONNECT, then end.
+    /// Send the queued messages, then DISCONNECT, then end.
     Disconnect,
 }
 
-/// What the link reports.
+/// An event that the link reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// CONNACK 0: the session of a new connection.
@@ -55,12 +56,12 @@ pub enum LinkDown {
     NoConnack,
     /// The platform closed an established connection.
     Closed,
-    /// It stopped answering pings.
+    /// The platform stopped answering pings.
     PingTimeout,
-    /// It broke the protocol.
+    /// The platform broke the protocol.
     Protocol(String),
     /// Reading or writing failed.
     Io(String),
-    /// We ended it ourselves.
+    /// The gateway ended the connection itself.
     Ours,
 }
