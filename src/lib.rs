@@ -15,7 +15,7 @@
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is on the wire right now? | [`trace`] |
 //! | What may be asked of the running service, and in which words? | [`control`] |
-//! | What becomes of a configuration that the platform pushes? | [`cloud::alink::remote_config`], [`app`] |
+//! | What becomes of the platform's configuration? | [`cloud::alink::remote_config`], [`app`] |
 //! | How do bytes, files and time get in and out? | [`io`] |
 //!
 //! # The law

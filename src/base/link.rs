@@ -27,7 +27,7 @@ pub enum LinkCommand {
 pub enum LinkEvent {
     /// CONNACK 0: the session of a new connection.
     Up,
-    /// The connection ended, or an attempt failed; told once per attempt.
+    /// The connection ended, or an attempt failed; reported once per attempt.
     Down(LinkDown),
     /// A message arrived.
     Message {
