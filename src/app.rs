@@ -194,7 +194,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
 
 /// The next work of the service.
 enum Next {
-    /// Load the configuration anew, and tell the client that asked, if one did.
+    /// Load the configuration anew, and answer the client that asked, if there is one.
     Reload(Option<AdminRequest>),
     /// Carry out a remote task of the coordinator.
     Errand(RemoteTask),

@@ -37,7 +37,7 @@ pub enum Notice {
     Refused {
         /// How many errors the configuration has.
         errors: usize,
-        /// How many of its problems follow.
+        /// How many of the configuration's problems follow.
         shown: usize,
     },
     /// One thing in the configuration that is wrong, or odd.
@@ -59,7 +59,7 @@ pub enum Notice {
     /// A configuration was to be loaded anew and leaves out so many devices that the operator
     /// has to say that this is meant: nothing has changed.
     ReloadHeldBack {
-        /// Devices that it leaves out.
+        /// How many devices the configuration leaves out.
         leaving: usize,
         /// How many devices there are.
         of: usize,

@@ -41,7 +41,7 @@ pub enum Miss {
 pub enum Evidence {
     /// The device lives.
     Alive(Proof),
-    /// The device was asked and did not prove that it lives.
+    /// The device was polled and did not prove that it lives.
     Missed(Miss),
     /// One request failed as it did before, while the device answers others; or a probe failed,
     /// or a write. This failure says nothing about the device.
@@ -156,20 +156,20 @@ pub enum FieldEvent {
     PortDown {
         /// Which port.
         port: PortId,
-        /// The system's words.
+        /// The system's words for the reason.
         why: String,
     },
     /// One transaction with one device ended.
     Polled {
         /// Which device.
         device: DeviceId,
-        /// When it ended.
+        /// When the transaction ended.
         at: Now,
         /// What the transaction proved.
         evidence: Evidence,
         /// The values that the transaction brought; empty unless the reply was accepted.
         readings: Vec<Reading>,
-        /// From the last byte of the request to the first of the reply.
+        /// The time from the last byte of the request to the first byte of the reply.
         turnaround: Option<Duration>,
     },
     /// A reply that was accepted held no value for some points. The event follows the
@@ -198,7 +198,7 @@ pub enum FieldEvent {
     Load {
         /// Which port.
         port: PortId,
-        /// 0 to 1000.
+        /// The load, 0 to 1000.
         permille: u16,
     },
     /// How often the port heard its own requests since the last report. The event comes before
@@ -206,7 +206,7 @@ pub enum FieldEvent {
     Echoes {
         /// Which port.
         port: PortId,
-        /// How many.
+        /// The counts of echoes.
         echoes: Echoes,
     },
     /// Requests made outside the plan since the last report. The event comes before the load,
@@ -214,7 +214,7 @@ pub enum FieldEvent {
     Probes {
         /// Which port.
         port: PortId,
-        /// How many.
+        /// How many requests.
         count: u32,
     },
 }

@@ -33,7 +33,7 @@ pub enum LinkEvent {
     Message {
         /// MQTT topic.
         topic: String,
-        /// As received.
+        /// The payload as received.
         payload: Vec<u8>,
     },
     /// The broker refused these filters (SUBACK 80h).

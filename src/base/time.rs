@@ -87,9 +87,9 @@ impl fmt::Display for Wall {
 /// One instant on both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// For deadlines.
+    /// The time for deadlines.
     pub mono: Mono,
-    /// For stamps.
+    /// The time for stamps.
     pub wall: Wall,
 }
 

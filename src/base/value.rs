@@ -64,7 +64,7 @@ impl Value {
 pub struct Reading {
     /// The device that the value belongs to.
     pub device: DeviceId,
-    /// Index into the device's profile's points.
+    /// The index of the point in the device's profile.
     pub point: u16,
     /// The value that was read.
     pub value: Value,

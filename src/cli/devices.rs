@@ -118,8 +118,8 @@ fn text(d: &Device) -> String {
     text
 }
 
-/// Writes what became of requests, one line for each outcome that occurred: `5 timeout: no
-/// reply in time`.
+/// Writes what became of requests, one line for each outcome that occurred:
+/// `5 timeout: no reply in time`.
 fn outcomes(d: &Device) -> Vec<String> {
     let some = d.outcomes.iter().filter(|(_, n)| **n > 0);
     let lines: Vec<String> = some

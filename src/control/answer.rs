@@ -31,7 +31,7 @@ pub enum Answer {
     },
     /// The answer ends with this failure.
     Error(Failure),
-    /// The answer is whole.
+    /// The answer is complete.
     End {},
 }
 
@@ -39,9 +39,9 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{why}")]
 pub struct Failure {
-    /// For programs.
+    /// The kind of failure, for programs.
     pub kind: Kind,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
 }
 

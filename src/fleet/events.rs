@@ -17,7 +17,7 @@ pub enum Notice {
     Silent {
         /// Which device.
         device: DeviceId,
-        /// Why.
+        /// Why the device counts as silent.
         because: SilenceReason,
     },
     /// The device answers again.
@@ -45,7 +45,7 @@ pub enum Notice {
         port: PortId,
         /// The devices of the port that were not silent for reasons of their own.
         devices: Vec<DeviceId>,
-        /// The system's words.
+        /// The system's words for the reason.
         why: String,
     },
     /// The port is open, and none of its devices answers any more. The fault is more likely in
@@ -55,7 +55,7 @@ pub enum Notice {
         port: PortId,
         /// How many devices the port has.
         devices: usize,
-        /// Whether any of them has answered since the start.
+        /// Whether any of these devices has answered since the start.
         answered_before: bool,
     },
 }

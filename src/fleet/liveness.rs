@@ -38,7 +38,7 @@ pub enum Life {
     Silent {
         /// Since when the device has counted as silent.
         since: Mono,
-        /// Why.
+        /// Why the device counts as silent.
         because: SilenceReason,
     },
     /// The device was silent and answers again, but has not yet answered often enough to be

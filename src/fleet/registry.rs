@@ -27,7 +27,7 @@ pub enum Output {
     Want {
         /// Which device.
         device: DeviceId,
-        /// Online or offline.
+        /// Whether the device ought to be online.
         online: bool,
         /// Why the device ought not to be online; `None` for a device that is kept offline.
         why_not: Option<LogoutReason>,

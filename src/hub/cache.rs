@@ -49,7 +49,7 @@ pub struct LastValue<'a> {
     /// The title of the value, if it is one of a list of states; for a date and time, its usual
     /// written form.
     pub title: Option<Cow<'a, str>>,
-    /// When the reply that carried it was complete.
+    /// When the reply that carried the value was complete.
     pub taken: Option<Now>,
     /// How long ago the reply was complete.
     pub age: Option<Duration>,

@@ -20,7 +20,7 @@ pub struct Status {
     pub silent: usize,
     /// Values that wait for the platform.
     pub waiting: usize,
-    /// Name, load in thousandths, and whether it is down, per port.
+    /// Name, load in thousandths, and whether the port is down, per port.
     pub ports: Vec<PortStatus>,
 }
 
@@ -78,8 +78,9 @@ impl Status {
         }
     }
 
-    /// Returns one line that says everything: `cloud up · 118/120 online · 2 silent · line1 41
-    /// %`; the line leaves out what is as it should be.
+    /// Returns one line that says everything:
+    /// `cloud up · 118/120 online · 2 silent · line1 41 %`; the line leaves out what is as it
+    /// should be.
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = format!(

@@ -53,7 +53,7 @@ pub struct Frame {
     pub side: Side,
     /// When the frame's first byte began …
     pub begin: Mono,
-    /// … and its last one ended.
+    /// … and its last byte ended.
     pub end: Mono,
     /// The protocol on the line at that time.
     pub tongue: TracedProtocol,
@@ -66,7 +66,7 @@ pub struct Frame {
     pub place: Option<String>,
     /// How long the line had been quiet; `None` for the first.
     pub quiet: Option<Duration>,
-    /// How long it had to be quiet before a frame of the master.
+    /// How long the line had to be quiet before a frame of the master.
     pub wanted: Duration,
 }
 
@@ -101,7 +101,7 @@ pub struct Ended {
     pub place: Option<String>,
     /// How the transaction ended.
     pub verdict: Verdict,
-    /// From the end of the request to the beginning of the reply.
+    /// The time from the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
     /// How many values the transaction brought.
     pub values: usize,
@@ -268,7 +268,7 @@ impl Follower {
         if let (Some(turn), Some(Item::Frame(frame))) = (&self.turn, items.last_mut())
             && frame.body == Body::Noise
         {
-            // The rest of the reply is still to come.
+            // The rest of the reply has not been seen.
             frame.body = Body::Unfinished;
             frame.place = Some(turn.place.clone());
         }

@@ -71,7 +71,7 @@ pub enum What {
         device: String,
         /// How the transaction ended.
         verdict: Verdict,
-        /// From the end of the request to the beginning of the reply.
+        /// The time from the end of the request to the beginning of the reply.
         #[serde(with = "maybe_span")]
         turnaround: Option<Duration>,
         /// Points and their values, as they are reported.
@@ -95,9 +95,9 @@ pub enum What {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum Line {
-    /// In use.
+    /// The line is in use.
     Open(LineSettings),
-    /// Not in use.
+    /// The line is not in use.
     Closed {
         /// The system's words for the reason.
         why: String,
@@ -109,7 +109,7 @@ pub enum Line {
 pub struct LineSettings {
     /// The port's name.
     pub port: String,
-    /// What is opened: `/dev/ttyUSB0`, `10.0.0.7:502`.
+    /// The path or address that is opened: `/dev/ttyUSB0`, `10.0.0.7:502`.
     pub opens: String,
     /// Settings of a tty: `9600 8E1`.
     pub settings: Option<String>,

@@ -135,8 +135,8 @@ fn line(text: &mut String, time: &str, words: &str) {
     let _ = writeln!(text, "{time} {words}");
 }
 
-/// Writes a frame in words: `→ unit 3 reads holding registers 0–9 (10), after 4.0 ms of
-/// silence`.
+/// Writes a frame in words:
+/// `→ unit 3 reads holding registers 0–9 (10), after 4.0 ms of silence`.
 fn words(frame: &Frame) -> String {
     let asks = frame.side == Side::Master;
     let arrow = if asks { '→' } else { '←' };

@@ -9,7 +9,7 @@ use crate::fleet::Life;
 use crate::hub::Quality;
 use crate::spec::{Number, Table};
 
-/// Two intervals of the only point, and the port's timeout.
+/// How long a value is good: two intervals of the only point, and the port's timeout.
 const LIMIT: Duration = Duration::from_millis(2500);
 
 fn hub() -> Coordinator {

@@ -10,8 +10,8 @@ use crate::trace::follow::Ended;
 pub(super) enum Place {
     /// The gateway.
     Gateway,
-    /// A device on the line: by kind and number, in numerical order (`unit 9` before `unit
-    /// 10`), then by name.
+    /// A device on the line: by kind and number, in numerical order (`unit 9` before
+    /// `unit 10`), then by name.
     Other(String, u64, String),
     /// No device: bytes that belong to no frame.
     Noise,

@@ -239,7 +239,7 @@ impl Scope {
                         (Place::Noise, Kind::Noise)
                     }
                     Body::Unfinished => return,
-                    // Until a verdict says that it was the reply.
+                    // The frame counts as foreign until a verdict says that it was the reply.
                     Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
                         (Place::of(frame.place.as_deref()), Kind::Foreign)
                     }

@@ -9,7 +9,7 @@ pub(super) const WIDTH: f64 = 1400.0;
 pub(super) const LEFT: f64 = 132.0;
 pub(super) const RIGHT: f64 = 24.0;
 
-/// Heights: of a lane, of what a block leaves free of it, of a row's axis.
+/// Heights: of a lane, of the margin that a block leaves free in it, of a row's axis.
 pub(super) const LANE: f64 = 16.0;
 pub(super) const MARGIN: f64 = 2.5;
 pub(super) const AXIS: f64 = 22.0;
