@@ -2,8 +2,8 @@
 //! fields.
 //!
 //! Both are interface. `journalctl EVENT=device-silent`, an alarm on a `MESSAGE_ID` and a
-//! line of a log shipper's configuration stay for years on machines that are not maintained
-//! by hand. A name or an id here is therefore never changed and never used again for
+//! line of a log shipper's configuration stay for years on machines that no person
+//! visits. A name or an id here is therefore never changed and never used again for
 //! something else; `tests/journal.rs` keeps them in a golden file. The explanations that
 //! `journalctl -x` shows are in `packaging/catalog/`, one for each kind.
 
