@@ -1,5 +1,5 @@
-//! Floor 5: the wiring. Who holds which end of which channel; the order of
-//! starting and stopping.
+//! Floor 5: the wiring, that is, which task holds which end of which channel, and the order
+//! of starting and stopping.
 //!
 //! ```text
 //!   port tasks ──FieldEvent──▶ ┌─────┐ ──LinkCommand──▶ link task ──▶ platform
@@ -7,11 +7,10 @@
 //!                              └─────┘ ◀──LinkEvent─── link task
 //! ```
 //!
-//! Starting: ports first, each attempts to open once; then READY; then the
-//! link. The cloud is not waited for: a gateway without internet polls, and
-//! says so. Stopping: log everyone out while the ports still stand, DISCONNECT,
-//! then the ports; all of it within `stop_within`. Loading the configuration
-//! anew: [`service`].
+//! Starting: ports first, each attempts to open once; then READY; then the link. The start
+//! does not wait for the cloud: a gateway without internet polls, and says so. Stopping:
+//! log all devices out while the ports are still open, DISCONNECT, then end the ports; all
+//! of it within `stop_within`. Loading the configuration anew: [`service`].
 
 mod admin;
 mod apply_remote;
@@ -52,21 +51,21 @@ pub enum Ended {
     /// The runtime or a signal handler could not be set up.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
-    /// A task ended that never should; the service manager restarts us.
+    /// A task ended that never should; the service manager restarts the service.
     #[error("the {0} task ended unexpectedly")]
     Task(String),
-    /// Not everyone could be logged out in time; the platform notices when the
-    /// connection closes.
+    /// Not all devices could be logged out in time; the platform notices when the connection
+    /// closes.
     #[error("stopped after {0:?} with log-outs unfinished")]
     StopDeadline(Duration),
-    /// Asked a second time to stop, it did so at once.
+    /// The service was asked a second time to stop, and stopped at once.
     #[error("stopped at once, as asked, with log-outs unfinished")]
     StopAtOnce,
 }
 
-/// Builds the runtime and serves what was loaded from `config`. One thread: the
-/// same order of events in the field as in the tests, and nothing here computes
-/// for long.
+/// Builds the runtime and serves the configuration that was loaded from `config`. The
+/// runtime has one thread: the order of events in the field is then the same as in the
+/// tests, and no task computes for long.
 ///
 /// # Errors
 /// As [`serve`]; also when the log or the runtime cannot be set up.
@@ -74,12 +73,12 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(headroom::BLOCKING)
-        // Those that were made stay: there may be no others (`io/system/headroom.rs`).
+        // The threads that were made stay: there may be no others (`io/system/headroom.rs`).
         .thread_keep_alive(Duration::MAX)
         .build()
         .map_err(Ended::Start)?;
     let ended = runtime.block_on(serve(loaded, misfit, config));
-    // A name look-up that hangs must not hold the process.
+    // A name look-up that hangs must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
@@ -161,12 +160,12 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
                         None => (false, None),
                     };
                     let reloaded = reload.run(&mut service, config, meant, &journal).await;
-                    // Whoever asked may have gone.
+                    // The client that asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
                 Next::Errand(errand) => adopter.run(&mut service, errand, &journal).await,
             }
-            // Whoever asked has been answered by now.
+            // The client that asked has its answer by now.
             service.leave_old_socket().await;
         };
         tokio::select! {
@@ -193,16 +192,16 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     ended
 }
 
-/// What is to be done next.
+/// The next work of the service.
 enum Next {
-    /// Load the configuration anew, and tell the client that asked, if one did.
+    /// Load the configuration anew, and answer the client that asked, if there is one.
     Reload(Option<AdminRequest>),
-    /// Something for the mind.
+    /// Carry out a remote task of the coordinator.
     Errand(RemoteTask),
 }
 
-/// Goes on with another configuration; says what changed, and which doors for
-/// people could not be opened where they should be.
+/// Goes on with another configuration. Returns what changed, and which sockets for people
+/// could not be opened at their place.
 async fn take(
     service: &mut Service,
     loaded: Loaded,
@@ -222,8 +221,8 @@ async fn take(
     (notice.sentence(), closed)
 }
 
-/// What is wrong with a configuration that is right by itself, after all those before it:
-/// it would be one identity too many.
+/// Returns the problem of a configuration that is right by itself, but brings the number of
+/// identities since the start above the limit.
 fn too_many_identities(old: &Spec, fresh: &Spec, config: &Path) -> Option<Report> {
     let identities = old.identities_with(fresh);
     if identities <= MOST_IDENTITIES {
@@ -249,7 +248,7 @@ fn tell_refused(report: &Report, journal: &Journal) {
     }
 }
 
-/// Somebody wants the service to end.
+/// The signals by which the service is asked to end.
 struct Asked {
     terminate: Signal,
     interrupt: Signal,

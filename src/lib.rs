@@ -1,10 +1,8 @@
-//! A gateway between field buses and Alibaba Cloud IoT Platform: the map of
-//! the house.
+//! A gateway between field buses and Alibaba Cloud IoT Platform: the map of the house.
 //!
-//! Below are meters and modules on Modbus lines; above is an MQTT session on
-//! which each of them is a *sub-device* that is online exactly while it answers
-//! on its bus. Between the two stands this crate. To find your way, ask it a
-//! question:
+//! Below are meters and modules on Modbus lines; above is an MQTT session on which each of
+//! them is a *sub-device* that is online exactly while it answers on its bus. This crate is
+//! between the two. The table names the room that answers each question:
 //!
 //! | question | room |
 //! |---|---|
@@ -17,27 +15,26 @@
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is on the wire right now? | [`trace`] |
 //! | What may be asked of the running service, and in which words? | [`control`] |
-//! | What becomes of a configuration that the platform pushes? | [`cloud::alink::remote_config`], [`app`] |
+//! | What becomes of the platform's configuration? | [`cloud::alink::remote_config`], [`app`] |
 //! | How do bytes, files and time get in and out? | [`io`] |
 //!
 //! # The law
 //!
-//! Only [`io`] touches the world: sockets, ttys, files, clocks, signals, tasks.
-//! (Wiring may name them too: [`app`], `main.rs`, the shells of the lab.)
-//! Everything else is plain Rust that is *told* what happened and what time it
-//! is, and answers with data. `use crate::` points only to lower floors, and
-//! rooms on one floor do not know each other. `tests/house.rs` reads the
-//! sources and fails on a breach.
+//! Only [`io`] touches the world: sockets, ttys, files, clocks, signals, tasks. (The wiring
+//! may name them too: [`app`], `main.rs`, the shells of the lab.) All other code is plain
+//! Rust: its callers tell it what happened and what time it is, and it answers with data.
+//! `use crate::` points only to lower floors, and rooms on one floor do not know each
+//! other. `tests/house.rs` reads the sources and fails on a breach.
 //!
 //! ```text
-//! floor 6   main.rs  cli            the hand on the tool
-//! floor 5   app                     who holds which end of which channel
+//! floor 6   main.rs  cli            the command line
+//! floor 5   app                     the wiring: which task holds which end
 //! floor 4   io                      the only door to the world
-//! floor 3   hub                     the gateway's mind, composed
+//! floor 3   hub                     the coordinator of fleet and cloud
 //!           trace                   what is on the wire, for people
 //! floor 2   config field fleet cloud control   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
-//! floor 0   base                    words everyone uses
+//! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
 //! ```
 //!
@@ -48,13 +45,12 @@
 //!
 //! # A reading's way up
 //!
-//! `io::port` asks [`field`]'s schedule what is due, keeps the line quiet for
-//! as long as it must, sends, and receives until [`field`] says that the frame
-//! is the one asked for. The decoded values and what the exchange proved about
-//! the device travel to the hub in one event. [`fleet`] takes the proof and may
-//! change its wish; [`cloud`] takes the values, logs the device in if that is
-//! wanted and not yet so, gathers values of many devices into one message, and
-//! settles them when the platform's own reply accepts them.
+//! `io/bus/port.rs` asks [`field`]'s schedule what is due, keeps the line quiet for as long
+//! as it must, sends, and receives until [`field`] says that the frame is the reply to the
+//! request. The decoded values and what the exchange proved about the device travel to the
+//! hub in one event. [`fleet`] takes the proof and may change its wish; [`cloud`] takes the
+//! values, logs the device in if that is wanted and not yet so, gathers values of many
+//! devices into one message, and settles them when the platform's own reply accepts them.
 
 pub mod base;
 pub mod spec;

@@ -1,4 +1,4 @@
-//! The daemon and the tool people type.
+//! The binary of the daemon and of the command-line tool.
 
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
-//! The doors for people: the control socket, and metrics over HTTP.
+//! The entry points for people: the control socket, and metrics over HTTP.
 //!
-//! No part of the installation: who polls and who is online never hears of it
-//! when they are opened elsewhere. One that cannot be opened (its address is taken,
-//! its directory is not there yet) is tried again until it can.
+//! They are no part of the installation: polling and log-ins are not affected when they are
+//! opened elsewhere. An entry point that cannot be opened (its address is taken, its
+//! directory is not there yet) is tried again until it can.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,41 +19,41 @@ use crate::io::control::{AdminRequest, QuestionSender, Socket, http};
 use crate::io::log::loudness;
 use crate::spec::ControlSpec;
 
-/// Wishes waiting to be fulfilled; who wishes next waits.
+/// How many requests wait to be carried out; a client with a further request waits.
 const WISHES: usize = 2;
 
-/// A door that could not be opened is tried again after this, then after doubling
-/// waits.
+/// The first wait after which an entry point that could not be opened is tried again; the
+/// waits double.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// And after this in the end.
+/// The longest of these waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What is open.
+/// The entry points that are open.
 #[derive(Default)]
 pub(super) struct AdminEndpoints {
     spec: ControlSpec,
     desk: Option<QuestionSender>,
     socket: Option<(PathBuf, Member)>,
-    /// Where the socket was: whoever asked for it to be elsewhere has their answer
+    /// The socket at its former place: the client that asked for the move gets its answer
     /// there.
     left: Option<Member>,
     metrics: Option<(SocketAddr, Member)>,
-    /// What shall be open and is not, as it was told.
+    /// The entry points that shall be open and are not, as the notices about them.
     shut: Vec<Notice>,
-    /// When that is tried again.
+    /// When these entry points are tried again.
     again: Option<Backoff>,
 }
 
 impl AdminEndpoints {
-    /// When a door is tried again; `None` if all are open.
+    /// Returns when an entry point is tried again; `None` if all are open.
     pub(super) fn again_at(&self) -> Option<Mono> {
         self.again.as_ref().and_then(Backoff::not_before)
     }
 }
 
 impl Service {
-    /// Lets people ask from now on; what they wish of the whole comes out of what
-    /// is returned.
+    /// Opens the entry points for people. Requests that concern the whole service come out of
+    /// the returned channel.
     pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<AdminRequest> {
         let (wishes, wished) = mpsc::channel(WISHES);
         self.front.desk = Some(QuestionSender {
@@ -72,13 +72,13 @@ impl Service {
             self.end.child_token(),
         );
         self.crew.spawn("log levels".into(), falling_back);
-        // Told already, and nobody else to tell.
+        // The failures are logged already, and no client waits for them.
         drop(self.open_elsewhere(spec).await);
         wished
     }
 
-    /// Opens elsewhere what shall be elsewhere; says what could not be. Where the
-    /// socket was it answers until [`Service::leave_old_socket`].
+    /// Opens the entry points at the places of `spec`. Returns what could not be opened. The
+    /// socket at its former place answers until [`Service::leave_old_socket`].
     pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<Notice> {
         if self.front.desk.is_none() {
             return Vec::new();
@@ -92,16 +92,16 @@ impl Service {
         failed
     }
 
-    /// Tries again what could not be opened. Whoever drops this half-way has it
-    /// tried once more.
+    /// Tries again to open what could not be opened. If the future is dropped half-way, the
+    /// next call tries again.
     pub(super) async fn open_again(&mut self) {
         let _ = self.open_doors().await;
-        // Nobody waits for an answer there.
+        // No client waits for an answer at the old socket.
         self.leave_old_socket().await;
     }
 
-    /// Opens what shall be open and is not; says what could not be. Tells that one is
-    /// open at last.
+    /// Opens the entry points that shall be open and are not. Returns what could not be opened.
+    /// Logs each entry point that is open at last.
     async fn open_doors(&mut self) -> Vec<Notice> {
         let mut failed = Vec::new();
         failed.extend(self.open_socket().err());
@@ -134,15 +134,15 @@ impl Service {
         failed
     }
 
-    /// Ends the socket that is elsewhere now, once whoever asked for that has been
-    /// answered.
+    /// Ends the socket at the former place, once the client that asked for the move has its
+    /// answer.
     pub(super) async fn leave_old_socket(&mut self) {
         if let Some(left) = self.front.left.take() {
             self.crew.dismiss(&left).await;
         }
     }
 
-    /// Where it cannot be opened, it stays where it is.
+    /// Opens the control socket. If it cannot be opened, the socket stays where it is.
     fn open_socket(&mut self) -> Result<(), Notice> {
         let path = control::place(self.front.spec.socket.as_deref());
         if matches!(&self.front.socket, Some((there, _)) if *there == path) {

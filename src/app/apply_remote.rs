@@ -1,10 +1,10 @@
 //! A configuration from the platform put into force, on probation, and out of it.
 //!
-//! Stored as one that is tried, checked, promoted to the candidate, applied, in this
-//! order ([`remote`] says what each name on disk means). Whatever ends the process
-//! after the first step, the next start finds the file and leaves it out. A check
-//! that takes too long is given up: what it finds is dropped, for nothing is stored
-//! or applied but by the task that has waited for it.
+//! The file is stored as one on trial, checked, promoted to the candidate, and applied, in
+//! this order ([`remote`] says what each name on disk means). Whatever ends the process
+//! after the first step, the next start finds the file and leaves it out. A check that
+//! takes too long is given up: its result is dropped, because only the task that has waited
+//! for the check stores or applies anything.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,18 +25,18 @@ use crate::io::store::remote_config;
 use crate::io::store::remote_config::Failed;
 use crate::spec::{RemotePolicy, TrialFailure};
 
-/// What the platform is told when the fault is here and not in its file.
+/// The reply to the platform when the fault is here and not in its file.
 const NOT_OF_THE_FILE: &str =
     "it does not go together with the gateway's own files; the gateway's journal says why";
-/// What it is told when the file cannot be stored.
+/// The reply to the platform when the file cannot be stored.
 const NOT_STORED: &str = "it cannot be stored; the gateway's journal says why";
 
-/// Carries out what is decided about the platform's configuration.
+/// Carries out the decisions about the platform's configuration.
 pub(super) struct RemoteConfigApplier {
     config: PathBuf,
     /// The state directory that was used last.
     home: PathBuf,
-    /// Whether a check still runs, waited for or not.
+    /// Whether a check still runs, even when no task waits for it any more.
     checking: Arc<AtomicBool>,
 }
 
@@ -49,8 +49,8 @@ impl RemoteConfigApplier {
         }
     }
 
-    /// At a start: whatever did not prove itself in the life before has ended it, and
-    /// is refused from now on. It is not parsed.
+    /// At a start: a configuration that did not prove itself in the run before has ended that
+    /// run, and is refused from now on. The configuration is not parsed.
     pub(super) fn begin(&self, loaded: &mut Loaded) -> Vec<Notice> {
         let failed = remote_config::fail(&self.home, TrialFailure::Died);
         let known = &mut loaded.spec.cloud.remote.failed;
@@ -60,8 +60,8 @@ impl RemoteConfigApplier {
         failed.into_iter().map(Notice::remote_failed).collect()
     }
 
-    /// When the service is asked to stop: that ends a probation without a verdict.
-    /// The platform is asked for its file at the next start.
+    /// Ends a probation without a verdict, when the service is asked to stop. The gateway asks
+    /// the platform for its file at the next start.
     pub(super) fn withdraw(&self, journal: &Journal) {
         if !remote_config::is_unproven(&self.home) {
             return;
@@ -75,7 +75,7 @@ impl RemoteConfigApplier {
         }
     }
 
-    /// Carries out an errand; the mind hears how that ended.
+    /// Carries out a remote task and reports the result to the coordinator.
     pub(super) async fn run(
         &mut self,
         service: &mut Service,
@@ -83,7 +83,7 @@ impl RemoteConfigApplier {
         journal: &Journal,
     ) {
         let done = match errand {
-            // The service itself sends for files.
+            // The service itself fetches files.
             RemoteTask::Fetch { .. } => return,
             RemoteTask::Adopt {
                 serial,
@@ -107,7 +107,7 @@ impl RemoteConfigApplier {
         service.done(done).await;
     }
 
-    /// Checks it with the gateway's own files as they are now, and goes on with it.
+    /// Checks the file with the gateway's own files as they are now, and applies it.
     async fn adopt(
         &mut self,
         service: &mut Service,
@@ -130,7 +130,7 @@ impl RemoteConfigApplier {
         };
         let mut checking = tokio::task::spawn_blocking(move || check.run());
         let checked = match tokio::time::timeout(within, &mut checking).await {
-            // It ended in the very last moment.
+            // The check ended at the very last moment.
             Err(_) if over.0.swap(true, Ordering::SeqCst) => checking.await,
             Err(_) => Ok(Err(Unfit::TooSlow)),
             Ok(checked) => checked,
@@ -187,7 +187,7 @@ impl RemoteConfigApplier {
         }
     }
 
-    /// Goes on with what is proven, and with what is known of the one that is not.
+    /// Goes on with the proven configuration. `known` notes what is known of the failed one.
     async fn go_back(
         &self,
         service: &mut Service,
@@ -223,8 +223,8 @@ async fn in_thread<T: Send + 'static>(
         .map_err(|e| e.to_string())
 }
 
-/// Takes a file out of force that does not go together with the gateway's own
-/// any more.
+/// Takes a file out of force that does not go together with the gateway's own files any
+/// more.
 pub(super) fn set_aside(misfit: Misfit, state_dir: &Path, journal: &Journal) {
     let aside = remote_config::set_aside(state_dir).map_err(|e| e.to_string());
     journal.tell(&Notice::RemoteSetAside {
@@ -247,8 +247,8 @@ impl Notice {
     }
 }
 
-/// Whether the check or the wait for it has ended: set by the first of both. A check
-/// that ends second gives its file up.
+/// Whether the check or the wait for it has ended: the first of both sets it. A check that
+/// ends second gives its file up.
 #[derive(Default)]
 struct Over(Arc<AtomicBool>);
 
@@ -258,7 +258,7 @@ impl Drop for Over {
     }
 }
 
-/// Says that the check has ended, however it did.
+/// Clears the mark of a running check when dropped, however the check ended.
 struct Running(Arc<AtomicBool>);
 
 impl Drop for Running {
@@ -267,7 +267,7 @@ impl Drop for Running {
     }
 }
 
-/// A file that is tried, and the id of the push it came with.
+/// A file on trial, and the id of the push that brought it.
 struct Trial {
     content: Content,
     push: Option<String>,
@@ -291,8 +291,8 @@ impl Check {
         if self.over.load(Ordering::SeqCst) {
             return Err(Unfit::TooSlow);
         }
-        // Before the first byte is parsed: should that end the process, the next life
-        // knows the file.
+        // The file is stored before its first byte is parsed: if the parsing ends the process, the
+        // next run knows the file.
         let Trial { content, push } = &self.trial;
         let begun = remote_config::begin(&home, content.bytes(), push.as_deref());
         begun.map_err(|e| Unfit::NotStored(e.to_string()))?;
@@ -303,7 +303,7 @@ impl Check {
     }
 }
 
-/// What a check has found, unless nothing waits for it any more. A file that is not
+/// Returns the result of a check, unless no task waits for it any more. A file that is not
 /// adopted leaves no trace.
 fn ended(
     home: &Path,
@@ -336,7 +336,7 @@ enum Unfit {
 }
 
 impl Unfit {
-    /// In words, after the journal has had all of it.
+    /// Writes the whole reason to the journal, and returns it in words for the platform.
     fn told(self, journal: &Journal) -> NotAdopted {
         match self {
             Unfit::Wrong(report) => {
@@ -362,9 +362,9 @@ impl Unfit {
     }
 }
 
-/// The first error in the platform's own file and how many more it has, without
-/// hints, which may speak of the gateway's own files; what is wrong with those is
-/// not said at all.
+/// Writes the first error in the platform's own file and how many more it has. Hints are
+/// left out, because they may speak of the gateway's own files; errors in those files are
+/// left out as well.
 fn for_the_platform(report: &Report) -> String {
     let errors = || {
         let all = report.problems().iter();
@@ -379,7 +379,7 @@ fn for_the_platform(report: &Report) -> String {
     and_more(first, errors().count() - 1)
 }
 
-/// The first error on one line, and how many more there are.
+/// Writes the first error on one line, and how many more there are.
 fn in_short(report: &Report) -> String {
     let mut errors = report.problems().iter();
     let Some(first) = errors.find(|p| p.severity == Severity::Error) else {
@@ -461,11 +461,11 @@ remote_config: { enabled: true }
     #[test]
     fn a_check_that_nothing_waits_for_stores_and_yields_nothing() {
         let (_folder, config, home) = site();
-        // Over before it began.
+        // The wait is over before the check began.
         let (checked, _) = check(&config, "devices: []", true);
         assert!(matches!(checked, Err(Unfit::TooSlow)));
         assert!(!home.exists());
-        // And in the midst of it.
+        // The wait ends in the middle of the check.
         remote_config::begin(&home, b"devices: []", None).unwrap();
         let loaded = settings::load_with(&config, &Content::new(b"devices: []".to_vec()));
         let late = ended(&home, loaded, &AtomicBool::new(true));

@@ -1,5 +1,5 @@
-//! What the operator is told about the service itself and about configurations
-//! loaded anew.
+//! The notices for the operator about the service itself and about configurations loaded
+//! anew.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
 use crate::config::{Problem, Report, Severity};
 use crate::spec::{Changes, TrialFailure};
 
-/// So many problems stand in the journal; `check` shows all.
+/// How many problems the journal shows; `check` shows all.
 const SHOWN: usize = 20;
 
-/// The service's own life.
+/// A notice about the life of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It begins.
+    /// The service begins.
     Started {
         /// Ports configured.
         ports: usize,
@@ -23,61 +23,60 @@ pub enum Notice {
         /// Whether the gateway has an identity.
         commissioned: bool,
     },
-    /// It does not begin: the configuration is wrong. What is wrong has been
-    /// printed.
+    /// The service does not begin: the configuration is wrong. The problems have been printed.
     StartRefused {
-        /// How many errors it has.
+        /// How many errors the configuration has.
         errors: usize,
     },
-    /// It was asked to end.
+    /// The service was asked to end.
     Stopping {
-        /// How long that may take.
+        /// How long stopping may take.
         within: Duration,
     },
     /// A configuration was to be loaded anew, and is wrong: nothing has changed.
     Refused {
-        /// How many errors it has.
+        /// How many errors the configuration has.
         errors: usize,
-        /// How many of its problems follow.
+        /// How many of the configuration's problems follow.
         shown: usize,
     },
-    /// One thing that is wrong, or odd, in it.
+    /// One thing in the configuration that is wrong, or odd.
     Problem(Box<Problem>),
-    /// The platform's configuration does not go together with the gateway's own
-    /// files any more and is left out; what is wrong follows.
+    /// The platform's configuration does not go together with the gateway's own files any more
+    /// and is left out; the problems follow.
     RemoteSetAside {
-        /// The file.
+        /// The configuration file of the platform.
         file: PathBuf,
-        /// Its new name, or why it has none.
+        /// The new name of the file, or why it has none.
         aside: Result<PathBuf, String>,
     },
     /// A configuration was to be loaded anew and could not be read in time:
     /// nothing has changed.
     ReloadTooSlow {
-        /// How long was waited.
+        /// How long the service waited.
         within: Duration,
     },
-    /// A configuration was to be loaded anew and leaves out so many devices that
-    /// this has to be said to be meant: nothing has changed.
+    /// A configuration was to be loaded anew and leaves out so many devices that the operator
+    /// has to say that this is meant: nothing has changed.
     ReloadHeldBack {
-        /// Devices that it leaves out.
+        /// How many devices the configuration leaves out.
         leaving: usize,
-        /// Devices there are.
+        /// How many devices there are.
         of: usize,
     },
-    /// The platform's configuration did not prove itself: the one before it, or none,
-    /// is in force again, and it is refused from now on.
+    /// The platform's configuration did not prove itself: the one before it, or none, is in
+    /// force again, and the failed one is refused from now on.
     RemoteFailed {
-        /// Its digest, if it could be read.
+        /// The digest of the failed configuration, if it could be read.
         digest: Option<Digest>,
-        /// In which way it failed.
+        /// In which way the configuration failed.
         failure: TrialFailure,
-        /// Where it is kept, or why it could not be taken out of the way.
+        /// Where the file is kept, or why it could not be moved away.
         kept: Result<PathBuf, String>,
     },
-    /// It was right and is in force.
+    /// A configuration was loaded anew, was right, and is in force.
     Reloaded {
-        /// What it changed.
+        /// The changes.
         changes: Box<Changes>,
         /// Whether more than a third of the devices are gone.
         many_leave: bool,
@@ -85,7 +84,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// Everything to say about a configuration that is wrong.
+    /// Returns all notices about a configuration that is wrong.
     #[must_use]
     pub fn refused(report: &Report) -> Vec<Notice> {
         let shown = report.problems().len().min(SHOWN);
@@ -95,7 +94,7 @@ impl Notice {
             .collect()
     }
 
-    /// The first of its problems.
+    /// Returns the notices about the first of its problems.
     pub(super) fn problems(report: &Report) -> impl Iterator<Item = Notice> {
         let problems = report.problems().iter().take(SHOWN).cloned();
         problems.map(|p| Notice::Problem(Box::new(p)))

@@ -1,14 +1,15 @@
-//! The configuration loaded anew, because a person wants it: read, judged, and put
-//! into force or refused.
+//! The configuration loaded anew, because a person wants it: read, judged, and put into
+//! force or refused.
 //!
-//! Reading is done by a thread that may block, and is waited for so long and no
-//! longer: a file system that does not answer (NFS, FUSE) would otherwise keep the
-//! service from everything else that is asked of it. What comes later is dropped,
-//! and until it has come nothing else is read.
+//! A thread that may block reads the files, and the service waits for a bounded time: a
+//! file system that does not answer (NFS, FUSE) would otherwise keep the service from all
+//! its other requests. A result that comes later is dropped, and until it has come no other
+//! configuration is read.
 //!
-//! A configuration that is right and yet leaves out many devices is refused unless
-//! that is said to be meant: it is what is left of a table that was cut short, or of
-//! a file that is still being written, and each device that goes is logged out.
+//! A configuration that is right and yet leaves out many devices is refused unless the
+//! operator says that this is meant. Such a configuration may be a table that was cut
+//! short, or a file that is still being written, and each device that is left out is logged
+//! out.
 
 use std::path::Path;
 use std::time::Duration;
@@ -25,30 +26,29 @@ use crate::io::files::settings;
 use crate::io::files::settings::Loaded;
 use crate::io::log::Journal;
 
-/// The largest configuration takes a second to load on a desktop and ten on a small
-/// board; a client of the control socket waits for two minutes.
+/// How long loading may take. The largest configuration takes a second to load on a desktop
+/// and ten on a small board; a client of the control socket waits for two minutes.
 const LOADED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Loads configurations, one at a time.
 #[derive(Default)]
 pub(super) struct Reload {
-    /// One that was not finished in time, and may never be.
+    /// A load that was not finished in time, and may never be.
     late: Option<JoinHandle<Result<Loaded, Report>>>,
 }
 
-/// Why there is nothing to judge.
+/// Why there is no configuration to judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum NotLoaded {
-    /// It takes longer than [`LOADED_WITHIN`], or an earlier one does.
+    /// Loading takes longer than [`LOADED_WITHIN`], or an earlier load does.
     Late,
-    /// The thread has ended without a word.
+    /// The thread has ended without a result.
     Failed(String),
 }
 
 impl Reload {
-    /// Loads the configuration anew. One that is wrong changes nothing, and neither
-    /// does one that leaves out more than a third of the devices, unless that is
-    /// `meant`.
+    /// Loads the configuration anew. A wrong configuration changes nothing, and neither does
+    /// one that leaves out more than a third of the devices, unless this is `meant`.
     pub(super) async fn run(
         &mut self,
         service: &mut Service,
@@ -102,7 +102,7 @@ impl Reload {
         }
     }
 
-    /// What `load` gives, if it does so in time.
+    /// Returns the result of `load`, if it comes in time.
     async fn load(
         &mut self,
         load: impl FnOnce() -> Result<Loaded, Report> + Send + 'static,
@@ -122,8 +122,8 @@ impl Reload {
     }
 }
 
-/// Whether so many of so many devices are more than a third. One alone is not many:
-/// that is how a device is taken out, and of two or of three it is a third at least.
+/// Returns whether so many of so many devices are more than a third. A single device is not
+/// many: that is how a device is taken out, and of two or of three it is a third at least.
 pub(super) const fn is_many(leaving: usize, of: usize) -> bool {
     leaving > 1 && leaving.saturating_mul(3) > of
 }
@@ -140,7 +140,7 @@ fn refused(notice: &Notice, mut problems: Vec<Problem>, journal: &Journal) -> Re
     }
 }
 
-/// All that is told one by one, and how many more there are.
+/// Returns the problems that are shown singly, and how many more there are.
 fn problems(report: &Report) -> Vec<Problem> {
     let told = |problem: &config::Problem| Problem {
         error: problem.severity == Severity::Error,
@@ -207,7 +207,7 @@ mod tests {
             tokio::join!(biased; loading, passing).0
         };
         assert_eq!(late.await.err(), Some(NotLoaded::Late));
-        // It is not even begun.
+        // The second load does not begin at all.
         let begun = reload.load(|| panic!("a second thread")).await;
         assert_eq!(begun.err(), Some(NotLoaded::Late));
         drop(answer);

@@ -1,12 +1,12 @@
 //! The running service: its tasks, and what a new configuration does to them.
 //!
-//! A reload touches as little as it can. Ports that are made, used or populated
-//! otherwise than before are stopped, then the hub is given the new
-//! configuration, then they are started; all others never hear of it, for places
-//! in the configuration are kept (`spec/reload.rs`). Whatever a stopped port had
-//! said is handled under the configuration it was said under. The link is touched
-//! only if the broker or our identity there has changed: then everyone is logged
-//! out, the link disconnects and ends, and another one begins.
+//! A reload touches as little as it can. Ports that are made, used or populated otherwise
+//! than before are stopped, then the hub is given the new configuration, then these ports
+//! are started. All other ports are not affected, because places in the configuration are
+//! kept (`spec/reload.rs`). The last events of a stopped port are handled under the
+//! configuration under which the port reported them. The link is touched only if the broker
+//! or the gateway's identity there has changed: then all devices are logged out, the link
+//! disconnects and ends, and another one begins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,23 +40,22 @@ use crate::io::system::notify;
 use crate::io::system::notify::Notifier;
 use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
 
-/// Events waiting between the ports and the hub. When it is full the ports
-/// wait: the field slows, nothing is lost.
+/// How many events wait between the ports and the hub. When the channel is full the ports
+/// wait: the polling slows, and no event is lost.
 const FIELD_INBOX: usize = 256;
-/// Errands of the mind; it has one at a time for a file and one for the file on
-/// probation, and one more of each may have run out.
+/// How many remote tasks of the coordinator wait. The coordinator has one at a time for a
+/// file and one for the file on probation, and one more of each may have run out of time.
 const ERRANDS: usize = 4;
-/// Questions waiting for the hub; who asks next waits.
+/// How many questions wait for the hub; a client with a further question waits.
 const QUESTIONS: usize = 4;
-/// READY does not wait longer than this for the first attempts on ports.
+/// How long READY waits at most for the first attempts on ports.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
-/// A link that was told to end takes no longer than this: its farewell, and a
-/// margin.
+/// How long a link that was told to end takes at most: its DISCONNECT, and a margin.
 const LINK_ENDS_WITHIN: Duration = Duration::from_secs(4);
-/// A port that waits beats its pulse this often.
+/// How often a waiting port beats its heartbeat.
 const BREATH: Duration = Duration::from_secs(2);
 
-/// Where lines and connections come from: the system, or a world of models.
+/// Where lines and connections come from: the system, or simulated models.
 pub struct Openers {
     /// Opens the lines of a port.
     pub opener: Box<dyn FnMut(&PortSpec) -> Opener + Send>,
@@ -65,7 +64,7 @@ pub struct Openers {
 }
 
 impl Openers {
-    /// The real ones.
+    /// Returns the openers of the real system.
     #[must_use]
     pub fn system() -> Self {
         Openers {
@@ -77,21 +76,21 @@ impl Openers {
 
 /// What outlives the service: secrets, and what was learned about devices.
 pub struct Stores {
-    /// What the platform hands out.
+    /// The secrets that the platform hands out.
     pub vault: SecretStore,
-    /// What kinds of devices cannot be read across.
+    /// The addresses across which kinds of devices cannot be read.
     pub lessons: Learned,
 }
 
 impl From<SecretStore> for Stores {
-    /// Nothing learned is kept.
+    /// Keeps the secrets, and nothing that is learned.
     fn from(vault: SecretStore) -> Self {
         let lessons = Learned::forgetful();
         Stores { vault, lessons }
     }
 }
 
-/// Everything that runs.
+/// The running service with all its tasks.
 pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
@@ -110,11 +109,11 @@ pub struct Service {
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) front: AdminEndpoints,
     errands: mpsc::Receiver<RemoteTask>,
-    /// The last one that was sent for a file.
+    /// The last fetch of a file.
     fetching: Option<AbortOnDropHandle<()>>,
     hub: JoinHandle<()>,
     link: Option<Link>,
-    /// Of the last link that has ended.
+    /// The connector of the last link that has ended.
     connector: Option<Connector>,
     stop: CancellationToken,
     pub(super) end: CancellationToken,
@@ -127,9 +126,9 @@ struct Link {
 }
 
 impl Service {
-    /// Starts the ports, waits a moment for their first attempts, then starts
-    /// the link and the hub. Without `commissioned` there is no link. What the
-    /// platform hands out, and what devices teach, is kept on `shelves`.
+    /// Starts the ports, waits a moment for their first attempts, then starts the link and the
+    /// hub. Without `commissioned` there is no link. `shelves` keeps what the platform hands
+    /// out and what is learned about devices.
     pub async fn start(
         spec: Spec,
         commissioned: bool,
@@ -202,7 +201,7 @@ impl Service {
             .collect();
         let attempted = async {
             for attempt in attempts {
-                // An error means the task has ended, which is told elsewhere.
+                // An error means that the task has ended, which is reported elsewhere.
                 let _ = attempt.await;
             }
         };
@@ -226,7 +225,7 @@ impl Service {
         self.crew.spawn("watchdog".into(), watchdog);
     }
 
-    /// Goes on with another configuration, fresh from its files. May be dropped
+    /// Goes on with another configuration, just read from its files. The future may be dropped
     /// half-way if the service is stopped next.
     pub async fn reload(&mut self, fresh: Spec, commissioned: bool) -> Changes {
         let (spec, mut changes) = fresh.continuing(&self.spec);
@@ -263,7 +262,7 @@ impl Service {
         .await;
         let _ = heard.await;
         for id in ports.added.iter().chain(&ports.changed) {
-            // Nobody waits for the attempt: the others are at work already.
+            // No task waits for this attempt: the other ports are at work already.
             drop(self.start_port(*id, still_speaking(&old, *id)));
         }
         if let Some(ends) = link_ends.filter(|_| commissioned) {
@@ -272,12 +271,12 @@ impl Service {
         changes
     }
 
-    /// What the mind wants done that takes more than its tasks; or the name of
-    /// the task that ends although it never should. Meanwhile tries doors again
-    /// that could not be opened.
+    /// Returns the next remote task of the coordinator that its own tasks cannot carry out; or
+    /// the name of the task that ends although it never should. Meanwhile tries again to open
+    /// the entry points that could not be opened.
     ///
     /// # Errors
-    /// That name.
+    /// The name of the task that ended.
     pub async fn errand(&mut self) -> Result<RemoteTask, String> {
         loop {
             let again = until(self.clock, self.front.again_at());
@@ -293,7 +292,7 @@ impl Service {
         }
     }
 
-    /// Sends for a file of the platform's; the mind hears how that ended.
+    /// Fetches a file of the platform; the coordinator gets the result.
     pub fn fetch(&mut self, serial: u64, url: Secret, at_most: u64, within: Duration) {
         let ca_file = match &self.spec.cloud.broker.transport {
             Transport::Tls { ca_file } => ca_file.clone(),
@@ -309,12 +308,12 @@ impl Service {
         self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(fetching)));
     }
 
-    /// Tells the mind how an errand ended.
+    /// Reports the result of a remote task to the coordinator.
     pub async fn done(&self, done: RemoteResult) {
         self.tell_hub(Control::Errand(done)).await;
     }
 
-    /// Logs everyone out and disconnects. Bounded by the caller.
+    /// Logs all devices out and disconnects. The caller bounds the wait.
     pub async fn stop(&mut self) {
         self.stop.cancel();
         let _ = (&mut self.hub).await;
@@ -334,19 +333,19 @@ impl Service {
         }
     }
 
-    /// How long stopping may take.
+    /// Returns how long stopping may take.
     #[must_use]
     pub fn stop_within(&self) -> Duration {
         self.spec.stop_within
     }
 
-    /// The configuration in force.
+    /// Returns the configuration in force.
     #[must_use]
     pub fn spec(&self) -> &Arc<Spec> {
         &self.spec
     }
 
-    /// Whose pulses the watchdog watches.
+    /// Returns the heartbeats that the watchdog watches.
     #[must_use]
     pub fn pulses(&self) -> Heartbeats {
         self.crew.pulses.clone()
@@ -397,7 +396,7 @@ impl Service {
         let pulse = self.crew.pulses.start("cloud link");
         let (cloud, now) = (&self.spec.cloud, self.clock.now());
         let dialer = (self.doors.dialer)();
-        // Worlds of models have a time of their own, and no boots.
+        // Simulated worlds have a time of their own, and no boots.
         let knocks = matches!(dialer, Dialer::Network)
             .then(|| ConnectionHistory::beside(self.vault.directory()));
         let connector = match self.connector.take() {
@@ -425,10 +424,10 @@ impl Service {
         self.link = Some(Link { task, stop, pulse });
     }
 
-    /// Logs everyone out of this connection and ends it.
+    /// Logs all devices out of this connection and ends it.
     async fn part(&mut self, within: Duration) {
         let (done, heard) = oneshot::channel();
-        // The engine bounds it itself; this is for the case that it is wrong.
+        // The engine bounds the wait itself; this timeout is for an error in the engine.
         let parted = async {
             self.tell_hub(Control::Part(done)).await;
             let _ = heard.await;
@@ -440,7 +439,7 @@ impl Service {
         self.crew.pulses.end(&link.pulse);
         let mut ended = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
         if ended.is_err() {
-            // It has not heard.
+            // The link has not heard that it should end.
             link.stop.cancel();
             ended = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
         }
@@ -449,12 +448,12 @@ impl Service {
     }
 
     async fn tell_hub(&self, control: Control) {
-        // A hub that is gone is told elsewhere.
+        // A hub that is gone is reported elsewhere.
         let _ = self.control.send(control).await;
     }
 }
 
-/// Waits until then, if there is a then.
+/// Waits until `at`; without a time, waits for ever.
 async fn until(clock: Clock, at: Option<Mono>) {
     match at {
         Some(at) => clock.sleep_until(at).await,
@@ -462,7 +461,7 @@ async fn until(clock: Clock, at: Option<Mono>) {
     }
 }
 
-/// Waits for the link to end, if there is one.
+/// Waits for the link to end; without a link, waits for ever.
 async fn ended(link: &mut Option<Link>) {
     match link {
         Some(link) => drop((&mut link.task).await),
@@ -470,8 +469,8 @@ async fn ended(link: &mut Option<Link>) {
     }
 }
 
-/// For how long somebody on this line may still answer what the port asked last:
-/// on a serial line the answer would be heard by whoever opens it next.
+/// Returns for how long a device on this line may still answer the last request of the
+/// port: on a serial line the next task that opens the line would receive the answer.
 fn still_speaking(old: &Spec, id: PortId) -> Duration {
     let Some((port, line)) = old.port(id).and_then(|port| match &port.line {
         LineSpec::Serial(line) => Some((port, line)),

@@ -7,8 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 
-/// Everybody at work, by name. A task that ends and was not dismissed is a
-/// fault.
+/// All running tasks, by name. A task that ends and was not dismissed is a fault.
 #[derive(Default)]
 pub(super) struct Supervisor {
     tasks: JoinSet<()>,
@@ -16,14 +15,14 @@ pub(super) struct Supervisor {
     pub(super) pulses: Heartbeats,
 }
 
-/// One at work who can be dismissed.
+/// A running task that can be dismissed.
 pub(super) struct Member {
     id: Id,
     stop: CancellationToken,
     gone: CancellationToken,
 }
 
-/// Watched until this is dropped.
+/// Keeps a heartbeat under the watchdog until dropped.
 struct Watched {
     pulses: Heartbeats,
     pulse: Heartbeat,
@@ -36,7 +35,7 @@ impl Drop for Watched {
 }
 
 impl Supervisor {
-    /// Sets a task to work.
+    /// Starts a task.
     pub(super) fn spawn(
         &mut self,
         name: String,
@@ -47,8 +46,8 @@ impl Supervisor {
         id
     }
 
-    /// Sets a task to work that beats `pulse` and ends by `stop`. It is watched until
-    /// it is gone: one that is told to stop and hangs is a case for the watchdog.
+    /// Starts a task that beats `pulse` and ends by `stop`. The task is watched until it is
+    /// gone: a task that is told to stop and hangs is a case for the watchdog.
     pub(super) fn hire(
         &mut self,
         name: String,
@@ -64,7 +63,7 @@ impl Supervisor {
         })
     }
 
-    /// The same for one who waits for work, and beats no pulse.
+    /// Starts a task that waits for work and has no heartbeat.
     pub(super) fn employ(
         &mut self,
         name: String,
@@ -80,15 +79,16 @@ impl Supervisor {
         Member { id, stop, gone }
     }
 
-    /// Tells one to stop; what it held is free when this returns. That is not bounded
-    /// here, for nobody else may have what it holds before: see [`Supervisor::hire`].
+    /// Tells a task to stop. Everything that the task held is free when this returns. The wait
+    /// is not bounded here, because no other task may have these things earlier: see
+    /// [`Supervisor::hire`].
     pub(super) async fn dismiss(&mut self, member: &Member) {
         self.names.remove(&member.id);
         member.stop.cancel();
         member.gone.cancelled().await;
     }
 
-    /// The name of the next task that ends undismissed, by itself or by a panic.
+    /// Returns the name of the next task that ends undismissed, by itself or by a panic.
     pub(super) async fn ended(&mut self) -> String {
         loop {
             let id = match self.tasks.join_next_with_id().await {
@@ -102,7 +102,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends everybody.
+    /// Ends all tasks.
     pub(super) async fn shutdown(mut self) {
         self.tasks.shutdown().await;
     }
@@ -126,7 +126,7 @@ mod tests {
             pulse,
             CancellationToken::new(),
             async {
-                // Deaf to being told to stop.
+                // The task does not react when it is told to stop.
                 let _ = ends.await;
             },
         );
@@ -143,7 +143,7 @@ mod tests {
         end.send(()).unwrap();
         crew.dismiss(&member).await;
         assert!(crew.pulses.all().is_empty());
-        // It was told to, so that is no fault.
+        // The task was told to end, so its end is no fault.
         assert!(tokio::time::timeout(hour, crew.ended()).await.is_err());
     }
 

@@ -1,4 +1,5 @@
-//! Waiting longer after each failure: bounded, jittered, told the time.
+//! Waits that become longer after each failure: bounded, with jitter, and without a clock
+//! of their own.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use super::{Mono, Rng};
 
 /// A growing wait between attempts.
 ///
-/// `failed` doubles the wait up to the ceiling; `reset` goes back to the
-/// floor. Nothing here knows what is being attempted.
+/// `failed` doubles the wait up to the ceiling; `reset` goes back to the floor. The type
+/// does not know what is being attempted.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     floor: Duration,
@@ -17,7 +18,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Waits start at `floor` and never exceed `ceiling`.
+    /// Creates a backoff whose waits start at `floor` and never exceed `ceiling`.
     #[must_use]
     pub const fn new(floor: Duration, ceiling: Duration) -> Self {
         Backoff {
@@ -37,8 +38,8 @@ impl Backoff {
         wait
     }
 
-    /// Notes a failure whose wait the other side has named; never shorter than
-    /// that, plus up to half of it again as jitter.
+    /// Notes a failure for which the other side has named a wait. The wait is never shorter
+    /// than the named one; up to half of it is added as jitter.
     pub fn failed_for_at_least(&mut self, now: Mono, least: Duration, rng: &mut Rng) -> Duration {
         self.failures = self.failures.saturating_add(1);
         let wait = least + rng.jitter(least) / 2;
@@ -52,19 +53,19 @@ impl Backoff {
         self.not_before = None;
     }
 
-    /// How many failures in a row.
+    /// Returns how many failures there were in a row.
     #[must_use]
     pub const fn failures(&self) -> u32 {
         self.failures
     }
 
-    /// The next attempt may not come before this; `None` when nothing failed.
+    /// Returns the time before which the next attempt may not come; `None` when nothing failed.
     #[must_use]
     pub const fn not_before(&self) -> Option<Mono> {
         self.not_before
     }
 
-    /// Whether an attempt is allowed at `now`.
+    /// Returns whether an attempt is allowed at `now`.
     #[must_use]
     pub fn ready(&self, now: Mono) -> bool {
         self.not_before.is_none_or(|t| now >= t)

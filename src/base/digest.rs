@@ -1,15 +1,15 @@
-//! The SHA-256 digest of a file: what it is known by.
+//! The SHA-256 digest of a file, which identifies the file.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// Thirty-two bytes that stand for all others (FIPS 180-4).
+/// The thirty-two bytes of a SHA-256 digest (FIPS 180-4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Digest(Sha256::digest(bytes).into())

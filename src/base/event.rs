@@ -1,4 +1,4 @@
-//! The words the field side and the rest of the house exchange.
+//! The types by which the field side and the other rooms exchange events.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use super::{DeviceId, Now, PortId, Reading};
 /// Why a transaction counts as proof that the device lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// The reply that was asked for.
+    /// The reply to the request.
     Answer,
-    /// The unit refused the request with this exception code, or a meter with this
-    /// error word: it is alive.
+    /// The unit refused the request with this exception code, or a meter refused it with this
+    /// error word. The device is alive.
     Exception(u8),
-    /// Its reply came after we had given up; the values were thrown away.
+    /// The device's reply came after the request was given up. Its values were dropped.
     Late,
-    /// A good frame of this very unit came within the time of its reply, but with
-    /// another function, length or datum than was asked for: it is alive.
+    /// A good frame of this unit came within the time of its reply, but with another function,
+    /// length or datum than requested. The device is alive.
     Mismatched,
 }
 
@@ -26,54 +26,52 @@ pub enum Miss {
     Silence,
     /// Bytes came, but no frame with a good checksum.
     Garbled,
-    /// A good frame, but not the reply that was asked for: wrong unit,
-    /// function or byte count.
+    /// A good frame came, but not the reply to the request: wrong unit, function or byte count.
     Foreign,
     /// A Modbus gateway answered for the unit: exception 0Ah (path
     /// unavailable) or 0Bh (target failed to respond).
     GatewaySaysNo(u8),
-    /// The connection broke while waiting.
+    /// The connection broke during the wait for the reply.
     ConnectionLost,
 }
 
-/// What one transaction proved about one device. Decided in one place,
-/// `liveness_evidence.rs`.
+/// What one transaction proved about one device. `field/polled_device/liveness_evidence.rs`
+/// alone decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// The device lives.
     Alive(Proof),
-    /// The device was asked and did not prove that it lives.
+    /// The device was polled and did not prove that it lives.
     Missed(Miss),
-    /// One request failed as it did before, while the device answers others; or a
-    /// probe did, or a write. This says nothing about the device.
+    /// One request failed as it did before, while the device answers others; or a probe failed,
+    /// or a write. This failure says nothing about the device.
     RequestFailed(Miss),
 }
 
-/// How a request fails that is made again and again in vain, while its device
-/// proves that it lives.
+/// How a request fails that is repeated in vain, while its device proves that it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestFailure {
-    /// The device refuses it: with an exception, or with an error word of DL/T 645.
+    /// The device refuses the request: with an exception, or with an error word of DL/T 645.
     Refused,
-    /// The device refuses it with an exception that names another function.
+    /// The device refuses the request with an exception that names another function.
     RefusedOtherFunction,
-    /// The device says nothing to it.
+    /// The device sends nothing in reply to the request.
     Silence,
-    /// Its reply is spoilt: bytes come, but no frame with a good checksum.
+    /// The reply is spoilt: bytes come, but no frame with a good checksum.
     Garbled,
-    /// The device answers it with a good frame that is not the reply: another
+    /// The device answers the request with a good frame that is not the reply: another
     /// function, length or datum.
     Mismatched,
-    /// Frames of others came in place of its reply.
+    /// Frames of other devices came in place of the reply.
     Foreign,
     /// A gateway on the way answers in place of the device: exception 0Ah or 0Bh.
     Gateway,
-    /// The connection is lost whenever it is made.
+    /// The connection is lost whenever the request is made.
     ConnectionLost,
 }
 
 impl RequestFailure {
-    /// Whether nothing of the device itself came back.
+    /// Returns whether no bytes of the device itself came back.
     #[must_use]
     pub const fn is_a_miss(self) -> bool {
         match self {
@@ -88,7 +86,7 @@ impl RequestFailure {
         }
     }
 
-    /// What a person reads who asks why a point has no value.
+    /// Returns the words that tell a person why a point has no value.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -133,18 +131,19 @@ impl From<Miss> for RequestFailure {
     }
 }
 
-/// What an adapter heard of our own requests.
+/// How often an adapter heard the gateway's own requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Echoes {
-    /// Came back, as it was said that they would.
+    /// Requests that came back, as the configuration says.
     pub expected: u32,
-    /// Came back although nobody said so, or once too often.
+    /// Requests that came back although the configuration does not say so, or that came back
+    /// once too often.
     pub unexpected: u32,
-    /// Did not come back although it was said that they would.
+    /// Requests that did not come back although the configuration says that they would.
     pub missed: u32,
 }
 
-/// What a port tells the hub.
+/// An event that a port reports to the hub.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldEvent {
     /// The port is open; its devices are being polled.
@@ -152,29 +151,29 @@ pub enum FieldEvent {
         /// Which port.
         port: PortId,
     },
-    /// The port cannot be opened, or was lost. Its devices are silent because
-    /// of that and are not blamed one by one. Told once per change.
+    /// The port cannot be opened, or was lost. Its devices are silent because of the port and
+    /// are not blamed one by one. The event is reported once per change.
     PortDown {
         /// Which port.
         port: PortId,
-        /// The system's words.
+        /// The system's words for the reason.
         why: String,
     },
     /// One transaction with one device ended.
     Polled {
         /// Which device.
         device: DeviceId,
-        /// When it ended.
+        /// When the transaction ended.
         at: Now,
-        /// What it proved.
+        /// What the transaction proved.
         evidence: Evidence,
-        /// The values it brought; empty unless the reply was accepted.
+        /// The values that the transaction brought; empty unless the reply was accepted.
         readings: Vec<Reading>,
-        /// From the last byte of the request to the first of the reply.
+        /// The time from the last byte of the request to the first byte of the reply.
         turnaround: Option<Duration>,
     },
-    /// A reply that was accepted held no value for some points. Told after the
-    /// [`FieldEvent::Polled`] of the same transaction; the port has told the
+    /// A reply that was accepted held no value for some points. The event follows the
+    /// [`FieldEvent::Polled`] of the same transaction. The port has already logged it for the
     /// operator.
     NoValue {
         /// Which device.
@@ -184,38 +183,38 @@ pub enum FieldEvent {
         /// Index of each such point in the device's profile, and why.
         points: Vec<(u16, &'static str)>,
     },
-    /// The request for these points fails again and again while the device answers
-    /// others; it is made ever more rarely until it succeeds.
+    /// The request for these points fails again and again while the device answers others. The
+    /// request is made ever more rarely until it succeeds.
     PointsFailing {
         /// Which device.
         device: DeviceId,
         /// Index of each point in the device's profile.
         points: Vec<u16>,
-        /// How it fails.
+        /// How the request fails.
         how: RequestFailure,
     },
-    /// How busy the port was since the last report: wire time, turnaround and
-    /// timeouts as a share of the clock, in thousandths. Told every few seconds.
+    /// How busy the port was since the last report: wire time, turnaround and timeouts as a
+    /// share of the clock, in thousandths. The port reports it every few seconds.
     Load {
         /// Which port.
         port: PortId,
-        /// 0 to 1000.
+        /// The load, 0 to 1000.
         permille: u16,
     },
-    /// What the port heard of itself since the last report. Told before the load,
-    /// if there was any.
+    /// How often the port heard its own requests since the last report. The event comes before
+    /// the load, if there were echoes.
     Echoes {
         /// Which port.
         port: PortId,
-        /// How many.
+        /// The counts of echoes.
         echoes: Echoes,
     },
-    /// Requests made besides the plan since the last report. Told before the load, if
-    /// there were any.
+    /// Requests made outside the plan since the last report. The event comes before the load,
+    /// if there were such requests.
     Probes {
         /// Which port.
         port: PortId,
-        /// How many.
+        /// How many requests.
         count: u32,
     },
 }

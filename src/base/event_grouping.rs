@@ -1,20 +1,20 @@
-//! Many devices, few lines.
+//! Few log lines for events of many devices.
 //!
-//! Contract: every notice goes through [`EventGrouping::admit`], which hands it back if
-//! it is to be told as it is, and keeps it otherwise; [`EventGrouping::due`] is asked
-//! until `None` whenever time has passed, and [`EventGrouping::all`] at the end. Nothing
-//! that is kept is lost: each device is named once in what comes out.
+//! Contract: every notice goes through [`EventGrouping::admit`], which returns it if it is
+//! to be logged at once, and keeps it otherwise. [`EventGrouping::due`] is called until
+//! `None` whenever time has passed, and [`EventGrouping::all`] at the end. No kept notice
+//! is lost: each device is named once in the output.
 //!
-//! When a line is cut or the cloud comes back, hundreds of devices change within
-//! seconds, each for the same reason. The first few are told at once, as they
-//! are, for most days have no more than these; whoever follows is gathered by
-//! kind and code and told together, after five seconds, then ten, up to a
-//! minute, until a window goes by in which nothing was left over.
+//! When a line is cut or the cloud comes back, hundreds of devices change within seconds,
+//! each for the same reason. The first few notices are logged at once, each by itself,
+//! because on most days there are no more. Later notices are grouped by kind and code and
+//! logged together, after five seconds, then ten, up to a minute, until a window ends
+//! without a kept notice.
 //!
-//! The troubles of one line ([`EventGrouping::of_port`]) go on for as long as nobody comes
-//! to mend it: its windows begin with a minute and double up to an hour, as those of
-//! one trouble do ([`super::RateLimit`]). What is left over when nothing has happened for
-//! a minute is told then, once.
+//! The troubles of one line ([`EventGrouping::of_port`]) go on until a person mends the
+//! line. Their windows begin with a minute and double up to an hour, as the gaps of a
+//! single trouble do ([`super::RateLimit`]). Notices that are still kept when nothing has
+//! happened for a minute are logged then, once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,21 +22,22 @@ use std::time::Duration;
 use super::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Mono, PortId, Wake};
 use crate::base::rate_limit::QUIET;
 
-/// So many of a kind are told at once, each in its own line.
+/// How many notices of a kind are logged at once, each in its own line.
 const AT_ONCE: u32 = 3;
-/// The first window of gathering, and the longest; they double.
+/// The first and the longest window of grouping; the windows double.
 const WINDOWS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// The same for the troubles of one port.
+/// The first and the longest window for the troubles of one port.
 const WINDOWS_OF_PORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
-/// Codes come from outside: past so many, they are gathered without regard to it.
+/// How many groups are kept apart. Codes come from outside: past this number, notices are
+/// grouped by kind alone.
 const LANES: usize = 64;
 
-/// What comes out of gathering.
+/// The output of the grouping.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grouped<N> {
-    /// Nobody joined it.
+    /// A notice that no other notice joined.
     One(N),
-    /// Several.
+    /// Several notices.
     Many(EventGroup),
 }
 
@@ -47,24 +48,24 @@ pub struct EventGroup {
     kind: EventKind,
     level: Level,
     devices: Vec<DeviceId>,
-    /// How often it happened, by their own counts.
+    /// How often the event happened, summed from the counts of the notices.
     times: u64,
-    /// Some of them were counts of what had happened before.
+    /// Whether some of the notices counted earlier events as well.
     counted: bool,
-    /// From the first of them until now.
+    /// How long from the first notice until now.
     within: Duration,
-    /// What the last of them said, of the fields that are about all.
+    /// The fields of the last notice that apply to all.
     fields: Vec<(JournalField, String)>,
-    /// The last of them in its own words, where these say why.
+    /// The sentence of the last notice, where such sentences say why.
     last: Option<String>,
 }
 
-/// Gathers notices about devices. See above for the contract.
+/// Groups notices about devices. See above for the contract.
 #[derive(Clone, Debug)]
 pub struct EventGrouping<N> {
     about: About,
     windows: (Duration, Duration),
-    /// By kind, and by what else those told together have in common.
+    /// The groups by kind, and by what else their notices have in common.
     lanes: BTreeMap<(EventKind, Option<String>), Lane<N>>,
 }
 
@@ -73,13 +74,13 @@ struct Lane<N> {
     told: u32,
     window: Duration,
     until: Mono,
-    /// What was left over was told before the end of the window.
+    /// Whether the kept notices were logged before the end of the window.
     summed: bool,
     held: Option<Held<N>>,
 }
 
 impl<N> Lane<N> {
-    /// When what is held is told, if something is.
+    /// Returns when the kept notices are logged, if there are any.
     fn due(&self) -> Option<Mono> {
         let held = self.held.as_ref()?;
         Some(match self.summed {
@@ -111,7 +112,7 @@ impl<N> Default for EventGrouping<N> {
 }
 
 impl<N> EventGrouping<N> {
-    /// Gathers the troubles of devices on one port.
+    /// Creates a grouping for the troubles of devices on one port.
     #[must_use]
     pub fn of_port(port: PortId) -> Self {
         EventGrouping {
@@ -123,7 +124,7 @@ impl<N> EventGrouping<N> {
 }
 
 impl<N: LogEvent> EventGrouping<N> {
-    /// Hands the notice back if it is to be told now, as it is.
+    /// Returns the notice if it is to be logged now, by itself.
     pub fn admit(&mut self, now: Mono, notice: N) -> Option<N> {
         let devices = devices_of(&notice);
         if devices.is_empty() || of_many(notice.kind()).is_none() {
@@ -173,7 +174,7 @@ impl<N: LogEvent> EventGrouping<N> {
         None
     }
 
-    /// What has been gathered and is due.
+    /// Returns a group that is due.
     pub fn due(&mut self, now: Mono) -> Option<Grouped<N>> {
         let due = |lane: &Lane<N>| lane.due().is_some_and(|at| at <= now);
         let lane = self.lanes.values_mut().find(|lane| due(lane))?;
@@ -183,14 +184,14 @@ impl<N: LogEvent> EventGrouping<N> {
         lane.held.take().map(|held| held.told(self.about, now))
     }
 
-    /// What has been gathered, due or not: nothing follows.
+    /// Returns all groups, due or not, because no notice follows.
     pub fn all(&mut self, now: Mono) -> Vec<Grouped<N>> {
         let lanes = std::mem::take(&mut self.lanes);
         let held = lanes.into_values().filter_map(|lane| lane.held);
         held.map(|held| held.told(self.about, now)).collect()
     }
 
-    /// When something is due.
+    /// Returns when a group is due.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let at = self.lanes.values().filter_map(Lane::due).min()?;
@@ -227,14 +228,14 @@ impl<N: LogEvent> Held<N> {
     }
 }
 
-/// Whether the words of one notice tell more than its kind.
+/// Whether the sentence of one notice tells more than its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Words {
     SayWhy,
     SayNoMore,
 }
 
-/// What is said of several devices; `None` for kinds that do not come in crowds.
+/// Returns the words for several devices; `None` for kinds that are not grouped.
 const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
     Some(match kind {
         EventKind::DeviceResponding => ("answer", Words::SayNoMore),
@@ -284,7 +285,7 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
     })
 }
 
-/// Whom a notice is about.
+/// Returns the devices that a notice is about.
 fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
     match notice.about() {
         About::Device(one) => vec![one],
@@ -292,7 +293,8 @@ fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
     }
 }
 
-/// Those with the same code of refusal and the same points are told together.
+/// Returns the part of the key by which notices with the same code of refusal and the same
+/// points are logged together.
 fn sort(notice: &impl LogEvent) -> Option<String> {
     let code = field(notice, JournalField::Code);
     match (code, field(notice, JournalField::Points)) {
@@ -341,7 +343,7 @@ impl LogEvent for EventGroup {
         let mut text = match self.devices.len() {
             1 if self.counted => format!("1 device: {does}"),
             1 => format!("1 more device, {} times: {does}", self.times),
-            // Those that were told each for itself are among them.
+            // The devices that were logged each by itself are among them.
             n if self.counted => format!("{n} devices {does}"),
             n => format!("{n} more devices {does}"),
         };
@@ -350,7 +352,7 @@ impl LogEvent for EventGroup {
             text.push_str(&format!(" ({online} online in all)"));
         }
         match (self.counted, self.within.as_secs().max(1)) {
-            // Counted since each of them was told last, which is longer.
+            // The events are counted since each device was last logged, which is a longer time.
             (true, _) => text.push_str(&format!(", {} times since last told", self.times)),
             (false, seconds @ ..120) => text.push_str(&format!(" within {seconds} s")),
             (false, seconds) => text.push_str(&format!(" within {} min", seconds / 60)),
@@ -474,7 +476,7 @@ mod tests {
         assert_eq!(crowds.admit(s(0), back.clone()), Some(back));
     }
 
-    /// Said again, with how often it was.
+    /// A repeated notice, with how often it happened.
     #[derive(Clone, Debug, PartialEq)]
     struct Again(u32, u64);
 
@@ -546,7 +548,7 @@ mod tests {
         };
         // For 1,000 seconds, and then no more.
         troubled(0..1001, 1, 500);
-        // What begins again every 90 s is told no more often for that.
+        // A trouble that begins again every 90 s is logged no more often for that.
         troubled(1501..5001, 90, 1);
         assert_eq!(lines[..5], [62, 182, 422, 902, 1060]);
         let later = &lines[5..];

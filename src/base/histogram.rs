@@ -1,26 +1,26 @@
-//! How long things took, counted in classes that never change.
+//! Counts of durations, in classes that never change.
 
 use std::time::Duration;
 
-/// Upper bounds of the classes, in microseconds: what buses and platforms take.
-/// Part of the names that metrics have: not to be changed.
+/// Upper bounds of the classes, in microseconds. They cover the times that buses and
+/// platforms take. The bounds are part of the names of metrics and must not be changed.
 pub const BOUNDS_US: [u64; 14] = [
     1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000,
     5_000_000, 20_000_000, 60_000_000,
 ];
 
-/// Counts since the start; each only grows.
+/// Counts since the start. Each count only grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
-    /// How many took no longer than each bound and longer than the one before;
-    /// the last, longer than all.
+    /// How many durations were no longer than each bound and longer than the bound before it.
+    /// The last count is of the durations longer than all bounds.
     pub counts: [u64; BOUNDS_US.len() + 1],
-    /// How long all took together, in microseconds.
+    /// The sum of all durations, in microseconds.
     pub sum_us: u64,
 }
 
 impl Histogram {
-    /// One more took this long.
+    /// Counts one more duration.
     pub fn add(&mut self, span: Duration) {
         let us = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let class = BOUNDS_US.partition_point(|bound| *bound < us);
@@ -30,7 +30,7 @@ impl Histogram {
         self.sum_us = self.sum_us.saturating_add(us);
     }
 
-    /// How many there were.
+    /// Returns how many durations were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()

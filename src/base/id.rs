@@ -1,6 +1,6 @@
-//! Names for things: dense indices inside, the platform's and the field's
-//! names at the edges. Each is its own type, so that a unit id can never be
-//! taken for a device, nor a product key for a device name.
+//! Names of ports, devices, products and requests: dense indices inside, the names of the
+//! platform and of the field at the edges. Each name has its own type, so that a unit id
+//! can never be taken for a device, nor a product key for a device name.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct PortId(pub u16);
 pub struct DeviceId(pub u32);
 
 impl PortId {
-    /// As an index into a table of ports.
+    /// Returns the id as an index into a table of ports.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -25,7 +25,7 @@ impl PortId {
 }
 
 impl DeviceId {
-    /// As an index into a table of devices.
+    /// Returns the id as an index into a table of devices.
     #[must_use]
     pub const fn index(self) -> usize {
         self.0 as usize
@@ -54,14 +54,14 @@ macro_rules! platform_name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the name as it is; the configuration has checked it, and
-            /// names that come from the cloud are only ever compared.
+            /// Takes the name without a check. The configuration has checked its names, and names
+            /// that come from the cloud are only ever compared.
             #[must_use]
             pub fn new(name: &str) -> Self {
                 $name(name.into())
             }
 
-            /// The name as text.
+            /// Returns the name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0

@@ -1,17 +1,16 @@
-//! What the journal is for programs: the kinds of events with their ids, and
-//! the names of fields.
+//! What the journal is for programs: the kinds of events with their ids, and the names of
+//! fields.
 //!
-//! Both are interface. `journalctl EVENT=device-silent`, an alarm on a
-//! `MESSAGE_ID` and a line of a log shipper's configuration live for years on
-//! machines nobody visits, so a name or an id here is never changed and never
-//! used again for something else; `tests/journal.rs` keeps them in a golden
-//! file. The explanations that `journalctl -x` shows are in
-//! `packaging/catalog/`, one for each kind.
+//! Both are interface. `journalctl EVENT=device-silent`, an alarm on a `MESSAGE_ID` and a
+//! line of a log shipper's configuration stay for years on machines that no person
+//! visits. A name or an id here is therefore never changed and never used again for
+//! something else; `tests/journal.rs` keeps them in a golden file. The explanations that
+//! `journalctl -x` shows are in `packaging/catalog/`, one for each kind.
 
 use std::fmt;
 
-/// A closed set whose members have a name on the outside: an enum, `ALL`, and
-/// what each is called and means.
+/// Declares a closed set whose members have a name on the outside: an enum, `ALL`, and the
+/// name and meaning of each member.
 macro_rules! vocabulary {
     (
         $(#[$about:meta])*

@@ -1,8 +1,9 @@
-//! The words the house and its one connection to the cloud exchange.
+//! The types by which the other rooms and the one connection to the cloud exchange
+//! messages.
 
-/// What the link is told to do. Handed over only while the link is up; what
-/// cannot be sent on the connection it was meant for is dropped with it, and
-/// the engine above, which gave every ask a deadline, decides again.
+/// A command to the link. Commands are handed over only while the link is up. A command
+/// that cannot be sent on the connection it was meant for is dropped with that connection.
+/// The engine above gave every request a deadline, and decides again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkCommand {
     /// Publish at QoS 0.
@@ -17,22 +18,22 @@ pub enum LinkCommand {
         /// Topic filters.
         filters: Vec<String>,
     },
-    /// Send what is queued, then DISCONNECT, then end.
+    /// Send the queued messages, then DISCONNECT, then end.
     Disconnect,
 }
 
-/// What the link reports.
+/// An event that the link reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkEvent {
     /// CONNACK 0: the session of a new connection.
     Up,
-    /// The connection ended, or an attempt failed; told once per attempt.
+    /// The connection ended, or an attempt failed; reported once per attempt.
     Down(LinkDown),
     /// A message arrived.
     Message {
         /// MQTT topic.
         topic: String,
-        /// As received.
+        /// The payload as received.
         payload: Vec<u8>,
     },
     /// The broker refused these filters (SUBACK 80h).
@@ -55,12 +56,12 @@ pub enum LinkDown {
     NoConnack,
     /// The platform closed an established connection.
     Closed,
-    /// It stopped answering pings.
+    /// The platform stopped answering pings.
     PingTimeout,
-    /// It broke the protocol.
+    /// The platform broke the protocol.
     Protocol(String),
     /// Reading or writing failed.
     Io(String),
-    /// We ended it ourselves.
+    /// The gateway ended the connection itself.
     Ours,
 }

@@ -1,26 +1,26 @@
-//! How a room tells the operator something.
+//! How a room reports something to the operator.
 //!
-//! Each room has an enum of notices; each notice knows its level, its kind of
-//! event, whom it is about, its fields and one sentence. Engines hand
-//! notices out as data, so tests can demand them; `io/log.rs` alone turns them
-//! into journal entries or terminal lines.
+//! Each room has an enum of notices. Each notice knows its level, its kind of event, the
+//! devices or ports that it concerns, its fields and one sentence. Engines return notices
+//! as data, so that tests can check them. Only `io/log/` turns notices into journal entries
+//! or terminal lines.
 
 use super::{DeviceId, EventKind, JournalField, PortId};
 
-/// Who should care.
+/// How urgent a notice is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// Data was lost, or somebody must come.
+    /// Data was lost, or the operator must act.
     Error,
-    /// Odd, still working; would matter if it goes on.
+    /// Something is odd but still works; it would matter if it goes on.
     Warn,
     /// A device, port or link changed its state.
     Info,
-    /// A decision.
+    /// The gateway took a decision.
     Debug,
 }
 
-/// Whom a notice is about.
+/// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// The gateway as a whole, or its link to the cloud.
@@ -31,35 +31,35 @@ pub enum About {
     Device(DeviceId),
 }
 
-/// Something worth telling the operator.
+/// A notice for the operator.
 pub trait LogEvent {
-    /// Who should care.
+    /// Returns how urgent the notice is.
     fn level(&self) -> Level;
 
-    /// What kind of event it is: journal fields `EVENT` and `MESSAGE_ID`.
+    /// Returns the kind of event: journal fields `EVENT` and `MESSAGE_ID`.
     fn kind(&self) -> EventKind;
 
-    /// Whom it is about. The log adds the names and ids of the device and its
-    /// port, so the sentence need not.
+    /// Returns what the notice is about. The log adds the names and ids of the device and its
+    /// port, so the sentence need not name them.
     fn about(&self) -> About;
 
-    /// Those it concerns when they are several: each gets a journal field
-    /// `DEVICE` of its own, so that the log of one device is whole.
+    /// Returns the devices that the notice concerns, when they are several. Each gets a journal
+    /// field `DEVICE` of its own, so that the log of one device is complete.
     fn devices(&self) -> &[DeviceId] {
         &[]
     }
 
-    /// Whether the log is to add the names of [`LogEvent::devices`] to the sentence.
+    /// Returns whether the log adds the names of [`LogEvent::devices`] to the sentence.
     fn lists_devices(&self) -> bool {
         false
     }
 
-    /// Further journal fields.
+    /// Returns further journal fields.
     fn fields(&self) -> Vec<(JournalField, String)> {
         Vec::new()
     }
 
-    /// One sentence: what happened, why, and what happens next. Lower case, no
-    /// full stop, no secrets.
+    /// Returns one sentence: what happened, why, and what happens next. The sentence is in
+    /// lower case, without a full stop and without secrets.
     fn sentence(&self) -> String;
 }

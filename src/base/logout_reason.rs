@@ -2,42 +2,43 @@
 
 use std::time::Duration;
 
-/// Why a device is logged out by the gateway.
+/// Why the gateway logs a device out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogoutReason {
-    /// It missed so many polls in a row, and has been quiet for so long.
+    /// The device missed so many polls in a row, and has been quiet for so long.
     Silent {
         /// Polls in a row without an answer.
         missed: u32,
-        /// How long since its last proof of life.
+        /// How long since the device's last proof of life.
         quiet: Duration,
     },
-    /// The same once too often: it is kept offline until it is steadier.
+    /// The device missed polls as in `Silent`, and has fallen silent too often: it is kept
+    /// offline until it is steadier.
     Held {
         /// Polls in a row without an answer.
         missed: u32,
-        /// How long since its last proof of life.
+        /// How long since the device's last proof of life.
         quiet: Duration,
     },
-    /// Its port has been down for longer than its grace.
+    /// The device's port has been down for longer than the grace of the port.
     PortDown,
-    /// A new configuration does not have it.
+    /// A new configuration does not have the device.
     Removed,
-    /// The platform refused it, and it may hold a place all the same.
+    /// The platform refused the device, and the device may count as online there all the same.
     Refused,
-    /// More devices may be online than the platform lets be.
+    /// More devices may be online than the platform allows.
     QuotaFull,
     /// A new configuration has another connection to the platform.
     ConnectionChanges,
     /// The service ends.
     Stopping,
-    /// It may be online from before the service was started, or from before this
+    /// The device may be online from before the service was started, or from before this
     /// connection, and has not answered since.
     NotHeardOf,
 }
 
 impl LogoutReason {
-    /// One word for each, in the order of the variants; the journal's `REASON` and the
+    /// One word for each reason, in the order of the variants; the journal's `REASON` and the
     /// metrics' label.
     pub const WORDS: [&str; 9] = [
         "silent",
@@ -51,7 +52,7 @@ impl LogoutReason {
         "not-heard-of",
     ];
 
-    /// The word for it, for programs.
+    /// Returns the word for the reason, for programs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         LogoutReason::WORDS[match self {
@@ -67,7 +68,8 @@ impl LogoutReason {
         }]
     }
 
-    /// Polls in a row without an answer and the quiet time, of what fell silent.
+    /// Returns the number of polls in a row without an answer and the quiet time, for a device
+    /// that fell silent.
     #[must_use]
     pub const fn figures(self) -> Option<(u32, Duration)> {
         match self {
@@ -78,7 +80,7 @@ impl LogoutReason {
         }
     }
 
-    /// What it comes to, without figures.
+    /// Returns the reason in words, without figures.
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
@@ -96,7 +98,7 @@ impl LogoutReason {
         }
     }
 
-    /// The same with its figures.
+    /// Returns the reason in words, with its figures.
     #[must_use]
     pub fn sentence(self) -> String {
         match self.figures() {

@@ -1,7 +1,7 @@
-//! Floor 0: the words every room uses.
+//! Floor 0: the types that every room uses.
 //!
-//! Plain data and arithmetic. Nothing here decides anything, knows a bus or a
-//! platform, or reads a clock: time arrives as [`Now`], chance as [`Rng`].
+//! Plain data and arithmetic. The room decides nothing, knows no bus and no platform, and
+//! reads no clock: callers pass the time as [`Now`] and chance as [`Rng`].
 
 pub mod backoff;
 pub mod digest;

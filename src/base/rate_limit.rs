@@ -1,23 +1,23 @@
-//! When a failure that repeats is told again, and what is told when it is over.
+//! When a repeated failure is logged again, and what is logged when the failure is over.
 
 use std::time::Duration;
 
 use super::Mono;
 
-/// The first gap between two tellings; it doubles.
+/// The first gap between two log entries; the gap doubles.
 const FIRST_GAP: Duration = Duration::from_secs(60);
 /// The longest gap.
 const LONGEST_GAP: Duration = Duration::from_secs(3600);
-/// What has not happened for so long is over.
+/// A failure that has not happened for so long is over.
 pub(super) const QUIET: Duration = Duration::from_secs(60);
 
-/// Something that may happen again and again: told the first time, then after
-/// a minute, then at doubling gaps up to an hour, each time with how often it
-/// happened since. What is held back is not lost: [`RateLimit::settle`] gives it
-/// out once it has not happened for a minute, or when the gap is over.
+/// The log entries of a failure that may happen again and again. The failure is logged the
+/// first time, then after a minute, then at doubling gaps up to an hour, each time with how
+/// often it happened since. Suppressed repeats are not lost: [`RateLimit::settle`] returns
+/// them once the failure has not happened for a minute, or when the gap is over.
 ///
-/// What begins again within twice the last gap is the same series, and has had
-/// its early summary: it keeps the gaps.
+/// A failure that begins again within twice the last gap belongs to the same series. The
+/// series has had its early summary, so it keeps the gaps.
 #[derive(Clone, Debug, Default)]
 pub struct RateLimit {
     untold: u64,
@@ -28,21 +28,22 @@ pub struct RateLimit {
     summed: bool,
 }
 
-/// What was held back, given out by the passing of time.
+/// The suppressed repeats of a failure, returned when time has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Suppressed {
-    /// Times since it was last told.
+    /// How often the failure happened since it was last logged.
     pub untold: u64,
-    /// Times since it began.
+    /// How often the failure happened since it began.
     pub total: u64,
-    /// From the first time to the last.
+    /// How long from the first time to the last.
     pub lasted: Duration,
-    /// Whether it has not happened for a while.
+    /// Whether the failure has not happened for a while.
     pub is_over: bool,
 }
 
 impl RateLimit {
-    /// It happened `n` times more; says how many to tell, if it is time.
+    /// Notes that the failure happened `n` times more. Returns how many to log, if it is time
+    /// to log them.
     pub fn hit(&mut self, now: Mono, n: u64) -> Option<u64> {
         if let Some((_, gap)) = self.told
             && now.since(self.last) > gap * 2
@@ -64,7 +65,7 @@ impl RateLimit {
         }
     }
 
-    /// Time passes; says how many to tell that were left, if it is time.
+    /// Returns how many suppressed repeats to log, if it is time to log them.
     fn sweep(&mut self, now: Mono) -> Option<u64> {
         let (at, gap) = self.told?;
         if self.untold == 0 || now.since(at) < gap {
@@ -73,7 +74,7 @@ impl RateLimit {
         self.tell(now, (gap * 2).min(LONGEST_GAP))
     }
 
-    /// Time passes; what was held back, if it is over or the gap is.
+    /// Returns the suppressed repeats, if the failure or the gap is over.
     pub fn settle(&mut self, now: Mono) -> Option<Suppressed> {
         if self.due()? > now {
             return None;
@@ -89,7 +90,7 @@ impl RateLimit {
         })
     }
 
-    /// When [`RateLimit::settle`] has something to give out.
+    /// Returns when [`RateLimit::settle`] has something to return.
     #[must_use]
     pub fn due(&self) -> Option<Mono> {
         let (at, gap) = self.told.filter(|_| self.untold > 0)?;
@@ -101,8 +102,8 @@ impl RateLimit {
         })
     }
 
-    /// It is over, and the next time is a first time. Returns how many were
-    /// never told.
+    /// Ends the series: the next failure counts as the first one. Returns how many repeats were
+    /// never logged.
     pub fn over(&mut self) -> u64 {
         std::mem::take(self).untold
     }
@@ -159,7 +160,7 @@ mod tests {
         };
         assert_eq!(repeats.settle(s(259)), Some(sum));
         assert_eq!((repeats.due(), repeats.settle(s(9999))), (None, None));
-        // Long after, it is a first time.
+        // Long after, a failure is a first one again.
         assert_eq!(repeats.hit(s(9999), 1), Some(1));
     }
 

@@ -1,21 +1,21 @@
-//! The only chance engines see: a seeded generator, so that the same seed is
+//! The only source of chance for engines: a seeded generator, so that the same seed gives
 //! the same run.
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): tiny, seedable, good enough for
-/// jitter and for simulated lives; never for keys.
+/// SplitMix64 (Steele, Lea, Flood 2014): small, seedable, good enough for jitter and for
+/// simulated devices. It must never be used for keys.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The generator that this seed always gives.
+    /// Creates the generator of a seed. The same seed always gives the same numbers.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Rng(seed)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -24,30 +24,30 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// A whole number in `0..bound`; 0 if `bound` is 0.
+    /// Returns a whole number in `0..bound`; 0 if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 {
             return 0;
         }
-        // The high half of a 128-bit product: no modulo bias worth naming at
-        // the bounds used here.
+        // The high half of a 128-bit product: its modulo bias is negligible at the bounds used
+        // here.
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
     }
 
-    /// True `permille` times in a thousand.
+    /// Returns true `permille` times in a thousand.
     pub fn chance(&mut self, permille: u32) -> bool {
         self.below(1000) < u64::from(permille)
     }
 
-    /// A span between half of `span` and the whole of it: "equal jitter", so
-    /// that a retry is never immediate and a fleet never returns as one.
+    /// Returns a span between half of `span` and the whole of it ("equal jitter"). A retry is
+    /// therefore never immediate, and many devices do not retry at the same moment.
     pub fn jitter(&mut self, span: Duration) -> Duration {
         let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         Duration::from_micros(micros - self.below(micros / 2 + 1))
     }
 
-    /// A generator of its own for a part of the house, so that one part's
-    /// draws do not shift another's.
+    /// Creates a separate generator for one part of the program, so that the draws of one part
+    /// do not shift the draws of another.
     pub fn fork(&mut self) -> Rng {
         Rng(self.next_u64())
     }

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 /// A device secret, product secret or password.
 ///
-/// Prints as `***`, has no `Serialize`, and is wiped from memory when dropped.
+/// The type prints as `***`, has no `Serialize`, and is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -17,13 +17,13 @@ impl Secret {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The secret itself: for signing and for nothing else.
+    /// Returns the secret itself. Only signing may use it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the secret is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,11 +1,11 @@
-//! Showing bytes from outside to people, safely and briefly.
+//! Bytes from outside in a form that is safe and short for people.
 
 use std::fmt::Write;
 
-/// Whether a character decides how others are shown instead of being shown itself:
-/// control characters, line and paragraph separators, and the characters with the
-/// property `Bidi_Control` (Unicode Standard Annex #9, "Unicode Bidirectional
-/// Algorithm"), which turn the text after them round.
+/// Returns whether a character controls how other characters are shown instead of being
+/// shown itself: control characters, line and paragraph separators, and the characters with
+/// the property `Bidi_Control` (Unicode Standard Annex #9, "Unicode Bidirectional
+/// Algorithm"), which reverse the text after them.
 #[must_use]
 pub fn is_display_control(c: char) -> bool {
     c.is_control()
@@ -14,8 +14,8 @@ pub fn is_display_control(c: char) -> bool {
             | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The first bytes of something malformed, printable: text as text, the rest
-/// escaped, at most `limit` bytes, with the whole length if it was cut.
+/// Returns the first bytes of malformed input in printable form: text as text, the rest
+/// escaped, at most `limit` bytes, with the whole length if the input was cut.
 #[must_use]
 pub fn excerpt(bytes: &[u8], limit: usize) -> String {
     let shown = &bytes[..bytes.len().min(limit)];
@@ -38,7 +38,7 @@ pub fn excerpt(bytes: &[u8], limit: usize) -> String {
     out
 }
 
-/// Bytes as people write frames: `01 03 00 0a`.
+/// Writes bytes in the usual notation of frames: `01 03 00 0a`.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len() * 3);

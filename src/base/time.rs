@@ -1,9 +1,8 @@
 //! Two kinds of time that the compiler keeps apart.
 //!
-//! [`Mono`] orders events and carries deadlines; it never jumps. [`Wall`]
-//! stamps readings for people; it may jump, and on a box without a battery
-//! clock it may be decades wrong. [`Now`] holds both, taken at one instant.
-//! No function here reads a clock.
+//! [`Mono`] orders events and carries deadlines; it never jumps. [`Wall`] stamps readings
+//! for people. It may jump, and on a box without a battery clock it may be decades wrong.
+//! [`Now`] holds both, taken at one instant. No function here reads a clock.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -17,19 +16,19 @@ impl Mono {
     /// The start of the clock; earlier than or equal to every other point.
     pub const START: Mono = Mono(0);
 
-    /// The point `micros` microseconds after the start.
+    /// Returns the point `micros` microseconds after the start.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Mono(micros)
     }
 
-    /// Microseconds since the start.
+    /// Returns the microseconds since the start.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// How long ago `earlier` was; zero if it is not in the past.
+    /// Returns how long ago `earlier` was; zero if it is not in the past.
     #[must_use]
     pub const fn since(self, earlier: Mono) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
@@ -48,7 +47,7 @@ impl Add<Duration> for Mono {
 impl Sub<Mono> for Mono {
     type Output = Duration;
 
-    /// The same as [`Mono::since`].
+    /// Returns the same as [`Mono::since`].
     fn sub(self, rhs: Mono) -> Duration {
         self.since(rhs)
     }
@@ -66,13 +65,13 @@ impl fmt::Display for Mono {
 pub struct Wall(i64);
 
 impl Wall {
-    /// The point `millis` milliseconds after the Unix epoch.
+    /// Returns the point `millis` milliseconds after the Unix epoch.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Wall(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Returns the milliseconds since the Unix epoch.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0
@@ -88,30 +87,30 @@ impl fmt::Display for Wall {
 /// One instant on both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
-    /// For deadlines.
+    /// The time for deadlines.
     pub mono: Mono,
-    /// For stamps.
+    /// The time for stamps.
     pub wall: Wall,
 }
 
-/// When an engine wants to be woken, and why: the reason travels from the
-/// smallest timer to the log line.
+/// When an engine wants to be woken, and why. The reason goes from the smallest timer up to
+/// the log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wake {
-    /// No later than this.
+    /// The latest time of the wake-up.
     pub at: Mono,
-    /// What for.
+    /// The reason for the wake-up.
     pub why: &'static str,
 }
 
 impl Wake {
-    /// A wake-up at `at`, because of `why`.
+    /// Creates a wake-up at `at`, because of `why`.
     #[must_use]
     pub const fn new(at: Mono, why: &'static str) -> Self {
         Wake { at, why }
     }
 
-    /// The earlier of two optional wake-ups; the first on a tie.
+    /// Returns the earlier of two optional wake-ups; the first on a tie.
     #[must_use]
     pub fn earlier(a: Option<Wake>, b: Option<Wake>) -> Option<Wake> {
         match (a, b) {

@@ -1,7 +1,7 @@
-//! A stamp as people read it: date and time of day in UTC.
+//! A time stamp in the form that people read: date and time of day in UTC.
 //!
-//! UTC and not local time, because a gateway's log is read next to the
-//! platform's and next to other gateways'.
+//! The form is UTC and not local time, because a gateway's log is read next to the
+//! platform's log and next to the logs of other gateways.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Utc {
 }
 
 impl Utc {
-    /// The date and time of a stamp.
+    /// Returns the date and time of a stamp.
     #[must_use]
     pub fn of(stamp: Wall) -> Self {
         let seconds = stamp.as_millis().div_euclid(1000);
@@ -31,14 +31,14 @@ impl Utc {
         }
     }
 
-    /// The time of day alone: `12:31:07`.
+    /// Returns the time of day alone: `12:31:07`.
     #[must_use]
     pub fn time_of_day(self) -> impl fmt::Display {
         let s = self.second_of_day;
         format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
     }
 
-    /// The date alone: `2026-11-22`.
+    /// Returns the date alone: `2026-11-22`.
     #[must_use]
     pub fn date(self) -> impl fmt::Display {
         format!("{:04}-{:02}-{:02}", self.year, self.month, self.day)
@@ -51,10 +51,10 @@ impl fmt::Display for Utc {
     }
 }
 
-/// Days since 1970-01-01 to year, month, day in the proleptic Gregorian
+/// Converts days since 1970-01-01 to year, month and day in the proleptic Gregorian
 /// calendar: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
-/// `civil_from_days`. Years are counted from 1 March, so that the leap day is
-/// the last of its year.
+/// `civil_from_days`. Years are counted from 1 March, so that the leap day is the last day
+/// of its year.
 fn civil(days: i64) -> (i64, u8, u8) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
@@ -70,7 +70,7 @@ fn civil(days: i64) -> (i64, u8, u8) {
         shifted - 9
     };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
-    // Both are within 1..=31 by the arithmetic above.
+    // Month and day are within 1..=31 by the arithmetic above.
     (
         year,
         u8::try_from(month).unwrap_or(0),

@@ -1,4 +1,4 @@
-//! What a point said, and when.
+//! The value of a point and the time at which it was read.
 
 use serde_json::{Number, Value as Json};
 
@@ -13,8 +13,8 @@ pub enum Value {
     Int(i64),
     /// An unsigned whole number.
     UInt(u64),
-    /// A finite number. Not-a-number and infinities are refused at decoding:
-    /// they have no JSON and are no measurement.
+    /// A finite number. The decoder refuses not-a-number and infinities: they have no JSON and
+    /// are no measurement.
     Float(f64),
     /// A state.
     Bool(bool),
@@ -23,7 +23,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// As a signed whole number, if it is one.
+    /// Returns the value as a signed whole number, if it is one.
     #[must_use]
     pub fn as_int(&self) -> Option<i64> {
         match self {
@@ -33,9 +33,8 @@ impl Value {
         }
     }
 
-    /// As the thing model wants it, in the letters of JSON: a number that is a
-    /// `float` or a `double` has at least one decimal, even when it is whole or is
-    /// written with an exponent.
+    /// Writes the value for the thing model, as JSON text: a number that is a `float` or a
+    /// `double` has at least one decimal, even when it is whole or is written with an exponent.
     #[must_use]
     pub fn to_json_text(&self) -> String {
         let text = self.to_json().to_string();
@@ -46,7 +45,7 @@ impl Value {
         }
     }
 
-    /// As the thing model wants it: numbers as numbers, states as 0 and 1
+    /// Writes the value for the thing model, as JSON: numbers as numbers, states as 0 and 1
     /// (Alink's `bool` is written as the numbers 0 and 1).
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -63,14 +62,14 @@ impl Value {
 /// One value of one point of one device, with its own time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// Whose.
+    /// The device that the value belongs to.
     pub device: DeviceId,
-    /// Index into the device's profile's points.
+    /// The index of the point in the device's profile.
     pub point: u16,
-    /// What was read.
+    /// The value that was read.
     pub value: Value,
-    /// When the reply that carried it was complete. On both clocks: the wall
-    /// clock may not be right yet.
+    /// When the reply that carried the value was complete. The time is kept on both clocks,
+    /// because the wall clock may not be right yet.
     pub at: Now,
 }
 

@@ -1,7 +1,7 @@
 //! `alink-gateway check [FILE]`: everything that is wrong with a configuration.
 //!
-//! Problems go to standard output: they are what was asked for, and can be
-//! piped. The last line sums up. Nothing is opened but files.
+//! Problems go to standard output: they are the result of the verb, and can be piped. The
+//! last line sums up. The verb opens nothing but files.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,12 +17,12 @@ use crate::io::terminal::screen;
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
     let (text, status) = outcome(path, &Surroundings::of_person());
-    // Whoever reads may have read enough.
+    // The reader of the output may have closed it.
     let _ = screen::write(&text);
     ExitCode::from(status)
 }
 
-/// What [`run`] prints, and its exit status.
+/// Returns the output of [`run`], and its exit status.
 #[must_use]
 pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
     match settings::load_in(path, around) {
@@ -64,7 +64,7 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
     }
 }
 
-/// `2 ports, 120 devices, 6 profiles; 0 warnings`
+/// Sums up a configuration: `2 ports, 120 devices, 6 profiles; 0 warnings`
 #[must_use]
 pub fn summary(loaded: &Loaded) -> String {
     format!(

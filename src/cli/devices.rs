@@ -63,7 +63,7 @@ fn list(devices: &[Device]) -> String {
     }
 }
 
-/// Everything about one.
+/// Writes everything about one device.
 fn text(d: &Device) -> String {
     let mut text = format!(
         "{} ({} {}), profile {}\n",
@@ -118,7 +118,7 @@ fn text(d: &Device) -> String {
     text
 }
 
-/// What became of requests, one line for each way that one has ended:
+/// Writes what became of requests, one line for each outcome that occurred:
 /// `5 timeout: no reply in time`.
 fn outcomes(d: &Device) -> Vec<String> {
     let some = d.outcomes.iter().filter(|(_, n)| **n > 0);
@@ -134,7 +134,7 @@ fn outcomes(d: &Device) -> Vec<String> {
     }
 }
 
-/// What the name of an outcome means.
+/// Returns the meaning of an outcome's name.
 fn explained(name: &str, place: &str) -> &'static str {
     match name {
         "timeout" => "no reply in time",
@@ -143,7 +143,7 @@ fn explained(name: &str, place: &str) -> &'static str {
         "late" => "replies came after they had been given up",
         "port" => "the line was lost while the reply was waited for",
         _ => {
-            // Those of a meter are its own words, and not Modbus'.
+            // The codes of a meter are words of DL/T 645, and not Modbus exceptions.
             let code = name.rsplit_once("exception-").map(|(_, code)| code.parse());
             match code {
                 Some(Ok(code)) if place.starts_with("unit ") => meaning(code),

@@ -1,9 +1,9 @@
-//! Floor 6: the hand on the tool.
+//! Floor 6: the command line.
 //!
-//! One verb per file, or a few that are alike. Verbs read the configuration, call what is below and
-//! print; they decide nothing. Exit codes: 0 done, 1 failed, 2 wrong usage,
-//! 78 the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the
-//! service manager does not restart into the same mistake.
+//! One verb per file, or a few that are alike. Verbs read the configuration, call the rooms
+//! below and print; they decide nothing. Exit codes: 0 done, 1 failed, 2 wrong usage, 78
+//! the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the service manager does
+//! not restart into the same mistake.
 
 pub mod check;
 pub mod devices;
@@ -26,10 +26,10 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::io::control;
 use crate::io::files::settings::DEFAULT_PATH;
 
-/// The configuration is wrong (`EX_CONFIG`).
+/// The exit status for a wrong configuration (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// What may be set outside the configuration's files; the README has it too.
+/// The settings outside the configuration's files; the README lists them too.
 pub const ENVIRONMENT_VARIABLES: [(&str, &str); 3] = [
     ("ALINK_GATEWAY_URL", "instead of cloud.url"),
     ("ALINK_GATEWAY_CA_FILE", "instead of cloud.ca_file"),
@@ -40,7 +40,7 @@ pub const ENVIRONMENT_VARIABLES: [(&str, &str); 3] = [
     ),
 ];
 
-/// The same as `run --help` has it.
+/// Writes the environment variables as `run --help` shows them.
 fn environment() -> String {
     let line = |(name, what): &(&str, &str)| {
         let what = what.replace("; ", &format!(";\n{:25}", ""));
@@ -214,20 +214,20 @@ impl Which {
     }
 }
 
-/// What can be typed, for manual pages and completions.
+/// Returns the definition of the command line, for manual pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
     Arguments::command()
 }
 
-/// Parses the process's arguments and does what they say.
+/// Parses the process's arguments and runs the verb.
 #[must_use]
 pub fn main() -> ExitCode {
     main_with(std::env::args_os())
 }
 
-/// The same with given arguments, the first being the program's name; for the
-/// lab, which runs the daemon as a child of its own binary.
+/// Parses the given arguments, the first being the program's name, and runs the verb. The
+/// lab uses it to run the daemon as a child of its own binary.
 #[must_use]
 pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
@@ -270,15 +270,15 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
     }
 }
 
-/// Help and version go to standard output with 0, mistakes to standard error with
-/// 2; clap knows which is which.
+/// Prints what clap refused. Help and version go to standard output with 0, mistakes to
+/// standard error with 2; clap knows which is which.
 fn refused(e: &clap::Error) -> ExitCode {
     let code = u8::try_from(e.exit_code()).unwrap_or(2);
     let _ = e.print();
     ExitCode::from(code)
 }
 
-/// `for 10m`, `10m`, or nothing.
+/// Reads `for 10m`, `10m`, or nothing.
 fn span_of(words: &[String]) -> Result<Option<Duration>, String> {
     match words {
         [] => Ok(None),

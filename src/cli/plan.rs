@@ -1,10 +1,9 @@
-//! `alink-gateway plan [FILE]`: what will be asked of whom, and how much of each line
-//! that takes.
+//! `alink-gateway plan [FILE]`: the requests to each device, and how much of each line they
+//! take.
 //!
-//! The same reckoning as `check`, a start and a reload use. A line that is
-//! overloaded is shown all the same: that is when the table is wanted most. What
-//! the running service has learned about devices (`learned.json`) is heeded if it
-//! can be read.
+//! The computation is the one of `check`, a start and a reload. A line that is overloaded
+//! is shown all the same: that is when the table is needed most. The plan uses what the
+//! running service has learned about devices (`learned.json`), if it can be read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -32,12 +31,12 @@ use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
 #[must_use]
 pub fn run(path: &Path, as_json: bool) -> ExitCode {
     let (text, status) = outcome(path, &Surroundings::of_person(), as_json);
-    // Whoever reads may have read enough.
+    // The reader of the output may have closed it.
     let _ = screen::write(&text);
     ExitCode::from(status)
 }
 
-/// What [`run`] prints, and its exit status.
+/// Returns the output of [`run`], and its exit status.
 #[must_use]
 pub fn outcome(path: &Path, around: &Surroundings, as_json: bool) -> (String, u8) {
     let loaded = match settings::load_whatever_the_load(path, around) {
@@ -91,14 +90,14 @@ fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
     text
 }
 
-/// The profiles that devices have, by name.
+/// Returns the profiles that devices have, by name.
 fn profiles(spec: &Spec) -> BTreeMap<&str, &ProfileSpec> {
     let used = spec.devices().map(|(_, d)| &*d.profile);
     used.map(|p| (p.name.as_str(), p)).collect()
 }
 
-/// What each point is in the thing model: whether its numbers have decimals never
-/// depends on a value.
+/// Returns the type of each point in the thing model: whether its numbers have decimals
+/// never depends on a value.
 fn types(spec: &Spec) -> String {
     let mut rows = vec![["profile", "posts as", "points"].map(str::to_owned)];
     for (name, profile) in profiles(spec) {
@@ -145,7 +144,7 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
     aligned(&head.chain(rows).collect::<Vec<_>>())
 }
 
-/// A table with its first row as head; a column without a word is left out.
+/// Writes a table with its first row as head; a column without text is left out.
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: Vec<Option<usize>> = (0..N)
         .map(|i| {
@@ -168,7 +167,7 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
-/// What sets a request apart: a priority that is not the normal one.
+/// Returns the priority of a request in words, if it is not the normal one.
 const fn priority(priority: Priority) -> &'static str {
     match priority {
         Priority::Normal => "",
@@ -176,7 +175,7 @@ const fn priority(priority: Priority) -> &'static str {
     }
 }
 
-/// `meter-1`, `meter-1 and 29 more`.
+/// Names the devices of a request: `meter-1`, `meter-1 and 29 more`.
 fn devices(spec: &Spec, r: &RequestForecast) -> String {
     let first = r.devices.first().and_then(|d| spec.device(*d));
     let first = first.map_or("", |d| &d.name);
@@ -186,7 +185,8 @@ fn devices(spec: &Spec, r: &RequestForecast) -> String {
     }
 }
 
-/// Milliseconds are rounded up: they are how long it takes at most.
+/// Writes a log-out forecast. Milliseconds are rounded up: they are the longest time it
+/// takes.
 fn log_out(l: &LogoutForecast) -> Value {
     json!({
         "devices": l.devices,

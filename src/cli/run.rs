@@ -14,11 +14,11 @@ use crate::io::terminal::screen;
 
 /// Loads the configuration and serves until told to stop.
 ///
-/// A wrong configuration, or a log filter nobody understands, prints every
-/// problem, starts nothing and exits 78.
+/// A wrong configuration, or a log filter that cannot be parsed, prints every problem,
+/// starts nothing and exits 78.
 #[must_use]
 pub fn run(config: &Path) -> ExitCode {
-    // Before the log exists, standard error is the log.
+    // Before the log exists, problems go to standard error.
     let journal = log::is_on_journal();
     let print = |problems: &[Problem]| {
         for problem in problems {
@@ -30,7 +30,7 @@ pub fn run(config: &Path) -> ExitCode {
             ));
         }
     };
-    // Before the first secret is read.
+    // This is done before the first secret is read.
     if let Err(e) = secrecy::keep() {
         screen::complain(&format!(
             "alink-gateway: cores may be written, with secrets in them: {e}\n"
@@ -52,7 +52,7 @@ pub fn run(config: &Path) -> ExitCode {
             let text = format!("alink-gateway: {ended}\n");
             screen::complain(&levelled(&text, Severity::Error, journal));
             match ended {
-                // As wrong the next time.
+                // The log would be as wrong at the next start.
                 Ended::Log(_) => ExitCode::from(EXIT_CONFIG),
                 Ended::Start(_) | Ended::Task(_) | Ended::StopDeadline(_) | Ended::StopAtOnce => {
                     ExitCode::FAILURE
@@ -62,9 +62,9 @@ pub fn run(config: &Path) -> ExitCode {
     }
 }
 
-/// `text` as it is; for the journal with the level before each line, which is
-/// an entry of its own there (sd-daemon(3)), so that `journalctl -p warning`
-/// finds it.
+/// Returns `text` as it is; for the journal with the level before each line, because each
+/// line is an entry of its own there (sd-daemon(3)), so that `journalctl -p warning` finds
+/// it.
 fn levelled(text: &str, severity: Severity, journal: bool) -> String {
     let level = match severity {
         _ if !journal => "",

@@ -1,4 +1,4 @@
-//! `alink-gateway scope PORT`: a picture of who spoke when on a port.
+//! `alink-gateway scope PORT`: a picture of the frames on a port over time.
 
 #![expect(
     clippy::print_stderr,
@@ -16,11 +16,11 @@ use crate::io::control::listen;
 use crate::io::terminal::sink::Sink;
 use crate::trace::scope::Scope;
 
-/// The longest picture, in seconds: more is no picture any more.
+/// The longest picture, in seconds: a longer one could not be read.
 pub(super) const LONGEST: u64 = 600;
 
-/// Looks for so many seconds, then draws. Exit status 1 if the service does not
-/// answer or nothing can be written.
+/// Watches for so many seconds, then draws. Exit status 1 if the service does not answer or
+/// the picture cannot be written.
 #[must_use]
 pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> ExitCode {
     let (mut scope, mut heard) = (Scope::default(), false);
@@ -30,7 +30,7 @@ pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> Exi
         scope.on(&seen);
         ControlFlow::Continue(())
     });
-    // A picture from before stays if there is none now.
+    // An earlier picture stays if there is none now.
     let written = match &end {
         Ok(_) if heard => write(&scope, output),
         Ok(_) | Err(_) => Ok(()),

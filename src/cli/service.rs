@@ -1,5 +1,5 @@
-//! `alink-gateway reload`, `log-level`, `metrics` and `diag`: what else the
-//! running service is asked.
+//! `alink-gateway reload`, `log-level`, `metrics` and `diag`: the other requests to the
+//! running service.
 
 #![expect(
     clippy::print_stderr,
@@ -16,10 +16,9 @@ use crate::control::{Answer, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
 
-/// Loads the configuration anew; with `force` also if it leaves out more than a
-/// third of the devices. Exit status 0 when it is in force; 78 if it is
-/// wrong, with everything that is wrong with it; 1 if the service does not
-/// answer.
+/// Loads the configuration anew; with `force` also if it leaves out more than a third of
+/// the devices. Exit status 0 when the configuration is in force; 78 if it is wrong, with
+/// all its problems; 1 if the service does not answer.
 #[must_use]
 pub fn reload(socket: &Path, force: bool) -> ExitCode {
     match client::ask_once(socket, &Request::Reload { force }) {
@@ -62,7 +61,7 @@ pub fn log_level(socket: &Path, target: &str, level: &str, during: Option<Durati
     )
 }
 
-/// Prints everything that is counted.
+/// Prints all metrics.
 #[must_use]
 pub fn metrics(socket: &Path) -> ExitCode {
     print(
@@ -73,7 +72,7 @@ pub fn metrics(socket: &Path) -> ExitCode {
     )
 }
 
-/// Prints the bundle, or writes it to a file nobody else can read; `-` is standard
+/// Prints the bundle, or writes it to a file that only its owner can read; `-` is standard
 /// output.
 #[must_use]
 pub fn diag(socket: &Path, output: Option<&Path>) -> ExitCode {
@@ -100,7 +99,7 @@ pub fn diag(socket: &Path, output: Option<&Path>) -> ExitCode {
     }
 }
 
-/// One text with a heading before each part.
+/// Returns the bundle as one text with a heading before each part.
 fn bundle(socket: &Path) -> Result<String, Unanswered> {
     let mut text = String::new();
     for answer in client::ask(socket, &Request::Diag {})? {
@@ -114,10 +113,10 @@ fn bundle(socket: &Path) -> Result<String, Unanswered> {
     Ok(text)
 }
 
-/// `90s`, `10m`, `2h`.
+/// Reads a span of time: `90s`, `10m`, `2h`.
 ///
 /// # Errors
-/// What is wanted instead.
+/// The expected form.
 pub fn span(text: &str) -> Result<Duration, String> {
     let wanted = || "a time such as 90s, 10m or 2h, at most 24h".to_owned();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());

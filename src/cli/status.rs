@@ -1,4 +1,4 @@
-//! `alink-gateway status`: how the running service is.
+//! `alink-gateway status`: the status of the running service.
 
 #![expect(clippy::print_stderr, reason = "says why there is no answer")]
 
@@ -13,7 +13,7 @@ use crate::control::{Answer, Failure, Kind, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
 
-/// Prints how the service is, once. Exit status 1 if it does not answer.
+/// Prints the status of the service, once. Exit status 1 if the service does not answer.
 #[must_use]
 pub fn run(socket: &Path, json: bool) -> ExitCode {
     print(ask(socket).map(|status| match json {
@@ -26,7 +26,7 @@ pub fn run(socket: &Path, json: bool) -> ExitCode {
 pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
     match answer {
         Ok(text) => {
-            // Whoever reads may have read enough.
+            // The reader of the output may have closed it.
             let _ = screen::write(&text);
             ExitCode::SUCCESS
         }
@@ -37,7 +37,8 @@ pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
     }
 }
 
-/// Prints it every second, a line of JSON each, until it ends or nobody reads.
+/// Prints the status every second, a line of JSON each, until the service ends the answer
+/// or the reader closes the output.
 #[must_use]
 pub fn follow(socket: &Path) -> ExitCode {
     let request = Request::Status {
@@ -58,7 +59,7 @@ pub fn follow(socket: &Path) -> ExitCode {
     print(follow())
 }
 
-/// How the service is now.
+/// Asks the service for its status.
 ///
 /// # Errors
 /// [`Unanswered`].
@@ -69,7 +70,7 @@ pub fn ask(socket: &Path) -> Result<Status, Unanswered> {
     }
 }
 
-/// The service has answered another question.
+/// Returns the error for an answer to another question.
 pub(super) fn strange(answer: &Answer) -> Unanswered {
     let mut why = format!("{answer:?}");
     why.truncate(why.char_indices().nth(60).map_or(why.len(), |(i, _)| i));
@@ -79,7 +80,7 @@ pub(super) fn strange(answer: &Answer) -> Unanswered {
     })
 }
 
-/// The picture in words.
+/// Writes the status in words.
 #[must_use]
 pub fn text(status: &Status) -> String {
     let mut text = format!("{}\n", headline(status));
@@ -96,13 +97,13 @@ pub fn text(status: &Status) -> String {
     text
 }
 
-/// `alink-gateway 0.1.0, running for 3 d 4 h`.
+/// Writes the first line: `alink-gateway 0.1.0, running for 3 d 4 h`.
 pub(super) fn headline(status: &Status) -> String {
     let (version, up) = (line(&status.version), span(status.uptime_ms));
     format!("alink-gateway {version}, running for {up}")
 }
 
-/// The connection: how it stands, and what last went wrong.
+/// Writes the state of the connection, and its last failure.
 pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
     let since = span(cloud.since_ms);
     let stands = match cloud.link {
@@ -130,7 +131,7 @@ pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
     lines
 }
 
-/// What became of values.
+/// Writes what became of values.
 pub(super) fn values(status: &Status) -> String {
     let dropped: u64 = status.dropped.values().sum();
     let causes = some(&status.dropped, &[]);
@@ -145,7 +146,7 @@ pub(super) fn values(status: &Status) -> String {
     )
 }
 
-/// `118 alive and online, 2 silent and offline`.
+/// Writes how many devices have each state: `118 alive and online, 2 silent and offline`.
 pub(super) fn devices(status: &Status) -> String {
     let states = status
         .states
@@ -198,7 +199,7 @@ fn ports(ports: &[Port]) -> String {
     }
 }
 
-/// What there is any of: `timeout 5, garbled 1`.
+/// Writes the counts that are not zero: `timeout 5, garbled 1`.
 pub(super) fn some(counts: &BTreeMap<String, u64>, besides: &[&str]) -> String {
     let some = counts
         .iter()

@@ -1,6 +1,6 @@
-//! `alink-gateway trace PORT`: what happens on a port, as it happens.
+//! `alink-gateway trace PORT`: the events on a port, as they happen.
 //!
-//! Lines for people go to standard output, a capture where it is told to go. With a
+//! Lines for people go to standard output, a capture to the file of `--pcap`. With a
 //! capture and no altitude there are no lines: `trace PORT --pcap - | wireshark -k -i -`.
 
 #![expect(clippy::print_stderr, reason = "mistakes and endings are said there")]
@@ -50,7 +50,7 @@ impl How {
     }
 }
 
-/// Where it goes.
+/// The outputs of a trace.
 struct Outputs {
     lines: Option<Lines>,
     capture: Option<(Capture, Sink)>,
@@ -80,13 +80,13 @@ impl Outputs {
     }
 }
 
-/// Shows it until it ends. Exit status 1 if the service does not answer or nothing
-/// can be written; 2 if lines and capture would mix.
+/// Shows the trace until it ends. Exit status 1 if the service does not answer or the
+/// output cannot be written; 2 if lines and capture would mix.
 #[must_use]
 pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
     let altitude = how.altitude();
-    // Made with the first that is heard: a port that does not exist costs no
-    // capture of another day.
+    // The capture is made with the first event: a port that does not exist must not overwrite
+    // an earlier capture.
     let sink = how.pcap.as_deref().map(Sink::at);
     if altitude.is_some() && sink.as_ref().is_some_and(Sink::is_out) {
         eprintln!("a capture on standard output leaves no room for lines: name a file");
@@ -113,7 +113,7 @@ pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
     finish(end, written, port)
 }
 
-/// Says how it ended, if that is worth a word.
+/// Prints how the trace ended, if that is worth a line.
 pub(super) fn finish(
     end: Result<End, impl std::fmt::Display>,
     written: io::Result<()>,
@@ -124,7 +124,7 @@ pub(super) fn finish(
             eprintln!("{e}");
             ExitCode::FAILURE
         }
-        // Whoever read our output has enough: `head` for instance.
+        // The reader of the output has closed it: `head` for instance.
         (_, Err(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         (_, Err(e)) => {
             eprintln!("cannot write: {e}");

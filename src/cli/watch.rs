@@ -1,4 +1,4 @@
-//! `alink-gateway status --watch`: the picture, live.
+//! `alink-gateway status --watch`: the status, updated every second.
 
 #![expect(clippy::print_stderr, reason = "says why there is nothing to see")]
 
@@ -16,8 +16,8 @@ use super::status::{self, PORTS};
 use crate::control::picture::{Link, Presence, Status};
 use crate::io::terminal::screen;
 
-/// Shows how the service is, every second, until q. A service that does not
-/// answer is asked again: it may be restarting.
+/// Shows the status of the service, every second, until q. If the service does not answer,
+/// the next second asks again: it may be restarting.
 #[must_use]
 pub fn run(socket: &Path) -> ExitCode {
     if !screen::is_there() {

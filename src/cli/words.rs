@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::base::text::is_display_control;
 
-/// `850 ms`, `12 s`, `5 min 3 s`, `2 h 5 min`, `3 d 4 h`: the two greatest units.
+/// Writes a span with its two greatest units: `850 ms`, `12 s`, `5 min 3 s`, `2 h 5 min`,
+/// `3 d 4 h`.
 pub(super) fn span(millis: u64) -> String {
     let seconds = millis / 1000;
     let units = [
@@ -27,12 +28,12 @@ pub(super) fn span(millis: u64) -> String {
     }
 }
 
-/// Microseconds as milliseconds with a digit: `12.1 ms`.
+/// Writes microseconds as milliseconds with one decimal: `12.1 ms`.
 pub(super) fn micros(us: u64) -> String {
     format!("{:.1} ms", Duration::from_micros(us).as_secs_f64() * 1000.0)
 }
 
-/// `1 device`, `2 devices`.
+/// Writes a number with its noun: `1 device`, `2 devices`.
 pub(super) fn many(n: u64, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
@@ -40,7 +41,7 @@ pub(super) fn many(n: u64, what: &str) -> String {
     }
 }
 
-/// Rows below their heads, each column as wide as its widest cell.
+/// Writes rows below their heads, each column as wide as its widest cell.
 pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let width = |i: usize| {
         let cells = rows.iter().map(|row| row[i].chars().count());
@@ -58,8 +59,8 @@ pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
     text
 }
 
-/// Text from elsewhere on one line of a terminal, without anything that could
-/// move its cursor or turn the text round.
+/// Writes text from elsewhere on one line of a terminal, without characters that could move
+/// its cursor or reverse the text.
 pub(super) fn line(text: &str) -> String {
     text.chars()
         .map(|c| if is_display_control(c) { ' ' } else { c })

@@ -1,4 +1,4 @@
-//! What is answered.
+//! The answers of the control socket.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -9,29 +9,29 @@ use super::picture::{Device, Status};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// How things are.
+    /// The status of the whole service.
     Status(Box<Status>),
-    /// One device.
+    /// The state of one device.
     Device(Box<Device>),
-    /// Something that was seen on a port, in the words of `trace/seen.rs`.
+    /// An event on a port, in the types of `trace/seen.rs`.
     Seen(Json),
     /// The configuration was loaded anew, or is wrong.
     Reload(Reloaded),
     /// One part of a longer text.
     Part {
-        /// What it is.
+        /// The name of the part.
         name: String,
-        /// It.
+        /// The text of the part.
         text: String,
     },
-    /// It is done.
+    /// The request is done.
     Done {
         /// What was done, in a sentence.
         what: String,
     },
-    /// There is no more answer than this.
+    /// The answer ends with this failure.
     Error(Failure),
-    /// The answer is whole.
+    /// The answer is complete.
     End {},
 }
 
@@ -39,9 +39,9 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{why}")]
 pub struct Failure {
-    /// For programs.
+    /// The kind of failure, for programs.
     pub kind: Kind,
-    /// For people.
+    /// The reason, for people.
     pub why: String,
 }
 
@@ -49,23 +49,23 @@ pub struct Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The asker may not ask.
+    /// The client may not ask.
     Refused,
-    /// The question is none.
+    /// The line is no request.
     Mistake,
-    /// What is asked about does not exist.
+    /// The device or port of the request does not exist.
     Unknown,
-    /// Too many ask at the same time, or the service is busy or stopping.
+    /// Too many clients ask at the same time, or the service is busy or stopping.
     Busy,
-    /// It was tried and did not work.
+    /// The attempt failed.
     Failed,
 }
 
-/// What became of a configuration loaded anew.
+/// The result of loading the configuration anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {
-    /// What changed, in a sentence; `None` if the configuration is wrong, and
-    /// nothing has changed.
+    /// The changes, in a sentence; `None` if the configuration is wrong and nothing has
+    /// changed.
     pub changed: Option<String>,
     /// Everything that is wrong or odd.
     pub problems: Vec<Problem>,
@@ -74,39 +74,39 @@ pub struct Reloaded {
 /// One thing that is wrong, or odd, in a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Whether it is an obstacle.
+    /// Whether the problem keeps the configuration from being used.
     pub error: bool,
-    /// All of it, in the words of `check`.
+    /// The whole problem, in the words of `check`.
     pub text: String,
 }
 
 impl Answer {
-    /// A failure of this kind, for this reason.
+    /// Creates a failure of this kind, for this reason.
     #[must_use]
     pub fn error(kind: Kind, why: impl Into<String>) -> Self {
         let why = why.into();
         Answer::Error(Failure { kind, why })
     }
 
-    /// Whether nothing comes after it.
+    /// Returns whether no line comes after this one.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         matches!(self, Answer::Error(_) | Answer::End {})
     }
 
-    /// The line that says it, with its end.
+    /// Writes the answer as a line, with its line break.
     ///
     /// # Errors
-    /// Never for what this program fills in: its numbers are finite and its keys
-    /// are text.
+    /// Never for the values that this program fills in: its numbers are finite and its
+    /// keys are text.
     pub fn line(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self).map(|line| line + "\n")
     }
 
-    /// Reads a line, with or without its end.
+    /// Reads a line, with or without its line break.
     ///
     /// # Errors
-    /// When it is no line of an answer as known here.
+    /// When the line is no line of an answer as known here.
     pub fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(line)
     }

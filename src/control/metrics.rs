@@ -1,9 +1,8 @@
-//! The metrics: what is counted, by names that do not change.
+//! The metrics: the counted figures, by names that do not change.
 //!
-//! [`TABLE`] is the interface; `packaging/metrics.md` shows it to people, and a
-//! test holds both together. A metric is never renamed or given another meaning:
-//! a new one is added. The words are those of OpenMetrics, by prometheus-client's
-//! encoder.
+//! [`TABLE`] is the interface. `packaging/metrics.md` shows it to people, and a test keeps
+//! the two equal. A metric is never renamed or given another meaning: a new metric is
+//! added. The format is OpenMetrics, written by prometheus-client's encoder.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +16,16 @@ use prometheus_client::registry::Registry;
 use super::picture::{Device, Life, Link, Port, Presence, Status};
 use crate::base::histogram::{BOUNDS_US, Histogram};
 
-/// Everything that is counted, at one instant.
+/// All figures, at one instant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figures {
-    /// How things are.
+    /// The status of the whole.
     pub status: Status,
     /// All devices.
     pub devices: Vec<Device>,
-    /// From request to reply, per port, in the order of the status.
+    /// The time from request to reply, per port, in the order of the status.
     pub replies: Vec<Histogram>,
-    /// From the wish until a device was online.
+    /// The time from the wish until a device was online.
     pub logins: Histogram,
     /// Messages published.
     pub published: u64,
@@ -34,27 +33,27 @@ pub struct Figures {
     pub unanswered: u64,
     /// Replies with code 429.
     pub throttled: u64,
-    /// Devices barred after a refusal.
+    /// Devices that wait after a refusal (retry block).
     pub barred: u64,
     /// Sessions ended by the platform.
     pub kicked: u64,
-    /// Devices logged out by this gateway, by the reason.
+    /// Devices logged out by this gateway, by reason.
     pub logouts: BTreeMap<&'static str, u64>,
 }
 
-/// What a metric is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows; its name ends in `_total` on the wire.
+    /// The metric only grows; its name ends in `_total` in the text.
     Counter,
-    /// It goes up and down.
+    /// The metric goes up and down.
     Gauge,
-    /// Classes of [`BOUNDS_US`], in seconds.
+    /// Counts in the classes of [`BOUNDS_US`], in seconds.
     Histogram,
 }
 
 impl Kind {
-    /// In one word.
+    /// Returns the type as one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -76,18 +75,18 @@ impl Kind {
 /// One metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Without the `_total` of a counter.
+    /// The name, without the `_total` of a counter.
     pub name: &'static str,
-    /// What it is.
+    /// The type.
     pub kind: Kind,
     /// The labels of each of its samples.
     pub labels: &'static [&'static str],
-    /// What it says, in a sentence without its full stop.
+    /// The meaning, in a sentence without its full stop.
     pub help: &'static str,
     samples: fn(&Figures, &mut Samples),
 }
 
-/// What one sample of a metric says.
+/// The value of one sample of a metric.
 #[derive(Clone, Debug)]
 enum Said {
     Count(u64),
@@ -95,7 +94,7 @@ enum Said {
     Times(Histogram),
 }
 
-/// The values of a metric's labels, and what is said under them.
+/// The values of a metric's labels, each with its sample.
 type Samples = Vec<(Vec<String>, Said)>;
 
 const fn metric(
@@ -114,7 +113,7 @@ const fn metric(
     }
 }
 
-/// All there are.
+/// All metrics.
 pub const TABLE: [Metric; 30] = [
     metric(
         "alink_gateway_build_info",
@@ -403,7 +402,7 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1000.0
 }
 
-/// The figures as OpenMetrics text, with its end.
+/// Writes the figures as OpenMetrics text, with its end marker.
 ///
 /// # Errors
 /// Never for text in memory.

@@ -1,20 +1,20 @@
-//! What a picture of the service shows: plain data, as it stands in an answer.
+//! The status of a service and its devices: plain data, as it stands in an answer.
 //!
-//! Times are in the units of their names: `_ms` milliseconds, `_us`
-//! microseconds. Instants are told as how long ago they were, or how far ahead
-//! they are, by the monotonic clock: a wall clock may be wrong.
+//! Times are in the units of their names: `_ms` milliseconds, `_us` microseconds. Instants
+//! are given as how long ago they were, or how far ahead they are, by the monotonic clock:
+//! a wall clock may be wrong.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// The whole.
+/// The status of the whole service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// Of the program.
+    /// The version of the program.
     pub version: String,
-    /// How long it has been running.
+    /// How long the service has been running.
     pub uptime_ms: u64,
     /// The connection to the platform.
     pub cloud: Cloud,
@@ -22,40 +22,40 @@ pub struct Status {
     pub ports: Vec<Port>,
     /// How many devices are configured.
     pub devices: u64,
-    /// How many of them stand how; combinations nobody is in are left out.
+    /// How many devices have each combination of states; combinations without a device are
+    /// left out.
     pub states: Vec<State>,
-    /// Values taken and not yet accepted by the platform.
+    /// Values read and not yet accepted by the platform.
     pub waiting: u64,
     /// Values the platform has accepted since the start.
     pub delivered: u64,
-    /// Values dropped since the start, by cause, also of those causes by which
-    /// none was.
+    /// Values dropped since the start, by cause; causes without a dropped value are in it too.
     pub dropped: BTreeMap<String, u64>,
 }
 
 /// The connection to the platform.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cloud {
-    /// How it stands.
+    /// The state of the connection.
     pub link: Link,
-    /// For how long it has stood so.
+    /// How long the connection has been in this state.
     pub since_ms: u64,
-    /// How often it came about since the start.
+    /// How often the connection was made since the start.
     pub connects: u64,
-    /// Devices the platform shows online through us.
+    /// Devices that the platform shows online through this gateway.
     pub online: u64,
     /// Devices that ought to be online.
     pub wanted: u64,
-    /// From the last connection until all that ought to be were online, if that
-    /// has been reached.
+    /// How long from the last connection until all wanted devices were online, if that was
+    /// reached.
     pub takeover_ms: Option<u64>,
-    /// The last attempt that failed, or end of a connection.
+    /// The last failed attempt or end of a connection.
     pub last_failure: Option<Past>,
     /// The last refusal of a device.
     pub last_refusal: Option<Past>,
 }
 
-/// How the connection to the platform stands.
+/// The state of the connection to the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Link {
@@ -67,99 +67,98 @@ pub enum Link {
     Up,
 }
 
-/// Something that happened.
+/// A past event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
-    /// In words.
+    /// The event in words.
     pub what: String,
-    /// How long ago.
+    /// How long ago the event happened.
     pub ago_ms: u64,
 }
 
 /// One port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Port {
-    /// As the configuration calls it.
+    /// The port's name in the configuration.
     pub name: String,
-    /// Where it leads.
+    /// What the port opens: a serial line or a network address.
     pub line: String,
-    /// Why it is down; `None` while it is up, or was not tried yet.
+    /// Why the port is down; `None` while it is up, or was not tried yet.
     pub down: Option<String>,
     /// Share of the clock the bus was busy in the last seconds, in thousandths.
     pub load_permille: u16,
-    /// Devices configured on it.
+    /// Devices configured on the port.
     pub devices: u64,
-    /// Those of them that answer.
+    /// Devices on the port that answer.
     pub answering: u64,
-    /// From request to reply.
+    /// The time from request to reply.
     pub rtt: Option<Rtt>,
-    /// Transactions since the start by what became of them.
+    /// Transactions since the start, by outcome.
     pub outcomes: BTreeMap<String, u64>,
-    /// Our own requests since the start as the adapter heard them: as it should, not
-    /// although it should, and although it should not.
+    /// The gateway's own requests since the start as the adapter heard them: expected echoes,
+    /// missing echoes and unexpected echoes.
     #[serde(default)]
     pub echoes: BTreeMap<String, u64>,
-    /// Requests since the start that the plan does not have: to tell replies apart, or
-    /// for a sign of life.
+    /// Requests since the start outside the plan: to tell replies apart, or for a sign of life.
     #[serde(default)]
     pub probes: u64,
 }
 
-/// From the last byte of a request to the first of its reply, over the last
+/// The time from the last byte of a request to the first byte of its reply, over the last
 /// replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rtt {
-    /// Half of them took no longer.
+    /// Half of the replies took no longer.
     pub p50_us: u64,
-    /// Nineteen of twenty took no longer.
+    /// Nineteen of twenty replies took no longer.
     pub p95_us: u64,
-    /// How many replies that is said of.
+    /// How many replies the figures are computed from.
     pub of: u64,
 }
 
-/// How many devices stand like this.
+/// How many devices have one combination of states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// On its bus.
+    /// The state on the bus.
     pub life: Life,
-    /// At the platform.
+    /// The state at the platform.
     pub cloud: Presence,
-    /// How many.
+    /// How many devices.
     pub devices: u64,
 }
 
-/// How a device stands on its bus.
+/// The state of a device on its bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Life {
-    /// It answers.
+    /// The device answers.
     Alive,
-    /// It answered, and has missed since.
+    /// The device answered, and has missed since.
     Suspect,
-    /// It was silent and answers again, not yet often enough.
+    /// The device was silent and answers again, not yet often enough.
     Probation,
-    /// It does not answer.
+    /// The device does not answer.
     Silent,
-    /// Not yet asked often enough to say.
+    /// The device has not yet been polled often enough to decide.
     Unknown,
 }
 
-/// How a device stands at the platform.
+/// The state of a device at the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Presence {
-    /// Logged in.
+    /// The device is logged in.
     Online,
-    /// Its log-in or log-out is under way.
+    /// The device's log-in or log-out is under way.
     Changing,
-    /// Not logged in.
+    /// The device is not logged in.
     Offline,
-    /// The platform refuses it, or has taken it offline.
+    /// The platform refuses the device, or has taken it offline.
     Refused,
 }
 
 impl Life {
-    /// All there are.
+    /// All states on the bus.
     pub const ALL: [Life; 5] = [
         Life::Alive,
         Life::Suspect,
@@ -168,7 +167,7 @@ impl Life {
         Life::Unknown,
     ];
 
-    /// In one word.
+    /// Returns the state as one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -182,7 +181,7 @@ impl Life {
 }
 
 impl Presence {
-    /// All there are.
+    /// All states at the platform.
     pub const ALL: [Presence; 4] = [
         Presence::Online,
         Presence::Changing,
@@ -190,7 +189,7 @@ impl Presence {
         Presence::Refused,
     ];
 
-    /// In one word.
+    /// Returns the state as one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -205,45 +204,45 @@ impl Presence {
 /// One device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Device {
-    /// As the configuration calls it.
+    /// The device's name in the configuration.
     pub name: String,
-    /// Its port.
+    /// The name of the device's port.
     pub port: String,
-    /// Where on the port, in words.
+    /// The device's place on the port, in words.
     pub place: String,
-    /// The name of its profile.
+    /// The name of the device's profile.
     pub profile: String,
-    /// The platform's name of its product.
+    /// The platform's name of the device's product.
     pub product_key: String,
-    /// The platform's name of it.
+    /// The platform's name of the device.
     pub device_name: String,
-    /// On its bus.
+    /// The state on the bus.
     pub life: Life,
-    /// At the platform.
+    /// The state at the platform.
     pub cloud: Presence,
-    /// Why it is not alive, or not online; the first thing to put right.
+    /// Why the device is not alive, or not online; the first obstacle to remove.
     pub why: Option<String>,
-    /// What comes next without anybody's help.
+    /// What comes next without a person's help.
     pub next: Option<Next>,
-    /// Why this gateway logged it out last; `None` if it never did since the start.
+    /// Why this gateway logged the device out last; `None` if it never did since the start.
     #[serde(default)]
     pub last_logout: Option<Past>,
-    /// How long ago it last answered.
+    /// How long ago the device last answered.
     pub answered_ms: Option<u64>,
-    /// From request to reply.
+    /// The time from request to reply.
     pub rtt: Option<Rtt>,
-    /// Transactions since the start by what became of them.
+    /// Transactions since the start, by outcome.
     pub outcomes: BTreeMap<String, u64>,
     /// The last value of every point; empty in a list of all devices.
     pub points: Vec<Point>,
 }
 
-/// What comes next.
+/// The next event that will change the state of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Next {
-    /// In words.
+    /// The event in words.
     pub what: String,
-    /// In how long at the latest, if that is known.
+    /// In how long the event comes at the latest, if that is known.
     pub in_ms: Option<u64>,
 }
 
@@ -252,15 +251,15 @@ pub struct Next {
 pub struct Point {
     /// The identifier of the property.
     pub id: String,
-    /// As the platform gets it; `null` if there never was one.
+    /// The value as the platform gets it; `null` if there never was one.
     pub value: Json,
-    /// What it is called, if it is one of a list of states.
+    /// The title of the value, if it is one of a list of states.
     pub title: Option<String>,
-    /// How long ago it was read.
+    /// How long ago the value was read.
     pub age_ms: Option<u64>,
     /// `good`, `uncertain` or `stale`.
     pub quality: String,
-    /// Why it is not good; empty if it is.
+    /// Why the value is not good; empty if it is.
     pub why: String,
 }
 

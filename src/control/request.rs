@@ -1,4 +1,4 @@
-//! What is asked.
+//! The requests of the control socket.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -6,51 +6,52 @@ use serde_json::{Map, Value as Json};
 use super::VERSION;
 use crate::base::text::excerpt;
 
-/// The longest question, in bytes with its line break: names are short.
+/// The longest request, in bytes with its line break: names are short.
 pub const LONGEST_REQUEST: usize = 4096;
 
-/// The longest name in a question, in bytes: a device's is 64 characters at most.
+/// The longest name in a request, in bytes: a device's name is 64 characters at most.
 pub const LONGEST_NAME: usize = 256;
 
-/// Pictures are not taken more often than this, in milliseconds; who wants them oftener
-/// gets them so.
+/// The shortest interval of repeated status answers, in milliseconds. A client that asks
+/// for a shorter interval gets this one.
 pub const SHORTEST_EVERY: u32 = 100;
 
-/// Nor more rarely: who wants that asks again.
+/// The longest interval of repeated status answers, in milliseconds. A client that wants
+/// them more rarely asks again each time.
 pub const LONGEST_EVERY: u32 = 60_000;
 
-/// One question.
+/// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// How things are: [`super::Answer::Status`].
+    /// The status of the whole: [`super::Answer::Status`].
     Status {
-        /// Again after so many milliseconds, until the client goes: 100 at least,
-        /// 60,000 at most.
+        /// Send the status again after so many milliseconds, until the client closes the
+        /// connection: 100 at least, 60,000 at most.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         every_ms: Option<u32>,
     },
-    /// All devices, a line each, without values: [`super::Answer::Device`].
+    /// All devices, one line each, without values: [`super::Answer::Device`].
     Devices {},
     /// Everything about one device: [`super::Answer::Device`].
     Device {
-        /// As the configuration calls it.
+        /// The device's name in the configuration.
         name: String,
     },
-    /// What happens on one port from now on, until the client goes or the port is
+    /// Events on one port from now on, until the client closes the connection or the port is
     /// taken out of service: [`super::Answer::Seen`].
     Trace {
-        /// As the configuration calls it.
+        /// The port's name in the configuration.
         port: String,
     },
     /// Everything that is counted, as OpenMetrics text: [`super::Answer::Part`].
     Metrics {},
-    /// Everything whoever helps from afar wants to see, without secrets:
-    /// [`super::Answer::Part`], several.
+    /// Everything that a remote helper needs to see, without secrets: [`super::Answer::Part`],
+    /// several.
     Diag {},
     /// Load the configuration anew: [`super::Answer::Reload`].
     Reload {
-        /// Also if more than a third of the devices are not in it.
+        /// Load it even if more than a third of the devices are not in it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     },
@@ -58,45 +59,45 @@ pub enum Request {
     LogLevel {
         /// `all`, `alink_gateway` or the name of a library.
         target: String,
-        /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or `default` for as
-        /// it was at the start.
+        /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or `default` for the level at the
+        /// start.
         level: String,
-        /// For so many milliseconds; else until the next start.
+        /// How many milliseconds the level holds; without it, until the next start.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_ms: Option<u64>,
     },
 }
 
-/// Why a line is no question.
+/// Why a line is no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mistake {
-    /// It is longer than [`LONGEST_REQUEST`].
+    /// The line is longer than [`LONGEST_REQUEST`].
     #[error("a question is one line of at most {LONGEST_REQUEST} bytes")]
     TooLong,
-    /// It is no JSON object.
+    /// The line is no JSON object.
     #[error("a question is one JSON object on one line: {0}")]
     NotAnObject(String),
-    /// It is of a version that is not spoken here.
+    /// The request is of a version that the service does not speak.
     #[error("asked in version {said} of the protocol, spoken here is version {VERSION}")]
     Version {
-        /// What it says.
+        /// The version in the request.
         said: String,
     },
-    /// Something in it is beyond what is allowed.
+    /// A value in the request is beyond its bound.
     #[error("{what} is at most {most}")]
     Beyond {
-        /// What.
+        /// The name of the value.
         what: &'static str,
-        /// How much is allowed.
+        /// The bound.
         most: usize,
     },
-    /// It is an object, and no question that is known here.
+    /// The line is an object, but no request that is known here.
     #[error("not a question known here: {0}")]
     Unknown(String),
 }
 
 impl Request {
-    /// Reads a line, with or without its end.
+    /// Reads a line, with or without its line break.
     ///
     /// # Errors
     /// [`Mistake`].
@@ -118,7 +119,7 @@ impl Request {
             .map_err(|e| Mistake::Unknown(excerpt(e.to_string().as_bytes(), 200)))
     }
 
-    /// The same, if everything in it is within its bounds.
+    /// Returns the request, if all its values are within their bounds.
     ///
     /// # Errors
     /// [`Mistake::Beyond`].
@@ -146,7 +147,7 @@ impl Request {
         Ok(self)
     }
 
-    /// The line that says it, with its end.
+    /// Writes the request as a line, with its line break.
     #[must_use]
     pub fn line(&self) -> String {
         let mut said = match serde_json::to_value(self) {

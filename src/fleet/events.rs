@@ -1,61 +1,61 @@
-//! What the operator is told about devices.
+//! The notices about devices for the operator.
 
 use std::time::Duration;
 
 use super::SilenceReason;
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Miss, PortId};
 
-/// A change in what we believe.
+/// A change in what the fleet believes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    /// First proof of life since the start.
+    /// The device gave its first proof of life since the start.
     Appeared {
         /// Which device.
         device: DeviceId,
     },
-    /// It does not answer.
+    /// The device does not answer.
     Silent {
         /// Which device.
         device: DeviceId,
-        /// Why.
+        /// Why the device counts as silent.
         because: SilenceReason,
     },
-    /// It answers again.
+    /// The device answers again.
     Returned {
         /// Which device.
         device: DeviceId,
-        /// How long it was counted as silent.
+        /// How long the device counted as silent.
         after: Duration,
     },
-    /// It fell silent so often that it is kept offline for a while.
+    /// The device fell silent so often that it is kept offline for a while.
     Held {
         /// Which device.
         device: DeviceId,
     },
-    /// It is no longer kept offline for having fallen silent often.
+    /// The device is no longer kept offline for having fallen silent often.
     LetGo {
         /// Which device.
         device: DeviceId,
-        /// Whether it answers now.
+        /// Whether the device answers now.
         answers: bool,
     },
     /// The devices of a port fell silent together because it is down.
     PortSilenced {
         /// Which port.
         port: PortId,
-        /// Those of its devices that were not silent for reasons of their own.
+        /// The devices of the port that were not silent for reasons of their own.
         devices: Vec<DeviceId>,
-        /// The system's words.
+        /// The system's words for the reason.
         why: String,
     },
-    /// The port is open, and none of its devices answers any more: the fault is
-    /// more likely the line's than theirs.
+    /// The port is open, and none of its devices answers any more. The fault is more likely in
+    /// the line than in the devices.
     PortMute {
         /// Which port.
         port: PortId,
-        /// How many devices it has.
+        /// How many devices the port has.
         devices: usize,
-        /// Whether any of them has answered since the start.
+        /// Whether any of these devices has answered since the start.
         answered_before: bool,
     },
 }
@@ -191,7 +191,7 @@ fn seconds(d: Duration) -> String {
     format!("{:.1} s", d.as_secs_f64())
 }
 
-/// A miss in the operator's words.
+/// Returns the words for a miss that the operator reads.
 fn miss_words(miss: Miss) -> String {
     match miss {
         Miss::Silence => "not one byte came back".into(),

@@ -1,29 +1,31 @@
-//! Who falls silent again and again is kept offline for a while: each change is a
-//! log-in and an event for whoever watches the cloud, and none of them is news.
+//! A device that falls silent again and again is kept offline for a while: each change is a
+//! log-in and an event for the people who watch the cloud, and these events tell them
+//! nothing new.
 //!
-//! As routers treat a route that comes and goes (RFC 2439): each silence adds one
-//! to a penalty that halves every ten minutes. Above three the device is held back,
-//! below one it is let go; four silences at once hold it back for some twenty
-//! minutes. It is polled all the while, and held back only from the cloud. A
-//! silence for which the port was to blame does not count.
+//! The rule is the one by which routers treat a route that comes and goes (RFC 2439): each
+//! silence adds one to a penalty that halves every ten minutes. Above three the device is
+//! held back, below one it is let go; four silences at once hold it back for some twenty
+//! minutes. The device is polled all the while, and held back only from the cloud. A
+//! silence that was caused by the port does not count.
 //!
-//! A port may be spared that (`damping: false`). How it is reckoned is not to be
-//! configured: the first three silences are told as they come.
+//! A port may be exempt from this (`damping: false`). The figures cannot be configured: the
+//! first three silences are reported as they come.
 
 use std::time::Duration;
 
 use crate::base::Mono;
 
-/// In this time a penalty halves.
+/// The time in which a penalty halves.
 const HALF_LIFE: Duration = Duration::from_secs(600);
 
-/// Above this a device is held back …
+/// The penalty above which a device is held back …
 const HELD_ABOVE: f64 = 3.0;
 
 /// … until it is below this.
 const FREE_BELOW: f64 = 1.0;
 
-/// No device is held back for longer than some forty minutes after its last silence.
+/// The largest penalty. It keeps any device from being held back for longer than some forty
+/// minutes after its last silence.
 const MOST: f64 = 16.0;
 
 /// How often one device fell silent lately.
@@ -35,7 +37,8 @@ pub(super) struct Flapping {
 }
 
 impl Flapping {
-    /// It fell silent. Returns whether it is held back from now on and was not.
+    /// Notes that the device fell silent. Returns whether it is held back from now on and was
+    /// not before.
     pub(super) fn fell_silent(&mut self, now: Mono) -> bool {
         self.penalty = (self.left(now) + 1.0).min(MOST);
         self.at = now;
@@ -44,7 +47,7 @@ impl Flapping {
         news
     }
 
-    /// Time passes. Returns whether it has just been let go.
+    /// Lets time pass. Returns whether the device has just been let go.
     pub(super) fn on_time(&mut self, now: Mono) -> bool {
         let free = self.free_at().is_some_and(|at| now >= at);
         if free {
@@ -53,7 +56,7 @@ impl Flapping {
         free
     }
 
-    /// When it will be let go, if it is held back.
+    /// Returns when the device will be let go, if it is held back.
     pub(super) fn free_at(&self) -> Option<Mono> {
         let halvings = (self.penalty / FREE_BELOW).log2().max(0.0);
         self.held.then(|| self.at + HALF_LIFE.mul_f64(halvings))

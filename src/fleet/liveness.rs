@@ -1,4 +1,4 @@
-//! Is this device alive? The one file that decides.
+//! Whether a device is alive. This file alone decides it.
 //!
 //! ```text
 //! Unknown ──proof──▶ Responding ──miss──▶ Suspect ──missed ≥ n and quiet ≥ t──▶ Silent
@@ -8,14 +8,13 @@
 //!    └──────────────── missed ≥ n and quiet ≥ t ───────────────────────────────────┘
 //! ```
 //!
-//! While its port is down a device is not asked: what is believed of it stands
-//! still, and so does its quiet time. Only when the port has been down for its
-//! grace does the device fall silent, *because the port is down*: a cable that is
-//! pulled and put back logs nobody out. A device that does not answer after its
-//! port has come back stays silent, but for a reason of its own, which is told.
+//! While its port is down a device is not polled: what the fleet believes about it does not
+//! change, and its quiet time does not grow. Only when the port has been down for its grace
+//! does the device fall silent, *because the port is down*: a cable that is pulled and put
+//! back logs no device out. A device that does not answer after its port has come back
+//! stays silent, but for a reason of its own, and a notice says so.
 //!
-//! A device that falls silent again and again is answered for by nobody: how such
-//! a one is kept offline is in `flapping.rs`.
+//! `flapping.rs` decides how a device that falls silent again and again is kept offline.
 
 use std::time::Duration;
 
@@ -25,27 +24,27 @@ use crate::spec::Liveness;
 /// The field side of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// Not yet asked often enough to say.
+    /// The device has not yet been polled often enough to decide.
     Unknown,
-    /// It answers.
+    /// The device answers.
     Responding,
-    /// It answered, and has missed since; its silence is being made certain.
-    /// Counts as answering.
+    /// The device answered, and has missed since; its silence is being made certain. The device
+    /// counts as answering.
     Suspect {
         /// Misses in a row.
         misses: u32,
     },
-    /// It does not.
+    /// The device does not answer.
     Silent {
-        /// Since when it has been counted as silent.
+        /// Since when the device has counted as silent.
         since: Mono,
-        /// Why.
+        /// Why the device counts as silent.
         because: SilenceReason,
     },
-    /// It was silent and answers again, not often enough yet to be trusted.
-    /// Counts as silent.
+    /// The device was silent and answers again, but has not yet answered often enough to be
+    /// trusted. The device counts as silent.
     Probation {
-        /// Since when it has been counted as silent.
+        /// Since when the device has counted as silent.
         since: Mono,
         /// Proofs of life in a row.
         proofs: u32,
@@ -53,14 +52,14 @@ pub enum Life {
 }
 
 impl Life {
-    /// Whether the device counts as answering.
+    /// Returns whether the device counts as answering.
     #[must_use]
     pub const fn answers(self) -> bool {
         matches!(self, Life::Responding | Life::Suspect { .. })
     }
 }
 
-/// What a watch has decided; [`Life`] is what of it can be looked at.
+/// The decision of a watch; [`Life`] is the part of it that other code can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LifeState {
     Unknown,
@@ -71,24 +70,24 @@ enum LifeState {
 /// Why a device counts as silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SilenceReason {
-    /// It was asked and did not answer.
+    /// The device was polled and did not answer.
     Missed {
         /// Polls in a row without proof of life.
         polls: u32,
-        /// How long since the last proof, or since it was first asked.
+        /// How long since the last proof, or since the device was first polled.
         quiet: Duration,
-        /// What the last miss looked like.
+        /// What kind of miss the last one was.
         last: Miss,
-        /// Whether it ever answered since the gateway started.
+        /// Whether the device ever answered since the gateway started.
         answered_before: bool,
     },
-    /// Its port is down.
+    /// The device's port is down.
     PortDown,
 }
 
 impl SilenceReason {
-    /// Why it is logged out for that; `held` if it is kept offline from now on for falling
-    /// silent often.
+    /// Returns why the device is logged out for this silence; `held` if it is kept offline from
+    /// now on for falling silent often.
     pub(super) const fn logout_reason(self, held: bool) -> LogoutReason {
         match self {
             SilenceReason::Missed { polls, quiet, .. } if held => LogoutReason::Held {
@@ -104,31 +103,31 @@ impl SilenceReason {
     }
 }
 
-/// A change of mind.
+/// A change in what the fleet believes about a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// First proof of life since the start.
+    /// The device gave its first proof of life since the start.
     Appeared,
-    /// Silent now.
+    /// The device is silent now.
     FellSilent(SilenceReason),
-    /// Silent as before, but no longer because of its port.
+    /// The device is silent as before, but no longer because of its port.
     StaysSilent(SilenceReason),
-    /// Answering again, after this long.
+    /// The device answers again, after this long.
     Returned(Duration),
 }
 
-/// Follows one device.
+/// Follows the life of one device.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
     rule: Liveness,
     life: LifeState,
-    /// The last proof of life; before the first, the start of the watch.
+    /// The time of the last proof of life; before the first proof, the start of the watch.
     quiet_since: Mono,
     answered_before: bool,
     misses: u32,
     last_miss: Option<Miss>,
     returns: u32,
-    /// Since when its port has been down, and the grace of that port.
+    /// Since when the device's port has been down, and the grace of that port.
     down: Option<(Mono, Duration)>,
 }
 
@@ -159,35 +158,35 @@ impl Watch {
         }
     }
 
-    /// Its port went down, and has this grace, or is up again.
+    /// Notes that the device's port went down and has this grace, or that the port is up again.
     pub(super) fn on_port(&mut self, now: Mono, grace: Option<Duration>) -> Option<Change> {
         let was = self.down.take();
         self.down = grace.map(|grace| (was.map_or(now, |(since, _)| since), grace));
-        // Not the device's misses: it could not be asked.
+        // These are not misses of the device: it could not be polled.
         self.misses = 0;
         self.last_miss = None;
         if self.down.is_some() {
             self.returns = 0;
         } else if self.is_silent_because_of_its_port() {
-            // It is asked again from now on, and judged by that.
+            // The device is polled again from now on, and judged by its answers.
             self.quiet_since = now;
         } else if let Some((since, _)) = was {
-            // It could not speak meanwhile.
+            // The device could not send anything while the port was down.
             self.quiet_since = self.quiet_since + now.since(since);
         }
         self.on_time(now)
     }
 
-    /// Another rule from now on.
+    /// Replaces the rule for silence.
     pub(super) fn judge_by(&mut self, now: Mono, rule: Liveness) -> Option<Change> {
         self.rule = rule;
         self.on_time(now)
     }
 
-    /// The device is looked for elsewhere from now on. What was missed where it
-    /// was says nothing; one that was silent there is unknown here; one that
-    /// answered there counts as answering for as long as one that has just
-    /// done so, and the cloud need not notice.
+    /// Notes that the device is polled elsewhere from now on. Misses at the old place say
+    /// nothing. A device that was silent there is unknown here. A device that answered there
+    /// counts as answering for as long as one that has just answered, and the cloud sees no
+    /// change.
     pub(super) fn moved(&mut self, now: Mono) {
         self.quiet_since = now;
         self.answered_before = false;
@@ -199,8 +198,8 @@ impl Watch {
         }
     }
 
-    /// Lets time pass: a device that has missed enough falls silent the moment
-    /// it has also been quiet long enough.
+    /// Lets time pass: a device that has missed enough polls falls silent at the moment when it
+    /// has also been quiet long enough.
     pub(super) fn on_time(&mut self, now: Mono) -> Option<Change> {
         let due = self.wake_at()?;
         if now < due.at {
@@ -227,7 +226,7 @@ impl Watch {
         Some(Change::FellSilent(because))
     }
 
-    /// When this device falls silent if nothing more is heard of it.
+    /// Returns when this device falls silent if no proof of life follows.
     pub(super) fn wake_at(&self) -> Option<Wake> {
         let silent = matches!(self.life, LifeState::Silent { .. });
         if silent && (self.down.is_some() || !self.is_silent_because_of_its_port()) {

@@ -1,4 +1,4 @@
-//! The table of devices: field events in, wishes and notices out.
+//! The table of devices: field events come in, wishes and notices go out.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -9,30 +9,30 @@ use crate::base::{DeviceId, FieldEvent, LogoutReason, Mono, Now, PortId, Wake};
 use crate::fleet::events::Notice;
 use crate::spec::{DeviceSpec, Spec};
 
-/// What we believe about every device. See the room's doc for the contract.
+/// What the fleet believes about every device. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Fleet {
     pub(super) devices: Vec<Device>,
     pub(super) ports: Vec<Port>,
-    /// When each device falls silent if nothing more is heard, or is no longer
-    /// held back: the earliest first, so that 2,000 devices cost one look.
+    /// When each device falls silent if no proof of life follows, or is no longer held back.
+    /// The earliest comes first, so that 2,000 devices cost one look.
     deadlines: BTreeSet<(Mono, DeviceId)>,
     pub(super) out: VecDeque<Output>,
 }
 
-/// What the fleet has to say.
+/// An output of the fleet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// This device ought to be online in the cloud, or ought not.
     Want {
         /// Which device.
         device: DeviceId,
-        /// Online or offline.
+        /// Whether the device ought to be online.
         online: bool,
-        /// Why not, if so; `None` of one that is kept offline.
+        /// Why the device ought not to be online; `None` for a device that is kept offline.
         why_not: Option<LogoutReason>,
     },
-    /// For the operator.
+    /// A notice for the operator.
     Notice(Notice),
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Device {
     pub(super) watch: Watch,
     flapping: Flapping,
     deadline: Option<Wake>,
-    /// No longer configured: nothing is believed of it.
+    /// Whether the device is no longer configured. The fleet then believes nothing about it.
     pub(super) retired: bool,
 }
 
@@ -62,26 +62,26 @@ impl Device {
 pub(super) struct Port {
     pub(super) devices: Vec<DeviceId>,
     pub(super) down: Option<String>,
-    /// Whether it was told that its devices fall silent because it is down.
+    /// Whether the notice was given that the port's devices fall silent because it is down.
     told: bool,
-    /// Whether it was told that none of its devices answers.
+    /// Whether the notice was given that none of the port's devices answers.
     mute: bool,
     load_permille: u16,
-    /// How long it may be down before its devices count as silent.
+    /// How long the port may be down before its devices count as silent.
     pub(super) grace: Duration,
     /// Whether devices that come and go are kept offline.
     pub(super) damping: bool,
 }
 
 impl Port {
-    /// Its grace, if it is down.
+    /// Returns the grace of the port, if the port is down.
     pub(super) fn down_for(&self) -> Option<Duration> {
         self.down.as_ref().map(|_| self.grace)
     }
 }
 
 impl Fleet {
-    /// Every device unknown, every port not yet heard of.
+    /// Creates the fleet with every device unknown and every port not yet heard of.
     #[must_use]
     pub fn new(spec: &Spec, now: Now) -> Self {
         let ports = spec
@@ -106,7 +106,7 @@ impl Fleet {
         }
     }
 
-    /// Something happened on a port. Readings are not looked at here.
+    /// Takes in an event of a port. The fleet does not look at readings.
     pub fn on_field(&mut self, now: Now, event: &FieldEvent) {
         match event {
             FieldEvent::Polled {
@@ -123,7 +123,7 @@ impl Fleet {
             }
             FieldEvent::PortUp { port } => self.on_port(now, *port, None),
             FieldEvent::PortDown { port, why } => self.on_port(now, *port, Some(why.clone())),
-            // It is there; what it says is no business of the fleet.
+            // The device is there; the content of its reply does not concern the fleet.
             FieldEvent::NoValue { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Echoes { .. }
@@ -136,7 +136,7 @@ impl Fleet {
         }
     }
 
-    /// Time has passed.
+    /// Notes that time has passed.
     pub fn on_time(&mut self, now: Now) {
         let mut silenced = BTreeSet::new();
         while let Some(&(at, device)) = self.deadlines.first() {
@@ -158,43 +158,43 @@ impl Fleet {
         self.tell_silenced(silenced);
     }
 
-    /// The next thing to say.
+    /// Returns the next output.
     pub fn poll(&mut self) -> Option<Output> {
         self.out.pop_front()
     }
 
-    /// When the next device falls silent if nothing more is heard.
+    /// Returns when the next device falls silent if no proof of life follows.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let (_, device) = self.deadlines.first()?;
         self.devices.get(device.index())?.deadline
     }
 
-    /// The field side of a device.
+    /// Returns the field side of a device.
     #[must_use]
     pub fn life(&self, device: DeviceId) -> Option<Life> {
         self.devices.get(device.index()).map(|d| d.watch.life())
     }
 
-    /// When something changes for a device if nothing more is heard of it.
+    /// Returns when the state of a device changes if no proof of life follows.
     #[must_use]
     pub fn deadline(&self, device: DeviceId) -> Option<Wake> {
         self.devices.get(device.index())?.deadline
     }
 
-    /// Until when a device is kept offline for falling silent often.
+    /// Returns until when a device is kept offline for falling silent often.
     #[must_use]
     pub fn held_until(&self, device: DeviceId) -> Option<Mono> {
         self.devices.get(device.index())?.flapping.free_at()
     }
 
-    /// Why a port is down; `None` while it is up or not yet heard of.
+    /// Returns why a port is down; `None` while it is up or not yet heard of.
     #[must_use]
     pub fn port_down(&self, port: PortId) -> Option<&str> {
         self.ports.get(port.index())?.down.as_deref()
     }
 
-    /// How busy a port was lately, in thousandths.
+    /// Returns how busy a port was lately, in thousandths.
     #[must_use]
     pub fn load_permille(&self, port: PortId) -> u16 {
         self.ports.get(port.index()).map_or(0, |p| p.load_permille)
@@ -256,7 +256,7 @@ impl Fleet {
                 (false, None)
             }
             Some(Change::FellSilent(because)) => (false, Some(Notice::Silent { device, because })),
-            // Its wish was told when it fell silent.
+            // The wish was given when the device fell silent.
             Some(Change::StaysSilent(because)) => {
                 let notice = Notice::Silent { device, because };
                 self.out.push_back(Output::Notice(notice));
@@ -280,8 +280,7 @@ impl Fleet {
         self.tell_mute(device);
     }
 
-    /// One line for a port that is open when the last of its devices has fallen
-    /// silent.
+    /// Gives one notice for a port that is open when the last of its devices has fallen silent.
     fn tell_mute(&mut self, device: DeviceId) {
         let Some(port) = self.devices.get(device.index()).map(|d| d.port) else {
             return;
@@ -315,7 +314,7 @@ impl Fleet {
         p.mute = mute;
     }
 
-    /// A device is no longer held back.
+    /// Ends the holding back of a device.
     fn let_go(&mut self, device: DeviceId, answers: bool) {
         if answers {
             self.out.push_back(Output::Want {
@@ -328,9 +327,9 @@ impl Fleet {
             .push_back(Output::Notice(Notice::LetGo { device, answers }));
     }
 
-    /// One line for a port that is down, when the first of its devices falls
-    /// silent because of that, and none for the others, which follow as the
-    /// grace of each runs out.
+    /// Gives one notice for a port that is down, when the first of its devices falls silent
+    /// because of the port. The other devices, which follow as the grace of each runs out, get
+    /// none.
     pub(super) fn tell_silenced(&mut self, silenced: BTreeSet<PortId>) {
         for port in silenced {
             let Some(p) = self.ports.get_mut(port.index()) else {

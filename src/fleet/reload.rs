@@ -1,9 +1,9 @@
-//! Another configuration: whom to believe something of from now on.
+//! The devices of another configuration.
 //!
-//! A device that stays keeps what is known of it. One that moves to another
-//! port or unit, or whose port leads elsewhere, gets its quiet time to answer there; until then the wish for it
-//! stays what it was. One that leaves is unwanted before it is forgotten. One
-//! that comes, or comes back, is unknown.
+//! A device that stays keeps what is known of it. A device that moves to another port or
+//! unit, or whose port leads elsewhere, gets its quiet time to answer there. Until then the
+//! wish for the device stays what it was. A device that leaves is unwanted before it is
+//! forgotten. A device that comes, or comes back, is unknown.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +12,7 @@ use crate::base::{DeviceId, LogoutReason, Now, PortId};
 use crate::spec::{Changes, Spec};
 
 impl Fleet {
-    /// From now on this installation, of which `changes` tells how it differs
-    /// from the last.
+    /// Replaces the installation. `changes` says how the new one differs from the last.
     pub fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
         self.ports.resize_with(spec.ports.len(), Port::default);
         for port in changes.ports.added.iter().chain(&changes.ports.removed) {
@@ -74,10 +73,10 @@ impl Fleet {
         self.tell_silenced(silenced);
     }
 
-    /// Nothing is known of this device.
+    /// Forgets all that is known of this device.
     fn forget(&mut self, now: Now, spec: &Spec, device: DeviceId) {
         let fresh = spec.device(device).map(|d| Device::new(d, now.mono));
-        // First the deadline goes, by way of `settle`.
+        // The deadline is removed first, by way of `settle`.
         if let Some(d) = self.devices.get_mut(device.index()) {
             d.retired = true;
         }
@@ -87,7 +86,7 @@ impl Fleet {
         }
     }
 
-    /// A device shares its port's fate from the start.
+    /// Makes a device share the state of its port from the start.
     fn follow_port(&mut self, now: Now, device: DeviceId, silenced: &mut BTreeSet<PortId>) {
         let Some(d) = self.devices.get_mut(device.index()) else {
             return;
@@ -146,7 +145,7 @@ mod tests {
             .collect()
     }
 
-    /// A fleet that goes from one configuration to an edited one.
+    /// Takes a fleet from one configuration to an edited one.
     fn reload(fleet: &mut Fleet, now: Now, old: &Spec, edit: impl FnOnce(&mut Spec)) -> Spec {
         let mut fresh = old.clone();
         edit(&mut fresh);

@@ -1,12 +1,12 @@
 //! The last value of every point, and how far it may be believed.
 //!
-//! Contract: told what the field said ([`Cache::on_field`]) and who fell silent
-//! ([`Cache::lost`]); looked at with [`Cache::look`]. Nothing happens here when
-//! time passes: how old a value is, is found when somebody looks, so there is no
-//! instant at which an old value still counts as good.
+//! Contract: [`Cache::on_field`] takes in the events of the field and [`Cache::lost`] the
+//! devices that fell silent; [`Cache::look`] returns the values. The cache does nothing
+//! when time passes: the age of a value is computed when the value is looked up, so there
+//! is no instant at which an old value still counts as good.
 //!
-//! For people only. What is posted to the platform is the reading itself, once,
-//! with its own time; nothing leads from here to the cloud.
+//! The cache is for people only. The reading itself is posted to the platform, once, with
+//! its own time; no data goes from here to the cloud.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::spec::{Changes, Codec, DataType, DeviceSpec, PointSpec, Spec};
 /// How far a value may be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Quality {
-    /// It was read lately, and its device answers.
+    /// The value was read lately, and its device answers.
     Good,
-    /// The device answers, but what it says there now is no value; this is the
-    /// last one it gave, if any.
+    /// The device answers, but what it sends for the point now is no value. This is the last
+    /// value it gave, if any.
     Uncertain,
-    /// It is what was once read; the world has gone on since.
+    /// The value was read once; the device may hold another value by now.
     Stale,
 }
 
 impl Quality {
-    /// In one word.
+    /// Returns the quality as one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -44,29 +44,29 @@ impl Quality {
 pub struct LastValue<'a> {
     /// The identifier of the property.
     pub id: &'a str,
-    /// The value, unless there never was one.
+    /// The value; `None` if there never was one.
     pub value: Option<&'a Value>,
-    /// What it is called, if it is one of a list of states; a moment as people write
-    /// it.
+    /// The title of the value, if it is one of a list of states; for a date and time, its usual
+    /// written form.
     pub title: Option<Cow<'a, str>>,
-    /// When the reply that carried it was complete.
+    /// When the reply that carried the value was complete.
     pub taken: Option<Now>,
-    /// How long ago that was.
+    /// How long ago the reply was complete.
     pub age: Option<Duration>,
-    /// How far it may be believed.
+    /// How far the value may be believed.
     pub quality: Quality,
-    /// Why no further; empty for a good one.
+    /// Why the value is not good; empty for a good one.
     pub why: &'static str,
 }
 
-/// How a device stands when its values are looked at.
+/// The state of a device when its values are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It answers.
+    /// The device answers.
     Answering,
-    /// It has not proved that it does, or it is silent.
+    /// The device has not proved that it answers, or it is silent.
     Silent,
-    /// Its port is down.
+    /// The device's port is down.
     PortDown,
 }
 
@@ -79,17 +79,16 @@ pub(super) struct Cache {
 #[derive(Debug, Default)]
 struct Device {
     points: Vec<Entry>,
-    /// When it was last given up: what was read until then is from before.
+    /// When the device last fell silent: values that were read until then count as old.
     lost: Option<Mono>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Entry {
     value: Option<(Value, Now)>,
-    /// The registers held no value, last at this time, for this reason; gone
-    /// with the next value.
+    /// When the registers last held no value, and why; removed with the next value.
     refused: Option<(Mono, &'static str)>,
-    /// How the request for it fails again and again; gone with the next value.
+    /// How the request for the point fails again and again; removed with the next value.
     failing: Option<RequestFailure>,
 }
 
@@ -103,14 +102,14 @@ impl Device {
 }
 
 impl Cache {
-    /// Nothing was read yet.
+    /// Creates a cache in which no value was read yet.
     pub(super) fn new(spec: &Spec) -> Self {
         Cache {
             devices: spec.devices.iter().map(Device::new).collect(),
         }
     }
 
-    /// The field said something.
+    /// Takes in an event of the field.
     pub(super) fn on_field(&mut self, now: Now, spec: &Spec, event: &FieldEvent) {
         match event {
             FieldEvent::Polled { readings, .. } => {
@@ -152,16 +151,16 @@ impl Cache {
         }
     }
 
-    /// A device fell silent: until it is read again, its values are history,
-    /// also when it is back sooner than they would have grown old.
+    /// Notes that a device fell silent. Until the device is read again, its values count as
+    /// old, even when the device is back sooner than they would have grown old.
     pub(super) fn lost(&mut self, now: Now, device: DeviceId) {
         if let Some(device) = self.devices.get_mut(device.index()) {
             device.lost = Some(now.mono);
         }
     }
 
-    /// From now on this installation. Where another thing is asked, or the same
-    /// of another unit, nothing was read yet.
+    /// Replaces the installation. A point for which other data is requested, or the same data
+    /// of another unit, has no value yet.
     pub(super) fn respec(&mut self, spec: &Spec, changes: &Changes) {
         let known = self.devices.len();
         let added = spec.devices.iter().skip(known).map(Device::new);
@@ -177,8 +176,8 @@ impl Cache {
         }
     }
 
-    /// What is known of every point of a device, in the order of its profile;
-    /// nothing of a device that is not configured.
+    /// Returns what is known of every point of a device, in the order of its profile; an empty
+    /// result for a device that is not configured.
     pub(super) fn look<'a>(
         &'a self,
         now: Now,
@@ -218,15 +217,15 @@ impl Cache {
     }
 }
 
-/// How long a value of this point is good: as configured, or two intervals, so
-/// that one lost reply does not spoil it, and the time a reply may take.
+/// Returns how long a value of this point is good: as configured, or two intervals, so that
+/// one lost reply does not spoil it, and the time a reply may take.
 fn fresh_for(point: &PointSpec, timeout: Duration) -> Duration {
     let usual = point.interval * 2 + timeout;
     point.shown.stale_after.unwrap_or(usual)
 }
 
 impl Entry {
-    /// The one place that decides.
+    /// Decides the quality of a value, in one place.
     fn judge(
         &self,
         now: Mono,
@@ -260,7 +259,7 @@ impl Entry {
     }
 }
 
-/// What a state is called, and when a moment is.
+/// Returns the title of a state, or the written form of a date and time.
 fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<Cow<'a, str>> {
     if let (DataType::Date, Value::Text(millis)) = (point.codec.data_type(), value) {
         let moment = Utc::of(Wall::from_millis(millis.parse().ok()?));

@@ -1,4 +1,4 @@
-//! Fleet and cloud, composed.
+//! The coordinator: fleet and cloud, composed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::hub::messages::{Input, Notice, Output};
 use crate::hub::statistics::Statistics;
 use crate::spec::{Changes, Spec};
 
-/// The gateway's mind. See the room's doc for the contract.
+/// The coordinator of fleet and cloud. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Coordinator {
     pub(super) spec: Arc<Spec>,
@@ -28,13 +28,14 @@ pub struct Coordinator {
     pub(super) counters: BTreeMap<DeviceId, Counters>,
     pub(super) link: LinkState,
     stopping: bool,
-    /// Notices about many devices at once, on their way to being few.
+    /// Notices about many devices at once, which are grouped into few.
     crowds: EventGrouping<Notice>,
     out: VecDeque<Output>,
 }
 
 impl Coordinator {
-    /// A mind for this installation; every device unknown, the link down.
+    /// Creates a coordinator for this installation, with every device unknown and the link
+    /// down.
     #[must_use]
     pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
         Coordinator {
@@ -51,8 +52,8 @@ impl Coordinator {
         }
     }
 
-    /// The same for a gateway that has no identity yet: it polls, says so, and
-    /// is never connected.
+    /// Returns the coordinator for a gateway that has no identity yet: the gateway polls,
+    /// reports its state, and is never connected.
     #[must_use]
     pub fn not_commissioned(self) -> Self {
         Coordinator {
@@ -61,7 +62,7 @@ impl Coordinator {
         }
     }
 
-    /// One thing happened.
+    /// Handles one input.
     pub fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::Field(event) => self.on_field(now, event),
@@ -93,7 +94,7 @@ impl Coordinator {
         self.statistics.online(now, self.cloud.online());
     }
 
-    /// The next thing to do.
+    /// Returns the next output.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         while let Some(out) = self.next(now) {
             match out {
@@ -127,7 +128,8 @@ impl Coordinator {
             }
             cloud::Output::LoggedOut => {
                 if self.stopping {
-                    // Nobody comes back for what is still being gathered.
+                    // The coordinator is not polled again, so the notices that are still being
+                    // grouped go out now.
                     let last = self.crowds.all(now.mono);
                     self.out.extend(last.into_iter().map(told));
                 }
@@ -141,27 +143,27 @@ impl Coordinator {
         Some(out)
     }
 
-    /// When to be handed [`Input::Time`] if nothing else happens.
+    /// Returns when to pass [`Input::Time`] if no other input comes.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
         Wake::earlier(wake, self.crowds.wake_at())
     }
 
-    /// Whether some device waits for [`Input::Vault`] to say that its secret could
-    /// be kept.
+    /// Returns whether a device waits for [`Input::Vault`] to say that its secret can be
+    /// stored.
     #[must_use]
     pub fn wants_secrets(&self, now: Now) -> bool {
         self.cloud.wants_secrets(now)
     }
 
-    /// The picture of the whole, for people.
+    /// Returns the status line of the whole, for people.
     #[must_use]
     pub fn status(&self) -> Status {
         Status::of(&self.spec, &self.fleet, &self.cloud, self.link)
     }
 
-    /// What was last read from a device, and how far it may be believed now.
+    /// Returns the last value of each point of a device, and how far it may be believed now.
     pub fn values(&self, now: Now, device: DeviceId) -> impl Iterator<Item = LastValue<'_>> {
         let port = self.spec.device(device).map(|d| d.port);
         let standing = match self.fleet.life(device) {
@@ -172,8 +174,8 @@ impl Coordinator {
         self.cache.look(now, &self.spec, device, standing)
     }
 
-    /// What became of the requests to a device since the start; `None` if it was
-    /// never asked anything.
+    /// Returns the outcomes of the requests to a device since the start; `None` if no request
+    /// was made to it.
     #[must_use]
     pub fn counters(&self, device: DeviceId) -> Option<&Counters> {
         self.counters.get(&device)
@@ -202,8 +204,8 @@ impl Coordinator {
     fn on_field(&mut self, now: Now, mut event: FieldEvent) {
         self.fleet.on_field(now, &event);
         self.count(&event);
-        // The wish first: a device that has just come back is logged in before
-        // its first values queue up behind it.
+        // The wish comes first: a device that has just come back is logged in before its first
+        // values wait for the log-in.
         self.carry_wishes(now);
         self.cache.on_field(now, &self.spec, &event);
         self.statistics.on_field(&self.spec, &event);
@@ -280,7 +282,7 @@ impl Coordinator {
     }
 }
 
-/// What was gathered, as a notice of this room.
+/// Turns a group into a notice of this room.
 fn told(told: Grouped<Notice>) -> Output {
     Output::Notice(match told {
         Grouped::One(notice) => notice,

@@ -1,4 +1,4 @@
-//! Every sentence that enters or leaves the mind, on one screen.
+//! All inputs and outputs of the coordinator, on one screen.
 
 use std::sync::Arc;
 
@@ -10,76 +10,74 @@ use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
 use crate::{cloud, fleet};
 
-/// What happened.
+/// An input of the coordinator.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// On a bus.
+    /// An event on a bus.
     Field(FieldEvent),
-    /// On the link to the cloud.
+    /// An event on the link to the cloud.
     Link(LinkEvent),
-    /// A device's secret, kept from an earlier life or changed since.
+    /// A device's secret, stored in an earlier run or changed since.
     Secret {
-        /// Whose.
+        /// The device that the secret belongs to.
         device: DeviceId,
-        /// It.
+        /// The secret.
         secret: Secret,
     },
-    /// Whether secrets can be kept; as long as they cannot, no device is
-    /// registered.
+    /// Whether secrets can be stored; as long as they cannot, no device is registered.
     Vault {
-        /// As the last attempt showed, if that was lately.
+        /// The result of the last attempt, if it was recent.
         usable: bool,
     },
-    /// Whether the system's clock is synchronised; said at the start, and again
-    /// until it is.
+    /// Whether the system's clock is synchronised. The input comes at the start, and again
+    /// until the clock is synchronised.
     Clock {
-        /// As the system says.
+        /// The system's report.
         synchronised: bool,
     },
-    /// An errand has ended.
+    /// A remote task has ended.
     Errand(RemoteResult),
-    /// Nothing but time.
+    /// Only time has passed.
     Time,
-    /// The service is asked to end: log everyone out.
+    /// The service is to end: log out all devices.
     Stop,
-    /// The connection is to be changed: log everyone out of this one.
+    /// The connection is to be changed: log out all devices of this connection.
     Part,
-    /// From now on this installation, and how it differs from the last. If the
-    /// connection changes, [`Output::Parted`] has come before and the link is
-    /// gone.
+    /// A new installation, and how it differs from the last. If the connection changes,
+    /// [`Output::Parted`] has come before and the link is gone.
     Reload {
-        /// From now on.
+        /// The new installation.
         spec: Arc<Spec>,
-        /// How it differs from the last.
+        /// How the new installation differs from the last.
         changes: Box<Changes>,
-        /// Whether the gateway has an identity; to have one now and not before,
-        /// or the other way round, is a change of the connection.
+        /// Whether the gateway has an identity. To have an identity now and not before, or the
+        /// other way round, is a change of the connection.
         commissioned: bool,
     },
 }
 
-/// What is to be done.
+/// An output of the coordinator: work for another part.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// By the link.
+    /// The link sends this command.
     Link(LinkCommand),
-    /// By the journal.
+    /// The log records this notice.
     Notice(Notice),
-    /// By the vault: this secret must outlive the process, and come back as
+    /// The secret store keeps this secret: it must outlive the process, and come back as
     /// [`Input::Secret`].
     Keep {
-        /// Whose.
+        /// The device that the secret belongs to.
         device: DeviceId,
-        /// It.
+        /// The secret.
         secret: Secret,
     },
-    /// By whoever holds the house together; comes back as [`Input::Errand`].
+    /// The service carries out this remote task; the result comes back as [`Input::Errand`].
     Errand(RemoteTask),
-    /// After [`Input::Part`]: nobody of ours is online on this connection any
-    /// more, or the asks have run out; the link has been told to disconnect.
+    /// After [`Input::Part`]: no device of this gateway is online on this connection any more,
+    /// or the log-out requests have run out of time. The link has been told to disconnect.
     Parted,
-    /// After [`Input::Stop`]: nobody of ours is online any more, or the asks
-    /// have run out; the link has been told to disconnect.
+    /// After [`Input::Stop`]: no device of this gateway is online any more, or the log-out
+    /// requests have run out of time. The link has been told to disconnect.
     Stopped,
 }
 

@@ -1,8 +1,7 @@
-//! What the whole looks like, and each device: the pictures for the control
-//! socket.
+//! The state of the whole and of each device, for the control socket.
 //!
-//! Only looks. Why a device is not as it should be is said by the first thing in
-//! the way, from the bus up: port, device, flapping, link, platform.
+//! This file only reads. The reason why a device is not as it should be is the first
+//! obstacle, from the bus up: port, device, flapping, link, platform.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::hub::coordinator::Coordinator;
 use crate::spec::DeviceSpec;
 
 impl Coordinator {
-    /// How things are.
+    /// Returns the status of the whole.
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Status {
         let census = &self.statistics;
@@ -54,13 +53,13 @@ impl Coordinator {
         }
     }
 
-    /// All devices, without values.
+    /// Returns all devices, without values.
     pub fn devices(&self, now: Now) -> impl Iterator<Item = Device> {
         let all = self.spec.devices();
         all.map(move |(id, device)| self.device_picture(now, id, device))
     }
 
-    /// Everything about the device that the configuration calls so.
+    /// Returns everything about the device with this name in the configuration.
     #[must_use]
     pub fn device(&self, now: Now, name: &str) -> Option<Device> {
         let mut all = self.spec.devices();
@@ -80,7 +79,7 @@ impl Coordinator {
         Some(picture)
     }
 
-    /// Everything that is counted.
+    /// Returns everything that is counted.
     #[must_use]
     pub fn figures(&self, now: Now) -> Figures {
         let counters = self.cloud.counters();
@@ -212,7 +211,7 @@ impl Coordinator {
         }
     }
 
-    /// What is in its way, and what comes next.
+    /// Returns why a device is not online, and what comes next.
     fn offline_reason(
         &self,
         now: Now,
@@ -228,7 +227,7 @@ impl Coordinator {
         let due = |wake: Option<Wake>| wake.and_then(|w| next(w.why, Some(w.at)));
         let deadline = self.fleet.deadline(id);
         if let Some(why) = self.fleet.port_down(device.port) {
-            // Whatever the deadline is called, it is about this.
+            // Whatever the deadline is called, its cause is the port.
             let silent = "it counts as silent, if its port is still down";
             let then = deadline.and_then(|w| next(silent, Some(w.at)));
             let then = then.or_else(|| next("the port is tried again and again", None));

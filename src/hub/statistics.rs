@@ -1,9 +1,9 @@
-//! What has been heard so far, kept for whoever looks: reply times, the history
-//! of the link, who ought to be online.
+//! Statistics of the events so far: reply times, the history of the link, and which devices
+//! ought to be online.
 //!
-//! Contract: told what happened in the order it happened; looked at by
-//! `snapshot.rs`. Decides nothing. What it keeps is bounded by the number of devices
-//! and ports.
+//! Contract: the statistics take in events in the order in which they happened;
+//! `snapshot.rs` reads them. They decide nothing. Their size is bounded by the number of
+//! devices and ports.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::control::picture::Rtt;
 use crate::field::diagnostics::counters::EchoCounters;
 use crate::spec::{Changes, Spec};
 
-/// Replies of a device that its reply time is said of.
+/// How many of a device's last replies its reply time is computed from.
 const OF_DEVICE: usize = 32;
-/// The same of a port.
+/// How many of a port's last replies its reply time is computed from.
 const OF_PORT: usize = 512;
 
-/// Everything that is kept.
+/// All statistics.
 #[derive(Debug)]
 pub(super) struct Statistics {
-    /// When this life began.
+    /// When this run of the service began.
     pub(super) began: Now,
     devices: Vec<Heard>,
     ports: Vec<Line>,
@@ -39,17 +39,17 @@ pub(super) struct Statistics {
 struct Heard {
     turnarounds: Turnarounds,
     answered: Option<Mono>,
-    /// Why this gateway logged it out last, and when.
+    /// Why this gateway logged the device out last, and when.
     logout: Option<(LogoutReason, Mono)>,
 }
 
-/// One port.
+/// The statistics of one port.
 #[derive(Clone, Debug)]
 struct Line {
     turnarounds: Turnarounds,
     replies: Histogram,
     echoes: EchoCounters,
-    /// Requests made besides the plan.
+    /// How many requests were made outside the plan.
     probes: u64,
 }
 
@@ -74,16 +74,16 @@ impl Default for Heard {
     }
 }
 
-/// What has become of the link so far.
+/// The history of the link so far.
 #[derive(Clone, Debug)]
 pub(super) struct LinkHistory {
-    /// Since when it stands as it does.
+    /// Since when the link has its present state.
     pub(super) since: Mono,
-    /// How often it came about.
+    /// How often the link was connected.
     pub(super) connects: u64,
-    /// From the last connection until everybody wanted was online.
+    /// How long from the last connection until all wanted devices were online.
     pub(super) takeover: Option<Duration>,
-    /// The last attempt that failed or end of a connection, and when.
+    /// The last failed attempt or end of a connection, and when.
     pub(super) failure: Option<(LinkDown, Mono)>,
     up: bool,
 }
@@ -106,7 +106,7 @@ impl Statistics {
         }
     }
 
-    /// The field said something.
+    /// Takes in an event of the field.
     pub(super) fn on_field(&mut self, spec: &Spec, event: &FieldEvent) {
         if let FieldEvent::Echoes { port, echoes } = event
             && let Some(line) = self.ports.get_mut(port.index())
@@ -145,7 +145,7 @@ impl Statistics {
         }
     }
 
-    /// The link said something.
+    /// Takes in an event of the link.
     pub(super) fn on_link(&mut self, now: Now, event: &LinkEvent) {
         let link = &mut self.link;
         match event {
@@ -159,7 +159,7 @@ impl Statistics {
                 if std::mem::replace(&mut link.up, false) {
                     link.since = now.mono;
                 }
-                // What we did ourselves is no failure.
+                // A connection that the gateway ended itself is no failure.
                 if *why != LinkDown::Ours {
                     link.failure = Some((why.clone(), now.mono));
                 }
@@ -168,7 +168,7 @@ impl Statistics {
         }
     }
 
-    /// The platform's side has something to tell.
+    /// Takes in a notice of the platform's side.
     pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::Notice) {
         if let cloud::Notice::Barred { device, .. } = notice {
             let name = spec.device(*device).map_or("?", |d| &d.name);
@@ -186,12 +186,12 @@ impl Statistics {
         }
     }
 
-    /// Why this gateway logged a device out last, and when.
+    /// Returns why this gateway logged a device out last, and when.
     pub(super) fn logout(&self, device: DeviceId) -> Option<(LogoutReason, Mono)> {
         self.devices.get(device.index())?.logout
     }
 
-    /// The fleet wants this of a device.
+    /// Notes whether the fleet wants a device online.
     pub(super) fn want(&mut self, device: DeviceId, online: bool) {
         match online {
             true => self.wanted.insert(device),
@@ -199,7 +199,7 @@ impl Statistics {
         };
     }
 
-    /// So many are online now.
+    /// Notes how many devices are online now.
     pub(super) fn online(&mut self, now: Now, online: usize) {
         let link = &mut self.link;
         let all = !self.wanted.is_empty() && online >= self.wanted.len();
@@ -208,8 +208,7 @@ impl Statistics {
         }
     }
 
-    /// From now on this installation: who is asked elsewhere has not been heard
-    /// there.
+    /// Replaces the installation. A device that is polled elsewhere has not been heard there.
     pub(super) fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
         self.devices.resize(spec.devices.len(), Heard::default());
         let ports = spec.ports.len();
@@ -235,38 +234,38 @@ impl Statistics {
         }
     }
 
-    /// How many ought to be online.
+    /// Returns how many devices ought to be online.
     pub(super) fn wanted(&self) -> usize {
         self.wanted.len()
     }
 
-    /// When a device last proved that it lives.
+    /// Returns when a device last proved that it lives.
     pub(super) fn answered(&self, device: DeviceId) -> Option<Mono> {
         self.devices.get(device.index())?.answered
     }
 
-    /// A device's reply time.
+    /// Returns a device's reply time.
     pub(super) fn rtt(&self, device: DeviceId) -> Option<Rtt> {
         self.devices.get(device.index())?.turnarounds.rtt()
     }
 
-    /// A port's reply time, by its place in the configuration.
+    /// Returns a port's reply time, by its place in the configuration.
     pub(super) fn port_rtt(&self, port: usize) -> Option<Rtt> {
         self.ports.get(port)?.turnarounds.rtt()
     }
 
-    /// All its replies since it was made.
+    /// Returns the reply times of all replies of a port since it was made.
     pub(super) fn port_replies(&self, port: usize) -> Histogram {
         let port = self.ports.get(port);
         port.map(|p| p.replies.clone()).unwrap_or_default()
     }
 
-    /// What it has heard of our own requests.
+    /// Returns how often a port has heard the gateway's own requests.
     pub(super) fn port_echoes(&self, port: usize) -> EchoCounters {
         self.ports.get(port).map(|p| p.echoes).unwrap_or_default()
     }
 
-    /// How many requests it has made besides the plan.
+    /// Returns how many requests a port has made outside the plan.
     pub(super) fn port_probes(&self, port: usize) -> u64 {
         self.ports.get(port).map_or(0, |p| p.probes)
     }
@@ -295,7 +294,7 @@ impl Turnarounds {
         self.last.push_back(micros);
     }
 
-    /// By the nearest rank: each number is one that was measured.
+    /// Computes the reply time by the nearest rank: each number is one that was measured.
     fn rtt(&self) -> Option<Rtt> {
         let mut sorted: Vec<u32> = self.last.iter().copied().collect();
         sorted.sort_unstable();

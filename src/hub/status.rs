@@ -1,4 +1,4 @@
-//! The picture of the whole, for people: the line behind `STATUS=`.
+//! The status of the whole, for people: the line behind `STATUS=`.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::spec::Spec;
 pub struct Status {
     /// How the link stands.
     pub link: LinkState,
-    /// Devices the cloud shows online through us.
+    /// Devices that the cloud shows online through this gateway.
     pub online: usize,
     /// Devices configured.
     pub devices: usize,
@@ -20,7 +20,7 @@ pub struct Status {
     pub silent: usize,
     /// Values that wait for the platform.
     pub waiting: usize,
-    /// Name, load in thousandths, and whether it is down, per port.
+    /// Name, load in thousandths, and whether the port is down, per port.
     pub ports: Vec<PortStatus>,
 }
 
@@ -38,15 +38,15 @@ pub enum LinkState {
 /// One port at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortStatus {
-    /// Its name.
+    /// The port's name.
     pub name: String,
-    /// Share of the clock it was busy lately, in thousandths.
+    /// Share of the clock the port was busy lately, in thousandths.
     pub load_permille: u16,
-    /// Whether it cannot be opened.
+    /// Whether the port cannot be opened.
     pub down: bool,
 }
 
-/// As many ports as a status line names; the busiest and the broken first.
+/// How many ports a status line names; the busiest and the broken first.
 const PORTS_NAMED: usize = 4;
 
 impl Status {
@@ -70,7 +70,7 @@ impl Status {
                 })
                 .count(),
             waiting: match link {
-                // In daily life some are always about to be sent.
+                // In normal operation some values are always about to be sent.
                 LinkState::Up => 0,
                 LinkState::Down | LinkState::NotCommissioned => cloud.backlog(),
             },
@@ -78,8 +78,9 @@ impl Status {
         }
     }
 
-    /// One line that says everything: `cloud up · 118/120 online · 2 silent ·
-    /// line1 41 %`; what is as it should be is left out.
+    /// Returns one line that says everything:
+    /// `cloud up · 118/120 online · 2 silent · line1 41 %`; the line leaves out what is as it
+    /// should be.
     #[must_use]
     pub fn line(&self) -> String {
         let mut line = format!(

@@ -1,8 +1,8 @@
-//! From bytes to frames, for looking only.
+//! From bytes to frames, for display only.
 //!
-//! [`crate::field`] knows what it asked for and takes nothing else. Here nobody
-//! asked: every byte gets a place, and a frame is what has the length that its
-//! first bytes say and a good check. Between frames everything is noise.
+//! [`crate::field`] knows its request and accepts nothing but the reply. The listener has
+//! made no request: every byte gets a place, and a frame is what has the length that its
+//! first bytes say and a good check. All bytes between frames are noise.
 
 use crate::base::UnitId;
 use crate::field::dlt645::frame::{self as meter, Frame as MeterFrame};
@@ -15,7 +15,7 @@ use super::seen::TracedProtocol;
 /// Bytes of a DL/T 645 frame up to and including its length.
 const METER_HEAD: usize = 10;
 
-/// What we sent is one frame, whatever it is.
+/// Returns the content of sent bytes, which are always one frame.
 #[must_use]
 pub fn sent(bytes: &[u8], tongue: TracedProtocol) -> Body {
     let modbus = |(unit, pdu)| serial(unit, pdu);
@@ -32,8 +32,8 @@ pub fn sent(bytes: &[u8], tongue: TracedProtocol) -> Body {
     .unwrap_or(Body::Plain)
 }
 
-/// Divides what came between two silences while `tongue` was spoken; `asked` is
-/// what we had sent. The lengths add up to that of `bytes`.
+/// Divides the bytes that came between two silences while `tongue` was the protocol;
+/// `asked` is the last request of the gateway. The lengths add up to the length of `bytes`.
 #[must_use]
 pub fn received(bytes: &[u8], tongue: TracedProtocol, asked: &[u8]) -> Vec<(usize, Body)> {
     let mut pieces: Vec<(usize, Body)> = Vec::new();
@@ -54,7 +54,7 @@ pub fn received(bytes: &[u8], tongue: TracedProtocol, asked: &[u8]) -> Vec<(usiz
     pieces
 }
 
-/// The frame that stands at the head, if there is one.
+/// Returns the frame at the head of the bytes, if there is one.
 fn head(bytes: &[u8], tongue: TracedProtocol) -> Option<(usize, Body)> {
     match tongue {
         TracedProtocol::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
@@ -82,9 +82,9 @@ fn modbus(bytes: &[u8]) -> Option<(usize, Body)> {
     })
 }
 
-/// How long an RTU frame can be that begins like this: as a reply, as a request,
-/// as a request that carries data (V1.1b3 §6); and, for functions nobody knows,
-/// all there is.
+/// Returns the possible lengths of an RTU frame that begins like this: as a reply, as a
+/// request, as a request that carries data (V1.1b3 §6); and, for unknown functions, all the
+/// bytes there are.
 fn lengths(bytes: &[u8]) -> [Option<usize>; 3] {
     let [_, function, third, ..] = *bytes else {
         return [None; 3];
@@ -251,7 +251,7 @@ mod tests {
         ) {
             let mut bytes = noise.clone();
             bytes.extend(reply(unit));
-            // Once in thousands of times noise and what follows have the form and the
+            // Once in thousands of times, noise and the bytes after it have the form and the
             // checksum of a refusal.
             let refusal = |w: &[u8]| rtu::frame(UnitId(w[0]), &w[1..3]) == w;
             prop_assume!(!bytes.windows(5).take(noise.len()).any(refusal));

@@ -1,6 +1,6 @@
-//! What is inside a frame, in words.
+//! The content of a frame, in words.
 //!
-//! Wider than what the gateway itself says: other masters' writes pass by as well
+//! It covers more than the gateway itself sends: writes of other masters pass by as well
 //! (Modbus Application Protocol V1.1b3 §6).
 
 use std::fmt::Write;
@@ -9,12 +9,12 @@ use crate::base::UnitId;
 use crate::field::dlt645::frame::Frame as MeterFrame;
 use crate::field::modbus::EXCEPTION;
 
-/// What a frame turned out to be.
+/// The kind and content of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Modbus with a good check (RTU, ASCII) or a plausible header (TCP).
     Modbus {
-        /// Whom it is for or from.
+        /// The device that the frame is for or from.
         unit: UnitId,
         /// Function and data; never empty.
         pdu: Vec<u8>,
@@ -23,19 +23,19 @@ pub enum Body {
     },
     /// DL/T 645 with a good check.
     Meter(MeterFrame),
-    /// Our own request, heard back.
+    /// The gateway's own request, heard back.
     Echo,
     /// Bytes of a protocol without a standard.
     Plain,
     /// Bytes that belong to no frame.
     Noise,
-    /// Bytes of whose frame the rest was not seen: nobody looked any more.
+    /// Bytes of a frame whose rest was not seen, because the trace had ended.
     Unfinished,
 }
 
 impl Body {
-    /// Who is concerned: whom it is for if the master said it, otherwise who said
-    /// it. As [`crate::spec::DeviceSpec::place`] has it.
+    /// Returns the place of the device concerned: the receiver if the master sent the frame,
+    /// otherwise the sender. The form is that of [`crate::spec::DeviceSpec::place`].
     #[must_use]
     pub fn place(&self) -> Option<String> {
         match self {
@@ -45,7 +45,7 @@ impl Body {
         }
     }
 
-    /// Whether it is an exception or a refusal.
+    /// Returns whether the frame is an exception or a refusal.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -55,8 +55,8 @@ impl Body {
         }
     }
 
-    /// In words; a request (`asks`) reads otherwise than a reply. `bytes` are those
-    /// of the frame.
+    /// Returns the content in words; a request (`asks`) reads otherwise than a reply. `bytes`
+    /// is the length of the frame.
     #[must_use]
     pub fn words(&self, asks: bool, bytes: usize) -> String {
         match self {
@@ -75,7 +75,7 @@ impl Body {
     }
 }
 
-/// What an exception code is called (V1.1b3 §7).
+/// Returns the name of an exception code (V1.1b3 §7).
 #[must_use]
 pub const fn exception(code: u8) -> &'static str {
     match code {
@@ -145,7 +145,7 @@ fn reply(pdu: &[u8]) -> String {
                 .map(|w| format!("{:04X}", u16::from_be_bytes(*w)));
             format!("{}{}", counted(words.len(), "register"), shown(each))
         }
-        // Repeats the request, or a part of it.
+        // The reply repeats the request, or a part of it.
         [5 | 6 | 15 | 16, ..] => format!("done: {}", question(pdu)),
         _ => question(pdu),
     }
@@ -167,7 +167,7 @@ fn meter(frame: &MeterFrame) -> String {
     format!("{what} (control {:02X}h{more}){data}", control.0)
 }
 
-/// What fits on a line; `…` for the rest.
+/// Writes as many entries as fit on a line; `…` for the rest.
 fn shown(each: impl Iterator<Item = String>) -> String {
     const MOST: usize = 8;
     let mut text = String::new();
@@ -182,7 +182,7 @@ fn shown(each: impl Iterator<Item = String>) -> String {
     text
 }
 
-/// `1 byte`, `2 bytes`.
+/// Writes a number with its noun: `1 byte`, `2 bytes`.
 fn counted(n: usize, what: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{n} {what}{s}")

@@ -1,12 +1,13 @@
-//! Puts events together: bytes to frames with a beginning and an end, requests to
-//! what became of them.
+//! Puts events together: bytes to frames with a beginning and an end, requests to their
+//! outcomes.
 //!
-//! Contract: tell every event to [`Follower::on`], in order; what it returns has
-//! become certain by it. [`Follower::end`] gives what was still unfinished.
+//! Contract: the caller passes every event to [`Follower::on`], in order; the returned
+//! items have become certain by that event. [`Follower::end`] returns what was still
+//! unfinished.
 //!
-//! The system tells when it handed bytes over, not when they were on the wire.
-//! Where it is known how long a character takes, the beginning of what came is
-//! reckoned back from its end, but never behind what came before.
+//! The system reports when it handed bytes over, not when they were on the wire. Where the
+//! duration of a character is known, the beginning of received bytes is computed back from
+//! their end, but never before the end of earlier bytes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,23 +19,23 @@ use super::cut;
 use super::decode::Body;
 use super::seen::{Line, Seen, TracedProtocol, Verdict, What};
 
-/// Of a line that talks without a pause no more than this is kept.
+/// The longest burst that is kept of a line that sends without a pause.
 const LONGEST_BURST: usize = 4096;
 
-/// Something that has become certain.
+/// An item that has become certain.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {
-    /// What the line is from then on.
+    /// The state of the line from then on.
     Line(Mono, Line),
     /// A frame, or noise.
     Frame(Frame),
-    /// The reply that was waited for had not begun.
+    /// The expected reply had not begun when its time was up.
     Timeout {
-        /// When that was decided.
+        /// When the timeout was decided.
         at: Mono,
-        /// Since when it was waited for: the end of the request.
+        /// Since when the reply was awaited: the end of the request.
         since: Mono,
-        /// Whose reply.
+        /// The place of the device whose reply was awaited.
         place: Option<String>,
     },
     /// A transaction ended.
@@ -48,29 +49,29 @@ pub enum Item {
 /// One frame on the line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Frame {
-    /// Who said it.
+    /// The sender of the frame.
     pub side: Side,
-    /// When its first byte began …
+    /// When the frame's first byte began …
     pub begin: Mono,
-    /// … and its last one ended.
+    /// … and its last byte ended.
     pub end: Mono,
-    /// What was spoken on the line then.
+    /// The protocol on the line at that time.
     pub tongue: TracedProtocol,
-    /// All of it, check and all.
+    /// All bytes of the frame, the check included.
     pub bytes: Vec<u8>,
-    /// What it is.
+    /// The content of the frame.
     pub body: Body,
-    /// Whom it is for or from, as people call it on this line; who has no address
-    /// there is called by its name.
+    /// The device that the frame is for or from, as people call it on this line. A device that
+    /// has no address there is called by its name.
     pub place: Option<String>,
     /// How long the line had been quiet; `None` for the first.
     pub quiet: Option<Duration>,
-    /// How long it had to be quiet before a frame of the master.
+    /// How long the line had to be quiet before a frame of the master.
     pub wanted: Duration,
 }
 
 impl Frame {
-    /// Whether the master spoke too early. Clocks count whole microseconds.
+    /// Returns whether the master sent too early. Clocks count whole microseconds.
     #[must_use]
     pub fn is_too_early(&self) -> bool {
         let rounding = Duration::from_micros(2);
@@ -78,31 +79,31 @@ impl Frame {
     }
 }
 
-/// Who speaks.
+/// The sender of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// This gateway.
     Master,
-    /// Whoever else is on the line.
+    /// Any other device on the line.
     Line,
 }
 
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ended {
-    /// When it began.
+    /// When the transaction began.
     pub begun: Mono,
-    /// When it ended.
+    /// When the transaction ended.
     pub at: Mono,
-    /// With whom.
+    /// The device of the transaction.
     pub device: String,
-    /// What that is called by on the line.
+    /// The device's place on the line, as people call it.
     pub place: Option<String>,
-    /// How.
+    /// How the transaction ended.
     pub verdict: Verdict,
-    /// From the end of the request to the beginning of the reply.
+    /// The time from the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
-    /// How many values it brought.
+    /// How many values the transaction brought.
     pub values: usize,
 }
 
@@ -112,16 +113,16 @@ pub struct Follower {
     character: Duration,
     wanted: Duration,
     turn: Option<Turn>,
-    /// Turns before it that have not ended: several requests may be in flight.
+    /// Turns before `turn` that have not ended: several requests may be in flight.
     earlier: VecDeque<Turn>,
     tongue: TracedProtocol,
     asked: Vec<u8>,
-    /// End of the last request.
+    /// The end of the last request.
     sent: Option<Mono>,
-    /// End of the last byte in either direction.
+    /// The end of the last byte in either direction.
     last: Option<Mono>,
     burst: Vec<u8>,
-    /// When each byte of it began and ended.
+    /// When each byte of `burst` began and ended.
     instants: Vec<(Mono, Mono)>,
 }
 
@@ -132,7 +133,8 @@ struct Turn {
     place: String,
 }
 
-/// So many requests may be in flight on a connection, and some.
+/// How many turns are kept: the requests that may be in flight on a connection, and some
+/// more.
 const MOST_TURNS: usize = 40;
 
 impl Default for Follower {
@@ -153,7 +155,7 @@ impl Default for Follower {
 }
 
 impl Follower {
-    /// This happened next.
+    /// Takes in the next event.
     pub fn on(&mut self, seen: &Seen) -> Vec<Item> {
         let at = seen.at;
         let mut items = Vec::new();
@@ -166,7 +168,7 @@ impl Follower {
                     self.character = manners.character;
                     self.wanted = manners.quiet;
                 } else {
-                    // How long it has been quiet nobody knows when it is back.
+                    // It is unknown how long the line has been quiet when it is back.
                     (self.turn, self.sent, self.last) = (None, None, None);
                     self.earlier.clear();
                 }
@@ -178,7 +180,7 @@ impl Follower {
                 tongue,
                 ..
             } => {
-                // What came meanwhile was said in the language before this one.
+                // The bytes before this turn belong to the protocol before it.
                 self.flush(&mut items);
                 self.tongue = *tongue;
                 if let Some(earlier) = self.turn.take() {
@@ -249,7 +251,7 @@ impl Follower {
         items
     }
 
-    /// Takes the turn of this device: the latest, or one of those whose requests are
+    /// Takes the turn of this device out: the latest turn, or one of those whose requests are
     /// still in flight.
     fn turn_of(&mut self, device: &str) -> Option<Turn> {
         if let Some(turn) = self.turn.take_if(|turn| turn.device == device) {
@@ -259,14 +261,14 @@ impl Follower {
         self.earlier.remove(at)
     }
 
-    /// There will be no more.
+    /// Ends the stream: no event follows.
     pub fn end(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         self.flush(&mut items);
         if let (Some(turn), Some(Item::Frame(frame))) = (&self.turn, items.last_mut())
             && frame.body == Body::Noise
         {
-            // The rest of the reply is still to come.
+            // The rest of the reply has not been seen.
             frame.body = Body::Unfinished;
             frame.place = Some(turn.place.clone());
         }
@@ -320,7 +322,8 @@ impl Follower {
         }
     }
 
-    /// Who is meant: what the frame itself says, or whose turn it is.
+    /// Returns the place of the device that the frame concerns: as the frame itself says, or as
+    /// the turn says.
     fn place(&self, body: &Body) -> Option<String> {
         let turn = || self.turn.as_ref().map(|t| t.place.clone());
         match body {
@@ -333,19 +336,19 @@ impl Follower {
 
 /// Turns instants of the gateway's monotonic clock into stamps for people.
 ///
-/// One pair of readings is taken for all: differences stay true to the
-/// microsecond, and a wall clock that is set meanwhile moves nothing. Against the
-/// wall clock all stamps are off by the same part of a millisecond.
+/// One pair of readings is taken for all: differences stay true to the microsecond, and a
+/// wall clock that is set meanwhile changes no stamp. Against the wall clock all stamps are
+/// off by the same part of a millisecond.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Anchor(Option<(Mono, Wall)>);
 
 impl Anchor {
-    /// Learns from the first event it is shown.
+    /// Takes the pair of readings from the first event.
     pub fn see(&mut self, seen: &Seen) {
         self.0.get_or_insert((seen.at, seen.wall));
     }
 
-    /// Microseconds since 1970-01-01T00:00:00Z.
+    /// Returns the microseconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub fn micros(&self, at: Mono) -> i64 {
         let (mono, wall) = self.0.unwrap_or_default();
@@ -354,14 +357,14 @@ impl Anchor {
         wall.as_millis().saturating_mul(1000).saturating_add(since)
     }
 
-    /// The date, UTC: `2026-11-22`.
+    /// Returns the date, UTC: `2026-11-22`.
     #[must_use]
     pub fn date(&self, at: Mono) -> String {
         let stamp = Wall::from_millis(self.micros(at).div_euclid(1000));
         Utc::of(stamp).date().to_string()
     }
 
-    /// The time of day, UTC: `12:31:07.012345`.
+    /// Returns the time of day, UTC: `12:31:07.012345`.
     #[must_use]
     pub fn time_of_day(&self, at: Mono) -> String {
         let micros = self.micros(at).rem_euclid(86_400_000_000);

@@ -1,16 +1,16 @@
-//! A capture that Wireshark opens and takes apart without being told anything.
+//! A capture that Wireshark opens and takes apart without any setting.
 //!
-//! pcapng (draft-ietf-opsawg-pcapng §4), with stamps in microseconds. Link type
-//! 252, `LINKTYPE_WIRESHARK_UPPER_PDU`: each packet begins with the name of the
-//! dissector it is for, so that an RTU frame goes to Wireshark's own Modbus RTU
-//! dissector as it was on the wire, check and all. (The others were weighed: 250,
-//! `RTAC_SERIAL`, and 147, `USER0`, are shown as bytes until somebody sets a
-//! preference; frames wrapped into made-up TCP connections lose their check and
-//! show addresses that never were.) `tests/trace.rs` reads one back with tshark.
+//! pcapng (draft-ietf-opsawg-pcapng §4), with stamps in microseconds. Link type 252,
+//! `LINKTYPE_WIRESHARK_UPPER_PDU`: each packet begins with the name of the dissector it is
+//! for, so that an RTU frame goes to Wireshark's own Modbus RTU dissector as it was on the
+//! wire, its check included. (The other ways have drawbacks: 250, `RTAC_SERIAL`, and 147,
+//! `USER0`, are shown as bytes until the user sets a preference; frames wrapped into
+//! made-up TCP connections lose their check and show addresses that never were.)
+//! `tests/trace.rs` reads a capture back with tshark.
 //!
-//! A capture holds frames and nothing else. What happened without a byte, above
-//! all a reply that did not come, is a comment on the request (`frame.comment`),
-//! which is why frames are written when their transaction has ended.
+//! A capture holds frames and nothing else. An event without a byte, above all a reply that
+//! did not come, is a comment on the request (`frame.comment`). This is why frames are
+//! written when their transaction has ended.
 
 use super::decode::Body;
 use super::follow::{Anchor, Follower, Frame, Item, Side};
@@ -48,15 +48,15 @@ const TAG_PORT_TYPE: u16 = 24;
 const TAG_SOURCE_PORT: u16 = 25;
 const TAG_DESTINATION_PORT: u16 = 26;
 
-/// TCP among the port types (the same).
+/// TCP among the port types (same source).
 const TCP: u32 = 2;
 
-/// By these two the dissector of Modbus TCP tells requests from replies: the
-/// registered port of the protocol, and any other. RTU's looks at the frame.
+/// By these two ports the dissector of Modbus TCP tells requests from replies: the
+/// registered port of the protocol, and any other. The dissector of RTU looks at the frame.
 const SERVER: u32 = 502;
 const CLIENT: u32 = 49_152;
 
-/// No more frames are held: who talks that much without an end is shown at once.
+/// The most frames that are held. If a transaction has more, they are written at once.
 const MOST_HELD: usize = 16;
 
 /// Writes the capture of one port.
@@ -65,14 +65,14 @@ pub struct Capture {
     anchor: Anchor,
     follower: Follower,
     begun: bool,
-    /// Written when it is known what became of them.
+    /// The held frames, written when their outcome is known, with their comments.
     held: Vec<(Frame, Vec<String>)>,
-    /// Told with the next frame.
+    /// Comments for the next frame.
     told: Vec<String>,
 }
 
 impl Capture {
-    /// What is to be appended to the capture because of this event.
+    /// Returns the bytes that this event appends to the capture.
     pub fn on(&mut self, seen: &Seen) -> Vec<u8> {
         self.anchor.see(seen);
         let mut out = Vec::new();
@@ -82,7 +82,7 @@ impl Capture {
         out
     }
 
-    /// What is to be appended when there will be no more.
+    /// Returns the bytes that the end of the stream appends to the capture.
     pub fn end(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
         for item in self.follower.end() {
@@ -119,7 +119,7 @@ impl Capture {
                     let wanted = millis(frame.wanted);
                     comments.push(format!("too early: quiet for {quiet} instead of {wanted}"));
                 }
-                // What no dissector will explain.
+                // No dissector explains these frames.
                 if !matches!(frame.body, Body::Modbus { .. })
                     || frame.tongue == TracedProtocol::Ascii
                 {
@@ -139,7 +139,7 @@ impl Capture {
             }
             Item::Ended(ended) => {
                 match ended.verdict {
-                    // Goes without saying; the second was said with the timeout.
+                    // These need no comment; the timeout has commented on the second already.
                     Verdict::Answered | Verdict::Silent => {}
                     verdict => self.note(format!("{}: {verdict}", ended.device)),
                 }
@@ -156,7 +156,7 @@ impl Capture {
         }
     }
 
-    /// Says something about the last frame, or else about the next.
+    /// Comments on the last frame, or else on the next.
     fn note(&mut self, words: String) {
         match self.held.last_mut() {
             Some((_, comments)) => comments.push(words),
@@ -164,8 +164,8 @@ impl Capture {
         }
     }
 
-    /// Keeps a word for the next frame; only the last few, for on a port that
-    /// cannot be opened there is none.
+    /// Keeps a comment for the next frame. Only the last few are kept, because a port that
+    /// cannot be opened has no frames.
     fn tell(&mut self, words: String) {
         const FEW: usize = 4;
         self.told.push(words);
@@ -176,7 +176,7 @@ impl Capture {
     fn release(&mut self, out: &mut Vec<u8>) {
         for (frame, comments) in std::mem::take(&mut self.held) {
             if !self.begun {
-                // The port has never been open, or its first word was lost.
+                // The port has never been open, or its first event was lost.
                 begin(out, "port", "");
                 self.begun = true;
             }
@@ -185,7 +185,7 @@ impl Capture {
     }
 }
 
-/// Section header and interface description.
+/// Writes the section header and the interface description.
 fn begin(out: &mut Vec<u8>, port: &str, is: &str) {
     let mut body = Vec::new();
     // Byte order, version 1.0, length unknown.
@@ -248,23 +248,23 @@ fn packet(out: &mut Vec<u8>, anchor: &Anchor, frame: &Frame, comments: &[String]
 
 const MODBUS_TCP: &[u8] = b"mbtcp";
 
-/// Wireshark's name of what can take this frame apart.
+/// Returns Wireshark's name of the dissector for this frame.
 fn dissector(frame: &Frame) -> &'static [u8] {
     match (&frame.body, frame.tongue) {
         (Body::Modbus { .. }, TracedProtocol::Tcp) => MODBUS_TCP,
-        // ASCII has none; on any other line the check was that of RTU.
+        // ASCII has no dissector; on any other line the check was that of RTU.
         (
             Body::Modbus { .. },
             TracedProtocol::Rtu | TracedProtocol::Meter | TracedProtocol::Raw,
         ) => b"mbrtu",
-        // An echo of a request that was RTU.
+        // This is an echo of a request that was RTU.
         (Body::Echo, TracedProtocol::Rtu) => b"mbrtu",
         _ => b"data",
     }
 }
 
 fn block(out: &mut Vec<u8>, kind: u32, body: &[u8]) {
-    // Type and length before, length behind.
+    // Type and length come before the body, the length again after it.
     let length = u32::try_from(body.len() + 12).unwrap_or(u32::MAX);
     out.extend(kind.to_le_bytes());
     out.extend(length.to_le_bytes());
@@ -288,7 +288,7 @@ fn tag(out: &mut Vec<u8>, code: u16, value: &[u8]) {
     out.extend(value);
 }
 
-/// To a multiple of four. Bodies begin at one, so this holds inside them too.
+/// Pads to a multiple of four. Bodies begin at one, so this holds inside them too.
 fn pad(out: &mut Vec<u8>) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
@@ -303,7 +303,7 @@ mod tests {
     use crate::base::{Mono, UnitId};
     use crate::field::modbus::rtu;
 
-    /// Walks the blocks: type and body of each. Says no by panicking.
+    /// Walks the blocks: type and body of each. Panics on a malformed capture.
     fn blocks(mut capture: &[u8]) -> Vec<(u32, Vec<u8>)> {
         let word = |at: usize, b: &[u8]| u32::from_le_bytes(b[at..at + 4].try_into().unwrap());
         let mut blocks = Vec::new();

@@ -10,7 +10,7 @@ use crate::base::{Mono, Wall};
 /// 2026-11-22 09:30:00 UTC.
 pub(super) const BEGUN: i64 = 1_795_339_800_000;
 
-/// This, so many microseconds after the beginning.
+/// Returns an event, so many microseconds after the beginning.
 pub(super) fn at(micros: u64, what: What) -> Seen {
     Seen {
         at: Mono::from_micros(micros),
@@ -19,7 +19,7 @@ pub(super) fn at(micros: u64, what: What) -> Seen {
     }
 }
 
-/// A line on which a character takes a millisecond.
+/// Returns the event of a line on which a character takes a millisecond.
 pub(super) fn open() -> What {
     What::Line(Line::Open(LineSettings {
         port: "line-1".into(),
@@ -30,7 +30,7 @@ pub(super) fn open() -> What {
     }))
 }
 
-/// It is this device's turn.
+/// Returns the event by which a device's turn begins.
 pub(super) fn turn(device: &str, place: &str) -> What {
     What::Turn {
         device: device.into(),
@@ -40,7 +40,7 @@ pub(super) fn turn(device: &str, place: &str) -> What {
     }
 }
 
-/// Anything, at any time.
+/// Generates any event, at any time.
 pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
     let tongue = prop::sample::select(vec![

@@ -1,4 +1,4 @@
-//! What a listener on a port is told.
+//! The events that a listener on a port receives.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,93 +14,92 @@ use crate::spec::{Framing, LineSpec, Parity, SerialSpec, StopBits};
 /// One event on a port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Seen {
-    /// When, on the gateway's monotonic clock; microseconds in JSON.
+    /// The time on the gateway's monotonic clock; microseconds in JSON.
     #[serde(with = "micros")]
     pub at: Mono,
-    /// The same on its wall clock, which may be wrong and may jump; milliseconds
+    /// The same time on the gateway's wall clock, which may be wrong and may jump; milliseconds
     /// since 1970 in JSON.
     #[serde(with = "millis")]
     pub wall: Wall,
-    /// What.
+    /// The event itself.
     #[serde(flatten)]
     pub what: What,
 }
 
-/// What happened.
+/// The kind and content of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum What {
-    /// What the line is from now on. The first word to every listener, and told
-    /// again when the line is opened, lost, or given other settings.
+    /// The state of the line from now on. This is the first event for every listener. It is
+    /// sent again when the line is opened, lost, or given other settings.
     Line(Line),
     /// A transaction begins: the next request is for this device.
     Turn {
-        /// Its name.
+        /// The device's name.
         device: String,
-        /// What it is called by on its line (`unit 7`), where there is such a
-        /// thing.
+        /// The device's place on its line (`unit 7`); `None` where there is no such thing.
         place: Option<String>,
-        /// What is spoken with it.
+        /// The protocol of the transaction.
         tongue: TracedProtocol,
-        /// How long after the request its reply may begin.
+        /// How long after the request the reply may begin.
         #[serde(with = "span")]
         patience: Duration,
     },
-    /// We sent these bytes; [`Seen::at`] is when the first was handed over.
+    /// The gateway sent these bytes; [`Seen::at`] is when the first was handed over.
     Sent {
-        /// All of them, in one go.
+        /// All bytes, in one piece.
         #[serde(with = "hex")]
         bytes: Vec<u8>,
-        /// When the last will have left, as reckoned.
+        /// The computed time at which the last byte will have left.
         #[serde(with = "micros")]
         until: Mono,
     },
-    /// These bytes came, our own from an adapter that hears itself included;
-    /// [`Seen::at`] is when the last of them was met.
+    /// These bytes came, the gateway's own included if the adapter hears itself; [`Seen::at`]
+    /// is when the last of them was received.
     Received {
-        /// What the system handed over at once.
+        /// The bytes that the system handed over at once.
         #[serde(with = "hex")]
         bytes: Vec<u8>,
     },
     /// A pause long enough to end a frame that had begun.
     Pause,
-    /// Time was up without the reply that was waited for.
+    /// Time was up without the expected reply.
     Timeout,
     /// How the transaction that began last has ended.
     Verdict {
-        /// With whom.
+        /// The device's name.
         device: String,
-        /// How.
+        /// How the transaction ended.
         verdict: Verdict,
-        /// From the end of the request to the beginning of the reply.
+        /// The time from the end of the request to the beginning of the reply.
         #[serde(with = "maybe_span")]
         turnaround: Option<Duration>,
         /// Points and their values, as they are reported.
         values: Vec<(String, Json)>,
-        /// Points the reply held no value for, and why.
+        /// Points for which the reply held no value, and why.
         without: Vec<(String, String)>,
     },
-    /// A reply of this device came after it had been given up.
+    /// A reply of this device came after its request was given up.
     Late {
-        /// Whose.
+        /// The device's name.
         device: String,
     },
     /// This many events in a row were lost: the listener was slower than the line.
     Missing {
-        /// How many.
+        /// How many events.
         events: u64,
     },
 }
 
-/// What a line is.
+/// The state of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum Line {
-    /// In use.
+    /// The line is in use.
     Open(LineSettings),
-    /// Not in use.
+    /// The line is not in use.
     Closed {
-        /// In the system's words.
+        /// The system's words for the reason.
         why: String,
     },
 }
@@ -110,11 +109,11 @@ pub enum Line {
 pub struct LineSettings {
     /// The port's name.
     pub port: String,
-    /// What is opened: `/dev/ttyUSB0`, `10.0.0.7:502`.
+    /// The path or address that is opened: `/dev/ttyUSB0`, `10.0.0.7:502`.
     pub opens: String,
     /// Settings of a tty: `9600 8E1`.
     pub settings: Option<String>,
-    /// How long one character takes; zero where nobody knows.
+    /// How long one character takes; zero where it is unknown.
     #[serde(with = "span")]
     pub character: Duration,
     /// The quiet time before a request: 3.5 characters, 1.75 ms above 19,200 bit/s.
@@ -123,7 +122,7 @@ pub struct LineSettings {
 }
 
 impl LineSettings {
-    /// Of this port's line.
+    /// Returns the settings of this port's line.
     #[must_use]
     pub fn of(port: &str, line: &LineSpec) -> Self {
         let silence = Silence::of(line);
@@ -139,7 +138,7 @@ impl LineSettings {
         }
     }
 
-    /// The same line with these settings.
+    /// Returns the same line with these settings.
     #[must_use]
     pub fn tuned(&self, serial: &SerialSpec) -> Self {
         let silence = Silence::of_serial(serial);
@@ -153,7 +152,7 @@ impl LineSettings {
 }
 
 impl fmt::Display for LineSettings {
-    /// `/dev/ttyUSB0, 9600 8E1`.
+    /// Writes the settings: `/dev/ttyUSB0, 9600 8E1`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.settings {
             Some(settings) => write!(f, "{}, {settings}", self.opens),
@@ -162,7 +161,7 @@ impl fmt::Display for LineSettings {
     }
 }
 
-/// `9600 8E1`.
+/// Writes the settings of a tty: `9600 8E1`.
 fn settings(serial: &SerialSpec) -> String {
     let parity = match serial.parity {
         Parity::None => 'N',
@@ -176,7 +175,7 @@ fn settings(serial: &SerialSpec) -> String {
     format!("{} {}{parity}{stop}", serial.baud, serial.data_bits)
 }
 
-/// What is spoken in a transaction.
+/// The protocol of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TracedProtocol {
@@ -188,12 +187,12 @@ pub enum TracedProtocol {
     Tcp,
     /// DL/T 645.
     Meter,
-    /// Something without a standard.
+    /// A protocol without a standard.
     Raw,
 }
 
 impl TracedProtocol {
-    /// Of this job on this line.
+    /// Returns the protocol of this request on this line.
     #[must_use]
     pub const fn of(job: &Request, line: &LineSpec) -> Self {
         match (&job.body, line.framing()) {
@@ -216,33 +215,33 @@ impl TracedProtocol {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The reply that was asked for.
+    /// The reply to the request.
     Answered,
-    /// The same, but an abandoned request could have caused it: it proves life,
+    /// The reply came, but an abandoned request could have caused it: the reply proves life,
     /// and its values were dropped.
     Doubted,
     /// An exception with this code.
     Exception {
-        /// Modbus Application Protocol V1.1b3 §7.
+        /// The code, as in Modbus Application Protocol V1.1b3 §7.
         code: u8,
     },
     /// A meter of DL/T 645 refused.
     Refused {
-        /// Its error word, in words.
+        /// The meter's error word, in words.
         why: String,
     },
-    /// Not one byte.
+    /// Not one byte came.
     Silent,
-    /// Bytes, but no good frame.
+    /// Bytes came, but no good frame.
     Garbled,
-    /// A good frame, but not the reply.
+    /// A good frame came, but not the reply.
     Foreign,
-    /// The line was lost meanwhile.
+    /// The line was lost during the transaction.
     Cut,
 }
 
 impl Verdict {
-    /// Of this outcome.
+    /// Returns the verdict for this outcome.
     #[must_use]
     pub fn of(outcome: &Outcome, trusted: bool) -> Self {
         match outcome {
@@ -261,7 +260,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the device proved that it lives.
+    /// Returns whether the device proved that it lives.
     #[must_use]
     pub const fn is_reply(&self) -> bool {
         match self {

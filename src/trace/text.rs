@@ -1,4 +1,4 @@
-//! Events as lines for people, at three altitudes.
+//! Events as lines for people, at three levels of detail.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use crate::base::text::is_display_control;
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
 use super::seen::{Line, Seen, Verdict, What};
 
-/// How high to look from.
+/// The level of detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// Every byte, as it came.
     Bytes,
     /// Frames, in words.
     Frames,
-    /// What devices say.
+    /// The values that devices report.
     Values,
 }
 
-/// Makes lines of events. One event makes none, one or several, each with its end.
+/// Makes lines of events. An event gives no line, one or several, each with its line break.
 #[derive(Clone, Debug)]
 pub struct Lines {
     altitude: Detail,
@@ -30,7 +30,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// At this altitude.
+    /// Creates the lines at this level of detail.
     #[must_use]
     pub fn new(altitude: Detail) -> Self {
         Lines {
@@ -40,7 +40,7 @@ impl Lines {
         }
     }
 
-    /// The lines of this event.
+    /// Returns the lines of this event.
     pub fn on(&mut self, seen: &Seen) -> String {
         self.anchor.see(seen);
         let mut text = String::new();
@@ -56,7 +56,7 @@ impl Lines {
         text
     }
 
-    /// The lines of what was unfinished.
+    /// Returns the lines of what was unfinished.
     pub fn end(&mut self) -> String {
         let mut text = String::new();
         for item in self.follower.end() {
@@ -125,7 +125,7 @@ impl Lines {
     }
 }
 
-/// Whatever a device says as text, it does not move the cursor of a terminal.
+/// Appends a line, escaped: text from a device must not move the cursor of a terminal.
 fn line(text: &mut String, time: &str, words: &str) {
     let shown = |c: char| match is_display_control(c) {
         true => char::REPLACEMENT_CHARACTER,
@@ -135,6 +135,7 @@ fn line(text: &mut String, time: &str, words: &str) {
     let _ = writeln!(text, "{time} {words}");
 }
 
+/// Writes a frame in words:
 /// `→ unit 3 reads holding registers 0–9 (10), after 4.0 ms of silence`.
 fn words(frame: &Frame) -> String {
     let asks = frame.side == Side::Master;
@@ -187,7 +188,7 @@ fn missing(events: u64) -> String {
     format!("* {events} events are missing here: they came faster than they were read")
 }
 
-/// `03 00 FF`.
+/// Writes bytes in hexadecimal: `03 00 FF`.
 fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(3 * bytes.len());
     for (n, byte) in bytes.iter().enumerate() {
@@ -197,7 +198,7 @@ fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// `4.01 ms`; to ten microseconds, finer is nobody's business here.
+/// Writes a span: `4.01 ms`; to ten microseconds, because finer figures have no use here.
 pub(super) fn millis(span: Duration) -> String {
     let micros = span.as_micros();
     if micros >= 10_000_000 {
@@ -206,7 +207,7 @@ pub(super) fn millis(span: Duration) -> String {
     format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
 }
 
-/// Text without its quotes.
+/// Returns a text value without its quotes.
 fn plain(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
@@ -223,7 +224,7 @@ mod tests {
     use crate::base::{Mono, UnitId};
     use crate::field::modbus::rtu;
 
-    /// A good poll, one that nobody answers, noise, and a port that is lost.
+    /// A good poll, a poll without an answer, noise, and a port that is lost.
     fn story() -> Vec<Seen> {
         let request = |micros: u64, unit: u8| {
             let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);

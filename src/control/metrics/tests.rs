@@ -27,7 +27,7 @@ fn figures() -> impl Strategy<Value = Figures> {
     })
 }
 
-/// The name at the start of a sample.
+/// Returns the name at the start of a sample.
 fn name_of(line: &str) -> &str {
     let end = line.find(['{', ' ']).unwrap();
     &line[..end]

@@ -231,7 +231,7 @@ fn one_that_comes_and_goes_is_kept_offline_until_it_is_steadier_and_told_once() 
     let mut last = 0;
     for second in 0..6000 {
         let now = at(second);
-        // Silent for half of each minute, for a quarter of an hour.
+        // The device is silent for half of each minute, for a quarter of an hour.
         let evidence = match second < 900 && second % 60 >= 30 {
             true => MISS,
             false => ANSWER,

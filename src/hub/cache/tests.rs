@@ -133,7 +133,7 @@ fn a_point_whose_request_fails_says_how_until_it_is_read_again() {
         let (quality, why) = seen(&cache, &spec, begin + 9000, Standing::Answering);
         assert_eq!(quality, Quality::Stale, "{how:?}");
         assert!(why.contains(said), "{how:?}: {why}");
-        // Proof of life by the device's other request says nothing about this one.
+        // Proof of life by the device's other request says nothing about this request.
         cache.on_field(at(begin + 9000), &spec, &polled(begin + 9000, 0, 1, 8));
         let (_, still) = seen(&cache, &spec, begin + 9000, Standing::Answering);
         assert_eq!(still, why, "{how:?}");
@@ -246,7 +246,7 @@ fn a_state_is_shown_with_its_title() {
     assert_eq!(values.next().unwrap().title.as_deref(), Some("running"));
 }
 
-/// The platform is told milliseconds; people are not.
+/// The platform gets milliseconds; people get a date.
 #[test]
 fn a_moment_is_shown_as_a_date() {
     let mut spec = spec();
@@ -287,7 +287,7 @@ fn a_bit_is_shown_with_its_title() {
     }
 }
 
-/// What may happen.
+/// One step of a history.
 #[derive(Clone, Debug)]
 enum Step {
     Pass(u64),
@@ -313,7 +313,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The whole history, and the definition of "good" applied to it.
+/// The whole history, with the definition of "good" applied to it.
 #[derive(Default)]
 struct History(Vec<(u64, Step)>);
 

@@ -9,7 +9,7 @@ use crate::fleet::Life;
 use crate::hub::Quality;
 use crate::spec::{Number, Table};
 
-/// Two intervals of the only point, and the port's timeout.
+/// How long a value is good: two intervals of the only point, and the port's timeout.
 const LIMIT: Duration = Duration::from_millis(2500);
 
 fn hub() -> Coordinator {
@@ -60,7 +60,7 @@ fn input(now: Now, kind: u8, device: DeviceId) -> Input {
     }
 }
 
-/// The only value of a device.
+/// Returns the quality and the time of the only value of a device.
 fn value(hub: &Coordinator, now: Now, device: DeviceId) -> (Quality, Option<Now>) {
     let only = hub.values(now, device).next();
     only.map(|v| (v.quality, v.taken)).unwrap()
@@ -78,7 +78,7 @@ fn a_dead_devices_value_is_never_shown_as_fresh() {
         hub.handle(at(ms), polled(at(ms), device, miss));
     }
     assert!(matches!(hub.fleet.life(device), Some(Life::Silent { .. })));
-    // Its first answer is not yet its return: two in a row are.
+    // The first answer does not make the device return: two answers in a row do.
     hub.handle(at(5000), polled(at(5000), device, alive));
     assert_eq!(
         value(&hub, at(5000), device),
@@ -112,7 +112,7 @@ proptest! {
                     prop_assert_eq!(hub.fleet.port_down(PortId(0)), None);
                 }
             }
-            // What was just read from a device that answers, is.
+            // A value that was just read from a device that answers is good.
             let device = DeviceId(device);
             let answers = hub.fleet.life(device).is_some_and(Life::answers)
                 && hub.fleet.port_down(PortId(0)).is_none();

@@ -34,7 +34,7 @@ fn polled(now: Now, device: u32, evidence: Evidence) -> Input {
     })
 }
 
-/// Why, what comes next, and in how long.
+/// Returns why a device is offline, what comes next, and in how long.
 fn plight(hub: &Coordinator, now: Now) -> (String, String, Option<u64>) {
     let first = hub.devices(now).next().unwrap();
     let next = first.next.unwrap_or(Next {

@@ -8,11 +8,11 @@ use super::{Block, Kind, Scope};
 use crate::base::text::is_display_control;
 use crate::trace::text::millis;
 
-/// Where the rows begin.
+/// The height at which the rows begin.
 const TOP: f64 = 172.0;
-/// A block that would be thinner could not be seen.
+/// The width of the thinnest block: a thinner one could not be seen.
 const THINNEST: f64 = 0.8;
-/// What a letter of a label takes, with room to spare.
+/// The width of a letter of a label, with room to spare.
 const LETTER: f64 = 5.6;
 
 const STYLE: &str = "\
@@ -33,7 +33,7 @@ text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif;font-size:11px;fi
 .refusal{fill:#e9a23b}.foreign{fill:#8d6cc0}.echo{fill:#a9b8c6}.noise{fill:#c2334d}
 ";
 
-/// Draws it.
+/// Draws the picture.
 pub(super) fn draw(scope: &Scope) -> String {
     let (begin, _) = scope.span.unwrap_or_default();
     let places: Vec<&Place> = scope.lanes.keys().collect();
@@ -66,7 +66,8 @@ pub(super) fn draw(scope: &Scope) -> String {
     svg
 }
 
-/// What is thin or pale first, frames on top of it.
+/// Returns the blocks in the order of drawing: thin or pale ones first, frames on top of
+/// them.
 fn in_order(scope: &Scope) -> Vec<&Block> {
     let mut blocks: Vec<&Block> = scope.blocks.iter().collect();
     blocks.sort_by_key(|b| b.kind);
@@ -200,7 +201,7 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, places: &[&Place]) {
                 let at = paper.step * row + tenth * n;
                 let label = format!("+{:.*} s", decimals(tenth.as_millis()), at.as_secs_f64());
                 let (x, class) = match n {
-                    // The row's time of day ends just before it.
+                    // The time of day of the row ends just before this label.
                     0 => (x + 2.0, "axis small"),
                     _ => (x, "axis small mid"),
                 };
@@ -213,7 +214,7 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, places: &[&Place]) {
     }
 }
 
-/// Digits behind the point in which tenths of a row differ.
+/// Returns the number of decimals in which tenths of a row differ.
 const fn decimals(tenth_ms: u128) -> usize {
     match tenth_ms {
         0..100 => 2,
@@ -248,7 +249,7 @@ fn put(svg: &mut String, paper: &Paper, block: &Block, lane: usize) {
     }
 }
 
-/// Class, distance from the lane's top, height.
+/// Returns the class, the distance from the lane's top and the height.
 const fn look(kind: Kind) -> (&'static str, f64, f64) {
     let whole = (MARGIN, LANE - 2.0 * MARGIN);
     let thin = (LANE / 2.0 - 1.0, 2.0);
@@ -271,7 +272,7 @@ const fn look(kind: Kind) -> (&'static str, f64, f64) {
     (class, inset, height)
 }
 
-/// What is written on it if there is room.
+/// Returns the label of a block, if there is room for it.
 fn label(block: &Block) -> Option<String> {
     let span = millis(block.end.since(block.begin));
     match block.kind {
@@ -344,7 +345,7 @@ fn text(svg: &mut String, x: f64, y: f64, class: &str, words: &str) {
     );
 }
 
-/// What fits beside a lane.
+/// Shortens a name so that it fits beside a lane.
 fn shortened(name: &str) -> String {
     shortened_to(name, 20)
 }
@@ -356,7 +357,7 @@ fn shortened_to(name: &str, most: usize) -> String {
     name.chars().take(most - 1).chain(['…']).collect()
 }
 
-/// Text as XML has it; what XML cannot have is left out.
+/// Escapes text for XML; characters that XML cannot have are left out.
 fn escaped(words: &str) -> String {
     let mut out = String::with_capacity(words.len());
     for c in words.chars() {

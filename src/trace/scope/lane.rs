@@ -1,24 +1,24 @@
-//! Who has a lane, in which order, and what was counted there.
+//! The lanes: which devices have one, in which order, and the counts of each.
 
 use std::time::Duration;
 
 use super::Kind;
 use crate::trace::follow::Ended;
 
-/// Whose lane; in the order in which they are drawn.
+/// The owner of a lane; in the order in which lanes are drawn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// Ours.
+    /// The gateway.
     Gateway,
-    /// Of somebody on the line: by kind and number, as people count (`unit 9` before
+    /// A device on the line: by kind and number, in numerical order (`unit 9` before
     /// `unit 10`), then by name.
     Other(String, u64, String),
-    /// Nobody's.
+    /// No device: bytes that belong to no frame.
     Noise,
 }
 
 impl Place {
-    /// Of whoever is called so on the line.
+    /// Returns the lane of the device with this place on the line.
     pub(super) fn of(place: Option<&str>) -> Self {
         let Some(place) = place else {
             return Place::Noise;
@@ -33,7 +33,7 @@ impl Place {
         }
     }
 
-    /// What is written beside it.
+    /// Returns the name that is written beside the lane.
     pub(super) fn name(&self) -> &str {
         match self {
             Place::Gateway => "gateway",
@@ -43,7 +43,7 @@ impl Place {
     }
 }
 
-/// What was counted in one lane.
+/// The counts of one lane.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lane {
     /// The device, once it is known.
@@ -57,7 +57,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// A transaction with it ended.
+    /// Counts a transaction with the device that has ended.
     pub(super) fn count(&mut self, ended: &Ended, kind: Kind, wait: Kind) {
         self.device.get_or_insert_with(|| ended.device.clone());
         self.asked += 1;
@@ -70,7 +70,7 @@ impl Lane {
         self.turnarounds.extend(ended.turnaround);
     }
 
-    /// Median and longest time until it began to answer.
+    /// Returns the median and the longest time until the device began to answer.
     pub(super) fn turnaround(&self) -> Option<(Duration, Duration)> {
         let mut all = self.turnarounds.clone();
         all.sort_unstable();

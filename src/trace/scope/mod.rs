@@ -1,9 +1,9 @@
-//! A picture of a line: who spoke when, for how long, and what came of it.
+//! A picture of a line: which device sent when, for how long, and with what outcome.
 //!
-//! Time runs from left to right in rows; in each row there is a lane for the
-//! gateway, one for everybody else on the line, and one for noise if there was any.
-//! A block is a frame; its colour is what became of it. [`Scope`] collects,
-//! `paper.rs` knows where things are, `draw.rs` draws them.
+//! Time runs from left to right in rows. Each row has a lane for the gateway, one for each
+//! other device on the line, and one for noise if there was any. A block is a frame; its
+//! colour is its outcome. [`Scope`] collects, `paper.rs` computes the layout, `draw.rs`
+//! draws.
 
 mod draw;
 mod lane;
@@ -21,63 +21,64 @@ use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
 use super::seen::{Line, LineSettings, Seen, Verdict};
 use super::text::millis;
 
-/// A picture of more has no use, and no browser likes it.
+/// The most blocks in a picture. A picture of more has no use, and browsers are slow with
+/// it.
 const MOST_BLOCKS: usize = 60_000;
 
-/// Collects what is to be drawn.
+/// Collects the events for the picture.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     anchor: Anchor,
     follower: Follower,
     manners: Option<LineSettings>,
-    /// First and last instant that was heard of.
+    /// The first and last instant of any event.
     span: Option<(Mono, Mono)>,
     blocks: Vec<Block>,
     lanes: BTreeMap<Place, Lane>,
-    /// The frames of the turn that is going on.
+    /// The frames of the current turn.
     turn: Turn,
-    /// When the last one ended.
+    /// When the last turn ended.
     free: Mono,
     counts: Counts,
 }
 
-/// Something to be drawn.
+/// A block of the picture.
 #[derive(Clone, Debug, PartialEq)]
 struct Block {
     place: Place,
     kind: Kind,
     begin: Mono,
     end: Mono,
-    /// Told to whoever points at it.
+    /// The text that appears when the pointer is on the block.
     title: String,
 }
 
-/// What it is; how it looks follows from that.
+/// The kind of a block; its look follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     /// The line was quiet for as long as it must be before a request.
     Quiet,
-    /// It was not.
+    /// The line was not quiet for that long.
     Early,
-    /// Nothing to do for a while.
+    /// The line had nothing to do for a while.
     Idle,
-    /// Between request and reply.
+    /// The wait between request and reply.
     Wait,
-    /// Waited for nothing.
+    /// The wait for a reply that did not come.
     Timeout,
-    /// Waited, and then it was not the reply, or broken.
+    /// The wait for a frame that was not the reply, or was broken.
     Spoilt,
     /// The port was not open.
     Closed,
-    /// From the gateway.
+    /// A frame of the gateway.
     Request,
-    /// The reply that was asked for.
+    /// The reply to the request.
     Answer,
     /// An exception or a refusal.
     Refusal,
     /// A good frame that was not the reply, or not believed.
     Foreign,
-    /// Our own bytes.
+    /// The gateway's own bytes, heard back.
     Echo,
     /// Bytes of no frame.
     Noise,
@@ -85,13 +86,13 @@ enum Kind {
 
 #[derive(Clone, Debug, Default)]
 struct Turn {
-    /// First request's beginning and last request's end.
+    /// The beginning of the first request and the end of the last one.
     asked: Option<(Mono, Mono)>,
-    /// The blocks of frames that came since.
+    /// The blocks of frames that came since the request.
     came: Vec<usize>,
 }
 
-/// What was counted meanwhile.
+/// The counts of the whole picture.
 #[derive(Clone, Debug, Default)]
 struct Counts {
     requests: u64,
@@ -102,9 +103,9 @@ struct Counts {
     early: u64,
     missing: u64,
     noise: u64,
-    /// Frames on the wire.
+    /// The time in which frames were on the wire.
     wire: Duration,
-    /// From each request to its end, with the silence behind.
+    /// The time from each request to its end, with the silence after it.
     busy: Duration,
     /// The shortest silence before a request.
     shortest: Option<Duration>,
@@ -114,7 +115,7 @@ struct Counts {
 }
 
 impl Scope {
-    /// This happened next.
+    /// Takes in the next event.
     pub fn on(&mut self, seen: &Seen) {
         self.anchor.see(seen);
         self.reach(seen.at);
@@ -123,7 +124,7 @@ impl Scope {
         }
     }
 
-    /// The picture: a whole SVG document.
+    /// Draws the picture: a whole SVG document.
     #[must_use]
     pub fn draw(&self) -> String {
         let mut whole = self.clone();
@@ -135,7 +136,7 @@ impl Scope {
         draw::draw(&whole)
     }
 
-    /// The same in a line of words.
+    /// Sums up the picture in a line of words.
     #[must_use]
     pub fn summary(&self) -> String {
         let c = &self.counts;
@@ -167,7 +168,7 @@ impl Scope {
             .map_or(Duration::ZERO, |(from, to)| to.since(from))
     }
 
-    /// Percent of the whole.
+    /// Returns the percentage of the whole time.
     fn share(&self, part: Duration) -> f64 {
         let whole = self.length().as_secs_f64();
         if whole > 0.0 {
@@ -203,7 +204,7 @@ impl Scope {
                 self.block(place, Kind::Timeout, since, at, title);
                 self.turn.came.clear();
             }
-            // The request was sent before anybody looked.
+            // The request was sent before the trace began.
             Item::Timeout { place: None, .. } => {}
             Item::Ended(ended) => self.ended(&ended),
             Item::Late(..) => {}
@@ -238,7 +239,7 @@ impl Scope {
                         (Place::Noise, Kind::Noise)
                     }
                     Body::Unfinished => return,
-                    // Until a verdict says that it was the reply.
+                    // The frame counts as foreign until a verdict says that it was the reply.
                     Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
                         (Place::of(frame.place.as_deref()), Kind::Foreign)
                     }
@@ -251,7 +252,7 @@ impl Scope {
         }
     }
 
-    /// The silence before a request, against what it must be.
+    /// Adds the silence before a request, compared with the required silence.
     fn before(&mut self, frame: &Frame) {
         let Some(quiet) = frame.quiet.filter(|_| !frame.wanted.is_zero()) else {
             return;
@@ -290,7 +291,7 @@ impl Scope {
         self.free = ended.at;
         let Turn { asked, came } = std::mem::take(&mut self.turn);
         let Some(place) = ended.place.as_deref().map(|name| Place::of(Some(name))) else {
-            // It had begun before anybody looked.
+            // The transaction had begun before the trace.
             return;
         };
         let (kind, wait) = match ended.verdict {
@@ -356,7 +357,7 @@ impl Scope {
             self.counts.left_out += 1;
             return false;
         }
-        // What began before anybody looked is not drawn before the beginning.
+        // A span that began before the trace is drawn from the beginning of the trace.
         self.reach(begin.max(end));
         self.lanes.entry(place.clone()).or_default();
         self.blocks.push(Block {

@@ -1,4 +1,4 @@
-//! Where things are on the paper.
+//! The layout of the picture.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ pub(super) const WIDTH: f64 = 1400.0;
 pub(super) const LEFT: f64 = 132.0;
 pub(super) const RIGHT: f64 = 24.0;
 
-/// Heights: of a lane, of what a block leaves free of it, of a row's axis.
+/// Heights: of a lane, of the margin that a block leaves free in it, of a row's axis.
 pub(super) const LANE: f64 = 16.0;
 pub(super) const MARGIN: f64 = 2.5;
 pub(super) const AXIS: f64 = 22.0;
 const BETWEEN: f64 = 12.0;
 
-/// A row is as short as it can be with no more than so many of them.
+/// The most rows. A row is as short as it can be with no more rows than this.
 const ROWS: u32 = 24;
 const STEPS: [u64; 11] = [
     100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000,
 ];
 
-/// Rows of time.
+/// The layout of time in rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paper {
     begin: Mono,
@@ -41,7 +41,7 @@ pub(super) struct Part {
 }
 
 impl Paper {
-    /// For this span of time and so many lanes, from `top` on.
+    /// Creates the layout for this span of time and so many lanes, from `top` on.
     pub(super) fn new(begin: Mono, length: Duration, lanes: usize, top: f64) -> Self {
         let needs = |step: Duration| length.as_nanos().div_ceil(step.as_nanos().max(1)).max(1);
         let mut steps = STEPS.into_iter().map(Duration::from_millis);
@@ -58,30 +58,30 @@ impl Paper {
         }
     }
 
-    /// Top of this lane of this row.
+    /// Returns the top of this lane of this row.
     pub(super) fn y(&self, row: u32, lane: usize) -> f64 {
         self.row(row) + AXIS + lane as f64 * LANE
     }
 
-    /// Top of this row; of the one behind the last: the end.
+    /// Returns the top of this row; for the row after the last, the end.
     pub(super) fn row(&self, row: u32) -> f64 {
         let height = AXIS + self.lanes as f64 * LANE + BETWEEN;
         self.top + f64::from(row) * height
     }
 
-    /// This share of a row's length, as a place on the paper.
+    /// Converts a share of a row's length to a place on the paper.
     pub(super) fn x(share: f64) -> f64 {
         LEFT + share * (WIDTH - LEFT - RIGHT)
     }
 
-    /// The parts of this span, row by row.
+    /// Returns the parts of this span, row by row.
     pub(super) fn parts(&self, begin: Mono, end: Mono) -> impl Iterator<Item = Part> {
         let step = self.step.as_micros().max(1) as u64;
         let from = begin.max(self.begin).since(self.begin).as_micros() as u64;
         let to = (end.since(self.begin).as_micros() as u64).max(from);
         let last = u64::from(self.rows.saturating_sub(1));
         let first_row = (from / step).min(last);
-        // What ends with a row has no part in the next.
+        // A span that ends with a row has no part in the next.
         let last_row = (to.saturating_sub(1) / step).clamp(first_row, last);
         (first_row..=last_row).map(move |row| {
             let here = row * step;
@@ -136,7 +136,7 @@ mod tests {
             width: share * whole,
         };
         assert_eq!(parts, [part(0, 0.5, 0.5), part(1, 0.0, 0.5)]);
-        // What began before anybody looked begins with the paper.
+        // A span that began before the trace begins with the paper.
         let parts: Vec<_> = paper.parts(Mono::START, at(100_000)).collect();
         assert_eq!(parts, [part(0, 0.0, 1.0)]);
     }

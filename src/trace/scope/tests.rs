@@ -1,4 +1,4 @@
-//! Pictures of small stories.
+//! Pictures of short event sequences.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn story() -> Scope {
     let mut scope = Scope::default();
     for seen in [
         at(0, open()),
-        // Of a transaction that had begun before.
+        // This is the end of a transaction that had begun before.
         ended(500, "meter-9", Verdict::Answered),
         at(1_000, turn("meter <3> & co", "unit 3")),
         request(4_000, 3),
@@ -102,8 +102,8 @@ fn names_cannot_break_the_picture() {
     assert!(!svg.contains("<3>"));
 }
 
-/// Elements are closed in order, and attributes are quoted: enough of XML for what
-/// is written here.
+/// Checks that elements are closed in order and that attributes are quoted: enough of XML
+/// for these pictures.
 fn is_well_formed(svg: &str) -> bool {
     let mut open = Vec::new();
     let mut rest = svg;
@@ -135,7 +135,7 @@ fn half_a_reply_at_the_end_is_no_noise() {
     let before = scope.draw().matches("class=\"noise\"").count();
     scope.on(&came(520_000, vec![3, 3, 4]));
     assert_eq!(scope.draw().matches("class=\"noise\"").count(), before);
-    // Nor is it forgotten if there is more.
+    // When an event follows, the half reply is drawn as noise.
     scope.on(&at(560_000, What::Pause));
     assert_eq!(scope.draw().matches("class=\"noise\"").count(), before + 1);
 }
