@@ -117,53 +117,53 @@ impl Refusal {
 pub enum RemoteNotice {
     /// The platform pushes one, and none is wanted.
     NotEnabled {
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
     /// One was refused; what was in force stays in force.
     Refused {
-        /// The platform's name of it; may be empty.
+        /// The platform's name of the file; may be empty.
         config_id: String,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
     /// A download failed and is tried again.
     DownloadFailed {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Why.
+        /// The reason.
         why: String,
-        /// Until the next try.
+        /// How long until the next try.
         retry_in: Duration,
     },
     /// One is in force from now on.
     Adopted {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Its digest.
+        /// The digest of the file.
         digest: Digest,
         /// How long it is on probation.
         probation: Duration,
     },
     /// One has proven itself and replaces the one before it.
     Proven {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Its digest.
+        /// The digest of the file.
         digest: Digest,
     },
     /// The decision about one on probation could not be carried out.
     NotSettled {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// The platform named the one that is in force.
     InForceAlready {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
     },
     /// The platform has none for us.

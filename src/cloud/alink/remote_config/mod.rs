@@ -411,7 +411,7 @@ impl Remote {
         self.out.pop_front()
     }
 
-    /// When to poll again although nothing has happened.
+    /// Returns when to poll again although nothing has happened.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         if !self.out.is_empty() {

@@ -38,7 +38,7 @@ impl fmt::Debug for Content {
 pub enum RemoteTask {
     /// Download a file.
     Fetch {
-        /// To be given back in [`RemoteResult`].
+        /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
         /// From here; whoever has it can read the file.
         url: Secret,
@@ -49,7 +49,7 @@ pub enum RemoteTask {
     },
     /// Check it, store it, and go on with it.
     Adopt {
-        /// To be given back in [`RemoteResult`].
+        /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
         /// The file, as it was announced.
         content: Content,
@@ -61,7 +61,7 @@ pub enum RemoteTask {
     },
     /// Decide about the file on probation.
     Settle {
-        /// To be given back in [`RemoteResult`].
+        /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
         /// Which it is; if another is on probation by then, nothing is done.
         digest: Digest,
@@ -119,21 +119,21 @@ pub enum Unfetched {
 pub enum RemoteResult {
     /// A download.
     Fetched {
-        /// As in the errand.
+        /// The number of the task.
         serial: u64,
         /// The file, or why there is none.
         result: Result<Content, Unfetched>,
     },
     /// An adoption.
     Adopted {
-        /// As in the errand.
+        /// The number of the task.
         serial: u64,
         /// The digest of what is in force now, or what is wrong with it.
         result: Result<Digest, NotAdopted>,
     },
     /// A decision about the file on probation.
     Settled {
-        /// As in the errand.
+        /// The number of the task.
         serial: u64,
         /// Whether it was carried out; if not, it is tried again.
         result: Result<(), String>,

@@ -70,7 +70,7 @@ pub enum Session {
     Barred {
         /// When it is tried again, if still wanted.
         until: Mono,
-        /// Why.
+        /// The reason.
         code: Code,
     },
 }

@@ -11,25 +11,25 @@ use crate::cloud::alink::wire::code::Code;
 pub enum TopologyEvent {
     /// The platform gave these devices their secrets.
     Registered {
-        /// Which.
+        /// The devices.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
     },
     /// These devices hang under this gateway now, as we asked.
     Related {
-        /// Which.
+        /// The devices.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
     },
     /// A request about relations was refused, and nothing waits for it.
     Refused {
         /// Which request.
         what: &'static str,
-        /// With this code.
+        /// The platform's code.
         code: Code,
-        /// And these words.
+        /// The platform's words.
         message: String,
         /// About whom.
         names: String,
@@ -52,7 +52,7 @@ pub enum TopologyEvent {
     Ordered {
         /// Which; more than one only for changes of the topology.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
         /// The order as it came: the topic's tail, and `status` if it has one.
         raw: String,
@@ -66,7 +66,7 @@ pub enum TopologyEvent {
         raw: String,
         /// One of them.
         who: String,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
     /// The platform wants something done that this program does not do; told
@@ -76,7 +76,7 @@ pub enum TopologyEvent {
         raw: String,
         /// For which device; empty if its topic does not say.
         who: String,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
 }
