@@ -56,7 +56,7 @@ pub enum Output {
     Keep {
         /// The device.
         device: DeviceId,
-        /// Its secret.
+        /// The secret to keep.
         secret: Secret,
     },
     /// Fetch or adopt a configuration of the platform's, then call

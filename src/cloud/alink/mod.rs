@@ -6,7 +6,7 @@
 //! | room | what |
 //! |---|---|
 //! | [`connect`] | when to connect |
-//! | [`session`] | which devices are logged in and out, in which batches, and what a refusal means |
+//! | [`session`] | which devices log in and out, in which batches, and what a refusal means |
 //! | [`registration`] | the identity of the gateway, and which devices need a secret first |
 //! | [`topology`] | which devices belong to the gateway, and what the platform's orders mean |
 //! | `publish` | how readings are sent and when they are settled |
