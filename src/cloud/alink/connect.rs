@@ -86,7 +86,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Ready for a first attempt at once.
+    /// Returns a connector that is ready for a first attempt at once.
     #[must_use]
     pub fn new(_spec: &CloudSpec, rng: Rng, now: Now) -> Self {
         Connector {

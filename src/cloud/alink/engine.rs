@@ -159,7 +159,7 @@ impl Cloud {
         }
     }
 
-    // --- the world ---------------------------------------------------------
+    // --- events ----------------------------------------------------------------
 
     /// Takes note of a new connection: no device of ours is online on it.
     pub fn on_link_up(&mut self, now: Now) {
@@ -315,7 +315,7 @@ impl Cloud {
         Wake::earlier(wake, self.stop_due())
     }
 
-    // --- looking -----------------------------------------------------------------
+    // --- queries -----------------------------------------------------------------
 
     /// Returns a device's session.
     #[must_use]

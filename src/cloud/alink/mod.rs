@@ -68,8 +68,8 @@
 //!   something once; answers keep the pace and are bounded;
 //! - whatever the platform sends, it occupies no more than this: 512 answers to orders, 512
 //!   to pushed configurations, 40 to commands, each with an id of 64 bytes and a topic of
-//!   512 at most; 256 bytes of its error text; 10,000 series of like log events, and 8,192
-//!   log events waiting to be handed out, 20 a second after that; anything beyond is
+//!   512 at most; 256 bytes of its message text; 10,000 series of like log events, and
+//!   8,192 log events waiting to be handed out, 20 a second after that; anything beyond is
 //!   dropped and counted (`tests/floods.rs`);
 //! - every reading taken is delivered, or waits, or is counted as dropped;
 //! - no reading leaves with a time that is not confirmed, once the system has said that its
@@ -79,11 +79,10 @@
 //! code, cell by cell, by `tests/codes.rs`.)
 //!
 //! **Why** a device that was removed from the topology in the console is added again: the
-//! configuration says that it belongs here, and a removal that is not undone in the
-//! configuration is more often a mistake than a decision; `topology: leave` is for the
-//! deliberate removals.
-//! **Why** a log-in is tried before the topology is known: nearly always the topology is
-//! right, and a platform that is slow with one answer must not keep a plant offline.
+//! configuration says that it belongs here, and a removal that is not undone is more often
+//! a mistake than a decision; `topology: leave` is for the deliberate removals.
+//! **Why** a log-in is tried before the topology is known: nearly always the log-in is
+//! accepted, and a platform that is slow with one answer must not keep a plant offline.
 //! **Why** log-ins and log-outs have a gate each: the platform's 429 counts log-ins ("too
 //! many subDeviceOnline msg in one minute"); a device that fell silent must not be shown
 //! online for a minute because others logged in too often.
@@ -105,8 +104,8 @@
 //! the connection or the next reload.
 //!
 //! Not done here: carrying out commands (`command` only answers that they are not
-//! supported), and the spool on flash (which will take the readings that [`engine::Cloud`]
-//! settles or drops).
+//! supported), and the spool (which will take the readings that [`engine::Cloud`] settles
+//! or drops).
 
 pub mod clock;
 pub(crate) mod command;

@@ -754,7 +754,7 @@ impl PublishQueue {
         }
     }
 
-    // --- back ---------------------------------------------------------------------------
+    // --- sending again ------------------------------------------------------------------
 
     /// Sends the batch again after a growing wait.
     fn later(&mut self, now: Mono, id: BatchId) {
