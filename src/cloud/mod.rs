@@ -2,9 +2,9 @@
 //!
 //! **Decides** what a platform is told of the devices and their readings, and when. Each
 //! platform has a room of its own that knows its words; today that is [`alink`], and a
-//! second one has its place beside it. What other rooms use of it is named here, in
-//! words that are no platform's: which devices are wanted online and which are
-//! ([`Presence`], [`Session`]), readings in, log events out ([`Notice`]).
+//! second platform has its place beside it. The names that other rooms use are re-exported
+//! here, in words that belong to no single platform: which devices are wanted online and
+//! which are ([`Presence`], [`Session`]), readings in, log events out ([`Notice`]).
 //!
 //! **Refuses to know** sockets, clocks, tasks; buses; why a device is wanted
 //! online or offline.
@@ -12,10 +12,10 @@
 //! **Contract**: that of [`Cloud`], at the top of its file.
 //!
 //! **Invariants** of any platform:
-//! - a device that is wanted is logged in as soon as the platform takes it, one that is
-//!   not wanted is logged out, and a refusal of one delays no other;
+//! - a device that is wanted is logged in as soon as the platform takes it, a device that
+//!   is not wanted is logged out, and a refusal of one device delays no other;
 //! - a reading is given up only with its cause counted;
-//! - nothing is said faster than the platform's limits allow.
+//! - nothing is sent faster than the platform's limits allow.
 
 pub mod alink;
 

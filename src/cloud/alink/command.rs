@@ -1,12 +1,11 @@
-//! Commands of the platform's to devices that this program does not carry out:
-//! property sets and gets, services, RRPC. Each is answered that it is not
-//! supported, so that the caller in the cloud learns it at once instead of
-//! waiting until the call times out ("Device properties, events, and services";
-//! "What is RRPC?": a device has 8 s).
+//! Commands of the platform to devices that this program does not carry out: property sets
+//! and gets, services, RRPC. The answer to each is "not supported", so that the caller in
+//! the cloud learns it at once instead of waiting until the call times out ("Device
+//! properties, events, and services"; "What is RRPC?": a device has 8 s).
 //!
-//! Answers are fewer than what a device may be sent (50 a second, "Limits"), so
-//! that a flood of commands takes no more than a share of what we may send. What
-//! exceeds that is not answered; it is counted.
+//! Answers are sent more slowly than the platform may send commands to a device (50 a
+//! second, "Limits"), so that a flood of commands uses only a share of what the gateway may
+//! send. A command beyond that is not answered; it is counted.
 
 use std::collections::VecDeque;
 
@@ -23,17 +22,16 @@ use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::payload::Malformed;
 use crate::cloud::alink::wire::topic::{Command, Topic};
 
-/// Answers a second: with the queue below, each within the 8 s of an RRPC.
+/// Answers a second: with the queue below, each leaves within the 8 s of an RRPC.
 const PER_SECOND: u32 = 5;
 /// Answers that may wait.
 const WAITING: usize = 40;
-/// The code of the answer: of the range that devices may define (100000 to
-/// 110000).
+/// The code of the answer, from the range that devices may define (100000 to 110000).
 const NOT_SUPPORTED: i64 = 100_001;
 /// The longest id that is echoed; those of the platform are numbers of 32 bits.
 const ID_BYTES: usize = 64;
 
-/// Answers on their way.
+/// The answers that wait to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Commands {
     answers: VecDeque<(Topic, Vec<u8>)>,
@@ -48,18 +46,19 @@ impl Commands {
         }
     }
 
-    /// What was not answered on this connection is of no use on the next.
+    /// Drops the answers: what was not answered on this connection is of no use on the
+    /// next.
     pub(crate) fn link_down(&mut self) {
         self.answers.clear();
     }
 
-    /// When the next answer may be sent.
+    /// Returns when the next answer may be sent.
     pub(crate) fn due(&self) -> Option<Wake> {
         let waits = !self.answers.is_empty();
         waits.then(|| Wake::new(self.pace.ready_at(), "answer to a command"))
     }
 
-    /// The next answer, if it is time.
+    /// Returns the next answer, if it may be sent now.
     pub(crate) fn take(&mut self, now: Mono) -> Option<(Topic, Vec<u8>)> {
         if self.pace.ready_at() > now {
             return None;
@@ -80,19 +79,19 @@ impl Commands {
 }
 
 impl Cloud {
-    /// A command arrived that is not supported.
+    /// Takes a command, which is not supported.
     pub(crate) fn on_command(&mut self, now: Now, command: Command, topic: &str, payload: &[u8]) {
         let body = serde_json::from_slice::<Json>(payload).unwrap_or(Json::Null);
         if body.get("code").is_some() {
-            // An answer, perhaps our own: that to `/ext/rrpc` has the topic of
-            // its request.
+            // An answer, perhaps our own: the answer to `/ext/rrpc` has the topic of its
+            // request.
             self.diary.counters.unknown_topics += 1;
             return;
         }
         let id = match (body.get("id"), command.message_id()) {
             (Some(id), _) if id.is_number() => id.clone(),
             (Some(Json::String(id)), _) if id.len() <= ID_BYTES => Json::from(id.as_str()),
-            // What an RRPC carries is free; its id is in the topic.
+            // The content of an RRPC may be anything; its id is in the topic.
             (_, Some(id)) if id.len() <= ID_BYTES => Json::from(id),
             _ => return self.malformed(now, topic, payload, Malformed::NotAnObject),
         };

@@ -1,31 +1,28 @@
-//! When to knock at the broker's door.
+//! When to connect to the broker.
 //!
-//! [`Connector`] decides when the next attempt may be made and says what went
-//! wrong; it connects nothing, and does not care as whom.
+//! [`Connector`] decides when the next attempt may be made and says what went wrong. It
+//! opens no connection itself, and the identity that the gateway connects with does not
+//! matter to it.
 //!
-//! Contract: before an attempt, wait until [`Connector::attempt_at`]; tell it
-//! `on_attempt`, then exactly one of `on_up` or `on_down`, and `on_down` again
-//! when what was up ends; drain [`Connector::poll`] after each. An attempt in
-//! order to register is told `on_attempt` as well, for the platform counts it,
-//! and then one of `on_registered` and `on_not_registered`, the latter also if it
-//! was not made at all.
+//! Contract: before an attempt, wait until [`Connector::attempt_at`]; call `on_attempt`,
+//! then exactly one of `on_up` or `on_down`, and `on_down` again when the connection ends;
+//! drain [`Connector::poll`] after each. An attempt in order to register also begins with
+//! `on_attempt`, because the platform counts it, and ends with one of `on_registered` and
+//! `on_not_registered`, the latter also if the attempt was not made at all.
 //!
 //! # Two gateways with one certificate
 //!
-//! The platform keeps the newer connection and closes the older one without a
-//! word (MQTT 3.1.1 has none), so two boxes that come back at once kick each
-//! other for ever and neither ever serves a device. From here it looks like
-//! this: the *other side* closes, soon after CONNACK, again and again. After
-//! three such sessions in a row an operator is called, and after a fourth, a
-//! minute later, the wait becomes minutes.
-//!
-//! A broker that flaps closes sessions soon as well. What tells it apart is what
-//! another gateway with our certificate cannot do: make the broker unreachable,
-//! break TLS, leave pings unanswered or end a connection with an error. Each of
-//! these shows that the broker or the line is at fault, and the count of short
-//! sessions begins anew. (A refused attempt shows nothing: both gateways share
-//! the quota of CONNECTs.) Where no such thing happens the two look alike, so
-//! the first wait is short enough for the harmless one.
+//! The platform keeps the newer connection and closes the older one without a message (MQTT
+//! 3.1.1 has none). So two boxes that connect at the same time disconnect each other for
+//! ever, and neither of them ever serves a device. One box sees only this: the *other side*
+//! closes, soon after CONNACK, again and again. After three such sessions in a row a log
+//! event reports it, and after a fourth, a minute later, the wait becomes minutes.
+//! A failing broker closes sessions soon as well. The difference is what another gateway
+//! with our certificate cannot do: make the broker unreachable, break TLS, leave pings
+//! unanswered or end a connection with an error. Each of these shows that the broker or the
+//! line is at fault, and the count of short sessions begins anew. (A refused attempt shows
+//! nothing: both gateways share the quota of CONNECTs.) Without any of these the two causes
+//! look alike, so the first wait is short enough for a failing broker.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,33 +36,33 @@ use crate::cloud::alink::registration::enrolment::Failure;
 
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
 const PER_MINUTE: usize = 5;
-/// A connection that lasted this long was a good one.
+/// How long a connection must have lasted to count as good.
 const GOOD_SPELL: Duration = Duration::from_secs(60);
-/// After a good spell the next attempt is somewhere within this time, so that
-/// a fleet of gateways does not come back in one instant.
+/// After a good connection the next attempt is made at a random time within this, so that a
+/// fleet of gateways does not connect in one instant.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
-/// Waits after other failures.
+/// The shortest wait after other failures.
 const FLOOR: Duration = Duration::from_secs(2);
 const CEILING: Duration = Duration::from_secs(120);
-/// Waits after a refusal that only a person can change (CONNACK 2, 4, 5).
+/// The shortest wait after a refusal that only a person can change (CONNACK 2, 4, 5).
 const REFUSED_FLOOR: Duration = Duration::from_secs(30);
 const REFUSED_CEILING: Duration = Duration::from_secs(600);
-/// Waits after the first short sessions, before another one makes it likely that
-/// there is another gateway. Two that share a certificate share its quota too:
-/// so spaced, their five first CONNECTs together take more than a minute, and
-/// neither is refused for the other's haste.
+/// The waits after the first short sessions, before another short session makes a second
+/// gateway likely. Two gateways that share a certificate share its quota too: with these
+/// waits, their five first CONNECTs together take more than a minute, and neither is
+/// refused because of the other's attempts.
 const AFTER_SHORT: [Duration; 3] = [
     Duration::from_secs(10),
     Duration::from_secs(60),
     Duration::from_secs(60),
 ];
-/// So many short sessions in a row are no accident.
+/// How many short sessions in a row are no accident.
 const SUSPICIOUS: u32 = 3;
-/// Waits while another client with our certificate is suspected.
+/// The shortest wait while another client with our certificate is suspected.
 const CONTESTED_FLOOR: Duration = Duration::from_secs(240);
 const CONTESTED_CEILING: Duration = Duration::from_secs(600);
-/// While it is suspected, only a connection that outlasts the other one's
-/// longest wait shows that it is gone.
+/// While another client is suspected, only a connection that outlasts that client's longest
+/// wait shows that the client is gone.
 const UNCONTESTED: Duration = Duration::from_secs(900);
 
 /// Paces attempts to connect.
@@ -89,7 +86,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Ready for a first attempt at once.
+    /// Returns a connector that is ready for a first attempt at once.
     #[must_use]
     pub fn new(_spec: &CloudSpec, rng: Rng, now: Now) -> Self {
         Connector {
@@ -110,8 +107,8 @@ impl Connector {
         }
     }
 
-    /// For another broker, or another identity there: what was held against the
-    /// old one is forgotten, but not how often we have knocked lately.
+    /// Returns a connector for another broker, or another identity there: the failures with
+    /// the old one are forgotten, but not the recent connection attempts.
     #[must_use]
     pub fn afresh(self, spec: &CloudSpec, now: Now) -> Self {
         Connector {
@@ -120,18 +117,18 @@ impl Connector {
         }
     }
 
-    /// Attempts were made before this life began, so long ago.
+    /// Takes over attempts that were made before this run of the program, with their ages.
     pub fn knocked_before(&mut self, now: Now, ages: &[Duration]) {
         for age in ages.iter().filter(|age| **age < MINUTE) {
             let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-            // What was before our time began counts as its beginning.
+            // An attempt before the beginning of our time counts as made at that beginning.
             let at = now.mono.as_micros().saturating_sub(age);
             self.attempts.note(Mono::from_micros(at));
         }
     }
 
-    /// When the next attempt may be made. Means nothing while one is being made
-    /// or the connection is up.
+    /// Returns when the next attempt may be made. The result means nothing while an attempt
+    /// is under way or the connection is up.
     #[must_use]
     pub fn attempt_at(&self) -> Wake {
         let free = self.attempts.free_at(PER_MINUTE);
@@ -142,12 +139,12 @@ impl Connector {
         }
     }
 
-    /// An attempt begins.
+    /// Takes note that an attempt begins.
     pub fn on_attempt(&mut self, now: Now) {
         self.attempts.note(now.mono);
     }
 
-    /// CONNACK 0.
+    /// Takes note of CONNACK 0.
     pub fn on_up(&mut self, now: Now) {
         self.notices
             .push_back(Notice::Connected { after: self.failed });
@@ -156,11 +153,11 @@ impl Connector {
         self.refused.reset();
     }
 
-    /// The attempt failed, or the connection ended.
+    /// Takes note that the attempt failed, or the connection ended.
     pub fn on_down(&mut self, now: Now, why: &LinkDown) {
         let lasted = self.up_since.take().map(|since| now.mono.since(since));
         if *why == LinkDown::Ours {
-            // As told: nothing failed, and nothing follows.
+            // We closed the connection on demand: nothing failed, and nothing follows.
             return;
         }
         if is_the_lines_fault(why) {
@@ -180,7 +177,7 @@ impl Connector {
             if times > 0
                 && let Some(why) = self.last_failure.take()
             {
-                // Of another kind, and not told yet.
+                // A failure of another kind that is not reported yet.
                 self.notices.push_back(Notice::Disconnected {
                     why,
                     lasted: None,
@@ -192,8 +189,8 @@ impl Connector {
         if lasted.is_none() {
             self.last_failure = Some(why.clone());
         }
-        // A connection that was up and ended is always told: five attempts a
-        // minute bound that. Failed attempts are counted and summed up.
+        // A log event reports each end of a connection that was up: five attempts a minute
+        // bound their number. Failed attempts are counted and summed up.
         let times = match lasted {
             Some(_) => Some(1),
             None => self.repeats.hit(now.mono, 1),
@@ -206,8 +203,8 @@ impl Connector {
                 retry_in,
             });
         }
-        // Told when it is first suspected, and as often as that again, ever more
-        // rarely: 3, 6, 12, 24 … sessions.
+        // Reported when it is first suspected, and then ever more rarely: after 3, 6, 12,
+        // 24 … sessions.
         let often = self.short / SUSPICIOUS;
         if self.short > short && self.short.is_multiple_of(SUSPICIOUS) && often.is_power_of_two() {
             self.notices.push_back(Notice::KickedSuspected {
@@ -216,21 +213,22 @@ impl Connector {
         }
     }
 
-    /// We registered and have hung up: connect as soon as the quota allows.
+    /// Takes note that the gateway has registered and disconnected: the next attempt
+    /// follows as soon as the quota allows.
     pub fn on_registered(&mut self, now: Now) {
         self.refused.reset();
         self.not_before = now.mono;
         self.why = "connect with what was earned";
     }
 
-    /// Registering failed, or could not even be tried; returns how long until
-    /// the next attempt. Why, and what to do about it, is told by whoever asked.
+    /// Takes note that registering failed, or could not even be tried; returns how long
+    /// until the next attempt. The caller reports the reason and what to do about it.
     pub fn on_not_registered(&mut self, now: Now, why: &Failure) -> Duration {
         let wait = match why {
             Failure::Lost(_) | Failure::Refused(0 | 1 | 3 | 6..) => {
                 self.backoff.failed(now.mono, &mut self.rng)
             }
-            // Nothing that is over in a moment.
+            // Failures that last for longer than a moment.
             Failure::Refused(2 | 4 | 5)
             | Failure::NoAnswer
             | Failure::Malformed(_)
@@ -241,12 +239,12 @@ impl Connector {
         self.attempt_at().at.since(now.mono)
     }
 
-    /// A generator of its own for what belongs to connecting.
+    /// Returns a random generator of its own for another part of connecting.
     pub fn fork(&mut self) -> Rng {
         self.rng.fork()
     }
 
-    /// How long to wait after a connection that `lasted`, or an attempt that
+    /// Returns how long to wait after a connection that `lasted`, or after an attempt that
     /// failed.
     fn wait(&mut self, now: Now, lasted: Option<Duration>, why: &LinkDown) -> Duration {
         let good = if self.short < SUSPICIOUS {
@@ -286,13 +284,13 @@ impl Connector {
         }
     }
 
-    /// The next thing to tell the operator.
+    /// Returns the next log event.
     pub fn poll(&mut self, _now: Now) -> Option<Notice> {
         self.notices.pop_front()
     }
 }
 
-/// Whether it cannot be another gateway's doing.
+/// Whether another gateway with our certificate cannot be the cause.
 const fn is_the_lines_fault(why: &LinkDown) -> bool {
     match why {
         LinkDown::Unreachable(_)
@@ -304,7 +302,7 @@ const fn is_the_lines_fault(why: &LinkDown) -> bool {
     }
 }
 
-/// Failures of one kind are told as one.
+/// Returns the kind of a failure; failures of one kind are reported as one.
 fn kind(why: &LinkDown, was_up: bool) -> u8 {
     if was_up {
         return 0;

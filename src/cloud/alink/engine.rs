@@ -1,11 +1,11 @@
 //! The cloud side of the gateway for one link, composed.
 //!
-//! Contract: tell it what happened (`on_…`) or what is wished (`want`, `put`,
-//! `stop`), then drain [`Cloud::poll`] until `None`, then sleep until
-//! [`Cloud::wake_at`] or the next thing to tell. It reads no clock and keeps no
-//! socket: whatever it puts out while the link is down or lost is lost too, and
-//! it copes with that, because every ask has a deadline. Not draining delays
-//! everything; nothing else breaks.
+//! Contract: tell the engine what happened (`on_…`) or what is wished (`want`, `put`,
+//! `stop`), then drain [`Cloud::poll`] until `None`, then sleep until [`Cloud::wake_at`] or
+//! the next event. The engine reads no clock and keeps no socket. Its output while the link
+//! is down is lost, and so is output that the link loses; the engine copes with that,
+//! because every request has a deadline. If the output is not drained, everything is
+//! delayed; nothing else breaks.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::cloud::alink::topology::commands::CommandKind;
 use crate::cloud::alink::wire::topic;
 use crate::cloud::alink::wire::topic::Identity;
 
-/// What the engine wants done, or told.
+/// What the engine wants done, or reported.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Publish at QoS 0.
@@ -49,21 +49,21 @@ pub enum Output {
         /// Topic filters.
         filters: Vec<String>,
     },
-    /// Tell the operator.
+    /// Report this log event to the operator.
     Notice(Notice),
-    /// Keep this device's secret, which the platform has just given, and hand it
-    /// in again by [`Cloud::secret`] after a restart.
+    /// Keep this device's secret, which the platform has just given, and pass it to
+    /// [`Cloud::secret`] after a restart.
     Keep {
-        /// Whose.
+        /// The device.
         device: DeviceId,
-        /// It.
+        /// The secret to keep.
         secret: Secret,
     },
-    /// Fetch or adopt a configuration of the platform's, then tell
+    /// Fetch or adopt a configuration of the platform's, then call
     /// [`Cloud::on_errand_done`].
     Errand(remote_config::RemoteTask),
-    /// After [`Cloud::stop`] or [`Cloud::part`]: nothing of ours is online any
-    /// more, or its asks have run out. Once.
+    /// After [`Cloud::stop`] or [`Cloud::part`]: no device of ours is online any more, or
+    /// the deadline for the log-outs has passed. Put out once.
     LoggedOut,
 }
 
@@ -94,24 +94,24 @@ pub struct Cloud {
     pub(crate) asks: Asks<Ask>,
     pub(crate) sessions: Sessions,
     pub(crate) posts: PublishQueue,
-    /// Secrets that the configuration does not have, or no longer has right.
+    /// Secrets that are missing in the configuration, or wrong there.
     pub(crate) secrets: BTreeMap<DeviceId, Secret>,
     pub(crate) admission: Registration,
     pub(crate) topology: Topology,
     pub(crate) commands: Commands,
     pub(crate) remote: Remote,
-    /// The last order about each device, so that it is told once.
+    /// The last order about each device, so that it is reported once.
     pub(crate) heard: BTreeMap<DeviceId, CommandKind>,
     pub(crate) stamps: Timestamps,
     pub(crate) leaving: BTreeMap<DeviceId, Leaving>,
-    /// No longer configured, and not yet forgotten.
+    /// Devices that are no longer configured and not yet forgotten.
     pub(crate) retiring: BTreeSet<DeviceId>,
     pub(crate) bucket: Bucket,
     pub(crate) link: bool,
     pub(crate) stop: Stop,
-    /// The stop is for this connection only.
+    /// Whether the stop is for this connection only.
     pub(crate) parting: bool,
-    /// Topics of which malformed messages are told.
+    /// The topics whose malformed messages are reported.
     pub(crate) malformed: BTreeSet<String>,
     latency: Latency,
     pub(crate) diary: Outbox,
@@ -119,13 +119,13 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// Everyone offline, nobody wanted, no link.
+    /// Returns an engine without a link, with all devices offline and none of them wanted.
     #[must_use]
     pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
         let identities: Vec<Identity> = spec.devices.iter().map(Identity::of_device).collect();
-        // A random start, so that an answer to an earlier life of this program,
-        // kept by some broker, is hardly ever taken for one to this life. Below
-        // 2^31, so that one life never wraps.
+        // The start is random, so that an answer to an earlier run of this program, kept by
+        // some broker, is hardly ever taken for an answer to this run. It is below 2^31, so
+        // that the ids do not wrap within one run.
         let start = u32::try_from(rng.below(1 << 31)).unwrap_or_default();
         Cloud {
             gateway: Identity::of_gateway(&spec),
@@ -159,12 +159,12 @@ impl Cloud {
         }
     }
 
-    // --- the world ---------------------------------------------------------
+    // --- events ----------------------------------------------------------------
 
-    /// A new connection was accepted: nobody of ours is online on it.
+    /// Takes note of a new connection: no device of ours is online on it.
     pub fn on_link_up(&mut self, now: Now) {
         if self.link {
-            // A connection we were not told the end of.
+            // The end of the last connection was not reported to us.
             self.on_link_down(now);
         }
         self.link = true;
@@ -181,10 +181,10 @@ impl Cloud {
         self.remote.link_up();
     }
 
-    /// The connection is gone, and with it every session and every answer.
+    /// Takes note that the connection is gone, and with it every session and every answer.
     pub fn on_link_down(&mut self, now: Now) {
         self.link = false;
-        // What was not yet handed out was meant for that connection.
+        // Output that was not yet handed out was meant for that connection.
         self.out
             .retain(|o| !matches!(o, Output::Publish { .. } | Output::Subscribe { .. }));
         for (id, _) in std::mem::take(&mut self.leaving) {
@@ -201,7 +201,7 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    /// The broker refused filters (SUBACK 80h).
+    /// Takes note that the broker refused filters (SUBACK 80h).
     pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
         self.diary.counters.subscribe_refused += filters.len() as u64;
         self.diary.tell(Notice::SubscribeRefused {
@@ -212,7 +212,7 @@ impl Cloud {
 
     // --- our wishes ----------------------------------------------------------
 
-    /// Whether this device shall be online. An unknown device is ignored.
+    /// Sets whether this device shall be online. An unknown device is ignored.
     pub fn want(&mut self, now: Now, device: DeviceId, presence: Presence) {
         let now = now.mono;
         let is_in = self.sessions.session(device) == Session::In;
@@ -235,14 +235,14 @@ impl Cloud {
         self.follow(now);
     }
 
-    /// This device shall be offline, for this reason.
+    /// Sets that this device shall be offline, for this reason.
     pub fn want_offline(&mut self, now: Now, device: DeviceId, reason: LogoutReason) {
         self.sessions.why_offline(device, reason);
         self.want(now, device, Presence::Offline);
     }
 
-    /// A device's secret, kept from an earlier life or changed since; it goes
-    /// before the configured one. What was refused for the old one is tried at
+    /// Takes a device's secret, kept from an earlier run or changed since; it goes before
+    /// the configured one. A request that was refused for the old secret is tried again at
     /// once. An unknown device is ignored.
     pub fn secret(&mut self, now: Now, device: DeviceId, secret: Secret) {
         let Some(configured) = self.spec.device(device).map(|d| &d.secret) else {
@@ -256,7 +256,7 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    /// A reading to be delivered. Dropped, and counted, once stopping.
+    /// Takes a reading to be delivered. While stopping, the reading is dropped and counted.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
         if self.stop != Stop::No && !self.parting {
             self.diary.counters.dropped_at_stop += 1;
@@ -273,7 +273,7 @@ impl Cloud {
 
     // --- output and time -------------------------------------------------------
 
-    /// The next thing to do or tell; `None` when there is nothing now.
+    /// Returns the next thing to do or report; `None` when there is nothing now.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         self.diary.on_time(now.mono);
         loop {
@@ -289,7 +289,7 @@ impl Cloud {
         }
     }
 
-    /// When to poll again although nothing has happened.
+    /// Returns when to poll again although nothing has happened.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
@@ -315,40 +315,40 @@ impl Cloud {
         Wake::earlier(wake, self.stop_due())
     }
 
-    // --- looking -----------------------------------------------------------------
+    // --- queries -----------------------------------------------------------------
 
-    /// A device's session.
+    /// Returns a device's session.
     #[must_use]
     pub fn session(&self, device: DeviceId) -> Session {
         self.sessions.session(device)
     }
 
-    /// What a device without a session waits for, in words.
+    /// Returns what a device without a session waits for, in words.
     #[must_use]
     pub fn waits_for(&self, device: DeviceId) -> &'static str {
         self.sessions.waits_for(device)
     }
 
-    /// Devices online.
+    /// How many devices are online.
     #[must_use]
     pub fn online(&self) -> usize {
         self.sessions.online()
     }
 
-    /// Readings not delivered yet.
+    /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
         self.posts.len() + self.stamps.held()
     }
 
-    /// How long devices waited to be online, each from the wish or from the
+    /// Returns how long devices waited to be online, each from the wish, or from the
     /// connection if that came later.
     #[must_use]
     pub fn login_latency(&self) -> &Histogram {
         &self.latency.took
     }
 
-    /// What has been counted so far.
+    /// Returns what has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
         &self.diary.counters
@@ -356,7 +356,7 @@ impl Cloud {
 
     // --- one step --------------------------------------------------------------------
 
-    /// Does one thing that is due; says whether there was one.
+    /// Does one thing that is due; returns whether there was one.
     fn step(&mut self, now: Now) -> bool {
         let mono = now.mono;
         if let Some(ask) = self.asks.expired(mono) {
@@ -423,7 +423,7 @@ impl Cloud {
         false
     }
 
-    /// Hands over a device whose last readings are sent, or whose time is up.
+    /// Lets a device go offline whose last readings are sent, or whose time for them is up.
     fn let_go(&mut self, now: Mono) -> bool {
         let gone = self
             .leaving
@@ -439,7 +439,8 @@ impl Cloud {
         true
     }
 
-    /// Tells the posts who came and went, and the admission who needs it.
+    /// Tells the publish queue which devices came and went, and the registration which
+    /// devices need a step.
     pub(crate) fn follow(&mut self, now: Mono) {
         for (id, step) in self.sessions.take_held() {
             self.need(now, step, id);
@@ -462,7 +463,8 @@ impl Cloud {
                 self.posts.came(now, id);
             } else {
                 if self.sessions.session(id) != Session::LoggingOut {
-                    // Not our doing, and since when is not known.
+                    // We did not end this session, and it is not known since when it is
+                    // gone.
                     self.posts.session_lost(now, id);
                 }
                 self.posts.left(now, id);
@@ -474,8 +476,8 @@ impl Cloud {
         self.forget_retired(now);
     }
 
-    /// Registration, topology and answers to orders, which end with the wish to
-    /// be online.
+    /// Returns when registration, the topology or answers to orders have something to do;
+    /// these parts end with the wish to be online.
     fn roll_due(&self) -> Option<Wake> {
         let due = Wake::earlier(self.topology.due(), self.admission.due());
         let due = Wake::earlier(due, self.commands.due());
@@ -487,7 +489,7 @@ impl Cloud {
         (self.link && posting).then(|| self.posts.due())?
     }
 
-    /// No earlier than the connection's pace allows.
+    /// Returns this wake-up, but no earlier than the connection's pace allows.
     fn paced(&self, wake: Option<Wake>) -> Option<Wake> {
         let ready = self.bucket.ready_at();
         wake.map(|w| Wake {

@@ -1,4 +1,4 @@
-//! What this room tells the operator.
+//! The log events of this room.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use crate::cloud::alink::remote_config::RemoteNotice;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::Code;
 
-/// Something about the cloud worth telling.
+/// A log event about the cloud.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// The platform accepted our connection.
     Connected {
-        /// Attempts that failed before.
+        /// How many attempts failed before.
         after: u32,
     },
     /// An attempt to connect failed, or the connection ended.
     Disconnected {
-        /// Why.
+        /// The reason.
         why: LinkDown,
-        /// How long it had been up; `None` for a failed attempt.
+        /// How long the connection had been up; `None` for a failed attempt.
         lasted: Option<Duration>,
-        /// Times it happened since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
-        /// Until the next attempt.
+        /// How long until the next attempt.
         retry_in: Duration,
     },
     /// Connections end soon after they begin, again and again.
     KickedSuspected {
-        /// How many in a row.
+        /// How many such sessions in a row.
         sessions: u32,
     },
     /// The broker refused subscriptions.
@@ -46,60 +46,60 @@ pub enum Notice {
     },
     /// These devices are online now.
     LoggedIn {
-        /// Which.
+        /// The devices.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
         /// How many are online in all.
         online: usize,
     },
-    /// These devices are offline now, as we wished.
+    /// These devices are offline now, as we asked.
     LoggedOut {
-        /// Which.
+        /// The devices.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
         /// How many are online in all.
         online: usize,
-        /// Why; of several devices the figures are those of the first.
+        /// The reason; for several devices the figures are those of the first.
         reason: LogoutReason,
     },
-    /// The platform refused one device; it is tried again later, alone.
+    /// The platform refused one device; the device is tried again later, alone.
     Barred {
-        /// Which.
+        /// The device.
         device: DeviceId,
-        /// With this code.
+        /// The platform's code.
         code: Code,
-        /// And these words.
+        /// The platform's words.
         message: String,
         /// What was refused: `log-in`, `registration` or `topology`.
         what: &'static str,
-        /// Whether its session was ended of the platform's own accord.
+        /// Whether the platform ended the device's session of its own accord.
         kicked: bool,
-        /// Tried again after this.
+        /// How long until the next attempt.
         retry_in: Duration,
-        /// How often in a row.
+        /// How many refusals in a row.
         times: u32,
     },
     /// The platform says the device has no session although we logged it in.
     SessionLost {
-        /// Which.
+        /// The device.
         device: DeviceId,
     },
     /// A log-out was refused for one device.
     LogoutRefused {
-        /// Which.
+        /// The device.
         device: DeviceId,
-        /// With this code.
+        /// The platform's code.
         code: Code,
-        /// And these words.
+        /// The platform's words.
         message: String,
-        /// Tried again after this.
+        /// How long until the next attempt.
         retry_in: Duration,
     },
     /// The platform refused a message as malformed: our bug.
     RequestRefused {
-        /// Its words.
+        /// The platform's words.
         message: String,
         /// How many devices the message was about.
         devices: usize,
@@ -108,85 +108,85 @@ pub enum Notice {
     Throttled {
         /// What was throttled: `log-in`, `log-out` or `post`.
         what: &'static str,
-        /// One small request is tried after this.
+        /// How long until one small request is tried.
         wait: Duration,
     },
     /// The platform takes no more sub-devices (428), or the configured limit is
     /// reached.
     Full {
-        /// Online now.
+        /// How many devices are online now.
         online: usize,
-        /// Within this one more is tried; none, if the limit is ours.
+        /// Within this time one device more is tried; zero if the limit is ours.
         wait: Duration,
         /// Whether the limit is ours.
         ours: bool,
     },
     /// The platform has trouble of its own (500, 6313, …).
     Trouble {
-        /// Its code.
+        /// The platform's code.
         code: Code,
-        /// And words.
+        /// The platform's words.
         message: String,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
     /// Requests stay unanswered.
     Unanswered {
         /// Which kind: `log-in`, `log-out` or `post`.
         what: &'static str,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
     /// A message from the cloud could not be read.
     Malformed {
-        /// Where it came.
+        /// The topic of the message.
         topic: String,
         /// What was wrong, and the first bytes.
         why: String,
-        /// Times on this topic since this was last told.
+        /// How often it happened on this topic since the last log event.
         times: u64,
     },
     /// The memory queue is full; the oldest readings are dropped.
     QueueFull {
-        /// Readings dropped since this was last told.
+        /// Readings dropped since the last log event.
         dropped: u64,
     },
     /// The platform refused a device's readings; they are dropped.
     PostRefused {
-        /// Whose.
+        /// The device.
         device: DeviceId,
-        /// With this code.
+        /// The platform's code.
         code: Code,
-        /// And these words.
+        /// The platform's words.
         message: String,
-        /// Readings dropped since this was last told.
+        /// Readings dropped since the last log event.
         dropped: u64,
     },
     /// One value is larger than a whole message may be; it is dropped.
     TooLarge {
-        /// Whose.
+        /// The device.
         device: DeviceId,
-        /// Which property.
+        /// The property.
         property: String,
-        /// Bytes.
+        /// The size of the value in bytes.
         bytes: usize,
     },
-    /// What time it is, or that nobody knows.
+    /// What time it is, or that the time is not known.
     Clock(ClockNews),
-    /// About a configuration from the platform.
+    /// A log event about a configuration from the platform.
     Remote(RemoteNotice),
-    /// The gateway stops: what is not on the platform is lost.
+    /// The gateway stops: readings that are not on the platform are lost.
     Stopped {
         /// Devices whose log-out was not confirmed.
         unconfirmed: usize,
         /// Readings not delivered.
         readings: usize,
     },
-    /// Something about who belongs to the gateway.
+    /// A topology event: something about which devices belong to the gateway.
     Roll(TopologyEvent),
-    /// What was told ever more rarely has not happened for a while.
+    /// A log event that was repeated ever more rarely has not happened for a while.
     Over {
-        /// As it was last told.
+        /// The event as it was last reported.
         of: Box<Notice>,
         /// How often it happened in all.
         total: u64,
@@ -196,7 +196,7 @@ pub enum Notice {
 }
 
 impl Notice {
-    /// How often it happened, or how much it concerns, since it was last told.
+    /// Returns how often it happened, or how much it concerns, since the last log event.
     pub(crate) const fn count(&self) -> u64 {
         match self {
             Notice::Disconnected { times, .. }
@@ -212,7 +212,7 @@ impl Notice {
         }
     }
 
-    /// Whether it says so.
+    /// Whether its text names the count.
     pub(crate) const fn is_counted(&self) -> bool {
         matches!(
             self,
@@ -227,7 +227,7 @@ impl Notice {
         )
     }
 
-    /// The same with another count, where it has one.
+    /// Returns the same event with another count, where it has one.
     pub(crate) fn counted(mut self, n: u64) -> Notice {
         match &mut self {
             Notice::Disconnected { times, .. }
@@ -246,7 +246,7 @@ impl Notice {
         self
     }
 
-    /// The series of like notices it belongs to.
+    /// Returns the series of like events that this event belongs to.
     pub(crate) fn series(&self) -> SeriesKey {
         let device = match self.about() {
             About::Device(device) => Some(device),
@@ -371,7 +371,7 @@ impl LogEvent for Notice {
         match self {
             Notice::LoggedIn { devices, .. } | Notice::LoggedOut { devices, .. } => {
                 match devices[..] {
-                    // `about` names it.
+                    // The field `about` names the device.
                     [_] => &[],
                     _ => devices,
                 }

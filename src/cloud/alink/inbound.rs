@@ -1,5 +1,5 @@
-//! How the engine takes what the platform says: to whom it belongs, or why it
-//! belongs to nobody. The hearing half of `engine.rs`.
+//! How the engine takes the platform's messages: which device or request each belongs to,
+//! or why it belongs to none. The receiving half of `engine.rs`.
 
 use crate::base::text::excerpt;
 use crate::base::{AskId, DeviceId, Mono, Now};
@@ -14,13 +14,14 @@ use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::{Malformed, Reply};
 use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
 
-/// Topics whose malformed messages are told; beyond, they are counted only.
+/// How many topics have their malformed messages reported; those on others are only
+/// counted.
 const TOLD_TOPICS: usize = 64;
-/// Bytes of a malformed message shown to the operator.
+/// How many bytes of a malformed message are shown to the operator.
 const SHOWN: usize = 120;
 
 impl Cloud {
-    /// A message arrived.
+    /// Takes a message that arrived.
     pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
         let Some(parsed) = Topic::parse(topic) else {
             self.diary.counters.unknown_topics += 1;
@@ -35,7 +36,7 @@ impl Cloud {
             | Topic::CommandReply(_)
             | Topic::Inform(_)
             | Topic::Ntp(_) => {
-                // Our own words, from a broker that is generous with wildcards.
+                // Our own messages, sent back by a broker that matches wildcards freely.
                 self.diary.counters.unknown_topics += 1;
                 return;
             }
@@ -52,7 +53,7 @@ impl Cloud {
         }
         let reply = match Reply::parse(payload) {
             Ok(reply) => reply,
-            // It may hold secrets, which are not for the log.
+            // The message may hold secrets, which must not get into the log.
             Err(why)
                 if parsed.is_secret()
                     || matches!(&parsed, Topic::GatewayReply(_, GatewayAsk::Config)) =>
@@ -109,7 +110,8 @@ impl Cloud {
                 self.diary.counters.late_replies += 1;
                 self.admission_late(now.mono, &chore, &reply);
             }
-            // Asked again by now; but a secret that was handed out is taken.
+            // The request has been repeated by now; but a secret that was handed out is
+            // taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
                 self.diary.counters.late_replies += 1;
                 if parsed.is_secret() {
@@ -121,8 +123,8 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    /// A reply to a post, by this device's own topic or, if none, by the
-    /// gateway's; nothing at all if it is the topic of neither.
+    /// Takes a reply to a post, by this device's own topic or, if it is none, by the
+    /// gateway's; ignores a reply by any other topic.
     fn post_answered(
         &mut self,
         now: Mono,
@@ -146,7 +148,8 @@ impl Cloud {
         }
     }
 
-    /// The platform says of a device what may mean that its session has ended.
+    /// Takes a reply of the platform about a device that may mean that the device's session
+    /// has ended.
     fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: SessionLoss) {
         let verdict = reply.code.verdict();
         if verdict == CodeMeaning::NoSession && self.sessions.session(id) == Session::In {
@@ -161,7 +164,8 @@ impl Cloud {
         self.sessions.kicked(now, id, reply, by, &mut self.diary);
     }
 
-    /// A device's posts are not answered while others are: what else could it be.
+    /// Takes a device's session as lost: its posts are not answered while others are, and
+    /// there is no other likely cause.
     pub(crate) fn found_lost(&mut self, now: Mono, id: DeviceId) {
         let reply = Reply {
             id: None,

@@ -1,4 +1,4 @@
-//! The sentences of this room's notices.
+//! The sentences of this room's log events.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::base::{LinkDown, LogEvent};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::wire::code::Code;
 
-/// One sentence: what happened, why, what happens next.
+/// Returns one sentence: what happened, why, what happens next.
 pub(crate) fn sentence(notice: &Notice) -> String {
     match notice {
         Notice::Connected { after: 0 } => "connected to the platform".into(),
@@ -86,7 +86,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 format!("{what} refused")
             },
             if *what == "topology" && *code == Code::NO_RELATION {
-                // The platform's word for "it is not yours to add".
+                // The platform's word for "this device may not be added by this gateway".
                 format!("code {code}: it hangs under another gateway")
             } else {
                 code_words(*code, message)
@@ -204,7 +204,8 @@ pub(crate) fn sentence(notice: &Notice) -> String {
     }
 }
 
-/// What was told ever more rarely has not happened for a while: how often it did.
+/// Returns the sentence for a repeated event that has not happened for a while, with its
+/// count.
 fn over(of: &Notice, total: u64, lasted: Duration) -> String {
     let within = span(lasted.max(Duration::from_secs(1)));
     match of {
@@ -234,7 +235,7 @@ fn over(of: &Notice, total: u64, lasted: Duration) -> String {
     }
 }
 
-/// A span as people say it.
+/// Returns a span of time in everyday units.
 fn span(d: Duration) -> String {
     let s = d.as_secs();
     match s {
@@ -270,12 +271,12 @@ fn advice(code: Code) -> String {
     }
 }
 
-/// What failed, and what to check.
+/// Returns what failed, and what to check.
 #[must_use]
 pub fn link_words(why: &LinkDown) -> String {
     match why {
         LinkDown::Unreachable(e) => format!("broker unreachable: {e}; check the network, the broker's name and port, and the firewall"),
-        // What to check differs from cause to cause: `io/link/tls.rs` says it.
+        // What to check depends on the cause: `io/link/tls.rs` says it.
         LinkDown::Tls(e) => format!("TLS failed: {e}"),
         LinkDown::Refused(1) => "CONNECT refused, code 1: protocol version not accepted; is this the platform's MQTT endpoint?".into(),
         LinkDown::Refused(2) => "CONNECT refused, code 2: client id rejected; check product_key, device_name and keepalive (30-1200 s)".into(),

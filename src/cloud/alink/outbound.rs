@@ -1,5 +1,5 @@
-//! How the engine puts things to the platform: which topic, which body, signed
-//! and under which deadline. The speaking half of `engine.rs`.
+//! How the engine makes its requests to the platform: the topic, the body, the signature
+//! and the deadline of each. The sending half of `engine.rs`.
 
 use crate::base::{DeviceId, Mono, Now};
 use crate::spec::Subscriptions;
@@ -103,7 +103,7 @@ impl Cloud {
         });
     }
 
-    /// One device's signed part of a log-in.
+    /// Returns one device's signed part of a log-in.
     fn login(&self, now: Now, id: DeviceId) -> Login {
         let who = &self.identities[id.index()];
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
@@ -118,7 +118,7 @@ impl Cloud {
         Login::new(who, client_id, timestamp, method, sign)
     }
 
-    /// One device's part of a relation, signed with its secret.
+    /// Returns one device's part of a relation, signed with its secret.
     pub(crate) fn relation(&self, now: Now, id: DeviceId) -> Relation {
         let who = &self.identities[id.index()];
         let client_id = format!("{}&{}", who.product_key, who.device_name);
@@ -126,7 +126,7 @@ impl Cloud {
         Relation::new(who, client_id, timestamp, self.spec.cloud.sign_method, sign)
     }
 
-    /// The time stamp, and the signature over it.
+    /// Returns the time stamp, and the signature over it.
     fn signed(&self, now: Now, id: DeviceId, client_id: &str) -> (String, String) {
         let who = &self.identities[id.index()];
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());

@@ -1,4 +1,4 @@
-//! What this room counts, and what it has to tell.
+//! The counters of this room, and its log events that wait to be handed out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -6,7 +6,7 @@ use crate::base::{DeviceId, EventKind, LogoutReason, Mono, RateLimit};
 
 use crate::cloud::alink::events::Notice;
 
-/// Everything this room counts. Each only grows.
+/// The counters of this room. Each only grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Messages published.
@@ -19,11 +19,11 @@ pub struct Counters {
     pub post_messages: u64,
     /// Log-ins accepted, in devices.
     pub logged_in: u64,
-    /// Log-outs accepted, in devices, by the word for their reason.
+    /// Log-outs accepted, in devices, by the name of their reason.
     pub logouts: BTreeMap<&'static str, u64>,
     /// Replies that refused something.
     pub refused: u64,
-    /// Devices barred.
+    /// Devices refused, each with a retry block.
     pub barred: u64,
     /// Replies with code 429.
     pub throttled: u64,
@@ -31,7 +31,7 @@ pub struct Counters {
     pub unanswered: u64,
     /// Replies that came after their deadline, or twice.
     pub late_replies: u64,
-    /// Replies to nothing we asked.
+    /// Replies that belong to none of our requests.
     pub unknown_replies: u64,
     /// Messages on topics we do not know.
     pub unknown_topics: u64,
@@ -45,15 +45,15 @@ pub struct Counters {
     pub registered: u64,
     /// Devices added to the topology.
     pub related: u64,
-    /// Devices deleted from it.
+    /// Devices deleted from the topology.
     pub unrelated: u64,
-    /// Orders of the platform's taken.
+    /// Orders of the platform that were carried out.
     pub orders: u64,
-    /// Answers to them dropped, because too many waited.
+    /// Answers to orders dropped, because too many waited.
     pub dropped_answers: u64,
-    /// Notices not told, because too many were.
+    /// Log events dropped, because there were too many.
     pub dropped_notices: u64,
-    /// Notices and orders of the platform about devices we do not have.
+    /// Notices and orders of the platform about devices that are not configured here.
     pub strangers: u64,
     /// Filters refused by the broker.
     pub subscribe_refused: u64,
@@ -80,12 +80,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// One more device was logged out, for this reason.
+    /// Counts a device that was logged out, for this reason.
     pub(crate) fn logged_out(&mut self, reason: LogoutReason) {
         *self.logouts.entry(reason.word()).or_default() += 1;
     }
 
-    /// Readings dropped, by cause: all causes there are.
+    /// How many readings were dropped, by cause: all causes there are.
     #[must_use]
     pub const fn drops(&self) -> [(&'static str, u64); 6] {
         [
@@ -99,36 +99,36 @@ impl Counters {
     }
 }
 
-/// What tells one series of like notices from another: their kind, the device,
-/// and what else they are about.
+/// The key of a series of like log events: their kind, the device, and what else they are
+/// about.
 pub(crate) type SeriesKey = (EventKind, Option<DeviceId>, String);
 
-/// So many series are kept apart: some are named after topics, which others choose.
+/// How many series are kept apart: some are named after topics, which the sender chooses.
 const SERIES: usize = 10_000;
 
-/// Notices that may be told at once: several for each device of the largest installation.
-/// A platform that changes its mind a thousand times a second fills neither memory nor
-/// the log.
+/// How many log events may be handed out at once: several for each device of the largest
+/// installation. A platform that changes its answers a thousand times a second fills
+/// neither memory nor the log.
 const AT_ONCE: u32 = 8_192;
-/// And those that may be told in a second after that.
+/// How many log events may be handed out in a second after that.
 const PER_SECOND: u64 = 20;
 
-/// Like notices, told ever more rarely.
+/// A series of like log events, reported ever more rarely.
 #[derive(Clone, Debug)]
 struct Series {
     repeats: RateLimit,
     last: Notice,
 }
 
-/// The room's diary: counters, and notices waiting to be handed out.
+/// The outbox of the room: counters, and log events waiting to be handed out.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     pub(crate) counters: Counters,
     pub(crate) notices: VecDeque<Notice>,
     series: BTreeMap<SeriesKey, Series>,
-    /// When something held back is told.
+    /// When an event that is held back is reported.
     due: BTreeSet<(Mono, SeriesKey)>,
-    /// Notices that may still be told, as reckoned then.
+    /// How many log events may still be handed out, and the time of that calculation.
     left: (u32, Mono),
 }
 
@@ -145,7 +145,7 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    /// To be told.
+    /// Queues a log event.
     pub(crate) fn tell(&mut self, notice: Notice) {
         if self.left.0 == 0 {
             self.counters.dropped_notices += 1;
@@ -155,7 +155,7 @@ impl Outbox {
         self.notices.push_back(notice);
     }
 
-    /// Time has passed: more may be told.
+    /// Takes note of the time: more events may be handed out.
     pub(crate) fn on_time(&mut self, now: Mono) {
         let micros = u64::try_from(now.since(self.left.1).as_micros()).unwrap_or(u64::MAX);
         let more = micros.saturating_mul(PER_SECOND) / 1_000_000;
@@ -165,16 +165,16 @@ impl Outbox {
         }
     }
 
-    /// To be told the first time, and then ever more rarely with how often it
-    /// happened since; what is held back is told when it is over. Returns whether
-    /// it is told now.
+    /// Queues a log event the first time, and then ever more rarely with how often it
+    /// happened since. An event that is held back is reported when its wait is over.
+    /// Returns whether the event is reported now.
     pub(crate) fn often(&mut self, now: Mono, notice: Notice) -> bool {
         let mut key = notice.series();
         if self.series.len() >= SERIES && !self.series.contains_key(&key) {
             self.series
                 .retain(|_, series| series.repeats.due().is_some());
             if self.series.len() >= SERIES {
-                // One for all of the kind.
+                // One series for all events of the kind.
                 key = (key.0, None, String::new());
             }
         }
@@ -197,12 +197,12 @@ impl Outbox {
         told.is_some()
     }
 
-    /// When something that was held back is to be told.
+    /// Returns when an event that was held back is to be reported.
     pub(crate) fn settles_at(&self) -> Option<Mono> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Tells one thing that was held back, if it is time; says whether it was.
+    /// Reports one event that was held back, if it is time; returns whether it did.
     pub(crate) fn settle(&mut self, now: Mono) -> bool {
         if self.settles_at().is_none_or(|at| at > now) {
             return false;

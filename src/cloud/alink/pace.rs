@@ -1,5 +1,5 @@
-//! How fast we may speak: messages on the connection, log-ins of one device,
-//! and gates the platform closes.
+//! How fast the gateway may send: messages on the connection, log-ins of one device, and
+//! the gates that the platform closes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// `per_second` messages a second, at least 1.
+    /// Returns a bucket for `per_second` messages a second, at least 1.
     pub(crate) fn new(per_second: u32) -> Self {
         let rate = per_second.max(1);
         let interval = Duration::from_secs(1) / rate;
@@ -36,7 +36,8 @@ impl Bucket {
         }
     }
 
-    /// The same at another rate: what was sent already still counts.
+    /// Returns the same bucket at another rate: messages that were already sent still
+    /// count.
     pub(crate) fn at_rate(&self, per_second: u32) -> Self {
         Bucket {
             even: self.even,
@@ -44,12 +45,12 @@ impl Bucket {
         }
     }
 
-    /// The next message may be sent then.
+    /// Returns when the next message may be sent.
     pub(crate) fn ready_at(&self) -> Mono {
         Mono::START + self.even.since(Mono::START + self.slack)
     }
 
-    /// A message is sent.
+    /// Takes note that a message is sent.
     pub(crate) fn take(&mut self, now: Mono) {
         self.even = self.even.max(now) + self.interval;
     }
@@ -65,7 +66,7 @@ pub(crate) struct LoginPace {
 }
 
 impl LoginPace {
-    /// `per_second` devices a second, at least 1.
+    /// Returns a pace of `per_second` devices a second, at least 1.
     pub(crate) fn new(per_second: u32) -> Self {
         LoginPace {
             per_second: per_second.max(1),
@@ -73,7 +74,7 @@ impl LoginPace {
         }
     }
 
-    /// The same at another rate: what was sent already still counts.
+    /// Returns the same pace at another rate: devices that were already sent still count.
     pub(crate) fn at_rate(&self, per_second: u32) -> Self {
         LoginPace {
             ready: self.ready,
@@ -81,17 +82,17 @@ impl LoginPace {
         }
     }
 
-    /// Devices in one message: no more than may log in within a second.
+    /// How many devices may be in one message: no more than may log in within a second.
     pub(crate) fn most(&self) -> usize {
         usize::try_from(self.per_second).unwrap_or(usize::MAX)
     }
 
-    /// The next message may be sent then.
+    /// Returns when the next message may be sent.
     pub(crate) const fn ready_at(&self) -> Mono {
         self.ready
     }
 
-    /// A message about so many devices is sent.
+    /// Takes note that a message about `devices` devices is sent.
     pub(crate) fn take(&mut self, now: Mono, devices: usize) {
         let devices = u64::try_from(devices).unwrap_or(u64::MAX);
         let micros = devices.saturating_mul(1_050_000) / u64::from(self.per_second);
@@ -99,8 +100,8 @@ impl LoginPace {
     }
 }
 
-/// How long replies take on this connection, smoothed as TCP smooths its round
-/// trips (RFC 6298), and so how long it is worth waiting for one.
+/// How long replies take on this connection, smoothed as TCP smooths its round trips (RFC
+/// 6298), and how long to wait for a reply.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReplyTimes {
     /// The smoothed time and the smoothed deviation from it.
@@ -108,11 +109,11 @@ pub(crate) struct ReplyTimes {
 }
 
 impl ReplyTimes {
-    /// Nobody is given up sooner, however quick the others were.
+    /// No request is given up sooner, however quick the other replies were.
     const LEAST: Duration = Duration::from_secs(2);
 
-    /// A reply took so long. A late one counts as well: ids are never used
-    /// twice, so it is certain which question it answers.
+    /// Takes note that a reply took this long. A late reply counts as well: ids are never
+    /// used twice, so it is certain which request the reply answers.
     pub(crate) fn measured(&mut self, took: Duration) {
         self.known = Some(match self.known {
             None => (took, took / 2),
@@ -123,15 +124,15 @@ impl ReplyTimes {
         });
     }
 
-    /// When a reply is later than replies have been seen to be: four deviations
-    /// later than the smoothed time (RFC 6298), and a quarter of it at least,
-    /// since replies that come in order deviate little until one does.
+    /// Returns how long a reply must take to be later than replies have been seen to be:
+    /// four deviations longer than the smoothed time (RFC 6298), and a quarter of that time
+    /// longer at least, since replies that come in order deviate little until one does.
     pub(crate) fn bound(&self) -> Option<Duration> {
         let (smooth, deviation) = self.known?;
         Some((smooth + deviation * 4).max(smooth * 5 / 4))
     }
 
-    /// How long to wait for the next one, `most` at the longest; `None` while
+    /// Returns how long to wait for the next reply, `most` at the longest; `None` while
     /// nothing is known.
     pub(crate) fn patience(&self, most: Duration) -> Option<Duration> {
         let (smooth, deviation) = self.known?;
@@ -139,8 +140,8 @@ impl ReplyTimes {
     }
 }
 
-/// A pace of its own for messages that the platform refuses as too many (429):
-/// it halves with each refusal, and is back at the full one within a minute.
+/// A pace of its own for messages that the platform refuses as too many (429): the pace
+/// halves with each refusal, and is back at the full one within a minute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slowdown {
     slowed: Option<Slowed>,
@@ -149,18 +150,18 @@ pub(crate) struct Slowdown {
 #[derive(Clone, Copy, Debug)]
 struct Slowed {
     at: Mono,
-    /// Thousandths of a message per second then.
+    /// Thousandths of a message per second at that time.
     rate: u64,
     /// When the next message may be sent.
     ready: Mono,
 }
 
 impl Slowdown {
-    /// Never slower than a message per second, so that it is seen when the
-    /// platform takes them again.
+    /// The slowest pace: a message per second, so that the gateway sees when the platform
+    /// takes messages again.
     const LEAST: u64 = 1_000;
 
-    /// Thousandths of a message per second now; it grows evenly.
+    /// Returns the pace now, in thousandths of a message per second; the pace grows evenly.
     fn rate(&self, now: Mono, per_second: u32) -> u64 {
         let full = u64::from(per_second.max(1)) * 1_000;
         let Some(slowed) = self.slowed else {
@@ -172,8 +173,8 @@ impl Slowdown {
         slowed.rate.saturating_add(grown).min(full)
     }
 
-    /// A message sent then was refused. What was sent before the last halving
-    /// says nothing new. Returns whether the pace was the full one.
+    /// Takes note that a message sent at `sent` was refused. A message sent before the last
+    /// halving says nothing new. Returns whether the pace was the full one.
     pub(crate) fn refused(&mut self, now: Mono, sent: Mono, per_second: u32) -> bool {
         if self.slowed.is_some_and(|slowed| sent <= slowed.at) {
             return false;
@@ -188,12 +189,12 @@ impl Slowdown {
         was_full
     }
 
-    /// The next message may be sent then.
+    /// Returns when the next message may be sent.
     pub(crate) fn ready_at(&self) -> Mono {
         self.slowed.map_or(Mono::START, |slowed| slowed.ready)
     }
 
-    /// A message is sent.
+    /// Takes note that a message is sent.
     pub(crate) fn take(&mut self, now: Mono, per_second: u32) {
         let rate = self.rate(now, per_second);
         if rate >= u64::from(per_second.max(1)) * 1_000 {
@@ -205,27 +206,29 @@ impl Slowdown {
     }
 }
 
-/// What 429 does to requests of one kind: nothing for a minute, then one small
-/// request at a time, a minute apart, until one is not refused with 429.
+/// What 429 does to requests of one kind: none for a minute, then one small request at a
+/// time, a minute apart, until one is not refused with 429.
 ///
-/// The platform counts requests by the minute ("too many subDeviceOnline msg in
-/// one minute"), so a longer wait gains nothing, and a small request a minute
-/// shows as soon as any other that it has relented.
+///
+/// The platform counts requests by the minute ("too many subDeviceOnline msg in one
+/// minute"), so a longer wait gains nothing, and a small request a minute shows as soon as
+/// any other request that the platform accepts them again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Throttle {
-    /// `None`: nothing is throttled.
+    /// The time of the next trial; `None`: the requests are not throttled.
     trial: Option<Mono>,
 }
 
 impl Throttle {
-    /// Devices in a request that tries whether the platform has relented.
+    /// How many devices are in a request that tries whether the platform accepts requests
+    /// again.
     pub(crate) const TRIAL: usize = 1;
-    /// Added to the minute at random, so that gateways that were throttled
-    /// together do not come back together.
+    /// The random part added to the minute, so that gateways that were throttled together
+    /// do not come back together.
     const SPREAD: Duration = Duration::from_secs(3);
 
-    /// A request was refused with 429. Says how long to wait, or `None` if it
-    /// was sent before the throttling was known.
+    /// Takes note that a request was refused with 429. Returns how long to wait, or `None`
+    /// if the request was sent before the throttling was known.
     pub(crate) fn refused(&mut self, now: Mono, rng: &mut Rng) -> Option<Duration> {
         if self.trial.is_some_and(|trial| now < trial) {
             return None;
@@ -236,8 +239,8 @@ impl Throttle {
         Some(wait)
     }
 
-    /// A request was answered otherwise. What was sent before the throttling
-    /// proves nothing.
+    /// Takes note that a request was answered otherwise. A request sent before the
+    /// throttling proves nothing.
     pub(crate) fn passed(&mut self, now: Mono) {
         if self.trial.is_some_and(|trial| now >= trial) {
             self.trial = None;
@@ -249,21 +252,21 @@ impl Throttle {
         self.trial.is_some()
     }
 
-    /// Nothing may be asked before then.
+    /// Returns the time before which nothing may be asked.
     pub(crate) fn opens_at(&self) -> Mono {
         self.trial.unwrap_or(Mono::START)
     }
 }
 
-/// How often something was tried in the last minute.
+/// How often an action was tried in the last minute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Attempts {
     recent: VecDeque<Mono>,
 }
 
 impl Attempts {
-    /// The first moment at which one more attempt stays within `limit` in any
-    /// 60 s; may be past.
+    /// Returns the first moment at which one more attempt stays within `limit` in any 60 s;
+    /// the moment may be past.
     pub(crate) fn free_at(&self, limit: usize) -> Mono {
         let limit = limit.max(1);
         match self.recent.len().checked_sub(limit) {
@@ -274,19 +277,19 @@ impl Attempts {
         }
     }
 
-    /// Whether the last two were made within this span.
+    /// Whether the last two attempts were made within this span.
     pub(crate) fn are_two_within(&self, now: Mono, span: Duration) -> bool {
         let second = self.recent.iter().rev().nth(1);
         second.is_some_and(|t| now.since(*t) < span)
     }
 
-    /// Whether the last one was made within this span.
+    /// Whether the last attempt was made within this span.
     pub(crate) fn is_one_within(&self, now: Mono, span: Duration) -> bool {
         let last = self.recent.back();
         last.is_some_and(|t| now.since(*t) < span)
     }
 
-    /// Notes one.
+    /// Notes an attempt.
     pub(crate) fn note(&mut self, now: Mono) {
         while self
             .recent
@@ -359,7 +362,7 @@ mod tests {
             for (i, (from, _)) in sent.iter().enumerate() {
                 let within = sent[i..].iter().take_while(|s| s.0.since(*from) < Duration::from_secs(1));
                 let devices: usize = within.map(|s| s.1).sum();
-                // One message may have begun the second, another ends it.
+                // One message may have begun the second, and another ends it.
                 prop_assert!(devices < rate as usize + 50.min(pace.most()), "{devices} of {rate}");
             }
         }
@@ -388,7 +391,7 @@ mod tests {
             times.measured(Duration::from_millis(20));
         }
         assert_eq!(times.patience(most), Some(Duration::from_secs(2)));
-        // One that came late makes us patient at once.
+        // A reply that came late makes the wait longer at once.
         times.measured(Duration::from_secs(3));
         assert!(times.patience(most) > Some(Duration::from_secs(3)));
         for _ in 0..20 {
@@ -407,7 +410,7 @@ mod tests {
         for _ in 0..10 {
             let wait = throttle.refused(now, &mut rng).unwrap();
             assert!(wait >= MINUTE && wait <= MINUTE + Duration::from_secs(3));
-            // Answers to what was under way change nothing.
+            // Answers to requests that were under way change nothing.
             let soon = now + Duration::from_secs(1);
             assert_eq!(throttle.refused(soon, &mut rng), None);
             throttle.passed(soon);

@@ -1,11 +1,11 @@
-//! Questions under way: matched on reply topic and id together, each with a
+//! Requests under way: each is matched with its reply by topic and id together, and has a
 //! deadline that follows how long replies take on this connection.
 //!
-//! Ids are decimal numbers of 32 bits, count up from a random start and are
-//! never used twice on a connection (the counter outlives connections, and at
-//! 30 messages a second goes round in four years). A reply that comes after
-//! its deadline is told apart, with the question it belongs to as long as that
-//! is remembered; so is a reply to nothing we asked. Neither is an error.
+//! Ids are decimal numbers of 32 bits, count up from a random start and are never used
+//! twice on a connection (the counter outlives connections, and at 30 messages a second
+//! wraps in four years). A reply that comes after its deadline is recognised as late, with
+//! its request as long as that is remembered; so is a reply to none of our requests.
+//! Neither is an error.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::base::{AskId, Mono, Wake};
 use super::pace::ReplyTimes;
 use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
 
-/// How many ended ids are remembered, to tell a late reply from a strange one.
+/// How many ended ids are remembered, to tell a late reply from an unknown one.
 const REMEMBERED: usize = 1024;
-/// How many questions that ran out are remembered whole. With a few requests
-/// of each kind in flight this is minutes.
+/// How many requests that ran out are remembered whole. With a few requests of each kind in
+/// flight this is minutes.
 const OVERDUE: usize = 64;
 
-/// Kinds of replies, each with a time of its own: a platform that is slow with
-/// one of them need not be with the others.
+/// The reply classes, each with times of its own: a platform that is slow with one class of
+/// replies need not be slow with the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
-    /// To log-ins, which the platform has to authenticate.
+    /// Replies to log-ins, which the platform has to authenticate.
     LogIns,
-    /// To log-outs.
+    /// Replies to log-outs.
     LogOuts,
-    /// To all else: registration, topology, configuration.
+    /// Replies to all other requests: registration, topology, configuration.
     Others,
 }
 
@@ -53,7 +53,7 @@ impl Answers {
     }
 }
 
-/// Open questions of kind `T`.
+/// The open requests of kind `T`.
 #[derive(Clone, Debug)]
 pub(crate) struct Asks<T> {
     next: u32,
@@ -71,21 +71,21 @@ struct Open<T> {
     what: T,
 }
 
-/// Where a reply belongs.
+/// The request that a reply belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found<T> {
-    /// To this question, now closed.
+    /// To this open request, which is closed now.
     Open(T),
-    /// To this one, which has run out.
+    /// To this request, which has run out.
     Overdue(T),
-    /// To one that is no longer open: very late, or answered twice.
+    /// To a request that is no longer open: the reply is very late, or the second one.
     Late,
-    /// To none of ours.
+    /// To none of our requests.
     Unknown,
 }
 
 impl<T: Clone> Asks<T> {
-    /// No questions; ids start after `start`.
+    /// Returns a table without requests; ids start after `start`.
     pub(crate) fn new(start: u32) -> Self {
         Asks {
             next: start,
@@ -96,16 +96,16 @@ impl<T: Clone> Asks<T> {
         }
     }
 
-    /// An id never handed out before.
+    /// Returns an id that was never handed out before.
     pub(crate) fn id(&mut self) -> AskId {
         self.next = self.next.wrapping_add(1);
         AskId(self.next)
     }
 
-    /// How long it is worth waiting for a reply of this kind now, `most` at the
-    /// longest. While none was measured, half of it: or all of it if nothing has
-    /// been answered on this connection yet, or other kinds of replies take long,
-    /// because a slow platform is then likelier than a loss. A log-out takes no
+    /// Returns how long to wait for a reply of this class now, `most` at the longest. While
+    /// no reply of the class was measured, the wait is half of `most`. It is all of `most`
+    /// if no reply has come on this connection yet, or if replies of other classes take
+    /// long, because a slow platform is then likelier than a loss. A log-out takes no
     /// longer than a log-in.
     pub(crate) fn patience(&self, of: Answers, most: Duration) -> Duration {
         let other = || {
@@ -120,12 +120,12 @@ impl<T: Clone> Asks<T> {
         own.or_else(other).unwrap_or(most)
     }
 
-    /// How long replies on this connection take at most, if any has come.
+    /// Returns how long replies on this connection take at most, if any has come.
     pub(crate) fn bound(&self) -> Option<Duration> {
         self.times.iter().filter_map(ReplyTimes::bound).max()
     }
 
-    /// The question is on its way.
+    /// Takes note that the request is on its way.
     pub(crate) fn open(&mut self, id: AskId, reply: Topic, what: T, sent: Mono, wait: Duration) {
         self.open.insert(
             id,
@@ -138,7 +138,7 @@ impl<T: Clone> Asks<T> {
         );
     }
 
-    /// A reply with this id arrived on this topic.
+    /// Takes note of a reply with this id on this topic; returns its request.
     pub(crate) fn close(&mut self, now: Mono, topic: &Topic, id: AskId) -> Found<T> {
         if self.open.get(&id).is_some_and(|o| o.reply == *topic)
             && let Some(open) = self.open.remove(&id)
@@ -161,7 +161,7 @@ impl<T: Clone> Asks<T> {
         }
     }
 
-    /// The next question whose time has run out, closed, but still remembered.
+    /// Returns the next request whose time has run out: it is closed, but still remembered.
     pub(crate) fn expired(&mut self, now: Mono) -> Option<T> {
         let id = *self.open.iter().find(|(_, o)| o.deadline <= now)?.0;
         let open = self.open.remove(&id)?;
@@ -174,8 +174,8 @@ impl<T: Clone> Asks<T> {
         Some(what)
     }
 
-    /// The connection is gone: every question is closed and handed back, and
-    /// the next connection is another one.
+    /// Closes every request and returns them all: the connection is gone, and the next
+    /// connection is another one.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.overdue.clear();
         self.times = Default::default();
@@ -186,7 +186,8 @@ impl<T: Clone> Asks<T> {
         open.into_values().map(|o| o.what).collect()
     }
 
-    /// These questions are of no interest any more; replies to them come late.
+    /// Drops these requests, which are of no interest any more; replies to them count as
+    /// late.
     pub(crate) fn forget(&mut self, which: impl Fn(&T) -> bool) {
         let gone = self.open.iter().filter(|(_, o)| which(&o.what));
         for id in gone.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -196,14 +197,14 @@ impl<T: Clone> Asks<T> {
         self.overdue.retain(|(_, o)| !which(&o.what));
     }
 
-    /// No question may wait longer than this any more.
+    /// Sets that no request may wait longer than this any more.
     pub(crate) fn hurry(&mut self, deadline: Mono) {
         for open in self.open.values_mut() {
             open.deadline = open.deadline.min(deadline);
         }
     }
 
-    /// When the first deadline passes.
+    /// Returns when the first deadline passes.
     pub(crate) fn wake_at(&self) -> Option<Wake> {
         let at = self.open.values().map(|o| o.deadline).min()?;
         Some(Wake::new(at, "reply overdue"))

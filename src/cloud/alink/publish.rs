@@ -1,23 +1,23 @@
-//! Readings on their way up: gathered, packed, sent, settled.
+//! Readings on their way to the platform: gathered, packed, sent, settled.
 //!
 //! A reading is in one of four places:
-//! - *waiting* ([`waiting`]): live, or in the backlog. When these
-//!   and those in parcels are too many, the oldest that is not under way goes.
-//! - in a *parcel* ([`parcel`]), which has been sent and is not settled: under way
-//!   until its reply is overdue ([`tries`]), then waiting to be sent again.
-//! - accepted *provisionally* ([`provisional`]): a pack's 200 counts a little later,
-//!   since the news that a session is gone may come beside it.
+//! - *waiting* ([`waiting`]): live, or in the backlog. When waiting readings and those in
+//!   batches are too many, the oldest that is not under way is dropped.
+//! - in a *batch* ([`batch`]), which has been sent and is not settled: under way until its
+//!   reply is overdue ([`sendings`]), then waiting to be sent again.
+//! - accepted *provisionally* ([`provisional`]): a pack's 200 counts a little later, since
+//!   the notice that a session is gone may come beside it.
 //! - settled: delivered, refused or dropped, and counted.
 //!
-//! A reply to any sending of a parcel settles it, whenever it comes. Values carry
-//! their times, so a repeat is harmless and several parcels of one device may be
-//! under way: how much gets through depends on the pace of messages and not on how
-//! long replies take. Live readings go first; what is sent again shares the pace
-//! with them, and the backlog gets the rest, and a tenth at the least.
+//! A reply to any sending of a batch settles it, whenever the reply comes. Values carry
+//! their times, so a repeat is harmless and several batches of one device may be under way:
+//! how much is delivered depends on the pace of messages and not on how long replies take.
+//! Live readings go first; batches that are sent again share the pace with them, and the
+//! backlog gets the rest, and a tenth at the least.
 //!
-//! When a device's session is lost, everything of it that is not settled goes back
-//! to the backlog, and so does everything when the connection ends. Which sessions
-//! are in doubt, and prove that they are alive, is in [`proof`].
+//! When a device's session is lost, all its readings that are not settled go back to the
+//! backlog. When the connection ends, the unsettled readings of all devices go back. Which
+//! sessions are suspect, and prove that they are alive, is in [`session_probes`].
 
 pub(crate) mod batch;
 mod provisional;
@@ -49,47 +49,47 @@ use waiting::{Part, Waiting};
 
 pub(crate) use batch::BatchId;
 
-/// After this many refusals in a row that blame no device, a pack is taken apart
-/// all the same, if others have been accepted meanwhile.
+/// After this many refusals in a row that blame no device, a pack is taken apart all the
+/// same, if others have been accepted meanwhile.
 const PATIENCE: u32 = 3;
 
-/// So often in a row a parcel is sent again at once; then after growing waits.
+/// How often in a row a batch is sent again at once; after that, growing waits precede each
+/// sending.
 const QUICK: usize = 3;
 
-/// The backlog gets one message in so many at the least.
+/// The backlog gets at least one message in this many.
 const BACKLOG_SHARE: u32 = 10;
 
-/// Messages sent together arrive no further apart than this, where nothing else
-/// is known.
+/// Messages sent together arrive no further apart than this, if no measurement is known.
 const APART: Duration = Duration::from_secs(1);
-/// They are never taken to arrive closer together.
+/// Messages sent together are never assumed to arrive closer together than this.
 const CLOSEST: Duration = Duration::from_millis(100);
-/// Where messages are lost, the news of a lost session may be among them, and it
-/// takes the next packs to hear of it.
+/// Where messages are lost, the notice of a lost session may be lost too, and only the
+/// reply to one of the next packs brings it.
 const LOSSY: Duration = Duration::from_secs(3);
 
-/// News of an earlier session is not expected for longer than this.
+/// How long a notice about an earlier session is expected at the most.
 const LONGEST_ECHO: Duration = Duration::from_secs(60);
 
-/// Besides the queue, one of so many readings of its size may be accepted and not
-/// yet counted.
+/// Besides the queue, a share of readings of one in this many of its size may be accepted
+/// and not yet counted.
 const PROVISIONAL: usize = 4;
 
 /// Larger values are not kept to prove a session with.
 const KEPT_BYTES: usize = 256;
 
-/// What a reply to a post was found to be.
+/// What a reply to a post belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// The reply to a post that is not settled; these devices have no session.
+    /// To a post that was not settled; these devices have no session.
     Taken(Vec<DeviceId>),
-    /// To one that is settled: very late, or answered twice.
+    /// To a post that is settled: the reply is very late, or the second one.
     Late,
-    /// To none of ours.
+    /// To none of our posts.
     Unknown,
 }
 
-/// The queue and everything on its way.
+/// The queue of readings, and the batches on their way.
 #[derive(Clone, Debug)]
 pub(crate) struct PublishQueue {
     spec: Arc<Spec>,
@@ -98,20 +98,20 @@ pub(crate) struct PublishQueue {
     tries: Sendings,
     provisional: Provisional,
     proofs: SessionProbes,
-    /// Until when the platform may still speak of a device's session before, which
-    /// was lost with posts under way.
+    /// Until when the platform may still send notices about a device's previous session,
+    /// which was lost with posts under way.
     echoes: BTreeMap<DeviceId, Mono>,
     slowdown: Slowdown,
     /// When a post was last answered, and when one was last accepted.
     answered: Mono,
     accepted: Mono,
-    /// Nothing has been answered for as long as a reply is waited for.
+    /// Whether no post has been answered for as long as the wait for a reply.
     is_silent: bool,
-    /// Refusals in a row that blame no device.
+    /// How many refusals in a row blamed no device.
     troubles: u32,
     /// Whether the last message was of live readings.
     was_live: bool,
-    /// Messages since the last one of the backlog.
+    /// How many messages were sent since the last one of the backlog.
     since_backlog: u32,
     rng: Rng,
 }
@@ -137,7 +137,7 @@ impl PublishQueue {
         }
     }
 
-    /// A reading to be delivered.
+    /// Takes a reading to be delivered.
     pub(crate) fn put(&mut self, now: Now, reading: Reading, diary: &mut Outbox) {
         let device = self.spec.device(reading.device);
         let device = device.filter(|_| self.spec.has(reading.device));
@@ -146,7 +146,7 @@ impl PublishQueue {
             diary.counters.dropped_unknown += 1;
             return;
         };
-        // One for the comma, as when packing.
+        // One byte more for the comma, as when packing.
         let size = waiting::property(&self.spec, &reading).len() + 1;
         let bytes = MESSAGE_BYTES + PACKED_BYTES + size;
         if bytes > self.policy().message_bytes {
@@ -166,7 +166,7 @@ impl PublishQueue {
         }
     }
 
-    /// One reading less, or one parcel: the oldest that is not under way.
+    /// Drops one reading, or one batch: the oldest that is not under way.
     fn make_room(&mut self, now: Mono, diary: &mut Outbox) {
         let waiting = self.waiting.oldest();
         let dropped = match self.parcels.oldest_idle() {
@@ -184,21 +184,23 @@ impl PublishQueue {
 
     // --- sessions -----------------------------------------------------------------
 
-    /// The device is online: what waits for it may go.
+    /// Takes note that the device is online: its waiting readings may go.
     pub(crate) fn came(&mut self, now: Mono, id: DeviceId) {
         self.proofs.proved(now, id);
         let linger = self.policy().linger;
         self.waiting.came(now, id, linger);
     }
 
-    /// The device is no longer online. What is under way for it was sent before.
+    /// Takes note that the device is no longer online. Its posts under way were sent
+    /// before.
     pub(crate) fn left(&mut self, now: Mono, id: DeviceId) {
         self.proofs.left(id);
         self.waiting.left(now, id);
     }
 
-    /// The device's session was lost, and it is not known since when: whatever is
-    /// not settled is sent again, and answers to what was sent count no more.
+    /// Takes note that the device's session was lost, and that it is not known since when:
+    /// readings that are not settled are sent again, and answers to their last sending
+    /// count no more.
     pub(crate) fn session_lost(&mut self, now: Mono, id: DeviceId) {
         let parcels = self.parcels.of(id);
         if !parcels.is_empty() {
@@ -216,8 +218,8 @@ impl PublishQueue {
         self.waiting.take_back(now, id, part);
     }
 
-    /// Whether news that the device has no session may be about the one before: each
-    /// post that was under way when that ended brings such news.
+    /// Whether a notice that the device has no session may be about the previous session:
+    /// each post that was under way when that session ended brings such a notice.
     pub(crate) fn is_echo(&mut self, now: Mono, id: DeviceId) -> bool {
         let is_echo = self.echoes.get(&id).is_some_and(|until| now < *until);
         if !is_echo {
@@ -226,13 +228,14 @@ impl PublishQueue {
         is_echo
     }
 
-    /// A device was found without its session although the platform had not said so: the
-    /// others prove theirs.
+    /// Makes all other devices prove their sessions: one device was found without its
+    /// session although the platform had not said so.
     pub(crate) fn doubt_others(&mut self, now: Mono) {
         self.proofs.doubt_others(now);
     }
 
-    /// The connection is gone; everything not settled waits again.
+    /// Takes note that the connection is gone; all readings that are not settled wait
+    /// again.
     pub(crate) fn link_down(&mut self, now: Mono) {
         for id in self.parcels.all() {
             self.unpack(now, id);
@@ -247,22 +250,22 @@ impl PublishQueue {
 
     // --- wishes -------------------------------------------------------------------
 
-    /// Does not wait for company for this device.
+    /// Sends this device's readings without waiting for other readings for their message.
     pub(crate) fn hurry(&mut self, now: Mono, id: DeviceId) {
         self.waiting.hurry(now, id);
     }
 
-    /// Does not wait for company for any device.
+    /// Sends all readings without waiting for other readings for their message.
     pub(crate) fn hurry_all(&mut self, now: Mono) {
         self.waiting.hurry_all(now);
     }
 
-    /// Whether anything is left that could still be delivered.
+    /// Whether any reading is left that could still be delivered.
     pub(crate) fn has_last_readings(&self) -> bool {
         self.parcels.readings() > 0 || self.waiting.has_sendable()
     }
 
-    /// There is no later: what was accepted counts as delivered.
+    /// Counts accepted readings as delivered at once, because there is no later.
     pub(crate) fn count_accepted(&mut self, diary: &mut Outbox) {
         while let Some((_, part)) = self.provisional.pop() {
             self.delivered(&part, diary);
@@ -279,27 +282,28 @@ impl PublishQueue {
         self.parcels.has(id) || self.provisional.has(id)
     }
 
-    /// Readings not delivered yet.
+    /// How many readings are not delivered yet.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.parcels.readings() + self.provisional.readings()
     }
 
     // --- another configuration ----------------------------------------------------
 
-    /// From now on this installation.
+    /// Uses this installation from now on.
     pub(crate) fn respec(&mut self, spec: Arc<Spec>) {
         self.spec = spec;
     }
 
-    /// Takes back what waits to be sent again, for new limits to hold.
+    /// Takes back the readings that wait to be sent again, so that new limits apply to
+    /// them.
     pub(crate) fn repack(&mut self, now: Mono) {
         for id in self.parcels.idle() {
             self.unpack(now, id);
         }
     }
 
-    /// Keeps those readings of a device that are let through, wherever they are;
-    /// says how many were dropped.
+    /// Keeps those readings of a device for which the function is true, wherever they are;
+    /// returns how many were dropped.
     pub(crate) fn retain(
         &mut self,
         now: Mono,
@@ -317,7 +321,7 @@ impl PublishQueue {
         dropped + self.provisional.retain(id, &keep)
     }
 
-    /// Drops what waits for this device; says how much it was.
+    /// Drops this device's waiting readings; returns how many.
     pub(crate) fn forget(&mut self, now: Mono, id: DeviceId) -> u64 {
         self.proofs.forget(id);
         self.echoes.remove(&id);
@@ -326,7 +330,7 @@ impl PublishQueue {
 
     // --- sending ------------------------------------------------------------------
 
-    /// When there is something to send.
+    /// Returns when there is something to send.
     pub(crate) fn due(&self) -> Option<Wake> {
         if self.tries.open() >= self.policy().in_flight.max(1) {
             return None;
@@ -342,16 +346,16 @@ impl PublishQueue {
         })
     }
 
-    /// While nothing else waits for the pace, a message that is full of devices
-    /// need not wait for more values.
+    /// Returns when live readings are due. While nothing else waits for the pace, a message
+    /// that is full of devices need not wait for more values.
     fn live_due(&self) -> Option<Mono> {
         let eager = !self.waiting.has_backlog() && self.parcels.again_due().is_none();
         self.waiting
             .live_due(eager, self.policy().pack_devices.max(1))
     }
 
-    /// The parcel to be sent next. `None` may also mean that it turned out that
-    /// there was none.
+    /// Returns the batch to be sent next. `None` may also mean that a batch was due and
+    /// turned out to have nothing to send.
     pub(crate) fn take(&mut self, now: Mono) -> Option<BatchId> {
         self.ask_proofs(now);
         let backlog = self.waiting.has_backlog();
@@ -384,7 +388,7 @@ impl PublishQueue {
         Some(self.parcels.add(parcel, now))
     }
 
-    /// Takes devices that have left out of a parcel that is to be sent again.
+    /// Takes devices that are no longer online out of a batch that is to be sent again.
     fn without_absent(&mut self, now: Mono, id: BatchId) -> Option<BatchId> {
         let devices = self.parcels.get(id)?.parts().keys();
         let absent = devices.filter(|d| !self.waiting.is_online(**d));
@@ -399,7 +403,7 @@ impl PublishQueue {
         Some(id)
     }
 
-    /// What a parcel is made of: the properties of each device.
+    /// Returns the content of a batch: the properties of each device.
     pub(crate) fn content(&self, id: BatchId) -> Vec<(DeviceId, Properties)> {
         let parts = self.parcels.get(id).map(Batch::parts);
         let devices = parts.into_iter().flatten().map(|(device, part)| {
@@ -412,8 +416,8 @@ impl PublishQueue {
         devices.collect()
     }
 
-    /// A parcel is on its way. `hint` is how long replies to other requests take
-    /// at most.
+    /// Takes note that a batch is on its way. `hint` is how long replies to other requests
+    /// take at most.
     pub(crate) fn sent(
         &mut self,
         now: Mono,
@@ -446,10 +450,10 @@ impl PublishQueue {
         self.slowdown.take(now, per_second);
     }
 
-    // --- what is heard --------------------------------------------------------------
+    // --- replies ---------------------------------------------------------------------
 
-    /// The platform answered, by this device's own topic or by the gateway's;
-    /// `named` are the devices in its `data`.
+    /// Takes the platform's reply, by this device's own topic or by the gateway's; `named`
+    /// are the devices in its `data`.
     pub(crate) fn answered(
         &mut self,
         now: Mono,
@@ -482,12 +486,12 @@ impl PublishQueue {
             return Heard::Taken(Vec::new());
         }
         diary.counters.refused += 1;
-        // What was sent again since gets an answer of its own.
+        // A batch that was sent again since gets a reply of its own.
         let is_moot = self.parcels.is_under_way(one.parcel) && is_late;
         Heard::Taken(self.refused(now, one, is_moot, reply, named, diary))
     }
 
-    /// The parcel is accepted.
+    /// Takes note that the batch is accepted.
     fn settle(&mut self, now: Mono, one: Sending, diary: &mut Outbox) {
         self.accepted = now;
         if std::mem::take(&mut self.troubles) >= PATIENCE {
@@ -510,7 +514,8 @@ impl PublishQueue {
                 self.provisional.add(until, id, part);
             }
         }
-        // Bounded; what is accepted is not dropped, but counts sooner.
+        // The number is bounded: accepted readings are not dropped, but count as delivered
+        // sooner.
         while self.provisional.readings() > self.policy().queue / PROVISIONAL
             && let Some((_, part)) = self.provisional.pop()
         {
@@ -518,7 +523,7 @@ impl PublishQueue {
         }
     }
 
-    /// How much later than the reply the news may come that a session is gone.
+    /// Returns how much later than the reply the notice may come that a session is gone.
     fn apart(&self) -> Duration {
         let usual = self.policy().reply_timeout;
         let apart = self.tries.spread().unwrap_or(APART);
@@ -538,7 +543,7 @@ impl PublishQueue {
         }
     }
 
-    /// The parcel is refused. Returns devices that have no session.
+    /// Takes note that the batch is refused. Returns the devices that have no session.
     fn refused(
         &mut self,
         now: Mono,
@@ -558,7 +563,8 @@ impl PublishQueue {
                     diary.often(now, Notice::Throttled { what: "post", wait });
                 }
                 if !is_moot {
-                    // Others may be accepted sooner; this one is not the first.
+                    // Other batches may be accepted sooner; this one is not the first to be
+                    // sent.
                     let wait = self.rng.jitter(self.spec.cloud.session.retry_floor);
                     self.parcels.put_off(one.parcel, now + wait);
                 }
@@ -592,8 +598,8 @@ impl PublishQueue {
         let mut parts = parcel.into_parts();
         let members: Vec<DeviceId> = parts.keys().copied().collect();
         let split = match members[..] {
-            // What is left of a pack, the others having lost their sessions since it was
-            // sent: the refusal may have been theirs.
+            // The last device of a pack, the others having lost their sessions since it was
+            // sent: the refusal may have been about those.
             [last] if one.alone.is_none() && !named.contains(&last) => Split {
                 culprits: Vec::new(),
                 next: vec![Group { members }],
@@ -612,8 +618,8 @@ impl PublishQueue {
                 continue;
             };
             match verdict {
-                // The device cannot be online: keep what it said, and see to
-                // its session.
+                // The device cannot be online: its readings are kept, and its session is
+                // restored.
                 CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                     if !is_copy {
                         self.waiting.take_back(now, id, part);
@@ -637,8 +643,8 @@ impl PublishQueue {
         gone
     }
 
-    /// Whether a parcel that the platform stumbles over is at fault itself: it has
-    /// failed again and again while others were accepted.
+    /// Whether a batch that the platform fails on is itself at fault: it has failed again
+    /// and again while others were accepted.
     fn is_to_be_searched(&mut self, id: BatchId) -> bool {
         let accepted = self.accepted;
         let Some(parcel) = self.parcels.get_mut(id) else {
@@ -650,7 +656,7 @@ impl PublishQueue {
 
     // --- time -------------------------------------------------------------------------
 
-    /// When time alone changes something.
+    /// Returns when the passing of time alone changes something.
     pub(crate) fn wake_at(&self) -> Option<Wake> {
         let usual = self.policy().reply_timeout;
         let overdue = self.tries.expires_at(usual);
@@ -664,9 +670,9 @@ impl PublishQueue {
         Wake::earlier(wake, proof.map(|at| Wake::new(at, "sessions in doubt")))
     }
 
-    /// Time has passed: gives up replies that are overdue, counts what was
-    /// accepted, and asks suspects. `None` if it was time for nothing; else the
-    /// devices whose silence means that they have no session.
+    /// Takes note of the time: gives up replies that are overdue, counts accepted readings,
+    /// and asks suspects. Returns `None` if nothing was due; else the devices whose silence
+    /// means that they have no session.
     pub(crate) fn on_time(&mut self, now: Mono, diary: &mut Outbox) -> Option<Vec<DeviceId>> {
         if self.wake_at()?.at > now {
             return None;
@@ -687,8 +693,8 @@ impl PublishQueue {
         Some(gone)
     }
 
-    /// No reply came in time. Returns the device if its silence means that it has
-    /// no session.
+    /// Takes note that no reply came in time. Returns the device if its silence means that
+    /// it has no session.
     fn lost(
         &mut self,
         now: Mono,
@@ -738,7 +744,7 @@ impl PublishQueue {
             let on_its_own =
                 |p: &BatchId| self.parcels.get(*p).is_some_and(|p| p.alone().is_some());
             if self.parcels.of(id).iter().any(on_its_own) {
-                // The reply to that proves as much.
+                // The reply to that batch proves the session as well.
                 return;
             }
             self.waiting.join(now, id);
@@ -748,9 +754,9 @@ impl PublishQueue {
         }
     }
 
-    // --- back ---------------------------------------------------------------------------
+    // --- sending again ------------------------------------------------------------------
 
-    /// The parcel is sent again after a growing wait.
+    /// Sends the batch again after a growing wait.
     fn later(&mut self, now: Mono, id: BatchId) {
         if let Some(parcel) = self.parcels.get_mut(id) {
             let wait = parcel.backoff().failed(now, &mut self.rng);
@@ -758,7 +764,7 @@ impl PublishQueue {
         }
     }
 
-    /// The parcel is no more; replies to it come late.
+    /// Removes the batch; replies to it count as late.
     fn end(&mut self, id: BatchId) -> Option<Batch> {
         for ask in self.parcels.tries(id) {
             self.tries.forget(ask);

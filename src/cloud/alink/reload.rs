@@ -1,14 +1,14 @@
-//! Another configuration, in the middle of everything.
+//! Another configuration, while the engine runs.
 //!
-//! [`Cloud::respec`] on a connection that stays: who is no longer configured is
-//! logged out and then forgotten; whose secret changed is tried again soon, and
-//! stays online if he is; limits hold from now on. Nothing that is under way is
-//! taken back: its answer is heard as ever, and what then is, is compared with
-//! what is now wanted. A place stands for one identity for ever (see
-//! [`crate::spec::reload`]), so an answer cannot be about somebody else.
+//! [`Cloud::respec`] on a connection that stays: a device that is no longer configured is
+//! logged out and then forgotten; a device whose secret changed is tried again soon, and
+//! stays online if it is; limits hold from now on. Nothing that is under way is taken back:
+//! its answer is taken as ever, and the result is compared with what is now wanted. A
+//! device number stands for one identity for ever (see [`crate::spec::reload`]), so an
+//! answer cannot be about another device.
 //!
-//! Where another connection is needed, [`Cloud::part`] first logs everyone out of
-//! the old one, as [`Cloud::stop`] does, but wishes and readings are kept.
+//! Where another connection is needed, [`Cloud::part`] first logs all devices out of the
+//! old one, as [`Cloud::stop`] does, but wishes and readings are kept.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,14 +24,13 @@ use crate::cloud::alink::session::device::{
 };
 use crate::cloud::alink::wire::topic::Identity;
 
-/// Where each point of a profile is in the next one, if there.
+/// The new number of each point of a device's profile, if the point is still there.
 type Moves = BTreeMap<DeviceId, Vec<Option<u16>>>;
 
 impl Cloud {
-    /// Leaves this connection: sends what waits to be sent, but not for long,
-    /// and logs everyone out. Ends with [`Output::LoggedOut`]; then the link is to
-    /// be ended, and [`Cloud::respec`] begins again. Wishes and readings that
-    /// come meanwhile are kept.
+    /// Leaves this connection: sends the readings that wait, but not for long, and logs all
+    /// devices out. Ends with [`Output::LoggedOut`]; then the caller ends the link, and
+    /// [`Cloud::respec`] begins again. Wishes and readings that come meanwhile are kept.
     pub fn part(&mut self, now: Now) {
         if self.stop == Stop::No {
             self.stop(now);
@@ -39,7 +38,7 @@ impl Cloud {
         }
     }
 
-    /// Parting becomes stopping.
+    /// Turns parting into stopping.
     pub(crate) fn stop_for_good(&mut self) {
         if std::mem::take(&mut self.parting) && self.stop == Stop::Done {
             self.sum_up();
@@ -47,8 +46,8 @@ impl Cloud {
         }
     }
 
-    /// From now on this installation, of which `changes` tells how it differs
-    /// from the last. If the connection changes, the old one must have ended.
+    /// Uses this installation from now on; `changes` tells how it differs from the last. If
+    /// the connection changes, the old one must have ended.
     pub fn respec(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
         let mono = now.mono;
         let old = std::mem::replace(&mut self.spec, Arc::clone(&spec));
@@ -75,7 +74,7 @@ impl Cloud {
             self.identities.push(Identity::of_device(d));
             self.sessions.devices.push(Default::default());
         }
-        // If some are removed as well, the topology is asked for once those are
+        // If some devices are removed as well, the topology is asked for once those are
         // gone.
         if !changes.devices.added.is_empty() && changes.devices.removed.is_empty() {
             self.topology.look_again(mono);
@@ -106,7 +105,7 @@ impl Cloud {
             });
         }
         if changes.cloud.connection {
-            // What was heard was about another gateway.
+            // The orders taken so far were about another gateway.
             self.heard.clear();
             self.sessions.untie_all(mono);
         }
@@ -117,8 +116,9 @@ impl Cloud {
         self.follow(mono);
     }
 
-    /// This device is configured with another secret than before, or with one at
-    /// all; the configured one goes before one that we were given.
+    /// Takes note that this device is configured with another secret than before, or with
+    /// one for the first time; the configured secret goes before a secret that we were
+    /// given.
     fn resigned(&mut self, now: Mono, id: DeviceId) {
         let configured = self.spec.device(id).is_some_and(|d| !d.secret.is_empty());
         if configured {
@@ -128,7 +128,8 @@ impl Cloud {
         self.sessions.resigned(now, id, has_secret);
     }
 
-    /// Forgets those no longer configured of whom nothing is left over there.
+    /// Forgets the devices that are no longer configured and of which nothing is left at
+    /// the platform.
     pub(crate) fn forget_retired(&mut self, now: Mono) {
         if self.retiring.is_empty() {
             return;
@@ -144,7 +145,7 @@ impl Cloud {
             self.retiring.remove(&id);
             self.sessions.acquit(id);
             if let Some(device) = self.sessions.devices.get_mut(id.index()) {
-                // How often it was tried lately still counts.
+                // How often the device was tried lately still counts.
                 (device.hold, device.tie) = (None, TopologyPlace::default());
                 device.new_secret = false;
             }
@@ -160,8 +161,8 @@ impl Cloud {
         }
     }
 
-    /// Takes back what waits to be sent again, for new limits to hold; and
-    /// every reading goes by its point's new number.
+    /// Takes back the readings that wait to be sent again, so that new limits apply to
+    /// them, and gives every reading its point's new number.
     fn repack(&mut self, now: Mono, moves: &Moves) {
         self.posts.repack(now);
         let mut dropped = 0;
@@ -179,9 +180,9 @@ impl Cloud {
 }
 
 impl Sessions {
-    /// This device signs with another secret from now on: whatever was held
-    /// against it was held against the old one. It is tried alone all the same.
-    /// Without one it is registered first.
+    /// Takes note that this device signs with another secret from now on: refusals of the
+    /// old secret are forgotten. The device is tried alone all the same. Without a secret
+    /// it is registered first.
     fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
         self.acquit(id);
         let device = &mut self.devices[id.index()];
@@ -201,7 +202,7 @@ impl Sessions {
         resigned || !self.spec.has(id)
     }
 
-    /// Lifts its bar.
+    /// Ends the retry block of a device.
     pub(crate) fn acquit(&mut self, id: DeviceId) {
         if let Some(device) = self.devices.get_mut(id.index())
             && let Some(bar) = device.bar.take()
@@ -210,7 +211,8 @@ impl Sessions {
         }
     }
 
-    /// Nothing of it is, or may be, online, asked, or waiting to be asked.
+    /// Whether the device is not and cannot be online, and no request for it is under way
+    /// or waits.
     fn is_gone(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
         device.is_none_or(|d| {
@@ -220,7 +222,7 @@ impl Sessions {
         })
     }
 
-    /// Nothing is known of anybody's place in the topology any more.
+    /// Forgets the topology places of all devices.
     fn untie_all(&mut self, now: Mono) {
         for device in &mut self.devices {
             device.tie = TopologyPlace::default();
@@ -234,14 +236,14 @@ impl Sessions {
         }
     }
 
-    /// What is wanted counts again.
+    /// Makes the wishes count again.
     fn resume(&mut self) {
         self.stopping = false;
         self.unconfirmed = 0;
     }
 }
 
-/// Gives a reading its point's new number; false if the point is no more.
+/// Gives a reading its point's new number; returns false if the point no longer exists.
 fn renumber(reading: &mut Reading, points: &[Option<u16>]) -> bool {
     match points.get(usize::from(reading.point)) {
         Some(Some(new)) => {
@@ -252,11 +254,11 @@ fn renumber(reading: &mut Reading, points: &[Option<u16>]) -> bool {
     }
 }
 
-/// Devices whose points are numbered otherwise than before.
+/// Returns the devices whose points are numbered otherwise than before.
 fn moves(old: &Spec, new: &Spec, changes: &Changes) -> Moves {
     let ids = |p: &ProfileSpec| p.points.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
     let changed = changes.devices.changed.iter().filter(|(_, c)| c.polling);
-    // Somebody who comes back may not have been forgotten yet.
+    // A device that comes back may not have been forgotten yet.
     changed
         .map(|(id, _)| id)
         .chain(&changes.devices.added)

@@ -1,4 +1,4 @@
-//! Stopping: the last readings, then everyone logged out, within a bound.
+//! Stopping: the last readings, then all devices logged out, within a bound.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use crate::base::{LogoutReason, Mono, Now, Wake};
 use super::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::events::Notice;
 
-/// How long the whole house stays online for its last readings when it stops.
+/// How long all devices stay online for their last readings when the gateway stops.
 const LAST_READINGS: Duration = Duration::from_secs(2);
 
-/// How far stopping is.
+/// How far stopping has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stop {
     No,
-    /// The last readings are on their way; nobody has been logged out yet.
+    /// The last readings are on their way; no device has been logged out yet.
     LastReadings {
         until: Mono,
         give_up: Mono,
     },
-    /// Everyone is asked to be logged out.
+    /// The log-out of all devices is asked for.
     Asked {
-        /// Whoever is not confirmed by then is given up.
+        /// Log-outs that are not confirmed by then are given up.
         give_up: Mono,
     },
     Done,
 }
 
 impl Cloud {
-    /// Sends what waits to be sent, but not for long; then logs everyone out.
-    /// Ends with [`Output::LoggedOut`].
+    /// Sends the readings that wait to be sent, but not for long; then logs all devices
+    /// out. Ends with [`Output::LoggedOut`].
     pub fn stop(&mut self, now: Now) {
         if self.stop != Stop::No {
             return self.stop_for_good();
@@ -37,14 +37,14 @@ impl Cloud {
         let within = self.spec.stop_within;
         self.stop = Stop::LastReadings {
             until: now.mono + LAST_READINGS.min(within / 5),
-            // The rest is for DISCONNECT, and for what stops after us.
+            // The rest of the time is for DISCONNECT, and for what stops after the engine.
             give_up: now.mono + within * 9 / 10,
         };
         self.posts.hurry_all(now.mono);
         self.asks.hurry(now.mono + self.last_timeout());
     }
 
-    /// The second part of stopping.
+    /// Does the second part of stopping: the log-outs.
     fn log_all_out(&mut self, now: Now, give_up: Mono) {
         self.stop = Stop::Asked { give_up };
         self.leaving.clear();
@@ -56,7 +56,7 @@ impl Cloud {
         self.follow(now.mono);
     }
 
-    /// When stopping goes on by itself.
+    /// Returns when stopping goes on by itself.
     pub(crate) fn stop_due(&self) -> Option<Wake> {
         match self.stop {
             Stop::LastReadings { until, .. } => {
@@ -67,7 +67,7 @@ impl Cloud {
         }
     }
 
-    /// Goes on with stopping, if it is time; says whether it was.
+    /// Goes on with stopping, if it is time; returns whether it was.
     pub(crate) fn stop_on(&mut self, now: Now) -> bool {
         let mono = now.mono;
         if let Stop::LastReadings { until, give_up } = self.stop
@@ -94,7 +94,7 @@ impl Cloud {
         true
     }
 
-    /// The last words.
+    /// Reports what is left at the end.
     pub(crate) fn sum_up(&mut self) {
         self.posts.count_accepted(&mut self.diary);
         let readings = self.backlog();
@@ -105,8 +105,8 @@ impl Cloud {
         });
     }
 
-    /// When stopping, three rounds fit into the time there is: the answer to
-    /// what is under way, or the last readings, and two tries to log out.
+    /// Returns the reply timeout while stopping. Three rounds fit into the time there is:
+    /// the answer to a request under way, or the last readings, and two tries to log out.
     pub(crate) fn last_timeout(&self) -> Duration {
         (self.spec.stop_within / 4).min(self.spec.cloud.session.reply_timeout)
     }

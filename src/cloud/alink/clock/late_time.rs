@@ -1,5 +1,5 @@
-//! What the engine does with what is known of the time: readings whose time
-//! nobody vouches for wait until somebody does ([`crate::cloud::alink::clock`]).
+//! How the engine treats readings whose time is not known: they wait until the system or
+//! the platform confirms the time ([`crate::cloud::alink::clock`]).
 
 use crate::base::{Mono, Now, Reading};
 
@@ -8,14 +8,14 @@ use crate::cloud::alink::engine::Cloud;
 use crate::cloud::alink::events::Notice;
 
 impl Cloud {
-    /// Whether the system's clock is synchronised. Until first told, stamps are
-    /// taken as they come.
+    /// Takes note whether the system's clock is synchronised. Until the first call, stamps
+    /// are taken as they come.
     pub fn on_clock(&mut self, now: Now, synchronised: bool) {
         let news = self.stamps.system(now, synchronised);
         self.clock_news(now, news);
     }
 
-    /// Until the time is known.
+    /// Holds a reading until the time is known.
     pub(crate) fn hold(&mut self, now: Mono, reading: Reading) {
         self.diary.counters.held += 1;
         let dropped = self.stamps.hold(reading, self.spec.cloud.post.queue);
@@ -26,7 +26,7 @@ impl Cloud {
         }
     }
 
-    /// Tells what became known of the time; what waited for it goes on.
+    /// Reports what became known of the time; readings that waited for it go on.
     pub(crate) fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
         if let Some(news) = news {
             self.diary.tell(Notice::Clock(news));

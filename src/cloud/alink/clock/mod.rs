@@ -1,16 +1,15 @@
-//! What time it is, for stamps: the system's clock once it can be believed, or
-//! the platform's, asked over MQTT (`/ext/ntp`).
+//! The time for stamps: the system's clock once it can be believed, or the platform's time,
+//! asked over MQTT (`/ext/ntp`).
 //!
-//! A box without a battery clock starts in 1970. Its readings keep their
-//! monotonic time and are held until it is known what that means; then each is
-//! stamped with the time at which it was read. Readings taken after that go
-//! straight through, with the system's own stamp if the system is
-//! synchronised, else with the platform's time carried on by the monotonic
-//! clock, which no step of the wall clock can spoil.
+//! A box without a battery clock starts in 1970. Its readings keep their monotonic time and
+//! are held until the wall time of that monotonic time is known. Then each reading is
+//! stamped with the time at which it was read. Readings taken after that are not held.
+//! Their stamp is the system's own if the system is synchronised, else the platform's time
+//! carried on by the monotonic clock, which no step of the wall clock can change.
 //!
-//! Should the platform not answer and the system never be synchronised, a wall
-//! clock later than this program is believed in the end: no value at all would
-//! be worse than one stamped by a battery clock.
+//! If the platform does not answer and the system is never synchronised, a wall clock later
+//! than the build of this program is believed in the end: no value at all would be worse
+//! than a value stamped by a battery clock.
 
 pub(crate) mod late_time;
 
@@ -22,53 +21,53 @@ use serde_json::Value as Json;
 
 use crate::base::{EventKind, Level, Mono, Now, Reading, Wake, Wall};
 
-/// No clock that shows an earlier time is right, whoever says so: this program
-/// did not exist (2026-01-01T00:00:00Z, a second before, so that lives may
-/// begin there).
+/// A clock that shows an earlier time is wrong, whatever its source: this program did not
+/// exist (2026-01-01T00:00:00Z, less a second, so that a run of the program may begin
+/// there).
 const BUILT: Wall = Wall::from_millis(1_767_225_599_000);
-/// Between two questions that are not answered; doubles up to the second.
+/// The wait between two requests that are not answered; doubles up to `ASK_RARELY`.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 const ASK_RARELY: Duration = Duration::from_secs(60);
 /// Quartz drifts by some 50 ppm, 0.2 s in this time.
 const REFRESH: Duration = Duration::from_secs(3600);
-/// An answer is at most wrong by half of its journey; one this quick is good
-/// enough at once.
+/// The error of an answer is at most half of its journey time; an answer as quick as this
+/// is good enough at once.
 const QUICK: Duration = Duration::from_secs(2);
-/// After so many slower ones the quickest of them is taken.
+/// After this many slower answers the quickest of them is taken.
 const ANSWERS: u32 = 4;
-/// Unanswered in a row until a plausible wall clock is believed as it is:
-/// about three minutes.
+/// How many requests in a row may stay unanswered until a plausible wall clock is believed
+/// as it is: about three minutes.
 const GIVE_UP: u32 = 8;
-/// Questions remembered; their answers may overtake each other.
+/// How many requests are remembered; their answers may overtake each other.
 const ASKED: usize = 8;
 
-/// What is told about time.
+/// What became known about the time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClockNews {
     /// The system's clock is not synchronised; readings are held.
     Unknown,
-    /// The time is known, and so many readings were stamped in hindsight.
+    /// The time is known, and `stamped` readings were stamped in hindsight.
     Known {
-        /// Who told.
+        /// The source of the time.
         from: ClockSource,
         /// Readings that had waited.
         stamped: usize,
     },
     /// Too many readings wait for the time; the oldest are dropped.
     Dropped {
-        /// Since this was last told.
+        /// Readings dropped since the last log event.
         readings: u64,
     },
 }
 
-/// Whose time it is.
+/// The source of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockSource {
-    /// The system's, synchronised.
+    /// The system's clock, synchronised.
     System,
-    /// The platform's.
+    /// The platform's time.
     Platform,
-    /// The system's, which nobody vouches for.
+    /// The system's clock, which is not confirmed as synchronised.
     Unconfirmed,
 }
 
@@ -118,21 +117,22 @@ impl ClockNews {
     }
 }
 
-/// What a point on the monotonic clock means.
+/// How a time on the monotonic clock becomes a wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClockState {
-    /// Nobody has spoken of clocks: stamps are taken as they come.
+    /// The system has not said whether its clock is synchronised: stamps are taken as they
+    /// come.
     Untold,
-    /// It is not known what time it is.
+    /// The time is not known.
     Nothing,
-    /// The system's clock, from then on; before, this many milliseconds are
-    /// added to the monotonic clock's.
+    /// The system's clock counts from `since` on; for earlier times, `offset` milliseconds
+    /// are added to the monotonic clock's.
     System { since: Mono, offset: i64 },
-    /// Milliseconds to be added to the monotonic clock's.
+    /// The milliseconds to be added to the monotonic clock's.
     Platform { offset: i64 },
 }
 
-/// The keeper of time.
+/// Knows the time for stamps.
 #[derive(Clone, Debug)]
 pub(crate) struct Timestamps {
     belief: ClockState,
@@ -166,7 +166,7 @@ impl Timestamps {
         }
     }
 
-    /// What the system says of its own clock; news if that changes anything.
+    /// Takes note of the state of the system's clock; returns what that changes.
     pub(crate) fn system(&mut self, now: Now, synchronised: bool) -> Option<ClockNews> {
         let offset = now.wall.as_millis() - millis(now.mono);
         match (self.belief, synchronised && now.wall > BUILT) {
@@ -184,20 +184,20 @@ impl Timestamps {
                 self.belief = ClockState::System { since, offset };
                 Some(self.known(ClockSource::System))
             }
-            // Once synchronised it drifts slowly, whatever it says later.
+            // Once synchronised the clock drifts slowly, whatever the system says later.
             (ClockState::System { .. } | ClockState::Nothing | ClockState::Platform { .. }, _) => {
                 None
             }
         }
     }
 
-    /// A new connection: ask at once.
+    /// Takes note of a new connection: the platform is asked at once.
     pub(crate) fn link_up(&mut self, now: Mono) {
         self.asked.clear();
         self.next = self.next.min(now);
     }
 
-    /// When to ask the platform; `None` while the system knows.
+    /// Returns when to ask the platform; `None` while the system's clock is synchronised.
     pub(crate) fn due(&self) -> Option<Wake> {
         match self.belief {
             ClockState::Nothing | ClockState::Platform { .. } => {
@@ -207,8 +207,8 @@ impl Timestamps {
         }
     }
 
-    /// Asks: the body. Our "send time" is the monotonic clock's, which cannot
-    /// step on the way; the platform only gives it back.
+    /// Returns the body of a request for the time. Our "send time" is the monotonic
+    /// clock's, which cannot step on the way; the platform only gives it back.
     pub(crate) fn ask(&mut self, now: Mono) -> Vec<u8> {
         let factor = 1 << self.unanswered.min(5);
         self.next = now + (ASK_AGAIN * factor).min(ASK_RARELY);
@@ -221,8 +221,7 @@ impl Timestamps {
         format!(r#"{{"deviceSendTime":"{sent}"}}"#).into_bytes()
     }
 
-    /// Gives up asking before believing anything, if the wall clock is
-    /// plausible.
+    /// Stops waiting for an answer and believes the wall clock, if that is plausible.
     pub(crate) fn give_up(&mut self, now: Now) -> Option<ClockNews> {
         if self.belief != ClockState::Nothing || self.unanswered < GIVE_UP || now.wall <= BUILT {
             return None;
@@ -234,9 +233,8 @@ impl Timestamps {
         Some(self.known(ClockSource::Unconfirmed))
     }
 
-    /// The platform answered: now = (server received + server sent + device
-    /// received − device sent) / 2, as its page says. `Err` if the message is
-    /// none of that kind.
+    /// Takes the platform's answer: now = (server received + server sent + device received
+    /// − device sent) / 2, as its page says. `Err` if the message is no such answer.
     pub(crate) fn answered(&mut self, now: Mono, payload: &[u8]) -> Result<Option<ClockNews>, ()> {
         let answer: Answer = serde_json::from_slice(payload).map_err(|_| ())?;
         let number = |json: &Json| match json {
@@ -247,7 +245,7 @@ impl Timestamps {
         let received = number(&answer.server_recv_time).ok_or(())?;
         let answered = number(&answer.server_send_time).ok_or(())?;
         let Some(at) = self.asked.iter().position(|a| *a == sent) else {
-            // Of another connection, or the same answer twice.
+            // An answer from another connection, or the same answer twice.
             return Ok(None);
         };
         if Wall::from_millis(received.min(answered)) <= BUILT || received.max(answered) > LATEST {
@@ -284,7 +282,7 @@ impl Timestamps {
         })
     }
 
-    /// When that was; `None` while nobody knows.
+    /// Returns the wall time of `at`; `None` while it is not known.
     pub(crate) fn stamp(&self, at: Now) -> Option<Wall> {
         let offset = match self.belief {
             ClockState::Untold => return Some(at.wall),
@@ -295,8 +293,8 @@ impl Timestamps {
         Some(Wall::from_millis(millis(at.mono) + offset))
     }
 
-    /// Keeps a reading until the time is known; says how many of the oldest
-    /// had to go.
+    /// Keeps a reading until the time is known; returns how many of the oldest readings
+    /// were dropped.
     pub(crate) fn hold(&mut self, reading: Reading, most: usize) -> u64 {
         self.held.push_back(reading);
         let mut dropped = 0;
@@ -307,14 +305,15 @@ impl Timestamps {
         dropped
     }
 
-    /// Puts right what is held, and drops what `keep` says no to; how much.
+    /// Updates the held readings, and drops those for which `keep` is false; returns how
+    /// many.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&mut Reading) -> bool) -> u64 {
         let before = self.held.len();
         self.held.retain_mut(keep);
         (before - self.held.len()) as u64
     }
 
-    /// The next of those held that can be stamped now, stamped.
+    /// Returns the next held reading that can be stamped now, stamped.
     pub(crate) fn release(&mut self) -> Option<Reading> {
         let stamp = self.stamp(self.held.front()?.at)?;
         let mut reading = self.held.pop_front()?;
@@ -322,7 +321,7 @@ impl Timestamps {
         Some(reading)
     }
 
-    /// How many wait for the time.
+    /// How many readings wait for the time.
     pub(crate) fn held(&self) -> usize {
         self.held.len()
     }
@@ -335,8 +334,7 @@ impl Timestamps {
     }
 }
 
-/// A time so far away that sums of four of them do not overflow; the year
-/// 10889.
+/// A time so far in the future that sums of four of them do not overflow; the year 10889.
 const LATEST: i64 = 1 << 48;
 
 fn millis(at: Mono) -> i64 {
@@ -382,7 +380,7 @@ mod tests {
         assert_eq!(stamps.release(), None);
         let asked = stamps.ask(at(10, 14).mono);
         assert_eq!(asked, br#"{"deviceSendTime":"10000"}"#);
-        // There and back in 400 ms: the platform looked at its clock at 10.2 s.
+        // The journey took 400 ms: the platform looked at its clock at 10.2 s.
         let back = Mono::from_micros(10_400_000);
         let news = stamps.answered(back, &answer(10_000, DAY)).unwrap();
         let from = ClockSource::Platform;
@@ -403,7 +401,7 @@ mod tests {
         assert_eq!(stamps.due(), None);
         let before = stamps.stamp(at(25, 25_000));
         assert_eq!(before, Some(Wall::from_millis(DAY - 5_000)));
-        // The wall clock steps by an hour: what is read then says so itself.
+        // The wall clock steps by an hour: a later reading is stamped with the new time.
         let after = stamps.stamp(at(31, DAY + 3_601_000));
         assert_eq!(after, Some(Wall::from_millis(DAY + 3_601_000)));
         assert_eq!(stamps.system(at(40, DAY), false), None, "it stays known");
@@ -423,7 +421,7 @@ mod tests {
             learned += usize::from(news.unwrap().is_some());
             assert_eq!(learned, usize::from(n == ANSWERS), "answer {n}");
         }
-        // The quickest took four seconds, all of them on the way there.
+        // The quickest answer took four seconds, all of them on the way to the platform.
         let stamp = stamps.stamp(at(100, 0)).unwrap();
         assert_eq!(stamp.as_millis(), DAY + 100_000 + 2_000);
     }

@@ -1,8 +1,8 @@
-//! What has been sent at least once and is not settled: the parcels.
+//! Batches: readings that have been sent at least once and are not settled.
 //!
-//! A parcel is one message's worth of readings. It is *under way* while a reply to
-//! its last sending may still come in time; otherwise it waits to be sent again.
-//! Either way a reply to any of its sendings settles it.
+//! A batch is one message's worth of readings. It is *under way* while a reply to its last
+//! sending may still come in time; otherwise it waits to be sent again. Either way a reply
+//! to any of its sendings settles it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,10 +10,10 @@ use crate::base::{AskId, Backoff, DeviceId, Mono, Reading};
 
 use super::waiting::{Part, Seq};
 
-/// So many sendings of a parcel are remembered.
+/// How many sendings of a batch are remembered.
 const TRIES: usize = 4;
 
-/// A parcel's number.
+/// The number of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BatchId(u64);
 
@@ -21,16 +21,17 @@ pub(crate) struct BatchId(u64);
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     parts: BTreeMap<DeviceId, Part>,
-    /// A value that was delivered before: it proves a session and counts nowhere.
+    /// Whether its value was delivered before: the batch proves a session and is not
+    /// counted.
     is_copy: bool,
     backoff: Backoff,
-    /// Refusals in a row that blame no device.
+    /// How many refusals in a row blamed no device.
     troubles: u32,
-    /// When it was first sent.
+    /// When the batch was first sent.
     since: Mono,
     tries: VecDeque<AskId>,
     under_way: bool,
-    /// When it is sent again; of no meaning while it is under way.
+    /// When the batch is sent again; of no meaning while it is under way.
     again: Mono,
 }
 
@@ -69,7 +70,7 @@ impl Batch {
         self.since
     }
 
-    /// The only device in it.
+    /// Returns the only device in the batch.
     pub(super) fn alone(&self) -> Option<DeviceId> {
         match self.parts.len() {
             1 => self.parts.keys().next().copied(),
@@ -77,7 +78,7 @@ impl Batch {
         }
     }
 
-    /// Readings in it that are counted.
+    /// How many readings in the batch are counted.
     pub(super) fn count(&self) -> usize {
         if self.is_copy {
             return 0;
@@ -85,7 +86,7 @@ impl Batch {
         self.parts.values().map(Vec::len).sum()
     }
 
-    /// Refused without a device to blame; says how often in a row.
+    /// Takes note of a refusal that blames no device; returns how many there were in a row.
     pub(super) const fn troubled(&mut self) -> u32 {
         self.troubles += 1;
         self.troubles
@@ -96,15 +97,15 @@ impl Batch {
     }
 }
 
-/// All parcels.
+/// All batches.
 #[derive(Clone, Debug)]
 pub(super) struct Batches {
     next: u64,
     all: BTreeMap<BatchId, Batch>,
     of_device: BTreeSet<(DeviceId, BatchId)>,
-    /// Not under way, by when they are sent again.
+    /// The batches not under way, by when they are sent again.
     again: BTreeSet<(Mono, BatchId)>,
-    /// The same in the order in which they were first sent.
+    /// The same batches in the order in which they were first sent.
     idle: BTreeSet<BatchId>,
     readings: usize,
 }
@@ -121,7 +122,7 @@ impl Batches {
         }
     }
 
-    /// Readings in parcels.
+    /// How many readings are in batches.
     pub(super) const fn readings(&self) -> usize {
         self.readings
     }
@@ -130,7 +131,7 @@ impl Batches {
         self.all.get(&id)
     }
 
-    /// A parcel that is to be sent from `at`.
+    /// Adds a batch that is to be sent from `at`.
     pub(super) fn add(&mut self, parcel: Batch, at: Mono) -> BatchId {
         let id = BatchId(self.next);
         self.next += 1;
@@ -143,7 +144,7 @@ impl Batches {
         id
     }
 
-    /// Takes it out for good.
+    /// Removes a batch for good.
     pub(super) fn remove(&mut self, id: BatchId) -> Option<Batch> {
         let parcel = self.all.remove(&id)?;
         self.readings -= parcel.count();
@@ -155,23 +156,23 @@ impl Batches {
         Some(parcel)
     }
 
-    /// All of them.
+    /// Returns all batches.
     pub(super) fn all(&self) -> Vec<BatchId> {
         self.all.keys().copied().collect()
     }
 
-    /// Those that wait to be sent again.
+    /// Returns the batches that wait to be sent again.
     pub(super) fn idle(&self) -> Vec<BatchId> {
         self.idle.iter().copied().collect()
     }
 
-    /// Parcels with something of this device.
+    /// Returns the batches with readings of this device.
     pub(super) fn of(&self, device: DeviceId) -> Vec<BatchId> {
         let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
         self.of_device.range(own).map(|(_, id)| *id).collect()
     }
 
-    /// Takes one device's part out; nothing of a copy.
+    /// Takes one device's part out; returns an empty part for a copy.
     pub(super) fn remove_part(&mut self, id: BatchId, device: DeviceId) -> Part {
         self.of_device.remove(&(device, id));
         let Some(parcel) = self.all.get_mut(&id) else {
@@ -185,19 +186,19 @@ impl Batches {
         part
     }
 
-    /// Whether nothing is left in it.
+    /// Whether nothing is left in the batch.
     pub(super) fn is_empty(&self, id: BatchId) -> bool {
         self.all.get(&id).is_none_or(|p| p.parts.is_empty())
     }
 
-    /// Whether something of this device is not settled.
+    /// Whether readings of this device are not settled.
     pub(super) fn has(&self, device: DeviceId) -> bool {
         let own = (device, BatchId(0))..=(device, BatchId(u64::MAX));
         self.of_device.range(own).next().is_some()
     }
 
-    /// Keeps those readings of one part that are let through, which may be
-    /// changed; says how many were dropped.
+    /// Keeps those readings of one part for which the function is true; the function may
+    /// change them. Returns how many were dropped.
     pub(super) fn retain(
         &mut self,
         id: BatchId,
@@ -227,24 +228,24 @@ impl Batches {
 
     // --- sending ----------------------------------------------------------------
 
-    /// When the next one is sent again.
+    /// Returns when the next batch is sent again.
     pub(super) fn again_due(&self) -> Option<Mono> {
         self.again.first().map(|(at, _)| *at)
     }
 
-    /// The one that is due to be sent again.
+    /// Returns the batch that is due to be sent again.
     pub(super) fn due(&self, now: Mono) -> Option<BatchId> {
         let (at, id) = *self.again.first()?;
         (at <= now).then_some(id)
     }
 
-    /// Whether it waits for the reply to its last sending.
+    /// Whether the batch waits for the reply to its last sending.
     pub(super) fn is_under_way(&self, id: BatchId) -> bool {
         self.all.get(&id).is_some_and(|p| p.under_way)
     }
 
-    /// It is sent. Returns the sending that is no longer remembered for it, and
-    /// whether it has been sent before.
+    /// Takes note that the batch is sent. Returns the sending that is no longer remembered
+    /// for it, and whether the batch has been sent before.
     pub(super) fn sent(&mut self, id: BatchId, ask: AskId) -> (Option<AskId>, bool) {
         let Some(parcel) = self.all.get_mut(&id) else {
             return (Some(ask), false);
@@ -258,7 +259,7 @@ impl Batches {
         (forgotten.flatten(), before)
     }
 
-    /// It waits to be sent again.
+    /// Puts the batch off until `at`, when it is sent again.
     pub(super) fn put_off(&mut self, id: BatchId, at: Mono) {
         if let Some(parcel) = self.all.get_mut(&id) {
             self.again.remove(&(parcel.again, id));
@@ -269,7 +270,7 @@ impl Batches {
         }
     }
 
-    /// Everything that waits to be sent again is due.
+    /// Makes everything due that waits to be sent again.
     pub(super) fn hurry(&mut self, now: Mono) {
         for (at, id) in std::mem::take(&mut self.again) {
             let at = at.min(now);
@@ -280,18 +281,18 @@ impl Batches {
         }
     }
 
-    /// A parcel to be changed before it is put off.
+    /// Returns a batch to be changed before it is put off.
     pub(super) fn get_mut(&mut self, id: BatchId) -> Option<&mut Batch> {
         self.all.get_mut(&id)
     }
 
-    /// Its sendings that are remembered.
+    /// Returns those sendings of the batch that are remembered.
     pub(super) fn tries(&self, id: BatchId) -> Vec<AskId> {
         let parcel = self.all.get(&id);
         parcel.map_or_else(Vec::new, |p| p.tries.iter().copied().collect())
     }
 
-    /// The one first sent among those that wait, with its oldest reading.
+    /// Returns the waiting batch that was sent first, with its oldest reading.
     pub(super) fn oldest_idle(&self) -> Option<(Seq, BatchId)> {
         let id = *self.idle.first()?;
         let parts = self.all.get(&id)?.parts.values();

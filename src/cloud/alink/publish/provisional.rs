@@ -1,10 +1,10 @@
-//! Values accepted with a pack, while the news that a session is gone may still
-//! be on its way beside the reply.
+//! Values accepted with a pack, while the notice that a session is gone may still be on its
+//! way beside the reply.
 //!
-//! A pack is answered 200 although a device in it has just lost its session: its
-//! part is dropped, and a 520 comes beside the reply. So what a pack delivers
-//! counts as delivered only a little later, and is sent again if that device turns
-//! out to have no session.
+//! A pack is answered 200 although a device in it has just lost its session: the platform
+//! drops that device's part, and a 520 comes beside the reply. So the values of a pack
+//! count as delivered only a little later, and are sent again if their device turns out to
+//! have no session.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::base::{DeviceId, Mono, Reading};
 
 use super::waiting::Part;
 
-/// Parts of packs, accepted and not yet counted.
+/// The parts of packs that are accepted and not yet counted.
 #[derive(Clone, Debug)]
 pub(super) struct Provisional {
     next: u64,
@@ -31,12 +31,12 @@ impl Provisional {
         }
     }
 
-    /// Readings held.
+    /// How many readings are held.
     pub(super) const fn readings(&self) -> usize {
         self.readings
     }
 
-    /// A part is accepted, and counts from `until` on.
+    /// Adds an accepted part, which counts from `until` on.
     pub(super) fn add(&mut self, until: Mono, id: DeviceId, part: Part) {
         let key = (until, self.next);
         self.next += 1;
@@ -45,12 +45,12 @@ impl Provisional {
         self.parts.insert(key, (id, part));
     }
 
-    /// When the next part counts.
+    /// Returns when the next part counts.
     pub(super) fn due(&self) -> Option<Mono> {
         self.parts.keys().next().map(|(until, _)| *until)
     }
 
-    /// The next part, whether it is time or not.
+    /// Returns the next part, whether it is time or not.
     pub(super) fn pop(&mut self) -> Option<(DeviceId, Part)> {
         let (key, (id, part)) = self.parts.pop_first()?;
         self.of_device.remove(&(id, key));
@@ -58,7 +58,7 @@ impl Provisional {
         Some((id, part))
     }
 
-    /// What is held of one device.
+    /// Removes and returns the held readings of one device.
     pub(super) fn remove_device(&mut self, id: DeviceId) -> Part {
         let own = (id, (Mono::START, 0))..=(id, (Mono::from_micros(u64::MAX), u64::MAX));
         let keys: Vec<_> = self.of_device.range(own).copied().collect();
@@ -73,14 +73,14 @@ impl Provisional {
         all
     }
 
-    /// Whether something of this device is held.
+    /// Whether readings of this device are held.
     pub(super) fn has(&self, id: DeviceId) -> bool {
         let own = (id, (Mono::START, 0))..=(id, (Mono::from_micros(u64::MAX), u64::MAX));
         self.of_device.range(own).next().is_some()
     }
 
-    /// Keeps those readings of a device that are let through, which may be
-    /// changed; says how many were dropped.
+    /// Keeps those readings of a device for which the function is true; the function may
+    /// change them. Returns how many were dropped.
     pub(super) fn retain(
         &mut self,
         id: DeviceId,

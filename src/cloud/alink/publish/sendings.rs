@@ -1,11 +1,11 @@
-//! Sendings that may still be answered: which parcel each was of, how long its
-//! reply is waited for, and how many are lost.
+//! Sendings that may still be answered: which batch each was of, how long to wait for its
+//! reply, and how many are lost.
 //!
-//! A sending is given up once its reply is later than replies have been seen to
-//! be, if one that was sent *after* it has been answered. While none has, the
-//! platform may just be slow, and it gets the configured time at least. (RFC 8985
-//! judges losses by what was sent later for the same reason.) A sending given up
-//! is remembered: its reply counts whenever it comes.
+//! A sending is given up once its reply is later than replies have been seen to be, if a
+//! sending made *after* it has been answered. While none has, the platform may just be
+//! slow, and the reply gets the configured time at least. (RFC 8985 judges losses by later
+//! sendings for the same reason.) A sending given up is remembered: its reply counts
+//! whenever it comes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::cloud::alink::pace::ReplyTimes;
 
 use crate::cloud::alink::publish::batch::BatchId;
 
-/// No reply is given up sooner, however quick the others were.
+/// The shortest wait for a reply, however quick the others were.
 const LEAST: Duration = Duration::from_secs(2);
-/// Nor waited for longer, however slow they were.
+/// The longest wait for a reply, however slow the others were.
 const MOST: Duration = Duration::from_secs(60);
-/// How many ended ids are remembered, to tell a late reply from a strange one.
+/// How many ended ids are remembered, to tell a late reply from an unknown one.
 const REMEMBERED: usize = 1024;
-/// So long after the last pack there are none.
+/// How long after the last pack was answered packs no longer count as in use.
 const PACKS_FOR: Duration = Duration::from_secs(60);
 /// The share of sendings assumed lost at the least, in millionths.
 const LEAST_LOST: u64 = 50_000;
@@ -31,35 +31,35 @@ const LEAST_LOST: u64 = 50_000;
 pub(super) struct Sending {
     pub(super) parcel: BatchId,
     pub(super) sent: Mono,
-    /// The device whose own topic it went by, and its reply comes by.
+    /// The device whose own topic carried the sending, and carries its reply.
     pub(super) alone: Option<DeviceId>,
 }
 
-/// Where a reply belongs.
+/// The sending that a reply belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// To this sending, in time.
     InTime(Sending),
-    /// To this one, which had been given up.
+    /// To this sending, which had been given up.
     Late(Sending),
-    /// To one that is settled.
+    /// To a sending that is settled.
     Settled,
-    /// To none of ours.
+    /// To none of our sendings.
     Unknown,
 }
 
-/// All sendings of parcels that are not settled.
+/// All sendings of batches that are not settled.
 #[derive(Clone, Debug)]
 pub(super) struct Sendings {
     all: BTreeMap<AskId, Sending>,
-    /// Not given up yet.
+    /// The sendings not given up yet.
     open: BTreeSet<(Mono, AskId)>,
     times: ReplyTimes,
-    /// What replies to other requests say of the time they take.
+    /// How long replies to other requests take.
     hint: Option<Duration>,
-    /// When the last of those was sent that have been answered.
+    /// When the latest of the answered sendings was sent.
     answered: Mono,
-    /// Lost lately, in millionths, smoothed.
+    /// The share of sendings lost lately, in millionths, smoothed.
     lost: u64,
     /// When a pack was last answered.
     pack_answered: Option<Mono>,
@@ -80,19 +80,19 @@ impl Sendings {
         }
     }
 
-    /// Sendings whose reply may still come in time.
+    /// How many sendings may still be answered in time.
     pub(super) fn open(&self) -> usize {
         self.open.len()
     }
 
-    /// A parcel is sent. `hint` is how long other replies take at most.
+    /// Takes note that a batch is sent. `hint` is how long other replies take at most.
     pub(super) fn sent(&mut self, id: AskId, one: Sending, hint: Option<Duration>) {
         self.hint = hint;
         self.open.insert((one.sent, id));
         self.all.insert(id, one);
     }
 
-    /// A reply with this id came, by this device's topic or by the gateway's.
+    /// Takes note of a reply with this id, by this device's topic or by the gateway's.
     pub(super) fn answered(&mut self, now: Mono, id: AskId, alone: Option<DeviceId>) -> Found {
         let Some(one) = self.all.get(&id).copied().filter(|t| t.alone == alone) else {
             return if self.ended.contains(&id) {
@@ -112,7 +112,7 @@ impl Sendings {
         }
     }
 
-    /// The next sending to be given up; it is remembered.
+    /// Returns the next sending to be given up; it is remembered.
     pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Sending)> {
         let at = self.expires_at(usual)?;
         if at > now {
@@ -122,7 +122,8 @@ impl Sendings {
         self.all.get(&id).map(|one| (id, *one))
     }
 
-    /// When the next one is given up: the first sent is always the first.
+    /// Returns when the next sending is given up: the sendings are given up in the order in
+    /// which they were sent.
     pub(super) fn expires_at(&self, usual: Duration) -> Option<Mono> {
         let (sent, _) = *self.open.first()?;
         let patience = self.patience(usual);
@@ -133,7 +134,7 @@ impl Sendings {
         })
     }
 
-    /// It is of no interest any more; its reply comes late.
+    /// Drops a sending that is of no interest any more; its reply counts as late.
     pub(super) fn forget(&mut self, id: AskId) {
         if let Some(one) = self.all.remove(&id) {
             self.open.remove(&(one.sent, id));
@@ -144,7 +145,7 @@ impl Sendings {
         }
     }
 
-    /// The connection is gone, and the next is another one.
+    /// Takes note that the connection is gone; the next one is another connection.
     pub(super) fn link_down(&mut self) {
         for id in self.all.keys().copied().collect::<Vec<_>>() {
             self.forget(id);
@@ -155,12 +156,12 @@ impl Sendings {
         };
     }
 
-    /// When the last of those was sent that have been answered.
+    /// Returns when the latest of the answered sendings was sent.
     pub(super) const fn answered_up_to(&self) -> Mono {
         self.answered
     }
 
-    /// How far apart two messages sent together may arrive.
+    /// Returns how far apart two messages sent together may arrive.
     pub(super) fn spread(&self) -> Option<Duration> {
         self.times.bound()
     }
@@ -174,9 +175,9 @@ impl Sendings {
 
     // --- losses -----------------------------------------------------------------
 
-    /// One sending more was answered or lost. Where there are packs, they alone
-    /// say how many messages are lost: what goes by a device's own topic may be
-    /// unanswered for another reason.
+    /// Counts a sending as answered or lost. Where there are packs, they alone say how many
+    /// messages are lost: a post on a device's own topic may be unanswered for another
+    /// reason.
     pub(super) fn count(&mut self, now: Mono, alone: bool, is_lost: bool) {
         let packs = self.pack_answered;
         if alone && packs.is_some_and(|at| now.since(at) < PACKS_FOR) {
@@ -196,8 +197,8 @@ impl Sendings {
         self.lost > 2_000
     }
 
-    /// Whether so many losses in a row are no accident: there is one such row in
-    /// 5,000 if sendings are lost as they have been lately.
+    /// Whether so many losses in a row are no accident: there is one such row in 5,000 if
+    /// sendings are lost as often as they have been lately.
     pub(super) fn is_no_accident(&self, in_a_row: u32) -> bool {
         let share = self.lost.max(LEAST_LOST) as f64 / 1_000_000.0;
         share.powi(i32::try_from(in_a_row).unwrap_or(i32::MAX)) <= 1.0 / 5_000.0

@@ -1,57 +1,58 @@
 //! Which devices have to show that their session is alive, and when.
 //!
-//! A pack may be accepted for a device whose session is gone, so only the reply on
-//! a device's own topic proves its session. Each device proves it in turn, as
-//! often as a small share of the message rate allows. When a device is found
-//! without its session although the platform never said so, all others whose
-//! proof is older become suspects and prove theirs at once, with half of the rate.
-//! A suspect that has nothing to say repeats its last value.
+//! A pack may be accepted for a device whose session is gone, so only the reply on a
+//! device's own topic proves its session. Each device proves its session in turn, as often
+//! as a small share of the message rate allows. When a device is found without its session
+//! although the platform never said so, all others whose proof is older become suspects and
+//! prove their sessions at once, with half of the rate. A suspect that has no reading to
+//! send repeats its last value.
 //!
-//! Posts on a device's own topic that stay unanswered, one after the other, while
-//! others are answered, are taken for a lost session too.
+//! If posts on a device's own topic stay unanswered, one after the other, while other posts
+//! are answered, the device's session counts as lost too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Reading};
 
-/// A device proves its session so often, if the rate allows.
+/// How often a device proves its session, if the rate allows.
 const CYCLE: Duration = Duration::from_secs(45);
-/// The share of the message rate for that: one of so many.
+/// The share of the message rate for session probes: one message in this many.
 const SHARE: u32 = 8;
-/// The share when sessions are in doubt.
+/// The share while there are suspects.
 const URGENT: u32 = 2;
-/// How long a suspect may wait for something to say.
+/// How long a suspect may wait for a reading to send.
 const SPEECHLESS: Duration = Duration::from_secs(2);
-/// A device is taken for lost because of its silence at most once in this time,
-/// unless it has been heard since: the silence may have another cause.
+/// A device's session counts as lost because of the device's silence at most once in this
+/// time, unless a reply to the device came since: the silence may have another cause.
 const ONCE_IN: Duration = Duration::from_secs(600);
 
-/// Posts on a device's own topic unanswered in a row.
+/// How many posts on a device's own topic stayed unanswered in a row.
 #[derive(Clone, Copy, Debug)]
 struct Silence {
     since: Mono,
-    /// Only what is sent from then on counts: losses come in bursts.
+    /// Only posts sent from this time on count: losses come in bursts.
     from: Mono,
     times: u32,
 }
 
-/// Who proves what when.
+/// Which devices prove their sessions, and when.
 #[derive(Clone, Debug)]
 pub(super) struct SessionProbes {
-    /// Devices online by their last proof, or when it was asked for.
+    /// The devices online, by the time of their last proof, or of the request for one.
     by_age: BTreeSet<(Mono, DeviceId)>,
     age: BTreeMap<DeviceId, Mono>,
-    /// Asked to prove, since when; the next message is theirs alone.
+    /// The devices asked to prove their sessions, since when; the next message of such a
+    /// device carries no other device.
     asked: BTreeMap<DeviceId, Mono>,
-    /// The suspects among them.
+    /// The suspects among the devices asked.
     urgent: BTreeSet<(Mono, DeviceId)>,
     next: Mono,
-    /// A device that has proved nothing since then is a suspect.
+    /// A device that has proved nothing since this time is a suspect.
     doubted_at: Option<Mono>,
     silence: BTreeMap<DeviceId, Silence>,
     given_up: BTreeMap<DeviceId, Mono>,
-    /// The last value accepted.
+    /// The last value accepted, for each device.
     last: BTreeMap<DeviceId, Reading>,
 }
 
@@ -70,20 +71,20 @@ impl SessionProbes {
         }
     }
 
-    /// The platform has just shown that the device has its session.
+    /// Takes note that the platform has just shown that the device has its session.
     pub(super) fn proved(&mut self, now: Mono, id: DeviceId) {
         self.leave_queue(id);
         self.age.insert(id, now);
         self.by_age.insert((now, id));
     }
 
-    /// It is not online any more.
+    /// Takes note that the device is not online any more.
     pub(super) fn left(&mut self, id: DeviceId) {
         self.leave_queue(id);
         self.silence.remove(&id);
     }
 
-    /// It is not of ours any more.
+    /// Forgets a device that is no longer configured.
     pub(super) fn forget(&mut self, id: DeviceId) {
         self.left(id);
         self.last.remove(&id);
@@ -99,7 +100,7 @@ impl SessionProbes {
         }
     }
 
-    /// This value was accepted.
+    /// Takes note that this value was accepted.
     pub(super) fn accepted(&mut self, reading: &Reading) {
         let last = self.last.entry(reading.device);
         let last = last.or_insert_with(|| reading.clone());
@@ -117,10 +118,10 @@ impl SessionProbes {
         }
     }
 
-    // --- doubt --------------------------------------------------------------------
+    // --- suspects -----------------------------------------------------------------
 
-    /// A device was found without its session: the others are suspects, if they
-    /// are not already.
+    /// Makes all other devices suspects, if they are not suspects already: one device was
+    /// found without its session.
     pub(super) fn doubt_others(&mut self, now: Mono) {
         if self.is_doubting() {
             return;
@@ -139,12 +140,12 @@ impl SessionProbes {
         suspect || !self.urgent.is_empty()
     }
 
-    /// Whether a proof is older than the doubt.
+    /// Whether a proof is so old that its device is a suspect.
     fn is_old(&self, proof: Mono) -> bool {
         self.doubted_at.is_some_and(|since| proof < since)
     }
 
-    /// Whether its session is in doubt.
+    /// Whether the device is a suspect.
     pub(super) fn is_suspect(&self, id: DeviceId) -> bool {
         let asked = self.asked.get(&id);
         self.silence.contains_key(&id)
@@ -152,13 +153,14 @@ impl SessionProbes {
             || self.age.get(&id).is_some_and(|at| self.is_old(*at))
     }
 
-    /// A post on its own topic, sent then, was answered.
+    /// Takes note that a post on the device's own topic was answered.
     pub(super) fn heard(&mut self, id: DeviceId) {
         self.silence.remove(&id);
         self.given_up.remove(&id);
     }
 
-    /// A post on its own topic, sent then, was not answered in time.
+    /// Takes note that a post on the device's own topic, sent at `sent`, was not answered
+    /// in time.
     pub(super) fn unheard(&mut self, now: Mono, id: DeviceId, sent: Mono) {
         let silence = self.silence.entry(id).or_insert(Silence {
             since: sent,
@@ -171,9 +173,9 @@ impl SessionProbes {
         }
     }
 
-    /// Whether its silence means that its session is gone; `is_no_accident` says
-    /// so of as many losses in a row, `answered` when the last post was sent that
-    /// has been answered.
+    /// Whether the device's silence means that its session is gone. `is_no_accident` tells
+    /// whether a number of losses in a row is no accident; `answered` is when the latest
+    /// answered post was sent.
     pub(super) fn is_given_up(
         &mut self,
         now: Mono,
@@ -198,7 +200,8 @@ impl SessionProbes {
 
     // --- turns --------------------------------------------------------------------
 
-    /// The device whose turn it is to prove its session; it is asked from now on.
+    /// Returns the device whose turn it is to prove its session; the device counts as asked
+    /// from now on.
     pub(super) fn ask(&mut self, now: Mono, per_second: u32) -> Option<DeviceId> {
         let (at, id) = *self.by_age.first()?;
         if self.next > now {
@@ -224,14 +227,14 @@ impl SessionProbes {
         Some(id)
     }
 
-    /// What it was asked for is on its way.
+    /// Takes note that the post that the device was asked for is on its way.
     pub(super) fn sent(&mut self, now: Mono, id: DeviceId) {
         if self.asked.contains_key(&id) {
             self.proved(now, id);
         }
     }
 
-    /// When a suspect has to be asked, or repeats its last value.
+    /// Returns when a suspect has to be asked, or repeats its last value.
     pub(super) fn due(&self) -> Option<Mono> {
         let suspect = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
         let speechless = self.urgent.first().map(|(since, _)| *since + SPEECHLESS);
@@ -239,7 +242,7 @@ impl SessionProbes {
         [next, speechless].into_iter().flatten().min()
     }
 
-    /// The last value of a suspect that has had nothing to say.
+    /// Returns the last value of a suspect that has had no reading to send.
     pub(super) fn repeat(&mut self, now: Mono) -> Option<Reading> {
         let (since, id) = *self.urgent.first()?;
         if since + SPEECHLESS > now {

@@ -1,4 +1,4 @@
-//! The parts by themselves; together they are tested by `tests/delivery.rs`.
+//! Tests of the parts by themselves; together they are tested by `tests/delivery.rs`.
 
 use std::time::Duration;
 
@@ -46,9 +46,9 @@ fn a_try(sent: Mono) -> Sending {
     }
 }
 
-// --- how long a reply is waited for -------------------------------------------
+// --- how long to wait for a reply ---------------------------------------------
 
-/// Replies have taken this many milliseconds so far.
+/// Returns sendings whose replies have taken this many milliseconds so far.
 fn tries_with(times: &[u64]) -> Sendings {
     let mut tries = Sendings::new();
     for (n, took) in (0u32..).zip(times) {
@@ -72,7 +72,7 @@ fn a_reply_is_given_up_sooner_once_a_later_one_has_come() {
     let (id, _) = tries.expired(s(12), USUAL).unwrap();
     assert_eq!(id, AskId(100));
     assert_eq!(tries.open(), 0);
-    // And counts when it comes.
+    // The reply counts when it comes.
     assert_eq!(
         tries.answered(s(300), AskId(100), None),
         Found::Late(a_try(s(10)))
@@ -133,7 +133,7 @@ fn how_many_losses_in_a_row_are_no_accident_depends_on_how_many_there_are() {
     assert!(!tries.is_lossy());
 }
 
-// --- parcels ------------------------------------------------------------------
+// --- batches ------------------------------------------------------------------
 
 #[test]
 fn a_parcel_remembers_its_last_sendings_only() {
@@ -189,7 +189,7 @@ fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
         }
         times
     };
-    // None soon after the log-in; then each once in 45 s.
+    // No proof is asked for soon after the log-in; then each device is asked once in 45 s.
     assert_eq!(asked(&mut proofs, 0, 22), 0);
     let cycle = asked(&mut proofs, 45, 90);
     assert!((55..=61).contains(&cycle), "{cycle}");
@@ -249,7 +249,7 @@ fn each_refusal_halves_the_pace_and_a_minute_restores_it() {
     assert!(slow.refused(s(100), s(99), 25));
     slow.take(s(100), 25);
     assert_eq!(slow.ready_at(), s(100) + Duration::from_millis(80));
-    // What was under way then says nothing new.
+    // Refusals of posts that were under way then say nothing new.
     assert!(!slow.refused(s(100), s(100), 25));
     slow.take(s(100), 25);
     assert_eq!(slow.ready_at(), s(100) + Duration::from_millis(80));

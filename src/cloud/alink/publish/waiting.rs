@@ -1,10 +1,10 @@
-//! Readings that are not on their way: those still live, and the backlog.
+//! Readings that are not on their way: the live ones, and the backlog.
 //!
-//! A reading is *live* until it has waited [`LIVE_FOR`] longer than the linger;
-//! then it belongs to the backlog, as does whatever was sent and came back.
-//! Within one device each of the two leaves oldest first, one value per property
-//! in a message. Live readings leave when their device is due; the backlog of all
-//! devices leaves in turns, a part of a message each.
+//! A reading is *live* until it has waited [`LIVE_FOR`] longer than the linger; then it
+//! belongs to the backlog, as does each reading that was sent and came back. Within one
+//! device each of the two leaves oldest first, one value per property in a message. Live
+//! readings leave when their device is due; the backlog of all devices leaves in turns, a
+//! part of a message each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,19 +13,19 @@ use crate::base::{DeviceId, Mono, Reading};
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties};
 use crate::spec::{PostPolicy, Spec};
 
-/// The order of arrival.
+/// The number of a reading in the order of arrival.
 pub(super) type Seq = u64;
 
-/// Readings of one device in one message.
+/// The readings of one device in one message.
 pub(super) type Part = Vec<(Seq, Reading)>;
 
-/// How much longer than the linger a reading may wait and still be live. Long
-/// enough for a log-in after an outage of the session, and short enough that what
-/// is called live shows the present.
+/// How much longer than the linger a reading may wait and still be live. This is long
+/// enough for a log-in after an outage of the session, and short enough that a live reading
+/// shows the present.
 pub(super) const LIVE_FOR: Duration = Duration::from_secs(5);
 
-/// So many readings of one device are looked at for one message: a property that
-/// is further behind than that waits for the next.
+/// How many readings of one device are looked at for one message: a property that is
+/// further behind than that waits for the next message.
 const LOOKED_AT: usize = 800;
 
 /// Devices by when they are due, each at most once.
@@ -43,8 +43,8 @@ impl<K: Copy + Ord> Schedule<K> {
         }
     }
 
-    /// Enters the device unless it is there, or takes it out; says whether it
-    /// was entered.
+    /// Enters the device unless it is there, or takes it out; returns whether it was
+    /// entered.
     fn set(&mut self, id: DeviceId, key: Option<K>) -> bool {
         match (key, self.of.get(&id)) {
             (Some(key), None) => {
@@ -69,13 +69,13 @@ impl<K: Copy + Ord> Schedule<K> {
         self.order.first().copied()
     }
 
-    /// The first so many devices.
+    /// Returns the first `count` devices.
     fn front(&self, count: usize) -> Vec<DeviceId> {
         self.order.iter().take(count).map(|(_, id)| *id).collect()
     }
 }
 
-/// What still fits into a message.
+/// The room that is left in a message.
 #[derive(Clone, Copy, Debug)]
 struct Room {
     bytes: usize,
@@ -91,7 +91,7 @@ impl Room {
     }
 }
 
-/// Readings not on their way, and whose turn it is.
+/// Readings not on their way, and which devices are due.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     next_seq: Seq,
@@ -99,7 +99,7 @@ pub(super) struct Waiting {
     live: BTreeSet<(DeviceId, Seq)>,
     backlog: BTreeSet<(DeviceId, Seq)>,
     online: BTreeSet<DeviceId>,
-    /// Devices whose next message is theirs alone.
+    /// Devices whose next message carries no other device.
     alone: BTreeSet<DeviceId>,
     ready: Schedule<Mono>,
     ready_alone: Schedule<Mono>,
@@ -123,12 +123,12 @@ impl Waiting {
         }
     }
 
-    /// Readings that wait.
+    /// How many readings wait.
     pub(super) fn len(&self) -> usize {
         self.readings.len()
     }
 
-    /// The oldest of all.
+    /// Returns the oldest reading of all.
     pub(super) fn oldest(&self) -> Option<Seq> {
         self.readings.keys().next().copied()
     }
@@ -138,7 +138,7 @@ impl Waiting {
         has(&self.live, id) || has(&self.backlog, id)
     }
 
-    /// Whether a device that is online has anything here.
+    /// Whether readings of a device that is online wait.
     pub(super) fn has_sendable(&self) -> bool {
         let due = self.ready.first().or(self.ready_alone.first());
         due.is_some() || self.turns.first().is_some()
@@ -150,7 +150,7 @@ impl Waiting {
 
     // --- in -------------------------------------------------------------------
 
-    /// A new reading.
+    /// Adds a new reading.
     pub(super) fn put(&mut self, now: Mono, reading: Reading, linger: Duration) {
         let seq = self.next_seq;
         self.next_seq += 1;
@@ -164,7 +164,8 @@ impl Waiting {
         self.refresh(id, now + linger);
     }
 
-    /// Readings that were sent, and are to be sent again in other company.
+    /// Takes back readings that were sent, and are to be sent again in a message with
+    /// others.
     pub(super) fn take_back(&mut self, now: Mono, id: DeviceId, part: Part) {
         for (seq, reading) in part {
             self.backlog.insert((id, seq));
@@ -182,13 +183,13 @@ impl Waiting {
         }
     }
 
-    /// Drops what waits for this device; says how much it was.
+    /// Drops this device's waiting readings; returns how many.
     pub(super) fn forget(&mut self, now: Mono, id: DeviceId) -> u64 {
         self.retain(now, id, |_| false)
     }
 
-    /// Keeps those readings of a device that are let through, which may be
-    /// changed; says how many were dropped.
+    /// Keeps those readings of a device for which the function is true; the function may
+    /// change them. Returns how many were dropped.
     pub(super) fn retain(
         &mut self,
         now: Mono,
@@ -211,23 +212,23 @@ impl Waiting {
         dropped
     }
 
-    // --- who may go -------------------------------------------------------------
+    // --- which devices may send -------------------------------------------------
 
-    /// The device is online.
+    /// Takes note that the device is online.
     pub(super) fn came(&mut self, now: Mono, id: DeviceId, linger: Duration) {
         self.online.insert(id);
         self.age(now, id, linger);
         self.refresh(id, now);
     }
 
-    /// The device is no longer online.
+    /// Takes note that the device is no longer online.
     pub(super) fn left(&mut self, now: Mono, id: DeviceId) {
         self.online.remove(&id);
         self.alone.remove(&id);
         self.refresh(id, now);
     }
 
-    /// Its next message is its own alone.
+    /// Sends the device's next message without other devices.
     pub(super) fn isolate(&mut self, now: Mono, id: DeviceId) {
         if self.alone.insert(id) {
             let at = self.ready.of.get(&id).copied().unwrap_or(now);
@@ -235,7 +236,7 @@ impl Waiting {
         }
     }
 
-    /// It may have company again.
+    /// Allows other devices in the device's next message again.
     pub(super) fn join(&mut self, now: Mono, id: DeviceId) {
         if self.alone.remove(&id) {
             let at = self.ready_alone.of.get(&id).copied().unwrap_or(now);
@@ -243,22 +244,22 @@ impl Waiting {
         }
     }
 
-    /// Does not wait for company for this device.
+    /// Sends this device's readings without waiting for other readings for their message.
     pub(super) fn hurry(&mut self, now: Mono, id: DeviceId) {
         self.ready.remove(id);
         self.ready_alone.remove(id);
         self.refresh(id, now);
     }
 
-    /// Does not wait for company for any device.
+    /// Sends all readings without waiting for other readings for their message.
     pub(super) fn hurry_all(&mut self, now: Mono) {
         for id in self.online.clone() {
             self.hurry(now, id);
         }
     }
 
-    /// When the next live readings are due; at once if more devices are ready
-    /// than a message holds and nothing else waits for the pace.
+    /// Returns when the next live readings are due; at once if more devices are ready than
+    /// a message holds and nothing else waits for the pace.
     pub(super) fn live_due(&self, eager: bool, pack_devices: usize) -> Option<Mono> {
         if eager && self.ready.order.len() > pack_devices {
             return Some(Mono::START);
@@ -274,8 +275,8 @@ impl Waiting {
 
     // --- out ----------------------------------------------------------------------
 
-    /// One message of live readings: of the device that has been due longest,
-    /// with as many others as fit. Empty if all of them turned out to be stale.
+    /// Returns one message of live readings: of the device that has been due longest, with
+    /// as many others as fit. It is empty if all of them turned out to be stale.
     pub(super) fn pack_live(&mut self, now: Mono, spec: &Spec) -> BTreeMap<DeviceId, Part> {
         let policy = &spec.cloud.post;
         if let Some((at, id)) = self.ready_alone.first()
@@ -302,7 +303,7 @@ impl Waiting {
             self.refresh(id, due);
             parts.insert(id, part);
         }
-        // Where a device has older values of other properties, they go along.
+        // Older values of other properties of a device go along.
         for (id, part) in &mut parts {
             self.pick(*id, false, spec, &mut room, false, part);
             self.refresh(*id, now);
@@ -310,7 +311,7 @@ impl Waiting {
         parts
     }
 
-    /// One message of the backlog, in turns.
+    /// Returns one message of the backlog, in turns.
     pub(super) fn pack_backlog(&mut self, now: Mono, spec: &Spec) -> BTreeMap<DeviceId, Part> {
         let policy = &spec.cloud.post;
         let devices = self.turns.front(policy.pack_devices.max(1));
@@ -328,7 +329,7 @@ impl Waiting {
         parts
     }
 
-    /// One message of this device alone, which is free to have company again.
+    /// Returns one message of this device alone, which may share its next message again.
     fn pack_alone(&mut self, now: Mono, id: DeviceId, spec: &Spec) -> BTreeMap<DeviceId, Part> {
         self.alone.remove(&id);
         self.ready_alone.remove(id);
@@ -341,8 +342,8 @@ impl Waiting {
         BTreeMap::from([(id, part)])
     }
 
-    /// The oldest value of each property of one device that is not in `part` yet,
-    /// as far as they fit; the first of a message always does.
+    /// Picks the oldest value of each property of one device that is not in `part` yet, as
+    /// far as they fit; the first value of a message always fits.
     fn pick(
         &mut self,
         id: DeviceId,
@@ -377,7 +378,7 @@ impl Waiting {
             if !points.insert(reading.point) {
                 continue;
             }
-            // One for the comma.
+            // One byte more for the comma.
             let size = property(spec, reading).len() + 1;
             if size > left.bytes && !is_first {
                 break;
@@ -396,7 +397,7 @@ impl Waiting {
         }
     }
 
-    /// What has waited too long joins the backlog.
+    /// Moves readings that have waited too long to the backlog.
     fn age(&mut self, now: Mono, id: DeviceId, linger: Duration) {
         while let Some(seq) = first(&self.live, id)
             && let Some(reading) = self.readings.get(&seq)
@@ -407,8 +408,8 @@ impl Waiting {
         }
     }
 
-    /// Enters the device where it has something to send, due at `at`, or takes
-    /// it out; one that is there keeps its time.
+    /// Enters the device where it has something to send, due at `at`, or takes it out; a
+    /// device that is there keeps its time.
     fn refresh(&mut self, id: DeviceId, at: Mono) {
         let online = self.online.contains(&id);
         let live = online && has(&self.live, id);
@@ -437,7 +438,7 @@ fn has(set: &BTreeSet<(DeviceId, Seq)>, id: DeviceId) -> bool {
     first(set, id).is_some()
 }
 
-/// One reading as it is sent.
+/// Returns one reading as it is sent.
 pub(super) fn property(spec: &Spec, reading: &Reading) -> Properties {
     let point = spec
         .device(reading.device)

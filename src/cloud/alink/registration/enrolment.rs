@@ -1,26 +1,23 @@
-//! How a gateway that has only its product's secret comes by one of its own:
-//! dynamic registration over MQTT, once in its life ("MQTT-based dynamic
-//! registration").
+//! How a gateway that has only its product's secret gets a secret of its own: dynamic
+//! registration over MQTT, once in its life ("MQTT-based dynamic registration").
 //!
-//! [`Enrolment`] says what the next CONNECT is for ([`Enrolment::next`]) and
-//! follows a registration through.
+//! [`Enrolment`] says what the next CONNECT is for ([`Enrolment::next`]) and follows a
+//! registration through.
 //!
-//! Contract: ask [`Enrolment::next`]; for [`Next::Connect`] the rest of this
-//! engine is not needed. For [`Next::Register`], in this order:
-//! `on_attempt`, which gives the credentials; then `on_up` at CONNACK 0,
-//! `on_message` for what arrives, and `on_down` when the connection is over,
-//! whoever ended it. Drain [`Enrolment::poll`] after each. [`Output::Keep`] asks
-//! for [`Enrolment::on_kept`], once it is on disk or could not be put there; for
-//! [`Next::Keep`], store what it holds and answer in the same way, without
-//! connecting. Wake it by [`Enrolment::wake_at`].
+//! Contract: ask [`Enrolment::next`]; for [`Next::Connect`] the rest of this engine is not
+//! needed. For [`Next::Register`], in this order: `on_attempt`, which gives the
+//! credentials; then `on_up` at CONNACK 0, `on_message` for what arrives, and `on_down`
+//! when the connection is over, whichever side ended it. Drain [`Enrolment::poll`] after
+//! each. [`Output::Keep`] asks for [`Enrolment::on_kept`], once the identity is on disk or
+//! could not be put there; for [`Next::Keep`], store what it holds and answer in the same
+//! way, without connecting. Wake the engine by [`Enrolment::wake_at`].
 //!
 //! Invariants:
-//! - What was earned is kept before the connection is left, and before it is
-//!   ever used: a device that never connected may register again, one that did
+//! - An identity that was earned is kept before the connection is left, and before it is
+//!   ever used: a device that never connected may register again, a device that did connect
 //!   may not (error 6289).
-//! - Nothing is asked for again once something was earned, kept or not.
-//! - Each registration ends in exactly one of [`Output::Done`] and
-//!   [`Output::Failed`].
+//! - No registration is made once an identity was earned, kept or not.
+//! - Each registration ends in exactly one of [`Output::Done`] and [`Output::Failed`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -38,48 +35,49 @@ use crate::cloud::alink::messages::link_words;
 /// The platform closes a connection for registration 15 s after it was opened.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The two topics on which the answer may come: the page names the first for
-/// both ways, the SDKs listen on the second for the way without a name.
+/// The two topics on which the answer may come: the page names the first for both ways, the
+/// SDKs listen on the second for the way without a name.
 const TOPICS: [&str; 2] = ["/ext/register", "/ext/regnwl"];
 
-/// What is to be done next.
+/// What the next step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Connect, as oneself.
+    /// Connect, with the gateway's own identity.
     Connect(Credentials),
     /// Connect in order to register.
     Register,
-    /// Try again to store what was earned; until then there is nobody to be.
+    /// Try again to store what was earned; until then the gateway has no identity to
+    /// connect with.
     Keep(Earned),
 }
 
 /// What a registration leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Store this, and say how that went.
+    /// Store this, and report the result.
     Keep(Earned),
     /// Leave the connection.
     Disconnect,
-    /// It is over, and [`Enrolment::next`] is now to connect.
+    /// The registration is over, and the result of [`Enrolment::next`] is now to connect.
     Done,
-    /// Another failure, which is over, has happened so often since it was last told.
+    /// How often another failure, which is over, has happened since it was last reported.
     Before {
-        /// That one.
+        /// The other failure.
         why: Failure,
         /// At least once.
         times: u64,
     },
-    /// It is over for this time.
+    /// The registration is over for this time.
     Failed {
-        /// Why.
+        /// The failure.
         why: Failure,
-        /// How often since this was last told; `None` if it need not be told
-        /// again now.
+        /// How often since the failure was last reported; `None` if it need not be reported
+        /// now.
         times: Option<u64>,
     },
 }
 
-/// Why nothing was earned, or nothing could be done with it.
+/// Why no identity was earned, or could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// CONNACK with this code.
@@ -88,18 +86,18 @@ pub enum Failure {
     /// Accepted, but no answer came in time.
     #[error("accepted, but no secret came within {} s", PATIENCE.as_secs())]
     NoAnswer,
-    /// The connection ended before there was an answer.
+    /// The connection ended before an answer came.
     #[error("{}", link_words(.0))]
     Lost(LinkDown),
-    /// The answer could not be read, or is somebody else's.
+    /// The answer could not be read, or is for another device.
     #[error("the platform's answer cannot be used: {0}")]
     Malformed(String),
-    /// It could not be stored.
+    /// The identity could not be stored.
     #[error("it cannot be stored: {0}")]
     NotKept(String),
 }
 
-/// What CONNACK means to one who registers.
+/// Returns what a CONNACK code means to a gateway that registers.
 fn refusal(code: u8) -> String {
     match code {
         2 => "refused, code 2: what we ask is not understood there; is dynamic registration switched on for the product, and instance_id right?".into(),
@@ -110,27 +108,27 @@ fn refusal(code: u8) -> String {
     }
 }
 
-/// Where a registration stands.
+/// The state of a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
-    /// None is under way.
+    /// No registration is under way.
     Idle,
-    /// CONNECT is being said.
+    /// CONNECT is being sent.
     Asked,
     /// CONNACK 0 came; an answer is due.
     Waiting { until: Mono },
-    /// It came and is being stored.
+    /// The answer came and is being stored.
     Keeping,
-    /// It is over; only the connection is still to end.
+    /// The registration is over; only the connection is still to end.
     Leaving,
 }
 
-/// The gateway's way to an identity.
+/// Obtains the gateway's identity.
 #[derive(Clone, Debug)]
 pub struct Enrolment {
     cloud: CloudSpec,
     earned: Option<Earned>,
-    /// Whether it is stored.
+    /// Whether the identity is stored.
     kept: bool,
     mode: SecureMode,
     state: State,
@@ -141,7 +139,8 @@ pub struct Enrolment {
 }
 
 impl Enrolment {
-    /// For the gateway of `cloud`, of whose earlier earnings `kept` is stored.
+    /// Returns the enrolment of the gateway of `cloud`; `kept` is the identity that an
+    /// earlier run earned and stored, if any.
     #[must_use]
     pub fn new(cloud: &CloudSpec, kept: Option<Earned>, rng: Rng) -> Self {
         Enrolment {
@@ -157,7 +156,7 @@ impl Enrolment {
         }
     }
 
-    /// What the next attempt is for.
+    /// Returns what the next attempt is for.
     #[must_use]
     pub fn next(&self) -> Next {
         match (&self.cloud.gateway.certificate, &self.earned) {
@@ -172,7 +171,7 @@ impl Enrolment {
         }
     }
 
-    /// Whether what is shown in CONNECT was earned by registration.
+    /// Whether the identity shown in CONNECT was earned by registration.
     #[must_use]
     pub const fn is_earned(&self) -> bool {
         matches!(
@@ -181,8 +180,8 @@ impl Enrolment {
         ) && self.kept
     }
 
-    /// A registration begins: its credentials, with a number of its own.
-    /// `None` if there is nothing to register.
+    /// Begins a registration and returns its credentials, with a number of its own. `None`
+    /// if there is nothing to register.
     pub fn on_attempt(&mut self, _now: Now) -> Option<Credentials> {
         let product = self.product()?.clone();
         self.state = State::Asked;
@@ -196,7 +195,7 @@ impl Enrolment {
         ))
     }
 
-    /// CONNACK 0.
+    /// Takes note of CONNACK 0.
     pub fn on_up(&mut self, now: Now) {
         if self.state == State::Asked {
             let until = now.mono + PATIENCE;
@@ -204,8 +203,8 @@ impl Enrolment {
         }
     }
 
-    /// A message arrived. Those on other topics mean nothing here, nor do those
-    /// that come when none is due.
+    /// Takes a message that arrived. A message on another topic means nothing here, nor
+    /// does a message that comes when none is due.
     pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
         if !matches!(self.state, State::Waiting { .. }) || !TOPICS.contains(&topic) {
             return;
@@ -223,7 +222,7 @@ impl Enrolment {
         }
     }
 
-    /// What was handed out is stored, or could not be.
+    /// Takes note whether the identity that was handed out is stored.
     pub fn on_kept(&mut self, now: Now, stored: Result<(), String>) {
         let connected = self.state == State::Keeping;
         match stored {
@@ -243,8 +242,8 @@ impl Enrolment {
         };
     }
 
-    /// What an earlier life earned has come to light; nothing is to be asked for.
-    /// Not for one who has earned something since.
+    /// Takes over an identity that an earlier run earned and that was found late; nothing
+    /// is requested then. Ignored if an identity was earned since.
     pub fn on_found(&mut self, earned: Earned) {
         if self.earned.is_none() {
             self.earned = Some(earned);
@@ -252,13 +251,14 @@ impl Enrolment {
         }
     }
 
-    /// There is no use in registering: what would be earned could not be kept.
+    /// Takes note that the identity to be earned could not be kept, so registering is of no
+    /// use.
     pub fn on_nowhere_to_keep(&mut self, now: Now, why: String) {
         self.fail(now, Failure::NotKept(why));
         self.state = State::Idle;
     }
 
-    /// The attempt failed, or the connection is over.
+    /// Takes note that the attempt failed, or the connection is over.
     pub fn on_down(&mut self, now: Now, why: &LinkDown) {
         let was = std::mem::replace(&mut self.state, State::Idle);
         match was {
@@ -276,7 +276,7 @@ impl Enrolment {
         }
     }
 
-    /// The next thing to do.
+    /// Returns the next thing to do.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         if let State::Waiting { until } = self.state
             && now.mono >= until
@@ -287,7 +287,7 @@ impl Enrolment {
         self.outputs.pop_front()
     }
 
-    /// When to poll again if nothing happens before.
+    /// Returns when to poll again if nothing happens before.
     #[must_use]
     pub const fn wake_at(&self) -> Option<Wake> {
         match self.state {
@@ -303,8 +303,8 @@ impl Enrolment {
         }
     }
 
-    /// Whichever of the two the platform wants, a refusal is answered with the
-    /// other one.
+    /// Switches to the other mode after a refusal, because it is not known which of the two
+    /// the platform wants.
     fn try_the_other_mode(&mut self) {
         let nwl = self
             .product()
@@ -329,9 +329,9 @@ impl Enrolment {
         self.outputs.push_back(Output::Failed { why, times });
     }
 
-    /// `{"productKey","deviceName","deviceSecret"}`, or `clientId` and
-    /// `deviceToken` in its place. What is wrong is said without repeating any
-    /// of it.
+    /// Reads `{"productKey","deviceName","deviceSecret"}`, or `clientId` and `deviceToken`
+    /// in place of the secret. An error says what is wrong without repeating any of the
+    /// content.
     fn read(&self, payload: &[u8]) -> Result<Earned, String> {
         let body: Json = serde_json::from_slice(payload).map_err(|_| "it is not JSON")?;
         let text = |key: &str| {
@@ -358,7 +358,7 @@ impl Enrolment {
             return Ok(Earned::Secret(Secret::new(secret)));
         }
         match (text("clientId"), text("deviceToken")) {
-            // Bars delimit the extensions that follow it in CONNECT.
+            // `|` delimits the extensions that follow the client id in CONNECT.
             (Some(client_id), Some(_)) if client_id.contains('|') => {
                 Err("its clientId has a bar in it".into())
             }

@@ -1,9 +1,9 @@
-//! The three things a gateway can show in CONNECT: its own secret, the secret
-//! of its product while it asks for one of its own, and the token it was given
-//! instead of a secret.
+//! The three things a gateway can show in CONNECT: its own secret, the secret of its
+//! product while it asks for a secret of its own, and the token it was given instead of a
+//! secret.
 //!
-//! Plain functions of what is configured and what was earned; when to show
-//! which is decided in [`super::enrolment`].
+//! Plain functions of the configuration and of the earned identity; [`super::enrolment`]
+//! decides which to show at which time.
 
 use crate::base::Secret;
 use crate::spec::{
@@ -12,7 +12,7 @@ use crate::spec::{
 
 use crate::cloud::alink::wire::sign;
 
-/// What goes into CONNECT ("Establish MQTT connections over TCP").
+/// The content of CONNECT ("Establish MQTT connections over TCP").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credentials {
     /// `{base}|securemode=…,signmethod=…,timestamp=…[,_ss=1]|`
@@ -23,7 +23,7 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-/// What dynamic registration hands out. Losing it may mean a journey to the
+/// The identity that dynamic registration hands out. Losing it may mean a journey to the
 /// site: a device that has connected once is not given another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earned {
@@ -31,9 +31,9 @@ pub enum Earned {
     Secret(Secret),
     /// A DeviceToken, and the client id it belongs to.
     Token {
-        /// As the platform chose it.
+        /// The client id as the platform chose it.
         client_id: String,
-        /// Shown as it is, without signing anything.
+        /// The token, shown as it is, without signing anything.
         token: Secret,
     },
 }
@@ -52,7 +52,7 @@ pub enum SecureMode {
 /// UTC+8, so that a box whose clock is unset can connect.
 const TIMESTAMP: &str = "2524608000000";
 
-/// The credentials of a gateway that has a secret of its own.
+/// Returns the credentials of a gateway that has a secret of its own.
 #[must_use]
 pub fn credentials(spec: &CloudSpec, secret: &Secret) -> Credentials {
     let (pk, dn) = names(spec);
@@ -73,7 +73,7 @@ pub fn credentials(spec: &CloudSpec, secret: &Secret) -> Credentials {
     }
 }
 
-/// The credentials of a gateway that has what it earned.
+/// Returns the credentials of a gateway that has an earned identity.
 #[must_use]
 pub fn earned_credentials(spec: &CloudSpec, earned: &Earned) -> Credentials {
     let (client_id, token) = match earned {
@@ -91,9 +91,9 @@ pub fn earned_credentials(spec: &CloudSpec, earned: &Earned) -> Credentials {
     }
 }
 
-/// The credentials of a gateway that asks for a secret of its own
-/// ("MQTT-based dynamic registration"). The client id is no part of what is
-/// signed. Always HMAC-SHA256, which every version of the page has.
+/// Returns the credentials of a gateway that asks for a secret of its own ("MQTT-based
+/// dynamic registration"). The client id is no part of what is signed. Always HMAC-SHA256,
+/// which every version of the page has.
 #[must_use]
 pub fn registration_credentials(
     spec: &CloudSpec,
@@ -128,7 +128,8 @@ fn names(spec: &CloudSpec) -> (&str, &str) {
     (gateway.product_key.as_str(), gateway.device_name.as_str())
 }
 
-/// The platform then subscribes the system topics it lists for us.
+/// Returns the extension that asks the platform to subscribe the system topics it lists for
+/// us.
 const fn subscribe(spec: &CloudSpec) -> &'static str {
     match spec.broker.subscriptions {
         Subscriptions::Platform => ",_ss=1",

@@ -1,11 +1,11 @@
-//! What devices need before they can log in: secrets of those that have none
+//! What devices need before they can log in: secrets for devices that have none
 //! (`registration/secrets.rs`) and places in the gateway's topology (`thing/topo/add`).
 //!
-//! Devices gather in a pool per desk, leave thirty a message, and come back done,
-//! barred with the platform's code, or to be asked again. A refused message is
-//! taken apart like a refused log-in (`session/isolation.rs`). Adding an existing relation
-//! and registering twice are taken to be harmless, so a lost answer is asked
-//! again.
+//! Devices gather in a pool for each queue and leave thirty in a message. Each comes back
+//! done, or with a retry block for the platform's code, or to be asked for again. A refused
+//! message is taken apart like a refused log-in (`session/isolation.rs`). Adding an
+//! existing relation and registering twice are taken to be harmless, so a request whose
+//! answer was lost is repeated.
 
 pub mod enrolment;
 pub mod identity;
@@ -33,40 +33,40 @@ use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::RELATIONS;
 use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
 
-/// As for sessions: after so many refusals that blame nobody a message is
-/// searched all the same.
+/// After this many refusals in a row that blame no device, a message is searched all the
+/// same, as for sessions.
 const PATIENCE: u32 = 3;
-/// A lost answer says nothing about the platform's mood: the first in a row are
-/// asked again after this long, and twice as long.
+/// A lost answer says nothing about the state of the platform: after the first in a row the
+/// request is repeated after this long, after the second after twice as long.
 const LOST_WAIT: Duration = Duration::from_millis(500);
 const QUICK: u32 = 2;
 
-/// One request: for whom, and how it has fared so far.
+/// A registration request: its devices, and its failures so far.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationRequest {
     desk: QueueKind,
     pub(crate) group: Group,
     backoff: Backoff,
     failures: u32,
-    /// Answers lost in a row.
+    /// How many answers were lost in a row.
     lost: u32,
-    /// How often its members were refused together with others.
+    /// How often the members were refused together with others.
     refusals: u32,
 }
 
-/// Who waits for what.
+/// Which devices wait for which step.
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
     limits: SessionLimits,
     pools: [BTreeSet<(Mono, DeviceId)>; 3],
     retries: BTreeMap<(Mono, u64), RegistrationRequest>,
-    /// In a pool, waiting for a retry, or under way: one place each.
+    /// The devices in a pool, waiting for a retry, or under way: each in one place.
     placed: BTreeSet<DeviceId>,
     throttles: [Throttle; 3],
     under_way: [usize; 3],
     next_key: u64,
-    /// Whether a secret that is given could be kept; nobody asks for one that
-    /// would be lost.
+    /// Whether a secret that the platform gives could be kept; no device asks for a secret
+    /// that would be lost.
     pub(crate) keepable: bool,
     pub(crate) rng: Rng,
 }
@@ -86,14 +86,15 @@ impl Registration {
         }
     }
 
-    /// This device has business at that desk; once is enough.
+    /// Puts this device into the pool of that queue, unless it waits already.
     fn need(&mut self, now: Mono, desk: QueueKind, id: DeviceId) {
         if self.placed.insert(id) {
             self.pools[desk.index()].insert((now, id));
         }
     }
 
-    /// Whoever still needs something says so again on the next connection.
+    /// Drops all requests: a device that still needs a step is noted again on the next
+    /// connection.
     pub(crate) fn link_down(&mut self) {
         self.pools = Default::default();
         self.retries.clear();
@@ -101,7 +102,7 @@ impl Registration {
         self.under_way = [0; 3];
     }
 
-    /// When there is something to ask.
+    /// Returns when there is something to ask.
     pub(crate) fn due(&self) -> Option<Wake> {
         let due = QueueKind::ALL
             .into_iter()
@@ -109,7 +110,7 @@ impl Registration {
         due.min().map(|at| Wake::new(at, "admission"))
     }
 
-    /// Whether somebody would ask for a secret now if it could be kept.
+    /// Whether any device would ask for a secret now if it could be kept.
     pub(crate) fn wants_secrets(&self, now: Mono) -> bool {
         let desks = [QueueKind::Register, QueueKind::ProductRegister];
         let pooled = |desk: QueueKind| !self.pools[desk.index()].is_empty();
@@ -143,7 +144,7 @@ impl Registration {
         Some(at.max(throttle.opens_at()))
     }
 
-    /// The next request that is due.
+    /// Returns the next request that is due.
     fn take(&mut self, now: Mono) -> Option<RegistrationRequest> {
         let desk = QueueKind::ALL
             .into_iter()
@@ -187,12 +188,12 @@ impl Registration {
         }
     }
 
-    /// Other limits from now on.
+    /// Uses other limits from now on.
     pub(crate) fn relimit(&mut self, limits: &SessionLimits) {
         self.limits = limits.clone();
     }
 
-    /// Whether something is asked for this device, or is going to be.
+    /// Whether a request for this device is under way, or waits.
     pub(crate) fn has(&self, id: DeviceId) -> bool {
         self.placed.contains(&id)
     }
@@ -201,7 +202,7 @@ impl Registration {
         self.placed.remove(&id);
     }
 
-    /// Takes back what is not under way of registrations; gives whose it was.
+    /// Takes back registrations that are not under way; returns their devices.
     pub(crate) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
         let mut off = Vec::new();
         for desk in [QueueKind::Register, QueueKind::ProductRegister] {
@@ -234,7 +235,7 @@ impl Registration {
         self.again(chore, now + wait);
     }
 
-    /// No answer came in time.
+    /// Takes note that no answer came in time.
     pub(crate) fn lost(&mut self, now: Mono, mut chore: RegistrationRequest, diary: &mut Outbox) {
         self.returned(chore.desk);
         diary.counters.unanswered += 1;
@@ -256,13 +257,13 @@ impl Registration {
 }
 
 impl Cloud {
-    /// This device needs that before it can log in.
+    /// Takes note that this device needs that step before it can log in.
     pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
         let desk = self.desk(step, id);
         self.admission.need(now, desk, id);
     }
 
-    /// Asks what is due of registration and relations.
+    /// Makes the registration and topology requests that are due.
     pub(crate) fn admit(&mut self, now: Now) {
         let Some(mut chore) = self.admission.take(now.mono) else {
             return;
@@ -272,8 +273,8 @@ impl Cloud {
             self.sessions.needs(now.mono, *id, step) && self.desk(step, *id) == chore.desk
         });
         for id in leave {
-            // It may need another step first, which could not be noted while it
-            // stood here for this one.
+            // The device may need another step first. That step could not be noted while
+            // the device was placed here for this one.
             self.admission.free(id);
             self.sessions.settle(now.mono, id, now.mono);
         }
@@ -302,7 +303,7 @@ impl Cloud {
         self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(chore));
     }
 
-    /// One of the gateway's questions, on its way.
+    /// Sends one of the gateway's requests.
     pub(crate) fn ask_gateway(
         &mut self,
         now: Mono,
@@ -319,7 +320,7 @@ impl Cloud {
         self.asks.open(id, reply, what, now, wait);
     }
 
-    /// The platform answered; `named` are the devices in its `data`.
+    /// Takes the platform's answer; `named` are the devices in its `data`.
     pub(crate) fn admission_answered(
         &mut self,
         now: Mono,
@@ -348,7 +349,8 @@ impl Cloud {
         }
         match verdict {
             CodeMeaning::Accepted if step == LoginNeed::Register => {
-                // Some got none, and no reason: asked again.
+                // Some devices got no secret, and no reason was given: the request is
+                // repeated.
                 self.admission.later(now, chore);
             }
             CodeMeaning::Accepted => self.added(now, &chore.group.members),
@@ -391,8 +393,8 @@ impl Cloud {
         }
     }
 
-    /// An acceptance that came after its deadline: the platform did it, so those
-    /// who still wait for it need not.
+    /// Takes an acceptance that came after its deadline: the platform carried the request
+    /// out, so devices that still wait for it need not.
     pub(crate) fn admission_late(&mut self, now: Mono, chore: &RegistrationRequest, reply: &Reply) {
         if reply.code.verdict() == CodeMeaning::Accepted && chore.desk == QueueKind::Relate {
             self.related(now, &chore.group.members);
@@ -406,7 +408,8 @@ impl Cloud {
         self.related(now, members);
     }
 
-    /// These are in the topology now; told of those who lacked it.
+    /// Takes note that these devices are in the topology now; reports those that lacked a
+    /// place.
     fn related(&mut self, now: Mono, members: &[DeviceId]) {
         let lacked = |id: &DeviceId| self.sessions.needs(now, *id, LoginNeed::Relate);
         let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
@@ -445,7 +448,8 @@ impl Cloud {
                     self.sessions.doubt_secret(id, code);
                 }
             } else if step == LoginNeed::Register {
-                // It was given one by a late answer, or is no longer to have one.
+                // A late answer gave the device a secret, or the device needs none any
+                // more.
                 self.sessions.settle(now, id, now);
             } else {
                 self.diary.tell(Notice::Roll(TopologyEvent::Refused {
@@ -466,7 +470,7 @@ impl Cloud {
         }
     }
 
-    /// Device names for the journal.
+    /// Returns device names for the journal.
     pub(crate) fn names(&self, ids: &[DeviceId]) -> String {
         let names = ids.iter().filter_map(|id| self.spec.device(*id));
         names.map(|d| d.name.as_str()).collect::<Vec<_>>().join(" ")

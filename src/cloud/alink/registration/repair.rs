@@ -1,11 +1,11 @@
-//! What is mended before a log-in is refused for good: a missing place in the
-//! topology, a missing or wrong secret. The sessions' side of `registration/mod.rs`.
+//! What is repaired before a log-in is refused for good: a missing place in the topology, a
+//! missing or wrong secret. The sessions' side of `registration/mod.rs`.
 //!
-//! 6401 at a log-in is no device's fault before it has been added. A batch
-//! refused with it and naming nobody is not searched: whoever is not known to be
-//! in the topology is held back and added, all at once, which an existing
-//! relation does not mind. Only a device that was added within the last minute
-//! and is still refused is barred.
+//! 6401 at a log-in is no device's fault before the device has been added. A batch refused
+//! with 6401 and naming no device is not searched: its devices that are not known to be in
+//! the topology are held back and added, all at once, which an existing relation does not
+//! mind. Only a device that was added within the last minute and is still refused gets a
+//! retry block.
 
 use crate::base::{DeviceId, Mono};
 use crate::spec::TopologyPolicy;
@@ -18,9 +18,9 @@ use crate::cloud::alink::session::{Presence, Sessions};
 use crate::cloud::alink::wire::code::{Code, Remedy};
 
 impl Sessions {
-    /// After a refused batch: holds back those who may have to be added first
-    /// and puts off the rest. Gives the errand back if there is nobody to hold,
-    /// or the reply tells them apart.
+    /// After a refused batch, holds back the devices that may have to be added first and
+    /// puts off the rest. Returns the session request if there is no device to hold back,
+    /// or if the reply tells the devices apart.
     pub(crate) fn hold_back(
         &mut self,
         now: Mono,
@@ -62,7 +62,8 @@ impl Sessions {
         None
     }
 
-    /// Whether a device refused with this code is mended instead of barred.
+    /// Repairs what a device refused with this code lacks; returns whether there was
+    /// anything to repair. If so, the device gets no retry block.
     pub(crate) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
         let may_relate = self.may_relate(code);
         let device = &mut self.devices[id.index()];
@@ -75,15 +76,15 @@ impl Sessions {
         false
     }
 
-    /// After a refused signature: a secret that was given to us no longer holds,
-    /// so ask for another, once the bar has ended.
+    /// After a refused signature, marks a secret that was given to us as no longer valid:
+    /// another is asked for once the retry block has ended.
     pub(crate) fn doubt_secret(&mut self, id: DeviceId, code: Code) {
         if code.cure() == Remedy::Secret && self.spec.devices[id.index()].secret.is_empty() {
             self.devices[id.index()].hold = Some(LoginNeed::Register);
         }
     }
 
-    /// Whether it still lacks a secret.
+    /// Whether the device still lacks a secret.
     pub(crate) fn lacks_secret(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
         device.is_some_and(|d| d.hold == Some(LoginNeed::Register))
@@ -93,10 +94,10 @@ impl Sessions {
         code.cure() == Remedy::Relation && self.limits().topology != TopologyPolicy::Leave
     }
 
-    /// Logs out who may have been online on the last connection, or in an earlier
-    /// life, and is not wanted on this one; says whether it was time. The platform ends every session with the
-    /// connection, but of some kinds of device (LoRa) it goes on showing them
-    /// online until they are logged out. To be told that there is no session
+    /// Logs out the devices that may have been online on the last connection, or in an
+    /// earlier run, and are not wanted on this one; returns whether it was time. The
+    /// platform ends every session with the connection, but goes on showing some kinds of
+    /// device (LoRa) online until they are logged out. The reply that there is no session
     /// (520) is as good.
     pub(crate) fn end_lingering(&mut self, now: Mono) -> bool {
         if self.lingering_due.is_none_or(|at| at > now) {
@@ -110,9 +111,9 @@ impl Sessions {
         true
     }
 
-    /// If it may still be shown online from before and is not
-    /// wanted, it is unsure from now on, and so will be logged out. That takes a
-    /// place, even if there is none: it may have one over there.
+    /// Makes the device's session unsure if the device may still be shown online from
+    /// before and is not wanted; it is logged out then. The device takes a place, even if
+    /// there is none: it may hold a place at the platform.
     pub(crate) fn linger_no_longer(&mut self, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         let wanted = device.wanted == Presence::Online && !self.stopping;
@@ -126,7 +127,7 @@ impl Sessions {
         }
     }
 
-    /// Another secret for this device.
+    /// Takes note of another secret for this device.
     pub(crate) fn secret_changed(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
@@ -137,19 +138,20 @@ impl Sessions {
         self.settle(now, id, now);
     }
 
-    /// The platform accepted our adding it.
+    /// Takes note that the platform accepted our request to add the device.
     pub(crate) fn related(&mut self, now: Mono, id: DeviceId) {
         self.devices[id.index()].tie.add(now);
         self.released(now, id);
     }
 
-    /// The platform says that it is in the topology.
+    /// Takes note that the platform lists the device in the topology.
     pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
         self.devices[id.index()].tie.listed = true;
         self.released(now, id);
     }
 
-    /// It could not be added; what that means is seen at its next log-in.
+    /// Stops holding the device back for its topology place, also if it could not be added;
+    /// its next log-in shows what that means.
     pub(crate) fn released(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         if device.hold == Some(LoginNeed::Relate) {
@@ -158,7 +160,7 @@ impl Sessions {
         self.settle(now, id, now);
     }
 
-    /// It shall be added whatever we knew.
+    /// Makes the device be added, whatever was known of its topology place.
     pub(crate) fn untie(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         device.tie = TopologyPlace::default();
@@ -170,7 +172,7 @@ impl Sessions {
         }
     }
 
-    /// Whether it still needs this step.
+    /// Whether the device still needs this step.
     pub(crate) fn needs(&self, now: Mono, id: DeviceId, step: LoginNeed) -> bool {
         let device = &self.devices[id.index()];
         match step {
@@ -179,12 +181,13 @@ impl Sessions {
         }
     }
 
-    /// Whether a refusal of this step keeps it offline.
+    /// Whether a refusal of this step keeps the device offline.
     pub(crate) fn needs_bar(&self, id: DeviceId, step: LoginNeed) -> bool {
         self.devices[id.index()].hold == Some(step)
     }
 
-    /// Not known to be in the topology, and with a secret to add it by.
+    /// Whether the device is not known to be in the topology, and has a secret to add it
+    /// with.
     pub(crate) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
         let tied =

@@ -1,17 +1,17 @@
-//! Secrets for sub-devices that were configured without: asked of the platform,
-//! once in a device's life, and handed out to be kept.
+//! Secrets for sub-devices that were configured without: requested from the platform, once
+//! in a device's life, and handed out to be kept.
 //!
-//! A device whose product's secret is known asks with its signature
+//! A device whose product's secret is known asks with that secret's signature
 //! (`thing/proxy/provisioning/product_register`), any other by its name alone
-//! (`thing/sub/register`). Gathering, pacing and taking refused messages apart is
-//! `registration/mod.rs`, as for the topology.
+//! (`thing/sub/register`). `registration/mod.rs` gathers the requests, paces them and takes
+//! refused messages apart, as for the topology.
 //!
 //! Invariants:
-//! - Nobody asks while what is given could not be kept ([`Cloud::can_keep`]).
-//! - A secret that was given is taken and handed out to be kept, whatever the
-//!   code of its reply and however late it comes.
-//! - A device that has a secret never asks, until the platform refuses what it
-//!   signs with one that was given.
+//! - No device asks while a secret could not be kept ([`Cloud::can_keep`]).
+//! - A secret that was given is taken and handed out to be kept, whatever the code of its
+//!   reply and however late it comes.
+//! - A device that has a secret never asks, until the platform refuses a signature with a
+//!   secret that the platform gave.
 
 use crate::base::{DeviceId, Mono, Now};
 
@@ -24,22 +24,22 @@ use crate::cloud::alink::wire::payload::relation::Proxied;
 use crate::cloud::alink::wire::topic::Identity;
 
 impl Cloud {
-    /// Whether a secret that the platform gives could be kept. As long as it
-    /// could not, nobody asks for one; the others go on. It can until somebody
-    /// says otherwise.
+    /// Sets whether a secret that the platform gives could be kept. As long as it could
+    /// not, no device asks for a secret; devices that need none go on. At first a secret
+    /// can be kept.
     pub fn can_keep(&mut self, now: Now, able: bool) {
         self.admission.keepable = able;
         self.follow(now.mono);
     }
 
-    /// Whether some device would ask for a secret now if it could be kept: then it
-    /// is worth finding out.
+    /// Whether some device would ask for a secret now if it could be kept: then the caller
+    /// should find out whether it can be kept.
     #[must_use]
     pub fn wants_secrets(&self, now: Now) -> bool {
         self.admission.wants_secrets(now.mono)
     }
 
-    /// Where this device asks for that.
+    /// Returns the queue in which this device asks for that step.
     pub(crate) fn desk(&self, step: LoginNeed, id: DeviceId) -> QueueKind {
         match step {
             LoginNeed::Relate => QueueKind::Relate,
@@ -54,7 +54,7 @@ impl Cloud {
         }
     }
 
-    /// These devices, signed for with the secrets of their products.
+    /// Returns the parts of these devices, signed with the secrets of their products.
     pub(crate) fn proxied(&mut self, members: &[DeviceId]) -> Vec<Proxied> {
         let cloud = &self.spec.cloud;
         let rng = &mut self.admission.rng;
@@ -68,8 +68,8 @@ impl Cloud {
         members.iter().filter_map(one).collect()
     }
 
-    /// Takes the secrets in the reply to what was asked for `asked`; gives whose
-    /// they are.
+    /// Takes the secrets in the reply to a request for the devices `asked`; returns the
+    /// devices that got one.
     pub(crate) fn take_secrets(
         &mut self,
         now: Mono,
@@ -83,9 +83,9 @@ impl Cloud {
         given
     }
 
-    /// The same in a reply that comes when nobody waits for it any more: for
-    /// those who still lack theirs. They stand here, asking again; where they
-    /// stand they will be let go.
+    /// Takes the secrets in a reply that came after its deadline, for devices that still
+    /// lack theirs. Such a device is placed in a queue again by now; the place is freed
+    /// when its turn comes.
     pub(crate) fn take_late_secrets(&mut self, now: Mono, payload: &[u8]) {
         self.take(now, payload, |cloud, id| cloud.sessions.lacks_secret(id));
     }
@@ -118,8 +118,8 @@ impl Cloud {
         given
     }
 
-    /// Secrets of products have changed: who still lacks one asks at once, where
-    /// it is now to ask.
+    /// Takes note that secrets of products have changed: a device that still lacks a secret
+    /// asks at once, in the queue that is now right for it.
     pub(crate) fn products_changed(&mut self, now: Mono, is_changed: impl Fn(&Identity) -> bool) {
         let off = self.admission.call_off_registrations();
         let lacking = self.spec.devices().map(|(id, _)| id);

@@ -1,4 +1,4 @@
-//! Why a remote configuration is refused, and what the operator is told.
+//! Why a remote configuration is refused, and the log events about it.
 
 use std::time::Duration;
 
@@ -9,53 +9,53 @@ use crate::spec::TrialFailure;
 
 use crate::cloud::alink::remote_config::task::NotAdopted;
 
-/// Bytes of a reason that travel to the platform.
+/// How many bytes of a reason are sent to the platform.
 const SHORT: usize = 240;
-/// What the platform is told of a download, whatever was wrong with it.
+/// The text sent to the platform for a failed download, whatever its cause.
 const NO_DOWNLOAD: &str = "it could not be downloaded; the gateway's journal says why";
 
 /// Why a file is not adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The configuration here does not want any.
+    /// The configuration here does not allow remote configurations.
     NotEnabled,
-    /// The message does not say what it must.
+    /// The message lacks a required part.
     Malformed(&'static str),
-    /// It is larger than allowed here.
+    /// The file is larger than allowed here.
     TooLarge {
         /// Bytes allowed.
         most: u64,
     },
-    /// It cannot be downloaded.
+    /// The file cannot be downloaded.
     Download(String),
-    /// It has more bytes than announced.
+    /// The file has more bytes than announced.
     Longer {
         /// Bytes announced.
         said: u64,
     },
-    /// It has fewer bytes than announced.
+    /// The file has fewer bytes than announced.
     Size {
         /// Bytes announced.
         said: u64,
-        /// Bytes there were.
+        /// Bytes that were downloaded.
         got: u64,
     },
-    /// Its SHA-256 is not the one announced.
+    /// The SHA-256 of the file is not the one announced.
     Digest,
-    /// What `check` has against it, or why it cannot be stored.
+    /// What `check` found wrong with the file, or why it cannot be stored.
     Wrong(NotAdopted),
-    /// It was adopted, or only checked, before, and did not prove itself.
+    /// The file was adopted, or only checked, before, and did not prove itself.
     FailedBefore(TrialFailure),
-    /// Nothing was heard of its adoption.
+    /// The adoption did not report a result in time.
     Overdue,
-    /// A newer one came before this one was adopted.
+    /// A newer file came before this one was adopted.
     Superseded,
 }
 
 impl Refusal {
-    /// What the platform is answered: 460 for a message that is wrong, else a
-    /// number of our own; 100000 to 110000 are left to devices ("Device
-    /// properties, events, and services", status codes).
+    /// Returns the code for the platform: 460 for a message that is wrong, else a number of
+    /// our own; 100000 to 110000 are left to devices ("Device properties, events, and
+    /// services", status codes).
     #[must_use]
     pub const fn code(&self) -> u32 {
         match self {
@@ -72,8 +72,8 @@ impl Refusal {
         }
     }
 
-    /// The reason, cut to what fits an answer. It tells nothing of this machine or
-    /// its networks: whether a host answers, and how, is for the journal.
+    /// Returns the reason, cut to what fits an answer. The text contains nothing about this
+    /// machine or its networks: whether a host answers, and how, is for the journal.
     #[must_use]
     pub fn short(&self) -> String {
         let said = match self {
@@ -112,63 +112,63 @@ impl Refusal {
     }
 }
 
-/// Something about remote configuration worth telling.
+/// A log event about remote configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RemoteNotice {
-    /// The platform pushes one, and none is wanted.
+    /// The platform pushes a file, and remote configuration is not enabled.
     NotEnabled {
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
-    /// One was refused; what was in force stays in force.
+    /// A file was refused; the configuration in force stays in force.
     Refused {
-        /// The platform's name of it; may be empty.
+        /// The platform's name of the file; may be empty.
         config_id: String,
-        /// Why.
+        /// The refusal.
         refusal: Refusal,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
     /// A download failed and is tried again.
     DownloadFailed {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Why.
+        /// The reason.
         why: String,
-        /// Until the next try.
+        /// How long until the next try.
         retry_in: Duration,
     },
-    /// One is in force from now on.
+    /// A file is in force from now on.
     Adopted {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Its digest.
+        /// The digest of the file.
         digest: Digest,
-        /// How long it is on probation.
+        /// How long the file is on probation.
         probation: Duration,
     },
-    /// One has proven itself and replaces the one before it.
+    /// A file has proven itself and replaces the one before it.
     Proven {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Its digest.
+        /// The digest of the file.
         digest: Digest,
     },
-    /// The decision about one on probation could not be carried out.
+    /// The decision about the file on probation could not be carried out.
     NotSettled {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The platform named the one that is in force.
+    /// The platform named the file that is in force.
     InForceAlready {
-        /// The platform's name of it.
+        /// The platform's name of the file.
         config_id: String,
     },
-    /// The platform has none for us.
+    /// The platform has no file for this gateway.
     NothingThere {
-        /// As it says.
+        /// The code of that answer.
         code: Code,
     },
 }

@@ -1,5 +1,5 @@
-//! The engine's side of `remote_config/mod.rs`: what it hears of the platform about its
-//! configuration, and carries out of it.
+//! The engine's side of `remote_config/mod.rs`: passes on what the platform says about its
+//! configuration, and carries out what follows.
 
 use crate::base::{Now, Wake};
 
@@ -14,12 +14,12 @@ use crate::cloud::alink::wire::payload::remote::{Announced, Pushed};
 use crate::cloud::alink::wire::topic::{GatewayAsk, Identity, Order, Topic};
 
 impl Cloud {
-    /// An errand has ended.
+    /// Takes note that a remote task has ended.
     pub fn on_errand_done(&mut self, now: Now, done: RemoteResult) {
         self.remote.on_done(now, done);
     }
 
-    /// The platform pushes a configuration.
+    /// Takes a configuration that the platform pushes.
     pub(crate) fn on_config_pushed(
         &mut self,
         now: Now,
@@ -38,7 +38,7 @@ impl Cloud {
                 self.remote.on_push(now, pushed);
                 self.diary.counters.dropped_answers += self.remote.take_dropped();
             }
-            // Its URL is not for the log.
+            // The URL in it must not get into the log.
             None => self.malformed(now, topic, b"", Malformed::NotAnObject),
         }
     }
@@ -48,12 +48,13 @@ impl Cloud {
         self.remote.on_get_answered(now, code, file);
     }
 
-    /// When `remote_config/mod.rs` wants something; nothing any more at the end.
+    /// Returns when `remote_config/mod.rs` has something to do; never once all devices are
+    /// logged out.
     pub(crate) fn remote_due(&self) -> Option<Wake> {
         (self.stop == Stop::No).then(|| self.remote.wake_at())?
     }
 
-    /// Does one thing it wants; says whether there was one.
+    /// Does one thing that `remote_config/mod.rs` wants; returns whether there was one.
     pub(crate) fn see_to_the_remote(&mut self, now: Now) -> bool {
         match self.remote.poll(now) {
             None => return false,

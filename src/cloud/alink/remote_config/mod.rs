@@ -1,36 +1,36 @@
-//! A configuration that comes from the platform ("Remote configuration"): which
-//! file is fetched, whether it is what was announced, who adopts it, and what
-//! the platform is told about it.
+//! A configuration that comes from the platform ("Remote configuration"): which file is
+//! fetched, whether it is what was announced, which task adopts it, and what the platform
+//! is told about it.
 //!
-//! A push, or the answer to our one question after the start, names a file: a
-//! URL that holds for half an hour, a size, a SHA-256. It is fetched by
-//! [`RemoteTask::Fetch`], compared, and handed to [`RemoteTask::Adopt`], whose outcome
-//! is the answer. What the file may say is `config/`'s business, and whether it
-//! is right is the verdict of the very check that `alink-gateway check` makes.
+//! A push, or the answer to our one request after the start, names a file: a URL that holds
+//! for half an hour, a size, a SHA-256. [`RemoteTask::Fetch`] fetches the file. The file is
+//! compared with the announcement and handed to [`RemoteTask::Adopt`], whose outcome is the
+//! answer. `config/` knows what the file may say. Whether the file is right is the verdict
+//! of the very check that `alink-gateway check` makes.
 //!
-//! Contract: tell it what happened (`on_…`, `link_…`, [`Remote::respec`]), then
-//! drain [`Remote::poll`] until `None`; call it again no later than
-//! [`Remote::wake_at`]. An errand handed out is answered by
-//! [`Remote::on_done`]; one that is not, runs out.
+//! Contract: tell the engine what happened (`on_…`, `link_…`, [`Remote::respec`]), then
+//! drain [`Remote::poll`] until `None`; call it again no later than [`Remote::wake_at`]. A
+//! remote task that was handed out is answered by [`Remote::on_done`]; a task that is not
+//! answered runs out.
 //!
 //! Invariants:
-//! - One errand at a time; one push waits at most, the newest.
-//! - Each push that has an id gets one answer: done, or why not; but for those that come
-//!   while 512 wait to be sent, which are counted.
-//! - Nothing is adopted that is not enabled, or differs in size or digest from
-//!   what was announced.
+//! - One remote task at a time; one push waits at most, the newest.
+//! - Each push that has an id gets one answer: done, or why not. Only pushes that come
+//!   while 512 answers wait to be sent get none; they are counted.
+//! - Nothing is adopted that is not enabled, or differs in size or digest from what was
+//!   announced.
 //! - A file that is in force already is neither fetched nor adopted.
 //! - A file that failed its probation is neither fetched nor adopted again.
-//! - An adopted file is on probation until the decision about it is carried out: it
-//!   is proven, or the one before it comes back.
-//! - What was answered as overdue is not left in force.
-//! - The URL, which is as good as a password, and the file are in no notice, no
-//!   answer and no `Debug`.
+//! - An adopted file is on probation until the decision about it is carried out: it is
+//!   proven, or the one before it comes back.
+//! - A file that was answered as overdue is not left in force.
+//! - The URL, which is as good as a password, and the file are in no log event, no answer
+//!   and no `Debug`.
 //!
-//! **Why** the digest and not `configId` says what is in force: it is known of
-//! the file alone, also after a restart, and cannot disagree with it. **Why**
-//! an errand is not taken back when a newer push comes: it is bounded, and two
-//! downloads at a time would not be.
+//! **Why** the digest and not `configId` says what is in force: the digest follows from the
+//! file alone, also after a restart, and cannot disagree with it. **Why** a remote task is
+//! not taken back when a newer push comes: the task is bounded, and two downloads at a time
+//! would not be.
 
 pub mod events;
 pub(crate) mod glue;
@@ -50,25 +50,25 @@ use probation::Probation;
 pub use events::{Refusal, RemoteNotice};
 pub use task::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
 
-/// A download may take so long: the URL holds for 30 min, and 64 KiB over the
-/// slowest modem take less.
+/// How long a download may take: the URL holds for 30 min, and 64 KiB over the slowest
+/// modem take less.
 const FETCH_WITHIN: Duration = Duration::from_secs(60);
-/// Beyond its own bound, before a download counts as lost.
+/// The time beyond a task's own bound before the task counts as lost.
 const GRACE: Duration = Duration::from_secs(15);
-/// Checking alone: the largest file takes seconds on the smallest box, reading the
-/// files beside it less. What is later is dropped.
+/// How long checking alone may take: the largest file takes seconds on the smallest box,
+/// reading the files beside it less. A later result is dropped.
 const CHECK_WITHIN: Duration = Duration::from_secs(60);
-/// Checking, storing and applying; ports that are closed wait for their last
-/// answer.
+/// How long checking, storing and applying may take; ports that are closed wait for their
+/// last answer.
 const ADOPT_WITHIN: Duration = Duration::from_secs(120);
-/// Downloads of one file before it is given up.
+/// How many downloads of one file are tried before it is given up.
 const TRIES: u32 = 4;
-/// How often we ask the platform for its file, if it does not answer.
+/// How often the platform is asked for its file, if it does not answer.
 const ASKS: u32 = 4;
-/// Answers and notices that may wait, as many as answers to orders; each has an id of 64
-/// bytes at most.
+/// How many answers and log events may wait: as many as answers to orders; each has an id
+/// of 64 bytes at most.
 const WAITING: usize = 512;
-/// First and longest wait after a failure.
+/// The first and longest wait after a failure.
 const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// What the engine wants done.
@@ -79,16 +79,16 @@ pub enum RemoteAction {
     Get,
     /// Answer a push.
     Answer(Vec<u8>),
-    /// By the house outside.
+    /// Start a remote task outside the engine.
     Errand(RemoteTask),
-    /// Tell the operator.
+    /// Report this log event to the operator.
     Notice(RemoteNotice),
 }
 
-/// A file that was announced, and who wants to know what became of it.
+/// A file that was announced, and the push that the outcome answers.
 #[derive(Clone, Debug)]
 struct Push {
-    /// `None` for the answer to our question.
+    /// The id of the push; `None` for the answer to our request.
     id: Option<serde_json::Value>,
     file: Announced,
 }
@@ -108,7 +108,7 @@ struct Work {
     stage: Stage,
 }
 
-/// Our question after the start.
+/// The state of our request after the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Get {
     Wanted { not_before: Mono },
@@ -130,21 +130,21 @@ pub struct Remote {
     /// What the platform is told as soon as there is a connection.
     retracted: Vec<Retraction>,
     serial: u64,
-    /// Of the file at work.
+    /// The waits between downloads of the file at work.
     backoff: Backoff,
     not_enabled: RateLimit,
-    /// The last file refused, so that the same one again is counted and not told.
+    /// The last file refused, so that a repeated refusal is counted and not reported.
     refused: Option<(Option<Digest>, u32)>,
     refused_again: RateLimit,
-    /// As it was last refused.
+    /// The last refusal that was reported.
     refusal: Option<(String, Refusal)>,
     out: VecDeque<RemoteAction>,
-    /// What found no place there.
+    /// How many answers and log events found no place in `out`.
     dropped: u64,
 }
 
 impl Remote {
-    /// Nothing pushed, nothing asked.
+    /// Returns an engine that knows of no push and has made no request.
     #[must_use]
     pub fn new(policy: &RemotePolicy, rng: Rng, now: Now) -> Self {
         Remote {
@@ -170,9 +170,9 @@ impl Remote {
         }
     }
 
-    // --- the world ---------------------------------------------------------
+    // --- events ------------------------------------------------------------
 
-    /// There is a connection.
+    /// Takes note of a connection.
     pub fn link_up(&mut self) {
         self.link = true;
         if let Some(probation) = &mut self.probation {
@@ -181,8 +181,8 @@ impl Remote {
         self.retract();
     }
 
-    /// It is gone, and whoever waited for answers on it with it. A file at work
-    /// stays at work.
+    /// Takes note that the connection is gone: pushes on it can no longer be answered. A
+    /// file at work stays at work.
     pub fn link_down(&mut self, now: Now) {
         self.link = false;
         if let Some(probation) = &mut self.probation {
@@ -197,7 +197,7 @@ impl Remote {
             .retain(|step| !matches!(step, RemoteAction::Answer(_)));
     }
 
-    /// The platform pushes a file.
+    /// Takes a push of the platform.
     pub fn on_push(&mut self, now: Now, pushed: Pushed) {
         let Pushed { id, file } = pushed;
         if !self.policy.enabled {
@@ -212,7 +212,7 @@ impl Remote {
         }
     }
 
-    /// The answer to [`RemoteAction::Get`]: a code, and the file if there is one.
+    /// Takes the answer to [`RemoteAction::Get`]: a code, and the file if there is one.
     pub fn on_get_answered(&mut self, now: Now, code: Code, file: Result<Announced, &'static str>) {
         match (code, file) {
             _ if !self.policy.enabled => self.get = Get::Over,
@@ -233,10 +233,10 @@ impl Remote {
         }
     }
 
-    /// No answer came in time, or one that means trouble.
+    /// Takes note that no answer came in time, or one that means trouble.
     pub fn on_get_lost(&mut self, now: Now) {
         self.get = match self.asked {
-            // A push comes all the same.
+            // A push still arrives without a request.
             ASKS.. => Get::Over,
             n => Get::Wanted {
                 not_before: now.mono + self.rng.jitter(RETRY.0 * 2u32.saturating_pow(n)),
@@ -244,8 +244,9 @@ impl Remote {
         };
     }
 
-    /// An errand has ended. One that is no longer waited for is ignored, but for an
-    /// adoption that came to pass after it was answered as overdue: it is undone.
+    /// Takes note that a remote task has ended. A task that is no longer waited for is
+    /// ignored, except an adoption that took effect after it was answered as overdue: that
+    /// is undone.
     pub fn on_done(&mut self, now: Now, done: RemoteResult) {
         if let RemoteResult::Settled { serial, result } = done {
             return self.settled(now, serial, &result);
@@ -280,7 +281,7 @@ impl Remote {
                     Err(why) => self.refuse_push(now, &work.push, Refusal::Wrong(why)),
                 }
             }
-            // Not what it was sent for: it goes on waiting.
+            // The result belongs to another stage: the file goes on waiting.
             (
                 RemoteResult::Fetched { .. }
                 | RemoteResult::Adopted { .. }
@@ -295,8 +296,8 @@ impl Remote {
 
     // --- probation -----------------------------------------------------------
 
-    /// The file is in force. One that was on probation is gone by now: this one has
-    /// taken its place, beside the same one before both.
+    /// Begins the probation of the file that is in force. A file that was on probation is
+    /// gone by now: this file has taken its place, and both have the same file before them.
     fn begin_probation(&mut self, now: Now, config_id: String, digest: Digest) {
         self.policy.in_force = Some(digest);
         self.probation = Some(Probation::new(
@@ -341,8 +342,8 @@ impl Remote {
         self.go_on(now);
     }
 
-    /// Hands out the decision about the file on probation, if it is time. Not while
-    /// another file is being adopted: that would take its place.
+    /// Hands out the decision about the file on probation, if it is time. Not while another
+    /// file is being adopted: that file would take its place.
     fn settle(&mut self, now: Now) -> bool {
         if self.is_adopting() {
             return false;
@@ -364,7 +365,7 @@ impl Remote {
     }
 
     /// Answers pushes again whose files were adopted and have failed since. The platform
-    /// documents one reply to a push and no other way to tell it.
+    /// documents one reply to a push and no other way to report that.
     fn retract(&mut self) {
         if !self.link {
             return;
@@ -380,7 +381,7 @@ impl Remote {
         self.work.as_ref().is_some_and(adopts)
     }
 
-    /// Another policy holds from now on.
+    /// Uses another policy from now on.
     pub fn respec(&mut self, now: Now, policy: &RemotePolicy) {
         let before = std::mem::replace(&mut self.policy, policy.clone());
         self.retracted.extend(policy.retracted.iter().cloned());
@@ -396,14 +397,14 @@ impl Remote {
             for push in self.next.take().into_iter().chain(self.end_work()) {
                 self.answer(push.id.as_ref(), Some(&Refusal::NotEnabled));
             }
-            // It is out of force, and proves nothing any more.
+            // The file is out of force, and proves nothing any more.
             self.decide(now, AdoptionResult::Withdrawn);
         }
     }
 
     // --- output and time -----------------------------------------------------
 
-    /// The next thing to do.
+    /// Returns the next thing to do.
     pub fn poll(&mut self, now: Now) -> Option<RemoteAction> {
         if self.out.is_empty() {
             self.on_time(now);
@@ -411,7 +412,7 @@ impl Remote {
         self.out.pop_front()
     }
 
-    /// When to poll again although nothing has happened.
+    /// Returns when to poll again although nothing has happened.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         if !self.out.is_empty() {
@@ -437,7 +438,7 @@ impl Remote {
         Wake::earlier(Wake::earlier(Wake::earlier(get, work), probation), sum)
     }
 
-    /// Tells what was held back, if it is time.
+    /// Reports refusals that were held back, if it is time.
     fn sum_up(&mut self, now: Now) {
         if let Some(sum) = self.not_enabled.settle(now.mono) {
             self.tell(RemoteNotice::NotEnabled { times: sum.untold });
@@ -499,13 +500,13 @@ impl Remote {
 
     // --- one file ------------------------------------------------------------
 
-    /// A file that is to be in force: nothing to do, at once, or after the one
-    /// at work.
+    /// Takes a file that is to be in force: nothing to do, at once, or after the file at
+    /// work.
     fn take(&mut self, now: Now, push: Push) {
         if let Some(older) = self.next.replace(push) {
             self.answer(older.id.as_ref(), Some(&Refusal::Superseded));
         }
-        // A download that rests is not worth waiting for.
+        // A file that rests between downloads is not worth waiting for.
         let resting = |work: &mut Work| matches!(work.stage, Stage::Resting { .. });
         if let Some(older) = self.work.take_if(resting) {
             self.answer(older.push.id.as_ref(), Some(&Refusal::Superseded));
@@ -513,7 +514,7 @@ impl Remote {
         self.go_on(now);
     }
 
-    /// Takes up what waits, if nothing is at work.
+    /// Starts the work on the file that waits, if none is at work.
     fn go_on(&mut self, now: Now) {
         if self.work.is_some() {
             return;
@@ -574,7 +575,7 @@ impl Remote {
     fn fetched(&mut self, now: Now, mut work: Work, result: Result<Content, Unfetched>) {
         let file = &work.push.file;
         let got = match &result {
-            // A newer one was pushed: this one is wanted no more.
+            // A newer file was pushed: this one is no longer wanted.
             _ if self.next.is_some() => Err(Refusal::Superseded),
             Ok(content) => compare(file, content),
             Err(Unfetched::TooLarge) => match file.size {
@@ -620,7 +621,7 @@ impl Remote {
                 self.answer(work.push.id.as_ref(), Some(&Refusal::Superseded));
             }
             (Err(refusal), _) => self.refuse_push(now, &work.push, refusal),
-            // `compare` is asked about a content only.
+            // `compare` is called with a content only.
             (Ok(()), Err(_)) => {}
         }
     }
@@ -655,7 +656,7 @@ impl Remote {
         }
     }
 
-    /// Answers a push; without an id nobody waits for it.
+    /// Answers a push; a push without an id gets no answer.
     fn answer(&mut self, id: Option<&serde_json::Value>, refusal: Option<&Refusal>) {
         if let Some(id) = id.filter(|_| self.link) {
             let answer = match refusal {
@@ -670,8 +671,8 @@ impl Remote {
         self.say(RemoteAction::Notice(notice));
     }
 
-    /// An answer or a notice, unless too many wait: a platform may push faster than we
-    /// may answer. The newest is dropped, and counted.
+    /// Queues an answer or a log event, unless too many wait: a platform may push faster
+    /// than the gateway may answer. The newest is dropped, and counted.
     fn say(&mut self, step: RemoteAction) {
         if self.out.len() < WAITING {
             self.out.push_back(step);
@@ -680,14 +681,14 @@ impl Remote {
         }
     }
 
-    /// How many answers and notices were dropped since this was last asked, for too many
-    /// waited.
+    /// Returns how many answers and log events were dropped since the last call, because
+    /// too many waited.
     pub(crate) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 }
 
-/// Whether it is the file that was announced.
+/// Checks that the content is the file that was announced.
 fn compare(file: &Announced, content: &Content) -> Result<(), Refusal> {
     let got = content.bytes().len() as u64;
     match file.size {

@@ -1,11 +1,11 @@
-//! Whether the service stands the configuration that it has adopted.
+//! Whether the service works with the configuration that it has adopted.
 //!
-//! **Why** by time and connection: what a file does to a service is only seen by
-//! running it. A service that ends is no matter of this engine: the next life finds
-//! the file unproven and leaves it out (`io/store/remote_config.rs`). What is left is a service
-//! that runs and does not reach the platform any more. The file itself came over
-//! the connection, so that was up; if it was lost before the file was adopted, its
-//! absence says nothing until it has been there once.
+//! **Why** by time and connection: the effect of a file on a service only shows when the
+//! service runs with it. A service that ends is no matter of this engine: the next run
+//! finds the file unproven and leaves it out (`io/store/remote_config.rs`). What remains is
+//! a service that runs and does not reach the platform any more. The file itself came over
+//! the connection, so the connection was up; if it was lost before the file was adopted,
+//! its absence says nothing until it has been up once.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::base::{Digest, Mono};
 use crate::cloud::alink::remote_config::task::AdoptionResult;
 use crate::spec::TrialFailure;
 
-/// A decision is carried out within a moment: a file is renamed, a configuration
-/// loaded and applied. One that is not heard of is handed out again.
+/// How long carrying out a decision may take: a file is renamed, a configuration loaded and
+/// applied. A decision without a result by then is handed out again.
 const SETTLE_WITHIN: Duration = Duration::from_secs(180);
-/// Before a decision that could not be carried out is tried again: a full or
+/// The wait before a decision that could not be carried out is tried again: a full or
 /// failing disk is not better at once.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -35,22 +35,22 @@ pub(super) struct Probation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LinkSeen {
     Up,
-    /// Since it was up with this configuration.
+    /// Lost at this time, after it was up with this configuration.
     Lost(Mono),
-    /// It has not been up with this configuration.
+    /// The connection has not been up with this configuration.
     NotYet,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Decided {
     verdict: AdoptionResult,
-    /// The errand under way; `None` while it rests.
+    /// The remote task under way; `None` while the decision rests.
     serial: Option<u64>,
     until: Mono,
 }
 
 impl Probation {
-    /// It begins.
+    /// Begins a probation.
     pub(super) fn new(
         config_id: String,
         digest: Digest,
@@ -81,7 +81,7 @@ impl Probation {
         }
     }
 
-    /// Decides, unless that is done.
+    /// Decides, unless there is a decision already.
     pub(super) fn decide(&mut self, now: Mono, verdict: AdoptionResult) {
         self.decided.get_or_insert(Decided {
             verdict,
@@ -90,7 +90,7 @@ impl Probation {
         });
     }
 
-    /// When something is to be done.
+    /// Returns when something is to be done.
     pub(super) fn due(&self) -> Option<Mono> {
         match (self.decided, self.link) {
             (Some(decided), _) => Some(decided.until),
@@ -100,7 +100,7 @@ impl Probation {
         }
     }
 
-    /// What is to be handed out now under `serial`.
+    /// Returns the verdict to be handed out now as task `serial`.
     pub(super) fn take(&mut self, now: Mono, serial: u64) -> Option<AdoptionResult> {
         if self.due()? > now {
             return None;
@@ -120,13 +120,13 @@ impl Probation {
         Some(decided.verdict)
     }
 
-    /// Whether `serial` is the errand under way, and its verdict.
+    /// Returns the verdict if `serial` is the remote task under way.
     pub(super) fn is_settled_by(&self, serial: u64) -> Option<AdoptionResult> {
         let decided = self.decided?;
         (decided.serial == Some(serial)).then_some(decided.verdict)
     }
 
-    /// It could not be carried out.
+    /// Takes note that the decision could not be carried out.
     pub(super) fn not_settled(&mut self, now: Mono) {
         if let Some(decided) = &mut self.decided {
             decided.serial = None;

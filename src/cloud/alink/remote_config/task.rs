@@ -1,4 +1,5 @@
-//! What is done outside for a remote configuration, and how it ended.
+//! Remote tasks: what is done outside the engine for a remote configuration, and the
+//! results.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,19 +9,19 @@ use zeroize::Zeroizing;
 use crate::base::{Digest, Secret};
 use crate::spec::TrialFailure;
 
-/// A file from the platform: it may hold secrets, so it is not shown and is
-/// wiped from memory when dropped.
+/// A file from the platform: it may hold secrets, so it is not shown and is wiped from
+/// memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Content(Zeroizing<Vec<u8>>);
 
 impl Content {
-    /// Takes the bytes.
+    /// Returns a content of these bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Content(Zeroizing::new(bytes))
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -33,66 +34,66 @@ impl fmt::Debug for Content {
     }
 }
 
-/// What the engine cannot do by itself.
+/// A remote task: what the engine cannot do by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RemoteTask {
     /// Download a file.
     Fetch {
-        /// To be given back in [`RemoteResult`].
+        /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
-        /// From here; whoever has it can read the file.
+        /// The address; a reader of the URL can read the file.
         url: Secret,
-        /// No more than this; longer is [`Unfetched::TooLarge`].
+        /// The most bytes allowed; a longer file is [`Unfetched::TooLarge`].
         at_most: u64,
-        /// From now until the last byte.
+        /// How long the download may take, from now until the last byte.
         within: Duration,
     },
-    /// Check it, store it, and go on with it.
+    /// Check the file, store it, and continue with it.
     Adopt {
-        /// To be given back in [`RemoteResult`].
+        /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
         /// The file, as it was announced.
         content: Content,
-        /// The id of the push it came with, as JSON: should it fail later, that push is
-        /// answered again.
+        /// The id of the push that announced the file, as JSON: if the file fails later,
+        /// that push is answered again.
         push: Option<String>,
-        /// From now until the check has ended; later nothing is stored or applied.
+        /// How long the check may take from now; after that nothing is stored or applied.
         within: Duration,
     },
     /// Decide about the file on probation.
     Settle {
-        /// To be given back in [`RemoteResult`].
+        /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
-        /// Which it is; if another is on probation by then, nothing is done.
+        /// The file concerned; if another is on probation by then, nothing is done.
         digest: Digest,
-        /// What becomes of it.
+        /// The verdict about the file.
         verdict: AdoptionResult,
     },
 }
 
-/// What becomes of the file on probation.
+/// The verdict about the file on probation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdoptionResult {
-    /// It replaces the one before it.
+    /// The file replaces the one before it.
     Proven,
-    /// The one before it comes back, and this one is refused from now on.
+    /// The one before it comes back, and this file is refused from now on.
     Failed(TrialFailure),
-    /// The one before it comes back; nothing speaks against this one.
+    /// The one before it comes back; nothing speaks against this file.
     Withdrawn,
 }
 
 /// Why a file was not adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotAdopted {
-    /// For the platform: in one line, of what the file says itself and nothing of
-    /// this machine.
+    /// The text for the platform: in one line, about the content of the file and nothing
+    /// about this machine.
     pub said: String,
-    /// For the operator.
+    /// The text for the operator.
     pub detail: String,
 }
 
 impl NotAdopted {
-    /// With nothing to hide.
+    /// Returns a reason with nothing to hide: both texts are the same.
     #[must_use]
     pub fn openly(said: impl Into<String>) -> Self {
         let said = said.into();
@@ -106,42 +107,42 @@ impl NotAdopted {
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unfetched {
-    /// It has more bytes than asked for.
+    /// The file has more bytes than asked for.
     TooLarge,
-    /// It will be the same the next time: what is wrong, without the URL.
+    /// The download will fail again: what is wrong, without the URL.
     Refused(String),
-    /// It may be better the next time: what is wrong, without the URL.
+    /// The download may succeed the next time: what is wrong, without the URL.
     Failed(String),
 }
 
-/// How an errand ended.
+/// How a remote task ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RemoteResult {
-    /// A download.
+    /// The result of a download.
     Fetched {
-        /// As in the errand.
+        /// The number of the task.
         serial: u64,
         /// The file, or why there is none.
         result: Result<Content, Unfetched>,
     },
-    /// An adoption.
+    /// The result of an adoption.
     Adopted {
-        /// As in the errand.
+        /// The number of the task.
         serial: u64,
-        /// The digest of what is in force now, or what is wrong with it.
+        /// The digest of the file in force now, or what is wrong with the file.
         result: Result<Digest, NotAdopted>,
     },
-    /// A decision about the file on probation.
+    /// The result of a decision about the file on probation.
     Settled {
-        /// As in the errand.
+        /// The number of the task.
         serial: u64,
-        /// Whether it was carried out; if not, it is tried again.
+        /// Whether the decision was carried out; if not, it is tried again.
         result: Result<(), String>,
     },
 }
 
 impl RemoteResult {
-    /// Which errand it was.
+    /// Returns the number of the task.
     #[must_use]
     pub const fn serial(&self) -> u64 {
         match self {

@@ -7,7 +7,7 @@ use crate::spec::{FailedTrial, Retraction, TrialFailure};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An engine, and what it has said.
+/// An engine, and the file that it handed out last.
 struct Desk {
     remote: Remote,
     now: Now,
@@ -27,7 +27,7 @@ impl Desk {
         }
     }
 
-    /// One that has asked and been told that there is nothing.
+    /// Returns an engine that has asked, and was answered that there is no file.
     fn enabled() -> Desk {
         let mut desk = Desk::open(RemotePolicy {
             enabled: true,
@@ -54,7 +54,7 @@ impl Desk {
         self.now.mono = self.now.mono + time;
     }
 
-    /// The last errand's serial is the engine's own.
+    /// Ends a download; the serial of the last remote task is the engine's own.
     fn fetched(&mut self, result: Result<&[u8], Unfetched>) {
         let serial = self.remote.serial;
         let result = result.map(|bytes| Content::new(bytes.to_vec()));
@@ -77,7 +77,7 @@ impl Desk {
             .on_done(self.now, RemoteResult::Settled { serial, result });
     }
 
-    /// One that has adopted this file.
+    /// Returns an engine that has adopted this file.
     fn with(file: &[u8]) -> Desk {
         let mut desk = Desk::enabled();
         desk.push(1, file);
@@ -89,7 +89,7 @@ impl Desk {
         desk
     }
 
-    /// Waits until something is due; what that is, and how long it took.
+    /// Waits until something is due; returns what that is, and how long it took.
     fn sleep(&mut self) -> (&'static str, Duration) {
         let wake = self.remote.wake_at().unwrap();
         let time = wake.at.since(self.now.mono);
@@ -97,7 +97,7 @@ impl Desk {
         (wake.why, time)
     }
 
-    /// Everything it wants now, in few words.
+    /// Returns everything that the engine wants now, in few words.
     fn said(&mut self) -> Vec<String> {
         let steps: Vec<_> = std::iter::from_fn(|| self.remote.poll(self.now)).collect();
         steps
@@ -145,7 +145,7 @@ fn a_push_is_fetched_compared_adopted_and_answered() {
     assert_eq!(desk.said(), ["adopt devices: []"]);
     desk.adopted(Ok(()));
     assert_eq!(desk.said(), ["remote-config-adopted", "answer 7 200"]);
-    // It is in force: nothing to do, whatever it is called.
+    // The file is in force: nothing to do, whatever its name is.
     desk.push(8, b"devices: []");
     assert_eq!(desk.said(), ["remote-config-in-force", "answer 8 200"]);
 }
@@ -164,7 +164,7 @@ fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
             "remote-config-refused".to_owned(),
         ]
     };
-    // At once.
+    // Refused at once.
     for (params, code) in [
         (other("url", Json::Null), 460),
         (other("signMethod", json!("Md5")), 460),
@@ -175,7 +175,7 @@ fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
         assert_eq!(desk.said(), refused(code));
         assert_eq!(desk.remote.wake_at(), None);
     }
-    // After the download.
+    // Refused after the download.
     let sign = Digest::of(b"x").to_string();
     for (params, got, code) in [
         (announce(file), Ok(&b"devices: "[..]), 100_004),
@@ -199,7 +199,7 @@ fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
         assert_eq!(desk.said(), refused(code));
         assert_eq!(desk.remote.wake_at(), None);
     }
-    // By the check; then the same file may come again.
+    // Refused by the check; then the same file may come again.
     let mut desk = Desk::enabled();
     desk.push(1, file);
     desk.said();
@@ -224,7 +224,7 @@ fn where_none_is_wanted_a_push_is_refused_and_told_once_and_nothing_is_asked() {
     assert_eq!(desk.said(), ["answer 2 100001"]);
     let text = Refusal::NotEnabled.short();
     assert!(text.contains("remote_config: { enabled: true }"), "{text}");
-    // Then it is, and the platform is asked.
+    // Once it is enabled, the platform is asked.
     let enabled = RemotePolicy {
         enabled: true,
         ..RemotePolicy::default()
@@ -240,7 +240,7 @@ fn the_platform_is_asked_once_in_the_life_of_a_process() {
     desk.remote.link_up();
     assert_eq!(desk.said(), [""; 0]);
 
-    // A question that the connection took with it is asked on the next.
+    // A request that was lost with its connection is repeated on the next.
     let policy = RemotePolicy {
         enabled: true,
         ..RemotePolicy::default()
@@ -259,7 +259,7 @@ fn the_platform_is_asked_once_in_the_life_of_a_process() {
     desk.adopted(Ok(()));
     assert_eq!(desk.said(), ["remote-config-adopted"], "nobody to answer");
 
-    // One that is never answered is given up.
+    // A request that is never answered is given up.
     let mut desk = Desk::open(policy);
     let mut asked = 0;
     for _ in 0..100 {
@@ -300,7 +300,7 @@ fn an_errand_nobody_answers_runs_out() {
     assert_eq!(wake.why, "download overdue");
     desk.now.mono = wake.at;
     assert_eq!(desk.said(), ["remote-config-download-failed"]);
-    // It comes after all: too late.
+    // The result comes after all: too late.
     let result = Ok(Content::new(b"x".to_vec()));
     desk.remote
         .on_done(desk.now, RemoteResult::Fetched { serial: 0, result });
@@ -314,7 +314,8 @@ fn an_errand_nobody_answers_runs_out() {
     assert_eq!(wake.why, "adoption overdue");
     desk.now.mono = wake.at;
     assert_eq!(desk.said(), ["answer 1 100007", "remote-config-refused"]);
-    // It was applied all the same: that is undone, and nothing is said against it.
+    // The file was applied all the same: that is undone, and no failure is recorded against
+    // it.
     desk.adopted(Ok(()));
     assert_eq!(desk.said(), ["settle Withdrawn"]);
     desk.settled(Ok(()));
@@ -344,7 +345,7 @@ fn what_does_not_reach_the_platform_for_that_long_has_failed() {
     desk.remote.link_down(desk.now);
     assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
     assert_eq!(desk.said(), ["settle Failed(Unreached)"]);
-    // The house goes on with the one before it, and says so by its policy.
+    // The service goes on with the file before it, and says so by its policy.
     let failed = FailedTrial {
         digest: Digest::of(b"a"),
         failure: TrialFailure::Unreached,
@@ -361,13 +362,15 @@ fn what_does_not_reach_the_platform_for_that_long_has_failed() {
     desk.remote.respec(desk.now, &policy);
     desk.settled(Ok(()));
     assert_eq!(desk.said(), [""; 0], "nothing reaches the platform");
-    // It was answered that the file is in force, and is told that it is not any more.
+    // The first answer said that the file is in force; the second says that it no longer
+    // is.
     desk.remote.link_up();
     assert_eq!(desk.said(), ["answer 1 100009"]);
     desk.remote.link_down(desk.now);
     desk.remote.link_up();
     assert_eq!(desk.said(), [""; 0], "once");
-    // It is refused when it is handed out again, without being fetched; another not.
+    // The failed file is refused when it is pushed again, without being fetched; another is
+    // not.
     desk.push(2, b"a");
     assert_eq!(desk.said(), ["answer 2 100009", "remote-config-refused"]);
     desk.push(3, b"b");
@@ -396,10 +399,10 @@ fn a_decision_is_carried_out_however_long_that_takes() {
     let mut desk = Desk::with(b"a");
     desk.sleep();
     assert_eq!(desk.said(), ["settle Proven"]);
-    // It was lost.
+    // The connection was lost.
     assert_eq!(desk.sleep(), ("end of probation", 180 * SECOND));
     assert_eq!(desk.said(), ["settle Proven"]);
-    // What has become of the connection meanwhile changes nothing.
+    // A change of the connection meanwhile changes nothing.
     desk.remote.link_down(desk.now);
     desk.settled(Err("no space left on device"));
     assert_eq!(desk.said(), ["remote-config-not-settled"]);
@@ -417,13 +420,13 @@ fn a_newer_file_begins_a_probation_of_its_own() {
     desk.said();
     desk.fetched(Ok(b"b"));
     assert_eq!(desk.said(), ["adopt b"]);
-    // Its place is about to be taken: it is not proven any more.
+    // The file is about to be replaced: it is not proven any more.
     desk.wait(20 * SECOND);
     assert_eq!(desk.said(), [""; 0]);
     desk.adopted(Ok(()));
     assert_eq!(desk.said(), ["remote-config-adopted", "answer 2 200"]);
     assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
-    // One that is refused takes no place.
+    // A file that is refused replaces none.
     let mut desk = Desk::with(b"a");
     desk.push(2, b"b");
     desk.said();
@@ -488,7 +491,7 @@ fn a_newer_push_supersedes_what_waits_and_what_is_downloaded_but_not_what_is_ado
             "answer 4 200"
         ]
     );
-    // One that rests is not waited for.
+    // A file that rests between downloads is not waited for.
     desk.push(5, b"d");
     desk.said();
     desk.fetched(failed());
@@ -510,7 +513,7 @@ fn nothing_shows_the_url_or_the_file() {
     assert!(!format!("{url:?}").contains("hunter2"));
 }
 
-/// What may happen.
+/// An event that may happen.
 #[derive(Clone, Debug)]
 enum Event {
     Push(u8),
@@ -584,7 +587,7 @@ proptest! {
                     RemoteAction::Get | RemoteAction::Notice(_) => {}
                 }
             }
-            // Drained, it sleeps until something is due.
+            // Once drained, the engine sleeps until something is due.
             let wake = desk.remote.wake_at();
             prop_assert!(wake.is_none_or(|w| w.at > desk.now.mono), "{wake:?}");
         }

@@ -1,4 +1,4 @@
-//! What is known of one device, and the requests it is part of: the plain data
+//! What is known of one device, and the requests that the device is part of: the plain data
 //! of `session/mod.rs`.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::cloud::alink::session::isolation::Group;
 use crate::cloud::alink::session::retry_block::{RefusalKind, RetryBlock};
 use crate::cloud::alink::wire::code::Code;
 
-/// The two things that can be asked.
+/// The two requests of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SessionChange {
     LogOut,
@@ -54,7 +54,7 @@ impl LoginNeed {
     }
 }
 
-/// Where a step is asked for.
+/// Where a device asks for a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     /// A secret, by name alone.
@@ -80,7 +80,7 @@ impl QueueKind {
         }
     }
 
-    /// What it is good for.
+    /// Returns the step that a request in this queue is for.
     pub(crate) const fn step(self) -> LoginNeed {
         match self {
             QueueKind::Register | QueueKind::ProductRegister => LoginNeed::Register,
@@ -89,12 +89,12 @@ impl QueueKind {
     }
 }
 
-/// What we know of a device's place in the gateway's topology.
+/// What is known of a device's place in the gateway's topology.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct TopologyPlace {
-    /// The platform's list holds it, or it was let in.
+    /// Whether the platform's list holds the device, or the platform has logged it in.
     pub(crate) listed: bool,
-    /// When the platform last accepted our adding it.
+    /// When the platform last accepted our request to add the device.
     added: Option<Mono>,
 }
 
@@ -103,40 +103,40 @@ impl TopologyPlace {
         self.added = Some(now);
     }
 
-    /// Added so lately that asking again would change nothing.
+    /// Whether the device was added so lately that asking again would change nothing.
     pub(crate) fn is_fresh(&self, now: Mono) -> bool {
         self.added
             .is_some_and(|at| now.since(at) < Duration::from_secs(60))
     }
 }
 
-/// What is, at the platform.
+/// The state of a device's session at the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionState {
     Out,
-    /// Perhaps online: an answer was lost.
+    /// Perhaps online, because an answer was lost.
     Unsure,
     LoggingIn {
-        /// What it was before.
+        /// Whether the state was unsure before.
         unsure: bool,
     },
     In,
     LoggingOut {
-        /// What it was before.
+        /// Whether the state was unsure before.
         unsure: bool,
     },
 }
 
-/// Why a device may still be shown online although it has no session: the
-/// platform cannot see some kinds (LoRa) leave.
+/// Why a device may still be shown online although it has no session: for some kinds (LoRa)
+/// the platform cannot see that they have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ShownOnline {
-    /// It is not.
+    /// The device is not shown online.
     No,
-    /// Nobody knows how an earlier life of this program ended.
+    /// It is not known how an earlier run of this program ended.
     LastLife,
-    /// It may have been online when the last connection ended, and nothing has
-    /// been heard of it since.
+    /// The device may have been online when the last connection ended, and nothing was
+    /// learned about it since.
     LastConnection,
 }
 
@@ -151,39 +151,41 @@ pub(crate) enum QueuePlace {
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     pub(crate) wanted: Presence,
-    /// Why it is wanted offline, if it was wanted online before.
+    /// Why the device is wanted offline, if it was wanted online before.
     pub(crate) why_offline: Option<LogoutReason>,
     pub(crate) actual: SessionState,
     pub(crate) place: QueuePlace,
     pub(crate) bar: Option<RetryBlock>,
     pub(crate) offence: Option<RefusalKind>,
-    /// Was barred and has not been accepted since: tried alone, so that it
-    /// cannot spoil a batch again.
+    /// Whether the device had a retry block and has not been accepted since: it is tried
+    /// alone, so that it cannot spoil a batch again.
     pub(crate) suspect: bool,
-    /// Kicked while its log-in was under way.
+    /// The code of a kick that came while the log-in was under way.
     pub(crate) kick: Option<Code>,
     pub(crate) attempts: Attempts,
-    /// How often it was refused together with others since it was held back for
-    /// what it needs.
+    /// How often the device was refused together with others since it was held back for a
+    /// step that it needs.
     pub(crate) refusals: u32,
-    /// What it needs before it can log in.
+    /// The step that the device needs before it can log in.
     pub(crate) hold: Option<LoginNeed>,
     pub(crate) tie: TopologyPlace,
-    /// Whether it may still be shown online although it has no session.
+    /// Whether the device may still be shown online although it has no session.
     pub(crate) lingers: ShownOnline,
-    /// It has been told that it is online, and not yet that it no longer is.
+    /// Whether a log event said that the device is online, and none yet that it no longer
+    /// is.
     pub(crate) announced: bool,
-    /// Its secret changed while a log-in with the old one was under way.
+    /// Whether the secret changed while a log-in with the old one was under way.
     pub(crate) new_secret: bool,
-    /// The last request it was part of; 0 if something newer was heard of it.
+    /// The last request that the device was part of; 0 if something newer is known of the
+    /// device.
     pub(crate) asked: u64,
-    /// The first of the requests of one kind in a row, up to `asked`, whose fate
-    /// is unknown: a late answer to any of them settles it.
+    /// The first of the requests of one kind in a row, up to `asked`, whose outcome is
+    /// unknown: a late answer to any of them settles it.
     pub(crate) unsettled_since: (SessionChange, u64),
 }
 
 impl Default for Device {
-    /// Out, and not wanted.
+    /// Returns a device that is out, and not wanted.
     fn default() -> Self {
         Device {
             wanted: Presence::Offline,
@@ -207,24 +209,24 @@ impl Default for Device {
     }
 }
 
-/// One request: for whom, and how it has fared so far.
+/// A session request: its devices, and its failures so far.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRequest {
     pub(crate) kind: SessionChange,
     pub(crate) group: Group,
-    /// Its number since it was last sent.
+    /// The number of the request since it was last sent.
     pub(crate) serial: u64,
-    /// When it was last sent.
+    /// When the request was last sent.
     pub(crate) sent: Mono,
-    /// How often its members were refused together with others, so that who is
-    /// to blame is being searched.
+    /// How often the members were refused together with others; if it is not 0, the device
+    /// to blame is being searched for.
     pub(crate) refusals: u32,
     pub(crate) backoff: Backoff,
-    /// Answers lost in a row.
+    /// How many answers were lost in a row.
     pub(crate) lost: u32,
-    /// Answers lost, or refused for no fault of the devices, in a row.
+    /// How many answers in a row were lost, or refused for no fault of the devices.
     pub(crate) failures: u32,
-    /// The same since we are stopping.
+    /// The same count since the gateway is stopping.
     pub(crate) last_tries: u32,
 }
 

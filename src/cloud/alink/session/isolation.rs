@@ -1,23 +1,22 @@
-//! All or nothing, isolated: the search for who spoils a batch.
+//! All or nothing, isolated: the search for the device that spoils a batch.
 //!
-//! The platform accepts a batch as a whole or refuses it as a whole. This file
-//! knows how to go on after a refusal and nothing else: no protocol, no time.
-//! A code is one device's: a sole named culprit is refused with it, several are
-//! each asked alone, for they may be refused for different reasons and the reply
-//! has one code for all of them. The rest goes on at once. Some replies list
-//! all members, which tells nothing. Unnamed ones are searched: 50, then groups of
+//! The platform accepts a batch as a whole or refuses it as a whole. This file knows how to
+//! go on after a refusal and nothing else: no protocol, no time. A code belongs to one
+//! device: a sole named culprit is refused with the code. Several named devices are each
+//! asked for alone, because they may be refused for different reasons and the reply has one
+//! code for all of them. The rest is asked for at once. Some replies list all members,
+//! which tells nothing. If no device is named, the batch is searched: 50, then groups of
 //! five, then one by one. Whatever the platform names or does not name, no device is
 //! submitted more than three times.
 //!
-//! Why not halves: finding one of 50 by halves submits a healthy device up to
-//! seven times, and the platform throttles a sub-device that tries more than
-//! five times a minute. In two steps no device is submitted more than three
-//! times. Why a rest that is refused again goes one by one, though some of it
-//! were named again: a platform that names one culprit at a time would have the
-//! rest submitted as often as there are culprits. Why five and not seven, which
-//! is closer to the square root: both cost 16 messages for one culprit; for two
-//! or more, five is cheaper in the worst case (21 against 23 for two, 26 against
-//! 30 for three).
+//! Why not halves: finding one of 50 by halves submits a healthy device up to seven times,
+//! and the platform throttles a sub-device that tries more than five times a minute. In two
+//! steps no device is submitted more than three times. Why a rest that is refused again is
+//! asked for one by one, though some of it were named again: a platform that names one
+//! culprit at a time would have the rest submitted as often as there are culprits. Why five
+//! and not seven, which is closer to the square root: both cost 16 messages for one
+//! culprit; for two or more, five is cheaper in the worst case (21 against 23 for two, 26
+//! against 30 for three).
 
 use crate::base::DeviceId;
 
@@ -27,26 +26,26 @@ const FEW: usize = 5;
 /// Devices that are asked for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// Never empty while it waits or is under way.
+    /// The devices; never empty while the group waits or is under way.
     pub(crate) members: Vec<DeviceId>,
 }
 
-/// What a refusal leads to.
+/// The result of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
-    /// The refusal is theirs.
+    /// The devices that the refusal is about.
     pub(crate) culprits: Vec<DeviceId>,
-    /// To be tried next, in order.
+    /// The groups to be tried next, in order.
     pub(crate) next: Vec<Group>,
 }
 
 impl Group {
-    /// The group was refused for the first time, and the reply named these.
+    /// Splits the group after its first refusal, in which the reply named these devices.
     pub(crate) fn refused(self, named: &[DeviceId]) -> Split {
         self.refused_again(named, 1)
     }
 
-    /// The same, if its members have been submitted so many times by now.
+    /// Splits the group if its members have been submitted this many times by now.
     pub(crate) fn refused_again(self, named: &[DeviceId], times: u32) -> Split {
         let mut split = self.refused_alike(named, times);
         if split.culprits.len() > 1 {
@@ -56,7 +55,7 @@ impl Group {
         split
     }
 
-    /// The same for a refusal that means the same for every device it names,
+    /// Splits the group after a refusal that means the same for every device that it names,
     /// whichever code each would have had.
     pub(crate) fn refused_alike(self, named: &[DeviceId], times: u32) -> Split {
         if self.members.len() <= 1 {
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Whom a refusal names.
+    /// Which devices a refusal names.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Names {
         None,
@@ -105,7 +104,8 @@ mod tests {
         Culprits,
     }
 
-    /// Messages needed, culprits found, and how often each was submitted.
+    /// Returns the messages needed, the culprits found, and how often each device was
+    /// submitted.
     fn search(
         n: u32,
         bad: &BTreeSet<DeviceId>,
@@ -161,7 +161,7 @@ mod tests {
                 prop_assert!(times <= 3);
             }
             if names == Names::Culprits && !bad.is_empty() && bad.len() < n as usize {
-                // Each alone, unless there is but one.
+                // Each culprit is asked for alone, unless there is but one.
                 let alone = if bad.len() == 1 { 0 } else { bad.len() };
                 prop_assert_eq!(messages, 2 + alone);
             }

@@ -1,6 +1,5 @@
-//! How long a device that is wanted online waits for it: from the wish, or from
-//! the connection if that came later, until the platform has accepted its
-//! log-in.
+//! How long a device that is wanted online waits until the platform has accepted its
+//! log-in: from the wish, or from the connection if that came later.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, Mono};
 use crate::cloud::alink::session::Presence;
 
-/// Who waits since when, and how long it took those who do no longer.
+/// Which devices wait since when, and how long the others waited.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latency {
     waiting: BTreeMap<DeviceId, Mono>,
@@ -16,7 +15,7 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// It is wanted so.
+    /// Takes note that the device is wanted online or offline.
     pub(crate) fn want(&mut self, now: Mono, device: DeviceId, presence: Presence, is_in: bool) {
         match presence {
             Presence::Online if !is_in => drop(self.waiting.entry(device).or_insert(now)),
@@ -24,13 +23,13 @@ impl Latency {
         }
     }
 
-    /// A new connection: nobody could log in before.
+    /// Takes note of a new connection: no device could log in before.
     pub(crate) fn link_up(&mut self, now: Mono) {
         self.waiting.values_mut().for_each(|since| *since = now);
     }
 
-    /// It is online, or not any more: then, if it is still wanted, it waits
-    /// again.
+    /// Takes note that the device is online, or no longer: then, if it is still wanted, it
+    /// waits again.
     pub(crate) fn changed(&mut self, now: Mono, device: DeviceId, online: bool, wanted: bool) {
         if online {
             if let Some(since) = self.waiting.remove(&device) {
@@ -56,11 +55,11 @@ mod tests {
         latency.link_up(s(10));
         latency.changed(s(11), one, true, true);
         assert_eq!(latency.took.sum_us, 1_000_000);
-        // Thrown out, and back.
+        // The device was disconnected by the platform, and is back.
         latency.changed(s(20), one, false, true);
         latency.changed(s(24), one, true, true);
         assert_eq!(latency.took.sum_us, 5_000_000);
-        // It left; nobody waits.
+        // The device left; none waits.
         latency.want(s(30), one, Presence::Offline, true);
         latency.changed(s(31), one, false, false);
         latency.changed(s(32), one, true, false);

@@ -1,19 +1,19 @@
-//! Who is online at the platform, and who should be.
+//! Which devices are online at the platform, and which should be.
 //!
-//! For every device there is what we want ([`Presence`]) and what is (the
-//! session, as far as we can know). This file reconciles the two, in batches:
-//! *who needs what* is one function, `need`; *when* it is asked is
-//! another, `ask_due` in `session/scheduler.rs`; what an answer means is in `session/replies.rs`.
+//! For every device there is what is wanted ([`Presence`]) and what is (the session, as far
+//! as the gateway can know). This file reconciles the two, in batches: *which* device needs
+//! *which* request is one function, `need`; *when* the request is made is another,
+//! `ask_due` in `session/scheduler.rs`; what an answer means is in `session/replies.rs`.
 //!
-//! A device waits in one place at a time: in the pool (filled by linger, up to
-//! a whole batch; who has no place among those online waits there too, until one
-//! is free), in a group of its own (a retry, a part of a refused batch, a
-//! suspect on probation), or under way. So there are never two asks for one
-//! device. A log-in or log-out whose answer was lost leaves it *unsure*: it may
-//! be online over there. An unsure device counts as occupying a place, is never
-//! posted for, and is logged out if nobody wants it any more, if it has to wait
-//! before it may be tried again, or if there is no place for it. So are those that
-//! may still be shown online from before the connection, and are not wanted.
+//! A device waits in one place at a time. The place is the pool, a group of its own (a
+//! retry, a part of a refused batch, a suspect after a retry block), or under way. The pool
+//! is filled for the linger, up to a whole batch; a device without a place among those
+//! online waits there too, until a place is free. So there are never two requests for one
+//! device. A log-in or log-out whose answer was lost leaves the device *unsure*: it may be
+//! online at the platform. An unsure device counts as occupying a place and is never posted
+//! for. It is logged out if it is no longer wanted, if it has to wait before it may be
+//! tried again, or if there is no place for it. Devices that may still be shown online from
+//! before the connection, and are not wanted, are logged out too.
 
 pub(crate) mod device;
 pub(crate) mod isolation;
@@ -41,41 +41,40 @@ use super::pace::{Bucket, LoginPace, Throttle};
 use crate::cloud::alink::wire::code::Code;
 use crate::cloud::alink::wire::payload::LOGIN_BYTES;
 
-/// How long after a new connection it is before devices that may still be shown
-/// online from before it, and are not wanted, are logged out: those who are wanted
-/// go first.
+/// How long after a new connection devices are logged out that may still be shown online
+/// from before it, and are not wanted: the devices that are wanted go first.
 pub(crate) const LINGERING: Duration = Duration::from_secs(10);
 
-/// What is wished for a device.
+/// What is wanted of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// It answers on its bus: it shall be online.
+    /// The device answers on its bus: it shall be online.
     Online,
-    /// It does not: it shall be offline.
+    /// The device does not answer: it shall be offline.
     Offline,
 }
 
-/// What a device's session is, as far as we can know.
+/// What a device's session is, as far as the gateway can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Session {
     /// No session.
     Out,
-    /// Asked for, no verdict yet.
+    /// The log-in was asked for, and no answer has come yet.
     LoggingIn,
     /// Online.
     In,
-    /// Its end was asked for, no verdict yet.
+    /// The log-out was asked for, and no answer has come yet.
     LoggingOut,
     /// Refused or taken offline by the platform; not tried before `until`.
     Barred {
-        /// When it is tried again, if still wanted.
+        /// When the device is tried again, if still wanted.
         until: Mono,
-        /// Why.
+        /// The reason.
         code: Code,
     },
 }
 
-/// All sessions.
+/// The sessions of all devices.
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
     pub(crate) spec: Arc<Spec>,
@@ -86,34 +85,35 @@ pub(crate) struct Sessions {
     pub(crate) bars: BTreeSet<(Mono, DeviceId)>,
     pub(crate) throttles: [Throttle; 2],
     pub(crate) pace: LoginPace,
-    /// Half the connection's pace for the search for who spoils a batch, which
-    /// may take long: posts, and all else, have the other half.
+    /// Half the connection's pace, for the search for the device that spoils a batch. The
+    /// search may take long: posts and all other messages have the other half.
     pub(crate) search_pace: Bucket,
     pub(crate) places: Places,
-    /// Whether devices wait for a place among as many as we may have online.
+    /// Whether devices wait for a place while as many are online as the configuration
+    /// allows.
     crowded: bool,
-    /// Devices that are, or may be, online.
+    /// How many devices are, or may be, online.
     pub(crate) occupied: usize,
     online: usize,
-    /// Requests of each kind waiting for their reply.
+    /// How many requests of each kind wait for their reply.
     pub(crate) under_way: [usize; 2],
-    /// Counts requests, so that it can be said which was a device's last.
+    /// Counts requests, so that the last request of a device is known.
     pub(crate) serial: u64,
     pub(crate) link: bool,
     pub(crate) stopping: bool,
     /// Why all devices are logged out, if they are.
     why_stopping: LogoutReason,
-    /// Devices given up on while stopping.
+    /// How many devices were given up on while stopping.
     pub(crate) unconfirmed: usize,
-    /// Who came in (`true`) or left since last asked.
+    /// Devices that came online (`true`) or went offline since the last call.
     changes: Vec<(DeviceId, bool)>,
-    /// When to log out those who were online on the last connection.
+    /// When to log out devices that were online on the last connection.
     pub(crate) lingering_due: Option<Mono>,
-    /// Who could log in but for this, since last asked.
+    /// Devices that could log in if they did not need this step first, since the last call.
     held: Vec<(DeviceId, LoginNeed)>,
-    /// Whom the platform does not know, since last asked.
+    /// Devices that the platform does not know, since the last call.
     pub(crate) unknown: Vec<DeviceId>,
-    /// When the platform last answered anything.
+    /// When the platform last answered any request.
     pub(crate) heard: Mono,
     pub(crate) rng: Rng,
 }
@@ -154,7 +154,7 @@ impl Sessions {
         }
     }
 
-    // --- what the world and our wishes do -------------------------------
+    // --- connection and wishes ------------------------------------------
 
     pub(crate) fn link_up(&mut self, now: Mono) {
         self.link = true;
@@ -165,7 +165,7 @@ impl Sessions {
         }
     }
 
-    /// Every session ends with the connection; nobody's wish changes.
+    /// Takes note that the connection is gone, and every session with it; no wish changes.
     pub(crate) fn link_down(&mut self) {
         self.link = false;
         self.lingering_due = None;
@@ -186,7 +186,7 @@ impl Sessions {
         }
     }
 
-    /// A wish, which counts as made at `since`. Without effect while stopping.
+    /// Sets what is wanted of a device, as of `since`. Without effect while stopping.
     pub(crate) fn want(&mut self, now: Mono, id: DeviceId, presence: Presence, since: Mono) {
         if let Some(device) = self.devices.get_mut(id.index()) {
             device.wanted = presence;
@@ -198,14 +198,14 @@ impl Sessions {
         }
     }
 
-    /// Why this device is wanted offline from now on.
+    /// Sets why this device is wanted offline from now on.
     pub(crate) fn why_offline(&mut self, id: DeviceId, reason: LogoutReason) {
         if let Some(device) = self.devices.get_mut(id.index()) {
             device.why_offline = Some(reason);
         }
     }
 
-    /// Why this device is logged out.
+    /// Returns why this device is logged out.
     pub(crate) fn logout_reason(&self, id: DeviceId) -> LogoutReason {
         let device = &self.devices[id.index()];
         match (device.wanted, self.stopping) {
@@ -217,8 +217,8 @@ impl Sessions {
         }
     }
 
-    /// Nobody shall be online any more, whatever is wanted; what waits for a
-    /// retry is tried at once.
+    /// Takes note that no device shall be online any more, whatever is wanted; requests
+    /// that wait for a retry are made at once.
     pub(crate) fn stop(&mut self, now: Mono, why: LogoutReason) {
         self.stopping = true;
         self.why_stopping = why;
@@ -227,8 +227,8 @@ impl Sessions {
         }
         self.lingering_due = None;
         for id in self.ids() {
-            // Who may still be shown online from the last connection is logged
-            // out now; there is no later.
+            // Devices that may still be shown online from the last connection are logged
+            // out now, because there is no later.
             if self.devices[id.index()].lingers == ShownOnline::LastConnection {
                 self.linger_no_longer(id);
             }
@@ -236,9 +236,8 @@ impl Sessions {
         }
     }
 
-    /// There is no more time: whoever may still be online counts as not
-    /// confirmed, and nothing more is asked. Their sessions end with the
-    /// connection.
+    /// Gives up: a device that may still be online counts as not confirmed, and nothing
+    /// more is asked for. The sessions end with the connection.
     pub(crate) fn give_up(&mut self) {
         self.pools = Default::default();
         self.waiting.clear();
@@ -252,7 +251,7 @@ impl Sessions {
         }
     }
 
-    // --- looking ---------------------------------------------------------
+    // --- queries ---------------------------------------------------------
 
     pub(crate) fn session(&self, id: DeviceId) -> Session {
         let Some(device) = self.devices.get(id.index()) else {
@@ -269,13 +268,13 @@ impl Sessions {
         }
     }
 
-    /// Whether it shall be online.
+    /// Whether the device shall be online.
     pub(crate) fn wants(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
         device.is_some_and(|d| d.wanted == Presence::Online)
     }
 
-    /// What a device without a session waits for.
+    /// Returns what a device without a session waits for.
     pub(crate) fn waits_for(&self, id: DeviceId) -> &'static str {
         let hold = self.devices.get(id.index()).and_then(|d| d.hold);
         hold.map_or("turn to log in", LoginNeed::words)
@@ -285,7 +284,7 @@ impl Sessions {
         self.online
     }
 
-    /// Nobody is, or may be, online, and nothing is under way.
+    /// Whether no device is or may be online, and no request is under way.
     pub(crate) fn is_over(&self) -> bool {
         self.occupied == 0 && self.under_way == [0; 2]
     }
@@ -294,8 +293,8 @@ impl Sessions {
         std::mem::take(&mut self.changes)
     }
 
-    /// How many are online, if that has become as many as may be, and others wait for a
-    /// place.
+    /// Returns how many devices are online, if that has become as many as the configuration
+    /// allows, and others wait for a place.
     pub(crate) fn take_crowded(&mut self) -> Option<usize> {
         let is = self.online >= self.limits().online
             && !self.pools[SessionChange::LogIn.index()].is_empty();
@@ -303,14 +302,14 @@ impl Sessions {
         (is && !was).then_some(self.online)
     }
 
-    /// Who is wanted, and needs something first.
+    /// Returns the devices that are wanted online and need a step first.
     pub(crate) fn take_held(&mut self) -> Vec<(DeviceId, LoginNeed)> {
         std::mem::take(&mut self.held)
     }
 
-    // --- moving devices about, for session/replies.rs ------------------------------
+    // --- moving devices between places, for session/replies.rs -------------------
 
-    /// An errand for these that has not failed yet.
+    /// Returns a session request for these devices that has not failed yet.
     pub(crate) fn errand(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
         SessionRequest {
             kind,
@@ -325,7 +324,7 @@ impl Sessions {
         }
     }
 
-    /// The request is no longer under way.
+    /// Takes note that the request is no longer under way.
     pub(crate) fn returned(&mut self, errand: &SessionRequest) {
         let under_way = &mut self.under_way[errand.kind.index()];
         *under_way = under_way.saturating_sub(1);
@@ -334,8 +333,8 @@ impl Sessions {
         }
     }
 
-    /// The same again, not before then; those who no longer need it go their
-    /// own way.
+    /// Makes the request again, not before `not_before`; devices that no longer need it are
+    /// placed anew.
     pub(crate) fn put_off(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
         let (keep, leave): (Vec<_>, Vec<_>) = errand
             .group
@@ -380,7 +379,7 @@ impl Sessions {
         }
     }
 
-    /// What this device needs now.
+    /// Returns which request this device needs now.
     pub(crate) fn need(&self, id: DeviceId) -> Option<SessionChange> {
         let device = &self.devices[id.index()];
         let wanted = if self.stopping {
@@ -389,8 +388,8 @@ impl Sessions {
             device.wanted
         };
         match (wanted, device.actual) {
-            // One that must wait before it is tried again shall not hold a place
-            // meanwhile that it may not even have.
+            // A device that must wait before it is tried again must not hold a place
+            // meanwhile, which it may not even have.
             (Presence::Online, SessionState::Unsure) if device.bar.is_some() || self.is_overfull() => {
                 Some(SessionChange::LogOut)
             }
@@ -401,18 +400,18 @@ impl Sessions {
             (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
             (Presence::Online, SessionState::In)
             | (Presence::Offline, SessionState::Out)
-            // Under way: the verdict comes first.
+            // A request is under way: its answer comes first.
             | (_, SessionState::LoggingIn { .. } | SessionState::LoggingOut { .. }) => None,
         }
     }
 
-    /// More may be online than there are places: possible only for those who are
-    /// still shown from the last connection, and while they are logged out.
+    /// Whether more devices may be online than there are places: possible only for devices
+    /// that are still shown from the last connection, and while they are logged out.
     pub(crate) fn is_overfull(&self) -> bool {
         self.occupied > self.limits().online
     }
 
-    /// Puts a device where its need belongs.
+    /// Puts a device into the place for the request that it needs.
     pub(crate) fn settle(&mut self, now: Mono, id: DeviceId, since: Mono) {
         let need = self.need(id).filter(|_| self.link);
         let place = self.devices[id.index()].place;
@@ -444,7 +443,7 @@ impl Sessions {
         }
     }
 
-    /// One that could log in but for what it needs first.
+    /// Notes a device that could log in if it did not need a step first.
     fn note_held(&mut self, id: DeviceId) {
         let device = &self.devices[id.index()];
         let out = matches!(device.actual, SessionState::Out | SessionState::Unsure);
@@ -482,8 +481,7 @@ impl Sessions {
         &self.spec.cloud.session
     }
 
-    /// Devices per message, small enough for the size limit and for the pace
-    /// as well.
+    /// How many devices fit into a message, by the size limit and by the pace.
     pub(crate) fn batch(&self, kind: SessionChange) -> usize {
         let fits = self.spec.cloud.post.message_bytes / LOGIN_BYTES;
         let most = self.limits().batch.min(fits).max(1);

@@ -1,30 +1,30 @@
-//! How many sub-devices the platform lets be online, learned from its refusals
-//! (428) and from what it accepts.
+//! How many sub-devices the platform lets be online, learned from its refusals (428) and
+//! from the log-ins that it accepts.
 //!
-//! A refusal says that so many were too many, an acceptance that so many fit;
-//! between the two is searched by halves, one request at a time. Once the number
-//! is known, exactly the free places are asked for, and one device more every
-//! [`PROBE`], which shows that the number has been raised. What is then accepted
+//! A refusal says that this many devices were too many, an acceptance that this many fit;
+//! between the two the limit is searched by halves, one request at a time. Once the limit
+//! is known, exactly the free places are asked for, and one device more every [`PROBE`],
+//! which shows when the limit has been raised. The number of devices accepted after that
 //! doubles with every request, and with a whole batch the limit is forgotten.
 //!
-//! The page gives no number in a 428, and the quota differs between accounts
-//! and over time (200, 1500 and 2000 were published), so neither is assumed.
+//! The page gives no number in a 428, and the quota differs between accounts and over time
+//! (200, 1500 and 2000 were published), so no number is assumed.
 
 use std::time::Duration;
 
 use crate::base::{Mono, Rng};
 
-/// From a refusal by a full gateway to the next attempt beyond it. After it a
-/// gateway of 2,000 devices still comes in within the minute.
+/// The time from a refusal by a full gateway to the next attempt beyond the limit. After
+/// this time a gateway of 2,000 devices is still complete within the minute.
 const PROBE: Duration = Duration::from_secs(45);
-/// Taken from it at random, so that gateways do not probe together.
+/// The random part subtracted from it, so that gateways do not probe together.
 const SPREAD: Duration = Duration::from_secs(5);
 
-/// Devices that may be asked for now, or from some moment on.
+/// How many devices may be asked for now, or from some moment on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
     pub(crate) devices: usize,
-    /// Not before then.
+    /// The time before which none may be asked for.
     pub(crate) from: Mono,
 }
 
@@ -36,27 +36,27 @@ pub(crate) struct Places {
 
 #[derive(Clone, Copy, Debug)]
 struct Learned {
-    /// So many were online at once.
+    /// This many devices were online at once.
     fits: usize,
-    /// So many were refused, more than `fits`; `None` once so many have been
+    /// This many devices were refused, more than `fits`; `None` once as many have been
     /// accepted after all.
     too_many: Option<usize>,
-    /// Beyond `fits`, while nothing is known to be too many.
+    /// How many devices beyond `fits` to try, while no number is known to be too many.
     step: usize,
     probe_at: Mono,
-    /// The limit that was last told to the operator.
+    /// The limit that was last reported to the operator.
     told: Option<usize>,
 }
 
 impl Places {
-    /// Nothing is known any more.
+    /// Forgets what was learned.
     pub(crate) fn forget(&mut self) {
         self.learned = None;
     }
 
-    /// Devices that may be asked for besides those that occupy a place;
-    /// `alone`: no other log-in is under way. `None` while only an event can
-    /// change that: a device leaves, or a reply comes.
+    /// Returns how many devices may be asked for besides those that occupy a place;
+    /// `alone`: no other log-in is under way. `None` while only an event can change that: a
+    /// device leaves, or a reply comes.
     pub(crate) fn allowance(&self, occupied: usize, alone: bool) -> Option<Allowance> {
         let at_once = |devices| Allowance {
             devices,
@@ -79,7 +79,7 @@ impl Places {
         })
     }
 
-    /// So many are online, just accepted.
+    /// Takes note that this many devices are online after an accepted log-in.
     pub(crate) fn accepted(&mut self, online: usize, batch: usize) {
         let Some(learned) = &mut self.learned else {
             return;
@@ -99,8 +99,9 @@ impl Places {
         }
     }
 
-    /// `more` besides the `occupied`, of which `online` are certain, were too
-    /// many. Says the limit if it is now known and has not been told before.
+    /// Takes note that `more` devices besides the `occupied` places, of which `online` are
+    /// certain, were too many. Returns the limit if it is now known and was not reported
+    /// before.
     pub(crate) fn refused(
         &mut self,
         now: Mono,
@@ -122,7 +123,8 @@ impl Places {
             (learned.fits, learned.too_many) = (online, None);
         }
         let least = learned.too_many.map_or(total, |n| n.min(total));
-        // Never below what is online: some who occupy a place may not have one.
+        // The limit is never below what is online: some devices that occupy a place may
+        // have none.
         let least = least.max(learned.fits + 1);
         (learned.too_many, learned.step) = (Some(least), 1);
         if least > learned.fits + 1 {
@@ -135,7 +137,7 @@ impl Places {
         news.then_some(learned.fits)
     }
 
-    /// The longest until it is tried whether there are more places.
+    /// Returns the longest time until the gateway tries whether there are more places.
     pub(crate) const fn probed_within() -> Duration {
         PROBE
     }
@@ -149,8 +151,9 @@ mod tests {
 
     const BATCH: usize = 50;
 
-    /// A platform that takes `cap`, asked until all are in or nothing more
-    /// may be asked at once: refusals, and how many are online.
+    /// Simulates a platform that takes `cap` devices, asked until all are in or nothing
+    /// more may be asked for at once; returns the refusals, and how many devices are
+    /// online.
     fn fill(
         places: &mut Places,
         now: Mono,
@@ -187,7 +190,7 @@ mod tests {
             let (refusals, online) = fill(&mut places, now, 0, wanted, cap, &mut rng);
             prop_assert_eq!(online, cap.min(wanted));
             prop_assert!(refusals <= 7, "{} refusals", refusals);
-            // Some leave: exactly their places are asked for.
+            // Some devices leave: exactly their places are asked for.
             let stay = online - left.min(online);
             let (refusals, online) = fill(&mut places, now, stay, wanted, cap, &mut rng);
             prop_assert_eq!(online, cap.min(wanted));
@@ -196,7 +199,7 @@ mod tests {
                 prop_assert_eq!(refusals, 0);
                 now = now + PROBE;
             }
-            // Another limit: found out by the next who may be asked.
+            // Another limit: the next devices that may be asked for find it out.
             let stay = online.min(later);
             let (refusals, online) = fill(&mut places, now, stay, wanted, later, &mut rng);
             prop_assert_eq!(online, later.min(wanted));

@@ -1,5 +1,5 @@
-//! What the platform's answers, its silence and its own acts mean for
-//! sessions: the second half of `session/mod.rs`.
+//! What the platform's answers, missing answers and own acts mean for sessions: the second
+//! half of `session/mod.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,38 +19,38 @@ use crate::cloud::alink::session::retry_block::At;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;
 
-/// After this many refusals in a row that blame nobody (500), a batch is
-/// searched all the same: perhaps one device makes the platform stumble.
+/// After this many refusals in a row that blame no device (500), a batch is searched all
+/// the same: perhaps one device makes the platform fail.
 const PATIENCE: u32 = 3;
-/// At QoS 0 a lost message is nothing unusual: the first two losses in a row
-/// are answered by asking again soon, after this long and twice as long. Only
-/// then does the wait grow as after a refusal.
+/// At QoS 0 a lost message is nothing unusual: after the first two losses in a row the
+/// request is repeated soon, after this long and after twice as long. From the third loss
+/// on the wait grows as after a refusal.
 const LOST_WAIT: Duration = Duration::from_millis(500);
 const QUICK: u32 = 2;
-/// The same for so many losses while the platform answers others: then it is
-/// there, and messages are lost.
+/// How many losses are repeated soon while the platform answers other requests: then it is
+/// reachable, and messages are lost.
 const QUICK_AMONG_ANSWERS: u32 = 8;
 /// The first wait after a log-out that the platform calls malformed, and the
 /// longest.
 const MALFORMED_WAIT: Duration = MINUTE;
 const MALFORMED_CEILING: Duration = Duration::from_secs(3600);
-/// How often a log-out is asked when stopping.
+/// How often a log-out is asked for when stopping.
 const LAST_TRIES: u32 = 2;
-/// The wait between them.
+/// The wait between these log-outs.
 const LAST_WAIT: Duration = Duration::from_millis(200);
-/// By which way we heard that a session is gone.
+/// How the gateway learned that a session is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionLoss {
-    /// `/ext/error`.
+    /// By a notice on `/ext/error`.
     Notice,
-    /// An order of the platform's (`thing/disable`, `thing/topo/change`, …).
+    /// By an order of the platform (`thing/disable`, `thing/topo/change`, …).
     Order,
-    /// A refused post.
+    /// By a refused post.
     Post,
 }
 
 impl Sessions {
-    /// The answer to a request; `named` are the devices in its `data`.
+    /// Takes the answer to a request; `named` are the devices in its `data`.
     pub(crate) fn answered(
         &mut self,
         now: Mono,
@@ -121,7 +121,7 @@ impl Sessions {
         }
     }
 
-    /// No answer came in time: what happened over there is unknown.
+    /// Takes note that no answer came in time: the result at the platform is unknown.
     pub(crate) fn lost(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
         self.returned(&errand);
         diary.counters.unanswered += 1;
@@ -151,14 +151,14 @@ impl Sessions {
         }
     }
 
-    /// An answer came after its deadline. An acceptance counts for every device
-    /// of which nothing else was heard since, though it has been asked for again
-    /// meanwhile: the platform did what we asked, and a repetition finds it done.
-    /// A platform that is always late converges too.
+    /// Takes an answer that came after its deadline. An acceptance counts for every device
+    /// of which nothing else was learned since, even if the device has been asked for again
+    /// meanwhile: the platform did what was asked, and a repetition finds it done. So a
+    /// platform that is always late converges too.
     ///
-    /// A refusal says who is to blame only together with whom was asked for, so
-    /// it counts, as if they were still under way, only if it still concerns
-    /// all of them and nothing newer was asked.
+    /// A refusal shows which device is to blame only together with the whole group that was
+    /// asked for. So it counts, as if the group were still under way, only if it still
+    /// concerns all of the group and nothing newer was asked.
     pub(crate) fn late(
         &mut self,
         now: Mono,
@@ -205,7 +205,7 @@ impl Sessions {
         self.answered(now, errand, reply, named, diary);
     }
 
-    /// Whether the fate of this request for it is still open.
+    /// Whether the outcome of this request for the device is still open.
     fn is_unsettled(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
         let device = &self.devices[id.index()];
         let open = match device.actual {
@@ -219,8 +219,8 @@ impl Sessions {
         open && asked && device.bar.is_none() && device.kick.is_none()
     }
 
-    /// Without those whom a late answer to an earlier attempt has settled: they
-    /// go their own way.
+    /// Returns the request without the devices that a late answer to an earlier attempt has
+    /// settled; these are placed anew.
     fn without_settled(&mut self, now: Mono, mut errand: SessionRequest) -> SessionRequest {
         let settled = match errand.kind {
             SessionChange::LogIn => SessionState::In,
@@ -238,11 +238,11 @@ impl Sessions {
         errand
     }
 
-    /// The platform takes no more devices, or not so many more.
+    /// Takes note that the platform takes no more devices, or not this many more.
     fn full(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
         let members = &errand.group.members;
-        // What was asked before was refused as well, or this would have been
-        // accepted: the platform takes requests in the order they were sent.
+        // The earlier attempts were refused as well, or this one would have been accepted:
+        // the platform takes requests in the order they were sent.
         if members.len() == 1 || errand.lost > 0 {
             for &id in members {
                 self.set_actual(id, SessionState::Out);
@@ -251,8 +251,8 @@ impl Sessions {
         let more = |id: &&DeviceId| self.devices[id.index()].actual == SessionState::Out;
         let more = members.iter().filter(more).count();
         if more == 0 {
-            // All may have been online before, and some were not; alone, each
-            // will show.
+            // All may have been online before, and some were not; a request for each alone
+            // shows which.
             for &id in members {
                 let errand = self.errand(SessionChange::LogIn, vec![id]);
                 self.put_off(now, errand, now);
@@ -273,13 +273,13 @@ impl Sessions {
         }
     }
 
-    /// The platform ended a session, or says there is none.
+    /// Takes note that the platform ended a session, or says there is none.
     ///
-    /// On `/ext/error` it says so itself, though perhaps of an earlier session if
-    /// this one is young: messages overtake each other. When it refuses a *post*
-    /// with such a code, or orders what must end a session, the session's end is
-    /// only a guess (an order may be old). The device is then unsure, and logged
-    /// out if nobody wants it or it has to wait.
+    /// On `/ext/error` the platform says so itself, though perhaps about an earlier session
+    /// if this one is young: messages overtake each other. When the platform refuses a
+    /// *post* with such a code, or orders what must end a session, the session's end is
+    /// only a guess (an order may be old). The device is then unsure, and logged out if it
+    /// is not wanted or has to wait.
     pub(crate) fn kicked(
         &mut self,
         now: Mono,
@@ -297,11 +297,12 @@ impl Sessions {
         }
         let mut lost = code.verdict() == CodeMeaning::NoSession;
         if let SessionState::LoggingOut { unsure } = &mut device.actual {
-            // Should the log-out be refused, it was not online before it.
+            // If the log-out is refused, the device was not online before it.
             *unsure = true;
         }
         match (device.actual, code.verdict()) {
-            // Logged in again for it within the last minute: not at once again.
+            // The device logged in again for this reason within the last minute: not at
+            // once again.
             (SessionState::In, CodeMeaning::NoSession)
                 if device.attempts.are_two_within(now, MINUTE) =>
             {
@@ -310,15 +311,15 @@ impl Sessions {
             (SessionState::In, CodeMeaning::NoSession) => {
                 diary.tell(Notice::SessionLost { device: id });
             }
-            // An answer is under way, and says more than a notice about a
-            // message sent earlier.
+            // An answer is under way, and says more than a notice about a message sent
+            // earlier.
             (_, CodeMeaning::NoSession) => return,
             (SessionState::LoggingIn { .. }, CodeMeaning::Device { .. }) => {
                 device.kick = Some(code);
                 return;
             }
             (_, CodeMeaning::Device { .. }) => {}
-            // Nothing else is known to end a session.
+            // No other code is known to end a session.
             (_, _) => {
                 let trouble = Notice::Trouble {
                     code,
@@ -329,10 +330,10 @@ impl Sessions {
                 return;
             }
         }
-        // Whatever was asked before this, a late answer to it says less.
+        // A late answer to an earlier request says less than this notice.
         device.asked = 0;
         if matches!(device.actual, SessionState::In | SessionState::Unsure) {
-            // The same news by another way counts once.
+            // The same event by another way counts once.
             diary.counters.kicked += u64::from(device.bar.is_none());
             let recent = device.attempts.is_one_within(now, MINUTE);
             self.set_actual(
@@ -355,12 +356,13 @@ impl Sessions {
         let mut moved = Vec::new();
         for &id in &errand.group.members {
             match errand.kind {
-                // A late answer to an earlier attempt was sooner.
+                // A late answer to an earlier attempt came first.
                 SessionChange::LogIn if self.devices[id.index()].actual == SessionState::In => {}
                 SessionChange::LogOut if self.devices[id.index()].actual == SessionState::Out => {}
                 SessionChange::LogIn => match self.devices[id.index()].kick.take() {
                     Some(code) => {
-                        // Which came first over there is unknown.
+                        // Whether the log-in or the kick came first at the platform is
+                        // unknown.
                         self.set_actual(id, SessionState::Unsure);
                         self.bar(now, id, code, "", At::Kick, diary);
                     }
@@ -428,7 +430,7 @@ impl Sessions {
         }
     }
 
-    /// The names of these devices, for the journal.
+    /// Returns the names of these devices, for the journal.
     fn names(&self, devices: &[DeviceId]) -> String {
         let names: Vec<&str> = devices
             .iter()
@@ -438,7 +440,7 @@ impl Sessions {
         names.join(" ")
     }
 
-    /// A refused request changed nothing: everyone is what they were.
+    /// Takes note that a refused request changed nothing: each device is what it was.
     fn revert(&mut self, errand: &SessionRequest) {
         for &id in &errand.group.members {
             let before = match self.devices[id.index()].actual {
@@ -452,14 +454,14 @@ impl Sessions {
         }
     }
 
-    /// How often some of these were refused together with others.
+    /// Returns how often some of these devices were refused together with others.
     pub(crate) fn refusals(&self, errand: &SessionRequest) -> u32 {
         let of = |id: &DeviceId| self.devices[id.index()].refusals;
         let members = errand.group.members.iter().map(of).max();
         errand.refusals.max(members.unwrap_or_default())
     }
 
-    /// Somebody in this group is to blame: find out who.
+    /// Searches this group for the device that is to blame.
     fn search(
         &mut self,
         now: Mono,
@@ -481,8 +483,8 @@ impl Sessions {
             _ => errand.group.refused_again(named, refusals),
         };
         if kind == SessionChange::LogOut && absent && split.culprits.is_empty() {
-            // Somebody here has no session, and may be wanted again before we
-            // know who.
+            // One of these devices has no session, and may be wanted again before the
+            // search has found which.
             for group in &split.next {
                 for &id in &group.members {
                     self.set_actual(id, SessionState::Unsure);
@@ -517,7 +519,7 @@ impl Sessions {
         diary: &mut Outbox,
     ) {
         match reply.code.verdict() {
-            // No session, or no such device: what we wanted.
+            // No session, or no such device: the log-out has its result.
             CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                 self.set_actual(id, SessionState::Out);
                 diary.counters.logged_out(self.logout_reason(id));
@@ -548,13 +550,13 @@ impl Sessions {
         }
     }
 
-    /// The same again after a growing wait.
+    /// Makes the request again after a growing wait.
     fn later(&mut self, now: Mono, mut errand: SessionRequest) {
         let wait = errand.backoff.failed(now, &mut self.rng);
         self.again(now, errand, now + wait);
     }
 
-    /// The same again then; when stopping, soon and not for ever.
+    /// Makes the request again at `not_before`; when stopping, soon and not for ever.
     fn again(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
         errand.failures += 1;
         if !self.stopping || errand.kind == SessionChange::LogIn {

@@ -1,8 +1,8 @@
-//! Bars: how long a device waits that the platform has refused or thrown out.
+//! Retry blocks: how long a device waits that the platform has refused or disconnected.
 //!
-//! The first wait depends on the code; each further one for the same code in a
-//! row is twice as long, up to the code's ceiling. A device whose bar has ended
-//! is a suspect: it is tried alone, so that it cannot spoil a batch again.
+//! The first wait depends on the code; each further wait for the same code in a row is
+//! twice as long, up to the code's ceiling. A device whose retry block has ended is a
+//! suspect: it is tried alone, so that it cannot spoil a batch again.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use crate::cloud::alink::outbox::Outbox;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 
-/// A device whose lone request is called malformed: it may be one that the
-/// platform stumbled over, so the next, with another time and signature, comes
-/// soon; if it is our fault, it is repeated ever more rarely.
+/// The first and longest wait of a device whose lone request is called malformed. The
+/// platform may only have failed on that request, so the next one, with another time and
+/// signature, comes soon; if the fault is ours, the request is repeated ever more rarely.
 const MALFORMED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
-/// A bar within this time after the last one counts as "again".
+/// A retry block within this time after the last one counts as "again".
 const AGAIN: Duration = Duration::from_secs(600);
 
-/// The least first and longest wait after a refused registration or relation:
-/// what stands in the way is a person's work, of which we mostly do not hear.
+/// The least first and longest wait after a refused registration or relation: a person has
+/// to remove the cause, and the platform mostly does not report that to the gateway.
 const STEP_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(3600));
 
-/// At what a device was refused.
+/// The request at which a device was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum At {
     LogIn,
-    /// It was taken offline.
+    /// No request: the platform took the device offline.
     Kick,
     Step(LoginNeed),
 }
@@ -40,7 +40,7 @@ pub(crate) struct RetryBlock {
     pub(crate) code: Code,
 }
 
-/// The last bar and how often it came in a row.
+/// The last retry block and how often it came in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefusalKind {
     pub(crate) code: Code,
@@ -49,12 +49,12 @@ pub(crate) struct RefusalKind {
 }
 
 impl Sessions {
-    /// When the next bar ends.
+    /// Returns when the next retry block ends.
     pub(crate) fn bar_due(&self) -> Option<Wake> {
         self.bars.first().map(|b| Wake::new(b.0, "bar ends"))
     }
 
-    /// Ends bars that have run out; says whether there was one.
+    /// Ends retry blocks that have run out; returns whether there was one.
     pub(crate) fn end_bars(&mut self, now: Mono) -> bool {
         let Some(&(until, id)) = self.bars.first().filter(|b| b.0 <= now) else {
             return false;
@@ -65,7 +65,8 @@ impl Sessions {
         true
     }
 
-    /// Not before a while, longer each time in a row, and then alone.
+    /// Blocks a device for a while, longer each time in a row; after that it is tried
+    /// alone.
     pub(crate) fn bar(
         &mut self,
         now: Mono,
@@ -87,13 +88,13 @@ impl Sessions {
         let (first, longest) = match at {
             At::LogIn | At::Kick => (first, longest),
             At::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
-            // Disabled is disabled, wherever it is said.
+            // A disabled device waits as long, whichever request says so.
             At::Step(_) if code.cure() == Remedy::Enabling => (first, longest),
             At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];
         if device.bar.is_some_and(|b| b.code == code) {
-            // The same news by another way.
+            // The same refusal, learned by another way.
             return;
         }
         let times = match device.offence {
@@ -106,7 +107,7 @@ impl Sessions {
         let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
         let until = now + retry_in;
         if at == At::Kick && device.bar.is_some_and(|b| b.until >= until) {
-            // Two pieces of one piece of news; the graver holds.
+            // Two codes for one event; the longer block holds.
             return;
         }
         diary.counters.barred += 1;
@@ -130,14 +131,14 @@ impl Sessions {
         self.set_bar(id, RetryBlock { until, code });
     }
 
-    /// Something that mends bars of one kind has happened: it is tried at once.
+    /// Takes note of an event that ends retry blocks of one kind: the device is tried at
+    /// once.
     pub(crate) fn cured(&mut self, now: Mono, id: DeviceId, cure: Remedy) {
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
         if device.kick.is_some_and(|code| code.cure() == cure) {
-            // The session that is being asked for may have been ended all the
-            // same.
+            // The session that is being asked for may have been ended all the same.
             device.kick = Some(Code::NO_SESSION);
         }
         if device.bar.is_some_and(|b| b.code.cure() == cure) {
@@ -147,8 +148,8 @@ impl Sessions {
         }
     }
 
-    /// Ends the bars of those whose requests were called malformed: another
-    /// connection, or another configuration, is as much as could mend that.
+    /// Ends the retry blocks of devices whose requests were called malformed: only another
+    /// connection, or another configuration, can change that.
     pub(crate) fn forgive_requests(&mut self, now: Mono) {
         let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
         for id in self.ids() {
@@ -159,15 +160,15 @@ impl Sessions {
         }
     }
 
-    /// Something happened on the platform that mends bars of one kind, whosever
-    /// they are.
+    /// Takes note of an event on the platform that ends retry blocks of one kind, for all
+    /// devices.
     pub(crate) fn all_cured(&mut self, now: Mono, cure: Remedy) {
         for id in self.ids() {
             self.cured(now, id, cure);
         }
     }
 
-    /// Bars a device until then.
+    /// Sets a device's retry block.
     fn set_bar(&mut self, id: DeviceId, bar: RetryBlock) {
         if let Some(old) = self.devices[id.index()].bar.replace(bar) {
             self.bars.remove(&(old.until, id));

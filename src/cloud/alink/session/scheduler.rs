@@ -1,5 +1,5 @@
-//! Whose turn it is: when the next log-in or log-out is asked, and for whom.
-//! The scheduling half of `session/mod.rs`.
+//! The log-in scheduler: when the next log-in or log-out is asked for, and for which
+//! devices. The scheduling half of `session/mod.rs`.
 
 use std::cmp::Reverse;
 
@@ -11,7 +11,7 @@ use crate::cloud::alink::pace::Throttle;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::session::isolation::Group;
 
-/// Who could be asked for next.
+/// A group of devices that could be asked for next.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     from: Source,
@@ -26,9 +26,10 @@ enum Source {
 }
 
 impl Candidate {
-    /// Whichever helps most devices with one message, so that the search for who
-    /// spoils a batch, ever smaller groups, comes last. Among equals, whichever
-    /// has been due longest, and of those the pool.
+    /// Returns the rank of a candidate. A candidate that helps more devices with one
+    /// message ranks higher, so that the search for the device that spoils a batch, in ever
+    /// smaller groups, comes last. Among equals, the candidate that has been due longest
+    /// ranks higher, and of those the pool.
     fn rank(&self) -> impl Ord + use<> {
         let key = match self.from {
             Source::Pool => 0,
@@ -39,7 +40,7 @@ impl Candidate {
 }
 
 impl Sessions {
-    /// When [`Sessions::take`] has something to ask.
+    /// Returns when [`Sessions::take`] has something to ask for.
     pub(crate) fn ask_due(&self) -> Option<Wake> {
         Wake::earlier(
             self.kind_due(SessionChange::LogOut),
@@ -51,7 +52,7 @@ impl Sessions {
         let from = self.may_ask_from(kind)?;
         let at = self.candidates(kind).map(|c| c.due).min()?;
         Some(match kind {
-            // No gate, so no reason of its own.
+            // No gate is closed, so the wake-up has no reason of its own.
             SessionChange::LogIn if at.max(self.pace.ready_at()) >= from => {
                 Wake::new(at.max(self.pace.ready_at()), kind.words())
             }
@@ -60,14 +61,15 @@ impl Sessions {
         })
     }
 
-    /// From when on something of this kind may be asked; `None` while that
-    /// depends on an answer.
+    /// Returns from when on a request of this kind may be made; `None` while that depends
+    /// on an answer.
     fn may_ask_from(&self, kind: SessionChange) -> Option<Mono> {
         if !self.link || (self.stopping && kind == SessionChange::LogIn) {
             return None;
         }
         if self.stopping {
-            // Bounded by the clock outside, not by politeness.
+            // While stopping, the stop's deadline bounds the requests, and not the limit in
+            // flight.
             return Some(Mono::START);
         }
         let throttle = &self.throttles[kind.index()];
@@ -78,7 +80,7 @@ impl Sessions {
         (self.under_way[kind.index()] < most).then(|| throttle.opens_at())
     }
 
-    /// Who could be asked for, and when.
+    /// Returns the groups that could be asked for, and when.
     fn candidates(&self, kind: SessionChange) -> impl Iterator<Item = Candidate> {
         let allowance = self.allowance(kind);
         let pool = self.pool(kind, allowance);
@@ -100,8 +102,8 @@ impl Sessions {
         pool.into_iter().chain(waiting)
     }
 
-    /// The pool may go when it fills a batch, or all the places there are, or
-    /// after the linger.
+    /// Returns the pool as a candidate: it may go when it fills a batch, or all the places
+    /// there are, or after the linger.
     fn pool(&self, kind: SessionChange, allowance: Option<Allowance>) -> Option<Candidate> {
         let pool = &self.pools[kind.index()];
         let (since, _) = pool.first()?;
@@ -118,9 +120,9 @@ impl Sessions {
         })
     }
 
-    /// How many of these may be asked for, a batch at most, and from when on;
-    /// `None` if for none of them there is a place. Those who may have one
-    /// already need none.
+    /// Returns how many of these devices may be asked for, a batch at most, and from when
+    /// on; `None` if there is a place for none of them. A device that may have a place
+    /// already needs none.
     fn placed(
         &self,
         kind: SessionChange,
@@ -147,13 +149,13 @@ impl Sessions {
         }
     }
 
-    /// Whether asking for it takes a place that it does not hold already.
+    /// Whether the request takes a place that the device does not hold already.
     fn needs_place(&self, kind: SessionChange, id: DeviceId) -> bool {
         kind == SessionChange::LogIn && self.devices[id.index()].actual == SessionState::Out
     }
 
-    /// For how many devices there is a place, by our limit and by what is known
-    /// of the platform's.
+    /// Returns for how many devices there is a place, by the configured limit and by what
+    /// is known of the platform's.
     fn allowance(&self, kind: SessionChange) -> Option<Allowance> {
         if kind == SessionChange::LogOut {
             return Some(Allowance {
@@ -170,8 +172,8 @@ impl Sessions {
         })
     }
 
-    /// The next request, if one is due; its members are under way from now on.
-    /// `None` may also mean that something due was put off.
+    /// Returns the next request, if one is due; its members are under way from now on.
+    /// `None` may also mean that a request that was due was put off.
     pub(crate) fn take(&mut self, now: Mono) -> Option<SessionRequest> {
         let due = |kind: &SessionChange| self.kind_due(*kind).is_some_and(|w| w.at <= now);
         let (kind, next) = SessionChange::ALL
@@ -192,7 +194,7 @@ impl Sessions {
         self.begin(now, errand)
     }
 
-    /// These are under way.
+    /// Takes note that these devices are under way.
     fn begin(&mut self, now: Mono, mut errand: SessionRequest) -> Option<SessionRequest> {
         let kind = errand.kind;
         if kind == SessionChange::LogIn {
@@ -225,9 +227,9 @@ impl Sessions {
         Some(errand)
     }
 
-    /// A batch of these, within their places and the platform's patience with
-    /// each; those who have tried too often in the last minute are put off, the
-    /// others stay, or go, where they wait. `None` if none is left.
+    /// Returns a batch of these devices, within their places and within the platform's
+    /// limit of attempts for each. Devices that have tried too often in the last minute are
+    /// put off; the others stay, or go, where they wait. `None` if none is left.
     fn within_limits(
         &mut self,
         now: Mono,
@@ -269,7 +271,7 @@ impl Sessions {
             self.withdraw(id);
         }
         self.put_off(now, like(tired), rested);
-        // Who stays in the pool keeps its turn.
+        // A device that stays in the pool keeps its turn.
         stay.retain(|id| !matches!(self.devices[id.index()].place, QueuePlace::Pool(..)));
         self.put_off(now, like(stay), now);
         Some(like(go)).filter(|e| !e.group.members.is_empty())

@@ -1,14 +1,12 @@
 //! What the platform orders about sub-devices, obeyed and answered:
 //! `thing/disable|enable|delete` on their topics, `thing/topo/change` and
-//! `thing/topo/add/notify` on ours ("Alink protocol"; "Add a topological
-//! relationship").
+//! `thing/topo/add/notify` on ours ("Alink protocol"; "Add a topological relationship").
 //!
-//! The same event may arrive by several of these ways and on `/ext/error`, in
-//! any order, twice, late, or about devices we do not have. So each order only
-//! says what is true now, and saying it again changes nothing. All are answered
-//! with 200. A configured device that somebody removed from the topology is
-//! added again after its bar (`topology: leave` lets it be): the configuration
-//! says that it belongs here.
+//! The same event may arrive by several of these ways and on `/ext/error`, in any order,
+//! twice, late, or about devices that are not configured. So each order only says what is
+//! true now, and repeating it changes nothing. All are answered with 200. A configured
+//! device that was removed from the topology is added again after its retry block
+//! (`topology: leave` leaves it out): the configuration says that it belongs here.
 
 use crate::base::text::excerpt;
 use crate::base::{DeviceId, Mono, Now};
@@ -24,7 +22,7 @@ use crate::cloud::alink::wire::payload::Reply;
 use crate::cloud::alink::wire::payload::relation::Ordered;
 use crate::cloud::alink::wire::topic::{Identity, Order, Topic};
 
-/// An order as we understand it.
+/// The meaning of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommandKind {
     Disabled,
@@ -32,14 +30,14 @@ pub(crate) enum CommandKind {
     Deleted,
     Related,
     Unrelated,
-    /// Add it yourself.
+    /// The gateway shall add the device itself.
     Relate,
     Unknown,
 }
 
 impl CommandKind {
-    /// `status` of `topo/change`: the page contradicts itself about the last
-    /// two; the C SDK's header and newer texts have them like this.
+    /// Returns the meaning of an order. For `status` of `topo/change` the page contradicts
+    /// itself about the last two; the C SDK's header and newer texts have them like this.
     const fn of(order: Order, status: Option<i64>) -> CommandKind {
         match (order, status) {
             (Order::Disable, _) | (Order::Change, Some(8)) => CommandKind::Disabled,
@@ -66,7 +64,7 @@ impl CommandKind {
 }
 
 impl Cloud {
-    /// An order of the platform's on this device's topic.
+    /// Takes an order of the platform on this device's topic.
     pub(crate) fn on_order(
         &mut self,
         now: Now,
@@ -100,7 +98,8 @@ impl Cloud {
             match self.ids.get(who).copied() {
                 Some(id) if self.heard.insert(id, means) != Some(means) => news.push(id),
                 Some(_) => {}
-                // It ends with the connection, which says more than this.
+                // The order about the gateway itself ends the connection, which says more
+                // than this order.
                 None if *who == self.gateway => {}
                 None => self.stranger(now.mono, who, &raw),
             }
@@ -135,7 +134,8 @@ impl Cloud {
                 self.exists(now, id);
             }
             CommandKind::Relate => {
-                // An order, so whatever the policy is, and wanted or not.
+                // An order, so the device is added whatever the policy is, and wanted or
+                // not.
                 self.exists(now, id);
                 self.sessions.untie(now, id);
                 self.need(now, LoginNeed::Relate, id);
@@ -144,7 +144,8 @@ impl Cloud {
         }
     }
 
-    /// The platform says that it is there and ours, whatever it said before.
+    /// Takes note that the platform says that the device exists and is ours, whatever it
+    /// said before.
     pub(crate) fn exists(&mut self, now: Mono, id: DeviceId) {
         self.sessions.cured(now, id, Remedy::Relation);
         self.sessions.cured(now, id, Remedy::Existence);

@@ -1,37 +1,37 @@
-//! What this room tells about who belongs to the gateway: registration,
-//! topology, and what the platform orders.
+//! Topology events of this room: which devices belong to the gateway, by registration, by
+//! the topology, and by what the platform orders.
 
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
 
 use crate::cloud::alink::messages::code_words;
 use crate::cloud::alink::wire::code::Code;
 
-/// Something about the roll of sub-devices.
+/// A topology event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TopologyEvent {
     /// The platform gave these devices their secrets.
     Registered {
-        /// Which.
+        /// The devices.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
     },
-    /// These devices hang under this gateway now, as we asked.
+    /// These devices are in this gateway's topology now, as we asked.
     Related {
-        /// Which.
+        /// The devices.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
     },
     /// A request about relations was refused, and nothing waits for it.
     Refused {
-        /// Which request.
+        /// The request.
         what: &'static str,
-        /// With this code.
+        /// The platform's code.
         code: Code,
-        /// And these words.
+        /// The platform's words.
         message: String,
-        /// About whom.
+        /// The devices concerned.
         names: String,
     },
     /// The platform's topology holds devices that are not configured.
@@ -40,43 +40,42 @@ pub enum TopologyEvent {
         listed: usize,
         /// How many of them are not configured.
         extra: usize,
-        /// What becomes of them.
+        /// What becomes of the devices that are not configured.
         fate: UnconfiguredFate,
     },
-    /// They were deleted from the topology.
+    /// Devices were deleted from the topology.
     Unrelated {
-        /// Their identities.
+        /// The identities of the devices.
         names: String,
     },
-    /// The platform did something to devices, or asks us to.
+    /// The platform did something to devices, or asks the gateway to do it.
     Ordered {
-        /// Which; more than one only for changes of the topology.
+        /// The devices; more than one only for changes of the topology.
         devices: Vec<DeviceId>,
-        /// Their names, for the journal.
+        /// The names of the devices, for the journal.
         names: String,
         /// The order as it came: the topic's tail, and `status` if it has one.
         raw: String,
-        /// As we understand it.
+        /// The meaning of the order.
         means: &'static str,
     },
-    /// An order about devices that are not configured; told again ever more
-    /// rarely.
+    /// An order about devices that are not configured; repeated ever more rarely.
     Stranger {
         /// The order as it came.
         raw: String,
-        /// One of them.
+        /// The identity of such a device.
         who: String,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
-    /// The platform wants something done that this program does not do; told
-    /// again ever more rarely.
+    /// The platform wants something done that this program does not do; repeated ever more
+    /// rarely.
     Unsupported {
         /// The command as it came.
         raw: String,
-        /// For which device; empty if its topic does not say.
+        /// The device concerned; empty if the topic does not say.
         who: String,
-        /// Times since this was last told.
+        /// How often it happened since the last log event.
         times: u64,
     },
 }
@@ -84,12 +83,12 @@ pub enum TopologyEvent {
 /// What becomes of relations that are not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnconfiguredFate {
-    /// They stay; pruning is not configured.
+    /// The relations stay; pruning is not configured.
     Left,
-    /// They are deleted.
+    /// The relations are deleted.
     Deleted,
-    /// They stay, although they should go: more than half of the list is more
-    /// likely a wrong configuration than a wrong list.
+    /// The relations stay, although the policy is to delete them: more than half of the
+    /// list is more likely a wrong configuration than a wrong list.
     TooMany,
 }
 
@@ -141,7 +140,7 @@ impl LogEvent for TopologyEvent {
             TopologyEvent::Registered { devices, .. }
             | TopologyEvent::Related { devices, .. }
             | TopologyEvent::Ordered { devices, .. } => match devices[..] {
-                // `about` names it.
+                // The field `about` names the device.
                 [_] => &[],
                 _ => devices,
             },

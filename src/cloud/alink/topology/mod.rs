@@ -1,13 +1,12 @@
-//! The gateway's topology on the platform: asked for when a connection is up,
-//! compared with the configuration, mended as the policy says. Log-ins do not
-//! wait for it.
+//! The gateway's topology on the platform: requested when a connection is up, compared with
+//! the configuration, and corrected as the policy says. Log-ins do not wait for it.
 //!
-//! Missing devices go to `registration/mod.rs`. What is not configured is deleted only under
-//! [`TopologyPolicy::Mirror`], and never when that would be more than half of the
-//! list: a gateway started with the wrong file must not take a plant apart.
-//! Here also wait the other small duties towards the platform: which version
-//! runs here, devices it does not know, answers to its orders. One question is
-//! under way at a time.
+//! Missing devices go to `registration/mod.rs`. A device that is not configured is deleted
+//! only under [`TopologyPolicy::Mirror`], and never when more than half of the list would
+//! be deleted: a gateway started with the wrong file must not take a plant apart. The other
+//! small duties towards the platform wait here too: reporting the version that runs here,
+//! reporting devices that the platform does not know, and answering its orders. One request
+//! is under way at a time.
 
 pub(crate) mod commands;
 pub mod events;
@@ -29,24 +28,24 @@ use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::RELATIONS;
 use crate::cloud::alink::wire::topic::{GatewayAsk, Identity, Topic};
 
-/// Answers to orders that may wait for the connection's pace. What comes beyond
-/// is obeyed, but not answered; it is counted.
+/// How many answers to orders may wait for the connection's pace. An order beyond that is
+/// obeyed, but not answered; it is counted.
 const ANSWERS: usize = 512;
-/// The version told to the platform.
+/// The version reported to the platform.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A question of this file's, under way.
+/// A request of this file that is under way.
 #[derive(Clone, Debug)]
 pub(crate) enum TopologyAsk {
-    /// Who hangs under us?
+    /// Asks which devices are in the gateway's topology.
     Get,
-    /// Delete these.
+    /// Deletes these relations.
     Unrelate(Vec<Identity>),
-    /// We have seen these.
+    /// Reports that these devices were found.
     Found(Vec<DeviceId>),
 }
 
-/// What waits to be asked or told.
+/// The requests and answers that wait to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Topology {
     policy: TopologyPolicy,
@@ -92,30 +91,30 @@ impl Topology {
         self.answers.clear();
     }
 
-    /// Another policy; what the list shows is judged by it the next time.
+    /// Uses another policy, by which the next list is judged.
     pub(crate) fn relimit(&mut self, limits: &SessionLimits) {
         self.policy = limits.topology;
     }
 
-    /// The configuration has changed: the list is compared with it once more,
-    /// unless that is going to happen anyway.
+    /// Takes note that the configuration has changed: the list is compared with it once
+    /// more, unless that is going to happen anyway.
     pub(crate) fn look_again(&mut self, now: Mono) {
         if self.policy != TopologyPolicy::Leave && self.get.is_none() {
             self.get = Some(now);
         }
     }
 
-    /// This device is no longer ours to report.
+    /// Drops a device that is no longer ours to report.
     pub(crate) fn forget(&mut self, id: DeviceId) {
         self.found.remove(&id);
     }
 
-    /// A device answers that the platform does not know.
+    /// Takes note of a device that answers and that the platform does not know.
     pub(crate) fn found(&mut self, id: DeviceId) {
         self.found.insert(id);
     }
 
-    /// An answer to an order, sent when the pace allows.
+    /// Queues an answer to an order; it is sent when the pace allows.
     pub(crate) fn answer(&mut self, topic: Topic, payload: Vec<u8>, diary: &mut Outbox) {
         if self.answers.len() < ANSWERS {
             self.answers.push_back((topic, payload));
@@ -124,7 +123,7 @@ impl Topology {
         }
     }
 
-    /// When there is something to ask or tell.
+    /// Returns when there is something to send.
     pub(crate) fn due(&self) -> Option<Wake> {
         let at_once = !self.answers.is_empty() || self.inform;
         let ask_at_once = !self.unrelate.is_empty() || !self.found.is_empty();
@@ -137,26 +136,26 @@ impl Topology {
         at.map(|at| Wake::new(at, "topology"))
     }
 
-    /// No answer came in time.
+    /// Takes note that no answer came in time.
     pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, diary: &mut Outbox) {
         diary.counters.unanswered += 1;
         let what = "topology";
         diary.often(now, Notice::Unanswered { what, times: 1 });
         self.under_way = false;
         match ask {
-            // Whether they are deleted, the next list will show.
+            // The next list shows whether they were deleted.
             TopologyAsk::Get | TopologyAsk::Unrelate(_) => {
                 self.unrelate.clear();
                 self.get = Some(now + self.backoff.failed(now, &mut self.rng));
             }
-            // Said again when the device is refused again.
+            // Reported again when the device is refused again.
             TopologyAsk::Found(_) => {}
         }
     }
 }
 
 impl Cloud {
-    /// Does one thing of the roll that is due.
+    /// Sends one answer or request that is due.
     pub(crate) fn see_to_the_roll(&mut self, now: Now) {
         let mono = now.mono;
         if let Some((topic, payload)) = self.topology.answers.pop_front() {
@@ -207,7 +206,7 @@ impl Cloud {
         self.ask_gateway(now, id, ask, payload, Ask::Topology(what));
     }
 
-    /// The platform answered one of this file's questions.
+    /// Takes the platform's answer to a request of this file.
     pub(crate) fn topology_answered(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
         self.topology.under_way = false;
         let verdict = reply.code.verdict();
@@ -231,14 +230,14 @@ impl Cloud {
                 let names = identities(&list);
                 self.diary
                     .tell(Notice::Roll(TopologyEvent::Unrelated { names }));
-                // Those for whom there was no room in it.
+                // Devices for which there was no room in the topology may have room now.
                 self.sessions.all_cured(now, Remedy::Departure);
             }
             (TopologyAsk::Unrelate(list), _) => match &list[..] {
-                // It is already gone, which is what we wanted.
+                // The relation is already gone, which is the wanted result.
                 [_] if [Code::NO_RELATION, Code::UNKNOWN_DEVICE].contains(&reply.code) => {}
                 [_] => self.topology_refused(now, "deleting from the topology", reply, &list),
-                // One of them spoils it; who, shows one by one.
+                // One of them spoils the request; single requests show which.
                 many => {
                     let singles = many.iter().map(|one| vec![one.clone()]);
                     self.topology.unrelate.extend(singles);
@@ -256,7 +255,7 @@ impl Cloud {
         self.follow(now);
     }
 
-    /// Asked too often: the same again, when that may be tried.
+    /// Puts off a request that was made too often, until it may be made again.
     fn topology_throttled(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
         let topology = &mut self.topology;
         self.diary.counters.throttled += 1;
@@ -280,7 +279,7 @@ impl Cloud {
     }
 
     fn topology_refused(&mut self, now: Mono, what: &'static str, reply: &Reply, who: &[Identity]) {
-        // A get that is refused for ever is told ever more rarely.
+        // A repeated refusal of the topology request is reported ever more rarely.
         let refused = Notice::Roll(TopologyEvent::Refused {
             what,
             code: reply.code,
@@ -294,7 +293,7 @@ impl Cloud {
         }
     }
 
-    /// The platform's list against ours.
+    /// Compares the platform's list with the configuration.
     fn compare(&mut self, now: Mono, list: &[Identity]) {
         self.topology.backoff.reset();
         let listed: BTreeSet<&Identity> = list.iter().collect();

@@ -1,7 +1,7 @@
 //! The platform's codes, and what each means for us: one table.
 //!
-//! Per code: the verdict (what we do), the cure (what ends a bar before its
-//! time, and what is mended first), the meaning and the advice in words.
+//! Per code: the verdict (what the gateway does), the cure (what ends a retry block before
+//! its time, and what is repaired first), the meaning and the advice in words.
 //!
 //! Sources: "Connect or disconnect sub-devices" and "Error codes (for
 //! sub-device development)" of the platform's documentation, 2018–2020 copies.
@@ -19,51 +19,51 @@ impl fmt::Display for Code {
     }
 }
 
-/// What a code means.
+/// The meaning of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeMeaning {
     /// Done.
     Accepted,
-    /// Too often: the gate closes, nobody is blamed.
+    /// Too many requests: the gate closes, and no device is blamed.
     Throttled,
     /// No room for more sub-devices under this gateway.
     Full,
     /// The device has no session.
     NoSession,
-    /// The platform is in trouble: the same again later, nobody is blamed.
+    /// The platform is in trouble: the same request follows later, and no device is blamed.
     Trouble,
-    /// Something about one device. It is found, barred for a while, and tried
-    /// again alone; each time in a row the bar doubles.
+    /// The code is about one device. The device is found, gets a retry block, and is tried
+    /// again alone; each time in a row the retry block doubles.
     Device {
-        /// The first bar.
+        /// The first retry block.
         first: Duration,
-        /// The longest.
+        /// The longest retry block.
         longest: Duration,
     },
-    /// The request was wrong: our bug. Never sent again unchanged: searched
-    /// like a device's fault, since each part of a batch is another request,
-    /// and the device whose lone request is wrong is barred, longer each time.
+    /// The request was wrong: our bug. It is never sent again unchanged. It is searched
+    /// like a device's fault, since each part of a batch is another request; the device
+    /// whose lone request is wrong gets a retry block, longer each time.
     Request,
-    /// A code we do not know: searched, then retried with growing waits.
+    /// A code that is not in the table: searched, then retried with growing waits.
     Unknown,
 }
 
-/// What mends a device that was refused with a code, other than time.
+/// What ends the refusal of a device with a code, other than time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing we would hear of.
+    /// No event that the platform reports to the gateway.
     Time,
-    /// Being put under this gateway: we ask for it (`thing/topo/add`), or the
-    /// platform says that somebody did it.
+    /// The device is put under this gateway: the gateway asks for it (`thing/topo/add`), or
+    /// the platform reports that it was done.
     Relation,
-    /// Being created, or released by another gateway, and put under this one:
-    /// the platform says that it is there, or lists it.
+    /// The device is created, or released by another gateway, and put under this one: the
+    /// platform says that it is there, or lists it.
     Existence,
-    /// Another device leaving this gateway's topology.
+    /// Another device leaves this gateway's topology.
     Departure,
-    /// Being enabled in the console: the platform says so.
+    /// The device is enabled in the console: the platform says so.
     Enabling,
-    /// Another secret.
+    /// The device has another secret.
     Secret,
 }
 
@@ -260,32 +260,33 @@ impl Code {
         TABLE.iter().find(|row| row.0 == self.0)
     }
 
-    /// What it means for us.
+    /// Returns what the gateway does about the code.
     #[must_use]
     pub fn verdict(self) -> CodeMeaning {
         self.row().map_or(CodeMeaning::Unknown, |row| row.1)
     }
 
-    /// What mends it.
+    /// Returns what ends the refusal.
     #[must_use]
     pub fn cure(self) -> Remedy {
         self.row().map_or(Remedy::Time, |row| row.2)
     }
 
-    /// In words.
+    /// Returns the meaning in words.
     #[must_use]
     pub fn meaning(self) -> &'static str {
         self.row()
             .map_or("a code this program does not know", |row| row.3)
     }
 
-    /// What a person can do; may be empty.
+    /// Returns what a person can do; may be empty.
     #[must_use]
     pub fn advice(self) -> &'static str {
         self.row().map_or("", |row| row.4)
     }
 
-    /// All of it: `code 522: the device is disabled; enable it in the console`.
+    /// Returns code, meaning and advice: `code 522: the device is disabled; enable it in
+    /// the console`.
     #[must_use]
     pub fn words(self) -> String {
         let gap = if self.advice().is_empty() { "" } else { "; " };

@@ -1,5 +1,5 @@
-//! Alink on the wire: topics, message bodies, codes and signatures. Typed, printed and
-//! parsed here and nowhere else.
+//! Alink on the wire: topics, message bodies, codes and signatures. They are typed, printed
+//! and parsed here and nowhere else.
 
 pub mod code;
 pub mod payload;

@@ -1,9 +1,8 @@
-//! Alink on the wire: message bodies out, replies in.
+//! Alink on the wire: the bodies of messages sent, and the replies received.
 //!
-//! What we write is compact JSON, strings where the pages say strings. What we
-//! read is read leniently, because the platform's own pages disagree: `code` a
-//! number or text, `id` text or a number, `data` an object, a list, text or
-//! absent.
+//! Bodies are written as compact JSON, with strings where the pages say strings. Replies
+//! are read leniently, because the platform's own pages disagree: `code` is a number or
+//! text, `id` text or a number, `data` an object, a list, text or absent.
 
 pub mod relation;
 pub mod remote;
@@ -20,7 +19,7 @@ use crate::spec::SignMethod;
 use super::code::Code;
 use super::topic::Identity;
 
-/// As the platform spells the method in Alink bodies.
+/// Returns the method as the platform spells it in Alink bodies.
 const fn sign_method(method: SignMethod) -> &'static str {
     match method {
         SignMethod::HmacMd5 => "hmacMd5",
@@ -35,24 +34,24 @@ const fn sign_method(method: SignMethod) -> &'static str {
 pub struct Login {
     /// Product of the sub-device.
     pub product_key: String,
-    /// Its name.
+    /// Name of the sub-device.
     pub device_name: String,
     /// The literal client id that was signed.
     pub client_id: String,
     /// Milliseconds, as text.
     pub timestamp: String,
-    /// Beside `deviceList` in the C and Python SDKs, inside each element in the
-    /// documents: we send both.
+    /// The method of the signature. Beside `deviceList` in the C and Python SDKs, inside
+    /// each element in the documents: both are sent.
     pub sign_method: &'static str,
     /// The signature, hexadecimal.
     pub sign: String,
-    /// `"true"`: what was queued for the device while it was away is dropped,
-    /// so that no stale command reaches it late.
+    /// `"true"`: messages queued for the device while it was away are dropped, so that no
+    /// stale command reaches it late.
     pub clean_session: &'static str,
 }
 
 impl Login {
-    /// The body of one device's log-in.
+    /// Returns the part of one device in a log-in.
     #[must_use]
     pub fn new(
         who: &Identity,
@@ -105,13 +104,13 @@ fn session<P: Serialize>(id: AskId, params: P) -> Vec<u8> {
     .unwrap_or_default()
 }
 
-/// The body for `combine/login`.
+/// Returns the body for `combine/login`.
 #[must_use]
 pub fn login(id: AskId, device: &Login) -> Vec<u8> {
     session(id, device)
 }
 
-/// The body for `combine/batch_login`.
+/// Returns the body for `combine/batch_login`.
 #[must_use]
 pub fn batch_login(id: AskId, method: SignMethod, devices: &[Login]) -> Vec<u8> {
     #[derive(Serialize)]
@@ -145,25 +144,25 @@ impl<'a> From<&'a Identity> for Named<'a> {
     }
 }
 
-/// The body for `combine/logout`.
+/// Returns the body for `combine/logout`.
 #[must_use]
 pub fn logout(id: AskId, device: &Identity) -> Vec<u8> {
     session(id, Named::from(device))
 }
 
-/// The body for `combine/batch_logout`: `params` is the list itself.
+/// Returns the body for `combine/batch_logout`: `params` is the list itself.
 #[must_use]
 pub fn batch_logout<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
-/// Properties of one device, as the inside of a JSON object. Grows by one
-/// value at a time so that its size is known before it is sent.
+/// Properties of one device, as the inside of a JSON object. The text grows by one value at
+/// a time so that its size is known before it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties(String);
 
 impl Properties {
-    /// `"id":{"value":v,"time":ms}`
+    /// Returns one property: `"id":{"value":v,"time":ms}`
     #[must_use]
     pub fn one(id: &str, value: &Value, at: Wall) -> Self {
         Properties(format!(
@@ -174,7 +173,7 @@ impl Properties {
         ))
     }
 
-    /// Adds the others at the end.
+    /// Adds the other properties at the end.
     pub fn append(&mut self, other: &Properties) {
         if !self.0.is_empty() && !other.0.is_empty() {
             self.0.push(',');
@@ -182,13 +181,13 @@ impl Properties {
         self.0.push_str(&other.0);
     }
 
-    /// Bytes so far.
+    /// How many bytes there are so far.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no properties.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -207,7 +206,7 @@ fn post_body(id: AskId, params: &str, method: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The body for `thing/event/property/post`.
+/// Returns the body for `thing/event/property/post`.
 #[must_use]
 pub fn post(id: AskId, properties: &Properties) -> Vec<u8> {
     post_body(
@@ -217,7 +216,7 @@ pub fn post(id: AskId, properties: &Properties) -> Vec<u8> {
     )
 }
 
-/// The body for `thing/event/property/pack/post`, with nothing of the gateway's
+/// Returns the body for `thing/event/property/pack/post`, without values of the gateway's
 /// own.
 #[must_use]
 pub fn pack_post<'a>(
@@ -243,35 +242,35 @@ pub fn pack_post<'a>(
     )
 }
 
-/// Bytes of the platform's words that are kept; its own have some sixty.
+/// How many bytes of the platform's words are kept; its own sentences have some sixty.
 const LONGEST_MESSAGE: usize = 256;
-/// An id of the platform's is echoed if it is no longer than this, as JSON: they are
+/// An id of the platform is echoed if it is no longer than this, as JSON: such ids are
 /// numbers of 32 bits.
 const LONGEST_ID: usize = 66;
 
-/// A reply, or an unasked notice on `/ext/error`.
+/// A reply, or a notice without a request on `/ext/error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The id of the request, if it is one that we could have given.
+    /// The id of the request, if it can be an id of ours.
     pub id: Option<AskId>,
     /// The platform's verdict.
     pub code: Code,
-    /// Its words; may be empty.
+    /// The platform's words; may be empty.
     pub message: String,
-    /// The devices it names, in order.
+    /// The devices that the reply names, in order.
     pub named: Vec<Identity>,
 }
 
 /// Why a message could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// It is not JSON.
+    /// The message is not JSON.
     NotJson,
-    /// It is JSON, but no object.
+    /// The message is JSON, but no object.
     NotAnObject,
-    /// It has no `code` that is a number.
+    /// The message has no `code` that is a number.
     NoCode,
-    /// It does not say what time it is, although that was asked.
+    /// The message does not contain the time, although that was requested.
     NoTime,
 }
 
@@ -290,8 +289,8 @@ impl Reply {
     /// Reads a reply.
     ///
     /// # Errors
-    /// If it is no JSON object with a `code`. A missing id, message or data is
-    /// no error.
+    /// If the payload is no JSON object with a `code`. A missing id, message or data is no
+    /// error.
     pub fn parse(payload: &[u8]) -> Result<Reply, Malformed> {
         let json: Json = serde_json::from_slice(payload).map_err(|_| Malformed::NotJson)?;
         let object = json.as_object().ok_or(Malformed::NotAnObject)?;
@@ -320,8 +319,8 @@ impl Reply {
     }
 }
 
-/// The platform's words as they are; of more than a sentence the beginning. They are kept
-/// and told.
+/// Returns the platform's words as they are, cut to the beginning if they are longer than a
+/// sentence, because they are kept and reported.
 fn shortened(message: &str) -> String {
     if message.len() > LONGEST_MESSAGE {
         return excerpt(message.as_bytes(), LONGEST_MESSAGE);
@@ -329,7 +328,7 @@ fn shortened(message: &str) -> String {
     message.to_owned()
 }
 
-/// A whole number, or text that is one and nothing else.
+/// Returns a whole number, also from text that is a number and nothing else.
 fn whole(json: &Json) -> Option<i64> {
     match json {
         Json::Number(n) => n.as_i64(),
@@ -407,7 +406,7 @@ mod tests {
         );
     }
 
-    /// The platform's documentation wants a decimal for a double even when it is
+    /// The platform's documentation wants a decimal for a double even when its value is
     /// whole.
     #[test]
     fn a_whole_double_is_posted_with_a_decimal() {

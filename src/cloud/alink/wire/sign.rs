@@ -1,4 +1,4 @@
-//! What is signed, and the signing.
+//! The text that is signed, and the signing.
 //!
 //! Every signature of the platform is the hexadecimal HMAC of a text made of
 //! parameter names in alphabetical order, each followed at once by its value,
@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use crate::base::Secret;
 use crate::spec::SignMethod;
 
-/// What a device signs with its own secret for CONNECT, for a sub-device's
+/// Returns the text that a device signs with its own secret for CONNECT, for a sub-device's
 /// log-in and for adding it to a topology.
 ///
 /// `client_id` is the literal value sent: for CONNECT only the part before the
@@ -36,14 +36,14 @@ pub fn device_content(
     content
 }
 
-/// What is signed with a *product* secret when a device asks for its own
+/// Returns the text that is signed with a *product* secret when a device asks for its own
 /// ("MQTT-based dynamic registration", and a gateway's `product_register`).
 #[must_use]
 pub fn registration_content(device_name: &str, product_key: &str, random: &str) -> String {
     format!("deviceName{device_name}productKey{product_key}random{random}")
 }
 
-/// The signature: HMAC of `content` under `key`, as lower-case hexadecimal.
+/// Returns the signature: HMAC of `content` under `key`, as lower-case hexadecimal.
 #[must_use]
 pub fn sign(method: SignMethod, key: &Secret, content: &str) -> String {
     let key = key.expose().as_bytes();
@@ -55,8 +55,8 @@ pub fn sign(method: SignMethod, key: &Secret, content: &str) -> String {
 }
 
 fn hex_mac<M: Mac + KeyInit>(key: &[u8], content: &str) -> String {
-    // RFC 2104 takes keys of any length, so this never takes the second way;
-    // were it ever to, the platform would refuse the empty signature.
+    // RFC 2104 takes keys of any length, so the error branch is never taken; if it were,
+    // the platform would refuse the empty signature.
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
         return String::new();
     };

@@ -1,12 +1,13 @@
-//! Topics: typed, printed and parsed in one place, and who subscribes to what.
+//! Topics: typed, printed and parsed in one place, and the filters to subscribe to.
 
 use std::fmt;
 
 use crate::base::{DeviceName, ProductKey};
 use crate::spec::{DeviceSpec, Spec, Subscriptions};
 
-/// No topic is longer: the platform's have 128 bytes at most ("Limits"), and that of
-/// `/ext/rrpc` holds another behind its id. What is echoed of one is bounded by this.
+/// The longest topic accepted: the platform's topics have 128 bytes at most ("Limits"), and
+/// a topic of `/ext/rrpc` holds another behind its id. This bounds what is echoed of a
+/// topic.
 const LONGEST: usize = 512;
 
 /// How the platform names a device: product and name within it.
@@ -19,7 +20,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From the two names.
+    /// Returns an identity of the two names.
     #[must_use]
     pub fn new(product_key: &str, device_name: &str) -> Self {
         Identity {
@@ -28,7 +29,7 @@ impl Identity {
         }
     }
 
-    /// The gateway's own.
+    /// Returns the gateway's own identity.
     #[must_use]
     pub fn of_gateway(spec: &Spec) -> Self {
         Identity {
@@ -37,7 +38,7 @@ impl Identity {
         }
     }
 
-    /// A device's.
+    /// Returns a device's identity.
     #[must_use]
     pub fn of_device(device: &DeviceSpec) -> Self {
         Identity {
@@ -86,10 +87,10 @@ impl SessionAsk {
     }
 }
 
-/// What a gateway asks on its own `/sys` topics about its sub-devices.
+/// The requests that a gateway makes on its own `/sys` topics about its sub-devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum GatewayAsk {
-    /// `thing/topo/get`: who hangs under it.
+    /// `thing/topo/get`: which devices are in the gateway's topology.
     Relations,
     /// `thing/topo/add`.
     Relate,
@@ -136,7 +137,7 @@ impl GatewayAsk {
     }
 }
 
-/// What the platform orders; each is answered on `…_reply`.
+/// The orders of the platform; each is answered on `…_reply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
     /// `thing/disable`, on the sub-device's topic, as the next two.
@@ -163,7 +164,7 @@ impl Order {
         Order::Configure,
     ];
 
-    /// The topic after `/sys/{pk}/{dn}/`.
+    /// Returns the topic after `/sys/{pk}/{dn}/`.
     #[must_use]
     pub const fn tail(self) -> &'static str {
         match self {
@@ -177,7 +178,7 @@ impl Order {
     }
 }
 
-/// Something the platform wants done, and an answer to.
+/// A command of the platform that wants an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Command {
     /// `/sys/{pk}/{dn}/thing/service/…`, or another request with this tail;
@@ -190,7 +191,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whom it is for, if its topic says so.
+    /// Returns the device that the command is for, if the topic says so.
     #[must_use]
     pub const fn device(&self) -> Option<&Identity> {
         match self {
@@ -199,7 +200,7 @@ impl Command {
         }
     }
 
-    /// The id that its topic has.
+    /// Returns the id in the topic.
     pub(crate) fn message_id(&self) -> Option<&str> {
         match self {
             Command::Thing(..) => None,
@@ -207,7 +208,7 @@ impl Command {
         }
     }
 
-    /// What is asked, for people.
+    /// Returns the command's name, for people.
     pub(crate) fn tail(&self) -> &str {
         match self {
             Command::Thing(_, tail) | Command::ExtRrpc(_, tail) => tail,
@@ -215,9 +216,8 @@ impl Command {
         }
     }
 
-    /// Of the requests on `/sys` those that only the platform makes, and wants
-    /// answered; the others might be a device's, from a broker that is generous
-    /// with wildcards.
+    /// Reads those requests on `/sys` that only the platform makes and wants answered; the
+    /// others might be a device's own, sent back by a broker that matches wildcards freely.
     fn of(who: Identity, tail: &str) -> Option<Topic> {
         if let Some(id) = tail.strip_prefix("rrpc/request/") {
             return Some(Topic::Command(Command::Rrpc(who, id.to_owned())));
@@ -250,10 +250,9 @@ pub enum Topic {
     Session(Identity, SessionAsk),
     /// `/ext/session/{pk}/{dn}/combine/…_reply`
     SessionReply(Identity, SessionAsk),
-    /// `/ext/error/{pk}/{dn}`: what the platform does to sub-devices of its
-    /// own accord.
+    /// `/ext/error/{pk}/{dn}`: what the platform does to sub-devices of its own accord.
     Error(Identity),
-    /// `/ext/ntp/{pk}/{dn}/request`: what time is it?
+    /// `/ext/ntp/{pk}/{dn}/request`: asks for the time.
     Ntp(Identity),
     /// `/ext/ntp/{pk}/{dn}/response`
     NtpReply(Identity),
@@ -267,22 +266,22 @@ pub enum Topic {
     PackReply(Identity),
     /// `/sys/{pk}/{dn}/thing/topo/…`, `thing/sub/…`, `thing/list/…`
     Gateway(Identity, GatewayAsk),
-    /// The same with `_reply`.
+    /// The topic of a gateway's request, with `_reply`.
     GatewayReply(Identity, GatewayAsk),
-    /// `/sys/{pk}/{dn}/thing/disable` and its kin.
+    /// `/sys/{pk}/{dn}/thing/disable` and the other orders.
     Order(Identity, Order),
-    /// The same with `_reply`: our answer.
+    /// The topic of an order, with `_reply`: our answer.
     OrderReply(Identity, Order),
     /// A property set, a service, an RRPC.
     Command(Command),
-    /// Our answer to it.
+    /// Our answer to a command.
     CommandReply(Command),
-    /// `/ota/device/inform/{pk}/{dn}`: which version runs here.
+    /// `/ota/device/inform/{pk}/{dn}`: reports which version runs here.
     Inform(Identity),
 }
 
 impl Topic {
-    /// Reads a topic; `None` if it is none of ours, or longer than any of the
+    /// Reads a topic; `None` if the topic is none of ours, or longer than any of the
     /// platform's.
     #[must_use]
     pub fn parse(text: &str) -> Option<Topic> {
@@ -339,12 +338,12 @@ impl Topic {
         }
     }
 
-    /// Whether a message on it may hold secrets, which are not for the log.
+    /// Whether a message on the topic may hold secrets, which are not for the log.
     pub(crate) const fn is_secret(&self) -> bool {
         matches!(self, Topic::GatewayReply(_, ask) if ask.is_secret())
     }
 
-    /// Where the answer to this request arrives; `None` if it is no request.
+    /// Returns where the answer to this request arrives; `None` if the topic is no request.
     #[must_use]
     pub fn reply(&self) -> Option<Topic> {
         match self {
@@ -354,7 +353,7 @@ impl Topic {
             Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
             Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
             Topic::Command(command) => Some(Topic::CommandReply(command.clone())),
-            // Answered on a topic of another pattern, and by no id.
+            // The answer comes on a topic of another pattern, and has no id.
             Topic::Ntp(_) | Topic::NtpReply(_) => None,
             Topic::SessionReply(..)
             | Topic::Error(_)
@@ -368,7 +367,7 @@ impl Topic {
     }
 }
 
-/// The relations and orders on `/sys/{pk}/{dn}/{tail}`.
+/// Reads the relations and orders on `/sys/{pk}/{dn}/{tail}`.
 fn system(who: Identity, tail: &str) -> Option<Topic> {
     let (bare, reply) = match tail.strip_suffix("_reply") {
         Some(bare) => (bare, true),
@@ -385,7 +384,7 @@ fn system(who: Identity, tail: &str) -> Option<Topic> {
     }
 }
 
-/// `{pk}/{dn}[/tail]`; an absent tail is empty.
+/// Reads `{pk}/{dn}[/tail]`; an absent tail is empty.
 fn identity(rest: &str) -> Option<(Identity, &str)> {
     let (pk, rest) = rest.split_once('/')?;
     let (dn, tail) = rest.split_once('/').unwrap_or((rest, ""));
@@ -430,21 +429,20 @@ impl fmt::Display for Topic {
     }
 }
 
-/// Topic filters in one SUBSCRIBE ("Limits", 2020).
+/// How many topic filters fit into one SUBSCRIBE ("Limits", 2020).
 pub const PER_PACKET: usize = 8;
 
-/// What to subscribe to when a connection is up.
+/// Returns the filters to subscribe to when a connection is up.
 ///
-/// [`Subscriptions::Platform`]: the platform subscribes its published list of
-/// system topics for us and for each sub-device that asked for it; the session
-/// replies, `/ext/error`, `/ext/ntp`, `/ext/rrpc`, the pack's reply and
-/// `topo/add/notify` are not in that list, so they are asked for. The orders on sub-devices' topics are not
-/// in it either, but would need wildcards, which the platform may refuse; a
-/// disabling or enabling also comes as `topo/change`, which is in the list.
-/// [`Subscriptions::Broker`]: nobody subscribes anything for us.
-/// Each filter is exact where it can be: a wildcard over `combine/` would
-/// bring our own requests back from a plain broker. At most [`PER_PACKET`] of
-/// them go into one packet.
+/// [`Subscriptions::Platform`]: the platform subscribes its published list of system topics
+/// for the gateway and for each sub-device that asked for it. The session replies,
+/// `/ext/error`, `/ext/ntp`, `/ext/rrpc`, the pack's reply and `topo/add/notify` are not in
+/// that list, so the gateway subscribes to them. The orders on sub-devices' topics are not
+/// in the list either, but would need wildcards, which the platform may refuse; a disabling
+/// or enabling also comes as `topo/change`, which is in the list.
+/// [`Subscriptions::Broker`]: the broker subscribes nothing for the gateway.
+/// Each filter is exact where it can be: a wildcard over `combine/` would bring our own
+/// requests back from a plain broker. At most [`PER_PACKET`] of them go into one packet.
 #[must_use]
 pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
     let mut filters: Vec<String> = SessionAsk::ALL
@@ -455,7 +453,7 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
     filters.push(Topic::PackReply(gateway.clone()).to_string());
     filters.push(Topic::Order(gateway.clone(), Order::Add).to_string());
     filters.push(Topic::NtpReply(gateway.clone()).to_string());
-    // `+` is the message's id; the topic that follows has several levels.
+    // `+` is the id of the message; the topic that follows has several levels.
     filters.push("/ext/rrpc/+/#".to_owned());
     match who {
         Subscriptions::Platform => {}
@@ -561,8 +559,8 @@ mod tests {
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
             for f in filters(&gw, mode) {
                 let order = Order::ALL.into_iter().any(|o| f.ends_with(o.tail()));
-                // Our own answers to these come back from a plain broker; they
-                // are told apart by their code.
+                // Our own answers to these come back from a plain broker; their code tells
+                // them apart.
                 let command = ["/ext/rrpc/", "/sys/+/+/thing/service/", "/sys/+/+/rrpc/"];
                 let command = command.into_iter().any(|c| f.starts_with(c));
                 let theirs = command

@@ -55,7 +55,7 @@ fn settle(e: &mut Enrolment, now: Now) -> Vec<Output> {
     std::iter::from_fn(|| e.poll(now)).collect()
 }
 
-/// Accepted, and waiting for the answer.
+/// Returns an enrolment that is accepted and waits for the answer.
 fn accepted(registration: Registration) -> Enrolment {
     let mut e = enrolment(registration);
     e.on_attempt(at(0)).unwrap();
@@ -159,7 +159,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     for secs in 3..10 {
         assert_eq!(e.next(), Next::Keep(earned.clone()));
         e.on_kept(at(secs), Err("disk full".into()));
-        // Counted, not told each time.
+        // The repeated failure is counted, and not reported each time.
         assert_eq!(
             settle(&mut e, at(secs)),
             [Output::Failed {
@@ -168,7 +168,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
             }]
         );
     }
-    // Another failure: what was counted of the first is told.
+    // Another failure: the count of the first failure is reported.
     e.on_kept(at(10), Err("read-only".into()));
     let other = Failure::NotKept("read-only".into());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Alink about who belongs to the gateway: relations, registration, orders.
+//! Alink about which devices belong to the gateway: relations, registration, orders.
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -19,13 +19,13 @@ pub const RELATIONS: usize = 30;
 pub struct Relation {
     /// Product of the sub-device.
     pub product_key: String,
-    /// Its name.
+    /// Name of the sub-device.
     pub device_name: String,
     /// The literal client id that was signed.
     pub client_id: String,
     /// Milliseconds, as text.
     pub timestamp: String,
-    /// Here the document and most SDKs write a small m.
+    /// The method of the signature. Here the document and most SDKs write a small m.
     #[serde(rename = "signmethod")]
     pub sign_method: &'static str,
     /// The signature, hexadecimal.
@@ -33,7 +33,7 @@ pub struct Relation {
 }
 
 impl Relation {
-    /// One device's part.
+    /// Returns one device's part, signed.
     #[must_use]
     pub fn new(
         who: &Identity,
@@ -53,20 +53,20 @@ impl Relation {
     }
 }
 
-/// The body for `thing/topo/add`.
+/// Returns the body for `thing/topo/add`.
 #[must_use]
 pub fn relate(id: AskId, devices: &[Relation]) -> Vec<u8> {
     session(id, devices)
 }
 
-/// The body for `thing/topo/get`.
+/// Returns the body for `thing/topo/get`.
 #[must_use]
 pub fn relations(id: AskId) -> Vec<u8> {
     session(id, serde_json::Map::new())
 }
 
-/// The body for `thing/topo/delete`, `thing/sub/register` and
-/// `thing/list/found`, which are lists of names alike.
+/// Returns the body for `thing/topo/delete`, `thing/sub/register` and `thing/list/found`,
+/// which are all lists of names.
 #[must_use]
 pub fn names<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
     session(id, devices.map(Named::from).collect::<Vec<_>>())
@@ -79,18 +79,18 @@ pub fn names<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<
 pub struct Proxied {
     /// Product of the sub-device.
     pub product_key: String,
-    /// Its name.
+    /// Name of the sub-device.
     pub device_name: String,
     /// The literal text that was signed; new each time.
     pub random: String,
-    /// Here with a capital M.
+    /// The method of the signature, here with a capital M.
     pub sign_method: &'static str,
     /// The signature, hexadecimal.
     pub sign: String,
 }
 
 impl Proxied {
-    /// One device's part, signed.
+    /// Returns one device's part, signed.
     #[must_use]
     pub fn new(who: &Identity, product: &Secret, method: SignMethod, random: String) -> Self {
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
@@ -105,7 +105,7 @@ impl Proxied {
     }
 }
 
-/// The body for `thing/proxy/provisioning/product_register`.
+/// Returns the body for `thing/proxy/provisioning/product_register`.
 #[must_use]
 pub fn proxied(id: AskId, devices: &[Proxied]) -> Vec<u8> {
     #[derive(Serialize)]
@@ -115,8 +115,8 @@ pub fn proxied(id: AskId, devices: &[Proxied]) -> Vec<u8> {
     session(id, Params { proxieds: devices })
 }
 
-/// The body for `/ota/device/inform`. The id is text, as in every other
-/// envelope; the C SDK sends a bare number here, the platform echoes neither.
+/// Returns the body for `/ota/device/inform`. The id is text, as in every other envelope;
+/// the C SDK sends a bare number here, the platform echoes neither.
 #[must_use]
 pub fn inform(id: AskId, version: &str) -> Vec<u8> {
     #[derive(Serialize)]
@@ -126,9 +126,9 @@ pub fn inform(id: AskId, version: &str) -> Vec<u8> {
     session(id, Params { version })
 }
 
-/// The secrets in the reply to `thing/sub/register` or `product_register`,
-/// whatever its code. What cannot be read is left out. The shape of the second
-/// is nowhere written down, so a list inside an object is as good as a list.
+/// Returns the secrets in the reply to `thing/sub/register` or `product_register`, whatever
+/// its code. What cannot be read is left out. The shape of the second is nowhere written
+/// down, so a list inside an object is as good as a list.
 #[must_use]
 pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
     let Ok(json) = serde_json::from_slice::<Json>(payload) else {
@@ -153,12 +153,12 @@ pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
 /// An order of the platform's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered {
-    /// Echoed as it came, a number or text of at most 64 bytes; without, nothing is
-    /// answered.
+    /// The id, echoed as it came, a number or text of at most 64 bytes; an order without an
+    /// id is not answered.
     pub id: Option<Json>,
     /// `status` of a topology change, if there is one.
     pub status: Option<i64>,
-    /// The devices it names.
+    /// The devices that the order names.
     pub named: Vec<Identity>,
 }
 
@@ -170,7 +170,8 @@ impl Ordered {
             return None;
         };
         let params = fields.remove("params").unwrap_or(Json::Null);
-        // A list for `topo/add/notify`, inside `subList` for `topo/change`.
+        // The devices are a list for `topo/add/notify`, and inside `subList` for
+        // `topo/change`.
         let list = match &params {
             Json::Array(list) => Some(list),
             other => other.get("subList").and_then(Json::as_array),
@@ -182,7 +183,7 @@ impl Ordered {
         })
     }
 
-    /// The answer: done. Bounded, as its id is.
+    /// Returns the answer "done". Its size is bounded, as its id is.
     #[must_use]
     pub fn answer(&self) -> Option<Vec<u8>> {
         let id = self.id.as_ref()?;
@@ -191,7 +192,7 @@ impl Ordered {
     }
 }
 
-/// Whether it can be the id of a message.
+/// Whether the value can be the id of a message.
 fn is_id(id: &Json) -> bool {
     match id {
         Json::Number(_) => true,
@@ -230,8 +231,8 @@ mod tests {
 
     #[test]
     fn a_proxied_registration_is_signed_with_the_products_secret() {
-        // C SDK: `random` of 20 hexadecimal digits; the signature is vector V9
-        // of tests/vectors/signatures.json.
+        // C SDK: `random` of 20 hexadecimal digits; the signature is vector V9 of
+        // tests/platform.rs.
         let who = Identity::new("a1SubDemoPk", "meter-001");
         let product = Secret::new("ProdSecret000001");
         let one = Proxied::new(&who, &product, SignMethod::HmacSha256, "567345".into());

@@ -11,26 +11,26 @@ use crate::base::{AskId, Digest, Secret};
 const URL_BYTES: usize = 4096;
 /// An id is echoed if it is no longer than this; ids are numbers of 32 bits.
 const ID_BYTES: usize = 64;
-/// Bytes of a configuration's name that are shown.
+/// How many bytes of a configuration's name are shown.
 const SHOWN: usize = 64;
 
-/// A file the platform has for us.
+/// A file that the platform has for the gateway.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Announced {
-    /// Its name, fit to be shown.
+    /// The name of the file, fit to be shown.
     pub config_id: String,
-    /// `configSize`, in bytes, if it says.
+    /// `configSize`, in bytes, if it is given.
     pub size: Option<u64>,
     /// `sign`, by `signMethod` Sha256.
     pub digest: Digest,
-    /// Where it is; whoever has the URL can read the file.
+    /// The address; a reader of the URL can read the file.
     pub url: Secret,
 }
 
 /// A push, as far as it could be understood.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pushed {
-    /// Echoed as it came, number or text; without, nothing is answered.
+    /// The id, echoed as it came, number or text; a push without an id is not answered.
     pub id: Option<Json>,
     /// The file, or what is wrong with the message.
     pub file: Result<Announced, &'static str>,
@@ -40,7 +40,7 @@ impl Announced {
     /// Reads `params` of a push, or `data` of an answer.
     ///
     /// # Errors
-    /// What is missing or not understood.
+    /// The error says what is missing or not understood.
     pub fn read(said: Option<&Json>) -> Result<Self, &'static str> {
         let text = |key: &str| said.and_then(|s| s.get(key)).and_then(Json::as_str);
         let method = text("signMethod").ok_or("no signMethod")?;
@@ -74,7 +74,7 @@ impl Announced {
     /// Reads the `data` of an answer to `thing/config/get`.
     ///
     /// # Errors
-    /// As [`Announced::read`].
+    /// The same as for [`Announced::read`].
     pub fn answered(payload: &[u8]) -> Result<Self, &'static str> {
         let json: Json = serde_json::from_slice(payload).map_err(|_| "not JSON")?;
         Announced::read(json.get("data"))
@@ -99,7 +99,7 @@ impl Pushed {
         Some(Pushed { id, file })
     }
 
-    /// The answer to a push.
+    /// Returns the answer to a push.
     #[must_use]
     pub fn answer(id: &Json, code: u32, message: &str) -> Vec<u8> {
         let answer = json!({"id": id, "code": code, "message": message, "data": {}});
@@ -107,7 +107,7 @@ impl Pushed {
     }
 }
 
-/// The body for `thing/config/get`.
+/// Returns the body for `thing/config/get`.
 #[must_use]
 pub fn get(id: AskId) -> Vec<u8> {
     let params = json!({"configScope": "product", "getType": "file"});
