@@ -2,9 +2,9 @@
 //!
 //! | room | decides |
 //! |---|---|
-//! | [`plan`] | which registers are read together, at what cost, how soon a dead device is logged out |
+//! | [`plan`] | which registers are read together, at what cost; how soon the dead are logged out |
 //! | [`schedule`] | the next request on one line, commands included, and what an overload changes |
-//! | [`polled_device`] | what one device is asked, how often, and how long its reply is waited for |
+//! | [`polled_device`] | what one device is asked, how often, and how long a reply is waited for |
 //! | [`transaction`] | one request and its reply, on a line where bytes are all there is |
 //! | [`modbus`], [`dlt645`], [`raw`] | which bytes are the reply, in each protocol and framing |
 //! | [`line`](mod@line) | how long things take on the wire, and which bytes are our own |
