@@ -15,10 +15,10 @@
 //! lacks; no hole is learned from that unit.
 //!
 //! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a request of the
+//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a request of the
 //! class under inquiry. After `answered` the parts of `Inquiry::next_to_repeat` are asked for
-//! together instead of apart. When the inquiry `Inquiry::is_over`, `Inquiry::holes` is what
-//! has been learned.
-//!
+//! together instead of apart. When the inquiry `Inquiry::is_over`, `Inquiry::joints` and
+//! `Inquiry::dead` are what has been learned.
 //! Invariants: an inquiry at the end of which a request is still refused finds at
 //! least one hole in it, unless all of it is refused, so a plan that heeds the
 //! holes never repeats that request; a single culprit among n points costs at most
