@@ -481,7 +481,7 @@ impl PolledDevice {
                 if !self.numbered =>
             {
                 self.stale.ambiguous(now, shape, self.timeout.most());
-                // A device that is asked among others has had no chance to clear itself.
+                // A device that is asked among others was not offered an unmistakable request.
                 if !among_others && (job.gives_up || !self.has_unmistakable(now, job.block)) {
                     self.stale.settle(now, self.timeout.most());
                 }
@@ -845,8 +845,8 @@ impl PolledDevice {
         asked.then(|| job.asked + latest)
     }
 
-    /// Notes that the line rests for its late reply, for as long as such a reply is reckoned
-    /// with or not.
+    /// Notes that the line rests for its late reply, and whether it rests for as long as a late
+    /// reply is reckoned with.
     pub(super) const fn is_waited_for(&mut self, in_full: bool) {
         self.was_waited_for = in_full;
     }
