@@ -374,7 +374,7 @@ impl Schedule {
         Some(station.device)
     }
 
-    /// The line is open again after a loss: every device is tried at once.
+    /// Tries every device at once, as the line is open again after a loss.
     pub fn reopened(&mut self, now: Mono) {
         for station in &mut self.devices {
             station.retry_now(now);

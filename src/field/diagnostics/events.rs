@@ -64,8 +64,8 @@ pub enum Notice {
         /// The settings that were asked for and those that the port says it has.
         what: String,
     },
-    /// The adapter keeps received bytes for a while before it passes them on, and refused the
-    /// setting against it.
+    /// The adapter keeps received bytes for a while before it passes them on, and
+    /// this service may not change that.
     BytesHeldBack {
         /// The port.
         port: PortId,

@@ -143,7 +143,7 @@ fn time(data: &[u8]) -> Result<Value, Refusal> {
     Ok(Value::Text(format!("{hour:02}:{minute:02}:{second:02}")))
 }
 
-/// `YYMMDDhhmm`; all zeros if there was no such moment yet.
+/// Checks `YYMMDDhhmm`; all zeros if there was no such moment yet.
 fn is_moment(data: &[u8]) -> Result<(), Refusal> {
     let &[minute, hour, day, month, year] = data else {
         return Err(Refusal::Length);

@@ -121,8 +121,8 @@ impl LineForecast {
         self.requests.iter().map(rate).sum()
     }
 
-    /// `48 % (9600 8N1; 31 devices, 9.3 requests a second; slowest: input
-    /// registers 0 to 99 of meter, 263 ms)`: the words of `plan` and `check` alike.
+    /// Returns the words of `plan` and `check` alike: `48 % (9600 8N1; 31 devices, 9.3
+    /// requests a second; slowest: input registers 0 to 99 of meter, 263 ms)`.
     #[must_use]
     pub fn summary(&self, line: &PortSpec) -> String {
         let devices: std::collections::BTreeSet<DeviceId> = self
@@ -210,7 +210,7 @@ fn line_forecast(
     LineForecast { port, requests }
 }
 
-/// `38 %`, from thousandths.
+/// Writes thousandths as `38 %`.
 #[must_use]
 pub fn percent(permille: u64) -> String {
     match permille {
@@ -219,13 +219,13 @@ pub fn percent(permille: u64) -> String {
     }
 }
 
-/// `45.8 ms`
+/// Writes a time as `45.8 ms`.
 #[must_use]
 pub fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// `holding register 7`, `datum 00010000`, `request weight`.
+/// Names what is read: `holding register 7`, `datum 00010000`, `request weight`.
 #[must_use]
 pub fn what_is_read(profile: &ProfileSpec, table: Table, start: u16, count: u16) -> String {
     let which = usize::from(start);
@@ -240,7 +240,7 @@ pub fn what_is_read(profile: &ProfileSpec, table: Table, start: u16, count: u16)
     }
 }
 
-/// `holding register 7`, `coils 0 to 15`.
+/// Names a range: `holding register 7`, `coils 0 to 15`.
 #[must_use]
 pub fn range(table: Table, first: u16, count: u16) -> String {
     let name = match table {
@@ -255,7 +255,7 @@ pub fn range(table: Table, first: u16, count: u16) -> String {
     }
 }
 
-/// `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
+/// Names the kind of line: `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
 fn manners(line: &LineSpec) -> String {
     match line {
         LineSpec::Tcp(tcp) => {

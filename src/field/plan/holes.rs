@@ -97,8 +97,8 @@ struct Halved {
 }
 
 impl Halved {
-    /// The hole of two parts that are granted apart and refused together: what lies between
-    /// them, or the step from one to the other.
+    /// Returns the hole of two parts that are granted apart and refused together: what lies
+    /// between them, or the step from one part to the other.
     fn between(&self, table: Table) -> Hole {
         let (before, after) = (self.left.1 - 1, self.right.0);
         hole(table, before.min(after), before.max(after))

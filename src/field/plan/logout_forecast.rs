@@ -177,7 +177,7 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// One register every 10 s.
+    /// Returns a device with one register every 10 s.
     fn meter() -> ProfileSpec {
         let number = number(Number::U16);
         profile(vec![point(Table::HoldingRegister, 0, number, 10_000)])

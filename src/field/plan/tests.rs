@@ -11,7 +11,7 @@ fn cost(port: PortSpec, turnaround_ms: u64) -> Cost {
         .with_turnaround(Duration::from_millis(turnaround_ms))
 }
 
-/// At 9600 bit/s, 10 ms turnaround, nothing learned.
+/// Plans at 9600 bit/s, with 10 ms turnaround and no learned holes.
 fn usual(p: &ProfileSpec) -> Vec<ReadBlock> {
     let terms = Terms {
         cost: cost(serial(9600), 10),

@@ -747,7 +747,7 @@ impl PolledDevice {
         self.lives(now);
     }
 
-    /// The line is back: a device that was given up may be tried at once, and no request
+    /// Lets a device that was given up be tried at once, as the line is back; no request
     /// waits for its poll slot, as after a start.
     pub(super) fn retry_now(&mut self, now: Mono) {
         self.fence_missed = None;

@@ -52,14 +52,14 @@ const QUICK_NUMBERED: u32 = 1;
 /// when a late reply has shown that, always.
 const QUICK_TRIES: u32 = 128;
 
-/// How often in a row a unit whose late replies are recognised must miss before it is waited
-/// for longer than usual: a late reply would show that it lives, and twenty units that died
-/// at once are found out three times as soon …
+/// Up to this many misses in a row, a unit whose late replies are recognised is waited for no
+/// longer than usual: a late reply would show that it lives, and twenty units that died at
+/// once are found out three times as soon …
 const CONFIRMATIONS: u32 = 2;
 
-/// … and a unit whose late replies are not recognised is waited for twice as long at each of
-/// this many misses. After these misses the unit is not expected to be merely slower than it
-/// was, and is waited for twice as long as usual …
+/// … and the wait for a unit whose late replies are not recognised doubles at each of this
+/// many misses. After these misses no unit is expected to be merely slower than it was, and
+/// is waited for twice as long as usual …
 const DOUBLINGS: u32 = 3;
 
 /// … and each of these units is waited for as long as was configured at every so many misses,

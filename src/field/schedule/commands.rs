@@ -36,8 +36,9 @@ impl Schedule {
         self.commands.poll()
     }
 
-    /// The line was lost: no command is kept until it is back. A command whose request was
-    /// handed out and is not done was not sent. No request is under way.
+    /// Ends all commands, as the line was lost: no command is kept until the line is back. A
+    /// command whose request was handed out and is not done was not sent. No request is under
+    /// way.
     pub fn lost(&mut self) {
         self.out.clear();
         for station in &mut self.devices {

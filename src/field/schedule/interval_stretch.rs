@@ -78,8 +78,8 @@ impl Offered {
         self.own + self.before + self.behind >= Offered::FULL
     }
 
-    /// By how much the intervals of the class have to become longer, in thousandths, and a
-    /// quarter more for what is not reckoned with.
+    /// Returns by how much the intervals of the class have to become longer, in thousandths,
+    /// and a quarter more for what is not reckoned with.
     fn longest_stretch(self) -> u64 {
         let left = 1000u64.saturating_sub(self.before + self.behind);
         let left = left.max(Offered::SHARE);
@@ -261,7 +261,7 @@ mod tests {
         behind: 0,
     };
 
-    /// A line that is behind by half for `seconds`, in turns of 100 ms.
+    /// Runs a line that is behind by half for `seconds`, in turns of 100 ms.
     fn half_behind(tempo: &mut IntervalStretch, now: &mut Mono, seconds: u64) -> Vec<Change> {
         let end = *now + Duration::from_secs(seconds);
         let mut told = Vec::new();

@@ -99,7 +99,7 @@ impl Line {
     }
 }
 
-/// Two blocks of different shapes, both every `interval_ms`.
+/// Returns a device with two blocks of different shapes, both every `interval_ms`.
 fn meter(interval_ms: u64) -> ProfileSpec {
     profile(vec![
         point(Table::InputRegister, 0, number(Number::U32), interval_ms),

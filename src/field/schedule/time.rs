@@ -56,8 +56,8 @@ impl Schedule {
         }
     }
 
-    /// What the requests of a priority ask of the line's time, in thousandths. Counted are
-    /// the requests that are expected to be answered, by how long they take then.
+    /// Returns what the requests of a priority ask of the line's time, in thousandths.
+    /// Counted are the requests that are expected to be answered, by how long they take then.
     fn offered(&self, priority: Priority) -> u64 {
         let slots = self
             .expected()
@@ -112,7 +112,7 @@ pub(super) fn takes(station: &PolledDevice, slot: &PollSlot) -> Duration {
     slot.took.unwrap_or_else(|| station.takes(&slot.block))
 }
 
-/// What the request asks of the line's time, in millionths.
+/// Returns what the request asks of the line's time, in millionths.
 fn share(station: &PolledDevice, slot: &PollSlot) -> u64 {
     let share = takes(station, slot).as_nanos() * 1_000_000;
     let share = share / slot.block.interval.as_nanos().max(1);

@@ -185,8 +185,8 @@ impl Schedule {
         leeway: Leeway,
     ) -> (Attempt, bool, u64) {
         let slot = &s.slots[j];
-        // A request that failed once is a poll like others, except for the polls that it
-        // would cost.
+        // A request that failed once is a poll like others, unless another poll would be
+        // lost by it.
         let harm = match leeway.impact_of(s.try_takes(now, slot)) {
             Impact::Delay if !slot.is_rare() => Impact::None,
             harm => harm,
@@ -273,12 +273,12 @@ pub(super) struct Leeway {
 }
 
 impl Leeway {
-    /// For how long the line may rest without a poll being lost.
+    /// Returns for how long the line may rest without a poll being lost.
     pub(super) fn bears(self) -> Duration {
         self.loses.saturating_sub(MARGIN)
     }
 
-    /// What an attempt that takes so long in vain could do to the answering devices.
+    /// Returns what an attempt that takes so long in vain could do to the answering devices.
     fn impact_of(self, takes: Duration) -> Impact {
         // A tenth more: the transactions before and after it take time as well.
         if takes + takes / 10 >= self.loses {

@@ -86,8 +86,8 @@ impl SharedStaleReplies {
         self.spared.retain(|_, until| *until > now);
     }
 
-    /// A neighbour of this reply class may owe a reply, which should have come within its
-    /// response timeout.
+    /// Notes that a neighbour of this reply class may owe a reply, which should have come
+    /// within its response timeout.
     pub fn missed(&mut self, now: Mono, voice: ReplyClass, who: DeviceId, timeout: Duration) {
         let until = now + timeout.saturating_mul(SETTLING);
         let hush = self.hushes.entry(voice).or_insert_with(|| Quarantine {
@@ -104,19 +104,20 @@ impl SharedStaleReplies {
         hush.thrown = 0;
     }
 
-    /// A device of this reply class was tried in vain, this device or a neighbour.
+    /// Notes that a device of this reply class was tried in vain, this device or a neighbour.
     pub fn tried(&mut self, now: Mono, voice: ReplyClass, timeout: Duration) {
         let until = now + timeout.saturating_mul(SETTLING * SPARED);
         self.spared.insert(voice, until);
     }
 
-    /// A neighbour's reply of this reply class was taken; copies may come until then.
+    /// Notes that a neighbour's reply of this reply class was taken; copies may come until
+    /// then.
     pub fn answered(&mut self, voice: ReplyClass, until: Mono) {
         let copies = self.copies.entry(voice).or_insert(until);
         *copies = until.max(*copies);
     }
 
-    /// This neighbour owes nothing; copies of what it owed may come until then.
+    /// Notes that this neighbour owes nothing; copies of what it owed may come until then.
     pub fn cleared(&mut self, who: DeviceId, until: Mono) {
         let mut over = BTreeSet::new();
         for (voice, hush) in &mut self.hushes {
@@ -130,7 +131,8 @@ impl SharedStaleReplies {
         }
     }
 
-    /// This device has answered in this reply class, and the reply is not believed.
+    /// Notes that this device has answered in this reply class, and the reply is not
+    /// believed.
     pub fn thrown(&mut self, now: Mono, voice: ReplyClass) {
         let Some(hush) = self.hushes.get_mut(&voice).filter(|h| h.until <= now) else {
             return;

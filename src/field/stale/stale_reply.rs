@@ -153,7 +153,7 @@ impl StaleReplies {
         self.any_copy.is_some_and(|quiet| quiet > now)
     }
 
-    /// The unit was asked, whatever the outcome.
+    /// Notes that the unit was asked, whatever the outcome.
     pub const fn was_asked(&mut self) {
         self.passing = None;
     }
@@ -205,13 +205,13 @@ impl StaleReplies {
         self.repeats = self.repeats.filter(|until| *until > now);
     }
 
-    /// A reply of this shape came and was taken.
+    /// Notes that a reply of this shape came and was taken.
     pub fn answered(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         let until = now + self.copies_for(timeout);
         self.copies.insert(shape, until);
     }
 
-    /// A refusal of this function came and was taken.
+    /// Notes that a refusal of this function came and was taken.
     pub fn refused(&mut self, now: Mono, function: u8, timeout: Duration) {
         self.answered(now, refusal_of(function), timeout);
     }
@@ -222,8 +222,8 @@ impl StaleReplies {
         self.repeats.is_some()
     }
 
-    /// A reply of the unit that was not waited for passed by: the reply to a request that was
-    /// given up or, if there is none, a copy.
+    /// Notes that a reply of the unit that was not waited for passed by: the reply to a
+    /// request that was given up or, if there is none, a copy.
     pub fn passed_by(&mut self, now: Mono, timeout: Duration) {
         match self.is_clear() {
             true => self.repeats = Some(now + HABIT),
@@ -242,8 +242,8 @@ impl StaleReplies {
         self.expect_copies(now, timeout);
     }
 
-    /// The reply to the last request came after that request had been given up, and is known
-    /// to be its reply: if no other reply was owed, no stale reply is left.
+    /// Notes that the reply to the last request came after that request had been given up,
+    /// and is known to be its reply: if no other reply was owed, no stale reply is left.
     pub fn came_late(&mut self, now: Mono, timeout: Duration) {
         if self.owed == 1 {
             self.resolved(now, timeout);
@@ -270,8 +270,9 @@ impl StaleReplies {
         }
     }
 
-    /// A request of this shape got no reply, for which `waited` was waited. The unit is left
-    /// alone for as long again, and not asked for this shape for a response timeout.
+    /// Notes that a request of this shape got no reply, for which `waited` was waited. The
+    /// unit is left alone for as long again, and not asked for this shape for a response
+    /// timeout.
     pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
@@ -282,8 +283,8 @@ impl StaleReplies {
         self.settling = None;
     }
 
-    /// A request that failed like that time and again got no reply: its shape is asked for
-    /// again after `lapse`, and believed.
+    /// Notes that a request that failed like that time and again got no reply: its shape is
+    /// asked for again after `lapse`, and believed.
     pub fn missed_as_before(&mut self, now: Mono, shape: Shape, lapse: Duration, waited: Duration) {
         if self.abandoned.insert(shape) {
             self.lapsing.insert(shape);
@@ -293,8 +294,8 @@ impl StaleReplies {
         self.rest = self.rest.max(Some(now + waited.min(lapse)));
     }
 
-    /// A reply came that could only be the reply to the last request. Replies to the requests
-    /// that were given up came before it, if they came, and their copies may follow.
+    /// Notes a reply that could only be the reply to the last request. Replies to the
+    /// requests that were given up came before it, if they came, and their copies may follow.
     pub fn resolved(&mut self, now: Mono, timeout: Duration) {
         if !self.is_clear() {
             self.expect_copies(now, timeout);
@@ -308,7 +309,7 @@ impl StaleReplies {
         self.settling = None;
     }
 
-    /// A reply came that may have been an older request's; the last request's own reply may
+    /// Notes a reply that may have been an older request's; the last request's own reply may
     /// then still be on its way.
     pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
@@ -317,9 +318,9 @@ impl StaleReplies {
         self.expect_copies(now, timeout);
     }
 
-    /// A reply was thrown away, and the unit has no other shape to offer: the unit is left
-    /// alone until a further reply would have come, and then has to show that it answers in
-    /// time.
+    /// Notes that a reply was thrown away, and the unit has no other shape to offer: the unit
+    /// is left alone until a further reply would have come, and then has to show that it
+    /// answers in time.
     pub fn settle(&mut self, now: Mono, timeout: Duration) {
         match self.settling {
             Some(Settling::Answers(before)) if before + 1 >= PROMPT => {

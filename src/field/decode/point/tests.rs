@@ -254,7 +254,7 @@ fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
     );
 }
 
-/// What only a [`Measure`] can say, over one number of this kind.
+/// Returns a codec with what only a [`Measure`] can hold, over one number of this kind.
 fn measure(kind: Number, more: impl FnOnce(&mut Measure)) -> Codec {
     let mut measure = Measure::of(kind);
     more(&mut measure);
