@@ -25,12 +25,12 @@ const STRIKES: u32 = 2;
 /// How many silences must be the device's own until no further one is looked into.
 const ACQUITTED: u32 = 3;
 
-/// How many replies to a lonely request show how long a reply takes.
+/// How many replies to a request that is alone show how long a reply takes.
 const BASE_REPLIES: u32 = 2;
 
-/// From when on the replies of a window take too long: in thousandths of those to a lonely
-/// request, and this much more, for jitter. Two requests that a gateway asks one after the
-/// other take one and a half times as long on average.
+/// From when on the replies of a window take too long: in thousandths of those to a request
+/// that is alone, and this much more, for jitter. Two requests that a gateway asks one after
+/// the other take one and a half times as long on average.
 const TOO_LONG: (u32, Duration) = (1300, Duration::from_millis(3));
 
 /// After how long a window that was too large for reply times may be tried again.
@@ -244,7 +244,7 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// Returns a window after two replies to lonely requests and two trials that went well.
+    /// Returns a window after two replies to requests that were alone and two trials that went well.
     fn opened(limit: usize) -> InFlight {
         let mut w = InFlight::new(limit);
         for _ in 0..2 {

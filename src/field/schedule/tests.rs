@@ -198,7 +198,7 @@ fn twenty_dead_of_thirty_one_leave_the_others_their_polls() {
 
 #[test]
 fn on_a_contended_line_dead_devices_get_a_twentieth() {
-    // Flat out: the answering devices alone would fill the line three times.
+    // Without a pause: the answering devices alone would fill the line three times.
     let mut line = Line::new(serial(9600), vec![meter(100); 16], 20);
     line.dead = vec![1, 2, 3, 4];
     line.until(60);

@@ -272,7 +272,7 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// More commands than the line could carry, on a line that is read flat out.
+    /// More commands than the line could carry, on a line that is read without a pause.
     #[test]
     fn an_endless_stream_of_commands_leaves_reads_half_of_the_line(
         devices in 1usize..8,
