@@ -244,7 +244,7 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// Returns a window after two replies to requests that were alone and two trials that went well.
+    /// Returns a window after two replies to requests that were alone and two good trials.
     fn opened(limit: usize) -> InFlight {
         let mut w = InFlight::new(limit);
         for _ in 0..2 {
