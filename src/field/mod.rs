@@ -2,86 +2,84 @@
 //!
 //! | room | decides |
 //! |---|---|
-//! | [`plan`] | which registers are read together, what that costs and how soon a dead device is logged out |
-//! | [`schedule`] | whose turn it is on one line, commands included, and what becomes of an overload |
-//! | [`polled_device`] | what one device is asked, how often, and for how long its reply is waited for |
+//! | [`plan`] | which registers are read together, at what cost; how soon the dead are logged out |
+//! | [`schedule`] | the next request on one line, commands included, and what an overload changes |
+//! | [`polled_device`] | what one device is asked, how often, and how long a reply is waited for |
 //! | [`transaction`] | one request and its reply, on a line where bytes are all there is |
 //! | [`modbus`], [`dlt645`], [`raw`] | which bytes are the reply, in each protocol and framing |
 //! | [`line`](mod@line) | how long things take on the wire, and which bytes are our own |
 //! | [`decode`] | what a reply means |
-//! | [`stale`] | what may not be believed |
-//! | [`diagnostics`] | what is counted and told |
+//! | [`stale`] | which replies may not be believed |
+//! | [`diagnostics`] | what is counted and what is reported to the operator |
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/bus/port.rs` does what the
 //! schedule says); whether a device counts as silent (`fleet`); the cloud.
 //!
-//! Contract: the [`schedule::Schedule`] is asked for the next transaction and
-//! told how it ended; the receivers are told bytes and silences. Neither reads
-//! a clock.
+//! Contract: the port asks the [`schedule::Schedule`] for the next transaction and reports
+//! how the transaction ended; a receiver is given bytes and silences. Neither reads a clock.
 //!
 //! Invariants:
 //! - Every point of a profile is read by exactly one request, whole, and no other
 //!   division into requests would cost less.
-//! - A request that is refused, or fails while its device answers others, is asked
-//!   again as it was ever more rarely; what others it costs to find out why is bounded.
+//! - A request that is refused, or fails while its device answers others, is asked again
+//!   unchanged, ever more rarely. The time that the search for the cause takes from other
+//!   requests is bounded.
 //! - A reply counts only with the unit, function and byte count that were asked
 //!   for and a good checksum (serial lines) or the right transaction id (TCP);
 //!   in DL/T 645 with the address, identifier and length; from a device without
 //!   a standard with everything its configuration fixes.
-//! - A value is accepted only from a reply that no abandoned request could have
-//!   caused.
-//! - Everything a value is made of comes out of one reply; what is no number,
-//!   marked as invalid or out of its range is no value, and is told with the
-//!   reason.
-//! - No bytes make anything here panic, and how they were split makes no
+//! - A value is accepted only from a reply that no abandoned request could have caused.
+//! - Everything a value is made of comes out of one reply. What is no number, is marked as
+//!   invalid or is out of its range is no value, and is reported with the reason.
+//! - No sequence of bytes makes this code panic. How the bytes were split makes no
 //!   difference.
-//! - At most one instance of a request is owed at any time; none starves: a tenth
-//!   of the line is kept for each lower priority, whatever the higher ones want.
+//! - At most one instance of a request is owed at any time. No request starves: a tenth of
+//!   the line is kept for each lower priority, however much the higher ones ask for.
 //! - On a line that does not keep up, all requests of a priority are made less
 //!   often by the same factor, and the line is never idle.
-//! - A command is sent once or not at all, before any read that is not on the wire
-//!   yet, as long as commands have taken no more than half of the line's time; its end
-//!   is told once, and none waits for more than ten seconds. It counts as done only by
-//!   a reply that no earlier write could have caused.
-//! - Devices that do not answer cost the others at most a twentieth of a
-//!   contended line, besides their first miss and a bounded credit with which a
-//!   fresh silence is confirmed. So do requests that fail while their device answers
-//!   others: those are made ever more rarely, and say nothing about the device.
-//! - What is not in the plan is asked for less than a fiftieth of the line's time: to
-//!   tell stale replies apart, and for a sign of life.
-//! - No value comes more often than its interval says, but for one that is early because
+//! - A command is sent once or not at all. It goes before any read that is not on the wire
+//!   yet, as long as commands have taken no more than half of the line's time. Its end is
+//!   reported once, and no command waits for more than ten seconds. A command counts as done
+//!   only by a reply that no earlier write could have caused.
+//! - Devices that do not answer cost the others at most a twentieth of a contended line,
+//!   besides their first miss and a bounded credit with which a fresh silence is confirmed.
+//!   The same holds for requests that fail while their device answers others: these requests
+//!   are made ever more rarely, and prove nothing about the device.
+//! - Probes, which are not in the plan, take less than a fiftieth of the line's time. They
+//!   tell stale replies apart, and ask for a sign of life.
+//! - No value comes more often than its interval says, except a value that is early because
 //!   its predecessor was late.
 //!
-//! Not covered, because nothing on a serial line tells them from the answer
-//! (Modbus TCP numbers its replies):
-//! - the first second copy of a reply that a unit sends later than 35 ms after
-//!   the first, just when a request of the same shape is out; from then on it is
-//!   known to repeat itself, and copies up to a response timeout late are covered;
-//! - a frame under the address of another unit, just when that one is asked for
-//!   a reply of that shape: a late reply with a wrong address, two units with one;
-//! - a unit that is silent to every request but one, against the standard, and
-//!   owes several replies for longer than three response timeouts each, which
-//!   come one by one just when the next is waited for;
-//! - a reply to a request that has failed five times in a row, of a unit that was not
-//!   late for ten minutes, if it comes later than two response timeouts after all, just
-//!   when its like is waited for;
-//! - a reply to somebody else who asks the same unit, of the same shape, after
-//!   the unit was quiet for as long as a copy may take, just when we wait; what is asked
-//!   while such replies go by is not believed;
-//! - of devices without a standard whose replies do not say whose they are: a reply
-//!   that comes more than four response timeouts late, and two more like it each
-//!   just when another device is waited for; a copy later than 35 ms;
+//! Not covered, because nothing on a serial line distinguishes these from the answer (Modbus
+//! TCP numbers its replies):
+//! - the first second copy of a reply that a unit sends later than 35 ms after the first
+//!   copy, just when a request of the same shape is out; from then on the unit is known to
+//!   repeat itself, and copies up to a response timeout late are covered;
+//! - a frame under the address of another unit, just when that unit is asked for a reply of
+//!   that shape: a late reply with a wrong address, or two units with one address;
+//! - a unit that is silent to every request but one, against the standard, and owes several
+//!   replies for longer than three response timeouts each, if these come one by one, each
+//!   just when the next is waited for;
+//! - a reply to a request that has failed five times in a row, of a unit that was not late
+//!   for ten minutes, if the reply comes later than two response timeouts, just when a reply
+//!   of its shape is waited for;
+//! - a reply to another master that asks the same unit, of the same shape, after the unit was
+//!   quiet for as long as a copy may take, just when we wait; a value asked for while such
+//!   replies go by is not believed;
+//! - of devices without a standard whose replies name no sender: a reply that comes more than
+//!   four response timeouts late, and two more like it, each just when another device is
+//!   waited for; a copy later than 35 ms;
 //! - a unit, or a bridge, that answers requests in another order than they came;
-//! - the echo of a write to one coil or register through an adapter that hears
-//!   itself, is not said to, and was not heard to before: it is the confirmation,
+//! - the echo of a write to one coil or register through an adapter that hears its own bytes,
+//!   is not configured as such, and was not heard to before: the echo is the confirmation,
 //!   byte for byte;
 //! - corruption that the check misses: one in 65,536 arbitrary frames with
 //!   CRC-16, one in 256 in ASCII. One to three wrong bits, and runs of up to
 //!   sixteen, never pass a CRC-16.
 //!
-//! Why tokio-modbus' types but not its clients: they return as success what an
-//! earlier request asked for, and replies of the wrong length. Its vocabulary
-//! and its PDU decoder are used.
+//! Why the types of tokio-modbus but not its clients: its clients return as success what an
+//! earlier request asked for, and replies of the wrong length. This module uses its
+//! vocabulary and its PDU decoder.
 
 pub mod decode;
 pub mod diagnostics;

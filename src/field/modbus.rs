@@ -1,10 +1,10 @@
 //! Modbus requests and what counts as their reply.
 //!
 //! Numbers and layouts are those of the Modbus Application Protocol V1.1b3
-//! (§4.1 PDU, §6.1–6.4 reading, §7 exceptions). The vocabulary and the decoding
-//! of a PDU are tokio-modbus'; its encoder is private and its clients accept
-//! replies of the wrong length, so the request's bytes and the judgement of a
-//! reply are here. Framing is in [`crate::field::modbus::rtu`] and [`crate::field::modbus::tcp`].
+//! (§4.1 PDU, §6.1–6.4 reading, §7 exceptions). The vocabulary and the decoding of a PDU are
+//! those of tokio-modbus. Its encoder is private and its clients accept replies of the wrong
+//! length, so this module has the request's bytes and the judgement of a reply. Framing is in
+//! [`crate::field::modbus::rtu`] and [`crate::field::modbus::tcp`].
 
 pub mod ascii;
 pub mod in_flight;
@@ -29,12 +29,12 @@ pub const MAX_BITS: u16 = 2000;
 /// The bit that turns a function code into "exception to that function" (§7).
 pub const EXCEPTION: u8 = 0x80;
 
-/// One read request: whom, which table, from where, how many.
+/// One read request: its unit, table, first entry and number of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRequest {
-    /// Whom.
+    /// The unit that is asked.
     pub unit: UnitId,
-    /// Which table.
+    /// The table.
     pub table: Table,
     /// 0-based address of the first entry.
     pub start: u16,
@@ -42,9 +42,9 @@ pub struct ReadRequest {
     pub count: u16,
 }
 
-/// All that tells one normal reply of a unit from another: Modbus replies
-/// carry no address. Two requests of one shape cannot be told apart by their
-/// replies, which is why a late reply is dangerous.
+/// All that distinguishes one normal reply of a unit from another: Modbus replies carry no
+/// address. Two requests of one shape cannot be told apart by their replies, which is why a
+/// late reply is dangerous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shape {
     /// Function code.
@@ -58,16 +58,16 @@ pub struct Shape {
 pub enum Reply {
     /// The reply that was asked for.
     Answer(Data),
-    /// The write that was asked for was done, the unit says.
+    /// The unit confirms the write that was asked for.
     Confirmed,
     /// The unit refused the request, with this code.
     Exception(u8),
-    /// Something else: another function, another length.
+    /// Another reply: another function, another length.
     Stranger,
 }
 
 impl ReadRequest {
-    /// In tokio-modbus' vocabulary.
+    /// Returns the request in the vocabulary of tokio-modbus.
     #[must_use]
     pub const fn request(&self) -> Request<'static> {
         match self.table {
@@ -78,7 +78,7 @@ impl ReadRequest {
         }
     }
 
-    /// The request's bytes: function, address, quantity.
+    /// Returns the request's bytes: function, address, quantity.
     #[must_use]
     pub fn pdu(&self) -> [u8; 5] {
         let [ah, al] = self.start.to_be_bytes();
@@ -86,13 +86,13 @@ impl ReadRequest {
         [self.function(), ah, al, ch, cl]
     }
 
-    /// The function code.
+    /// Returns the function code.
     #[must_use]
     pub const fn function(&self) -> u8 {
         self.table.read_function()
     }
 
-    /// What the reply will look like from outside.
+    /// Returns what the reply will look like from outside.
     #[must_use]
     pub fn shape(&self) -> Shape {
         let bytes = if self.table.is_bits() {
@@ -102,19 +102,19 @@ impl ReadRequest {
         };
         Shape {
             function: self.function(),
-            // At most 250, by the limits on `count`.
+            // The limits on `count` keep it at 250 at most.
             bytes: u8::try_from(bytes).unwrap_or(u8::MAX),
         }
     }
 
-    /// Bytes of the reply's PDU: function, byte count, payload.
+    /// Returns the bytes of the reply's PDU: function, byte count, payload.
     #[must_use]
     pub fn reply_len(&self) -> usize {
         2 + usize::from(self.shape().bytes)
     }
 
-    /// Compares a whole PDU from this unit with this request: the function, the
-    /// byte count and the length must be exactly those that were asked for.
+    /// Compares a whole PDU from this unit with this request: the function, the byte count
+    /// and the length must be exactly those that were asked for.
     #[must_use]
     pub fn judge(&self, pdu: &[u8]) -> Reply {
         let shape = self.shape();
@@ -135,7 +135,7 @@ impl ReadRequest {
         let count = usize::from(self.count);
         match Response::try_from(Bytes::copy_from_slice(pdu)).ok()? {
             Response::ReadCoils(mut bits) | Response::ReadDiscreteInputs(mut bits) => {
-                // Whole bytes travel; what pads the last one means nothing.
+                // Whole bytes travel; the padding of the last byte means nothing.
                 bits.truncate(count);
                 (bits.len() == count).then_some(Data::Bits(bits))
             }

@@ -1,21 +1,20 @@
 //! From points to requests: which registers are read together.
 //!
-//! One pure function. Points of the same table, interval and priority may share a
-//! request, also across registers nobody wants, where that is cheaper than
-//! asking twice ([`Cost`]); which do is decided so that the sum of the costs is
-//! the least possible. A value is never cut. Limits: what the protocol and the
-//! kind of device allow in one reply; how long one request may take the line
-//! ([`Terms::longest`]); holes, configured or learned, which are not read across.
-//! Addresses are computed in 32 bits, so the top of the address space is a place
-//! like any other.
+//! One pure function. Points of the same table, interval and priority may share a request,
+//! also across registers that no point covers, where that is cheaper than asking twice
+//! ([`Cost`]). Which points share one is decided so that the sum of the costs is the least
+//! possible. A value is never cut. Limits: what the protocol and the kind of device allow in
+//! one reply; how long one request may take the line ([`Terms::longest`]); holes, configured
+//! or learned, which are not read across. Addresses are computed in 32 bits, so the top of
+//! the address space is a place like any other.
 //!
-//! Why the optimum is a cut of the sorted points into runs: a request costs the
-//! more the more it spans. If a point between two others of one request were in
-//! another request, either it lies within the first, and joining that costs
-//! nothing, or it reaches beyond, and then the later of the two lies within the
-//! second. So some cheapest plan has runs only, and those are found from the end:
-//! the cheapest plan from a point on is its best first run and the cheapest plan
-//! from behind that (dynamic programming; Bellman 1957).
+//! Why the optimum is a cut of the sorted points into runs: the more entries a request spans,
+//! the more it costs. Take a point that lies between two others of one request and is in
+//! another request. Either its request lies within the first, and joining the two costs
+//! nothing, or its request reaches beyond, and then the later of the two points lies within
+//! the second request. So some cheapest plan has runs only, and those are found from the end:
+//! the cheapest plan from a point on is its best first run and the cheapest plan from behind
+//! that run (dynamic programming; Bellman 1957).
 
 pub mod cost;
 pub mod forecast;
@@ -41,16 +40,16 @@ pub struct ReadBlock {
     pub start: u16,
     /// How many entries.
     pub count: u16,
-    /// Read this often.
+    /// The interval at which the block is read.
     pub interval: Duration,
-    /// Before whom.
+    /// Which requests the block goes before.
     pub priority: Priority,
     /// Indices into the profile's points, by address.
     pub points: Vec<u16>,
 }
 
 impl ReadBlock {
-    /// The request for this block of this unit.
+    /// Returns the request for this block of this unit.
     #[must_use]
     pub const fn ask(&self, unit: UnitId) -> ReadRequest {
         ReadRequest {
@@ -61,7 +60,7 @@ impl ReadBlock {
         }
     }
 
-    /// The block of these points, in the table and at the interval of `like`.
+    /// Builds the block of these points, in the table and at the interval of `like`.
     #[must_use]
     pub(super) fn of(profile: &ProfileSpec, points: Vec<u16>, like: &ReadBlock) -> ReadBlock {
         let spans = || points.iter().filter_map(|p| span_of(profile, *p));
@@ -75,8 +74,8 @@ impl ReadBlock {
         }
     }
 
-    /// The same block without its last entries, smallest first: other requests that carry
-    /// whole values and nothing that this one does not read.
+    /// Returns the same block without its last entries, smallest first: other requests that
+    /// carry whole values and nothing outside this block.
     pub fn shortened(&self, profile: &ProfileSpec) -> impl Iterator<Item = ReadBlock> {
         let end_of = |point: &u16| span_of(profile, *point).map(|(_, end)| end);
         (1..self.count).filter_map(move |count| {
@@ -93,8 +92,8 @@ impl ReadBlock {
         })
     }
 
-    /// The same block and one register more, if there is one and the device allows as
-    /// many.
+    /// Returns the same block and one register more, if that register exists and the device
+    /// allows as many.
     #[must_use]
     pub(super) fn lengthened(&self, profile: &ProfileSpec) -> Option<ReadBlock> {
         let most = profile.max_registers.clamp(1, MAX_REGISTERS);
@@ -109,7 +108,7 @@ impl ReadBlock {
         })
     }
 
-    /// How many of its entries no point of it covers.
+    /// Returns how many of the block's entries no point of it covers.
     #[must_use]
     pub fn filler(&self, profile: &ProfileSpec) -> u16 {
         let mut spans: Vec<_> = self
@@ -128,7 +127,7 @@ impl ReadBlock {
     }
 }
 
-/// First address of a point and the one after its last.
+/// Returns the first address of a point and the one after its last.
 pub(super) fn span_of(profile: &ProfileSpec, point: u16) -> Option<(u32, u32)> {
     let p = profile.points.get(usize::from(point))?;
     let start = u32::from(p.address);
@@ -140,13 +139,13 @@ pub(super) fn span_of(profile: &ProfileSpec, point: u16) -> Option<(u32, u32)> {
 pub struct Terms<'a> {
     /// What requests cost.
     pub cost: Cost,
-    /// No request of several points takes the line for longer than this, besides
-    /// what the unit takes to answer: no division makes that shorter.
+    /// How long a request of several points may take the line, besides what the unit takes to
+    /// answer: no division makes that shorter.
     pub longest: Duration,
     /// Learned holes; those of the profile count besides.
     pub holes: &'a Holes,
-    /// The most bytes of data that one reply may have to a request of several points,
-    /// if it was found that the device does not answer longer ones.
+    /// The most bytes of data that the reply to a request of several points may have, if it
+    /// was found that the device does not answer longer requests.
     pub most_bytes: Option<u8>,
 }
 
@@ -161,19 +160,18 @@ struct Cell {
     points: Vec<u16>,
 }
 
-/// The requests that read every point of the profile, each point exactly once,
-/// at the least cost. By priority, fastest intervals first, then by table and
-/// address.
+/// Returns the requests that read every point of the profile, each point exactly once, at the
+/// least cost. They are in order of priority, then fastest interval, then table and address.
 ///
-/// A text longer than `max_registers` gets a request of its own: it can be read
-/// in one piece or not at all. So does a point that takes longer than
-/// [`Terms::longest`], or lies on a hole.
+/// A text longer than `max_registers` gets a request of its own: it can be read in one piece
+/// or not at all. So does a point that takes longer than [`Terms::longest`], or lies on a
+/// hole.
 #[must_use]
 pub fn plan(profile: &ProfileSpec, terms: &Terms<'_>) -> Vec<ReadBlock> {
     plan_of(profile, terms, |_| true)
 }
 
-/// The same for the points that `wanted` names.
+/// Returns the same for the points that `wanted` names.
 #[must_use]
 pub(super) fn plan_of(
     profile: &ProfileSpec,
@@ -219,9 +217,9 @@ pub(super) fn plan_of(
     blocks
 }
 
-/// Where there are no tables, a request is a question of the protocol, and what
-/// one of them brings is all that belongs together; it has the priority of the
-/// first of its points.
+/// Returns the requests of a protocol without tables. There a request is a question of the
+/// protocol, and the points that one question brings belong together; the request has the
+/// priority of the first of its points.
 fn questions(profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
     let mut asked: BTreeMap<(Duration, u16), (Priority, Vec<u16>)> = BTreeMap::new();
     for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
@@ -257,8 +255,8 @@ struct Room<'a> {
 }
 
 impl Room<'_> {
-    /// The cells, by start, cut into runs at the least cost; of equal costs that
-    /// with fewer requests, then that with fewer entries.
+    /// Cuts the cells, by start, into runs at the least cost; of equal costs the cut with
+    /// fewer requests is taken, then the cut with fewer entries.
     fn runs<'c>(&self, cells: &'c [Cell]) -> Vec<&'c [Cell]> {
         // The cheapest way from each cell on, and the end of its first run.
         let mut best = vec![(Price::default(), cells.len()); cells.len() + 1];
@@ -293,7 +291,7 @@ impl Room<'_> {
                     choice = Some((price, to + 1));
                 }
             }
-            // The first step always gives a choice: a cell alone.
+            // The first step always gives a choice: a cell by itself.
             best[from] = choice.unwrap_or((Price::default(), from + 1));
         }
         let mut runs = Vec::new();
@@ -306,7 +304,7 @@ impl Room<'_> {
         runs
     }
 
-    /// The end that a request of several points, from this address on, may not
+    /// Returns the end that a request of several points, from this address on, may not
     /// exceed.
     fn bound(&self, start: u32) -> u32 {
         let (most, in_a_byte) = match self.table.is_bits() {
@@ -322,11 +320,11 @@ impl Room<'_> {
             return start;
         }
         let learned = self.terms.holes.iter().filter(|h| h.table == self.table);
-        // All of a learned hole is too much …
+        // A request may not cover all of a learned hole …
         let learned = learned
             .filter(|h| start <= u32::from(h.first))
             .map(|h| u32::from(h.last));
-        // … and any of a configured one.
+        // … nor any part of a configured hole.
         let configured = self
             .profile
             .reads

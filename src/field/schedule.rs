@@ -1,37 +1,38 @@
-//! Whose turn it is on one line.
+//! Decides which request is next on one line.
 //!
-//! Contract: ask [`Schedule::next`]; after `Run(job)` run it and say how it
-//! ended with [`Schedule::done`], before asking again unless more may be under way; after `NotBefore` ask
-//! again at that time or when something was overheard. Told the time, never
-//! reads it.
+//! Contract: ask [`Schedule::next`]. After `Run(request)` run the request and report its end
+//! with [`Schedule::done`], before asking again unless more requests may be under way. After
+//! `NotBefore` ask again at that time, or when something was overheard. The schedule is given
+//! the time and never reads it.
 //!
-//! Order: every request has its slots on a fixed grid, whatever happened
-//! before; of those due, one of the highest priority is served, and among these
-//! the one whose next slot comes first (a rare one
-//! is not put off by more than a second for that), ties by whose device was
-//! served longest ago. A slot that was missed is skipped, so
-//! nothing queues up; the one that is owed keeps its place, and what has waited for
-//! a whole interval behind higher priorities gets a tenth of the line, so nothing
-//! starves. On a line that does not keep up no slots are skipped, but all intervals
-//! of a priority are stretched alike ([`crate::field::schedule::interval_stretch`]), those of the lowest first.
+//! Order: every request has its poll slots on a fixed grid, whatever happened before. Of
+//! those due, one of the highest priority is served. Among these the one whose next poll slot
+//! comes first is served (a rare request is not put off by more than a second for that). Ties
+//! go to the device that was served longest ago. A poll slot that was missed is skipped, so
+//! nothing queues up. The request that is owed keeps its place, and a request that has waited
+//! for a whole interval behind higher priorities gets a tenth of the line, so nothing
+//! starves. On a line that does not keep up no poll slots are skipped: all intervals of a
+//! priority are stretched alike ([`crate::field::schedule::interval_stretch`]), those of the
+//! lowest first.
 //!
-//! A device that missed is tried with one request at a time, soon and then
-//! ever less often, and only when no answering device would lose a poll by it,
-//! or from a budget of a twentieth of the clock; the first tries of a device
-//! that answered before may overdraw it a little. Its first proof of life brings
-//! back its whole plan. Whether it counts as silent is not decided here. A request
-//! that fails while its device lives is tried in the same way, by itself
-//! (`failing.rs`).
+//! A device that missed is tried with one request at a time, soon and then ever less often. A
+//! try is made only when no answering device would lose a poll by it, or from a budget of a
+//! twentieth of the clock; the first tries of a device that answered before may overdraw that
+//! budget a little. The first proof of life of a device brings back its whole plan. Whether a
+//! device counts as silent is not decided here. A request that fails while its device lives
+//! is tried in the same way, by itself (`polled_device/failing.rs`).
 //!
-//! Several requests may be under way where replies say whose they are
-//! ([`Schedule::window`]), never two of one device, and tries of what failed leave
-//! room for one that is expected to succeed.
+//! Several requests may be under way where replies carry the number of their request
+//! ([`Schedule::window`]), never two of one device. Tries of what failed leave a place for a
+//! request that is expected to succeed.
 //!
-//! Who goes first of all these is in `turns.rs`, the stretching in `time.rs`.
-//! Commands go before reads, within a share of their own (`commands.rs`).
+//! `schedule/turns.rs` decides which of all these goes first, `schedule/time.rs` stretches
+//! the intervals. Commands go before reads, within a share of their own
+//! (`schedule/commands.rs`).
 //!
-//! Refusals and measured reply times change what is asked together ([`crate::field::plan::holes`],
-//! [`super::plan`]); what was found is handed out by [`Schedule::poll_finding`].
+//! Refusals and measured reply times change which registers are asked for together
+//! ([`crate::field::plan::holes`], [`super::plan`]). [`Schedule::poll_finding`] hands out
+//! what was found.
 
 mod alike;
 pub mod budget;
@@ -62,72 +63,72 @@ use self::turns::{AttemptKind, Impact};
 
 use alike::acquaint;
 
-/// When there is nothing to do but to wait for replies, nothing happens before one
-/// comes; the caller asks again then.
+/// How long to wait when there is nothing to do but to wait for replies. Nothing happens
+/// before a reply comes, and the caller asks again then.
 const UNTIL_A_REPLY: Duration = Duration::from_secs(5);
 
-/// So many devices that miss at once are no coincidence.
+/// How many devices must miss at once for this to be no coincidence.
 const MANY: usize = 3;
 
-/// What to do on the line.
+/// What the port has to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// This transaction, now.
+    /// Run this transaction now.
     Run(Request),
-    /// Nothing before then, because of this.
+    /// Do nothing before this time, for this reason.
     NotBefore(Mono, &'static str),
-    /// Nothing ever: there is nothing to read on this port.
+    /// Do nothing ever: there is nothing to read on this port.
     Idle,
 }
 
-/// A request that is under way, and what it is paid from.
+/// A request that is under way, and the budget it is paid from.
 #[derive(Clone, Copy, Debug)]
 struct Out {
-    /// What it may do to the others, as a request that is expected to fail.
+    /// What the request may do to the others, if it is expected to fail.
     harm: Option<Impact>,
-    /// A lower priority that goes before a higher one.
+    /// The lower priority that goes before a higher one with this request.
     ahead: Option<Priority>,
-    /// It is asked of a device that has not answered yet.
+    /// Whether the request is for a device that has not answered yet.
     is_first_contact: bool,
 }
 
-/// The turns on one line.
+/// The order of requests on one line.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     devices: Vec<PolledDevice>,
-    /// For attempts that take time from those that answer.
+    /// The budget of attempts that take time from answering devices.
     budget: Budget,
-    /// For attempts that only make them wait.
+    /// The budget of attempts that only make answering devices wait.
     delays: Budget,
-    /// For first contacts.
+    /// The budget of first contacts.
     strangers: Budget,
     /// The time of each priority …
     stretches: BTreeMap<Priority, IntervalStretch>,
-    /// … and what it may take before higher ones.
+    /// … and what it may take before higher priorities.
     shares: BTreeMap<Priority, Budget>,
-    /// For requests that are not in the plan, made for an unmistakable reply.
+    /// The budget of probes: requests outside the plan, made for an unmistakable reply.
     probes: Budget,
-    /// What is under way, by whom it was asked of.
+    /// The requests that are under way, by device.
     out: BTreeMap<DeviceId, Out>,
-    /// How many requests may be.
+    /// How many requests may be under way.
     most_out: usize,
-    /// Until when the late reply of a unit that is known for such is let pass.
+    /// Until when the line rests for the late reply of a unit that is known for late replies.
     late_reply: Option<Mono>,
     rng: Rng,
     turn: u64,
     /// Since when there is nothing to do.
     rests: Option<Mono>,
     commands: Commands,
-    /// For these.
+    /// The budget of commands.
     writing: Budget,
-    /// Waiting to be told; what a transaction finds, no more.
+    /// Findings not yet handed out; no more than one transaction finds.
     findings: VecDeque<Finding>,
-    /// Likewise; at most two for each priority at a time.
+    /// Overloads not yet handed out; at most two for each priority at a time.
     overloads: VecDeque<Overload>,
 }
 
 impl Schedule {
-    /// The devices on `port`; all are due now.
+    /// Builds the schedule of the devices on `port`; all are due now.
     #[must_use]
     pub fn new(spec: &Spec, port: PortId, rng: Rng, now: Now) -> Self {
         let mut stations = Vec::new();
@@ -166,8 +167,8 @@ impl Schedule {
         }
     }
 
-    /// What earlier lives have learned about each kind of device; before the
-    /// first [`Schedule::next`].
+    /// Takes what earlier runs have learned about each kind of device; to be called before
+    /// the first [`Schedule::next`].
     pub fn remember(&mut self, now: Mono, known: impl Fn(&ProfileSpec) -> Holes) {
         for station in &mut self.devices {
             let holes = known(&station.profile);
@@ -175,15 +176,15 @@ impl Schedule {
         }
     }
 
-    /// How many requests may be under way at once, of different devices; at least
-    /// one, which is the default.
+    /// Sets how many requests may be under way at once, of different devices; at least one,
+    /// which is the default.
     pub fn window(&mut self, most: usize) {
         self.most_out = most.max(1);
     }
 
-    /// What to do now.
+    /// Returns what to do now.
     pub fn next(&mut self, now: Mono) -> Next {
-        // Where one is not there, others may not be either, and those that are wait.
+        // Where one device is absent, others may be too, and devices that are present wait.
         let hurry = self
             .devices
             .iter()
@@ -237,7 +238,7 @@ impl Schedule {
         }
     }
 
-    /// How a job ended; returns what that says about the device.
+    /// Takes the end of a request; returns what the end says about the device.
     pub fn done(&mut self, now: Mono, job: &Request, outcome: &Outcome) -> Evidence {
         let out = self.out.remove(&job.device);
         let took = now.since(job.asked);
@@ -261,7 +262,7 @@ impl Schedule {
                 purse.spend(now, with_rest);
             }
             match out.harm.filter(|_| failed) {
-                // The rest is one that the line has.
+                // The line has time to spare for the rest, so the rest is not paid for.
                 Some(Impact::Delay) => self.delays.spend(now, took),
                 Some(Impact::Loss) => self.budget.spend(now, with_rest),
                 None if failed && out.is_first_contact => self.strangers.spend(now, with_rest),
@@ -289,9 +290,9 @@ impl Schedule {
         evidence
     }
 
-    /// Until when the line rests for the reply to this, which may be late until then: as
-    /// long as no poll is lost by it. Where others miss as well it is more likely that
-    /// they are dead.
+    /// Until when the line rests for the reply to this request, which may be late until then:
+    /// as long as no poll is lost by the rest. Where other devices miss as well, it is more
+    /// likely that they are dead.
     fn rests_for(&mut self, now: Mono, job: &Request, latest: Mono) -> Option<Mono> {
         let mut others = self.devices.iter().filter(|s| s.device != job.device);
         if others.any(|s| s.misses() > 0) {
@@ -303,22 +304,23 @@ impl Schedule {
         (until > now).then_some(until)
     }
 
-    /// How long the unit took for this, from the end of the request to the beginning
-    /// of its reply; its requests are planned by it.
+    /// Takes how long the unit took for this request, from the end of the request to the
+    /// beginning of its reply; its requests are planned by this time.
     pub fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
         if let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) {
             station.measured(now, job, gap);
         }
     }
 
-    /// What was found out about a device, for the operator and for the next
-    /// life; until `None`, after each [`Schedule::done`] and each reply that was
+    /// Returns what was found out about a device, for the operator and for the next run. To
+    /// be called until `None`, after each [`Schedule::done`] and each reply that was
     /// overheard.
     pub fn poll_finding(&mut self) -> Option<Finding> {
         self.findings.pop_front()
     }
 
-    /// Devices of one kind need not all run into the same hole.
+    /// Shares a finding with the other devices of the kind: they need not all run into the
+    /// same hole.
     fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
         let of_kind = |s: &&mut PolledDevice| s.device != finder && Arc::ptr_eq(&s.profile, kind);
         for station in self.devices.iter_mut().filter(of_kind) {
@@ -337,21 +339,21 @@ impl Schedule {
         }
     }
 
-    /// A well-formed reply of this unit went by that nobody waited for. If it
-    /// can be one that was given up, its device lives: it is returned, and
-    /// polled in full again.
+    /// Takes a well-formed reply of this unit that was not waited for. If the reply can be to
+    /// a request that was given up, its device lives: the device is returned, and polled in
+    /// full again.
     pub fn overheard(&mut self, now: Mono, unit: UnitId) -> Option<DeviceId> {
         self.passed_by(now, |s| s.meter.is_none() && s.unit == unit)
     }
 
-    /// The same of a meter of DL/T 645.
+    /// Does the same for a meter of DL/T 645.
     pub fn overheard_meter(&mut self, now: Mono, meter: Address) -> Option<DeviceId> {
         self.passed_by(now, |s| s.meter.is_some_and(|own| own.means(meter)))
     }
 
     fn passed_by(&mut self, now: Mono, is: impl Fn(&PolledDevice) -> bool) -> Option<DeviceId> {
-        // What says not by a standard whose it is was recognised for being the reply to
-        // the last question. It may be a neighbour's whose replies are like it.
+        // A reply that names no sender by a standard was recognised as the reply to the last
+        // question. It may be the reply of a neighbour in the same reply class.
         let last = self.devices.iter().max_by_key(|s| s.served);
         let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device);
         let is_it = |s: &PolledDevice| match nameless {
@@ -372,14 +374,14 @@ impl Schedule {
         Some(station.device)
     }
 
-    /// The line is open again after it was not: everybody is tried at once.
+    /// Tries every device at once, as the line is open again after a loss.
     pub fn reopened(&mut self, now: Mono) {
         for station in &mut self.devices {
             station.retry_now(now);
         }
     }
 
-    /// How many devices have something to read here.
+    /// How many devices on this line have something to read.
     #[must_use]
     pub fn devices(&self) -> usize {
         self.devices.len()

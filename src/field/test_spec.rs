@@ -1,4 +1,4 @@
-//! Small installations for this room's tests and the port's.
+//! Small installations for the tests of this room and of the port.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 use crate::spec::*;
 
-/// A plain number, high word and byte first, unscaled.
+/// Returns a plain number, high word and byte first, unscaled.
 pub(crate) const fn number(kind: Number) -> Codec {
     Codec::Number {
         kind,
@@ -17,7 +17,7 @@ pub(crate) const fn number(kind: Number) -> Codec {
     }
 }
 
-/// A point read every `interval_ms`.
+/// Returns a point that is read every `interval_ms`.
 pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) -> PointSpec {
     PointSpec {
         shown: Default::default(),
@@ -30,7 +30,7 @@ pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) 
     }
 }
 
-/// A kind of device with these points and no limit of its own.
+/// Returns a kind of device with these points and no limit of its own.
 pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
     ProfileSpec {
         protocol: Default::default(),
@@ -41,7 +41,7 @@ pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
     }
 }
 
-/// A serial line, 8E1, with the default response timeout.
+/// Returns a serial line, 8E1, with the default response timeout.
 pub(crate) fn serial(baud: u32) -> PortSpec {
     PortSpec {
         name: "line".into(),
@@ -59,7 +59,7 @@ pub(crate) fn serial(baud: u32) -> PortSpec {
     }
 }
 
-/// A TCP endpoint.
+/// Returns a TCP endpoint.
 pub(crate) fn tcp() -> PortSpec {
     PortSpec {
         name: "rack".into(),
@@ -76,7 +76,7 @@ pub(crate) fn tcp() -> PortSpec {
     }
 }
 
-/// A Modbus gateway with a line of this rate behind it, 8E1.
+/// Returns a Modbus gateway with a line of this rate behind it, 8E1.
 pub(crate) fn behind(baud: u32) -> PortSpec {
     let mut port = tcp();
     if let LineSpec::Tcp(tcp) = &mut port.line {
@@ -90,7 +90,7 @@ pub(crate) fn behind(baud: u32) -> PortSpec {
     port
 }
 
-/// One port with units 1, 2, … of these kinds.
+/// Returns one port with units 1, 2, … of these kinds.
 pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
     let devices = (1u8..)
         .zip(profiles)

@@ -1,6 +1,5 @@
-//! Dates and times of day as devices write them, and what the platform is told: a
-//! moment as UTC milliseconds since 1970 in digits, which is how Alink writes its
-//! data type `date`.
+//! Dates and times of day as devices write them, and as the platform gets them: a moment as
+//! UTC milliseconds since 1970 in digits, which is how Alink writes its data type `date`.
 
 use super::number::Refusal;
 use crate::base::Value;
@@ -9,7 +8,7 @@ use crate::spec::{ByteOrder, DateTime, TimeField, TimeLayout, UtcOffset};
 /// The first millisecond of the year 10000: nothing that a clock shows is later.
 const END: i64 = 253_402_300_800_000;
 
-/// The moment at which a clock with this offset shows so many milliseconds since
+/// Returns the moment at which a clock with this offset shows this many milliseconds since
 /// 1970-01-01 00:00.
 ///
 /// # Errors
@@ -51,8 +50,8 @@ impl Civil {
         Ok(())
     }
 
-    /// Milliseconds since 1970-01-01 00:00 on the same clock; `None` if there is no
-    /// such date or time of day.
+    /// Returns the milliseconds since 1970-01-01 00:00 on the same clock; `None` if there is
+    /// no such date or time of day.
     fn millis(self) -> Option<i64> {
         let is_time = self.hour < 24 && self.minute < 60 && self.second < 60;
         if !is_time || self.millisecond > 999 {
@@ -63,9 +62,9 @@ impl Civil {
         Some(seconds * 1000 + i64::from(self.millisecond))
     }
 
-    /// Days since 1970-01-01 in the Gregorian calendar: Howard Hinnant,
-    /// "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`. Years are
-    /// counted from 1 March, so that the leap day is the last of its year.
+    /// Returns the days since 1970-01-01 in the Gregorian calendar: Howard Hinnant,
+    /// "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`. Years are counted
+    /// from 1 March, so that the leap day is the last of its year.
     fn days(self) -> Option<i64> {
         let leap = self.year.is_multiple_of(4)
             && (!self.year.is_multiple_of(100) || self.year.is_multiple_of(400));
@@ -89,7 +88,7 @@ impl Civil {
     }
 }
 
-/// What a layout of bytes says, in the order of its fields.
+/// Reads a layout of bytes, in the order of its fields.
 ///
 /// # Errors
 /// If there are too few bytes, a digit is above 9, or it is no date or time.
@@ -118,7 +117,7 @@ pub(crate) fn from_bytes(
     value(civil.millis().ok_or(Refusal::NoSuchTime)?, offset)
 }
 
-/// What registers say.
+/// Reads the date or time of registers.
 ///
 /// # Errors
 /// As of [`from_bytes`].
@@ -148,7 +147,7 @@ pub(crate) fn from_registers(of: &DateTime, registers: &[u16]) -> Result<Value, 
     value(civil.millis().ok_or(Refusal::NoSuchTime)?, of.utc_offset)
 }
 
-/// Two decimal digits.
+/// Returns the number of two decimal digits.
 pub(crate) const fn two(byte: u8) -> Result<u8, Refusal> {
     if byte >> 4 > 9 || byte & 15 > 9 {
         return Err(Refusal::NotDecimal);

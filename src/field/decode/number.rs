@@ -1,8 +1,8 @@
-//! Numbers as protocols write them, on their way to a value; and why there may be
-//! none.
+//! Numbers as protocols write them, on their way to a value, and the reasons why there may be
+//! no value.
 //!
-//! Decimal arithmetic that is exact as far as 38 digits go, which is more than any
-//! value has; what goes beyond is rounded there, and a double once more at the end.
+//! Decimal arithmetic that is exact up to 38 digits, which is more than any value has.
+//! Further digits are rounded off, and a double is rounded once more at the end.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -16,15 +16,15 @@ use crate::spec::{Decimal, NumberType};
 pub enum Refusal {
     /// The registers hold IEEE 754's "not a number".
     NotANumber,
-    /// They hold an infinity, or scaling left the range of numbers.
+    /// The registers hold an infinity, or scaling left the range of numbers.
     Infinite,
     /// The number has more digits than a whole number of 64 bits.
     TooLarge,
-    /// They hold bytes that are no text, or no number where one is written.
+    /// The registers hold bytes that are no text, or no number where a number is written.
     NotText,
-    /// They hold a digit above 9.
+    /// The registers hold a digit above 9.
     NotDecimal,
-    /// They hold what the configuration lists as `invalid:`.
+    /// The registers hold what the configuration lists as `invalid:`.
     Marked,
     /// The register with the power of ten says that there is no value, or a
     /// power beyond −10 to 10.
@@ -37,18 +37,16 @@ pub enum Refusal {
     UnknownState,
     /// The data have more or fewer bytes than the value.
     Length,
-    /// They hold a date or a time that is none.
+    /// The registers hold a date or a time that does not exist.
     NoSuchTime,
-    /// The reply ends before the value, or what stands in front of it is not
-    /// there.
+    /// The reply ends before the value, or the text in front of the value is not there.
     NotThere,
-    /// The reply does not cover the point, or is of the other kind. Never the
-    /// device's fault.
+    /// The reply does not cover the point, or is of the other kind. Never the device's fault.
     NotCovered,
 }
 
 impl Refusal {
-    /// In a few words.
+    /// Returns the reason in a few words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -81,12 +79,12 @@ impl fmt::Display for Refusal {
 pub(in crate::field) enum Exact {
     /// `digits × 10^-places`.
     Decimal {
-        /// With sign.
+        /// The digits, with sign.
         digits: i128,
-        /// How many of them stand after the point; below 0, so many zeros follow.
+        /// How many of the digits stand after the point; below 0, this many zeros follow.
         places: i32,
     },
-    /// What came as a float and was not reckoned with yet.
+    /// A number that came as a float and was not reckoned with yet.
     Float(f64),
 }
 
@@ -109,8 +107,8 @@ impl Exact {
         }
     }
 
-    /// Its digits and places; those of a float are the fewest that stand for it and
-    /// no other. `None` if it is not finite.
+    /// Returns the digits and places; those of a float are the fewest that stand for this
+    /// float and no other. `None` if the number is not finite.
     fn parts(self) -> Option<(i128, i32)> {
         match self {
             Exact::Decimal { digits, places } => Some((digits, places)),
@@ -118,7 +116,7 @@ impl Exact {
         }
     }
 
-    /// Times this.
+    /// Returns the product with this factor.
     pub(in crate::field) fn times(self, factor: Decimal) -> Self {
         let factor = factor.reduced();
         if factor == Decimal::ONE {
@@ -134,7 +132,7 @@ impl Exact {
         }
     }
 
-    /// Times ten to this power.
+    /// Returns the product with ten to this power.
     pub(in crate::field) fn shifted(self, power: i8) -> Self {
         match self.parts() {
             Some((digits, places)) if power != 0 => Exact::Decimal {
@@ -145,7 +143,7 @@ impl Exact {
         }
     }
 
-    /// Below zero instead of above and the other way round, if this is so.
+    /// Returns the number with the opposite sign, if `negative` says so.
     pub(in crate::field) fn negated(self, negative: bool) -> Self {
         match self {
             _ if !negative => self,
@@ -157,10 +155,10 @@ impl Exact {
         }
     }
 
-    /// Plus this.
+    /// Returns the sum with this number.
     pub(in crate::field) fn plus(self, other: Exact) -> Self {
         let (Some(a), Some(b)) = (self.parts(), other.parts()) else {
-            // One of them is no number, and then the sum is none.
+            // One of the two is no number, and then the sum is none.
             return Exact::Float(self.to_float() + other.to_float());
         };
         let (fine, coarse) = if a.1 >= b.1 { (a, b) } else { (b, a) };
@@ -169,7 +167,7 @@ impl Exact {
             None => None,
         };
         let (digits, places) = sum.unwrap_or_else(|| {
-            // As many places as both have room for, and one digit to spare.
+            // As many places as both numbers have digits for, and one digit to spare.
             let room = |(digits, places): (i128, i32)| places + DIGITS - 1 - count(digits);
             let places = room(coarse).min(fine.1.min(room(fine)));
             let at = |(digits, has): (i128, i32)| match raised(digits, places - has) {
@@ -181,7 +179,7 @@ impl Exact {
         Exact::Decimal { digits, places }
     }
 
-    /// Plus a fixed number.
+    /// Returns the sum with a fixed number.
     pub(in crate::field) fn moved(self, offset: Decimal) -> Self {
         match offset.reduced() {
             Decimal::ZERO => self,
@@ -189,8 +187,8 @@ impl Exact {
         }
     }
 
-    /// To this many places after the point, a half away from zero: 1.005 is a
-    /// half, whatever the bits of a float say.
+    /// Rounds to this many places after the point, a half away from zero: 1.005 is a half,
+    /// whatever the bits of a float say.
     pub(in crate::field) fn rounded(self, to: u8) -> Self {
         let to = i32::from(to);
         match self.parts() {
@@ -203,24 +201,25 @@ impl Exact {
         }
     }
 
-    /// How it stands to a fixed number; `None` if it is none itself.
+    /// Compares the number with a fixed number; `None` if it is no number itself.
     pub(in crate::field) fn compared(self, to: Decimal) -> Option<Ordering> {
         let (a, b) = (self.parts()?, Exact::from(to).parts()?);
         let places = a.1.max(b.1);
         Some(
             match (raised(a.0, places - a.1), raised(b.0, places - b.1)) {
                 (Some(a), Some(b)) => a.cmp(&b),
-                // What has no room at the places of the other is the larger by far.
+                // A number that does not fit at the places of the other is the larger by far.
                 (None, _) => a.0.cmp(&0),
                 (Some(_), None) => 0.cmp(&b.0),
             },
         )
     }
 
-    /// As a value of this type, a whole number signed if asked for or needed.
+    /// Returns the number as a value of this type, a whole number signed if asked for or
+    /// needed.
     ///
     /// # Errors
-    /// If it is not finite, or beyond what the type holds.
+    /// The number is not finite, or beyond what the type holds.
     pub(in crate::field) fn value(self, of: NumberType, signed: bool) -> Result<Value, Refusal> {
         self.finite()?;
         match of {
@@ -260,7 +259,7 @@ impl Exact {
         x.is_finite().then_some(x).ok_or(Refusal::Infinite)
     }
 
-    /// The number to no places; `None` if it has no room.
+    /// Returns the number rounded to no places; `None` if it does not fit.
     fn whole_digits(self) -> Option<i128> {
         match self.rounded(0) {
             Exact::Decimal { digits, places } => raised(digits, places.checked_neg()?),
@@ -271,15 +270,15 @@ impl Exact {
     fn to_float(self) -> f64 {
         match self {
             Exact::Float(x) => x,
-            // The standard library reads decimals to the nearest float; that
-            // is exactly what is wanted, so let it.
+            // The standard library reads decimals to the nearest float, which is exactly what
+            // is needed here.
             Exact::Decimal { digits, places } => format!("{digits}e{}", -i64::from(places))
                 .parse()
                 .unwrap_or(f64::NAN),
         }
     }
 
-    /// As people write it, with an exponent only where that spares many zeros.
+    /// Writes the number as people do, with an exponent only where that spares many zeros.
     fn to_text(self) -> String {
         let Some((digits, places)) = self.parts() else {
             return String::new();
@@ -302,7 +301,7 @@ impl Exact {
     }
 }
 
-/// With so many zeros behind it; `None` if there is no room for them.
+/// Appends this many zeros; `None` if they do not fit.
 const fn raised(digits: i128, by: i32) -> Option<i128> {
     if digits == 0 || by <= 0 {
         return Some(digits);
@@ -313,12 +312,12 @@ const fn raised(digits: i128, by: i32) -> Option<i128> {
     }
 }
 
-/// With so many digits less, rounded, a half away from zero.
+/// Cuts this many digits off, rounded, a half away from zero.
 const fn cut(digits: i128, by: i32) -> i128 {
     if by <= 0 {
         return digits;
     }
-    // Of more than all of them nothing is left.
+    // If more digits are cut than there are, nothing is left.
     let Some(ten) = 10i128.checked_pow(by.unsigned_abs()) else {
         return 0;
     };
@@ -329,7 +328,7 @@ const fn cut(digits: i128, by: i32) -> i128 {
     }
 }
 
-/// How many decimal digits it has.
+/// Returns how many decimal digits the number has.
 const fn count(digits: i128) -> i32 {
     match digits.unsigned_abs().checked_ilog10() {
         Some(power) => power.cast_signed() + 1,
@@ -337,7 +336,7 @@ const fn count(digits: i128) -> i32 {
     }
 }
 
-/// The product, and how many digits had to be cut off its end to make room for it.
+/// Returns the product, and how many digits had to be cut off its end to make it fit.
 fn product(a: i128, b: i128) -> (i128, i32) {
     if let Some(product) = a.checked_mul(b) {
         return (product, 0);
@@ -345,7 +344,7 @@ fn product(a: i128, b: i128) -> (i128, i32) {
     let negative = (a < 0) != (b < 0);
     let mut limbs = wide(a.unsigned_abs(), b.unsigned_abs());
     let (mut dropped, mut last, mut rest) = (0, 0, false);
-    // One bit less than there is, so that rounding up has room.
+    // One bit less than there is, so that rounding up still fits.
     while limbs[3] != 0 || limbs[2] != 0 || limbs[1] >> 62 != 0 {
         rest |= last != 0;
         last = tenth(&mut limbs);
@@ -357,7 +356,7 @@ fn product(a: i128, b: i128) -> (i128, i32) {
     (if negative { -digits } else { digits }, dropped)
 }
 
-/// All 256 bits of a product, the least significant 64 first.
+/// Returns all 256 bits of a product, the least significant 64 first.
 fn wide(a: u128, b: u128) -> [u64; 4] {
     let halves = |x: u128| [x as u64, (x >> 64) as u64];
     let mut limbs = [0u64; 4];
@@ -373,7 +372,7 @@ fn wide(a: u128, b: u128) -> [u64; 4] {
     limbs
 }
 
-/// Divides by ten; the remainder.
+/// Divides by ten; returns the remainder.
 fn tenth(limbs: &mut [u64; 4]) -> u64 {
     let mut rest = 0u128;
     for limb in limbs.iter_mut().rev() {
@@ -384,8 +383,8 @@ fn tenth(limbs: &mut [u64; 4]) -> u64 {
     rest as u64
 }
 
-/// The shortest decimal that stands for this float and no other; `None` if it is
-/// not finite.
+/// Returns the shortest decimal that stands for this float and no other; `None` if the float
+/// is not finite.
 fn written(x: f64) -> Option<(i128, i32)> {
     let text = x.is_finite().then(|| format!("{x:e}"))?;
     let (mantissa, exponent) = text.split_once('e')?;

@@ -1,13 +1,11 @@
 //! From registers and bits to values.
 //!
-//! A value is exact or it is not given. Whole numbers stay whole; scale and
-//! offset are decimal, so 2305 × 0.1 is the number nearest to 230.5 and not a
-//! sum of binary fractions; what is no number, or not one that can be, is
-//! refused with a reason.
+//! A value is exact or it is not given. Whole numbers stay whole. Scale and offset are
+//! decimal, so 2305 × 0.1 is the number nearest to 230.5 and not a sum of binary fractions.
+//! What is no number, or a number that cannot be right, is refused with a reason.
 //!
-//! Everything a value is made of comes out of one reply: the parts of a sum and
-//! the power of ten it is scaled by belong to the same moment, or there is no
-//! value.
+//! Everything a value is made of comes out of one reply: the parts of a sum and the power of
+//! ten that scales it belong to the same moment, or there is no value.
 
 mod raw;
 
@@ -25,7 +23,7 @@ use raw::{Raw, ordered};
 /// Information Model Specification, type `sunssf`).
 const NO_POWER: u16 = 0x8000;
 
-/// The value of `point`, from a reply whose first entry is at `start`.
+/// Returns the value of `point`, from a reply whose first entry is at `start`.
 ///
 /// # Errors
 /// A [`Refusal`] instead of a value that would be wrong.
@@ -165,7 +163,7 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
     Ok(value)
 }
 
-/// A power of ten from its register.
+/// Returns the power of ten in a register.
 fn power(word: u16) -> Result<i8, Refusal> {
     let power = i8::try_from(word as i16).ok();
     power
@@ -173,14 +171,14 @@ fn power(word: u16) -> Result<i8, Refusal> {
         .ok_or(Refusal::NoPower)
 }
 
-/// The characters of text, two in each register.
+/// Returns the characters of text, two in each register.
 fn pairs(registers: &[u16], order: ByteOrder) -> impl Iterator<Item = u8> {
     registers
         .iter()
         .flat_map(move |w| ordered(*w, order).to_be_bytes())
 }
 
-/// The characters of text, one in each register.
+/// Returns the characters of text, one in each register.
 fn letters(registers: &[u16], half: Half) -> impl Iterator<Item = u8> {
     registers.iter().map(move |w| {
         let [high, low] = w.to_be_bytes();

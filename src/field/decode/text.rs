@@ -8,12 +8,12 @@ use encoding_rs as coding;
 use super::number::Refusal;
 use crate::spec::Encoding;
 
-/// The text in a place of fixed size: up to NUL, and up to FFh, which memory that
-/// was never written holds, where that is no character; without control characters
-/// and without blanks at its end.
+/// Returns the text in a place of fixed size. The text ends at NUL, and at FFh where FFh is
+/// no character, as memory that was never written holds FFh. Control characters are left out,
+/// and blanks at the end.
 ///
 /// # Errors
-/// If the bytes are no text in this encoding.
+/// The bytes are no text in this encoding.
 pub(crate) fn padded(bytes: &[u8], encoding: Encoding) -> Result<String, Refusal> {
     let mut text = decoded(ended(bytes, encoding), encoding)?.into_owned();
     text.retain(|c| !c.is_control());
@@ -24,7 +24,7 @@ pub(crate) fn padded(bytes: &[u8], encoding: Encoding) -> Result<String, Refusal
     Ok(text)
 }
 
-/// The part in front of what ends it.
+/// Returns the part in front of the byte that ends the text.
 fn ended(bytes: &[u8], encoding: Encoding) -> &[u8] {
     if encoding == Encoding::Utf16 {
         let units = bytes.chunks_exact(2);
@@ -34,7 +34,7 @@ fn ended(bytes: &[u8], encoding: Encoding) -> &[u8] {
     let is_end = |b: &u8| *b == 0 || (*b == 0xFF && !encoding.has_ff());
     let end = bytes.iter().position(is_end).unwrap_or(bytes.len());
     let text = bytes.get(..end).unwrap_or(bytes);
-    // Where FFh is a character, only a whole rest of them is none.
+    // Where FFh is a character, only a rest that is all FFh is no text.
     let rest = text.iter().rev().take_while(|b| **b == 0xFF).count();
     match encoding.has_ff() {
         true => text.get(..text.len() - rest).unwrap_or(text),
@@ -42,10 +42,10 @@ fn ended(bytes: &[u8], encoding: Encoding) -> &[u8] {
     }
 }
 
-/// The characters that the bytes stand for.
+/// Returns the characters that the bytes stand for.
 ///
 /// # Errors
-/// If they stand for none.
+/// The bytes stand for no characters.
 pub(crate) fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, Refusal> {
     let by = match encoding {
         Encoding::Utf8 => coding::UTF_8,
@@ -58,7 +58,8 @@ pub(crate) fn decoded(bytes: &[u8], encoding: Encoding) -> Result<Cow<'_, str>, 
         Encoding::Windows1251 => coding::WINDOWS_1251,
         Encoding::Windows1252 => coding::WINDOWS_1252,
         Encoding::Utf16 => coding::UTF_16BE,
-        // The standard's own: what the WHATWG calls so is code page 1252.
+        // The encoding of the standard itself: what the WHATWG calls Latin-1 is code page
+        // 1252.
         Encoding::Latin1 => return Ok(bytes.iter().map(|b| char::from(*b)).collect()),
     };
     by.decode_without_bom_handling_and_without_replacement(bytes)

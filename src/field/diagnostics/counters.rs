@@ -1,10 +1,9 @@
-//! What became of the requests to one device, and of our own voice on one line,
-//! counted since the start.
+//! What became of the requests to one device, and of the echoes of our own requests on one
+//! line, counted since the start.
 //!
-//! Every way a transaction can end has a counter of its own: what is wrong with a
-//! line shows in which of them grows. Told with [`Counters::note`] what each end
-//! proved, and with [`EchoCounters::add`] what came back; nothing here decides
-//! anything.
+//! Every way a transaction can end has a counter of its own: the counter that grows shows
+//! what is wrong with a line. [`Counters::note`] takes what each end proved, and
+//! [`EchoCounters::add`] the echoes that came back. Nothing is decided here.
 
 use std::collections::BTreeMap;
 
@@ -15,26 +14,25 @@ use crate::base::{Echoes, Evidence, Miss, Proof};
 pub struct Counters {
     /// Transactions that ended, however they did.
     pub polls: u64,
-    /// Of them, those that followed one that had brought no proof of life.
+    /// Transactions that followed a transaction without proof of life; included in `polls`.
     pub retries: u64,
     /// Replies that were asked for.
     pub answers: u64,
-    /// Refusals, by the code of the exception; of a meter of DL/T 645, by its error
-    /// word.
+    /// Refusals, by the code of the exception; of a meter of DL/T 645, by its error word.
     pub exceptions: BTreeMap<u8, u64>,
-    /// Not one byte came in time.
+    /// Transactions in which not one byte came in time.
     pub timeouts: u64,
-    /// Bytes came, but no frame with a good checksum: noise, wrong settings of the
-    /// line, two devices at once.
+    /// Transactions in which bytes came, but no frame with a good checksum: noise, wrong
+    /// settings of the line, two devices at once.
     pub garbled: u64,
-    /// Good frames came, and none was the reply.
+    /// Transactions in which good frames came, and none was the reply.
     pub foreign: u64,
-    /// A gateway on the way refused in the name of the device, by its code: 0Ah or
-    /// 0Bh.
+    /// Transactions that a gateway on the way refused in the name of the device, by its code:
+    /// 0Ah or 0Bh.
     pub gateway: BTreeMap<u8, u64>,
-    /// The port was lost while the reply was waited for.
+    /// Transactions in which the port was lost while the reply was waited for.
     pub port: u64,
-    /// Replies that came after they had been given up; no transactions.
+    /// Replies that came after they had been given up; these are no transactions.
     pub late: u64,
     /// Points for which a reply held no value.
     pub no_value: u64,
@@ -43,7 +41,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A transaction ended, or a late reply came, and this is what it proved.
+    /// Notes what a transaction that ended, or a late reply that came, has proved.
     pub fn note(&mut self, evidence: Evidence) {
         if evidence != Evidence::Alive(Proof::Late) {
             self.polls = self.polls.saturating_add(1);
@@ -74,7 +72,7 @@ impl Counters {
         *counter = counter.saturating_add(1);
     }
 
-    /// All of them by name, in the words that people and programs read: those of
+    /// Returns all counters by name, in the words that people and programs read: those of
     /// every class, and of the codes of refusals those that came.
     #[must_use]
     pub fn outcomes(&self) -> BTreeMap<String, u64> {
@@ -97,14 +95,14 @@ impl Counters {
             .collect()
     }
 
-    /// So many points of a reply held no value.
+    /// Notes that this many points of a reply held no value.
     pub fn no_value(&mut self, points: usize) {
         let points = u64::try_from(points).unwrap_or(u64::MAX);
         self.no_value = self.no_value.saturating_add(points);
     }
 }
 
-/// The counters of our own requests on one line, as its adapter heard them.
+/// The counters of the echoes of our own requests on one line, as its adapter heard them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EchoCounters {
     expected: u64,
@@ -113,7 +111,7 @@ pub struct EchoCounters {
 }
 
 impl EchoCounters {
-    /// These came, or did not, since the last were added.
+    /// Adds the echoes that came, or did not, since the last call.
     pub fn add(&mut self, echoes: Echoes) {
         let add = |to: &mut u64, n: u32| *to = to.saturating_add(n.into());
         add(&mut self.expected, echoes.expected);
@@ -121,7 +119,7 @@ impl EchoCounters {
         add(&mut self.missed, echoes.missed);
     }
 
-    /// All of them by name, in the words that people and programs read.
+    /// Returns all counters by name, in the words that people and programs read.
     #[must_use]
     pub fn outcomes(&self) -> BTreeMap<String, u64> {
         let named = [
@@ -161,8 +159,8 @@ mod tests {
         counters.no_value(3);
         let expected = Counters {
             polls: 11,
-            // Five of the six misses were followed by a request; the last by a late
-            // reply, and then the unit was known to live.
+            // Five of the six misses were followed by a request; the last miss was followed
+            // by a late reply, and then the unit was known to live.
             retries: 5,
             answers: 2,
             exceptions: BTreeMap::from([(2, 2), (6, 1)]),
@@ -179,7 +177,7 @@ mod tests {
         let named = counters.outcomes();
         assert_eq!(named["exception-2"], 2);
         assert_eq!(named["gateway-exception-11"], 1);
-        // Every poll under one name, and the late reply, which was none.
+        // Every poll under one name, and the late reply, which is no poll.
         assert_eq!(named.values().sum::<u64>(), expected.polls + expected.late);
         let refusals: u64 = counters
             .exceptions

@@ -1,27 +1,27 @@
-//! Whether two devices share an address.
+//! Suspects that two devices share an address.
 //!
-//! Both answer, and what comes is spoilt: always there, and nowhere else on the
-//! line. That is looked for: replies of one device of which a third are spoilt,
-//! among others that are not. A suspicion, for a person to look at; nothing is
-//! done about it here. What it cannot tell from this is one device with a bad tap.
+//! Both devices answer, and what comes is spoilt: always at this address, and nowhere else on
+//! the line. This pattern is looked for: a third of the replies of one device are spoilt,
+//! among others that are not. It is a suspicion, for a person to look at; nothing is done
+//! about it here. One device with a bad tap looks the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{DeviceId, Evidence, Miss};
 
-/// So many spoilt replies are no chance …
+/// How many spoilt replies are no chance …
 const SPOILT: u32 = 8;
 
-/// … if they are one of so many …
+/// … if this part of the device's replies is spoilt …
 const ONE_OF: u32 = 3;
 
-/// … while of the others' no more than one of so many is spoilt …
+/// … while of the others' replies no more than this part is spoilt …
 const OTHERS: u64 = 50;
 
-/// … of at least so many.
+/// … of at least this many.
 const SEEN: u64 = 64;
 
-/// What is old counts half, each time as many more have come.
+/// Old replies count half, each time this many more have come.
 const MEMORY: u32 = 64;
 
 /// Replies on one line, by device.
@@ -38,16 +38,16 @@ struct Replies {
 }
 
 impl DuplicateAddresses {
-    /// A transaction with this device ended. True if its address may well have two
-    /// devices; once for each.
+    /// Notes the end of a transaction with this device. Returns true if two devices may well
+    /// share its address; once for each device.
     pub fn note(&mut self, device: DeviceId, evidence: Evidence) -> bool {
         let own = self.replies.entry(device).or_default();
         match evidence {
             Evidence::Alive(_) => own.fine += 1,
             Evidence::Missed(Miss::Garbled | Miss::Foreign) => own.spoilt += 1,
-            // One request is spoilt, others are not.
+            // One request is spoilt, the others are not.
             Evidence::RequestFailed(_) => return false,
-            // Nothing came: that says nothing about who would have spoken.
+            // Nothing came: that says nothing about which device would have answered.
             Evidence::Missed(_) => return false,
         }
         if own.fine + own.spoilt >= MEMORY {
@@ -76,7 +76,8 @@ mod tests {
     const FINE: Evidence = Evidence::Alive(Proof::Answer);
     const SPOILED: Evidence = Evidence::Missed(Miss::Garbled);
 
-    /// Who is told, if of each device's replies so many in a thousand are spoilt.
+    /// Returns the devices that are reported, if this many in a thousand of each device's
+    /// replies are spoilt.
     fn told(permille: &[u32]) -> Vec<u32> {
         let mut twins = DuplicateAddresses::default();
         let mut rng = Rng::new(3);

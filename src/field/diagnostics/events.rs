@@ -1,6 +1,6 @@
-//! What the field side tells the operator: ports that open and close, lines that
-//! are asked for too much, and what is found out about devices. Their troubles are
-//! counted in `trouble.rs`.
+//! What the field side reports to the operator: ports that open and close, lines that are
+//! asked for too much, and what is found out about devices. The troubles of devices are
+//! counted in `diagnostics/trouble.rs`.
 
 use std::time::Duration;
 
@@ -15,136 +15,135 @@ use crate::field::modbus::in_flight::Fault;
 use crate::field::plan::forecast::{millis, percent, range};
 use crate::field::plan::holes::Hole;
 
-/// Something the operator should know about the field side.
+/// A notice of the field side to the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The port is open.
     PortOpened {
-        /// Which.
+        /// The port.
         port: PortId,
         /// How many attempts had failed since it was last open.
         failed: u32,
     },
-    /// The port cannot be opened, or is lost as soon as it is; told at the
-    /// first failure and then rarely.
+    /// The port cannot be opened, or is lost as soon as it is open; reported at the first
+    /// failure and then rarely.
     PortUnavailable {
-        /// Which.
+        /// The port.
         port: PortId,
         /// What was to be opened: a path, or a host and port.
         what: String,
-        /// Whether it did open, and was lost before it was of any use.
+        /// Whether the port did open, and was lost before it was of any use.
         opened: bool,
         /// The system's words.
         why: String,
         /// Attempts that failed so far, this one included.
         failed: u32,
-        /// Until the next attempt.
+        /// The time until the next attempt.
         next: Duration,
     },
     /// A TCP endpoint does not stand several requests in flight.
     OneAtATime {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// What it did.
+        /// What the endpoint did wrongly.
         fault: Fault,
     },
-    /// An open port was lost, or given up as of no further use; it is opened
-    /// anew.
+    /// An open port was lost, or given up as of no further use; it is opened anew.
     PortLost {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// The system's words, or ours.
+        /// The reason, in the system's words or in ours.
         why: String,
-        /// How often since this was last told.
+        /// How often since the last report.
         times: u64,
     },
     /// The port does not have the settings it was given.
     SettingsDiffer {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// What was asked for and what it says it has.
+        /// The settings that were asked for and those that the port says it has.
         what: String,
     },
     /// The adapter keeps received bytes for a while before it passes them on, and
-    /// would not be told otherwise.
+    /// this service may not change that.
     BytesHeldBack {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// For how long.
+        /// For how long the adapter keeps them.
         wait: Duration,
     },
-    /// What is sent comes back, and nobody said that it would.
+    /// What is sent comes back, and the port is not configured so.
     EchoHeard {
-        /// Which.
+        /// The port.
         port: PortId,
     },
-    /// What is sent was said to come back, and does not.
+    /// What is sent does not come back, and the port is configured so.
     EchoMissed {
-        /// Which.
+        /// The port.
         port: PortId,
-        /// How often since this was last told.
+        /// How often since the last report.
         times: u64,
     },
     /// The line does not keep up: all requests of a priority are made less often.
     IntervalsStretched {
-        /// Which port.
+        /// The port.
         port: PortId,
-        /// Of which requests.
+        /// The priority of the requests.
         priority: Priority,
         /// How many times longer than configured, in thousandths.
         factor: u64,
-        /// What its devices ask of its time, in thousandths, as far as known.
+        /// What the devices ask of the line's time, in thousandths, as far as known.
         load: u64,
-        /// The request that takes most of it.
+        /// The request that takes most of the line's time.
         heaviest: Option<Heaviest>,
     },
-    /// It keeps up again.
+    /// The line keeps up again.
     IntervalsKept {
-        /// Which port.
+        /// The port.
         port: PortId,
-        /// Of which requests.
+        /// The priority of the requests.
         priority: Priority,
     },
-    /// Replies under one address are spoilt again and again, and no others are;
-    /// told once for each.
+    /// Replies under one address are spoilt again and again, and no others are; reported once
+    /// for each address.
     UnitTwice {
-        /// Which device is configured there.
+        /// The device that is configured at the address.
         device: DeviceId,
-        /// Under which address, in words.
+        /// The address, in words.
         place: String,
     },
-    /// Replies of a device come twice; told once.
+    /// Replies of a device come twice; reported once.
     RepliesTwice {
-        /// Which.
+        /// The device.
         device: DeviceId,
     },
-    /// A device says replies again and again that nobody here waited for; told
-    /// once an hour as long as it goes on.
+    /// A device sends replies again and again that were not waited for here; reported once an
+    /// hour as long as this goes on.
     OthersAsk {
-        /// Which.
+        /// The device.
         device: DeviceId,
     },
     /// A device cannot be read across these addresses.
     HoleFound {
-        /// Which.
+        /// The device.
         device: DeviceId,
-        /// Where.
+        /// The addresses.
         hole: Hole,
     },
     /// Points of a device are refused even when they are asked for alone.
     PointsRefused {
-        /// Which.
+        /// The device.
         device: DeviceId,
         /// Their ids, as configured.
         points: String,
-        /// Where they are.
+        /// Where the points are.
         at: Hole,
         /// The exception's code.
         code: u8,
     },
     /// A meter of DL/T 645 does not have what these points are read from.
     DatumRefused {
-        /// Which.
+        /// The device.
         device: DeviceId,
         /// Their ids, as configured.
         points: String,
@@ -154,54 +153,54 @@ pub enum Notice {
     /// The request for points, and nothing else, fails again and again while the device
     /// answers others.
     PointsFail {
-        /// Which device.
+        /// The device.
         device: DeviceId,
         /// Their ids, as configured.
         points: String,
         /// What is asked for.
         what: String,
-        /// How it fails.
+        /// How the request fails.
         how: RequestFailure,
-        /// The code of the refusal, if it is one.
+        /// The code of the refusal, if the failure is a refusal.
         code: Option<u8>,
     },
     /// A device does not answer long requests, and answers their parts.
     LongRequestsFail {
-        /// Which device.
+        /// The device.
         device: DeviceId,
-        /// What it does not answer.
+        /// The request that the device does not answer.
         what: String,
-        /// How many entries that are.
+        /// How many entries that request has.
         count: u16,
         /// The most registers that are asked for together from now on.
         most: u16,
     },
-    /// It answers them again.
+    /// A device answers long requests again.
     LongRequestsAnswered {
-        /// Which device.
+        /// The device.
         device: DeviceId,
     },
     /// Points that were refused are read again.
     PointsBack {
-        /// Which.
+        /// The device.
         device: DeviceId,
-        /// Their ids.
+        /// Their ids, as configured.
         points: String,
     },
     /// A device has this trouble.
     DeviceTrouble {
-        /// Which.
+        /// The device.
         device: DeviceId,
         /// What is wrong.
         trouble: Trouble,
-        /// How often since this was last told.
+        /// How often since the last report.
         times: u64,
         /// A detail of the latest occurrence.
         detail: String,
     },
 }
 
-/// All addresses of a hole.
+/// Returns all addresses of a hole.
 fn addresses(hole: &Hole) -> String {
     let count = (hole.last - hole.first.min(hole.last)).saturating_add(1);
     range(hole.table, hole.first, count)
@@ -210,13 +209,13 @@ fn addresses(hole: &Hole) -> String {
 /// The request that takes most of a line's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heaviest {
-    /// Whose, as people call it.
+    /// The name of the device that is asked.
     pub device: String,
     /// What is read.
     pub what: String,
-    /// How long it takes.
+    /// How long the request takes.
     pub takes: Duration,
-    /// How often it is configured to be made.
+    /// How often the request is configured to be made.
     pub every: Duration,
 }
 
@@ -241,7 +240,7 @@ fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heavi
     )
 }
 
-/// What is wrong with a request that fails by itself, and what to do.
+/// Says what is wrong with a request that fails by itself, and what to do.
 fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) -> String {
     let (seen, remedy) = match how {
         RequestFailure::Silence => (

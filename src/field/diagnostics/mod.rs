@@ -1,4 +1,4 @@
-//! What the field side counts and tells: outcomes of requests, the log events of ports,
+//! What the field side counts and reports: outcomes of requests, the log events of ports,
 //! lines and devices, troubles that repeat, and two devices on one address.
 
 pub mod counters;

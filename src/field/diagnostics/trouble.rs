@@ -1,5 +1,5 @@
-//! What is wrong with a device again and again: told once, and then ever more
-//! rarely with its count.
+//! Troubles of a device that repeat: reported once, and then ever more rarely with their
+//! count.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +22,15 @@ pub enum Trouble {
     OtherId,
     /// Replies came after they had been given up.
     Late,
-    /// It refuses to be read there, with an exception.
+    /// The device refuses to be read at this place, with an exception.
     Refuses {
         /// The exception's code.
         code: u8,
-        /// What was asked for.
+        /// The table that was asked for.
         table: Table,
         /// The first address.
         first: u16,
-        /// How many.
+        /// How many entries.
         count: u16,
     },
     /// A meter of DL/T 645 refuses, for these reasons.
@@ -39,12 +39,12 @@ pub enum Trouble {
     NoValue {
         /// Index of the point in the device's profile.
         point: u16,
-        /// Why not.
+        /// Why they hold no value.
         why: Refusal,
     },
 }
 
-/// Counts troubles and says when one is worth telling. Bounded by what can be
+/// Counts troubles and decides when a trouble is worth reporting. Bounded by what can be
 /// configured: devices, their requests and their points.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles {
@@ -58,7 +58,7 @@ struct Seen {
 }
 
 impl Troubles {
-    /// It happened once more. `Some` if it is time to tell.
+    /// Notes that the trouble happened once more. `Some` if it is time to report it.
     pub fn note(
         &mut self,
         now: Mono,
@@ -77,8 +77,8 @@ impl Troubles {
         })
     }
 
-    /// What was counted and not told, of troubles that are over, or have gone on long
-    /// enough to be told again.
+    /// Returns what was counted and not reported, of troubles that are over, or have gone on
+    /// long enough to be reported again.
     pub fn sweep(&mut self, now: Mono) -> Vec<Notice> {
         let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
             let times = seen.repeats.settle(now)?.untold;
@@ -137,7 +137,7 @@ impl Trouble {
     }
 }
 
-/// The names of exceptions: Modbus Application Protocol V1.1b3 §7.
+/// Returns the names of exceptions: Modbus Application Protocol V1.1b3 §7.
 #[must_use]
 pub const fn meaning(code: u8) -> &'static str {
     match code {
@@ -171,7 +171,8 @@ mod tests {
             }
         }
         assert_eq!(told, [(0, 1), (60, 60), (180, 120)]);
-        // It stops; what was left is told when it is over, and once.
+        // The trouble stops; the remaining count is reported when the trouble is over, and
+        // once.
         let at = |second: u64| Mono::from_micros(second * 1_000_000);
         assert_eq!(troubles.sweep(at(259)), []);
         let left = troubles.sweep(at(260));

@@ -21,9 +21,9 @@ impl Id {
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MeterRequest {
-    /// Whom. A wildcard is answered by whoever it means.
+    /// The meter's address. Any meter that a wildcard covers answers it.
     pub address: Address,
-    /// What.
+    /// The wish: what is asked for.
     pub wish: Wish,
 }
 
@@ -32,28 +32,28 @@ pub struct MeterRequest {
 pub enum Wish {
     /// A datum, or its first frame.
     Read {
-        /// Which.
+        /// The datum.
         id: Id,
-        /// What length the datum has. A frame that carries more, or another one
-        /// without saying that more follow, is no reply.
+        /// What length the datum has. A frame that carries more, or another length without
+        /// the mark that more frames follow, is no reply.
         length: Length,
     },
     /// The next frame of a datum that did not fit into one.
     Follow {
-        /// Which.
+        /// The datum.
         id: Id,
-        /// Which frame, from 1 on. 1997 does not send it.
+        /// The number of the frame, from 1 on. 1997 does not send it.
         number: u8,
     },
     /// The meter's address (2007 only).
     ReadAddress,
     /// Sets a datum (2007 only; §7.4).
     Write {
-        /// Which.
+        /// The datum.
         id: Id,
         /// Level and password: PA P0 P1 P2.
         password: [u8; 4],
-        /// Who does it: C0–C3.
+        /// The code of the operator: C0–C3.
         operator: [u8; 4],
         /// The value as it travels, without the 33H.
         data: Vec<u8>,
@@ -67,16 +67,16 @@ pub enum Reply {
     Answer(Part),
     /// The meter refused.
     Refusal(ErrorWord),
-    /// Something else: another meter, datum, frame or length.
+    /// Another frame: of another meter, datum, frame number or length.
     Stranger,
 }
 
 /// The data of one reply frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Who answered; of interest if a wildcard was asked.
+    /// The address of the meter that answered; of interest if a wildcard was asked.
     pub from: Address,
-    /// Behind the identifier, without the 33H and without a frame number.
+    /// The data behind the identifier, without the 33H and without a frame number.
     pub data: Vec<u8>,
     /// Whether another frame is needed for the rest.
     pub more: bool,
@@ -85,21 +85,21 @@ pub struct Part {
 /// Why a meter refuses: one bit per reason (2007 Appendix C, 1997 §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ErrorWord {
-    /// Which year's bits.
+    /// The edition that defines the bits.
     pub edition: Edition,
-    /// As received.
+    /// The bits as received.
     pub bits: u8,
 }
 
 impl ErrorWord {
-    /// Whether the meter says that it does not have what was asked for: the same
-    /// bit in both years.
+    /// Whether the meter says that it does not have what was asked for: the same bit in both
+    /// editions.
     #[must_use]
     pub const fn says_no_such_datum(self) -> bool {
         self.bits & 0x02 != 0
     }
 
-    /// The reasons in words, least significant bit first.
+    /// Returns the reasons in words, least significant bit first.
     pub fn reasons(self) -> impl Iterator<Item = &'static str> {
         let words = match self.edition {
             Edition::Y1997 => [
@@ -140,7 +140,7 @@ impl std::fmt::Display for ErrorWord {
 }
 
 impl MeterRequest {
-    /// Reads a datum.
+    /// Builds the request that reads a datum.
     #[must_use]
     pub fn read(address: Address, id: Id, length: impl Into<Length>) -> MeterRequest {
         let length = length.into();
@@ -148,7 +148,7 @@ impl MeterRequest {
         MeterRequest { address, wish }
     }
 
-    /// Which year's codes it uses.
+    /// Returns the edition whose codes the request uses.
     #[must_use]
     pub const fn edition(&self) -> Edition {
         match &self.wish {
@@ -159,7 +159,7 @@ impl MeterRequest {
         }
     }
 
-    /// The request, without wake-up bytes.
+    /// Returns the request's frame, without wake-up bytes.
     #[must_use]
     pub fn frame(&self) -> Frame {
         let data = match &self.wish {
@@ -186,8 +186,8 @@ impl MeterRequest {
         }
     }
 
-    /// How many bytes of a reply's data are not the datum's: the identifier, and
-    /// in 2007 the number of a follow-on frame.
+    /// Returns how many bytes of a reply's data are not the datum's: the identifier, and in
+    /// 2007 the number of a follow-on frame.
     #[must_use]
     pub const fn echoed(&self) -> usize {
         match (&self.wish, self.edition()) {
@@ -198,7 +198,7 @@ impl MeterRequest {
         }
     }
 
-    /// The function code of the request.
+    /// Returns the function code of the request.
     #[must_use]
     pub const fn function(&self) -> u8 {
         match (&self.wish, self.edition()) {
@@ -241,7 +241,7 @@ impl MeterRequest {
             })
     }
 
-    /// What the reply carries, if it is whole and of the right kind.
+    /// Returns the content of the reply, if the reply is whole and of the right kind.
     fn payload<'a>(&self, data: &'a [u8], more: bool) -> Option<&'a [u8]> {
         match &self.wish {
             Wish::Read { id, length } => {
@@ -270,17 +270,17 @@ impl MeterRequest {
     }
 }
 
-/// The most a datum in several frames may have: the longest of the standard
+/// The most bytes that a datum in several frames may have: the longest data of the standard
 /// (2007, load records) are far below it.
 const MAX_JOINED: usize = 20 * MAX_DATA;
 
-/// The least that a frame has room for: no buffer the standards speak of is
-/// smaller than that of a request to write (at most 50 bytes of data; 2007 §5.2.4,
-/// 1997 §5.2.4), less identifier and number.
+/// The least that fits into a frame: no buffer that the standards mention is smaller than
+/// that of a request to write (at most 50 bytes of data; 2007 §5.2.4, 1997 §5.2.4), less
+/// identifier and number.
 const LEAST_ROOM: usize = 50 - 5;
 
-/// No datum of this length comes in more frames: twice as many as its data fill,
-/// because frames may end where one of its values does.
+/// Returns the most frames that a datum of this length may come in: twice as many as its data
+/// fill, because frames may end where a value ends.
 const fn most_frames(bytes: usize) -> usize {
     1 + 2 * bytes.div_ceil(LEAST_ROOM)
 }
@@ -292,7 +292,7 @@ pub struct Joining {
     id: Id,
     length: Length,
     next: u8,
-    /// So many frames may still come.
+    /// How many frames may still come.
     left: usize,
     data: Vec<u8>,
 }
@@ -300,23 +300,23 @@ pub struct Joining {
 /// What a frame of a datum has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Joined {
-    /// That was the last one.
+    /// The frame was the last, and this is the datum.
     Whole(Vec<u8>),
-    /// Ask this next.
+    /// The next request to send.
     Next(MeterRequest, Joining),
-    /// The frames together are not the datum: of another length than it has,
-    /// in more frames than it needs, or without an end.
+    /// The frames together are not the datum: they have another length than it has, are more
+    /// than it needs, or have no end.
     Unfit,
 }
 
 impl Joining {
-    /// Begins with the reply to a [`Wish::Read`] of `id`. The length of the
-    /// whole, where it is known, finds a part that came short.
+    /// Begins with the reply to a [`Wish::Read`] of `id`. The length of the whole datum,
+    /// where it is known, shows that a part came short.
     #[must_use]
     pub fn begin(id: Id, length: impl Into<Length>, first: Part) -> Joined {
         let length = length.into();
         let joining = Joining {
-            // From here on only the one that answered is meant.
+            // From here on only the meter that answered is asked.
             address: first.from,
             id,
             length,
@@ -327,7 +327,7 @@ impl Joining {
         joining.add(first.data, first.more)
     }
 
-    /// Goes on with the reply to the request it asked for last.
+    /// Goes on with the reply to the request that was returned last.
     #[must_use]
     pub fn go_on(mut self, part: Part) -> Joined {
         let Some(next) = self.next.checked_add(1) else {

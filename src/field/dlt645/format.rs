@@ -9,18 +9,19 @@ use crate::spec::dlt645::{Item, Place};
 use crate::spec::{Decimal, NumberType, UtcOffset};
 
 impl Format {
-    /// What data of exactly this format say.
+    /// Reads data of exactly this format.
     ///
     /// # Errors
-    /// [`Refusal`] instead of a value that would be wrong. Meters fill what they
-    /// do not have with FFH, which is no decimal digit.
+    /// [`Refusal`] instead of a value that would be wrong. Meters fill what they do not have
+    /// with FFH, which is no decimal digit.
     pub fn read(self, data: &[u8]) -> Result<Value, Refusal> {
         self.scaled(data, Decimal::ONE, Decimal::ZERO, None)
     }
 
-    /// The same, a number times `scale` plus `offset`, given as it is said or as
-    /// follows from the format; a date of the clock that is said, or of one that
-    /// shows UTC. What is neither stays as it is.
+    /// Reads the same data and scales them. A number is taken times `scale` plus `offset`,
+    /// and given in the configured type or in the type that follows from the format. A date
+    /// is read by the configured clock, or by a clock that shows UTC. Other data stay as they
+    /// are.
     ///
     /// # Errors
     /// As of [`Format::read`].
@@ -69,8 +70,8 @@ impl Format {
 }
 
 impl Item {
-    /// One value of a reply. Each stands for itself: a meter without a third phase
-    /// fills its place in a block with FFH, or leaves it out.
+    /// Returns one value of a reply. Each value stands for itself: a meter without a third
+    /// phase fills its place in a block with FFH, or leaves it out.
     ///
     /// # Errors
     /// [`Refusal`] instead of a value that would be wrong.
@@ -78,7 +79,7 @@ impl Item {
         self.scaled(data, place, Decimal::ONE, Decimal::ZERO, None)
     }
 
-    /// The same, as of [`Format::scaled`].
+    /// Reads and scales one value, like [`Format::scaled`].
     ///
     /// # Errors
     /// As of [`Item::read`].
@@ -142,7 +143,7 @@ fn time(data: &[u8]) -> Result<Value, Refusal> {
     Ok(Value::Text(format!("{hour:02}:{minute:02}:{second:02}")))
 }
 
-/// `YYMMDDhhmm`; all zeros if there was no such moment yet.
+/// Checks `YYMMDDhhmm`; all zeros if there was no such moment yet.
 fn is_moment(data: &[u8]) -> Result<(), Refusal> {
     let &[minute, hour, day, month, year] = data else {
         return Err(Refusal::Length);
@@ -280,7 +281,7 @@ mod tests {
         // A meter with one phase says only that.
         assert_eq!(read(&data[..2], 0), Ok(Value::Float(230.5)));
         assert_eq!(read(&data[..2], 1), Err(Refusal::NotThere));
-        // Half a value is none, nor is a phase that no meter has.
+        // Half a value is no value, nor is a phase that the meter does not have.
         assert_eq!(read(&data[..5], 0), Err(Refusal::Length));
         assert_eq!(read(&[0x05, 0x23].repeat(4), 0), Err(Refusal::Length));
     }
@@ -301,7 +302,7 @@ mod tests {
                 assert_eq!(beyond, Err(Refusal::NotThere));
             }
         }
-        // Behind a block some meters put AAH.
+        // Some meters put AAH behind a block.
         let ended = [&value(1)[..], &value(2), &[0xAA]].concat();
         assert_eq!(read(Edition::Y1997, &ended, 1), Ok(Value::Float(0.02)));
         assert_eq!(read(Edition::Y1997, &ended, 2), Err(Refusal::NotThere));
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(read(Edition::Y1997, &[], 0), Err(Refusal::Length));
     }
 
-    /// Records of different formats, one behind the other: their place is a byte.
+    /// Records of different formats, one behind the other: a place is the number of a byte.
     #[test]
     fn a_value_is_found_by_its_first_byte() {
         let item = |format| Item {
@@ -355,7 +356,7 @@ mod tests {
         let moment = layout(&[Year2, Month, Day, Unused, Hour, Minute, Second]);
         let data = [0x34, 0x56, 0x05, 0, 0x22, 0x11, 0x26];
         assert_eq!(read(moment, &data), shown("1795298194000"));
-        // The day of the week may be anything: it says nothing that the date does not.
+        // The day of the week may be anything: the date says it already.
         let data = [0x34, 0x56, 0x05, 0xFF, 0x22, 0x11, 0x26];
         assert_eq!(read(moment, &data), shown("1795298194000"));
         let data = [0x34, 0x56, 0x05, 0, 0x31, 0x11, 0x26];

@@ -1,4 +1,4 @@
-//! Frames: building them and taking them apart.
+//! Builds frames and takes them apart.
 //!
 //! `68H A0–A5 68H C L DATA CS 16H` (DL/T 645-2007 §5.2, 1997 §5.2). Every data
 //! byte travels with 33H added; the checksum is the sum of all bytes before it.
@@ -9,27 +9,27 @@ use std::time::Duration;
 use super::Address;
 pub use crate::spec::dlt645::Edition;
 
-/// Wakes the receiver (2007 §5.3.1, 1997 §5.3.1).
+/// The byte that wakes the receiver (2007 §5.3.1, 1997 §5.3.1).
 pub const WAKE_UP: u8 = 0xFE;
 
-/// How many of them a master sends (the same); a meter may send any number or
+/// How many wake-up bytes a master sends (same sections); a meter may send any number or
 /// none.
 pub const WAKE_UPS: usize = 4;
 
-/// Up to this long may pass between two bytes of one frame (2007 §5.3.3, 1997
-/// §5.3.3: Tb).
+/// The longest time that may pass between two bytes of one frame (2007 §5.3.3, 1997 §5.3.3:
+/// Tb).
 pub const INTER_BYTE: Duration = Duration::from_millis(500);
 
-/// A meter answers within this time (the same: Td, 20–500 ms).
+/// The time within which a meter answers (same sections: Td, 20–500 ms).
 pub const RESPONSE: Duration = Duration::from_millis(500);
 
 /// The most data in one frame (2007 §5.2.4, 1997 §5.2.4: reading).
 pub const MAX_DATA: usize = 200;
 
-/// Everything around the data.
+/// The bytes of a frame around its data.
 pub(super) const AROUND: usize = 12;
 
-/// Bytes of a frame with this much data, without wake-up bytes.
+/// Returns the bytes of a frame with this much data, without wake-up bytes.
 #[must_use]
 pub const fn len(data: usize) -> usize {
     data + AROUND
@@ -44,25 +44,25 @@ const SHIFT: u8 = 0x33;
 pub struct Control(pub u8);
 
 impl Control {
-    /// From a meter, not from a master.
+    /// Whether the frame comes from a meter, not from a master.
     #[must_use]
     pub const fn is_reply(self) -> bool {
         self.0 & 0x80 != 0
     }
 
-    /// The meter refuses; its data is an error word.
+    /// Whether the meter refuses; the data of the frame is an error word then.
     #[must_use]
     pub const fn is_refusal(self) -> bool {
         self.0 & 0x40 != 0
     }
 
-    /// Another frame is needed for the rest.
+    /// Whether another frame is needed for the rest.
     #[must_use]
     pub const fn has_more(self) -> bool {
         self.0 & 0x20 != 0
     }
 
-    /// What is asked for.
+    /// Returns the function that is asked for.
     #[must_use]
     pub const fn function(self) -> u8 {
         self.0 & 0x1F
@@ -72,17 +72,17 @@ impl Control {
 /// One frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Whom it is for or from.
+    /// The meter that the frame is for or from.
     pub address: Address,
-    /// What it is.
+    /// The control byte of the frame.
     pub control: Control,
-    /// Without the 33H; at most [`MAX_DATA`] bytes.
+    /// The data without the 33H; at most [`MAX_DATA`] bytes.
     pub data: Vec<u8>,
 }
 
 impl Frame {
-    /// As bytes on the line, without wake-up bytes. Data beyond [`MAX_DATA`] is
-    /// left out.
+    /// Returns the bytes of the frame on the line, without wake-up bytes. Data beyond
+    /// [`MAX_DATA`] are left out.
     #[must_use]
     pub fn seal(&self) -> Vec<u8> {
         let data = &self.data[..self.data.len().min(MAX_DATA)];
@@ -96,8 +96,8 @@ impl Frame {
         out
     }
 
-    /// Takes a whole frame apart; `None` unless it is whole, nothing more, and
-    /// its checksum right.
+    /// Takes a whole frame apart; `None` unless the bytes are one whole frame, nothing more,
+    /// and its checksum is right.
     #[must_use]
     pub fn open(frame: &[u8]) -> Option<Frame> {
         let (head, rest) = frame.split_first_chunk::<10>()?;

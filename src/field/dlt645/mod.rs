@@ -1,20 +1,18 @@
-//! DL/T 645: how electricity meters in China are read, in both of its years.
+//! DL/T 645: how electricity meters in China are read, in both of its editions.
 //!
-//! [`address`] is whom to ask, [`frame`] what travels, [`ask`] what to ask and
-//! what counts as its reply, [`receive`] how the reply is found on the line,
+//! [`address`] is the address of a meter, [`frame`] the bytes on the line, [`ask`] the
+//! request and what counts as its reply, [`receive`] how the reply is found on the line,
 //! [`item`] the standard's data by name and [`mod@format`] how they are written.
 //!
-//! Every reply repeats the meter's address and the datum's identifier, so a
-//! late reply cannot be taken for the reply to another question. The two
-//! exceptions: a refusal names no datum, and the follow-on frames of 1997 carry
-//! no number. A late or doubled one of them would be taken for the next: after a
-//! miss such a datum is begun anew, when the line has been quiet for longer than
-//! a meter may take.
+//! Every reply repeats the meter's address and the datum's identifier, so a late reply cannot
+//! be taken for the reply to another question. The two exceptions: a refusal names no datum,
+//! and the follow-on frames of 1997 carry no number. A late or doubled frame of these kinds
+//! would be taken for the next: after a miss such a datum is begun anew, when the line has
+//! been quiet for longer than a meter may take.
 //!
-//! The checksum is a plain sum. It finds every single spoiled byte but not
-//! every pair of them; that the address, the identifier, the exact length, and
-//! decimal digits are demanded besides is what makes a spoiled reply unlikely
-//! to pass.
+//! The checksum is a plain sum. It finds every single spoiled byte but not every pair of
+//! spoiled bytes. A spoiled reply is unlikely to pass because the address, the identifier,
+//! the exact length, and decimal digits are demanded besides.
 
 pub mod ask;
 pub mod format;

@@ -1,32 +1,31 @@
-//! Finding the one reply that was asked for in whatever the line delivers.
+//! Finds the one reply that was asked for among all bytes that the line delivers.
 //!
-//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: told bytes and
-//! silences, and how the bytes were split makes no difference. Wake-up bytes in
-//! front of a frame belong to it. A reply is taken at once when it stands at
-//! the head of what is unread, or behind noise in which no frame can have begun: a
-//! pause of this protocol is half a second, the time of eight requests. Everything else
-//! behind noise is sorted at the next silence, when it is certain that it is not a part
-//! of a longer frame.
+//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: the receiver is given
+//! bytes and silences, and how the bytes were split makes no difference. Wake-up bytes in
+//! front of a frame belong to the frame. A reply is taken at once when it stands at the head
+//! of the unread bytes, or behind noise in which no frame can have begun: a pause of this
+//! protocol is half a second, the time of eight requests. Everything else behind noise is
+//! sorted at the next silence, when it is certain that it is not a part of a longer frame.
 
 use crate::base::Miss;
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
 use super::{Address, Frame, MeterRequest, Reply};
 
-/// What is kept of a burst; a line that says more without a pause babbles.
+/// How many bytes of a burst are kept; a line that sends more without a pause babbles.
 const MAX_BURST: usize = 2 * (MAX_DATA + AROUND);
 
-/// A burst of this length that begins like the reply was the reply, spoiled:
-/// the shortest reply is a refusal.
+/// A burst of this length that begins like the reply was the reply, spoiled: the shortest
+/// reply is a refusal.
 const SPOILED: usize = AROUND + 1;
 
-/// So many meters are remembered by name as overheard; a line has no more.
+/// How many meters are remembered by address as overheard; a line has no more.
 const OVERHEARD: usize = 64;
 
 /// What else was on the line, besides the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Meters whose well-formed replies passed by that nobody waited for.
+    /// Meters whose well-formed replies passed by without being waited for.
     pub overheard: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
     pub foreign: u32,
@@ -45,7 +44,7 @@ pub enum Verdict {
     Spoiled,
 }
 
-/// Listens for the reply to one request, or, without one, to whatever passes.
+/// Listens for the reply to one request, or, without a request, to all frames that pass by.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     ask: Option<(MeterRequest, Frame)>,
@@ -56,7 +55,7 @@ pub struct Receiver {
 
 /// What the head of the unread bytes is.
 enum Head {
-    /// Not enough bytes to tell.
+    /// There are not enough bytes to decide.
     Unfinished,
     /// A whole frame of this many bytes, wake-up bytes included.
     Frame(usize, Frame),
@@ -77,7 +76,7 @@ impl Receiver {
         }
     }
 
-    /// Listens without having asked.
+    /// Listens without a request.
     #[must_use]
     pub fn idle() -> Self {
         Receiver {
@@ -88,7 +87,7 @@ impl Receiver {
         }
     }
 
-    /// These bytes came. After a verdict everything further is ignored.
+    /// Takes the bytes that came. After a verdict everything further is ignored.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
         for byte in bytes {
             if self.ended {
@@ -116,7 +115,7 @@ impl Receiver {
         self.sort(&frame).map(Verdict::Reply)
     }
 
-    /// The reply, if it has just ended and only noise is in front of it.
+    /// Takes the reply, if it has just ended and only noise is in front of it.
     fn take_behind_noise(&mut self) -> Option<Verdict> {
         let (ask, _) = self.ask.as_ref()?;
         if self.unread.last() != Some(&END) {
@@ -136,7 +135,7 @@ impl Receiver {
         Some(Verdict::Reply(reply))
     }
 
-    /// The line has fallen silent: what is unfinished now stays unfinished.
+    /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
     pub fn silence(&mut self) -> Option<Verdict> {
         let burst = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&burst);
@@ -168,7 +167,7 @@ impl Receiver {
         let frame = &burst[woken.unwrap_or(burst.len())..];
         match (&self.ask, frame.first_chunk::<9>()) {
             (Some((ask, request)), Some([START, wire @ .., START, control])) => {
-                // Refused or with more to come: the function is what counts.
+                // The meter refused or has more to send: the function is what counts.
                 control & 0x9F == request.control.0 | 0x80
                     && ask.address.means(Address::from_wire(*wire))
             }
@@ -208,8 +207,8 @@ impl Receiver {
         !self.unread.is_empty()
     }
 
-    /// Whether the frame at the head of the unread bytes is as long as it says: what
-    /// is no reply by now is none.
+    /// Whether the frame at the head of the unread bytes is as long as its length field says:
+    /// if it is no reply by now, it never will be.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !matches!(head(&self.unread), Head::Unfinished)
@@ -221,7 +220,7 @@ impl Receiver {
         self.unread.iter().any(|b| matches!(*b, START | WAKE_UP))
     }
 
-    /// Time is up without a verdict: how the request was missed.
+    /// Returns how the request was missed, when time is up without a verdict.
     #[must_use]
     pub const fn miss(&self) -> Miss {
         if self.heard.foreign > 0 {
@@ -233,19 +232,19 @@ impl Receiver {
         }
     }
 
-    /// What else was on the line.
+    /// Returns what else was on the line.
     #[must_use]
     pub fn heard(self) -> Heard {
         self.heard
     }
 
-    /// The same, since the last time this was asked.
+    /// Returns the same, since the last call.
     pub fn take_heard(&mut self) -> Heard {
         std::mem::take(&mut self.heard)
     }
 }
 
-/// What stands at the head of `bytes`.
+/// Returns what stands at the head of `bytes`.
 fn head(bytes: &[u8]) -> Head {
     let Some(woken) = bytes.iter().position(|b| *b != WAKE_UP) else {
         return Head::Unfinished;

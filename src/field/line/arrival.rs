@@ -1,11 +1,11 @@
-//! When a reply that is arriving can be complete.
+//! Computes when a reply that is arriving can be complete.
 //!
-//! Whoever listens need not be woken by each of its characters: they come at the
-//! pace of the line, and nothing can be decided before the last. From each look at
-//! what has come follows an instant at which the first character began at the
-//! latest; the earliest of them is kept, for all of a look's lateness is in it.
-//! Reckoned from the last look instead, the end would be expected late by however
-//! long the character on the wire had been under way.
+//! The port need not be woken by each character of the reply: characters come at the pace of
+//! the line, and nothing can be decoded before the last. From each look at what has come
+//! follows an instant at which the first character began at the latest. The earliest of these
+//! instants is kept, as the whole lateness of a look is in its instant. Reckoned from the
+//! last look instead, the end would be expected late by however long the character on the
+//! wire had been under way.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::base::Mono;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Arrival {
     bytes: usize,
-    /// No later than this.
+    /// The latest instant at which the first character can have begun.
     began: Option<Mono>,
 }
 
 impl Arrival {
-    /// So many more characters had come by now.
+    /// Notes that this many more characters had come by now.
     pub fn on_bytes(&mut self, now: Mono, bytes: usize, pace: &Silence) {
         self.bytes = self.bytes.saturating_add(bytes);
         let took = pace.transmission(self.bytes);
@@ -29,8 +29,8 @@ impl Arrival {
         self.began = Some(self.began.map_or(began, |b| b.min(began)));
     }
 
-    /// How long from now on it takes until so many more can have come, at the
-    /// earliest.
+    /// Returns how long from now on it takes until this many more characters can have come,
+    /// at the earliest.
     #[must_use]
     pub fn until(&self, now: Mono, missing: usize, pace: &Silence) -> Duration {
         let all = self.bytes.saturating_add(missing);
@@ -47,9 +47,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Characters come one behind the other; whoever looks looks late. The
-        /// end is never expected after it is there, and once a look was in time
-        /// not before it either.
+        /// Characters come one behind the other, and every look is late. The end is never
+        /// expected after it is there, and once a look was in time not before it either.
         #[test]
         fn the_end_is_never_expected_late(
             looks in prop::collection::vec((1_usize..20, 0_u64..5_000), 1..8),
@@ -68,8 +67,8 @@ mod tests {
             }
             let complete = began + pace.transmission(came + missing);
             let expected = now + arrival.until(now, missing, &pace);
-            // No look is earlier than what it sees, nor later than the lateness
-            // that was drawn; instants are whole microseconds.
+            // No look is earlier than what it sees, nor later than the lateness that was
+            // drawn; instants are whole microseconds.
             let whole = Duration::from_micros(2);
             prop_assert!(expected + whole >= complete.max(now));
             prop_assert!(expected <= (complete + Duration::from_micros(5_000)).max(now) + whole);
@@ -90,7 +89,7 @@ mod tests {
         let now = first + character * 17 + character * 9 / 10;
         arrival.on_bytes(now, 17, &pace);
         assert_eq!(now + arrival.until(now, 27, &pace), first + character * 44);
-        // Nothing seen, nothing known.
+        // If nothing was seen, nothing is known.
         let unseen = Arrival::default();
         assert_eq!(unseen.until(now, 27, &pace), Duration::ZERO);
     }

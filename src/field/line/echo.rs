@@ -1,24 +1,24 @@
 //! Our own bytes, heard back through an adapter whose receiver stays on.
 //!
-//! [`Echo`] is told what is sent and shown what comes; what comes back exactly
-//! as it was sent is taken out, whatever is said on the line and however it was
-//! cut into pieces. The first byte that differs ends that: everything is handed
-//! on then as it came, for it may be the reply through an adapter that does not
-//! hear itself, and it is counted.
+//! [`Echo`] is given the bytes that are sent and the bytes that come. Bytes that come back
+//! exactly as they were sent are taken out, in any protocol and however they were cut into
+//! pieces. The first byte that differs ends that: everything is handed on then as it came, as
+//! it may be the reply through an adapter that does not hear itself, and the echo counts as
+//! missed.
 
 /// What was sent and must come back.
 #[derive(Clone, Debug, Default)]
 pub struct Echo {
     expected: Vec<u8>,
-    /// How much of it has come back so far.
+    /// How many bytes of it have come back so far.
     back: usize,
     came: u32,
     missed: u32,
 }
 
 impl Echo {
-    /// These bytes are sent now. What was sent before and has not come back by
-    /// now never will.
+    /// Notes the bytes that are sent now. Bytes that were sent before and have not come back
+    /// by now never will.
     pub fn sent(&mut self, bytes: &[u8]) {
         if self.is_due() {
             self.missed = self.missed.saturating_add(1);
@@ -28,13 +28,13 @@ impl Echo {
         self.back = 0;
     }
 
-    /// Takes out of `heard` what is ours; the rest is what others said.
+    /// Takes our own bytes out of `heard`; the rest came from others.
     pub fn strip(&mut self, heard: &mut Vec<u8>) {
         let due = self.expected.get(self.back..).unwrap_or_default();
         let same = due.iter().zip(heard.iter()).take_while(|(a, b)| a == b);
         let same = same.count();
         if same < due.len() && same < heard.len() {
-            // Not ours, nor was what had looked like it.
+            // The byte is not ours, nor were the bytes before it that had looked like ours.
             let held = self.expected.get(..self.back).unwrap_or_default();
             heard.splice(..0, held.iter().copied());
             self.missed = self.missed.saturating_add(1);
@@ -56,12 +56,12 @@ impl Echo {
         self.back < self.expected.len()
     }
 
-    /// How many times what was sent came back whole, since this was last asked.
+    /// Returns how many requests came back whole since the last call.
     pub fn take_came(&mut self) -> u32 {
         std::mem::take(&mut self.came)
     }
 
-    /// How many times what was sent did not come back, since this was last asked.
+    /// Returns how many requests did not come back since the last call.
     pub fn take_missed(&mut self) -> u32 {
         std::mem::take(&mut self.missed)
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Everything that is left of `heard`, shown in pieces of these lengths.
+    /// Returns everything that is left of `heard`, shown in pieces of these lengths.
     fn left(echo: &mut Echo, heard: &[u8], pieces: &[usize]) -> Vec<u8> {
         let mut rest = heard;
         let mut left = Vec::new();
@@ -96,14 +96,14 @@ mod tests {
         assert!(left(&mut echo, &[2, 3], &[1]).is_empty());
         echo.sent(&[3, 3]);
         assert_eq!((echo.take_missed(), echo.take_came()), (0, 1));
-        // Another's bytes, and then nothing more is due.
+        // Bytes of another sender, and then nothing more is due.
         assert_eq!(left(&mut echo, &[3, 4, 3], &[1]), [3, 4, 3]);
         assert_eq!((echo.take_missed(), echo.take_came()), (1, 0));
     }
 
     #[test]
     fn only_the_first_copy_is_ours() {
-        // The reply to the writing of a register is the request once more.
+        // The reply to a write of a register is the same bytes as the request.
         let mut echo = Echo::default();
         echo.sent(&[1, 6, 0, 1]);
         assert_eq!(

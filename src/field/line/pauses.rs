@@ -1,12 +1,12 @@
 //! How long the rest of a frame that has begun is waited for.
 //!
-//! What a standard allows between two bytes is long where nothing but a check ends a
-//! frame: a second in Modbus ASCII, and behind a serial server bytes come as the network
-//! pleases. A request whose reply stops in the middle every time would hold up the
-//! neighbours for all of it, again and again. So the longest pause inside good replies
-//! is kept. When a reply has stopped in the middle once, four times as much is waited
-//! for the rest of the next one to that request, if enough replies were seen. The first
-//! time all the time there is is waited, so that a rare pause costs no reply.
+//! The time that a standard allows between two bytes is long where nothing but a check ends a
+//! frame: a second in Modbus ASCII. Behind a serial server bytes come as the network delivers
+//! them. A request whose reply stops in the middle every time would hold up the neighbours
+//! for all of that time, again and again. So the longest pause inside good replies is kept.
+//! When a reply has stopped in the middle once, the rest of the next reply to that request is
+//! waited for four times as long as that pause, if enough replies were seen. The first time
+//! the rest is waited for as long as there is time, so that a rare pause costs no reply.
 
 use std::time::Duration;
 
@@ -14,23 +14,24 @@ use crate::base::Mono;
 
 use crate::field::polled_device::recent_max::RecentMax;
 
-/// Not before so many replies is anything known.
+/// How many replies must come before anything is known.
 const ENOUGH: u32 = 16;
 
-/// A pause may be so many times as long as the longest so far.
+/// How many times as long as the longest pause so far a pause may be.
 const MARGIN: u32 = 4;
 
 /// The pauses on one line.
 #[derive(Clone, Debug)]
 pub struct Pauses {
-    /// What is waited at least: what adapters, kernels or a lost segment may take.
+    /// The shortest wait: what adapters, kernels or a lost segment may take.
     floor: Duration,
     seen: u32,
     longest: RecentMax,
 }
 
 impl Pauses {
-    /// Nothing is known yet; `floor` is waited at least.
+    /// Returns the pauses of a line of which nothing is known yet; `floor` is the shortest
+    /// wait.
     #[must_use]
     pub const fn new(floor: Duration, now: Mono) -> Self {
         Pauses {
@@ -40,14 +41,14 @@ impl Pauses {
         }
     }
 
-    /// A good reply came whose longest pause between bytes was this.
+    /// Notes a good reply whose longest pause between bytes was this.
     pub fn note(&mut self, now: Mono, longest: Duration) {
         self.longest.measured(now, longest);
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// How long the next byte of a frame that has begun is waited for, where a standard
-    /// or the network may take as long as `most`.
+    /// Returns how long the next byte of a frame that has begun is waited for, where a
+    /// standard or the network may take as long as `most`.
     #[must_use]
     pub fn rest(&self, most: Duration) -> Duration {
         if self.seen < ENOUGH {

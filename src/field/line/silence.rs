@@ -1,15 +1,15 @@
 //! How long things take on the wire, and how long it must be quiet.
 //!
-//! Pure arithmetic. The end of a transmission is computed, never awaited from
-//! the kernel: on a tty that wait (`tcdrain`) blocks the whole thread.
+//! Pure arithmetic. The end of a transmission is computed, never awaited from the kernel: on
+//! a tty that wait (`tcdrain`) blocks the whole thread.
 
 use std::time::Duration;
 
 use crate::base::Mono;
 use crate::spec::{Characters, LineSpec, SerialSpec};
 
-/// Above 19,200 bit/s the silent interval is fixed (Modbus over Serial Line
-/// V1.02 §2.5.1.1).
+/// The silent interval above 19,200 bit/s, where it is fixed (Modbus over Serial Line V1.02
+/// §2.5.1.1).
 const FIXED_T35: Duration = Duration::from_micros(1750);
 
 /// A pause inside a frame is its end only when it is longer than what adapters
@@ -18,16 +18,16 @@ const FIXED_T35: Duration = Duration::from_micros(1750);
 /// standard's 1.5 characters cannot be seen from here.
 pub const DELIVERY_GAP: Duration = Duration::from_millis(35);
 
-/// The same behind a serial server: a segment that was lost on the way comes
-/// again after 200 ms at the least (Linux, `TCP_RTO_MIN`).
+/// The same gap behind a serial server: a segment that was lost on the way comes again after
+/// 200 ms at the least (Linux, `TCP_RTO_MIN`).
 const TCP_GAP: Duration = Duration::from_millis(250);
 
-/// The quiet time before a request that a serial server puts on its line at once:
-/// 3.5 characters at 9600 bit/s and a little, for it need not be said how fast the line
-/// is. Slower lines get more if it is, or by `turnaround` of the device.
+/// The quiet time before a request that a serial server puts on its line at once: 3.5
+/// characters at 9600 bit/s and a little, as the speed of that line need not be configured.
+/// Slower lines get more if it is configured, or by `turnaround` of the device.
 const SERVER_GAP: Duration = Duration::from_millis(5);
 
-/// The manners of one line.
+/// The timing of one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Silence {
     character: Duration,
@@ -36,7 +36,7 @@ pub struct Silence {
 }
 
 impl Silence {
-    /// The manners of this kind of line; Modbus TCP needs none.
+    /// Returns the timing of this kind of line; Modbus TCP needs none.
     #[must_use]
     pub fn of(line: &LineSpec) -> Self {
         match line {
@@ -55,13 +55,13 @@ impl Silence {
         }
     }
 
-    /// The manners of a serial line.
+    /// Returns the timing of a serial line.
     #[must_use]
     pub fn of_serial(serial: &SerialSpec) -> Self {
         Silence::of_characters(serial.characters())
     }
 
-    /// The manners of any serial line with such characters.
+    /// Returns the timing of any serial line with such characters.
     #[must_use]
     pub fn of_characters(characters: Characters) -> Self {
         let bits = u64::from(characters.bits());
@@ -79,35 +79,35 @@ impl Silence {
         }
     }
 
-    /// One character on the wire.
+    /// Returns the time of one character on the wire.
     #[must_use]
     pub const fn character(&self) -> Duration {
         self.character
     }
 
-    /// The quiet time before every request: 3.5 characters, 1.75 ms above
-    /// 19,200 bit/s.
+    /// Returns the quiet time before every request: 3.5 characters, 1.75 ms above 19,200
+    /// bit/s.
     #[must_use]
     pub const fn between_frames(&self) -> Duration {
         self.between_frames
     }
 
-    /// How long this many bytes take.
+    /// Returns how long this many bytes take.
     #[must_use]
     pub fn transmission(&self, bytes: usize) -> Duration {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.character.saturating_mul(bytes)
     }
 
-    /// A pause of this length ends a frame that is being received.
+    /// Returns the length of a pause that ends a frame that is being received.
     #[must_use]
     pub fn frame_end(&self) -> Duration {
         self.between_frames.max(self.delivery_gap)
     }
 
-    /// From when on the next request may be sent: the line has been quiet for
-    /// 3.5 characters since the last byte in either direction, and the unit has
-    /// had its extra rest.
+    /// Returns from when on the next request may be sent: the line has been quiet for 3.5
+    /// characters since the last byte in either direction, and the unit has had its extra
+    /// rest.
     #[must_use]
     pub fn quiet_at(&self, last_byte: Mono, turnaround: Duration) -> Mono {
         last_byte + self.between_frames + turnaround

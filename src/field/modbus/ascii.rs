@@ -1,21 +1,20 @@
 //! Modbus ASCII frames: building, checking, and finding the one reply that was
 //! asked for.
 //!
-//! Modbus over Serial Line V1.02 §2.5.2: a colon, two hexadecimal characters
-//! per byte, a longitudinal redundancy check, CR LF. A colon can stand nowhere
-//! else, so every colon begins anew, whatever came before. Capital and small
-//! letters are understood; anything else inside a line spoils it, a set eighth bit
-//! too.
+//! Modbus over Serial Line V1.02 §2.5.2: a colon, two hexadecimal characters per byte, a
+//! longitudinal redundancy check, CR LF. A colon can stand nowhere else, so every colon
+//! begins a new frame, whatever came before. Capital and small letters are understood. Any
+//! other character inside a line spoils the line, a set eighth bit too.
 //!
-//! Two things that devices do otherwise cost nothing to understand, because the
-//! check has to be right all the same. The second character of the end can be
-//! changed by the master (§2.5.2.1, diagnostics §6.8 subfunction 03), and some
-//! devices send none: a reply is taken as soon as its CR is there, and an LF
-//! behind it belongs to it. And some answer with `>` in place of the colon.
+//! Two departures of devices from the standard cost nothing to understand, because the check
+//! has to be right all the same. The master can change the second character of the end
+//! (§2.5.2.1, diagnostics §6.8 subfunction 03), and some devices send none: a reply is taken
+//! as soon as its CR is there, and an LF behind the CR belongs to the reply. And some devices
+//! answer with `>` in place of the colon.
 //!
-//! [`Receiver`] keeps the contract of [`super::rtu::Receiver`]: told bytes and
-//! silences, and how the bytes were split makes no difference. Silence is a
-//! second here ([`INTER_CHARACTER`]), not three and a half characters.
+//! [`Receiver`] keeps the contract of [`super::rtu::Receiver`]: it is given bytes and
+//! silences, and how the bytes were split makes no difference. Silence is a second here
+//! ([`INTER_CHARACTER`]), not three and a half characters.
 
 use std::time::Duration;
 
@@ -35,8 +34,8 @@ pub const MAX_FRAME: usize = 513;
 /// Function and data of one frame: what fits between the unit and the check.
 const MAX_PDU: usize = 253;
 
-/// Characters of a line that is long enough to be the reply, spoiled: colon,
-/// unit, function and one more byte.
+/// The characters of a line that is long enough to be the reply, spoiled: colon, unit,
+/// function and one more byte.
 const SPOILED: usize = 7;
 
 /// Puts a PDU into a frame.
@@ -55,15 +54,15 @@ pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Characters of a frame around a PDU of this length: colon, unit and check in two
-/// characters each like the rest, CR LF.
+/// Returns the characters of a frame around a PDU of this length: colon, unit and check in
+/// two characters each like the rest, CR LF.
 #[must_use]
 pub const fn frame_len(pdu: usize) -> usize {
     2 * (pdu + 2) + 3
 }
 
-/// Takes a whole frame apart, colon and CR LF included; `None` unless every
-/// character is as it must be and the check is right. The LF may be missing.
+/// Takes a whole frame apart, colon and CR LF included; `None` unless every character is as
+/// required and the check is right. The LF may be missing.
 #[must_use]
 pub fn open(frame: &[u8]) -> Option<(UnitId, Vec<u8>)> {
     let (first, rest) = frame.split_first()?;
@@ -90,7 +89,7 @@ const fn starts(byte: u8) -> bool {
     matches!(byte, b':' | b'>')
 }
 
-/// The two's complement of the sum of all bytes (§6.2.1).
+/// Returns the two's complement of the sum of all bytes (§6.2.1).
 fn lrc(bytes: &[u8]) -> u8 {
     bytes
         .iter()
@@ -114,7 +113,7 @@ const fn value(digit: u8) -> Option<u8> {
     }
 }
 
-/// Listens for the reply to one request, or, without one, to whatever passes.
+/// Listens for the reply to one request, or, without a request, to all frames that pass by.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     call: Option<Call>,
@@ -122,7 +121,7 @@ pub struct Receiver {
     line: Vec<u8>,
     /// Characters since the last silence that belong to no well-formed frame.
     stray: usize,
-    /// A line began like the reply and came to nothing.
+    /// Whether a line began like the reply and came to nothing.
     spoiled: bool,
     heard: Heard,
     ended: bool,
@@ -135,7 +134,7 @@ impl Receiver {
         Receiver::with(Some(call.into()))
     }
 
-    /// Listens without having asked.
+    /// Listens without a request.
     #[must_use]
     pub const fn idle() -> Self {
         Receiver::with(None)
@@ -163,7 +162,7 @@ impl Receiver {
         }
     }
 
-    /// These bytes came. After a verdict everything further is ignored.
+    /// Takes the bytes that came. After a verdict everything further is ignored.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
         for byte in bytes {
             if self.ended {
@@ -185,7 +184,7 @@ impl Receiver {
             return None;
         }
         if self.line.is_empty() {
-            // Alone, it is the end of a frame that was taken at its CR.
+            // A single LF is the end of a frame that was taken at its CR.
             if byte != b'\n' || self.stray > 0 {
                 self.stray = self.stray.saturating_add(1);
             }
@@ -204,7 +203,7 @@ impl Receiver {
         None
     }
 
-    /// What was being read is no frame.
+    /// Drops the line that was being read: it is no frame.
     fn drop_line(&mut self) {
         self.spoiled |= self.starts_like_reply();
         self.stray = self.stray.saturating_add(self.line.len());
@@ -224,8 +223,8 @@ impl Receiver {
 
     fn sort(&mut self, unit: UnitId, pdu: &[u8]) -> Option<Reply> {
         if let Some(call) = self.call.as_ref().filter(|call| call.unit() == unit) {
-            // Our own request comes first: some have the shape of their reply
-            // (`Ask::echo_looks_like_reply`).
+            // Our own request comes first: some requests have the shape of their reply
+            // (`ReadRequest::echo_looks_like_reply`).
             if !call.is_mirrored() && pdu == call.pdu() {
                 self.heard.echoes = self.heard.echoes.saturating_add(1);
                 return None;
@@ -249,7 +248,7 @@ impl Receiver {
         None
     }
 
-    /// The line has fallen silent: what is unfinished now stays unfinished.
+    /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
     pub fn silence(&mut self) -> Option<Verdict> {
         if self.ended {
             return None;
@@ -268,20 +267,20 @@ impl Receiver {
         self.heard.noise = self.heard.noise.saturating_add(stray);
     }
 
-    /// Whether characters are waiting for the rest of their frame, or for the
-    /// silence that says what they were.
+    /// Whether characters are waiting for the rest of their frame, or for the silence that
+    /// shows what they were.
     #[must_use]
     pub const fn is_reading(&self) -> bool {
         !self.line.is_empty() || self.stray > 0
     }
 
-    /// Whether no frame is being read: what is no reply by now is none.
+    /// Whether no frame is being read: what is no reply by now will not become one.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.line.is_empty()
     }
 
-    /// Time is up without a verdict: how the request was missed.
+    /// Returns how the request was missed, when time is up without a verdict.
     #[must_use]
     pub const fn miss(&self) -> Miss {
         if self.heard.foreign > 0 {
@@ -293,21 +292,21 @@ impl Receiver {
         }
     }
 
-    /// What else was on the line.
+    /// Returns what else was on the line.
     #[must_use]
     pub fn heard(self) -> Heard {
         self.heard
     }
 
-    /// The same, since the last time this was asked.
+    /// Returns the same, since the last call.
     pub fn take_heard(&mut self) -> Heard {
         std::mem::take(&mut self.heard)
     }
 }
 
-/// Whether a frame that nobody here asked for can only be its unit's own reply.
-/// Requests of another master, and a gateway's word for a unit it cannot reach
-/// (exceptions 0Ah, 0Bh), prove nothing about the unit.
+/// Whether a frame that was not asked for can only be its unit's own reply. Requests of
+/// another master, and a gateway's exception in the name of a unit that it cannot reach (0Ah,
+/// 0Bh), prove nothing about the unit.
 fn is_reply(unit: UnitId, pdu: &[u8]) -> bool {
     // Unit 0 is broadcast; 248–255 are reserved (§2.2), but devices answer there.
     if unit.0 == 0 {
@@ -315,7 +314,7 @@ fn is_reply(unit: UnitId, pdu: &[u8]) -> bool {
     }
     match *pdu {
         [1..=4, bytes, ref data @ ..] => {
-            // Five bytes may as well be a request.
+            // A reply of five bytes may as well be a request.
             data.len() == usize::from(bytes) && bytes > 0 && pdu.len() != 5
         }
         [0x81..=0xFF, code] => !matches!(code, 0x0A | 0x0B),

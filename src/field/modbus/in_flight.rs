@@ -1,58 +1,57 @@
-//! How many requests may be in flight on one connection of Modbus TCP, found out by
-//! itself.
+//! Finds out how many requests may be in flight on one connection of Modbus TCP.
 //!
-//! The standard allows several (Modbus Messaging on TCP/IP V1.0b §4.4.1.2), and many
-//! servers do it wrongly: they answer with the id of the latest request, drop the
-//! second request of a segment, or close. So the window is one at first. Then two
-//! requests to two units are sent together, in a trial of which no result counts
-//! until both replies have come, rightly and exactly once; after two such trials the
-//! window doubles as long as the replies do not take longer than when one request was
-//! alone. A gateway with a serial line behind it asks one unit after the other: there
-//! replies take longer, and the window goes back to where they did not.
+//! The standard allows several (Modbus Messaging on TCP/IP V1.0b §4.4.1.2), and many servers
+//! do it wrongly: they answer with the id of the latest request, drop the second request of a
+//! segment, or close the connection. So the window is one at first. Then two requests to two
+//! units are sent together, in a trial. No result of a trial counts until both replies have
+//! come, rightly and exactly once. After two such trials the window doubles as long as the
+//! replies do not take longer than when one request was alone. A gateway with a serial line
+//! behind it asks one unit after the other: there replies take longer, and the window goes
+//! back to the size at which they did not.
 //!
-//! What a server did wrongly is remembered for the life of the process, and told. No
-//! clock in here.
+//! What a server did wrongly is remembered for the life of the process, and reported. This
+//! module has no clock.
 
 use std::time::Duration;
 
 use crate::base::Mono;
 
-/// So many trials of two must succeed.
+/// How many trials of two requests must succeed.
 const TRIALS: u32 = 2;
 
-/// So often a server may do what it could have done for another reason.
+/// How often a server may show a fault that could have another cause.
 const STRIKES: u32 = 2;
 
-/// After so many silences that were the device's own, none is asked after.
+/// How many silences must be the device's own until no further one is looked into.
 const ACQUITTED: u32 = 3;
 
-/// So many replies to a lonely request show how long a reply takes.
+/// How many replies to a request that is alone show how long a reply takes.
 const BASE_REPLIES: u32 = 2;
 
-/// Replies of a window take too long from this on: in thousandths of those to a lonely
-/// request, and so much more, for jitter. Two that a gateway asks one after the other
-/// take one and a half times as long on average.
+/// From when on the replies of a window take too long: in thousandths of those to a request
+/// that is alone, and this much more, for jitter. Two requests that a gateway asks one after
+/// the other take one and a half times as long on average.
 const TOO_LONG: (u32, Duration) = (1300, Duration::from_millis(3));
 
-/// After so long a window that was too large for reply times may be tried again.
+/// After how long a window that was too large for reply times may be tried again.
 const RETRY: Duration = Duration::from_secs(600);
 
 /// What a server did when several requests were in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// It answered one request twice.
+    /// The server answered one request twice.
     Twice,
-    /// It answered with the id of one request and the unit, function or length of
-    /// another; asked alone it did not.
+    /// The server answered with the id of one request and the unit, function or length of
+    /// another; asked alone the server did not.
     Mismatched,
-    /// It did not answer one; asked alone it did.
+    /// The server did not answer one request; asked alone it did.
     Dropped,
-    /// It closed the connection; asked one by one it did not.
+    /// The server closed the connection; asked one by one it did not.
     Closed,
 }
 
 impl Fault {
-    /// In words, behind "when several requests were in flight, ".
+    /// Returns the fault in words, behind "when several requests were in flight, ".
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -75,7 +74,7 @@ impl Times {
     fn add(&mut self, took: Duration) {
         self.sum = self.sum.saturating_add(took);
         self.count = self.count.saturating_add(1);
-        // The latest count for more.
+        // The latest reply times count for more.
         if self.count >= 128 {
             self.sum /= 2;
             self.count /= 2;
@@ -90,26 +89,26 @@ impl Times {
 /// The window of one port.
 #[derive(Clone, Debug)]
 pub struct InFlight {
-    /// Configured.
+    /// The configured limit.
     limit: usize,
-    /// No more than this, for what was seen.
+    /// The largest window that what was seen allows.
     most: usize,
     window: usize,
     trials: u32,
     strikes: u32,
-    /// How often a silence was not the server's doing, in this window.
+    /// How often a silence was not the server's fault, in this window.
     acquitted: u32,
     /// Replies to requests that were alone.
     base: Times,
     /// Replies while the window was full.
     full: Times,
-    /// Since when it was smaller for reply times.
+    /// Since when the window has been smaller for reply times.
     slow_since: Option<Mono>,
     fault: Option<Fault>,
 }
 
 impl InFlight {
-    /// No more than `limit`; one means always one.
+    /// Returns a window of no more than `limit`; a limit of one means always one.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         InFlight {
@@ -126,7 +125,7 @@ impl InFlight {
         }
     }
 
-    /// How many requests may be in flight.
+    /// Returns how many requests may be in flight.
     #[must_use]
     pub const fn window(&self) -> usize {
         self.window
@@ -143,19 +142,19 @@ impl InFlight {
             && (self.most > 1 || self.slow_since.is_some_and(again))
     }
 
-    /// Whether a request that failed may have failed for the others in flight: the window
-    /// has not proved itself.
+    /// Whether a request that failed may have failed because of the others in flight: the
+    /// window has not proved itself.
     #[must_use]
     pub fn is_on_probation(&self) -> bool {
         self.full.count < self.enough() && self.acquitted < ACQUITTED
     }
 
-    /// A device that failed among others failed alone as well.
+    /// Notes that a device that failed among others failed alone as well.
     pub fn acquit(&mut self) {
         self.acquitted += 1;
     }
 
-    /// Both requests of a trial were answered, rightly and once, in this time.
+    /// Notes that both requests of a trial were answered, rightly and once, in this time.
     pub fn passed(&mut self, now: Mono, took: [Duration; 2]) {
         for took in took {
             self.full.add(took);
@@ -174,8 +173,8 @@ impl InFlight {
         }
     }
 
-    /// A request was answered, when so many were in flight, itself included, as it
-    /// was sent.
+    /// Notes that a request was answered, and how many requests, itself included, were in
+    /// flight when it was sent.
     pub fn answered(&mut self, now: Mono, with: usize, took: Duration) {
         if with <= 1 {
             self.base.add(took);
@@ -199,8 +198,8 @@ impl InFlight {
         }
     }
 
-    /// The server did this; whether that is the end of it and worth telling. `is_certain`:
-    /// once is enough.
+    /// Notes that the server showed this fault; returns whether the window closes for good
+    /// and the fault is worth a report. `is_certain`: once is enough.
     pub fn seen(&mut self, fault: Fault, is_certain: bool) -> bool {
         if self.fault.is_some() {
             return false;
@@ -225,7 +224,7 @@ impl InFlight {
         self.base.count >= BASE_REPLIES && self.full.mean() > limit
     }
 
-    /// Replies take longer than they did with fewer.
+    /// Notes that replies take longer than they did with fewer requests.
     fn slow(&mut self, now: Mono) {
         self.window = (self.window / 2).max(1);
         self.most = self.window;
@@ -245,7 +244,7 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// Two replies to lonely requests, and two trials that went well.
+    /// Returns a window after two replies to requests that were alone and two good trials.
     fn opened(limit: usize) -> InFlight {
         let mut w = InFlight::new(limit);
         for _ in 0..2 {

@@ -1,12 +1,11 @@
-//! Modbus RTU frames: building, checking, and finding the one reply that was
-//! asked for in whatever a two-wire line delivers.
+//! Modbus RTU frames: building, checking, and finding the one reply that was asked for among
+//! all bytes that a two-wire line delivers.
 //!
-//! [`Receiver`] is told bytes as they come and told when the line has fallen
-//! silent; how the bytes were split makes no difference. A frame counts only
-//! whole and with a good checksum (Modbus over Serial Line V1.02 §2.5.1). The
-//! reply is taken at once when it stands at the head of what is unread; behind
-//! noise it is taken only at the next silence, when it is certain that it is
-//! not a part of a longer frame.
+//! [`Receiver`] is given bytes as they come and is notified when the line has fallen silent;
+//! how the bytes were split makes no difference. A frame counts only whole and with a good
+//! checksum (Modbus over Serial Line V1.02 §2.5.1). The reply is taken at once when it stands
+//! at the head of the unread bytes. Behind noise it is taken only at the next silence, when
+//! it is certain that the reply is not a part of a longer frame.
 
 use crc::{CRC_16_MODBUS, Crc};
 
@@ -20,19 +19,18 @@ use crate::field::transaction::request::Mismatch;
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
 pub const MAX_FRAME: usize = 256;
 
-/// What is kept of a burst; a line that says more without a pause babbles.
+/// How many bytes of a burst are kept; a line that sends more without a pause babbles.
 const MAX_BURST: usize = 2 * MAX_FRAME;
 
-/// A burst that starts like the reply and has at least the length of the
-/// shortest one was the reply, spoiled. Anything else may be noise, and the
-/// reply may still come.
+/// A burst that starts like the reply and has at least the length of the shortest reply was
+/// the reply, spoiled. Any other burst may be noise, and the reply may still come.
 const SPOILED: usize = 5;
 
 /// The shortest reply: unit, function, code, checksum.
 const EXCEPTION_REPLY: usize = 5;
 
-/// Requests that read: unit, function, address, quantity, checksum. Those that write
-/// are as long or longer, and their replies as long.
+/// The length of a request that reads: unit, function, address, quantity, checksum. Requests
+/// that write are as long or longer, and their replies as long.
 const REQUEST: usize = 8;
 
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
@@ -48,7 +46,7 @@ pub fn frame(unit: UnitId, pdu: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Bytes of a frame around a PDU of this length.
+/// Returns the bytes of a frame around a PDU of this length.
 #[must_use]
 pub const fn frame_len(pdu: usize) -> usize {
     pdu + 3
@@ -66,40 +64,41 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
 /// What else was on the line, besides the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
-    /// Units whose well-formed replies passed by that nobody waited for.
+    /// Units whose well-formed replies passed by without being waited for.
     pub overheard: Vec<UnitId>,
-    /// The last reply of the unit that was asked which was not the one asked for.
+    /// The last reply of the asked unit that was not the reply to the request.
     pub mismatch: Option<Mismatch>,
-    /// A reply like the one asked for, and under the address of another unit.
+    /// The unit under whose address a reply like the expected one came, if not the asked
+    /// unit's.
     pub misaddressed: Option<UnitId>,
-    /// Meters of DL/T 645, likewise.
+    /// Meters of DL/T 645 whose well-formed replies passed by without being waited for.
     pub meters: Vec<Address>,
     /// Well-formed frames that were not the reply, `overheard` included.
     pub foreign: u32,
-    /// Our own requests, heard back through the adapter although nobody said that
-    /// it hears itself, or more often than once.
+    /// Our own requests, heard back through an adapter that is not configured to hear itself,
+    /// or heard more often than once.
     pub echoes: u32,
-    /// Our own requests that an adapter which hears itself heard, as it should.
+    /// Our own requests that an adapter configured to hear itself heard, as expected.
     pub expected_echoes: u32,
-    /// Our own requests that an adapter which hears itself did not hear.
+    /// Our own requests that an adapter configured to hear itself did not hear.
     pub missed_echoes: u32,
     /// Bytes that belong to no well-formed frame.
     pub noise: u32,
-    /// Of Modbus TCP: the last reply that was as asked for but for its number.
+    /// Of Modbus TCP: the last reply that differed from the expected one only by its number.
     pub other_id: Option<OtherId>,
 }
 
 /// A reply of Modbus TCP came under another transaction id than that of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtherId {
-    /// The reply's.
+    /// The transaction id of the reply.
     pub seen: u16,
-    /// The request's.
+    /// The transaction id of the request.
     pub wanted: u16,
 }
 
 impl Heard {
-    /// Adds what another listener heard.
+    /// Adds what another receiver heard.
     pub fn add(&mut self, other: Heard) {
         self.overheard.extend(other.overheard);
         self.mismatch = other.mismatch.or(self.mismatch);
@@ -123,7 +122,7 @@ pub enum Verdict {
     Spoiled,
 }
 
-/// Listens for the reply to one request, or, without one, to whatever passes.
+/// Listens for the reply to one request, or, without a request, to all frames that pass by.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     call: Option<Call>,
@@ -135,7 +134,7 @@ pub struct Receiver {
 
 /// What the head of the unread bytes is.
 enum Head {
-    /// Not enough bytes to tell.
+    /// There are not enough bytes to decide.
     Unfinished,
     /// A whole frame of this many bytes.
     Frame(usize, Found),
@@ -167,8 +166,7 @@ impl Receiver {
         }
     }
 
-    /// Listens without having asked: what arrives while the line should be
-    /// quiet.
+    /// Listens without a request: to what arrives while the line should be quiet.
     #[must_use]
     pub fn idle() -> Self {
         Receiver {
@@ -180,7 +178,7 @@ impl Receiver {
         }
     }
 
-    /// These bytes came. After a verdict everything further is ignored.
+    /// Takes the bytes that came. After a verdict everything further is ignored.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
         for byte in bytes {
             if self.ended {
@@ -200,7 +198,7 @@ impl Receiver {
         None
     }
 
-    /// The line has fallen silent: what is unfinished now stays unfinished.
+    /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
     pub fn silence(&mut self) -> Option<Verdict> {
         let mut rest = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&rest);
@@ -232,14 +230,14 @@ impl Receiver {
         !self.unread.is_empty()
     }
 
-    /// How many more bytes it takes at least until there can be a verdict.
+    /// Returns how many more bytes it takes at least until there can be a verdict.
     #[must_use]
     pub fn missing(&self) -> usize {
         self.least().saturating_sub(self.unread.len()).max(1)
     }
 
-    /// Whether as many bytes have come as the reply has that they begin like: what
-    /// is no reply by now is none.
+    /// Whether as many bytes have come as the reply has whose beginning they match: if they
+    /// are no reply by now, they never will be.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.unread.len() >= self.least()
@@ -256,7 +254,7 @@ impl Receiver {
         self.unread.last() == Some(&unit) || self.unread.windows(2).any(begins)
     }
 
-    /// How many bytes the reply has, as far as its beginning tells.
+    /// Returns how many bytes the reply has, as far as its beginning shows.
     fn least(&self) -> usize {
         let have = self.unread.len();
         match (&self.call, self.unread.as_slice()) {
@@ -282,7 +280,7 @@ impl Receiver {
         }
     }
 
-    /// Time is up without a verdict: how the request was missed.
+    /// Returns how the request was missed, when time is up without a verdict.
     #[must_use]
     pub const fn miss(&self) -> Miss {
         if self.heard.foreign > 0 {
@@ -294,13 +292,13 @@ impl Receiver {
         }
     }
 
-    /// What else was on the line.
+    /// Returns what else was on the line.
     #[must_use]
     pub fn heard(self) -> Heard {
         self.heard
     }
 
-    /// The same, since the last time this was asked.
+    /// Returns the same, since the last call.
     pub fn take_heard(&mut self) -> Heard {
         std::mem::take(&mut self.heard)
     }
@@ -349,12 +347,12 @@ impl Receiver {
         self.heard.noise = self.heard.noise.saturating_add(bytes);
     }
 
-    /// What stands at the head of `bytes`; `all` says that nothing will be
-    /// added to them.
+    /// Returns what stands at the head of `bytes`; `all` says that nothing will be added to
+    /// them.
     fn head(&self, bytes: &[u8], all: bool) -> Head {
-        // Our own request comes first: some of its echoes, or echoes with zeros
-        // behind them, pass every test of a reply. Where the reply is the same
-        // bytes, it is no echo: `io/bus/exchange.rs` takes those out before.
+        // Our own request comes first: some of its echoes, or echoes with zeros behind them,
+        // pass every test of a reply. Where the reply has the same bytes as the request, the
+        // bytes are no echo: `io/bus/exchange.rs` takes echoes out before.
         let mirrored = self.call.as_ref().is_some_and(Call::is_mirrored);
         if !self.request.is_empty() && !mirrored {
             if let Some(behind) = bytes.strip_prefix(self.request.as_slice()) {
@@ -389,12 +387,12 @@ impl Receiver {
         someone_elses(bytes, unit, function, third)
     }
 
-    /// These bytes begin with our own request, and `behind` follows: an echo, or
-    /// a reply whose data happen to begin like that. That takes an address whose
-    /// high half reads as the reply's byte count. Behind an echo comes the reply
-    /// or nothing of use; a reply is as long as was asked for, has a good
-    /// checksum and is alone. Zeros prove nothing: those a line that floats adds
-    /// to an echo keep its checksum good.
+    /// Decides about bytes that begin with our own request and are followed by `behind`: they
+    /// are an echo, or a reply whose data happen to begin like the request. Such a reply
+    /// takes an address whose high half reads as the reply's byte count. Behind an echo comes
+    /// the reply or nothing of use; a reply is as long as was asked for, has a good checksum
+    /// and is alone. Zeros prove nothing: the zeros that a floating line adds to an echo keep
+    /// its checksum good.
     fn echo_or_reply(&self, bytes: &[u8], behind: &[u8], all: bool) -> Head {
         let echo = Head::Frame(self.request.len(), Found::Echo);
         let Some(Call::Read(ask)) = &self.call else {
@@ -439,7 +437,7 @@ fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
         match bytes.get(..len) {
             None => unfinished = true,
             Some(candidate) if open(candidate).is_some() => {
-                // A gateway's "your unit does not answer" is not the unit.
+                // A gateway's "your unit does not answer" does not come from the unit.
                 let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
                 let found = if is_reply && len != REQUEST && from_unit {
                     Found::Overheard(UnitId(unit), [function, third])

@@ -1,26 +1,25 @@
-//! Modbus TCP: the MBAP header, matching by transaction id, and finding the reply
-//! in a stream that is not as it should be.
+//! Modbus TCP: the MBAP header, matching by transaction id, and finding the reply in a stream
+//! that departs from the standard.
 //!
-//! Modbus Messaging on TCP/IP V1.0b §3.1.3: transaction id, protocol id 0,
-//! length, unit, PDU. [`Stream`] lives as long as its connection. A request
-//! that timed out leaves its id behind; when its reply comes after all it is
-//! recognised and dropped, and nothing is out of step.
+//! Modbus Messaging on TCP/IP V1.0b §3.1.3: transaction id, protocol id 0, length, unit, PDU.
+//! [`Stream`] lives as long as its connection. A request that timed out leaves its id behind;
+//! when its reply comes after all, the reply is recognised and dropped, and later replies
+//! still match their requests.
 //!
-//! The reply to a request is known by transaction id, protocol id, unit, function
-//! and byte count; the length field is not needed, and devices get it wrong:
+//! The reply to a request is recognised by transaction id, protocol id, unit, function and
+//! byte count. The length field is not needed, and devices send wrong lengths:
 //! - An exception is nine bytes.
-//! - Bytes that belong to no frame (padding, a checksum behind the PDU, another
-//!   protocol) are skipped until the header of a reply that is waited for, or of a
-//!   late one. Until then no other header is believed.
-//! - A length that promises more than there is holds nothing up: the expected
-//!   header is looked for behind it.
-//! - A reply whose length says less than its byte count, and one in whose last
-//!   bytes another reply may begin, is taken when what follows shows that it is
-//!   whole, or when nothing follows ([`Stream::silence`]).
+//! - Bytes that belong to no frame (padding, a checksum behind the PDU, another protocol) are
+//!   skipped until the header of a reply that is waited for, or of a late reply. Until then
+//!   no other header is believed.
+//! - A length that promises more bytes than there are holds nothing up: the expected header
+//!   is looked for behind the frame.
+//! - A reply whose length says less than its byte count, and a reply in whose last bytes
+//!   another reply may begin, is taken when the following bytes show that it is whole, or
+//!   when nothing follows ([`Stream::silence`]).
 //!
-//! How the bytes were split makes no difference. Not covered: bytes that are lost
-//! or inserted inside of a reply, where nothing behind it shows that. Modbus TCP has
-//! no checksum.
+//! How the bytes were split makes no difference. Not covered: bytes that are lost or inserted
+//! inside of a reply, where nothing behind the reply shows that. Modbus TCP has no checksum.
 
 use std::collections::VecDeque;
 
@@ -42,7 +41,7 @@ mod header;
 /// replies then count as foreign instead of late.
 const REMEMBERED: usize = 128;
 
-/// How many bytes of what was no frame are kept to be shown.
+/// How many bytes that belong to no frame are kept to be shown.
 const SHOWN: usize = 16;
 
 /// Puts a PDU into a frame.
@@ -63,7 +62,7 @@ pub fn frame(transaction: u16, unit: UnitId, pdu: &[u8]) -> Vec<u8> {
 pub struct Frame {
     /// Transaction id.
     pub transaction: u16,
-    /// Whom it is for or from.
+    /// The unit that the frame is for or from.
     pub unit: UnitId,
     /// Function and data, 1–253 bytes.
     pub pdu: Vec<u8>,
@@ -73,8 +72,8 @@ pub struct Frame {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfStep;
 
-/// Takes the first whole frame off `bytes`; `None` until it is complete. For bytes
-/// of which nothing is expected.
+/// Takes the first whole frame off `bytes`; `None` until it is complete. For bytes of which
+/// nothing is expected.
 ///
 /// # Errors
 /// [`OutOfStep`] when the protocol id or the length cannot be right.
@@ -101,7 +100,7 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, OutOfStep> {
 /// A request is settled: its own id came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// The transaction id it was sent with.
+    /// The transaction id of the request.
     pub id: u16,
     /// Answer, confirmation or exception; [`Reply::Stranger`] when the id came back
     /// with another unit, function or length.
@@ -113,12 +112,12 @@ pub struct Settled {
 pub struct Stream {
     ids: TransactionIds,
     unread: Vec<u8>,
-    /// Bytes were skipped since the last frame: only expected headers count.
+    /// Whether bytes were skipped since the last frame: only expected headers count then.
     astray: bool,
     next: u16,
     waiting: Vec<(u16, Call)>,
     abandoned: VecDeque<(u16, Asked)>,
-    /// Those that were settled last.
+    /// The requests that were settled last.
     settled: VecDeque<(u16, UnitId)>,
     heard: Heard,
     late: u32,
@@ -128,14 +127,15 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A connection on which nothing has been said.
+    /// Returns a connection on which nothing has been said.
     #[must_use]
     pub fn new() -> Self {
         Stream::default()
     }
 
-    /// The same, numbering on from an earlier one: a converter may hand a reply to
-    /// what was asked there to whoever is connected now.
+    /// Returns the same, with numbers that go on from an earlier connection: a converter may
+    /// send the reply to a request of the earlier connection to the client that is connected
+    /// now.
     #[must_use]
     pub fn numbering_from(next: u16, ids: TransactionIds) -> Self {
         Stream {
@@ -145,21 +145,21 @@ impl Stream {
         }
     }
 
-    /// The number of the next request.
+    /// Returns the number of the next request.
     #[must_use]
     pub const fn next_number(&self) -> u16 {
         self.next
     }
 
-    /// The frame to send for this request, the only one: what was still waiting is
-    /// abandoned.
+    /// Returns the frame to send for this request, the only one: a request that was still
+    /// waiting is abandoned.
     pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {
         self.abandon_all();
         self.ask(call).1
     }
 
-    /// Adds a request to those that wait: its transaction id and the frame to send.
-    /// Where replies are numbered otherwise, only one can wait.
+    /// Adds a request to those that wait; returns its transaction id and the frame to send.
+    /// Where replies are numbered otherwise, only one request can wait.
     pub fn ask(&mut self, call: impl Into<Call>) -> (u16, Vec<u8>) {
         let call = call.into();
         if !self.is_numbered() {
@@ -179,7 +179,7 @@ impl Stream {
         (id, request)
     }
 
-    /// Gives up waiting for this; a reply that still comes is dropped when it does.
+    /// Gives up waiting for this request; a reply that still comes is dropped.
     pub fn abandon(&mut self, id: u16) {
         if let Some(at) = self.waiting.iter().position(|(known, _)| *known == id) {
             let (id, call) = self.waiting.remove(at);
@@ -191,48 +191,47 @@ impl Stream {
         }
     }
 
-    /// Gives up waiting for anything.
+    /// Gives up waiting for any request.
     pub fn abandon_all(&mut self) {
         while let Some((id, _)) = self.waiting.first() {
             self.abandon(*id);
         }
     }
 
-    /// These bytes came: which requests they settle.
+    /// Takes the bytes that came; returns the requests that they settle.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<Settled> {
         self.unread.extend_from_slice(bytes);
         self.sort(false)
     }
 
-    /// Nothing has followed for a while: which requests that settles.
+    /// Notes that nothing has followed for a while; returns the requests that this settles.
     pub fn silence(&mut self) -> Vec<Settled> {
         self.sort(true)
     }
 
-    /// Whether bytes wait for what follows them, or for [`Stream::silence`].
+    /// Whether bytes wait for the bytes that follow them, or for [`Stream::silence`].
     #[must_use]
     pub fn is_reading(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// What else came since the last time this was asked.
+    /// Returns what else came since the last call.
     pub fn heard(&mut self) -> Heard {
         std::mem::take(&mut self.heard)
     }
 
-    /// How many replies came to requests that had been answered, since the last time
-    /// this was asked.
+    /// Returns how many replies came to requests that had been answered, since the last call.
     pub fn take_twice(&mut self) -> u32 {
         std::mem::take(&mut self.twice)
     }
 
-    /// The first bytes that belonged to no frame since a request was settled.
+    /// Returns the first bytes that belonged to no frame since a request was settled.
     #[must_use]
     pub fn stray(&self) -> &[u8] {
         &self.stray
     }
 
-    /// How many replies came after their request had been given up.
+    /// Returns how many replies came after their request had been given up.
     #[must_use]
     pub const fn late(&self) -> u32 {
         self.late
@@ -326,7 +325,7 @@ impl Stream {
         }
     }
 
-    /// A frame that answers no request may be the reply under another number.
+    /// Notes a frame that answers no request and may be the reply under another number.
     fn note_other_id(&mut self, header: &Header, frame: &[u8]) {
         if let [(id, call)] = self.waiting.as_slice()
             && call.unit() == header.unit
@@ -340,7 +339,7 @@ impl Stream {
     }
 }
 
-/// Exceptions 0Ah and 0Bh are the gateway's words, not the unit's.
+/// Whether this exception is the gateway's: 0Ah and 0Bh do not come from the unit.
 fn is_gateway_refusal(pdu: &[u8]) -> bool {
     matches!(pdu, [0x80..=0xFF, 0x0A | 0x0B])
 }

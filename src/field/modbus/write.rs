@@ -2,10 +2,10 @@
 //!
 //! Modbus Application Protocol V1.1b3 §6.5 (write single coil), §6.6 (write
 //! single register), §6.11 (write multiple coils), §6.12 (write multiple
-//! registers). A reply is the echo the standard asks for: of one entry the whole
-//! request, of several function, address and quantity. Anything else is not the
-//! reply. [`Call`] is what a receiver listens for the reply to: a read, a write, or
-//! on Modbus TCP what the configuration spells out ([`Carried`]).
+//! registers). A reply is the echo that the standard demands: for one entry the whole
+//! request, for several entries function, address and quantity. Anything else is not the
+//! reply. [`Call`] is the request whose reply a receiver listens for: a read, a write, or on
+//! Modbus TCP a request that the configuration spells out ([`Carried`]).
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub const MAX_REGISTERS: usize = 123;
 /// The most coils one request may write (§6.11: 07B0h).
 pub const MAX_COILS: usize = 1968;
 
-/// What is written; each kind is a function of its own.
+/// The entries to write; each kind is a function of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entries {
     /// Function 05: one coil.
@@ -35,7 +35,7 @@ pub enum Entries {
 }
 
 impl Entries {
-    /// The function code.
+    /// Returns the function code.
     #[must_use]
     pub const fn function(&self) -> u8 {
         match self {
@@ -46,7 +46,7 @@ impl Entries {
         }
     }
 
-    /// Into which table.
+    /// Returns the table that is written to.
     #[must_use]
     pub const fn table(&self) -> Table {
         match self {
@@ -55,7 +55,7 @@ impl Entries {
         }
     }
 
-    /// How many.
+    /// Returns how many entries there are.
     #[must_use]
     pub const fn count(&self) -> usize {
         match self {
@@ -65,8 +65,8 @@ impl Entries {
         }
     }
 
-    /// Whether one request can carry them from `start` on: some, no more than the
-    /// standard allows, none behind the last address.
+    /// Whether one request can carry the entries from `start` on: at least one, no more than
+    /// the standard allows, none behind the last address.
     #[must_use]
     pub const fn fit(&self, start: u16) -> bool {
         let most = match self {
@@ -79,19 +79,19 @@ impl Entries {
     }
 }
 
-/// One write request: whom, from where, what.
+/// One write request: its unit, first entry and entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
-    /// Whom.
+    /// The unit that is written to.
     pub unit: UnitId,
     /// 0-based address of the first entry.
     pub start: u16,
-    /// What is written; [`Entries::fit`].
+    /// The entries to write; see [`Entries::fit`].
     pub entries: Entries,
 }
 
 impl Write {
-    /// The request's bytes.
+    /// Returns the request's bytes.
     #[must_use]
     pub fn pdu(&self) -> Vec<u8> {
         let mut pdu = vec![self.entries.function()];
@@ -121,7 +121,7 @@ impl Write {
     /// Bytes of the reply's PDU: function, address, value or quantity.
     pub const REPLY_LEN: usize = 5;
 
-    /// Where it writes.
+    /// Returns where the request writes.
     #[must_use]
     pub fn place(&self) -> ReadRequest {
         ReadRequest {
@@ -132,8 +132,8 @@ impl Write {
         }
     }
 
-    /// What its replies have in common for as long as they can be late: of one
-    /// function all are alike.
+    /// Returns what the replies have in common for as long as they can be late: all of one
+    /// function are alike.
     #[must_use]
     pub const fn shape(&self) -> Shape {
         Shape {
@@ -158,23 +158,23 @@ impl Write {
 /// A request that the configuration spells out, in a frame of Modbus TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
-    /// Whom.
+    /// The unit that is asked.
     pub unit: UnitId,
     /// What is sent, and what counts as the reply: function and data of both.
     pub question: Arc<Question>,
 }
 
 impl Carried {
-    /// The function code: the first byte of the request; 0, which is none, if it is
-    /// empty.
+    /// Returns the function code: the first byte of the request. For an empty request it is
+    /// 0, which is no function.
     #[must_use]
     pub fn function(&self) -> u8 {
         let first = self.question.request.bytes().first();
         first.copied().unwrap_or_default()
     }
 
-    /// Bytes of the reply's PDU where the configuration says how many, and the most
-    /// that a PDU has (Modbus Application Protocol V1.1b3 §4.1) where it does not.
+    /// Returns the bytes of the reply's PDU where the configuration says how many, and
+    /// otherwise the most that a PDU has (Modbus Application Protocol V1.1b3 §4.1).
     #[must_use]
     pub fn reply_len(&self) -> usize {
         match self.question.reply.end {
@@ -201,11 +201,11 @@ impl Carried {
 /// A request of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// It reads.
+    /// A request that reads.
     Read(ReadRequest),
-    /// It writes.
+    /// A request that writes.
     Write(Write),
-    /// It says what the configuration spells out; on Modbus TCP only.
+    /// A request that the configuration spells out; on Modbus TCP only.
     Raw(Carried),
 }
 
@@ -228,7 +228,7 @@ impl From<Write> for Call {
 }
 
 impl Call {
-    /// Whom.
+    /// Returns the unit that is asked.
     #[must_use]
     pub const fn unit(&self) -> UnitId {
         match self {
@@ -238,7 +238,7 @@ impl Call {
         }
     }
 
-    /// The function code.
+    /// Returns the function code.
     #[must_use]
     pub fn function(&self) -> u8 {
         match self {
@@ -248,7 +248,7 @@ impl Call {
         }
     }
 
-    /// The request's bytes.
+    /// Returns the request's bytes.
     #[must_use]
     pub fn pdu(&self) -> Vec<u8> {
         match self {
@@ -258,7 +258,7 @@ impl Call {
         }
     }
 
-    /// Bytes of the reply's PDU; the most there can be where they are not known.
+    /// Returns the bytes of the reply's PDU; the most there can be where they are not known.
     #[must_use]
     pub fn reply_len(&self) -> usize {
         match self {
@@ -268,9 +268,9 @@ impl Call {
         }
     }
 
-    /// What stands behind the function in the reply: the byte count of what was
-    /// read, the high half of the address that was written. Of what the
-    /// configuration spells out it is not known: 0.
+    /// Returns the byte behind the function in the reply: the byte count of a read, the high
+    /// half of the address of a write. For a request that the configuration spells out it is
+    /// not known: 0.
     #[must_use]
     pub fn second_byte(&self) -> u8 {
         match self {
@@ -280,8 +280,8 @@ impl Call {
         }
     }
 
-    /// Whether the reply is the request, byte for byte: an echo of the adapter's
-    /// cannot be told from it.
+    /// Whether the reply is the request, byte for byte: an echo of the adapter cannot be told
+    /// from the reply.
     #[must_use]
     pub const fn is_mirrored(&self) -> bool {
         match self {

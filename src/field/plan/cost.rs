@@ -7,21 +7,20 @@
 //! rest + request + t3.5 + turnaround + reply + t3.5
 //! ```
 //!
-//! where the first t3.5 ends the request, the last one the reply (Modbus over
-//! Serial Line V1.02 §2.5.1.1), `turnaround` is what the unit takes on top and
-//! `rest` what the configuration grants it. On TCP characters cost nothing and a
-//! transaction is one round trip.
+//! where the first t3.5 ends the request, the last t3.5 the reply (Modbus over Serial Line
+//! V1.02 §2.5.1.1), `turnaround` is what the unit takes on top and `rest` what the
+//! configuration grants the unit. On TCP characters cost nothing and a transaction is one
+//! round trip.
 //!
-//! Behind a serial server or a Modbus gateway that round trip has a line in it. If
-//! its `baud` is said, it costs what any serial line does, and what is measured is
-//! taken for a turnaround only without the time its characters take. If not, nobody
-//! here knows its speed, and one that was only assumed could refuse an installation
-//! that is fine. It is then reckoned like any other on TCP: what is foretold of such
-//! a line's load is the least it can be, unless `reply_delay` says what a reply
-//! takes, and requests are merged across more addresses than a slow line would
-//! like. That costs time and never a value; `holes` and `max_registers` keep them
-//! apart, and the measured load is told as of every line. Pure arithmetic, in
-//! nanoseconds, so that sums do not drift.
+//! Behind a serial server or a Modbus gateway that round trip has a line in it. If the `baud`
+//! of that line is configured, the round trip costs what any serial line does, and a measured
+//! time counts as turnaround only without the time its characters take. If it is not
+//! configured, the speed is not known here, and an assumed speed could refuse an installation
+//! that is fine. The line is then reckoned like any other on TCP: the forecast of its load is
+//! the least it can be, unless `reply_delay` says what a reply takes, and requests are merged
+//! across more addresses than is good on a slow line. That costs time and never a value;
+//! `holes` and `max_registers` keep the requests apart, and the measured load is reported as
+//! for every line. Pure arithmetic, in nanoseconds, so that sums do not drift.
 
 use std::time::Duration;
 
@@ -34,23 +33,24 @@ use crate::field::modbus::{ascii, rtu};
 use crate::field::plan::ReadBlock;
 use crate::field::transaction::encode::lengths;
 
-/// What a unit on a serial line is taken to need beyond t3.5 as long as nobody
-/// has said or measured otherwise. Meters and modules take 2 to 50 ms.
+/// What a unit on a serial line is assumed to need beyond t3.5 until it is configured or
+/// measured. Meters and modules take 2 to 50 ms.
 pub const ASSUMED_TURNAROUND: Duration = Duration::from_millis(10);
 
-/// A round trip on TCP as long as nobody has said or measured otherwise.
+/// A round trip on TCP until it is configured or measured.
 pub const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(5);
 
-/// A new measurement moves the estimate by an eighth of the difference, as the
-/// smoothed round trip of TCP does (RFC 6298 §2).
+/// The weight of a new measurement: it moves the estimate by an eighth of the difference, as
+/// the smoothed round trip of TCP does (RFC 6298 §2).
 const WEIGHT: u32 = 8;
 
 /// Where the characters of a transaction cost time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wire {
-    /// On a line of our own.
+    /// On a line of the gateway's own.
     Ours,
-    /// On the line behind a server: between our sending and the end of the reply.
+    /// On the line behind a server: between the sending of the request and the end of the
+    /// reply.
     Behind,
     /// Nowhere, as far as is known.
     Nowhere,
@@ -67,8 +67,8 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// For this device on this line, before anything is measured: as its profile
-    /// says, or as is assumed.
+    /// Returns the cost for this device on this line, before anything is measured: as its
+    /// profile says, or as is assumed.
     #[must_use]
     pub fn of(line: &LineSpec, device: &DeviceSpec) -> Self {
         let own = device.serial.as_ref();
@@ -88,8 +88,8 @@ impl Cost {
                 ),
                 Some(characters) => {
                     let silence = Silence::of_characters(characters);
-                    // What we keep quiet for before a request, beyond what the
-                    // line needs. In front of a gateway we do not.
+                    // The quiet time before a request beyond what the line needs. In front of
+                    // a gateway there is none.
                     let more = Silence::of(line).between_frames();
                     let more = more.saturating_sub(silence.between_frames());
                     let granted = line.framing().map_or(Duration::ZERO, |_| device.turnaround);
@@ -107,46 +107,46 @@ impl Cost {
         }
     }
 
-    /// The same with another turnaround.
+    /// Returns the same cost with another turnaround.
     #[must_use]
     pub const fn with_turnaround(mut self, turnaround: Duration) -> Self {
         self.turnaround = turnaround;
         self
     }
 
-    /// What the unit takes beyond t3.5; on TCP, a round trip, without the characters
+    /// Returns what the unit takes beyond t3.5; on TCP, a round trip, without the characters
     /// of a line behind it.
     #[must_use]
     pub const fn turnaround(&self) -> Duration {
         self.turnaround
     }
 
-    /// How long the line is taken by this request and its reply.
+    /// Returns how long this request and its reply take the line.
     #[must_use]
     pub fn of_request(&self, ask: &ReadRequest) -> Duration {
         self.of_bytes(ask.pdu().len(), ask.reply_len())
     }
 
-    /// The same for a block of the plan, whatever is spoken.
+    /// Returns the same for a block of the plan, in any protocol.
     #[must_use]
     pub fn of_block(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
         let (request, reply) = self.bytes(profile, &block.ask(UnitId(0)));
         self.on_the_wire(request + reply)
     }
 
-    /// The same for PDUs of these lengths.
+    /// Returns the same for PDUs of these lengths.
     #[must_use]
     pub fn of_bytes(&self, request: usize, reply: usize) -> Duration {
         self.on_the_wire(self.frame(request) + self.frame(reply))
     }
 
-    /// Bytes on the line of this request and its reply, whatever is spoken.
+    /// Returns the bytes on the line of this request and of its reply, in any protocol.
     fn bytes(&self, profile: &ProfileSpec, ask: &ReadRequest) -> (usize, usize) {
         let modbus = || (self.frame(ask.pdu().len()), self.frame(ask.reply_len()));
         lengths(profile, ask.start).unwrap_or_else(modbus)
     }
 
-    /// Bytes on the line for a PDU of this length.
+    /// Returns the bytes on the line for a PDU of this length.
     fn frame(&self, pdu: usize) -> usize {
         match self.framing {
             Framing::Rtu => rtu::frame_len(pdu),
@@ -164,9 +164,9 @@ impl Cost {
             + self.turnaround
     }
 
-    /// How long the reply to this block of the plan takes to arrive, once it has
-    /// begun, whatever is spoken; behind a server, what the characters of both take,
-    /// for their beginning is not seen.
+    /// Returns how long the reply to this block of the plan takes to arrive, once it has
+    /// begun, in any protocol. Behind a server it is the time of the characters of both
+    /// request and reply, as their beginning is not seen.
     #[must_use]
     pub fn of_reply_to(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
         let (request, reply) = self.bytes(profile, &block.ask(UnitId(0)));
@@ -177,7 +177,7 @@ impl Cost {
         }
     }
 
-    /// What was measured from this request to its reply, without the characters of a
+    /// Returns the measured time from this request to its reply, without the characters of a
     /// line behind a server.
     #[must_use]
     pub fn without_line_behind(
@@ -193,23 +193,22 @@ impl Cost {
         }
     }
 
-    /// The part of it that grows with what is asked for: without what the unit
-    /// takes and what it is granted.
+    /// Returns the part of the time that grows with the length of the request: without what
+    /// the unit takes and what it is granted.
     #[must_use]
     pub fn without_waiting(&self, time: Duration) -> Duration {
         time.saturating_sub(self.turnaround + self.rest)
     }
 
-    /// What is expected to be measured from a request to its reply, without the
-    /// characters of a line behind a server: [`Cost::turnaround_seen`] the other way
-    /// round.
+    /// Returns what is expected to be measured from a request to its reply, without the
+    /// characters of a line behind a server: [`Cost::turnaround_seen`] the other way round.
     #[must_use]
     pub fn gap(&self) -> Duration {
         self.turnaround + self.silence.between_frames()
     }
 
-    /// The unit as it was seen to answer: this long from the end of a request to
-    /// the beginning of its reply.
+    /// Returns the turnaround of a unit that was seen to take this long from the end of a
+    /// request to the beginning of its reply.
     #[must_use]
     pub fn turnaround_seen(&self, gap: Duration) -> Duration {
         gap.saturating_sub(self.silence.between_frames())
@@ -224,7 +223,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// One more.
+    /// Adds one measurement.
     pub fn note(&mut self, turnaround: Duration) {
         self.mean = match self.seen {
             0 => turnaround,
@@ -233,7 +232,7 @@ impl Measured {
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// The average, once there is enough to rest on.
+    /// Returns the average, once there is enough to rest on.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         (self.seen >= WEIGHT).then_some(self.mean)
@@ -301,8 +300,8 @@ mod tests {
         installation(port, vec![profile(vec![])])
     }
 
-    /// The same figures as on a line of our own, the longer silence in front of a
-    /// serial server aside.
+    /// The same figures as on a line of the gateway's own, except the longer silence in front
+    /// of a serial server.
     #[test]
     fn behind_a_server_a_read_costs_its_characters_as_well_if_their_rate_is_said() {
         for (framing, baud, registers, ms) in [
@@ -341,7 +340,7 @@ mod tests {
             let took = character * bytes + Duration::from_millis(20);
             let gap = cost.without_line_behind(profile, &read(registers), took);
             assert_eq!(gap, Duration::from_millis(20));
-            // On a line of our own only the gap is measured to begin with.
+            // On a line of the gateway's own only the gap is measured to begin with.
             let own = installation(serial(9600), vec![]);
             let own = Cost::of(&own.ports[0].line, &spec.devices[0]);
             assert_eq!(

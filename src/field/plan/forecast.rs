@@ -1,9 +1,9 @@
-//! How much of a line's time what is configured will take: the planner's own
-//! requests, each with its cost, over their intervals.
+//! How much of a line's time the configuration will take: the planner's own requests, each
+//! with its cost, over their intervals.
 //!
-//! Pure, from the configuration alone and what is known about holes; nothing is
-//! measured here. Everybody is taken to be alive: a line with silent devices has
-//! less to carry, not more, for tries are bounded by a budget.
+//! Pure, from the configuration alone and from known holes; nothing is measured here. Every
+//! device is assumed to be alive: a line with silent devices has less to carry, not more, as
+//! tries are bounded by a budget.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::cost::Cost;
 use super::holes::Holes;
 use crate::field::plan::{ReadBlock, Terms, plan};
 
-/// Above this share of its time, in thousandths, a line has no room for retries,
+/// The share of its time, in thousandths, above which a line has no time left for retries,
 /// writes and growth.
 pub const BUSY: u64 = 700;
 
@@ -28,14 +28,14 @@ pub const FULL: u64 = 1000;
 pub struct LineForecast {
     /// Which port.
     pub port: PortId,
-    /// Its requests; the same ones of several devices stand together.
+    /// The requests of the line; equal requests of several devices stand together.
     pub requests: Vec<RequestForecast>,
 }
 
-/// One request, and everybody to whom it goes.
+/// One request, and every device that it goes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestForecast {
-    /// To whom, one after the other.
+    /// The devices that the request goes to, one after the other.
     pub devices: Vec<DeviceId>,
     /// The kind of device.
     pub profile: String,
@@ -49,20 +49,20 @@ pub struct RequestForecast {
     pub count: u16,
     /// How many points it carries.
     pub points: usize,
-    /// How many of the entries nobody wants; they are cheaper read than left out.
+    /// How many of the entries no point covers; they are cheaper read than left out.
     pub filler: u16,
-    /// Asked this often, of each.
+    /// How often each device is asked.
     pub interval: Duration,
-    /// Whether others go before it, if they do not all fit.
+    /// Whether other requests go before this one, if they do not all fit.
     pub priority: Priority,
     /// How long it takes the line, for one device.
     pub time: Duration,
-    /// How much of that its reply takes once it has begun.
+    /// How much of that time its reply takes once it has begun.
     pub reply: Duration,
 }
 
 impl RequestForecast {
-    /// Its share of the line's time, all its devices together, in millionths.
+    /// Returns the share of the line's time, of all the devices together, in millionths.
     #[must_use]
     pub fn share(&self) -> u64 {
         let each = self.time.as_nanos() * 1_000_000 / self.interval.as_nanos().max(1);
@@ -72,8 +72,8 @@ impl RequestForecast {
 }
 
 impl LineForecast {
-    /// The share of its time that the line will be in use, in thousandths; above
-    /// 1000 it cannot be done.
+    /// Returns the share of its time that the line will be in use, in thousandths; a load
+    /// above 1000 cannot be carried.
     #[must_use]
     pub fn load(&self) -> u64 {
         let micro = self
@@ -83,22 +83,22 @@ impl LineForecast {
         micro.div_ceil(1000)
     }
 
-    /// By how many percent of what was measured, in thousandths, the forecast is
-    /// off; for benchmarks.
+    /// Returns by how many percent of the measured load, in thousandths, the forecast is off;
+    /// for benchmarks.
     #[must_use]
     pub fn error_percent(&self, measured: f64) -> f64 {
         (self.load() as f64 - measured).abs() / measured.max(1e-9) * 100.0
     }
 
-    /// The request that takes the line for longest.
+    /// Returns the request that takes the line for longest.
     #[must_use]
     pub fn slowest(&self) -> Option<&RequestForecast> {
-        // Of equals, the first.
+        // Of equal requests, the first.
         self.requests.iter().rev().max_by_key(|r| r.time)
     }
 
-    /// The kind of device that takes most of the line's time, how many devices
-    /// of it there are, and its share in thousandths.
+    /// Returns the kind of device that takes most of the line's time, how many devices of it
+    /// there are, and its share in thousandths.
     #[must_use]
     pub fn heaviest(&self) -> Option<(&str, usize, u64)> {
         let mut kinds: BTreeMap<&str, (usize, u64)> = BTreeMap::new();
@@ -113,7 +113,7 @@ impl LineForecast {
         kinds.rev().max_by_key(|(_, _, share)| *share)
     }
 
-    /// Requests per second on the line.
+    /// Returns the requests per second on the line.
     #[must_use]
     pub fn rate(&self) -> f64 {
         let rate =
@@ -121,8 +121,8 @@ impl LineForecast {
         self.requests.iter().map(rate).sum()
     }
 
-    /// `48 % (9600 8N1; 31 devices, 9.3 requests a second; slowest: input
-    /// registers 0 to 99 of meter, 263 ms)`: the words of `plan` and `check` alike.
+    /// Returns the words of `plan` and `check` alike: `48 % (9600 8N1; 31 devices, 9.3
+    /// requests a second; slowest: input registers 0 to 99 of meter, 263 ms)`.
     #[must_use]
     pub fn summary(&self, line: &PortSpec) -> String {
         let devices: std::collections::BTreeSet<DeviceId> = self
@@ -145,7 +145,7 @@ impl LineForecast {
     }
 }
 
-/// What each line will have to do, with these learned holes.
+/// Returns what each line will have to do, with these learned holes.
 #[must_use]
 pub fn forecast(spec: &Spec, known: impl Fn(&ProfileSpec) -> Holes) -> Vec<LineForecast> {
     spec.ports()
@@ -210,7 +210,7 @@ fn line_forecast(
     LineForecast { port, requests }
 }
 
-/// `38 %`, from thousandths.
+/// Writes thousandths as `38 %`.
 #[must_use]
 pub fn percent(permille: u64) -> String {
     match permille {
@@ -219,13 +219,13 @@ pub fn percent(permille: u64) -> String {
     }
 }
 
-/// `45.8 ms`
+/// Writes a time as `45.8 ms`.
 #[must_use]
 pub fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
 
-/// `holding register 7`, `datum 00010000`, `request weight`.
+/// Names what is read: `holding register 7`, `datum 00010000`, `request weight`.
 #[must_use]
 pub fn what_is_read(profile: &ProfileSpec, table: Table, start: u16, count: u16) -> String {
     let which = usize::from(start);
@@ -240,7 +240,7 @@ pub fn what_is_read(profile: &ProfileSpec, table: Table, start: u16, count: u16)
     }
 }
 
-/// `holding register 7`, `coils 0 to 15`.
+/// Names a range: `holding register 7`, `coils 0 to 15`.
 #[must_use]
 pub fn range(table: Table, first: u16, count: u16) -> String {
     let name = match table {
@@ -255,7 +255,7 @@ pub fn range(table: Table, first: u16, count: u16) -> String {
     }
 }
 
-/// `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
+/// Names the kind of line: `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
 fn manners(line: &LineSpec) -> String {
     match line {
         LineSpec::Tcp(tcp) => {

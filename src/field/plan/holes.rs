@@ -1,25 +1,24 @@
-//! Addresses that a device does not let itself be read across, and how they are
-//! found.
+//! Addresses that a device refuses to have read together with others, and how they are found.
 //!
-//! Reading across registers that nobody wants is cheaper than asking twice, but
-//! some devices refuse a request that touches a register they do not have. Which
-//! ones is found by halving: a refused request of several points is replaced by
-//! its two halves, and so on, until what is left is a single point that is
-//! refused alone, or two parts that are granted apart and refused together. The
-//! halves that are granted bring their values meanwhile.
+//! Reading across registers that no point covers is cheaper than asking twice, but some
+//! devices refuse a request that touches a register they do not have. The registers at fault
+//! are found by halving. A refused request of several points is replaced by its two halves,
+//! and so on, until what is left is a single point that is refused alone, or two parts that
+//! are granted apart and refused together. The halves that are granted bring their values
+//! meanwhile.
 //!
-//! A unit that is starting up, or a PLC whose program is stopped, says the same
-//! of addresses that it has. So one refusal of two parts that are granted apart
-//! shows nothing: they are asked for together once more, and only if that is
-//! refused as well is there a hole between them. If another device of the kind
-//! has shown the same hole meanwhile, that is as good. A unit that granted nothing at all meanwhile has not
-//! shown which addresses it lacks; none is learned from it.
+//! A unit that is starting up, or a PLC whose program is stopped, also refuses addresses that
+//! it has. So one refusal of two parts that are granted apart shows nothing: the two parts
+//! are asked for together once more, and only if that request is refused as well is there a
+//! hole between them. It is as good if another device of the kind has shown the same hole
+//! meanwhile. A unit that granted nothing at all meanwhile has not shown which addresses it
+//! lacks; no hole is learned from that unit.
 //!
-//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a
-//! request of the class under inquiry; after the latter what is
-//! `Inquiry::next_to_repeat` is asked for instead of its two parts; when it
-//! `Inquiry::is_over`, `Inquiry::holes` is what has been learned.
-//!
+//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a request of the
+//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a request of the
+//! class under inquiry. After `answered` the parts of `Inquiry::next_to_repeat` are asked for
+//! together instead of apart. When the inquiry `Inquiry::is_over`, `Inquiry::joints` and
+//! `Inquiry::dead` are what has been learned.
 //! Invariants: an inquiry at the end of which a request is still refused finds at
 //! least one hole in it, unless all of it is refused, so a plan that heeds the
 //! holes never repeats that request; a single culprit among n points costs at most
@@ -31,26 +30,25 @@ use crate::spec::{ProfileSpec, Table};
 
 use crate::field::plan::{ReadBlock, span_of};
 
-/// A request that covers all of these addresses is refused, unless it is for a
-/// single point.
+/// A request that covers all of these addresses is refused, unless it is for a single point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hole {
     /// In which table.
     pub table: Table,
     /// The first address.
     pub first: u16,
-    /// The last one; not before the first.
+    /// The last address; not before the first.
     pub last: u16,
 }
 
 /// Learned holes of one kind of device.
 pub type Holes = BTreeSet<Hole>;
 
-/// No kind of device has more, or it is not read across anything at all.
+/// The most holes of one kind of device; a kind with more is not read across anything at all.
 pub const MOST: usize = 256;
 
-/// A read of several entries that was refused: this address is not there, or
-/// (as some devices say it) this many cannot be read (Modbus Application
+/// Whether this code refuses a read of several entries for its addresses: the address is not
+/// there, or (as some devices use it) this many entries cannot be read (Modbus Application
 /// Protocol V1.1b3 §7, codes 02 and 03).
 #[must_use]
 pub const fn speaks_of_addresses(code: u8) -> bool {
@@ -63,30 +61,30 @@ pub(crate) type Span = (u32, u32);
 /// The search for the holes in one refused request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inquiry {
-    /// Asked for, or about to be.
+    /// Requests that are asked for, or about to be.
     open: BTreeSet<Span>,
-    /// Refused, with the halves that took their place.
+    /// Refused requests, with the halves that took their place.
     halved: BTreeMap<Span, Halved>,
-    /// Refused although they are for a single point.
+    /// Places that are refused although the request is for a single point.
     dead: BTreeSet<Span>,
     /// Whether anything was granted.
     granted: bool,
-    /// Whether something in it failed in another way than by an exception that speaks
-    /// of addresses: by silence, say. Then what is granted apart and not together may
-    /// be too long, and what is found is not kept for the next life.
+    /// Whether something in the inquiry failed in another way than by an exception that
+    /// speaks of addresses: by silence, say. Then a place that is granted apart and not
+    /// together may be too long, and what is found is not kept for the next run.
     failed_otherwise: bool,
 }
 
-/// What was granted in two parts and failed as a whole.
+/// A place that was granted in two parts and failed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Joint {
-    /// What lies between them, or the step from one to the other.
+    /// What lies between the two parts, or the step from one to the other.
     pub(crate) hole: Hole,
     /// The first address of the whole.
     pub(crate) start: u32,
-    /// How many entries the whole has.
+    /// How many entries the whole place has.
     pub(crate) whole: u32,
-    /// How many the longer part has.
+    /// How many entries the longer part has.
     pub(crate) part: u32,
 }
 
@@ -94,13 +92,13 @@ pub(crate) struct Joint {
 struct Halved {
     left: Span,
     right: Span,
-    /// It was refused once more after both had been granted.
+    /// Whether the whole was refused once more after both parts had been granted.
     again: bool,
 }
 
 impl Halved {
-    /// Granted apart, refused together: it is what lies between, or the step from
-    /// one to the other.
+    /// Returns the hole of two parts that are granted apart and refused together: what lies
+    /// between them, or the step from one part to the other.
     fn between(&self, table: Table) -> Hole {
         let (before, after) = (self.left.1 - 1, self.right.0);
         hole(table, before.min(after), before.max(after))
@@ -112,13 +110,12 @@ impl Halved {
 pub(crate) enum Instead {
     /// Two requests.
     Halves(ReadBlock, ReadBlock),
-    /// The points that are refused by themselves, and a request for the others,
-    /// if any.
+    /// The points that are refused by themselves, and a request for the others, if any.
     Dead(ReadBlock, Option<ReadBlock>),
 }
 
 impl Inquiry {
-    /// This request was refused.
+    /// Notes that this request was refused.
     pub(crate) fn refused(&mut self, block: &ReadBlock, profile: &ProfileSpec) -> Instead {
         let whole = span(block);
         self.open.remove(&whole);
@@ -164,17 +161,17 @@ impl Inquiry {
         Instead::Halves(left, right)
     }
 
-    /// This request was granted.
+    /// Notes that this request was granted.
     pub(crate) fn answered(&mut self, block: &ReadBlock) {
         let whole = span(block);
         self.granted = true;
         self.open.remove(&whole);
-        // If it was refused before, that was not for its addresses.
+        // If this request was refused before, the refusal was not for its addresses.
         self.halved.remove(&whole);
     }
 
-    /// Two parts that were granted apart and refused together once: they are to
-    /// be asked for together again; until `None`.
+    /// Returns two parts that were granted apart and refused together once, and are to be
+    /// asked for together again; to be called until `None`.
     pub(crate) fn next_to_repeat(&mut self) -> Option<[Span; 2]> {
         let doubtful = |(whole, h): &(&Span, &Halved)| {
             !h.again && !self.open.contains(whole) && self.parts_granted(h)
@@ -185,7 +182,7 @@ impl Inquiry {
         Some(parts)
     }
 
-    /// These holes are known: what they explain need not be asked again.
+    /// Takes known holes: refusals that they explain need no further requests.
     pub(crate) fn told(&mut self, table: Table, holes: &Holes) {
         for (whole, halved) in &mut self.halved {
             let parts = [halved.left, halved.right];
@@ -204,23 +201,23 @@ impl Inquiry {
         granted(&of.left) && granted(&of.right)
     }
 
-    /// Whether nothing is left to ask.
+    /// Whether no request of the inquiry is left to make.
     pub(crate) fn is_over(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Something in it fails in another way than by an exception that speaks of
-    /// addresses.
+    /// Notes that something in the inquiry fails in another way than by an exception that
+    /// speaks of addresses.
     pub(crate) const fn fails_otherwise(&mut self) {
         self.failed_otherwise = true;
     }
 
-    /// Whether something did.
+    /// Whether something in the inquiry failed in that way.
     pub(crate) const fn failed_otherwise(&self) -> bool {
         self.failed_otherwise
     }
 
-    /// What was granted in two parts and failed as a whole.
+    /// Returns the places that were granted in two parts and failed as a whole.
     pub(crate) fn joints(&self, table: Table) -> Vec<Joint> {
         let granted = self.halved.iter().filter(|(_, h)| self.parts_granted(h));
         let length = |span: &Span| span.1 - span.0;
@@ -233,7 +230,7 @@ impl Inquiry {
         granted.map(joint).collect()
     }
 
-    /// What failed by itself while other parts were granted.
+    /// Returns the places that failed by themselves while other parts were granted.
     pub(crate) fn dead(&self, table: Table) -> Holes {
         let dead = self.dead.iter().filter(|_| self.granted);
         dead.map(|(from, to)| hole(table, *from, to - 1)).collect()
@@ -249,7 +246,7 @@ fn hole(table: Table, first: u32, last: u32) -> Hole {
     }
 }
 
-/// Where a block is.
+/// Returns where a block is.
 pub(crate) fn span(block: &ReadBlock) -> Span {
     let start = u32::from(block.start);
     (start, start + u32::from(block.count).max(1))

@@ -1,20 +1,20 @@
 //! How long it takes until devices that die are logged out, from the configuration
 //! alone.
 //!
-//! A device counts as silent after `missed` tries in a row and `quiet` without an
-//! answer. Its first miss is a poll, at the latest one interval after its last answer.
-//! The tries that follow stand apart, and those of several devices take turns on the
-//! line, each for as long as a prompt unit is waited for ([`crate::field::polled_device::timeout`]):
+//! A device counts as silent after `missed` tries in a row and `quiet` without an answer. Its
+//! first miss is a poll, at the latest one interval after its last answer. The tries that
+//! follow stand apart. Those of several devices take turns on the line, each for as long as a
+//! prompt unit is waited for ([`crate::field::polled_device::timeout`]):
 //!
 //! ```text
 //! one = max(quiet, interval + apart + max(1 s, missed × timeout × 1.3))
 //! all = max(one, interval + sum of missed × timeout × 1.3 / at a time)
 //! ```
 //!
-//! At a time is one try, or one less than may be in flight: a place is left to those
-//! that answer. Where tries wait ever longer, each counts with its own wait. What
-//! replies of [`Protocol::Raw`] that do not say whose they are cost on top is not
-//! reckoned with, nor is a line that is asked for more than it can carry.
+//! At a time is one try, or one less than the number of requests that may be in flight: a
+//! place is left to answering devices. Where tries wait ever longer, each counts with its own
+//! wait. Not reckoned with are the extra costs of replies of [`Protocol::Raw`] that name no
+//! sender, and a line that is asked for more than it can carry.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,31 +27,31 @@ use super::forecast::LineForecast;
 use crate::field::polled_device::timeout::Timeout;
 use crate::field::polled_device::{RETRY_CEILING, RETRY_FLOOR};
 
-/// For so long together the tries of one device may be kept from the line by polls.
+/// How long together polls may keep the tries of one device from the line.
 const KEPT_WAITING: Duration = Duration::from_secs(1);
 
-/// What tries take, in thousandths of what is waited for in them: there are requests,
-/// silences, and polls of those that answer between them.
+/// What tries take, in thousandths of their waits: there are requests, silences, and polls of
+/// answering devices between them.
 const TAKES_PERMILLE: u32 = 1300;
 
-/// A unit has answered so often before it dies that what it needs is known.
+/// How often a unit has answered before it dies, so that what it needs is known.
 const ANSWERS: u32 = 50;
 
-/// Above so many tries, which are configured, each further one counts as the last.
+/// Above this many configured tries, each further try counts as the last.
 const TRIES: u32 = 1000;
 
-/// How soon devices of one line are logged out that die.
+/// How soon devices of one line that die are logged out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutForecast {
-    /// How many there are.
+    /// How many devices there are.
     pub devices: usize,
-    /// One that dies alone, the slowest of them: within this.
+    /// Within which time the slowest device that dies alone is logged out.
     pub one: Duration,
-    /// All of them, if they die at once: within this.
+    /// Within which time all devices are logged out, if they die at once.
     pub all: Duration,
     /// How many requests may be in flight on the line, if it stands them.
     pub in_flight: usize,
-    /// The least and the most misses that one of them counts as silent after …
+    /// The least and the most misses that a device counts as silent after …
     pub missed: [u32; 2],
     /// … and the shortest and the longest time.
     pub quiet: [Duration; 2],
@@ -62,7 +62,7 @@ struct Tries {
     missed: u32,
     quiet: Duration,
     interval: Duration,
-    /// What is waited for in them, together.
+    /// The waits of the tries, together.
     waits: Duration,
     apart: Duration,
 }
@@ -76,7 +76,7 @@ impl Tries {
 }
 
 impl LogoutForecast {
-    /// Of this line; `None` if nothing on it is asked for anything.
+    /// Returns the forecast of this line; `None` if no device on it is asked for anything.
     #[must_use]
     pub fn of(spec: &Spec, line: &LineForecast) -> Option<LogoutForecast> {
         let port = spec.port(line.port)?;
@@ -177,13 +177,13 @@ mod tests {
         Duration::from_millis(n)
     }
 
-    /// One register every 10 s.
+    /// Returns a device with one register every 10 s.
     fn meter() -> ProfileSpec {
         let number = number(Number::U16);
         profile(vec![point(Table::HoldingRegister, 0, number, 10_000)])
     }
 
-    /// So many of a kind; silent after ten seconds.
+    /// Returns a line of this many devices of a kind; silent after ten seconds.
     fn line(port: PortSpec, kind: &ProfileSpec, n: usize) -> Spec {
         let mut spec = installation(port, vec![kind.clone(); n]);
         for device in &mut spec.devices {

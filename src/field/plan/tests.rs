@@ -11,7 +11,7 @@ fn cost(port: PortSpec, turnaround_ms: u64) -> Cost {
         .with_turnaround(Duration::from_millis(turnaround_ms))
 }
 
-/// At 9600 bit/s, 10 ms turnaround, nothing learned.
+/// Plans at 9600 bit/s, with 10 ms turnaround and no learned holes.
 fn usual(p: &ProfileSpec) -> Vec<ReadBlock> {
     let terms = Terms {
         cost: cost(serial(9600), 10),
@@ -55,9 +55,8 @@ fn points_of_one_table_and_interval_share_a_request() {
     );
 }
 
-/// The widest gap that is cheaper read than left out is what a second request
-/// costs: 13 bytes, two silences and a turnaround (on top of t3.5), over the two
-/// bytes of a register.
+/// The widest gap that is cheaper read than left out is what a second request costs: 13
+/// bytes, two silences and a turnaround (on top of t3.5), over the two bytes of a register.
 #[test]
 fn gaps_are_read_across_up_to_the_break_even() {
     for (baud, turnaround, widest) in [
@@ -105,7 +104,7 @@ fn no_request_that_could_be_divided_takes_longer_than_allowed() {
         1000,
     )]);
     assert_eq!(shapes(&usual(&text)), [(Table::HoldingRegister, 0, 100)]);
-    // What lies within costs nothing on top.
+    // A point that lies within costs nothing on top.
     text.points
         .push(point(Table::HoldingRegister, 7, number(Number::U16), 1000));
     assert_eq!(usual(&text).len(), 1);
@@ -205,7 +204,7 @@ fn a_shortened_block_still_carries_whole_values() {
         .map(|b| (b.count, b.points.len()))
         .collect();
     assert_eq!(counts, [(2, 1), (3, 2)]);
-    // What is between two points is read with them.
+    // The register between two points is read with them.
     let p = profile(vec![
         point(Table::InputRegister, 0, number(Number::U16), 1000),
         point(Table::InputRegister, 4, number(Number::U16), 1000),
@@ -296,7 +295,7 @@ fn any_case(most: usize) -> impl Strategy<Value = (ProfileSpec, Holes, Cost, Dur
         )
 }
 
-/// A read of so many bytes by a unit that answers at once.
+/// Returns the time of a read of this many bytes by a unit that answers at once.
 fn wire(cost: Cost, bytes: usize) -> Duration {
     if cost.of_bytes(0, 0) == cost.turnaround() {
         // TCP: nothing but a round trip.
@@ -305,8 +304,8 @@ fn wire(cost: Cost, bytes: usize) -> Duration {
     cost.with_turnaround(Duration::ZERO).of_bytes(5, 2 + bytes)
 }
 
-/// Whether these points may share a request: the rules, written down once more
-/// and differently.
+/// Whether these points may share a request: the rules, written down once more and
+/// differently.
 fn allowed(p: &ProfileSpec, terms: &Terms<'_>, points: &[u16]) -> bool {
     let at = |i: &u16| span_of(p, *i).unwrap();
     let from = points.iter().map(|i| at(i).0).min().unwrap();
@@ -347,7 +346,7 @@ fn total(cost: Cost, blocks: &[ReadBlock]) -> Duration {
         .sum()
 }
 
-/// The least cost of any division of the points into requests, runs or not.
+/// Returns the least cost of any division of the points into requests, runs or not.
 fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
     fn place(p: &ProfileSpec, terms: &Terms<'_>, next: u16, sets: &mut Vec<Vec<u16>>) -> Duration {
         if usize::from(next) == p.points.len() {
@@ -389,7 +388,7 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
     place(p, terms, 0, &mut Vec::new())
 }
 
-/// What others do: join while the gap is at most so wide.
+/// Plans as other programs do: joins points while the gap is at most this wide.
 fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
     let mut order: Vec<u16> = (0..p.points.len() as u16).collect();
     let key = |i: &u16| {

@@ -1,22 +1,22 @@
 //! What is known about reading one device, and how its requests follow from it.
 //!
-//! Three things change a plan while it runs: a request that is refused, or fails for
-//! certain while the device lives, is divided until the addresses at fault are known
-//! ([`crate::field::plan::holes`]); a point that fails alone is set aside and made ever more rarely
-//! (`failing.rs`); and a unit that turns out to be quicker or slower than was
-//! reckoned with is asked in other portions. Requests that replace others take over
-//! their place on the grid, so nothing is read later for it.
+//! Three things change a plan while it runs. A request that is refused, or fails for certain
+//! while the device lives, is divided until the addresses at fault are known
+//! ([`crate::field::plan::holes`]). A point that fails alone is set aside and made ever more
+//! rarely (`polled_device/failing.rs`). A unit that turns out to be quicker or slower than
+//! was reckoned with is asked for other blocks. Requests that replace others take over their
+//! place on the grid, so the change makes no read later.
 //!
-//! What a refusal teaches holds for all devices of the kind and for the next life.
-//! What silence, a spoilt or a mismatched reply teaches holds for this device and
-//! until the request succeeds again. If what is answered in two parts is not answered
-//! as a whole, that may be its length: then requests are halved (a limit that is lifted again), and no
-//! address is suspected.
+//! What a refusal teaches holds for all devices of the kind and for the next run. What
+//! silence, a spoilt or a mismatched reply teaches holds for this device and until the
+//! request succeeds again. If a place that is answered in two parts is not answered as a
+//! whole, its length may be the cause: then requests are halved (a limit that is lifted
+//! again), and no address is suspected.
 //!
 //! Invariants:
-//! - Every point belongs to exactly one slot, at all times.
-//! - A device all of whose requests are set aside is still asked for one of them, at
-//!   its interval: a refusal is proof of life.
+//! - Every point belongs to exactly one poll slot, at all times.
+//! - A device all of whose requests are set aside is still asked with one of them, at its
+//!   interval: a refusal is proof of life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,14 +36,14 @@ use crate::field::polled_device::PolledDevice;
 use crate::field::polled_device::poll_slot::PollSlot;
 use crate::field::transaction::request::Request;
 
-/// A plan is made anew when the unit takes this many times more or less than was
+/// A plan is made anew when the unit takes this many times more or less time than was
 /// reckoned with …
 const OFF_BY: u32 = 2;
 
-/// … and at least this much.
+/// … and the difference is at least this much.
 const OFF_BY_AT_LEAST: Duration = Duration::from_millis(2);
 
-/// How long a device is left alone at most that gives signs of life and no values.
+/// How long at most a device that gives signs of life and no values is left alone.
 const IN_TOUCH: Duration = Duration::from_secs(30);
 
 /// "Illegal function" (Modbus Application Protocol V1.1b3 §7).
@@ -52,98 +52,98 @@ const ILLEGAL_FUNCTION: u8 = 1;
 /// Something that was found out about a device, or rather about its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// It cannot be read across these addresses.
+    /// The device cannot be read across these addresses.
     Hole {
-        /// Who showed it.
+        /// The device that showed it.
         device: DeviceId,
-        /// Where.
+        /// The addresses.
         hole: Hole,
     },
     /// What was taken for a hole can be read after all.
     HoleGone {
-        /// Who showed it.
+        /// The device that showed it.
         device: DeviceId,
-        /// Where.
+        /// The addresses.
         hole: Hole,
     },
-    /// Points that are refused even when they are asked for alone. Told once.
+    /// Points that are refused even when they are asked for alone. Reported once.
     PointsRefused {
-        /// Whose.
+        /// The device.
         device: DeviceId,
         /// Indices into its profile's points.
         points: Vec<u16>,
-        /// Where they are.
+        /// Where the points are.
         at: Hole,
         /// The exception's code.
         code: u8,
     },
-    /// A meter does not have a datum. Told once.
+    /// A meter does not have a datum. Reported once.
     DatumRefused {
-        /// Whose.
+        /// The device.
         device: DeviceId,
         /// Indices into its profile's points.
         points: Vec<u16>,
-        /// What it said.
+        /// What the meter said.
         word: ErrorWord,
     },
-    /// The request for these points, and nothing else, fails again and again while the
-    /// device answers others. Told once.
+    /// The request for these points, and nothing else, fails again and again while the device
+    /// answers others. Reported once.
     PointsFail {
-        /// Whose.
+        /// The device.
         device: DeviceId,
         /// Indices into its profile's points.
         points: Vec<u16>,
-        /// What is asked for.
+        /// The request's block.
         block: ReadBlock,
-        /// How it fails.
+        /// How the request fails.
         how: RequestFailure,
-        /// The code of the refusal, if it is one.
+        /// The code of the refusal, if the failure is a refusal.
         code: Option<u8>,
     },
-    /// A device does not answer long requests, and answers their parts. Told once.
+    /// A device does not answer long requests, and answers their parts. Reported once.
     LongRequestsFail {
-        /// Whose.
+        /// The device.
         device: DeviceId,
-        /// The request that it does not answer.
+        /// The block of the request that the device does not answer.
         block: ReadBlock,
         /// The most registers that are asked for together from now on.
         most: u16,
     },
     /// A device answers long requests again.
     LongRequestsAnswered {
-        /// Whose.
+        /// The device.
         device: DeviceId,
     },
-    /// Its replies come twice. Told once.
+    /// The replies of a device come twice. Reported once.
     RepliesTwice {
-        /// Whose.
+        /// The device.
         device: DeviceId,
     },
-    /// Replies of it that nobody waited for do not end. Told now and then.
+    /// Replies of a device that were not waited for do not end. Reported now and then.
     OthersAsk {
-        /// Whose.
+        /// The device.
         device: DeviceId,
     },
-    /// They are read again.
+    /// Points that were refused are read again.
     PointsBack {
-        /// Whose.
+        /// The device.
         device: DeviceId,
         /// Indices into its profile's points.
         points: Vec<u16>,
     },
 }
 
-/// Requests that may be planned together.
+/// What requests that may be planned together have in common.
 type Class = (Table, Duration, Priority);
 
-/// How long the replies are that a device was found to give.
+/// The length of the longest replies that a device was found to give.
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {
     /// The most bytes of data in a reply to a request of several points.
     bytes: u8,
-    /// How a longer one fails, and when it is made again.
+    /// How a longer request fails, and when it is made again.
     failing: Failing,
-    /// A longer one is being tried.
+    /// Whether a longer request is being tried.
     on_trial: bool,
 }
 
@@ -156,7 +156,7 @@ pub(crate) struct AdaptivePlan {
     holes: Holes,
     limit: Option<Limit>,
     inquiries: BTreeMap<Class, Inquiry>,
-    /// Waiting to be told.
+    /// Findings not yet handed out.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -173,12 +173,12 @@ impl AdaptivePlan {
         }
     }
 
-    /// How long the reply to this takes to arrive, once it has begun.
+    /// Returns how long the reply to this block takes to arrive, once it has begun.
     pub(crate) fn reply_takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
         self.cost.of_reply_to(profile, block)
     }
 
-    /// How long this takes the line.
+    /// Returns how long this block takes the line.
     pub(crate) fn takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
         self.cost.of_block(profile, block)
     }
@@ -187,7 +187,7 @@ impl AdaptivePlan {
         self.plan_of(profile, |_| true)
     }
 
-    /// The holes that lie in `place`.
+    /// Returns the holes that lie in `place`.
     fn holes_in(&self, place: &Hole) -> Holes {
         let from = Hole { last: 0, ..*place };
         let to = Hole {
@@ -209,7 +209,7 @@ impl AdaptivePlan {
         plan_of(profile, &terms, wanted)
     }
 
-    /// Whether this request is longer than what the device was found to answer.
+    /// Whether this request is longer than the requests that the device was found to answer.
     fn is_too_long(&self, block: &ReadBlock) -> bool {
         let limit = self.limit.as_ref();
         limit.is_some_and(|l| block.points.len() > 1 && bytes_of(block) > l.bytes)
@@ -217,7 +217,7 @@ impl AdaptivePlan {
 }
 
 impl PolledDevice {
-    /// The unit took this long for that.
+    /// Notes how long the unit took for this request.
     pub(crate) fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
         let reading = &mut self.reading;
         let cost = &reading.cost;
@@ -235,7 +235,7 @@ impl PolledDevice {
         }
     }
 
-    /// These holes are known.
+    /// Takes known holes.
     pub(crate) fn know(&mut self, now: Mono, holes: &Holes) {
         let before = self.reading.holes.len();
         for hole in holes {
@@ -256,7 +256,7 @@ impl PolledDevice {
         }
     }
 
-    /// This is no hole, unless it is one of this device's own.
+    /// Forgets this hole, unless it is one of this device's own.
     pub(crate) fn forget(&mut self, now: Mono, hole: &Hole) {
         let own = self
             .slots
@@ -267,23 +267,23 @@ impl PolledDevice {
         }
     }
 
-    /// Requests that are set aside are made once more, now.
+    /// Has requests that are set aside made once more, now.
     pub(crate) fn try_set_aside(&mut self, now: Mono) {
         for slot in self.slots.iter_mut().filter(|s| s.is_set_aside()) {
             slot.due = now;
         }
     }
 
-    /// The unit may have become another: requests that are set aside are made once
-    /// more, soon, but not again and again.
+    /// Has requests that are set aside made once more, soon, but not again and again: the
+    /// unit may have been exchanged.
     pub(crate) fn hasten_set_aside(&mut self, now: Mono) {
         for slot in &mut self.slots {
             slot.hasten(now);
         }
     }
 
-    /// Lets time pass: a longer request than the device was found to answer is tried
-    /// again when its time has come.
+    /// Lets time pass: a request longer than the device was found to answer is tried again
+    /// when its time has come.
     pub(crate) fn try_long_requests(&mut self, now: Mono) {
         let slowest = self.profile.slowest_interval();
         let Some(limit) = self.reading.limit.as_mut().filter(|l| !l.on_trial) else {
@@ -302,8 +302,8 @@ impl PolledDevice {
         }
     }
 
-    /// A request that is longer than what the device was found to answer failed once
-    /// more: shorter ones again.
+    /// Goes back to shorter requests after a request failed once more that is longer than the
+    /// device was found to answer.
     pub(crate) fn long_request_failed(
         &mut self,
         now: Mono,
@@ -323,8 +323,8 @@ impl PolledDevice {
         true
     }
 
-    /// The whole request of this slot fails for certain: it is divided, or its points
-    /// are told.
+    /// Handles a whole request of this poll slot that fails for certain: it is divided, or
+    /// its points are reported.
     pub(crate) fn fails_for_certain(&mut self, now: Mono, slot: usize) {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
@@ -338,7 +338,7 @@ impl PolledDevice {
         }
         let (how, code) = (failing.how, failing.code);
         let block = asked.block.clone();
-        // What lacks a whole function lacks it everywhere.
+        // A device that lacks a whole function lacks it at every address.
         let by_place = self.profile.protocol == Protocol::Modbus && code != Some(ILLEGAL_FUNCTION);
         if !by_place {
             failing.told = true;
@@ -385,7 +385,7 @@ impl PolledDevice {
         self.stay_in_touch(now);
     }
 
-    /// Names the points of a request that fails.
+    /// Reports the points of a request that fails.
     fn tell_failing(&mut self, block: &ReadBlock, how: RequestFailure, code: Option<u8>) {
         let (device, points) = (self.device, block.points.clone());
         let finding = match (how, code, &self.profile.protocol) {
@@ -414,7 +414,7 @@ impl PolledDevice {
         self.reading.findings.push(finding);
     }
 
-    /// The whole request of this slot succeeded.
+    /// Notes that the whole request of this poll slot succeeded.
     pub(crate) fn granted(&mut self, now: Mono, slot: usize) {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
@@ -440,7 +440,7 @@ impl PolledDevice {
             let findings = &mut self.reading.findings;
             findings.push(Finding::LongRequestsAnswered { device });
         }
-        // What was read across, or alone, is none.
+        // A hole that was read across, or alone, is none.
         let gone = match self.profile.protocol {
             Protocol::Modbus => self.reading.holes_in(&place),
             Protocol::Dlt645(_) | Protocol::Raw(_) => Holes::new(),
@@ -456,13 +456,13 @@ impl PolledDevice {
             self.replan(now);
         }
         if was_told {
-            // What it refused for the state it was in, it grants now.
+            // What the device refused for the state it was in, it grants now.
             self.hasten_set_aside(now);
         }
     }
 
-    /// Asks at once for what is to be asked together once more, instead of its
-    /// parts.
+    /// Asks at once for the two parts that are to be asked for together once more, in place
+    /// of the parts.
     fn repeat(&mut self, now: Mono, of: Class) {
         while let Some(inquiry) = self.reading.inquiries.get_mut(&of)
             && let Some(parts) = {
@@ -480,7 +480,8 @@ impl PolledDevice {
                 .partition(is_part);
             self.slots = others;
             let [left, right] = &two[..] else {
-                // Nobody divides what is under inquiry; if so, it begins anew.
+                // No other code divides a request under inquiry. If the request was divided
+                // after all, the inquiry begins anew.
                 self.slots.extend(two);
                 self.reading.inquiries.remove(&of);
                 return;
@@ -489,7 +490,7 @@ impl PolledDevice {
             let whole = ReadBlock::of(&self.profile, points, &left.block);
             let mut whole = PollSlot::new(whole, now, left.origin);
             if once_more {
-                // It failed as a whole already.
+                // The request failed as a whole already.
                 let how = RequestFailure::Silence;
                 whole.failing = Some(Failing::new(now, how, None).of_a_part());
             }
@@ -497,7 +498,7 @@ impl PolledDevice {
         }
     }
 
-    /// Takes over what an inquiry has found, if it is over.
+    /// Takes over what an inquiry has found, if the inquiry is over.
     fn conclude(&mut self, now: Mono, class: Class) {
         if !self
             .reading
@@ -535,7 +536,8 @@ impl PolledDevice {
         fine.into_iter().any(|s| bytes_of(&s.block) >= bytes)
     }
 
-    /// What is answered in two parts and not as a whole may be too long.
+    /// Limits the length of requests: a place that is answered in two parts and not as a
+    /// whole may be too long.
     fn limit_to(&mut self, now: Mono, class: Class, joint: Joint) {
         let entries = (joint.whole / 2).max(joint.part).max(1);
         let bytes = bytes_for(class.0, entries);
@@ -574,9 +576,9 @@ impl PolledDevice {
         }
     }
 
-    /// Where everything is set aside, the cheapest request keeps its interval, if it is
-    /// answered at all; if not, it is made every half minute at least, for otherwise
-    /// the return of the device would not be noticed.
+    /// Keeps the interval of the cheapest request where everything is set aside, if that
+    /// request is answered at all. If not, the request is made every half minute at least, as
+    /// otherwise the return of the device would not be noticed.
     pub(crate) fn stay_in_touch(&mut self, now: Mono) {
         let none_is_fine = self.slots.iter().all(PollSlot::is_set_aside);
         let one = self.cheapest().filter(|_| none_is_fine);
@@ -594,8 +596,8 @@ impl PolledDevice {
         }
     }
 
-    /// Plans anew, but for what is refused or under inquiry; each request takes
-    /// the most urgent place of those whose points it takes over.
+    /// Plans anew, except what is refused or under inquiry; each request takes the most
+    /// urgent place of those whose points it takes over.
     fn replan(&mut self, now: Mono) {
         let asked = |slot: &PollSlot| self.reading.inquiries.contains_key(&class(&slot.block));
         let (kept, replaced): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
@@ -620,7 +622,7 @@ impl PolledDevice {
     }
 }
 
-/// Bytes of data in the reply to so many entries.
+/// Returns the bytes of data in the reply to this many entries.
 fn bytes_for(table: Table, entries: u32) -> u8 {
     let bytes = match table.is_bits() {
         true => entries.div_ceil(8),
@@ -637,7 +639,7 @@ fn class(block: &ReadBlock) -> Class {
     (block.table, block.interval, block.priority)
 }
 
-/// Where a block is.
+/// Returns where a block is.
 fn place(block: &ReadBlock) -> Hole {
     let last = u32::from(block.start) + u32::from(block.count).max(1) - 1;
     Hole {

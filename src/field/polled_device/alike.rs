@@ -1,28 +1,28 @@
-//! One whose replies cannot be told from those of others on its line.
+//! A polled device whose replies cannot be told from those of others on its line.
 
 use super::*;
 
-/// What the outcome of a question of a voice says to the others of that voice.
+/// What the outcome of a question of a reply class means to the others of that reply class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::field) enum Word {
-    /// It may owe a reply; and whether it is given up.
+    /// The device may owe a reply; it may also be given up.
     Owes {
-        /// How long its replies are waited for.
+        /// How long the device's replies are waited for.
         timeout: Duration,
-        /// Whether it is only tried now and then.
+        /// Whether the device is only tried now and then.
         given_up: bool,
     },
-    /// It has answered, and copies may come until then.
+    /// The device has answered, and copies may come until then.
     Answered(Mono),
 }
 
 impl PolledDevice {
-    /// Which of its questions have the voice of others on the line.
+    /// Sets which of the device's questions share a reply class with others on the line.
     pub(in crate::field) fn is_one_of(&mut self, voices: Vec<Option<ReplyClass>>) {
         self.reply_classes = voices;
     }
 
-    /// The voice in which this is answered, if others have it too.
+    /// Returns the reply class of this block's reply, if others have it too.
     pub(super) fn voice(&self, block: &ReadBlock) -> Option<ReplyClass> {
         self.reply_classes
             .get(usize::from(block.start))
@@ -30,23 +30,23 @@ impl PolledDevice {
             .flatten()
     }
 
-    /// Whether its replies carry no number by a standard.
+    /// Whether the device's replies carry no number by a standard.
     pub(in crate::field) fn is_nameless(&self) -> bool {
         matches!(self.profile.protocol, Protocol::Raw(_))
     }
 
-    /// Whether some reply of it could be another device's.
+    /// Whether some reply of the device could be another device's.
     pub(in crate::field) fn speaks_like_others(&self) -> bool {
         self.reply_classes.iter().any(Option::is_some)
     }
 
-    /// Whether the reply to this could be another device's.
+    /// Whether the reply to this block could be another device's.
     pub(super) fn is_alike(&self, block: &ReadBlock) -> bool {
         let voice = self.voice(block);
         voice.is_some_and(|voice| self.shared_stale.covers(voice))
     }
 
-    /// Until when a try of it would cost others more than it is worth.
+    /// Until when a try of the device would cost others more than it is worth.
     pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
         let block = &self.slots.get(self.attempt(now)?.slot())?.block;
         let voice = self.voice(block)?;
@@ -56,8 +56,8 @@ impl PolledDevice {
         }
     }
 
-    /// After [`PolledDevice::done`]: what others of its voice have to know, and until
-    /// when copies of what it owed may come if it owes nothing now.
+    /// Returns, after [`PolledDevice::done`], what others of its reply class have to know,
+    /// and until when copies of what the device owed may come if it owes nothing now.
     pub(in crate::field) fn tell(
         &mut self,
         now: Mono,
@@ -87,7 +87,7 @@ impl PolledDevice {
             _ if job.trusted => Word::Answered(copies),
             _ => {
                 self.shared_stale.thrown(now, voice);
-                // Its own reply to what was asked last may come yet.
+                // The device's own reply to the last request may still come.
                 match self.stale.rests() {
                     true => owes,
                     false => Word::Answered(copies),
@@ -97,7 +97,7 @@ impl PolledDevice {
         (Some((voice, word)), cleared)
     }
 
-    /// What a neighbour has to say.
+    /// Takes what a neighbour reports.
     pub(in crate::field) fn hear(
         &mut self,
         now: Mono,

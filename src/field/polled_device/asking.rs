@@ -1,16 +1,17 @@
-//! What a device is asked next: the request that is due, in the form that can be
-//! believed; and how it is tried when it missed.
+//! Decides what a device is asked next: the request that is due, in a form whose reply can be
+//! believed, and how the device is tried after a miss.
 
 use super::*;
 
 impl PolledDevice {
-    /// How a device is tried that missed.
+    /// Returns how a device that missed is tried.
     ///
-    /// At first with the request that it missed, once more; then with another, for
-    /// the failure may be that request's own. Where there is none, a part of it: the
-    /// unit may be silent to long requests. Of several, the cheapest of a shape that
-    /// is in doubt already: an attempt is likely to fail, and the shapes that are not
-    /// in doubt are needed for the return. Before that, one that keeps no other device
+    /// At first the device is tried with the request that it missed, once more; then with
+    /// another, as the failure may be that request's own. Where there is no other, the device
+    /// is tried with a part of it: the unit may be silent to long requests. Of several
+    /// requests the cheapest whose shape is suspect already is taken: an attempt is likely to
+    /// fail, and the other shapes are needed for the return of the device. A request that
+    /// keeps no other device from being read is preferred to all of these.
     /// from being read.
     pub(in crate::field) fn attempt(&self, now: Mono) -> Option<Attempt> {
         let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
@@ -32,7 +33,8 @@ impl PolledDevice {
         }
     }
 
-    /// The request that is most likely to be answered, and then the cheapest.
+    /// Returns the request that is most likely to be answered, and of equal ones the
+    /// cheapest.
     pub(in crate::field) fn cheapest(&self) -> Option<usize> {
         (0..self.slots.len()).min_by_key(|i| {
             let slot = &self.slots[*i];
@@ -49,7 +51,7 @@ impl PolledDevice {
         })
     }
 
-    /// The shortest part of a request of several points.
+    /// Returns the shortest part of a request of several points.
     pub(super) fn part(&self, slot: usize) -> Option<ReadBlock> {
         let whole = &self.slots.get(slot)?.block;
         if self.profile.protocol != Protocol::Modbus || whole.points.len() < 2 {
@@ -60,7 +62,7 @@ impl PolledDevice {
         (shortest.count < whole.count).then_some(shortest)
     }
 
-    /// What is asked of a device that missed.
+    /// Returns what a device that missed is asked.
     pub(in crate::field) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Request> {
         let (i, part) = match attempt {
             Attempt::Whole(i) => (i, None),
@@ -79,8 +81,8 @@ impl PolledDevice {
         Some(job)
     }
 
-    /// The transaction that serves this slot best, given what is in doubt; with a
-    /// probe, if there is time for one.
+    /// Returns the transaction that serves this poll slot best, given the stale replies that
+    /// may come; with a probe, if there is time for one.
     pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Request> {
         let wanted = &self.slots.get(slot)?.block;
         if self.is_among_others(now) {
@@ -90,7 +92,7 @@ impl PolledDevice {
         if !self.doubted(wanted) && !alike {
             return Some(self.build(slot, wanted.clone(), true, now));
         }
-        // What others owe is ended by no other request of this one.
+        // No other request of this device clears the replies that others owe.
         if self.is_in_doubt() || !self.doubted(wanted) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
@@ -114,7 +116,7 @@ impl PolledDevice {
         Some(job)
     }
 
-    /// A request of the plan that is due, and which no abandoned one resembles.
+    /// Returns a request of the plan that is due and resembles no abandoned request.
     pub(super) fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
         let fine = |slot: &PollSlot| {
             slot.failing.is_none()
@@ -137,9 +139,10 @@ impl PolledDevice {
         self.slots.iter().any(comes) || self.probe(now, slot).is_some()
     }
 
-    /// A request that is not in the plan, and which no abandoned one resembles: this
-    /// slot's, shortened; one entry of another table; this slot's and one register. In
-    /// place of a request that fails itself, another one that does not.
+    /// Returns a request that is not in the plan and resembles no abandoned request: this
+    /// poll slot's, shortened; one entry of another table; this poll slot's and one register.
+    /// If the request of this poll slot fails itself, another request that does not fail
+    /// takes its place.
     pub(super) fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
         let wanted = self.slots.get(slot)?;
         let fine = |s: &&PollSlot| s.failing.is_none();
@@ -160,7 +163,7 @@ impl PolledDevice {
             }
         }
         let may = self.answers_longer || !silent(self.longer_missed);
-        // Its values are taken.
+        // The values of the longer request are taken.
         let longer = wanted.block.lengthened(&self.profile).filter(|_| may);
         longer.filter(fine).map(|block| (Probe::Longer, block))
     }
@@ -187,8 +190,9 @@ impl PolledDevice {
         }
     }
 
-    /// Of these points those whose next value is not out of turn when it comes: what is
-    /// made again to find a fault brings no values more often than was configured.
+    /// Returns those of these points whose next value is not out of turn when it comes: a
+    /// request that is repeated to find a fault brings no values more often than was
+    /// configured.
     pub(super) fn wanted(&self, points: &[u16], comes: Mono) -> Vec<u16> {
         let in_turn = |p: &&u16| {
             let point = self.profile.points.get(usize::from(**p));

@@ -1,20 +1,19 @@
 //! How one request of a device fails, and when it is made again.
 //!
-//! A failure belongs to the request as long as the device proves otherwise that it
+//! A failure belongs to the request as long as the device proves by other replies that it
 //! lives. The stages of a request that fails:
 //!
-//! 1. It failed once or twice, and nothing else is known: the device itself is in
+//! 1. The request failed once or twice, and nothing else is known: the device itself is in
 //!    doubt, and `polled_device/mod.rs` finds out by its other requests.
-//! 2. The device has proved that it lives meanwhile: the request is *set aside*. It
-//!    is made again by itself, and whatever becomes of it says nothing about the
-//!    device.
-//! 3. It failed once more: it is certain. What it reads is divided to find the
-//!    points at fault (`adaptive_plan.rs`), or told.
+//! 2. The device has proved meanwhile that it lives: the request is *set aside*. It is made
+//!    again by itself, and whatever its outcome, it says nothing about the device.
+//! 3. The request failed once more: the failure is certain. What the request reads is divided
+//!    to find the points at fault (`polled_device/adaptive_plan.rs`), or reported.
 //!
-//! A request that is set aside is made again soon at first, so that ten seconds
-//! after a burst of faults everything is read as configured, and then ever more
-//! rarely: after an eighth of the time for which it has been failing, at most an
-//! hour. In the first ten hours that is some seventy times.
+//! A request that is set aside is made again soon at first, so that ten seconds after a burst
+//! of faults everything is read as configured. Then it is made ever more rarely: after an
+//! eighth of the time for which it has been failing, at most an hour. In the first ten hours
+//! that is some seventy times.
 
 use std::time::Duration;
 
@@ -23,39 +22,39 @@ use crate::base::{Mono, RequestFailure};
 /// The shortest wait of a request that is set aside.
 const SOON: Duration = Duration::from_secs(1);
 
-/// The longest wait while its failing is news: within ten seconds of the last fault
-/// of a burst it has been made again.
+/// The longest wait while the failure is new: within ten seconds of the last fault of a burst
+/// the request has been made again.
 const SOON_AT_MOST: Duration = Duration::from_secs(7);
 
-/// Of the time for which it has been failing, one part in so many is the wait.
+/// Which part of the time for which the request has been failing is the wait.
 const PART_OF_ITS_TIME: u32 = 8;
 
 /// The longest wait.
 const RARELY: Duration = Duration::from_secs(3600);
 
-/// A request that failed so often in a row may be set aside.
+/// How often in a row a request must fail before it may be set aside.
 pub(crate) const DOUBTED: u32 = 2;
 
-/// A request that failed so often in a row, and is set aside, fails for certain.
+/// How often in a row a request that is set aside must fail before it fails for certain.
 pub(crate) const CERTAIN: u32 = 3;
 
 /// A request that failed the last time it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failing {
     pub(crate) how: RequestFailure,
-    /// The code of the refusal, if it is one.
+    /// The code of the refusal, if the failure is a refusal.
     pub(crate) code: Option<u8>,
-    /// When it failed first, of those in a row.
+    /// When the request failed first, of the failures in a row.
     pub(crate) since: Mono,
-    /// When it failed last.
+    /// When the request failed last.
     pub(crate) last: Mono,
-    /// How often in a row.
+    /// How often in a row the request failed.
     pub(crate) times: u32,
     /// Whether the device proved meanwhile that it lives.
     pub(crate) set_aside: bool,
-    /// Whether the points were named to the operator.
+    /// Whether the points were reported to the operator.
     pub(crate) told: bool,
-    /// How often it was made out of turn since it began to fail.
+    /// How often the request was made out of turn since it began to fail.
     hastened: u32,
 }
 
@@ -73,7 +72,7 @@ impl Failing {
         }
     }
 
-    /// It failed again.
+    /// Notes that the request failed again.
     pub(crate) fn again(&mut self, now: Mono, how: RequestFailure, code: Option<u8>) {
         self.how = how;
         self.code = code;
@@ -81,8 +80,8 @@ impl Failing {
         self.times = self.times.saturating_add(1);
     }
 
-    /// A part of this request, which is made in its place: it fails for certain if it
-    /// fails once.
+    /// Returns the state of a part of this request that is made in its place: the part fails
+    /// for certain if it fails once.
     pub(crate) const fn of_a_part(&self) -> Self {
         Failing {
             times: CERTAIN - 1,
@@ -93,7 +92,8 @@ impl Failing {
         }
     }
 
-    /// When it is made again, set aside; its interval is the least once it is certain.
+    /// Returns when the request is made again, set aside; its interval is the least once the
+    /// failure is certain.
     pub(crate) fn next_try(&self, interval: Duration) -> Mono {
         let doublings = self.times.saturating_sub(DOUBTED).min(16);
         let soon = (interval * 2).max(SOON).saturating_mul(1 << doublings);
@@ -106,8 +106,8 @@ impl Failing {
         self.last + soon.max(rarely).max(least)
     }
 
-    /// Whether it may be made out of turn, for a reason that concerns its device: the
-    /// first time at once, later after one minute, two, four and so on since it last
+    /// Whether the request may be made out of turn, for a reason that concerns its device:
+    /// the first time at once, later after one minute, two, four and so on since it last
     /// failed.
     pub(crate) fn may_be_hastened(&mut self, now: Mono) -> bool {
         let wait = match self.hastened {
@@ -124,7 +124,7 @@ impl Failing {
 mod tests {
     use super::*;
 
-    /// When a request that is read every `interval` seconds and never succeeds is
+    /// Returns when a request that is read every `interval` seconds and never succeeds is
     /// made, in seconds.
     fn tries(interval: u64, until: u64) -> Vec<u64> {
         let mut now = Mono::START;

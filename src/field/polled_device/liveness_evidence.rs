@@ -1,11 +1,11 @@
 //! THE table: what the end of a transaction proves about the device.
 //!
-//! Nobody else decides this. A refusal is proof of life: something had to
-//! understand the request to refuse it (Modbus Application Protocol V1.1b3
-//! §7). So is a good frame of the unit within the time of its reply, whatever it says. Exceptions 0Ah and 0Bh are the exception to that: a gateway says them
-//! on behalf of a unit it cannot reach. A spoiled or foreign frame proves
-//! nothing about the unit that was asked; the frame's sender, if it had been
-//! asked before, proves itself by [`LATE`].
+//! No other module decides this. A refusal is proof of life: the unit had to understand the
+//! request to refuse it (Modbus Application Protocol V1.1b3 §7). A good frame of the unit
+//! within the time of its reply is proof of life too, whatever the frame contains. Exceptions
+//! 0Ah and 0Bh are different: a gateway sends them on behalf of a unit that it cannot reach.
+//! A spoiled or foreign frame proves nothing about the unit that was asked. The unit that
+//! sent the frame, if it had been asked before, proves by [`LATE`] that it lives.
 
 use crate::base::{Evidence, Miss, Proof};
 
@@ -17,10 +17,10 @@ const GATEWAY_PATH_UNAVAILABLE: u8 = 0x0A;
 /// "Gateway target device failed to respond" (§7).
 const GATEWAY_TARGET_FAILED: u8 = 0x0B;
 
-/// What a unit proves whose reply comes after its request was given up.
+/// What a unit proves whose reply comes after the request was given up.
 pub const LATE: Evidence = Evidence::Alive(Proof::Late);
 
-/// What this outcome proves about the device that was asked.
+/// Returns what this outcome proves about the device that was asked.
 #[must_use]
 pub const fn evidence_of(outcome: &Outcome) -> Evidence {
     match outcome {
@@ -29,8 +29,8 @@ pub const fn evidence_of(outcome: &Outcome) -> Evidence {
             Evidence::Missed(Miss::GatewaySaysNo(*code))
         }
         Outcome::Exception(code) => Evidence::Alive(Proof::Exception(*code)),
-        // A meter's bits are no codes of Modbus: none of them says that somebody
-        // else is silent.
+        // The bits of a meter are no codes of Modbus: none of them says that another unit is
+        // silent.
         Outcome::Refused(word) => Evidence::Alive(Proof::Exception(word.bits)),
         Outcome::Mismatched(Mismatch::Exception { code, .. }) => {
             Evidence::Alive(Proof::Exception(*code))

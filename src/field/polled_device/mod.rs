@@ -1,7 +1,7 @@
-//! One device as its line's schedule sees it: its requests on their grid, how
-//! much effort it deserves, and what must not be believed. How its requests
-//! change with what it turns out to be is in `adaptive_plan.rs`, which of them it is asked
-//! next in `asking.rs`.
+//! One device as its line's schedule sees it: its requests on their grid, how much effort it
+//! deserves, and which replies must not be believed. `polled_device/adaptive_plan.rs` changes
+//! its requests with what the device turns out to be, `polled_device/asking.rs` decides which
+//! of them is asked next.
 
 pub mod adaptive_plan;
 mod alike;
@@ -33,35 +33,35 @@ use crate::field::stale::stale_reply::{COPIES, SETTLING, StaleReplies};
 use crate::field::transaction::encode::{Encoder, reply_len};
 use crate::field::transaction::request::{Mismatch, Outcome, Probe, Request};
 
-/// First wait after a miss; doubles.
+/// The first wait after a miss; the wait doubles.
 pub(super) const RETRY_FLOOR: Duration = Duration::from_millis(500);
 
-/// The longest wait between attempts at a device that does not answer, if the
-/// line has time for them.
+/// The longest wait between attempts at a device that does not answer, if the line has time
+/// for them.
 pub(super) const RETRY_CEILING: Duration = Duration::from_millis(4500);
 
-/// A device that answered before is tried this often without delay, so that
-/// its silence is soon certain.
+/// How often a device that answered before is tried without delay, so that its silence is
+/// soon certain.
 const CONFIRMATIONS: u32 = 2;
 
-/// A unit that said nothing to a probe is taken for this long for one that says
-/// nothing to what it does not have.
+/// How long a unit that was silent to a probe counts as silent to requests for what it does
+/// not have.
 const SILENT_TO_PROBES: Duration = Duration::from_secs(600);
 
-/// First and longest wait between tries of a part of a request.
+/// The first and the longest wait between tries of a part of a request.
 const PART_WAIT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
-/// A request that failed so often in a row is not expected to be answered at last …
+/// How often in a row a request must fail until an answer is not expected any more …
 const AS_EVER: u32 = 5;
 
 /// … unless its unit gave a late reply within this time.
 const LATE_HABIT: Duration = Duration::from_secs(600);
 
-/// Others ask a device if it is asked among their replies this often without having
-/// been read meanwhile …
+/// How often in a row a device must be asked among replies to others, without being read
+/// meanwhile, for another master to be reported …
 const GOES_ON: u32 = 3;
 
-/// … which is told again after this long, if so.
+/// … and after how long this is reported again, if it goes on.
 const TELL_AGAIN: Duration = Duration::from_secs(3600);
 
 /// How a device that missed is tried.
@@ -74,7 +74,7 @@ pub(super) enum Attempt {
 }
 
 impl Attempt {
-    /// Which request of the device.
+    /// Returns the poll slot that is tried.
     pub(super) const fn slot(self) -> usize {
         match self {
             Attempt::Whole(slot) | Attempt::Part(slot) => slot,
@@ -94,73 +94,73 @@ pub(super) struct PolledDevice {
     turnaround: Duration,
     pub(super) profile: Arc<ProfileSpec>,
     pub(super) slots: Vec<PollSlot>,
-    /// When the next value of each point comes in its turn: one may be as early as its
-    /// predecessor was late, and no more are taken.
+    /// When the next value of each point comes in its turn: a value may be as early as its
+    /// predecessor was late, and no more values are taken.
     next_value: Vec<Mono>,
-    /// What is known about reading it.
+    /// What is known about reading the device.
     pub(super) reading: AdaptivePlan,
-    /// Attempts wait for this; it also counts the misses in a row.
+    /// The wait before the next attempt; it also counts the misses in a row.
     retry: Backoff,
     stale: StaleReplies,
-    /// The voice of each question where others of the line have the same.
+    /// The reply class of each question where others of the line have the same.
     reply_classes: Vec<Option<ReplyClass>>,
-    /// What they owe.
+    /// The replies that those others owe.
     shared_stale: SharedStaleReplies,
-    /// When a read of another table got no reply.
+    /// When a probe of another table got no reply.
     fence_missed: Option<Mono>,
-    /// Whether one ever got a reply.
+    /// Whether such a probe ever got a reply.
     answers_fences: bool,
-    /// When a request for one register more than wanted got none.
+    /// When a request for one register more than wanted got no reply.
     longer_missed: Option<Mono>,
-    /// Whether one ever got one.
+    /// Whether such a request ever got a reply.
     answers_longer: bool,
-    /// When it proved last that it lives, if it ever did.
+    /// When the device last proved that it lives, if it ever did.
     proved: Option<Mono>,
     /// How often a part of a request was made in vain since then, for a sign of life.
     parts_missed: u32,
-    /// When it answered last.
+    /// When the device last answered.
     answered: Option<Mono>,
-    /// When a reply of it came last that had been given up.
+    /// When a reply of the device last came that had been given up.
     late: Option<Mono>,
-    /// When the last request was made that got no reply, if none came since.
+    /// When the last request that got no reply was made, if no reply came since.
     missed_asked: Option<Mono>,
-    /// When the next such part may be tried: of a device that is not there they are of
-    /// no more use than what the plan has.
+    /// When the next such part may be tried: for a device that is absent such parts are of no
+    /// more use than the requests of the plan.
     part_backoff: Backoff,
-    /// It has been asked, and how that ended is not known yet.
+    /// Whether the device has been asked, and the outcome is not known yet.
     pub(super) busy: bool,
-    /// What others of its kind have found out meanwhile.
+    /// What other devices of its kind have found out meanwhile.
     learned_meanwhile: Vec<(Hole, bool)>,
-    /// Whether somebody on the line was asked and never did.
+    /// Whether some device of the line was asked and never answered.
     hurry: bool,
     /// Whether many devices of the line miss.
     many_miss: bool,
     /// Whether there is time for a request that is not in the plan.
     may_probe: bool,
-    /// How late replies on its line are known to come, of those that are.
+    /// How late the late replies on its line are known to come.
     late_within: Option<Duration>,
-    /// Whether the line rested for a late reply to its last request as long as one is
-    /// reckoned with.
+    /// Whether the line rested for a late reply to its last request as long as such a reply
+    /// is reckoned with.
     was_waited_for: bool,
-    /// How long its last request took that failed.
+    /// How long its last request that failed took.
     failed_took: Duration,
-    /// Whether its last reply was spoilt, which was not held against it.
+    /// Whether its last reply was spoilt, which did not count as a miss.
     excused: bool,
-    /// Whether it was told that its replies come twice.
+    /// Whether it was reported that its replies come twice.
     told_twice: bool,
-    /// How often in a row it was asked among replies to others.
+    /// How often in a row the device was asked among replies to others.
     among_others: u32,
-    /// When that was told last.
+    /// When that was last reported.
     told_others: Option<Mono>,
     /// Whether replies carry the number of their request.
     numbered: bool,
-    /// The turn in which it was served last.
+    /// The turn in which the device was last served.
     pub(super) served: u64,
 }
 
 impl PolledDevice {
-    /// `number` counts the requests of the line, so that each gets a phase of
-    /// its own.
+    /// Builds the device. `number` counts the requests of the line, so that each gets a phase
+    /// of its own.
     pub(super) fn new(
         id: DeviceId,
         spec: &DeviceSpec,
@@ -175,8 +175,8 @@ impl PolledDevice {
             .map(|block| {
                 let origin = now + phase(*number, block.interval);
                 *number += 1;
-                // The first poll does not wait for its slot: everybody is asked
-                // at once after a start, in turn.
+                // The first poll does not wait for its poll slot: every device is asked at
+                // once after a start, in turn.
                 PollSlot::new(block, now, origin)
             })
             .collect();
@@ -228,19 +228,19 @@ impl PolledDevice {
         }
     }
 
-    /// Misses in a row; while there are any, only one cheap request is tried.
+    /// How many misses came in a row; while there are any, only one cheap request is tried.
     pub(super) const fn misses(&self) -> u32 {
         self.retry.failures()
     }
 
-    /// Whether the device itself is in doubt: only one request at a time is tried then.
-    /// The first miss of a device that has others to be asked for is not enough: those
-    /// tell when their turn comes. It is where many devices miss: then it is more likely
-    /// to have died with them, and others wait.
+    /// Whether the device itself is in doubt: only one request at a time is tried then. The
+    /// first miss of a device that has other requests is not enough: those requests show
+    /// whether it lives, when their turn comes. The first miss is enough where many devices
+    /// miss: then the device is more likely to have died with them, and others wait.
     pub(super) fn is_in_doubt(&self) -> bool {
         let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
         if others == 0 && self.slots.iter().all(PollSlot::is_set_aside) {
-            // It gives signs of life, and nothing else: each is made by itself.
+            // The device gives signs of life, and nothing else: each is made by itself.
             return false;
         }
         match self.misses() {
@@ -250,7 +250,7 @@ impl PolledDevice {
         }
     }
 
-    /// When a device that missed may be tried again.
+    /// Returns when a device that missed may be tried again.
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
         let alike = self.spares_others_until(now);
@@ -264,8 +264,8 @@ impl PolledDevice {
             .max(alike.unwrap_or(now))
     }
 
-    /// Its place among the polls that are due: that of a rare one, or, to
-    /// confirm a silence, before them.
+    /// Returns the place of the try among the polls that are due: that of a rare request, or,
+    /// to confirm a silence, before them.
     pub(super) fn retry_rank(&self, now: Mono) -> Mono {
         let retry = self.retry.not_before().unwrap_or(now);
         if self.is_urgent() {
@@ -280,12 +280,12 @@ impl PolledDevice {
         !self.is_stranger() && self.misses() <= CONFIRMATIONS
     }
 
-    /// Whether it never proved that it lives.
+    /// Whether the device never proved that it lives.
     pub(super) const fn is_stranger(&self) -> bool {
         self.proved.is_none()
     }
 
-    /// When it may be asked anything, as far as doubt is concerned.
+    /// Returns when the device may be asked anything, as far as stale replies are concerned.
     pub(super) fn free_at(&self, now: Mono) -> Mono {
         if !self.stale.sits_out(now) {
             return now;
@@ -295,12 +295,12 @@ impl PolledDevice {
         until.unwrap_or(now)
     }
 
-    /// Whether what it is asked now is asked among replies to others.
+    /// Whether a request to the device made now is made among replies to others.
     fn is_among_others(&self, now: Mono) -> bool {
         !self.numbered && self.stale.is_among_others(now)
     }
 
-    /// When this slot may be served: it is due, and no copy of a reply can be
+    /// Returns when this poll slot may be served: it is due, and no copy of a reply can be
     /// taken for its own.
     pub(super) fn ready_at(&self, slot: &PollSlot) -> Mono {
         if self.numbered {
@@ -317,8 +317,8 @@ impl PolledDevice {
         clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
     }
 
-    /// When what is due of it and kept back by what it owes may be asked: a try that
-    /// fails would keep it back for longer.
+    /// Returns when the due requests that stale replies keep back may be asked: a try that
+    /// fails would keep them back for longer.
     pub(super) fn owed_from(&self, now: Mono) -> Option<Mono> {
         let owed = self
             .slots
@@ -327,11 +327,11 @@ impl PolledDevice {
         owed.map(|s| self.ready_at(s)).max()
     }
 
-    /// A reply of its unit went by that nobody waited for.
+    /// Notes that a reply of its unit that was not waited for went by.
     pub(super) fn passed_by(&mut self, now: Mono) {
         if !self.numbered {
-            // A copy right behind its reply is over before the line is free.
-            // How fast the line behind a serial server is shows only in what was measured.
+            // A copy right behind its reply is over before the line is free. How fast the
+            // line behind a serial server is shows only in measured times.
             let takes = |s: &PollSlot| self.reply_takes(&s.block).max(s.took.unwrap_or_default());
             let own = self.slots.iter().map(takes).max();
             let soon = COPIES + own.unwrap_or_default();
@@ -346,18 +346,18 @@ impl PolledDevice {
         }
     }
 
-    /// How late its replies are known to come, where none has a number.
+    /// Returns how late its replies are known to come, where replies have no number.
     pub(super) fn late_within(&self, now: Mono) -> Option<Duration> {
         let late = self.timeout.late_reply_within(now);
         late.filter(|_| !self.numbered)
     }
 
-    /// One of its line is known for replies that come as late as this.
+    /// Notes that some unit of its line is known for replies that come as late as this.
     pub(super) const fn reckons_with(&mut self, late: Option<Duration>) {
         self.late_within = late;
     }
 
-    /// Time passes.
+    /// Lets time pass.
     pub(super) fn at(&mut self, now: Mono, hurry: bool, many_miss: bool, may_probe: bool) {
         self.hurry = hurry;
         self.many_miss = many_miss;
@@ -379,8 +379,8 @@ impl PolledDevice {
         }
     }
 
-    /// Whether this request of it is expected to fail, so that it is made when there is
-    /// time for that: where replies come late, one that got none once, too.
+    /// Whether this request is expected to fail, so that it is made when there is time for
+    /// it: where replies come late, this includes a request that got no reply once.
     pub(super) fn is_rare(&self, slot: &PollSlot) -> bool {
         let failing = slot.failing.as_ref();
         let silent = failing.is_some_and(|f| f.how == RequestFailure::Silence);
@@ -408,7 +408,7 @@ impl PolledDevice {
         ready.max(self.free_at(now)).max(retry)
     }
 
-    /// How a job ended; what that says about the device.
+    /// Takes the end of a request; returns what the end says about the device.
     pub(super) fn done(
         &mut self,
         now: Mono,
@@ -427,7 +427,7 @@ impl PolledDevice {
     fn settle(&mut self, now: Mono, job: &Request, outcome: &Outcome, rng: &mut Rng) -> Evidence {
         let shape = job.shape;
         let among_others = !job.trusted && self.is_among_others(job.asked);
-        // A refusal that can only be that of this request.
+        // Whether the refusal can only be that of this request.
         let pinned =
             self.numbered || (!among_others && !self.stale.covers_function(shape.function));
         self.note_others(now, job, outcome, among_others);
@@ -473,15 +473,15 @@ impl PolledDevice {
                     false => self.stale.missed(now, shape, patience, job.timeout),
                 }
             }
-            // Only what others owe is in doubt.
+            // Only replies that others owe are suspect.
             Outcome::Answered(_) if !self.numbered && !own => {}
-            // A refusal names its function, but not which request of it was
+            // A refusal names its function, but not which request of that function was
             // refused; an untrusted answer may be an older one.
             Outcome::Answered(_) | Outcome::Exception(_) | Outcome::Refused(_)
                 if !self.numbered =>
             {
                 self.stale.ambiguous(now, shape, self.timeout.most());
-                // Who is asked among others has not been offered the chance.
+                // A device that is asked among others was not offered an unmistakable request.
                 if !among_others && (job.gives_up || !self.has_unmistakable(now, job.block)) {
                     self.stale.settle(now, self.timeout.most());
                 }
@@ -489,7 +489,7 @@ impl PolledDevice {
             _ => {}
         }
         match outcome {
-            // What came was its reply, as far as is known: no other one is late.
+            // What came was its reply, as far as is known: no other reply is late.
             Outcome::Missed(Miss::Garbled) => self.missed_asked = None,
             Outcome::Missed(_) | Outcome::Mismatched(_) => self.missed_asked = Some(job.asked),
             _ => {}
@@ -497,7 +497,7 @@ impl PolledDevice {
         let evidence = evidence_of(outcome);
         // A device that was given up is asked once more at once: two proofs bring it back.
         let returns = self.misses() > CONFIRMATIONS;
-        // The slot may have been planned anew while it was asked.
+        // The poll slot may have been planned anew while it was asked.
         let slot = Some(job.block).filter(|i| self.slots.get(*i).is_some());
         if let Evidence::Alive(_) = evidence {
             self.proved_by(now, job, outcome);
@@ -530,9 +530,9 @@ impl PolledDevice {
             return evidence;
         }
         let is_probe = job.is_unmistakable();
-        // A reply that brought nothing, or only a part, leaves the slot owed; a
-        // refusal of the whole is final until the next slot. Among others there is
-        // no more to be had in this slot.
+        // A reply that brought nothing, or only a part, leaves the poll slot owed; a refusal
+        // of the whole is final until the next poll slot. Among others there is no more to be
+        // had in this poll slot.
         let served = match outcome {
             Outcome::Answered(_) => job.whole && (job.trusted || among_others),
             _ => job.whole && !is_probe,
@@ -541,7 +541,7 @@ impl PolledDevice {
             && served
             && !returns
         {
-            // The first poll is in no slot.
+            // The first poll is in no poll slot.
             let since = job.since.filter(|since| *since >= slot.origin);
             slot.serve(since.unwrap_or(now));
         }
@@ -568,7 +568,8 @@ impl PolledDevice {
         as_ever && !late
     }
 
-    /// Whether what came in place of the reply can be that to an abandoned request.
+    /// Whether the frame that came in place of the reply can be the reply to an abandoned
+    /// request.
     fn is_late(&self, outcome: &Outcome) -> bool {
         match outcome {
             Outcome::Mismatched(Mismatch::Reply { function, bytes }) => {
@@ -582,8 +583,8 @@ impl PolledDevice {
         }
     }
 
-    /// A request of this slot was refused: at once for certain if the refusal says
-    /// that what was asked for is not there.
+    /// Notes that a request of this poll slot was refused. The failure is certain at once if
+    /// the refusal says that what was asked for is not there.
     fn refused(&mut self, now: Mono, slot: usize, code: u8, clear: bool) {
         let how = RequestFailure::Refused;
         let times = self.slots[slot].fail(now, how, Some(code));
@@ -593,13 +594,13 @@ impl PolledDevice {
         }
     }
 
-    /// What the end of a probe tells about the use of such probes.
+    /// Notes what the end of a probe shows about the use of such probes.
     fn note_probe(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let missed = matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_));
         match job.probe {
             Some(Probe::OtherTable) if missed => self.fence_missed = Some(now),
             Some(Probe::OtherTable) => self.answers_fences = true,
-            // A refusal of it may be that of an older request.
+            // A refusal of the probe may be that of an older request.
             Some(Probe::Longer) => match outcome {
                 Outcome::Answered(_) => self.answers_longer = true,
                 _ => self.longer_missed = Some(now),
@@ -608,10 +609,10 @@ impl PolledDevice {
         }
     }
 
-    /// A request got no reply.
+    /// Notes that a request got no reply.
     fn failed(&mut self, now: Mono, job: &Request, miss: Miss, rng: &mut Rng) -> Evidence {
         self.failed_took = now.since(job.asked);
-        // What is not in the plan says nothing about what is.
+        // A request outside the plan says nothing about the requests of the plan.
         if job.is_unmistakable() {
             return Evidence::RequestFailed(miss);
         }
@@ -625,9 +626,9 @@ impl PolledDevice {
         if !counts {
             return Evidence::RequestFailed(miss);
         }
-        // Bytes came, so something spoke: a neighbour's straggler or a spike
-        // spoilt the reply. Once, that is not the unit's fault: it stays among
-        // those that answer, and is asked again when its sit-out ends.
+        // Bytes came, so there was a sender: a neighbour's straggler or a spike spoilt the
+        // reply. Once, that is not the unit's fault: the device still counts as answering,
+        // and is asked again when its sit-out ends.
         let spoilt = matches!(miss, Miss::Garbled | Miss::Foreign);
         if spoilt && self.misses() == 0 && !self.excused {
             self.excused = true;
@@ -637,7 +638,8 @@ impl PolledDevice {
         Evidence::Missed(miss)
     }
 
-    /// A request of the plan failed; whether that says something about the device.
+    /// Notes that a request of the plan failed; returns whether that says something about the
+    /// device.
     fn request_failed(
         &mut self,
         now: Mono,
@@ -663,11 +665,11 @@ impl PolledDevice {
         } else {
             self.stay_in_touch(now);
         }
-        // Its other requests tell whether it lives.
+        // The other requests of the device show whether it lives.
         self.slots.iter().all(|s| s.failing.is_some())
     }
 
-    /// Tells if it goes on that others ask it.
+    /// Reports it if another master goes on asking the device.
     fn note_others(&mut self, now: Mono, job: &Request, outcome: &Outcome, among_others: bool) {
         if among_others {
             self.among_others = self.among_others.saturating_add(1);
@@ -682,11 +684,11 @@ impl PolledDevice {
         }
     }
 
-    /// It proved that it lives, by this end of a request.
+    /// Notes that the device proved, by this end of a request, that it lives.
     ///
-    /// If it had said nothing to what it answers now, it was away, and no request is
-    /// to blame for what it missed. If it had not, those are that failed twice
-    /// meanwhile.
+    /// If the device had said nothing to the request that it answers now, it was away, and no
+    /// request is to blame for its misses. If the device had not been away, the requests that
+    /// failed twice meanwhile are to blame.
     fn proved_by(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let own = job.whole.then_some(job.block);
         let away = match own.and_then(|i| self.slots.get(i)) {
@@ -713,7 +715,7 @@ impl PolledDevice {
         self.lives(now);
     }
 
-    /// It proved that it lives.
+    /// Notes that the device proved that it lives.
     pub(super) fn lives(&mut self, now: Mono) {
         self.excused = false;
         self.proved = Some(now);
@@ -721,7 +723,7 @@ impl PolledDevice {
         self.resume(now);
     }
 
-    /// The whole plan from now on.
+    /// Resumes the whole plan from now on.
     fn resume(&mut self, now: Mono) {
         if self.misses() == 0 {
             return;
@@ -729,12 +731,12 @@ impl PolledDevice {
         self.retry.reset();
         self.hasten_set_aside(now);
         for slot in self.slots.iter_mut().filter(|s| !s.is_set_aside()) {
-            // What was suspended is owed once, and no more urgent than others.
+            // A poll that was suspended is owed once, and no more urgent than others.
             slot.due = slot.due.max(slot.grid(now).min(now));
         }
     }
 
-    /// Its reply came after it had been given up.
+    /// Notes that its reply came after it had been given up.
     pub(super) fn was_late(&mut self, now: Mono) {
         self.late = Some(now);
         let after = self.missed_asked.take().map(|asked| now.since(asked));
@@ -745,8 +747,8 @@ impl PolledDevice {
         self.lives(now);
     }
 
-    /// The line is back: whoever was given up may be tried at once, and nobody
-    /// waits for its slot, as after a start.
+    /// Lets a device that was given up be tried at once, as the line is back; no request
+    /// waits for its poll slot, as after a start.
     pub(super) fn retry_now(&mut self, now: Mono) {
         self.fence_missed = None;
         self.longer_missed = None;
@@ -758,7 +760,7 @@ impl PolledDevice {
         }
     }
 
-    /// Whether a reply of a unit nobody waited for can be the late one.
+    /// Whether a reply of the unit that was not waited for can be the late one.
     pub(super) fn owes_a_reply(&self) -> bool {
         self.numbered || !self.stale.is_clear()
     }
@@ -775,7 +777,7 @@ impl PolledDevice {
         self.profile.protocol == Protocol::Modbus && block.ask(self.unit).echo_looks_like_reply()
     }
 
-    /// What this takes of the line's time, as far as that is known.
+    /// Returns what this block takes of the line's time, as far as that is known.
     pub(super) fn takes(&self, block: &ReadBlock) -> Duration {
         self.reading.takes(&self.profile, block)
     }
@@ -784,9 +786,9 @@ impl PolledDevice {
         self.reading.reply_takes(&self.profile, block)
     }
 
-    /// How long the reply to this is waited for.
+    /// Returns how long the reply to this block is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
-        // A miss costs all that are alike more than any wait.
+        // A miss costs all devices of the reply class more than any wait.
         if self.voice(block).is_some() {
             return self.timeout.most();
         }
@@ -794,7 +796,7 @@ impl PolledDevice {
         self.timeout.after(self.misses(), reply, self.hurry)
     }
 
-    /// How long a try of a request that is set aside takes, if it fails as before.
+    /// Returns how long a try of a request that is set aside takes, if it fails as before.
     pub(super) fn try_takes(&self, now: Mono, slot: &PollSlot) -> Duration {
         let refused = slot.failing.as_ref().map(|f| f.how);
         match refused {
@@ -803,10 +805,10 @@ impl PolledDevice {
         }
     }
 
-    /// How long the line is taken by this if nothing comes, or the rest of a frame that
-    /// was begun, or a late reply.
+    /// Returns how long this request takes the line if nothing comes, or the rest of a frame
+    /// that was begun, or a late reply.
     fn takes_in_vain(&self, now: Mono, slot: &PollSlot) -> Duration {
-        // The line rests for a late reply only to what got none at all.
+        // The line rests for a late reply only if the request got no reply at all.
         let is_silent = |f: &Failing| f.how == RequestFailure::Silence;
         let late = match slot.failing.as_ref().is_none_or(is_silent) {
             true if self.may_be_late(slot) => self.late_within,
@@ -817,7 +819,7 @@ impl PolledDevice {
         patience.max(self.failed_took).max(late.unwrap_or_default())
     }
 
-    /// Whether it is not known yet if this request got no reply for being late.
+    /// Whether it is not known yet if this request got no reply because the reply is late.
     fn may_be_late(&self, slot: &PollSlot) -> bool {
         let is_new = match slot.failures() {
             1 => true,
@@ -827,15 +829,15 @@ impl PolledDevice {
         is_new && !self.numbered
     }
 
-    /// Until when the late reply to this request, which got none in time, may spoil
-    /// what others say.
+    /// Until when the late reply to this request, which got no reply in time, may spoil other
+    /// replies.
     pub(super) fn may_interrupt_until(&self, now: Mono, job: &Request) -> Option<Mono> {
         let until = self.late_within(now).map(|late| job.asked + late);
         until.filter(|until| *until > now)
     }
 
-    /// Until when a late reply to this request may come, which got none in time, if it
-    /// is not known yet whether the unit is late or says nothing.
+    /// Until when a late reply may come to this request, which got no reply in time, if it is
+    /// not known yet whether the unit is late or says nothing.
     pub(super) fn may_be_late_until(&self, job: &Request) -> Option<Mono> {
         let slot = self.slots.get(job.block)?;
         let asked = slot.block.ask(self.unit) == job.ask && self.may_be_late(slot);
@@ -843,19 +845,20 @@ impl PolledDevice {
         asked.then(|| job.asked + latest)
     }
 
-    /// The line rests for its late reply, for as long as one is reckoned with or not.
+    /// Notes that the line rests for its late reply, and whether it rests for as long as a late
+    /// reply is reckoned with.
     pub(super) const fn is_waited_for(&mut self, in_full: bool) {
         self.was_waited_for = in_full;
     }
 
-    /// A request that succeeded took the line for so long.
+    /// Notes that a request that succeeded took the line this long.
     pub(super) fn took(&mut self, job: &Request, took: Duration) {
         if let Some(slot) = self.slots.get_mut(job.block) {
             slot.took = Some(slot.took.map_or(took, |mean| (mean * 7 + took) / 8));
         }
     }
 
-    /// Another of its kind has found a hole, or found that there is none.
+    /// Notes that another device of its kind has found a hole, or found that there is none.
     pub(super) fn learn(&mut self, now: Mono, hole: Hole, gone: bool) {
         if self.busy {
             self.learned_meanwhile.push((hole, gone));
@@ -866,13 +869,13 @@ impl PolledDevice {
         }
     }
 
-    /// How long an attempt at it takes if nothing comes.
+    /// Returns how long an attempt at the device takes if nothing comes.
     pub(super) fn attempt_takes(&self, now: Mono) -> Duration {
         let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
         slot.map_or(self.timeout.most(), |s| self.takes_in_vain(now, s))
     }
 
-    /// Values of these points were taken.
+    /// Notes that values of these points were taken.
     fn took_values(&mut self, points: &[u16], now: Mono) {
         for p in points {
             let point = self.profile.points.get(usize::from(*p));
@@ -884,7 +887,7 @@ impl PolledDevice {
     }
 }
 
-/// How a request fails that was answered with this.
+/// Returns how a request fails that was answered with this frame.
 const fn failure_of(mismatch: &Mismatch) -> (RequestFailure, Option<u8>) {
     match mismatch {
         Mismatch::Exception { code, .. } => (RequestFailure::RefusedOtherFunction, Some(*code)),

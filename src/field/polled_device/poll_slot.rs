@@ -14,24 +14,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct PollSlot {
     pub(crate) block: ReadBlock,
-    /// The oldest slot not yet served; never more than one is owed.
+    /// The oldest time on the grid that is not yet served; never more than one is owed.
     pub(crate) due: Mono,
-    /// One slot of the grid.
+    /// One time on the grid.
     pub(crate) origin: Mono,
-    /// How it fails, if it did so the last time.
+    /// How the request fails, if it failed the last time.
     pub(crate) failing: Option<Failing>,
-    /// All requests of its device are set aside, and this one keeps its interval.
+    /// Whether all requests of its device are set aside, and this one keeps its interval.
     pub(crate) keeps_in_touch: bool,
-    /// How long it takes the line when it succeeds, on average.
+    /// How long the request takes the line when it succeeds, on average.
     pub(crate) took: Option<Duration>,
-    /// Since when the line has kept it waiting although it could be served.
+    /// Since when the line has kept the request waiting although it could be served.
     pub(crate) waits: Option<Mono>,
-    /// It was due and could not be served, for reasons of its device's.
+    /// Whether the request was due and could not be served, for reasons of its device.
     hindered: bool,
 }
 
 impl PollSlot {
-    /// Due at once, or in its slot; from then on on the grid of `origin`.
+    /// Builds a poll slot that is due at once, or in its turn; from then on it is on the grid
+    /// of `origin`.
     pub(crate) const fn new(block: ReadBlock, due: Mono, origin: Mono) -> Self {
         PollSlot {
             block,
@@ -45,28 +46,28 @@ impl PollSlot {
         }
     }
 
-    /// When the next slot comes, and this one is lost.
+    /// Returns when the next time on the grid comes, and this one is lost.
     pub(crate) fn deadline(&self) -> Mono {
         self.due + self.block.interval
     }
 
-    /// Whether it fails while its device proves that it lives, and is made rarely for
-    /// that.
+    /// Whether the request fails while its device proves that it lives, and is made rarely
+    /// for that reason.
     pub(crate) fn is_set_aside(&self) -> bool {
         self.failing.as_ref().is_some_and(|f| f.set_aside)
     }
 
-    /// Whether it is expected to fail, so that it is made when there is time for that.
+    /// Whether the request is expected to fail, so that it is made when there is time for it.
     pub(crate) fn is_rare(&self) -> bool {
         self.failures() >= DOUBTED && !self.keeps_in_touch
     }
 
-    /// How often in a row it failed.
+    /// Returns how often in a row the request failed.
     pub(crate) fn failures(&self) -> u32 {
         self.failing.as_ref().map_or(0, |f| f.times)
     }
 
-    /// It failed; how often in a row.
+    /// Notes that the request failed; returns how often in a row.
     pub(crate) fn fail(&mut self, now: Mono, how: RequestFailure, code: Option<u8>) -> u32 {
         match &mut self.failing {
             Some(failing) => failing.again(now, how, code),
@@ -76,7 +77,8 @@ impl PollSlot {
         self.failures()
     }
 
-    /// Its device lives, and it failed: it is made rarely from now on.
+    /// Sets the request aside: its device lives, and it failed. It is made rarely from now
+    /// on.
     pub(crate) fn set_aside(&mut self) {
         if let Some(failing) = &mut self.failing {
             failing.set_aside = true;
@@ -94,7 +96,7 @@ impl PollSlot {
         }
     }
 
-    /// There is reason to make one at once that is set aside.
+    /// Has a request that is set aside made at once, for a reason that concerns its device.
     pub(crate) fn hasten(&mut self, now: Mono) {
         if self.due > now
             && let Some(failing) = self.failing.as_mut().filter(|f| f.set_aside)
@@ -104,20 +106,20 @@ impl PollSlot {
         }
     }
 
-    /// How late it may be without anybody minding.
+    /// Returns how late the request may be without harm.
     pub(crate) fn slack(&self) -> Duration {
         self.block.interval / 40
     }
 
-    /// The order of service: by deadline, but a rare request may be overtaken
-    /// for a second only. Without that bound an overloaded line would serve it
-    /// a whole interval late, every time.
+    /// Returns the order of service: by deadline, but a rare request may be overtaken for a
+    /// second only. Without that bound an overloaded line would serve it a whole interval
+    /// late, every time.
     pub(crate) fn rank(&self) -> Mono {
         self.due + self.block.interval.min(PATIENCE)
     }
 
-    /// Notes whether it waits for the line; not before it is due, and not before
-    /// `free`, for reasons of its device's.
+    /// Notes whether the request waits for the line; not before it is due, and not before
+    /// `free`, for reasons of its device.
     pub(crate) fn wait(&mut self, now: Mono, free: Mono) {
         if self.due > now {
             self.waits = None;
@@ -126,19 +128,19 @@ impl PollSlot {
             self.waits = None;
             self.hindered = true;
         } else if free <= now || self.waits.is_some() {
-            // What hinders it for a moment only costs it no slot.
+            // A hindrance that lasts for a moment only costs the request no poll.
             let since = if self.hindered { now } else { self.due };
             self.waits.get_or_insert(since);
         }
     }
 
-    /// For how long it has waited beyond its interval.
+    /// Returns for how long the request has waited beyond its interval.
     pub(crate) fn over(&self, now: Mono) -> Duration {
         let waited = self.waits.map_or(Duration::ZERO, |since| now.since(since));
         waited.saturating_sub(self.block.interval)
     }
 
-    /// What it waited beyond its interval is forgotten: that slot is lost.
+    /// Forgets how long the request waited beyond its interval: that poll is lost.
     pub(crate) fn lose(&mut self, now: Mono) {
         let over = self.over(now);
         self.put_off_wait(over);
@@ -148,20 +150,21 @@ impl PollSlot {
         self.waits = self.waits.map(|since| since + by);
     }
 
-    /// Whether it has waited for a whole interval.
+    /// Whether the request has waited for a whole interval.
     pub(crate) fn is_overdue(&self, now: Mono) -> bool {
         self.waits
             .is_some_and(|since| now.since(since) >= self.block.interval)
     }
 
-    /// Time stood still for so long.
+    /// Notes that time stood still for this long.
     pub(crate) fn put_off(&mut self, by: Duration) {
         self.due = self.due + by;
         self.origin = self.origin + by;
         self.put_off_wait(by);
     }
 
-    /// Served, for the slot in which `now` is: the next one is owed.
+    /// Notes that the request is served, for the grid time in which `now` is: the next one is
+    /// owed.
     pub(crate) fn serve(&mut self, now: Mono) {
         self.hindered = false;
         self.due = if now < self.origin {
@@ -171,7 +174,7 @@ impl PollSlot {
         };
     }
 
-    /// The last slot not after `now`; before the first slot, that one.
+    /// Returns the last grid time not after `now`; before the first, the first.
     pub(crate) fn grid(&self, now: Mono) -> Mono {
         let past = now.since(self.origin).as_micros();
         let n = past / self.interval().as_micros();
@@ -184,8 +187,8 @@ impl PollSlot {
     }
 }
 
-/// Where in its interval the request with this number has its slot: multiples
-/// of the golden ratio, which spread any number of requests evenly.
+/// Returns where in its interval the request with this number has its poll slot: multiples of
+/// the golden ratio, which spread any number of requests evenly.
 pub(crate) fn phase(number: u64, interval: Duration) -> Duration {
     const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
     let turn = u128::from(number.wrapping_mul(GOLDEN));

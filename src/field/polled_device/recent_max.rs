@@ -1,13 +1,13 @@
-//! The longest of what was measured in the last while.
+//! The longest of the times that were measured in the last while.
 
 use std::time::Duration;
 
 use crate::base::Mono;
 
-/// What was measured counts for at least this long and at most twice as long.
+/// How long a measured time counts: at least this long and at most twice as long.
 pub const MEMORY: Duration = Duration::from_secs(600);
 
-/// The longest of the current and of the previous stretch of [`MEMORY`].
+/// The longest of the current and of the previous period of [`MEMORY`].
 #[derive(Clone, Debug)]
 pub struct RecentMax {
     stretches: [Duration; 2],
@@ -15,7 +15,7 @@ pub struct RecentMax {
 }
 
 impl RecentMax {
-    /// Nothing was measured yet.
+    /// Returns the state before anything was measured.
     #[must_use]
     pub const fn new(now: Mono) -> Self {
         RecentMax {
@@ -24,7 +24,7 @@ impl RecentMax {
         }
     }
 
-    /// This was measured.
+    /// Notes a measured time.
     pub fn measured(&mut self, now: Mono, one: Duration) {
         if now.since(self.since) >= MEMORY {
             self.stretches = [Duration::ZERO, self.stretches[0]];
@@ -33,7 +33,7 @@ impl RecentMax {
         self.stretches[0] = self.stretches[0].max(one);
     }
 
-    /// From now on it counts as having been this, for twice [`MEMORY`].
+    /// Sets the longest time from now on, for twice [`MEMORY`].
     pub const fn set(&mut self, now: Mono, to: Duration) {
         *self = RecentMax {
             stretches: [to; 2],
@@ -41,7 +41,7 @@ impl RecentMax {
         };
     }
 
-    /// The longest; zero if nothing was measured.
+    /// Returns the longest time; zero if nothing was measured.
     #[must_use]
     pub fn get(&self) -> Duration {
         self.stretches[0].max(self.stretches[1])

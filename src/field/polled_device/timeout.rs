@@ -1,27 +1,25 @@
-//! How long a unit is waited for: by what it was seen to need, never longer than
-//! was configured.
-//!
-//! The estimate is the one of TCP's retransmission timer (RFC 6298 §2): smoothed
-//! mean and mean deviation of what was measured, here from the end of a request to
-//! the beginning of its reply. On top comes the time the reply takes on the wire,
-//! because some adapters hand over a frame as a whole.
-//!
-//! Mean and deviation forget a unit that is slow now and then, while it saves its
-//! settings, say. The slowest reply of the last while is therefore kept and waited
-//! for as well.
-//!
-//! Why not simply the configured time: it is fifty times what most units take, and
-//! every attempt at a dead one costs the line all of it. What a wait that was too
-//! short can do is bounded: the reply still proves that the unit lives, its value
-//! is not believed (`stale_reply.rs`), and from then on it is waited for as long as was
+//! How long a unit is waited for: as long as it was seen to need, never longer than was
 //! configured.
 //!
-//! A unit may reply later than was configured. That reply is given up, but it comes all
-//! the same, and on a line for two it spoils what a neighbour says meanwhile. So how
-//! late it came is kept, and the line rests for so long and a quarter after the next
-//! request that the unit does not answer, at most twice the configured time. Before it
-//! is known whether a unit is late or says nothing, the line rests for that longest time,
-//! if no poll is lost by it.
+//! The estimate is that of TCP's retransmission timer (RFC 6298 §2): smoothed mean and mean
+//! deviation of what was measured, here from the end of a request to the beginning of its
+//! reply. The time that the reply takes on the wire is added, because some adapters hand over
+//! a frame as a whole.
+//!
+//! Mean and deviation forget a unit that is slow now and then, while it saves its settings,
+//! say. The slowest reply of the last while is therefore kept and waited for as well.
+//!
+//! Why not simply the configured time: it is fifty times what most units take, and every
+//! attempt at a dead unit costs the line all of that time. The harm of a wait that was too
+//! short is bounded: the reply still proves that the unit lives, its value is not believed
+//! (`stale/stale_reply.rs`), and from then on the unit is waited for as long as was
+//! configured.
+//!
+//! A unit may reply later than was configured. That reply is given up, but it comes all the
+//! same, and on a two-wire line it spoils what a neighbour sends meanwhile. So the lateness
+//! is kept, and the line rests for a quarter longer than that after the next request that the
+//! unit does not answer, at most twice the configured time. Before it is known whether a unit
+//! is late or says nothing, the line rests for that longest time, if no poll is lost by it.
 
 use std::time::Duration;
 
@@ -30,57 +28,57 @@ use crate::spec::LineSpec;
 
 use crate::field::polled_device::recent_max::{MEMORY, RecentMax};
 
-/// Not before this many replies is anything known.
+/// How many replies must come before anything is known.
 const ENOUGH: u32 = 4;
 
-/// The shortest wait on a serial line. Adapters hold bytes back for 16 ms and this
-/// process may be late; less would gain a dead unit's neighbours next to nothing.
+/// The shortest wait on a serial line. Adapters hold bytes back for 16 ms and this process
+/// may be late; a shorter wait would gain the neighbours of a dead unit next to nothing.
 const SERIAL_FLOOR: Duration = Duration::from_millis(100);
 
 /// The shortest wait on TCP: a lost segment is sent again after 200 ms at the
 /// earliest (Linux, `TCP_RTO_MIN`).
 const TCP_FLOOR: Duration = Duration::from_millis(300);
 
-/// Once somebody nobody has heard of has not answered, those like it are given this
-/// many times the shortest wait: most units answer within it, and a start would
-/// otherwise take as many configured times as there are dead …
+/// Once a unit that never answered has been asked in vain, other such units are given this
+/// many times the shortest wait: most units answer within it, and a start would otherwise
+/// take as many configured times as there are dead units …
 const QUICK: u32 = 2;
 
-/// … and where replies are numbered, so that a late one is recognised and believed to be
-/// its own, this many times: one endpoint may have fifty units that are not there.
+/// … and where replies are numbered, so that a late reply is recognised and believed to be
+/// the unit's own, this many times: one endpoint may have fifty units that are absent.
 const QUICK_NUMBERED: u32 = 1;
 
-/// … but all the time there is at the second of so many tries, for some are slow; and
-/// when a late reply has said so, always.
+/// … but all the time there is at the second of this many tries, as some units are slow; and
+/// when a late reply has shown that, always.
 const QUICK_TRIES: u32 = 128;
 
-/// Until it has missed this often in a row, a unit whose late replies are recognised is
-/// waited for no longer than usual: a late reply would tell, and twenty that died at
+/// Up to this many misses in a row, a unit whose late replies are recognised is waited for no
+/// longer than usual: a late reply would show that it lives, and twenty units that died at
 /// once are found out three times as soon …
 const CONFIRMATIONS: u32 = 2;
 
-/// … and one whose late replies are not, twice as long at each of so many. Behind that
-/// none is expected to be merely slower than it was: it is waited for twice as long as
-/// usual …
+/// … and the wait for a unit whose late replies are not recognised doubles at each of this
+/// many misses. After these misses no unit is expected to be merely slower than it was, and
+/// is waited for twice as long as usual …
 const DOUBLINGS: u32 = 3;
 
-/// … and each so many times as long as was configured, should another unit with
-/// other manners have taken its place. Rarely: while it lasts, everybody who falls
-/// due waits for it, and a late reply tells the same.
+/// … and each of these units is waited for as long as was configured at every so many misses,
+/// should another unit with other reply times have taken its place. Rarely, because every
+/// request that falls due meanwhile waits for it, and a late reply shows the same.
 const IN_FULL_EVERY: u32 = 250;
 
-/// The same for a unit of which no late reply could be told from anybody's: nothing
-/// else would ever show that it has become slower.
+/// The same for a unit whose late replies cannot be told from another unit's: nothing else
+/// would ever show that it has become slower.
 const UNHEARD_IN_FULL_EVERY: u32 = 8;
 
-/// A reply that comes later than so many times the configured time is not waited for:
-/// the line would lose more by it than by the reply.
+/// How many times the configured time a reply may take to be waited for at all: the line
+/// would lose more by a longer wait than by the reply.
 const LATER: u32 = 2;
 
 /// What is known about how long one unit takes.
 #[derive(Clone, Debug)]
 pub struct Timeout {
-    /// The configured response timeout: the ceiling, and for whom little is known.
+    /// The configured response timeout: the longest wait, and the wait while little is known.
     most: Duration,
     floor: Duration,
     is_numbered: bool,
@@ -94,7 +92,7 @@ pub struct Timeout {
 }
 
 impl Timeout {
-    /// Nothing is known yet.
+    /// Returns the state before anything is known.
     #[must_use]
     pub fn new(line: &LineSpec, most: Duration, now: Mono) -> Self {
         let floor = match line {
@@ -114,7 +112,7 @@ impl Timeout {
         }
     }
 
-    /// The same for a unit whose late replies nobody recognises.
+    /// Returns the same for a unit whose late replies are not recognised.
     #[must_use]
     pub const fn of_the_nameless(self) -> Self {
         Timeout {
@@ -123,14 +121,14 @@ impl Timeout {
         }
     }
 
-    /// The configured response timeout: whatever comes later than that was not to
-    /// be expected.
+    /// Returns the configured response timeout: a reply that comes later was not to be
+    /// expected.
     #[must_use]
     pub const fn most(&self) -> Duration {
         self.most
     }
 
-    /// The unit took this long to begin its reply.
+    /// Notes that the unit took this long to begin its reply.
     pub fn measured(&mut self, now: Mono, gap: Duration) {
         self.slowest.measured(now, gap);
         if self.seen == 0 {
@@ -143,8 +141,8 @@ impl Timeout {
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// A reply came after it had been given up, so long after its request if that is
-    /// known: for a while, nothing less than the configured time will do.
+    /// Notes that a reply came after it had been given up, this long after its request if
+    /// that is known: for a while, nothing less than the configured time will do.
     pub fn was_too_short(&mut self, now: Mono, after: Option<Duration>) {
         self.slowest.set(now, self.most);
         let latest = self.latest();
@@ -155,7 +153,7 @@ impl Timeout {
         }
     }
 
-    /// How long after its request a late reply is reckoned with at most.
+    /// Returns how long after its request a late reply is reckoned with at most.
     #[must_use]
     pub const fn latest(&self) -> Duration {
         self.most.saturating_mul(LATER)
@@ -166,16 +164,16 @@ impl Timeout {
         (now.since(at) < MEMORY).then_some(after)
     }
 
-    /// How long after an unanswered request a late reply is to be expected, if the unit
-    /// is known for such.
+    /// Returns how long after an unanswered request a late reply is to be expected, if the
+    /// unit is known for late replies.
     #[must_use]
     pub fn late_reply_within(&self, now: Mono) -> Option<Duration> {
         let after = self.lateness(now)?;
         Some((after + after / 4).min(self.latest()))
     }
 
-    /// How long to wait for a reply that takes `reply` on the wire, after so many
-    /// misses in a row; in a hurry if some unit was asked and never heard.
+    /// Returns how long to wait for a reply that takes `reply` on the wire, after this many
+    /// misses in a row; `hurry`: some unit was asked and never heard.
     #[must_use]
     pub fn after(&self, misses: u32, reply: Duration, hurry: bool) -> Duration {
         let never_heard = self.seen == 0 && self.slowest.get().is_zero();
@@ -191,7 +189,7 @@ impl Timeout {
         }
         let slowest = self.slowest.get();
         let usual = self.mean + self.deviation * 4;
-        // Half as much again: the slowest so far need not be the slowest ever.
+        // Half as much again: the slowest reply so far need not be the slowest ever.
         let usual = usual.max(slowest + slowest / 2) + reply;
         let usual = usual.max(self.floor);
         let factor = match misses {
@@ -269,8 +267,8 @@ mod tests {
         assert_eq!(in_full, 4, "now and then");
     }
 
-    /// 20 ms became 900 ms: no late reply is recognised, so that only a full wait
-    /// finds it again.
+    /// 20 ms became 900 ms: no late reply is recognised, so that only a full wait finds the
+    /// unit again.
     #[test]
     fn one_whose_late_replies_nobody_recognises_is_soon_waited_for_in_full() {
         let most = ms(1000);

@@ -5,9 +5,9 @@ use crate::field::modbus::write::Write;
 use crate::field::transaction::request::RequestBody;
 
 impl PolledDevice {
-    /// When it may be asked to write something of this shape: as soon as no reply
-    /// that is still on its way could be taken for this one's. `None`: not before
-    /// something else is heard of it.
+    /// Returns when the device may be asked to write something of this shape: as soon as no
+    /// reply that is still on its way could be taken for the reply to this write. `None`: not
+    /// before something else is heard of the device.
     pub(in crate::field) fn writable_at(&self, now: Mono, shape: Shape) -> Option<Mono> {
         if self.misses() > 0 || self.busy {
             return None;
@@ -20,24 +20,24 @@ impl PolledDevice {
         }
         let clear = self.stale.no_copies_from(shape).unwrap_or(now);
         let clear = clear.max(self.stale.no_stragglers_from(shape).unwrap_or(now));
-        // A confirmation names place and value, so what others are told matters
-        // less than that a command does not wait.
+        // A confirmation names place and value, so replies to others matter less than that a
+        // command does not wait.
         let patience = self.timeout.most();
         let free = self.stale.sits_out_until(now, Mono::START, patience);
         Some(clear.max(free.unwrap_or(now)))
     }
 
-    /// Whether it misses, and not just since a moment ago.
+    /// Whether the device misses, and not just since a moment ago.
     pub(in crate::field) const fn is_given_up(&self) -> bool {
         self.misses() > 0 && !self.is_urgent()
     }
 
-    /// The transaction that writes this.
+    /// Returns the request of this write.
     pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Request {
         Request {
             device: self.device,
             ask: write.place(),
-            // To write may take longer than any read was seen to take.
+            // A write may take longer than any read was seen to take.
             timeout: self.timeout.most(),
             serial: self.serial.clone(),
             points: Vec::new(),
@@ -55,8 +55,8 @@ impl PolledDevice {
         }
     }
 
-    /// How it ended. A write that gets no reply says nothing about the unit: it may be
-    /// that very register. The next read tells.
+    /// Takes the end of a write. A write that gets no reply says nothing about the unit: the
+    /// cause may be that very register. The next read shows whether the unit lives.
     pub(in crate::field) fn commanded(
         &mut self,
         now: Mono,

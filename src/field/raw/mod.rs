@@ -1,16 +1,14 @@
 //! Devices without a standard: what to send, how a reply ends, what must be in
 //! it, and where the values stand.
+//! [`template`] is the request, [`check`] the checksums, [`reply`] what a reply looks like,
+//! [`receive`] how it is found on the line, [`part`] where its values are and how they are
+//! written.
 //!
-//! [`template`] is the request, [`check`] the checksums, [`reply`] what a reply
-//! looks like, [`receive`] how it is found on the line, [`part`] where its
-//! values are and how they are written.
-//!
-//! A protocol nobody wrote down proves little about its replies. What is asked
-//! for is therefore demanded to the letter (length, terminator, fixed bytes,
-//! checksum), a reply begins where the line begins to speak or with its fixed
-//! first bytes, and what does not fit is no value. Without fixed bytes and
-//! without a checksum nothing can be told from noise; the configuration has to
-//! warn of that.
+//! A protocol without a published standard proves little about its replies. The configured
+//! form is therefore demanded to the letter (length, terminator, fixed bytes, checksum), a
+//! reply begins where the line begins to speak or with its fixed first bytes, and what does
+//! not fit is no value. Without fixed bytes and without a checksum nothing can be told from
+//! noise; the configuration has to warn of that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,8 +23,8 @@ pub use crate::spec::raw::{Check, End, Fixed, Part, Shape, Sum, Template};
 pub use crate::spec::raw::{check, reply, template};
 pub use receive::Receiver;
 
-/// For each question a number that it shares with those whose replies cannot be
-/// told from its own, be it over others.
+/// Returns for each question a number that it shares with the questions whose replies cannot
+/// be told from its own, directly or through others.
 #[must_use]
 pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
     let mut like: Vec<usize> = (0..questions.len()).collect();
@@ -45,9 +43,9 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
     like
 }
 
-/// For each question of each device of a line its voice: a number that it shares
-/// with all whose replies cannot be told from its own. `None` where those are its
-/// own device's only.
+/// Returns for each question of each device of a line its reply class: a number that it
+/// shares with all questions whose replies cannot be told from its own. `None` where those
+/// are its own device's only.
 #[must_use]
 pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
     let all: Vec<Arc<Question>> = devices.concat();
@@ -103,7 +101,7 @@ mod tests {
         };
         assert_eq!(of(&[&a, &b, &long]), [0, 1, 2]);
         assert_eq!(of(&[&a, &b, &a]), [0, 1, 0]);
-        // What is like both makes them alike: a late reply goes round.
+        // A reply that is like both makes the two alike: a late reply goes round.
         assert_eq!(of(&[&a, &b, &any]), [0, 0, 0]);
     }
 
@@ -130,7 +128,7 @@ mod tests {
         let alone = question(b"?", End::Length(3));
         let one = [Arc::clone(&plain), own("01")];
         let two = [own("02"), Arc::clone(&plain)];
-        // Twice alike within one device is that device's own affair.
+        // Two questions that are alike within one device concern only that device.
         let three = [Arc::clone(&alone), alone];
         assert_eq!(
             voices(&[&one, &two, &three, &[]]),

@@ -1,4 +1,4 @@
-//! What a reply says where a value stands ([`crate::spec::raw::part`]).
+//! Reads what a reply contains where a value stands ([`crate::spec::raw::part`]).
 
 use crate::base::Value;
 use crate::field::decode::number::{Exact, Refusal};
@@ -7,7 +7,7 @@ use crate::spec::NumberType;
 pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 
 impl Part {
-    /// Its value in a reply.
+    /// Reads the value in a reply.
     ///
     /// # Errors
     /// [`Refusal`] instead of a value that would be wrong.
@@ -120,7 +120,7 @@ fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Exact, Refusal> {
     })
 }
 
-/// Sign, digits, point, exponent: exactly what was written, or nothing.
+/// Reads sign, digits, point and exponent: exactly what was written, or nothing.
 fn decimal(text: &str) -> Option<Exact> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -142,7 +142,7 @@ fn decimal(text: &str) -> Option<Exact> {
             .checked_mul(10)?
             .checked_add(i128::from(digit - b'0'))?;
     }
-    // Beyond what a double holds by far.
+    // An exponent beyond what a double holds by far.
     let exponent = Some(exponent).filter(|e| e.abs() <= 9999)?;
     Some(Exact::Decimal {
         digits: if negative { -digits } else { digits },
@@ -179,7 +179,7 @@ impl Span {
     }
 }
 
-/// Where `what` stands first; nowhere if it is empty.
+/// Returns where `what` stands first; nowhere if it is empty.
 fn position(bytes: &[u8], what: &[u8]) -> Option<usize> {
     if what.is_empty() {
         return None;

@@ -1,17 +1,16 @@
-//! Finding the reply in whatever the line delivers.
+//! Finds the reply among all bytes that the line delivers.
 //!
-//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: told bytes and
-//! silences, and how the bytes were split makes no difference. A reply ends by
-//! its length, its terminator, or silence; only a reply that fits its shape to
-//! the letter is taken. Our own request in front of it is an adapter's echo and
-//! is skipped.
+//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: the receiver is given
+//! bytes and silences, and how the bytes were split makes no difference. A reply ends by its
+//! length, its terminator, or silence; only a reply that fits its shape to the letter is
+//! taken. Our own request in front of the reply is an echo of the adapter and is skipped.
 
 use crate::base::Miss;
 
 use super::Shape;
 use super::reply::{End, LONGEST};
 
-/// What else was on the line, besides the reply. Who said it, nobody knows.
+/// What else was on the line, besides the reply. The sender is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     /// Our own requests, heard back through the adapter.
@@ -25,8 +24,7 @@ pub struct Heard {
 pub enum Verdict {
     /// The reply, whole.
     Reply(Vec<u8>),
-    /// Something of a reply's length came that is none; waiting longer is of no
-    /// use.
+    /// Bytes of a reply's length came that are no reply; waiting longer is of no use.
     Spoiled,
 }
 
@@ -36,9 +34,9 @@ pub struct Receiver {
     shape: Shape,
     request: Vec<u8>,
     unread: Vec<u8>,
-    /// What came since the last silence ended like a reply and was none.
+    /// Whether the bytes since the last silence ended like a reply and were none.
     spoiled: bool,
-    /// More came without a pause than any reply has: the rest is noise too.
+    /// Whether more bytes came without a pause than any reply has: the rest is noise too.
     babbling: bool,
     heard: Heard,
     ended: bool,
@@ -59,7 +57,7 @@ impl Receiver {
         }
     }
 
-    /// These bytes came. After a verdict everything further is ignored.
+    /// Takes the bytes that came. After a verdict everything further is ignored.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
         for byte in bytes {
             if self.ended {
@@ -85,8 +83,8 @@ impl Receiver {
         None
     }
 
-    /// The line has fallen silent: what is unfinished now stays unfinished, or
-    /// is whole, if silence is how a reply ends.
+    /// Notes that the line has fallen silent: what is unfinished now stays unfinished, or is
+    /// whole, if silence is how a reply ends.
     pub fn silence(&mut self) -> Option<Verdict> {
         if self.ended {
             return None;
@@ -106,7 +104,7 @@ impl Receiver {
         })
     }
 
-    /// The reply that is there; what came before it was noise, except for what may
+    /// Returns the reply that is there; the bytes before it were noise, except those that may
     /// stand there.
     fn verdict(&mut self) -> Verdict {
         let reply = self.reply().to_vec();
@@ -118,7 +116,7 @@ impl Receiver {
         Verdict::Reply(reply)
     }
 
-    /// Our own request, whole, at the head of what is unread.
+    /// Skips our own request, if it stands whole at the head of the unread bytes.
     fn skip_echo(&mut self) -> bool {
         if self.request.is_empty() || self.unread != self.request {
             return false;
@@ -128,12 +126,12 @@ impl Receiver {
         true
     }
 
-    /// Whether what is unread may yet become our own request.
+    /// Whether the unread bytes may yet become our own request.
     fn may_be_echo(&self) -> bool {
         self.request.starts_with(&self.unread)
     }
 
-    /// From where on the unread bytes may be a reply.
+    /// Returns the unread bytes from where a reply may begin.
     fn reply(&self) -> &[u8] {
         let beginning = self.shape.beginning();
         if beginning.is_empty() {
@@ -150,8 +148,8 @@ impl Receiver {
         self.shape.beginning().is_empty() || !self.reply().is_empty()
     }
 
-    /// Whether the bytes that may be a reply have come to its end; notes when
-    /// they have and are none.
+    /// Whether the bytes that may be a reply have come to its end; notes when they have and
+    /// are no reply.
     fn is_complete(&mut self) -> bool {
         let reply = self.reply();
         let complete = match &self.shape.end {
@@ -195,7 +193,7 @@ impl Receiver {
         !self.reply().is_empty()
     }
 
-    /// Time is up without a verdict: how the request was missed.
+    /// Returns how the request was missed, when time is up without a verdict.
     #[must_use]
     pub const fn miss(&self) -> Miss {
         if self.heard.noise > 0 || self.is_reading() {
@@ -205,13 +203,13 @@ impl Receiver {
         }
     }
 
-    /// What else was on the line.
+    /// Returns what else was on the line.
     #[must_use]
     pub fn heard(self) -> Heard {
         self.heard
     }
 
-    /// The same, since the last time this was asked.
+    /// Returns the same, since the last call.
     pub fn take_heard(&mut self) -> Heard {
         std::mem::take(&mut self.heard)
     }

@@ -1,12 +1,12 @@
-//! Devices without a standard whose replies do not say whose they are: what one of
-//! them owes may be taken for another's ([`crate::field::stale::shared_stale_reply`]).
+//! Devices without a standard whose replies name no sender: the stale reply of one such
+//! device may be taken for another's ([`crate::field::stale::shared_stale_reply`]).
 
 use super::*;
 use crate::field::raw;
 use crate::spec::Protocol;
 use crate::spec::raw::Question;
 
-/// Tells each device which of its questions have the voice of others.
+/// Gives each device the reply classes that its questions share with other devices.
 pub(super) fn acquaint(stations: &mut [PolledDevice]) {
     let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(&s.profile)).collect();
     let questions = |profile: &'_ Arc<ProfileSpec>| match &profile.protocol {
@@ -21,7 +21,7 @@ pub(super) fn acquaint(stations: &mut [PolledDevice]) {
 }
 
 impl Schedule {
-    /// How a job ended, for those whose replies are like its own.
+    /// Takes the end of a request, for the devices of the same reply class.
     pub(super) fn spread(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let who = self.devices.iter_mut().find(|s| s.device == job.device);
         let Some((word, cleared)) = who.map(|s| s.tell(now, job, outcome)) else {

@@ -4,62 +4,63 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
-/// What probes take of the clock at most, in thousandths: what is saved up for them,
-/// and the bit by which the last of a burst takes longer than was left.
+/// The most that probes take of the clock, in thousandths: what is saved up for them, and the
+/// bit by which the last of a burst takes longer than was left.
 pub const PROBES_PERMILLE: u64 = 20;
 
 /// Time that fills up slowly and may be overdrawn by one attempt.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    /// Of the clock, in thousandths.
+    /// The share of the clock, in thousandths.
     share_permille: u64,
-    /// What may be saved up.
+    /// The most that may be saved up.
     most: i64,
-    /// How far it may be overdrawn for what cannot wait.
+    /// How far an attempt that cannot wait may overdraw the budget.
     overdraft: i64,
     micros: i64,
     at: Mono,
 }
 
 impl Budget {
-    /// A full one for devices that are taken for dead: a twentieth of the clock,
-    /// saved up to an ordinary timeout, with some credit to confirm a silence
-    /// that has just begun.
+    /// Returns a full budget for devices that are taken for dead: a twentieth of the clock,
+    /// saved up to an ordinary timeout, with some credit to confirm a silence that has just
+    /// begun.
     #[must_use]
     pub const fn for_the_dead(now: Mono) -> Self {
         Budget::new(now, 50, 500, 500)
     }
 
-    /// A full one for what may delay others but costs nobody a poll.
+    /// Returns a full budget for attempts that may delay other devices but cost no device a
+    /// poll.
     #[must_use]
     pub const fn for_delays(now: Mono) -> Self {
         Budget::new(now, 200, 500, 500)
     }
 
-    /// A full one for devices nobody has heard of yet: most of them will answer,
-    /// so seven tenths of the clock: with less, those that are there wait too
-    /// long for their first poll behind those that are not.
+    /// Returns a full budget for devices that have never answered. Most of them will answer,
+    /// so it is seven tenths of the clock: with less, the present devices wait too long for
+    /// their first poll behind the absent ones.
     #[must_use]
     pub const fn for_strangers(now: Mono) -> Self {
         Budget::new(now, 700, 1000, 0)
     }
 
-    /// A full one for requests of a lower priority that have waited for a whole
-    /// interval: a tenth of the clock, however much there is of a higher one.
+    /// Returns a full budget for requests of a lower priority that have waited for a whole
+    /// interval: a tenth of the clock, however much the higher priorities ask for.
     #[must_use]
     pub const fn for_the_lower(now: Mono) -> Self {
         Budget::new(now, 100, 500, 0)
     }
 
-    /// A full one for requests that are not in the plan, made to tell stale replies
-    /// apart or for a sign of life: less than a fiftieth of the clock, saved up for a
+    /// Returns a full budget for probes, requests outside the plan that tell stale replies
+    /// apart or ask for a sign of life: less than a fiftieth of the clock, saved up for a
     /// burst of faults.
     #[must_use]
     pub const fn for_probes(now: Mono) -> Self {
         Budget::new(now, 15, 500, 0)
     }
 
-    /// A full one for commands: half of the clock.
+    /// Returns a full budget for commands: half of the clock.
     #[must_use]
     pub const fn for_commands(now: Mono) -> Self {
         Budget::new(now, 500, 500, 0)
@@ -75,33 +76,33 @@ impl Budget {
         }
     }
 
-    /// Whether an attempt may be paid from it.
+    /// Whether an attempt may be paid from this budget.
     #[must_use]
     pub fn allows(&self, now: Mono) -> bool {
         self.left(now) > 0
     }
 
-    /// Whether an attempt may be paid from it that cannot wait: finding out
-    /// that a device that answered a moment ago no longer does.
+    /// Whether an attempt that cannot wait may be paid from this budget: it finds out that a
+    /// device that answered a moment ago no longer answers.
     #[must_use]
     pub fn allows_urgent(&self, now: Mono) -> bool {
         self.left(now) > -self.overdraft
     }
 
-    /// Whether nothing has been spent from it lately.
+    /// Whether nothing has been spent from this budget lately.
     #[must_use]
     pub fn is_full(&self, now: Mono) -> bool {
         self.left(now) >= self.most
     }
 
-    /// From when on it allows an attempt.
+    /// From when on this budget allows an attempt.
     #[must_use]
     pub fn ready_at(&self, now: Mono) -> Mono {
         let missing = u64::try_from(1 - self.left(now)).unwrap_or(0);
         now + Duration::from_micros(missing * 1000 / self.share_permille + 1)
     }
 
-    /// An attempt got nothing and took this long.
+    /// Pays for an attempt that got nothing and took this long.
     pub fn spend(&mut self, now: Mono, took: Duration) {
         let took = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
         self.micros = self.left(now).saturating_sub(took);

@@ -1,13 +1,13 @@
 //! Commands that wait for one line: what to write, and what became of it.
 //!
-//! They are kept in the order they came, bounded for each device and for the line,
-//! and the end of each is told once. Whose turn one has, and what it takes from the
-//! reads, is [`crate::field::schedule`]'s.
+//! Commands are kept in the order they came, bounded for each device and for the line. The
+//! end of each is reported once. When a command is sent, and what it takes from the reads, is
+//! decided in [`crate::field::schedule`].
 //!
-//! A command is sent once or not at all. If no reply came, whether it was done is
-//! not known, and that is said; to repeat it is for whoever gave it to decide.
-//! One that has waited for [`PATIENCE`] is not sent any more: what was meant for
-//! now must not be done at some other time.
+//! A command is sent once or not at all. If no reply came, whether the command was done is
+//! not known, and the end says so; the sender of the command decides whether to repeat it. A
+//! command that has waited for [`PATIENCE`] is not sent any more: what was meant for now must
+//! not be done at some other time.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,15 +28,15 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// What to write where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// Whom.
+    /// The device to write to.
     pub device: DeviceId,
     /// 0-based address of the first entry.
     pub start: u16,
-    /// What.
+    /// The entries to write.
     pub entries: Entries,
 }
 
-/// One command of a line, in the order they were taken.
+/// The number of a command of one line, in the order they were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommandId(u64);
 
@@ -48,10 +48,10 @@ pub enum End {
     /// The device says that it was not, with this code (Modbus Application
     /// Protocol V1.1b3 §7), or a gateway says so for it.
     Exception(u8),
-    /// It was sent, and no reply came, for this reason: whether it was done is not
+    /// The command was sent, and no reply came, for this reason: whether it was done is not
     /// known.
     Unanswered(Miss),
-    /// It was not sent, and will not be.
+    /// The command was not sent, and will not be.
     Refused(Refused),
 }
 
@@ -62,8 +62,8 @@ pub enum Refused {
     NoSuchDevice,
     /// The device does not speak Modbus.
     NotModbus,
-    /// No request can carry it: nothing to write, too much, or behind the last
-    /// address.
+    /// No request can carry the command: there is nothing to write, too much, or the place is
+    /// behind the last address.
     DoesNotFit,
     /// [`MOST_FOR_A_DEVICE`] wait for this device.
     DeviceFull,
@@ -71,14 +71,14 @@ pub enum Refused {
     LineFull,
     /// The device does not answer.
     Silent,
-    /// It had waited for [`PATIENCE`].
+    /// The command had waited for [`PATIENCE`].
     TooLate,
     /// The line is not open, or was lost.
     LineDown,
 }
 
 impl Refused {
-    /// In words.
+    /// Returns the reason in words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Refused {
 pub(crate) struct Waiting {
     pub(crate) id: CommandId,
     pub(crate) command: Command,
-    /// It is not sent from then on.
+    /// From when on the command is not sent any more.
     pub(crate) until: Mono,
 }
 
@@ -107,21 +107,22 @@ pub(crate) struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commands {
     waiting: VecDeque<Waiting>,
-    /// The one that was handed out.
+    /// The command that was handed out.
     under_way: Option<CommandId>,
-    /// Waiting to be told; each had been waiting to be sent.
+    /// Ends not yet handed out, each of a command that had been waiting to be sent.
     ends: VecDeque<(CommandId, End)>,
     taken: u64,
 }
 
 impl Commands {
-    /// Takes one, behind all others.
+    /// Takes a command, behind all others.
     pub(crate) fn take(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
         let of_device = |w: &&Waiting| w.command.device == command.device;
         if self.waiting.iter().filter(of_device).count() >= MOST_FOR_A_DEVICE {
             return Err(Refused::DeviceFull);
         }
-        // What has ended and is not yet told counts, so that this is bounded too.
+        // Commands that have ended and are not yet reported count too, so that their number
+        // is bounded as well.
         if self.waiting.len() + self.ends.len() >= MOST_FOR_A_LINE {
             return Err(Refused::LineFull);
         }
@@ -135,12 +136,12 @@ impl Commands {
         Ok(id)
     }
 
-    /// Those that wait.
+    /// Returns the commands that wait.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.iter()
     }
 
-    /// The next of each device, in the order they came.
+    /// Returns the next command of each device, in the order they came.
     pub(crate) fn heads(&self) -> impl Iterator<Item = &Waiting> {
         self.waiting.iter().enumerate().filter_map(|(i, w)| {
             let mut before = self.waiting.iter().take(i);
@@ -148,25 +149,25 @@ impl Commands {
         })
     }
 
-    /// Whether one is handed out and has not ended.
+    /// Whether a command is handed out and has not ended.
     pub(crate) const fn is_under_way(&self) -> bool {
         self.under_way.is_some()
     }
 
-    /// This one is handed out to be sent.
+    /// Notes that this command is handed out to be sent.
     pub(crate) fn send(&mut self, id: CommandId) {
         self.waiting.retain(|w| w.id != id);
         self.under_way = Some(id);
     }
 
-    /// How the one that was handed out ended.
+    /// Notes how the command that was handed out ended.
     pub(crate) fn ended(&mut self, end: End) {
         if let Some(id) = self.under_way.take() {
             self.ends.push_back((id, end));
         }
     }
 
-    /// Those for which there is a reason are not sent.
+    /// Refuses to send the commands for which there is a reason.
     pub(crate) fn refuse(&mut self, why: impl Fn(&Waiting) -> Option<Refused>) {
         let ends = &mut self.ends;
         self.waiting.retain(|w| match why(w) {
@@ -178,7 +179,7 @@ impl Commands {
         });
     }
 
-    /// What became of one.
+    /// Returns what became of a command.
     pub(crate) fn poll(&mut self) -> Option<(CommandId, End)> {
         self.ends.pop_front()
     }

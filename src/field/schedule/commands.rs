@@ -1,12 +1,11 @@
 //! Commands on a line that is read.
 //!
-//! A command goes before every read that is not on the wire yet, as long as
-//! commands have taken less than half of the line's time, whether or not anything
-//! was to be read meanwhile: a read that falls due a moment later waits as well. A
-//! device that misses is not written to: its
-//! commands wait until its silence is confirmed or over. Neither is one, on a
-//! serial line, of which the reply to an earlier write of the same function may
-//! still come: the two could not be told apart.
+//! A command goes before every read that is not on the wire yet, as long as commands have
+//! taken less than half of the line's time, whether or not anything was to be read meanwhile:
+//! a read that falls due a moment later waits as well. A device that misses is not written
+//! to: its commands wait until its silence is confirmed or over. On a serial line a command
+//! also waits while the reply to an earlier write of the same function may still come: the
+//! two replies could not be told apart.
 
 use super::*;
 use crate::base::Miss;
@@ -16,11 +15,10 @@ use crate::field::schedule::command::{Command, CommandId, End, Refused, Waiting}
 use crate::spec::Protocol;
 
 impl Schedule {
-    /// Takes a command; it is handed out by [`Schedule::next`], and its end by
-    /// [`Schedule::poll_end`].
+    /// Takes a command. [`Schedule::next`] hands it out, and [`Schedule::poll_end`] its end.
     ///
     /// # Errors
-    /// It cannot be sent, or too many wait.
+    /// The command cannot be sent, or too many wait.
     pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
         let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
         if station.profile.protocol != Protocol::Modbus {
@@ -32,14 +30,15 @@ impl Schedule {
         self.commands.take(now, command)
     }
 
-    /// What became of a command; until `None`, after each [`Schedule::next`],
-    /// [`Schedule::done`] and [`Schedule::lost`].
+    /// Returns what became of a command; to be called until `None`, after each
+    /// [`Schedule::next`], [`Schedule::done`] and [`Schedule::lost`].
     pub fn poll_end(&mut self) -> Option<(CommandId, End)> {
         self.commands.poll()
     }
 
-    /// The line was lost: no command is kept for when it is back. One whose job
-    /// was handed out and is not done was not sent. No request is under way.
+    /// Ends all commands, as the line was lost: no command is kept until the line is back. A
+    /// command whose request was handed out and is not done was not sent. No request is under
+    /// way.
     pub fn lost(&mut self) {
         self.out.clear();
         for station in &mut self.devices {
@@ -57,7 +56,7 @@ impl Schedule {
         self.station(device).is_some_and(|s| s.busy)
     }
 
-    /// The command whose turn it is.
+    /// Returns the request of the next command.
     pub(super) fn next_command(&mut self, now: Mono) -> Option<Request> {
         let stations = &self.devices;
         self.commands.refuse(|w| {
@@ -106,7 +105,7 @@ impl Schedule {
         self.station(command.device)?.writable_at(now, shape)
     }
 
-    /// When there is something to do about a command.
+    /// Returns when there is something to do about a command.
     pub(super) fn command_at(&self, now: Mono) -> Option<(Mono, &'static str)> {
         let turns = self
             .commands
@@ -121,13 +120,13 @@ impl Schedule {
         turns.chain(limits).min_by_key(|(at, _)| *at)
     }
 
-    /// What commands have taken of the line's time lately, in thousandths: their share,
-    /// while they are using it up.
+    /// Returns what commands have taken of the line's time lately, in thousandths: their
+    /// share, while they are using it up.
     pub(super) fn commanded(&self, now: Mono) -> u64 {
         if self.writing.is_full(now) { 0 } else { 500 }
     }
 
-    /// How the job of a command ended.
+    /// Takes the end of a command's request.
     pub(super) fn command_done(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         self.commands.ended(match outcome {
             Outcome::Confirmed => End::Confirmed,

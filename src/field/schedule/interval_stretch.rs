@@ -1,77 +1,76 @@
 //! The time of one class of requests on one line.
 //!
-//! As long as the line carries everything, that is the clock's. When it does not,
-//! to skip what comes too late would hit the requests as it happens, and the
-//! frequent ones hardest. So the time of the class stands still instead while one
-//! of its requests would lose its slot, for all of them alike: every interval
-//! becomes longer by the same factor, phases stay what they are to each other,
-//! nobody drifts. No load is estimated for it, so the line is never idle because a
-//! factor was too large, and never unfair because it was too small; what the
-//! factor is, is found out by looking back (the idea is that of self-clocked fair
-//! queueing, Golestani 1994).
+//! As long as the line carries everything, this time is the clock's. When the line does not,
+//! skipping what comes too late would hit the requests by chance, and the frequent ones
+//! hardest. So the time of the class stands still instead while one of its requests would
+//! lose its poll slot, for all of them alike: every interval becomes longer by the same
+//! factor, the requests keep their phases to each other, and none drifts. No load is
+//! estimated for this, so the line is never idle because a factor was too large, and never
+//! unfair because the factor was too small. The factor is found out by looking back (the idea
+//! is that of self-clocked fair queueing, Golestani 1994).
 //!
-//! A burst is no overload: a start, or the time-outs of a device that died. Time
-//! may stand still only when for [`BEHIND_AFTER`] there was always something of the
-//! class to do, or slots were lost time and again on a line that hardly rested: of
-//! a class that lives on its share behind higher ones every request may have been
-//! served at some moment, which is no sign of keeping up.
+//! A burst is no overload: a start, or the time-outs of a device that died. Time may stand
+//! still only when for [`BEHIND_AFTER`] there was always something of the class to do, or
+//! poll slots were lost time and again on a line that hardly rested. The second case is
+//! needed for a class that lives on its share behind higher ones: every request of it may
+//! have been served at some moment, which is no sign of keeping up.
 //!
-//! Nor is it an overload if the line waits for replies that do not come: time may
-//! stand still only if what is asked for and answered would fill the line
-//! (what is offered), and only as far as that explains.
+//! A line that waits for replies that do not come is not overloaded either: time may stand
+//! still only if the requests that are asked for and answered would fill the line
+//! (`Offered`), and only as far as this explains the delay.
 //!
-//! Contract: `IntervalStretch::turn` before each turn of the line, and what it returns is
-//! added to the slots of the class; `IntervalStretch::poll` after it.
+//! Contract: call `IntervalStretch::turn` before each turn of the line, and add what it
+//! returns to the poll slots of the class; call `IntervalStretch::poll` after it.
 
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono};
 use crate::spec::{Priority, Table};
 
-/// A line that always had something of the class to do for this long is behind
-/// with it.
+/// How long a line must always have something of the class to do until it counts as behind
+/// with the class.
 pub const BEHIND_AFTER: Duration = Duration::from_secs(10);
 
-/// Slots that are lost at least this often are lost all the time.
+/// Poll slots that are lost at least this often are lost all the time.
 const RESPITE: Duration = Duration::from_millis(2500);
 
-/// A line that rests for a larger part of the time than one in this many could
-/// serve more than it does: what is lost on it is lost to a long transaction, not
-/// to an overload.
+/// A line that rests for a larger part of the time than one in this many could serve more
+/// than it does: a poll slot lost on such a line is lost to a long transaction, not to an
+/// overload.
 const RESTS: u32 = 20;
 
-/// Time may stand still for this long before it is compared with what is asked for.
+/// How long time may stand still before it is compared with what is asked for.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// What is told rests on this much time.
+/// How much time a reported factor is measured over.
 pub const WINDOW: Duration = Duration::from_secs(30);
 
-/// Intervals that are longer by this much, in thousandths, are told …
+/// Intervals that are longer by this much, in thousandths, are reported …
 const WORTH_TELLING: u64 = 1050;
 
-/// … and by no more than this, are as configured again.
+/// … and intervals longer by no more than this count as configured again.
 const AS_CONFIGURED: u64 = 1010;
 
-/// What the classes of requests ask of a line, as one of them sees it, by how long their
-/// requests take when they are answered; in thousandths of its time.
+/// What the classes of requests ask of a line, as seen by one class, reckoned by how long
+/// their requests take when they are answered; in thousandths of the line's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Offered {
     /// What the class itself asks for.
     pub(crate) own: u64,
-    /// What all that go before it ask for.
+    /// What all classes that go before it ask for.
     pub(crate) before: u64,
-    /// What those that come after it are sure of: what they ask for, at most a
+    /// What the classes that come after it are sure of: what they ask for, at most a
     /// [`Offered::SHARE`] each.
     pub(crate) behind: u64,
 }
 
 impl Offered {
-    /// A line that is asked for less keeps up: what is lost on it is lost otherwise. The
-    /// same as above which a forecast calls a line busy: requests that meet lose slots
-    /// long before all of its time is taken.
+    /// A line that is asked for less than this keeps up: what is lost on it is lost for other
+    /// reasons. The figure is the one above which a forecast calls a line busy: requests that
+    /// meet lose poll slots long before all of the line's time is taken.
     const FULL: u64 = crate::field::plan::forecast::BUSY;
 
-    /// What is kept for a class, whatever others ask.
+    /// What is kept for a class, whatever the others ask for.
     pub(crate) const SHARE: u64 = 100;
 
     /// Whether the line is asked for all of its time.
@@ -79,7 +78,7 @@ impl Offered {
         self.own + self.before + self.behind >= Offered::FULL
     }
 
-    /// By how much the intervals of the class have to become longer, in thousandths,
+    /// Returns by how much the intervals of the class have to become longer, in thousandths,
     /// and a quarter more for what is not reckoned with.
     fn longest_stretch(self) -> u64 {
         let left = 1000u64.saturating_sub(self.before + self.behind);
@@ -94,30 +93,30 @@ pub(crate) struct IntervalStretch {
     /// Since when there was always something of the class to do.
     busy: Option<Mono>,
     losses: Option<Losses>,
-    /// Since when it is looked how long time stood still …
+    /// Since when standing time is measured …
     since: Mono,
-    /// … and how long it did.
+    /// … and for how long time stood still since then.
     stood: Duration,
-    /// The factor that what is asked for explains, in thousandths.
+    /// The largest factor that the offered load explains, in thousandths.
     longest: u64,
     told: bool,
 }
 
-/// Slots lost time and again.
+/// Poll slots lost time and again.
 #[derive(Clone, Copy, Debug)]
 struct Losses {
     first: Mono,
     last: Mono,
-    /// For how long the line had nothing to do since the first.
+    /// For how long the line had nothing to do since the first loss.
     rested: Duration,
 }
 
 /// What changed about a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Its intervals are longer than configured by this factor, in thousandths.
+    /// The intervals of the class are longer than configured by this factor, in thousandths.
     Stretched(u64),
-    /// They are as configured again.
+    /// The intervals of the class are as configured again.
     Kept,
 }
 
@@ -143,10 +142,9 @@ impl IntervalStretch {
             })
     }
 
-    /// Before a turn: whether a request of the class waits for the line, for how
-    /// much longer than its interval the one did that waits longest, and for how
-    /// long the line had nothing to do since the last turn. Returns for how long
-    /// time stood still.
+    /// Takes the state before a turn: whether a request of the class waits for the line, for
+    /// how much longer than its interval the longest-waiting request did, and for how long
+    /// the line had nothing to do since the last turn. Returns for how long time stood still.
     pub(crate) fn turn(
         &mut self,
         now: Mono,
@@ -176,7 +174,7 @@ impl IntervalStretch {
             self.since = now;
         }
         self.longest = offered.longest_stretch();
-        // Of each second so much may stand still, and a second at once.
+        // Of each second this much may stand still, and one second at once.
         let elapsed = u64::try_from(now.since(self.since).as_micros()).unwrap_or(u64::MAX);
         let most = elapsed / 1000 * (self.longest - 1000) / self.longest * 1000;
         let most = Duration::from_micros(most) + AT_ONCE;
@@ -185,7 +183,7 @@ impl IntervalStretch {
         over
     }
 
-    /// What is worth telling.
+    /// Returns a change that is worth reporting.
     pub(crate) fn poll(&mut self, now: Mono) -> Option<Change> {
         let elapsed = now.since(self.since);
         if elapsed < WINDOW {
@@ -213,22 +211,22 @@ impl IntervalStretch {
 /// What became of the intervals on a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overload {
-    /// The line cannot carry what is asked of it: all requests of this priority
-    /// are made less often. Told once.
+    /// The line cannot carry what is asked of it: all requests of this priority are made less
+    /// often. Reported once.
     Stretched {
-        /// Of which requests.
+        /// The priority of the requests.
         priority: Priority,
         /// How many times longer than configured, in thousandths.
         factor: u64,
-        /// What all that answer are asked for would take of the line's time, in
+        /// What the requests of all answering devices would take of the line's time, in
         /// thousandths.
         load: u64,
-        /// The request that takes most of it.
+        /// The request that takes most of the line's time.
         heaviest: Option<RequestLoad>,
     },
-    /// They are made as often as configured again.
+    /// The requests are made as often as configured again.
     Over {
-        /// Of which requests.
+        /// The priority of the requests.
         priority: Priority,
     },
 }
@@ -236,17 +234,17 @@ pub enum Overload {
 /// One request that a line has to carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestLoad {
-    /// Whose.
+    /// The device that is asked.
     pub device: DeviceId,
-    /// In which table.
+    /// The table.
     pub table: Table,
     /// The first entry.
     pub first: u16,
-    /// How many.
+    /// How many entries.
     pub count: u16,
-    /// How long it takes the line, as far as that is known.
+    /// How long the request takes the line, as far as that is known.
     pub takes: Duration,
-    /// How often it is configured to be made.
+    /// How often the request is configured to be made.
     pub every: Duration,
 }
 
@@ -263,7 +261,7 @@ mod tests {
         behind: 0,
     };
 
-    /// A line that is behind by half for `seconds`, in turns of 100 ms.
+    /// Runs a line that is behind by half for `seconds`, in turns of 100 ms.
     fn half_behind(tempo: &mut IntervalStretch, now: &mut Mono, seconds: u64) -> Vec<Change> {
         let end = *now + Duration::from_secs(seconds);
         let mut told = Vec::new();
@@ -298,7 +296,7 @@ mod tests {
             let mut stood = Duration::ZERO;
             for turn in 0..1000 {
                 now = now + TURN;
-                // Now and then everything has been served.
+                // Now and then all requests have been served.
                 let waits = turn % 10 != 0;
                 let over = if waits { TURN / 2 } else { Duration::ZERO };
                 stood += tempo.turn(now, waits, over, rested, DOUBLE);

@@ -1,5 +1,5 @@
-//! Who waits for whom on a busy line, and what becomes of everybody on one that
-//! is asked for more than it can carry; on virtual time.
+//! Tests, on virtual time: which request waits for which on a busy line, and what all devices
+//! get on a line that is asked for more than it can carry.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::field::schedule::interval_stretch::{BEHIND_AFTER, WINDOW};
 use crate::field::test_spec::{number, point, profile, tcp};
 use crate::spec::{Number, Table};
 
-/// A kind of device with one request for each of these: how often, in
-/// milliseconds, and before whom.
+/// Returns a kind of device with one request for each of these: its interval, in
+/// milliseconds, and its priority.
 fn kind(requests: &[(u64, Priority)]) -> ProfileSpec {
     let far = u16::try_from(requests.len()).map_or(1, |n| u16::MAX / n.max(1));
     assert!(far > MAX_REGISTERS, "they would be read together");
@@ -30,7 +30,7 @@ fn kind(requests: &[(u64, Priority)]) -> ProfileSpec {
     profile(points.collect())
 }
 
-/// What each request got of what was asked, by device and first address.
+/// Returns what each request got of its configured rate, by device and first address.
 fn kept(line: &Line, kinds: &[ProfileSpec], seconds: u64) -> Vec<(Priority, f64)> {
     let mut kept = Vec::new();
     for (device, kind) in (0u32..).zip(kinds) {
@@ -44,7 +44,7 @@ fn kept(line: &Line, kinds: &[ProfileSpec], seconds: u64) -> Vec<(Priority, f64)
     kept
 }
 
-/// The share of the line that is asked for.
+/// Returns the share of the line that is asked for.
 fn load(kinds: &[ProfileSpec], cost_ms: u64, of: impl Fn(Priority) -> bool) -> f64 {
     let points = kinds.iter().flat_map(|k| &k.points);
     let points = points.filter(|p| of(p.priority));
@@ -64,7 +64,7 @@ use Priority::{High, Low, Normal};
 
 #[test]
 fn at_150_percent_every_request_is_made_two_times_out_of_three_whatever_its_interval() {
-    // Frequent and rare ones, devices with many and with one.
+    // Frequent and rare requests, devices with many requests and with one.
     let many: Vec<(u64, Priority)> = (0..20).map(|i| (1000 + 100 * i, Normal)).collect();
     let mut kinds = vec![kind(&many), kind(&[(2000, Normal)]), kind(&[(500, Normal)])];
     kinds.extend((0..20).map(|_| kind(&[(10_000, Normal), (3000, Normal)])));
@@ -118,7 +118,7 @@ fn a_device_with_twenty_requests_does_not_push_out_one_with_one() {
 
 #[test]
 fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
-    // Two thirds of the line, and all of it at once at some moment.
+    // Two thirds of the line, and all of the line at some moment.
     let mut kinds = vec![kind(&[(4000, Low), (4000, Normal)]); 20];
     kinds.push(kind(&[(4000, High)]));
     let mut line = Line::new(tcp(), kinds, 60);
@@ -164,14 +164,14 @@ fn the_intervals_of_the_lowest_priority_are_stretched_first_and_of_the_highest_l
     assert!(least_and_most(&kept, High).0 >= 0.99, "{kept:?}");
     assert!(least_and_most(&kept, Normal).0 >= 0.99, "{kept:?}");
     let (least, most) = least_and_most(&kept, Low);
-    // A tenth of the line for what wants six.
+    // A tenth of the line for a priority that asks for six.
     assert!(least >= 0.15 && most <= 0.18, "{least} to {most}");
 }
 
 #[test]
 fn of_a_priority_between_two_others_the_frequent_and_the_rare_fare_alike() {
-    // 82 % high, 36 % normal, 80 % low: what is kept for the lowest is not left for
-    // those in the middle.
+    // 82 % high, 36 % normal, 80 % low: the share that is kept for the lowest priority is not
+    // left for the middle one.
     let kinds = vec![
         kind(&[(500, High), (200, Normal), (200, High)]),
         kind(&[(2500, High)]),
@@ -196,7 +196,7 @@ fn of_a_priority_between_two_others_the_frequent_and_the_rare_fare_alike() {
     );
 }
 
-/// The first and the last word about an overload: what was said when.
+/// Returns the first and the last report of an overload: what was reported when.
 fn strains(line: &mut Line, until: u64) -> Vec<(u64, Overload)> {
     let mut told = Vec::new();
     while line.now < Mono::from_micros(until * 1_000_000) {
@@ -264,8 +264,8 @@ fn any_requests() -> impl Strategy<Value = Vec<ProfileSpec>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20))]
 
-    /// Whatever is asked: a tenth of the line is what each lower priority is sure
-    /// of, and within a priority all fare alike.
+    /// Whatever is asked for: each lower priority is sure of a tenth of the line, and within
+    /// a priority all requests fare alike.
     #[test]
     fn nothing_starves_and_all_of_a_priority_fare_alike(kinds in any_requests()) {
         let cost = 40;
@@ -282,19 +282,19 @@ proptest! {
             if own == 0.0 {
                 continue;
             }
-            // What is surely left for it.
+            // What is certainly left for the priority.
             let sure = match priority {
                 High => 0.8,
                 Normal | Low => 0.095,
             };
             let least_fair = (sure / own).min(1.0).min(0.95);
-            // Polls are counted whole: a rare one may have one more or less.
+            // Polls are counted whole: a rare request may have one more or less.
             let slack = 1.5 * 10.0 / seconds as f64;
             prop_assert!(least >= least_fair * 0.9 - slack, "{:?}: {} of {}, load {}", priority, least, least_fair, own);
             if all > 1.2 && most < 0.9 {
                 prop_assert!(most - least <= 0.05 + slack, "{:?}: {} to {}", priority, least, most);
             }
-            // And nobody waits out of all proportion.
+            // No request waits out of all proportion.
             let stretched = (own / sure).max(1.0);
             for (device, kind) in (0u32..).zip(&kinds) {
                 for point in kind.points.iter().filter(|p| p.priority == priority) {

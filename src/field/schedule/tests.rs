@@ -41,7 +41,7 @@ impl Line {
         }
     }
 
-    /// What kind of device the job is for.
+    /// Returns the kind of device that the request is for.
     pub(super) fn kind(&self, job: &Request) -> &ProfileSpec {
         &self.spec.devices[job.device.index()].profile
     }
@@ -99,7 +99,7 @@ impl Line {
     }
 }
 
-/// Two blocks of different shapes, both every `interval_ms`.
+/// Returns a device with two blocks of different shapes, both every `interval_ms`.
 fn meter(interval_ms: u64) -> ProfileSpec {
     profile(vec![
         point(Table::InputRegister, 0, number(Number::U32), interval_ms),
@@ -154,8 +154,8 @@ fn everybody_is_asked_at_once_after_a_start_in_turn() {
 
 #[test]
 fn an_overloaded_line_starves_nobody() {
-    // 3.2 s of work a second, one request much rarer than the others: each is
-    // made less often by the same factor.
+    // 3.2 s of work a second, with one request much rarer than the others: each is made less
+    // often by the same factor.
     let mut profiles = vec![meter(500); 8];
     profiles.push(lone(20_000));
     let mut line = Line::new(serial(9600), profiles, 100);
@@ -198,7 +198,7 @@ fn twenty_dead_of_thirty_one_leave_the_others_their_polls() {
 
 #[test]
 fn on_a_contended_line_dead_devices_get_a_twentieth() {
-    // Flat out: the answering ones alone would fill the line three times.
+    // Without a pause: the answering devices alone would fill the line three times.
     let mut line = Line::new(serial(9600), vec![meter(100); 16], 20);
     line.dead = vec![1, 2, 3, 4];
     line.until(60);
@@ -262,9 +262,9 @@ fn the_first_proof_of_life_brings_back_the_whole_plan() {
     }
 }
 
-/// The rule of `stale_reply.rs`, seen from the schedule: after a miss, no request
-/// whose reply the abandoned one could fake is trusted; the attempts at the
-/// device do not spend the shape that will end the doubt.
+/// The rule of `stale/stale_reply.rs`, seen from the schedule: after a miss, no request is
+/// trusted if the abandoned one could have caused its reply. The attempts at the device do
+/// not use up the shape that will clear the stale replies.
 #[test]
 fn after_a_miss_the_next_trusted_request_has_another_shape() {
     let spec = installation(serial(9600), vec![meter(1000)]);
@@ -298,7 +298,7 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
     assert_eq!(fourth.ask, first.ask, "and what was missed is still owed");
 }
 
-/// Runs the schedule until its next job.
+/// Runs the schedule until its next request.
 fn job_after(s: &mut Schedule, now: &mut Mono) -> Request {
     for _ in 0..10_000 {
         match s.next(*now) {
@@ -313,8 +313,8 @@ fn job_after(s: &mut Schedule, now: &mut Mono) -> Request {
     panic!("nothing is ever asked")
 }
 
-/// The shape of a reply is left alone until its copy would have come; other
-/// shapes and other devices go meanwhile.
+/// A shape is not asked for until the copy of its reply would have come; other shapes and
+/// other devices are asked meanwhile.
 #[test]
 fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     let two = [100, 300].map(|a| point(Table::HoldingRegister, a, number(Number::U32), 1000));
@@ -338,10 +338,10 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     assert_eq!(twins, [Mono::START, Mono::START + COPIES]);
     assert_eq!(asked[2].0, Mono::START, "nobody else waits");
 
-    // One that passes by although nothing is owed: it does repeat itself, which is
-    // told once.
+    // A copy that passes by although no reply is owed: the unit does repeat itself, which is
+    // reported once.
     for told in [1, 0] {
-        // Later than a copy right behind its reply would.
+        // Later than a copy right behind its reply would come.
         now = now + COPIES * 2;
         assert_eq!(s.overheard(now, UnitId(1)), None);
         let told: Vec<Finding> = (0..told)
@@ -450,7 +450,7 @@ fn on_tcp_a_miss_leaves_no_doubt() {
     }
 }
 
-/// A reply that comes after the response timeout meets a neighbour's on the line.
+/// A reply that comes after the response timeout meets a neighbour's reply on the line.
 #[test]
 fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     let spec = installation(serial(9600), vec![meter(1000), meter(1000)]);
@@ -484,8 +484,8 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     assert_eq!(rests(&mut s, asked + late), None, "it has come");
 }
 
-/// For how long after the first miss of a device nothing is asked, if others miss
-/// already or not.
+/// Returns for how long after the first miss of a device nothing is asked, if other devices
+/// miss already or not.
 fn rests_after_a_miss(interval_ms: u64, others_miss: bool) -> Option<Duration> {
     let spec = installation(serial(9600), vec![meter(interval_ms); 3]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
@@ -601,9 +601,9 @@ fn one_spoilt_reply_is_held_against_nobody_the_second_in_a_row_is() {
     }
 }
 
-/// A second reader of the same unit whose replies come to us too, four times a
-/// second: the unit is asked at its interval all the same, nothing is believed, it
-/// is told, commands go out; and once the other falls silent all is as before.
+/// A second master reads the same unit, and the replies to it come to us too, four times a
+/// second: the unit is asked at its interval all the same, no reply is believed, this is
+/// reported, commands go out; and once the other master falls silent all is as before.
 #[test]
 fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
     for profile in [lone(1000), meter(5000)] {

@@ -1,5 +1,5 @@
-//! The time of each priority: it stands still while what is due of it cannot be
-//! served, which stretches its intervals alike, and the operator is told.
+//! The time of each priority: it stands still while due requests of the priority cannot be
+//! served, which stretches the intervals alike, and the operator gets a log event.
 
 use std::time::Duration;
 
@@ -14,8 +14,8 @@ impl Schedule {
     /// Lets the time of each priority pass, or stand still.
     pub(super) fn keep_time(&mut self, now: Mono) {
         for station in &mut self.devices {
-            // Who waited at the last turn and cannot be served now does not count;
-            // who does not wait yet is noted when it is known what time it is.
+            // A request that waited at the last turn and cannot be served now does not count.
+            // A request that does not wait yet is noted when it is known what time it is.
             station.stop_waiting(now);
         }
         let rested = self.rests.take().map_or(Duration::ZERO, |r| now.since(r));
@@ -33,7 +33,7 @@ impl Schedule {
             let Some(tempo) = self.stretches.get_mut(&priority) else {
                 continue;
             };
-            // Nobody waits for those of whom it is not known that they are there.
+            // No request waits for devices that have never answered.
             let known = self.devices.iter().filter(|s| !s.is_stranger());
             let slots = known.flat_map(|s| &s.slots);
             let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
@@ -56,8 +56,8 @@ impl Schedule {
         }
     }
 
-    /// What the requests of a priority ask of the line's time, in thousandths: of
-    /// those that are expected to be answered, by how long they take then.
+    /// Returns what the requests of a priority ask of the line's time, in thousandths.
+    /// Counted are the requests that are expected to be answered, by how long they take then.
     fn offered(&self, priority: Priority) -> u64 {
         let slots = self
             .expected()
@@ -66,7 +66,7 @@ impl Schedule {
         parts.fold(0u64, u64::saturating_add) / 1000
     }
 
-    /// Requests that are expected to be answered, and whose.
+    /// Returns the requests that are expected to be answered, each with its device.
     fn expected(&self) -> impl Iterator<Item = (&PolledDevice, &PollSlot)> {
         let answering = self.answering().filter(|(_, s)| !s.is_stranger());
         answering.flat_map(|(_, station)| {
@@ -99,20 +99,20 @@ impl Schedule {
         }
     }
 
-    /// What became of the intervals of a priority, for the operator; until `None`,
-    /// after each [`Schedule::next`].
+    /// Returns what became of the intervals of a priority, for the operator; to be called
+    /// until `None`, after each [`Schedule::next`].
     pub fn poll_strain(&mut self) -> Option<Overload> {
         self.overloads.pop_front()
     }
 }
 
-/// How long the line is taken by a request that is answered: as measured, or as far as
-/// it is known.
+/// How long a request that is answered takes the line: as measured, or as far as that is
+/// known.
 pub(super) fn takes(station: &PolledDevice, slot: &PollSlot) -> Duration {
     slot.took.unwrap_or_else(|| station.takes(&slot.block))
 }
 
-/// What it asks of the line's time, in millionths.
+/// Returns what the request asks of the line's time, in millionths.
 fn share(station: &PolledDevice, slot: &PollSlot) -> u64 {
     let share = takes(station, slot).as_nanos() * 1_000_000;
     let share = share / slot.block.interval.as_nanos().max(1);

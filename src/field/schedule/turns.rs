@@ -1,7 +1,7 @@
-//! Who goes first: of the polls that are due, of the devices that missed, and of
-//! those two.
+//! Decides which goes first: of the polls that are due, of the tries of devices that missed,
+//! and of the two kinds.
 //!
-//! Only looks. What a choice costs is paid when the transaction is over.
+//! This module only looks. What a choice costs is paid when the transaction is over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::field::polled_device::{PolledDevice, RETRY_CEILING};
 use crate::field::schedule::budget::Budget;
 use crate::spec::Priority;
 
-/// What is in front of a rest of the line and behind it takes time as well.
+/// The transactions before and after a rest of the line take this time as well.
 const MARGIN: Duration = Duration::from_millis(50);
 
-/// A line that has no time for a try for so long is not behind for a moment only.
+/// A line that has no time for a try for this long is not behind for a moment only.
 const BEHIND_FOR_GOOD: Duration = Duration::from_secs(10);
 
 /// A poll that is due.
@@ -25,11 +25,11 @@ pub(super) struct DuePoll {
     pub(super) station: usize,
     pub(super) slot: usize,
     rank: Mono,
-    /// A lower priority that goes before a higher one, which it pays for.
+    /// The lower priority that goes before a higher one with this poll, and pays for it.
     pub(super) ahead: Option<Priority>,
 }
 
-/// What is tried that failed.
+/// What is tried again after a failure.
 #[derive(Clone, Copy)]
 pub(super) enum AttemptKind {
     /// A device that missed.
@@ -43,15 +43,16 @@ pub(super) enum AttemptKind {
 pub(super) struct Attempt {
     pub(super) station: usize,
     pub(super) what: AttemptKind,
-    /// Not before then.
+    /// Before when the try may not be made.
     pub(super) at: Mono,
-    /// What it may do to the others; it is paid for.
+    /// What the try may do to the others; it is paid for.
     pub(super) impact: Impact,
     rank: Mono,
 }
 
 impl Attempt {
-    /// Only one that is paid for takes time from those that answer.
+    /// Whether the try goes before this poll: only a try that is paid for takes time from
+    /// answering devices.
     pub(super) fn goes_before(&self, poll: &DuePoll) -> bool {
         self.impact == Impact::Loss && self.rank < poll.rank
     }
@@ -60,7 +61,7 @@ impl Attempt {
 /// What an attempt at a device that misses may do to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Impact {
-    /// Nothing to speak of.
+    /// The attempt does nothing to speak of.
     None,
     /// A poll comes late.
     Delay,
@@ -69,8 +70,8 @@ pub(super) enum Impact {
 }
 
 impl Schedule {
-    /// The due request of an answering device that comes first. Devices nobody has
-    /// heard of stand back once they have taken their share of the clock.
+    /// Returns the due request of an answering device that comes first. Devices that have
+    /// never answered stand back once they have taken their share of the clock.
     pub(super) fn most_urgent(&self, now: Mono) -> Option<DuePoll> {
         let generous = self.strangers.allows(now);
         let mut first = BTreeMap::new();
@@ -85,8 +86,8 @@ impl Schedule {
                     continue;
                 }
                 let priority = slot.block.priority;
-                // What has just failed gives way to what tells why, and to all that is
-                // not asked for a while if it fails again.
+                // A request that has just failed gives way to the requests that show why, and
+                // to all that are not asked for a while if they fail again.
                 let late = match slot.failing {
                     Some(_) => slot.block.interval.clamp(PATIENCE, RETRY_CEILING),
                     None => Duration::ZERO,
@@ -115,7 +116,7 @@ impl Schedule {
         })
     }
 
-    /// When an answering device will be due.
+    /// Returns when an answering device will be due.
     pub(super) fn next_poll(&self, now: Mono) -> Option<Mono> {
         self.answering()
             .filter(|(_, s)| !s.busy)
@@ -127,11 +128,11 @@ impl Schedule {
             .min()
     }
 
-    /// What failed and whose turn to be tried comes first, and when. An
-    /// attempt is free while the answering devices need not wait for it to
-    /// speak of; one that only makes them wait is paid from a fifth of the clock;
-    /// one that could cost a poll from a twentieth, on credit if it is to confirm
-    /// a silence that has just begun, and then it takes its turn among the polls.
+    /// Returns which failed device or request is tried next, and when. An attempt is free
+    /// while the answering devices need not wait for it to speak of. An attempt that only
+    /// makes them wait is paid from a fifth of the clock. An attempt that could cost a poll
+    /// is paid from a twentieth, on credit if it is to confirm a silence that has just begun,
+    /// and then it takes its turn among the polls.
     pub(super) fn next_attempt(&self, now: Mono) -> Option<Attempt> {
         if self.most_out > 1 && self.out.len() + 1 >= self.most_out {
             return None;
@@ -153,8 +154,8 @@ impl Schedule {
             .map(|(attempt, ..)| attempt)
     }
 
-    /// How a device that missed is tried next, whether to confirm a silence that has
-    /// just begun, and when it was served last.
+    /// Returns how a device that missed is tried next, whether that is to confirm a silence
+    /// that has just begun, and when the device was served last.
     fn try_of_device(
         &self,
         now: Mono,
@@ -174,7 +175,7 @@ impl Schedule {
         Some((attempt, urgent, s.served))
     }
 
-    /// The same for a request that is set aside.
+    /// Returns the same for a request that is set aside.
     fn try_of_request(
         &self,
         now: Mono,
@@ -184,14 +185,15 @@ impl Schedule {
         leeway: Leeway,
     ) -> (Attempt, bool, u64) {
         let slot = &s.slots[j];
-        // What failed once is a poll like others, but for those that it would cost.
+        // A request that failed once is a poll like others, unless another poll would be
+        // lost by it.
         let harm = match leeway.impact_of(s.try_takes(now, slot)) {
             Impact::Delay if !slot.is_rare() => Impact::None,
             harm => harm,
         };
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
         let at = at.max(s.owed_from(now).unwrap_or(now));
-        // A line that is behind for a moment has time for it soon.
+        // A line that is behind for a moment has time for the request soon.
         let failed = slot.failing.as_ref().map(|f| f.last);
         let patient = slot.due.max(failed.unwrap_or(slot.due)) + BEHIND_FOR_GOOD;
         let at = match harm {
@@ -208,7 +210,7 @@ impl Schedule {
         (attempt, false, s.served)
     }
 
-    /// When an attempt that may be made at this time can be paid for.
+    /// Returns when an attempt that may be made at this time can be paid for.
     fn affordable(&self, now: Mono, at: Mono, harm: Impact, urgent: bool) -> Mono {
         let Some(purse) = self.budget_of(harm).filter(|_| at <= now) else {
             return at;
@@ -220,7 +222,7 @@ impl Schedule {
         if allowed { at } else { purse.ready_at(now) }
     }
 
-    /// What an attempt that does this harm is paid from.
+    /// Returns the budget that pays for an attempt that does this harm.
     const fn budget_of(&self, harm: Impact) -> Option<&Budget> {
         match harm {
             Impact::None => None,
@@ -229,11 +231,11 @@ impl Schedule {
         }
     }
 
-    /// How long the line may be taken by what is likely to fail; where several requests
-    /// may be under way, for ever.
+    /// How long the line may be taken by a request that is likely to fail; where several
+    /// requests may be under way, for ever.
     ///
-    /// Those that fall due meanwhile are served behind it one after the other, the
-    /// soonest lost first. None is lost if each has its turn before its next one.
+    /// Requests that fall due meanwhile are served behind it one after the other, the soonest
+    /// lost first. None is lost if each has its turn before its next poll slot.
     pub(super) fn leeway(&self, now: Mono) -> Leeway {
         let mut leeway = Leeway {
             waits: Duration::MAX,
@@ -261,24 +263,24 @@ impl Schedule {
     }
 }
 
-/// What the polls that are due and will be can bear.
+/// How much delay the polls that are due and will be can bear.
 #[derive(Clone, Copy)]
 pub(super) struct Leeway {
-    /// Longer, and one has to wait.
+    /// If the line is taken for longer than this, a poll has to wait.
     waits: Duration,
-    /// Longer, and one is lost.
+    /// If the line is taken for longer than this, a poll is lost.
     loses: Duration,
 }
 
 impl Leeway {
-    /// For how long the line may rest without a poll being lost.
+    /// Returns for how long the line may rest without a poll being lost.
     pub(super) fn bears(self) -> Duration {
         self.loses.saturating_sub(MARGIN)
     }
 
-    /// What an attempt that takes so long in vain could do to those that answer.
+    /// Returns what an attempt that takes so long in vain could do to the answering devices.
     fn impact_of(self, takes: Duration) -> Impact {
-        // A tenth more: what is in front of it and behind it takes time as well.
+        // A tenth more: the transactions before and after it take time as well.
         if takes + takes / 10 >= self.loses {
             Impact::Loss
         } else if takes > self.waits {

@@ -1,5 +1,5 @@
-//! Which replies may not be believed because an abandoned request could have caused them:
-//! of one unit ([`stale_reply`]), and of units whose replies look alike
+//! Decides which replies may not be believed because an abandoned request could have caused
+//! them: replies of one unit ([`stale_reply`]), and of units whose replies look alike
 //! ([`shared_stale_reply`]).
 
 pub mod shared_stale_reply;

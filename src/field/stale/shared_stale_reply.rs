@@ -1,26 +1,25 @@
-//! Which replies of *other* devices may still be on their way to be taken for this
-//! one's.
+//! Decides which replies of *other* devices may still be on their way and be taken for this
+//! device's.
 //!
-//! Replies of a protocol without a standard often do not say whose they are (ICP
-//! DAS modules answer `#01` with `>+025.13`). What `stale_reply.rs` knows of one unit is
-//! then not enough: a straggler of a device that missed fits whatever like it is
-//! asked next, of whomever. So devices of one line whose replies cannot be told
-//! apart tell each other, by *voice*: a number that all such questions of the line
-//! share.
+//! Replies of a protocol without a standard often name no sender (ICP DAS modules answer
+//! `#01` with `>+025.13`). What `stale/stale_reply.rs` knows of one unit is then not enough:
+//! a straggler of a device that missed fits any request of the same form that is asked next,
+//! of any device. So the devices of one line whose replies cannot be told apart inform each
+//! other, by *reply class*: a number that all such questions of the line share.
 //!
-//! - One has **missed**, or was answered by what may have been an older reply: the
-//!   others ask nothing of that voice for four of its response timeouts,
-//!   and then throw away two replies before they believe one. The same as a
-//!   device does that offers nothing unmistakable, and with the same risk left. A
-//!   device's own replies prove nothing here: they only show what *it* owes.
-//! - One has **answered**: nothing of that voice is asked before a copy of the reply
-//!   would have come.
-//! - One has **cleared** itself, by a reply that could only be the last one's: nobody
-//!   waits for it any more.
+//! - A device has **missed**, or was answered by what may have been an older reply: the
+//!   others ask nothing of that reply class for four of its response timeouts, and then throw
+//!   away two replies before they believe one. A device that offers nothing unmistakable does
+//!   the same, and the same risk is left. The replies of a device itself prove nothing here:
+//!   they only show what *this* device owes.
+//! - A device has **answered**: nothing of that reply class is asked before a copy of the
+//!   reply would have come.
+//! - A device has **cleared** itself, by a reply that could only be the last one's: no device
+//!   waits for its stale replies any more.
 //!
-//! Otherwise one that stays dead would keep all others from being read. Once its
-//! silence is confirmed it is therefore tried with such a question only once in
-//! sixteen of those rests, whichever device of that voice it is.
+//! Otherwise a device that stays dead would keep all others from being read. Once its silence
+//! is confirmed, it is therefore tried with such a question only once in sixteen of those
+//! rests. The rests of all devices of that reply class count together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,65 +28,66 @@ use crate::base::{DeviceId, Mono};
 
 use crate::field::stale::stale_reply::PROMPT;
 
-/// How many response timeouts a neighbour may owe a reply: where replies carry no
-/// address, there is less to tell a late one by.
+/// How many response timeouts a neighbour may owe a reply: where replies carry no address,
+/// there is less to recognise a late reply by.
 const SETTLING: u32 = 4;
 
-/// Of so many rests after a miss the others are read in all but one.
+/// Of this many rests after a miss the others are read in all but one.
 const SPARED: u32 = 16;
 
 /// All questions of one line whose replies cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplyClass(pub u32);
 
-/// What a device knows of those whose replies are like its own.
+/// What a device knows of the devices whose replies are like its own.
 #[derive(Clone, Debug, Default)]
 pub struct SharedStaleReplies {
     hushes: BTreeMap<ReplyClass, Quarantine>,
     copies: BTreeMap<ReplyClass, Mono>,
-    /// Before then none is tried that is given up.
+    /// Before when no device that is given up is tried, by reply class.
     spared: BTreeMap<ReplyClass, Mono>,
 }
 
-/// Why nothing of a voice is believed.
+/// Why no reply of a reply class is believed.
 #[derive(Clone, Debug)]
 struct Quarantine {
-    /// Who may owe a reply.
+    /// The devices that may owe a reply.
     owes: BTreeSet<DeviceId>,
-    /// Nothing is asked before then.
+    /// Before when nothing is asked.
     until: Mono,
-    /// Replies thrown away since.
+    /// How many replies were thrown away since.
     thrown: u32,
 }
 
 impl SharedStaleReplies {
-    /// When something of this voice may be asked.
+    /// Returns when something of this reply class may be asked.
     #[must_use]
     pub fn ask_from(&self, voice: ReplyClass) -> Option<Mono> {
         let hush = self.hushes.get(&voice).map(|h| h.until);
         hush.max(self.copies.get(&voice).copied())
     }
 
-    /// When one that is given up may be tried with a question of this voice.
+    /// Returns when a device that is given up may be tried with a question of this reply
+    /// class.
     #[must_use]
     pub fn try_from(&self, voice: ReplyClass) -> Option<Mono> {
         self.spared.get(&voice).copied().max(self.ask_from(voice))
     }
 
-    /// Whether a reply of this voice could be another device's.
+    /// Whether a reply of this reply class could be another device's.
     #[must_use]
     pub fn covers(&self, voice: ReplyClass) -> bool {
         self.hushes.contains_key(&voice)
     }
 
-    /// Time passes; call before asking anything.
+    /// Lets time pass; to be called before anything is asked.
     pub fn at(&mut self, now: Mono) {
         self.copies.retain(|_, until| *until > now);
         self.spared.retain(|_, until| *until > now);
     }
 
-    /// A neighbour of this voice may owe a reply, which should have come within
-    /// its response timeout.
+    /// Notes that a neighbour of this reply class may owe a reply, which should have come
+    /// within its response timeout.
     pub fn missed(&mut self, now: Mono, voice: ReplyClass, who: DeviceId, timeout: Duration) {
         let until = now + timeout.saturating_mul(SETTLING);
         let hush = self.hushes.entry(voice).or_insert_with(|| Quarantine {
@@ -95,7 +95,7 @@ impl SharedStaleReplies {
             until,
             thrown: 0,
         });
-        // Who owed something from before the rest owes nothing by now.
+        // A device that owed a reply from before the rest owes nothing by now.
         if hush.until <= now {
             hush.owes.clear();
         }
@@ -104,19 +104,20 @@ impl SharedStaleReplies {
         hush.thrown = 0;
     }
 
-    /// Somebody of this voice was tried in vain, this one or a neighbour.
+    /// Notes that a device of this reply class was tried in vain, this device or a neighbour.
     pub fn tried(&mut self, now: Mono, voice: ReplyClass, timeout: Duration) {
         let until = now + timeout.saturating_mul(SETTLING * SPARED);
         self.spared.insert(voice, until);
     }
 
-    /// A neighbour's reply of this voice was taken; copies may come until then.
+    /// Notes that a neighbour's reply of this reply class was taken; copies may come until
+    /// then.
     pub fn answered(&mut self, voice: ReplyClass, until: Mono) {
         let copies = self.copies.entry(voice).or_insert(until);
         *copies = until.max(*copies);
     }
 
-    /// This neighbour owes nothing; copies of what it owed may come until then.
+    /// Notes that this neighbour owes nothing; copies of what it owed may come until then.
     pub fn cleared(&mut self, who: DeviceId, until: Mono) {
         let mut over = BTreeSet::new();
         for (voice, hush) in &mut self.hushes {
@@ -130,7 +131,8 @@ impl SharedStaleReplies {
         }
     }
 
-    /// This device has answered in this voice, and is not believed.
+    /// Notes that this device has answered in this reply class, and the reply is not
+    /// believed.
     pub fn thrown(&mut self, now: Mono, voice: ReplyClass) {
         let Some(hush) = self.hushes.get_mut(&voice).filter(|h| h.until <= now) else {
             return;
@@ -162,7 +164,7 @@ mod tests {
         n.missed(ms(500), V, A, TIMEOUT);
         assert_eq!(n.ask_from(V), Some(ms(2500)));
         assert_eq!(n.ask_from(OTHER), None);
-        // Before that nothing counts.
+        // Before this time no reply counts.
         n.thrown(ms(2499), V);
         n.thrown(ms(2499), V);
         assert!(n.covers(V) && !n.covers(OTHER));
@@ -181,7 +183,7 @@ mod tests {
         assert_eq!(n.ask_from(V), Some(ms(4600)));
         n.thrown(ms(4600), V);
         assert!(n.covers(V));
-        // What A owed is long over, and B clears itself.
+        // The reply that A owed is long over, and B clears itself.
         n.cleared(B, ms(4700));
         assert!(!n.covers(V));
         assert_eq!(n.ask_from(V), Some(ms(4700)));

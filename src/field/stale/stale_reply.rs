@@ -1,67 +1,63 @@
-//! Which replies of a unit may still be on their way, and what may therefore
+//! Decides which replies of a unit may still be on their way, and which replies may therefore
 //! not be believed.
 //!
-//! An RTU reply carries no address and no number: after a timeout, a late reply
-//! looks exactly like the reply to the next request of the same shape
-//! (function and length). Waiting helps only as long as one waits, so waiting
-//! is not what we rest on. The rule is: **a value is accepted only from a reply
-//! that no abandoned request could have caused.** Two facts end the doubt:
+//! An RTU reply carries no address and no number: after a timeout, a late reply looks exactly
+//! like the reply to the next request of the same shape (function and length). Waiting helps
+//! only for as long as the wait lasts, so this module does not rest on waiting. The rule is:
+//! **a value is accepted only from a reply that no abandoned request could have caused.** Two
+//! facts clear the stale replies:
 //!
-//! 1. a unit answers in order, so once it has answered a request whose reply is
-//!    unmistakable, nothing older can come. Such a request is one of another
-//!    shape, or, where the unit's own requests are all of one shape, a *fence*:
-//!    a read of one entry with a function that is not in doubt. The unit may
-//!    answer it or refuse it, an exception names the function;
-//! 2. a unit that is silent to fences, against the standard, has one reply
-//!    thrown away and is left alone until three response timeouts have passed
-//!    since the miss, in which whatever it still owes should have come. How
-//!    late its last reply was is no bound for the next, so that is not
-//!    measured; instead the next two replies are thrown away as well, and must
-//!    come each in time, with nothing missed and nothing unasked for between
-//!    them: a gap is better than a wrong value. What is left of the risk: a
-//!    unit that owes more than that many replies for longer than three
-//!    timeouts, and gives each of them away just when another is waited for.
-//!    Longer would hardly be safer: a reply that late is as unlikely to meet a wait of
-//!    its like after three timeouts as after twenty, and all other values of the unit
-//!    would be lost meanwhile.
+//! 1. a unit answers in order, so once it has answered a request whose reply is unmistakable,
+//!    nothing older can come. Such a request is one of another shape, or, where the unit's
+//!    own requests are all of one shape, a *probe of another table*: a read of one entry with
+//!    a function of which no stale reply can come. The unit may answer the probe or refuse
+//!    it, as an exception names the function;
+//! 2. a unit that is silent to such probes, against the standard, has one reply thrown away
+//!    and is left alone until three response timeouts have passed since the miss. Whatever
+//!    the unit still owes should have come in that time. How late its last reply was is no
+//!    bound for the next, so the lateness is not measured. Instead the next two replies are
+//!    thrown away as well. Each must come in time, with nothing missed and nothing unasked
+//!    for between them: a gap is better than a wrong value. The risk that is left: a unit
+//!    that owes more than that many replies for longer than three timeouts, and gives each of
+//!    them away just when another is waited for. Longer would hardly be safer: a reply that
+//!    late is as unlikely to meet a wait for its shape after three timeouts as after twenty,
+//!    and all other values of the unit would be lost meanwhile.
 //!
-//! A request that has failed five times in a row (`failing.rs`), of a unit that was not
-//! late for ten minutes, is not expected to be answered at last: what is in doubt for
-//! its sake alone is so for two response timeouts, and for three where late replies are
-//! not recognised.
+//! A request that has failed five times in a row (`polled_device/failing.rs`), of a unit that
+//! was not late for ten minutes, is not expected to be answered at last. A shape that is
+//! suspect for the sake of such a request alone is so for two response timeouts, and for
+//! three where late replies are not recognised.
 //!
-//! Some units, and some bridges in front of them, say a reply **twice**. The
-//! second copy has the shape of the first and looks like the reply to whatever
-//! of that shape is asked next. So a shape that was heard is not asked for again
-//! within [`COPIES`], the longest a driver may keep what is on the line already
-//! (`silence.rs`); a device with other shapes to ask for and a line with other
-//! devices lose nothing by it. A unit that was heard to repeat itself later than
-//! that is given one response timeout instead, for as long as it goes on. What is
-//! left of the risk: its very first late copy, and copies that come later still.
+//! Some units, and some bridges in front of them, send a reply **twice**. The second copy has
+//! the shape of the first and looks like the reply to the next request of that shape. So a
+//! shape that was heard is not asked for again within [`COPIES`], the longest a driver may
+//! keep what is on the line already (`line/silence.rs`); a device with other shapes to ask
+//! for and a line with other devices lose nothing by this. A unit that was heard to repeat
+//! itself later than that is given one response timeout instead, for as long as it goes on.
+//! The risk that is left: its very first late copy, and copies that come later still.
 //!
-//! Replies that nobody waited for and that do not end are no copies: somebody else
-//! asks the unit, through a serial server that gives every reply to all, or it
-//! sends by itself. To wait for quiet would be to wait for ever, so a request that
-//! is due does so for two response timeouts at most and is asked then,
-//! *among others*: what comes proves that the unit lives, and may be anybody's. Its
-//! value is not believed, its refusal says nothing about addresses, and its shape is
-//! in doubt from then on. So a value is accepted only from a reply to a request that
-//! was sent when the unit had been quiet for as long as a copy may take, whether
-//! others ask or not.
+//! Replies that were not waited for and that do not end are no copies: another master asks
+//! the unit, through a serial server that gives every reply to all, or the unit sends by
+//! itself. To wait for quiet would be to wait for ever, so a request that is due waits for
+//! two response timeouts at most and is asked then, *among others*: what comes proves that
+//! the unit lives, and may be the reply to any master. Its value is not believed, its refusal
+//! says nothing about addresses, and a stale reply of its shape may come from then on. So a
+//! value is accepted only from a reply to a request that was sent when the unit had been
+//! quiet for as long as a copy may take, whether other masters ask or not.
 //!
-//! A reply that carries no address is recognised as the late one only while nothing else
-//! has been asked on the line since. Then it is the last request's, and where no other
-//! reply is owed there is nothing left to doubt.
+//! A reply that carries no address is recognised as the late one only while nothing else has
+//! been asked on the line since. Then it is the last request's reply, and where no other
+//! reply is owed no stale reply is left.
 //!
-//! Whose replies carry no address at all may be taken for one another's on top of
-//! that; what devices then have to know of each other is in `shared_stale_reply.rs`.
+//! Replies of devices that carry no address at all may also be taken for one another's. What
+//! such devices have to know of each other is in `stale/shared_stale_reply.rs`.
 //!
-//! In addition the unit is asked for nothing of the like for one more response timeout
-//! after each miss, so that a straggler has left the line before anyone is waiting for
-//! its like, and for nothing at all for as long as was waited; the line goes on with
-//! the others, whose replies carry another unit id. A straggler that passes by ends the
-//! wait, not the doubt.
-//! Modbus TCP needs none of this: replies carry the number of their request.
+//! In addition the unit is asked for nothing of the same shape for one more response timeout
+//! after each miss, so that a straggler has left the line before its shape is waited for. The
+//! unit is asked for nothing at all for as long as was waited; the line goes on with the
+//! other units, whose replies carry another unit id. A straggler that passes by ends the
+//! wait, but stale replies may still come. Modbus TCP needs none of this: replies carry the
+//! number of their request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -71,64 +67,63 @@ use crate::base::Mono;
 use crate::field::line::silence::DELIVERY_GAP;
 use crate::field::modbus::{EXCEPTION, Shape};
 
-/// How many response timeouts after a miss a unit is left alone that offers nothing
-/// unmistakable.
+/// How many response timeouts after a miss a unit that offers nothing unmistakable is left
+/// alone.
 pub const SETTLING: u32 = 3;
 
 /// How many replies in a row such a unit must give in time before one counts.
 pub const PROMPT: u32 = 2;
 
-/// How long a copy of a reply is reckoned with from a unit that is not known to
-/// repeat itself.
+/// How long a copy of a reply is reckoned with from a unit that is not known to repeat
+/// itself.
 pub const COPIES: Duration = DELIVERY_GAP;
 
-/// For how many response timeouts a request that is due is kept back by replies
-/// that pass by.
+/// For how many response timeouts replies that pass by keep back a request that is due.
 const PATIENCE: u32 = 2;
 
-/// A unit that repeated itself is expected to for this long.
+/// How long a unit that repeated itself is expected to do so again.
 const HABIT: Duration = Duration::from_secs(600);
 
-/// The doubts about one unit.
+/// The stale replies that may come from one unit.
 #[derive(Clone, Debug, Default)]
 pub struct StaleReplies {
     /// Shapes that were asked for and not answered.
     abandoned: BTreeSet<Shape>,
-    /// Of these, those that are no more when the unit may be asked again.
+    /// Of these, the shapes that are dropped when the unit may be asked again.
     lapsing: BTreeSet<Shape>,
-    /// Nothing is asked before then that could be answered by what is still owed …
+    /// Before when nothing is asked that could be answered by what is still owed …
     until: Option<Mono>,
-    /// … and nothing at all before then.
+    /// … and before when nothing at all is asked.
     rest: Option<Mono>,
-    /// How many requests got no reply since nothing was in doubt.
+    /// How many requests got no reply since no stale reply could come.
     owed: u32,
-    /// When a request got no reply last, of those that are in doubt.
+    /// When a request got no reply last, of those whose stale reply may come.
     missed: Option<Mono>,
-    /// How far a unit has come that offers nothing unmistakable.
+    /// How far a unit that offers nothing unmistakable has come.
     settling: Option<Settling>,
     /// Until when copies of replies of these shapes may come. Refusals have no
     /// bytes and the function of an exception.
     copies: BTreeMap<Shape, Mono>,
-    /// Until when a copy of some reply may come that nobody waited for.
+    /// Until when a copy of some reply that was not waited for may come.
     any_copy: Option<Mono>,
     /// When the first reply passed by since the unit was asked last.
     passing: Option<Mono>,
-    /// It was heard to repeat itself, and is expected to until then.
+    /// Until when the unit, which was heard to repeat itself, is expected to do so.
     repeats: Option<Mono>,
 }
 
 /// The way back of a unit that offers nothing unmistakable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Settling {
-    /// It is left alone.
+    /// The unit is left alone.
     Rests,
-    /// It has given so many replies in time since.
+    /// The unit has given this many replies in time since.
     Answers(u32),
 }
 
 impl StaleReplies {
-    /// When the unit may be asked again for what has been due since `due`; `None`:
-    /// at any time.
+    /// Returns when the unit may be asked again for what has been due since `due`; `None`: at
+    /// any time.
     #[must_use]
     pub fn sits_out_until(&self, now: Mono, due: Mono, timeout: Duration) -> Option<Mono> {
         let patient = |passing: Mono| passing.max(due) + timeout.saturating_mul(PATIENCE);
@@ -139,7 +134,7 @@ impl StaleReplies {
         self.rest.max(quiet).filter(|until| *until > now)
     }
 
-    /// From when on a request of this shape may be asked, as far as stragglers are
+    /// Returns from when on a request of this shape may be asked, as far as stragglers are
     /// concerned.
     #[must_use]
     pub fn no_stragglers_from(&self, shape: Shape) -> Option<Mono> {
@@ -152,18 +147,18 @@ impl StaleReplies {
         self.rest.max(self.any_copy) > Some(now)
     }
 
-    /// Whether what is asked now is asked among replies to others.
+    /// Whether a request made now is made among replies to others.
     #[must_use]
     pub fn is_among_others(&self, now: Mono) -> bool {
         self.any_copy.is_some_and(|quiet| quiet > now)
     }
 
-    /// The unit was asked, whatever came of it.
+    /// Notes that the unit was asked, whatever the outcome.
     pub const fn was_asked(&mut self) {
         self.passing = None;
     }
 
-    /// From when on no copy of an earlier reply can be taken for that to a
+    /// Returns from when on no copy of an earlier reply can be taken for the reply to a
     /// request of this shape.
     #[must_use]
     pub fn no_copies_from(&self, shape: Shape) -> Option<Mono> {
@@ -184,13 +179,13 @@ impl StaleReplies {
         self.abandoned.iter().any(|s| s.function == function)
     }
 
-    /// Whether there is nothing to doubt.
+    /// Whether no stale reply can come.
     #[must_use]
     pub fn is_clear(&self) -> bool {
         self.abandoned.is_empty()
     }
 
-    /// Time passes; call before asking anything.
+    /// Lets time pass; to be called before anything is asked.
     pub fn at(&mut self, now: Mono) {
         if self.until.is_some_and(|until| now >= until) {
             self.until = None;
@@ -210,32 +205,32 @@ impl StaleReplies {
         self.repeats = self.repeats.filter(|until| *until > now);
     }
 
-    /// A reply of this shape came and was taken.
+    /// Notes that a reply of this shape came and was taken.
     pub fn answered(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         let until = now + self.copies_for(timeout);
         self.copies.insert(shape, until);
     }
 
-    /// A refusal of this function came and was taken.
+    /// Notes that a refusal of this function came and was taken.
     pub fn refused(&mut self, now: Mono, function: u8, timeout: Duration) {
         self.answered(now, refusal_of(function), timeout);
     }
 
-    /// Whether it is known to repeat itself.
+    /// Whether the unit is known to repeat itself.
     #[must_use]
     pub const fn repeats(&self) -> bool {
         self.repeats.is_some()
     }
 
-    /// A reply of the unit passed by that nobody waited for: one that was given
-    /// up or, if there is none, a copy.
+    /// Notes that a reply of the unit that was not waited for passed by: the reply to a
+    /// request that was given up or, if there is none, a copy.
     pub fn passed_by(&mut self, now: Mono, timeout: Duration) {
         match self.is_clear() {
             true => self.repeats = Some(now + HABIT),
-            // Who was late by this much may be so again.
+            // A unit that was late by this much may be so again.
             false => self.missed = Some(now),
         }
-        // What was waited for is over. What is in doubt stays so.
+        // The wait is over. The stale replies that may come stay noted.
         if self.lapsing.is_empty() && self.settling != Some(Settling::Rests) {
             self.until = None;
             self.rest = None;
@@ -247,8 +242,8 @@ impl StaleReplies {
         self.expect_copies(now, timeout);
     }
 
-    /// The reply to the last request came after it had been given up, and is known to be
-    /// that: if it is the only one that was owed, there is nothing to doubt.
+    /// Notes that the reply to the last request came after that request had been given up,
+    /// and is known to be its reply: if no other reply was owed, no stale reply is left.
     pub fn came_late(&mut self, now: Mono, timeout: Duration) {
         if self.owed == 1 {
             self.resolved(now, timeout);
@@ -259,13 +254,13 @@ impl StaleReplies {
         self.any_copy = self.any_copy.max(Some(now + self.copies_for(timeout)));
     }
 
-    /// Whether it is left alone because nothing it offers is unmistakable.
+    /// Whether the unit is left alone because nothing it offers is unmistakable.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.settling == Some(Settling::Rests)
     }
 
-    /// How long copies of its replies are reckoned with.
+    /// How long copies of the unit's replies are reckoned with.
     #[must_use]
     pub fn copies_for(&self, timeout: Duration) -> Duration {
         if self.repeats.is_some() {
@@ -275,8 +270,9 @@ impl StaleReplies {
         }
     }
 
-    /// A request of this shape got no reply, for which `waited` was waited. The unit is
-    /// left alone for as long again, and not asked for the like for a response timeout.
+    /// Notes that a request of this shape got no reply, for which `waited` was waited. The
+    /// unit is left alone for as long again, and not asked for this shape for a response
+    /// timeout.
     pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
@@ -287,8 +283,8 @@ impl StaleReplies {
         self.settling = None;
     }
 
-    /// The same of one that failed like that time and again: its like is asked for
-    /// again after `lapse`, and believed.
+    /// Notes that a request that failed like that time and again got no reply: its shape is
+    /// asked for again after `lapse`, and believed.
     pub fn missed_as_before(&mut self, now: Mono, shape: Shape, lapse: Duration, waited: Duration) {
         if self.abandoned.insert(shape) {
             self.lapsing.insert(shape);
@@ -298,8 +294,8 @@ impl StaleReplies {
         self.rest = self.rest.max(Some(now + waited.min(lapse)));
     }
 
-    /// A reply came that could only be the reply to the last request. Those that
-    /// were given up came before it, if they came, and their copies may follow.
+    /// Notes a reply that could only be the reply to the last request. Replies to the
+    /// requests that were given up came before it, if they came, and their copies may follow.
     pub fn resolved(&mut self, now: Mono, timeout: Duration) {
         if !self.is_clear() {
             self.expect_copies(now, timeout);
@@ -313,8 +309,8 @@ impl StaleReplies {
         self.settling = None;
     }
 
-    /// A reply came that may have been an older request's; the last request's
-    /// own reply may then be on its way still.
+    /// Notes a reply that may have been an older request's; the last request's own reply may
+    /// then still be on its way.
     pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
@@ -322,9 +318,9 @@ impl StaleReplies {
         self.expect_copies(now, timeout);
     }
 
-    /// A reply was thrown away, and the unit has no other shape to offer: it is
-    /// left alone until a further reply would have come, and then has to show
-    /// that it answers in time.
+    /// Notes that a reply was thrown away, and the unit has no other shape to offer: the unit
+    /// is left alone until a further reply would have come, and then has to show that it
+    /// answers in time.
     pub fn settle(&mut self, now: Mono, timeout: Duration) {
         match self.settling {
             Some(Settling::Answers(before)) if before + 1 >= PROMPT => {
@@ -334,7 +330,7 @@ impl StaleReplies {
                 self.settling = Some(Settling::Answers(before + 1));
             }
             Some(Settling::Rests) | None => {
-                // One that was not missed is in doubt since now.
+                // A unit that has not missed may send stale replies from now on.
                 let since = self.missed.unwrap_or(now);
                 self.until = Some(now.max(since + timeout.saturating_mul(SETTLING)));
                 self.rest = self.until;
@@ -371,7 +367,7 @@ mod tests {
         Mono::from_micros(n * 1000)
     }
 
-    /// For a request that is long due.
+    /// Returns the end of the sit-out for a request that is long due.
     fn sits_out(d: &StaleReplies, now: u64) -> Option<Mono> {
         d.sits_out_until(ms(now), ms(0), TIMEOUT)
     }
@@ -391,7 +387,7 @@ mod tests {
         let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.resolved(ms(501), TIMEOUT);
-        // But for the time in which copies may come.
+        // Clear except for the time in which copies may come.
         assert!(d.is_clear());
         assert_eq!(sits_out(&d, 501), Some(ms(536)));
     }
@@ -470,7 +466,7 @@ mod tests {
         assert_eq!(d.no_copies_from(OTHER), None);
         d.at(ms(135));
         assert_eq!(d.no_copies_from(SHAPE), None);
-        // A refusal has the shape of no answer, and of the function's every one.
+        // A refusal has the shape of no answer, and of every answer of its function.
         d.refused(ms(200), 3, TIMEOUT);
         assert_eq!(d.no_copies_from(OTHER), Some(ms(235)));
         let another = Shape {
@@ -515,7 +511,7 @@ mod tests {
         assert_eq!(sits_out(&d, 600), Some(ms(635)));
         assert_eq!(d.no_stragglers_from(SHAPE), None);
         assert!(d.covers(SHAPE));
-        // Where nothing but time tells, it goes on.
+        // Where only time can clear the stale replies, they stay noted.
         d.settle(ms(700), TIMEOUT);
         d.passed_by(ms(800), TIMEOUT);
         assert_eq!(sits_out(&d, 800), Some(ms(2100)));
@@ -531,7 +527,7 @@ mod tests {
             let until = (until > at).then_some(ms(until));
             assert_eq!(sits_out(&d, at), until);
             assert!(d.is_among_others(ms(at)));
-            // What falls due later is as patient.
+            // A request that falls due later waits as long.
             let due = ms(at + 10);
             let until = d.sits_out_until(ms(at), due, TIMEOUT);
             assert_eq!(until, Some(ms(at + 500)));
@@ -544,9 +540,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever passes by: who waits for the end of the sit-out waits for two
-        /// timeouts at most, and who is not among others asks after as much quiet
-        /// as a copy may take.
+        /// Whatever passes by: a request that waits for the end of the sit-out waits for two
+        /// timeouts at most, and a request that is not among others is asked after as much
+        /// quiet as a copy may take.
         #[test]
         fn the_wait_has_an_end_and_trust_needs_quiet(
             gaps in prop::collection::vec(0u64..700, 1..60),

@@ -1,5 +1,5 @@
-//! How one device is asked: from a block of the plan to what is said, how long
-//! that is, and what its reply looks like from outside.
+//! Encodes the requests to one device: from a block of the plan to the request body, its
+//! length, and what its reply looks like from outside.
 
 use crate::base::UnitId;
 use crate::spec::dlt645::{Address, Edition, Id};
@@ -16,10 +16,10 @@ use crate::field::raw::likenesses;
 use crate::field::stale::stale_reply::StaleReplies;
 use crate::field::transaction::request::RequestBody;
 
-/// The function of DL/T 645 that reads an address: a meter's fence.
+/// The function of DL/T 645 that reads an address: the probe of another table for a meter.
 const READ_ADDRESS: u8 = 0x13;
 
-/// How one device is called, and which of its replies are alike.
+/// The address of one device, and which of its replies are alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
     unit: UnitId,
@@ -39,7 +39,7 @@ impl Encoder {
         }
     }
 
-    /// What is said to ask for this block.
+    /// Returns the request body for this block.
     pub(crate) fn speech(&self, profile: &ProfileSpec, block: &ReadBlock) -> RequestBody {
         let which = usize::from(block.start);
         match &profile.protocol {
@@ -64,7 +64,8 @@ impl Encoder {
         }
     }
 
-    /// All that tells its reply from others of this device.
+    /// Returns all that distinguishes the block's reply from the other replies of this
+    /// device.
     pub(crate) fn shape(&self, profile: &ProfileSpec, block: &ReadBlock) -> Shape {
         let which = usize::from(block.start);
         let small = |n: usize| u8::try_from(n).unwrap_or(u8::MAX);
@@ -87,8 +88,8 @@ impl Encoder {
         }
     }
 
-    /// A request for nothing of interest whose reply is unmistakable, if there is
-    /// such a thing.
+    /// Returns a request for nothing of interest whose reply is unmistakable, if there is
+    /// such a request.
     pub(crate) fn fence(
         &self,
         profile: &ProfileSpec,
@@ -104,8 +105,8 @@ impl Encoder {
             ]
             .into_iter()
             .find(|table| !doubt.covers_function(table.read_function()))?,
-            // 1997 has no second function, and a protocol without a standard has
-            // none that is known.
+            // 1997 has no second function, and of a protocol without a standard no second
+            // function is known.
             Protocol::Dlt645(items) => {
                 let first = items.first()?;
                 let can =
@@ -125,7 +126,7 @@ impl Encoder {
     }
 }
 
-/// Bytes on a line of the request for this block, and of its reply; `None` where
+/// Returns the bytes on a line of the request for this block, and of its reply; `None` where
 /// the planner's own reckoning holds.
 pub(crate) fn lengths(profile: &ProfileSpec, start: u16) -> Option<(usize, usize)> {
     let which = usize::from(start);
@@ -137,7 +138,7 @@ pub(crate) fn lengths(profile: &ProfileSpec, start: u16) -> Option<(usize, usize
                 Id::Y1997(_) => 2,
                 Id::Y2007(_) => 4,
             };
-            // As many frames as its data need.
+            // As many frames as the data need.
             let frames = item.bytes().div_ceil(frame::MAX_DATA - 5).max(1);
             let each = frame::len(id) + frame::WAKE_UPS;
             Some((frames * each, frames * each + item.bytes()))
@@ -146,7 +147,7 @@ pub(crate) fn lengths(profile: &ProfileSpec, start: u16) -> Option<(usize, usize
             let question = questions.get(which)?;
             let reply = match &question.reply.end {
                 End::Length(n) => *n,
-                // Nobody knows; devices that answer in text say about this much.
+                // The length is not known; devices that answer in text send about this much.
                 End::Terminator(_) | End::Silence(_) | End::Frame => 32.min(raw::reply::LONGEST),
             };
             Some((question.request.bytes().len(), reply))
@@ -154,7 +155,7 @@ pub(crate) fn lengths(profile: &ProfileSpec, start: u16) -> Option<(usize, usize
     }
 }
 
-/// About how many bytes the reply has; for choosing the cheapest.
+/// Returns about how many bytes the reply has; for choosing the cheapest request.
 pub(crate) fn reply_len(profile: &ProfileSpec, block: &ReadBlock) -> usize {
     match lengths(profile, block.start) {
         Some((_, reply)) => reply,

@@ -1,11 +1,11 @@
-//! One transaction on a line where bytes are all there is: what to send, how to
-//! listen, and what it came to, whatever is spoken.
+//! One transaction on a line where bytes are all there is: what to send, how to listen, and
+//! the outcome, in any protocol.
 //!
-//! Contract: send [`Transaction::request`]; tell every byte that comes and every
-//! pause of [`Transaction::pause`]; [`Step::Again`] means that there is another
-//! request to send (a datum of DL/T 645 that comes in several frames),
-//! [`Step::Over`] how it ended. Without a step when time is up it ended with
-//! [`Transaction::miss`]. No clock in here.
+//! Contract: send [`Transaction::request`]; report every byte that comes and every pause of
+//! [`Transaction::pause`]. [`Step::Again`] means that there is another request to send (a
+//! datum of DL/T 645 that comes in several frames), [`Step::Over`] carries the outcome.
+//! Without a step when time is up the transaction ended with [`Transaction::miss`]. This
+//! module has no clock.
 
 pub(crate) mod encode;
 pub mod request;
@@ -26,35 +26,35 @@ use crate::field::line::silence::Silence;
 use crate::field::modbus::rtu::{Heard, Verdict};
 use crate::field::modbus::{ascii, rtu};
 
-/// How a dialogue goes on.
+/// How a transaction goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is over.
+    /// The transaction is over.
     Over(Outcome),
     /// There is more to ask for: [`Transaction::request`] is another one now.
     Again,
 }
 
-/// Request and reply of one job.
+/// The bytes of one request and the receiver of its reply.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     request: Vec<u8>,
     receiver: FrameReceiver,
-    /// What was heard by ears that were taken off.
+    /// What the receivers heard that were replaced.
     heard: Heard,
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
-    /// Who is asked, where units have numbers.
+    /// The unit that is asked, where units have numbers.
     unit: Option<UnitId>,
-    /// By which number the one that is asked is configured.
+    /// The unit id under which the asked device is configured.
     whose: UnitId,
 }
 
 /// How to listen.
 #[derive(Clone, Debug)]
 enum FrameReceiver {
-    /// The length of the reply's PDU, and who listens.
+    /// The length of the reply's PDU, and the receiver.
     Rtu(usize, rtu::Receiver),
     Ascii(usize, ascii::Receiver),
     Meter(dlt645::MeterRequest, Option<Joining>, dlt645::Receiver),
@@ -62,7 +62,7 @@ enum FrameReceiver {
 }
 
 impl Transaction {
-    /// For this job on a line of this framing.
+    /// Builds the transaction of this request on a line of this framing.
     #[must_use]
     pub fn new(job: &Request, framing: Framing) -> Self {
         let (request, ear) = match (&job.body, framing) {
@@ -98,13 +98,13 @@ impl Transaction {
         }
     }
 
-    /// What to send next.
+    /// Returns what to send next.
     #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
     }
 
-    /// These bytes came.
+    /// Takes the bytes that came.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
         match &mut self.receiver {
             FrameReceiver::Rtu(_, ear) => {
@@ -126,7 +126,7 @@ impl Transaction {
         }
     }
 
-    /// The line has been silent for [`Transaction::pause`].
+    /// Notes that the line has been silent for [`Transaction::pause`].
     pub fn silence(&mut self) -> Option<Step> {
         match &mut self.receiver {
             FrameReceiver::Rtu(_, ear) => {
@@ -148,9 +148,9 @@ impl Transaction {
         }
     }
 
-    /// The same where a pause ends no frame, because bytes are delivered as the
-    /// network pleases: a reply behind noise is taken, and what has come to its end
-    /// and is none. What may still become one is kept.
+    /// Notes a pause where a pause ends no frame, because bytes come as the network delivers
+    /// them: a reply behind noise is taken, and bytes that have come to their end and are no
+    /// reply are settled. What may still become a reply is kept.
     pub fn lull(&mut self) -> Option<Step> {
         let mut silenced = self.clone();
         let step = silenced.silence()?;
@@ -250,7 +250,7 @@ impl Transaction {
         })
     }
 
-    /// A pause of this length ends a frame that is being received.
+    /// Returns the length of a pause that ends a frame that is being received.
     #[must_use]
     pub fn pause(&self, silence: &Silence) -> Duration {
         let usual = silence.frame_end();
@@ -265,7 +265,7 @@ impl Transaction {
         }
     }
 
-    /// No reply is longer.
+    /// Returns the length that no reply exceeds.
     #[must_use]
     pub const fn longest(&self) -> usize {
         match self.receiver {
@@ -287,8 +287,8 @@ impl Transaction {
         }
     }
 
-    /// How many more bytes it takes at least until there can be a step, where
-    /// that is worth knowing to the microsecond.
+    /// Returns how many more bytes it takes at least until there can be a step, where that is
+    /// worth knowing to the microsecond.
     #[must_use]
     pub fn missing(&self) -> Option<usize> {
         match &self.receiver {
@@ -297,7 +297,7 @@ impl Transaction {
         }
     }
 
-    /// Time is up without a step: how the request was missed.
+    /// Returns how the request was missed, when time is up without a step.
     #[must_use]
     pub const fn miss(&self) -> Miss {
         match &self.receiver {
@@ -308,16 +308,16 @@ impl Transaction {
         }
     }
 
-    /// How many bytes the reply had from which the end of the request can be
-    /// reckoned back; `None` if it was none, or not the only one.
+    /// Returns how many bytes the reply had, so that the end of the request can be reckoned
+    /// back; `None` if there was no reply, or it was not the only frame.
     #[must_use]
     pub fn reply_bytes(&self) -> Option<usize> {
         self.reply.filter(|_| self.frames == 1)
     }
 
-    /// What else was on the line, and how the request ended that ended with this
-    /// outcome, all told: what the unit that was asked said in place of the reply, or
-    /// under the address of another unit, is no straggler.
+    /// Returns the final outcome of the transaction, given this outcome, and what else was on
+    /// the line: a frame that the asked unit sent in place of the reply, or under the address
+    /// of another unit, is no straggler.
     #[must_use]
     pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
         let asked = self.asked();
@@ -336,7 +336,7 @@ impl Transaction {
         }
     }
 
-    /// The unit that was asked, where it is one of Modbus.
+    /// Returns the unit that was asked, where it is a unit of Modbus.
     fn asked(&self) -> Option<UnitId> {
         match &self.receiver {
             FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => self.unit,
@@ -387,8 +387,8 @@ fn of_meters(heard: dlt645::receive::Heard) -> Heard {
     }
 }
 
-/// Listens to what passes by while nobody is asked, in the language that was
-/// spoken last: what may come late was said in it.
+/// Listens to what passes by while no request is under way, in the protocol of the last
+/// request: a late reply would come in that protocol.
 #[derive(Clone, Debug)]
 pub enum IdleListener {
     /// Modbus RTU.
@@ -397,7 +397,7 @@ pub enum IdleListener {
     Ascii(ascii::Receiver),
     /// DL/T 645.
     Meter(dlt645::Receiver),
-    /// Something without a standard: only what answers the last question is known.
+    /// A protocol without a standard: only a reply to the last question is recognised.
     Raw(RawIdleListener),
 }
 
@@ -423,7 +423,7 @@ impl RawIdleListener {
         self.judge(verdict);
     }
 
-    /// After the reply, or what was none, everything is noise.
+    /// Ends the listening: after the reply, or a spoilt one, everything is noise.
     fn judge(&mut self, verdict: Option<raw::receive::Verdict>) {
         let Some(verdict) = verdict else {
             return;
@@ -433,7 +433,7 @@ impl RawIdleListener {
         self.heard.overheard.extend(last.filter(|_| reply));
     }
 
-    /// What was not the reply; who was asked.
+    /// Takes the bytes that were not the reply; returns the unit that was asked.
     fn take_noise(&mut self) -> Option<UnitId> {
         let (unit, mut ear) = self.last.take()?;
         let raw::receive::Heard { echoes, noise } = ear.take_heard();
@@ -444,7 +444,7 @@ impl RawIdleListener {
 }
 
 impl IdleListener {
-    /// On a line of this framing, before anything was spoken.
+    /// Builds the idle listener of a line of this framing, before the first request.
     #[must_use]
     pub fn new(framing: Framing) -> Self {
         match framing {
@@ -453,7 +453,7 @@ impl IdleListener {
         }
     }
 
-    /// After this dialogue.
+    /// Goes on listening after this transaction.
     pub fn follow(&mut self, dialogue: &Transaction) {
         match (&dialogue.receiver, &self) {
             (FrameReceiver::Rtu(..), IdleListener::Rtu(_))
@@ -472,7 +472,7 @@ impl IdleListener {
         }
     }
 
-    /// These bytes came.
+    /// Takes the bytes that came.
     pub fn push(&mut self, bytes: &[u8]) {
         match self {
             IdleListener::Rtu(ear) => drop(ear.push(bytes)),
@@ -482,7 +482,7 @@ impl IdleListener {
         }
     }
 
-    /// The line has fallen silent.
+    /// Notes that the line has fallen silent.
     pub fn silence(&mut self) {
         match self {
             IdleListener::Rtu(ear) => drop(ear.silence()),
@@ -506,7 +506,7 @@ impl IdleListener {
         }
     }
 
-    /// What was heard, since the last time this was asked.
+    /// Returns what was heard since the last call.
     pub fn take_heard(&mut self) -> Heard {
         match self {
             IdleListener::Rtu(ear) => ear.take_heard(),

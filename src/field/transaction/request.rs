@@ -1,4 +1,4 @@
-//! One transaction: what the schedule asks the port to do, and how it ended.
+//! One request: what the schedule asks the port to do, and its possible outcomes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,50 +15,51 @@ use crate::field::modbus::{Data, EXCEPTION, ReadRequest, Shape};
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Whom.
+    /// The device that is asked.
     pub device: DeviceId,
-    /// What is read, in the planner's words: entries of a table; where there are
-    /// no tables, `start` is the number of the profile's question. Of a command,
-    /// where it writes.
+    /// What is read, in the planner's words: entries of a table. Where there are no tables,
+    /// `start` is the number of the profile's question. For a command, the entries that it
+    /// writes.
     pub ask: ReadRequest,
-    /// How it is said.
+    /// The body of the request, in its protocol.
     pub body: RequestBody,
     /// Settings the line must have meanwhile, if they are not the port's own.
     pub serial: Option<Arc<SerialSpec>>,
-    /// Indices of the points it carries; none for a command, or a probe whose values
-    /// are dropped.
+    /// Indices of the points that the request carries; none for a command, or for a probe
+    /// whose values are dropped.
     pub points: Vec<u16>,
-    /// From the last byte of the request until the first of the reply.
+    /// The longest wait from the last byte of the request until the first of the reply.
     pub timeout: Duration,
-    /// Whether its last reply was spoilt: what is begun is waited for no longer this time
-    /// than good replies have needed.
+    /// Whether its last reply was spoilt: the rest of a frame that is begun is waited for no
+    /// longer this time than good replies have needed.
     pub was_spoilt: bool,
     /// Extra quiet time before the request.
     pub turnaround: Duration,
-    /// Whether a matching reply can only be the reply to this request. If not,
-    /// it proves that the unit lives, and its values are dropped.
+    /// Whether a matching reply can only be the reply to this request. If not, the reply
+    /// proves that the unit lives, and its values are dropped.
     pub trusted: bool,
-    /// When it was handed out.
+    /// When the request was handed out.
     pub asked: Mono,
-    /// Since when its slot had been waiting for the line.
+    /// Since when its poll slot had been waiting for the line.
     pub(crate) since: Option<Mono>,
     /// What its reply looks like from outside.
     pub(crate) shape: Shape,
-    /// Which block of the device it is, for the schedule.
+    /// Which block of the device the request is for; used by the schedule.
     pub(crate) block: usize,
-    /// Whether it reads the whole block.
+    /// Whether the request reads the whole block.
     pub(crate) whole: bool,
-    /// Its reply cannot be told from an older one and there is no time for a probe: its
-    /// value is given up.
+    /// Whether its value is given up: its reply cannot be told from an older one and there is
+    /// no time for a probe.
     pub(crate) gives_up: bool,
-    /// Why it is made although its place in the plan has not come.
+    /// Why the request is made although its place in the plan has not come.
     pub(crate) probe: Option<Probe>,
 }
 
 /// Why a request is made that the plan does not have at this time.
 ///
-/// The first three are for a reply that no abandoned request could have caused
-/// ([`crate::field::stale::stale_reply`]); they are paid from a fiftieth of the line's time.
+/// The first three reasons are the need for a reply that no abandoned request could have
+/// caused ([`crate::field::stale::stale_reply`]); these requests are paid from a fiftieth of
+/// the line's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// One entry of another table. Its value is dropped.
@@ -67,25 +68,26 @@ pub enum Probe {
     Shorter,
     /// A request and one register more.
     Longer,
-    /// Another request, or a part of one, for a sign of life from a device that did
-    /// not answer. Its values are dropped.
+    /// Another request, or a part of one, for a sign of life from a device that did not
+    /// answer. Its values are dropped.
     Life,
 }
 
 impl Request {
-    /// Why it is made although the plan does not have it at this time, if so.
+    /// Returns why the request is made although the plan does not have it at this time, if
+    /// so.
     #[must_use]
     pub const fn probe(&self) -> Option<Probe> {
         self.probe
     }
 
-    /// Whether it asks for nothing of interest, only for an unmistakable reply.
+    /// Whether the request asks for nothing of interest, only for an unmistakable reply.
     #[must_use]
     pub const fn is_fence(&self) -> bool {
         matches!(self.probe, Some(Probe::OtherTable))
     }
 
-    /// Whether it is made for an unmistakable reply.
+    /// Whether the request is made for an unmistakable reply.
     pub(crate) const fn is_unmistakable(&self) -> bool {
         match self.probe {
             Some(Probe::OtherTable | Probe::Shorter | Probe::Longer) => true,
@@ -93,13 +95,13 @@ impl Request {
         }
     }
 
-    /// Whether it writes.
+    /// Whether the request writes.
     #[must_use]
     pub const fn is_command(&self) -> bool {
         matches!(self.body, RequestBody::Write(_))
     }
 
-    /// What is said, where that is Modbus.
+    /// Returns the Modbus request, where the protocol is Modbus.
     #[must_use]
     pub fn call(&self) -> Call {
         match &self.body {
@@ -115,23 +117,23 @@ impl Request {
         }
     }
 
-    /// Whether it reads all that is read together, and not for once a part.
+    /// Whether the request reads all that is read together, and not for once a part.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.whole
     }
 }
 
-/// What is spoken in a transaction.
+/// The body of a request, in its protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestBody {
-    /// Modbus: all is said with [`Request::ask`].
+    /// A read of Modbus: [`Request::ask`] says everything.
     Modbus,
-    /// Modbus, writing: this.
+    /// A write of Modbus.
     Write(Write),
-    /// DL/T 645: this.
+    /// A request of DL/T 645.
     Meter(dlt645::MeterRequest),
-    /// A protocol without a standard: this.
+    /// A question of a protocol without a standard.
     Raw(Arc<Question>),
 }
 
@@ -140,14 +142,14 @@ pub enum RequestBody {
 pub enum Outcome {
     /// The reply that was asked for.
     Answered(Data),
-    /// What was to be written was written, the unit says.
+    /// The unit confirms that it has written the entries.
     Confirmed,
     /// An exception with this code came back.
     Exception(u8),
     /// A meter of DL/T 645 refused, for these reasons.
     Refused(ErrorWord),
-    /// A good frame of the unit that was asked came within the time of the reply, and
-    /// was another one; the reply did not come.
+    /// A good frame of the unit that was asked came within the time of the reply, and was not
+    /// the reply; the reply did not come.
     Mismatched(Mismatch),
     /// No reply.
     Missed(Miss),
@@ -175,7 +177,7 @@ pub enum Mismatch {
 }
 
 impl Mismatch {
-    /// The one that a Modbus frame is, by the first two bytes of its PDU.
+    /// Returns the mismatch of a Modbus frame, by the first two bytes of its PDU.
     #[must_use]
     pub const fn of_pdu(function: u8, second: u8) -> Self {
         if function & EXCEPTION == 0 {

@@ -24,7 +24,7 @@ fn what_goes_beyond_38_digits_is_rounded_there() {
             exact(i128::MAX, 0).times(factor),
             1.701_411_834_604_692_3e39,
         ),
-        // The addend is below the last digit that there is.
+        // The addend is below the last digit of the number.
         (exact(1, -40).plus(exact(1, 40)), 1e40),
         (exact(1, 40).plus(exact(1, -40)), 1e40),
         (
@@ -67,7 +67,7 @@ fn what_goes_beyond_38_digits_is_rounded_there() {
     assert_eq!(huge.value(NumberType::Double, true), Err(Refusal::Infinite));
 }
 
-/// The size of what is left when one is taken from the other.
+/// Returns the size of what is left when the smaller number is taken from the larger.
 fn difference(a: [u64; 4], b: [u64; 4]) -> [u64; 4] {
     let larger = a.iter().rev().ge(b.iter().rev());
     let (a, b) = if larger { (a, b) } else { (b, a) };
@@ -101,7 +101,7 @@ fn text_has_all_the_digits() {
 }
 
 proptest! {
-    /// Of two numbers of 34 digits each, which have up to 68 in their product.
+    /// The product of two numbers of 34 digits each, which may have up to 68.
     #[test]
     fn a_product_is_right_to_the_last_digits(
         a in 1i128..10i128.pow(34), b in 1i128..10i128.pow(34), p in -200i32..200, q in -100i16..100,
@@ -109,8 +109,8 @@ proptest! {
         let factor = Decimal { digits: b, places: q }.reduced();
         let got = exact(a, p).times(factor);
         let Exact::Decimal { digits, places } = got else { panic!("{got:?}") };
-        // Both have the same bits once the digits that were cut are zeros again, but
-        // for half of the last digit that is left.
+        // Both have the same bits once the digits that were cut are zeros again, except half
+        // of the last digit that is left.
         let dropped = p + i32::from(factor.places) - places;
         let ten = 10i128.pow(dropped.unsigned_abs());
         let exact = wide(a.unsigned_abs(), factor.digits.unsigned_abs());

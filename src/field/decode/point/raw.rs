@@ -3,7 +3,7 @@
 use super::{Exact, Refusal};
 use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, Sign, WordOrder};
 
-/// The bits of one number, and how many there are.
+/// The bits of one number, and how many bits there are.
 #[derive(Clone, Copy)]
 pub(super) struct Raw {
     bits: u64,
@@ -14,7 +14,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// Out of as many registers as the kind takes.
+    /// Takes the number out of as many registers as its kind has.
     pub(super) fn from(
         registers: &[u16],
         kind: Number,
@@ -34,7 +34,7 @@ impl Raw {
         }
     }
 
-    /// With its sign where this says; another register is not looked at.
+    /// Applies this sign to the number; another register is not looked at.
     pub(super) fn signed_by(self, sign: Option<Sign>) -> Self {
         Raw {
             sign_first: sign == Some(Sign::HighestBit),
@@ -42,7 +42,7 @@ impl Raw {
         }
     }
 
-    /// The bits that count.
+    /// Takes only the bits that count.
     pub(super) fn picked(self, bits: Option<Bits>) -> Self {
         match bits {
             None => self,
@@ -62,10 +62,10 @@ impl Raw {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     ///
     /// # Errors
-    /// If the bits hold none.
+    /// The bits hold no number.
     pub(super) fn number(self) -> Result<Exact, Refusal> {
         if self.sign_first {
             let magnitude = Raw {
@@ -105,7 +105,7 @@ impl Raw {
     }
 }
 
-/// The registers as one number, most significant first.
+/// Returns the registers as one number, most significant first.
 fn assemble(registers: &[u16], words: WordOrder, bytes: ByteOrder) -> u64 {
     let add = |raw: u64, word: &u16| (raw << 16) | u64::from(ordered(*word, bytes));
     match words {
@@ -114,7 +114,7 @@ fn assemble(registers: &[u16], words: WordOrder, bytes: ByteOrder) -> u64 {
     }
 }
 
-/// The register with its more significant byte first.
+/// Returns the register with its more significant byte first.
 pub(super) const fn ordered(word: u16, bytes: ByteOrder) -> u16 {
     match bytes {
         ByteOrder::High => word,
@@ -129,7 +129,7 @@ const fn ones(size: u8) -> u64 {
     }
 }
 
-/// Two's complement of this size.
+/// Returns the two's complement of this size.
 const fn signed(bits: u64, size: u8) -> i128 {
     let unused = 64u32.saturating_sub(size as u32);
     if unused >= 64 {
@@ -156,16 +156,16 @@ const fn finite(x: f64) -> Result<Exact, Refusal> {
     }
 }
 
-/// A single holds about seven digits; the decimal it is printed as is what the
-/// device meant. 0.1 as a single is reported as 0.1, not as
+/// Returns the shortest decimal of a single. A single holds about seven digits; the decimal
+/// that it is printed as is what the device meant. 0.1 as a single is reported as 0.1, not as
 /// 0.10000000149011612.
 fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or_else(|_| f64::from(x))
 }
 
-/// IEEE 754-2008 binary16: sign, five bits of exponent biased by 15, ten bits
-/// of fraction. The standard library has no such type yet. As with singles, the
-/// shortest decimal that stands for it and no other.
+/// Returns the value of IEEE 754-2008 binary16: sign, five bits of exponent biased by 15, ten
+/// bits of fraction. The standard library has no such type yet. As with singles, the result
+/// is the shortest decimal that stands for this number and no other.
 fn half_precision(bits: u16) -> f64 {
     let fraction = f64::from(bits & 0x3FF);
     let exponent = i32::from((bits >> 10) & 0x1F);

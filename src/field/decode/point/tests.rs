@@ -156,7 +156,7 @@ fn scaling_is_exact() {
         scaled(Number::U64, (1, 0), (-1, 0), &[0xFFFF; 4]),
         Value::UInt(u64::MAX - 1)
     );
-    // And what leaves 128 bits is still the nearest float.
+    // A value that leaves 128 bits is still the nearest float.
     let Value::Float(x) = scaled(
         Number::U64,
         (i128::from(i64::MAX), 0),
@@ -254,7 +254,7 @@ fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
     );
 }
 
-/// What only a [`Measure`] can say, over one number of this kind.
+/// Returns a codec with what only a [`Measure`] can hold, over one number of this kind.
 fn measure(kind: Number, more: impl FnOnce(&mut Measure)) -> Codec {
     let mut measure = Measure::of(kind);
     more(&mut measure);
@@ -363,7 +363,7 @@ fn a_marker_is_no_value() {
         (Number::F32, N(decimal(1, 1)), &[0x3DCC, 0xCCCD][..]),
         (Number::F32, B(0x7F7F_FFFF), &[0x7F7F, 0xFFFF][..]),
         (Number::F32, N(decimal(0, 0)), &[0x8000, 0][..]),
-        // A marker that is no digits is a marker all the same.
+        // A marker that has no decimal digits is a marker all the same.
         (Number::Bcd16, B(0xFFFF), &[0xFFFF][..]),
         (Number::Bcd16, N(decimal(9999, 0)), &[0x9999][..]),
     ] {
@@ -442,7 +442,7 @@ fn rounding_is_that_of_people_and_to_no_places_gives_a_whole_number() {
         let codec = rounded(Number::F64, Decimal::ONE, places);
         assert_eq!(read(codec, &registers), Ok(value), "{x} {places}");
     }
-    // Beyond what a whole number of 64 bits holds, there is none.
+    // Beyond what a whole number of 64 bits holds, there is no value.
     let huge = rounded(Number::F32, Decimal::ONE, 0);
     assert_eq!(read(huge, &[0x7F7F, 0xFFFF]), Err(Refusal::TooLarge));
 }
@@ -515,7 +515,7 @@ fn parts_add_up_exactly() {
     assert_eq!(read(spoiled, &[1, 0xFFFF]), Err(Refusal::Marked));
 }
 
-/// Any that the configuration can say.
+/// Returns any decimal that the configuration can hold.
 fn decimals() -> impl Strategy<Value = Decimal> {
     let limit = 10i128.pow(34);
     let wide = (1 - limit..limit, -270i16..=330).prop_map(|(d, p)| decimal(d, p));

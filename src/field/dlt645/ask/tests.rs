@@ -152,7 +152,7 @@ fn a_write_is_answered_by_an_empty_frame() {
     assert_eq!(ask.judge(&talkative), Reply::Stranger);
 }
 
-/// The parts of a long datum, put together by asking as told.
+/// Puts the parts of a long datum together by sending the returned requests.
 fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let (id, wire, read, follow) = match edition {
         Edition::Y2007 => (Id::Y2007(0x0330_0001), vec![1, 0, 0x30, 3], 0x91, 0x92),
@@ -225,7 +225,7 @@ fn a_datum_without_an_end_is_given_up() {
         data: vec![0; 1],
         more: true,
     };
-    // As many frames as the data need at most, whatever little each brings.
+    // As many frames as the data need at most, however few bytes each brings.
     for (bytes, most) in [(None, 178), (Some(4), 2), (Some(100), 6)] {
         let mut joined = Joining::begin(FORWARD, bytes, part.clone());
         let mut asked = 0u32;
@@ -244,7 +244,7 @@ fn a_datum_without_an_end_is_given_up() {
     }
 }
 
-/// "More follows" and nothing in it, again and again: each would be a request.
+/// "More follows" and nothing in it, again and again: each such frame would be a request.
 #[test]
 fn a_follow_on_frame_without_data_is_a_stranger() {
     for (id, control, empty, full) in [

@@ -42,7 +42,7 @@ fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
     }
 }
 
-/// Everything at once, then silence.
+/// Hears everything at once, then silence.
 fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
@@ -50,9 +50,9 @@ fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     (verdict, r.heard(), miss)
 }
 
-/// Captured exchanges with what others read out of them: hwhale.com/article/
-/// 138066, mbb.eet-china.com/forum/topic/114707_1_1.html, m.icode9.com/
-/// content-4-712469.html, kaledl.com/down/1493168.html, and the Heyuan ASDU-LS
+/// Captured exchanges with the values that their publishers read out of them:
+/// hwhale.com/article/138066, mbb.eet-china.com/forum/topic/114707_1_1.html,
+/// m.icode9.com/content-4-712469.html, kaledl.com/down/1493168.html, and the Heyuan ASDU-LS
 /// manual p. 18 (1997).
 #[test]
 fn captured_replies_give_the_published_values() {
@@ -191,7 +191,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
             [214.94, 53.04, 53.74, 54.03, 54.11],
         ),
     ] {
-        // Asked by its own address, and by the wildcard.
+        // Asked by the meter's own address, and by the wildcard.
         for asked in [Address::parse(address).unwrap(), Address::ANY] {
             let ask = MeterRequest::read(asked, block.id, block.length());
             let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
@@ -315,7 +315,7 @@ fn a_babbling_line_is_bounded() {
     assert_eq!(r.miss(), Miss::Garbled);
 }
 
-/// Pieces of what a hostile line may say.
+/// Returns pieces of what a hostile line may send.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..12),
@@ -367,7 +367,7 @@ proptest! {
         }
     }
 
-    /// Spoiled wake-up bytes do no harm; everything else is found.
+    /// Spoiled wake-up bytes do no harm; every other flipped bit is found.
     #[test]
     fn a_single_flipped_bit_never_changes_a_value(
         value in any::<[u8; 2]>(),

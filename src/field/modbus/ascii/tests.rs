@@ -27,7 +27,7 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
     }
 }
 
-/// Everything at once, then silence.
+/// Hears everything at once, then silence.
 fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
@@ -81,8 +81,8 @@ fn every_colon_begins_anew() {
     }
 }
 
-/// The published exchange of [`the_published_request_is_built_and_opened`], answered
-/// by a device that sends no LF, and by one that has another first character.
+/// The published exchange of [`the_published_request_is_built_and_opened`], answered by a
+/// device that sends no LF, and by a device that has another first character.
 #[test]
 fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
     let whole = reply(0x11, &[0xAE41, 0x5652, 0x4340]);
@@ -97,7 +97,7 @@ fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
         assert_eq!(registers(verdict), Some(vec![0xAE41, 0x5652, 0x4340]));
         assert_eq!(r.heard().noise, 0);
     }
-    // Another meter's counts as heard at once, and the next one is not spoilt.
+    // Another meter's reply counts as heard at once, and the next reply is not spoilt.
     let mut r = Receiver::new(ask(2, 0, 1));
     let other = reply(3, &[7]);
     let wire = [other.strip_suffix(b"\n").unwrap(), &reply(2, &[9])].concat();
@@ -106,7 +106,7 @@ fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
     assert_eq!((heard.overheard, heard.noise), (vec![UnitId(3)], 0));
 }
 
-/// The reply was taken at its CR; who listens then gets the LF.
+/// The reply was taken at its CR; a receiver that listens then gets the LF.
 #[test]
 fn a_line_feed_that_comes_later_is_no_noise() {
     let mut r = Receiver::idle();
@@ -118,7 +118,7 @@ fn a_line_feed_that_comes_later_is_no_noise() {
     assert_eq!(r.heard().noise, 2);
 }
 
-/// What `>` also begins is no frame of Modbus.
+/// A line that begins with `>` and is not Modbus is no frame.
 #[test]
 fn replies_of_dcon_modules_are_noise() {
     let (verdict, heard, _) = hear(ask(1, 0, 2), b">+025.12\r");

@@ -27,7 +27,7 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
     }
 }
 
-/// Everything at once, then silence.
+/// Hears everything at once, then silence.
 fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
@@ -73,7 +73,7 @@ fn what_is_missing_is_known_from_the_first_bytes_on() {
     let whole = reply(7, &[0x0101; 20]);
     let exception = frame(UnitId(7), &[0x83, 2]);
     let echo = frame(UnitId(7), &asked.pdu());
-    // What has come, and how many bytes must come at least.
+    // The bytes that have come, and how many bytes must come at least.
     for (came, missing) in [
         (&whole[..0], 5),
         (&whole[..1], 4),
@@ -199,8 +199,8 @@ fn our_own_echo_is_skipped() {
     assert_eq!((heard.echoes, heard.noise), (1, 0));
 }
 
-/// The data of a reply may begin like the request that asked for it, checksum
-/// and all, if the high half of the address reads as the byte count.
+/// The data of a reply may begin like its own request, checksum and all, if the high half of
+/// the address reads as the byte count.
 #[test]
 fn a_reply_that_begins_like_its_request_is_told_from_an_echo() {
     let asked = ask(7, 0x2814, 20);
@@ -218,7 +218,7 @@ fn a_reply_that_begins_like_its_request_is_told_from_an_echo() {
     let mut r = Receiver::new(asked);
     assert_eq!(r.push(&alike), None);
     assert_eq!(registers(r.silence()).unwrap(), twenty);
-    // Behind an echo, whether it looks like one or not.
+    // Behind an echo, whether the reply looks like an echo or not.
     for said in [&twenty, &other] {
         let (verdict, heard, _) = hear(asked, &[echo.clone(), reply(7, said)].concat());
         assert_eq!(registers(verdict).as_deref(), Some(&said[..]));
@@ -241,8 +241,8 @@ fn a_reply_that_begins_like_its_request_is_told_from_an_echo() {
 
 #[test]
 fn an_echo_with_a_zero_behind_it_is_no_reply() {
-    // Two registers from 04xxh: echo + 00h has the reply's header, length and,
-    // the checksum of a frame with its checksum being zero, a good checksum.
+    // Two registers from 04xxh: echo + 00h has the reply's header, length and a good
+    // checksum, as the checksum of a frame together with its own checksum is zero.
     let ask = ask(1, 0x0400, 2);
     let mut trap = frame(ask.unit, &ask.pdu());
     trap.push(0);
@@ -293,7 +293,7 @@ fn a_babbling_line_is_bounded() {
     assert_eq!(r.miss(), Miss::Garbled);
 }
 
-/// Pieces of what a hostile line may say.
+/// Returns pieces of what a hostile line may send.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         prop::collection::vec(any::<u8>(), 0..12),

@@ -1,29 +1,29 @@
-//! Finding frames in the stream: what stands at its head.
+//! Finds frames in the stream: what stands at its head.
 
 use std::ops::Range;
 
 use super::header::{Asked, EXCEPTION_FRAME, HEADER, Header, KNOWN_BY};
 use super::{Call, Reply, Stream};
 
-/// The header of another reply is suspected at the end of the reply that is waited for
-/// from so many of its bytes on: the whole transaction id. One byte would be there by
-/// chance too often, and the reply is held back for it.
+/// From how many of its bytes on the header of another reply is suspected at the end of the
+/// reply that is waited for: the whole transaction id. One byte would be there by chance too
+/// often, and the reply is held back for such a suspicion.
 const SUSPECT: usize = 2;
 
 /// What stands at the head of the unread bytes.
 pub(super) enum Head {
-    /// Not enough bytes to tell.
+    /// There are not enough bytes to decide.
     Unfinished,
-    /// A frame of this many bytes; `false`: what follows may be its padding.
+    /// A frame of this many bytes; `false`: the bytes that follow may be its padding.
     Frame(usize, Found, bool),
-    /// So many bytes of no frame.
+    /// This many bytes that belong to no frame.
     Nothing(usize),
 }
 
 pub(super) enum Found {
-    /// Of the request with this place among those that wait.
+    /// The reply to the request with this place among those that wait.
     Own(usize, Reply),
-    /// Of the abandoned request with this place among those.
+    /// The reply to the abandoned request with this place among the abandoned ones.
     Late(usize),
     Foreign,
 }
@@ -31,14 +31,14 @@ pub(super) enum Found {
 /// Whether the last bytes of a frame are the first of another.
 enum Overlap {
     None,
-    /// From there on.
+    /// From this byte on.
     At(usize),
-    /// Too few bytes to tell.
+    /// There are too few bytes to decide.
     Perhaps,
 }
 
 impl Stream {
-    /// What stands at the head of `bytes`; `all`: nothing will follow for now.
+    /// Returns what stands at the head of `bytes`; `all`: nothing will follow for now.
     pub(super) fn head(&self, bytes: &[u8], all: bool) -> Head {
         if bytes.len() < KNOWN_BY {
             let may_be_header = if self.astray {
@@ -76,7 +76,7 @@ impl Stream {
         self.others(bytes, &header, found, all)
     }
 
-    /// Which of the requests that wait is answered by a frame with this header.
+    /// Returns which of the waiting requests a frame with this header answers.
     fn answers(&self, header: &Header) -> Option<usize> {
         let is_numbered = self.is_numbered();
         self.waiting
@@ -84,7 +84,7 @@ impl Stream {
             .position(|(id, call)| Asked::new(*id, call, is_numbered).is_answered_by(header))
     }
 
-    /// All requests whose replies may come, but the one that waits at this place.
+    /// Returns all requests whose replies may come, except the waiting request at this place.
     fn expected(&self, but: Option<usize>) -> impl Iterator<Item = Asked> {
         let is_numbered = self.is_numbered();
         let waiting = self.waiting.iter().enumerate();
@@ -93,14 +93,14 @@ impl Stream {
         waiting.chain(self.abandoned.iter().map(|(_, asked)| *asked))
     }
 
-    /// A frame whose length only its header tells.
+    /// Finds a frame whose length only its header gives.
     fn others(&self, bytes: &[u8], header: &Header, found: Found, all: bool) -> Head {
         if header.function == 0 || !(header.is_possible() || header.is_exception()) {
             return Head::Nothing(1);
         }
         let len = header.frame_len();
         let seen = bytes.len().min(len);
-        // It may be no header at all, or its frame may have been cut off.
+        // The bytes may be no header at all, or the frame may have been cut off.
         if let Some(at) = (1..seen).find(|at| self.is_whole_reply(&bytes[*at..])) {
             return Head::Nothing(at);
         }
@@ -115,7 +115,7 @@ impl Stream {
         }
     }
 
-    /// A frame with the header of the reply to the request `at`.
+    /// Finds a frame with the header of the reply to the request `at`.
     fn own(&self, bytes: &[u8], header: &Header, at: usize, all: bool) -> Head {
         if header.is_exception() {
             let Some(exception) = bytes.get(..EXCEPTION_FRAME) else {
@@ -128,7 +128,7 @@ impl Stream {
         }
         let (_, call) = &self.waiting[at];
         if let Call::Raw(_) = call {
-            // How long its reply is, the header alone may say.
+            // The header alone may give the length of the reply.
             let len = header.frame_len();
             return match bytes.get(HEADER..len) {
                 _ if !header.is_possible() => Head::Nothing(1),
@@ -178,8 +178,8 @@ impl Stream {
         }
     }
 
-    /// Whether in `within`, the last bytes of a frame, stands the header of another
-    /// reply that is expected; of the request `own` itself it is not.
+    /// Whether the header of another expected reply stands in `within`, the last bytes of a
+    /// frame; a header of the request `own` itself is not expected.
     fn overlap(&self, bytes: &[u8], within: Range<usize>, own: Option<usize>) -> Overlap {
         for at in within {
             let head = &bytes[at..bytes.len().min(at + KNOWN_BY)];
@@ -202,8 +202,8 @@ impl Stream {
         Overlap::None
     }
 
-    /// Whether the whole reply to a request that waits stands at the head of
-    /// `bytes`, and is as long as it says.
+    /// Whether the whole reply to a waiting request stands at the head of `bytes`, and is as
+    /// long as its length field says.
     fn is_whole_reply(&self, bytes: &[u8]) -> bool {
         let Some(header) = Header::read(bytes) else {
             return false;

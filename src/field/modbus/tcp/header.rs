@@ -1,4 +1,4 @@
-//! The first bytes of a frame of Modbus TCP, and whose they can be.
+//! The first bytes of a frame of Modbus TCP, and which requests they can answer.
 
 use crate::base::UnitId;
 use crate::field::modbus::EXCEPTION;
@@ -13,21 +13,21 @@ pub(super) const MAX_PDU: usize = 253;
 /// A whole exception: header, function, code (§7).
 pub(super) const EXCEPTION_FRAME: usize = HEADER + 2;
 
-/// Header and function: what is compared to know a frame again.
+/// Header and function: what is compared to recognise a frame.
 pub(super) const KNOWN_BY: usize = HEADER + 1;
 
 /// Header and function of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) transaction: u16,
-    /// As the length field says: unit and PDU.
+    /// What the length field says: the length of unit and PDU.
     pub(super) length: usize,
     pub(super) unit: UnitId,
     pub(super) function: u8,
 }
 
 impl Header {
-    /// Reads it; `None` if there are too few bytes or the protocol id is not 0.
+    /// Reads a header; `None` if there are too few bytes or the protocol id is not 0.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let [th, tl, 0, 0, lh, ll, unit, function] = *bytes.first_chunk::<KNOWN_BY>()? else {
             return None;
@@ -40,7 +40,7 @@ impl Header {
         })
     }
 
-    /// Whether a frame can be of the length it says.
+    /// Whether a frame can be of the length that its header gives.
     pub(super) const fn is_possible(&self) -> bool {
         self.length >= 2 && self.length <= MAX_PDU + 1
     }
@@ -49,7 +49,8 @@ impl Header {
         self.function & EXCEPTION != 0
     }
 
-    /// How long the frame is: an exception is nine bytes whatever it says.
+    /// Returns how long the frame is: an exception is nine bytes whatever its length field
+    /// says.
     pub(super) const fn frame_len(&self) -> usize {
         if self.is_exception() {
             EXCEPTION_FRAME
@@ -62,7 +63,7 @@ impl Header {
 /// A request whose reply is waited for, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
-    /// Its transaction id; `None`: replies are numbered otherwise.
+    /// The request's transaction id; `None`: replies are numbered otherwise.
     pub(super) id: Option<u16>,
     pub(super) unit: UnitId,
     pub(super) function: u8,
@@ -77,14 +78,14 @@ impl Asked {
         }
     }
 
-    /// Whether the reply to it begins like that.
+    /// Whether the reply to this request begins like that.
     pub(super) fn is_answered_by(&self, header: &Header) -> bool {
         self.id.is_none_or(|id| id == header.transaction)
             && self.unit == header.unit
             && self.function == header.function & !EXCEPTION
     }
 
-    /// Whether its reply can begin with these bytes, of which more may come.
+    /// Whether the reply to this request can begin with these bytes; more may come.
     pub(super) fn may_be_answered_by(&self, bytes: &[u8]) -> bool {
         let [th, tl] = self.id.unwrap_or_default().to_be_bytes();
         let is_numbered = self.id.is_some();

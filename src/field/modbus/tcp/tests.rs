@@ -30,14 +30,14 @@ fn stranger(id: u16) -> Vec<Settled> {
     vec![Settled { id, reply }]
 }
 
-/// A connection that waits for one register of unit 1 under id 0.
+/// Returns a connection that waits for one register of unit 1 under id 0.
 fn waits() -> Stream {
     let mut s = Stream::new();
     s.send(ask(1, 1));
     s
 }
 
-/// A frame with this in its length field.
+/// Returns a frame with this in its length field.
 fn lying(id: u16, length: u16, pdu: &[u8]) -> Vec<u8> {
     let mut frame = frame(id, UnitId(1), pdu);
     frame[4..6].copy_from_slice(&length.to_be_bytes());
@@ -127,7 +127,7 @@ fn a_reply_that_is_padded_counts_at_once() {
         padded.extend([0xAB, 0xCD]);
         assert_eq!(s.push(&padded), settled(0, &[9]), "{length}");
     }
-    // A checksum behind it that its length does not count.
+    // A checksum behind the frame that its length does not count.
     let mut s = waits();
     let mut checked = frame(0, UnitId(1), &[3, 2, 0, 9]);
     checked.extend([0xAB, 0xCD]);
@@ -151,12 +151,12 @@ fn a_reply_that_says_too_little_counts_when_nothing_follows() {
         assert_eq!(got, settled(0, &[9]), "{length}");
         assert!(!s.is_reading());
     }
-    // What follows shows that it was cut off: the last byte is another's.
+    // The bytes that follow show that it was cut off: the last byte is another frame's.
     let mut s = waits();
     let mut cut = lying(0, 4, &[3, 2, 0]);
     cut.extend(frame(9, UnitId(1), &[3, 2, 0, 7]));
     assert_eq!(s.push(&cut), stranger(0));
-    // Or that it was not.
+    // Or they show that it was not.
     let mut s = waits();
     let mut whole = lying(0, 4, &[3, 2, 0, 9]);
     whole.extend([0xFF; 8]);
@@ -185,7 +185,7 @@ fn a_reply_completed_by_the_beginning_of_another_is_none() {
         wire.extend(frame(0, UnitId(1), &data));
         let whole = s.clone().push(&wire);
         assert_eq!(whole, stranger(1), "{cut}");
-        // However it was split.
+        // However the bytes were split.
         for at in 1..wire.len() {
             let mut s = s.clone();
             let mut got = s.push(&wire[..at]);
@@ -197,7 +197,7 @@ fn a_reply_completed_by_the_beginning_of_another_is_none() {
 
 #[test]
 fn a_length_that_promises_too_much_hides_nothing() {
-    // Looks like a header, and 200 bytes will never come.
+    // The bytes look like a header, and 200 bytes will never come.
     let mut s = waits();
     assert_eq!(s.push(&[7, 7, 0, 0, 0, 200, 9, 3, 1]), []);
     let reply = frame(0, UnitId(1), &[3, 2, 0, 9]);
@@ -232,7 +232,7 @@ fn a_reply_under_another_number_is_named() {
     let heard = s.heard();
     let other = OtherId { seen: 2, wanted: 0 };
     assert_eq!((heard.foreign, heard.other_id), (1, Some(other)));
-    // Of another length it is not the reply under any number.
+    // A frame of another length is not the reply under any number.
     assert_eq!(s.push(&frame(3, UnitId(1), &[3, 4, 0, 9, 0, 9])), []);
     assert_eq!(s.heard().other_id, None);
 }
@@ -260,7 +260,7 @@ fn any_number_will_do_if_that_is_said() {
     let heard = s.heard();
     assert_eq!(heard.foreign, 3);
     assert_eq!(heard.overheard, [UnitId(2), UnitId(1)]);
-    // One at a time.
+    // One request at a time.
     s.ask(ask(2, 1));
     assert_eq!(s.waiting.len(), 1);
 }
@@ -300,7 +300,7 @@ fn piece() -> impl Strategy<Value = Piece> {
     ]
 }
 
-/// Requests for two registers whose reply says which request it is of.
+/// Returns the reply to a request for two registers, which says which request it is of.
 fn reply_to(id: u16) -> Vec<u8> {
     frame(id, UnitId(1), &[3, 4, 0xA0, id as u8, 0xA1, id as u8])
 }
@@ -315,7 +315,7 @@ fn bytes_of(piece: &Piece) -> Vec<u8> {
     }
 }
 
-/// Three requests were given up, the fourth waits.
+/// Returns a stream on which three requests were given up and the fourth waits.
 fn fourth() -> Stream {
     let mut s = Stream::new();
     for _ in 0..4 {
@@ -347,8 +347,8 @@ proptest! {
         prop_assert_eq!(at_once, settled(0, &[9]));
     }
 
-    /// Whatever stands before the reply and behind it: it is found, no other value
-    /// is, and nothing is kept for long.
+    /// Whatever stands before the reply and behind it: the reply is found, no other value is
+    /// found, and nothing is kept for long.
     #[test]
     fn the_reply_is_found_among_anything(
         before in prop::collection::vec(piece(), 0..6),

@@ -56,7 +56,7 @@ fn the_standards_examples_are_built_and_confirmed() {
     assert_eq!(off.pdu(), [5, 0, 0, 0, 0]);
 }
 
-/// A request of the configuration's own, in a frame of Modbus TCP.
+/// Returns a request that the configuration spells out, in a frame of Modbus TCP.
 fn carried(send: &str, reply: raw::Shape) -> Carried {
     Carried {
         unit: UnitId(17),
@@ -117,7 +117,7 @@ fn a_request_of_the_configurations_own_is_matched_by_its_header() {
     let mut stream = tcp::Stream::new();
     let wire = stream.send(asked.clone());
     assert_eq!(wire, tcp::frame(0, UnitId(17), &[0x46, 0]));
-    // Another transaction, then another unit.
+    // First another transaction, then another unit.
     let name = [0x46, 0, 0, 0x70, 0x18, 0];
     let late = tcp::frame(9, UnitId(17), &name);
     let mut replies = |bytes: &[u8]| -> Vec<Reply> {
@@ -151,7 +151,7 @@ fn a_reply_that_differs_in_anything_confirms_nothing() {
         let longer = [&reply[..], &[0]].concat();
         assert_eq!(write.judge(&longer), Reply::Stranger);
     }
-    // The request of several is not their reply.
+    // The request for several entries is not their reply.
     let (write, request, _) = examples().remove(3);
     assert_eq!(write.judge(&request), Reply::Stranger);
 }

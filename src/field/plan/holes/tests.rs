@@ -1,5 +1,5 @@
-//! A model of a unit that refuses what it does not have, asked by the real
-//! schedule: how soon it is understood, and at what cost.
+//! A model of a unit that refuses what it does not have, asked by the real schedule: how soon
+//! its holes are found, and at what cost.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::spec::{Number, PortSpec, Spec};
 
 const TABLE: Table = Table::HoldingRegister;
 
-/// A fast line, so that everything would be merged up to 125 registers.
+/// Returns a fast line, so that everything would be merged up to 125 registers.
 fn line() -> PortSpec {
     let mut line = serial(115_200);
     line.budget.longest_request = Duration::from_secs(1);
@@ -37,15 +37,15 @@ struct World {
     schedule: Schedule,
     spec: Spec,
     now: Mono,
-    /// Addresses nobody may touch, for each device.
+    /// The addresses that each device does not have.
     missing: Vec<BTreeSet<u16>>,
-    /// No request may be longer.
+    /// The most entries that a request may have.
     most: u16,
-    /// Asked within any of these times, everything is refused.
+    /// The times within which everything is refused.
     stopped: Vec<std::ops::Range<Mono>>,
-    /// Everything is refused in requests of these numbers.
+    /// The numbers of the requests in which everything is refused.
     glitches: BTreeSet<usize>,
-    /// This address is refused and granted in turn.
+    /// The address that is refused and granted in turn.
     fickle: Option<u16>,
     moods: usize,
     asked: Vec<(DeviceId, u16, u16, bool)>,
@@ -128,7 +128,7 @@ impl World {
         self.asked.iter().filter(|(.., refused)| *refused).count()
     }
 
-    /// The same without tries of points that were named already.
+    /// Returns the number of refusals, without tries of points that were reported already.
     fn refusals_besides_tries(&self) -> usize {
         let bad = self.bad_points();
         let named = |device: &DeviceId, start: u16, count: u16| {
@@ -137,7 +137,7 @@ impl World {
         };
         let refused = self.asked.iter().filter(|(.., refused)| *refused);
         let mut others = 0;
-        // Each was found out by one of them.
+        // Each point was found out by one of the refusals.
         let mut first = BTreeSet::new();
         for (device, start, count, _) in refused {
             if named(device, *start, *count) {
@@ -149,7 +149,7 @@ impl World {
         others + first.len()
     }
 
-    /// Found and not found to be none since.
+    /// Returns the holes that were found, and not found to be none since.
     fn standing_holes(&self) -> Holes {
         let mut holes = Holes::new();
         for finding in &self.findings {
@@ -162,7 +162,7 @@ impl World {
         holes
     }
 
-    /// Requests from here on.
+    /// Forgets the requests and the reads so far.
     fn forget(&mut self) {
         self.asked.clear();
         self.read.clear();
@@ -188,7 +188,7 @@ fn a_hole_between_points_is_found_by_halving_and_the_rest_stays_merged() {
     let addresses: Vec<u16> = (0..16).map(|n| n * 3).collect();
     let mut world = World::new(kind(addresses), vec![BTreeSet::from([22])]);
     world.until(2);
-    // 16, 8 and 4 points, and the two on either side.
+    // 16, 8 and 4 points, and the two points on either side.
     assert!(world.refusals() <= 5, "{:?}", world.asked);
     assert_eq!(world.bad_points(), [] as [u16; 0]);
     let hole = Hole {
@@ -231,7 +231,7 @@ fn a_bad_point_is_told_once_tried_rarely_and_the_others_are_read_every_time() {
         let times = world.read[&(DeviceId(0), p)].len();
         assert!(times >= 7180, "point {p}: {times}");
     }
-    // It has come into being; a line that is opened again asks at once.
+    // The address has come into being; a line that is opened again asks at once.
     world.missing[0].clear();
     world.schedule.reopened(world.now);
     world.forget();
@@ -256,7 +256,7 @@ fn a_device_that_refuses_everything_is_still_asked_at_its_interval() {
     world.until(10);
     world.forget();
     world.until(40);
-    // One for each second, and tries of the others every eight seconds.
+    // One request for each second, and tries of the others every eight seconds.
     assert!(
         (29..=43).contains(&world.asked.len()),
         "{:?}",
@@ -368,8 +368,8 @@ fn points_that_were_refused_for_longer_than_a_minute_come_back_together() {
     world.forget();
     world.until(605);
     assert_eq!(world.read.len(), 38);
-    // The two that are not there are asked once each, and not for every other
-    // one that is back.
+    // The two missing addresses are asked for once each, and not for every other address that
+    // is back.
     assert!(world.refusals() <= 12, "{:?}", world.asked);
     world.forget();
     world.until(1200);
@@ -394,7 +394,7 @@ fn a_point_that_comes_and_goes_does_not_have_the_bad_ones_asked_every_time() {
     };
     assert!(of(40) >= 100, "it does: {}", of(40));
     for bad in 20..40 {
-        // Every eighth of its time, and as many as there are doublings of a minute.
+        // A try every eighth of the time, and as many as there are doublings of a minute.
         assert!(of(bad) <= 60, "{bad}: {}", of(bad));
     }
 }
@@ -429,18 +429,18 @@ proptest! {
         let bad: Vec<u16> = (0u16..).zip(&wanted).filter(|(_, a)| missing.contains(a)).map(|(i, _)| i).collect();
         let mut world = World::new(kind, vec![missing.clone()]);
         world.until(30);
-        // Every point that is there is read, no other; each bad one is named.
+        // Every existing point is read, no other; each bad point is reported.
         prop_assert_eq!(world.bad_points(), bad.clone());
         let read: Vec<u16> = world.read.keys().map(|(_, p)| *p).collect();
         let there: Vec<u16> = (0..wanted.len() as u16).filter(|p| !bad.contains(p)).collect();
         prop_assert_eq!(read, there.clone());
-        // log2 n + 1 for each address that is not there.
+        // log2 n + 1 for each missing address.
         let depth = usize::BITS - (wanted.len().max(2) - 1).leading_zeros();
         let most = missing.len() * (depth as usize + 1);
-        // One that refuses everything is asked at its interval all the same.
+        // A device that refuses everything is asked at its interval all the same.
         let cost = world.refusals_besides_tries();
         prop_assert!(there.is_empty() || cost <= most, "{} > {most}", cost);
-        // From then on nothing is refused, and each point comes every time.
+        // From then on no request is refused, and each point comes every time.
         if !there.is_empty() {
             world.forget();
             world.until(50);

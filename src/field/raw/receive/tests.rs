@@ -11,7 +11,7 @@ fn fixed(at: usize, bytes: &[u8]) -> Fixed {
     Fixed { at, bytes }
 }
 
-/// A DCON module: `#01\r` is answered by `>+025.12-001.50` and a sum.
+/// Returns the reply of a DCON module: `#01\r` is answered by `>+025.12-001.50` and a sum.
 fn dcon() -> Shape {
     Shape {
         end: End::Terminator(b"\r".to_vec()),
@@ -33,7 +33,7 @@ fn dcon_reply(text: &str) -> Vec<u8> {
     out
 }
 
-/// A binary protocol: five bytes, AAh first, a CRC last.
+/// Returns the reply of a binary protocol: five bytes, AAh first, a CRC last.
 fn counted() -> Shape {
     Shape {
         end: End::Length(5),
@@ -101,7 +101,7 @@ fn noise_in_front_is_skipped_where_a_beginning_is_fixed() {
     let (verdict, heard, _) = hear(&counted(), &[0x55, 7, 9], &wire);
     assert_eq!((taken(verdict), heard.noise), (Some(reply), 3));
 
-    // Where none is, the reply begins where the line begins to speak.
+    // Without fixed first bytes, the reply begins where the line begins to speak.
     let (verdict, ..) = hear(&quiet(), b"T?", b"\0OK=12");
     assert_eq!(verdict, Some(Verdict::Spoiled));
 }

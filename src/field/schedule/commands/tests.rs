@@ -11,7 +11,8 @@ use crate::field::test_spec::{installation, number, point, profile, serial, tcp}
 use crate::field::transaction::request::RequestBody;
 use crate::spec::{Number, PortSpec, Table};
 
-/// Devices on one line, each with one register read every `interval_ms`.
+/// Builds the schedule of devices on one line, each with one register read every
+/// `interval_ms`.
 fn line_of(port: PortSpec, devices: usize, interval_ms: u64) -> Schedule {
     let one = profile(vec![point(
         Table::HoldingRegister,
@@ -44,7 +45,7 @@ fn answer(job: &Request) -> Outcome {
     }
 }
 
-/// What was written, if it writes.
+/// Returns the value that the request writes to a register, if it writes one.
 fn written(job: &Request) -> Option<u16> {
     match &job.body {
         RequestBody::Write(write) => match write.entries {
@@ -55,7 +56,7 @@ fn written(job: &Request) -> Option<u16> {
     }
 }
 
-/// Runs the line until `end`; each transaction takes `cost`. Returns the jobs.
+/// Runs the line until `end`; each transaction takes `cost`. Returns the requests.
 fn run(
     s: &mut Schedule,
     now: &mut Mono,
@@ -122,7 +123,7 @@ fn each_end_is_what_happened() {
             _ => answer(job),
         });
         assert_eq!(ends(&mut s), [(id, end)]);
-        // Whatever came of it, it was sent once.
+        // Whatever the outcome, the command was sent once.
         assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 1);
     }
 }
@@ -177,7 +178,7 @@ fn a_silence_that_has_just_begun_is_confirmed_first() {
     let mut now = Mono::START;
     let end = now + ms(2500);
     run(&mut s, &mut now, end, ms(20), answer);
-    // One reply is lost; the next comes.
+    // One reply is lost; the next reply comes.
     let mut lost = 1;
     let id = loop {
         let Next::Run(job) = s.next(now) else {
@@ -225,7 +226,7 @@ fn a_write_whose_like_may_still_be_confirmed_waits_for_another_reply() {
 
 #[test]
 fn what_has_waited_too_long_is_not_sent() {
-    // Nothing is heard of it that would clear up what became of the first.
+    // Nothing is heard of the device that would clear up what became of the first command.
     let mut s = line_of(serial(9600), 1, 3_600_000);
     let mut now = Mono::START;
     let end = now + ms(1000);
@@ -233,7 +234,7 @@ fn what_has_waited_too_long_is_not_sent() {
     s.command(now, set(0, 5)).unwrap();
     let late = s.command(now, set(0, 5)).unwrap();
     let gave = now;
-    // Noise: not held against the unit, so it is not tried again either.
+    // Noise does not count as a miss of the unit, so the unit is not tried again either.
     let garbled = |_: &Request| Outcome::Missed(Miss::Garbled);
     let end = now + PATIENCE + ms(1000);
     let jobs = run(&mut s, &mut now, end, ms(20), garbled);
@@ -250,7 +251,7 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
     let ids: Vec<_> = (0..3)
         .map(|i| s.command(now, set(i % 2, 0)).unwrap())
         .collect();
-    // Handed out, and lost before it was sent.
+    // The command is handed out, and the line is lost before the command was sent.
     assert!(matches!(s.next(now), Next::Run(job) if job.is_command()));
     s.lost();
     let down = End::Refused(Refused::LineDown);
@@ -271,7 +272,7 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// More commands than the line could carry, on a line that is read flat out.
+    /// More commands than the line could carry, on a line that is read without a pause.
     #[test]
     fn an_endless_stream_of_commands_leaves_reads_half_of_the_line(
         devices in 1usize..8,
@@ -313,12 +314,12 @@ proptest! {
                 prop_assert!(told.insert(id), "told twice");
             }
         }
-        // But for the credit with which a burst begins, and one command.
+        // Half of the time, besides the credit with which a burst begins, and one command.
         let most = now.since(Mono::START) / 2 + ms(500 + write);
         prop_assert!(writing <= most, "{:?}", writing);
-        // On a serial line a device is not asked for the like again while a copy of
-        // its last reply may come (35 ms, `stale_reply.rs`), and a read may be under way
-        // then: so few commands of a lone device are no more than that.
+        // On a serial line a device is not asked for the same shape again while a copy of its
+        // last reply may come (35 ms, `stale/stale_reply.rs`), and a read may be under way
+        // then: a lone device can carry no more commands than that.
         let apart = if on_tcp { 0 } else { 36 + read };
         let able = ms(60_000).mul_f64(devices as f64 * write as f64 / (apart + write) as f64);
         let share = most.min(able);
@@ -329,7 +330,7 @@ proptest! {
         }
     }
 
-    /// As long as commands have taken less than their share.
+    /// No read goes first as long as commands have taken less than their share.
     #[test]
     fn no_read_overtakes_a_command(
         devices in 1u32..6,

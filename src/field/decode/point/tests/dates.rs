@@ -104,7 +104,7 @@ fn what_is_no_date_is_no_value() {
     let got = read(digits.clone(), &[0x2611, 0x2205, 0x5A34]);
     assert_eq!(got, Err(Refusal::NotDecimal));
     assert_eq!(read(digits, &[0x2611, 0x2205]), Err(Refusal::NotCovered));
-    // Nothing is before the first moment there is.
+    // No date is before the first moment that can be shown.
     let east = clock(&[TimeField::Year4, Month, Day], FieldForm::Registers, 60);
     assert_eq!(read(east, &[1970, 1, 1]), Err(Refusal::NoSuchTime));
 }
@@ -163,7 +163,7 @@ fn seconds_since_1970_are_a_date_whatever_they_are_counted_in() {
 }
 
 proptest! {
-    /// What a device would write for it is read back, in every form.
+    /// What a device would write for a moment is read back, in every form.
     #[test]
     fn every_second_is_read_back(
         seconds in 946_684_800i64..4_102_444_800, minutes in -840i16..=840, swapped in any::<bool>(),
