@@ -99,7 +99,7 @@ async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept
     keeper.start(now(), true);
     assert!(!keeper.written(clock).await, "as before");
     assert!(keeper.is_usable(now()));
-    // A write that fails says that nobody else may.
+    // A write that fails says that no other device may be registered.
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::write(&state, "").unwrap();
     keeper.keep(D, Secret::new("given"));

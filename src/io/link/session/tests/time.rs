@@ -1,4 +1,4 @@
-//! Pings, stalls, and a pulse that shows life: what only time can tell.
+//! Tests pings, stalls, and a heartbeat that shows life: all that depends on time.
 
 use super::*;
 use crate::io::link::talk::STALLED_AFTER;
