@@ -137,7 +137,7 @@ pub struct Ended {
     pub turnaround: Option<Duration>,
     /// What was heard since the last transaction, before the request was sent.
     pub passed_by: Heard,
-    /// What else was heard.
+    /// What was heard during the transaction besides the reply.
     pub heard: Heard,
 }
 

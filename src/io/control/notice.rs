@@ -7,7 +7,7 @@ use crate::base::journal::{EventKind, JournalField};
 use crate::base::{About, Level, LogEvent, Mono, RateLimit};
 use crate::io::system::clock::Clock;
 
-/// How many users are told apart; no gateway has more.
+/// How many users are counted singly; no gateway has more.
 const USERS: usize = 16;
 
 /// A notice about the control socket or metrics over HTTP.

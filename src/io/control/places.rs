@@ -1,5 +1,5 @@
-//! Decides which peers have a place at a door (a socket), and which peer is cut when no place
-//! is left.
+//! Decides which peers have a place at a door (the control socket or the metrics port), and
+//! which peer is cut when no place is left.
 //!
 //! A peer is idle while its question has not come, or while it waits for its next picture. When
 //! all places are taken a new peer gets the place of the peer that has been idle longest, so

@@ -271,7 +271,7 @@ async fn the_socket_is_for_the_owner_and_the_group_and_goes_with_the_service() {
     assert!(second.to_string().contains("another service"), "{second}");
     drop(socket);
     assert!(!house.path().exists());
-    // One that was left behind is replaced.
+    // A socket that was left behind is replaced.
     drop(std::os::unix::net::UnixListener::bind(house.path()).unwrap());
     assert!(house.path().exists());
     Socket::open(&house.path()).unwrap();

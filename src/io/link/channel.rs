@@ -280,7 +280,7 @@ async fn send(
     events.send(parcel).await.is_ok()
 }
 
-/// What the other end wants.
+/// An order from the hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Send this command on the connection.
@@ -309,7 +309,7 @@ mod tests {
         wire.outgoing.try_send(publish("first")).unwrap();
         assert_eq!(ends.order().await, Order::Say(publish("first")));
 
-        // The connection dies and the next one is up before the hub hears.
+        // The connection is lost and the next one is up before the hub hears of it.
         wire.outgoing.try_send(publish("too late")).unwrap();
         assert!(
             ends.tell(LinkEvent::Down(crate::base::LinkDown::Closed))
@@ -346,7 +346,7 @@ mod tests {
         let largest = 256 * 1024;
         let fit = (0..CAPACITY).take_while(|_| wire.outgoing.try_send(large(largest)).is_ok());
         assert_eq!(fit.count(), 3);
-        // It is waited for, and taking one out makes room.
+        // The sender waits, and taking a message out makes room.
         let held = large(largest);
         let waiting = wire.outgoing.writable(&held);
         assert!(tokio::time::timeout(hour, waiting).await.is_err());

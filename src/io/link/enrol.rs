@@ -119,7 +119,7 @@ impl Link {
     }
 }
 
-/// What one registration needs while it lasts.
+/// The state that one registration needs while it lasts.
 struct EnrolmentSession<'a> {
     enrolment: &'a mut Enrolment,
     vault: &'a SecretStore,

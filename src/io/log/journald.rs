@@ -26,7 +26,7 @@ pub const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// below the default datagram limit (`net.core.wmem_default`, 208 KiB).
 const VALUE_MAX: usize = 4096;
 
-/// One entry, encoded as it grows.
+/// A journal entry, encoded as fields are added.
 #[derive(Debug)]
 pub(super) struct Entry(Vec<u8>);
 

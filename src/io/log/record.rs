@@ -113,7 +113,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs a journal, lets libraries write to it, and returns what the journal receives.
+    /// Runs `say` with a journal as the subscriber, and hands it the socket on which the
+    /// entries arrive.
     fn journal(say: impl FnOnce(&UnixDatagram)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");

@@ -1,7 +1,7 @@
 //! Keeps what devices have taught about reading their kind, from one process of the service to
 //! the next: the holes of each profile.
 //!
-//! One JSON file, `learned.json` in the state directory, replaced as a whole
+//! The holes are in one JSON file, `learned.json` in the state directory, replaced as a whole
 //! ([`crate::io::files::replace`]). A file of its earlier name, `lessons.json`, is read if
 //! there is no other, and is removed with the first write. The contents of the file can be
 //! learned anew at the cost of a few requests, so a fault of the file is reported once and

@@ -2,10 +2,11 @@
 //! registered on their behalf. The loss of a secret may mean a journey to the site, so this
 //! file is written as if the power could fail at every line of the code.
 //!
-//! One JSON file, `secrets.json` in the state directory, mode 0600. It is replaced and never
-//! changed: the new text goes into a file beside it, that is synced, then renamed over the old
-//! one, then the directory is synced (POSIX rename(2) is atomic; only the sync of the directory
-//! makes it last). At any point in between there is the old file or the new one.
+//! The secrets are in one JSON file, `secrets.json` in the state directory, mode 0600. The file
+//! is replaced and never changed: the new text goes into a file beside it, which is synced,
+//! then renamed over the old one, then the directory is synced (POSIX rename(2) is atomic; only
+//! the sync of the directory makes it last). At any point in between there is the old file or
+//! the new one.
 //!
 //! Contract: [`SecretStore::open`] never fails; a fault is returned as a [`SecretStoreNotice`].
 //! Clones share one file. `keep_*` return once the secret is on disk.

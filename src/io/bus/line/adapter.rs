@@ -21,7 +21,7 @@ const LARGEST: u64 = 4 << 10;
 /// How long an adapter may hold bytes back without a notice.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// What came of setting an adapter up.
+/// The result of setting an adapter up.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     /// The settings that the adapter changed, in words.
@@ -179,7 +179,7 @@ mod tests {
         );
     }
 
-    /// What the kernel shows of an FTDI adapter.
+    /// Makes the files that the kernel shows for an FTDI adapter.
     fn ftdi(timer: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let shown = folder.path().join("ttyUSB7");

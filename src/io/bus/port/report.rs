@@ -34,7 +34,7 @@ use crate::trace::{Verdict, What};
 use super::load::Load;
 use super::voice::EchoStatistics;
 
-/// Points without a value, and why.
+/// The points without a value, and the reasons.
 type Refused = Vec<(u16, &'static str)>;
 
 /// The error when the hub has ended.

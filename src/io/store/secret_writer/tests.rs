@@ -56,7 +56,7 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     keeper.keep(D, Secret::new("given"));
     keeper.start(clock.now().mono, false);
     keeper.written(clock).await;
-    // Used all the same, and not tried again at once.
+    // The secret is used all the same, and the write is not tried again at once.
     assert_eq!(keeper.kept(), vec![(D, Secret::new("given"))]);
     keeper.start(clock.now().mono, false);
     assert!(keeper.under_way.is_none());
