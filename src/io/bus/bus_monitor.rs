@@ -123,7 +123,7 @@ impl BusMonitor {
         }
     }
 
-    /// Begins to listen.
+    /// Adds a listener and returns it.
     ///
     /// # Errors
     /// There are too many listeners already.
@@ -290,7 +290,7 @@ impl BusMonitors {
         }
     }
 
-    /// Begins to listen.
+    /// Adds a listener and returns it.
     ///
     /// # Errors
     /// [`NotMonitored`].
@@ -383,7 +383,7 @@ mod tests {
             baud: 2400,
             ..own.clone()
         };
-        // Nothing to be tuned yet.
+        // No line is open yet whose settings could change.
         tap.tuned(&clock, &tuned);
         tap.line(&clock, Line::Open(LineSettings::of("p", &spec.line)));
         let mut early = tap.listen().unwrap();

@@ -64,8 +64,8 @@ use crate::io::store::learned::Learned;
 use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::Heartbeat;
 
-/// First and longest wait between attempts to open an endpoint, which costs the
-/// other side something.
+/// First and longest wait between attempts to open an endpoint; an attempt costs the other side
+/// something.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// First and longest wait between attempts to open a tty, which cost microseconds. An adapter
@@ -464,7 +464,7 @@ impl Port {
         }
         let evidence = self.schedule.done(now, job, &ended.outcome);
         self.desk.tell_ends(&mut self.schedule);
-        // How long a unit takes to write says nothing about how it reads.
+        // The time a unit takes to write says nothing about its time to read.
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
             self.schedule.measured(now, job, gap);
         }

@@ -24,19 +24,19 @@ pub enum Notice {
     },
     /// The socket has been made after all.
     Available {
-        /// Where.
+        /// Where it is.
         socket: PathBuf,
     },
     /// Metrics cannot be served at the configured address; the service runs without them.
     NoMetrics {
-        /// Where.
+        /// Where it is.
         address: String,
         /// The system's error.
         why: String,
     },
     /// Metrics are served after all.
     Metrics {
-        /// Where.
+        /// Where it is.
         address: String,
     },
     /// Connections for metrics could not be accepted.

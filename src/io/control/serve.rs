@@ -174,13 +174,13 @@ impl Client<'_> {
         }
     }
 
-    /// Writes a line.
+    /// Writes one line of an answer.
     pub(super) async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
         let line = answer.line().map_err(|_| Gone)?;
         self.write(&line).await
     }
 
-    /// Writes lines.
+    /// Writes lines that are ready.
     pub(super) async fn write(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(TAKEN_WITHIN, self.to.write_all(lines.as_bytes())).await {
             Ok(written) => Ok(written?),

@@ -140,8 +140,8 @@ impl Outgoing {
     /// since is dropped at the other end, and counted there.
     ///
     /// # Errors
-    /// `Full`: keep it and try later. `Closed`: the link has ended. Both hand
-    /// the command back.
+    /// `Full`: keep the command and try later. `Closed`: the link has ended. Both hand the
+    /// command back.
     pub fn try_send(&self, command: LinkCommand) -> Result<(), TrySendError<LinkCommand>> {
         if self.commands.is_closed() {
             return Err(TrySendError::Closed(command));

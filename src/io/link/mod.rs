@@ -14,15 +14,15 @@
 //! - Each attempt ends in exactly one `Down`; `Up` comes at most once, before it.
 //! - A command is sent on the connection it was meant for, or dropped and counted
 //!   ([`channel`]).
-//! - Nothing blocks for ever: resolving, connecting, TLS and CONNACK share
-//!   `connect_timeout`; a stalled write ends after 20 s, an unanswered ping after
-//!   two more; the farewell takes 2 s at most.
+//! - Nothing blocks for ever: resolving, connecting, TLS and CONNACK share `connect_timeout`; a
+//!   stalled write ends after 20 s, an unanswered ping after two more; closing the connection
+//!   takes 2 s at most.
 //! - Reading never waits for writing, and writing never for reading, so two full buffers cannot
 //!   block each other.
-//! - Memory is bounded, whatever the broker sends: 256 KiB per packet either way (the platform's
-//!   limit of a message), 256 messages and 1 MiB between link and hub each way; commands
-//!   are left in their channel while 64 KiB wait to be written, and a broker that makes us
-//!   acknowledge and takes nothing is given up when 384 KiB wait.
+//! - Memory is bounded, whatever the broker sends: 256 KiB per packet either way (the
+//!   platform's limit of a message), 256 messages and 1 MiB between link and hub each way;
+//!   commands are left in their channel while 64 KiB wait to be written, and a broker that
+//!   causes acknowledgements and takes nothing is given up when 384 KiB wait.
 //! - Reading is bounded: 2,048 packets of 512 bytes a second, 4 s of that at once
 //!   (`intake.rs`); the rest stays in the network. The kind of a packet does not matter. A
 //!   broker that sends more than that for 30 s is given up.

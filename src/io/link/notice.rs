@@ -33,7 +33,7 @@ pub enum LinkNotice {
     },
     /// Some of the system's root certificates could not be used.
     RootsSkipped {
-        /// How many.
+        /// How many were skipped.
         skipped: usize,
         /// How many are left.
         usable: usize,
@@ -47,11 +47,11 @@ pub enum LinkNotice {
     },
     /// The gateway was not given a secret, or could not store it.
     RegistrationFailed {
-        /// Why.
+        /// Why it failed.
         why: Failure,
         /// How often that happened since the last notice.
         times: u64,
-        /// Until the next attempt.
+        /// The time until the next attempt.
         retry_in: Duration,
     },
     /// The platform now refuses the secret that was earned by registration.

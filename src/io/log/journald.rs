@@ -1,4 +1,4 @@
-//! The journal's native protocol: one entry is one datagram of fields.
+//! Writes the journal's native protocol: one entry is one datagram of fields.
 //!
 //! systemd, "Native Journal Protocol" (systemd.io/JOURNAL_NATIVE_PROTOCOL): a
 //! field is `NAME=value\n`, or, when the value contains a newline, `NAME\n`, the

@@ -1,5 +1,5 @@
-//! The platform's configuration on disk, in the state directory; mode 0600, because
-//! it may hold secrets.
+//! Keeps the platform's configuration on disk, in the state directory; mode 0600, because it
+//! may hold secrets.
 //!
 //! ```text
 //! pushed ─▶ remote.trying.yaml ─▶ remote.candidate.yaml ─▶ remote.yaml
@@ -367,7 +367,7 @@ mod tests {
         prove(&state, Digest::of(b"good")).unwrap();
         assert!(fail(&state, TrialFailure::Died).is_empty());
 
-        // The process ended while it was checked.
+        // The process ended while a file was checked.
         begin(&state, b"bomb", Some("\"77\"")).unwrap();
         assert!(is_unproven(&state));
         let failed = fail(&state, TrialFailure::Died);
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(failures(&state), [bomb]);
         assert_eq!(fs::read(in_force(&state)).unwrap(), b"good");
 
-        // And while one was on probation and another was checked.
+        // And while a file was on probation and another was checked.
         adopt(&state, b"brick");
         begin(&state, b"another", None).unwrap();
         assert_eq!(fail(&state, TrialFailure::Unreached).len(), 2);

@@ -1,4 +1,4 @@
-//! Proof of progress for the watchdog.
+//! Proves progress for the watchdog.
 //!
 //! Each task owns a [`Heartbeat`] and beats it when the task has made progress: a port when a
 //! transaction ended or the wait for the next one was computed, the hub when an input was

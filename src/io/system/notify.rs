@@ -243,9 +243,9 @@ impl Watch {
 /// What the operator is told about stuck tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyNotice {
-    /// A task has not moved and the watchdog is withheld because of it.
+    /// A task has not moved, and the watchdog is not fed because of it.
     Stuck {
-        /// What people call the task.
+        /// The task's name.
         task: String,
         /// For at least how long the task has not moved.
         since: Duration,
@@ -254,7 +254,7 @@ pub enum NotifyNotice {
     },
     /// A task that was named stuck moves again.
     MovesAgain {
-        /// What people call the task.
+        /// The task's name.
         task: String,
         /// For about how long the task had not moved.
         after: Duration,

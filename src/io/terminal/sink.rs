@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum Sink {
     /// Standard output.
     Out,
-    /// A file that is made anew as soon as there is something to write, and not
-    /// before: what is there under this name stays if there is nothing.
+    /// A file that is made anew as soon as there is something to write, and not before: an
+    /// existing file of this name stays if there is nothing.
     Named(PathBuf),
     /// A file that was made anew.
     File(File),

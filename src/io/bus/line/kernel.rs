@@ -19,7 +19,7 @@ const TIOCGSERIAL: Opcode = 0x541E;
 const TIOCSSERIAL: Opcode = 0x541F;
 const TIOCSRS485: Opcode = 0x542F;
 
-/// Received bytes are passed on at once (linux/tty_flags.h: bit 13).
+/// The flag with which received bytes are passed on at once (linux/tty_flags.h: bit 13).
 const ASYNC_LOW_LATENCY: u32 = 1 << 13;
 
 /// `struct serial_struct` of linux/serial.h.

@@ -1,4 +1,4 @@
-//! Opening a port's line, and what becomes of the port while it is not open.
+//! Opens a port's line, and handles the port's state while the line is not open.
 
 use super::*;
 use crate::io::system::headroom;

@@ -53,7 +53,7 @@ pub(super) struct Report {
     hub: mpsc::Sender<FieldEvent>,
     tap: BusMonitor,
     clock: Clock,
-    /// What the hub believes about the port.
+    /// The state of the port that was last reported to the hub.
     told: Option<Told>,
     unavailable: RateLimit,
     losses: RateLimit,
@@ -103,7 +103,7 @@ impl Report {
         self.port
     }
 
-    /// Whether the hub believes that the port is open.
+    /// Whether the port was last reported to the hub as open.
     pub(super) fn is_up(&self) -> bool {
         self.told == Some(Told::Up)
     }

@@ -102,7 +102,7 @@ async fn what_is_kept_is_found_again_by_the_next_process() {
         .keep_gateway(pk("a1Gw"), dn("gw-0001"), secret.clone())
         .await
         .unwrap();
-    // Many at once, from clones: none is lost.
+    // Many writes at once, from clones: no secret is lost.
     let all: Vec<_> = (0..20)
         .map(|n| {
             let vault = vault.clone();
