@@ -1,9 +1,9 @@
-//! The hub's loop: one input, one mutation, drain, sleep.
+//! The coordinator's loop: takes one input, makes one mutation, drains the outputs, sleeps.
 //!
-//! The only task that waits for many things at once, and it never waits for a
-//! full channel: when the link's outbox is full, the one command that did not
-//! fit is held here and the mind is not asked for more. Its outputs wait inside
-//! the engine, which was built to hold them; inputs keep flowing.
+//! This is the only task that waits for many things at once. The loop never waits for a full
+//! channel: when the link's channel is full, the one command that did not fit is held here and
+//! the coordinator is not polled for more. The coordinator's outputs wait inside the engine,
+//! which was built to hold them; inputs keep flowing.
 
 use std::sync::Arc;
 
@@ -24,62 +24,61 @@ use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::Heartbeat;
 use crate::spec::{Changes, Spec};
 
-/// Inputs handled in one turn before anything else gets its say.
+/// How many inputs are handled in one turn before the other branches of the loop run.
 const TURN: usize = 64;
-/// The loop turns at least this often, so that the watchdog sees it move.
+/// The longest pause of the loop, so that the watchdog sees it move.
 const BREATH: std::time::Duration = std::time::Duration::from_secs(2);
 
-/// The picture of the whole is looked at this often while things happen: it
-/// costs a look at every device.
+/// How often the status line is made anew while things happen: it costs a look at every device.
 const STATUS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// The ends of the channels the hub holds.
+/// The ends of the channels that the loop holds.
 #[derive(Debug)]
 pub struct Ends {
     /// From all ports.
     pub field: mpsc::Receiver<FieldEvent>,
     /// From and to the link.
     pub link: Wire,
-    /// From whoever holds the house together.
+    /// From the supervisor.
     pub control: mpsc::Receiver<Control>,
-    /// To whoever runs errands; takes four without waiting: there is one for a file
-    /// and one for the file on probation, and each may have run out once.
+    /// To the task that runs remote tasks. The channel takes four without waiting: there is one
+    /// remote task for a file and one for the file on probation, and each may have run out
+    /// once.
     pub errands: mpsc::Sender<RemoteTask>,
-    /// From people who look.
+    /// From the control socket and the metrics.
     pub questions: mpsc::Receiver<Question>,
-    /// The one line that says how things are.
+    /// The status line for the service manager.
     pub status: watch::Sender<String>,
 }
 
-/// What the hub is told to do. Each is answered when it is done; an answer
-/// nobody waits for is lost.
+/// What the supervisor tells the loop to do. Each message is answered when it is done; an
+/// answer is lost if its receiver is gone.
 #[derive(Debug)]
 pub enum Control {
-    /// An errand has ended.
+    /// A remote task has ended.
     Errand(RemoteResult),
-    /// Leave this connection: log everyone out, tell the link to disconnect.
+    /// Leave this connection: log all sub-devices out, tell the link to disconnect.
     Part(oneshot::Sender<()>),
-    /// Go on with another configuration. What the field said before is handled
-    /// before.
+    /// Go on with another configuration. What the field reported before is handled before.
     Reload {
-        /// From now on.
+        /// The new installation.
         spec: Arc<Spec>,
-        /// How it differs from the last.
+        /// How the new installation differs from the last.
         changes: Box<Changes>,
         /// Whether the gateway has an identity.
         commissioned: bool,
-        /// The end of another link, if the connection changes.
+        /// The hub's end of another link, if the connection changes.
         wire: Option<Wire>,
-        /// It is so.
+        /// Answered when the new configuration is in force.
         done: oneshot::Sender<()>,
     },
 }
 
-/// What people want to see. Answered at once, between two events; an answer
-/// nobody waits for is lost.
+/// A question of an operator. Answered at once, between two events; an answer is lost if its
+/// receiver is gone.
 #[derive(Debug)]
 pub enum Question {
-    /// How things are.
+    /// The state of the gateway.
     Status(oneshot::Sender<Box<Status>>),
     /// All devices, without values.
     Devices(oneshot::Sender<Vec<Device>>),
@@ -87,9 +86,9 @@ pub enum Question {
     Figures(oneshot::Sender<Box<Figures>>),
     /// Everything about one device.
     Device {
-        /// As the configuration calls it.
+        /// The device's name in the configuration.
         name: String,
-        /// `None` if nothing is called so.
+        /// `None` if no device has this name.
         answer: oneshot::Sender<Option<Box<Device>>>,
     },
 }
@@ -107,9 +106,8 @@ impl Question {
     }
 }
 
-/// Runs the hub until it has stopped: after `stop` is cancelled, everyone is
-/// logged out, the link told to disconnect and every secret kept that could be,
-/// then this returns.
+/// Runs the loop until it has stopped. After `stop` is cancelled all sub-devices are logged
+/// out, the link is told to disconnect and every secret is kept that can be; then this returns.
 pub async fn run(
     mut hub: Coordinator,
     mut keeper: SecretWriter,
@@ -216,8 +214,8 @@ pub async fn run(
             () = clock.sleep_until(wake) => Input::Time,
         };
         hub.handle(clock.now(), input);
-        // What else the field has said is cheaper to take now than by one
-        // wake-up each; the budget keeps the other arms alive.
+        // Further field events are cheaper to take now than by one wake-up each; the budget
+        // keeps the other branches running.
         for _ in 0..TURN {
             let Ok(event) = ends.field.try_recv() else {
                 break;
@@ -227,24 +225,25 @@ pub async fn run(
     }
 }
 
-/// Tells the mind what the vault has: nobody asks for what is there.
+/// Hands the coordinator the secrets that the secret store has, so that it does not request
+/// them.
 fn hand_over(hub: &mut Coordinator, keeper: &SecretWriter, clock: Clock) {
     for (device, secret) in keeper.kept() {
         hub.handle(clock.now(), Input::Secret { device, secret });
     }
 }
 
-/// How far the mind is.
+/// How far the coordinator is.
 enum Drained {
-    /// It wants nothing more for now, or the link takes no more.
+    /// The coordinator has no more outputs for now, or the link takes no more.
     Dry,
-    /// It has left the connection.
+    /// The coordinator has left the connection.
     Parted,
-    /// It has stopped.
+    /// The coordinator has stopped.
     Stopped,
 }
 
-/// Looks whether the system's clock is synchronised, until it is.
+/// Watches the system's clock until it is synchronised.
 #[derive(Default)]
 struct ClockWatch {
     synchronised: bool,
@@ -252,7 +251,7 @@ struct ClockWatch {
 }
 
 impl ClockWatch {
-    /// What the mind should know, if it is time to look.
+    /// Returns the input for the coordinator about the clock, if it is time to look.
     fn look(&mut self, clock: Clock) -> Option<Input> {
         let now = clock.now().mono;
         if self.synchronised || self.next.is_some_and(|at| now < at) {
@@ -266,14 +265,14 @@ impl ClockWatch {
     }
 }
 
-/// The way to the link, which holds at most one command that did not fit.
+/// The sending side towards the link; holds at most one command that did not fit.
 struct Outbox {
     link: Outgoing,
     held: Option<LinkCommand>,
 }
 
 impl Outbox {
-    /// Carries out what the mind wants, as far as the link takes it.
+    /// Carries out the coordinator's outputs, as far as the link takes them.
     fn drain(
         &mut self,
         hub: &mut Coordinator,
@@ -285,8 +284,8 @@ impl Outbox {
         loop {
             if let Some(command) = self.held.take() {
                 match self.link.try_send(command) {
-                    // A link that has ended takes nothing: there is none for a
-                    // gateway that is not commissioned, and else the whole ends.
+                    // A link that has ended takes nothing. A gateway that is not commissioned has
+                    // no link; otherwise the whole service is ending.
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
                         self.held = Some(command);
@@ -299,7 +298,7 @@ impl Outbox {
                 Some(Output::Link(command)) => self.held = Some(command),
                 Some(Output::Notice(notice)) => journal.tell(&notice),
                 Some(Output::Keep { device, secret }) => keeper.keep(device, secret),
-                // Were it ever lost, it would run out in the mind.
+                // If the remote task were ever lost, it would time out in the coordinator.
                 Some(Output::Errand(errand)) => drop(errands.try_send(errand)),
                 Some(Output::Parted) => return Drained::Parted,
                 Some(Output::Stopped) => return Drained::Stopped,
@@ -307,7 +306,7 @@ impl Outbox {
         }
     }
 
-    /// Waits until the command that is held fits; for ever if none is.
+    /// Waits until the held command fits; for ever if none is held.
     async fn fits(&self) {
         match &self.held {
             Some(command) => self.link.writable(command).await,

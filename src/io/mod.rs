@@ -1,8 +1,7 @@
-//! Floor 4: the only door to the world.
+//! Floor 4: the only room that touches the system.
 //!
-//! Sockets, ttys, files, clocks, signals and tasks live here and nowhere
-//! else. Everything in this room is thin: it carries bytes and time to the
-//! engines and does what they say.
+//! Sockets, ttys, files, clocks, signals and tasks live here and nowhere else. Every module
+//! here is thin: it carries bytes and time to the engines and carries out their outputs.
 
 pub mod bus;
 pub mod control;
@@ -16,7 +15,8 @@ pub mod terminal;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A seed for the engines' jitter: different in each process, not for keys.
+/// Returns a seed for the engines' jitter. The seed differs between processes and is not for
+/// keys.
 #[must_use]
 pub fn seed() -> u64 {
     RandomState::new().build_hasher().finish()

@@ -1,11 +1,11 @@
-//! Listening to a port while it works.
+//! Listens to a port while it works.
 //!
-//! A [`BusMonitor`] is shared by a port's task, which says what it sees, and those who
-//! listen. While nobody does, saying costs one look at a counter: no event is even
-//! made. A listener has a bounded inbox; what does not fit is dropped, counted, and
-//! told to that listener as soon as something fits again. The port never waits: it
-//! takes the lock only if it is free, and that is held for no longer than it takes
-//! to add a listener.
+//! A [`BusMonitor`] is shared by a port's task, which reports what it sees, and the listeners.
+//! Without a listener a report costs one look at a counter: the event is not even made. A
+//! listener has a bounded inbox. An event that does not fit is dropped and counted, and that
+//! listener is told the count as soon as something fits again. The port never waits: it takes
+//! the lock only if the lock is free, and a lock is held for no longer than it takes to add a
+//! listener.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,13 +20,13 @@ use crate::io::system::clock::Clock;
 use crate::spec::SerialSpec;
 use crate::trace::{Line, Seen, What};
 
-/// So many may listen to one port at the same time.
+/// How many listeners one port may have at the same time.
 pub const LISTENERS: usize = 4;
 
-/// Events that wait for a slow listener: some seconds of a busy line.
+/// How many events wait for a slow listener: some seconds of a busy line.
 const INBOX: usize = 1024;
 
-/// One port's, by whoever holds it. Clones are the same tap.
+/// The monitor of one port. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct BusMonitor {
     shared: Arc<Shared>,
@@ -34,11 +34,11 @@ pub struct BusMonitor {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// How many listen.
+    /// How many listeners there are.
     listening: AtomicUsize,
-    /// Somebody was being added when the port had something to say.
+    /// How many events were dropped because a listener was being added at that moment.
     contended: AtomicUsize,
-    /// There will be no more.
+    /// Whether the monitor has ended.
     ended: AtomicBool,
     room: Mutex<Room>,
 }
@@ -46,7 +46,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Room {
     listeners: Vec<Ear>,
-    /// The first word to whoever comes, and the clock that says when that is.
+    /// The first event for a new listener, and the clock that gives its time.
     line: Option<(Clock, Line)>,
 }
 
@@ -56,32 +56,32 @@ struct Ear {
     missing: u64,
 }
 
-/// One who listens. Stops listening when dropped.
+/// A listener. It stops listening when dropped.
 #[derive(Debug)]
 pub struct Listener {
     events: mpsc::Receiver<Seen>,
     shared: Arc<Shared>,
 }
 
-/// So many listen already that nobody else may.
+/// The error of a port that already has [`LISTENERS`] listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crowded;
 
 impl BusMonitor {
-    /// Whether anybody listens.
+    /// Whether there is a listener.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.shared.listening.load(Ordering::Relaxed) > 0
     }
 
-    /// Says what has just happened, if anybody listens; only then is it made.
+    /// Reports what has just happened. The event is made only if there is a listener.
     pub fn say(&self, clock: &Clock, what: impl FnOnce() -> What) {
         if self.is_on() {
             self.deliver(clock.now(), what());
         }
     }
 
-    /// The same of an instant `at` that was a moment ago.
+    /// Reports what happened at `at`, a moment ago.
     pub fn say_of(&self, clock: &Clock, at: Mono, what: impl FnOnce() -> What) {
         if self.is_on() {
             let now = clock.now();
@@ -89,7 +89,7 @@ impl BusMonitor {
         }
     }
 
-    /// Says what the line is from now on, and remembers it for those who come.
+    /// Reports what the line is from now on, and remembers it for later listeners.
     pub fn line(&self, clock: &Clock, line: Line) {
         let now = clock.now();
         {
@@ -105,7 +105,7 @@ impl BusMonitor {
         }
     }
 
-    /// The line that is open has these settings from now on.
+    /// Reports that the open line has these settings from now on.
     pub fn tuned(&self, clock: &Clock, serial: &SerialSpec) {
         let open = {
             let room = self
@@ -123,10 +123,10 @@ impl BusMonitor {
         }
     }
 
-    /// Begins to listen.
+    /// Adds a listener and returns it.
     ///
     /// # Errors
-    /// Too many do already.
+    /// There are too many listeners already.
     pub fn listen(&self) -> Result<Listener, Crowded> {
         let (inbox, events) = mpsc::channel(INBOX);
         let mut room = self
@@ -140,7 +140,7 @@ impl BusMonitor {
         }
         if let Some((clock, line)) = &room.line {
             let first = seen(clock.now(), What::Line(line.clone()));
-            // It is empty.
+            // The inbox is empty.
             let _ = inbox.try_send(first);
         }
         if !self.shared.ended.load(Ordering::Acquire) {
@@ -154,7 +154,7 @@ impl BusMonitor {
         })
     }
 
-    /// There will be no more: the port is taken out of service.
+    /// Ends the monitor: the port is taken out of service.
     pub fn end(&self) {
         self.shared.ended.store(true, Ordering::Release);
         let mut room = self
@@ -192,7 +192,7 @@ fn seen(at: Now, what: What) -> Seen {
 }
 
 impl Ear {
-    /// Whether it still listens.
+    /// Hands the event to the listener; returns whether it still listens.
     fn hear(&mut self, seen: &Seen) -> bool {
         if self.missing > 0 {
             let missing = Seen {
@@ -222,12 +222,12 @@ impl Ear {
 }
 
 impl Listener {
-    /// The next event; `None` when the port has been taken out of service.
+    /// Returns the next event; `None` when the port has been taken out of service.
     pub async fn next(&mut self) -> Option<Seen> {
         self.events.recv().await
     }
 
-    /// The next event if one waits.
+    /// Returns the next event if one waits.
     pub fn try_next(&mut self) -> Option<Seen> {
         self.events.try_recv().ok()
     }
@@ -239,24 +239,24 @@ impl Drop for Listener {
     }
 }
 
-/// The taps of all ports, by name. Clones are the same.
+/// The monitors of all ports, by name. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct BusMonitors {
     all: Arc<Mutex<BTreeMap<String, BusMonitor>>>,
 }
 
-/// Why nobody can listen to a port.
+/// Why a port cannot be listened to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotMonitored {
-    /// There is none of that name.
+    /// There is no port of that name.
     #[error("no port is called {asked:?}; {}", known_as(.known))]
     Unknown {
-        /// The name.
+        /// The name that was given.
         asked: String,
-        /// Those there are.
+        /// The names of the ports that exist.
         known: Vec<String>,
     },
-    /// Too many do already.
+    /// There are too many listeners already.
     #[error("{LISTENERS} are listening to this port already")]
     Crowded,
 }
@@ -270,7 +270,7 @@ fn known_as(known: &[String]) -> String {
 }
 
 impl BusMonitors {
-    /// A new tap for the port called so; who listens at its last one hears that it
+    /// Makes a new monitor for the port `port`; the listeners of its last monitor hear that it
     /// has ended.
     #[must_use]
     pub fn add(&self, port: &str) -> BusMonitor {
@@ -282,7 +282,7 @@ impl BusMonitors {
         tap
     }
 
-    /// There is no such port any more.
+    /// Removes the monitor of a port that no longer exists.
     pub fn remove(&self, port: &str) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tap) = all.remove(port) {
@@ -290,7 +290,7 @@ impl BusMonitors {
         }
     }
 
-    /// Begins to listen.
+    /// Adds a listener and returns it.
     ///
     /// # Errors
     /// [`NotMonitored`].
@@ -306,17 +306,17 @@ impl BusMonitors {
     }
 }
 
-/// Where the lines of a port come from, and who may listen in.
+/// Where the lines of a port come from, and the monitor of the port.
 #[derive(Debug)]
 pub struct Tapped {
-    /// Opens them.
+    /// Opens the lines.
     pub opener: Opener,
-    /// What happens on them is said here.
+    /// Is told what happens on the lines.
     pub tap: BusMonitor,
 }
 
 impl From<Opener> for Tapped {
-    /// Nobody listens in.
+    /// Makes a source whose monitor has no listeners.
     fn from(opener: Opener) -> Self {
         let tap = BusMonitor::default();
         Tapped { opener, tap }
@@ -361,7 +361,7 @@ mod tests {
         tap.say(&clock, || What::Pause);
         let first = listener.next().await.unwrap();
         assert_eq!(first.what, What::Line(open));
-        // The first word is of now, not of when the line was opened.
+        // The time of the first event is now, not when the line was opened.
         assert!(first.at >= came);
         assert_eq!(listener.next().await.unwrap().what, What::Pause);
         tap.end();
@@ -383,7 +383,7 @@ mod tests {
             baud: 2400,
             ..own.clone()
         };
-        // Nothing to be tuned yet.
+        // No line is open yet whose settings could change.
         tap.tuned(&clock, &tuned);
         tap.line(&clock, Line::Open(LineSettings::of("p", &spec.line)));
         let mut early = tap.listen().unwrap();

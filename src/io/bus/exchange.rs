@@ -1,25 +1,24 @@
-//! One transaction on an open line: be quiet, send, listen.
+//! Runs one transaction on an open line: keeps the line quiet, sends, listens.
 //!
-//! The doing to `transaction/mod.rs`, `modbus/tcp.rs` and `field/silence.rs`, which
-//! know what bytes mean and how long to wait.
+//! The executing side of `field/transaction/`, `field/modbus/tcp.rs` and
+//! `field/line/silence.rs`, which know what bytes mean and how long to wait.
 //!
-//! Devices of one line may have settings of their own: they are changed while the
-//! line is quiet, after whatever came has been heard with the old ones, and at
-//! once (`TCSANOW`): all that was sent has left long ago.
+//! Devices of one line may have settings of their own. The settings are changed while the line
+//! is quiet, after all that came has been read with the old settings. They are changed at once
+//! (`TCSANOW`), because all that was sent has left long ago.
 //!
 //! # Bounds
 //!
-//! - 512 bytes are read at once, 16 times before others get their turn, and the clock is
-//!   looked at after each read: a timeout is counted on time, whatever comes meanwhile, a
-//!   byte at a time or without end.
-//! - More than 128 KiB that nothing asked for, beyond 128 KiB a second of it, is a flood,
-//!   and so is more than 128 KiB that comes faster than it can be read:
-//!   the line is lost, for that reason (`exchange/flood.rs`), and opened again ever more
-//!   rarely.
-//! - What waits for the rest of its frame is no longer than the longest frame of its
-//!   protocol: 260 bytes of Modbus TCP, 256 of RTU, 513 of ASCII, 1,024 of the raw kind.
+//! - 512 bytes are read at once, 16 times before others get their turn, and the clock is looked
+//!   at after each read: a timeout is counted on time, whether bytes come one at a time or
+//!   without end.
+//! - More than 128 KiB that no request asked for, beyond 128 KiB a second of such bytes, is a
+//!   flood, and so is more than 128 KiB that comes faster than it can be read. Then the line is
+//!   lost, for that reason (`exchange/flood.rs`), and opened again ever more rarely.
+//! - An unfinished frame that is kept is no longer than the longest frame of its protocol: 260
+//!   bytes of Modbus TCP, 256 of RTU, 513 of ASCII, 1,024 of the raw kind.
 //!
-//! `tests/floods.rs` floods each of them.
+//! `tests/floods.rs` tests each of these bounds.
 
 use std::io;
 use std::sync::Arc;
@@ -52,61 +51,60 @@ use self::flood::{Flood, Inflow};
 use self::many::Flight;
 pub use self::many::Landed;
 
-/// Whoever talks for this long before we may is not going to stop for us.
+/// A sender that talks for this long before a request is not going to stop for it.
 const BABBLE: Duration = Duration::from_secs(1);
 
-/// Behind a serial server a reply that has begun in time may take this long to be
-/// there: how fast its line is, nobody here knows.
+/// How long a reply that has begun in time may take to be complete behind a serial server: the
+/// speed of its line is not known here.
 const BEHIND_A_SERVER: Duration = Duration::from_secs(1);
 
-/// The rest of a frame is waited for at least this long on a serial line: adapters hold
-/// bytes back for 16 ms, and this process may be late …
+/// The shortest wait for the rest of a frame on a serial line: adapters hold bytes back for 16
+/// ms, and this process may be late …
 const REST_ON_A_LINE: Duration = Duration::from_millis(100);
 
 /// … and behind a serial server: a segment that was lost comes again after 200 ms at the
 /// earliest (Linux, `TCP_RTO_MIN`).
 const REST_BEHIND_A_SERVER: Duration = Duration::from_millis(300);
 
-/// What is read at most at once.
+/// The largest number of bytes of one read.
 const BITE: usize = 512;
 
-/// Bites in a row before other tasks of the thread get their turn: tokio itself would let
-/// a flood have 128.
+/// How many reads in a row are made before other tasks of the thread get their turn: tokio
+/// itself would let a flood have 128.
 const BITES_IN_A_ROW: u32 = 16;
 
-/// Bites that are still looked at when the time for a reply is over: it may have come in
-/// time, behind others, while this process was late.
+/// How many reads are still made when the time for a reply is over: the reply may have come in
+/// time, behind other bytes, while this process was late.
 const LATE_BITES: u32 = 8;
 
-/// A line, what is said on it, and since when it has been quiet.
+/// An open line, the protocol on it, and since when it has been quiet.
 #[derive(Debug)]
 pub struct Exchange {
     line: Line,
     clock: Clock,
-    /// Whatever happens is said here.
+    /// Is told what happens on the line.
     tap: BusMonitor,
     silence: Silence,
     speech: Speech,
     /// The port's own settings, if it is a tty, …
     own: Option<Arc<SerialSpec>>,
-    /// … and those it has now.
+    /// … and the settings that the tty has now.
     tuned: Option<Arc<SerialSpec>>,
     /// When the last byte was seen, or will have been sent.
     last_byte: Mono,
-    /// Of an adapter that hears itself.
+    /// The echo of an adapter that hears itself.
     echo: Option<Echo>,
-    /// Own requests were heard although the adapter is not said to hear itself.
+    /// Whether own requests were heard although the adapter is not configured to hear itself.
     echoes: bool,
-    /// Nothing is sent before.
+    /// The earliest time at which the next request may be sent.
     ready_at: Mono,
-    /// Where pauses end no frame, a reply that has begun may take so long from the
-    /// request on.
+    /// How long a reply that has begun may take from the request on, where pauses end no frame.
     response_timeout: Duration,
     /// The pauses inside replies.
     pauses: Pauses,
     /// How many transactions have ended.
     ended: u64,
-    /// Whether anything came since the request was sent.
+    /// Whether bytes came since the request was sent.
     heard_since: bool,
     /// How many waits in a row, with no reply between, ended with bytes of no frame
     /// (Modbus TCP).
@@ -114,51 +112,53 @@ pub struct Exchange {
     /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
     flights: Vec<Flight>,
     inflow: Inflow,
-    /// Bites since others had their turn.
+    /// How many reads were made since other tasks had their turn.
     bites: u32,
     buffer: Box<[u8; BITE + ascii::MAX_FRAME]>,
 }
 
 #[derive(Debug)]
 enum Speech {
-    /// Bytes are all there is; with what passes by while nobody is asked.
+    /// Frames without transaction ids, with the listener for frames that pass while no request
+    /// is outstanding.
     Plain(Framing, IdleListener),
-    /// MBAP, over the life of the connection.
+    /// Modbus TCP with its MBAP header, over the life of the connection.
     Tcp(Stream),
 }
 
 /// How a transaction ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// For schedule and evidence.
+    /// The outcome for the schedule and the liveness evidence.
     pub outcome: Outcome,
-    /// When.
+    /// When the transaction ended.
     pub at: Now,
-    /// From the end of the request to the beginning of the reply.
+    /// The time from the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
-    /// Who spoke before the request was sent, since the last transaction.
+    /// What was heard since the last transaction, before the request was sent.
     pub passed_by: Heard,
-    /// What else was heard.
+    /// What was heard during the transaction besides the reply.
     pub heard: Heard,
 }
 
-/// The line is lost, or of no further use.
+/// How a line was lost, or became of no further use.
 #[derive(Debug)]
 pub struct Lost {
-    /// In the system's words.
+    /// The reason, in the system's words.
     pub why: String,
     /// Whether the request had been sent, at least in part.
     pub asked: bool,
-    /// Whether the line had been of use, and nothing came since the request was sent:
-    /// the other end may have closed the connection before that.
+    /// Whether the line had been of use and no bytes came since the request was sent: the other
+    /// end may have closed the connection before the request.
     pub stale: bool,
-    /// Whether it was given up here, for what came belonged to no frame, or was too much.
+    /// Whether the line was given up here, because the bytes that came belonged to no frame or
+    /// were too many.
     pub stray: bool,
 }
 
 impl Exchange {
-    /// On a line that was just opened, with the first number for its requests where
-    /// they have one.
+    /// Makes an exchange on a line that was just opened, with the first number for its requests
+    /// where the protocol numbers them.
     #[must_use]
     pub fn new(line: Line, spec: &LineSpec, clock: Clock, tap: BusMonitor, number: u16) -> Self {
         let connection = spec.connection();
@@ -184,7 +184,7 @@ impl Exchange {
             ),
             tuned: own.clone(),
             own,
-            // Whatever was going on before we came: be quiet first.
+            // The traffic before the line was opened is not known: be quiet first.
             last_byte: clock.now().mono,
             echo: hears_itself(spec).then(Echo::default),
             echoes: false,
@@ -200,8 +200,8 @@ impl Exchange {
         }
     }
 
-    /// The number for the first request on the next connection, so that none of this
-    /// one is used again soon.
+    /// Returns the number for the first request on the next connection, so that no number of
+    /// this connection is used again soon.
     #[must_use]
     pub const fn next_number(&self) -> Option<u16> {
         match &self.speech {
@@ -210,34 +210,33 @@ impl Exchange {
         }
     }
 
-    /// The same, with the response timeout of the port: where frames are put together
-    /// by length and checksum, whatever pauses lie between, a reply that has begun may
-    /// take so long.
+    /// Sets the response timeout of the port. Where frames are put together by length and
+    /// checksum, whatever pauses lie between, a reply that has begun may take so long.
     #[must_use]
     pub const fn with_response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
     }
 
-    /// From when on something may be sent.
+    /// Returns from when on a request may be sent.
     #[must_use]
     pub const fn ready_at(&self) -> Mono {
         self.ready_at
     }
 
-    /// Since when nothing was sent or received.
+    /// Returns since when nothing was sent or received.
     #[must_use]
     pub const fn idle_since(&self) -> Mono {
         self.last_byte
     }
 
-    /// Whether a transaction has ended on it, however.
+    /// Whether a transaction has ended on the line, with any outcome.
     #[must_use]
     pub const fn is_used(&self) -> bool {
         self.ended > 0
     }
 
-    /// Listens until then without asking. Returns early when somebody was
+    /// Listens until `until` without sending a request. Returns early when a frame was
     /// overheard.
     ///
     /// # Errors
@@ -290,8 +289,8 @@ impl Exchange {
         }
     }
 
-    /// Gives the line the settings this job needs; whether they are others than
-    /// before.
+    /// Gives the line the settings that this request needs; returns whether they differ from
+    /// the ones before.
     fn tune(&mut self, job: &Request) -> Result<bool, Lost> {
         let wanted = job.serial.as_ref().or(self.own.as_ref());
         let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
@@ -304,7 +303,7 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Sends; returns when the last bit will have left.
+    /// Sends `frame`; returns when the last bit will have left.
     async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
         let start = self.clock.now().mono;
         self.heard_since = false;
@@ -315,8 +314,8 @@ impl Exchange {
         let taken = self.line.try_write(frame).map_err(|e| lost(&e, true))?;
         let rest = frame.get(taken..).unwrap_or_default();
         let limit = self.silence.transmission(frame.len()) + patience;
-        // A line that takes no bytes is as good as lost: flow control that
-        // never comes, or a peer that stopped reading.
+        // A line that takes no bytes is as good as lost: flow control never releases it, or the
+        // peer has stopped reading.
         match tokio::time::timeout(limit, self.line.write(rest)).await {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(lost(&e, true)),
@@ -338,12 +337,13 @@ impl Exchange {
         Ok(sent)
     }
 
-    /// The one place that reads: bytes into the buffer, or `None` at `wake`. As long as
-    /// bytes come it is not `None`: each caller looks at the clock itself.
+    /// Reads bytes into the buffer, the only place that does; `None` at `wake`. As long as
+    /// bytes come the result is not `None`: each caller looks at the clock itself.
     async fn read_until(&mut self, wake: Mono) -> io::Result<Option<usize>> {
         self.bites += 1;
         if self.bites > BITES_IN_A_ROW && !self.line.has_own_thread() {
-            // Before anything is read, which would be lost if this were dropped.
+            // Yield before the read: bytes that were read would be lost if this future were
+            // dropped.
             self.bites = 0;
             tokio::task::yield_now().await;
         }
@@ -354,7 +354,7 @@ impl Exchange {
         }
     }
 
-    /// So many bytes came just now: how many of them are not our own.
+    /// Takes account of `n` bytes that came just now; returns how many of them are not our own.
     ///
     /// # Errors
     /// A [`Flood`].
@@ -378,7 +378,8 @@ impl Exchange {
         Ok(n)
     }
 
-    /// The same to the microsecond, where the line has a thread of its own.
+    /// Reads as [`Exchange::read_until`] does, but to the microsecond, where the line has a
+    /// thread of its own.
     async fn read_until_exactly(&mut self, wake: Mono) -> io::Result<Option<usize>> {
         if !self.line.has_own_thread() {
             return self.read_until(wake).await;
@@ -397,7 +398,7 @@ impl Exchange {
     fn pass_by(&mut self, n: usize) {
         match &mut self.speech {
             Speech::Plain(_, passing) => passing.push(&self.buffer[..n]),
-            // Nothing waits that it could settle.
+            // No request is outstanding that the reply could settle.
             Speech::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
         }
     }

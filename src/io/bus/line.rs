@@ -1,10 +1,10 @@
 //! A line to the field: a tty, a TCP connection, or a test's pipe.
 //!
-//! Bytes in, bytes out. Never flushed: on a tty that blocks the thread until
-//! the last bit has left (`tcdrain`); `field/silence.rs` computes that instant
-//! instead. Drivers are asked to pass received bytes on at once; those that
-//! cannot are left alone. A read of zero bytes is an error here: after an unplug a tty
-//! returns it for ever, at full speed.
+//! A line carries bytes in and out. It is never flushed: on a tty a flush blocks the thread
+//! until the last bit has left (`tcdrain`); `field/line/silence.rs` computes that instant
+//! instead. Drivers are asked to pass received bytes on at once; a driver that cannot is left
+//! alone. A read of zero bytes is an error here: after an unplug a tty returns it for ever, at
+//! full speed.
 
 mod adapter;
 mod kernel;
@@ -21,21 +21,20 @@ use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 use crate::io::system::headroom;
 use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
 
-/// Names of hosts that are looked up at a time, for all ports.
+/// How many host names are looked up at a time, for all ports.
 static LOOKUPS: Semaphore = Semaphore::const_new(4);
 
-/// Addresses of a host that are tried; more say nothing new.
+/// How many addresses of a host are tried; more give no new information.
 const ADDRESSES: usize = 16;
 
 /// An open line.
 #[derive(Debug)]
 pub enum Line {
-    /// A tty, exclusively ours (`TIOCEXCL` and `flock`), used on a thread of its
-    /// own.
+    /// A tty that only this process may use (`TIOCEXCL` and `flock`), on a thread of its own.
     Serial(SerialStream),
     /// A connection to a Modbus TCP endpoint.
     Tcp(TcpStream),
-    /// In memory, for worlds on virtual time.
+    /// A pipe in memory, for tests on virtual time.
     Pipe(DuplexStream),
 }
 
@@ -43,7 +42,7 @@ impl Line {
     /// Waits for bytes and returns how many came, at least one.
     ///
     /// # Errors
-    /// The line is lost; whatever the system says, it must be opened anew.
+    /// The line is lost and must be opened anew, whatever the system's error is.
     pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = match self {
             Line::Serial(tty) => tty.read(buffer).await?,
@@ -57,8 +56,8 @@ impl Line {
         }
     }
 
-    /// What has come already, without asking the runtime, which has not looked
-    /// at the tty while its thread slept; `None` if nothing has.
+    /// Reads what has come already, without asking the runtime, which has not looked at the tty
+    /// while its thread slept; `None` if nothing has come.
     ///
     /// # Errors
     /// As of [`Line::read`].
@@ -74,16 +73,16 @@ impl Line {
         }
     }
 
-    /// Blocks the thread until something has come, or for this long, on a line that
-    /// has a thread of its own; there it is quicker than the runtime.
+    /// Blocks the thread until bytes have come, or for `limit`, on a line that has a thread of
+    /// its own; there this is quicker than the runtime.
     pub fn await_bytes(&self, limit: Duration) {
         if let Line::Serial(tty) = self {
             kernel::await_bytes(tty, limit);
         }
     }
 
-    /// Hands over what the system takes at once, without asking the runtime; how
-    /// much that was. Nothing for a line that has no thread of its own.
+    /// Hands over the bytes that the system takes at once, without asking the runtime; returns
+    /// how many these were. Hands over nothing for a line that has no thread of its own.
     ///
     /// # Errors
     /// The line is lost.
@@ -97,7 +96,7 @@ impl Line {
         }
     }
 
-    /// Whether whoever uses it may block the thread: it has no other work.
+    /// Whether the user of the line may block the thread, because the thread has no other work.
     #[must_use]
     pub const fn has_own_thread(&self) -> bool {
         matches!(self, Line::Serial(_))
@@ -121,9 +120,9 @@ fn gone(why: &'static str) -> io::Error {
 }
 
 impl Line {
-    /// Gives a tty other settings, at once: whoever asks has seen to it that all
-    /// that was sent has left. Only what differs costs a call. Whether they stuck is
-    /// not asked, as little as at every request.
+    /// Gives a tty other settings, at once: the caller has made sure that all that was sent has
+    /// left. Only settings that differ cost a call. The driver is not asked whether it kept the
+    /// settings, to save the time at each request.
     ///
     /// # Errors
     /// The line is lost.
@@ -148,7 +147,7 @@ impl Line {
     }
 }
 
-/// The settings in the library's words.
+/// Returns the settings as the library's types.
 const fn words_of(
     spec: &SerialSpec,
 ) -> (
@@ -175,9 +174,9 @@ const fn words_of(
 /// Where a port's lines come from.
 #[derive(Debug)]
 pub enum Opener {
-    /// The system, as the port's specification says.
+    /// The system opens them, as the port's specification says.
     System,
-    /// A test world hands them in. None there: the port cannot be opened.
+    /// A test hands the lines in. If there is none, the port cannot be opened.
     Pipes(mpsc::Receiver<DuplexStream>),
 }
 
@@ -186,20 +185,19 @@ pub enum Opener {
 pub struct Opened {
     /// The line.
     pub line: Line,
-    /// Settings that are not what was asked for, in words. Pseudo terminals
-    /// drop parity, some adapters round the speed: worth saying, no reason to
-    /// refuse.
+    /// Settings that differ from the requested ones, in words. Pseudo terminals drop parity,
+    /// some adapters round the speed: that is worth a notice, but no reason to refuse.
     pub differs: Option<String>,
-    /// How long the adapter holds received bytes back, if that could be less and
-    /// we may not say so.
+    /// How long the adapter holds received bytes back, if it could be less and this process may
+    /// not change it.
     pub held_back: Option<Duration>,
 }
 
 impl Opener {
-    /// One attempt.
+    /// Makes one attempt to open the line.
     ///
     /// # Errors
-    /// The system's words why not.
+    /// The system's error.
     pub async fn open(&mut self, spec: &PortSpec) -> io::Result<Opened> {
         if matches!(self, Opener::System) {
             headroom::descriptors(1)?;
@@ -231,13 +229,13 @@ async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
             let why = format!("no connection within {seconds} s");
             io::Error::new(io::ErrorKind::TimedOut, why)
         })??;
-    // A request is one small packet and must not wait for company.
+    // A request is one small packet and must not wait for more data.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Whether an address is one of this machine's, by whatever network it is reached:
-/// then the kernel would send from the very address. Nothing is sent.
+/// Whether an address is one of this machine's, whatever network it belongs to: for such an
+/// address the kernel would choose the very same address as the source. Nothing is sent.
 fn is_own(address: SocketAddr) -> bool {
     let any: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
@@ -250,8 +248,8 @@ fn is_own(address: SocketAddr) -> bool {
     from.is_ok_and(|from| from.ip() == address.ip())
 }
 
-/// Connects to the endpoint, wherever its host leads; only to addresses that are
-/// allowed and not this machine's, if the platform's configuration has named the host.
+/// Connects to the endpoint that the host resolves to. If the platform's configuration has
+/// named the host, only addresses are used that are allowed and not this machine's.
 async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
     let found = found(&spec.host, spec.port).await?;
     let Some(allowed) = &spec.connection.reach else {
@@ -272,9 +270,9 @@ async fn reach(spec: &TcpSpec) -> io::Result<TcpStream> {
     TcpStream::connect(found.as_slice()).await
 }
 
-/// The addresses of a host. A look-up occupies a thread until the resolver gives up,
-/// however long that is waited for here: ports have only so many at a time, so that the
-/// platform's name is looked up whatever theirs do.
+/// Looks up the addresses of a host. A look-up occupies a thread until the resolver gives up,
+/// however long the caller waits. Ports share a limited number of look-ups, so that the
+/// platform's name is looked up whatever the ports' look-ups do.
 async fn found(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
@@ -394,7 +392,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_known_by_all_its_addresses() {
-        // The address packets leave by, if there is a network at all.
+        // The address that packets leave by, if there is a network at all.
         let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
         if socket.connect("203.0.113.1:9").is_ok() {
             let own = socket.local_addr().unwrap().ip();

@@ -1,5 +1,5 @@
-//! Field buses: a port's task asks the schedule, an exchange is one transaction on an open
-//! line, and a line is a tty, a TCP connection or a test's pipe.
+//! Runs the field buses: a port's task asks the schedule, an exchange is one transaction on an
+//! open line, and a line is a tty, a TCP connection or a test's pipe.
 
 pub mod bus_monitor;
 pub mod exchange;

@@ -1,35 +1,32 @@
-//! One task per physical port: asks the schedule, runs the transaction, tells
-//! the schedule and the hub.
+//! Runs one task per physical port: asks the schedule, runs the transaction, reports the result
+//! to the schedule and the hub.
 //!
-//! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s (a
-//! tty to 1 s: whoever plugs an adapter in again waits no longer), and the hub is
-//! told once. A line that is lost after it had been of use is
-//! opened again at once, and only if that fails is the port down: adapters
-//! re-enumerate, and nobody upstairs needs to know.
-//! One that is lost before anybody answered is down until somebody has.
+//! A port that cannot be opened is tried again after 0.1 s, doubling to 5 s (a tty to 1 s, so
+//! that an adapter that was plugged in again is not waited for longer), and the hub is told
+//! once. A line that is lost after it had been of use is opened again at once, and only if that
+//! fails is the port down: adapters re-enumerate, and the rooms above need not know. A line
+//! that is lost before a device answered is down until a device has answered.
 //!
-//! A TCP connection that its peer closes while nothing is outstanding is no event: the
-//! port stays up, and connects anew when a request is due. So it is when the close
-//! and a request cross each other: a read that was sent to a connection that had
-//! been of use, and of whose reply not a byte came, is sent once more on a new one;
-//! only then is there a miss. A connection on which the replies cannot be found any
-//! more is given up, and made anew ever more rarely (`exchange/tcp.rs`).
-//! A TCP connection on which several requests in a row, to everybody asked, got
-//! nothing is made anew as well: it may be half dead.
+//! A TCP connection that its peer closes while nothing is outstanding is no event: the port
+//! stays up, and connects anew when a request is due. The same holds when the close and a
+//! request cross each other: a read that was sent to a connection that had been of use, and of
+//! whose reply not a byte came, is sent once more on a new connection; only if that fails is
+//! there a miss. A connection on which the replies cannot be found any more is given up, and
+//! made anew ever more rarely (`exchange/tcp.rs`). A TCP connection on which several requests
+//! in a row, to all devices asked, got no reply is made anew as well: it may be half dead.
 //!
-//! Commands come in by a channel ([`run_commanded`]) and go out when the schedule
-//! says so; whoever gave one is told its end, which is "not sent" while the line is
-//! not open.
+//! Commands come in by a channel ([`run_commanded`]) and go out when the schedule says so. The
+//! sender of a command is told its end, which is "not sent" while the line is not open.
 //!
-//! The task of a serial port has a thread of its own (`io/bus/port_thread.rs`). Where none can be
-//! made the port is down for that reason, like one that cannot be opened, and tries
-//! again; so it is where too few descriptors are left (`io/system/headroom.rs`). The others and
-//! the service go on.
+//! The task of a serial port has a thread of its own (`io/bus/port_thread.rs`). If no thread
+//! can be made the port is down for that reason, like a port that cannot be opened, and tries
+//! again; the same holds where too few descriptors are left (`io/system/headroom.rs`). The
+//! other ports and the service go on.
 //!
 //! An endpoint that floods is cut, and connected to again ever more rarely.
 //!
-//! The task beats its pulse whenever it has decided what to do next, and never
-//! waits longer than five seconds for that.
+//! The task beats its heartbeat whenever it has decided what to do next, and never waits longer
+//! than five seconds for that.
 
 mod commands;
 mod connection;
@@ -67,49 +64,49 @@ use crate::io::store::learned::Learned;
 use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::Heartbeat;
 
-/// First and longest wait between attempts to open an endpoint, which costs the
-/// other side something.
+/// First and longest wait between attempts to open an endpoint; an attempt costs the other side
+/// something.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The same for a tty, which costs microseconds: so much of the time within which
-/// an adapter that was plugged in again has to be of use (2 s) may go by before
-/// it is noticed. Looking is surer than being told: between the node, its owner
-/// and its name under by-id there are several moments at which it is not yet of
-/// use.
+/// First and longest wait between attempts to open a tty, which cost microseconds. An adapter
+/// that was plugged in again has to be of use within 2 s, and the longest wait is the part of
+/// that time which may go by before the adapter is noticed. Looking is surer than being told:
+/// between the node, its owner and its name under by-id there are several moments at which the
+/// adapter is not yet of use.
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// The longest the task does nothing.
+/// The longest time for which the task does nothing.
 const BREATH: Duration = Duration::from_secs(5);
 
-/// No attempt to open a port takes longer: the largest `connect_timeout`, and some.
+/// The longest attempt to open a port: the largest `connect_timeout`, and some margin.
 const LONGEST_OPEN: Duration = Duration::from_secs(70);
 
-/// No reply takes longer on the wire: 300 characters at 110 bit/s are 30 s.
+/// The longest time of a reply on the wire: 300 characters at 110 bit/s are 30 s.
 const LONGEST_REPLY: Duration = Duration::from_secs(30);
 
-/// A port that was lost before it was of use counts as up again only when
-/// somebody has answered, or when it has lasted this long.
+/// How long a line must last until a port that was lost before it was of use counts as up
+/// again, unless a device answers earlier.
 const LASTING: Duration = Duration::from_secs(10);
 
-/// An endpoint that closes the connection on a request is not down if it has answered
-/// another within this time.
+/// How long an endpoint that closes the connection on a request is not down after it has
+/// answered another request.
 const ANSWERS_OTHERS: Duration = Duration::from_secs(30);
 
-/// After a port was away for less than this, everything is read when it is due, and
-/// not at once.
+/// After a port was away for less than this, points are read when they are due, and not all at
+/// once.
 const BRIEFLY: Duration = Duration::from_secs(2);
 
-/// Requests in a row that must get nothing before a TCP connection is doubted:
-/// as many as there are devices, within these limits.
+/// How many requests in a row must get no reply before a TCP connection counts as doubtful: as
+/// many as there are devices, within these limits.
 const DOUBTED_AFTER: (u32, u32) = (3, 8);
 
-/// After this long without, a connection that had to be given up for what came on it is
-/// forgotten.
+/// How long after it happened it is forgotten that a connection had to be given up for the
+/// bytes that came on it.
 const STRAY_IS_OVER: Duration = Duration::from_secs(60);
 
 /// Runs the port until `stop`, or until the hub is gone. `source` is an
-/// [`super::line::Opener`], or one with a tap at which somebody may listen.
-/// `attempted` is told when the port has been tried once, whatever came of it.
+/// [`super::line::Opener`], or one with a [`BusMonitor`] for listeners. `attempted` is told
+/// when the port has been tried once, with any result.
 #[expect(
     clippy::too_many_arguments,
     reason = "everything a port is given, by name, in the one place that spawns it"
@@ -134,8 +131,8 @@ pub async fn run(
     .await;
 }
 
-/// [`run`], with a channel by which commands come; bounded, so that whoever gives
-/// them is slowed or refused and not the line.
+/// Runs the port as [`run`] does, with a channel by which commands come. The channel is
+/// bounded, so that the senders of commands are slowed or refused, and not the line.
 #[expect(
     clippy::too_many_arguments,
     reason = "everything a port is given, by name, in the one place that spawns it"
@@ -166,7 +163,7 @@ pub async fn run_commanded(
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
     schedule.remember(now.mono, |profile| lessons.of(profile));
-    // A rest that a unit needs is from the last byte on, whosever that was.
+    // The rest that a unit needs begins with the last byte, whichever unit that came from.
     let rests = spec.devices_on(port).any(|(_, d)| !d.turnaround.is_zero());
     let most = if rests {
         1
@@ -186,7 +183,7 @@ pub async fn run_commanded(
         manners,
         opener,
         tap: tap.clone(),
-        // Those of an earlier life are unknown.
+        // The numbers of an earlier process are unknown.
         number: u16::try_from(rng.below(1 << 16)).unwrap_or_default(),
         rng,
         clock,
@@ -207,8 +204,8 @@ pub async fn run_commanded(
         strayed: Backoff::new(RECONNECT.0, RECONNECT.1),
         strayed_at: None,
     };
-    // Nothing in here needs to be finished: whatever it waits for may be
-    // dropped when the house closes.
+    // Nothing in here needs to be finished: all that it waits for may be dropped when the
+    // service stops.
     let stopped = stop.clone();
     let live = |task: Port| async move {
         tokio::select! {
@@ -239,7 +236,7 @@ enum End {
     Lost {
         why: String,
         useful: bool,
-        /// For what came belonged to no frame.
+        /// Whether it was given up because the bytes that came belonged to no frame.
         stray: bool,
     },
     /// Closed while nothing was outstanding, or as good as that.
@@ -261,39 +258,39 @@ struct Port {
     clock: Clock,
     pulse: Heartbeat,
     attempted: Option<oneshot::Sender<()>>,
-    /// Where commands come in.
+    /// The queue of commands.
     desk: CommandQueue,
-    /// When it was opened.
+    /// When the line was opened.
     opened: Mono,
-    /// Whether opening it is reason enough to call it up.
+    /// Whether an opened line is reason enough to call the port up.
     proven: bool,
-    /// Requests in a row that got nothing.
+    /// How many requests in a row got no reply.
     unanswered: u32,
     silence: Silence,
-    /// The line has been accounted for until then.
+    /// Until when the use of the line has been counted.
     busy_until: Mono,
-    /// For the first request of the next connection.
+    /// The number for the first request of the next connection.
     number: u16,
-    /// What is to be asked first, and alone; and what it is suspected of that it was
-    /// asked among others and failed.
+    /// The requests to send first, and alone; with the fault that the server is suspected of,
+    /// if the request failed among others.
     in_hand: VecDeque<(Request, Option<Fault>)>,
-    /// The same of the request that is being asked alone.
+    /// The suspected fault for the request that is outstanding alone.
     suspected: Option<Fault>,
     /// How many requests may be in flight.
     in_flight: InFlight,
     /// Whether a device gave a sign of life with its last request.
     heard_of: BTreeMap<DeviceId, bool>,
-    /// When one did that last.
+    /// When a device last gave a sign of life.
     answered_at: Mono,
-    /// Since when it could not be opened, or was of no use.
+    /// Since when the line could not be opened, or was of no use.
     down_since: Option<Mono>,
-    /// Whether the next connection counts as of use before anybody answered: what is
-    /// asked on it was asked on one that was.
+    /// Whether the next connection counts as of use before a device answers: the request sent
+    /// on it was sent before on a connection that was of use.
     is_useful: bool,
-    /// Waits before a connection is made instead of one that was given up for what
-    /// came on it.
+    /// The waits before a new connection replaces one that was given up for the bytes that came
+    /// on it.
     strayed: Backoff,
-    /// When that happened last.
+    /// When a connection was last given up for that.
     strayed_at: Option<Mono>,
 }
 
@@ -327,8 +324,8 @@ impl Port {
                 if self.ask_alone(back).await.is_err() {
                     return End::HubGone;
                 }
-                // On purpose, and not the port's fault until it cannot be
-                // opened again.
+                // The connection is closed on purpose. That is not the port's fault until it
+                // cannot be opened again.
                 return End::Lost {
                     why: "several requests in a row got nothing".into(),
                     useful: true,
@@ -347,7 +344,7 @@ impl Port {
             && now.since(self.answered_at) < ANSWERS_OTHERS
     }
 
-    /// What to do now; takes in what was commanded and hands out what ended.
+    /// Returns what to do now; takes in new commands and hands out the ends of others.
     fn next(&mut self, now: Mono) -> Next {
         self.desk.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
@@ -358,7 +355,7 @@ impl Port {
         next
     }
 
-    /// One transaction, or one wait.
+    /// Makes one transaction, or one wait.
     async fn step(&mut self, exchange: &mut Exchange, useful: &mut bool) -> Result<(), Stopped> {
         let now = self.clock.now().mono;
         self.report.load(now).await?;
@@ -432,7 +429,8 @@ impl Port {
             }
             Err(lost) => {
                 self.suspected = None;
-                // Who had been asked has missed; who had not is asked again.
+                // A device that had been asked has missed; a request that was not sent is made
+                // again.
                 if lost.asked {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
@@ -451,7 +449,7 @@ impl Port {
         self.conclude(job, ended, useful).await
     }
 
-    /// A transaction ended: what that means for everything.
+    /// Handles the end of a transaction in the schedule, the report and the state of the port.
     async fn conclude(
         &mut self,
         job: &Request,
@@ -466,7 +464,7 @@ impl Port {
         }
         let evidence = self.schedule.done(now, job, &ended.outcome);
         self.desk.tell_ends(&mut self.schedule);
-        // How long a unit takes to write says nothing about how it reads.
+        // The time a unit takes to write says nothing about its time to read.
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
             self.schedule.measured(now, job, gap);
         }
@@ -474,7 +472,7 @@ impl Port {
         let was_dead = self.heard_of.get(&job.device) == Some(&false);
         self.note(job.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
-            // That a dead device is silent says nothing while others live.
+            // The silence of a dead device says nothing while others live.
             Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
             Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
@@ -493,7 +491,7 @@ impl Port {
         self.overheard(heard, now).await
     }
 
-    /// Whose turn it is, for those who listen.
+    /// Returns the event for the listeners that names the device and the request.
     fn turn(&self, job: &Request) -> What {
         let device = self.spec.device(job.device);
         What::Turn {
@@ -513,8 +511,8 @@ impl Port {
         Ok(())
     }
 
-    /// Replies to no request, which came at this time: those that were given up prove
-    /// life.
+    /// Handles replies to no outstanding request, which came at this time: replies to requests
+    /// that were given up prove life.
     async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
         self.report.own_voice(self.clock.now().mono, &heard);
         for unit in heard.overheard {
@@ -538,7 +536,7 @@ impl Port {
 enum Stopped {
     HubGone,
     Lost(Lost),
-    /// For this reason, and it is no event.
+    /// The connection was closed for this reason, and that is no event.
     Closed(String),
 }
 

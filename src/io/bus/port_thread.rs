@@ -1,19 +1,18 @@
-//! A thread of its own for one serial port, and exact waits on it.
+//! A separate thread for one serial port, and exact waits on it.
 //!
-//! A line is at its limit when nothing is lost between the end of one frame and
-//! the beginning of the next but the silence the standard asks for. tokio's
-//! timers count whole milliseconds and shared threads are busy with others: at
-//! 115,200 bit/s that alone costs a tenth of the line. So a serial port's task
-//! runs on a thread of its own, with a runtime of its own that has nothing else
-//! to do. Waits that may be late by a millisecond (for the next poll, for a unit
-//! that does not answer) are the runtime's; those that may not, the silence
-//! before a request and the rest of a frame that is arriving, are slept through
-//! on the thread: the one to the microsecond ([`doze`]), the other until shortly
-//! before the last character ([`nap`]), for which the thread then listens.
+//! A line is at its limit when no time is lost between the end of one frame and the beginning
+//! of the next except the silence that the standard asks for. tokio's timers count whole
+//! milliseconds, and shared threads are busy with other tasks: at 115,200 bit/s that alone
+//! costs a tenth of the line. So a serial port's task runs on a thread of its own, with a
+//! runtime that has nothing else to do. Waits that may be late by a millisecond (for the next
+//! poll, for a unit that does not answer) are the runtime's. Two waits may not be late: the
+//! silence before a request and the rest of an arriving frame. The thread sleeps through them:
+//! the silence to the microsecond ([`doze`]), the rest of a frame until shortly before the last
+//! character ([`nap`]), for which the thread then listens.
 //!
-//! While it sleeps the thread does not hear the tty: that is why a reply of
-//! fifty characters wakes it four times and not fifty. It does not hear an order
-//! to stop either, which is why no doze is longer than [`LONGEST_DOZE`].
+//! While the thread sleeps it does not hear the tty: that is why a reply of fifty characters
+//! wakes it four times and not fifty. The sleeping thread does not hear an order to stop
+//! either, which is why no doze is longer than [`LONGEST_DOZE`].
 
 use std::future::Future;
 use std::io;
@@ -26,33 +25,34 @@ use tokio::sync::oneshot;
 use crate::base::Mono;
 use crate::io::system::clock::Clock;
 
-/// No doze is longer; what is further off is waited for in the ordinary way.
+/// The longest doze; a time further off is waited for in the ordinary way.
 pub const LONGEST_DOZE: Duration = Duration::from_millis(20);
 
-/// The last part of an exact wait is spent looking: waking a thread takes about
-/// this long, and it would be too late by that.
+/// How long the last part of an exact wait is spent looking at the clock: waking a thread takes
+/// about this long, and a sleeping thread would be too late by that.
 pub const AWAKE: Duration = Duration::from_micros(40);
 
-/// Descriptors that a thread's runtime needs, and one for its tty: an epoll instance, the
-/// event that wakes it, and the pair for signals.
+/// How many descriptors a thread's runtime and its tty need: an epoll instance, the event that
+/// wakes it, the pair for signals, and the tty.
 pub const DESCRIPTORS: u64 = 5;
 
 /// How late the kernel may wake a sleeper to save power, in nanoseconds: not at
 /// all. The usual 50 µs are one percent of a transaction at 115,200 bit/s.
 const SLACK: NonZeroU64 = NonZeroU64::MIN;
 
-/// What a thread is handed: with its runtime, to its end.
+/// The work that a thread is handed together with its runtime; the work lasts until the thread
+/// ends.
 type Work = Box<dyn FnOnce(Runtime) + Send>;
 
-/// A thread that is there, with a runtime of its own, and waits for its work. Dropped, it
+/// A started thread, with a runtime of its own, that waits for its work. If dropped, the thread
 /// ends.
 pub struct Thread {
     work: oneshot::Sender<Work>,
 }
 
 impl Thread {
-    /// Makes one. The unit allows only so many (`TasksMax`), and its runtime needs
-    /// descriptors: what cannot be made is tried again by whoever needs it.
+    /// Makes a thread. The unit allows only so many (`TasksMax`), and its runtime needs
+    /// descriptors: the caller tries again if a thread cannot be made.
     ///
     /// # Errors
     /// The system's.
@@ -61,7 +61,7 @@ impl Thread {
         let (work, given) = oneshot::channel::<Work>();
         let thread = std::thread::Builder::new().name(name.into());
         thread.spawn(move || {
-            // If it is refused we are a little late, that is all.
+            // If the kernel refuses, waits end a little late and nothing worse happens.
             let _ = rustix::thread::set_current_timer_slack(Some(SLACK));
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -79,9 +79,9 @@ impl Thread {
         }
     }
 
-    /// Does `work` on it and returns when that has ended, by itself or by a panic;
-    /// whatever it held is free then. If this future is dropped the work is dropped too,
-    /// soon.
+    /// Does `work` on the thread and returns when it has ended, by itself or by a panic; all
+    /// that the work held is free then. If this future is dropped the work is dropped soon,
+    /// too.
     pub async fn run<W>(self, work: impl FnOnce() -> W + Send + 'static)
     where
         W: Future<Output = ()>,
@@ -99,14 +99,14 @@ impl Thread {
             drop(alive);
         }));
         if given.is_ok() {
-            // Nothing is ever sent: it ends when the thread lets go of it.
+            // Nothing is ever sent: the channel closes when the thread drops its sender.
             let _ = (&mut ended).await;
         }
     }
 }
 
-/// Blocks this thread until `at`, exactly; at most for [`LONGEST_DOZE`]. Only
-/// for a thread that has nothing else to do.
+/// Blocks this thread until `at`, exactly, but for [`LONGEST_DOZE`] at most. Only for a thread
+/// that has nothing else to do.
 pub fn doze(clock: &Clock, at: Mono) {
     let now = clock.now().mono;
     let left = at.since(now).min(LONGEST_DOZE);
@@ -116,8 +116,8 @@ pub fn doze(clock: &Clock, at: Mono) {
     }
 }
 
-/// Blocks this thread for about this long, at most for [`LONGEST_DOZE`], and
-/// never looks at the clock: where some microseconds more are of no account.
+/// Blocks this thread for about this long, at most for [`LONGEST_DOZE`], and never looks at the
+/// clock: for waits in which some microseconds more do not matter.
 #[expect(
     clippy::disallowed_methods,
     reason = "the thread belongs to one port, which has nothing to do until then"

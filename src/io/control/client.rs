@@ -1,6 +1,6 @@
-//! The other end of the control socket: a person's side.
+//! The tool's end of the control socket.
 //!
-//! Blocking, for tools that have nothing else to do.
+//! The calls block, for tools that have nothing else to do.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::serve::RELOADED_WITHIN;
 use crate::control::{Answer, Failure, Request};
 
-/// The service says something within this: whoever knows has ten seconds.
+/// How long to wait for a line of an answer: the service gives its own tasks ten seconds to
+/// answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// The service says itself that something took too long. It is given so much
-/// longer to say it.
+/// How much longer to wait, so that the service can say itself that something took too long.
 const GRACE: Duration = Duration::from_secs(10);
-/// No line of an answer is longer.
+/// The longest line of an answer.
 const LONGEST_ANSWER: u64 = 64 << 20;
 
 /// Why there is no answer.
@@ -24,18 +24,18 @@ pub enum Unanswered {
     /// There is no socket.
     #[error("no service runs here: there is no {}\nstart it with: sudo systemctl start alink-gateway (another instance is asked with --instance NAME, another socket with --socket PATH)", .0.display())]
     NotThere(PathBuf),
-    /// There is a socket and nobody behind it.
+    /// There is a socket and no service behind it.
     #[error("no service answers at {}: it has been killed, or is just starting\nsee: systemctl status alink-gateway", .0.display())]
     Dead(PathBuf),
-    /// The system does not let us.
+    /// The system does not let this user connect.
     #[error("you may not ask the service at {}: add yourself to the group of operators with\n    sudo adduser {user} alink-operators\nand log in again, or use sudo", .socket.display())]
     Forbidden {
-        /// Where it is.
+        /// Where the socket is.
         socket: PathBuf,
-        /// Who we are, if the environment says so.
+        /// The user of the tool, if the environment says so.
         user: String,
     },
-    /// The service says why not.
+    /// The service refused, and says why.
     #[error(transparent)]
     Failure(#[from] Failure),
     /// The connection broke.
@@ -44,7 +44,7 @@ pub enum Unanswered {
     /// The service took too long.
     #[error("the service has said nothing for {} s: it is overloaded or hangs, and may still do what it was asked\nsee: systemctl status alink-gateway", .0.as_secs())]
     Slow(Duration),
-    /// It speaks otherwise than this tool.
+    /// The service uses another format than this tool.
     #[error(
         "the service answers something this tool does not understand ({0}): is it of another version? restart it after an upgrade"
     )]
@@ -57,7 +57,7 @@ impl From<io::Error> for Unanswered {
     }
 }
 
-/// How long to wait for the first word and between two.
+/// Returns how long to wait for the first line and between two lines.
 fn patience(request: &Request) -> Duration {
     match request {
         Request::Reload { .. } => RELOADED_WITHIN + GRACE,
@@ -65,7 +65,7 @@ fn patience(request: &Request) -> Duration {
     }
 }
 
-/// What went wrong when the system was told to wait so long and no longer.
+/// Returns the error of a read that waited for `patience` at most.
 fn after(patience: Duration) -> impl Fn(io::Error) -> Unanswered {
     move |e| match e.kind() {
         // socket(7), SO_RCVTIMEO: EAGAIN when the time is over.
@@ -74,7 +74,7 @@ fn after(patience: Duration) -> impl Fn(io::Error) -> Unanswered {
     }
 }
 
-/// An answer, line by line.
+/// The lines of an answer.
 #[derive(Debug)]
 pub struct Answers {
     from: BufReader<UnixStream>,
@@ -82,15 +82,15 @@ pub struct Answers {
     over: bool,
 }
 
-/// Asks the service whose socket this is.
+/// Sends a request to the service behind this socket.
 ///
 /// # Errors
-/// [`Unanswered`], with what to do.
+/// [`Unanswered`], with the remedy.
 pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
     ask_within(socket, request, patience(request))
 }
 
-/// The same, with so much patience for the first word and between two.
+/// Sends a request as [`ask`] does, with this limit for the first line and between two lines.
 pub(super) fn ask_within(
     socket: &Path,
     request: &Request,
@@ -105,7 +105,7 @@ pub(super) fn ask_within(
     })
 }
 
-/// A connection on which this has been asked.
+/// Opens a connection and sends a request on it.
 pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, Unanswered> {
     let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Unanswered::NotThere(socket.to_owned()),
@@ -118,14 +118,14 @@ pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, Un
     })?;
     stream.set_write_timeout(Some(PATIENCE))?;
     match stream.write_all(request.line().as_bytes()) {
-        // It may have said no before it was asked; that is to be read.
+        // The service may have refused before it read the request; its answer is to be read.
         Err(e) if e.kind() == ErrorKind::BrokenPipe => {}
         other => other.map_err(after(PATIENCE))?,
     }
     Ok(stream)
 }
 
-/// The only line of an answer.
+/// Sends a request and returns the only line of its answer.
 ///
 /// # Errors
 /// [`Unanswered`].
@@ -141,7 +141,7 @@ pub fn ask_once(socket: &Path, request: &Request) -> Result<Answer, Unanswered> 
 impl Iterator for Answers {
     type Item = Result<Answer, Unanswered>;
 
-    /// The next line; after one that is no answer there is none.
+    /// Returns the next line; after a line that is no answer there is none.
     fn next(&mut self) -> Option<Self::Item> {
         if self.over {
             return None;

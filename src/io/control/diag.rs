@@ -1,11 +1,11 @@
-//! The bundle for whoever helps from afar: what runs here, how it is, what it
-//! was told; and no secret.
+//! Makes the diagnostic bundle for remote support: the programs and the box, the state of the
+//! gateway and its configuration; and no secret.
 //!
-//! Secrets are kept out twice. Nothing that holds one is shown as it was
-//! written: the configuration is shown as it was understood, where a secret has
-//! no text ([`Secret`]). And the whole is swept at the end for every secret the
-//! installation has, as it is and in the encodings it could have been wrapped
-//! into on the way.
+//! Secrets are kept out twice. First, a text that holds a secret is never shown as it was
+//! written: the configuration is shown as it was understood, where a secret has no text
+//! ([`Secret`]). Second, the whole bundle is searched at the end for every secret that the
+//! installation has, in plain form and in the encodings it could have been wrapped into on the
+//! way.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -24,14 +24,14 @@ use crate::io::files::bounded;
 use crate::io::store::learned;
 use crate::spec::{GatewayCertificate, Spec};
 
-/// More of a file is not shown.
+/// How many bytes of a file are shown at most.
 const LARGEST: usize = 256 << 10;
 
-/// One at a time: a bundle of 2,000 devices takes tens of megabytes.
+/// Allows one bundle at a time: a bundle of 2,000 devices takes tens of megabytes.
 static PLACE: Semaphore = Semaphore::const_new(1);
 
-/// The lines of the answer, a part each, in the order of reading. They are made
-/// beside the others' work: those of 2,000 devices take seconds on a small box.
+/// Returns the lines of the answer, one for each part, in the order of reading. They are made
+/// on a separate thread: the lines of 2,000 devices take seconds on a small box.
 pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure> {
     let Ok(place) = PLACE.try_acquire() else {
         return Err(failure(
@@ -44,7 +44,7 @@ pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure>
     let metrics = serve::metrics(desk).await?;
     let desk = desk.clone();
     let making = tokio::task::spawn_blocking(move || {
-        // Held until it is made, even if whoever asked has gone.
+        // Held until the bundle is made, even if the client has gone.
         let _place = place;
         made(&desk, &status, &devices, metrics)
     });
@@ -94,8 +94,8 @@ fn made(
     swept.collect()
 }
 
-/// What runs, and on what. The kernel is asked itself: of `/proc` the unit sees
-/// processes only (ProcSubset=pid).
+/// Returns the version of the program and the state of the box. The kernel is asked directly:
+/// of `/proc` the unit sees processes only (ProcSubset=pid).
 fn system() -> String {
     let (kernel, figures) = (rustix::system::uname(), rustix::system::sysinfo());
     // sysinfo(2): in units of 1/65,536.
@@ -120,7 +120,7 @@ fn system() -> String {
     )
 }
 
-/// The configuration as it was understood. Each profile once.
+/// Returns the configuration as it was understood. Each profile is shown once.
 fn configuration(spec: &Spec) -> String {
     let mut text = format!("cloud: {:#?}\n", spec.cloud);
     for (_, port) in spec.ports() {
@@ -163,7 +163,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-/// Every secret of the configuration.
+/// Returns every secret of the configuration.
 fn secrets(spec: &Spec) -> Vec<Secret> {
     let mut all: Vec<Secret> = spec.devices.iter().map(|d| d.secret.clone()).collect();
     all.push(match &spec.cloud.gateway.certificate {
@@ -174,8 +174,8 @@ fn secrets(spec: &Spec) -> Vec<Secret> {
     all
 }
 
-/// Finds secrets, however they are wrapped: all of them in one pass. `None` if it
-/// cannot be made, and then nothing is shown.
+/// Finds secrets in all their encodings, all of them in one pass. `None` if the finder cannot
+/// be made, and then nothing is shown.
 struct Sweep(Option<AhoCorasick>);
 
 impl Sweep {
@@ -184,7 +184,7 @@ impl Sweep {
         for secret in secrets.filter(|s| !s.is_empty()) {
             all.extend(wrapped(secret.expose()));
         }
-        // The longest: one may be a part of another.
+        // The longest match: a secret may be a part of another.
         let finder = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
             .build(all);
@@ -204,7 +204,7 @@ impl Sweep {
     }
 }
 
-/// A secret as it is, as hexadecimal digits, as base64 wherever it begins, and as
+/// Returns a secret in plain form, as hexadecimal digits, as base64 wherever it begins, and as
 /// JSON, Rust and URLs write it.
 fn wrapped(secret: &str) -> Vec<String> {
     let bytes = secret.as_bytes();
@@ -242,8 +242,8 @@ fn wrapped(secret: &str) -> Vec<String> {
     all
 }
 
-/// What of the base64 of a text with `before` bytes in front depends on these
-/// bytes alone; `None` if that is too little to be recognised.
+/// Returns the part of the base64 of a text with `before` bytes in front that depends on these
+/// bytes alone; `None` if that part is too short to be recognised.
 fn base64_core(bytes: &[u8], before: usize, last: &[u8; 2]) -> Option<String> {
     let mut alphabet: Vec<char> = ('A'..='Z').chain('a'..='z').chain('0'..='9').collect();
     alphabet.extend(last.iter().map(|b| char::from(*b)));

@@ -1,5 +1,5 @@
-//! In which groups the other end of a unix socket is: the one word of the
-//! kernel's that no library has safely.
+//! Finds the groups of the process at the other end of a unix socket: the one kernel call that
+//! no library offers safely.
 #![expect(
     unsafe_code,
     reason = "getsockopt into a buffer of our own; says below why it is sound"
@@ -8,10 +8,10 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// `SO_PEERGROUPS` (socket(7), since Linux 4.13): the supplementary groups the
-/// peer had when it connected, as this process' user namespace calls them.
+/// Returns the supplementary groups that the peer had when it connected, as this process' user
+/// namespace calls them: `SO_PEERGROUPS` (socket(7), since Linux 4.13).
 pub(super) fn of_peer(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
-    // NGROUPS_MAX of Linux (limits.h); nobody can be in more.
+    // NGROUPS_MAX of Linux (limits.h); a process cannot be in more groups.
     let mut groups = vec![0 as libc::gid_t; 65_536];
     let size = groups.len() * size_of::<libc::gid_t>();
     let mut length = libc::socklen_t::try_from(size).map_err(io::Error::other)?;

@@ -1,5 +1,5 @@
-//! Metrics over HTTP, for Prometheus on the same box: `GET /metrics` and nothing
-//! else. Only where the configuration says so.
+//! Serves metrics over HTTP, for Prometheus on the same box: `GET /metrics` and nothing else.
+//! Only where the configuration says so.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -29,10 +29,10 @@ use crate::io::system::clock::Clock;
 /// The version of the text ("OpenMetrics 1.0", section "Protocol Negotiation").
 const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-/// Who only wants to see that it works.
+/// The content type for a client that does not ask for OpenMetrics.
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// Two scrapers, a person, and whoever has connected and says nothing. There are no users
-/// here: all are one.
+/// Places for two scrapers, a person, and connections that send nothing. There are no users
+/// here: all peers count as one user.
 const RULES: Rules = Rules {
     most: 32,
     of_a_user: 32,
@@ -40,30 +40,30 @@ const RULES: Rules = Rules {
     // A scraper on the same box takes its answer in milliseconds.
     taken_within: Some(Duration::from_secs(1)),
 };
-/// The user all peers are of here.
+/// The user that all peers have here.
 const ANYBODY: u32 = 1;
-/// A request is there within this, however its bytes come.
+/// How long a request may take to come, however its bytes come.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
-/// A connection carries one question and is over within this.
+/// How long a connection may last; it carries one question.
 const WITHIN: Duration = Duration::from_secs(10);
-/// Where none of those who have a place is idle, a place is looked for again after this.
+/// How long to wait before a place is looked for again, if no peer with a place is idle.
 const SOON: Duration = Duration::from_millis(50);
-/// The text is made no more often than this: that of 2,000 devices takes a while.
+/// How old the text may be before it is made anew: the text of 2,000 devices takes a while.
 const FRESH: Duration = Duration::from_millis(500);
 
 /// Opens the port.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// The text that was made last, and when; made by one at a time.
+/// The text that was made last, and when; the lock lets one task at a time make it.
 type Latest = Arc<Mutex<Option<(Mono, Bytes)>>>;
 
-/// Serves whoever connects, until `stop`. Who comes while all places are taken gets that
-/// of the peer that has been idle longest (`places.rs`).
+/// Serves all peers that connect, until `stop`. A peer that comes while all places are taken
+/// gets the place of the peer that has been idle longest (`places.rs`).
 pub async fn run(listener: TcpListener, desk: QuestionSender, stop: CancellationToken) {
     let (clock, journal) = (desk.clock, desk.journal.clone());
     let places = Places::new(RULES);
@@ -107,8 +107,8 @@ pub async fn run(listener: TcpListener, desk: QuestionSender, stop: Cancellation
                         () = one(stream, &desk, &seat, &latest) => {}
                     }
                 });
-                // Its request may be there already: it is read before the next comes, who
-                // might take its place.
+                // The peer's request may be there already: it is read before the next peer comes,
+                // which might take its place.
                 tokio::task::yield_now().await;
             }
             Err(e) => {
@@ -124,8 +124,8 @@ pub async fn run(listener: TcpListener, desk: QuestionSender, stop: Cancellation
     tasks.wait().await;
 }
 
-/// A place for one more, and whether another was cut for it. Whoever has one is either
-/// idle, answered within milliseconds, or idle by not taking the answer.
+/// Finds a place for one more peer; returns also whether another peer was cut for it. A peer
+/// with a place is idle, is answered within milliseconds, or is idle by not taking the answer.
 async fn seat(places: &Places, clock: Clock) -> (Seat, bool) {
     loop {
         match places.admit(clock.now().mono, ANYBODY) {
@@ -145,14 +145,14 @@ async fn one(stream: TcpStream, desk: &QuestionSender, seat: &Seat, latest: &Lat
         .max_buf_size(16 * 1024)
         .serve_connection(TokioIo::new(stream), answer);
     let mut connection = std::pin::pin!(timeout(WITHIN, connection));
-    // Whether it was broken off or took too long does not matter to us.
+    // It does not matter here whether the connection broke or took too long.
     let asked = timeout(ASKED_WITHIN, &mut connection).await;
     if asked.is_err() && seat.has_asked() {
         let _ = connection.await;
     }
 }
 
-/// The text, at most as old as that may be.
+/// Returns the text, at most [`FRESH`] old.
 async fn text(desk: &QuestionSender, latest: &Latest) -> Result<Bytes, Failure> {
     let mut latest = latest.lock().await;
     let now = desk.clock.now().mono;

@@ -1,8 +1,8 @@
-//! Listening to a port of the running service: a person's side.
+//! Listens to a port of the running service: the tool's side.
 //!
-//! Ends after the time that was wished for, by Ctrl-C (or TERM, or HUP), when whoever takes
-//! the events has enough, or when the service has no more to say. Whatever ends it,
-//! the caller goes on: a capture gets its last frame, a picture is drawn.
+//! Listening ends after the requested time, by Ctrl-C (or TERM, or HUP), when the receiver of
+//! the events has enough, or when the service ends the stream. Whatever ends it, the caller
+//! goes on: a capture gets its last frame, a picture is drawn.
 
 use std::future::pending;
 use std::ops::ControlFlow;
@@ -18,8 +18,7 @@ use super::client::{Unanswered, connect, cut_off};
 use crate::control::{Answer, Request};
 use crate::trace::Seen;
 
-/// No line of an answer is longer: an event holds a few hundred bytes and some
-/// values.
+/// The longest line of an answer: an event holds a few hundred bytes and some values.
 const LONGEST: u64 = 1 << 20;
 
 /// Why listening has ended.
@@ -27,17 +26,17 @@ const LONGEST: u64 = 1 << 20;
 pub enum End {
     /// Time was up.
     Time,
-    /// Somebody has had enough.
+    /// The user or the receiver of the events has had enough.
     Enough,
     /// The service took the port out of service, or was stopped.
     Gone,
 }
 
-/// Listens to this port of the service whose socket this is, for as long as
-/// `lasting` if that is given, and hands every event to `each`.
+/// Listens to this port of the service behind this socket, for `lasting` if given, and hands
+/// every event to `each`.
 ///
 /// # Errors
-/// [`Unanswered`], with what to do.
+/// [`Unanswered`], with the remedy.
 pub fn listen(
     socket: &Path,
     port: &str,
@@ -58,7 +57,7 @@ pub fn listen(
                 None => pending().await,
             }
         };
-        // What is dropped half-way is not read any further.
+        // A line whose read is dropped half-way is not read any further.
         tokio::select! {
             biased;
             _ = interrupt.recv() => Ok(End::Enough),
@@ -83,8 +82,8 @@ async fn hear(
         bounded.read_until(b'\n', &mut line).await?;
         if line.last() != Some(&b'\n') {
             let over = (line.len() as u64) < LONGEST;
-            // A service that stops drops its connections where they are, between
-            // two lines or within one: what was heard before is as good as ever.
+            // A service that stops drops its connections where they are, between two lines or
+            // within one: the events heard before are as good as ever.
             return if over && heard {
                 Ok(End::Gone)
             } else {
@@ -101,7 +100,7 @@ async fn hear(
             }
             Answer::End {} => return Ok(End::Gone),
             Answer::Error(failure) => return Err(failure.into()),
-            // Words added within a version are passed over.
+            // Kinds of answers added within a version are passed over.
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
-//! The control socket: lets people ask the running service.
+//! The control socket: lets people query the running service.
 //!
-//! One task accepts, each connection has a task of its own that reads one
-//! question, hands it to whoever knows ([`QuestionSender`]) and writes the answer. The words are
-//! `control/`'s; who may ask is said in `peer.rs`.
+//! One task accepts connections. Each connection has a task of its own that reads one question,
+//! hands it to the task that can answer ([`QuestionSender`]) and writes the answer. The types
+//! of questions and answers are in `control/`; `peer.rs` decides who may ask.
 //!
 //! # Bounds
 //!
@@ -10,13 +10,14 @@
 //!   all are taken the peer that has been idle longest is cut for the next (`places.rs`).
 //! - A question: 4,096 bytes, names in it 256, within 5 s, however its bytes come.
 //! - Pictures: one each 100 ms to 60 s.
-//! - An answer: 10 s for each line to be taken, and 60 s for the whole, unless it has no
-//!   end; then its peer is one that watches, and gives way. One bundle is made at a time.
+//! - An answer: 10 s for each line to be taken, and 60 s for the whole, unless it has no end;
+//!   then its peer counts as watching, and gives way. One bundle is made at a time.
 //! - Metrics over HTTP: 32 connections by the same rule, a request of 16 KiB within 5 s, 10 s
-//!   for all of it; the text is made twice a second at most, for all who ask (`http.rs`).
+//!   for all of it; the text is made twice a second at most, for all peers together
+//!   (`http.rs`).
 //!
-//! Whoever knows answers from its own task, between two events of its own, by a
-//! one-shot channel: nobody waits for a client, however slow.
+//! The task that answers does so between two events of its own, by a one-shot channel: it does
+//! not wait for a client, however slow.
 
 pub mod client;
 mod diag;
@@ -53,9 +54,10 @@ use crate::io::system::clock::Clock;
 
 /// Where sockets are made if systemd gives no directory.
 const RUNTIME: &str = "/run/alink-gateway";
-/// The owner and the group, nobody else.
+/// The socket's mode: the owner and the group, no other users.
 const MODE: u32 = 0o660;
-/// Connections served at the same time: a few people, and what they have left open.
+/// The rules for connections served at the same time: those of a few people, and those they
+/// have left open.
 const RULES: Rules = Rules {
     most: 16,
     of_a_user: 8,
@@ -63,45 +65,45 @@ const RULES: Rules = Rules {
     // A bundle may take a while.
     taken_within: None,
 };
-/// When the socket is taken away, who is being answered hears the end of it
-/// within this, and whoever listens for longer is cut off.
+/// How long the answers under way may take after the socket is taken away; a client that
+/// listens for longer is cut off.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// After a failure to accept, for want of descriptors for example.
+/// The pause after a failure to accept, for example for want of descriptors.
 const BREATH: Duration = Duration::from_secs(1);
 
-/// Who answers questions. Cheap to clone.
+/// The senders to all tasks that answer questions. Cheap to clone.
 #[derive(Clone)]
 pub struct QuestionSender {
-    /// Pictures of the whole.
+    /// To the hub, for the state of the gateway and its devices.
     pub hub: mpsc::Sender<Question>,
-    /// What happens on ports.
+    /// The monitors of the ports.
     pub taps: BusMonitors,
-    /// What changes the whole.
+    /// To the supervisor, for requests that change the service.
     pub service: mpsc::Sender<AdminRequest>,
-    /// How loud it is; the names of the installation.
+    /// The journal: the log level, and the names of the installation.
     pub journal: Journal,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
-    /// Secrets that must not get out.
+    /// The secret store, whose secrets must not get out.
     pub vault: SecretStore,
-    /// What the plan depends on.
+    /// The learned holes, on which the plan depends.
     pub lessons: Learned,
 }
 
-/// What people want of whoever holds the house together.
+/// A request of an operator to the supervisor.
 #[derive(Debug)]
 pub enum AdminRequest {
     /// Load the configuration anew.
     Reload {
-        /// Also if that removes many devices.
+        /// Whether to do so also if that removes many devices.
         force: bool,
-        /// Told how that ended.
+        /// Is told how that ended.
         answer: oneshot::Sender<Reloaded>,
     },
 }
 
-/// Where the socket is: as configured, or in the first runtime directory that
-/// systemd has made for the unit, or where it would be.
+/// Returns where the socket is: as configured, or in the first runtime directory that systemd
+/// has made for the unit, or in the default directory.
 #[must_use]
 pub fn place(configured: Option<&Path>) -> PathBuf {
     if let Some(path) = configured {
@@ -112,19 +114,18 @@ pub fn place(configured: Option<&Path>) -> PathBuf {
     made.unwrap_or_else(|| RUNTIME.into()).join(SOCKET)
 }
 
-/// The socket of the instance called so of the template unit, or of the unit
-/// itself.
+/// Returns the socket of this instance of the template unit, or of the unit itself.
 #[must_use]
 pub fn place_of(instance: Option<&str>) -> PathBuf {
     match instance {
         None => Path::new(RUNTIME).join(SOCKET),
-        // RuntimeDirectory=alink-gateway@%i of alink-gateway@.service: beside the
-        // unit's own, which systemd takes away with all that is in it.
+        // RuntimeDirectory=alink-gateway@%i of alink-gateway@.service: it lies beside the
+        // unit's own directory, which systemd removes with all that is in it.
         Some(name) => PathBuf::from(format!("{RUNTIME}@{name}")).join(SOCKET),
     }
 }
 
-/// A socket people can connect to. Dropping it takes it away.
+/// The control socket. Dropping it removes its file.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
@@ -132,16 +133,16 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Makes the socket. One that a killed service has left is replaced.
+    /// Makes the socket. A socket that a killed service has left is replaced.
     ///
     /// # Errors
-    /// When somebody answers there, something else has that name, or it cannot be
-    /// made.
+    /// When a service answers there, when something else has that name, or when the socket
+    /// cannot be made.
     pub fn open(path: &Path) -> io::Result<Self> {
         match fs::symlink_metadata(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {}
             Err(e) => return Err(e),
-            // A name that was mistyped may be anybody's file.
+            // A mistyped name may be that of another's file.
             Ok(there) if !there.file_type().is_socket() => {
                 return Err(io::Error::other(
                     "something that is no socket has that name, and is left alone",
@@ -149,7 +150,7 @@ impl Socket {
             }
             Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
                 Ok(_) => return Err(io::Error::other("another service answers there")),
-                // Nobody listens.
+                // No service listens.
                 Err(e) if e.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path)?,
                 Err(e) => return Err(e),
             },
@@ -163,7 +164,7 @@ impl Socket {
         Ok(socket)
     }
 
-    /// Where it is.
+    /// Returns where the socket is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -172,13 +173,13 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // Nothing to be done if it is gone already.
+        // Nothing is to be done if the file is gone already.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Serves whoever connects, until `stop`; then nobody new, and whoever is being
-/// answered for a second more. Dropped, it ends at once.
+/// Serves all peers that connect, until `stop`. Then no new peer is accepted, and peers that
+/// are being answered are served for a second more. If dropped, it ends at once.
 pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) {
     let cut = CancellationToken::new();
     let cutting = cut.clone().drop_guard();
@@ -263,20 +264,19 @@ pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) 
                 () = serve::serve(stream, &desk, &seat) => {}
             }
         });
-        // Its question may be there already: it is read before the next comes, who might
-        // take its place.
+        // The peer's question may be there already: it is read before the next peer comes,
+        // which might take its place.
         tokio::task::yield_now().await;
     }
     drop(socket);
     tasks.close();
-    // What is not over by then is cut off.
+    // Connections that are not over by then are cut off.
     let _ = tokio::time::timeout(LAST_WORDS, tasks.wait()).await;
     drop(cutting);
     tasks.wait().await;
 }
 
-/// Says no, as far as that can be said without waiting: a fresh socket takes a
-/// line.
+/// Sends a refusal, as far as that is possible without waiting: a fresh socket takes a line.
 fn refuse(stream: &UnixStream, answer: &Answer) {
     if let Ok(line) = answer.line() {
         let _ = stream.try_write(line.as_bytes());

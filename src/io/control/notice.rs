@@ -1,4 +1,4 @@
-//! What the control socket and metrics over HTTP tell the operator.
+//! What the operator is told about the control socket and metrics over HTTP.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,67 +7,67 @@ use crate::base::journal::{EventKind, JournalField};
 use crate::base::{About, Level, LogEvent, Mono, RateLimit};
 use crate::io::system::clock::Clock;
 
-/// So many users are told apart; nobody has more on a gateway.
+/// How many users are counted singly; no gateway has more.
 const USERS: usize = 16;
 
-/// About the control socket and metrics over HTTP.
+/// A notice about the control socket or metrics over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It could not be made; the service runs without it, or with the one it has.
+    /// The socket could not be made; the service runs without it, or with the one it has.
     Unavailable {
-        /// Where it was to be.
+        /// Where the socket was to be.
         socket: PathBuf,
-        /// The system's words.
+        /// The system's error.
         why: String,
-        /// Where it still is.
+        /// Where the socket still is.
         instead: Option<PathBuf>,
     },
-    /// It is there at last.
+    /// The socket has been made after all.
     Available {
-        /// Where.
+        /// Where it is.
         socket: PathBuf,
     },
-    /// Metrics cannot be served where they should; the service runs without.
+    /// Metrics cannot be served at the configured address; the service runs without them.
     NoMetrics {
-        /// Where.
+        /// Where it is.
         address: String,
-        /// The system's words.
+        /// The system's error.
         why: String,
     },
-    /// Metrics are served at last.
+    /// Metrics are served after all.
     Metrics {
-        /// Where.
+        /// Where it is.
         address: String,
     },
     /// Connections for metrics could not be accepted.
     MetricsNotAccepted {
-        /// The system's words.
+        /// The system's error.
         why: String,
-        /// How often since it was last told.
+        /// How often since the last notice.
         times: u64,
     },
-    /// Somebody who may not ask has tried to.
+    /// A user without permission has tried to ask.
     Refused {
         /// The user's number.
         user: u32,
-        /// How often since it was last told.
+        /// How often since the last notice.
         times: u64,
     },
     /// All places at the control socket were taken: an idle peer was cut for another.
     Crowded {
-        /// How often since it was last told.
+        /// How often since the last notice.
         times: u64,
     },
-    /// The same of metrics.
+    /// All places for metrics were taken: an idle peer was cut for another.
     MetricsCrowded {
-        /// How often since it was last told.
+        /// How often since the last notice.
         times: u64,
     },
     /// Connections could not be accepted.
     NotAccepted {
-        /// The system's words.
+        /// The system's error.
         why: String,
-        /// How often since it was last told.
+        /// How often since the last notice.
         times: u64,
     },
 }
@@ -181,24 +181,24 @@ fn many(times: u64) -> String {
     }
 }
 
-/// Counts who is refused, so that it is told seldom; what is not told at once is
-/// told when it is over.
+/// Counts refusals by user, so that notices are rare; counts that were held back are reported
+/// later.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     users: BTreeMap<u32, RateLimit>,
     others: RateLimit,
-    /// The last of the others.
+    /// The last of the users that are not counted singly.
     other: u32,
     not_accepted: RateLimit,
-    /// Why the last was not let in.
+    /// Why the last connection was not accepted.
     why: String,
     crowded: RateLimit,
 }
 
-/// What was held back and is to be told now.
+/// Counts that were held back and are to be reported now.
 #[derive(Debug)]
 pub(super) struct Sums {
-    /// Who was refused.
+    /// The notices about refused users.
     pub(super) refused: Vec<Notice>,
     /// Why no connection could be accepted, and how often.
     pub(super) not_accepted: Option<(String, u64)>,
@@ -220,18 +220,19 @@ impl Refusals {
         Some(Notice::Refused { user, times })
     }
 
-    /// How often to tell that no connection could be accepted, if it is time.
+    /// Counts a connection that could not be accepted; returns the count to report, if it is
+    /// time.
     pub(super) fn not_accepted(&mut self, now: Mono, why: &str) -> Option<u64> {
         why.clone_into(&mut self.why);
         self.not_accepted.hit(now, 1)
     }
 
-    /// How often to tell that a peer was cut for another, if it is time.
+    /// Counts a peer that was cut for another; returns the count to report, if it is time.
     pub(super) fn crowded(&mut self, now: Mono) -> Option<u64> {
         self.crowded.hit(now, 1)
     }
 
-    /// What was held back and is to be told now.
+    /// Counts that were held back and are to be reported now.
     pub(super) fn settle(&mut self, now: Mono) -> Sums {
         let users = self
             .users
@@ -251,7 +252,7 @@ impl Refusals {
         }
     }
 
-    /// Waits until something held back is to be told; for ever if nothing is.
+    /// Waits until a held-back count is to be reported; for ever if there is none.
     pub(super) async fn settles(&self, clock: Clock) {
         let users = self.users.values().filter_map(RateLimit::due);
         let rest = [&self.others, &self.not_accepted, &self.crowded].map(RateLimit::due);

@@ -1,8 +1,9 @@
-//! Who is at the other end of the control socket, and may they ask.
+//! Finds out which user is at the other end of the control socket, and whether that user may
+//! ask.
 //!
-//! The socket's mode, 0660, keeps strangers out already; this is for the day on
-//! which somebody changes it. Whoever may ask, may ask everything: there is one
-//! kind of people who look after a gateway.
+//! The socket's mode, 0660, keeps other users out already; this check is for the day on which
+//! the mode is changed. A user who may ask may ask everything: there is only one kind of
+//! operator.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,11 +12,11 @@ use tokio::net::UnixStream;
 
 use super::groups;
 
-/// What the kernel calls users and groups that do not exist in the service's
-/// user namespace (`PrivateUsers=`): nobody in particular.
+/// The number that the kernel gives users and groups that do not exist in the service's user
+/// namespace (`PrivateUsers=`): no particular user.
 const OVERFLOW: u32 = 65_534;
 
-/// The other end, as it was when it connected.
+/// The user and the groups of the other end, as they were when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     pub(super) user: u32,
@@ -23,7 +24,7 @@ pub(super) struct Peer {
     pub(super) groups: Vec<u32>,
 }
 
-/// Whom this process runs as.
+/// The user and the group of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Own {
     pub(super) user: u32,
@@ -45,14 +46,14 @@ impl Peer {
         Ok(Peer {
             user: credentials.uid(),
             group: credentials.gid(),
-            // A kernel that does not say is older than any supported one; the
-            // primary group is known all the same.
+            // A kernel without this call is older than any supported one; the primary group is
+            // known all the same.
             groups: groups::of_peer(stream.as_fd()).unwrap_or_default(),
         })
     }
 
-    /// Whether it is root, the service's own user, or a member of the group the
-    /// service runs as, which is `alink-operators` (`systemd/alink-gateway.service`).
+    /// Whether the peer is root, the service's own user, or a member of the group the service
+    /// runs as, which is `alink-operators` (`systemd/alink-gateway.service`).
     pub(super) fn may_ask(&self, own: Own) -> bool {
         let member = self.group == own.group || self.groups.contains(&own.group);
         self.user == 0

@@ -1,10 +1,11 @@
-//! Who has a place at a door, and who is cut when there is none left.
+//! Decides which peers have a place at a door (the control socket or the metrics port), and
+//! which peer is cut when no place is left.
 //!
-//! A peer that is waited for (its question has not come) or that waits itself (for its next
-//! picture) is idle. When all places are taken a new peer gets that of the one that has
-//! been idle longest, so peers that only hold places keep nobody waiting. Beyond that root
-//! always gets in, no user has more than a share, and of those who watch the user with the
-//! most places gives way to one with fewer.
+//! A peer is idle while its question has not come, or while it waits for its next picture. When
+//! all places are taken a new peer gets the place of the peer that has been idle longest, so
+//! peers that only hold places keep no other peer waiting. Beyond that, root always gets in, no
+//! user has more than a share, and among watching peers the user with the most places gives way
+//! to a user with fewer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,31 +14,31 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::Mono;
 
-/// Of the superuser.
+/// The user number of root.
 const ROOT: u32 = 0;
 
 /// The rules of a door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
-    /// Places in all.
+    /// How many places there are.
     pub(super) most: usize,
-    /// Those that one user has at most; root has as many as there are.
+    /// How many places one user has at most; root may have all.
     pub(super) of_a_user: usize,
-    /// Those that are left for root.
+    /// How many places are left for root.
     pub(super) for_root: usize,
-    /// A peer that has not taken its answer for this long counts as idle; `None`: answers
-    /// may take their time.
+    /// How long a peer may take its answer until it counts as idle; `None`: answers may take
+    /// their time.
     pub(super) taken_within: Option<Duration>,
 }
 
 /// What a peer is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Doing {
-    /// Its question is waited for.
+    /// The peer's question is waited for.
     Asking,
-    /// It is being answered.
+    /// The peer is being answered.
     Answered,
-    /// It waits for more to happen.
+    /// The peer waits for further events.
     Watching,
 }
 
@@ -50,7 +51,7 @@ struct Place {
     cut: CancellationToken,
 }
 
-/// The places of one door; clones are the same.
+/// The places of one door; clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     rules: Rules,
@@ -71,12 +72,12 @@ pub(super) struct Seat {
     taken: Arc<Mutex<Taken>>,
 }
 
-/// What comes of a new peer.
+/// The result for a new peer.
 #[derive(Debug)]
 pub(super) enum Admission {
-    /// It has a place; `true`: another was cut for it.
+    /// The peer has a place; `true`: another peer was cut for it.
     Seated(Seat, bool),
-    /// There is none.
+    /// There is no place.
     Full,
 }
 
@@ -86,7 +87,7 @@ impl Places {
         Places { rules, taken }
     }
 
-    /// A peer of this user has come.
+    /// Admits a new peer of this user, if a place can be found.
     pub(super) fn admit(&self, now: Mono, user: u32) -> Admission {
         let mut taken = lock(&self.taken);
         let mine = taken.of(user);
@@ -125,7 +126,8 @@ impl Taken {
         self.places.iter().filter(|p| p.user == user).count()
     }
 
-    /// Whose place this user gets, if anybody's. `may_more`: the user has not its share.
+    /// Returns the place that this user gets, if any. `may_more`: the user has not reached its
+    /// share.
     fn gives_way(&self, rules: Rules, now: Mono, user: u32, may_more: bool) -> Option<usize> {
         let longest = |is: &dyn Fn(&Place) -> bool| {
             let all = self.places.iter().enumerate().filter(|(_, p)| is(p));
@@ -158,24 +160,24 @@ impl Taken {
 }
 
 impl Seat {
-    /// Its question has come, or its next picture is made.
+    /// Notes that the peer's question has come, or that its next picture is made.
     pub(super) fn is_answered(&self, now: Mono) {
         self.does(Doing::Answered, now);
     }
 
-    /// It waits for more to happen.
+    /// The peer waits for further events.
     pub(super) fn watches(&self, now: Mono) {
         self.does(Doing::Watching, now);
     }
 
-    /// Whether its question has come.
+    /// Whether the peer's question has come.
     pub(super) fn has_asked(&self) -> bool {
         let taken = lock(&self.taken);
         let mine = taken.places.iter().find(|p| p.number == self.number);
         mine.is_some_and(|p| p.doing != Doing::Asking)
     }
 
-    /// Waits until another gets its place.
+    /// Waits until another peer gets this place.
     pub(super) async fn cut(&self) {
         self.cut.cancelled().await;
     }
@@ -185,7 +187,7 @@ impl Seat {
         if let Some(mine) = taken.places.iter_mut().find(|p| p.number == self.number)
             && mine.doing != doing
         {
-            // Since when a peer watches is not told by its last picture.
+            // A peer's last picture does not change since when it watches.
             let was_watching = mine.doing == Doing::Watching;
             mine.doing = doing;
             if !was_watching {
@@ -260,7 +262,7 @@ mod tests {
         let (root, cut) = seated(&places, 1, ROOT).unwrap();
         assert!(!cut);
         root.is_answered(at(1));
-        // … and when it is taken, those who watch give way one by one.
+        // … and when it is taken, the watching peers give way one by one.
         let more: Vec<_> = (2..7)
             .map(|second| {
                 let (seat, cut) = seated(&places, second, ROOT).unwrap();
@@ -283,10 +285,10 @@ mod tests {
         let (third, cut) = seated(&places, 4, 1002).unwrap();
         assert!(cut && first[0].cut.is_cancelled());
         third.watches(at(4));
-        // Two, two and one: nobody has two more than the third.
+        // Two, two and one: no user has two more than the third.
         assert!(seated(&places, 5, 1002).is_none());
         assert!(second.iter().all(|s| !s.cut.is_cancelled()));
-        // Its own that asks nothing makes room for what does.
+        // The user's own peer that asks nothing makes room for one that does.
         let places = Places::new(RULES);
         let own: Vec<_> = (0..3)
             .map(|n| seated(&places, n, 1000).unwrap().0)

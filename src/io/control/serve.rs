@@ -1,4 +1,4 @@
-//! One connection: a question, and its answer.
+//! Serves one connection: a question and its answer.
 
 use std::io;
 use std::time::Duration;
@@ -20,21 +20,23 @@ use crate::io::hub::Question;
 use crate::io::log::loudness;
 use crate::io::system::clock::Clock;
 
-/// A question comes within this.
+/// How long a question may take to come.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
-/// A line of an answer goes within this, or the client is given up.
+/// How long the client may take a line of an answer before it is given up.
 const TAKEN_WITHIN: Duration = Duration::from_secs(10);
-/// And all lines of an answer that has an end: a bundle of 2,000 devices is some tens of
-/// megabytes.
+/// How long all lines of an answer may take that has an end: a bundle of 2,000 devices is some
+/// tens of megabytes.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
-/// Whoever knows answers within this.
+/// How long the task that answers may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// Loading anew ends with a log-out of everybody and a new connection at worst.
+/// How long a reload may take: at worst it ends with a log-out of all sub-devices and a new
+/// connection.
 pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
-/// Whoever wants a louder log for longer wants another configuration of it.
+/// The longest time for a changed log level; for longer, the configuration of the log is to be
+/// changed.
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 
-/// The client has gone, or takes nothing: nobody to tell.
+/// The error when the client has gone or takes nothing.
 pub(super) struct Gone;
 
 impl From<io::Error> for Gone {
@@ -52,7 +54,7 @@ pub(super) async fn serve(stream: UnixStream, desk: &QuestionSender, seat: &Seat
         seat,
         clock: desk.clock,
     };
-    // Whether it is gone does not matter any more.
+    // It does not matter any more whether the client is gone.
     let _ = client.serve(desk).await;
 }
 
@@ -84,7 +86,7 @@ impl Client<'_> {
         }
     }
 
-    /// A line, or as much of one as is too long for a question.
+    /// Reads a line, or as much of a line as is already too long for a question.
     async fn question(&mut self) -> Result<Vec<u8>, Gone> {
         let mut line = Vec::new();
         let most = LONGEST_REQUEST as u64 + 1;
@@ -161,24 +163,24 @@ impl Client<'_> {
         })
     }
 
-    /// Waits, unless the client goes meanwhile.
+    /// Waits for `time`, unless the client goes meanwhile.
     async fn pause(&mut self, time: Duration) -> Result<(), Gone> {
         let mut more = [0];
         self.seat.watches(self.clock.now().mono);
         match timeout(time, self.from.read(&mut more)).await {
-            // It has nothing more to say, so whatever comes is its end.
+            // The client has nothing more to send, so any byte is its end.
             Ok(_) => Err(Gone),
             Err(_) => Ok(()),
         }
     }
 
-    /// Writes a line.
+    /// Writes one line of an answer.
     pub(super) async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
         let line = answer.line().map_err(|_| Gone)?;
         self.write(&line).await
     }
 
-    /// Writes lines.
+    /// Writes lines that are ready.
     pub(super) async fn write(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(TAKEN_WITHIN, self.to.write_all(lines.as_bytes())).await {
             Ok(written) => Ok(written?),
@@ -187,24 +189,24 @@ impl Client<'_> {
     }
 }
 
-/// Whether the last line has been said.
+/// Whether the last line has been sent.
 enum Answered {
     Whole,
     Open,
 }
 
-/// How things are.
+/// Returns the state of the gateway.
 pub(super) async fn status(desk: &QuestionSender) -> Result<Box<Status>, Failure> {
     ask(&desk.hub, ANSWERED_WITHIN, Question::Status).await
 }
 
-/// All devices, without values.
+/// Returns all devices, without values.
 pub(super) async fn devices(desk: &QuestionSender) -> Result<Vec<Device>, Failure> {
     ask(&desk.hub, ANSWERED_WITHIN, Question::Devices).await
 }
 
-/// Everything that is counted, as text. Written beside the others' work: that
-/// of 2,000 devices takes a while.
+/// Returns all metrics as text. The text is written on a separate thread: that of 2,000 devices
+/// takes a while.
 pub(super) async fn metrics(desk: &QuestionSender) -> Result<String, Failure> {
     let figures = ask(&desk.hub, ANSWERED_WITHIN, Question::Figures).await?;
     let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
@@ -265,7 +267,7 @@ pub(super) fn failure(kind: Kind, why: impl Into<String>) -> Failure {
     Failure { kind, why }
 }
 
-/// Asks whoever knows.
+/// Asks the task that can answer.
 async fn ask<T, Q>(
     whom: &mpsc::Sender<Q>,
     within: Duration,

@@ -11,7 +11,7 @@ use crate::control::metrics::Figures;
 use crate::control::picture::{Cloud, Link, Status};
 use crate::field::test_spec::{installation, serial};
 
-/// A service that says the same to everybody.
+/// A service that gives every client the same answers.
 struct House {
     folder: tempfile::TempDir,
     stop: CancellationToken,
@@ -105,11 +105,11 @@ impl House {
         tokio::spawn(run(socket, desk, self.stop.clone()));
     }
 
-    /// The whole answer to these bytes.
+    /// Returns the whole answer to these bytes.
     async fn says(&self, bytes: &[u8]) -> Vec<String> {
         let stream = UnixStream::connect(self.path()).await.unwrap();
         let (from, mut to) = stream.into_split();
-        // It may have heard enough before the end.
+        // The service may have read enough before the end.
         let _ = to.write_all(bytes).await;
         let mut lines = BufReader::new(from).lines();
         let mut all = Vec::new();
@@ -166,7 +166,7 @@ async fn clients_that_ask_nothing_keep_nobody_waiting() {
             [r#"{"end":{}}"#]
         );
     }
-    // The first of them were cut for the later ones.
+    // The first of these connections were cut for the later ones.
     let mut byte = [0];
     let cut = tokio::io::AsyncReadExt::read(&mut idle[0], &mut byte).await;
     assert_eq!(cut.unwrap(), 0);
@@ -203,7 +203,7 @@ async fn the_tool_says_what_to_do_when_nobody_answers() {
     let request = Request::Devices {};
     let failed = client::ask_once(&path, &request).unwrap_err();
     assert!(matches!(failed, Unanswered::NotThere(_)), "{failed}");
-    // As a service that was killed leaves it.
+    // The socket is left as a killed service leaves it.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let failed = client::ask_once(&path, &request).unwrap_err();
     assert!(matches!(failed, Unanswered::Dead(_)), "{failed}");
@@ -213,7 +213,7 @@ async fn the_tool_says_what_to_do_when_nobody_answers() {
 fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SOCKET);
-    // Accepts by its queue, and never answers.
+    // This listener accepts by its queue, and never answers.
     let _mute = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let patience = Duration::from_millis(50);
     let mut answers = client::ask_within(&path, &Request::Devices {}, patience).unwrap();
@@ -226,7 +226,7 @@ fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
     assert!(answers.next().is_none());
 }
 
-/// What the tool hears of a service that says these lines and is gone.
+/// Returns what the tool hears of a service that sends these lines and is gone.
 fn heard(said: String) -> (Result<End, Unanswered>, usize) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SOCKET);
@@ -271,7 +271,7 @@ async fn the_socket_is_for_the_owner_and_the_group_and_goes_with_the_service() {
     assert!(second.to_string().contains("another service"), "{second}");
     drop(socket);
     assert!(!house.path().exists());
-    // One that was left behind is replaced.
+    // A socket that was left behind is replaced.
     drop(std::os::unix::net::UnixListener::bind(house.path()).unwrap());
     assert!(house.path().exists());
     Socket::open(&house.path()).unwrap();
@@ -285,7 +285,7 @@ async fn what_is_no_socket_is_never_taken_away() {
     let refused = Socket::open(&path).unwrap_err();
     assert!(refused.to_string().contains("no socket"), "{refused}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "ports: {}");
-    // Nor what a link points to, whoever listened there once.
+    // Nor is the target of a link replaced, whichever service listened there once.
     let (left, link) = (folder.path().join(SOCKET), folder.path().join("link"));
     drop(std::os::unix::net::UnixListener::bind(&left).unwrap());
     std::os::unix::fs::symlink(&left, &link).unwrap();

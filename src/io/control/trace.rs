@@ -1,4 +1,4 @@
-//! Passing on what happens on a port.
+//! Passes the events of a port on to a client.
 
 use tokio::io::AsyncReadExt;
 
@@ -7,11 +7,11 @@ use crate::control::{Answer, Kind};
 use crate::io::bus::bus_monitor::{BusMonitors, Listener, NotMonitored};
 use crate::trace::Seen;
 
-/// Events written at once, if that many wait.
+/// How many events are written at once, if that many wait.
 const AT_ONCE: usize = 64;
 
 impl Client<'_> {
-    /// Until the client goes, or the port is taken out of service.
+    /// Passes events on until the client goes, or the port is taken out of service.
     pub(super) async fn trace(
         &mut self,
         taps: &BusMonitors,
@@ -32,7 +32,7 @@ impl Client<'_> {
         loop {
             let seen = tokio::select! {
                 biased;
-                // It has nothing more to say, so whatever comes is its end.
+                // The client has nothing more to send, so any byte is its end.
                 _ = self.from.read(&mut more) => return Err(Gone),
                 seen = listener.next() => seen,
             };
@@ -47,7 +47,7 @@ impl Client<'_> {
     }
 }
 
-/// This event and those that wait behind it.
+/// Returns the lines of this event and the events that wait behind it.
 fn lines(first: Seen, listener: &mut Listener) -> Result<String, Gone> {
     let mut lines = line(&first)?;
     for _ in 1..AT_ONCE {

@@ -1,16 +1,14 @@
 //! Reads files whose names, sizes and kinds are decided outside this program.
 //!
-//! Every path that is read goes through [`read`]. It refuses what is no regular
-//! file before it is opened: opening a named pipe waits for a writer, opening a
-//! watchdog device starts it, and a terminal or `/dev/zero` has no end. What is
-//! opened is looked at again, because the name may have been given to something
-//! else in between; it is opened without waiting (`O_NONBLOCK`) and without
-//! becoming the controlling terminal (`O_NOCTTY`). No more is read than the caller
-//! asks for, and one byte to know that there is more.
+//! Every path that is read goes through [`read`]. It refuses what is no regular file before
+//! opening it: opening a named pipe waits for a writer, opening a watchdog device starts it,
+//! and a terminal or `/dev/zero` has no end. The opened file is looked at again, because the
+//! name may have been given to something else in between. It is opened without waiting
+//! (`O_NONBLOCK`) and without becoming the controlling terminal (`O_NOCTTY`). No more is read
+//! than the caller asks for, and one byte to know that there is more.
 //!
-//! What this cannot bound is the time that a file system takes that does not
-//! answer (NFS, FUSE): who loads on behalf of the running service has a deadline
-//! of its own.
+//! This cannot bound the time of a file system that does not answer (NFS, FUSE): a caller that
+//! loads on behalf of the running service has a deadline of its own.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -26,13 +24,13 @@ pub enum Unread {
     /// This user may not read it.
     #[error("this user may not read it")]
     Forbidden,
-    /// It is of a kind that is not read.
+    /// The file is of a kind that is not read.
     #[error("it is {0}")]
     NoFile(&'static str),
-    /// It has more bytes than are read of such a file.
+    /// The file has more bytes than are read of such a file.
     #[error("it is larger than {}", size(*.0))]
     TooLarge(u64),
-    /// The system says otherwise.
+    /// The system reports another error.
     #[error("it cannot be read: {0}")]
     Failed(io::Error),
 }
@@ -48,7 +46,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// What tells one file from another, and from what it was before.
+/// The identity and the state of a file: differs between files, and after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
     device: u64,
@@ -66,18 +64,18 @@ pub struct Opened {
 
 const DIRECTORY: &str = "a directory";
 
-/// What is read, at most `most` bytes.
+/// Reads a file of at most `most` bytes.
 ///
 /// # Errors
-/// Why not; also when the file has more.
+/// The reason; also when the file has more.
 pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     open(path)?.read(most)
 }
 
-/// The same, if it is text in UTF-8.
+/// Reads a file of at most `most` bytes, if it is text in UTF-8.
 ///
 /// # Errors
-/// Why not; also when the file has more.
+/// The reason; also when the file has more.
 pub fn read_text(path: &Path, most: u64) -> Result<String, Unread> {
     let bytes = read(path, most)?;
     String::from_utf8(bytes)
@@ -87,7 +85,7 @@ pub fn read_text(path: &Path, most: u64) -> Result<String, Unread> {
 /// Opens a regular file for reading, and nothing else.
 ///
 /// # Errors
-/// Why not.
+/// The reason.
 pub fn open(path: &Path) -> Result<Opened, Unread> {
     regular(std::fs::metadata(path)?.file_type())?;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
@@ -101,7 +99,7 @@ pub fn open(path: &Path) -> Result<Opened, Unread> {
 }
 
 impl Opened {
-    /// Which file it is, and in which state.
+    /// Returns which file it is, and in which state.
     #[must_use]
     pub fn identity(&self) -> Identity {
         let m = &self.metadata;
@@ -113,19 +111,19 @@ impl Opened {
         }
     }
 
-    /// Its permissions.
+    /// Returns the file's permissions.
     #[must_use]
     pub fn mode(&self) -> u32 {
         self.metadata.mode()
     }
 
-    /// Its contents, at most `most` bytes.
+    /// Reads the contents, at most `most` bytes.
     ///
     /// # Errors
-    /// Why not; also when there are more.
+    /// The reason; also when there are more.
     pub fn read(self, most: u64) -> Result<Vec<u8>, Unread> {
-        // Files of /proc say that they are empty and are not; others grow. So the
-        // size it says is believed only where it is too much.
+        // Files of /proc say that they are empty and are not; others grow. So the reported size
+        // is believed only where it is too large.
         if self.metadata.size() > most {
             return Err(Unread::TooLarge(most));
         }
@@ -156,7 +154,7 @@ fn regular(kind: FileType) -> Result<(), Unread> {
     Err(Unread::NoFile(what))
 }
 
-/// A number of bytes, for people.
+/// Returns a number of bytes, for people.
 fn size(bytes: u64) -> String {
     match bytes {
         _ if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
@@ -209,7 +207,7 @@ mod tests {
         assert_eq!(read(&path, 64).unwrap().len(), 64);
         std::fs::write(&path, [b'x'; 65]).unwrap();
         assert_eq!(refused(&path), "it is larger than 64 bytes");
-        // It says that it is empty.
+        // The file says that it is empty.
         let file = read(Path::new("/proc/self/maps"), 64);
         assert_eq!(file.unwrap_err().to_string(), "it is larger than 64 bytes");
         assert_eq!(size(4 << 10), "4 KiB");

@@ -1,19 +1,18 @@
-//! A file from the platform's storage, over HTTPS.
+//! Downloads a file from the platform's storage, over HTTPS.
 //!
-//! **Decides** nothing but where it may come from: one GET, bounded in bytes and in
-//! time, in a thread that may block. Trusts whom the link trusts. Public addresses
-//! only, and those of [`Sources`]; a redirect leads to HTTPS and to an address that is
-//! allowed, or nowhere. No proxy: the link uses none either. The URL carries its own
-//! permission and is in no error.
+//! **Decides** nothing but where a file may come from: one GET, bounded in bytes and in time,
+//! in a thread that may block. Trusts the same certificates as the link. Public addresses only,
+//! and those of [`Sources`]; a redirect leads to HTTPS and to an address that is allowed, or is
+//! refused. No proxy: the link uses none either. The URL carries its own permission and is in
+//! no error.
 //!
-//! **Why** addresses are looked at: whoever pushes a configuration says where it is,
-//! and a gateway stands in networks that they may not reach. What a host resolves to
-//! is looked at where it is resolved, so that a name cannot lead elsewhere the second
-//! time.
+//! **Why** addresses are checked: the sender of a configuration says where it is, and a gateway
+//! stands in networks that the sender may not reach. The addresses of a host are checked where
+//! they are resolved, so that a name cannot lead elsewhere the second time.
 //!
-//! **Why** ureq: the file is small, asked for once a day at most, and a client
-//! that blocks needs neither a runtime nor a connection pool. It brings seven small
-//! packages and uses the rustls that is here.
+//! **Why** ureq: the file is small, requested once a day at most, and a client that blocks
+//! needs neither a runtime nor a connection pool. It brings seven small packages and uses the
+//! rustls that is already here.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -34,23 +33,23 @@ use crate::io::link::tls;
 use crate::spec::network::is_public;
 use crate::spec::{CloudSpec, HostList};
 
-/// The platform's storage redirects nowhere; a mirror may, a little.
+/// How many redirects are followed: the platform's storage makes none; a mirror may make a few.
 const REDIRECTS: u32 = 3;
-/// Why an address is not asked.
+/// Why an address is refused.
 const NOT_ALLOWED: &str =
     "the url leads to no address that is public or in remote_config.downloads";
 
 /// Where a file may come from besides public addresses.
 #[derive(Clone, Debug)]
 pub struct Sources {
-    /// From this very machine, over plain HTTP too: a laboratory.
+    /// Whether from this very machine, over plain HTTP too: a laboratory.
     pub laboratory: bool,
-    /// And from these, over HTTPS.
+    /// The hosts that are allowed besides, over HTTPS.
     pub listed: HostList,
 }
 
 impl Sources {
-    /// What this installation allows.
+    /// Returns the sources that this installation allows.
     #[must_use]
     pub fn of(cloud: &CloudSpec) -> Self {
         Sources {
@@ -65,7 +64,7 @@ impl Sources {
     }
 }
 
-/// Resolves to addresses that are allowed.
+/// A resolver that returns only addresses that are allowed.
 #[derive(Debug)]
 struct Allowed {
     sources: Sources,
@@ -94,7 +93,7 @@ impl Resolver for Allowed {
     }
 }
 
-/// Fetches what `url` names.
+/// Fetches the file at `url`.
 ///
 /// # Errors
 /// [`Unfetched`], never with the URL.
@@ -127,7 +126,7 @@ fn get(
         Some("http") if sources.laboratory && is_here(&uri) => true,
         _ => return Err(Unfetched::Refused("the url is not https://".into())),
     };
-    // A name is looked at when it is resolved, and may lead elsewhere the next time.
+    // A name is checked when it is resolved, and may lead elsewhere the next time.
     if let Ok(address) = host_of(&uri).parse()
         && !sources.allows(host_of(&uri), address)
     {
@@ -181,20 +180,20 @@ fn host_of(uri: &Uri) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether it is this machine that is asked.
+/// Whether the URL names this machine.
 fn is_here(uri: &Uri) -> bool {
     let host = host_of(uri);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// What went wrong, and whether it may be better the next time.
+/// Returns what went wrong, and whether another attempt may succeed.
 fn because(error: &Error) -> Unfetched {
     match error {
-        // 403 is a URL that no longer holds.
+        // 403 means a URL that is no longer valid.
         Error::StatusCode(status @ 400..500) if ![408, 429].contains(status) => {
             Unfetched::Refused(format!("HTTP status {status}"))
         }
-        // These repeat the URL.
+        // These errors repeat the URL.
         Error::BadUri(_) => Unfetched::Refused("the url cannot be read".into()),
         Error::RequireHttpsOnly(_) => Unfetched::Refused("redirected to plain http".into()),
         Error::TooManyRedirects | Error::RedirectFailed => {
@@ -278,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(refused(url, false), NOT_ALLOWED, "{url}");
         }
-        // What only a resolver reads, and names.
+        // Names, and spellings of addresses that only a resolver reads.
         for url in [
             "https://localhost:1/",
             "https://127.1:1/",

@@ -1,35 +1,34 @@
-//! A file replaced as a whole: there is the old one or the new one, whenever the
-//! power goes.
+//! Replaces a file as a whole: there is the old file or the new one, whenever the power fails.
 //!
-//! The new one is written beside it under its name with `.new`, synced, renamed
-//! over it, and then the directory is synced (POSIX rename(2) is atomic; only the
-//! sync of the directory makes it last). Mode 0600, in a directory that is made
-//! with 0700 if it is not there: such files may hold secrets. One writer at a time.
+//! The new file is written beside the old one under its name with `.new`, synced, renamed over
+//! the old one, and then the directory is synced (POSIX rename(2) is atomic; only the sync of
+//! the directory makes it last). The mode is 0600, in a directory that is made with 0700 if it
+//! does not exist: such files may hold secrets. One writer at a time.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What is being done.
+/// The steps of a replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The directory is made, if it is not there.
+    /// The directory is made, if it does not exist.
     Directory,
     /// The new file is made.
     Open,
-    /// It is written.
+    /// The new file is written.
     Write,
-    /// It is synced.
+    /// The new file is synced.
     Sync,
-    /// It takes the place of the old one.
+    /// The new file takes the place of the old one.
     Rename,
-    /// That is synced.
+    /// The directory is synced.
     SyncDirectory,
 }
 
 impl Step {
-    /// In words, as in "syncing: no space left on device".
+    /// Returns the step in words, as in "syncing: no space left on device".
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -43,17 +42,17 @@ impl Step {
     }
 }
 
-/// Replaces the file, for good when this returns. Blocks on the disk.
+/// Replaces the file durably before it returns. Blocks on the disk.
 ///
 /// # Errors
-/// What the system says; then the old one is still there, whole, unless only the
-/// last step failed.
+/// The system's error; then the old file is still there, whole, unless only the last step
+/// failed.
 pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     step_by_step(file, bytes, &mut |_| Ok(()))
 }
 
-/// The same without waiting for the disk, in a directory that is there: after a
-/// power cut the old one may be back, or one that cannot be read.
+/// Replaces the file as [`replace`] does, but without waiting for the disk, in a directory that
+/// exists: after a power cut the old file may be back, or an unreadable one.
 ///
 /// # Errors
 /// As of [`replace`].
@@ -63,8 +62,8 @@ pub fn replace_loosely(file: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&fresh, file)
 }
 
-/// The same as [`replace`]. `before` is told each step before it is taken and may
-/// forbid it: to say afterwards where it failed, and to pull the plug in tests.
+/// Replaces the file as [`replace`] does. `before` is told each step before it is taken and may
+/// forbid it: to report afterwards which step failed, and to simulate a power cut in tests.
 ///
 /// # Errors
 /// As of [`replace`], or what `before` says.
@@ -93,7 +92,7 @@ fn open_beside(file: &Path) -> io::Result<(PathBuf, File)> {
     let mut fresh = file.as_os_str().to_owned();
     fresh.push(".new");
     let fresh = PathBuf::from(fresh);
-    // One left by a crash has an unknown mode: it is made anew.
+    // A file left by a crash has an unknown mode: it is made anew.
     match fs::remove_file(&fresh) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}

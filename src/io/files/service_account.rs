@@ -1,5 +1,5 @@
-//! The account the service runs as, and which files it may read: for `check`,
-//! which root runs, who may read everything.
+//! Finds the account that the service runs as, and which files it may read: for `check`, which
+//! is run by root, a user that may read everything.
 //!
 //! Modes, owners and groups only, as `ls -l` shows them; access control lists
 //! are not looked at.
@@ -14,7 +14,7 @@ use crate::io::files::bounded;
 /// The user of the systemd unit.
 const SERVICE: &str = "alink-gateway";
 
-/// Lists of tens of thousands of accounts are within it.
+/// The longest list that is read: lists of tens of thousands of accounts are shorter.
 const LONGEST_LIST: u64 = 4 << 20;
 
 /// A user and the groups it is in.
@@ -34,7 +34,7 @@ struct Names {
     groups: Vec<(String, u32)>,
 }
 
-/// Who may do what with a file.
+/// The owner, the group and the mode of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Access {
     mode: u32,
@@ -43,8 +43,8 @@ struct Access {
 }
 
 impl Account {
-    /// That of the installed service, if this process is root's: others find out
-    /// by trying.
+    /// Returns the account of the installed service, if this process is root's: other users
+    /// find out by trying.
     #[must_use]
     pub fn of_service() -> Option<Self> {
         let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
@@ -53,7 +53,7 @@ impl Account {
         Account::named(SERVICE, &passwd, &group).filter(|_| root)
     }
 
-    /// The account of this name in these two lists.
+    /// Returns the account of this name in these two lists.
     #[must_use]
     pub fn named(name: &str, passwd: &str, group: &str) -> Option<Self> {
         let mut names = Names::default();
@@ -93,8 +93,8 @@ impl Account {
         })
     }
 
-    /// Why this account cannot read a file, as `0600 root:root` of the file or of
-    /// a directory above it; `None` if it can, or if nobody can say.
+    /// Returns why this account cannot read a file, as `0600 root:root` of the file or of a
+    /// directory above it; `None` if it can, or if that cannot be found out.
     #[must_use]
     pub fn obstacle(&self, path: &Path) -> Option<String> {
         let path = fs::canonicalize(path).ok()?;
@@ -119,8 +119,8 @@ impl Account {
         (!self.may(access, 0o4)).then(|| self.shown(access))
     }
 
-    /// The first class that fits decides, even if a later one would allow more
-    /// (path_resolution(7)).
+    /// Whether the account has this permission. The first class that fits decides, even if a
+    /// later one would allow more (path_resolution(7)).
     fn may(&self, access: Access, bit: u32) -> bool {
         let shift = if self.user == access.owner {
             6

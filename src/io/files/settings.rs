@@ -1,9 +1,8 @@
-//! Reads what a configuration is made of; what it means is `config/`'s business.
+//! Reads the files of a configuration; `config/` decides what they mean.
 //!
-//! The main file, `conf.d/*.yaml` beside it in name order, the platform's file
-//! in the state directory if `remote_config:` wants it ([`crate::io::store::remote_config`]), the
-//! few environment variables that may be set, and whatever files and credentials
-//! those name.
+//! The main file, `conf.d/*.yaml` beside it in name order, the platform's file in the state
+//! directory if `remote_config:` wants it ([`crate::io::store::remote_config`]), the few
+//! environment variables that may be set, and the files and credentials that all of these name.
 
 mod fit;
 pub mod limits;
@@ -30,35 +29,35 @@ use crate::io::log;
 use crate::io::store::remote_config;
 use crate::spec::{ControlSpec, Spec};
 
-/// Where the configuration is unless somebody says otherwise.
+/// Where the configuration is by default.
 pub const DEFAULT_PATH: &str = "/etc/alink-gateway/gateway.yaml";
 
-/// Where what the platform hands out is kept, unless the configuration or
-/// systemd says otherwise.
+/// Where the platform's secrets and files are kept, unless the configuration or systemd says
+/// otherwise.
 pub const DEFAULT_STATE: &str = "/var/lib/alink-gateway";
 
 /// A configuration without errors.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// What it means.
+    /// The installation it describes.
     pub spec: Spec,
-    /// What is odd about it.
+    /// The warnings about it.
     pub warnings: Report,
     /// How many profiles there are, used or not.
     pub profiles: usize,
     /// False while the gateway's identity is still the package's placeholder:
     /// such a gateway runs, but must not connect to the platform.
     pub commissioned: bool,
-    /// Where to keep what the platform hands out.
+    /// Where to keep the platform's secrets and files.
     pub state_dir: PathBuf,
-    /// How people ask the running service.
+    /// The settings of the control socket and metrics.
     pub control: ControlSpec,
-    /// The platform's file that is a part of it.
+    /// The platform's file that is a part of the configuration.
     pub remote: Option<PathBuf>,
 }
 
-/// A file of the platform's that has been in force and does not go together
-/// with the gateway's own any more.
+/// A file of the platform that has been in force and does not go together with the gateway's
+/// own files any more.
 #[derive(Clone, Debug)]
 pub struct Misfit {
     /// The file.
@@ -67,29 +66,29 @@ pub struct Misfit {
     pub report: Report,
 }
 
-/// What is around the configuration and may change its meaning.
+/// The surroundings of the configuration, which may change its meaning.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
-    /// Environment variables; those without our prefix do not matter.
+    /// Environment variables; those without the gateway's prefix do not matter.
     pub environment: Vec<(String, String)>,
     /// Where systemd has put the service's credentials.
     pub credentials: Option<PathBuf>,
-    /// Where systemd has made a directory for what the service keeps.
+    /// The state directory that systemd has made.
     pub state: Option<PathBuf>,
-    /// Whether a credential may be absent because there is no directory of
-    /// credentials: so it is when a person runs `check` from a shell.
+    /// Whether a credential may be absent because there is no directory of credentials: this is
+    /// so when a person runs `check` from a shell.
     pub by_hand: bool,
-    /// As whom the service will read the files, if that is somebody else and may
-    /// not.
+    /// The account with which the service will read the files, if it differs from the current
+    /// user and may lack permission.
     pub service: Option<Account>,
-    /// Where serial adapters have names that stay.
+    /// The directory in which serial adapters have permanent names.
     pub by_id: Option<PathBuf>,
-    /// Whose limits of threads and open files it has to keep to.
+    /// The process or unit whose limits of threads and open files apply.
     pub limits: LimitsOf,
 }
 
 impl Surroundings {
-    /// Those of this process.
+    /// Returns the surroundings of this process.
     #[must_use]
     pub fn of_process() -> Self {
         let environment = std::env::vars_os()
@@ -108,7 +107,7 @@ impl Surroundings {
         }
     }
 
-    /// Those of this process, when a person looks at a configuration that the
+    /// Returns the surroundings of this process, when a person checks a configuration that the
     /// service will use.
     #[must_use]
     pub fn of_person() -> Self {
@@ -116,8 +115,8 @@ impl Surroundings {
         Surroundings {
             by_hand: true,
             service: Account::of_service(),
-            // What a unit runs for a reload is told of the credentials by systemd 252
-            // and not let in to them; it knows as little as a person.
+            // A command that a unit runs for a reload is told of the credentials by systemd 252,
+            // but may not read them; it knows as little as a person.
             credentials: process.credentials.filter(|d| fs::read_dir(d).is_ok()),
             environment: process.environment,
             state: process.state,
@@ -128,7 +127,7 @@ impl Surroundings {
 }
 
 impl Surroundings {
-    /// Notes on a file that was read why the service cannot.
+    /// Notes on a file that was read why the service cannot read it.
     fn look_at(&self, source: &mut Source) {
         if source.bytes.is_ok() {
             let service = self.service.as_ref();
@@ -140,23 +139,23 @@ impl Surroundings {
 /// Loads the configuration for running it.
 ///
 /// # Errors
-/// Everything that is wrong or odd, if anything is wrong.
+/// All errors and warnings, if there is an error.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
     load_in(path, &Surroundings::of_process())
 }
 
-/// Loads the configuration for starting with it: a file of the platform's that
-/// spoils it is left out, and told, because a gateway that has lost its power
-/// must start by itself; one that has not proven itself is not looked at.
+/// Loads the configuration for a start. A file of the platform that spoils the configuration is
+/// left out and reported, because a gateway that has lost its power must start by itself; a
+/// file that has not proven itself is not looked at.
 ///
 /// # Errors
-/// Everything that is wrong or odd, if anything is wrong with the gateway's own
-/// files; whatever the platform's says.
+/// All errors and warnings, if there is an error in the gateway's own files; the platform's
+/// file causes none.
 pub fn load_to_start(path: &Path) -> Result<(Loaded, Option<Misfit>), Report> {
     load_to_start_in(path, &Surroundings::of_process())
 }
 
-/// The same in these surroundings.
+/// Loads the configuration for a start in these surroundings.
 ///
 /// # Errors
 /// As [`load_to_start`].
@@ -174,11 +173,11 @@ pub fn load_to_start_in(
     Ok((alone, Some(Misfit { file, report })))
 }
 
-/// Where a file of the platform's is kept, if the gateway's own files want any.
-/// Nothing of the platform's is read.
+/// Returns where a file of the platform is kept, if the gateway's own files want one. Nothing
+/// of the platform's is read.
 ///
 /// # Errors
-/// Everything that is wrong, if a file cannot be read.
+/// All errors, if a file cannot be read.
 pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
     let around = Surroundings::of_process();
     let draft = FirstPass::new(
@@ -191,11 +190,11 @@ pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
         .then(|| state_dir_of(state_dir, path, &around)))
 }
 
-/// What the configuration would be with this file of the platform's instead of
-/// the one that is stored.
+/// Loads the configuration as it would be with this file of the platform's instead of the
+/// stored one.
 ///
 /// # Errors
-/// Everything that is wrong or odd, if anything is wrong.
+/// All errors and warnings, if there is an error.
 pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
     let around = Surroundings::of_process();
     told(load_fitting(path, &around, &Theirs::This(theirs)), &around)
@@ -204,17 +203,17 @@ pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
 /// Loads the configuration in these surroundings.
 ///
 /// # Errors
-/// Everything that is wrong or odd, if anything is wrong.
+/// All errors and warnings, if there is an error.
 pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
     told(load_fitting(path, around, &Theirs::Stored), around)
 }
 
-/// Which file of the platform's is a part of it, if one is wanted.
+/// Which file of the platform is a part of the configuration, if one is wanted.
 enum Theirs<'a> {
     None,
-    /// The one that has proven itself.
+    /// The file that has proven itself.
     Proven,
-    /// The one in force, on probation or not.
+    /// The file in force, on probation or not.
     Stored,
     This(&'a Content),
 }
@@ -242,7 +241,7 @@ impl Theirs<'_> {
     }
 }
 
-/// What was loaded, unless the log could not tell of it.
+/// Returns what was loaded, unless the log filter is wrong and nothing could be logged.
 fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
     let Some(problem) = loudness(around) else {
         return loaded;
@@ -251,20 +250,20 @@ fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded,
     Err(told.with([problem]))
 }
 
-/// Loads the configuration in these surroundings for a look at it: how much its
-/// lines have to carry is not judged.
+/// Loads the configuration in these surroundings for a look at it: the load of its lines is not
+/// judged.
 ///
 /// # Errors
-/// Everything that is wrong or odd, if anything else is wrong.
+/// All errors and warnings, if there is another error.
 pub fn load_whatever_the_load(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
     load_files(path, around, &Theirs::Stored).map(|(loaded, _)| loaded)
 }
 
-/// What is wrong with how loud the log is to be: no part of the configuration,
-/// but nothing starts with it either.
+/// Returns what is wrong with the log filter: it is no part of the configuration, but the
+/// service does not start with a wrong filter either.
 fn loudness(around: &Surroundings) -> Option<Problem> {
     let (name, said) = around.environment.iter().find(|(n, _)| n == log::FILTER)?;
-    // As if it were not set.
+    // An empty filter counts as not set.
     if said.trim().is_empty() || log::try_filter(said).is_ok() {
         return None;
     }
@@ -280,8 +279,8 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
     })
 }
 
-/// The configuration, unless its lines have to carry more than they can, or it
-/// needs more than its unit may have.
+/// Loads the configuration, unless its lines have to carry more than they can, or it needs more
+/// than its unit may have.
 fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
     let (mut loaded, places) = load_files(path, around, theirs)?;
     if let Some(by_id) = &around.by_id {
@@ -296,8 +295,8 @@ fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Resu
     Ok(loaded)
 }
 
-/// The instance of `alink-gateway@.service` that is given this file: it has its
-/// configuration in a folder of its name.
+/// Returns the instance of `alink-gateway@.service` that is given this file: its configuration
+/// is in a folder of its name.
 fn instance_of(path: &Path) -> Option<String> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.into());
     let folder = path.parent()?;
@@ -307,7 +306,7 @@ fn instance_of(path: &Path) -> Option<String> {
     instance.map(str::to_owned)
 }
 
-/// Where the unit that is given this file keeps its state.
+/// Returns where the unit that is given this file keeps its state.
 fn state_of(path: &Path) -> PathBuf {
     match instance_of(path) {
         Some(name) => format!("{DEFAULT_STATE}@{name}").into(),
@@ -315,7 +314,7 @@ fn state_of(path: &Path) -> PathBuf {
     }
 }
 
-/// The unit that is given this file.
+/// Returns the unit that is given this file.
 fn unit_of(path: &Path) -> String {
     match instance_of(path) {
         Some(name) => format!("alink-gateway@{name}.service"),
@@ -323,7 +322,7 @@ fn unit_of(path: &Path) -> String {
     }
 }
 
-/// The gateway's own files.
+/// Reads the gateway's own files.
 fn sources(path: &Path, around: &Surroundings, reading: &mut Reading) -> Vec<Source> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![reading.config(path)];
@@ -334,7 +333,7 @@ fn sources(path: &Path, around: &Surroundings, reading: &mut Reading) -> Vec<Sou
     sources
 }
 
-/// Where state is kept: as the configuration says, or systemd, or by default.
+/// Returns where state is kept: as the configuration says, or systemd, or by default.
 fn state_dir_of(said: Option<PathBuf>, path: &Path, around: &Surroundings) -> PathBuf {
     said.or_else(|| around.state.clone())
         .unwrap_or_else(|| state_of(path))
@@ -356,7 +355,7 @@ fn load_files(
         .read(&state_dir, &mut reading)
         .filter(|_| policy.enabled);
     let remote = remote.filter(|source| {
-        // A person who checks may not be the one who runs it.
+        // The person who runs `check` may not be the user that runs the service.
         let hidden = around.by_hand && source.bytes.is_err();
         unseen = hidden.then(|| unseen_by_hand(source));
         !hidden
@@ -415,8 +414,8 @@ fn unseen_by_hand(source: &Source) -> Problem {
     }
 }
 
-/// systemd lists all directories of a unit, with colons between them
-/// (systemd.exec(5), `StateDirectory=`).
+/// Returns the first directory of a list: systemd lists all directories of a unit, with colons
+/// between them (systemd.exec(5), `StateDirectory=`).
 fn first_path(list: std::ffi::OsString) -> Option<PathBuf> {
     std::env::split_paths(&list).find(|path| path.is_absolute())
 }
@@ -445,7 +444,7 @@ fn answer(
     };
     let looked_at = |want: &Want| {
         let mut found = one(want);
-        // What systemd hands over, it reads as root.
+        // systemd reads the credentials that it hands over as root.
         if !matches!(want, Want::Credential(_)) {
             for source in &mut found {
                 around.look_at(source);

@@ -1,11 +1,10 @@
 //! The two ends of the channel between the hub and the link.
 //!
-//! Commands and events cross each other: the hub may still be speaking to a
-//! connection whose end it has not heard of yet. Said on the next connection,
-//! such a command would be an answer to a question nobody asked there. So every
-//! event carries the number of the attempt it belongs to, every command the number
-//! of the last event *its sender had heard*, and the link takes only commands with
-//! the number of the connection it is on. The number is kept inside
+//! Commands and events cross each other: the hub may still be sending to a connection whose end
+//! it has not heard of yet. Sent on the next connection, such a command would be an answer to a
+//! question that was not asked there. So every event carries the number of the attempt it
+//! belongs to, and every command the number of the last event *its sender had heard*. The link
+//! takes only commands with the number of the connection it is on. The number is kept inside
 //! [`Wire`] and [`Ends`]; neither the hub nor any engine sees it.
 //!
 //! `Disconnect` is meant for the link itself and holds whatever its number.
@@ -19,22 +18,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::{LinkCommand, LinkEvent};
 
-/// Messages that fit between the hub and the link, each way.
+/// How many messages fit between the hub and the link, each way.
 pub const CAPACITY: usize = 256;
 
-/// Bytes of messages that fit, each way: four of the largest the platform takes. A
-/// receiver that is slow slows the sender, and costs no more than this.
+/// How many bytes of messages fit, each way: four of the largest messages that the platform
+/// takes. A slow receiver slows the sender, and costs no more memory than this.
 const BYTES: u32 = 1 << 20;
 
-/// What a message takes besides its topic and payload, about.
+/// How many bytes a message takes besides its topic and payload, about.
 const AROUND: usize = 64;
 
 /// The hub's end: both halves, which may also be used apart.
 #[derive(Debug)]
 pub struct Wire {
-    /// To the link.
+    /// The half that sends to the link.
     pub outgoing: Outgoing,
-    /// From the link.
+    /// The half that receives from the link.
     pub incoming: Incoming,
 }
 
@@ -64,8 +63,8 @@ pub struct Ends {
     stop: CancellationToken,
 }
 
-/// What is on its way, the attempt it belongs to, and the room it takes until it is
-/// taken out.
+/// A message on its way, the attempt it belongs to, and the room it takes until it is taken
+/// out.
 #[derive(Debug)]
 struct Parcel<T> {
     attempt: u64,
@@ -73,7 +72,7 @@ struct Parcel<T> {
     _room: OwnedSemaphorePermit,
 }
 
-/// The room that so many bytes take; one message always fits.
+/// Returns the room that so many bytes take; one message always fits.
 fn room_for(bytes: usize) -> u32 {
     u32::try_from(bytes + AROUND).map_or(BYTES, |room| room.min(BYTES))
 }
@@ -94,8 +93,8 @@ fn room_for_event(event: &LinkEvent) -> u32 {
     })
 }
 
-/// A pair of ends. The link ends by `stop`, by `Disconnect`, or when the
-/// [`Wire`] is gone.
+/// Makes a pair of ends. The link ends by `stop`, by `Disconnect`, or when the [`Wire`] is
+/// gone.
 #[must_use]
 pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
     let (command_tx, command_rx) = mpsc::channel(capacity);
@@ -124,25 +123,25 @@ pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
 }
 
 impl Incoming {
-    /// The next event; `None` when the link has ended. May be dropped and
-    /// called again without losing one.
+    /// Returns the next event; `None` when the link has ended. May be dropped and called again
+    /// without losing an event.
     pub async fn next(&mut self) -> Option<LinkEvent> {
         let Parcel {
             attempt, content, ..
         } = self.events.recv().await?;
-        // Both halves belong to one task; the order between them is its own.
+        // Both halves belong to one task, which orders their calls itself.
         self.heard.store(attempt, Ordering::Relaxed);
         Some(content)
     }
 }
 
 impl Outgoing {
-    /// Tells the link, without waiting. What is meant for a connection that has
-    /// ended since is dropped at the other end, and counted there.
+    /// Sends a command to the link, without waiting. A command for a connection that has ended
+    /// since is dropped at the other end, and counted there.
     ///
     /// # Errors
-    /// `Full`: keep it and try later. `Closed`: the link has ended. Both hand
-    /// the command back.
+    /// `Full`: keep the command and try later. `Closed`: the link has ended. Both hand the
+    /// command back.
     pub fn try_send(&self, command: LinkCommand) -> Result<(), TrySendError<LinkCommand>> {
         if self.commands.is_closed() {
             return Err(TrySendError::Closed(command));
@@ -177,18 +176,18 @@ impl Outgoing {
 }
 
 impl Ends {
-    /// From here on another attempt is meant.
+    /// Begins the next attempt: from now on events belong to it.
     pub(super) fn next_attempt(&mut self) {
         self.attempt += 1;
     }
 
-    /// Cancelled when the link shall end.
+    /// Returns the token that is cancelled when the link shall end.
     pub(super) fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// What is to be done next on this connection. May be dropped and called
-    /// again without losing anything.
+    /// Returns the next order for this connection. May be dropped and called again without
+    /// losing an order.
     pub(super) async fn order(&mut self) -> Order {
         loop {
             let received = self.commands.recv().await;
@@ -198,7 +197,7 @@ impl Ends {
         }
     }
 
-    /// The same without waiting; `None` if there is nothing to do now.
+    /// Returns the next order without waiting; `None` if there is none now.
     pub(super) fn order_ready(&mut self) -> Option<Order> {
         loop {
             let received = match self.commands.try_recv() {
@@ -212,7 +211,8 @@ impl Ends {
         }
     }
 
-    /// `None` for what was meant for an earlier connection.
+    /// Makes an order of a received command; `None` for a command that was meant for an earlier
+    /// connection.
     fn sort(&mut self, received: Option<Parcel<LinkCommand>>) -> Option<Order> {
         match received.map(|parcel| (parcel.attempt, parcel.content)) {
             None | Some((_, LinkCommand::Disconnect)) => Some(Order::End),
@@ -231,7 +231,7 @@ impl Ends {
         }
     }
 
-    /// Tells the hub; false if the link shall end instead.
+    /// Sends an event to the hub; returns false if the link shall end instead.
     pub(super) async fn tell(&mut self, event: LinkEvent) -> bool {
         tokio::select! {
             biased;
@@ -240,32 +240,32 @@ impl Ends {
         }
     }
 
-    /// Tells the hub even while stopping, if it still listens; does not wait
+    /// Sends an event to the hub even while stopping, if the hub still listens; does not wait
     /// long for it.
     pub(super) async fn tell_last(&mut self, event: LinkEvent) {
         let told = send(&self.events, &self.room, self.attempt, event);
         let _ = tokio::time::timeout(super::BREATH, told).await;
     }
 
-    /// Adds what was dropped elsewhere.
+    /// Adds commands that were dropped elsewhere.
     pub(super) fn count_dropped(&mut self, commands: u64) {
         self.dropped += commands;
     }
 
-    /// How many commands were dropped since this was last asked.
+    /// Returns how many commands were dropped since the last call.
     pub(super) fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 }
 
-/// Waits until it fits, and sends it; whether anybody is left to hear it.
+/// Waits until the message fits, and sends it; returns whether there is still a receiver.
 async fn send(
     events: &mpsc::Sender<Parcel<LinkEvent>>,
     room: &Arc<Semaphore>,
     attempt: u64,
     event: LinkEvent,
 ) -> bool {
-    // Never closed.
+    // The semaphore is never closed.
     let Ok(room) = Arc::clone(room)
         .acquire_many_owned(room_for_event(&event))
         .await
@@ -280,12 +280,12 @@ async fn send(
     events.send(parcel).await.is_ok()
 }
 
-/// What the other end wants.
+/// An order from the hub.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Say this on the connection.
+    /// Send this command on the connection.
     Say(LinkCommand),
-    /// Say goodbye: `Disconnect` came, or nobody is left to say anything.
+    /// Close the connection: `Disconnect` came, or there is no sender left.
     End,
 }
 
@@ -309,7 +309,7 @@ mod tests {
         wire.outgoing.try_send(publish("first")).unwrap();
         assert_eq!(ends.order().await, Order::Say(publish("first")));
 
-        // The connection dies and the next one is up before the hub hears.
+        // The connection is lost and the next one is up before the hub hears of it.
         wire.outgoing.try_send(publish("too late")).unwrap();
         assert!(
             ends.tell(LinkEvent::Down(crate::base::LinkDown::Closed))
@@ -346,7 +346,7 @@ mod tests {
         let largest = 256 * 1024;
         let fit = (0..CAPACITY).take_while(|_| wire.outgoing.try_send(large(largest)).is_ok());
         assert_eq!(fit.count(), 3);
-        // It is waited for, and taking one out makes room.
+        // The sender waits, and taking a message out makes room.
         let held = large(largest);
         let waiting = wire.outgoing.writable(&held);
         assert!(tokio::time::timeout(hour, waiting).await.is_err());

@@ -1,12 +1,12 @@
-//! How often this box has knocked at the broker's door lately, from one life of
+//! Remembers how often this box has tried to connect to the broker lately, from one process of
 //! the service to the next.
 //!
-//! The platform counts CONNECTs per minute, whoever makes them; a service that is
-//! started again and again must keep to its limit like one that runs. One small
-//! JSON file, `connects.json` in the state directory: when the last few attempts
-//! were made, in seconds of the kernel's uptime, and of which boot. Neither synced
-//! nor missed: what is lost with the power is older than a boot takes, and without
-//! a file the count begins anew.
+//! The platform counts CONNECTs per minute, whichever process makes them. A service that is
+//! started again and again must keep to that limit like a service that runs. The history is one
+//! small JSON file, `connects.json` in the state directory: when the last few attempts were
+//! made, in seconds of the kernel's uptime, and during which boot. The file is not synced, and
+//! need not be: a boot takes longer than the time that a power cut can lose, and without a file
+//! the count begins anew.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 use crate::io::files::bounded;
 use crate::io::files::replace::replace_loosely;
 
-/// Its name in the state directory.
+/// The file's name in the state directory.
 const FILE: &str = "connects.json";
 
-/// More within a minute are never made.
+/// How many attempts are kept: more are never made within a minute.
 const KEPT: usize = 8;
 
-/// A boot's name and [`KEPT`] numbers take 250 bytes; what is larger was not written
-/// here, and is none.
+/// The largest file that is read. A boot's name and [`KEPT`] numbers take 250 bytes; a larger
+/// file was not written here, and is ignored.
 const LARGEST: u64 = 4 << 10;
 
 /// Remembers attempts; cheap to clone.
@@ -36,12 +36,12 @@ pub struct ConnectionHistory {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Kept {
     boot: String,
-    /// Seconds of uptime, oldest first.
+    /// The times of the attempts in seconds of uptime, oldest first.
     at: Vec<f64>,
 }
 
 impl ConnectionHistory {
-    /// In this directory.
+    /// Makes the history of the service that keeps its state in this directory.
     #[must_use]
     pub fn beside(directory: &Path) -> Self {
         ConnectionHistory {
@@ -49,19 +49,19 @@ impl ConnectionHistory {
         }
     }
 
-    /// How long ago the last attempts of this boot were made, oldest first.
+    /// Returns how long ago the last attempts of this boot were made, oldest first.
     #[must_use]
     pub fn ages(&self) -> Vec<Duration> {
         let Ok((boot, now)) = uptime() else {
             return Vec::new();
         };
         let kept = self.read(boot).at.into_iter();
-        // What claims to be later than now is taken for now.
+        // A time later than now is taken for now.
         let ages = kept.map(|at| Duration::try_from_secs_f64((now - at).max(0.0)));
         ages.flatten().collect()
     }
 
-    /// One more, now. Blocks for as long as writing a few bytes takes.
+    /// Adds an attempt made now. Blocks for as long as writing a few bytes takes.
     pub fn note(&self) {
         let Ok((boot, now)) = uptime() else {
             return;
@@ -71,7 +71,7 @@ impl ConnectionHistory {
         let spare = kept.at.len().saturating_sub(KEPT);
         kept.at.drain(..spare);
         if let Err(e) = self.write(&kept) {
-            // Told by those who need the directory more (`secret_store.rs`).
+            // Reported by the secret store, which needs the directory more (`secret_store.rs`).
             tracing::debug!("{} cannot be written: {e}", self.file.display());
         }
     }
@@ -91,7 +91,7 @@ impl ConnectionHistory {
     }
 }
 
-/// Which boot this is, and how many seconds old.
+/// Returns which boot this is, and how many seconds old it is.
 fn uptime() -> io::Result<(String, f64)> {
     let read = |path| bounded::read_text(Path::new(path), LARGEST).map_err(io::Error::other);
     let boot = read("/proc/sys/kernel/random/boot_id")?;

@@ -1,10 +1,9 @@
-//! From a name to a stream that MQTT can be spoken on.
+//! Connects to the broker: from a name to a stream that carries MQTT.
 //!
-//! Addresses are tried one after the other, families in turn, each with a few
-//! seconds of its own, so that one black-holed family (commonly IPv6) cannot eat
-//! the whole budget. That is the ordering of Happy Eyeballs (RFC 8305 §4) without
-//! its parallel attempts: those would show up at the platform as a second
-//! connection now and then, and the platform counts connections.
+//! Addresses are tried one after the other, families in turn, each with a few seconds of its
+//! own, so that one black-holed family (commonly IPv6) cannot use up the whole budget. That is
+//! the ordering of Happy Eyeballs (RFC 8305 §4) without its parallel attempts: these would show
+//! up at the platform as a second connection now and then, and the platform counts connections.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +24,7 @@ use crate::base::LinkDown;
 use crate::io::system::clock::Clock;
 use crate::spec::{BrokerSpec, Transport};
 
-/// What one address may take if there are others.
+/// How long one address may take if there are others.
 const PER_ADDRESS: Duration = Duration::from_secs(3);
 
 /// How long sent bytes may stay unacknowledged before the kernel gives the
@@ -33,7 +32,8 @@ const PER_ADDRESS: Duration = Duration::from_secs(3);
 /// than a mobile network's hand-over.
 const USER_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// The kernel's own probes keep NAT entries alive while we say nothing.
+/// How often the kernel sends its own probes, which keep NAT entries alive while the connection
+/// is idle.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Where connections are made.
@@ -41,30 +41,28 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 pub enum Dialer {
     /// On the network, as the broker's specification says.
     Network,
-    /// At the door of a test world, which is handed the other end of a pipe for
-    /// each attempt: virtual time and real sockets do not go together. A closed
-    /// door cannot be reached.
+    /// At a test's broker, which is handed the other end of a pipe for each attempt: virtual
+    /// time and real sockets do not go together. If the channel is closed, the broker cannot be
+    /// reached.
     Door(mpsc::Sender<DuplexStream>),
 }
 
-/// What fits into a door's pipe each way, about a socket's buffer.
+/// How many bytes fit into such a pipe each way, about a socket's buffer.
 const PIPE: usize = 64 * 1024;
 
-/// A connected stream. A closed set: TLS, plain TCP for laboratories, a pipe
-/// for worlds on virtual time.
+/// A connected stream: TLS, plain TCP for laboratories, or a pipe for tests on virtual time.
 #[derive(Debug)]
 pub(super) enum Stream {
     /// MQTT over TLS.
     Tls(Box<TlsStream<TcpStream>>),
     /// MQTT over TCP.
     Plain(TcpStream),
-    /// In memory.
+    /// A pipe in memory.
     Pipe(DuplexStream),
 }
 
 impl Dialer {
-    /// Connects before `deadline`. What is odd but no reason to fail comes
-    /// along as a notice.
+    /// Connects before `deadline`. An oddity that is no reason to fail is returned as a notice.
     pub(super) async fn dial(
         &self,
         broker: &BrokerSpec,
@@ -129,15 +127,15 @@ async fn reach(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Li
     if refused.is_empty() {
         return Err(unreachable(format!("{host} has no address")));
     }
-    // Addresses name the host well enough if it was given as one.
+    // If the host was given as an address, its addresses name it well enough.
     Err(unreachable(match host.parse::<IpAddr>() {
         Ok(_) => refused.join("; "),
         Err(_) => format!("{host}: {}", refused.join("; ")),
     }))
 }
 
-/// Families in turn, beginning with the one the system prefers; the order
-/// within a family stays the system's (RFC 6724).
+/// Orders the addresses with their families in turn, beginning with the family that the system
+/// prefers; the order within a family stays the system's (RFC 6724).
 fn in_turn(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) =

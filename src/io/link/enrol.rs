@@ -1,6 +1,6 @@
-//! Registering: a connection for one question and one answer, which nobody but
-//! the link hears of. What it means is decided in [`crate::cloud::alink::registration::enrolment`];
-//! here it is carried out.
+//! Registers the gateway: a connection for one question and one answer, of which only the link
+//! knows. What the answer means is decided in [`crate::cloud::alink::registration::enrolment`];
+//! the decision is carried out here.
 
 use tokio::time::sleep_until;
 
@@ -14,7 +14,7 @@ use crate::io::system::clock::Clock;
 use crate::spec::CloudSpec;
 
 impl Link {
-    /// Registers the gateway; `Err` if it failed, or the link shall end.
+    /// Registers the gateway; `Err` if that failed, or the link shall end.
     pub(super) async fn register(&mut self) -> Result<(), LinkDown> {
         let vault = match self.usable_vault().await? {
             Ok(vault) => vault,
@@ -25,7 +25,7 @@ impl Link {
         };
         let gateway = &self.spec.cloud.gateway;
         if let Some(earned) = vault.gateway(&gateway.product_key, &gateway.device_name) {
-            // The vault could not be read when the link began.
+            // The secret store could not be read when the link began.
             self.enrolment.on_found(earned);
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl Link {
         self.conclude(outputs.ok_or(LinkDown::Ours)?)
     }
 
-    /// Stores what was earned and could not be stored before.
+    /// Stores earned credentials that could not be stored before.
     pub(super) async fn keep(&mut self, earned: Earned) -> Result<(), LinkDown> {
         let stored = match self.usable_vault().await? {
             Ok(vault) => {
@@ -62,7 +62,7 @@ impl Link {
         self.conclude(Vec::new())
     }
 
-    /// A vault in which something can be kept, or why there is none.
+    /// Returns a secret store in which something can be kept, or why there is none.
     async fn usable_vault(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
         let Some(vault) = self.vault.clone() else {
             return Ok(Err("there is no place for it".into()));
@@ -74,7 +74,7 @@ impl Link {
         })
     }
 
-    /// Draws the conclusions of what came out.
+    /// Carries out the outputs of the registration.
     fn conclude(&mut self, mut outputs: Vec<Output>) -> Result<(), LinkDown> {
         let now = self.clock.now();
         outputs.extend(std::iter::from_fn(|| self.enrolment.poll(now)));
@@ -111,7 +111,7 @@ impl Link {
                     return Err(down);
                 }
                 Output::Before { why, times } => before = Some((why, times)),
-                // Done already, where there was a connection.
+                // Done already, while there was a connection.
                 Output::Keep(_) | Output::Disconnect => {}
             }
         }
@@ -119,7 +119,7 @@ impl Link {
     }
 }
 
-/// What one registration needs while it lasts.
+/// The state that one registration needs while it lasts.
 struct EnrolmentSession<'a> {
     enrolment: &'a mut Enrolment,
     vault: &'a SecretStore,
@@ -129,8 +129,8 @@ struct EnrolmentSession<'a> {
 }
 
 impl EnrolmentSession<'_> {
-    /// Connects, waits for the answer, stores it, hangs up; returns what is left
-    /// to conclude.
+    /// Connects, waits for the answer, stores it, disconnects; returns the outputs that are
+    /// left to carry out.
     async fn hold(self, credentials: Credentials) -> Vec<Output> {
         let EnrolmentSession {
             enrolment,
@@ -194,7 +194,7 @@ async fn store(vault: &SecretStore, cloud: &CloudSpec, earned: Earned) -> Result
     stored.map_err(|why| why.to_string())
 }
 
-/// The same in the words of a link that did not come up.
+/// Returns the failure as the error of a link that did not come up.
 fn down(why: &Failure) -> LinkDown {
     match why {
         Failure::Refused(code) => LinkDown::Refused(*code),

@@ -1,34 +1,34 @@
-//! How much is read from the platform: as much as it may send, and no more.
+//! Bounds how much is read from the platform: as much as it may send, and no more.
 //!
-//! A platform sends an account 2,000 messages a second at most, and 1,024 KB a second on
-//! one connection ("Limits"). What exceeds that is left in the network, where TCP slows the
-//! sender; nothing is lost, and the time of everything else in this process is its own. A
-//! broker that goes on like that for [`FLOODS_FOR`] is given up: behind what waits in the
-//! network, what is meant would come minutes late.
+//! The platform sends an account 2,000 messages a second at most, and 1,024 KB a second on one
+//! connection ("Limits"). What exceeds that is left in the network, where TCP slows the sender.
+//! Nothing is lost, and the other tasks of this process keep their time. A broker that exceeds
+//! the limit for [`FLOODS_FOR`] is given up: behind the bytes that wait in the network,
+//! messages would come minutes late.
 
 use std::time::Duration;
 
 use crate::base::Mono;
 
-/// A packet counts once for each of these that it has begun: 2,048 of them a second are
-/// both limits at the same time.
+/// The size of a unit. A packet counts once for each unit that it has begun: 2,048 units a
+/// second are both limits at the same time.
 const UNIT: usize = 512;
 
-/// Units a second.
+/// How many units a second are read.
 const PER_SECOND: u32 = 2_048;
 
-/// So much may come at once, in the time it would take: 8,192 packets, or 4 MiB. What was
-/// held back in the network for some seconds comes like this.
+/// How much may come at once, as the time it would take: 8,192 packets, or 4 MiB. A backlog
+/// that the network held back for some seconds comes like this.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
-/// A connection ends when so much came that reading was held back for so long. A platform
-/// that had held messages back for a minute has delivered them by then.
+/// How long reading may be held back until the connection ends. A platform that had held
+/// messages back for a minute has delivered them by then.
 const FLOODS_FOR: Duration = Duration::from_secs(30);
 
-/// Reading has caught up when it could have taken this much more.
+/// How much more reading could have taken, as time, when it counts as caught up.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 
-/// Evenly spaced units (GCRA, as in `cloud/pace.rs`).
+/// Spaces units evenly (GCRA, as in `cloud/alink/pace.rs`).
 #[derive(Debug)]
 pub(super) struct Intake {
     even: Mono,
@@ -40,7 +40,7 @@ pub(super) struct Intake {
     held: Option<Mono>,
 }
 
-/// More came than a platform sends.
+/// How much more came than a platform sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Excess {
     pub(super) packets: u64,
@@ -60,13 +60,13 @@ impl Intake {
         }
     }
 
-    /// When the next packet may be taken.
+    /// Returns when the next packet may be taken.
     pub(super) fn ready_at(&self) -> Mono {
         Mono::START + self.even.since(Mono::START + AT_ONCE)
     }
 
-    /// A packet of so many bytes was taken; what to tell, the first time that it was one
-    /// too many.
+    /// Counts a packet of `bytes` bytes that was taken; returns the excess to report, the first
+    /// time that a packet was one too many.
     pub(super) fn take(&mut self, now: Mono, bytes: usize) -> Option<Excess> {
         if self.even <= now {
             (self.packets, self.bytes, self.since) = (0, 0, now);
@@ -93,7 +93,7 @@ impl Intake {
         })
     }
 
-    /// Whether the connection is to be given up for what comes on it.
+    /// Whether the connection is to be given up because too much comes on it.
     pub(super) fn is_flooded(&self, now: Mono) -> bool {
         self.held
             .is_some_and(|since| now.since(since) >= FLOODS_FOR)
@@ -124,7 +124,7 @@ mod tests {
             let (mut waiting, mut flooded) = (burst, false);
             for ms in 0..60_000 {
                 let now = Mono::START + Duration::from_millis(ms);
-                // A busy platform besides: half of its limit.
+                // In addition a busy platform: half of its limit.
                 waiting += 1;
                 while waiting > 0 && intake.ready_at() <= now {
                     intake.take(now, 40);

@@ -1,51 +1,49 @@
-//! The connection to the platform: one task, one connection at a time, each
-//! thrown away at its first error.
+//! Keeps the connection to the platform: one task, one connection at a time, each thrown away
+//! at its first error.
 //!
-//! **Decides** nothing about devices: it carries [`crate::base::LinkCommand`]s out
-//! and [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::alink::connect`],
-//! as whom of [`crate::cloud::alink::registration::enrolment`]; what a message means is not its
-//! business, but for the one that answers a registration (`enrol.rs`).
-//! **Refuses to know** JSON, topics, sub-devices, retries of a message.
+//! **Decides** nothing about devices: it carries [`crate::base::LinkCommand`]s out and
+//! [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::alink::connect`], with which
+//! identity of [`crate::cloud::alink::registration::enrolment`]. What a message means is
+//! decided elsewhere, except for the answer to a registration (`enrol.rs`). **Refuses to know**
+//! JSON, topics, sub-devices, retries of a message.
 //!
-//! Contract: [`channel::pair`] makes both ends, [`run`] lives on one of them
-//! until told to end (`Disconnect`, the stop token, or nobody left at the other
-//! end).
+//! Contract: [`channel::pair`] makes both ends, [`run`] lives on one of them until told to end
+//! (by `Disconnect`, by the stop token, or because the other end is gone).
 //!
 //! Invariants:
 //! - Each attempt ends in exactly one `Down`; `Up` comes at most once, before it.
-//! - A command is said on the connection it was meant for, or dropped and
-//!   counted ([`channel`]).
-//! - Nothing blocks for ever: resolving, connecting, TLS and CONNACK share
-//!   `connect_timeout`; a stalled write ends after 20 s, an unanswered ping after
-//!   two more; the farewell takes 2 s at most.
-//! - Reading never waits for writing nor the other way round, so two full
-//!   buffers cannot hold each other.
-//! - Memory is bounded, whatever the broker sends: 256 KiB per packet either way (the platform's
-//!   limit of a message), 256 messages and 1 MiB between link and hub each way; commands
-//!   are left in their channel while 64 KiB wait to be written, and a broker that makes us
-//!   acknowledge and takes nothing is given up when 384 KiB wait.
+//! - A command is sent on the connection it was meant for, or dropped and counted
+//!   ([`channel`]).
+//! - Nothing blocks for ever: resolving, connecting, TLS and CONNACK share `connect_timeout`; a
+//!   stalled write ends after 20 s, an unanswered ping after two more; closing the connection
+//!   takes 2 s at most.
+//! - Reading never waits for writing, and writing never for reading, so two full buffers cannot
+//!   block each other.
+//! - Memory is bounded, whatever the broker sends: 256 KiB per packet either way (the
+//!   platform's limit of a message), 256 messages and 1 MiB between link and hub each way;
+//!   commands are left in their channel while 64 KiB wait to be written, and a broker that
+//!   causes acknowledgements and takes nothing is given up when 384 KiB wait.
 //! - Reading is bounded: 2,048 packets of 512 bytes a second, 4 s of that at once
-//!   (`intake.rs`); the rest stays in the network. What a packet is does not matter. A
+//!   (`intake.rs`); the rest stays in the network. The kind of a packet does not matter. A
 //!   broker that sends more than that for 30 s is given up.
-//! - The watchdog's pulse beats at each turn of a loop, at least every 3 s,
-//!   and not while an event waits for the hub.
+//! - The watchdog's heartbeat beats at each turn of a loop, at least every 3 s, and not while
+//!   an event waits for the hub.
 //!
 //! # Why not rumqttc's `EventLoop`
 //!
-//! rumqttc is here for its MQTT 3.1.1 codec (`mqttbytes::v4`). Its event loop
-//! drops queued messages silently when a session ends, reports messages as sent
-//! before they are written, reads nothing while a flush is stuck, notices a dead
-//! peer only after up to two keepalives (10 min at the platform's 300 s), opens its
-//! own sockets (no TCP_USER_TIMEOUT, one budget for all addresses), and its TLS
-//! features pull a certificate library with open advisories. A connection of our
-//! own is four hundred lines, runs on a pipe under virtual time, and uses
-//! today's rustls.
+//! rumqttc is here for its MQTT 3.1.1 codec (`mqttbytes::v4`). Its event loop drops queued
+//! messages silently when a session ends, reports messages as sent before they are written,
+//! reads nothing while a flush is stuck, notices a dead peer only after up to two keepalives
+//! (10 min at the platform's 300 s), opens its own sockets (no TCP_USER_TIMEOUT, one budget for
+//! all addresses), and its TLS features pull a certificate library with open advisories. The
+//! connection here is four hundred lines, runs on a pipe under virtual time, and uses the
+//! current rustls.
 //!
-//! Its `MqttState` is not used either. We publish at QoS 0 only, so what it keeps
-//! (windows of QoS 1 and 2) is empty, and what it enforces we do not want: an
-//! acknowledgement nobody asked for is an error there and would log out two
-//! thousand devices, and *one* unanswered ping is already too many. What remains
-//! is a packet id and a PUBACK (`talk.rs`).
+//! Its `MqttState` is not used either. The gateway publishes at QoS 0 only, so the state that
+//! `MqttState` keeps (windows of QoS 1 and 2) is empty, and its checks are not wanted here: an
+//! acknowledgement of nothing that was sent is an error there and would log out two thousand
+//! devices, and *one* unanswered ping is already too many. What remains is a packet id and a
+//! PUBACK (`talk.rs`).
 
 pub mod channel;
 pub(crate) mod connection_history;
@@ -82,13 +80,13 @@ pub use dial::Dialer;
 use dial::Stream;
 use session::Session;
 
-/// A waiting loop turns at least this often, to show that it lives.
+/// The longest pause of a waiting loop, so that the watchdog sees that it lives.
 const BREATH: Duration = Duration::from_secs(3);
 
-/// Keeps a connection to the platform until told to end: waits as `connector`
-/// says, tries, speaks, tells. Hands the connector back, for the next link to
-/// know how often this one has knocked. For a gateway with a certificate of its
-/// own; see [`Link::with_vault`] for others.
+/// Keeps a connection to the platform until told to end: waits as `connector` says, tries,
+/// sends, reports. Returns the connector, so that the next link knows how often this one has
+/// tried to connect. For a gateway with a certificate of its own; see [`Link::with_vault`] for
+/// others.
 pub async fn run(
     spec: Arc<Spec>,
     dialer: Dialer,
@@ -114,15 +112,14 @@ pub struct Link {
     clock: Clock,
     journal: Journal,
     pulse: Heartbeat,
-    /// The last thing said about the system's roots, so as not to say it at
-    /// each attempt.
+    /// The last notice about the system's roots, so that it is not repeated at each attempt.
     roots_told: Option<LinkNotice>,
-    /// That what was earned is refused is said once.
+    /// Whether it has been reported that the earned credentials are refused.
     earned_refused: bool,
 }
 
 impl Link {
-    /// As [`run`].
+    /// Makes a link with the arguments of [`run`].
     #[must_use]
     pub fn new(
         spec: Arc<Spec>,
@@ -150,8 +147,8 @@ impl Link {
         }
     }
 
-    /// Lets a gateway that has only its product's certificate keep in `vault`
-    /// what it is given in exchange, and find it there.
+    /// Lets a gateway that has only its product's certificate keep in `vault` the secret it is
+    /// given in exchange, and find it there.
     #[must_use]
     pub fn with_vault(mut self, vault: SecretStore) -> Self {
         let gateway = &self.spec.cloud.gateway;
@@ -161,13 +158,13 @@ impl Link {
         self
     }
 
-    /// Notes each attempt there, for the next life of the service.
+    /// Notes each attempt in `knocks`, for the next process of the service.
     #[must_use]
     pub fn noting(self, knocks: Option<ConnectionHistory>) -> Self {
         Link { knocks, ..self }
     }
 
-    /// Runs until told to end; hands the connector back.
+    /// Runs until told to end; returns the connector.
     pub async fn run(mut self) -> Connector {
         while self.wait().await {
             let down = match self.enrolment.next() {
@@ -197,7 +194,7 @@ impl Link {
         self.connector
     }
 
-    /// One attempt to connect, told of to whoever wants to know.
+    /// Makes one attempt to connect and reports it to the hub and the operator.
     async fn connect(&mut self, credentials: Credentials) -> LinkDown {
         self.ends.next_attempt();
         self.knock().await;
@@ -217,16 +214,16 @@ impl Link {
         down
     }
 
-    /// An attempt begins.
+    /// Notes that an attempt begins.
     async fn knock(&mut self) {
         self.connector.on_attempt(self.clock.now());
         if let Some(knocks) = self.knocks.clone() {
-            // Before it is made: it may be the last thing this process does.
+            // Noted before the attempt is made: it may be the last thing this process does.
             let _ = tokio::task::spawn_blocking(move || knocks.note()).await;
         }
     }
 
-    /// Waits for the next attempt; false if there shall be none.
+    /// Waits for the next attempt; returns false if there shall be none.
     async fn wait(&mut self) -> bool {
         let at = self.clock.instant(self.connector.attempt_at().at);
         let due = tokio::time::sleep_until(at);
@@ -235,7 +232,7 @@ impl Link {
             .is_some()
     }
 
-    /// One attempt, and the connection's whole life if it succeeds.
+    /// Makes one attempt, and runs the connection until its end if the attempt succeeds.
     async fn attempt(&mut self, credentials: Credentials) -> LinkDown {
         let opening = open(&self.dialer, &self.spec.cloud, credentials, &self.clock);
         let opened = unless_ended(&mut self.ends, &self.pulse, opening).await;
@@ -254,7 +251,7 @@ impl Link {
         self.earned_refused = false;
         self.tell_notices();
         if !self.ends.tell(LinkEvent::Up).await {
-            // `live` says goodbye properly: it will see the same stop.
+            // `live` closes the connection properly: it will see the same stop.
             tracing::debug!("told to end between CONNACK and the first message");
         }
         session
@@ -287,8 +284,9 @@ async fn open(
     }
 }
 
-/// Our CONNECT: a clean session, for the platform keeps nothing of ours that we
-/// would want back, and no will, which it does not support ("Establish MQTT connections over TCP").
+/// Makes the CONNECT packet: a clean session, because the platform keeps nothing of the old one
+/// that is wanted back, and no will, which the platform does not support ("Establish MQTT
+/// connections over TCP").
 fn connect(cloud: &CloudSpec, credentials: Credentials) -> Connect {
     let mut connect = Connect::new(credentials.client_id);
     // The configuration allows 30–1200 s.
@@ -309,7 +307,7 @@ async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Heartbeat, work: F) ->
             () = stop.cancelled() => return None,
             () = ends.until_end() => return None,
             done = &mut work => return Some(done),
-            // Work that is always ready must not keep it from being seen.
+            // Work that is always ready must not keep the heartbeat from being seen.
             () = unconstrained(tokio::time::sleep(BREATH)) => {}
         }
     }

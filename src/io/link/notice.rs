@@ -1,60 +1,60 @@
-//! What the link itself tells; why it is down and when it tries again is told
-//! by `cloud/connect.rs`.
+//! The notices of the link itself. Why the link is down and when it tries again is reported by
+//! `cloud/alink/connect.rs`.
 
 use std::time::Duration;
 
 use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 use crate::cloud::alink::registration::enrolment::Failure;
 
-/// Things only the link knows.
+/// Notices about what only the link knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkNotice {
-    /// What was waiting for a connection that ended went with it, and what did
-    /// not fit into a packet.
+    /// Commands were dropped: they waited for a connection that ended, or did not fit into a
+    /// packet.
     Dropped {
-        /// Commands given up.
+        /// How many commands were given up.
         commands: u64,
     },
-    /// A message of ours does not fit into a packet: our own fault.
+    /// A message of the gateway does not fit into a packet: a fault of this program.
     Unsendable {
-        /// Its topic, or the first filter.
+        /// The message's topic, or its first filter.
         topic: String,
-        /// Its size in bytes.
+        /// The message's size in bytes.
         size: usize,
     },
-    /// The platform sends more than it may; it is read more slowly.
+    /// The platform sends more than it may; its messages are read more slowly.
     Flooded {
-        /// Packets that came …
+        /// How many packets came …
         packets: u64,
         /// … of so many bytes …
         bytes: u64,
-        /// … within this.
+        /// … within this time.
         within: Duration,
     },
     /// Some of the system's root certificates could not be used.
     RootsSkipped {
-        /// How many.
+        /// How many were skipped.
         skipped: usize,
         /// How many are left.
         usable: usize,
     },
     /// The gateway asks for a secret of its own.
     Registering,
-    /// It was given one, and has stored it.
+    /// The gateway was given a secret, and has stored it.
     Registered {
-        /// Where.
+        /// Where the secret is stored.
         place: String,
     },
-    /// It was not given one, or could not store it.
+    /// The gateway was not given a secret, or could not store it.
     RegistrationFailed {
-        /// Why.
+        /// Why it failed.
         why: Failure,
-        /// Times it happened since this was last told.
+        /// How often that happened since the last notice.
         times: u64,
-        /// Until the next attempt.
+        /// The time until the next attempt.
         retry_in: Duration,
     },
-    /// What was earned by registration is refused now.
+    /// The platform now refuses the secret that was earned by registration.
     EarnedRefused {
         /// Where it is stored.
         place: String,

@@ -1,6 +1,6 @@
-//! One connection, from CONNECT to its end: moves bytes between a stream and a
-//! [`Talk`], and nothing else. Generic over the stream, so that it runs on a pipe
-//! and virtual time as well as on TLS.
+//! Runs one connection, from CONNECT to its end: moves bytes between a stream and a [`Talk`],
+//! and does nothing else. Generic over the stream, so that it runs on a pipe and virtual time
+//! as well as on TLS.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::Heartbeat;
 
-/// The last words, the flush and the close take no longer than this.
+/// How long the last packets, the flush and the close may take together.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Reads in a row before everything else gets a turn.
+/// How many reads are made in a row before everything else gets a turn.
 const READS_PER_TURN: u32 = 16;
 
 /// Packet type of CONNACK (MQTT 3.1.1 §2.2.1).
 const CONNACK: u8 = 2;
 
-/// Read this much at a time, at least.
+/// The least number of bytes to ask for in one read.
 const READ_SIZE: usize = 8 * 1024;
 
 /// An accepted connection.
@@ -40,7 +40,7 @@ pub(super) struct Session<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
-    /// Says CONNECT and waits for CONNACK. The deadline is the caller's.
+    /// Sends CONNECT and waits for CONNACK. The deadline is the caller's.
     pub(super) async fn open(stream: S, connect: Connect, clock: &Clock) -> Result<Self, LinkDown> {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let keepalive = Duration::from_secs(connect.keep_alive.into());
@@ -53,8 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         writer.flush().await.map_err(lost)?;
 
         loop {
-            // Said at the first byte: another protocol's greeting may look like
-            // the beginning of a long packet and would be waited for in vain.
+            // Reported at the first byte: another protocol's greeting may look like the beginning
+            // of a long packet, whose end would be waited for in vain.
             if bytes.first().is_some_and(|b| b >> 4 != CONNACK) {
                 return Err(broken(
                     "something else where CONNACK was due: is this an MQTT port?",
@@ -78,7 +78,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         })
     }
 
-    /// Lives until the connection is lost or we are told to end, and says why.
+    /// Runs until the connection is lost or the link is told to end, and returns why.
     pub(super) async fn live(
         mut self,
         ends: &mut Ends,
@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             let now = clock.now().mono;
             match self.talk.next_event(now) {
                 Ok(Some(event)) => {
-                    // Waiting for the hub here is right: it never waits for us.
+                    // Waiting for the hub here is right: the hub never waits for the link.
                     if !ends.tell(event).await {
                         return LinkDown::Ours;
                     }
@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Says one thing, and what else is ready as far as there is room, so that
+    /// Queues one order, and further orders that are ready as far as there is room, so that
     /// they share a write.
     fn say(&mut self, order: Order, ends: &mut Ends, now: Mono) -> Go {
         let mut next = Some(order);
@@ -182,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Go::On
     }
 
-    /// Says what is left to say, and goodbye.
+    /// Sends what is left to send, and closes the connection.
     async fn part(&mut self, ends: &mut Ends, clock: &Clock) {
         let now = clock.now().mono;
         while let Some(Order::Say(command)) = ends.order_ready() {
@@ -191,8 +191,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         self.farewell(clock).await;
     }
 
-    /// The next message, for a dialogue that is nobody's but the link's own. May
-    /// be dropped and called again without losing anything.
+    /// Returns the next message, for a transaction of the link's own. May be dropped and called
+    /// again without losing anything.
     pub(super) async fn next_message(
         &mut self,
         clock: &Clock,
@@ -216,9 +216,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         }
     }
 
-    /// Writes what is queued and DISCONNECT, then closes both ways: a socket
-    /// closed with unread bytes in it resets the connection, and the reset may
-    /// overtake our last words.
+    /// Writes what is queued and DISCONNECT, then closes both ways: a socket closed with unread
+    /// bytes in it resets the connection, and the reset may overtake the last packets.
     pub(super) async fn farewell(&mut self, clock: &Clock) {
         self.talk.say(LinkCommand::Disconnect, clock.now().mono);
         let last_words = async {
@@ -230,7 +229,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             }
             io::Result::Ok(())
         };
-        // Too late or too broken: it ends here all the same.
+        // The connection ends here even if these could not be sent in time.
         let _ = tokio::time::timeout(FAREWELL, last_words).await;
     }
 }
@@ -260,10 +259,10 @@ async fn push<W: AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// What a failed read or write means.
+/// Returns the reason for a lost connection from a failed read or write.
 fn lost(error: io::Error) -> LinkDown {
     match error.kind() {
-        // The last is what rustls says when TLS ends without close_notify.
+        // The last kind is rustls' error when TLS ends without close_notify.
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe

@@ -1,21 +1,20 @@
-//! What is said on one MQTT 3.1.1 connection once CONNACK 0 has come: packets
-//! in, events and packets out. Bytes and time are given to it; it has neither a
-//! socket nor a clock.
+//! The packets on one MQTT 3.1.1 connection once CONNACK 0 has come: packets in, events and
+//! packets out. Bytes and time are given to it; it has neither a socket nor a clock.
 //!
-//! Contract: append what was read to [`Talk::inbox`], no earlier than
-//! [`Talk::reads_at`], and drain [`Talk::next_event`] until `None`; hand commands to [`Talk::say`] while
-//! [`Talk::has_room`]; write out [`Talk::outbox`] and tell [`Talk::wrote`];
-//! call [`Talk::on_time`] no later than [`Talk::wake_at`]. The first error is the
-//! end of the connection.
+//! Contract: append the bytes read to [`Talk::inbox`], no earlier than [`Talk::reads_at`], and
+//! drain [`Talk::next_event`] until `None`; hand commands to [`Talk::say`] while
+//! [`Talk::has_room`]; write out [`Talk::outbox`] and tell [`Talk::wrote`]; call
+//! [`Talk::on_time`] no later than [`Talk::wake_at`]. The first error is the end of the
+//! connection.
 //!
 //! # Pings
 //!
-//! A PINGREQ goes out every [`PING_EVERY`], whatever else is said and whatever
-//! keepalive was declared: the keepalive (300 s by the platform's advice) only
-//! says when *the platform* gives *us* up. Two unanswered pings end the
-//! connection when the third is due, so a dead peer is noticed within 75 s;
-//! Alibaba's C SDK does the same (Link SDK C 4.x: PINGREQ every 25 s, two lost is dead). Other traffic does not count as an
-//! answer: a peer that sends but no longer reads is dead to us.
+//! A PINGREQ goes out every [`PING_EVERY`], whatever other packets are sent and whatever
+//! keepalive was declared: the keepalive (300 s by the platform's advice) only says when *the
+//! platform* gives *the gateway* up. Two unanswered pings end the connection when the third is
+//! due, so a dead peer is noticed within 75 s; Alibaba's C SDK does the same (Link SDK C 4.x:
+//! PINGREQ every 25 s, two lost is dead). Other traffic does not count as an answer: a peer
+//! that sends but no longer reads counts as dead.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,31 +37,32 @@ pub(super) const PACKET_MAX: usize = 256 * 1024;
 /// From one ping to the next.
 pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
 
-/// Unanswered pings that end a connection.
+/// How many unanswered pings end a connection.
 const PINGS_MISSED: u8 = 2;
 
-/// If not one byte can be written for this long, the connection is dead.
+/// For how long not one byte can be written until the connection counts as dead.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(20);
 
-/// Filters per SUBSCRIBE packet. The platform documents no limit above it for
-/// certain; small packets also keep a refusal attributable.
+/// How many filters a SUBSCRIBE packet has. The platform documents no higher limit for certain;
+/// small packets also keep a refusal attributable.
 const FILTERS_PER_PACKET: usize = 8;
 
-/// Commands are taken while less than this waits to be written.
+/// Commands are taken while fewer bytes than this wait to be written.
 const ROOM: usize = 64 * 1024;
 
-/// Acknowledgements are said while less than this waits to be written: the largest
-/// packet, and what may wait before it. A broker that sends and takes nothing is given up.
+/// Acknowledgements are queued while fewer bytes than this wait to be written: the largest
+/// packet, and the bytes that may wait before it. A broker that sends and takes nothing is
+/// given up.
 const OUTBOX_MAX: usize = PACKET_MAX + 2 * ROOM;
 
-/// One connection's talk.
+/// The MQTT state of one connection.
 #[derive(Debug)]
 pub(super) struct MqttSession {
     codec: Codec,
     pub(super) inbox: BytesMut,
     pub(super) outbox: BytesMut,
     intake: Intake,
-    /// More came than may, to be told.
+    /// The excess of what came over what may come, to be reported.
     excess: Option<Excess>,
     /// Filters by the id of the SUBSCRIBE whose SUBACK is awaited.
     asked: BTreeMap<u16, Vec<String>>,
@@ -70,15 +70,15 @@ pub(super) struct MqttSession {
     ping_every: Duration,
     ping_at: Mono,
     unanswered: u8,
-    /// Since when nothing that waits could be written.
+    /// Since when none of the waiting bytes could be written.
     waiting_since: Option<Mono>,
-    /// Messages that do not fit, and the first of them.
+    /// How many messages did not fit, and the first of them.
     unsendable: u64,
     first_unsendable: Option<LinkNotice>,
 }
 
 impl MqttSession {
-    /// The talk of a connection accepted at `now`. `inbox` may hold what came
+    /// Makes the state of a connection accepted at `now`. `inbox` may hold bytes that came
     /// right behind CONNACK.
     pub(super) fn new(inbox: BytesMut, keepalive: Duration, now: Mono) -> Self {
         // Never longer than the keepalive, which a laboratory may set short.
@@ -100,8 +100,8 @@ impl MqttSession {
         }
     }
 
-    /// Takes the next thing worth telling out of the inbox; `None` also while too much has
-    /// come, until [`Talk::reads_at`].
+    /// Takes the next event out of the inbox; `None` also while too much has come, until
+    /// [`Talk::reads_at`].
     pub(super) fn next_event(&mut self, now: Mono) -> Result<Option<LinkEvent>, LinkDown> {
         while self.reads_at() <= now {
             let before = self.inbox.len();
@@ -130,7 +130,7 @@ impl MqttSession {
                     }
                 }
                 Packet::PingResp => self.unanswered = 0,
-                // Acknowledgements of things we never send. Harmless, and no
+                // Acknowledgements of packets that are never sent here. They are harmless, and no
                 // reason to log out two thousand devices.
                 Packet::PubAck(_)
                 | Packet::PubRec(_)
@@ -169,8 +169,8 @@ impl MqttSession {
         })
     }
 
-    /// Queues a command. `Disconnect` queues DISCONNECT; ending the connection
-    /// after it is the caller's.
+    /// Queues a command. `Disconnect` queues DISCONNECT; the caller ends the connection after
+    /// it.
     pub(super) fn say(&mut self, command: LinkCommand, now: Mono) {
         match command {
             LinkCommand::Publish { topic, payload } => {
@@ -219,8 +219,8 @@ impl MqttSession {
         }
     }
 
-    /// Encodes a packet behind the others; false, and nothing queued, if it
-    /// is too large.
+    /// Encodes a packet behind the others; returns false, and queues nothing, if the packet is
+    /// too large.
     fn queue(&mut self, packet: Packet, now: Mono) -> bool {
         let before = self.outbox.len();
         if self.codec.encode(packet, &mut self.outbox).is_err() {
@@ -238,14 +238,14 @@ impl MqttSession {
         }
     }
 
-    /// From when on more may be read: until then what was read waits, and nothing more
-    /// is taken from the network.
+    /// Returns from when on more may be read: until then the bytes that were read wait, and no
+    /// more are taken from the network.
     pub(super) fn reads_at(&self) -> Mono {
         self.intake.ready_at()
     }
 
-    /// What is to be told of this connection: the first message that did not fit, and that
-    /// more comes than may; each once.
+    /// Returns the next notice about this connection: the first message that did not fit, and
+    /// that more comes than may; each once.
     pub(super) fn take_notice(&mut self) -> Option<LinkNotice> {
         let flooded = |excess: Excess| LinkNotice::Flooded {
             packets: excess.packets,
@@ -256,22 +256,22 @@ impl MqttSession {
         unsendable.or_else(|| self.excess.take().map(flooded))
     }
 
-    /// How many messages of this connection did not fit.
+    /// Returns how many messages of this connection did not fit.
     pub(super) fn unsendable(&self) -> u64 {
         self.unsendable
     }
 
-    /// Whether more may be said before some of it is written.
+    /// Whether more may be queued before some of it is written.
     pub(super) fn has_room(&self) -> bool {
         self.outbox.len() < ROOM
     }
 
-    /// Bytes left us at `now`; `all` if nothing is left to write or flush.
+    /// Notes that bytes were written at `now`; `all` if nothing is left to write or flush.
     pub(super) fn wrote(&mut self, all: bool, now: Mono) {
         self.waiting_since = if all { None } else { Some(now) };
     }
 
-    /// When time itself will have something to say.
+    /// Returns when [`Talk::on_time`] is next to be called.
     pub(super) fn wake_at(&self) -> Wake {
         let ping = Wake::new(self.ping_at, "ping");
         let stalled = self
@@ -283,7 +283,7 @@ impl MqttSession {
         }
     }
 
-    /// Pings, or gives the connection up.
+    /// Sends a ping, or gives the connection up.
     pub(super) fn on_time(&mut self, now: Mono) -> Result<(), LinkDown> {
         if let Some(since) = self.waiting_since
             && now >= since + STALLED_AFTER
@@ -305,7 +305,7 @@ impl MqttSession {
     }
 }
 
-/// The codec with our limits.
+/// Returns the codec with the limits of this module.
 pub(super) fn codec() -> Codec {
     Codec {
         max_incoming_size: PACKET_MAX,
@@ -313,7 +313,7 @@ pub(super) fn codec() -> Codec {
     }
 }
 
-/// The next packet of `bytes`, if it is all there.
+/// Returns the next packet of `bytes`, if it is complete.
 pub(super) fn decode(codec: &mut Codec, bytes: &mut BytesMut) -> Result<Option<Packet>, LinkDown> {
     codec.decode(bytes).map_err(|error| match error {
         // The codec knows the codes of §3.2.2.3 only; a newer one is still a
@@ -336,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    /// Events and end of a talk that hears `bytes` in pieces of `piece`.
+    /// Returns the events and the end of a connection that reads `bytes` in pieces of `piece`.
     fn talked(bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Option<LinkDown>) {
         let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
         let mut events = Vec::new();
@@ -365,7 +365,7 @@ mod tests {
                 .encode(Packet::Publish(publish), &mut talk.inbox)
                 .unwrap();
             now = now + Duration::from_millis(1);
-            // A byte at a time leaves: it has not stalled.
+            // Bytes leave one at a time: the connection has not stalled.
             talk.wrote(false, now);
             if let Err(down) = talk.next_event(now) {
                 break down;

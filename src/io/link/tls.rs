@@ -1,9 +1,9 @@
-//! TLS: whom we trust, and failures in words an operator can act on.
+//! TLS: which certificates are trusted, and failures in words an operator can act on.
 //!
-//! The system's roots, plus `ca_file` if given: the platform's port 8883 chains
-//! to a root of its own that no system carries. Both are read again
-//! for each attempt, so a repaired certificate store or file is used without a
-//! restart; attempts are at most five a minute.
+//! The system's roots are trusted, plus `ca_file` if given: the platform's port 8883 chains to
+//! a root of its own that no system carries. Both are read again for each attempt, so a
+//! repaired certificate store or file is used without a restart; attempts are at most five a
+//! minute.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,10 @@ use crate::base::{LinkDown, Wall};
 use crate::io::files::bounded;
 use crate::io::system::clock::Clock;
 
-/// A file of certificates is never larger. All roots of Debian 12
-/// (ca-certificates.crt) have 220 kB.
+/// The largest file of certificates. All roots of Debian 12 (ca-certificates.crt) have 220 kB.
 pub(in crate::io) const LARGEST_BUNDLE: u64 = 1 << 20;
 
-/// Speaks TLS on a connected stream, with SNI.
+/// Starts TLS on a connected stream, with SNI.
 pub(super) async fn wrap(
     tcp: TcpStream,
     host: &str,
@@ -39,7 +38,7 @@ pub(super) async fn wrap(
     let failed = LinkDown::Tls;
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| failed(format!("“{host}” is not a name a certificate can be for")))?;
-    // A few hundred files and signatures: not on the thread of all tasks.
+    // This reads a few hundred files and signatures: not on the thread of all tasks.
     let trusted = tokio::task::spawn_blocking(move || trust(ca_file.as_deref()))
         .await
         .map_err(|e| failed(format!("reading root certificates: {e}")))?;
@@ -53,7 +52,7 @@ pub(super) async fn wrap(
     }
 }
 
-/// Whom the link trusts, for others who speak TLS: the system's roots, good or
+/// Returns the roots that the link trusts, for other users of TLS: the system's roots, good or
 /// not, and those of `ca_file`.
 ///
 /// # Errors
@@ -78,8 +77,8 @@ fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(certificates)
 }
 
-/// Collects the roots. What a system store holds besides good certificates is
-/// skipped and counted; what the operator names must be good.
+/// Collects the roots. Bad entries of the system's store are skipped and counted; the
+/// certificates that the operator names must be good.
 fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice>), String> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
@@ -115,8 +114,8 @@ fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice
     Ok((Arc::new(config), notice))
 }
 
-/// What went wrong, for people; `wall` is what our clock says, because a
-/// certificate cannot be checked by a clock that was never set.
+/// Returns what went wrong, for people; `wall` is this machine's time, because a certificate
+/// cannot be checked with a clock that was never set.
 fn words(error: &io::Error, wall: Wall) -> String {
     let inner = error
         .get_ref()
@@ -181,7 +180,7 @@ fn words(error: &io::Error, wall: Wall) -> String {
     }
 }
 
-/// What went wrong with TLS elsewhere than at the platform, for people; `None` if it
+/// Returns what went wrong with TLS elsewhere than at the platform, for people; `None` if it
 /// was not TLS.
 pub(in crate::io) fn trouble(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
@@ -195,8 +194,8 @@ pub(in crate::io) fn trouble(error: &io::Error) -> Option<String> {
     })
 }
 
-/// A name of a certificate as rustls hands it over, `DnsName("example.org")`, as
-/// people write it.
+/// Returns a name of a certificate as people write it; rustls hands it over as
+/// `DnsName("example.org")`.
 fn bare_name(presented: &str) -> String {
     let inner = presented
         .split_once('(')
@@ -205,8 +204,7 @@ fn bare_name(presented: &str) -> String {
     excerpt(bare.as_bytes(), 80)
 }
 
-/// Why a certificate is not acceptable. The library's own words hold what
-/// programmers call things.
+/// Returns why a certificate is not acceptable. The library's own words are for programmers.
 fn certificate_words(error: &CertificateError) -> &'static str {
     use CertificateError as E;
     match error {
@@ -227,7 +225,7 @@ fn certificate_words(error: &CertificateError) -> &'static str {
     }
 }
 
-/// What the other side says when it ends a handshake (RFC 8446, section 6.2).
+/// Returns in words why the other side ended a handshake (RFC 8446, section 6.2).
 fn alert_words(alert: AlertDescription) -> String {
     use AlertDescription as A;
     let number = u8::from(alert);
@@ -248,7 +246,7 @@ fn alert_words(alert: AlertDescription) -> String {
     format!("the other side ended the handshake with TLS alert {number}: {said}")
 }
 
-/// What is wrong with a PEM file.
+/// Returns what is wrong with a PEM file.
 fn pem_words(error: &pem::Error) -> String {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a certificate in it has no end".to_owned(),

@@ -1,4 +1,4 @@
-//! The journal's native protocol: one entry is one datagram of fields.
+//! Writes the journal's native protocol: one entry is one datagram of fields.
 //!
 //! systemd, "Native Journal Protocol" (systemd.io/JOURNAL_NATIVE_PROTOCOL): a
 //! field is `NAME=value\n`, or, when the value contains a newline, `NAME\n`, the
@@ -6,9 +6,8 @@
 //! not start with a digit, and a leading `_` is the journal's own; at most 64
 //! characters.
 //!
-//! Entries too large for a datagram would have to travel in a sealed memory
-//! file; nothing we say is that long, so values are cut instead
-//! ([`VALUE_MAX`]), visibly.
+//! Entries too large for a datagram would have to travel in a sealed memory file. No entry of
+//! the gateway is that long, so values are cut instead ([`VALUE_MAX`]), visibly.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
@@ -27,7 +26,7 @@ pub const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// below the default datagram limit (`net.core.wmem_default`, 208 KiB).
 const VALUE_MAX: usize = 4096;
 
-/// One entry, encoded as it grows.
+/// A journal entry, encoded as fields are added.
 #[derive(Debug)]
 pub(super) struct Entry(Vec<u8>);
 
@@ -40,10 +39,10 @@ impl Entry {
         entry
     }
 
-    /// Adds a field. A name the journal would refuse is left out rather than
-    /// losing the whole entry. What controls the display is escaped, but for
-    /// newlines and tabs: journalctl shows a value with control characters as
-    /// `[blob data]`, and hands on to the terminal what turns text round.
+    /// Adds a field. A name the journal would refuse is left out rather than losing the whole
+    /// entry. Characters that control the display are escaped, except newlines and tabs:
+    /// journalctl shows a value with control characters as `[blob data]`, and passes on to the
+    /// terminal characters that reverse the text.
     pub(super) fn field(&mut self, name: &str, value: &str) {
         if !is_field_name(name) {
             debug_assert!(false, "{name:?} is no journal field name");
@@ -71,7 +70,7 @@ impl Entry {
     }
 }
 
-/// syslog(3): 3 error, 4 warning, 6 informational, 7 debug.
+/// Returns the priority of syslog(3): 3 error, 4 warning, 6 informational, 7 debug.
 const fn priority(level: Level) -> &'static str {
     match level {
         Level::Error => "3",
@@ -81,7 +80,7 @@ const fn priority(level: Level) -> &'static str {
     }
 }
 
-/// The text with what controls the display escaped.
+/// Returns the text with the characters escaped that control the display.
 fn shown(text: &str) -> Cow<'_, str> {
     let escaped = |c: char| is_display_control(c) && !matches!(c, '\n' | '\t');
     if !text.contains(escaped) {
@@ -98,7 +97,7 @@ fn shown(text: &str) -> Cow<'_, str> {
     out.into()
 }
 
-/// At most `limit` bytes of `text`, whole characters.
+/// Returns at most `limit` bytes of `text`, in whole characters.
 fn first_bytes(text: &str, limit: usize) -> &str {
     let mut end = limit.min(text.len());
     while !text.is_char_boundary(end) {
@@ -115,10 +114,10 @@ fn is_field_name(name: &str) -> bool {
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Our end of the journal's socket.
+/// This process' end of the journal's socket.
 ///
-/// Not connected: the journal's socket file may be replaced when the journal is
-/// updated, and a connection would keep pointing at the old one.
+/// The socket is not connected: the journal's socket file may be replaced when the journal is
+/// updated, and a connection would keep pointing at the old file.
 #[derive(Debug)]
 pub(super) struct JournalSocket {
     socket: UnixDatagram,
@@ -138,8 +137,8 @@ impl JournalSocket {
         })
     }
 
-    /// Whether anybody listens there, however busy. An empty datagram is no entry:
-    /// the journal passes over it.
+    /// Whether a journal listens there, however busy. An empty datagram is no entry: the
+    /// journal passes over it.
     pub(super) fn is_heard(&self) -> bool {
         match self.socket.send_to(&[], &self.path) {
             Ok(_) => true,
@@ -147,7 +146,7 @@ impl JournalSocket {
         }
     }
 
-    /// Hands the entry over, or counts it as lost.
+    /// Sends the entry, or counts it as lost.
     pub(super) fn send(&self, entry: &Entry) {
         if !self.try_send(entry) {
             self.lost.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What libraries say, and how loud everything is: sets `tracing` up.
+//! Sets `tracing` up: the records of libraries, and the level of the whole log.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -22,7 +22,7 @@ use super::{LogLevel, Sink, terminal};
 use crate::base::Level;
 use crate::io::system::clock::Clock;
 
-/// The environment variable that says how loud the log is.
+/// The environment variable with the log filter.
 pub const FILTER: &str = "ALINK_GATEWAY_LOG";
 
 /// Why logging could not be set up.
@@ -31,9 +31,9 @@ pub enum InitError {
     /// The filter is not in the syntax of `EnvFilter`.
     #[error("log filter {said:?}: {why}")]
     Filter {
-        /// What was given.
+        /// The filter that was given.
         said: String,
-        /// The parser's words.
+        /// The parser's error.
         why: String,
     },
     /// Logging was set up before in this process.
@@ -41,17 +41,17 @@ pub enum InitError {
     Twice,
 }
 
-/// Sets up logging for this process, once, and says where notices go.
+/// Sets up logging for this process, once, and returns where notices go.
 ///
-/// `ALINK_GATEWAY_LOG`, else `RUST_LOG`, else `info` says how loud.
+/// `ALINK_GATEWAY_LOG`, else `RUST_LOG`, else `info` is the filter.
 ///
 /// # Errors
-/// A filter that does not parse; a second call.
+/// The filter does not parse, or this is a second call.
 pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let said = from_environment();
     let least = loudness(&said);
     let (filter, handle) = reload::Layer::new(parse(&said)?);
-    // A subscriber that is gone has nobody to be loud for.
+    // A subscriber that is gone needs no filter.
     let apply = move |filter| drop(handle.reload(filter));
     let loudness = LogLevel::new(said, Some(Box::new(apply)));
 
@@ -85,7 +85,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
 /// Whether [`init`] would take this filter.
 ///
 /// # Errors
-/// [`InitError::Filter`], with the parser's words.
+/// [`InitError::Filter`], with the parser's error.
 pub fn try_filter(said: &str) -> Result<(), InitError> {
     parse(said).map(|_| ())
 }
@@ -100,7 +100,7 @@ fn parse(said: &str) -> Result<EnvFilter, InitError> {
     })
 }
 
-/// A filter in the words of `EnvFilter`.
+/// Parses a filter in the syntax of `EnvFilter`.
 pub(super) fn parse_words(words: &str) -> Result<EnvFilter, InitError> {
     EnvFilter::try_new(words).map_err(|e| InitError::Filter {
         said: words.to_owned(),
@@ -140,7 +140,7 @@ fn is_journal(stream: &str, fd: impl AsFd) -> bool {
         .is_ok_and(|m| m.dev() == device && m.ino() == inode)
 }
 
-/// The level of notices in a filter: the last bare level or `alink_gateway=…`.
+/// Returns the level of notices in a filter: the last bare level or `alink_gateway=…`.
 pub(super) fn loudness(filter: &str) -> Level {
     filter
         .split(',')
@@ -161,9 +161,9 @@ pub(super) fn loudness(filter: &str) -> Level {
         .unwrap_or(Level::Info)
 }
 
-/// What libraries may say under the same words. At `info` libraries speak from
-/// `warn` on; rumqttc's codec logs each error it also returns, and we tell those
-/// ourselves, so it is heard only when named.
+/// Returns the filter for libraries that belongs to this filter. At `info` libraries are logged
+/// from `warn` on. rumqttc's codec logs each error it also returns, and the link reports those
+/// errors itself, so the codec is logged only when named.
 pub(super) fn library_filter(filter: &str) -> String {
     let quiet = match filter.trim() {
         "" | "info" => "warn,alink_gateway=info",
@@ -176,22 +176,21 @@ pub(super) fn library_filter(filter: &str) -> String {
     }
 }
 
-/// Whether this is a part of a library that shows secrets when it is loud: ureq and
-/// what it is made of write down each address they fetch, and the signature in the
-/// address of a remote configuration lets whoever has it read that file.
+/// Whether this is a part of a library that shows secrets at low levels: ureq and its parts
+/// write down each address they fetch, and the signature in the address of a remote
+/// configuration lets any reader of the log read that file.
 pub(super) fn is_talkative(target: &str) -> bool {
     let library = target.split("::").next().unwrap_or_default();
     library == "ureq" || library.starts_with("ureq_")
 }
 
-/// Keeps talkative libraries at `info`, whatever a filter says: a filter's more
-/// precise words, about a module or a span, would win against any words of ours.
+/// Keeps talkative libraries at `info`, whatever a filter says: more precise directives of a
+/// filter, about a module or a span, would override a directive added here.
 fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
     filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !is_talkative(meta.target()))
 }
 
-/// The same shape of line as a notice, with the target in place of whom it is
-/// about.
+/// A line in the format of a notice, with the target in place of the device or port.
 struct Line {
     clock: Clock,
 }

@@ -1,8 +1,8 @@
-//! How loud the log is, and for how long: it can be changed while the service
-//! runs, and falls back by itself.
+//! Keeps the level of the log: it can be changed for a time while the service runs, and falls
+//! back by itself.
 //!
-//! A person who looks for a fault turns something up, finds it, and forgets to
-//! turn it down: hence the time limit, and the notice when it is over.
+//! A person who looks for a fault lowers a level, finds the fault, and forgets to reset the
+//! level: hence the time limit, and the notice when it is over.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,46 +18,46 @@ use super::library::{self, InitError};
 use super::{Clock, Journal};
 use crate::base::{About, EventKind, Level, LogEvent, Mono};
 
-/// The word for everything that is not named.
+/// The target for everything that is not named.
 pub const ALL: &str = "all";
-/// The word for "as it was at the start".
+/// The level for "as it was at the start".
 pub const DEFAULT: &str = "default";
-/// So many targets have a level of their own; nobody needs more.
+/// How many targets may have a level of their own; more are not needed.
 const MOST: usize = 32;
 
 /// Why the level is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoudnessError {
-    /// That is no target.
+    /// The target is not valid.
     #[error("{0:?} is no target: all, alink_gateway, or a library such as rustls")]
     Target(String),
-    /// It would show secrets.
+    /// The level would show secrets.
     #[error("{0:?} writes down the signed addresses of files it fetches, and stays at info")]
     Talkative(String),
-    /// That is no level.
+    /// The level is not valid.
     #[error("{0:?} is no level: off, error, warn, info, debug, trace or default")]
     Level(String),
-    /// Too many have one of their own.
+    /// Too many targets have a level of their own.
     #[error("{MOST} targets have a level of their own already; set one of them to default")]
     Many,
-    /// The filter was not taken.
+    /// The filter was refused.
     #[error(transparent)]
     Filter(#[from] InitError),
 }
 
-/// Takes a filter for what libraries say.
+/// Applies a filter to the records of libraries.
 type Apply = Box<dyn Fn(EnvFilter) + Send + Sync>;
 
-/// The one place that knows. Clones share it.
+/// The level of the log, kept in one place. Clones share it.
 #[derive(Clone)]
 pub struct LogLevel(Arc<Inner>);
 
 struct Inner {
-    /// As the environment says.
+    /// The filter of the environment.
     base: String,
-    /// The least severe level of notices that is told.
+    /// The least severe level of notices that is logged.
     least: AtomicU8,
-    /// What was changed since; locked for moments only.
+    /// The changes since the start; locked for moments only.
     changed: Mutex<BTreeMap<String, (String, Option<Mono>)>>,
     apply: Option<Apply>,
     news: Notify,
@@ -72,7 +72,7 @@ impl fmt::Debug for LogLevel {
 }
 
 impl LogLevel {
-    /// Notices down to this level, and no libraries to tell.
+    /// Makes a fixed level for notices, without libraries.
     pub(super) fn fixed(least: Level) -> Self {
         let base = match least {
             Level::Error => "error",
@@ -83,7 +83,7 @@ impl LogLevel {
         LogLevel::new(base.to_owned(), None)
     }
 
-    /// As `base` says; `apply` hears of changes.
+    /// Makes the level that `base` says; `apply` is told of changes.
     pub(super) fn new(base: String, apply: Option<Apply>) -> Self {
         LogLevel(Arc::new(Inner {
             least: AtomicU8::new(number(library::loudness(&base))),
@@ -94,7 +94,7 @@ impl LogLevel {
         }))
     }
 
-    /// The least severe level of notices that is told.
+    /// The least severe level of notices that is logged.
     pub(super) fn least(&self) -> Level {
         match self.0.least.load(Ordering::Relaxed) {
             0 => Level::Error,
@@ -104,10 +104,10 @@ impl LogLevel {
         }
     }
 
-    /// From now on `target` is this loud, until then if it is said.
+    /// Sets the level of `target` from now on, until `until` if it is given.
     ///
     /// # Errors
-    /// Words that are none, and then nothing has changed.
+    /// The target or the level is not valid, and then nothing has changed.
     pub fn set(&self, target: &str, level: &str, until: Option<Mono>) -> Result<(), LoudnessError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_:.-".contains(c);
         if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
@@ -136,7 +136,7 @@ impl LogLevel {
         Ok(())
     }
 
-    /// Takes back what was for a time that is over; says what.
+    /// Reverts the changes whose time is over; returns a notice for each.
     fn sweep(&self, now: Mono) -> Vec<Notice> {
         let mut changed = self.changed();
         let over = |until: &Option<Mono>| until.is_some_and(|until| until <= now);
@@ -147,7 +147,7 @@ impl LogLevel {
             .collect();
         changed.retain(|_, (_, until)| !over(until));
         if !gone.is_empty() {
-            // What was good together is good without some of it.
+            // Directives that were valid together are valid without some of them.
             let _ = self.apply(&changed);
         }
         gone.into_iter()
@@ -174,7 +174,7 @@ impl LogLevel {
         Ok(())
     }
 
-    /// The filter for libraries, and the one for notices.
+    /// Returns the filter for libraries, and the one for notices.
     fn words(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> (String, String) {
         let all = changed.get(ALL).map_or(&self.0.base, |(level, _)| level);
         let mut libraries = library::library_filter(all);
@@ -204,7 +204,7 @@ const fn number(level: Level) -> u8 {
     }
 }
 
-/// Takes back what was for a time, when it is over, until `stop`.
+/// Reverts temporary changes when their time is over, until `stop`.
 pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: CancellationToken) {
     loop {
         let over = async {
@@ -226,21 +226,21 @@ pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: Cance
     }
 }
 
-/// About the log itself.
+/// A notice about the log itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// Somebody has changed how loud it is.
+    /// An operator has changed the level of a target.
     Set {
-        /// What.
+        /// The target.
         target: String,
-        /// How loud.
+        /// The new level.
         level: String,
         /// For how long; `None` until the next start.
         during: Option<Duration>,
     },
-    /// Its time is over.
+    /// The time of a change is over.
     Over {
-        /// What.
+        /// The target.
         target: String,
     },
 }

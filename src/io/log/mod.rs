@@ -1,31 +1,31 @@
-//! Notices become journal entries, or lines on a terminal.
+//! Turns notices into journal entries, or lines on a terminal.
 //!
-//! The only place that turns a [`LogEvent`] into a log record. It adds what every
-//! line about a device must carry: its name, its port, its unit id and the
-//! platform's names of it.
+//! This is the only place that turns a [`LogEvent`] into a log record. It adds the names that
+//! every line about a device must carry: its name, its port, its unit id and the platform's
+//! names of it.
 //!
-//! Two kinds of records, two ways out:
+//! There are two kinds of records and two ways out:
 //!
-//! - **Notices** go out by our own sender of the journal's native protocol
-//!   (`journald.rs`). Their fields and ids are interface (`base/journal.rs`) and
-//!   the fields differ from notice to notice, while `tracing` wants field names
-//!   fixed where the event is written; eighty lines of datagram are the honest way.
-//! - **Records of libraries** and our own traces go through `tracing` (with the
-//!   `log` bridge), and from there by the same sender (`record.rs`), or as text.
-//!   tracing-journald would do it with a socket that blocks while the journal is
-//!   stalled, and with it the only thread there is.
+//! - **Notices** go out by the gateway's own sender of the journal's native protocol
+//!   (`journald.rs`). Their fields and ids are interface (`base/journal.rs`) and the fields
+//!   differ from notice to notice, while `tracing` wants field names fixed where the event is
+//!   written; so eighty lines that write datagrams are simpler.
+//! - **Records of libraries** and the gateway's own traces go through `tracing` (with the `log`
+//!   bridge), and from there by the same sender (`record.rs`), or as text. tracing-journald
+//!   would use a socket that blocks while the journal is stalled, and would block the only
+//!   thread there is.
 //!
 //! Both obey one filter, `ALINK_GATEWAY_LOG` (else `RUST_LOG`, else `info`), in
 //! the syntax of `tracing_subscriber::EnvFilter`: a bare level is for
 //! everything, `target=level` for one library.
 //!
-//! The journal is used when standard error *is* the journal, that is when
-//! `JOURNAL_STREAM` names the device and inode of file descriptor 2
-//! (systemd.exec(5)); a redirected gateway writes text where it was sent.
+//! The journal is used when standard error *is* the journal, that is when `JOURNAL_STREAM`
+//! names the device and inode of file descriptor 2 (systemd.exec(5)); a gateway with redirected
+//! output writes text there.
 //!
-//! Logging to the journal never blocks and never fails: what it does not take at
-//! once is dropped, counted, and the count told as soon as it takes entries again.
-//! Text is written where standard error goes, and waits until it is taken there.
+//! Logging to the journal never blocks and never fails: an entry that the journal does not take
+//! at once is dropped and counted, and the count is reported as soon as the journal takes
+//! entries again. Text is written where standard error goes, and waits until it is taken there.
 
 mod journald;
 mod library;
@@ -65,12 +65,12 @@ enum Outlet {
     Journal(Arc<JournalSocket>),
     /// Text on standard error.
     Text,
-    /// To whatever `tracing` subscriber there is.
+    /// The current `tracing` subscriber.
     Tracing,
 }
 
 impl Sink {
-    /// Text lines on standard error.
+    /// Makes a sink that writes text lines to standard error.
     #[must_use]
     pub fn text(least: Level, clock: Clock) -> Self {
         Sink {
@@ -80,18 +80,18 @@ impl Sink {
         }
     }
 
-    /// Structured entries for the journal that listens at `socket` (normally
-    /// [`JOURNAL_SOCKET`]).
+    /// Makes a sink that writes structured entries to the journal that listens at `socket`
+    /// (normally [`JOURNAL_SOCKET`]).
     ///
     /// # Errors
-    /// When no datagram socket can be made at all; whether the journal listens
-    /// is seen at each entry, for it may be restarted.
+    /// When no datagram socket can be made at all; whether the journal listens is found out at
+    /// each entry, because the journal may be restarted.
     pub fn journal(least: Level, clock: Clock, socket: &Path) -> std::io::Result<Self> {
         let socket = Arc::new(JournalSocket::new(socket)?);
         Ok(Sink::of_journal(least, clock, socket))
     }
 
-    /// The same by a socket that others use as well.
+    /// Makes a journal sink with a socket that has other users as well.
     fn of_journal(least: Level, clock: Clock, socket: Arc<JournalSocket>) -> Self {
         Sink {
             loudness: LogLevel::fixed(least),
@@ -102,25 +102,25 @@ impl Sink {
 }
 
 impl Sink {
-    /// The same, as loud as this says.
+    /// Returns the sink with this level.
     #[must_use]
     fn loud_as(self, loudness: LogLevel) -> Self {
         Sink { loudness, ..self }
     }
 }
 
-/// Knows the names behind the ids, and where log records go. Cheap to clone.
+/// The journal: knows the names behind the ids, and where log records go. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    /// Shared by all clones, held for the time of a look only.
+    /// Shared by all clones, locked for the time of a look only.
     spec: Arc<RwLock<Arc<Spec>>>,
     sink: Sink,
 }
 
 impl Journal {
-    /// A journal for this installation whose notices go to whatever `tracing`
-    /// subscriber there is, and nowhere if there is none: for tests and tools.
-    /// The daemon continues with [`Journal::to`].
+    /// Makes a journal for this installation whose notices go to the current `tracing`
+    /// subscriber, and are dropped if there is none: for tests and tools. The daemon continues
+    /// with [`Journal::to`].
     #[must_use]
     pub fn new(spec: Arc<Spec>) -> Self {
         Journal {
@@ -133,31 +133,31 @@ impl Journal {
         }
     }
 
-    /// The same journal, writing to `sink`.
+    /// Returns the same journal, writing to `sink`.
     #[must_use]
     pub fn to(self, sink: Sink) -> Self {
         Journal { sink, ..self }
     }
 
-    /// How loud it is; to be changed while the service runs.
+    /// Returns the level of the log, which can be changed while the service runs.
     #[must_use]
     pub fn loudness(&self) -> LogLevel {
         self.sink.loudness.clone()
     }
 
-    /// The installation it knows the names of.
+    /// Returns the installation whose names the journal knows.
     #[must_use]
     pub fn spec(&self) -> Arc<Spec> {
         Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The names behind the ids are from now on those of `spec`, in this journal
-    /// and all its clones.
+    /// Replaces the installation whose names are used by `spec`, in this journal and all its
+    /// clones.
     pub fn respec(&self, spec: Arc<Spec>) {
         *self.spec.write().unwrap_or_else(PoisonError::into_inner) = spec;
     }
 
-    /// Tells the operator.
+    /// Writes a notice for the operator.
     pub fn tell(&self, notice: &dyn LogEvent) {
         let level = notice.level();
         // `Error` is the smallest level: more severe is less.
@@ -191,8 +191,8 @@ impl Journal {
     }
 }
 
-/// Tells the journal, if that is where standard error goes, of something that
-/// happened before there was a configuration and with it names; nobody else.
+/// Writes a notice to the journal, if standard error goes there, and nowhere else: for events
+/// before there was a configuration and with it names.
 pub fn tell_before_start(notice: &dyn LogEvent) {
     if is_on_journal()
         && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
@@ -203,7 +203,7 @@ pub fn tell_before_start(notice: &dyn LogEvent) {
     }
 }
 
-/// What every entry begins with.
+/// Returns the fields that every entry begins with.
 fn entry(notice: &dyn LogEvent, text: &str) -> journald::Entry {
     let mut entry = journald::Entry::new(notice.level(), text);
     entry.field("MESSAGE_ID", &notice.kind().message_id().to_string());
@@ -217,21 +217,22 @@ fn own_fields(entry: &mut journald::Entry, notice: &dyn LogEvent) {
     }
 }
 
-/// So many devices are named by one entry: the journal drops an entry of more
-/// than 1,024 fields as a whole (`ENTRY_FIELD_COUNT_MAX`, systemd
-/// `src/libsystemd/sd-journal/journal-def.h` and `journald-native.c`).
+/// How many devices one entry names: the journal drops an entry of more than 1,024 fields as a
+/// whole (`ENTRY_FIELD_COUNT_MAX`, systemd `src/libsystemd/sd-journal/journal-def.h` and
+/// `journald-native.c`).
 const DEVICES_MOST: usize = 500;
 
-/// So many names stand in the text of a line; the fields have all.
+/// How many names the text of a line has; the fields have all names.
 const NAMES_MOST: usize = 12;
 
-/// What goes into one entry each; one entry when there is nobody to name.
+/// Splits devices into the groups that go into one entry each; one entry when there are no
+/// devices to name.
 fn parts(devices: &[DeviceId]) -> impl Iterator<Item = &[DeviceId]> {
     let none = devices.is_empty().then_some(devices);
     devices.chunks(DEVICES_MOST).chain(none)
 }
 
-/// `; they are meter-1, meter-2 and 29 others`.
+/// Returns `; they are meter-1, meter-2 and 29 others`.
 fn names(spec: &Spec, devices: &[DeviceId]) -> String {
     let known = devices.iter().filter_map(|id| spec.device(*id));
     let named: Vec<&str> = known.take(NAMES_MOST).map(|d| d.name.as_str()).collect();
@@ -242,7 +243,7 @@ fn names(spec: &Spec, devices: &[DeviceId]) -> String {
     }
 }
 
-/// The fields of those a notice names: each device, and each port once.
+/// Adds the fields of the devices that a notice names: each device, and each port once.
 fn members(entry: &mut journald::Entry, spec: &Spec, devices: &[DeviceId]) {
     let known = || devices.iter().filter_map(|id| spec.device(*id));
     for device in known() {
@@ -254,10 +255,10 @@ fn members(entry: &mut journald::Entry, spec: &Spec, devices: &[DeviceId]) {
     }
 }
 
-/// Whom a line is about, by the names people gave.
+/// The device or port that a line is about, by its configured names.
 struct Whom<'a> {
     about: About,
-    /// The port of all devices that are named, if they have one in common.
+    /// The common port of all named devices, if there is one.
     shared: Option<PortId>,
     spec: &'a Spec,
 }
@@ -278,7 +279,7 @@ impl<'a> Whom<'a> {
         match self.about {
             About::Gateway => {}
             About::Port(id) => {
-                // Its devices, if they are named, bring it themselves.
+                // The named devices, if any, add the port themselves.
                 if let Some(port) = self.spec.port(id)
                     && self.shared.is_none()
                 {
@@ -320,7 +321,7 @@ impl<'a> Whom<'a> {
 }
 
 impl fmt::Display for Whom<'_> {
-    /// `meter-07 (line1 unit 7): `, `line1: `, or nothing for the gateway.
+    /// Writes `meter-07 (line1 unit 7): `, `line1: `, or nothing for the gateway.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.about {
             About::Gateway => match self.shared.and_then(|id| self.spec.port(id)) {

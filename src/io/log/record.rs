@@ -1,7 +1,7 @@
-//! What a library said, as the journal and people get it.
+//! Records of libraries, as the journal and people get them.
 //!
-//! Libraries speak through `tracing`, or through `log` and a bridge; the bridge
-//! puts the target and the source into fields of the record.
+//! Libraries log through `tracing`, or through `log` and a bridge; the bridge puts the target
+//! and the source into fields of the record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tracing_subscriber::layer::{Context, Layer};
 use super::journald::{Entry, JournalSocket};
 use crate::base::Level;
 
-/// A record, read.
+/// The contents of a record.
 #[derive(Debug)]
 pub(super) struct Record {
-    /// Which part of which library.
+    /// The part of the library that wrote it.
     pub(super) target: String,
     /// The message, then `name=value` of each field.
     pub(super) text: String,
@@ -37,7 +37,7 @@ impl Record {
         record
     }
 
-    /// Adds to the text; the message is in front whenever it comes.
+    /// Adds a field to the text; the message is put in front whenever it comes.
     fn add(&mut self, field: &Field, said: &str) {
         let gap = if self.text.is_empty() { "" } else { " " };
         self.text = match field.name() {
@@ -74,11 +74,11 @@ impl Visit for Record {
     }
 }
 
-/// Passes records on to the journal, as notices go: by the same socket, which
-/// drops and counts what is not taken at once.
+/// Passes records on to the journal, as notices are: by the same socket, which drops and counts
+/// entries that are not taken at once.
 ///
-/// The fields of a library are in the text and not fields of the entry: whoever
-/// has an alarm on a field of ours is not to be woken by a library's.
+/// The fields of a library are in the text and not fields of the entry: an alarm on a field of
+/// the gateway must not be set off by a library's field.
 #[derive(Debug)]
 pub(super) struct ToJournal(pub(super) Arc<JournalSocket>);
 
@@ -113,7 +113,8 @@ mod tests {
 
     use super::*;
 
-    /// A journal, what it hears, and what libraries say to it.
+    /// Runs `say` with a journal as the subscriber, and hands it the socket on which the
+    /// entries arrive.
     fn journal(say: impl FnOnce(&UnixDatagram)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
@@ -147,7 +148,7 @@ mod tests {
                     file!()
                 )
             );
-            // As the bridge from `log` passes it on.
+            // The record is as the bridge from `log` passes it on.
             tracing::event!(
                 target: "log",
                 tracing::Level::TRACE,

@@ -1,4 +1,4 @@
-//! Text lines: `12:31:07 WARN  meter-07 (line1 unit 7): silent: …`, time in UTC.
+//! Writes text lines: `12:31:07 WARN  meter-07 (line1 unit 7): silent: …`, time in UTC.
 
 use std::io::Write;
 
@@ -6,14 +6,14 @@ use crate::base::text::is_display_control;
 use crate::base::utc::Utc;
 use crate::base::{Level, Wall};
 
-/// One line without its newline. What controls the display is escaped, so that
-/// nothing a device or a broker said can move the cursor, forge a line or turn
-/// the text round.
+/// Returns one line without its newline. Characters that control the display are escaped, so
+/// that no text from a device or a broker can move the cursor, forge a line or reverse the
+/// text.
 pub(super) fn line(at: Wall, level: Level, text: &str) -> String {
     line_of(at, word(level), text)
 }
 
-/// The same, with a word of one's own for the level.
+/// Returns one line as [`line`] does, with another word for the level.
 pub(super) fn line_of(at: Wall, level: &str, text: &str) -> String {
     let mut line = format!("{} {level:<5} ", Utc::of(at).time_of_day());
     for c in text.chars() {
@@ -26,8 +26,7 @@ pub(super) fn line_of(at: Wall, level: &str, text: &str) -> String {
     line
 }
 
-/// Writes one line to standard error; a closed standard error is nobody's
-/// fault here.
+/// Writes one line to standard error; a closed standard error is no fault here.
 pub(super) fn write(at: Wall, level: Level, text: &str) {
     let mut line = line(at, level, text);
     line.push('\n');

@@ -1,4 +1,4 @@
-//! Journal entries and text lines, seen from the other side of the socket.
+//! Tests journal entries and text lines, seen from the other side of the socket.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;

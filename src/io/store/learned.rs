@@ -1,21 +1,19 @@
-//! What devices have taught about reading their kind, on its way from one life
-//! of the service to the next: the holes of each profile.
+//! Keeps what devices have taught about reading their kind, from one process of the service to
+//! the next: the holes of each profile.
 //!
-//! One JSON file, `learned.json` in the state directory, replaced as a whole
-//! ([`crate::io::files::replace`]). A file of its earlier name, `lessons.json`, is read
-//! where there is no other, and goes with the first write. What the file holds can be learned
-//! anew at the cost of a few requests, so whatever is wrong with it is told once
-//! and never in the way. A kind is the profile's name and a digest of where its
-//! points are: after a change of the profile nothing is believed that was learned
-//! before.
+//! The holes are in one JSON file, `learned.json` in the state directory, replaced as a whole
+//! ([`crate::io::files::replace`]). A file of its earlier name, `lessons.json`, is read if
+//! there is no other, and is removed with the first write. The contents of the file can be
+//! learned anew at the cost of a few requests, so a fault of the file is reported once and
+//! never stops the service. A kind is the profile's name and a digest of where its points are:
+//! after a change of the profile the earlier findings are not believed.
 //!
-//! Contract: [`Learned::of`] for what is known, [`Learned::note`] for each
-//! finding. Clones share one memory. Nobody waits for the disk: one write is under
-//! way at a time, in a thread that may block, and takes along whatever has
-//! gathered meanwhile.
+//! Contract: [`Learned::of`] for the known holes, [`Learned::note`] for each finding. Clones
+//! share one memory. No caller waits for the disk: one write is under way at a time, in a
+//! thread that may block, and the next one takes along all findings since.
 //!
-//! Bounds: [`MOST_KINDS`] kinds with [`MOST`] holes each; a kind beyond that is
-//! known to its own line only, for as long as that runs.
+//! Bounds: [`MOST_KINDS`] kinds with [`MOST`] holes each; a kind beyond that is known to its
+//! own line only, for as long as the line runs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,21 +31,21 @@ use crate::io::files::replace::replace;
 use crate::io::log::Journal;
 use crate::spec::{ProfileSpec, Spec, Table};
 
-/// Its name in the state directory.
+/// The file's name in the state directory.
 pub const FILE: &str = "learned.json";
 
-/// The name it once had there.
+/// The file's earlier name there.
 const EARLIER: &str = "lessons.json";
 
-/// So many kinds of devices are remembered.
+/// How many kinds of devices are remembered.
 pub const MOST_KINDS: usize = 256;
 
 const VERSION: u32 = 1;
 
-/// All bounds reached make less than 4 MiB.
+/// The largest file that is read. With all bounds reached the file has less than 4 MiB.
 pub(crate) const LARGEST: u64 = 8 << 20;
 
-/// Remembers; cheap to clone.
+/// The memory of findings; cheap to clone.
 #[derive(Clone)]
 pub struct Learned(Arc<Inner>);
 
@@ -61,10 +59,10 @@ struct Inner {
 #[derive(Default)]
 struct Memory {
     kinds: BTreeMap<Kind, Holes>,
-    /// Something was learned since the last write began.
+    /// Whether something was learned since the last write began.
     unwritten: bool,
     writing: bool,
-    /// That it cannot be written has been told.
+    /// Whether it has been reported that the file cannot be written.
     told: bool,
 }
 
@@ -72,8 +70,7 @@ struct Memory {
 type Kind = (String, String);
 
 impl Learned {
-    /// What is kept in this directory; what is wrong with it is told to
-    /// `journal`.
+    /// Reads what is kept in this directory; a fault of the file is reported to `journal`.
     #[must_use]
     pub fn open(directory: &Path, journal: Journal) -> Self {
         let file = directory.join(FILE);
@@ -99,7 +96,7 @@ impl Learned {
         }))
     }
 
-    /// A memory that ends with the process.
+    /// Makes a memory that ends with the process.
     #[must_use]
     pub fn forgetful() -> Self {
         Learned(Arc::new(Inner {
@@ -109,14 +106,14 @@ impl Learned {
         }))
     }
 
-    /// The known holes of this kind.
+    /// Returns the known holes of this kind.
     #[must_use]
     pub fn of(&self, profile: &ProfileSpec) -> Holes {
         let kinds = &self.0.memory().kinds;
         kinds.get(&kind(profile)).cloned().unwrap_or_default()
     }
 
-    /// Something was found out. Begins to write it down.
+    /// Notes a finding. Begins to write it down.
     pub fn note(&self, spec: &Spec, finding: &Finding) {
         let (Finding::Hole { device, hole } | Finding::HoleGone { device, hole }) = finding else {
             return;
@@ -139,7 +136,7 @@ impl Learned {
 }
 
 impl Memory {
-    /// Whether it was news.
+    /// Adds or removes a hole; returns whether that was news.
     fn learn(&mut self, kind: Kind, hole: Hole, gone: bool) -> bool {
         if gone {
             return self.kinds.get_mut(&kind).is_some_and(|h| h.remove(&hole));
@@ -173,7 +170,7 @@ impl Inner {
                 .map_err(io::Error::from)
                 .and_then(|bytes| replace(file, &bytes));
             if done.is_ok() {
-                // It is not read any more; that it stays does no harm.
+                // The file of the earlier name is not read any more; it does no harm if it stays.
                 let _ = std::fs::remove_file(file.with_file_name(EARLIER));
             }
             let mut memory = self.memory();
@@ -260,7 +257,7 @@ fn to_text(kinds: &BTreeMap<Kind, Holes>) -> Text {
     }
 }
 
-/// What the file says; nothing if there is none.
+/// Returns the contents of the file; nothing if there is none.
 fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
     let bytes = match bounded::read(path, LARGEST) {
         Ok(bytes) => bytes,
@@ -292,18 +289,18 @@ fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LearnedNotice {
-    /// It is ignored, and replaced when there is something to keep.
+    /// The file cannot be read. It is ignored, and replaced when there is something to keep.
     Unreadable {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         why: String,
     },
-    /// Nothing can be kept; told once.
+    /// Nothing can be kept; reported once.
     NotKept {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// What is in the way.
+        /// Why the file cannot be written.
         why: String,
     },
 }

@@ -1,5 +1,5 @@
-//! What outlives the process, in the state directory: secrets the platform gave, what was
-//! learned about devices, and the platform's configuration.
+//! Keeps what outlives the process, in the state directory: the secrets that the platform gave,
+//! what was learned about devices, and the platform's configuration.
 
 pub mod learned;
 pub mod remote_config;

@@ -1,5 +1,5 @@
-//! The platform's configuration on disk, in the state directory; mode 0600, because
-//! it may hold secrets.
+//! Keeps the platform's configuration on disk, in the state directory; mode 0600, because it
+//! may hold secrets.
 //!
 //! ```text
 //! pushed ─▶ remote.trying.yaml ─▶ remote.candidate.yaml ─▶ remote.yaml
@@ -9,18 +9,17 @@
 //!                                            remote.failed.json
 //! ```
 //!
-//! A file is on disk before its first byte is parsed, and each step is one rename
-//! that is synced. So whatever ends the process, also a kill for memory in the midst
-//! of parsing, the next start finds the file under one of the first two names, knows
-//! that it has not proven itself, sets it aside without looking into it, and goes on
-//! with `remote.yaml` or none. Its digest is remembered: the platform, which is asked
-//! for the newest file at each start, does not hand the same crash out again. A file
-//! that is proven or wrong, or was on probation when the service was asked to stop,
-//! leaves no such trace.
+//! A file is on disk before its first byte is parsed, and each step is one rename that is
+//! synced. So whatever ends the process, also a kill for memory in the midst of parsing, the
+//! next start finds the file under one of the first two names, knows that it has not proven
+//! itself, sets it aside without parsing it, and goes on with `remote.yaml` or no file. The
+//! digest of the failed file is remembered: the platform, which is asked for the newest file at
+//! each start, does not hand the same crash out again. A file that is proven or wrong, or was
+//! on probation when the service was asked to stop, leaves no such trace.
 //!
-//! **Why** a service that is asked to stop withdraws the file instead of going on
-//! with its probation in the next life: then what is found at a start has always ended
-//! the process, and the platform hands the file out again anyway.
+//! **Why** a service that is asked to stop withdraws the file instead of going on with its
+//! probation after the next start: then a file that is found at a start has always ended the
+//! process, and the platform hands the withdrawn file out again anyway.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -34,37 +33,38 @@ use crate::io::files::bounded::Unread;
 use crate::io::files::replace::replace;
 use crate::spec::{FailedTrial, Retraction, TrialFailure};
 
-/// Its name in the state directory, once it is proven.
+/// The file's name in the state directory, once it is proven.
 pub const FILE: &str = "remote.yaml";
-/// While it is checked.
+/// The file's name while it is checked.
 pub const TRYING: &str = "remote.trying.yaml";
-/// While it is in force, on probation.
+/// The file's name while it is in force, on probation.
 pub const CANDIDATE: &str = "remote.candidate.yaml";
-/// Once it is not usable any more.
+/// The file's name once it is not usable any more.
 const ASIDE: &str = "remote.yaml.refused";
-/// Once it has failed its probation, to be looked at.
+/// The file's name once it has failed its probation, to be looked at.
 const FAILED: &str = "remote.yaml.failed";
-/// The push by which the newest that is or was tried has come.
+/// The file with the push by which the newest file came that is or was tried.
 const PUSH: &str = "remote.push.json";
-/// The digests of those that failed.
+/// The file with the digests of the files that failed.
 pub const FAILURES: &str = "remote.failed.json";
-/// So many digests are remembered, the newest: an operator who pushes one bad file
-/// after the other does so by hand.
+/// How many digests are remembered, the newest: an operator who pushes one bad file after the
+/// other does so by hand.
 const REMEMBERED: usize = 32;
-/// A file of the platform's has 4 MiB at most (`remote_config.max_bytes`).
+/// The largest file of the platform: 4 MiB (`remote_config.max_bytes`).
 const LARGEST: u64 = 4 << 20;
-/// An id that is answered has 64 bytes at most (`cloud/alink/remote.rs`).
+/// The largest file with a push. An id that is answered has 64 bytes at most
+/// (`cloud/alink/remote_config/`).
 const LARGEST_PUSH: u64 = 4 << 10;
-/// The digests and their reasons need less than 4 KiB.
+/// The largest file of digests. The digests and their reasons need less than 4 KiB.
 const LARGEST_FAILURES: u64 = 64 << 10;
 
-/// Where it is once it is proven.
+/// Returns where the file is once it is proven.
 #[must_use]
 pub fn place(state_dir: &Path) -> PathBuf {
     state_dir.join(FILE)
 }
 
-/// Where the one in force is: on probation if there is such a one, else proven.
+/// Returns where the file in force is: on probation if there is such a file, else proven.
 #[must_use]
 pub fn in_force(state_dir: &Path) -> PathBuf {
     let candidate = state_dir.join(CANDIDATE);
@@ -74,11 +74,10 @@ pub fn in_force(state_dir: &Path) -> PathBuf {
     }
 }
 
-/// Stores one that is to be checked, before it is, and the id (as JSON) of the push it
-/// came with.
+/// Stores a file before it is checked, and the id (as JSON) of the push it came with.
 ///
 /// # Errors
-/// What the system says; then it must not be checked.
+/// The system's error; then the file must not be checked.
 pub fn begin(state_dir: &Path, bytes: &[u8], push: Option<&str>) -> io::Result<()> {
     match push {
         Some(id) => {
@@ -93,29 +92,29 @@ pub fn begin(state_dir: &Path, bytes: &[u8], push: Option<&str>) -> io::Result<(
     replace(&state_dir.join(TRYING), bytes)
 }
 
-/// Forgets the one that was checked: it is wrong, or its time was over.
+/// Forgets the file that was checked: it is wrong, or its time was over.
 ///
 /// # Errors
-/// What the system says; then the next start counts it as failed.
+/// The system's error; then the next start counts the file as failed.
 pub fn give_up(state_dir: &Path) -> io::Result<()> {
     remove(state_dir, TRYING)?;
     sync(state_dir)
 }
 
-/// The one that was checked is the one on probation from now on.
+/// Puts the file that was checked on probation.
 ///
 /// # Errors
-/// What the system says; then it is not.
+/// The system's error; then the file is not on probation.
 pub fn promote(state_dir: &Path) -> io::Result<()> {
     fs::rename(state_dir.join(TRYING), state_dir.join(CANDIDATE))?;
     sync(state_dir)
 }
 
-/// The one on probation replaces the one before it. Nothing happens if it has, or if
-/// another one is on probation.
+/// Replaces the proven file by the one on probation. Does nothing if that has happened already,
+/// or if another file is on probation.
 ///
 /// # Errors
-/// What the system says; then it is on probation still.
+/// The system's error; then the file is still on probation.
 pub fn prove(state_dir: &Path, digest: Digest) -> io::Result<()> {
     let candidate = state_dir.join(CANDIDATE);
     match read(&candidate, LARGEST) {
@@ -128,10 +127,10 @@ pub fn prove(state_dir: &Path, digest: Digest) -> io::Result<()> {
     sync(state_dir)
 }
 
-/// Whatever is checked or on probation is gone, and nothing is said against it.
+/// Removes any file that is being checked or on probation, without counting it as failed.
 ///
 /// # Errors
-/// What the system says.
+/// The system's error.
 pub fn withdraw(state_dir: &Path) -> io::Result<()> {
     remove(state_dir, TRYING)?;
     remove(state_dir, CANDIDATE)?;
@@ -145,19 +144,20 @@ pub fn is_unproven(state_dir: &Path) -> bool {
     there(TRYING) || there(CANDIDATE)
 }
 
-/// What became of one that did not prove itself.
+/// What became of a file that did not prove itself.
 #[derive(Debug)]
 pub struct Failed {
-    /// Which, and how; `None` if it could not even be read.
+    /// Which file, and how it failed; `None` if it could not even be read.
     pub trial: Option<FailedTrial>,
-    /// The id of the push it came with, as JSON, if it was pushed.
+    /// The id of the push that the file came with, as JSON, if it was pushed.
     pub push: Option<String>,
-    /// Where it is kept, or why it could not be taken out of the way.
+    /// Where the file is kept, or why it could not be taken out of the way.
     pub kept: io::Result<PathBuf>,
 }
 
 impl Failed {
-    /// What the platform is to be told of it: it believes that the file is in force.
+    /// Returns what the platform is to be told of the file: the platform believes that it is in
+    /// force.
     #[must_use]
     pub fn retraction(&self) -> Option<Retraction> {
         Some(Retraction {
@@ -167,12 +167,12 @@ impl Failed {
     }
 }
 
-/// Takes whatever is checked or on probation out of force, remembers its digest and
-/// keeps it under another name, in place of the one that failed before. The digest
-/// is on disk before the file is moved. It is not parsed.
+/// Takes any file that is being checked or on probation out of force, remembers its digest and
+/// keeps it under another name, in place of the one that failed before. The digest is on disk
+/// before the file is moved. The file is not parsed.
 #[must_use]
 pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<Failed> {
-    // The last one is kept: what was in force, if there was such a one.
+    // The last one is kept: the file that was in force, if there was one.
     let names = [TRYING, CANDIDATE];
     let there = names.map(|name| state_dir.join(name));
     let there = there
@@ -183,7 +183,7 @@ pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<Failed> {
         .collect()
 }
 
-/// The same with the one on probation alone, if it is this one.
+/// Fails the file on probation alone, if it has this digest.
 #[must_use]
 pub fn fail_candidate(state_dir: &Path, digest: Digest, failure: TrialFailure) -> Option<Failed> {
     let candidate = state_dir.join(CANDIDATE);
@@ -210,21 +210,21 @@ fn fail_one(state_dir: &Path, file: &Path, failure: TrialFailure) -> Failed {
     }
 }
 
-/// The push by which a file has come.
+/// The push by which a file came.
 #[derive(Serialize, Deserialize)]
 struct Push {
     sha256: String,
     id: String,
 }
 
-/// The id of the push of the file with this digest, if that is known.
+/// Returns the id of the push of the file with this digest, if it is known.
 fn pushed(state_dir: &Path, digest: Digest) -> Option<String> {
     let bytes = read(&state_dir.join(PUSH), LARGEST_PUSH).ok()?;
     let push: Push = serde_json::from_slice(&bytes).ok()?;
     (push.sha256 == digest.to_string()).then_some(push.id)
 }
 
-/// What is written of those that failed.
+/// The record of the files that failed.
 #[derive(Default, Serialize, Deserialize)]
 struct Failures {
     failed: Vec<Failure>,
@@ -243,7 +243,7 @@ enum Reason {
     Unreached,
 }
 
-/// Those that failed, newest last. What cannot be read is none.
+/// Returns the files that failed, newest last. An unreadable record counts as empty.
 #[must_use]
 pub fn failures(state_dir: &Path) -> Vec<FailedTrial> {
     let Ok(bytes) = read(&state_dir.join(FAILURES), LARGEST_FAILURES) else {
@@ -279,11 +279,11 @@ fn remember(state_dir: &Path, trial: FailedTrial) -> io::Result<()> {
     replace(&state_dir.join(FAILURES), &text)
 }
 
-/// Takes the proven one out of force, and keeps it under another name; an older one
-/// there is replaced.
+/// Takes the proven file out of force, and keeps it under another name; an older file there is
+/// replaced.
 ///
 /// # Errors
-/// What the system says; then it is where it was.
+/// The system's error; then the file is where it was.
 pub fn set_aside(state_dir: &Path) -> io::Result<PathBuf> {
     let aside = state_dir.join(ASIDE);
     fs::rename(place(state_dir), &aside)?;
@@ -305,7 +305,7 @@ fn remove(state_dir: &Path, name: &str) -> io::Result<()> {
     }
 }
 
-/// Makes renames and removals last.
+/// Syncs the directory, which makes renames and removals last.
 fn sync(state_dir: &Path) -> io::Result<()> {
     File::open(state_dir)?.sync_all()
 }
@@ -345,7 +345,7 @@ mod tests {
         prove(&state, Digest::of(b"ports: []")).unwrap();
         adopt(&state, b"devices: []");
         assert_eq!(fs::read(place(&state)).unwrap(), b"ports: []");
-        // Another decision than about this one.
+        // The decision is about another file.
         prove(&state, Digest::of(b"ports: []")).unwrap();
         assert_eq!(fs::read(place(&state)).unwrap(), b"ports: []");
         prove(&state, Digest::of(b"devices: []")).unwrap();
@@ -367,7 +367,7 @@ mod tests {
         prove(&state, Digest::of(b"good")).unwrap();
         assert!(fail(&state, TrialFailure::Died).is_empty());
 
-        // The process ended while it was checked.
+        // The process ended while a file was checked.
         begin(&state, b"bomb", Some("\"77\"")).unwrap();
         assert!(is_unproven(&state));
         let failed = fail(&state, TrialFailure::Died);
@@ -386,7 +386,7 @@ mod tests {
         assert_eq!(failures(&state), [bomb]);
         assert_eq!(fs::read(in_force(&state)).unwrap(), b"good");
 
-        // And while one was on probation and another was checked.
+        // And while a file was on probation and another was checked.
         adopt(&state, b"brick");
         begin(&state, b"another", None).unwrap();
         assert_eq!(fail(&state, TrialFailure::Unreached).len(), 2);
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn no_step_is_lost_between_two_renames() {
-        // What a process that ends at any point leaves behind is told as failed, and
+        // A file that a process leaves behind by ending at any point is reported as failed, and
         // the one before is in force.
         for steps in 0..3 {
             let (_dir, state) = state();

@@ -1,22 +1,22 @@
-//! Secrets the platform hands out once: the gateway's own, and those of devices
-//! registered on their behalf. Losing one may mean a journey to the site, so
-//! this file is written as if the power went at every line of it.
+//! Keeps the secrets that the platform hands out once: the gateway's own, and those of devices
+//! registered on their behalf. The loss of a secret may mean a journey to the site, so this
+//! file is written as if the power could fail at every line of the code.
 //!
-//! One JSON file, `secrets.json` in the state directory, mode 0600. It is
-//! replaced and never changed: the new text goes into a file beside it, that is
-//! synced, then renamed over the old one, then the directory is synced (POSIX
-//! rename(2) is atomic; only the sync of the directory makes it last). Whatever
-//! happens in between, there is the old file or the new one.
+//! The secrets are in one JSON file, `secrets.json` in the state directory, mode 0600. The file
+//! is replaced and never changed: the new text goes into a file beside it, which is synced,
+//! then renamed over the old one, then the directory is synced (POSIX rename(2) is atomic; only
+//! the sync of the directory makes it last). At any point in between there is the old file or
+//! the new one.
 //!
-//! Contract: [`SecretStore::open`] never fails; what is wrong is told as a
-//! [`SecretStoreNotice`]. Clones share one file. `keep_*` return once it is on disk.
+//! Contract: [`SecretStore::open`] never fails; a fault is returned as a [`SecretStoreNotice`].
+//! Clones share one file. `keep_*` return once the secret is on disk.
 //!
 //! Invariants:
-//! - A file that could not be understood is never overwritten: a damaged one is
-//!   renamed aside first, one of a newer version, or one that cannot be read, is
-//!   left alone and nothing can be kept until it is read after all: each attempt
-//!   to keep something begins with another look.
-//! - What is looked up is what is on disk: memory changes after the file did.
+//! - A file that could not be understood is never overwritten. A damaged file is renamed aside
+//!   first. A file of a newer version, or one that cannot be read, is left alone, and nothing
+//!   can be kept until it is read after all: each attempt to keep something begins with another
+//!   look.
+//! - A look-up returns what is on disk: memory changes after the file did.
 //! - No secret is in any message or notice.
 
 use std::collections::BTreeMap;
@@ -39,32 +39,32 @@ mod notice;
 
 pub use notice::SecretStoreNotice;
 
-/// Its name in the state directory.
+/// The file's name in the state directory.
 pub const FILE: &str = "secrets.json";
-/// What is written, and the newest that is understood.
+/// The version that is written, and the newest that is understood.
 const VERSION: u32 = 1;
-/// 2,000 devices need less than 400 KiB.
+/// The largest file that is read: 2,000 devices need less than 400 KiB.
 const LARGEST: u64 = 8 << 20;
 
-/// Keeps secrets; cheap to clone.
+/// The secret store; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SecretStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     file: PathBuf,
-    /// What is on disk; locked for moments only.
+    /// The contents of the file on disk; locked for moments only.
     kept: Mutex<Kept>,
-    /// Held by whoever writes, in a thread that may block.
+    /// Held during a write, in a thread that may block.
     writing: Mutex<()>,
     /// Why nothing can be kept; locked for moments only.
     closed: Mutex<Option<String>>,
 }
 
-/// Why something could not be kept.
+/// Why a secret could not be kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretStoreError {
-    /// The file that is there was not understood and is left alone.
+    /// The existing file was not understood and is left alone.
     #[error("{0}")]
     Closed(String),
     /// Writing failed; what was kept before is still there.
@@ -72,14 +72,14 @@ pub enum SecretStoreError {
     Write {
         /// The file.
         file: String,
-        /// What was being done.
+        /// The step that failed.
         step: &'static str,
-        /// What the system says.
+        /// The system's error.
         why: String,
     },
 }
 
-/// Whose secret.
+/// The identity of the device that a secret belongs to.
 type Whose = (ProductKey, DeviceName);
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -89,8 +89,8 @@ struct Kept {
 }
 
 impl SecretStore {
-    /// The vault in this directory. Neither needs to exist: both are made when
-    /// there is something to keep.
+    /// Opens the secret store in this directory. Neither the file nor the directory needs to
+    /// exist: both are made when there is something to keep.
     #[must_use]
     pub fn open(directory: &Path) -> (Self, Option<SecretStoreNotice>) {
         let file = directory.join(FILE);
@@ -134,8 +134,8 @@ impl SecretStore {
         (SecretStore(Arc::new(inner)), notice)
     }
 
-    /// Takes from others than its owner what the file's mode allows them, and says
-    /// what that was; a file that is not there allows nothing.
+    /// Takes from all users but the owner what the file's mode allows them, and returns what
+    /// that was; a file that does not exist allows nothing.
     #[must_use]
     pub fn close_to_others(&self) -> Option<SecretStoreNotice> {
         let file = &self.0.file;
@@ -151,7 +151,8 @@ impl SecretStore {
         })
     }
 
-    /// Every secret in it, for whoever must see that none gets out.
+    /// Returns every secret in the store, for the diagnostic bundle, which must contain none of
+    /// them.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let kept = self.0.kept();
@@ -162,45 +163,45 @@ impl SecretStore {
         earned.chain(kept.devices.values().cloned()).collect()
     }
 
-    /// The directory it keeps things in.
+    /// Returns the directory of the file.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.0.file.parent().unwrap_or(Path::new("."))
     }
 
-    /// Where it keeps things, for people.
+    /// Returns the place of the file, for people.
     #[must_use]
     pub fn place(&self) -> String {
         self.0.file.display().to_string()
     }
 
-    /// What this gateway has earned.
+    /// Returns the credentials that this gateway has earned.
     #[must_use]
     pub fn gateway(&self, product: &ProductKey, name: &DeviceName) -> Option<Earned> {
         let whose = (product.clone(), name.clone());
         self.0.kept().gateways.get(&whose).cloned()
     }
 
-    /// The secret of this sub-device.
+    /// Returns the secret of this sub-device.
     #[must_use]
     pub fn device(&self, product: &ProductKey, name: &DeviceName) -> Option<Secret> {
         let whose = (product.clone(), name.clone());
         self.0.kept().devices.get(&whose).cloned()
     }
 
-    /// Finds out whether something could be kept, by writing what is kept
-    /// already: nobody should ask the platform for what is then lost.
+    /// Finds out whether a secret could be kept, by writing what is kept already: a secret
+    /// should not be requested from the platform if it would then be lost.
     ///
     /// # Errors
-    /// What is in the way.
+    /// Why nothing can be kept.
     pub async fn probe(&self) -> Result<(), SecretStoreError> {
         self.change(|_| {}).await
     }
 
-    /// Keeps what this gateway has earned.
+    /// Keeps the credentials that this gateway has earned.
     ///
     /// # Errors
-    /// It is not kept; what was kept before still is.
+    /// The secret is not kept; what was kept before still is.
     pub async fn keep_gateway(
         &self,
         product: ProductKey,
@@ -216,7 +217,7 @@ impl SecretStore {
     /// Keeps the secret of a sub-device.
     ///
     /// # Errors
-    /// It is not kept; what was kept before still is.
+    /// The secret is not kept; what was kept before still is.
     pub async fn keep_device(
         &self,
         product: ProductKey,
@@ -229,7 +230,7 @@ impl SecretStore {
     /// Keeps the secrets of many sub-devices with one write.
     ///
     /// # Errors
-    /// None is kept; what was kept before still is.
+    /// No secret is kept; what was kept before still is.
     pub async fn keep_devices(
         &self,
         secrets: Vec<(ProductKey, DeviceName, Secret)>,
@@ -248,7 +249,7 @@ impl SecretStore {
     ) -> Result<(), SecretStoreError> {
         let inner = self.0.clone();
         let done = tokio::task::spawn_blocking(move || inner.change(change)).await;
-        // It only ends early with the runtime.
+        // The task ends early only together with the runtime.
         done.unwrap_or_else(|e| Err(SecretStoreError::Closed(e.to_string())))
     }
 }
@@ -280,7 +281,7 @@ impl Inner {
 }
 
 impl Inner {
-    /// Where the file was not understood: whether it is by now.
+    /// If the file was not understood, looks whether it can be by now.
     fn look_again(&self) -> Result<(), SecretStoreError> {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         if closed.is_none() {
@@ -303,7 +304,7 @@ impl Inner {
 
 // ---- the file ----------------------------------------------------------------
 
-/// What the file says.
+/// The contents of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -340,13 +341,13 @@ struct DeviceText {
     secret: Secret,
 }
 
-/// The version alone: what else a newer file holds is not ours to judge.
+/// The version alone: the rest of a newer file cannot be judged here.
 #[derive(Deserialize)]
 struct Head {
     version: u32,
 }
 
-/// Secrets in this one file, and nowhere else, are text.
+/// Writes secrets as text, in this one file and nowhere else.
 mod open {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -403,9 +404,9 @@ fn from_text(text: Text) -> Kept {
 /// Why a file could not be read.
 #[derive(Debug)]
 enum Unread {
-    /// It is ours, and broken.
+    /// The file is a secret store's, and broken.
     Damaged(String),
-    /// It cannot be opened, or a newer version wrote it.
+    /// The file cannot be opened, or a newer version wrote it.
     Unusable(String),
 }
 
@@ -416,7 +417,7 @@ fn read(path: &Path) -> Result<Kept, Unread> {
         Err(e @ bounded::Unread::TooLarge(_)) => return Err(Unread::Damaged(e.to_string())),
         Err(e) => return Err(Unread::Unusable(e.to_string())),
     };
-    // What serde says may quote what it read; where it is suffices.
+    // serde's message may quote the text it read; the position suffices.
     let damaged = |e: serde_json::Error| {
         Unread::Damaged(format!(
             "not as we write it at line {}, column {}",
@@ -435,7 +436,7 @@ fn read(path: &Path) -> Result<Kept, Unread> {
         .map_err(damaged)
 }
 
-/// Gives a damaged file a name nothing has yet.
+/// Gives a damaged file a name that no file has yet.
 fn set_aside(file: &Path) -> io::Result<PathBuf> {
     for n in 1..=100 {
         let aside = file.with_extension(format!("json.damaged-{n}"));
@@ -452,8 +453,8 @@ fn set_aside(file: &Path) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Replaces the file. `before` is told each step before it is taken and may
-/// forbid it, which is how tests pull the plug.
+/// Replaces the file. `before` is told each step before it is taken and may forbid it, which is
+/// how tests simulate a power cut.
 fn write(
     file: &Path,
     kept: &Kept,

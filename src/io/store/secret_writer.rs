@@ -1,24 +1,24 @@
-//! Secrets of devices on their way from the mind to the vault and back.
+//! Carries secrets of devices from the coordinator to the secret store and back.
 //!
-//! A device that the configuration gives no secret is registered by the mind,
-//! which is handed what an earlier life was given ([`SecretWriter::kept`],
-//! [`SecretWriter::respec`]) and hands out what it is given now ([`SecretWriter::keep`]).
-//! Neither the mind nor its loop waits for a disk: one write is under way at a
-//! time, in a task of its own, and takes along whatever has gathered meanwhile.
+//! A device that has no secret in the configuration is registered by the coordinator. The
+//! coordinator is handed the secrets that an earlier process was given ([`SecretWriter::kept`],
+//! [`SecretWriter::respec`]) and hands out the new ones ([`SecretWriter::keep`]). Neither the
+//! coordinator nor its loop waits for a disk: one write is under way at a time, in a task of
+//! its own, and the next one takes along all secrets that have gathered meanwhile.
 //!
-//! Before anybody is registered it is found out whether a secret could be kept
-//! ([`SecretWriter::is_usable`]): nobody is unless the last write succeeded, and that
-//! lately, for disks fill up between a start and the day a device is added.
+//! Before a device is registered it is found out whether a secret could be kept
+//! ([`SecretWriter::is_usable`]). No device is registered unless the last write succeeded, and
+//! succeeded lately, because disks fill up between a start and the day a device is added.
 //!
 //! Contract: [`SecretWriter::start`] once per turn of the loop, [`SecretWriter::written`]
 //! among what it waits for, [`SecretWriter::finish`] at the end.
 //!
 //! Invariants:
 //! - Of each device at most one secret waits, the newest.
-//! - What could not be written is told, waits, and is tried again.
-//! - The vault is written to only if there is something to keep, or somebody
-//!   wants to ask for something that would have to be.
-//! - A secret that the configuration has is never replaced by one from the vault.
+//! - A secret that could not be written is reported, waits, and is tried again.
+//! - The secret store is written to only if there is a secret to keep, or the coordinator wants
+//!   to request secrets that would have to be kept.
+//! - A secret that the configuration has is never replaced by one from the secret store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,8 +32,7 @@ use crate::io::store::secret_store::{SecretStore, SecretStoreError, SecretStoreN
 use crate::io::system::clock::Clock;
 use crate::spec::{Changes, Spec};
 
-/// A write that failed is tried again after so long: a full disk is emptied by
-/// a person.
+/// How long after a failed write the next one is tried: a full disk is emptied by a person.
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// How long a write that succeeded shows that the next one would.
@@ -42,25 +41,26 @@ const PROVEN: Duration = Duration::from_secs(60);
 /// Secrets by device.
 type Secrets = BTreeMap<DeviceId, Secret>;
 
-/// Carries secrets.
+/// The writer of secrets.
 #[derive(Debug)]
 pub struct SecretWriter {
     vault: SecretStore,
     spec: Arc<Spec>,
     journal: Journal,
     waiting: Secrets,
-    /// What is being written; nothing, when it is found out whether it could be.
+    /// The secrets that are being written; none if the write only finds out whether they could
+    /// be.
     under_way: Option<(Secrets, JoinHandle<Result<(), SecretStoreError>>)>,
     not_before: Mono,
     failed: RateLimit,
     /// When the last write succeeded, unless one has failed since.
     proven: Option<Mono>,
-    /// It has been told that nothing can be kept.
+    /// Whether it has been reported that nothing can be kept.
     told: bool,
 }
 
 impl SecretWriter {
-    /// Keeps in `vault` the secrets of the devices of `spec`.
+    /// Makes a writer that keeps in `vault` the secrets of the devices of `spec`.
     #[must_use]
     pub fn new(vault: SecretStore, spec: Arc<Spec>, journal: Journal) -> Self {
         SecretWriter {
@@ -76,22 +76,22 @@ impl SecretWriter {
         }
     }
 
-    /// Whether a secret could be kept: it was found out lately that it could.
+    /// Whether a secret could be kept, as a recent write has shown.
     #[must_use]
     pub fn is_usable(&self, now: Mono) -> bool {
         self.proven.is_some_and(|at| now.since(at) < PROVEN)
     }
 
-    /// What an earlier life was given for devices that the configuration gives
-    /// no secret.
+    /// Returns the secrets that an earlier process was given for devices without a secret in
+    /// the configuration.
     #[must_use]
     pub fn kept(&self) -> Vec<(DeviceId, Secret)> {
         let known = self.spec.devices().filter_map(|(id, _)| self.given(id));
         known.collect()
     }
 
-    /// From now on this installation; gives what is kept of those devices that
-    /// had no use for it before.
+    /// Takes over another installation; returns the kept secrets of devices that had no use for
+    /// them before.
     pub fn respec(&mut self, spec: Arc<Spec>, changes: &Changes) -> Vec<(DeviceId, Secret)> {
         self.spec = spec;
         let changed = changes.devices.changed.iter();
@@ -103,7 +103,7 @@ impl SecretWriter {
             .collect()
     }
 
-    /// The secret given to a device that the configuration gives none.
+    /// Returns the kept secret of a device that has none in the configuration.
     fn given(&self, id: DeviceId) -> Option<(DeviceId, Secret)> {
         let device = self.spec.device(id).filter(|d| d.secret.is_empty())?;
         let writing = self.under_way.as_ref().map(|(secrets, _)| secrets);
@@ -117,14 +117,13 @@ impl SecretWriter {
         Some((id, secret))
     }
 
-    /// This one is to be kept.
+    /// Queues a secret to be kept.
     pub fn keep(&mut self, device: DeviceId, secret: Secret) {
         self.waiting.insert(device, secret);
     }
 
-    /// Begins to write what waits, or, if somebody wants to ask for more, to find
-    /// out whether it could be written; unless a write is under way or has just
-    /// failed.
+    /// Begins to write the waiting secrets, or, if `wanted`, to find out whether secrets could
+    /// be written; unless a write is under way or has just failed.
     pub fn start(&mut self, now: Mono, wanted: bool) {
         if self.under_way.is_some() || now < self.not_before {
             return;
@@ -138,7 +137,7 @@ impl SecretWriter {
             return;
         }
         let secrets = std::mem::take(&mut self.waiting);
-        // A place stands for one identity for ever.
+        // A device id stands for one identity for ever.
         let list = secrets.iter().filter_map(|(id, secret)| {
             let device = self.spec.device(*id)?;
             let whose = (device.product_key.clone(), device.device_name.clone());
@@ -149,14 +148,14 @@ impl SecretWriter {
         self.under_way = Some((secrets, task));
     }
 
-    /// Waits until the write that is under way has ended; for ever if there is
-    /// none; says whether the one before failed, or there was none, and this one
-    /// has not: then [`SecretWriter::kept`] may be more. May be dropped and called again.
+    /// Waits until the write under way has ended; for ever if there is none. Returns true if
+    /// this write succeeded and the one before failed, or there was none before: then
+    /// [`SecretWriter::kept`] may be more. May be dropped and called again.
     pub async fn written(&mut self, clock: Clock) -> bool {
         let Some((_, task)) = &mut self.under_way else {
             return std::future::pending().await;
         };
-        // It only ends early with the runtime.
+        // The task ends early only together with the runtime.
         let done = task
             .await
             .unwrap_or_else(|e| Err(SecretStoreError::Closed(e.to_string())));
@@ -179,7 +178,7 @@ impl SecretWriter {
     fn put_back(&mut self, now: Mono, secrets: Secrets, why: &SecretStoreError) {
         let devices = secrets.len();
         for (id, secret) in secrets {
-            // One that came meanwhile is newer.
+            // A secret that came meanwhile is newer.
             self.waiting.entry(id).or_insert(secret);
         }
         self.not_before = now + AGAIN;
@@ -193,13 +192,13 @@ impl SecretWriter {
                     .tell(&SecretStoreNotice::NotKept { devices, why });
             }
         } else if news && !matches!(why, SecretStoreError::Closed(_)) {
-            // One that is closed was told when it was opened.
+            // A closed store was reported when it was opened.
             self.journal
                 .tell(&SecretStoreNotice::Unusable { why: why_in_words });
         }
     }
 
-    /// Writes what is left, once. Bounded by the caller.
+    /// Writes the secrets that are left, once. The caller bounds the time.
     pub async fn finish(&mut self, clock: Clock) {
         if self.under_way.is_some() {
             self.written(clock).await;

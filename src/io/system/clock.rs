@@ -1,4 +1,4 @@
-//! The only reader of clocks.
+//! The only module that reads clocks.
 //!
 //! Monotonic time is tokio's, so a paused test clock holds here as well; wall
 //! time is the system's, except on virtual time, where it is derived from the
@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::base::{Mono, Now, Wall};
 
-/// Where "now" comes from. Cheap to clone; all clones agree.
+/// The source of the current time. Cheap to clone; all clones agree.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
@@ -24,14 +24,14 @@ enum WallSource {
     SinceStart { at: Wall, synchronised: bool },
 }
 
-/// systemd-timesyncd makes this file when it has set the clock
-/// (systemd-timesyncd.service(8), FILES). The kernel's own word, adjtimex(2),
-/// has no safe wrapper. Where another daemon keeps the time the file is absent,
-/// and the platform is asked for the time, which costs a message an hour.
+/// The file that systemd-timesyncd makes when it has set the clock
+/// (systemd-timesyncd.service(8), FILES). The kernel's own call, adjtimex(2), has no safe
+/// wrapper. Where another daemon keeps the time the file is absent, and the platform is asked
+/// for the time, which costs a message an hour.
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
 impl Clock {
-    /// The system's clocks. The monotonic one starts now.
+    /// Returns the system's clocks. The monotonic one starts now.
     #[must_use]
     pub fn system() -> Self {
         Clock {
@@ -40,8 +40,8 @@ impl Clock {
         }
     }
 
-    /// A clock whose wall time is `at` now and advances with tokio's clock
-    /// only: the same run gives the same stamps.
+    /// Returns a clock whose wall time is `at` now and advances with tokio's clock only: the
+    /// same run gives the same stamps.
     #[must_use]
     pub fn starting_at(at: Wall) -> Self {
         Clock {
@@ -53,7 +53,7 @@ impl Clock {
         }
     }
 
-    /// The same, but nobody has ever set it: a box without a battery clock.
+    /// Returns such a clock that was never set: a box without a battery clock.
     #[must_use]
     pub fn unset_at(at: Wall) -> Self {
         Clock {
@@ -65,8 +65,8 @@ impl Clock {
         }
     }
 
-    /// Whether somebody who knows has set the wall clock. A file system look:
-    /// not for every turn of a loop.
+    /// Whether a time service has set the wall clock. This looks at the file system: not for
+    /// every turn of a loop.
     #[must_use]
     pub fn is_synchronised(&self) -> bool {
         match self.wall {
@@ -75,7 +75,7 @@ impl Clock {
         }
     }
 
-    /// This instant, on both clocks.
+    /// Returns the current time on both clocks.
     #[must_use]
     pub fn now(&self) -> Now {
         let elapsed = self.start.elapsed();
@@ -93,12 +93,12 @@ impl Clock {
         }
     }
 
-    /// A timer that fires at `at`; at once if that has passed.
+    /// Returns a timer that fires at `at`; at once if that has passed.
     pub fn sleep_until(&self, at: Mono) -> Sleep {
         tokio::time::sleep_until(self.instant(at))
     }
 
-    /// `at` on tokio's clock.
+    /// Returns `at` on tokio's clock.
     #[must_use]
     pub fn instant(&self, at: Mono) -> Instant {
         self.start + at.since(Mono::START)

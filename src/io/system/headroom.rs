@@ -1,10 +1,10 @@
-//! What the limits of the unit leave: descriptors and threads.
+//! Checks what the limits of the unit leave: descriptors and threads.
 //!
-//! Field ports are many and can wait; the connection to the platform, the control socket
-//! and the log are few and cannot. So a port takes a descriptor only while more than
-//! [`KEPT`] are free, which costs no bookkeeping: the kernel hands out the lowest free
-//! number (open(2)), so a number close to the limit says that nearly all are in use. The
-//! threads of those who cannot wait are made at the start ([`keep_threads`]).
+//! Field ports are many and can wait; the connection to the platform, the control socket and
+//! the log are few and cannot. So a port takes a descriptor only while more than [`KEPT`] are
+//! free, which costs no bookkeeping: the kernel hands out the lowest free number (open(2)), so
+//! a number close to the limit says that nearly all are in use. The threads of the tasks that
+//! cannot wait are made at the start ([`keep_threads`]).
 
 use std::fs::File;
 use std::io;
@@ -16,29 +16,29 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::io::files::bounded;
 
-/// Descriptors that ports leave alone: 16 peers at the control socket and 32 at the
-/// metrics, with their listeners; the connection to the platform, the look-up of its name
-/// and its roots; a download; files being written.
+/// How many descriptors ports leave alone: 16 peers at the control socket and 32 at the
+/// metrics, with their listeners; the connection to the platform, the look-up of its name and
+/// its roots; a download; files being written.
 pub const KEPT: u64 = 64;
 
-/// Threads that may block, for name look-ups, files and downloads, at most: what comes
-/// beyond waits for its turn; tokio would make 512 of them …
+/// How many threads may block at most, for name look-ups, files and downloads: further work
+/// waits for its turn; tokio would make 512 threads …
 pub const BLOCKING: usize = 16;
 
-/// … and those of them that are made at the start, so that there are some when no more
-/// can be made.
+/// … and how many of them are made at the start, so that there are some when no more can be
+/// made.
 const FROM_THE_START: usize = 4;
 
 /// Where the kernel shows control groups.
 const GROUPS: &str = "/sys/fs/cgroup";
 
-/// More is no list of control groups.
+/// The largest file that is read: more is no list of control groups.
 const MOST: u64 = 64 << 10;
 
 /// Whether a port may open so many descriptors.
 ///
 /// # Errors
-/// Too few would be left; in words, with the unit's limit.
+/// Too few would be left; the text names the unit's limit.
 pub fn descriptors(wanted: u64) -> io::Result<()> {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn descriptors(wanted: u64) -> io::Result<()> {
     let lowest = match File::open("/dev/null") {
         Ok(probe) => u64::try_from(probe.as_raw_fd()).unwrap_or_default(),
         Err(e) if is_exhausted(&e) => limit,
-        // A place without it says nothing about descriptors.
+        // A system without this file says nothing about descriptors.
         Err(_) => return Ok(()),
     };
     if is_room(lowest, wanted, limit) {
@@ -58,19 +58,19 @@ pub fn descriptors(wanted: u64) -> io::Result<()> {
     )))
 }
 
-/// EMFILE or ENFILE.
+/// Whether the error is EMFILE or ENFILE.
 fn is_exhausted(e: &io::Error) -> bool {
     let of = |errno: rustix::io::Errno| e.raw_os_error() == Some(errno.raw_os_error());
     of(rustix::io::Errno::MFILE) || of(rustix::io::Errno::NFILE)
 }
 
-/// Whether `wanted` more may be opened from the number `lowest` on. Of a limit that is
-/// small itself no more than half is kept.
+/// Whether `wanted` more descriptors may be opened from the number `lowest` on. Of a small
+/// limit no more than half is kept.
 fn is_room(lowest: u64, wanted: u64, limit: u64) -> bool {
     lowest.saturating_add(wanted) <= limit.saturating_sub(KEPT.min(limit / 2))
 }
 
-/// Why a thread could not be made, with the unit's limit.
+/// Returns why a thread could not be made, with the unit's limit.
 #[must_use]
 pub fn no_thread(e: &io::Error) -> String {
     let tasks = most_tasks().map_or_else(String::new, |most| {
@@ -79,25 +79,25 @@ pub fn no_thread(e: &io::Error) -> String {
     format!("it needs a thread of its own, and none can be made: {e}{tasks}")
 }
 
-/// Tasks that this process' control group may have; `None` without a limit.
+/// Returns how many tasks this process' control group may have; `None` without a limit.
 #[must_use]
 pub fn most_tasks() -> Option<u64> {
     tasks_of(Path::new(GROUPS), &groups())
 }
 
-/// The control groups of this process (cgroups(7), `/proc/self/cgroup`).
+/// Returns the control groups of this process (cgroups(7), `/proc/self/cgroup`).
 #[must_use]
 pub fn groups() -> String {
     bounded::read_text(Path::new("/proc/self/cgroup"), MOST).unwrap_or_default()
 }
 
-/// The smallest `pids.max` from the control group of this process up to the root:
-/// that of the unit, unless something above it has a smaller one.
+/// Returns the smallest `pids.max` from the control group of this process up to the root: that
+/// of the unit, unless a group above it has a smaller one.
 fn tasks_of(root: &Path, groups: &str) -> Option<u64> {
     let folders = groups.lines().filter_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
         let below = match controllers {
-            // Version 2 has one tree, which may stand beside those of version 1.
+            // Version 2 has one tree, which may be beside those of version 1.
             "" => match root.join("unified").is_dir() {
                 true => root.join("unified"),
                 false => root.to_owned(),
@@ -122,15 +122,16 @@ fn tasks_of(root: &Path, groups: &str) -> Option<u64> {
     limits.min()
 }
 
-/// Makes the threads that must be there when no more can be made. To be called within the
-/// runtime, once; its threads must live as long as it does.
+/// Makes the threads that must exist when no more can be made. To be called within the runtime,
+/// once; its threads must live as long as the runtime.
 pub async fn keep_threads() {
     let (release, held) = mpsc::channel::<()>();
     let held = Arc::new(Mutex::new(held));
     let mut made = Vec::new();
     for _ in 0..FROM_THE_START {
         let held = Arc::clone(&held);
-        // None of them is idle until all have been asked for, so each is another.
+        // No thread is idle until all have been asked for, so each request makes another
+        // thread.
         made.push(tokio::task::spawn_blocking(move || {
             let held = held.lock().unwrap_or_else(PoisonError::into_inner);
             let _ = held.recv();
@@ -138,7 +139,7 @@ pub async fn keep_threads() {
     }
     drop(release);
     for thread in made {
-        // One that could not be made is done by the others.
+        // The work of a thread that could not be made is done by the others.
         let _ = thread.await;
     }
 }

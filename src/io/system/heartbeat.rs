@@ -1,10 +1,9 @@
-//! Proof of progress for the watchdog.
+//! Proves progress for the watchdog.
 //!
-//! Each task owns a [`Heartbeat`] and beats it when it has really moved: a port
-//! when a transaction ended or the wait for the next one was computed, the hub
-//! when an input was handled, the link when it read, wrote, pinged or decided
-//! to wait. The watchdog is fed only when every task has beaten since the last
-//! time (`io/system/notify.rs`).
+//! Each task owns a [`Heartbeat`] and beats it when the task has made progress: a port when a
+//! transaction ended or the wait for the next one was computed, the hub when an input was
+//! handled, the link when it read, wrote, pinged or decided to wait. The watchdog is fed only
+//! when every task has beaten since the last time (`io/system/notify.rs`).
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +14,7 @@ use tokio::task::coop::unconstrained;
 
 use super::clock::Clock;
 
-/// How often a wait beats: the watchdog looks every few seconds.
+/// How often a wait beats the heartbeat: the watchdog looks every few seconds.
 const WAITING: Duration = Duration::from_secs(3);
 
 /// One task's count of steps. Clones share the count.
@@ -26,7 +25,7 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A pulse for the task people call `name`.
+    /// Makes a heartbeat for the task that people call `name`.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Heartbeat {
@@ -35,16 +34,15 @@ impl Heartbeat {
         }
     }
 
-    /// The task has moved.
+    /// Counts one step of the task.
     pub fn beat(&self) {
         self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Does `work`, which is known to end within `limit`, and beats meanwhile: a wait
-    /// that was configured is no standstill. A thread that is stuck beats no more,
-    /// nor does a task that should have ended. Work that is always ready, as reading a
-    /// flood is, takes what tokio allows a task to do in one turn; the wait does not ask
-    /// for a share of that, and is never late.
+    /// Does `work`, which is known to end within `limit`, and beats meanwhile: a configured
+    /// wait is no standstill. A stuck thread beats no more, nor does a task that should have
+    /// ended. Work that is always ready, as reading a flood is, takes what tokio allows a task
+    /// to do in one turn; the wait does not count against that allowance, and is never late.
     pub async fn during<T>(
         &self,
         clock: &Clock,
@@ -66,25 +64,25 @@ impl Heartbeat {
         }
     }
 
-    /// How often it has moved so far.
+    /// Returns how many steps were counted so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps.load(Ordering::Relaxed)
     }
 
-    /// Whose it is.
+    /// Returns the name of the task.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// Whose pulses the watchdog watches. Clones share the list.
+/// The heartbeats that the watchdog watches. Clones share the list.
 #[derive(Clone, Debug, Default)]
 pub struct Heartbeats(Arc<Mutex<Vec<Heartbeat>>>);
 
 impl Heartbeats {
-    /// A new pulse, watched from now on.
+    /// Makes a new heartbeat, watched from now on.
     #[must_use]
     pub fn start(&self, name: &str) -> Heartbeat {
         let pulse = Heartbeat::new(name);
@@ -92,17 +90,17 @@ impl Heartbeats {
         pulse
     }
 
-    /// This one is watched from now on.
+    /// Adds a heartbeat that is watched from now on.
     pub fn add(&self, pulse: Heartbeat) {
         self.lock().push(pulse);
     }
 
-    /// Its task ends as it should: it is watched no more.
+    /// Removes the heartbeat of a task that ends as it should.
     pub fn end(&self, pulse: &Heartbeat) {
         self.lock().retain(|p| !p.is(pulse));
     }
 
-    /// All of them.
+    /// Returns all heartbeats.
     #[must_use]
     pub fn all(&self) -> Vec<Heartbeat> {
         self.lock().clone()

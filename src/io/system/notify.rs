@@ -1,17 +1,15 @@
-//! What the service manager hears: READY, STATUS, WATCHDOG, STOPPING.
+//! Notifies the service manager: READY, STATUS, WATCHDOG, STOPPING.
 //!
-//! systemd kills and restarts a service that stops feeding its watchdog. A
-//! watchdog fed by a timer proves only that timers fire, so here it is fed only
-//! when **every** registered [`Heartbeat`] has moved since it was last fed: one
-//! stuck port, hub or link withholds the food of all. A pulse that has not
-//! moved for half the watchdog's interval is named in an error notice, once,
-//! while there is still time to write it down.
+//! systemd kills and restarts a service that stops feeding its watchdog. A watchdog fed by a
+//! timer proves only that timers fire, so it is fed only when **every** registered
+//! [`Heartbeat`] has moved since it was last fed: one stuck port, hub or link stops the
+//! feeding. A heartbeat that has not moved for half the watchdog's interval is named in an
+//! error notice, once, while there is still time to write the notice.
 //!
-//! The words and `WATCHDOG_USEC` are sd-notify's; the socket is ours, so that
-//! it may be abstract (`@…`, which sd-notify leaves out), and so that tests can
-//! stand at the other end without touching the environment. Without
-//! `NOTIFY_SOCKET` nothing is sent and nothing else changes: stuck tasks are
-//! then named at the pace of a 30 s watchdog.
+//! The messages and `WATCHDOG_USEC` come from sd-notify. The socket is made here, so that it
+//! may be abstract (`@…`, which sd-notify leaves out), and so that tests can be the other end
+//! without touching the environment. Without `NOTIFY_SOCKET` nothing is sent and nothing else
+//! changes: stuck tasks are then named at the pace of a 30 s watchdog.
 
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt;
@@ -32,10 +30,10 @@ use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 /// The pace at which stuck tasks are looked for when no watchdog is set.
 const WATCHDOG_DEFAULT: Duration = Duration::from_secs(30);
 
-/// STATUS is sent at most this often.
+/// The shortest time between two STATUS messages.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
-/// The service manager, or nobody.
+/// The service manager, if there is one.
 #[derive(Clone, Debug)]
 pub struct Notifier {
     socket: Option<Arc<(UnixDatagram, SocketAddr)>>,
@@ -43,7 +41,7 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// The service manager that started us, if one did: `NOTIFY_SOCKET`,
+    /// Finds the service manager that started this process, if one did: `NOTIFY_SOCKET`,
     /// `WATCHDOG_USEC` and `WATCHDOG_PID` of sd_notify(3).
     #[must_use]
     pub fn from_environment() -> Self {
@@ -51,9 +49,9 @@ impl Notifier {
         Self::at(socket, sd_notify::watchdog_enabled())
     }
 
-    /// The service manager at this address (a path, or an abstract name after
-    /// `@`), which expects `WATCHDOG=1` within each `watchdog`. An address that
-    /// cannot be used is like none: no service is worth less for its status.
+    /// Makes a notifier for the service manager at this address (a path, or an abstract name
+    /// after `@`), which expects `WATCHDOG=1` within each `watchdog`. An unusable address
+    /// counts as none: the service can run without reporting its status.
     #[must_use]
     pub fn at(address: Option<OsString>, watchdog: Option<Duration>) -> Self {
         let socket = address.and_then(|address| {
@@ -69,13 +67,13 @@ impl Notifier {
         Notifier { socket, watchdog }
     }
 
-    /// The configuration is compiled, ports were attempted, the control path
-    /// answers: the service has started.
+    /// Reports that the service has started: the configuration is compiled, ports were
+    /// attempted, the control socket answers.
     pub fn ready(&self) {
         self.send(&[NotifyState::Ready]);
     }
 
-    /// The configuration is loaded anew; [`Notifier::ready`] ends it.
+    /// Reports that the configuration is loaded anew; [`Notifier::ready`] ends that.
     pub fn reloading(&self) {
         // sd_notify(3): the time stamp tells this reload from an earlier one.
         match NotifyState::monotonic_usec_now() {
@@ -89,14 +87,14 @@ impl Notifier {
             return;
         };
         let message: String = words.iter().map(|w| format!("{w}\n")).collect();
-        // Lost words are said again: STATUS at its next change, WATCHDOG at its
-        // next turn. A lost READY fails the start, loudly, and systemd retries.
+        // Lost messages are sent again: STATUS at its next change, WATCHDOG at its next turn. A
+        // lost READY fails the start with an error, and systemd retries.
         let _ = socket.send_to_addr(message.as_bytes(), address);
     }
 }
 
-/// Tells the service manager how things are, until `stop`; then that we are
-/// stopping. `status` carries the one line people see in `systemctl status`.
+/// Sends status and watchdog messages until `stop`, then STOPPING. `status` carries the one
+/// line that people see in `systemctl status`.
 pub async fn run(
     notifier: Notifier,
     pulses: Heartbeats,
@@ -112,7 +110,7 @@ pub async fn run(
     );
     let mut told: Option<String> = None;
     let mut tell_from = clock.now().mono;
-    // What is there at the start is news as well.
+    // The status at the start is news as well.
     let mut news = true;
     let mut sender_lives = true;
 
@@ -147,12 +145,12 @@ pub async fn run(
     notifier.send(&[NotifyState::Stopping]);
 }
 
-/// The service manager takes one line.
+/// Returns the status as one line, which is what the service manager takes.
 fn one_line(status: &str) -> String {
     status.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Decides whether the watchdog may be fed. Told the time, reads none.
+/// Decides whether the watchdog may be fed. The time is passed in; no clock is read.
 #[derive(Debug)]
 struct Watch {
     registry: Heartbeats,
@@ -166,7 +164,7 @@ struct Watch {
 struct Watched {
     pulse: Heartbeat,
     steps_when_fed: u64,
-    /// Watched since then.
+    /// Since when it has been watched.
     since: Mono,
     named: bool,
 }
@@ -184,8 +182,7 @@ impl Watch {
         watch
     }
 
-    /// Watches whoever is to be watched now: tasks come and go with the
-    /// configuration.
+    /// Updates which heartbeats are watched: tasks come and go with the configuration.
     fn follow(&mut self, now: Mono) {
         let all = self.registry.all();
         self.pulses.retain(|w| all.iter().any(|p| p.is(&w.pulse)));
@@ -201,10 +198,10 @@ impl Watch {
         }
     }
 
-    /// Looks at every pulse. Four looks per interval, so that a task that beats
-    /// a little too slowly for one look is judged at the next, not by a kill;
-    /// the verdict "stuck" falls at half the interval, as sd_watchdog_enabled(3)
-    /// advises for feeding.
+    /// Looks at every heartbeat. There are four looks per interval, so that a task that beats a
+    /// little too slowly for one look is judged at the next look and not killed. A task counts
+    /// as stuck at half the interval, which is the feeding time that sd_watchdog_enabled(3)
+    /// advises.
     fn look(&mut self, now: Mono) -> (bool, Vec<NotifyNotice>) {
         self.look_at = now + self.interval / 4;
         self.follow(now);
@@ -243,23 +240,23 @@ impl Watch {
     }
 }
 
-/// What this room tells the operator.
+/// What the operator is told about stuck tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotifyNotice {
-    /// A task has not moved and the watchdog is withheld because of it.
+    /// A task has not moved, and the watchdog is not fed because of it.
     Stuck {
-        /// What people call the task.
+        /// The task's name.
         task: String,
-        /// It has not moved for at least this long.
+        /// For at least how long the task has not moved.
         since: Duration,
-        /// When the service manager will restart us if nothing changes.
+        /// When the service manager will restart the service if nothing changes.
         restart_in: Duration,
     },
     /// A task that was named stuck moves again.
     MovesAgain {
-        /// What people call the task.
+        /// The task's name.
         task: String,
-        /// It had not moved for about this long.
+        /// For about how long the task had not moved.
         after: Duration,
     },
 }

@@ -1,5 +1,5 @@
-//! What the tool shows people: text, files, and a terminal that shows one
-//! picture after another until somebody has seen enough.
+//! Shows output of the tool to people: text, files, and a terminal that shows one picture after
+//! another until the user ends it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Stdout, Write};
@@ -17,7 +17,7 @@ use ratatui::{Frame, Terminal};
 
 use crate::io::system::clock::Clock;
 
-/// Whether there is a terminal to show pictures on, and keys to end it.
+/// Whether there is a terminal to show pictures on, with keys to end it.
 #[must_use]
 pub fn is_there() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal()
@@ -27,7 +27,7 @@ pub fn is_there() -> bool {
 /// terminal is left as it was.
 ///
 /// # Errors
-/// The terminal's.
+/// The terminal's error.
 pub fn show<T>(
     period: Duration,
     mut take: impl FnMut() -> T,
@@ -66,7 +66,7 @@ struct Screen(Terminal<CrosstermBackend<Stdout>>);
 impl Screen {
     fn open() -> io::Result<Self> {
         enable_raw_mode()?;
-        // Cleared here: ratatui's own way asks the terminal where its cursor is,
+        // The screen is cleared here: ratatui's own way asks the terminal where its cursor is,
         // and not every terminal answers.
         let opened = execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))
             .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
@@ -86,36 +86,35 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Nobody is left to tell that it did not work.
+        // A failure here cannot be reported any more.
         let _ = self.0.show_cursor();
         let _ = execute!(io::stdout(), LeaveAlternateScreen);
         let _ = disable_raw_mode();
     }
 }
 
-/// Writes to standard output; whoever reads there may have gone.
+/// Writes to standard output; the reader of it may have gone.
 ///
 /// # Errors
-/// The system's.
+/// The system's error.
 pub fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
 }
 
-/// Writes to standard error. A closed one is nobody's fault, and nobody is left to
-/// tell.
+/// Writes to standard error. A closed standard error is no fault, and a failure to write cannot
+/// be reported.
 pub fn complain(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a file that nobody else can read, in place of the one that was there.
-/// What is no file (a terminal, a pipe, `/dev/null`) is written to and left as it
-/// is, also by way of a link.
+/// Writes a file that no other user can read, in place of the existing one. What is no file (a
+/// terminal, a pipe, `/dev/null`) is written to and left as it is, also by way of a link.
 ///
 /// # Errors
-/// The system's; a link to a file, which is neither followed nor replaced:
-/// whoever made it may read that file, or may not be meant to choose it.
+/// The system's error; a link to a file, which is neither followed nor replaced: the user who
+/// made the link may be able to read that file, or may not be meant to choose it.
 pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -130,7 +129,7 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
             opened
         }
         there => {
-            // One that is there keeps its mode: it must not be there.
+            // An existing file would keep its mode, so it must not exist.
             match there {
                 Ok(_) => fs::remove_file(path)?,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -167,7 +166,7 @@ mod tests {
     fn what_is_no_file_is_written_to_and_stays() {
         let folder = tempfile::tempdir().unwrap();
         let (mut read, write) = io::pipe().unwrap();
-        // What /dev/stdout is.
+        // This is what /dev/stdout is.
         let pipe = PathBuf::from(format!("/proc/self/fd/{}", write.as_raw_fd()));
         let link = folder.path().join("link");
         symlink(&pipe, &link).unwrap();

@@ -4,20 +4,21 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// One of the two.
+/// Standard output or a file.
 #[derive(Debug)]
 pub enum Sink {
     /// Standard output.
     Out,
-    /// A file that is made anew as soon as there is something to write, and not
-    /// before: what is there under this name stays if there is nothing.
+    /// A file that is made anew as soon as there is something to write, and not before: an
+    /// existing file of this name stays if there is nothing.
     Named(PathBuf),
     /// A file that was made anew.
     File(File),
 }
 
 impl Sink {
-    /// The file of this name, in place of one that is there; `-` is standard output.
+    /// Makes a sink for the file of this name, in place of an existing one; `-` is standard
+    /// output.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         match path.to_str() {
@@ -32,11 +33,11 @@ impl Sink {
         matches!(self, Sink::Out)
     }
 
-    /// Writes all of it, at once: whoever watches sees it now.
+    /// Writes all bytes, at once, so that a reader sees them now.
     ///
     /// # Errors
-    /// The system's, above all that nobody reads any more; with the file's name if
-    /// it cannot be made.
+    /// The system's error, above all that there is no reader any more; with the file's name if
+    /// the file cannot be made.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Sink::Named(path) = self {
             if bytes.is_empty() {

@@ -1,13 +1,13 @@
-//! What may come on a line: as much as was asked for, and as much again as others on it
-//! can say. An endpoint that sends more is no field device; reading on would take the
-//! time of everything else.
+//! Bounds what may come on a line: the replies to the requests, and as much again as other
+//! stations on the line can send. An endpoint that sends more is no field device, and reading
+//! on would take the time of everything else.
 //!
-//! One bucket for the life of a line, counted in bytes. Each request allows for its
-//! reply, time allows for what nothing asked for: late replies, the talk of another
-//! master behind a serial server, noise. When it runs over, the line is given up.
+//! There is one bucket for the life of a line, counted in bytes. Each request allows for its
+//! reply. Time allows for bytes that no request asked for: late replies, the talk of another
+//! master behind a serial server, noise. When the bucket runs over, the line is given up.
 //!
-//! Time allows for something only when all that had come was read: where more comes than
-//! this process can read, how slowly it reads is no measure of what comes.
+//! Time allows for bytes only when all that had come was read. Where more comes than this
+//! process can read, its reading speed is no measure of what comes.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,50 +15,52 @@ use std::time::Duration;
 use crate::base::Mono;
 use crate::spec::{LineSpec, SerialSpec};
 
-/// Bytes a second that nothing asked for: half as much again as the fastest usual serial
-/// line can carry (921,600 bit/s, ten bits a character), all of it the talk of others.
+/// How many bytes a second may come that no request asked for: half as much again as the
+/// fastest usual serial line can carry (921,600 bit/s, ten bits a character), all of it the
+/// talk of others.
 const PER_SECOND: u64 = 128 * 1024;
 
-/// As much may come at once: what a serial server has kept while the network was away.
+/// How many such bytes may come at once: what a serial server has kept while the network was
+/// away.
 const AT_ONCE: u64 = 128 * 1024;
 
-/// What a request allows for: the longest reply of any protocol is one of the raw kind, of
-/// 1,024 bytes.
+/// How many bytes a request allows for: the longest reply of any protocol is one of the raw
+/// kind, of 1,024 bytes.
 const REPLY: u64 = 2 * 1024;
 
-/// No rate is reckoned over less time.
+/// The shortest time over which a rate is computed.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Counts what comes on one line.
+/// Counts the bytes that come on one line.
 #[derive(Debug)]
 pub(super) struct Inflow {
-    /// Bytes a second that are allowed for.
+    /// How many bytes a second are allowed for.
     per_second: u64,
-    /// Bytes that were not allowed for so far.
+    /// How many bytes came so far that were not allowed for.
     over: u64,
-    /// When that was reckoned.
+    /// When `over` was computed.
     at: Mono,
-    /// Whether nothing was left behind what came last.
+    /// Whether the last read took all bytes that had come.
     all: bool,
-    /// Since when it has not been nothing, and what has come since.
+    /// Since when `over` has not been zero, and how many bytes have come since.
     since: Mono,
     bytes: u64,
 }
 
-/// More came than the line could carry or anything asked for.
+/// The error of a line on which more came than it could carry or any request asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Flood {
-    /// What came …
+    /// How many bytes came …
     bytes: u64,
-    /// … in so long.
+    /// … and in what time.
     within: Duration,
 }
 
 impl Inflow {
-    /// Nothing has come on this line.
+    /// Makes the counter of a line on which nothing has come yet.
     pub(super) fn new(line: &LineSpec, now: Mono) -> Self {
         let carries = match line {
-            // Twice what it can carry at ten bits a character.
+            // Twice what the line can carry at ten bits a character.
             LineSpec::Serial(SerialSpec { baud, .. }) => u64::from(*baud) / 5,
             LineSpec::Tcp(_) => 0,
         };
@@ -72,15 +74,15 @@ impl Inflow {
         }
     }
 
-    /// A request was sent: its reply is no flood.
+    /// Allows for the reply of a request that was sent.
     pub(super) fn asked(&mut self) {
         self.over = self.over.saturating_sub(REPLY);
     }
 
-    /// So many bytes came, and none were left: `all`.
+    /// Counts `bytes` bytes that came; `all` says that none were left unread.
     ///
     /// # Errors
-    /// Too many.
+    /// Too many bytes came.
     pub(super) fn came(&mut self, now: Mono, bytes: usize, all: bool) -> Result<(), Flood> {
         let bytes = bytes as u64;
         let passed = u64::try_from(now.since(self.at).as_micros()).unwrap_or(u64::MAX);
@@ -130,7 +132,7 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// What comes of so many bytes each millisecond for so long.
+    /// Returns the result when `bytes` bytes come each millisecond for `millis` milliseconds.
     fn flows(line: &LineSpec, bytes: usize, millis: u32, asks: bool) -> Result<(), Flood> {
         let mut inflow = Inflow::new(line, Mono::START);
         (0..millis).try_for_each(|ms| {
@@ -147,7 +149,7 @@ mod tests {
         assert_eq!(flows(&tcp().line, 93, 600_000, false), Ok(()));
         // A thousand requests a second, each with the longest reply of Modbus TCP …
         assert_eq!(flows(&tcp().line, 260, 600_000, true), Ok(()));
-        // … and what is counted is what was not asked for.
+        // … and only bytes that no request asked for are counted.
         assert!(flows(&tcp().line, 4096, 600_000, true).is_err());
         let fast = serial(4_000_000).line;
         assert_eq!(flows(&fast, 400, 600_000, false), Ok(()));
@@ -182,7 +184,7 @@ mod tests {
                 .is_ok()
         });
         assert_eq!(read.count(), 12);
-        // 90 KB came while this process was late, and then it is as before.
+        // 90 KB came while this process was late; after that the rate is normal again.
         let mut inflow = Inflow::new(&tcp().line, Mono::START);
         for n in 0..100 {
             let now = Mono::START + second * n;

@@ -1,5 +1,4 @@
-//! Several requests in flight on one connection of Modbus TCP, each with its own
-//! deadline.
+//! Runs several requests in flight on one connection of Modbus TCP, each with its own deadline.
 
 use crate::base::{Miss, Mono};
 use crate::field::modbus::tcp::Settled;
@@ -21,11 +20,11 @@ pub(super) struct Flight {
 /// How one of several requests ended.
 #[derive(Debug)]
 pub struct Landed {
-    /// Which.
+    /// The request.
     pub job: Request,
-    /// How.
+    /// How the request ended.
     pub ended: Ended,
-    /// How many were in flight as it was sent, itself included.
+    /// How many requests were in flight when it was sent, itself included.
     pub with: usize,
     /// When it was sent.
     pub sent: Mono,
@@ -38,18 +37,18 @@ impl Exchange {
         self.flights.len()
     }
 
-    /// Sends one more request. [`Exchange::land`] says how it ends; until then nothing
-    /// else is run or listened for.
+    /// Sends one more request. [`Exchange::land`] returns how the request ends; until then the
+    /// exchange neither runs nor listens for anything else.
     ///
     /// # Errors
-    /// The line is lost; what was in flight is to be taken back.
+    /// The line is lost; the requests in flight are to be taken back.
     pub async fn launch(&mut self, job: Request) -> Result<(), Lost> {
         let Speech::Tcp(stream) = &mut self.speech else {
             return Err(no_stream());
         };
         let (id, request) = stream.ask(job.call());
         let timeout = job.timeout;
-        // Known to be in flight whatever comes of it.
+        // The request counts as in flight even if sending it fails.
         let with = self.flights.len() + 1;
         self.flights.push(Flight {
             id,
@@ -66,10 +65,11 @@ impl Exchange {
         Ok(())
     }
 
-    /// Waits until some of the requests in flight have ended, but not longer than that.
+    /// Waits until some of the requests in flight have ended, but not longer than until
+    /// `until`.
     ///
     /// # Errors
-    /// The line is lost; what was in flight is to be taken back.
+    /// The line is lost; the requests in flight are to be taken back.
     pub async fn land(&mut self, until: Mono) -> Result<Vec<Landed>, Lost> {
         let mut is_news = false;
         let mut late = 0;
@@ -111,8 +111,7 @@ impl Exchange {
         }
     }
 
-    /// Gives up waiting for anything: what was in flight, in the order in which it was
-    /// sent.
+    /// Gives up all requests in flight and returns them in the order in which they were sent.
     pub fn take_back(&mut self) -> Vec<Request> {
         if let Speech::Tcp(stream) = &mut self.speech {
             stream.abandon_all();
@@ -120,8 +119,7 @@ impl Exchange {
         self.flights.drain(..).map(|flight| flight.job).collect()
     }
 
-    /// How many requests were answered more than once, since the last time this was
-    /// asked.
+    /// Returns how many requests were answered more than once since the last call.
     pub fn take_twice(&mut self) -> u32 {
         match &mut self.speech {
             Speech::Tcp(stream) => stream.take_twice(),

@@ -1,8 +1,7 @@
-//! A transaction where bytes are all there is: on a serial line, or behind a serial
-//! server.
+//! Runs a transaction without transaction ids: on a serial line, or behind a serial server.
 //!
-//! On a serial line a pause ends a frame. A network delivers bytes as it pleases: there
-//! frames are put together by length and checksum alone, and where they are none by
+//! On a serial line a pause ends a frame. A network delivers bytes with pauses of its own.
+//! There frames are put together by length and checksum alone; a protocol without these uses
 //! silence, within the response timeout.
 
 use std::io;
@@ -26,12 +25,12 @@ impl Exchange {
         job: &Request,
         framing: Framing,
     ) -> Result<Ended, Lost> {
-        // The reply to some writes is the request once more: an adapter that was
-        // heard to echo is not allowed to give it.
+        // The reply to some writes is the request once more: an adapter that was heard to echo
+        // must not be taken for that reply.
         if job.is_command() && self.echoes {
             self.echo.get_or_insert_default();
         }
-        // Before the silence is over: afterwards every microsecond counts.
+        // Made before the silence is over: afterwards every microsecond counts.
         let mut dialogue = Transaction::new(job, framing);
         let mut heard = Heard::default();
         let mut passed_by = None;
@@ -71,7 +70,7 @@ impl Exchange {
             | Outcome::Exception(_)
             | Outcome::Refused(_) => dialogue.reply_bytes(),
         };
-        // Reckoned back from its end: echo and noise may come before it.
+        // Computed back from the end of the reply: echo and noise may come before it.
         let turnaround = reply.zip(sent).map(|(bytes, sent)| {
             let length = self.silence.transmission(bytes);
             self.last_byte.since(sent).saturating_sub(length)
@@ -86,15 +85,15 @@ impl Exchange {
         })
     }
 
-    /// Waits until the line has been quiet for long enough; false if it does
-    /// not fall quiet.
+    /// Waits until the line has been quiet for long enough; returns false if it does not fall
+    /// quiet.
     async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
         let patience = self.clock.now().mono + turnaround + BABBLE;
         let mut spoke = false;
         loop {
             let mut quiet = self.silence.quiet_at(self.last_byte, turnaround);
             if spoke {
-                // A device talks out of turn; it is let finish.
+                // A device talks out of turn; its frame is let finish.
                 quiet = quiet.max(self.last_byte + self.silence.frame_end());
             }
             // Reading comes first: what has arrived is seen even if the wait
@@ -120,7 +119,7 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Listens for the reply; its first byte must come within the job's timeout.
+    /// Listens for the reply; its first byte must come within the request's timeout.
     async fn receive(
         &mut self,
         dialogue: &mut Transaction,
@@ -128,7 +127,7 @@ impl Exchange {
         job: &Request,
     ) -> Result<Option<Step>, Lost> {
         let deadline = sent + job.timeout;
-        // A network delivers bytes as it pleases.
+        // A network delivers bytes with pauses of its own.
         let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
         let is_brief = job.was_spoilt && !dialogue.ends_by_silence();
         let pause = match dialogue.pause(&self.silence) {
@@ -144,7 +143,7 @@ impl Exchange {
         };
         let mut arrival = Arrival::default();
         let mut due = None;
-        // Whether the pause since the last byte was told.
+        // Whether the transaction was told the pause since the last byte.
         let mut paused = false;
         let mut longest = Duration::ZERO;
         loop {
@@ -207,11 +206,11 @@ impl Exchange {
         }
     }
 
-    /// A frame is arriving and lacks this many bytes: none but the last need be
-    /// met. The thread is up and listening when that comes, for waking up takes
-    /// longer than a character at 115,200 bit/s, and after a long sleep longer still;
-    /// it does not look for it without end, which would keep the system's own work
-    /// from handing it over. Returns for how long to listen.
+    /// Lets an arriving frame come that lacks `missing` bytes; returns for how long to listen.
+    /// Only the last byte must be met on time. The thread is awake and listening when that byte
+    /// comes, because waking up takes longer than a character at 115,200 bit/s, and after a
+    /// long sleep even longer. The thread does not look for the byte without end, which would
+    /// keep the system's own work from handing it over.
     fn let_come(&self, arrival: &Arrival, missing: usize) -> Option<Duration> {
         if !self.line.has_own_thread() {
             return None;
@@ -223,8 +222,7 @@ impl Exchange {
         Some((early + character).min(LONGEST_DOZE))
     }
 
-    /// What comes while the thread listens for it, which is quicker than to have the
-    /// runtime do so.
+    /// Reads what comes while the thread itself listens, which is quicker than the runtime.
     fn at_hand(&mut self, due: &mut Option<Duration>) -> io::Result<Option<usize>> {
         let Some(limit) = due.take() else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! A transaction of Modbus TCP: numbered, on a connection that may close.
+//! Runs a transaction of Modbus TCP: numbered, on a connection that may close.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::trace::What;
 
 use super::{BABBLE, Ended, Exchange, LATE_BITES, Lost, Speech, lost};
 
-/// A reply whose end is in doubt counts when nothing has followed for so long. What
-/// one peer sends at once arrives together but for a lost segment.
+/// How long no more bytes must follow until a reply with an uncertain end counts. What one peer
+/// sends at once arrives together, unless a segment was lost.
 pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
 
-/// The connection is given up when so many waits in a row ended with bytes of no frame.
+/// After how many waits in a row that ended with bytes of no frame the connection is given up.
 const STRAYED: u32 = 3;
 
 impl Exchange {
@@ -51,9 +51,8 @@ impl Exchange {
         Ok(self.ended(outcome, heard, turnaround))
     }
 
-    /// Hears what came meanwhile, which is also how a connection that was closed is
-    /// noticed before any device is blamed, and gives the unit its rest since the last
-    /// byte.
+    /// Reads what came meanwhile, and gives the unit its rest since the last byte. Reading is
+    /// also how a closed connection is noticed before any device is blamed.
     async fn rest(&mut self, turnaround: Duration) -> Result<(), Lost> {
         let rested = self.last_byte + turnaround;
         let patience = rested.max(self.clock.now().mono) + BABBLE;
@@ -110,7 +109,8 @@ impl Exchange {
         }
     }
 
-    /// The replies could not be found in what came.
+    /// Makes the error of a connection on which the replies could not be found in the bytes
+    /// that came.
     fn out_of_step(&mut self) -> Lost {
         let mut why = String::from("what it sends is not Modbus TCP:");
         for byte in self.stream().map_or(&[][..], |s| s.stray()) {
@@ -125,7 +125,8 @@ impl Exchange {
     }
 }
 
-/// No connection of Modbus TCP: cannot be, by how an exchange is made.
+/// Makes the error of an exchange without a Modbus TCP stream, which cannot happen by how an
+/// exchange is made.
 pub(super) fn no_stream() -> Lost {
     Lost {
         why: "it is not a connection of Modbus TCP".into(),

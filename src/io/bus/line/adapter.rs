@@ -1,4 +1,4 @@
-//! What an adapter is told when its port is opened, and what it made of that.
+//! Sets up an adapter when its port is opened, and finds out which settings it took.
 
 use std::fs;
 use std::io;
@@ -14,27 +14,28 @@ use crate::spec::{Rs485, RtsLevel, SerialSpec};
 /// Where the kernel shows its ttys: a directory for each node's name.
 const TTYS: &str = "/sys/class/tty";
 
-/// The kernel shows a number and a line break; a page at most (sysfs(5)).
+/// The largest file that is read there: the kernel shows a number and a line break; a page at
+/// most (sysfs(5)).
 const LARGEST: u64 = 4 << 10;
 
-/// The longest an adapter may hold bytes back without our saying so.
+/// How long an adapter may hold bytes back without a notice.
 const SHORT: Duration = Duration::from_millis(2);
 
-/// An adapter that was told everything.
+/// The result of setting an adapter up.
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
-    /// What it has made otherwise than it was told, in words.
+    /// The settings that the adapter changed, in words.
     pub(super) differs: Vec<String>,
     /// As in [`super::Opened`].
     pub(super) held_back: Option<Duration>,
 }
 
-/// Tells the adapter behind `tty` what `spec` says of it, and to pass received
-/// bytes on at once.
+/// Sets the adapter behind `tty` up as `spec` says, and asks it to pass received bytes on at
+/// once.
 ///
 /// # Errors
-/// Its driver cannot switch a transceiver: whoever asked for that would hear
-/// nothing, and might hold the line for everybody else.
+/// The driver cannot switch a transceiver: a port configured for that would receive nothing,
+/// and might hold the line for all others.
 pub(super) fn prepare(tty: &SerialStream, spec: &SerialSpec) -> io::Result<Prepared> {
     let mut prepared = Prepared::default();
     let shown = shown(Path::new(TTYS), &spec.path);
@@ -44,13 +45,13 @@ pub(super) fn prepare(tty: &SerialStream, spec: &SerialSpec) -> io::Result<Prepa
         kernel::switch_transceiver(tty, &mut made).map_err(|e| refusal(&e, shown.as_deref()))?;
         prepared.differs = differences(asked, made);
     }
-    // Most drivers need not be asked, or know no such thing.
+    // Most drivers need no such request, or do not know it.
     let _ = kernel::pass_on_at_once(tty);
     prepared.held_back = shown.and_then(|shown| held_back(&shown, hurry));
     Ok(prepared)
 }
 
-/// The kernel's directory of the tty that `path` leads to.
+/// Returns the kernel's directory of the tty that `path` leads to.
 fn shown(ttys: &Path, path: &Path) -> Option<PathBuf> {
     let node = fs::canonicalize(path).ok()?;
     Some(ttys.join(node.file_name()?))
@@ -71,7 +72,8 @@ fn settings(rs485: Rs485) -> Rs485Settings {
     settings
 }
 
-/// A driver does what it can and says what that was.
+/// Returns the differences between the requested and the actual settings: a driver does what it
+/// can and reports the result.
 fn differences(asked: Rs485Settings, made: Rs485Settings) -> Vec<String> {
     let mut differs = Vec::new();
     for (bit, name) in [
@@ -112,9 +114,9 @@ fn refusal(e: &io::Error, shown: Option<&Path>) -> io::Error {
     io::Error::new(e.kind(), why)
 }
 
-/// How long an FTDI chip waits for more before it passes on what it has
-/// (drivers/usb/serial/ftdi_sio.c, `latency_timer`): milliseconds, 16 unless
-/// somebody has said otherwise, and shown as 1 if the driver was told to hurry.
+/// Returns how long an FTDI chip waits for more bytes before it passes on what it has
+/// (drivers/usb/serial/ftdi_sio.c, `latency_timer`): milliseconds, 16 unless changed, and shown
+/// as 1 if the driver was asked for low latency.
 fn held_back(shown: &Path, hurry: impl FnOnce(&Path)) -> Option<Duration> {
     let path = shown.join("device/latency_timer");
     let read = || {
@@ -129,7 +131,8 @@ fn held_back(shown: &Path, hurry: impl FnOnce(&Path)) -> Option<Duration> {
     read().filter(|waits| *waits > SHORT)
 }
 
-/// Fails within the shipped unit, which may not write there.
+/// Sets the timer to the minimum. This fails within the shipped unit, which may not write
+/// there.
 fn hurry(latency_timer: &Path) {
     let _ = fs::write(latency_timer, "1");
 }
@@ -176,7 +179,7 @@ mod tests {
         );
     }
 
-    /// What the kernel shows of an FTDI adapter.
+    /// Makes the files that the kernel shows for an FTDI adapter.
     fn ftdi(timer: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let shown = folder.path().join("ttyUSB7");

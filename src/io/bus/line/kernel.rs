@@ -1,7 +1,8 @@
-//! What only the kernel's serial ioctls can say: the one place that is unsafe.
+//! The kernel's serial ioctls that no library offers: the one place that is unsafe.
 //!
-//! No library has these safely. Their numbers are those of every architecture
-//! Rust knows but MIPS and SPARC (asm/ioctls.h), where nothing is asked.
+//! No library has these ioctls as safe functions. Their numbers are the same on every
+//! architecture that Rust supports except MIPS and SPARC (asm/ioctls.h), where nothing is
+//! asked.
 #![expect(
     unsafe_code,
     reason = "ioctls whose argument is a structure of the kernel's; each call says why it is sound"
@@ -18,7 +19,7 @@ const TIOCGSERIAL: Opcode = 0x541E;
 const TIOCSSERIAL: Opcode = 0x541F;
 const TIOCSRS485: Opcode = 0x542F;
 
-/// Received bytes are passed on at once (linux/tty_flags.h: bit 13).
+/// The flag with which received bytes are passed on at once (linux/tty_flags.h: bit 13).
 const ASYNC_LOW_LATENCY: u32 = 1 << 13;
 
 /// `struct serial_struct` of linux/serial.h.
@@ -67,12 +68,12 @@ pub(super) mod rs485_flag {
     pub(crate) const TERMINATE_BUS: u32 = 1 << 5;
 }
 
-/// Asks the driver to pass received bytes on at once. FTDI's then waits one
-/// millisecond for company instead of sixteen (drivers/usb/serial/ftdi_sio.c,
-/// `set_serial_info`); drivers that never wait do not care. Whoever may open the
-/// tty may say so: this flag is one of the few that need no `CAP_SYS_ADMIN`
-/// (`ASYNC_USR_MASK` there, `UPF_USR_MASK` in drivers/tty/serial/serial_core.c),
-/// while the file `latency_timer` belongs to root.
+/// Asks the driver to pass received bytes on at once. FTDI's driver then waits one millisecond
+/// for more bytes instead of sixteen (drivers/usb/serial/ftdi_sio.c, `set_serial_info`);
+/// drivers that never wait ignore the request. Any process that may open the tty may set this
+/// flag: it is one of the few that need no `CAP_SYS_ADMIN` (`ASYNC_USR_MASK` there,
+/// `UPF_USR_MASK` in drivers/tty/serial/serial_core.c), while the file `latency_timer` belongs
+/// to root.
 ///
 /// # Errors
 /// The driver has no such setting (a pseudo terminal: "inappropriate ioctl"), or
@@ -89,8 +90,8 @@ pub(super) fn pass_on_at_once(tty: &impl AsRawFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Has the driver switch the line's transceiver as `settings` says. What the
-/// driver made of them is in there afterwards.
+/// Asks the driver to switch the line's transceiver as `settings` says. Afterwards `settings`
+/// holds what the driver made of them.
 ///
 /// # Errors
 /// The driver cannot ("inappropriate ioctl").
@@ -106,7 +107,7 @@ pub(super) fn switch_transceiver(
     Ok(())
 }
 
-/// The descriptor, where our numbers hold.
+/// Returns the descriptor on architectures where these ioctl numbers are right.
 fn known(tty: &impl AsRawFd) -> io::Result<BorrowedFd<'_>> {
     if cfg!(any(
         target_arch = "mips",
@@ -125,12 +126,11 @@ fn descriptor(tty: &impl AsRawFd) -> BorrowedFd<'_> {
     unsafe { BorrowedFd::borrow_raw(tty.as_raw_fd()) }
 }
 
-/// Blocks this thread until the tty has something to read or has ended, or for
-/// this long.
+/// Blocks this thread until the tty has something to read or has ended, or for `limit`.
 pub(super) fn await_bytes(tty: &impl AsRawFd, limit: Duration) {
     let tty = descriptor(tty);
     let mut tty = [PollFd::new(&tty, PollFlags::IN)];
-    // Whatever went wrong is seen by whoever reads.
+    // An error shows up at the next read.
     let _ = poll(&mut tty, Timespec::try_from(limit).ok().as_ref());
 }
 

@@ -1,4 +1,4 @@
-//! Where commands come in, and where their ends go out.
+//! Takes commands in, and reports their ends.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -10,25 +10,24 @@ use crate::base::Mono;
 use crate::field::schedule::Schedule;
 use crate::field::schedule::command::{Command, CommandId, End, MOST_FOR_A_LINE, Refused};
 
-/// A command for a port, and to whom its end is told. That nothing is told means
-/// that the port's task has ended: if the command was under way then, whether it
-/// was done is not known.
+/// A command for a port, and the sender that is told its end. If nothing is told, the port's
+/// task has ended: whether a command that was under way then was carried out is not known.
 #[derive(Debug)]
 pub struct PortCommand {
     /// What to write.
     pub command: Command,
-    /// Told once.
+    /// Is told the end, once.
     pub end: oneshot::Sender<End>,
 }
 
 /// The commands of a port that are not yet at an end.
 #[derive(Debug)]
 pub(super) struct CommandQueue {
-    /// `None`: nobody gives commands, or not any more.
+    /// `None`: there is no sender of commands, or no longer one.
     incoming: Option<mpsc::Receiver<PortCommand>>,
-    /// Come in, not yet handed to the schedule.
+    /// A command that has come in and is not yet handed to the schedule.
     next: Option<PortCommand>,
-    /// With the schedule, which bounds them.
+    /// The commands that the schedule has, which bounds their number.
     given: BTreeMap<CommandId, oneshot::Sender<End>>,
 }
 
@@ -41,7 +40,7 @@ impl CommandQueue {
         }
     }
 
-    /// Waits until there is one to hand in; may be dropped at any time.
+    /// Waits until there is a command to hand in; may be dropped at any time.
     pub(super) async fn wait(&mut self) {
         while self.next.is_none() {
             let Some(incoming) = &mut self.incoming else {
@@ -54,7 +53,8 @@ impl CommandQueue {
         }
     }
 
-    /// Hands in what has come, no more at a time than can wait for the line.
+    /// Hands the commands that have come to the schedule, no more at a time than can wait for
+    /// the line.
     pub(super) fn hand_in(&mut self, now: Mono, schedule: &mut Schedule) {
         for _ in 0..MOST_FOR_A_LINE {
             let next = self.next.take();
@@ -71,7 +71,7 @@ impl CommandQueue {
         }
     }
 
-    /// Tells what has come to its end.
+    /// Reports the commands that have ended to their senders.
     pub(super) fn tell_ends(&mut self, schedule: &mut Schedule) {
         while let Some((id, end)) = schedule.poll_end() {
             if let Some(to) = self.given.remove(&id) {
@@ -80,7 +80,7 @@ impl CommandQueue {
         }
     }
 
-    /// Refuses whatever comes, without end: the line is not open.
+    /// Refuses all commands that come, without end: the line is not open.
     pub(super) async fn refuse(&mut self) -> Infallible {
         loop {
             self.wait().await;
@@ -92,6 +92,6 @@ impl CommandQueue {
 }
 
 fn tell(to: oneshot::Sender<End>, end: End) {
-    // Nobody may be waiting for it any more.
+    // The receiver may be gone.
     let _ = to.send(end);
 }

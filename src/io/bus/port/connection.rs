@@ -1,4 +1,4 @@
-//! Opening a port's line, and what becomes of the port while it is not open.
+//! Opens a port's line, and handles the port's state while the line is not open.
 
 use super::*;
 use crate::io::system::headroom;
@@ -26,7 +26,7 @@ impl Port {
         }
     }
 
-    /// A thread of its own, for a tty. Until there is one the port is down.
+    /// Returns a thread for this port, for a tty. Until there is one the port is down.
     pub(super) async fn thread(&mut self, name: &str) -> Result<port_thread::Thread, HubGone> {
         loop {
             self.pulse.beat();
@@ -49,9 +49,9 @@ impl Port {
         }
     }
 
-    /// The line was lost: tells so, and waits if it is not to be opened at once.
+    /// Reports that the line was lost, and waits if it is not to be opened at once.
     async fn lost(&mut self, why: String, useful: bool, stray: bool) -> Result<(), HubGone> {
-        // The schedule hands it out again.
+        // The schedule hands these requests out again.
         self.in_hand.clear();
         self.schedule.lost();
         self.desk.tell_ends(&mut self.schedule);
@@ -73,7 +73,7 @@ impl Port {
         Ok(())
     }
 
-    /// There is no connection, and none is needed until something is due.
+    /// Waits without a connection until a request is due.
     async fn until_due(&mut self) -> Result<(), HubGone> {
         while self.in_hand.is_empty() {
             self.pulse.beat();
@@ -108,7 +108,7 @@ impl Port {
                 never = self.desk.refuse() => match never {},
             };
             if let Some(attempted) = self.attempted.take() {
-                // Nobody may be waiting for it.
+                // The receiver may be gone.
                 let _ = attempted.send(());
             }
             match opened {
@@ -147,7 +147,7 @@ impl Port {
         }
     }
 
-    /// Tells those who listen that there is nothing to hear.
+    /// Tells the listeners that the line is closed.
     fn closed(&self, why: &str) {
         self.tap.line(
             &self.clock,
@@ -157,7 +157,7 @@ impl Port {
         );
     }
 
-    /// It is open and of use: says so, if that is news.
+    /// Reports that the line is open and of use, if that is news.
     pub(super) async fn available(&mut self) -> Result<(), HubGone> {
         if self.report.is_up() {
             return Ok(());
@@ -170,7 +170,7 @@ impl Port {
         self.report.up(now, self.backoff.failures()).await
     }
 
-    /// It is not open, or was lost before it was of use: says so, and waits before
+    /// Reports that the line is not open, or was lost before it was of use, and waits before
     /// the next attempt.
     async fn unavailable(&mut self, opened: bool, why: String) -> Result<(), HubGone> {
         let now = self.clock.now().mono;
@@ -182,7 +182,7 @@ impl Port {
         Ok(())
     }
 
-    /// Waits, and refuses whatever is commanded meanwhile.
+    /// Waits until `until`, and refuses all commands meanwhile.
     async fn refuse_until(&mut self, until: Mono) {
         self.pulse.beat();
         tokio::select! {
@@ -192,7 +192,7 @@ impl Port {
         }
     }
 
-    /// The longest that any reply on this port is waited for.
+    /// Returns the longest time that any reply on this port is waited for.
     fn response_timeout(&self) -> Duration {
         let devices = self.spec.devices_on(self.report.port());
         devices
@@ -213,8 +213,8 @@ impl Port {
         matches!(self.manners.line, LineSpec::Tcp(_))
     }
 
-    /// Whether the connection may be half dead: everybody who was asked for a
-    /// while got nothing.
+    /// Whether the connection may be half dead: all devices that were asked for a while gave no
+    /// reply.
     pub(super) fn is_doubtful(&self) -> bool {
         let devices = u32::try_from(self.schedule.devices()).unwrap_or(u32::MAX);
         self.is_tcp() && self.unanswered >= devices.clamp(DOUBTED_AFTER.0, DOUBTED_AFTER.1)

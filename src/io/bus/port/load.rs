@@ -1,13 +1,13 @@
-//! How busy the port is, and how often it asks besides the plan.
+//! Measures how busy the port is, and how many probes it sends.
 
 use std::time::Duration;
 
 use crate::base::Mono;
 
-/// How often that is reported.
+/// How often the load is reported.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 
-/// What has gathered since the last report.
+/// The load since the last report.
 #[derive(Debug)]
 pub(super) struct Load {
     busy: Duration,
@@ -16,7 +16,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Nothing yet, from now on.
+    /// Makes a measurement that begins now.
     pub(super) const fn new(now: Mono) -> Self {
         Load {
             busy: Duration::ZERO,
@@ -25,29 +25,29 @@ impl Load {
         }
     }
 
-    /// The port was opened: it was not busy before.
+    /// Notes that the port was opened: it was not busy before.
     pub(super) const fn opened(&mut self, now: Mono) {
         self.busy = Duration::ZERO;
         self.since = now;
     }
 
-    /// When it is to be reported.
+    /// Returns when the load is to be reported.
     pub(super) fn due(&self) -> Mono {
         self.since + EVERY
     }
 
-    /// The line was in use for this long.
+    /// Adds a time for which the line was in use.
     pub(super) fn was_busy(&mut self, busy: Duration) {
         self.busy += busy;
     }
 
-    /// Something was asked that the plan does not have.
+    /// Counts a request that the plan does not have.
     pub(super) const fn probed(&mut self) {
         self.probes = self.probes.saturating_add(1);
     }
 
-    /// For how much of the time the line was in use, in thousandths, and how many
-    /// probes there were; from now on anew.
+    /// Returns for how much of the time the line was in use, in thousandths, and how many
+    /// probes there were; begins a new measurement.
     pub(super) fn take(&mut self, now: Mono) -> (u16, u32) {
         let elapsed = now.since(self.since).as_micros().max(1);
         let permille = (self.busy.as_micros() * 1000 / elapsed).min(1000);

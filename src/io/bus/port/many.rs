@@ -1,9 +1,10 @@
-//! Several requests in flight on one connection of Modbus TCP (`field/in_flight.rs`).
+//! Runs several requests in flight on one connection of Modbus TCP
+//! (`field/modbus/in_flight.rs`).
 //!
-//! A trial sends two requests together, and no result of it counts until both replies
-//! have come, rightly and once. Whatever goes wrong while several are in flight and
-//! could be the server's doing is taken back and asked alone; what comes of that says
-//! whose doing it was.
+//! A trial sends two requests together, and no result of them counts until both replies have
+//! come, correctly and once. A request that fails while several are in flight, and whose
+//! failure could be the server's doing, is taken back and sent alone. Its result then shows
+//! whether the device or the server was at fault.
 
 use crate::base::DeviceId;
 use crate::field::modbus::in_flight::Fault;
@@ -12,11 +13,11 @@ use crate::io::bus::exchange::Landed;
 
 use super::*;
 
-/// After both replies of a trial so long is waited for a third.
+/// How long a third reply is waited for after both replies of a trial.
 const ONCE: Duration = Duration::from_millis(20);
 
 impl Port {
-    /// The next request alone, or together with others if that may be.
+    /// Sends the next request alone, or together with others if that is allowed.
     pub(super) async fn ask(
         &mut self,
         exchange: &mut Exchange,
@@ -45,8 +46,8 @@ impl Port {
         }
     }
 
-    /// Whether a trial is due, and this request can be one of it: it reads, and it is not
-    /// likely to get no reply.
+    /// Whether a trial is due and this request can be part of it: it reads, and it is likely to
+    /// get a reply.
     fn may_try(&self, now: Mono, job: &Request) -> bool {
         let is_dead = self.heard_of.get(&job.device) == Some(&false);
         self.in_flight.wants_trial(now) && !job.is_command() && !is_dead
@@ -72,7 +73,8 @@ impl Port {
         let answered = |l: &Landed| !matches!(l.ended.outcome, Outcome::Missed(_));
         if !twice && landed.iter().all(answered) {
             let took = |l: &Landed| l.ended.turnaround.unwrap_or_default();
-            // A gateway's word for a dead unit takes as long as the gateway waits for it.
+            // A gateway's exception for a dead unit takes as long as the gateway waits for that
+            // unit.
             let lives = |l: &Landed| matches!(evidence_of(&l.ended.outcome), Evidence::Alive(_));
             if let [first, second] = landed.as_slice()
                 && landed.iter().all(lives)
@@ -92,7 +94,8 @@ impl Port {
         for Landed { job, ended, .. } in landed {
             let living = self.heard_of.get(&job.device) == Some(&true);
             match ended.outcome {
-                // It may be dead, and the server has not been seen to leave one out.
+                // The device may be dead, and the server has not been seen to leave a request
+                // out.
                 Outcome::Missed(Miss::Silence)
                     if !twice && !living && !self.in_flight.is_on_probation() =>
                 {
@@ -117,7 +120,7 @@ impl Port {
         self.pulse.during(&self.clock, patience, launching).await
     }
 
-    /// Both replies of a trial, once and not again.
+    /// Waits for both replies of a trial, each once and not again.
     async fn land_two(
         &self,
         exchange: &mut Exchange,
@@ -135,7 +138,8 @@ impl Port {
         Ok(())
     }
 
-    /// Waits until some of what is in flight has ended, but not longer than that.
+    /// Waits until some of the requests in flight have ended, but not longer than until
+    /// `until`.
     pub(super) async fn land(
         &mut self,
         exchange: &mut Exchange,
@@ -151,7 +155,7 @@ impl Port {
         };
         if exchange.take_twice() > 0 {
             self.seen(twofold(&landed), true);
-            // None of what came with it is believed.
+            // The other replies that came with it are not believed either.
             let back = landed.into_iter().map(|l| l.job);
             let back: Vec<Request> = back.chain(exchange.take_back()).collect();
             return Ok(self.ask_alone(back).await?);
@@ -183,7 +187,8 @@ impl Port {
             }
             let before = self.unanswered;
             self.conclude(&job, ended, useful).await?;
-            // What was sent before the last reply came says nothing about the connection.
+            // A request that was sent before the last reply came says nothing about the
+            // connection.
             if sent < self.answered_at {
                 self.unanswered = self.unanswered.min(before);
             }
@@ -191,7 +196,7 @@ impl Port {
         Ok(())
     }
 
-    /// These are asked one by one; commands are not asked again.
+    /// Queues these requests to be sent one by one; commands are not sent again.
     pub(super) async fn ask_alone(&mut self, jobs: Vec<Request>) -> Result<(), HubGone> {
         for job in jobs {
             if job.is_command() {
@@ -203,12 +208,12 @@ impl Port {
         Ok(())
     }
 
-    /// The connection was lost while these were in flight. Whose doing it was is seen
-    /// when they are asked one by one on a new one, if this one was of use; if all are
-    /// answered there, it was the server's.
+    /// Handles the loss of the connection while these requests were in flight. If this
+    /// connection was of use, they are sent one by one on a new one, which shows what caused
+    /// the loss; if all are answered there, it was the server.
     pub(super) async fn lost_many(&mut self, jobs: Vec<Request>, lost: Lost, useful: bool) -> End {
         let Lost { why, stray, .. } = lost;
-        // What it sent was too much for any of them.
+        // What the server sent was too much for any of these requests.
         if !useful || stray {
             for job in jobs {
                 if self.cut_off(&job).await.is_err() {
@@ -236,7 +241,7 @@ impl Port {
         self.report.cut_off(job, at, evidence).await
     }
 
-    /// A request that had failed among others was asked alone.
+    /// Handles the outcome of a request that had failed among others and was then sent alone.
     pub(super) fn was_alone(&mut self, why: Option<Fault>, outcome: &Outcome) {
         match (why, outcome) {
             (Some(_), Outcome::Missed(_)) => self.in_flight.acquit(),
@@ -245,7 +250,7 @@ impl Port {
         }
     }
 
-    /// Whether a device gave a sign of life with its last request.
+    /// Notes whether a device gave a sign of life with its last request.
     pub(super) fn note(&mut self, device: DeviceId, outcome: &Outcome, at: Mono) {
         let lives = matches!(evidence_of(outcome), Evidence::Alive(_));
         self.heard_of.insert(device, lives);
@@ -262,8 +267,8 @@ impl Port {
     }
 }
 
-/// What a server does that answers a request more than once: one of the replies may
-/// have been another's, under its number.
+/// Returns the fault of a server that answers a request more than once: one of the replies may
+/// have been another request's, under this number.
 fn twofold(landed: &[Landed]) -> Fault {
     let is_other = |l: &Landed| l.ended.outcome == Outcome::Missed(Miss::Foreign);
     if landed.iter().any(is_other) {

@@ -1,5 +1,5 @@
-//! The port against servers that are not ours: tokio-modbus' own, on a real
-//! pseudo terminal and a real socket, in real time.
+//! Tests the port against servers that are not ours: tokio-modbus' own, on a real pseudo
+//! terminal and a real socket, in real time.
 
 use std::collections::BTreeMap;
 use std::future::{Ready, ready};
@@ -17,8 +17,8 @@ use crate::field::schedule::command::{Command, End};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp as endpoint};
 use crate::spec::{Codec, Number, ProfileSpec, Table};
 
-/// Every register holds three times its address, every third bit is on;
-/// nothing from 9000 on.
+/// A device in which every register holds three times its address and every third bit is on;
+/// there is nothing from 9000 on.
 struct Device;
 
 impl Service for Device {
@@ -169,7 +169,7 @@ async fn reads_and_writes_a_tokio_modbus_server_on_a_pseudo_terminal() {
         s.path = path.into();
     }
     let mut ends = start(port);
-    // Only then: with nobody at the other end the server would see a hang-up.
+    // Not before: without a process at the other end the server would see a hang-up.
     (&mut ends.attempted).await.unwrap();
     tokio::spawn(rtu::Server::new(master).serve_forever(Device));
     reads_everything(&mut ends.hub).await;

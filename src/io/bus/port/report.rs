@@ -1,5 +1,5 @@
-//! What a port tells: the hub its events, the operator its troubles. Knows
-//! what has been said already.
+//! Reports what a port sees: events to the hub, troubles to the operator. Keeps track of what
+//! has been reported already.
 
 mod found;
 
@@ -34,10 +34,10 @@ use crate::trace::{Verdict, What};
 use super::load::Load;
 use super::voice::EchoStatistics;
 
-/// Points without a value, and why.
+/// The points without a value, and the reasons.
 type Refused = Vec<(u16, &'static str)>;
 
-/// Nobody listens any more.
+/// The error when the hub has ended.
 pub(super) struct HubGone;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,19 +53,19 @@ pub(super) struct Report {
     hub: mpsc::Sender<FieldEvent>,
     tap: BusMonitor,
     clock: Clock,
-    /// What the hub believes about the port.
+    /// The state of the port that was last reported to the hub.
     told: Option<Told>,
     unavailable: RateLimit,
     losses: RateLimit,
-    /// Why it was lost last.
+    /// Why the line was lost last.
     lost: String,
     voice: EchoStatistics,
     told_held_back: bool,
     troubles: Troubles,
-    /// Troubles that many have, on their way to being few lines.
+    /// Groups the troubles that many devices have into a few log events.
     crowds: EventGrouping<Notice>,
     twins: DuplicateAddresses,
-    /// What it reports every few seconds.
+    /// The load that is reported every few seconds.
     pub(super) load: Load,
 }
 
@@ -98,17 +98,17 @@ impl Report {
         }
     }
 
-    /// Which port.
+    /// Returns the port.
     pub(super) const fn port(&self) -> PortId {
         self.port
     }
 
-    /// Whether the hub believes that the port is open.
+    /// Whether the port was last reported to the hub as open.
     pub(super) fn is_up(&self) -> bool {
         self.told == Some(Told::Up)
     }
 
-    /// It is open.
+    /// Reports that the port is open.
     pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
         let port = self.port;
         self.journal.tell(&Notice::PortOpened { port, failed });
@@ -118,8 +118,8 @@ impl Report {
         self.tell(FieldEvent::PortUp { port }).await
     }
 
-    /// It is not, and will be tried again. `opened`: it did open, and was lost
-    /// before it was of any use.
+    /// Reports that the port is not open and will be tried again. `opened`: it did open, and
+    /// was lost before it was of any use.
     pub(super) async fn down(
         &mut self,
         now: Mono,
@@ -148,7 +148,7 @@ impl Report {
         self.tell(FieldEvent::PortDown { port, why }).await
     }
 
-    /// It was lost and is opened again at once: the hub need not know.
+    /// Notes that the line was lost and is opened again at once: the hub is not told.
     pub(super) fn lost(&mut self, now: Mono, why: String) {
         let port = self.port;
         why.clone_into(&mut self.lost);
@@ -157,19 +157,19 @@ impl Report {
         }
     }
 
-    /// It does not stand several requests in flight.
+    /// Reports that the server does not stand several requests in flight.
     pub(super) fn one_at_a_time(&self, fault: Fault) {
         let port = self.port;
         self.journal.tell(&Notice::OneAtATime { port, fault });
     }
 
-    /// Its settings are not those that were asked for.
+    /// Reports that the line's settings are not those that were asked for.
     pub(super) fn differs(&self, what: String) {
         let port = self.port;
         self.journal.tell(&Notice::SettingsDiffer { port, what });
     }
 
-    /// The adapter passes received bytes on late.
+    /// Reports that the adapter passes received bytes on late.
     pub(super) fn held_back(&mut self, wait: Duration) {
         let port = self.port;
         if !std::mem::replace(&mut self.told_held_back, true) {
@@ -177,14 +177,14 @@ impl Report {
         }
     }
 
-    /// Our own bytes came back, or did not when they should.
+    /// Notes that our own bytes came back, or did not when they should.
     pub(super) fn own_voice(&mut self, now: Mono, heard: &Heard) {
         for notice in self.voice.note(self.port, now, heard) {
             self.journal.tell(&notice);
         }
     }
 
-    /// The intervals of a priority are longer than configured, or no longer.
+    /// Reports that the intervals of a priority are longer than configured, or no longer so.
     pub(super) fn strained(&self, strain: &Overload) {
         let port = self.port;
         self.journal.tell(&match strain {
@@ -215,13 +215,12 @@ impl Report {
         });
     }
 
-    /// When the next load is to be reported.
+    /// Returns when the next load is to be reported.
     pub(super) fn load_due(&self) -> Mono {
         self.load.due()
     }
 
-    /// Reports the load, what was heard of ourselves and what was asked besides the
-    /// plan, if it is time to.
+    /// Reports the load, the echoes and the number of probes, if it is time to.
     pub(super) async fn load(&mut self, now: Mono) -> Result<(), HubGone> {
         if now < self.load_due() {
             return Ok(());
@@ -249,7 +248,7 @@ impl Report {
         self.tell(FieldEvent::Load { port, permille }).await
     }
 
-    /// A transaction ended.
+    /// Reports the end of a transaction.
     pub(super) async fn polled(
         &mut self,
         job: &Request,
@@ -284,7 +283,7 @@ impl Report {
         .await
     }
 
-    /// Two devices under one address?
+    /// Checks whether two devices may share one address.
     fn suspect(&mut self, device: DeviceId, evidence: Evidence) {
         if !self.twins.note(device, evidence) {
             return;
@@ -295,7 +294,7 @@ impl Report {
         }
     }
 
-    /// The line was lost before the reply came.
+    /// Reports that the line was lost before the reply came.
     pub(super) async fn cut_off(
         &mut self,
         job: &Request,
@@ -312,7 +311,7 @@ impl Report {
         self.polled(job, &ended, evidence).await
     }
 
-    /// A reply of this device came after it had been given up.
+    /// Reports that a reply of this device came after its request had been given up.
     pub(super) async fn late(&mut self, device: DeviceId, at: Now) -> Result<(), HubGone> {
         self.trouble(at.mono, device, Trouble::Late, String::new);
         self.tap.say(&self.clock, || What::Late {
@@ -328,7 +327,7 @@ impl Report {
         .await
     }
 
-    /// How it ended, with names, for those who listen.
+    /// Returns how the transaction ended, with names, for the listeners.
     fn verdict(
         &self,
         job: &Request,
@@ -359,7 +358,7 @@ impl Report {
         device.map_or_else(String::new, |d| d.name.clone())
     }
 
-    /// The values of the reply, and the points it held none for.
+    /// Returns the values of the reply, and the points for which it held none.
     fn readings(&mut self, job: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
         let Outcome::Answered(data) = &ended.outcome else {
             return (Vec::new(), Vec::new());
@@ -396,13 +395,13 @@ impl Report {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
             Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
-            // A fence may well be refused.
+            // A device may well refuse a probe of another table.
             Outcome::Exception(_) if job.is_fence() => return,
-            // Told to whoever commanded it.
+            // The sender of the command is told.
             Outcome::Exception(_) if job.is_command() => return,
-            // What those mean takes more than one request to find out.
+            // It takes more than one request to find out what such a code means.
             Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
-            // Told as a finding.
+            // This is reported as a finding.
             Outcome::Refused(word) if job.is_whole() && word.says_no_such_datum() => return,
             Outcome::Refused(_) if job.is_fence() => return,
             Outcome::Refused(word) => Trouble::Declines(*word),
@@ -455,8 +454,8 @@ impl Report {
         }
     }
 
-    /// A bad cable is a trouble of everybody on it: three say so, the others
-    /// together.
+    /// Reports the trouble at once or gathers it: a bad cable is a trouble of all devices on
+    /// it, so three are named singly and the others together.
     fn tell_or_gather(&mut self, now: Mono, notice: Notice) {
         if let Some(notice) = self.crowds.admit(now, notice) {
             self.journal.tell(&notice);
@@ -476,14 +475,14 @@ impl Report {
         }
     }
 
-    /// A full hub slows the field; that is meant.
+    /// Sends an event to the hub. A full channel slows the field, which is intended.
     async fn tell(&self, event: FieldEvent) -> Result<(), HubGone> {
         self.hub.send(event).await.map_err(|_| HubGone)
     }
 }
 
 impl Drop for Report {
-    /// Whatever ends the task, what has been gathered is told: nothing follows.
+    /// Reports what has been gathered, whatever ends the task: nothing follows.
     fn drop(&mut self) {
         for told in self.crowds.all(self.clock.now().mono) {
             self.tell_crowd(&told);

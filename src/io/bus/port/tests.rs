@@ -1,5 +1,4 @@
-//! The port's task on a pipe with a scripted line at the other end, on paused
-//! time.
+//! Tests the port's task on a pipe with a scripted line at the other end, on paused time.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -66,7 +65,7 @@ impl World {
         theirs
     }
 
-    /// Commands register 7 of the first device; what became of it.
+    /// Sends a command for register 7 of the first device; returns the receiver of its end.
     async fn command(&self, value: u16) -> oneshot::Receiver<End> {
         let (end, ended) = oneshot::channel();
         let command = Command {
@@ -92,7 +91,7 @@ impl World {
         }
     }
 
-    /// The next transaction's device, evidence and values.
+    /// Returns the next transaction's device, evidence and values.
     async fn polled(&mut self) -> (u32, Evidence, Vec<u64>) {
         loop {
             if let FieldEvent::Polled {
@@ -112,7 +111,7 @@ impl World {
     }
 }
 
-/// What comes back for a request.
+/// A function that returns the reply to a request.
 type Answerer = fn(&[u8]) -> Vec<u8>;
 
 /// What the line does with one request: bytes, each after so many ms.
@@ -138,7 +137,7 @@ fn line(
     })
 }
 
-/// A reply whose registers all hold `value`, of the length that was asked for.
+/// Returns a reply whose registers all hold `value`, of the requested length.
 fn reply(request: &[u8], value: u16) -> Vec<u8> {
     let count = request[5];
     let mut pdu = vec![request[1], count * 2];
@@ -238,9 +237,9 @@ async fn the_line_is_quiet_for_three_and_a_half_characters_before_each_request()
     }
 }
 
-/// A unit on a line of its own that answers in order, each request after a
-/// time of its own; `None`: not at all. The value says to which request the
-/// reply belongs: its first address.
+/// Runs a unit on a line of its own that answers in order, each request after a time of its
+/// own; `None`: not at all. The value is the first address of the request, and so names the
+/// request that the reply belongs to.
 fn sluggish(pipe: DuplexStream, mut delay: impl FnMut(usize) -> Option<u64> + Send + 'static) {
     let (mut from_master, mut to_master) = tokio::io::split(pipe);
     let (queue, mut queued) = mpsc::unbounded_channel::<([u8; 8], Instant)>();
@@ -265,13 +264,13 @@ fn sluggish(pipe: DuplexStream, mut delay: impl FnMut(usize) -> Option<u64> + Se
     });
 }
 
-/// Every value that arrives belongs to the point it is given to.
+/// Checks that every value that arrives belongs to the point it is given to.
 async fn values_are_their_own(w: &mut World, addresses: &[u64], values: usize, about: &str) {
     let mut seen = 0;
     while seen < values {
         if let FieldEvent::Polled { readings, .. } = w.event().await {
             for r in readings {
-                // The last two are read together, but where one of them may be at fault.
+                // The last two are read together, unless one of them may be at fault.
                 let address = addresses[usize::from(r.point)];
                 let first = if address == 31 { 30 } else { address };
                 let own = [Value::UInt(address), Value::UInt(first)];
@@ -329,7 +328,7 @@ async fn random_delays_and_losses_never_make_a_wrong_value() {
     }
 }
 
-/// Two lone registers and a pair.
+/// Returns a profile with two lone registers and a pair.
 fn meter_with_twins() -> ProfileSpec {
     let at = |address| point(Table::HoldingRegister, address, number(Number::U16), 1000);
     let mut p = profile(vec![at(10), at(20), at(30), at(31)]);
@@ -338,7 +337,8 @@ fn meter_with_twins() -> ProfileSpec {
     apart(p)
 }
 
-/// Never read in one go what these tests tell apart by its first address.
+/// Keeps the plan from reading points together that these tests distinguish by their first
+/// address.
 fn apart(mut p: ProfileSpec) -> ProfileSpec {
     p.reads.holes = vec![Gap {
         table: Table::HoldingRegister,
@@ -354,7 +354,7 @@ async fn a_late_reply_during_anothers_turn_is_proof_of_life_of_its_sender() {
     let pipe = w.plug().await;
     line(pipe, |n, request| match n {
         0 => vec![],
-        // Unit 1 at last, and then unit 2, who was asked.
+        // The late reply of unit 1, and then that of unit 2, which was asked.
         1 => vec![
             (20, rtu::frame(UnitId(1), &[3, 2, 0, 99])),
             (20, reply(request, 2)),
@@ -416,7 +416,7 @@ async fn noise_and_echo_before_the_reply_do_no_harm() {
     }
 }
 
-/// A serial line whose adapter is said to hear itself.
+/// Returns a serial line whose adapter is configured to hear itself.
 fn hearing_itself() -> PortSpec {
     let mut port = serial(9600);
     if let LineSpec::Serial(line) = &mut port.line {
@@ -435,9 +435,10 @@ async fn of_an_adapter_that_hears_itself_exactly_its_own_bytes_are_skipped() {
         match n % 12 {
             // In two pieces, the second together with the reply.
             0..8 => vec![(1, head.to_vec()), (8, [tail, &good].concat())],
-            // It does not hear itself after all: the reply counts all the same.
+            // The adapter does not hear itself after all: the reply counts all the same.
             8 => vec![(20, good)],
-            // Once it is an echo, twice it is somebody else's frame.
+            // A request that comes back once is an echo; if it comes back twice, the second is
+            // another master's frame.
             10 => vec![(5, request.repeat(2)), (20, good)],
             _ => vec![(5, request.to_vec()), (20, good)],
         }
@@ -447,8 +448,8 @@ async fn of_an_adapter_that_hears_itself_exactly_its_own_bytes_are_skipped() {
     }
 }
 
-/// What a port has said of its own voice when one request in four of sixteen was
-/// not heard back.
+/// Returns the echoes that a port reported when one request in four of sixteen was not heard
+/// back.
 async fn own_voice(port: PortSpec) -> Echoes {
     let mut w = world(port, vec![lone(1)]);
     let pipe = w.plug().await;
@@ -479,7 +480,7 @@ async fn own_voice(port: PortSpec) -> Echoes {
 async fn every_echo_is_told_as_what_it_was_on_such_a_line() {
     let heard = own_voice(hearing_itself()).await;
     assert_eq!((heard.expected, heard.unexpected), (12, 0), "{heard:?}");
-    // Those four, and whatever was asked while nobody answered.
+    // Those four, and the requests made while no device answered.
     assert!(heard.missed > 4, "{heard:?}");
     let unasked = Echoes {
         unexpected: 12,
@@ -488,7 +489,7 @@ async fn every_echo_is_told_as_what_it_was_on_such_a_line() {
     assert_eq!(own_voice(serial(9600)).await, unasked);
 }
 
-/// A miss in doubt is settled by a request that the plan does not have.
+/// A missed reply that may still come is settled by a request that the plan does not have.
 #[tokio::test(start_paused = true)]
 async fn what_is_asked_besides_the_plan_is_counted() {
     let mut w = world(serial(9600), vec![lone(1)]);
@@ -567,7 +568,7 @@ async fn unplugged_the_port_is_down_once_and_up_when_it_is_back() {
         let next = timeout(Duration::from_secs(1), w.hub.recv()).await.unwrap();
         assert!(matches!(next, Some(FieldEvent::Polled { .. })), "{next:?}");
         slave.abort();
-        // It was idle: the loss is noticed without asking anybody.
+        // The connection was idle: the loss is noticed without a request.
         let next = timeout(Duration::from_secs(1), w.hub.recv()).await.unwrap();
         assert!(
             matches!(next, Some(FieldEvent::PortDown { .. })),
@@ -641,7 +642,7 @@ async fn a_dead_device_costs_its_neighbour_no_polls() {
     assert!(answers >= 99, "{answers}");
 }
 
-/// Modbus TCP requests are 12 bytes.
+/// Answers requests of Modbus TCP, which are 12 bytes long.
 fn rack(
     mut pipe: DuplexStream,
     mut script: impl FnMut(usize, u16, u8) -> Script + Send + 'static,
@@ -787,7 +788,7 @@ async fn an_endpoint_that_only_hangs_up_is_down_once() {
     assert_eq!((downs, ups), (1, 0));
 }
 
-/// Everything a two-wire line does to replies, short of forging a checksum.
+/// Does to replies all that a two-wire line does, short of forging a checksum.
 fn hostile(pipe: DuplexStream, seed: u64) {
     let mut rng = Rng::new(seed);
     let (mut from_master, mut to_master) = tokio::io::split(pipe);
@@ -817,7 +818,7 @@ fn hostile(pipe: DuplexStream, seed: u64) {
                 });
                 queue
             });
-            // The value tells unit and address apart.
+            // The value identifies unit and address.
             let address = u16::from_be_bytes([request[2], request[3]]);
             let good = reply(&request, u16::from(request[0]) * 100 + address);
             let echo = rng.chance(100).then(|| request.to_vec());
@@ -938,7 +939,7 @@ async fn whoever_waits_for_a_command_when_the_port_ends_is_not_left_waiting() {
     assert!(end.await.is_err());
 }
 
-/// Foreign frames, without end.
+/// Sends foreign frames without end.
 async fn flood(mut pipe: DuplexStream, answers: usize) {
     let mut request = [0; 12];
     for _ in 0..answers {

@@ -1,10 +1,10 @@
-//! Our own bytes: whether they come back, and whether they should.
+//! Tracks our own bytes: whether they come back, and whether they should.
 
 use crate::base::{Echoes, Mono, PortId, RateLimit};
 use crate::field::diagnostics::events::Notice;
 use crate::field::modbus::rtu::Heard;
 
-/// What was heard of ourselves, and what of it was told.
+/// The echoes that were heard, and which of them were reported.
 #[derive(Debug, Default)]
 pub(super) struct EchoStatistics {
     told_heard: bool,
@@ -13,7 +13,7 @@ pub(super) struct EchoStatistics {
 }
 
 impl EchoStatistics {
-    /// This was heard; what of it the operator should know.
+    /// Notes what was heard; returns what the operator should know of it.
     pub(super) fn note(
         &mut self,
         port: PortId,
@@ -32,13 +32,13 @@ impl EchoStatistics {
         unasked.into_iter().chain(lacking)
     }
 
-    /// Echoes missed that were not told and are to be told now.
+    /// Returns the missed echoes that were not reported and are due now.
     pub(super) fn settle(&mut self, port: PortId, now: Mono) -> Option<Notice> {
         let times = self.missed.settle(now)?.untold;
         Some(Notice::EchoMissed { port, times })
     }
 
-    /// What has gathered since this was last asked, if anything.
+    /// Returns the echoes since the last call, if there were any.
     pub(super) fn since_last(&mut self) -> Option<Echoes> {
         let echoes = std::mem::take(&mut self.since);
         (echoes != Echoes::default()).then_some(echoes)

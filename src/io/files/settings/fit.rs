@@ -1,18 +1,18 @@
-//! Whether what is configured fits on its lines: where the field's forecast
-//! meets the words of the configuration. `check`, a start, a reload and `plan`
-//! say the same because all of them come through here.
+//! Checks whether the configured requests fit on their lines: applies the field's forecast to
+//! the configuration's text. `check`, a start, a reload and `plan` say the same because all of
+//! them use this module.
 
 use crate::config::{Place, Problem, Report, Severity};
 use crate::field::plan::forecast::{BUSY, FULL, LineForecast, forecast, percent};
 use crate::field::plan::holes::Holes;
 use crate::spec::{LineSpec, PortSpec, Spec};
 
-/// `warnings` and what is to be said about the load of lines.
+/// Returns `warnings` and the problems with the load of lines.
 ///
 /// # Errors
-/// All of it, if a line cannot carry what it is given.
+/// All of them, if a line cannot carry its requests.
 pub(super) fn check(spec: &Spec, places: &[Place], warnings: Report) -> Result<Report, Report> {
-    // Without what was learned: the configuration alone decides whether it is right.
+    // Without the learned holes: the configuration alone decides whether it is right.
     let lines = forecast(spec, |_| Holes::new());
     let loads = lines.iter().filter_map(|line| {
         let (port, place) = (spec.port(line.port)?, places.get(line.port.index())?);

@@ -1,12 +1,11 @@
-//! Whether a configuration can run within the limits of the unit: threads and open
+//! Checks whether a configuration can run within the limits of the unit: threads and open
 //! files.
 //!
-//! A configuration that needs more is accepted by everything else and then never
-//! starts, or starts and cannot open what the last ports need. So it is an error of
-//! the configuration, at `check`, a start, a reload and a configuration from the
-//! platform alike.
+//! A configuration that needs more passes every other check and then never starts, or starts
+//! and cannot open the last ports. So it is an error of the configuration, at `check`, a start,
+//! a reload and a configuration from the platform alike.
 //!
-//! **What is needed** is stated here and nowhere else (`Needs::of`):
+//! **What is needed** is stated here and in no other place (`Needs::of`):
 //!
 //! | | threads | open files |
 //! |---|---|---|
@@ -14,8 +13,8 @@
 //! | a serial port | 1: its own (`io/bus/port_thread.rs`) | `FILES_OF_SERIAL` |
 //! | a port over TCP | 0: the main thread's | `FILES_OF_TCP` |
 //!
-//! **What is allowed**: for the running service, the limits that it has; for a
-//! person who checks, those of the installed unit, or of the one that is shipped.
+//! **What is allowed**: for the running service, its own limits; for a person who runs `check`,
+//! the limits of the installed unit, or of the shipped unit.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -29,24 +28,24 @@ use crate::io::system::headroom;
 use crate::io::system::headroom::BLOCKING;
 use crate::spec::{LineSpec, Spec};
 
-/// Threads and processes besides those of serial ports: the main thread,
-/// [`BLOCKING`], and those that systemd runs in the same control group for a reload
-/// (`check`, which asks `systemctl`, and `kill`).
+/// How many threads and processes there are besides those of serial ports: the main thread,
+/// [`BLOCKING`], and those that systemd runs in the same control group for a reload (`check`,
+/// which runs `systemctl`, and `kill`).
 const TASKS: u64 = 1 + BLOCKING as u64 + 7;
 
-/// Open files besides those of ports. Of the process itself: three standard ones,
-/// the main runtime's four (epoll, its waker, two for signals), the journal and the
-/// service manager. The link, twice while it changes over. Sixteen on the control
-/// socket and thirty-two for metrics, with what listens. Two for each thread that may
-/// block: a file and its directory, or the sockets of a look-up. The rest is margin,
-/// and more than ports leave alone (`io/system/headroom.rs`).
+/// How many open files there are besides those of ports. Of the process itself: three standard
+/// ones, the main runtime's four (epoll, its waker, two for signals), the journal and the
+/// service manager. The link, twice while it changes over. Sixteen on the control socket and
+/// thirty-two for metrics, with their listeners. Two for each thread that may block: a file and
+/// its directory, or the sockets of a look-up. The rest is margin, and more than ports leave
+/// alone (`io/system/headroom.rs`).
 const FILES: u64 = 9 + 4 + 17 + 33 + 2 * BLOCKING as u64 + 65;
 
-/// A serial port: its tty, twice while it is opened anew, and four of the runtime
-/// on its thread (epoll, twice, its waker, signals), as counted in `/proc/PID/fd`.
+/// The open files of a serial port: its tty, twice while it is opened anew, and four of the
+/// runtime on its thread (epoll, twice, its waker, signals), as counted in `/proc/PID/fd`.
 const FILES_OF_SERIAL: u64 = 6;
 
-/// A connection, and one more while the next is being made.
+/// The open files of a port over TCP: a connection, and one more while the next is being made.
 const FILES_OF_TCP: u64 = 2;
 
 /// `TasksMax=` of the unit as shipped.
@@ -55,27 +54,28 @@ const SHIPPED_TASKS: u64 = 256;
 /// `LimitNOFILE=` of the unit as shipped.
 const SHIPPED_FILES: u64 = 8192;
 
-/// systemd answers within milliseconds; one that does not is not waited for.
+/// How long systemd is waited for: it answers within milliseconds if it answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
-/// More is no answer of `systemctl show`, and no list of control groups.
+/// The largest output that is read: more is no answer of `systemctl show`, and no list of
+/// control groups.
 const LARGEST: u64 = 64 << 10;
 
-/// Whose limits a configuration is judged by.
+/// Which limits a configuration is judged by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LimitsOf {
-    /// None: it is only looked at.
+    /// No limits: the configuration is only looked at.
     #[default]
     Nothing,
-    /// Those of this process, which is the service.
+    /// The limits of this process, which is the service.
     Process,
-    /// Those of the unit that will run it.
+    /// The limits of the unit that will run the configuration.
     Unit,
-    /// These.
+    /// These limits.
     Given(Limits),
 }
 
-/// Limits, and whose they are. `None` is no limit.
+/// Limits and the unit that sets them. `None` is no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Threads and processes together.
@@ -94,7 +94,7 @@ struct Needs {
 }
 
 impl Needs {
-    /// Those of the service with its first `ports` ports.
+    /// Returns the needs of the service with its first `ports` ports.
     fn of(spec: &Spec, ports: usize) -> Needs {
         let own = Needs {
             tasks: TASKS,
@@ -114,13 +114,13 @@ impl Needs {
 }
 
 impl LimitsOf {
-    /// The limits for the configuration that `unit` is given.
+    /// Returns the limits for the configuration that `unit` is given.
     pub(super) fn find(&self, unit: &str) -> Option<Limits> {
         match self {
             LimitsOf::Nothing => None,
             LimitsOf::Given(limits) => Some(limits.clone()),
             LimitsOf::Process => Some(Limits::of_process(unit)),
-            // A reload checks within the unit, and may not ask systemd there.
+            // A reload checks within the unit, where it may not ask systemd.
             LimitsOf::Unit if headroom::groups().split('/').any(|part| part == unit) => {
                 Some(Limits::of_process(unit))
             }
@@ -148,14 +148,14 @@ impl Limits {
         }
     }
 
-    /// Those of the unit as it is installed, with its drop-ins.
+    /// Returns the limits of the unit as it is installed, with its drop-ins.
     fn installed(unit: &str) -> Option<Limits> {
         // Otherwise systemd does not run here (sd_booted(3)).
         std::fs::symlink_metadata("/run/systemd/system").ok()?;
         Limits::said(&ask(unit)?, unit)
     }
 
-    /// What `systemctl show` says of a unit that exists.
+    /// Returns the limits in the output of `systemctl show` for a unit that exists.
     fn said(text: &str, unit: &str) -> Option<Limits> {
         let property = |name: &str| {
             let mut values = text.lines().filter_map(|line| line.split_once('='));
@@ -174,7 +174,7 @@ impl Limits {
     }
 }
 
-/// What is wrong with the configuration under these limits.
+/// Returns what is wrong with the configuration under these limits.
 pub(super) fn check(spec: &Spec, places: &[Place], limits: &Limits) -> Vec<Problem> {
     let all = Needs::of(spec, spec.ports.len());
     let serial = spec
@@ -218,14 +218,14 @@ pub(super) fn check(spec: &Spec, places: &[Place], limits: &Limits) -> Vec<Probl
     problems
 }
 
-/// The place of the first port with which it is too much.
+/// Returns the index of the first port with which the needs are too much.
 fn first(spec: &Spec, too_much: impl Fn(Needs) -> bool) -> usize {
     let all = spec.ports.len();
     let with = (1..=all).find(|n| too_much(Needs::of(spec, *n)));
     with.unwrap_or(1) - 1
 }
 
-/// A round number with room for a few ports more.
+/// Returns a round number with room for a few ports more.
 const fn roomy(needed: u64) -> u64 {
     (needed + needed / 8).next_multiple_of(64)
 }
@@ -244,7 +244,7 @@ fn problem(places: &[Place], port: usize, said: String, wanted: String, hint: St
     }
 }
 
-/// What systemd says of a unit, if it says it in time.
+/// Returns systemd's output about a unit, if it comes in time.
 fn ask(unit: &str) -> Option<String> {
     let mut child = Command::new("systemctl")
         .args(["show", "--property=LoadState,TasksMax,LimitNOFILESoft"])
@@ -267,7 +267,7 @@ fn ask(unit: &str) -> Option<String> {
         Err(_) => None,
     };
     if heard.is_none() {
-        // It may have ended by now.
+        // The process may have ended by now.
         let _ = child.kill();
     }
     let _ = child.wait();

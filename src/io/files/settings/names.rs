@@ -1,5 +1,5 @@
-//! Whether a serial port is called by a name that stays: the kernel numbers
-//! adapters in the order in which it meets them.
+//! Checks whether a serial port is configured by a permanent name: the kernel numbers adapters
+//! in the order in which it detects them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::config::{Place, Problem, Severity};
 use crate::spec::{LineSpec, Spec};
 
-/// Where udev keeps names that an adapter has wherever it is plugged in
-/// (60-serial.rules).
+/// Where udev keeps names that an adapter has wherever it is plugged in (60-serial.rules).
 pub(super) const BY_ID: &str = "/dev/serial/by-id";
 
-/// A warning for each port whose adapter has a name in `by_id` and is called by
-/// another that may be some other adapter's tomorrow.
+/// Returns a warning for each port whose adapter has a name in `by_id` and is configured by
+/// another name, which may be that of another adapter tomorrow.
 pub(super) fn check<'a>(
     spec: &'a Spec,
     places: &'a [Place],
@@ -27,7 +26,7 @@ pub(super) fn check<'a>(
                 return None;
             };
             let node = fs::canonicalize(&serial.path).ok()?;
-            // A link is somebody's own name for it; only the node's may change hands.
+            // A link was made by the operator; only the node's name may pass to another adapter.
             if node != serial.path {
                 return None;
             }
@@ -49,7 +48,7 @@ pub(super) fn check<'a>(
         })
 }
 
-/// Nodes and their names.
+/// Returns nodes and their names.
 fn names(by_id: &Path) -> Vec<(PathBuf, PathBuf)> {
     let entries = fs::read_dir(by_id).into_iter().flatten().flatten();
     let mut names: Vec<_> = entries

@@ -1,10 +1,10 @@
 //! Reads the files of one configuration, and no more than a configuration may have.
 //!
-//! All that is read for it is kept until it is compiled. So what is kept is
-//! bounded: a file that is named twice, in whatever spelling, is kept once; files
-//! with what is configured share [`LARGEST_CONFIG`]; a secret and a file of
-//! certificates have bounds of their own ([`LARGEST_SECRET`], [`LARGEST_BUNDLE`]),
-//! and there are at most as many secrets as devices and profiles.
+//! All that is read is kept until the configuration is compiled, so the kept bytes are bounded.
+//! A file that is named twice, in whatever spelling, is kept once. Files of the configuration
+//! share [`LARGEST_CONFIG`]. A secret and a file of certificates have bounds of their own
+//! ([`LARGEST_SECRET`], [`LARGEST_BUNDLE`]), and there are at most as many secrets as devices
+//! and profiles.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,14 +16,14 @@ use crate::config::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES, 
 use crate::io::files::bounded;
 use crate::io::files::bounded::{Identity, Unread};
 
-/// What was read so far.
+/// The files that were read so far.
 pub(super) struct Reading {
     kept: BTreeMap<(Identity, Sort), Arc<[u8]>>,
-    /// How many bytes the files with what is configured may still have.
+    /// How many bytes the files of the configuration may still have.
     left: u64,
 }
 
-/// What a file is read as, and so how much of it.
+/// The kind of a file, which decides how much of it is read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Sort {
     Config,
@@ -32,7 +32,7 @@ enum Sort {
 }
 
 impl Reading {
-    /// Nothing yet.
+    /// Makes a reading without any files yet.
     pub(super) const fn new() -> Self {
         Reading {
             kept: BTreeMap::new(),
@@ -40,32 +40,31 @@ impl Reading {
         }
     }
 
-    /// A file with what is configured.
+    /// Reads a file of the configuration.
     pub(super) fn config(&mut self, path: &Path) -> Source {
         self.read(path, Sort::Config)
     }
 
-    /// What is not read from a file and is configured all the same.
+    /// Takes in bytes of the configuration that do not come from a file.
     pub(super) fn given(&mut self, bytes: &[u8]) -> Result<Arc<[u8]>, String> {
         let left = self.left.checked_sub(bytes.len() as u64);
         self.left = left.ok_or_else(|| words(&Unread::TooLarge(self.left), Sort::Config))?;
         Ok(bytes.into())
     }
 
-    /// A file that holds a secret and nothing else.
+    /// Reads a file that holds a secret and nothing else.
     pub(super) fn secret(&mut self, path: &Path) -> Source {
         self.read(path, Sort::Secret)
     }
 
-    /// A file of certificates.
+    /// Reads a file of certificates.
     pub(super) fn bundle(&mut self, path: &Path) -> Source {
         self.read(path, Sort::Bundle)
     }
 
-    /// The files that `pattern` names, in name order; hidden files are left out. No
-    /// directory means no files; a directory that cannot be read, or with too many
-    /// of them, is one source that says so, lest half a configuration pass for a
-    /// whole one.
+    /// Reads the files that `pattern` names, in name order; hidden files are left out. No
+    /// directory means no files. A directory that cannot be read, or with too many files, is
+    /// one source with that error, lest half a configuration pass for a whole one.
     pub(super) fn matching(&mut self, base: &Path, pattern: &str) -> Vec<Source> {
         let pattern = base.join(pattern);
         let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
@@ -133,7 +132,7 @@ impl Reading {
     }
 }
 
-/// Why something was not read, with what is wanted of its sort.
+/// Returns why a file was not read, with what is expected of its kind.
 fn words(why: &Unread, sort: Sort) -> String {
     match (why, sort) {
         (Unread::TooLarge(_), Sort::Config) => format!(

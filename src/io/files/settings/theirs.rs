@@ -1,9 +1,8 @@
-//! Whether the serial ports of the platform's file are what their names say.
+//! Checks whether the serial ports of the platform's file are what their names say.
 //!
-//! That a name is one of a serial port is seen when the file is read; here is where
-//! it leads. A port that is not there is refused when the file is adopted, and no
-//! mistake later: an adapter that was pulled out must not keep a gateway from
-//! starting.
+//! The reader of the file checks that a name is one of a serial port; this module checks where
+//! the name leads. A port that does not exist is refused when the file is adopted, and is no
+//! error later: an adapter that was pulled out must not keep a gateway from starting.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -12,7 +11,7 @@ use std::path::Path;
 use crate::config::{DEVICE_HINT, DEVICE_WANTED, Place, Problem, Report, Severity};
 use crate::spec::{LineSpec, RemotePolicy, Spec};
 
-/// Looks at the ports that were written in `file`.
+/// Checks the ports that are configured in `file`.
 ///
 /// # Errors
 /// A problem for each port that leads elsewhere or, if the file is to be adopted,
@@ -54,9 +53,8 @@ pub(super) fn check(
     }
 }
 
-/// Whether a device is a character device and, unless the gateway's own files list
-/// it, still called like a serial port when all links are followed. `None` if it is
-/// not there.
+/// Whether a device is a character device and, unless the gateway's own files list it, still
+/// called like a serial port when all links are followed. `None` if it does not exist.
 fn leads_to_a_port(path: &Path, listed: bool) -> Option<bool> {
     let node = fs::canonicalize(path).ok()?;
     let metadata = fs::metadata(&node).ok()?;
@@ -78,7 +76,7 @@ mod tests {
             link
         };
         let console = link("usb-console", "/dev/null");
-        // It is a device, and no serial port.
+        // The console is a device, and no serial port.
         assert_eq!(leads_to_a_port(&console, false), Some(false));
         assert_eq!(leads_to_a_port(&console, true), Some(true));
         let file = link("usb-file", "/etc/passwd");

@@ -1,5 +1,5 @@
-//! A session against a broker that does exactly what the test says, on a pipe
-//! and virtual time.
+//! Tests a session against a broker that does exactly what the test says, on a pipe and virtual
+//! time.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ async fn accept(broker: &mut Broker) {
     broker.send(Packet::ConnAck(ack)).await.unwrap();
 }
 
-/// The next packet; `None` when the client closed.
+/// Returns the next packet; `None` when the client closed.
 async fn next(broker: &mut Broker) -> Option<Packet> {
     broker.next().await.map(Result::unwrap)
 }
@@ -106,8 +106,7 @@ fn heard(payload: &str) -> LinkEvent {
 
 // ---- CONNECT -------------------------------------------------------------
 
-/// How opening ends when the broker answers CONNECT with these bytes and hangs
-/// up.
+/// Returns how opening ends when the broker answers CONNECT with these bytes and hangs up.
 async fn opened_with(answer: &[u8]) -> Result<(), LinkDown> {
     let (broker, stream) = pipe(4096);
     let clock = Clock::system();

@@ -1,47 +1,47 @@
-//! What the operator is told about the vault.
+//! What the operator is told about the secret store.
 
 use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 
-/// What is wrong with the file.
+/// What is wrong with the file, and what changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretStoreNotice {
-    /// It was not understood and now has another name.
+    /// The file was not understood and now has another name.
     Damaged {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         why: String,
-        /// Its new name.
+        /// The file's new name.
         aside: String,
     },
-    /// Others than its owner could read or change it.
+    /// Other users than the owner could read or change the file.
     Exposed {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// Its mode, as it was.
+        /// The file's mode, as it was.
         mode: u32,
-        /// Why they still can; `None` if it has been closed to them.
+        /// Why they still can; `None` if the file has been closed to them.
         still: Option<String>,
     },
-    /// Secrets of devices could not be written; it is tried again.
+    /// Secrets of devices could not be written; the write is tried again.
     NotKept {
-        /// How many devices they are of.
+        /// How many devices the secrets belong to.
         devices: usize,
-        /// What is in the way.
+        /// Why nothing can be kept.
         why: String,
     },
-    /// Nothing could be kept, so no device is registered; it is tried again.
+    /// Nothing could be kept, so no device is registered; the write is tried again.
     Unusable {
-        /// What is in the way.
+        /// Why nothing can be kept.
         why: String,
     },
-    /// Things can be kept again.
+    /// Secrets can be kept again.
     Usable,
-    /// It is left alone, and nothing can be kept.
+    /// The file is left alone, and nothing can be kept.
     Closed {
-        /// Its name.
+        /// The file's name.
         file: String,
-        /// Why.
+        /// Why the file is left alone.
         why: String,
     },
 }

@@ -66,7 +66,7 @@ fn a_crash_before_any_step_leaves_the_old_or_the_new() {
                 "{crash:?}"
             );
 
-            // And the next time it works, whatever was left lying about.
+            // And the next write works, whatever files were left behind.
             write(&file, &kept("newer"), &mut |_| Ok(())).unwrap();
             assert_eq!(read(&file).unwrap(), kept("newer"));
             let mode = fs::metadata(&file).unwrap().permissions().mode();
@@ -83,7 +83,7 @@ fn a_file_cut_at_any_byte_is_damaged_and_never_half_believed() {
     let file = dir.path().join(FILE);
     write(&file, &kept("s"), &mut |_| Ok(())).unwrap();
     let whole = fs::read(&file).unwrap();
-    // But for the line's end, which means nothing.
+    // Except for the line's end, which has no meaning.
     for n in 0..whole.len() - 1 {
         fs::write(&file, &whole[..n]).unwrap();
         assert!(matches!(read(&file), Err(Unread::Damaged(_))), "{n} bytes");
@@ -102,7 +102,7 @@ async fn what_is_kept_is_found_again_by_the_next_process() {
         .keep_gateway(pk("a1Gw"), dn("gw-0001"), secret.clone())
         .await
         .unwrap();
-    // Many at once, from clones: none is lost.
+    // Many writes at once, from clones: no secret is lost.
     let all: Vec<_> = (0..20)
         .map(|n| {
             let vault = vault.clone();
@@ -238,7 +238,7 @@ async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
     ));
     let refused = vault.probe().await.unwrap_err();
     assert!(refused.to_string().contains("secrets.json"), "{refused}");
-    // And where it can, probing changes nothing.
+    // And where a secret can be kept, probing changes nothing.
     let (vault, _) = SecretStore::open(dir.path());
     vault.probe().await.unwrap();
     vault.probe().await.unwrap();

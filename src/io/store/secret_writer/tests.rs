@@ -56,7 +56,7 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     keeper.keep(D, Secret::new("given"));
     keeper.start(clock.now().mono, false);
     keeper.written(clock).await;
-    // Used all the same, and not tried again at once.
+    // The secret is used all the same, and the write is not tried again at once.
     assert_eq!(keeper.kept(), vec![(D, Secret::new("given"))]);
     keeper.start(clock.now().mono, false);
     assert!(keeper.under_way.is_none());
@@ -99,7 +99,7 @@ async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept
     keeper.start(now(), true);
     assert!(!keeper.written(clock).await, "as before");
     assert!(keeper.is_usable(now()));
-    // A write that fails says that nobody else may.
+    // A write that fails says that no other device may be registered.
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::write(&state, "").unwrap();
     keeper.keep(D, Secret::new("given"));

@@ -1,4 +1,4 @@
-//! The service manager's end of the socket, on virtual time.
+//! Tests the service manager's end of the socket, on virtual time.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn manager(name: &str) -> (UnixDatagram, OsString) {
     (socket, format!("@{name}").into())
 }
 
-/// Everything it has been told since the last look.
+/// Returns all messages since the last look.
 fn heard(socket: &UnixDatagram) -> Vec<String> {
     let mut all = Vec::new();
     let mut buffer = [0; 4096];

@@ -1,5 +1,5 @@
-//! What polling has found out about devices: told the operator, and of points that
-//! fail the hub as well.
+//! Reports what polling has found out about devices: to the operator, and findings about
+//! failing points to the hub as well.
 
 use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
@@ -9,7 +9,7 @@ use crate::field::plan::forecast::what_is_read;
 use crate::field::polled_device::adaptive_plan::Finding;
 
 impl Report {
-    /// Something was found out about a device.
+    /// Reports a finding about a device.
     pub(in crate::io::bus::port) async fn found(
         &mut self,
         now: Mono,
@@ -17,7 +17,7 @@ impl Report {
     ) -> Result<(), HubGone> {
         let notice = match finding.clone() {
             Finding::Hole { device, hole } => Notice::HoleFound { device, hole },
-            // Told as the points that are back, if it is told.
+            // The return of the points is reported instead, if anything is.
             Finding::HoleGone { .. } => return Ok(()),
             Finding::PointsRefused {
                 device,
@@ -98,7 +98,7 @@ impl Report {
         .await
     }
 
-    /// What is asked for, in words.
+    /// Returns a description of the block that is read.
     fn what(&self, device: DeviceId, block: &ReadBlock) -> String {
         let profile = self.spec.device(device).map(|d| &d.profile);
         profile.map_or_else(String::new, |p| {
@@ -106,7 +106,7 @@ impl Report {
         })
     }
 
-    /// Their ids, as configured.
+    /// Returns the ids of the points, as configured.
     fn points(&self, device: DeviceId, points: &[u16]) -> String {
         let all = self.spec.device(device).map(|d| &d.profile.points);
         let name = |p: &u16| Some(all?.get(usize::from(*p))?.id.as_str());

@@ -1,4 +1,4 @@
-//! How a session ends, and in what order things are said then.
+//! Tests how a session ends, and in what order packets are sent then.
 
 use super::*;
 

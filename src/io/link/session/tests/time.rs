@@ -1,4 +1,4 @@
-//! Pings, stalls, and a pulse that shows life: what only time can tell.
+//! Tests pings, stalls, and a heartbeat that shows life: all that depends on time.
 
 use super::*;
 use crate::io::link::talk::STALLED_AFTER;
@@ -88,7 +88,7 @@ async fn a_slow_reader_is_not_a_stalled_one() {
 #[tokio::test(start_paused = true)]
 async fn two_full_pipes_do_not_hold_each_other() {
     let mut w = world(128).await;
-    // The broker says all it has to say before it listens; so do we.
+    // The broker sends all its packets before it reads; so does the client.
     for n in 0..200 {
         w.wire.outgoing.try_send(publish(n)).unwrap();
     }
