@@ -234,8 +234,8 @@ impl Switch {
 }
 
 impl PlatformOrder {
-    /// What a line asks for, or why it cannot be understood. `gateway` is whose
-    /// connection can be cut.
+    /// Parses a line, or says why it cannot be understood. `gateway` is the gateway
+    /// whose connection can be cut.
     pub(crate) fn parse(line: &str, gateway: &Device) -> Result<PlatformOrder, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         if words == ["help"] {
@@ -255,7 +255,7 @@ impl PlatformOrder {
     }
 }
 
-/// What is done at the console, if it is that.
+/// Parses an action at the console; `None` if the line names none.
 fn act(words: &[&str], line: &str, gateway: &Device) -> Option<Act> {
     if let ["say", topic, ..] = *words {
         // Blanks within the text count.
