@@ -296,7 +296,7 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
     gateway::stop(&mut house.gateway).await;
 }
 
-/// The question comes in on the old socket, and its answer leaves there.
+/// Checks that the question comes in on the old socket, and its answer leaves there.
 #[tokio::test]
 async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     let mut house = House::running("").await;
@@ -341,8 +341,8 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     assert!(!new.exists());
 }
 
-/// Both addresses are in use by other processes when the service starts, and are set
-/// free later.
+/// Keeps both addresses in use by other processes when the service starts, and sets
+/// them free later.
 #[tokio::test]
 async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
     let folder = tempfile::tempdir().unwrap();

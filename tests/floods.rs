@@ -508,7 +508,7 @@ async fn a_question_waits_for_no_peer_that_only_holds_a_place() {
             let question = r#"{"v":1,"ask":"status"}"#;
             let said = tokio::task::spawn_blocking(move || ask(&socket, question, AT_ONCE));
             let said = said.await.unwrap().unwrap();
-            // Without root, the service shares its own places with the watching peers.
+            // A user other than root shares its places with the watching peers.
             let is_mine = peers == Asker::Watching(60_000) && !is_root();
             assert!(
                 said.contains(r#"{"end":{}}"#) || is_mine,

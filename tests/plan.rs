@@ -91,7 +91,7 @@ fn the_json_has_the_same_figures() {
     assert_eq!(json["profiles"][0]["points"], points);
 }
 
-/// Also for values that happen to be whole: the type posted is part of the point.
+/// Also checks values that happen to be whole: the type posted is part of the point.
 #[test]
 fn the_type_of_every_point_is_shown() {
     let profile = "

@@ -52,7 +52,7 @@ fn device((product, name, _): (&str, &str, &str)) -> Device {
     Device::new(product, name)
 }
 
-/// Meter `n` of many; its secret is its name.
+/// Returns meter `n` of many; its secret is its name.
 fn meter(n: usize) -> Certificate {
     let name = format!("m-{n:04}");
     certificate(("a1SubDemoPk", &name, &name))

@@ -650,7 +650,7 @@ fn nothing_but_a_command_is_answered() {
             format!("{sub}/thing/event/alarm/post"),
             json!({"id": "7", "params": {}}),
         ),
-        // Unclear which device it is for.
+        // A device that the gateway does not have.
         (
             "/sys/subPk/stranger/thing/service/x".into(),
             json!({"id": "7", "params": {}}),

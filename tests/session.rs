@@ -233,7 +233,7 @@ struct World {
     platform: Platform,
     link: bool,
     stopped: bool,
-    /// The last posts must be sent by then, once stopped.
+    /// Until when posts may be sent, once stopped.
     last_posts: Mono,
     wanted: BTreeMap<u32, Presence>,
     mail: BTreeMap<(Mono, u64), (String, Vec<u8>)>,

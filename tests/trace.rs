@@ -448,7 +448,7 @@ async fn a_picture_agrees_with_what_the_line_counted() {
     assert!(!text.contains("too early"), "{text}");
 }
 
-/// The binary, its control socket, a line on a pseudo terminal, in real time.
+/// Checks the binary, its control socket and a line on a pseudo terminal, in real time.
 #[tokio::test]
 async fn the_running_service_is_listened_to_through_its_socket() {
     let folder = tempfile::tempdir().unwrap();

@@ -83,7 +83,7 @@ fn a_unit_is_killed_and_revived_while_the_bus_runs() {
     bus.says("there is no unit 4");
 }
 
-/// DL/T 645-2007 §7.1: the only meter on a line is asked for its address.
+/// Checks DL/T 645-2007 §7.1: the only meter on a line is asked for its address.
 #[test]
 fn a_meter_of_dlt645_answers_on_the_line_of_the_units() {
     let folder = tempfile::tempdir().unwrap();

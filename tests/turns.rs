@@ -19,7 +19,7 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Whether they die at once or were never there.
+/// Checks units that die at once and units that were dead from the start.
 #[test]
 fn twenty_dead_of_31_cost_the_healthy_nothing_from_the_first_minute_on() {
     for (interval, from_the_start) in [

@@ -388,7 +388,7 @@ async fn a_service_out_of_memory_is_killed_alone_started_again_and_says_why() {
     };
     eprintln!("it uses {} KiB of {} KiB", used / 1024, most / 1024);
     assert!(used < most, "{used} of {most}");
-    // Another user, to see that his processes are left alone.
+    // Another service, to see that it is left alone.
     plant
         .run("systemd-run -q --unit=bystander sleep 10000")
         .await;

@@ -535,7 +535,8 @@ devices:
             unit,
             Unit::new(Life::Meter, u64::from(unit)),
         ));
-        // The unit holds the truth only; no request on the line is for it.
+        // The unit only knows the true values; the line receives no frame that it
+        // understands.
         line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
     }
     let mut w = World::new(spec, line, 1).await;

@@ -41,7 +41,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the published figures are made of.
+    /// Returns the plan of the published figures.
     #[must_use]
     pub fn whole(seeds: u64) -> Self {
         Plan {

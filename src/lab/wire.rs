@@ -170,7 +170,7 @@ impl LineRig {
         });
     }
 
-    /// Ends the driver before; the link has just been replaced.
+    /// Unplugs the end that is plugged in; the link has already been replaced.
     fn pull_before(&mut self) {
         if let Some(mut before) = self.plugged.take() {
             before.link = None;

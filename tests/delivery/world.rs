@@ -453,7 +453,7 @@ impl World {
     }
 
     /// Returns how many values the engine counts as delivered that never were accepted;
-    /// for a world in which every end of a session comes with a notice.
+    /// only for a world in which no notice ends a session.
     pub(crate) fn delivered_but_lost(&self) -> i64 {
         let c = self.cloud.counters();
         let drops: u64 = c.drops().iter().map(|(_, n)| n).sum();

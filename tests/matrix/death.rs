@@ -23,7 +23,7 @@ pub(crate) const LEARNED: Duration = Duration::from_millis(100);
 /// number.
 const MISSES: u32 = 3;
 
-/// Many deaths at once.
+/// The death of many devices at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Death {
     pub(crate) way: Way,

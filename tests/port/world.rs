@@ -94,7 +94,7 @@ impl World {
         World::whose_journal(units, interval, seed, |journal| journal).await
     }
 
-    /// The same, with another sink for log events.
+    /// Does the same, with another sink for log events.
     pub(crate) async fn whose_journal(
         units: u8,
         interval: Duration,

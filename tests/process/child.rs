@@ -28,7 +28,7 @@ impl Child {
         Child::start_with(name, program, args, &[])
     }
 
-    /// The same, with these variables in its environment.
+    /// Does the same, with these variables in its environment.
     pub(crate) fn start_with<A: AsRef<str>>(
         name: &str,
         program: &str,
@@ -73,7 +73,7 @@ impl Child {
         found.unwrap_or_else(|| panic!("{}: ended before {what}", self.name))
     }
 
-    /// The same; `None` if the process ends before.
+    /// Does the same; `None` if the process ends before.
     pub(crate) async fn line_or_end(
         &mut self,
         what: &str,

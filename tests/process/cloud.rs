@@ -29,8 +29,8 @@ impl Cloud {
         Cloud { broker }
     }
 
-    /// The same with TLS, by a certificate that the authority in `ca.pem` of `folder`
-    /// has signed; both are made.
+    /// Does the same with TLS, by a certificate that the authority in `ca.pem` of
+    /// `folder` has signed; both are made.
     pub(crate) async fn listening_with_tls(folder: &Path) -> Cloud {
         mosquitto::authority(folder, "ca");
         mosquitto::certify(folder, "ca");

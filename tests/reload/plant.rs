@@ -218,8 +218,8 @@ impl Plant {
         plant
     }
 
-    /// The same with this directory for what the platform hands out, and a platform
-    /// with these settings.
+    /// Does the same with this directory for what the platform hands out, and a
+    /// platform with these settings.
     pub(crate) async fn start_in(
         state: &Path,
         config: &Config,

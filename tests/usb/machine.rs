@@ -183,7 +183,7 @@ impl Machine {
     }
 }
 
-/// The image with more files behind it: the kernel unpacks both.
+/// Writes the image with more files behind it: the kernel unpacks both.
 fn pack(image: &Path, folder: &Path, files: &[(&str, PathBuf)]) {
     let more = folder.join("more");
     for (place, from) in files {

@@ -268,7 +268,7 @@ devices:
     }
 }
 
-/// A function of the vendor's own on a line of Modbus ASCII, beside registers.
+/// Checks a function of the vendor's own on a line of Modbus ASCII, beside registers.
 #[tokio::test(start_paused = true)]
 async fn functions_of_the_vendors_own_are_asked_in_modbus_ascii() {
     let text = r#"

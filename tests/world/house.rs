@@ -111,7 +111,7 @@ impl House {
         Self::build_with(size, SessionLimits::default(), seed, shape)
     }
 
-    /// The same, with these limits of sessions instead of the usual ones.
+    /// Does the same, with these limits of sessions instead of the usual ones.
     pub(crate) fn build_with(
         size: Size,
         session: SessionLimits,
@@ -121,8 +121,8 @@ impl House {
         House::build_on(Clock::starting_at(DAWN), size, session, seed, shape)
     }
 
-    /// The same with the gateway on a clock of its own; the clock of the world begins
-    /// at [`DAWN`].
+    /// Does the same with the gateway on a clock of its own; the clock of the world
+    /// begins at [`DAWN`].
     pub(crate) fn build_on(
         ours: Clock,
         size: Size,

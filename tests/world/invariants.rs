@@ -180,7 +180,7 @@ pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
             wrong.push(format!("{}: dead or refused, yet online", d.name));
         }
     }
-    // Any device may be left without a place.
+    // When all places are taken, the devices without a place may be any.
     if online < house.spec.cloud.session.online {
         wrong.append(&mut left_out);
     }

@@ -30,7 +30,7 @@ pub enum Served {
     Redirect(String),
     /// Bytes without end.
     Endless,
-    /// The part of the file before the connection is closed in its middle.
+    /// The file; the connection is closed before the announced length is reached.
     Torn(Vec<u8>),
 }
 

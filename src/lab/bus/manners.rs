@@ -27,7 +27,7 @@ pub struct UnitBehaviour {
 }
 
 impl Default for UnitBehaviour {
-    /// Alive, 5 ms turnaround, nothing wrong.
+    /// Returns a unit that is alive, with 5 ms turnaround and no faults.
     fn default() -> Self {
         UnitBehaviour {
             alive: true,
